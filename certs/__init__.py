@@ -1,0 +1,1 @@
+"""The webhook's own TLS: issued, checked and renewed without anybody's help."""

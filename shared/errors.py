@@ -1,0 +1,108 @@
+"""Every exception that this project raises on purpose.
+
+SessionStorageError
+├─ MalformedReview     the API server sent something that cannot be answered (HTTP 400)
+├─ InvalidSpec         the user must change the object; never retried
+├─ InvalidSettings     the installation must change; the process exits with all problems listed
+├─ ClusterError        the Kubernetes API did not do what was asked
+│  ├─ NotFound         404
+│  ├─ AlreadyExists    409 on create
+│  ├─ Conflict         409 on update: somebody else wrote first
+│  ├─ Forbidden        401 and 403: RBAC is too narrow
+│  ├─ Rejected         400, 405, 413, 422: the request itself is wrong; the same again fails again
+│  ├─ Expired          410: a resourceVersion is too old, list again
+│  └─ Unavailable      429, 5xx, connection errors: try again later
+├─ SessionStoreError   Valkey did not do what was asked
+│  ├─ StoreUnreachable no connection, a time-out or a server that is still loading
+│  └─ StoreRefused     the credential was refused
+└─ CertificateError    a key or certificate is malformed, mismatched or expired
+
+Messages may be shown to users and end up in logs: none ever holds a password.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class SessionStorageError(Exception):
+    """Root of the tree."""
+
+
+class MalformedReview(SessionStorageError):
+    """An AdmissionReview that cannot be answered."""
+
+
+class InvalidSpec(SessionStorageError):
+    """An object that its owner must change.
+
+    Attributes:
+        problems: One complete sentence for each problem, field path first, as Kubernetes words them.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class InvalidSettings(SessionStorageError):
+    """An installation that cannot start; the message lists every problem."""
+
+
+class ClusterError(SessionStorageError):
+    """The Kubernetes API did not do what was asked."""
+
+
+class NotFound(ClusterError):
+    """HTTP 404."""
+
+
+class AlreadyExists(ClusterError):
+    """HTTP 409 on create."""
+
+
+class Conflict(ClusterError):
+    """HTTP 409 on update: somebody else wrote first."""
+
+
+class Forbidden(ClusterError):
+    """HTTP 401 or 403."""
+
+
+class Rejected(ClusterError):
+    """HTTP 400, 405, 413 or 422: the same request again fails again."""
+
+
+class Expired(ClusterError):
+    """HTTP 410: the resourceVersion is gone, list again."""
+
+
+class Unavailable(ClusterError):
+    """HTTP 429 or 5xx, or no connection.
+
+    Attributes:
+        retry_after_seconds: What the server asked for, if it did.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class SessionStoreError(SessionStorageError):
+    """Valkey did not do what was asked."""
+
+
+class StoreUnreachable(SessionStoreError):
+    """No connection, a time-out, or a server that is still loading its data."""
+
+
+class StoreRefused(SessionStoreError):
+    """The credential was refused."""
+
+
+class CertificateError(SessionStorageError):
+    """A key or certificate is malformed, mismatched or expired."""

@@ -1,0 +1,95 @@
+"""Every name, label and annotation that this project gives or reads. Pure.
+
+Names are functions of the SessionStorage's own name alone, so that the webhook can inject a Secret that does
+not exist yet, and so that no state is needed to find a child again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "toolhive.stacklok.dev"
+
+ANNOTATION_STORAGE: Final = f"{GROUP}/session-storage"
+"""On a consumer: `[namespace/]name` of the storage it uses."""
+ANNOTATION_TARGETS: Final = f"{GROUP}/session-storage-targets"
+"""On a consumer: which of its pods are wired: `all`, `backend`, `proxy` or `none`."""
+ANNOTATION_WIRED: Final = f"{GROUP}/session-storage-wired"
+"""On a consumer: the webhook's record of what it put there (JSON)."""
+ANNOTATION_ROTATE_SECRET: Final = f"{GROUP}/rotate-secret"
+ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
+"""On Valkey's pod template: a changed configuration restarts the pod."""
+
+LABEL_STORAGE: Final = f"{GROUP}/storage"
+"""On everything that belongs to a storage."""
+LABEL_NODE: Final = f"{GROUP}/node"
+"""On Valkey's pods: which node of the storage it is; the Service's selector names exactly one."""
+LABEL_SIZE: Final = f"{GROUP}/size"
+LABEL_CONSUMER_OF: Final = f"{GROUP}/session-storage"
+"""On backend pods that were handed the connection Secret."""
+LABEL_COMPONENT: Final = f"{GROUP}/component"
+COMPONENT_PROXY: Final = "proxy"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "toolhive-session-storage"
+
+FIELD_MANAGER: Final = "toolhive-session-storage"
+FIELD_MANAGER_STATUS: Final = "toolhive-session-storage-status"
+FIELD_MANAGER_CRD: Final = "toolhive-session-storage-crd-extension"
+FIELD_MANAGER_CERTIFICATES: Final = "toolhive-session-storage-certificates"
+
+VALKEY_PORT: Final = 6379
+MAX_STORAGE_NAME: Final = 40
+"""A StatefulSet's name and its 11-character revision hash share a 63-character label value, and
+`-valkey-NN` takes 10 of the rest."""
+
+KEY_PASSWORD: Final = "password"
+KEY_USERS_ACL: Final = "users.acl"
+KEY_REDIS_URL: Final = "REDIS_URL"
+KEY_REDIS_PASSWORD: Final = "REDIS_PASSWORD"
+KEY_STORAGE_TYPE: Final = "SESSION_STORAGE_TYPE"
+
+
+def auth_secret(storage: str) -> str:
+    """Name of the Secret that is the source of truth for a storage's passwords."""
+    return f"{storage}-auth"
+
+
+def connection_secret(storage: str) -> str:
+    """Name of the Secret that consumers in the storage's own namespace read."""
+    return f"{storage}-connection"
+
+
+def mirrored_connection_secret(storage: str, storage_namespace: str) -> str:
+    """Name of the connection Secret's copy beside a consumer in another namespace.
+
+    Neither namespaces nor storages have dots in their names, so it cannot meet a local storage's Secret.
+    """
+    return f"{storage_namespace}.{storage}-connection"
+
+
+def valkey(storage: str) -> str:
+    """Name of the Service, NetworkPolicy and ConfigMap of a storage; never the bare storage name."""
+    return f"{storage}-valkey"
+
+
+def valkey_headless(storage: str) -> str:
+    """Name of the headless Service that gives each Valkey node a DNS name."""
+    return f"{storage}-valkey-nodes"
+
+
+def valkey_node(storage: str, node: int) -> str:
+    """Name of the one-replica StatefulSet that is one Valkey node."""
+    return f"{storage}-valkey-{node}"
+
+
+def valkey_host(storage: str, namespace: str) -> str:
+    """Address of a storage's primary, without the cluster's domain, which differs between clusters."""
+    return f"{valkey(storage)}.{namespace}.svc"
+
+
+def key_prefix(namespace: str, consumer: str) -> str:
+    """Prefix of a consumer's session keys: its own, and ending in `:` as ToolHive's proxies demand.
+
+    Source: ToolHive `pkg/transport/session/storage_redis.go`.
+    """
+    return f"thv:proxy:session:{{{namespace}:{consumer}}}:"
