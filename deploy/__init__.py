@@ -1,0 +1,1 @@
+"""What installs the product and the local cluster it is tried on."""

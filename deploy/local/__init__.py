@@ -1,0 +1,1 @@
+"""A three-node Kubernetes cluster on one Linux machine, without Docker, VMs or a registry."""
