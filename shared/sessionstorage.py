@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared.errors import InvalidSpec
@@ -26,10 +26,9 @@ STORAGE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """RFC 1035 label: the storage's Service is named after it, and a Service's name must start with a letter."""
 
 
-def cel(rule: str, message: str, field_path: str = "") -> dict[str, str]:
+def cel(rule: str, message: str) -> JsonValue:
     """Write one entry of `x-kubernetes-validations`."""
-    entry = {"rule": rule, "message": message}
-    return entry | {"fieldPath": field_path} if field_path else entry
+    return {"rule": rule, "message": message}
 
 
 class Phase(StrEnum):
