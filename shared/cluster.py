@@ -1,0 +1,246 @@
+"""The edge to the Kubernetes API, and the only module that imports the official client.
+
+The client gives what is hard to get right: configuration, TLS and token refresh. Requests carry raw JSON, because
+generated models cost ten times the time, drop unknown fields and have no bookmarks for custom resources.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import aiohttp
+import orjson
+from kubernetes.aio import config as client_config
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.config import ConfigException
+
+from shared import errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from shared.resources import Object, Resource
+
+REQUEST_TIMEOUT_SECONDS: Final = 30.0
+WATCH_SECONDS: Final = 300
+"""How long one watch lasts; the API server ends it, and the informer starts the next from where it was."""
+WATCH_SILENCE_SECONDS: Final = 90.0
+"""Bookmarks come about once a minute: more silence than this means a dead connection."""
+LIST_PAGE: Final = 500
+APPLY: Final = "application/apply-patch+yaml"
+JSON_PATCH: Final = "application/json-patch+json"
+JSON: Final = "application/json"
+
+_BY_STATUS: Final[Mapping[int, type[errors.ClusterError]]] = {
+    400: errors.Rejected,
+    401: errors.Forbidden,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    405: errors.Rejected,
+    409: errors.Conflict,
+    410: errors.Expired,
+    413: errors.Rejected,
+    422: errors.Rejected,
+}
+
+
+# The client's loaders carry no annotations.
+_load_incluster_config: Callable[..., None] = client_config.load_incluster_config
+_load_kube_config: Callable[..., Awaitable[object]] = client_config.load_kube_config
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which objects a list or watch is about; empty strings select everything."""
+
+    namespace: str = ""
+    labels: str = ""
+    fields: str = ""
+
+    def query(self) -> dict[str, str]:
+        """Write the selector as query parameters."""
+        pairs = {"labelSelector": self.labels, "fieldSelector": self.fields}
+        return {name: value for name, value in pairs.items() if value}
+
+
+EVERYTHING: Final = Selector()
+
+_CALL: Final = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
+_WATCH: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=WATCH_SILENCE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    body: Any = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = JSON
+
+
+class Cluster:
+    """A connection to one API server. Every method raises a ClusterError that says what went wrong."""
+
+    def __init__(self, configuration: Configuration, user_agent: str) -> None:
+        self._configuration = configuration
+        self._user_agent = user_agent
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=RESTClientObject(configuration).ssl_context, limit=100),
+        )
+
+    @classmethod
+    async def connect(cls, *, user_agent: str, kubeconfig: str | None = None) -> Self:
+        """Connect as a pod does, or else by kubeconfig (the given file, `$KUBECONFIG` or the default one).
+
+        Raises:
+            InvalidSettings: Neither a service account nor a usable kubeconfig was found.
+        """
+        configuration = Configuration()
+        try:
+            if kubeconfig is None:
+                with contextlib.suppress(ConfigException):
+                    _load_incluster_config(client_configuration=configuration)
+                    return cls(configuration, user_agent)
+            await _load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
+        except (ConfigException, OSError) as error:
+            raise errors.InvalidSettings(f"no way to reach a Kubernetes API: {error}") from error
+        return cls(configuration, user_agent)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Read one object, at least as new as every write that came before."""
+        return await self._call(_Request("GET", resource.path(namespace, name)))
+
+    async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
+        """Read all objects that match, in pages, and the resourceVersion to watch from."""
+        items: list[Object] = []
+        query = {**selector.query(), "limit": str(LIST_PAGE)}
+        while True:
+            page = await self._call(_Request("GET", resource.path(selector.namespace), query=query))
+            items += page.get("items") or []
+            metadata = page.get("metadata", {})
+            if not metadata.get("continue"):
+                return items, metadata.get("resourceVersion", "")
+            query["continue"] = metadata["continue"]
+
+    async def create(self, resource: Resource, obj: Object) -> Object:
+        """Create an object.
+
+        Raises:
+            AlreadyExists: An object of that name exists.
+        """
+        body = _typed(resource, obj)
+        try:
+            return await self._call(_Request("POST", resource.path(_namespace(obj)), body))
+        except errors.Conflict as error:
+            raise errors.AlreadyExists(str(error)) from error
+
+    async def replace(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
+        """Replace an object, if it still has the resourceVersion that `obj` carries; else Conflict."""
+        path = resource.path(_namespace(obj), obj["metadata"]["name"], subresource)
+        return await self._call(_Request("PUT", path, _typed(resource, obj)))
+
+    async def apply(self, resource: Resource, obj: Object, *, field_manager: str, subresource: str = "") -> Object:
+        """Apply an object server-side, taking over the fields that it holds from other managers."""
+        path = resource.path(_namespace(obj), obj["metadata"]["name"], subresource)
+        query = {"fieldManager": field_manager, "force": "true"}
+        return await self._call(_Request("PATCH", path, _typed(resource, obj), query, APPLY))
+
+    async def patch(self, resource: Resource, namespace: str, name: str, operations: list[Object]) -> Object:
+        """Apply RFC 6902 operations to an object."""
+        path = resource.path(namespace, name)
+        return await self._call(_Request("PATCH", path, operations, content_type=JSON_PATCH))
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
+        """Delete an object, if it still is the one with that uid; one that is gone is fine."""
+        options: Object = {"preconditions": {"uid": uid}} if uid else {}
+        with contextlib.suppress(errors.NotFound):
+            await self._call(_Request("DELETE", resource.path(namespace, name), options))
+
+    async def watch(self, resource: Resource, selector: Selector, resource_version: str) -> AsyncIterator[Object]:
+        """Yield watch events (`type`, `object`), bookmarks among them, until the API server ends the watch.
+
+        Raises:
+            Expired: The resourceVersion is too old.
+            Unavailable: The connection failed, or stayed silent for longer than bookmarks take.
+        """
+        query = {
+            **selector.query(),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        async with self._open(_Request("GET", resource.path(selector.namespace), query=query), _WATCH) as response:
+            async for line in _lines(response):
+                event: Object = orjson.loads(line)
+                if event.get("type") == "ERROR":
+                    raise _translated(event["object"].get("code", 500), event["object"], None)
+                yield event
+
+    async def _call(self, request: _Request) -> Object:
+        async with self._open(request, _CALL) as response:
+            return _parsed(await response.read())
+
+    @contextlib.asynccontextmanager
+    async def _open(self, request: _Request, limit: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = {"Accept": JSON, "Content-Type": request.content_type, "User-Agent": self._user_agent}
+        token = await self._configuration.get_api_key_with_prefix("BearerToken")
+        if token:
+            headers["Authorization"] = token
+        url = self._configuration.host + request.path
+        data = orjson.dumps(request.body) if request.body is not None else None
+        try:
+            async with self._session.request(
+                request.method, url, params=request.query, data=data, headers=headers, timeout=limit
+            ) as response:
+                if response.status >= HTTPStatus.BAD_REQUEST:
+                    status = _parsed(await response.read())
+                    raise _translated(response.status, status, response.headers.get("Retry-After"))
+                yield response
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            what = f"{request.method} {request.path}: {type(error).__name__}: {error}"
+            raise errors.Unavailable(what) from error
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+
+
+def _namespace(obj: Object) -> str:
+    namespace: str = obj["metadata"].get("namespace", "")
+    return namespace
+
+
+def _typed(resource: Resource, obj: Object) -> Object:
+    return {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
+
+
+def _parsed(body: bytes) -> Object:
+    try:
+        parsed: Object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {"message": body[:200].decode(errors="replace")}
+    return parsed
+
+
+def _translated(code: int, status: Object, retry_after: str | None) -> errors.ClusterError:
+    message = f"{code} {status.get('reason', '')}: {status.get('message', '')}"
+    if error := _BY_STATUS.get(code):
+        return error(message)
+    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+    return errors.Unavailable(message, seconds)
