@@ -15,4 +15,4 @@ def binary(name: str) -> Path:
     Raises:
         StepFailed: The build failed.
     """
-    return paths.builds() / name
+    return paths.builds() / "first" / name

@@ -43,6 +43,11 @@ def go_cache() -> Path:
     return _directory("gocache")
 
 
+def go_modules() -> Path:
+    """Go's module cache: the sources that the builds are made of."""
+    return _directory("gomodules")
+
+
 def logs() -> Path:
     """Logs of builds; those of the running cluster lie in `state`."""
     return _directory("logs")

