@@ -1,0 +1,48 @@
+"""Conditions as Kubernetes' API conventions define them ("Typical status properties"). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from shared.resources import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a reconcile found out about one aspect; becomes a condition once it has a time.
+
+    Attributes:
+        type: Which aspect, as CamelCase adjective.
+        status: Whether it holds.
+        reason: One CamelCase word for programs.
+        message: A sentence for people, with the next step if something waits for them.
+    """
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+
+
+def conditions(findings: Iterable[Finding], existing: Sequence[Object], generation: int, now: datetime) -> list[Object]:
+    """Turn findings into conditions; one whose status did not change keeps its transition time."""
+    since = {item.get("type"): item for item in existing}
+    return [_condition(finding, since.get(finding.type), generation, now) for finding in findings]
+
+
+def _condition(finding: Finding, existing: Object | None, generation: int, now: datetime) -> Object:
+    changed = existing is None or existing.get("status") != finding.status
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ") if changed or existing is None else existing["lastTransitionTime"]
+    return {
+        "type": finding.type,
+        "status": finding.status,
+        "reason": finding.reason,
+        "message": finding.message,
+        "observedGeneration": generation,
+        "lastTransitionTime": stamp,
+    }

@@ -1,0 +1,156 @@
+"""Builders of every object that belongs to a managed storage. Pure: arguments in, Kubernetes JSON out.
+
+Each builder gives the fields that are ours and no others, because that is what server-side apply then owns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared import credentials, names, valkey_config
+from shared.workload import labels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.resources import Object
+    from shared.sizes import Preset
+
+_PROXY_KINDS = ["mcpserver", "mcpremoteproxy", "virtualmcpserver"]
+"""Values of `app.kubernetes.io/name` on proxy pods (ToolHive `cmd/thv-operator/controllers`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The part of a SessionStorage that its children depend on."""
+
+    name: str
+    namespace: str
+    uid: str
+
+    def metadata(self, name: str) -> Object:
+        """Metadata of a child: found by label, and deleted with its storage."""
+        return {
+            "name": name,
+            "namespace": self.namespace,
+            "labels": labels_of(self.name),
+            "ownerReferences": [
+                {
+                    "apiVersion": f"{names.GROUP}/v1alpha1",
+                    "kind": "SessionStorage",
+                    "name": self.name,
+                    "uid": self.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Who may reach a storage besides the consumers in its own namespace.
+
+    Attributes:
+        reconciler_namespace: Where the reconciler runs.
+        reconciler_labels: Labels of its pods.
+    """
+
+    reconciler_namespace: str
+    reconciler_labels: Mapping[str, str]
+
+
+def auth_secret(storage: Storage, passwords: Mapping[str, str]) -> Object:
+    """Build the source of truth: every password, and the ACL file that is made from them."""
+    data = {key: passwords[key] for key in credentials.PASSWORD_KEYS}
+    data[names.KEY_USERS_ACL] = credentials.users_acl(passwords)
+    metadata = storage.metadata(names.auth_secret(storage.name))
+    return {"metadata": metadata, "type": "Opaque", "data": credentials.encoded(data)}
+
+
+def connection_secret(storage: Storage, password: str) -> Object:
+    """Build what consumers read: the three keys of the contract, and no more."""
+    host = names.valkey_host(storage.name, storage.namespace)
+    data = {
+        names.KEY_REDIS_URL: f"redis://:{password}@{host}:{names.VALKEY_PORT}",
+        names.KEY_REDIS_PASSWORD: password,
+        names.KEY_STORAGE_TYPE: "redis",
+    }
+    metadata = storage.metadata(names.connection_secret(storage.name))
+    return {"metadata": metadata, "type": "Opaque", "data": credentials.encoded(data)}
+
+
+def config_map(storage: Storage, preset: Preset) -> Object:
+    """Build the ConfigMap with `valkey.conf`."""
+    data = {valkey_config.CONFIG_FILE: valkey_config.valkey_conf(preset)}
+    return {"metadata": storage.metadata(names.valkey(storage.name)), "data": data}
+
+
+def network_policy(storage: Storage, peers: Peers) -> Object:
+    """Build the NetworkPolicy: consumers, the storage's own nodes and the reconciler come in, nobody else.
+
+    Peers without a namespaceSelector mean the storage's own namespace.
+    """
+    own_nodes = _pods({names.LABEL_STORAGE: storage.name})
+    ingress = [
+        _pods({names.LABEL_COMPONENT: names.COMPONENT_PROXY}),
+        {"podSelector": {"matchExpressions": [_any_of("app.kubernetes.io/name", _PROXY_KINDS)]}},
+        _pods({names.LABEL_CONSUMER_OF: storage.name}),
+        own_nodes,
+        {**_namespace(peers.reconciler_namespace), **_pods(dict(peers.reconciler_labels))},
+    ]
+    valkey_port = [{"protocol": "TCP", "port": names.VALKEY_PORT}]
+    dns_ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
+    return {
+        "metadata": storage.metadata(names.valkey(storage.name)),
+        "spec": {
+            "podSelector": {"matchLabels": {names.LABEL_STORAGE: storage.name}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": ingress, "ports": valkey_port}],
+            "egress": [
+                {"to": [own_nodes], "ports": valkey_port},
+                {"to": [{"namespaceSelector": {}}], "ports": dns_ports},
+            ],
+        },
+    }
+
+
+def primary_service(storage: Storage, node: int) -> Object:
+    """Build the one address that consumers know; its selector names the node that is primary."""
+    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_NODE: str(node)}
+    return {
+        "metadata": storage.metadata(names.valkey(storage.name)),
+        # publishNotReadyAddresses: kubelet's view lags behind ours, and must not hide a primary that serves.
+        "spec": {"selector": selector, "ports": _service_ports(), "publishNotReadyAddresses": True},
+    }
+
+
+def headless_service(storage: Storage) -> Object:
+    """Build the Service that gives each node a name."""
+    selector = {names.LABEL_STORAGE: storage.name}
+    return {
+        "metadata": storage.metadata(names.valkey_headless(storage.name)),
+        "spec": {
+            "clusterIP": "None",
+            "selector": selector,
+            "ports": _service_ports(),
+            "publishNotReadyAddresses": True,
+        },
+    }
+
+
+def _service_ports() -> Sequence[Object]:
+    return [{"name": "valkey", "protocol": "TCP", "port": names.VALKEY_PORT, "targetPort": names.VALKEY_PORT}]
+
+
+def _pods(labels: Mapping[str, str]) -> Object:
+    return {"podSelector": {"matchLabels": dict(labels)}}
+
+
+def _namespace(name: str) -> Object:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
+def _any_of(key: str, values: Sequence[str]) -> Object:
+    return {"key": key, "operator": "In", "values": list(values)}
