@@ -1,0 +1,1 @@
+"""Enforces NetworkPolicies in the local cluster: one nftables table in each node's network namespace."""

@@ -1,0 +1,51 @@
+"""Watches pods, namespaces and NetworkPolicies of the local cluster, and has its nodes enforce them until killed."""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from deploy.local.netpol import nft
+from deploy.local.netpol.enforcer import Enforcer
+from deploy.local.netpol.ruleset import render
+from deploy.local.topology import NODES
+from shared import log
+from shared.cluster import Cluster
+from shared.informer import Informer
+from shared.resources import NAMESPACES, NETWORK_POLICIES, PODS
+
+NETWORK_NAMESPACES = {node.name: Path("/run/netns", node.interface) for node in NODES}
+
+
+async def enforce(kubeconfig: str) -> None:
+    """Enforce the NetworkPolicies of a cluster; while its API is away, what was last known stays in force."""
+
+    def ruleset(node: str) -> str:
+        return render(node, pods.objects.values(), namespaces.objects.values(), policies.objects.values())
+
+    async def load(node: str, text: str) -> None:
+        await nft.load(NETWORK_NAMESPACES[node], text)
+
+    enforcer = Enforcer(list(NETWORK_NAMESPACES), ruleset, load)
+    async with await Cluster.connect(user_agent="local-netpol", kubeconfig=kubeconfig) as cluster:
+        pods = Informer(cluster, PODS, enforcer.note_change)
+        namespaces = Informer(cluster, NAMESPACES, enforcer.note_change)
+        policies = Informer(cluster, NETWORK_POLICIES, enforcer.note_change)
+        async with asyncio.TaskGroup() as tasks:
+            for informer in (pods, namespaces, policies):
+                tasks.create_task(informer.run())
+            for informer in (pods, namespaces, policies):
+                await informer.synced.wait()
+            await enforcer.run()
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.local.netpol", description=__doc__)
+    parser.add_argument("--kubeconfig", required=True, help="how to reach the cluster")
+    arguments = parser.parse_args()
+    log.configure("netpol")
+    asyncio.run(enforce(arguments.kubeconfig))
+
+
+if __name__ == "__main__":
+    main()
