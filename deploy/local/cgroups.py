@@ -1,0 +1,106 @@
+"""The cluster's control groups: one tree per node, in every hierarchy of the machine.
+
+Works with cgroup v1, where each controller may be a hierarchy of its own, and with v2, where all share one.
+"""
+
+import errno
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.local.errors import StepFailed
+
+ROOT = "session-storage-local"
+# For the node's own processes: v2 allows none in a group that has groups below it.
+SYSTEM = "system"
+MOUNTS = Path("/proc/self/mountinfo")
+# Processes that were killed leave their group a moment after they are gone.
+REMOVAL_DEADLINE_SECONDS = 10
+RETRY_SECONDS = 0.05
+
+
+def hierarchies(mounts: str) -> tuple[Path, ...]:
+    """Read from a mount table where control groups are mounted.
+
+    Args:
+        mounts: Content of `/proc/<pid>/mountinfo`; format in proc_pid_mountinfo(5).
+    """
+    found = []
+    for line in mounts.splitlines():
+        mount, _, source = line.partition(" - ")
+        if source.split()[0] in {"cgroup", "cgroup2"}:
+            found.append(Path(mount.split()[4]))
+    return tuple(dict.fromkeys(found))
+
+
+def kubelet_root(node: str) -> str:
+    """Name the group under which a node's kubelet keeps its pods, as the kubelet wants it."""
+    return f"/{ROOT}/{node}"
+
+
+def ensure(node: str) -> tuple[Path, ...]:
+    """Make a node's groups.
+
+    Returns:
+        The directories, one per hierarchy, of the group that the node's own processes join.
+    """
+    return tuple(_ensure(hierarchy, node) for hierarchy in hierarchies(MOUNTS.read_text()))
+
+
+def processes() -> set[int]:
+    """Find all processes in the cluster's groups, containers included."""
+    return {int(pid) for tree in _trees() for file in tree.rglob("cgroup.procs") for pid in file.read_text().split()}
+
+
+def remove() -> None:
+    """Remove all groups of the cluster; their processes have been killed.
+
+    Raises:
+        StepFailed: A group stayed busy.
+    """
+    deadline = time.monotonic() + REMOVAL_DEADLINE_SECONDS
+    for tree in _trees():
+        while busy := _remove(tree):
+            if time.monotonic() > deadline:
+                raise StepFailed(f"the control group {busy} could not be removed: processes are still in it")
+            time.sleep(RETRY_SECONDS)
+
+
+def _ensure(hierarchy: Path, node: str) -> Path:
+    parent = hierarchy
+    for name in (ROOT, node, SYSTEM):
+        _delegate(parent)
+        group = parent / name
+        group.mkdir(exist_ok=True)
+        # v1: a new group has no CPUs and takes no process before it has.
+        for setting in ("cpuset.cpus", "cpuset.mems"):
+            if (parent / setting).exists() and (hierarchy / "cpuset.cpus").exists():
+                (group / setting).write_text((parent / setting).read_text())
+        parent = group
+    return parent
+
+
+def _delegate(group: Path) -> None:
+    """V2: let groups below this one have every controller that it has."""
+    available = group / "cgroup.controllers"
+    if available.exists():
+        for controller in available.read_text().split():
+            (group / "cgroup.subtree_control").write_text(f"+{controller}")
+
+
+def _trees() -> Iterator[Path]:
+    for hierarchy in hierarchies(MOUNTS.read_text()):
+        if (tree := hierarchy / ROOT).exists():
+            yield tree
+
+
+def _remove(tree: Path) -> Path | None:
+    """Remove a tree from its leaves and return the first group that is busy."""
+    for group in sorted((tree, *(path for path in tree.rglob("*") if path.is_dir())), reverse=True):
+        try:
+            group.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return group
+    return None

@@ -1,0 +1,254 @@
+"""The control plane: etcd, API server, controller manager and scheduler, and their command lines.
+
+`commands` decides and is pure. The cluster runs them in a node's namespaces; tests run them on loopback with
+`ControlPlane.on_loopback`, which needs no root and leaves nothing behind.
+"""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from deploy.local import api, binaries, pki, progress
+from deploy.local.errors import StepFailed
+from deploy.local.topology import API_SERVICE_ADDRESS, CLUSTER_DOMAIN, SERVICE_NETWORK
+
+# Seen: 5 s on 2 idle cores; ten times that on a busy machine is still alive.
+READY_DEADLINE_SECONDS = 60
+STOP_DEADLINE_SECONDS = 5
+# The defaults (20 and 30 per second) make a test that creates a hundred objects wait for the client.
+CLIENT_RATE = ("--kube-api-qps=200", "--kube-api-burst=400")
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the processes listen.
+
+    Attributes:
+        address: Address of the API server, which it also announces.
+        api_port: Its port.
+        etcd_port: Port of etcd for its clients, on loopback.
+        etcd_peer_port: Port of etcd for members that never come, on loopback.
+    """
+
+    address: str
+    api_port: int
+    etcd_port: int = 2379
+    etcd_peer_port: int = 2380
+
+    @property
+    def url(self) -> str:
+        """URL of the API server."""
+        return f"https://{self.address}:{self.api_port}"
+
+    @property
+    def api_hosts(self) -> tuple[str, ...]:
+        """Names and addresses that clients call the API server by."""
+        service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
+        return (*service, f"kubernetes.default.svc.{CLUSTER_DOMAIN}", API_SERVICE_ADDRESS, self.address, "127.0.0.1")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a control plane finds its files, as its own processes see them.
+
+    Attributes:
+        program: The Kubernetes multi-call binary.
+        directory: Home of `pki/` and `etcd/`.
+    """
+
+    program: Path
+    directory: Path
+
+    @property
+    def pki(self) -> Path:
+        """Certificates, keys and kubeconfigs."""
+        return self.directory / "pki"
+
+
+def prepare(directory: Path, endpoints: Endpoints) -> pki.Authority:
+    """Make the directory of a new control plane, with its certificates."""
+    certificates = directory / "pki"
+    certificates.mkdir(mode=0o700, parents=True)
+    (directory / "etcd").mkdir(mode=0o700)
+    return pki.write_control_plane(certificates, endpoints.url, endpoints.api_hosts)
+
+
+def commands(layout: Layout, endpoints: Endpoints) -> dict[str, tuple[str, ...]]:
+    """Say how each process is started; all may start at once."""
+    program = str(layout.program)
+    return {
+        "etcd": (program, "etcd", *_etcd(layout, endpoints)),
+        "kube-apiserver": (program, "kube-apiserver", *_api_server(layout, endpoints)),
+        "kube-controller-manager": (program, "kube-controller-manager", *_controller_manager(layout)),
+        "kube-scheduler": (program, "kube-scheduler", *_scheduler(layout)),
+    }
+
+
+def _etcd(layout: Layout, endpoints: Endpoints) -> Iterator[str]:
+    certificate, key = layout.pki / "etcd-server.crt", layout.pki / "etcd-server.key"
+    client = f"https://127.0.0.1:{endpoints.etcd_port}"
+    peer = f"http://127.0.0.1:{endpoints.etcd_peer_port}"
+    yield f"--data-dir={layout.directory / 'etcd'}"
+    yield "--name=default"
+    yield f"--initial-cluster=default={peer}"
+    yield f"--initial-advertise-peer-urls={peer}"
+    yield f"--listen-peer-urls={peer}"
+    yield f"--listen-client-urls={client}"
+    yield f"--advertise-client-urls={client}"
+    yield f"--cert-file={certificate}"
+    yield f"--key-file={key}"
+    yield "--client-cert-auth"
+    yield f"--trusted-ca-file={layout.pki / 'etcd-ca.crt'}"
+    # A cluster that dies with its machine needs no durability, and fsync is what a busy disk makes slow.
+    yield "--unsafe-no-fsync"
+
+
+def _api_server(layout: Layout, endpoints: Endpoints) -> Iterator[str]:
+    files = layout.pki
+    yield f"--bind-address={endpoints.address}"
+    yield f"--advertise-address={endpoints.address}"
+    yield f"--secure-port={endpoints.api_port}"
+    yield f"--tls-cert-file={files / 'apiserver.crt'}"
+    yield f"--tls-private-key-file={files / 'apiserver.key'}"
+    yield f"--client-ca-file={files / 'ca.crt'}"
+    yield f"--etcd-servers=https://127.0.0.1:{endpoints.etcd_port}"
+    yield f"--etcd-cafile={files / 'etcd-ca.crt'}"
+    yield f"--etcd-certfile={files / 'apiserver-etcd-client.crt'}"
+    yield f"--etcd-keyfile={files / 'apiserver-etcd-client.key'}"
+    yield f"--kubelet-certificate-authority={files / 'ca.crt'}"
+    yield f"--kubelet-client-certificate={files / 'apiserver-kubelet-client.crt'}"
+    yield f"--kubelet-client-key={files / 'apiserver-kubelet-client.key'}"
+    yield "--kubelet-preferred-address-types=InternalIP"
+    yield f"--service-cluster-ip-range={SERVICE_NETWORK}"
+    yield f"--service-account-issuer=https://kubernetes.default.svc.{CLUSTER_DOMAIN}"
+    yield f"--service-account-key-file={files / 'service-accounts.pub'}"
+    yield f"--service-account-signing-key-file={files / 'service-accounts.key'}"
+    yield f"--requestheader-client-ca-file={files / 'front-proxy-ca.crt'}"
+    yield "--requestheader-allowed-names=front-proxy-client"
+    yield "--requestheader-username-headers=X-Remote-User"
+    yield "--requestheader-group-headers=X-Remote-Group"
+    yield "--requestheader-extra-headers-prefix=X-Remote-Extra-"
+    yield f"--proxy-client-cert-file={files / 'front-proxy-client.crt'}"
+    yield f"--proxy-client-key-file={files / 'front-proxy-client.key'}"
+    yield "--authorization-mode=Node,RBAC"
+    yield "--enable-admission-plugins=NodeRestriction"
+    yield "--allow-privileged=true"
+    if endpoints.address.startswith("127."):
+        # A loopback address is refused as an endpoint of the Service `kubernetes`.
+        yield "--endpoint-reconciler-type=none"
+
+
+def _controller_manager(layout: Layout) -> Iterator[str]:
+    files = layout.pki
+    yield from _client(files / "kube-controller-manager.kubeconfig")
+    yield "--use-service-account-credentials"
+    yield f"--service-account-private-key-file={files / 'service-accounts.key'}"
+    yield f"--root-ca-file={files / 'ca.crt'}"
+    yield f"--cluster-signing-cert-file={files / 'ca.crt'}"
+    yield f"--cluster-signing-key-file={files / 'ca.key'}"
+    # Its default lies in /usr/libexec, which is not ours to write in.
+    yield f"--flex-volume-plugin-dir={layout.directory / 'volume-plugins'}"
+
+
+def _scheduler(layout: Layout) -> Iterator[str]:
+    yield from _client(layout.pki / "kube-scheduler.kubeconfig")
+
+
+def _client(kubeconfig: Path) -> Iterable[str]:
+    yield f"--kubeconfig={kubeconfig}"
+    yield "--leader-elect=false"
+    # Nobody reads their metrics, and no port means no clash.
+    yield "--secure-port=0"
+    yield from CLIENT_RATE
+
+
+class ControlPlane:
+    """A control plane on loopback, for tests that need a real API server and no nodes.
+
+    Attributes:
+        kubeconfig: The administrator's kubeconfig.
+        url: URL of the API server.
+        logs: Directory with one log per process.
+    """
+
+    def __init__(self, directory: Path, endpoints: Endpoints) -> None:
+        self._layout = Layout(binaries.binary("kubernetes"), directory)
+        self._endpoints = endpoints
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.kubeconfig = directory / "pki" / "admin.kubeconfig"
+        self.url = endpoints.url
+        self.logs = directory / "logs"
+
+    @classmethod
+    @contextmanager
+    def on_loopback(cls, directory: Path) -> Iterator[Self]:
+        """Run a control plane on free ports of 127.0.0.1 until the block ends.
+
+        Its processes die with the thread that started them, even if that is killed.
+
+        Args:
+            directory: Emptied first; holds the kubeconfig, the logs and etcd's data.
+
+        Raises:
+            StepFailed: A process ended or was not ready in time; the message has its last lines.
+        """
+        control_plane = cls(directory, Endpoints("127.0.0.1", *_free_ports(3)))
+        with ExitStack() as stack:
+            stack.callback(control_plane.stop)
+            control_plane.start()
+            yield control_plane
+
+    def start(self) -> None:
+        """Start everything afresh and return once the API server serves pods' service accounts."""
+        directory = self._layout.directory
+        if directory.exists():
+            shutil.rmtree(directory)
+        prepare(directory, self._endpoints)
+        self.logs.mkdir()
+        for name, command in commands(self._layout, self._endpoints).items():
+            with (self.logs / f"{name}.log").open("wb") as log:
+                self._processes[name] = subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+        self._await_ready()
+
+    def stop(self) -> None:
+        """End all processes, the API server's clients before it."""
+        for process in reversed(self._processes.values()):
+            # The API server takes up to a minute to end by itself, and there is nothing to save.
+            process.kill()
+        for process in self._processes.values():
+            process.wait(STOP_DEADLINE_SECONDS)
+        self._processes.clear()
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + READY_DEADLINE_SECONDS
+        client = api.Client(self.kubeconfig)
+        # The controller manager makes it; before, no pod is admitted to the namespace.
+        while not client.answers("/api/v1/namespaces/default/serviceaccounts/default"):
+            for name, process in self._processes.items():
+                if process.poll() is not None:
+                    raise self._failure(name, f"it ended with status {process.returncode}")
+            if time.monotonic() > deadline:
+                raise self._failure("kube-apiserver", f"it was not ready in {READY_DEADLINE_SECONDS} s")
+            time.sleep(api.RETRY_SECONDS)
+
+    def _failure(self, name: str, cause: str) -> StepFailed:
+        return progress.failure(f"starting {name}", cause, self.logs / f"{name}.log")
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for bound in sockets:
+            bound.bind(("127.0.0.1", 0))
+        return [bound.getsockname()[1] for bound in sockets]

@@ -1,0 +1,119 @@
+"""The network of the cluster: a bridge without uplink, one cable per node, and static routes.
+
+Nothing leads out: nodes have no default route and the host's forwarding and firewall stay untouched. The host
+has an address on the bridge and routes to pods and Services, all of which vanish with the bridge.
+"""
+
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from deploy.local.errors import StepFailed
+from deploy.local.topology import (
+    BRIDGE,
+    CONTROL_PLANE_NODE,
+    HOST_ADDRESS,
+    NODE_NETWORK,
+    NODES,
+    SERVICE_NETWORK,
+    Node,
+)
+
+INTERFACES = Path("/sys/class/net")
+# Where `ip netns` and `nsenter` look for namespaces by name. A link to the namespace of a process serves them
+# as well as a mount does, and needs no unmounting.
+NAMESPACES = Path("/run/netns")
+CABLE_END = "eth0"
+
+
+def host_commands(existing: set[str]) -> Iterator[str]:
+    """Say what the host lacks, as lines for `ip -batch`.
+
+    Args:
+        existing: Names of the host's interfaces.
+    """
+    if BRIDGE not in existing:
+        yield f"link add {BRIDGE} type bridge"
+    yield f"address replace {HOST_ADDRESS}/{NODE_NETWORK.prefixlen} dev {BRIDGE}"
+    yield f"link set {BRIDGE} up"
+
+
+def cable_commands(node: Node, pid: int, existing: set[str]) -> Iterator[str]:
+    """Say how a node is plugged in, as lines for `ip -batch` on the host.
+
+    Args:
+        node: The node.
+        pid: A process in its network namespace.
+        existing: Names of the host's interfaces.
+    """
+    if node.interface not in existing:
+        yield f"link add {node.interface} type veth peer name {CABLE_END} netns {pid}"
+    yield f"link set {node.interface} master {BRIDGE}"
+    yield f"link set {node.interface} up"
+
+
+def route_commands() -> Iterator[str]:
+    """Say how the host reaches pods and Services; kube-proxy of one node serves for the latter."""
+    for node in NODES:
+        yield f"route replace {node.pods} via {node.address} dev {BRIDGE}"
+    yield f"route replace {SERVICE_NETWORK} via {CONTROL_PLANE_NODE.address} dev {BRIDGE}"
+
+
+def node_commands(node: Node) -> Iterator[str]:
+    """Say what a node's namespace lacks, as lines for `ip -batch` in it."""
+    yield "link set lo up"
+    yield f"address replace {node.address}/{NODE_NETWORK.prefixlen} dev {CABLE_END}"
+    yield f"link set {CABLE_END} up"
+    for other in NODES:
+        if other != node:
+            yield f"route replace {other.pods} via {other.address} dev {CABLE_END}"
+
+
+def ensure(init_pids: dict[Node, int]) -> None:
+    """Connect all nodes; what is there already stays as it is.
+
+    Args:
+        init_pids: For each node, a process that holds its network namespace.
+
+    Raises:
+        StepFailed: The kernel refused something.
+    """
+    _batch(host_commands(_interfaces()))
+    NAMESPACES.mkdir(exist_ok=True)
+    for node, pid in init_pids.items():
+        _batch(cable_commands(node, pid, _interfaces()))
+        _batch(node_commands(node), "nsenter", f"--net=/proc/{pid}/ns/net")
+        link = NAMESPACES / node.interface
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"/proc/{pid}/ns/net")
+    _batch(route_commands())
+
+
+def remove() -> None:
+    """Remove bridge and cables, and with them the host's routes."""
+    present = _interfaces()
+    ours = [name for name in (BRIDGE, *(node.interface for node in NODES)) if name in present]
+    # A cable may vanish by itself in this very moment, with the namespace of its other end.
+    subprocess.run(
+        ["ip", "-force", "-batch", "-"],
+        input="".join(f"link delete {name}\n" for name in ours).encode(),
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    if left := set(ours) & _interfaces():
+        raise StepFailed(f"network interfaces could not be removed: {', '.join(sorted(left))}")
+    for node in NODES:
+        (NAMESPACES / node.interface).unlink(missing_ok=True)
+    if NAMESPACES.exists() and not NAMESPACES.is_mount() and not any(NAMESPACES.iterdir()):
+        NAMESPACES.rmdir()
+
+
+def _interfaces() -> set[str]:
+    return {path.name for path in INTERFACES.iterdir()}
+
+
+def _batch(lines: Iterable[str], *enter: str) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    done = subprocess.run([*enter, "ip", "-batch", "-"], input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StepFailed(f"network set-up failed: {done.stderr.strip()}\nwhile doing:\n{text}")

@@ -1,0 +1,155 @@
+"""The processes of the running cluster: started as daemons, found again and ended by a mark.
+
+The mark is a variable in their environment, which the kernel keeps and children inherit, so that a process is
+known for the cluster's own whatever happened to those who started it. There are no pid files to go stale.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import progress
+from deploy.local.errors import StepFailed
+
+# Names the state directory of the cluster, of which a machine could have had another.
+CLUSTER_MARK = "SESSION_STORAGE_LOCAL_CLUSTER"
+SERVICE_MARK = "SESSION_STORAGE_LOCAL_SERVICE"
+# The kernel needs moments, unless a process hangs in a device.
+KILL_DEADLINE_SECONDS = 30
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that carries the mark.
+
+    Attributes:
+        pid: Its id in our namespace.
+        service: The service it is, or was started by.
+        command: Its arguments.
+    """
+
+    pid: int
+    service: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process that should run.
+
+    Attributes:
+        name: `node2/kubelet`, or a plain name for one outside the nodes.
+        command: What to run.
+        log: Where its output goes.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    log: Path
+
+    def is_among(self, processes: Iterable[Process]) -> bool:
+        """Tell whether it runs, with exactly this command."""
+        return any(process.service == self.name and process.command == self.command for process in processes)
+
+
+def marked(state: Path) -> list[Process]:
+    """Find all live processes of the cluster that keeps its state in `state`."""
+    return [process for cluster, process in _all_marked() if cluster == str(state)]
+
+
+def foreign_clusters(state: Path) -> set[str]:
+    """Name the state directories of running clusters other than ours."""
+    return {cluster for cluster, _ in _all_marked() if cluster != str(state)}
+
+
+def start(service: Service, state: Path, enter: Sequence[str] = ()) -> None:
+    """Start a service that outlives us, in a session of its own.
+
+    Args:
+        service: What to start; the caller has seen that it doesn't run.
+        state: State directory of the cluster, for the mark.
+        enter: Command prefix that enters the place where it runs.
+
+    Raises:
+        StepFailed: It could not be started.
+    """
+    environment = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        CLUSTER_MARK: str(state),
+        SERVICE_MARK: service.name,
+    }
+    service.log.parent.mkdir(parents=True, exist_ok=True)
+    with service.log.open("ab") as log:
+        try:
+            subprocess.run(
+                [*enter, "setsid", "--fork", *service.command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                check=True,
+            )
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise progress.failure(f"starting {service.name}", error, service.log) from error
+
+
+def kill(pids: Iterable[int]) -> None:
+    """End processes at once and return when they are gone.
+
+    Raises:
+        StepFailed: One of them did not go.
+    """
+    with ExitStack() as stack:
+        waiting = select.poll()
+        handles = set()
+        for pid in pids:
+            try:
+                handle = os.pidfd_open(pid)
+            except ProcessLookupError:
+                continue
+            stack.callback(os.close, handle)
+            handles.add(handle)
+            waiting.register(handle, select.POLLIN)
+            _signal(handle)
+        deadline = time.monotonic() + KILL_DEADLINE_SECONDS
+        while handles:
+            ended = waiting.poll(max(0, deadline - time.monotonic()) * 1000)
+            if not ended:
+                raise StepFailed(f"{len(handles)} processes of the cluster did not end in {KILL_DEADLINE_SECONDS} s")
+            for handle, _ in ended:
+                handles.discard(handle)
+                waiting.unregister(handle)
+
+
+def _signal(handle: int) -> None:
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _all_marked() -> Iterator[tuple[str, Process]]:
+    for directory in PROC.iterdir():
+        if directory.name.isdigit():
+            try:
+                variables = parse_environment((directory / "environ").read_bytes())
+                arguments = (directory / "cmdline").read_bytes()
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue  # it ended while we looked, or is not ours to see
+            if cluster := variables.get(CLUSTER_MARK):
+                command = tuple(os.fsdecode(argument) for argument in arguments.split(b"\0")[:-1])
+                yield cluster, Process(int(directory.name), variables.get(SERVICE_MARK, ""), command)
+
+
+def parse_environment(block: bytes) -> dict[str, str]:
+    """Parse a process's environment as `/proc/<pid>/environ` shows it."""
+    pairs = (os.fsdecode(entry).partition("=") for entry in block.split(b"\0"))
+    return {name: value for name, separator, value in pairs if separator}
