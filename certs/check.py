@@ -1,0 +1,123 @@
+"""Judges certificates at a given instant. Pure: what is wrong comes back as data.
+
+The reconciler asks before it replaces anything, the webhook asks before it serves a new certificate.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from certs.pem import KEY_BUNDLE, Pair, pair_of
+from shared.errors import CertificateError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from shared.resources import Object
+
+
+class Problem(StrEnum):
+    """Why a Secret's certificate can't stay."""
+
+    ABSENT = "there is none"
+    MALFORMED = "certificate or key is malformed"
+    KEY_MISMATCH = "the key belongs to another certificate"
+    NOT_AN_AUTHORITY = "the certificate may not sign others"
+    NOT_YET_VALID = "the certificate is not valid yet"
+    EXPIRED = "the certificate has expired"
+    RENEWAL_DUE = "two thirds of the certificate's life are over"
+    UNTRUSTED = "no trusted authority vouches for this certificate and name"
+    STALE_BUNDLE = f"{KEY_BUNDLE} is not what the API server trusts"
+
+
+def dns_names(service: str, namespace: str) -> tuple[str, ...]:
+    """Tell what the API server calls the webhook (first) and what people do.
+
+    Without the cluster's domain, which differs between clusters and which the API server does not use.
+    """
+    return f"{service}.{namespace}.svc", f"{service}.{namespace}"
+
+
+def needs_renewal(certificate: x509.Certificate, now: datetime) -> bool:
+    """Tell whether two thirds of the certificate's life are over, from that instant on, inclusive."""
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return now >= start + (end - start) * 2 / 3
+
+
+def authority_problems(secret: Object | None, now: datetime) -> tuple[Problem, ...]:
+    """List what keeps a Secret's pair from being the authority that signs now."""
+    if secret is None:
+        return (Problem.ABSENT,)
+    try:
+        pair = pair_of(secret)
+    except CertificateError:
+        return (Problem.MALFORMED,)
+    problems = _pair_problems(pair, now)
+    if not _may_sign(pair.certificate):
+        problems.append(Problem.NOT_AN_AUTHORITY)
+    return tuple(problems)
+
+
+def serving_problems(
+    secret: Object | None, trusted: Sequence[x509.Certificate], names: Sequence[str], now: datetime
+) -> tuple[Problem, ...]:
+    """List what keeps a Secret's pair from being served to clients that trust these authorities.
+
+    Args:
+        secret: The serving Secret, as the API holds it.
+        trusted: CA certificates; the leaf must be signed by one of them.
+        names: DNS names that the certificate must be good for.
+        now: Aware instant.
+    """
+    if secret is None:
+        return (Problem.ABSENT,)
+    try:
+        pair = pair_of(secret)
+    except CertificateError:
+        return (Problem.MALFORMED,)
+    problems = _pair_problems(pair, now)
+    # A chain is judged at one instant: outside the leaf's validity it would only repeat what is said already.
+    if not problems and not all(_is_vouched_for(pair.certificate, trusted, name, now) for name in names):
+        problems.append(Problem.UNTRUSTED)
+    return tuple(problems)
+
+
+def _pair_problems(pair: Pair, now: datetime) -> list[Problem]:
+    certificate = pair.certificate
+    problems = []
+    if pair.key.public_key() != certificate.public_key():
+        problems.append(Problem.KEY_MISMATCH)
+    if now < certificate.not_valid_before_utc:
+        problems.append(Problem.NOT_YET_VALID)
+    if now > certificate.not_valid_after_utc:
+        problems.append(Problem.EXPIRED)
+    return problems
+
+
+def _may_sign(certificate: x509.Certificate) -> bool:
+    extensions = certificate.extensions
+    try:
+        extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    return usage.key_cert_sign and constraints.ca
+
+
+def _is_vouched_for(
+    certificate: x509.Certificate, trusted: Sequence[x509.Certificate], name: str, now: datetime
+) -> bool:
+    if not trusted:
+        return False
+    policy = PolicyBuilder().store(Store(list(trusted))).time(now)
+    try:
+        policy.build_server_verifier(x509.DNSName(name)).verify(certificate, [])
+    except VerificationError:
+        return False
+    return True
