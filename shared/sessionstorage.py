@@ -21,7 +21,7 @@ from shared.sizes import DEFAULT_SIZE, PRESETS, Preset, Size
 if TYPE_CHECKING:
     from shared.resources import Object
 
-URL_PATTERN = "^(rediss?|valkeys?)://([A-Za-z0-9._-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?(/[0-9]{1,5})?$"
+URL_PATTERN = r"^(rediss?|valkeys?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[0-9]{1,5})?$"
 URL_HINT = (
     "must be redis://host[:port][/db] (or rediss://, valkey://, valkeys://) without user or password:"
     " put the password into the Secret that spec.external.secretRef names"
@@ -68,7 +68,7 @@ class External(_Model):
             " A password does not belong here: put it into the Secret that secretRef names.",
             max_length=512,
             # CEL instead of a pattern: a schema's error repeats the value, and with it a password inside.
-            json_schema_extra={"x-kubernetes-validations": [cel(f"self.matches('{URL_PATTERN}')", URL_HINT)]},
+            json_schema_extra={"x-kubernetes-validations": [cel(f"self.matches(r'{URL_PATTERN}')", URL_HINT)]},
         ),
         AfterValidator(_checked_url),
     ]
