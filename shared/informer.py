@@ -26,6 +26,7 @@ FIRST_BACKOFF_SECONDS: Final = 0.2
 MAX_BACKOFF_SECONDS: Final = 30.0
 
 _log = logging.getLogger(__name__)
+_random = random.SystemRandom()
 
 
 class Informer:
@@ -91,7 +92,7 @@ class Informer:
             # The kind may be gone for now (404) or the position refused: a new list finds out.
             self._resource_version = ""
         asked = error.retry_after_seconds if isinstance(error, errors.Unavailable) else None
-        return (asked or backoff) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+        return (asked or backoff) * _random.uniform(0.8, 1.2)
 
     async def _list(self) -> None:
         items, resource_version = await self._cluster.list_all(self.resource, self._selector)

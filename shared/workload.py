@@ -108,7 +108,7 @@ def _pod_spec(node: Node, image: Image) -> Object:
 
 
 def _container(preset: Preset, image: Image) -> Object:
-    memory = f"{preset.memory_mib}Mi"
+    memory = _quantity(preset.memory_mib)
     return {
         "name": CONTAINER,
         "image": image.reference,
@@ -135,6 +135,11 @@ def _container(preset: Preset, image: Image) -> Object:
     }
 
 
+def _quantity(mebibytes: int) -> str:
+    """Write memory the way the API server stores it, or every look would take it for a change."""
+    return f"{mebibytes // 1024}Gi" if mebibytes % 1024 == 0 else f"{mebibytes}Mi"
+
+
 def _ping(option: str) -> Object:
     """Ask as the probe user; the password comes from a file, never from a command line."""
     password_file = f"{valkey_config.ACL_DIRECTORY}/{credentials.PROBE.key}"
@@ -146,7 +151,10 @@ def _volumes(node: Node) -> list[Object]:
     items = [{"key": key, "path": key} for key in (names.KEY_USERS_ACL, credentials.PROBE.key)]
     volumes: list[Object] = [
         {"name": "config", "configMap": {"name": names.valkey(node.storage)}},
-        {"name": "acl", "secret": {"secretName": names.auth_secret(node.storage), "items": items}},
+        {
+            "name": "acl",
+            "secret": {"secretName": names.auth_secret(node.storage), "items": items, "defaultMode": 0o440},
+        },
     ]
     if not node.preset.is_persistent:
         volumes.append({"name": "data", "emptyDir": {"sizeLimit": f"{node.preset.disk_gib}Gi"}})

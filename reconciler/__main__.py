@@ -1,0 +1,141 @@
+"""Starts the reconciler: `python -m reconciler`. Everything is wired together here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from certs import keeper
+from certs.settings import CertificateSettings
+from reconciler import loop, metrics
+from reconciler.apply import Applier
+from reconciler.consumers import ConsumerIndex
+from reconciler.crd_extension import CrdExtension, crd_name
+from reconciler.events import EventRecorder
+from reconciler.leader import Election
+from reconciler.observe import CHILD_RESOURCES, Observer
+from reconciler.queue import WorkQueue
+from reconciler.reconcile import Reconciler
+from reconciler.settings import Settings
+from shared import errors, log, names, probes
+from shared.cluster import Cluster, Selector
+from shared.informer import Informer
+from shared.resources import CRDS, MCP_SERVERS, PODS, SESSION_STORAGES, Object, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+_log = logging.getLogger("reconciler")
+
+
+def main() -> int:
+    """Run until SIGTERM, or until leadership is lost."""
+    try:
+        settings = Settings.from_environ(os.environ)
+        certificates = CertificateSettings.from_environ(os.environ)
+    except errors.InvalidSettings as error:
+        sys.stderr.write(f"reconciler: {error}\n")
+        return 2
+    log.configure("reconciler", settings.log_level)
+    return uvloop.run(_run(settings, certificates))
+
+
+async def _run(settings: Settings, certificates: CertificateSettings) -> int:
+    async with await Cluster.connect(user_agent="toolhive-session-storage-reconciler") as cluster:
+        process = asyncio.ensure_future(_Process(cluster, settings, certificates).run())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, process.cancel)
+        try:
+            await process
+        except asyncio.CancelledError:
+            _log.info("stopped")
+            return 0
+        _log.error("no longer the leader: starting over")
+        return 1
+
+
+class _Process:
+    """All parts of the reconciler, and how they know each other."""
+
+    def __init__(self, cluster: Cluster, settings: Settings, certificates: CertificateSettings) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._certificates = certificates
+        self._queue = WorkQueue()
+        self._consumers = ConsumerIndex(self._queue.add)
+        self._extension = CrdExtension(cluster)
+        managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
+        self._caches = {
+            resource.plural: Informer(cluster, resource, self._on_child, selector=managed)
+            for resource in (*CHILD_RESOURCES, PODS)
+        }
+        self._storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
+        self._caches[SESSION_STORAGES.plural] = self._storages
+        toolhive = Selector(fields=f"metadata.name={crd_name(MCP_SERVERS)}")
+        self._crds = Informer(cluster, CRDS, self._extension.on_change, selector=toolhive)
+        self._servers = Informer(cluster, MCP_SERVERS, self._consumers.on_change)
+        metrics.QUEUE_LENGTH.set_function(lambda: len(self._queue))
+
+    async def run(self) -> None:
+        runner = await probes.serve(probes.probes_app(self._waits), self._settings.http_port)
+        watches = [asyncio.ensure_future(part) for part in self._watching()]
+        election = Election(self._cluster, self._settings.candidate)
+        try:
+            await election.lead(self._lead)
+        finally:
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
+            await runner.cleanup()
+
+    def _watching(self) -> list[Coroutine[None, None, None]]:
+        return [*(informer.run() for informer in self._caches.values()), self._crds.run(), self._watch_consumers()]
+
+    async def _watch_consumers(self) -> None:
+        # Without ToolHive there are no consumers, and a watch for them would only ever fail.
+        await self._extension.served.wait()
+        await self._servers.run()
+
+    async def _lead(self) -> None:
+        for cache in self._caches.values():
+            await cache.synced.wait()
+        await self._crds.synced.wait()
+        if self._extension.served.is_set():
+            await self._servers.synced.wait()
+        observer = Observer(self._cluster, self._caches, self._consumers)
+        recorder = EventRecorder(self._cluster, self._settings.candidate.identity)
+        applier = Applier(self._cluster, self._caches, recorder)
+        reconciler = Reconciler(self._storages, observer, applier, self._settings.storage)
+        for key in self._storages.objects:
+            self._queue.add(key)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keeper.keep(self._cluster, self._certificates, _clock))
+            group.create_task(loop.run(self._queue, reconciler.reconcile))
+            if self._settings.extends_toolhive_crds:
+                group.create_task(self._extension.run(self._crds))
+
+    def _waits(self) -> list[str]:
+        return [f"the first list of {plural}" for plural, cache in self._caches.items() if not cache.synced.is_set()]
+
+    def _on_storage(self, old: Object | None, new: Object | None) -> None:
+        self._queue.add(key_of(new or old or {}))
+
+    def _on_child(self, old: Object | None, new: Object | None) -> None:
+        metadata = (new or old or {}).get("metadata", {})
+        storage = metadata.get("labels", {}).get(names.LABEL_STORAGE)
+        if storage:
+            self._queue.add((metadata["namespace"], storage))
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

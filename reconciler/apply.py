@@ -1,0 +1,90 @@
+"""Writes only: carries out a plan, one idempotent step after the other, status last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler.plan import Apply, DeletePod, Plan, Step, WriteAuth
+from shared import credentials, manifests, names
+from shared.resources import PODS, SECRETS, SESSION_STORAGES, Object, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.status import EventNote
+    from shared.informer import Informer
+
+
+class Writer(Protocol):
+    """The writes that a plan needs."""
+
+    async def create(self, resource: Resource, obj: Object) -> Object:
+        """Create an object, or raise AlreadyExists."""
+
+    async def replace(self, resource: Resource, obj: Object) -> Object:
+        """Replace an object by resourceVersion, or raise Conflict."""
+
+    async def apply(self, resource: Resource, obj: Object, *, field_manager: str, subresource: str = "") -> Object:
+        """Apply an object server-side."""
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
+        """Delete an object if it still has that uid."""
+
+
+class Recorder(Protocol):
+    """Tells people what happened."""
+
+    async def record(self, storage: Object, note: EventNote) -> None:
+        """Write one Event about a storage."""
+
+
+class Applier:
+    """Carries out plans, and lets the caches know at once what the API server answered."""
+
+    def __init__(self, cluster: Writer, caches: Mapping[str, Informer], recorder: Recorder) -> None:
+        self._cluster = cluster
+        self._caches = caches
+        self._recorder = recorder
+
+    async def apply(self, storage: Object, plan: Plan) -> None:
+        """Carry out a plan.
+
+        Raises:
+            ClusterError: A write failed; what came before it stands, and the next plan goes on from there.
+        """
+        for step in plan.steps:
+            await self._step(step)
+        if plan.status is not None:
+            await self._status(storage, plan.status)
+        for note in plan.events:
+            await self._recorder.record(storage, note)
+
+    async def _step(self, step: Step) -> None:
+        match step:
+            case WriteAuth():
+                await self._write_auth(step)
+            case Apply(resource, obj):
+                self._remember(resource, await self._cluster.apply(resource, obj, field_manager=names.FIELD_MANAGER))
+            case DeletePod(namespace, name, uid):
+                await self._cluster.delete(PODS, namespace, name, uid=uid)
+
+    async def _write_auth(self, step: WriteAuth) -> None:
+        made_up = {key: credentials.generate() for key in credentials.PASSWORD_KEYS if key not in step.kept}
+        secret = manifests.auth_secret(step.storage, {**made_up, **step.kept})
+        if step.resource_version:
+            secret["metadata"]["resourceVersion"] = step.resource_version
+            self._remember(SECRETS, await self._cluster.replace(SECRETS, secret))
+        else:
+            # Create, never apply: of two writers at once one must lose, or a storage would have two passwords.
+            self._remember(SECRETS, await self._cluster.create(SECRETS, secret))
+
+    async def _status(self, storage: Object, status: Object) -> None:
+        metadata = {"name": storage["metadata"]["name"], "namespace": storage["metadata"]["namespace"]}
+        # The uid keeps the status of a storage that was deleted and made anew meanwhile from going to the new one.
+        body = {"metadata": metadata | {"uid": storage["metadata"]["uid"]}, "status": status}
+        manager = names.FIELD_MANAGER_STATUS
+        answer = await self._cluster.apply(SESSION_STORAGES, body, field_manager=manager, subresource="status")
+        self._remember(SESSION_STORAGES, answer)
+
+    def _remember(self, resource: Resource, obj: Object) -> None:
+        self._caches[resource.plural].remember(obj)

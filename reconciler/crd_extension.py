@@ -1,0 +1,92 @@
+"""Keeps `spec.sessionStorageRef` in ToolHive's CRD: the stock schema prunes the field before admission sees it.
+
+The property has no type, so that a string and an object both pass. It is added again whenever an upgrade of
+ToolHive's chart, which replaces a CRD's versions whole, has dropped it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
+
+from shared import errors
+from shared.resources import CRDS, MCP_SERVERS, Object, Resource
+
+if TYPE_CHECKING:
+    from shared.informer import Informer
+
+FIELD: Final = "sessionStorageRef"
+PROPERTY: Final[Object] = {
+    "description": "SessionStorage to keep this server's sessions in: its name, or an object with name and namespace.",
+    "x-kubernetes-preserve-unknown-fields": True,
+}
+RETRY_SECONDS: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Patcher(Protocol):
+    """The one write that the extension needs."""
+
+    async def patch(self, resource: Resource, namespace: str, name: str, operations: list[Object]) -> Object:
+        """Apply RFC 6902 operations."""
+
+
+def crd_name(resource: Resource) -> str:
+    """Name of the CRD that defines a resource."""
+    return f"{resource.plural}.{resource.group}"
+
+
+def extension(crd: Object) -> list[Object]:
+    """Tell which operations give every version of a CRD the field; none if all have it."""
+    additions = [
+        {"op": "add", "path": f"/spec/versions/{index}{_PROPERTIES}/{FIELD}", "value": PROPERTY}
+        for index, version in enumerate(crd["spec"]["versions"])
+        if FIELD not in _spec_properties(version)
+    ]
+    if not additions:
+        return []
+    # Indices are only right for the object that was read.
+    same = {"op": "test", "path": "/metadata/resourceVersion", "value": crd["metadata"]["resourceVersion"]}
+    return [same, *additions]
+
+
+_PROPERTIES: Final = "/schema/openAPIV3Schema/properties/spec/properties"
+
+
+def _spec_properties(version: Object) -> Object:
+    schema = version.get("schema", {}).get("openAPIV3Schema", {})
+    properties: Object = schema.get("properties", {}).get("spec", {}).get("properties", {})
+    return properties
+
+
+class CrdExtension:
+    """Watches one ToolHive CRD and repairs it."""
+
+    def __init__(self, cluster: Patcher) -> None:
+        self._cluster = cluster
+        self._changed = asyncio.Event()
+        self.served = asyncio.Event()
+
+    def on_change(self, _old: Object | None, new: Object | None) -> None:
+        """Take note that the CRD changed."""
+        self._changed.set()
+        if new is not None:
+            self.served.set()
+
+    async def run(self, crds: Informer) -> None:
+        """Extend the CRD, whenever it lacks the field, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            crd = crds.get(("", crd_name(MCP_SERVERS)))
+            if crd is None or not (operations := extension(crd)):
+                continue
+            try:
+                crds.remember(await self._cluster.patch(CRDS, "", crd_name(MCP_SERVERS), operations))
+                _log.info("extended CRD", extra={"crd": crd_name(MCP_SERVERS), "field": FIELD})
+            except errors.ClusterError as error:
+                _log.warning("CRD not extended", extra={"crd": crd_name(MCP_SERVERS), "error": str(error)})
+                await asyncio.sleep(RETRY_SECONDS)
+                self._changed.set()

@@ -1,0 +1,52 @@
+"""Whether an object already is what it should be. Pure.
+
+A steady state must write nothing, so before each apply the fields that are ours are compared with what is there.
+Defaults and other managers' fields may stand beside them; where the API replaces a value whole ("atomic" in
+server-side apply), nothing may.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from shared.resources import Object
+
+ATOMIC: Final = frozenset({"selector", "podSelector", "namespaceSelector", "ingress", "egress", "policyTypes"})
+"""Keys whose values are compared whole: a foreign label in a selector or one more peer changes their meaning."""
+
+
+def is_covered(desired: Object, observed: Object) -> bool:
+    """Tell whether applying `desired` would change nothing in `observed`."""
+    return _covered(desired, observed)
+
+
+def _covered(desired: Any, observed: Any) -> bool:
+    if isinstance(desired, dict):
+        return isinstance(observed, dict) and all(
+            _same(value, observed.get(key)) if key in ATOMIC else _covered(value, observed.get(key))
+            for key, value in desired.items()
+        )
+    if isinstance(desired, list):
+        return isinstance(observed, list) and _list_covered(desired, observed)
+    return bool(desired == observed)
+
+
+def _list_covered(desired: list[Any], observed: list[Any]) -> bool:
+    if _is_keyed(desired) and _is_keyed(observed):
+        by_name = {item["name"]: item for item in observed}
+        return all(_covered(item, by_name.get(item["name"])) for item in desired)
+    return len(desired) == len(observed) and all(map(_covered, desired, observed))
+
+
+def _is_keyed(items: list[Any]) -> bool:
+    return bool(items) and all(isinstance(item, dict) and "name" in item for item in items)
+
+
+def _same(desired: Any, observed: Any) -> bool:
+    """Compare whole, but let an empty value and an absent one be the same, as the API drops the former."""
+    if isinstance(desired, dict) and isinstance(observed, dict):
+        return desired.keys() == observed.keys() and all(_same(desired[key], observed[key]) for key in desired)
+    if isinstance(desired, list) and isinstance(observed, list):
+        return len(desired) == len(observed) and all(map(_same, desired, observed))
+    return bool(desired == observed) or (not desired and not observed)

@@ -1,0 +1,60 @@
+"""Events about storages (events.k8s.io/v1): what `kubectl describe` shows. Never the only signal."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Protocol
+
+from shared import errors
+from shared.resources import EVENTS, SESSION_STORAGES, Object, Resource
+
+if TYPE_CHECKING:
+    from reconciler.status import EventNote
+
+CONTROLLER: Final = "toolhive.stacklok.dev/session-storage"
+MAX_NOTE: Final = 1024
+"""Limit of the field `note`."""
+
+_log = logging.getLogger(__name__)
+
+
+class Creator(Protocol):
+    """The one write that an Event needs."""
+
+    async def create(self, resource: Resource, obj: Object) -> Object:
+        """Create an object."""
+
+
+class EventRecorder:
+    """Writes one Event for each change of state; nothing is repeated, so nothing needs to be counted."""
+
+    def __init__(self, cluster: Creator, instance: str) -> None:
+        self._cluster = cluster
+        self._instance = instance
+
+    async def record(self, storage: Object, note: EventNote) -> None:
+        """Write an Event; a failure is logged, because what it tells of has happened all the same."""
+        metadata = storage["metadata"]
+        event = {
+            "metadata": {"namespace": metadata["namespace"], "name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}"},
+            "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "type": note.type,
+            "reason": note.reason,
+            "note": note.note[:MAX_NOTE],
+            "action": "Reconcile",
+            "reportingController": CONTROLLER,
+            "reportingInstance": self._instance,
+            "regarding": {
+                "apiVersion": SESSION_STORAGES.api_version,
+                "kind": SESSION_STORAGES.kind,
+                "namespace": metadata["namespace"],
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+            },
+        }
+        try:
+            await self._cluster.create(EVENTS, event)
+        except errors.ClusterError as error:
+            _log.warning("event not written", extra={"reason": note.reason, "error": str(error)})

@@ -1,0 +1,62 @@
+"""Workers that take keys and reconcile them; knows nothing of what a key stands for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from reconciler import metrics
+from shared import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from reconciler.queue import WorkQueue
+    from shared.resources import Key
+
+Reconcile: TypeAlias = "Callable[[Key], Awaitable[float | None]]"
+
+WORKERS: Final = 8
+"""Enough that a few slow nodes do not hold up the rest; each mostly waits for the API or for Valkey."""
+
+_log = logging.getLogger(__name__)
+
+
+async def run(queue: WorkQueue, reconcile: Reconcile) -> None:
+    """Work until cancelled; a pass under way is cancelled with it, and any step of it may be repeated."""
+    async with asyncio.TaskGroup() as group:
+        for _ in range(WORKERS):
+            group.create_task(_work(queue, reconcile))
+
+
+async def _work(queue: WorkQueue, reconcile: Reconcile) -> None:
+    while True:
+        key = await queue.take()
+        try:
+            await _pass(queue, reconcile, key)
+        finally:
+            queue.done(key)
+
+
+async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Key) -> None:
+    started = time.monotonic()
+    outcome = "error"
+    try:
+        pause = await reconcile(key)
+        outcome = "ok"
+    except errors.SessionStorageError as error:
+        retry = queue.add_failed(key)
+        extra = {"key": "/".join(key), "error": f"{type(error).__name__}: {error}", "retry_seconds": round(retry, 2)}
+        _log.warning("reconcile will be tried again", extra=extra)
+    except Exception:  # noqa: BLE001 - a bug with one storage must not stop the others
+        retry = queue.add_failed(key)
+        _log.exception("reconcile failed", extra={"key": "/".join(key), "retry_seconds": round(retry, 2)})
+    else:
+        queue.forget(key)
+        if pause is not None:
+            queue.add_after(key, pause)
+    finally:
+        metrics.RECONCILES.labels(outcome).inc()
+        metrics.RECONCILE_SECONDS.observe(time.monotonic() - started)

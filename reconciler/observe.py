@@ -1,0 +1,159 @@
+"""Reads only: what a storage is asked to be and what there is of it, as one frozen value."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+from shared import credentials, errors, names, valkey_node
+from shared.resources import (
+    CONFIG_MAPS,
+    NETWORK_POLICIES,
+    PODS,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Key,
+    Object,
+    Resource,
+)
+from shared.valkey_node import Login, NodeFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.informer import Informer
+
+CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES)
+
+Problem = Literal["", "unreachable", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """One Valkey node, as its pod and its server show it.
+
+    Attributes:
+        pod: The pod, if there is one.
+        facts: What the server says; None if it did not answer.
+        problem: Why there are no facts: no answer, or a refused credential.
+        detail: The problem in words.
+    """
+
+    pod: Object | None = None
+    facts: NodeFacts | None = None
+    problem: Problem = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that a plan depends on.
+
+    Attributes:
+        storage: The SessionStorage.
+        children: What exists of its objects, by (plural, name); those of another owner too.
+        node: Its Valkey node.
+        external_secret: The user's Secret of an external storage, if it exists.
+        foreign_consumers: `namespace/name` of consumers in other namespaces that name this storage.
+    """
+
+    storage: Object
+    children: Mapping[tuple[str, str], Object]
+    node: NodeReport
+    external_secret: Object | None = None
+    foreign_consumers: tuple[str, ...] = ()
+
+    def child(self, resource: Resource, name: str) -> Object | None:
+        """Look a child up by its name."""
+        return self.children.get((resource.plural, name))
+
+
+class Reader(Protocol):
+    """Reads single objects past every cache."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Read one object or raise NotFound."""
+
+
+class Consumers(Protocol):
+    """Knows who uses which storage."""
+
+    def outside(self, storage: Key) -> tuple[str, ...]:
+        """Consumers of a storage in other namespaces, as `namespace/name`."""
+
+
+class Observer:
+    """Gathers what there is of a storage: from caches, and live where a cache knows of nothing."""
+
+    def __init__(self, cluster: Reader, caches: Mapping[str, Informer], consumers: Consumers) -> None:
+        self._cluster = cluster
+        self._caches = caches
+        self._consumers = consumers
+
+    async def observe(self, storage: Object) -> Observed:
+        """Read everything that matters for one storage.
+
+        Raises:
+            ClusterError: A live read failed.
+        """
+        name, namespace = storage["metadata"]["name"], storage["metadata"]["namespace"]
+        outside = self._consumers.outside((namespace, name))
+        if external := storage.get("spec", {}).get("external"):
+            secret = await self._live(SECRETS, namespace, external.get("secretRef") or "")
+            return Observed(storage, {}, NodeReport(), secret, outside)
+        children = await self._children(namespace, name)
+        node = await self._node(namespace, name, children.get((SECRETS.plural, names.auth_secret(name))))
+        return Observed(storage, children, node, None, outside)
+
+    async def _children(self, namespace: str, storage: str) -> dict[tuple[str, str], Object]:
+        wanted = [(resource, name) for resource in CHILD_RESOURCES for name in child_names(resource, storage)]
+        found = await asyncio.gather(*(self._read(resource, namespace, name) for resource, name in wanted))
+        return {
+            (resource.plural, name): obj for (resource, name), obj in zip(wanted, found, strict=True) if obj is not None
+        }
+
+    async def _read(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        # Caches hold only what carries our label. What they miss may still exist: under another owner, or so new
+        # that the watch has not told yet.
+        cached = self._caches[resource.plural].get((namespace, name))
+        return cached or await self._live(resource, namespace, name)
+
+    async def _live(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        if not name:
+            return None
+        try:
+            return await self._cluster.get(resource, namespace, name)
+        except errors.NotFound:
+            return None
+
+    async def _node(self, namespace: str, storage: str, auth: Object | None) -> NodeReport:
+        pod = self._caches[PODS.plural].get((namespace, f"{names.valkey_node(storage, 0)}-0"))
+        address = pod.get("status", {}).get("podIP") if pod else None
+        if not address or auth is None:
+            return NodeReport(pod)
+        passwords = credentials.decoded(auth.get("data"))
+        try:
+            facts = await valkey_node.observe(address, names.VALKEY_PORT, _login(credentials.OPERATOR, passwords))
+            await valkey_node.ping(address, names.VALKEY_PORT, _login(credentials.CONSUMER, passwords))
+        except errors.StoreRefused as error:
+            return NodeReport(pod, problem="refused", detail=str(error))
+        except errors.StoreUnreachable as error:
+            return NodeReport(pod, problem="unreachable", detail=str(error))
+        return NodeReport(pod, facts)
+
+
+def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
+    """Names of a storage's children of one kind."""
+    return {
+        SECRETS.plural: (names.auth_secret(storage), names.connection_secret(storage)),
+        NETWORK_POLICIES.plural: (names.valkey(storage),),
+        CONFIG_MAPS.plural: (names.valkey(storage),),
+        STATEFUL_SETS.plural: (names.valkey_node(storage, 0),),
+        SERVICES.plural: (names.valkey(storage), names.valkey_headless(storage)),
+    }[resource.plural]
+
+
+def _login(identity: credentials.Identity, passwords: Mapping[str, str]) -> Login:
+    return Login(identity.user, passwords.get(identity.key, ""))

@@ -1,0 +1,61 @@
+"""One pass for one storage: observe, plan, apply."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from reconciler.plan import FOR_THE_USER_SECONDS, Plan, Settings, plan
+from reconciler.status import Verdict, status_of
+from shared import errors
+
+if TYPE_CHECKING:
+    from reconciler.apply import Applier
+    from reconciler.observe import Observed, Observer
+    from shared.informer import Informer
+    from shared.resources import Key
+
+_log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Brings one storage a step closer to what its spec asks for, or finds that nothing is to do."""
+
+    def __init__(self, storages: Informer, observer: Observer, applier: Applier, settings: Settings) -> None:
+        self._storages = storages
+        self._observer = observer
+        self._applier = applier
+        self._settings = settings
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Do one pass.
+
+        Returns:
+            Seconds after which to look again without an event, or None if the storage is gone.
+
+        Raises:
+            ClusterError: Something transient; to be tried again with a growing pause.
+        """
+        storage = self._storages.get(key)
+        if storage is None:
+            return None
+        observed = await self._observer.observe(storage)
+        decided = plan(observed, self._settings, _now())
+        if decided.steps:
+            _log.info("applying", extra={"storage": "/".join(key), "steps": [repr(step) for step in decided.steps]})
+        try:
+            await self._applier.apply(storage, decided)
+        except (errors.Rejected, errors.Forbidden) as error:
+            _log.warning("refused by the API server", extra={"storage": "/".join(key), "error": str(error)})
+            return await self._report(observed, Verdict.refused(str(error)))
+        return decided.requeue_after_seconds
+
+    async def _report(self, observed: Observed, verdict: Verdict) -> float:
+        status, events = status_of(observed, verdict, _now())
+        await self._applier.apply(observed.storage, Plan(status=status, events=events))
+        return FOR_THE_USER_SECONDS
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,199 @@
+"""What to tell users about a storage: phase, conditions and Events, from what was observed. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+from shared import credentials, names
+from shared.conditions import Finding, conditions
+from shared.sessionstorage import Phase
+from shared.sizes import DEFAULT_SIZE, Size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from reconciler.observe import Observed
+    from shared.resources import Object
+    from shared.sessionstorage import SessionStorageSpec
+
+READY: Final = "Ready"
+REDUNDANT: Final = "Redundant"
+SIZE_APPLIED: Final = "SizeApplied"
+CONSUMERS_ADMITTED: Final = "ConsumersAdmitted"
+
+PRIMARY_ROLE: Final = "master"
+LISTED_CONSUMERS: Final = 10
+"""How many names a message holds; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventNote:
+    """One Event about a storage, before it has a time."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of a storage in one sentence.
+
+    Attributes:
+        phase: Its phase.
+        reason: Why it is or is not ready, as one CamelCase word.
+        message: The same as a sentence, with the next step if somebody must act.
+        primary: The node that takes writes, if one does.
+        connection_secret: Name of the connection Secret, once there is one.
+        also: What else there is to say, each as a condition.
+    """
+
+    phase: Phase
+    reason: str
+    message: str
+    primary: str = ""
+    connection_secret: str = ""
+    also: tuple[Finding, ...] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether consumers can use the storage."""
+        return self.phase is Phase.READY
+
+    @classmethod
+    def invalid(cls, problems: str) -> Self:
+        """The spec cannot be read; only objects from before the CRD's rules get here."""
+        return cls(Phase.FAILED, "InvalidSpec", problems)
+
+    @classmethod
+    def name_taken(cls, taken: Sequence[str]) -> Self:
+        """Objects of our names belong to somebody else, or to a storage of this name that is being deleted."""
+        return cls(
+            Phase.PENDING,
+            "NameTaken",
+            f"{', '.join(taken)} in this namespace does not belong to this storage:"
+            " delete it, or give the storage another name",
+        )
+
+    @classmethod
+    def external(cls, secret_ref: str | None, secret: Object | None) -> Self:
+        """External stores are accepted, and wait until they can be checked."""
+        if secret_ref and secret is None:
+            message = f"Secret {secret_ref} does not exist: create it in this namespace with the key password"
+            return cls(Phase.PENDING, "SecretNotFound", message)
+        if secret_ref and not credentials.decoded((secret or {}).get("data")).get(names.KEY_PASSWORD):
+            message = f"Secret {secret_ref} has no readable key password: add it"
+            return cls(Phase.PENDING, "SecretKeyMissing", message)
+        message = "external storages are not connected yet: this one waits for a release that checks and wires them"
+        return cls(Phase.PENDING, "ExternalStorageWaits", message)
+
+    @classmethod
+    def refused(cls, error: str) -> Self:
+        """The API server refused a write, and would refuse it again."""
+        return cls(Phase.FAILED, "ApplyRefused", f"Kubernetes refused an object of this storage: {error}")
+
+
+def judge(observed: Observed, spec: SessionStorageSpec, running: Size) -> Verdict:
+    """Sum up a managed storage."""
+    name = observed.storage["metadata"]["name"]
+    has_connection = ("secrets", names.connection_secret(name)) in observed.children
+    facts = observed.node.facts
+    is_serving = has_connection and facts is not None and facts.role == PRIMARY_ROLE and not facts.is_loading
+    reason, message = ("StorageReady", "Storage is ready and secured") if is_serving else _obstacle(observed)
+    was_ready = observed.storage.get("status", {}).get("phase") in {Phase.READY, Phase.DEGRADED}
+    unready_phase = Phase.DEGRADED if was_ready else Phase.PROVISIONING
+    return Verdict(
+        phase=Phase.READY if is_serving else unready_phase,
+        reason=reason,
+        message=message,
+        primary=names.valkey_node(name, 0) if is_serving else "",
+        connection_secret=names.connection_secret(name) if has_connection else "",
+        also=tuple(finding for finding in (_redundancy(spec), _size(spec, running)) if finding),
+    )
+
+
+def _obstacle(observed: Observed) -> tuple[str, str]:
+    pod = observed.node.pod
+    if pod is None:
+        return "Provisioning", "Valkey's objects are being created"
+    if observed.node.problem == "refused":
+        return "CredentialRefused", f"Valkey does not accept the passwords of the auth Secret ({observed.node.detail})"
+    if observed.node.facts is not None and observed.node.facts.is_loading:
+        return "LoadingData", "Valkey is reading its data from disk"
+    return _pod_obstacle(pod) or ("Starting", "Valkey is starting")
+
+
+def _pod_obstacle(pod: Object) -> tuple[str, str] | None:
+    status = pod.get("status", {})
+    for condition in status.get("conditions", []):
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return "Unschedulable", f"no node takes pod {pod['metadata']['name']}: {condition.get('message', '')}"
+    for container in status.get("containerStatuses", []):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
+            return waiting["reason"], f"pod {pod['metadata']['name']} waits: {waiting.get('message', '')}"
+    return None
+
+
+def _redundancy(spec: SessionStorageSpec) -> Finding | None:
+    if spec.size is not Size.LARGE:
+        return None
+    message = "large runs one primary for now: replicas and automatic failover come with a later release"
+    return Finding(REDUNDANT, "False", "NotRedundantYet", message)
+
+
+def _size(spec: SessionStorageSpec, running: Size) -> Finding | None:
+    wanted = spec.size or DEFAULT_SIZE
+    if wanted is running:
+        return None
+    message = (
+        f"the storage runs as {running} and was asked to become {wanted}: resizing a running storage comes with a"
+        f" later release; set spec.size back to {running}, or create a new SessionStorage"
+    )
+    return Finding(SIZE_APPLIED, "False", "ResizeWaits", message)
+
+
+def status_of(observed: Observed, verdict: Verdict, now: datetime) -> tuple[Object | None, tuple[EventNote, ...]]:
+    """Write the new status and the Events that tell of a change; (None, ()) if nothing changed."""
+    old: Object = observed.storage.get("status", {})
+    generation: int = observed.storage["metadata"].get("generation", 0)
+    ready = Finding(READY, "True" if verdict.is_ready else "False", verdict.reason, verdict.message)
+    findings = (ready, *verdict.also, *_foreign(observed.foreign_consumers))
+    new: Object = {
+        "phase": verdict.phase.value,
+        "message": verdict.message,
+        "connectionSecret": verdict.connection_secret,
+        "primary": verdict.primary,
+        "observedGeneration": generation,
+        "conditions": conditions(findings, old.get("conditions", []), generation, now),
+    }
+    new = {key: value for key, value in new.items() if value not in ("", None)}
+    if new == old:
+        return None, ()
+    return new, _events(old, new, verdict)
+
+
+def _foreign(consumers: tuple[str, ...]) -> tuple[Finding, ...]:
+    if not consumers:
+        return ()
+    more = f" and {len(consumers) - LISTED_CONSUMERS} more" if len(consumers) > LISTED_CONSUMERS else ""
+    message = (
+        f"consumers in other namespaces wait, because sharing a storage across namespaces comes with a later release:"
+        f" {', '.join(consumers[:LISTED_CONSUMERS])}{more}"
+    )
+    return (Finding(CONSUMERS_ADMITTED, "False", "CrossNamespaceWaits", message),)
+
+
+def _events(old: Object, new: Object, verdict: Verdict) -> tuple[EventNote, ...]:
+    events = []
+    before = {item["type"]: item for item in old.get("conditions", [])}
+    after = {item["type"]: item for item in new["conditions"]}
+    if (before.get(READY, {}).get("reason"), old.get("phase")) != (verdict.reason, new["phase"]):
+        is_calm = verdict.phase in {Phase.READY, Phase.PROVISIONING}
+        events.append(EventNote("Normal" if is_calm else "Warning", verdict.reason, verdict.message))
+    for kind, item in after.items():
+        if kind != READY and before.get(kind, {}).get("message") != item["message"]:
+            events.append(EventNote("Warning", item["reason"], item["message"]))
+    return tuple(events)
