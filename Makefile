@@ -1,0 +1,80 @@
+# One front door: people, CI and documentation call these targets and nothing else.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+CRD := deploy/chart/files/sessionstorages.crd.yaml
+SOURCES := webhook reconciler certs shared deploy tests
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.ready: requirements/dev.lock deploy/venv.sh
+	@deploy/venv.sh
+
+.PHONY: venv
+venv: .venv/.ready ## Make the Python environment (.venv) from the lock file
+
+.PHONY: demo
+demo: venv ## Tell the whole story on a real cluster, step by step
+	@$(PYTHON) -m deploy.demo
+
+.PHONY: test
+test: venv ## Run every level of tests; sets up what it needs (cluster included)
+	@deploy/test.sh
+
+.PHONY: check
+check: venv ## Check format, lint, types, imports and unit tests; under a minute
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy --no-error-summary
+	@.venv/bin/lint-imports --no-logo > .import-linter.log 2>&1 || { cat .import-linter.log; exit 1; }
+	@$(PYTEST) -q tests/unit
+
+.PHONY: unit
+unit: venv ## Run unit, property and golden tests: they need nothing but Python
+	@$(PYTEST) -q tests/unit
+	@$(PYTEST) -q tests/property
+	@$(PYTEST) -q tests/golden
+
+.PHONY: integration
+integration: venv ## Run tests against a real API server and real Valkey processes
+	@$(PYTEST) -q tests/integration
+
+.PHONY: e2e
+e2e: venv cluster ## Run tests on the cluster: real nodes, real ToolHive
+	@$(PYTEST) -q tests/e2e
+
+.PHONY: cluster
+cluster: venv ## Start the local cluster with ToolHive (or use KUBECONFIG, if it is set)
+	@$(PYTHON) -m deploy.local up
+
+.PHONY: cluster-down
+cluster-down: venv ## Stop the local cluster; nothing of it stays behind but the cache
+	@$(PYTHON) -m deploy.local down
+
+.PHONY: cluster-status
+cluster-status: venv ## Say what of the local cluster runs
+	@$(PYTHON) -m deploy.local status
+
+.PHONY: format
+format: venv ## Format the code and sort its imports
+	@.venv/bin/ruff check --quiet --fix-only .
+	@.venv/bin/ruff format --quiet .
+
+.PHONY: generate
+generate: venv ## Write the generated files: the CRD
+	@mkdir -p $(dir $(CRD))
+	@$(PYTHON) -m shared.crd > $(CRD)
+
+.PHONY: golden
+golden: venv ## Rewrite the golden files; read the diff before you commit it
+	@$(PYTEST) -q tests/golden --rewrite-golden
+
+.PHONY: lock
+lock: venv ## Pin all dependencies with hashes
+	@cd requirements && ../.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--universal --python-version 3.11 ../pyproject.toml -o runtime.lock
+	@cd requirements && ../.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--universal --python-version 3.11 --group ../pyproject.toml:dev ../pyproject.toml -c runtime.lock -o dev.lock
