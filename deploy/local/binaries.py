@@ -1,5 +1,6 @@
 """Builds the Go programs of the local cluster once per version and says where they are."""
 
+import functools
 import json
 import subprocess
 import zipfile
@@ -95,26 +96,22 @@ def binary(name: str) -> Path:
         StepFailed: The build failed.
     """
     program = PROGRAMS[name]
-    if not path(program).exists():
-        _build([program])
-    return path(program)
+    return paths.once(path(program).parent, functools.partial(_build, program)) / name
 
 
 def build_all() -> None:
-    """Build every program that the cache lacks: one Go command per module, the largest first.
+    """Build every program that the cache lacks, the one that the others gain most from first.
 
     Raises:
         StepFailed: A build failed.
     """
-    for module in ("cluster", "toolhive"):
-        programs = [program for program in _PROGRAMS if program.module == module]
-        if not all(path(program).exists() for program in programs):
-            _build(programs)
+    for name in PROGRAMS:
+        binary(name)
 
 
 def path(program: Program) -> Path:
     """Return where the program is or will be; another version or input is another place."""
-    key = paths.digest(program.inputs, *FLAGS, *_linker_flags([program]))
+    key = paths.digest(program.inputs, *FLAGS, *_linker_flags(program))
     return paths.builds() / f"{program.name}-{program.version}-{key}" / program.name
 
 
@@ -128,42 +125,34 @@ def toolhive_chart(name: str, version: str = TOOLHIVE_VERSION) -> Path:
     Raises:
         StepFailed: The source could not be fetched.
     """
-    charts = paths.builds() / f"toolhive-charts-{version}"
-    if not charts.exists():
-        with paths.appearing(charts) as work:
-            _extract_charts(_module_zip(f"{TOOLHIVE_MODULE}@{version}"), work)
-    return charts / name
+
+    def fetch(work: Path) -> None:
+        _extract_charts(_module_zip(f"{TOOLHIVE_MODULE}@{version}"), work)
+
+    return paths.once(paths.builds() / f"toolhive-charts-{version}", fetch) / name
 
 
-def _build(programs: list[Program]) -> None:
-    module = programs[0].module
-    work = paths.builds() / f".go-{module}"
-    with paths.locked(work.with_suffix(".lock")):
-        absent = [program for program in programs if not path(program).exists()]
-        if not absent:
-            return
-        paths.remove(work)
-        what = f"building {', '.join(program.name for program in absent)}"
-        progress.step(f"{what} (once per version; minutes if nothing is cached)")
-        linker = ("-ldflags", " ".join(_linker_flags(absent)))
-        packages = [program.package for program in absent]
+def _build(program: Program, directory: Path) -> None:
+    what = f"building {program.name} {program.version}"
+    # One at a time: a build uses all processors, and the later ones find what the earlier compiled.
+    with paths.locked(paths.builds() / ".go.lock"):
+        progress.step(f"{what} (once per version)")
         progress.run(
             what,
-            [toolchain.go(), "build", "-v", *FLAGS, *linker, "-o", f"{work}/", *packages],
-            log=paths.logs() / f"go-{module}.log",
+            [
+                toolchain.go(),
+                *("build", "-v", *FLAGS, "-ldflags", " ".join(_linker_flags(program))),
+                *("-o", directory / program.name, program.package),
+            ],
+            log=paths.logs() / f"go-{program.name}.log",
             env=toolchain.environment(),
-            cwd=MODULES / module,
+            cwd=MODULES / program.module,
         )
-        for program in absent:
-            path(program).parent.mkdir(exist_ok=True)
-            (work / program.name).replace(path(program))
-        paths.remove(work)
-        progress.step(f"built {', '.join(program.name for program in absent)}")
+    progress.step(f"{program.name} {program.version} is built")
 
 
-def _linker_flags(programs: Iterable[Program]) -> list[str]:
-    stamps = {key: value for program in programs for key, value in program.stamps.items()}
-    return ["-s", "-w", *(f"-X={key}={value}" for key, value in sorted(stamps.items()))]
+def _linker_flags(program: Program) -> list[str]:
+    return ["-s", "-w", *(f"-X={key}={value}" for key, value in sorted(program.stamps.items()))]
 
 
 def _module_zip(module: str) -> Path:

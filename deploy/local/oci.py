@@ -60,6 +60,8 @@ def write_archive(destination: Path, names: Sequence[str], layer: Path, process:
             "os": "linux",
             "config": process.config(),
             "rootfs": {"type": "layers", "diff_ids": [layer_descriptor["digest"]]},
+            # buildah refuses to build on an image whose history and layers differ in number.
+            "history": [{"created_by": "toolhive-session-storage"}],
         }
     )
     manifest = _json(

