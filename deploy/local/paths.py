@@ -78,24 +78,34 @@ def digest(files: Iterable[Path], *settings: str) -> str:
 
 
 def once(destination: Path, fill: Callable[[Path], None]) -> Path:
-    """Return `destination`, after `fill` has made it if it was not there.
+    """Return `destination`, after `fill` has made it (at the path it gets) if it was not there.
 
-    `fill` gets a path beside it to make a file or a directory at; that becomes `destination` when
-    `fill` returns. One process at a time fills a destination, the others wait for it. What a
-    killed process left is removed first.
+    Whoever has to wait because another process is at it finds what that one made.
     """
-    if destination.exists():
-        return destination
+    if not destination.exists():
+        with appearing(destination) as work:
+            if not destination.exists():
+                fill(work)
+    return destination
+
+
+@contextmanager
+def appearing(destination: Path) -> Iterator[Path]:
+    """Yield a path to make a file or a directory at, that becomes `destination` at the end.
+
+    One process at a time fills a destination. What a killed process left is removed first.
+    """
     work = destination.with_name(f".{destination.name}.partial")
     with locked(destination.with_name(f".{destination.name}.lock")):
-        if not destination.exists():
-            remove(work)
-            try:
-                fill(work)
+        remove(work)
+        try:
+            yield work
+            if work.is_dir():
+                remove(destination)
+            if work.exists():
                 work.replace(destination)
-            finally:
-                remove(work)
-    return destination
+        finally:
+            remove(work)
 
 
 @contextmanager
