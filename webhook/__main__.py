@@ -1,0 +1,97 @@
+"""Starts the webhook: `python -m webhook`. Everything is wired together here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+
+import uvloop
+
+from certs import check
+from shared import errors, log, probes
+from shared.cluster import Cluster, Selector
+from shared.informer import Informer
+from shared.resources import SECRETS, SESSION_STORAGES
+from webhook import consumers, server, storage
+from webhook.settings import Settings
+from webhook.tls import ServingCertificate
+
+_log = logging.getLogger("webhook")
+
+
+def main() -> int:
+    """Run until SIGTERM."""
+    try:
+        settings = Settings.from_environ(os.environ)
+    except errors.InvalidSettings as error:
+        sys.stderr.write(f"webhook: {error}\n")
+        return 2
+    log.configure("webhook", settings.log_level)
+    uvloop.run(_run(settings))
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with await Cluster.connect(user_agent="toolhive-session-storage-webhook") as cluster:
+        await _Process(cluster, settings).run(stop)
+
+
+class _Process:
+    """All parts of the webhook, and how they know each other."""
+
+    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+        self._settings = settings
+        self._draining = server.Draining()
+        self._certificate = ServingCertificate(check.dns_names(settings.service, settings.namespace), _clock)
+        own_secret = Selector(namespace=settings.namespace, fields=f"metadata.name={settings.tls_secret}")
+        self._secrets = Informer(cluster, SECRETS, self._certificate.on_change, selector=own_secret)
+        self._storages = Informer(cluster, SESSION_STORAGES)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        settings = self._settings
+        decisions: dict[str, server.Decide] = {
+            "/mutate/sessionstorages": storage.decide,
+            "/mutate/mcpservers": lambda request: consumers.decide(request, self._storages.objects),
+        }
+        app = server.build_app(decisions, self._draining)
+        async with asyncio.TaskGroup() as group:
+            watches = [group.create_task(informer.run()) for informer in (self._secrets, self._storages)]
+            probing = await probes.serve(probes.probes_app(self._waits), settings.http_port)
+            reviewing = await server.serve(app, settings.webhook_port, self._certificate.context)
+            # What start-up has made lives as long as the process: the collector need not walk it again and again.
+            gc.freeze()
+            await stop.wait()
+            await self._drain()
+            await reviewing.cleanup()
+            await probing.cleanup()
+            for watch in watches:
+                watch.cancel()
+
+    async def _drain(self) -> None:
+        _log.info("draining", extra={"seconds": self._settings.drain_seconds})
+        self._draining.is_under_way = True
+        await asyncio.sleep(self._settings.drain_seconds)
+
+    def _waits(self) -> list[str]:
+        caches = (self._secrets, self._storages)
+        waits = [f"the first list of {cache.resource.plural}" for cache in caches if not cache.synced.is_set()]
+        if not self._certificate.is_loaded:
+            waits.append(f"a usable certificate in Secret {self._settings.tls_secret}")
+        if self._draining.is_under_way:
+            waits.append("its clients to leave")
+        return waits
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
