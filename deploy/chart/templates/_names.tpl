@@ -1,0 +1,27 @@
+{{/* Names and labels. Fixed, so that users, tests and tools can rely on them. */}}
+
+{{- define "webhook.name" -}}{{ .Release.Name }}-webhook{{- end }}
+{{- define "webhook.caSecret" -}}{{ .Release.Name }}-webhook-ca{{- end }}
+{{- define "webhook.tlsSecret" -}}{{ .Release.Name }}-webhook-tls{{- end }}
+{{- define "reconciler.name" -}}{{ .Release.Name }}-reconciler{{- end }}
+
+{{/* Who a pod is. Nothing in here changes with the chart's version: a pod template that differs restarts pods. */}}
+{{- define "selector" -}}
+app.kubernetes.io/name: toolhive-session-storage
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* Labels of every object of the release. */}}
+{{- define "labels" -}}
+{{ include "selector" . }}
+app.kubernetes.io/part-of: toolhive
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "image" -}}
+{{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
+{{ .Values.image.repository }}{{ if not (hasPrefix "@" $tag) }}:{{ end }}{{ $tag }}
+{{- end }}
