@@ -104,7 +104,9 @@ def remove() -> None:
         raise StepFailed(f"network interfaces could not be removed: {', '.join(sorted(left))}")
     for node in NODES:
         (NAMESPACES / node.interface).unlink(missing_ok=True)
-    if NAMESPACES.exists() and not NAMESPACES.is_mount() and not any(NAMESPACES.iterdir()):
+    # `ip netns` mounts the directory on itself; then it is someone else's.
+    is_mounted = f" {NAMESPACES} " in Path("/proc/self/mountinfo").read_text()
+    if NAMESPACES.exists() and not is_mounted and not any(NAMESPACES.iterdir()):
         NAMESPACES.rmdir()
 
 

@@ -121,7 +121,6 @@ def write_control_plane(directory: Path, server: str, api_hosts: Iterable[str]) 
         "admin": Identity("kubernetes-admin", "system:masters"),
         "kube-controller-manager": Identity("system:kube-controller-manager"),
         "kube-scheduler": Identity("system:kube-scheduler"),
-        "kube-proxy": Identity("system:kube-proxy"),
     }.items():
         write_kubeconfig(directory, name, server, users, identity)
     return users

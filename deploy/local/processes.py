@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import progress
+from deploy.local import paths, progress
 from deploy.local.errors import StepFailed
 
 # Names the state directory of the cluster, of which a machine could have had another.
@@ -55,8 +55,11 @@ class Service:
     log: Path
 
     def is_among(self, processes: Iterable[Process]) -> bool:
-        """Tell whether it runs, with exactly this command."""
-        return any(process.service == self.name and process.command == self.command for process in processes)
+        """Tell whether it runs with exactly this command, or is just being started by one that ends with it."""
+        return any(
+            process.service == self.name and process.command[-len(self.command) :] == self.command
+            for process in processes
+        )
 
 
 def marked(state: Path) -> list[Process]:
@@ -95,6 +98,7 @@ def start(service: Service, state: Path, enter: Sequence[str] = ()) -> None:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                cwd=paths.REPOSITORY,
                 check=True,
             )
         except (OSError, subprocess.CalledProcessError) as error:

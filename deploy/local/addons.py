@@ -1,0 +1,82 @@
+"""What every node of the cluster is useless without: DNS, storage, and ToolHive from its own Helm charts."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import binaries, images, progress
+
+MANIFESTS = Path(__file__).with_name("manifests")
+TOOLHIVE_NAMESPACE = "toolhive-system"
+# (namespace, name) of every Deployment that must be available before the cluster is up.
+DEPLOYMENTS = (
+    ("kube-system", "coredns"),
+    ("local-path-storage", "local-path-provisioner"),
+    (TOOLHIVE_NAMESPACE, "toolhive-operator"),
+)
+# What Helm leaves when it is killed, and then refuses to go on from. The objects carry Helm's own labels,
+# with which the next installation adopts them.
+INTERRUPTED = "owner=helm,status in (pending-install,pending-upgrade,pending-rollback)"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Runs kubectl and Helm against the local cluster, with nothing of the user's own configuration.
+
+    Attributes:
+        kubeconfig: How to reach the cluster.
+        home: Where they keep their caches.
+        logs: Where their output goes.
+    """
+
+    kubeconfig: Path
+    home: Path
+    logs: Path
+
+    def kubectl(self, what: str, *arguments: str | Path) -> None:
+        """Run kubectl to its end; StepFailed if it fails."""
+        self._run(what, binaries.binary("kubernetes"), "kubectl", *arguments)
+
+    def helm(self, what: str, *arguments: str | Path) -> None:
+        """Run Helm to its end; StepFailed if it fails."""
+        self._run(what, binaries.binary("helm"), *arguments)
+
+    def _run(self, what: str, *command: str | Path) -> None:
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.home),
+            "KUBECACHEDIR": str(self.home / "kubectl"),
+            "KUBECONFIG": str(self.kubeconfig),
+        }
+        progress.run(what, command, log=self.logs / f"{what.replace(' ', '-')}.log", env=environment)
+
+
+def install(tools: Tools) -> None:
+    """Install everything, or bring it back to what it should be; does not wait until it runs."""
+    with ThreadPoolExecutor() as pool:
+        for installed in [pool.submit(_apply_manifests, tools), pool.submit(_install_toolhive, tools)]:
+            installed.result()
+
+
+def _apply_manifests(tools: Tools) -> None:
+    apply = ("apply", "--server-side", "--force-conflicts")
+    tools.kubectl("applying DNS and storage", *apply, f"--filename={MANIFESTS}")
+
+
+def _install_toolhive(tools: Tools) -> None:
+    namespace = f"--namespace={TOOLHIVE_NAMESPACE}"
+    tools.kubectl("clearing interrupted Helm releases", "delete", "secrets", namespace, f"--selector={INTERRUPTED}")
+    upgrade = ("upgrade", "--install", namespace, "--create-namespace")
+    tools.helm("installing ToolHive CRDs", *upgrade, "toolhive-operator-crds", binaries.toolhive_chart("operator-crds"))
+    tools.helm(
+        "installing ToolHive operator",
+        *upgrade,
+        "toolhive-operator",
+        binaries.toolhive_chart("operator"),
+        f"--set=operator.image={images.TOOLHIVE_OPERATOR}",
+        f"--set=operator.toolhiveRunnerImage={images.TOOLHIVE_PROXYRUNNER}",
+        "--set=operator.imagePullPolicy=IfNotPresent",
+        # There is no way out of the cluster, so it would only log failures.
+        "--set=operator.env[0].name=TOOLHIVE_SKIP_UPDATE_CHECK",
+        "--set-string=operator.env[0].value=true",
+    )

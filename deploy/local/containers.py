@@ -1,0 +1,147 @@
+"""The images on the nodes: imported once into a store, from which every new node starts with all of them.
+
+The store is a containerd directory in the cache. A new node gets a copy of it made of hard links (image layers
+are never written to), which costs neither time nor disk, whereas importing costs seconds per image and node.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from deploy.local import node, nodeservices, paths, processes, progress
+from deploy.local.errors import StepFailed
+from deploy.local.node import Machine
+
+# On a node's disk: which archives it has, by `identity`.
+RECORD = "imported.json"
+CONTAINERD = Path("lib/containerd")
+CONTAINERD_DEADLINE_SECONDS = 20
+IMPORT_DEADLINE_SECONDS = 120
+STORE = "image-store"
+
+
+def identity(archive: Path) -> str:
+    """Tell one build of an archive from another."""
+    status = archive.stat()
+    return f"{archive.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def missing(archives: Iterable[Path], record: Iterable[str]) -> list[Path]:
+    """Choose the archives that the record of a node does not have."""
+    have = set(record)
+    return [archive for archive in archives if identity(archive) not in have]
+
+
+def ensure_store(archives: Iterable[Path], template: Machine, pause_image: str) -> Path:
+    """Import what the store lacks, with a containerd that runs only meanwhile.
+
+    Args:
+        archives: OCI archives of all images.
+        template: Any node of the cluster; gives what is not the store's own.
+        pause_image: For containerd's configuration.
+
+    Returns:
+        The store's disk.
+    """
+    disk = paths.images() / STORE
+    if not missing(archives, read_record(disk)):
+        return disk
+    if not disk.exists():
+        with paths.appearing(disk) as work:
+            node.make_disk(work)
+    machine = Machine(STORE, disk, template.programs, template.state, template.logs)
+    containerd = machine.service("containerd", nodeservices.containerd_command(disk, pause_image))
+    init = node.boot(machine)
+    node.ensure_service(machine, containerd)
+    try:
+        ensure_images(machine, archives)
+        # The record must not outlive a crash of the machine that the images don't.
+        os.sync()
+        write_record(disk, archives)
+    finally:
+        processes.kill([init])
+    return disk
+
+
+def copy_store(disk: Path, target: Path) -> None:
+    """Give a new node's disk all images of the store."""
+    source, destination = disk / CONTAINERD, target / CONTAINERD
+    subprocess.run(["cp", "--archive", "--link", f"{source}/.", destination], check=True)
+    # Databases are the only files that are changed in place.
+    for database in source.glob("*/*.db"):
+        copy = destination / database.relative_to(source)
+        copy.unlink()
+        shutil.copy2(database, copy)
+    shutil.copy2(disk / RECORD, target / RECORD)
+
+
+def ensure_images(machine: Machine, archives: Iterable[Path]) -> list[Path]:
+    """Import into a running node what it lacks.
+
+    Returns:
+        What had to be imported.
+    """
+    wanted = missing(archives, read_record(machine.directory))
+    await_containerd(machine)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda archive: load(machine, archive), wanted))
+    return wanted
+
+
+def load(machine: Machine, archive: Path) -> None:
+    """Import one archive into a running node, whatever it has.
+
+    Raises:
+        StepFailed: containerd did not take it.
+    """
+    try:
+        with archive.open("rb") as content:
+            subprocess.run(
+                [*_ctr(machine), "images", "import", "--digests=false", "-"],
+                stdin=content,
+                capture_output=True,
+                check=True,
+                timeout=IMPORT_DEADLINE_SECONDS,
+            )
+    except subprocess.SubprocessError as error:
+        reason = getattr(error, "stderr", None) or b""
+        raise StepFailed(f"{machine.name}: import of {archive} failed: {error}\n{reason.decode().strip()}") from error
+
+
+def await_containerd(machine: Machine) -> None:
+    """Wait until a node's containerd serves.
+
+    Raises:
+        StepFailed: It did not in time.
+    """
+    try:
+        subprocess.run(
+            [*_ctr(machine), "--connect-timeout", f"{CONTAINERD_DEADLINE_SECONDS}s", "version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=CONTAINERD_DEADLINE_SECONDS,
+        )
+    except subprocess.SubprocessError as error:
+        log = machine.service("containerd", ()).log
+        raise progress.failure(f"{machine.name}: waiting for containerd", error, log) from error
+
+
+def read_record(disk: Path) -> list[str]:
+    """Read which archives a node's disk has; none if the disk is new."""
+    file = disk / RECORD
+    record: list[str] = json.loads(file.read_text()) if file.exists() else []
+    return record
+
+
+def write_record(disk: Path, archives: Iterable[Path]) -> None:
+    """Note which archives a node's disk has."""
+    (disk / RECORD).write_text(json.dumps([identity(archive) for archive in archives], indent=2))
+
+
+def _ctr(machine: Machine) -> tuple[str, ...]:
+    return (*node.enter(node.boot(machine)), "ctr", "--namespace", "k8s.io")

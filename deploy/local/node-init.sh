@@ -1,0 +1,41 @@
+#!/bin/sh
+# First process of a node, already in mount, network, host name and process namespaces of its own: gives the node
+# its own view of the file system and then holds the namespaces. All of it vanishes with this process.
+#
+# usage: node-init.sh NAME DIRECTORY PROGRAMS
+#   DIRECTORY  the node's disk; has etc, lib, log, run and tmp; seen inside as /run/node
+#   PROGRAMS   directory of the Kubernetes binary; seen inside as /run/programs
+set -eu
+name=$1 directory=$2 programs=$3
+
+# Sockets, locks and pod network namespaces are the node's own. Both directories are bound before they are hidden,
+# wherever the cache is.
+mount --no-mtab -t tmpfs -o mode=755 tmpfs "$directory/run"
+mkdir "$directory/run/node" "$directory/run/programs" "$directory/run/sysctl"
+mount --no-mtab --bind "$directory" "$directory/run/node"
+mount --no-mtab --bind "$programs" "$directory/run/programs"
+mount --no-mtab --move "$directory/run" /run
+mount --no-mtab --bind /run/node/lib /var/lib
+mount --no-mtab --bind /run/node/log /var/log
+mount --no-mtab --bind /run/node/tmp /tmp
+mount --no-mtab -t proc proc /proc
+
+# What the kubelet would set for the whole machine, it finds set already, and for this node alone.
+for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
+    kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
+    path=${setting%=*}
+    file=/run/sysctl/$(echo "$path" | tr / .)
+    echo "${setting#*=}" >"$file"
+    mount --no-mtab --bind "$file" "/proc/sys/$path"
+done
+echo 1 >/proc/sys/net/ipv4/ip_forward
+echo "$name" >/proc/sys/kernel/hostname
+
+# Nothing is ever written outside the node's own directories.
+mount --no-mtab -o remount,bind,ro /
+# Containers may see mounts that are made after they started (mount propagation, as on any node).
+mount --no-mtab --make-rshared /
+
+# With SIGCHLD ignored, the kernel buries orphans by itself.
+trap '' CHLD
+exec sleep infinity

@@ -1,0 +1,126 @@
+"""A node as the host sees it: a set of namespaces held by one process, and a directory that is its disk.
+
+Mount, process, network and host name namespaces belong to the node's first process. When that ends, the kernel
+ends all others in them, containers included, and takes mounts and network with them: nothing is left to clean.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import cgroups, processes, progress
+from deploy.local.processes import Process, Service
+
+INIT = Path(__file__).with_name("node-init.sh")
+INIT_COMMAND = ("sleep", "infinity")
+# It mounts a dozen file systems; seen: 30 ms.
+BOOT_DEADLINE_SECONDS = 15
+BOOT_RETRY_SECONDS = 0.02
+DIRECTORIES = ("etc", "lib/containerd", "lib/kubelet", "log", "run", "tmp")
+
+# What the node's own processes see.
+INSIDE = Path("/run/node")
+PROGRAMS = Path("/run/programs")
+
+# Joins control groups (first argument) and becomes the command (the others).
+JOIN = 'for group in $1; do echo 0 >"$group/cgroup.procs"; done; shift; exec "$@"'
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a node lives on the host.
+
+    Attributes:
+        name: Its host name.
+        directory: Its disk.
+        programs: Directory of the Kubernetes binary.
+        state: State directory of the cluster it belongs to.
+        logs: Where its processes' output goes.
+    """
+
+    name: str
+    directory: Path
+    programs: Path
+    state: Path
+    logs: Path
+
+    @property
+    def init(self) -> Service:
+        """Its first process, or rather the parent of that, which ends and is ended with it."""
+        # What the host unmounts goes from the node's view as well; nothing goes the other way.
+        namespaces = ("--mount", "--propagation=slave", "--uts", "--net", "--pid", "--fork", "--kill-child")
+        script = ("sh", str(INIT), self.name, str(self.directory), str(self.programs))
+        return Service(self.name, ("unshare", *namespaces, *script), self.logs / f"{self.name}.log")
+
+    def service(self, name: str, command: tuple[str, ...]) -> Service:
+        """Describe one of its services."""
+        return Service(f"{self.name}/{name}", command, self.logs / f"{self.name}-{name}.log")
+
+    def owns(self, process: Process) -> bool:
+        """Tell whether a process was started for this node."""
+        return process.service.split("/")[0] == self.name
+
+
+def make_disk(directory: Path) -> None:
+    """Make the directory of a new node."""
+    for name in DIRECTORIES:
+        (directory / name).mkdir(parents=True)
+    # Pods have no way out, so there is no resolver to ask for names outside the cluster.
+    (directory / "etc" / "resolv.conf").write_text("")
+    (directory / "tmp").chmod(0o1777)
+
+
+def boot(machine: Machine) -> int:
+    """Start a node's first process if it doesn't run, and return its process id.
+
+    Raises:
+        StepFailed: It did not get ready.
+    """
+    found = processes.marked(machine.state)
+    if not machine.init.is_among(found):
+        processes.kill(process.pid for process in found if machine.owns(process))
+        processes.start(machine.init, machine.state, _joined(machine))
+    deadline = time.monotonic() + BOOT_DEADLINE_SECONDS
+    while (pid := init_pid(machine)) is None:
+        if time.monotonic() > deadline:
+            raise progress.failure(f"booting {machine.name}", "it was not ready in time", machine.init.log)
+        time.sleep(BOOT_RETRY_SECONDS)
+    return pid
+
+
+def init_pid(machine: Machine) -> int | None:
+    """Find the process that holds a node's namespaces, once the node is set up."""
+    for process in processes.marked(machine.state):
+        if process.service == machine.name and process.command == INIT_COMMAND:
+            return process.pid
+    return None
+
+
+def ensure_service(machine: Machine, service: Service) -> bool:
+    """Start a service of a booted node unless it runs as it should.
+
+    Returns:
+        Whether it had to be started.
+    """
+    found = processes.marked(machine.state)
+    if service.is_among(found):
+        return False
+    # The same program with an older command line; not its children, such as the shims of running containers.
+    processes.kill(
+        process.pid
+        for process in found
+        if process.service == service.name and process.command[:1] == service.command[:1]
+    )
+    pid = boot(machine)
+    processes.start(service, machine.state, (*enter(pid), *_joined(machine)))
+    return True
+
+
+def enter(pid: int) -> tuple[str, ...]:
+    """Command prefix that enters the namespaces of the node whose first process is `pid`."""
+    return ("nsenter", f"--target={pid}", "--mount", "--uts", "--net", "--pid", "--")
+
+
+def _joined(machine: Machine) -> tuple[str, ...]:
+    groups = " ".join(map(str, cgroups.ensure(machine.name)))
+    return ("sh", "-c", JOIN, "join", groups)

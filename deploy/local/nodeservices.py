@@ -1,0 +1,184 @@
+"""What runs on a node, containerd, kubelet and kube-proxy, and how each is configured. Pure but for `install`.
+
+Paths are as the node's own processes see them. A configuration file is named after its content, so that a
+changed one changes the command line, which is how a service that must be restarted is recognised.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from deploy.local import cgroups
+from deploy.local.node import INSIDE, PROGRAMS
+from deploy.local.topology import CLUSTER_DOMAIN, DNS_ADDRESS, POD_NETWORK, Node
+
+ETC = INSIDE / "etc"
+PKI = INSIDE / "pki"
+CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+KUBERNETES = str(PROGRAMS / "kubernetes")
+# Where Debian and Ubuntu put the plugins of containernetworking-plugins.
+CNI_PLUGINS = "/usr/lib/cni"
+
+
+def install(directory: Path, node: Node, pause_image: str) -> dict[str, tuple[str, ...]]:
+    """Write a node's configuration and say how its services are started.
+
+    Args:
+        directory: The node's disk.
+        node: The node.
+        pause_image: Image of the container that holds a pod's namespaces.
+
+    Returns:
+        The command of each service, to be started in this order.
+    """
+    network = directory / "etc" / "cni" / "10-pods.conflist"
+    network.parent.mkdir(exist_ok=True)
+    network.write_text(json.dumps(cni_config(node), indent=2))
+    return {
+        "containerd": containerd_command(directory, pause_image),
+        "kubelet": (
+            KUBERNETES,
+            "kubelet",
+            f"--config={_write(directory, 'kubelet.json', _text(kubelet_config(node)))}",
+            f"--kubeconfig={PKI}/kubelet.kubeconfig",
+            f"--hostname-override={node.name}",
+            f"--node-ip={node.address}",
+            f"--node-labels=topology.kubernetes.io/zone={node.zone}",
+        ),
+        "kube-proxy": (
+            KUBERNETES,
+            "kube-proxy",
+            f"--config={_write(directory, 'kube-proxy.json', _text(kube_proxy_config(node)))}",
+        ),
+    }
+
+
+def containerd_command(directory: Path, pause_image: str) -> tuple[str, ...]:
+    """Write containerd's configuration to a node's disk and say how it is started."""
+    return ("containerd", f"--config={_write(directory, 'containerd.toml', containerd_config(pause_image))}")
+
+
+def containerd_config(pause_image: str) -> str:
+    """Configure containerd (version 2 of the format, which 1.6 and later read).
+
+    - Without CAP_SYS_RESOURCE nobody may lower an `oom_score_adj`, and runc would die trying.
+    - AppArmor profiles would be loaded into the kernel of the host.
+    - The `opt` plugin makes directories in /opt.
+    """
+    return f"""version = 2
+disabled_plugins = ["io.containerd.internal.v1.opt"]
+
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{pause_image}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  tolerate_missing_hugetlb_controller = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+    default_runtime_name = "runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{CNI_PLUGINS}"
+    conf_dir = "{ETC}/cni"
+"""
+
+
+def cni_config(node: Node) -> dict[str, Any]:
+    """Configure the pod network: a cable from each pod to its node, and routes from there.
+
+    Leases lie in /run: they must not survive the namespaces that they were given to.
+    """
+    leases = {
+        "type": "host-local",
+        "dataDir": "/run/cni",
+        "ranges": [[{"subnet": str(node.pods)}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+    }
+    return {
+        "cniVersion": "0.4.0",
+        "name": "pods",
+        "plugins": [
+            {"type": "ptp", "ipMasq": False, "ipam": leases},
+            {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True},
+        ],
+    }
+
+
+def kubelet_config(node: Node) -> dict[str, Any]:
+    """Configure the kubelet for one of several nodes on a machine that does other things too.
+
+    Its pods get a control group tree of their own and nothing is reserved or enforced for the node; nor does a
+    disk that is full of other things evict pods or images, which could not be pulled again.
+    """
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": f"{PKI}/ca.crt"},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": f"{PKI}/kubelet-server.crt",
+        "tlsPrivateKeyFile": f"{PKI}/kubelet-server.key",
+        "clusterDNS": [DNS_ADDRESS],
+        "clusterDomain": CLUSTER_DOMAIN,
+        "resolvConf": f"{ETC}/resolv.conf",
+        "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
+        "volumePluginDir": "/var/lib/kubelet/volume-plugins",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": cgroups.kubelet_root(node.name),
+        "enforceNodeAllocatable": [],
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "oomScoreAdj": 0,
+        "evictionHard": {
+            "memory.available": "0%",
+            "nodefs.available": "0%",
+            "nodefs.inodesFree": "0%",
+            "imagefs.available": "0%",
+            "imagefs.inodesFree": "0%",
+        },
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "containerLogMaxSize": "5Mi",
+        "containerLogMaxFiles": 2,
+        "kubeAPIQPS": 200,
+        "kubeAPIBurst": 400,
+    }
+
+
+def kube_proxy_config(node: Node) -> dict[str, Any]:
+    """Configure kube-proxy; the connection tracker's limits belong to the host and stay as they are (all 0)."""
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "iptables",
+        "hostnameOverride": node.name,
+        "clientConnection": {"kubeconfig": f"{PKI}/kube-proxy.kubeconfig"},
+        "clusterCIDR": str(POD_NETWORK),
+        # A new Service must be reachable at once; the default lets a second pass between two updates.
+        "iptables": {"minSyncPeriod": "100ms"},
+        "conntrack": {
+            "maxPerCore": 0,
+            "min": 0,
+            "tcpEstablishedTimeout": "0s",
+            "tcpCloseWaitTimeout": "0s",
+            "udpTimeout": "0s",
+            "udpStreamTimeout": "0s",
+        },
+        "oomScoreAdj": 0,
+    }
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2)
+
+
+def _write(directory: Path, name: str, content: str) -> Path:
+    stem, _, suffix = name.partition(".")
+    name = f"{stem}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.{suffix}"
+    (directory / "etc" / name).write_text(content)
+    return ETC / name
