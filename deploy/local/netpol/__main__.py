@@ -2,18 +2,15 @@
 
 import argparse
 import asyncio
-from pathlib import Path
 
 from deploy.local.netpol import nft
 from deploy.local.netpol.enforcer import Enforcer
 from deploy.local.netpol.ruleset import render
+from deploy.local.network import NAMESPACES
 from deploy.local.topology import NODES
-from shared import log
+from shared import log, resources
 from shared.cluster import Cluster
 from shared.informer import Informer
-from shared.resources import NAMESPACES, NETWORK_POLICIES, PODS
-
-NETWORK_NAMESPACES = {node.name: Path("/run/netns", node.interface) for node in NODES}
 
 
 async def enforce(kubeconfig: str) -> None:
@@ -22,14 +19,11 @@ async def enforce(kubeconfig: str) -> None:
     def ruleset(node: str) -> str:
         return render(node, pods.objects.values(), namespaces.objects.values(), policies.objects.values())
 
-    async def load(node: str, text: str) -> None:
-        await nft.load(NETWORK_NAMESPACES[node], text)
-
-    enforcer = Enforcer(list(NETWORK_NAMESPACES), ruleset, load)
+    enforcer = Enforcer({node.name: NAMESPACES / node.interface for node in NODES}, ruleset, nft.load)
     async with await Cluster.connect(user_agent="local-netpol", kubeconfig=kubeconfig) as cluster:
-        pods = Informer(cluster, PODS, enforcer.note_change)
-        namespaces = Informer(cluster, NAMESPACES, enforcer.note_change)
-        policies = Informer(cluster, NETWORK_POLICIES, enforcer.note_change)
+        pods = Informer(cluster, resources.PODS, enforcer.note_change)
+        namespaces = Informer(cluster, resources.NAMESPACES, enforcer.note_change)
+        policies = Informer(cluster, resources.NETWORK_POLICIES, enforcer.note_change)
         async with asyncio.TaskGroup() as tasks:
             for informer in (pods, namespaces, policies):
                 tasks.create_task(informer.run())

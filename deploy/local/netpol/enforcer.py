@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from deploy.local.errors import StepFailed
 
@@ -19,25 +20,25 @@ class Enforcer:
     """Loads rulesets into nodes.
 
     Args:
-        nodes: Names of the nodes.
+        namespaces: File of each node's network namespace, by the node's name.
         render: Gives the text that a node should have now.
-        load: Brings a text into a node, or raises StepFailed.
+        load: Brings a text into a network namespace, or raises StepFailed.
         retry_seconds: When to try again after that.
     """
 
     def __init__(
         self,
-        nodes: Sequence[str],
+        namespaces: Mapping[str, Path],
         render: Callable[[str], str],
-        load: Callable[[str, str], Awaitable[None]],
+        load: Callable[[Path, str], Awaitable[None]],
         *,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
-        self._nodes = nodes
+        self._namespaces = namespaces
         self._render = render
         self._load = load
         self._retry_seconds = retry_seconds
-        self._loaded: dict[str, str] = {}
+        self._loaded: dict[str, _Enforced] = {}
         self._changed = asyncio.Event()
         self._changed.set()
 
@@ -51,20 +52,32 @@ class Enforcer:
             await self._changed.wait()
             await asyncio.sleep(DEBOUNCE_SECONDS)
             self._changed.clear()
-            await asyncio.gather(*(self._bring(node) for node in self._nodes))
+            await asyncio.gather(*(self._bring(node) for node in self._namespaces))
 
     async def _bring(self, node: str) -> None:
-        text = self._render(node)
-        if self._loaded.get(node) == text:
+        wanted = self._wanted(node)
+        if self._loaded.get(node) == wanted:
             return
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
-            await self._load(node, text)
+            await self._load(self._namespaces[node], wanted.text)
         except StepFailed as error:
             _log.warning("ruleset not loaded", extra={"node": node, "error": str(error)})
             loop.call_later(self._retry_seconds, self.note_change)
             return
-        self._loaded[node] = text
+        self._loaded[node] = wanted
         milliseconds = round((loop.time() - begun) * 1000)
-        _log.info("ruleset loaded", extra={"node": node, "lines": text.count("\n"), "milliseconds": milliseconds})
+        _log.info(
+            "ruleset loaded", extra={"node": node, "lines": wanted.text.count("\n"), "milliseconds": milliseconds}
+        )
+
+    def _wanted(self, node: str) -> "_Enforced":
+        return _Enforced(self._namespaces[node].resolve(), self._render(node))
+
+
+class _Enforced(NamedTuple):
+    """A ruleset, and the very namespace that has it: a node that boots anew has another, and no rules in it."""
+
+    namespace: Path
+    text: str

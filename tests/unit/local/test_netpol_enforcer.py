@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from deploy.local.errors import StepFailed
 from deploy.local.netpol.enforcer import Enforcer
@@ -16,16 +17,17 @@ class FakeNodes:
         self.renders = 0
         self.refusals = 0
         self.loads: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self.namespaces = {name: Path("/run/netns", name) for name in self.wanted}
 
     def render(self, node: str) -> str:
         self.renders += 1
         return self.wanted[node]
 
-    async def load(self, node: str, text: str) -> None:
+    async def load(self, namespace: Path, text: str) -> None:
         if self.refusals:
             self.refusals -= 1
             raise StepFailed("no such namespace")
-        await self.loads.put((node, text))
+        await self.loads.put((namespace.name, text))
 
     async def next_load(self) -> tuple[str, str]:
         return await asyncio.wait_for(self.loads.get(), 5)
@@ -33,7 +35,7 @@ class FakeNodes:
 
 @asynccontextmanager
 async def running(nodes: FakeNodes) -> AsyncIterator[Enforcer]:
-    enforcer = Enforcer(list(nodes.wanted), nodes.render, nodes.load, retry_seconds=0.01)
+    enforcer = Enforcer(nodes.namespaces, nodes.render, nodes.load, retry_seconds=0.01)
     task = asyncio.create_task(enforcer.run())
     try:
         yield enforcer
@@ -81,3 +83,17 @@ async def test_a_ruleset_that_could_not_be_loaded_is_tried_again() -> None:
     nodes.refusals = 3
     async with running(nodes):
         assert {await nodes.next_load(), await nodes.next_load()} == {("node1", "a\n"), ("node2", "b\n")}
+
+
+async def test_a_node_that_has_booted_anew_gets_its_ruleset_again(tmp_path: Path) -> None:
+    nodes = FakeNodes()
+    namespace = nodes.namespaces["node2"] = tmp_path / "node2"
+    namespace.symlink_to("/proc/1001/ns/net")
+    async with running(nodes) as enforcer:
+        await nodes.next_load()
+        await nodes.next_load()
+        namespace.unlink()
+        namespace.symlink_to("/proc/2002/ns/net")
+        enforcer.note_change({}, {})
+        assert await nodes.next_load() == ("node2", "b\n")
+        assert nodes.loads.empty()
