@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.resources import Object
 
 _RECORD: Final = (*ANNOTATIONS, names.ANNOTATION_WIRED)
+_SESSION_STORAGE: Final = ("spec", "sessionStorage")
 _MAX_RECORDED: Final = 32
 """Twice the paths that any kind has; a longer list was not written here."""
 
@@ -96,7 +97,7 @@ def wire(consumer: Object, reference: StorageReference, *, storage_is_external: 
     Raises:
         InvalidSpec: The user's own settings contradict, or are of another shape than ToolHive's.
     """
-    wired = unwire(consumer)
+    wired = _bare(consumer)
     added: dict[Path, Any] = {}
     made: list[Path] = []
     problems: list[str] = []
@@ -117,18 +118,11 @@ def wire(consumer: Object, reference: StorageReference, *, storage_is_external: 
 
 def unwire(consumer: Object) -> Object:
     """Take out of a consumer what `wire` put there and nobody has changed since; the very object if that is nothing."""
-    record = record_of(consumer)
-    bare = without(consumer, _RECORD)
-    if bare is not consumer and not read(bare, ANNOTATIONS):
-        # To the API server, no annotations and an empty object of them are the same.
-        bare = without(bare, ANNOTATIONS)
-    if record is None:
+    record, bare = record_of(consumer), _bare(consumer)
+    if record is None or read(bare, (*_SESSION_STORAGE, "provider")) is not None:
         return bare
-    for path, value in record.put.items():
-        if read(bare, path) == value:
-            bare = without(bare, path)
-        bare = _without_hollows_above(bare, path, record.made)
-    return bare
+    # Of no use without a provider, and refused by ToolHive's schema: what was added to it meanwhile goes too.
+    return without(bare, _SESSION_STORAGE) if is_below(_SESSION_STORAGE, record.made) else bare
 
 
 def record_of(consumer: Object) -> Record | None:
@@ -166,6 +160,22 @@ def has_field(consumer: Object) -> bool:
     return read(consumer, FIELD) is not None
 
 
+def _bare(consumer: Object) -> Object:
+    """Undo what the record says, as far as nobody has changed it since."""
+    record = record_of(consumer)
+    bare = without(consumer, _RECORD)
+    if bare is not consumer and not read(bare, ANNOTATIONS):
+        # To the API server, no annotations and an empty object of them are the same.
+        bare = without(bare, ANNOTATIONS)
+    if record is None:
+        return bare
+    for path, value in record.put.items():
+        if read(bare, path) == value:
+            bare = without(bare, path)
+        bare = _without_hollows_above(bare, path, record.made)
+    return bare
+
+
 def _settings(
     consumer: Object, reference: StorageReference, *, storage_is_external: bool
 ) -> Iterator[tuple[Path, Any]]:
@@ -187,7 +197,7 @@ def _settings(
     if name:
         # With generateName there is no name before admission, and without a name no key prefix of one's own.
         for field, value in _session_storage(reference, secret, names.key_prefix(namespace, name)).items():
-            yield ("spec", "sessionStorage", field), value
+            yield (*_SESSION_STORAGE, field), value
 
 
 def _session_storage(reference: StorageReference, secret: str, key_prefix: str) -> Object:

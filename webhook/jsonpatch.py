@@ -49,22 +49,31 @@ def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:
 
 
 def _arrays(before: list[Any], after: list[Any], path: str, operations: list[Object]) -> None:
-    """Keep what both arrays begin and end with; take out and put in what is between."""
-    shorter = min(len(before), len(after))
-    head = 0
-    while head < shorter and _is_same_entry(before[head], after[head]):
-        head += 1
-    tail = 0
-    while tail < shorter - head and _is_same_entry(before[-1 - tail], after[-1 - tail]):
-        tail += 1
-    gone, come = range(head, len(before) - tail), range(head, len(after) - tail)
-    operations += [{"op": "remove", "path": f"{path}/{index}"} for index in reversed(gone)]
-    operations += [{"op": "add", "path": f"{path}/{index if tail else '-'}", "value": after[index]} for index in come]
-    kept = [(index, index) for index in range(head)]
-    kept += [(len(before) - back, len(after) - back) for back in range(tail, 0, -1)]
-    for old, new in kept:
-        if before[old] is not after[new]:
-            _value(before[old], after[new], f"{path}/{new}", operations)
+    """Take out what is gone, put in what is new, and look into what stayed."""
+    stayed = _stayed(before, after)
+    gone = set(range(len(before))).difference(stayed.values())
+    operations += [{"op": "remove", "path": f"{path}/{index}"} for index in sorted(gone, reverse=True)]
+    length = len(stayed)
+    for index, entry in enumerate(after):
+        if index not in stayed:
+            place = index if index < length else "-"
+            operations.append({"op": "add", "path": f"{path}/{place}", "value": entry})
+            length += 1
+    for index, old in stayed.items():
+        if before[old] is not after[index]:
+            _value(before[old], after[index], f"{path}/{index}", operations)
+
+
+def _stayed(before: list[Any], after: list[Any]) -> dict[int, int]:
+    """Pair entries that are in both arrays, in order: index after, index before."""
+    stayed: dict[int, int] = {}
+    start = 0
+    for old, entry in enumerate(before):
+        index = next((new for new in range(start, len(after)) if _is_same_entry(entry, after[new])), None)
+        if index is not None:
+            stayed[index] = old
+            start = index + 1
+    return stayed
 
 
 def _is_same_entry(old: Any, new: Any) -> bool:

@@ -1,0 +1,64 @@
+"""One folder is one case: an MCPServer goes in, a patch and the patched object come out.
+
+`make golden` writes the outcome anew; read the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonpatch
+import pytest
+import yaml
+
+from shared.resources import key_of
+from webhook import consumers
+from webhook.review import AdmissionRequest, Allow, Patch
+
+if TYPE_CHECKING:
+    from shared.resources import Object
+
+HERE = Path(__file__).parent
+CASES = sorted(path for path in HERE.iterdir() if path.is_dir() and path.name != "__pycache__")
+INPUTS = {"mcpserver.yaml", "storage.yaml"}
+OUTPUTS = {"patch.json", "patched.yaml"}
+
+
+def load(path: Path) -> Object:
+    content: Object = yaml.safe_load(path.read_text())
+    return content
+
+
+def outcome(case: Path) -> tuple[list[Any], Object]:
+    consumer = load(case / "mcpserver.yaml")
+    storage = case / "storage.yaml"
+    storages = {key_of(load(storage)): load(storage)} if storage.exists() else {}
+    namespace = consumer["metadata"]["namespace"]
+    decision = consumers.decide(AdmissionRequest("1", "CREATE", namespace, "", consumer, None), storages)
+    assert isinstance(decision, Allow | Patch)
+    operations = decision.operations if isinstance(decision, Patch) else []
+    return operations, jsonpatch.apply_patch(consumer, json.dumps(operations))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_patch_and_what_it_makes_are_as_written_down(case: Path, *, is_rewriting: bool) -> None:
+    operations, patched = outcome(case)
+    if is_rewriting:
+        (case / "patch.json").write_text(json.dumps(operations, indent=2) + "\n")
+        (case / "patched.yaml").write_text(yaml.safe_dump(patched, sort_keys=True, width=120))
+    assert json.loads((case / "patch.json").read_text()) == operations
+    assert load(case / "patched.yaml") == patched
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_case_holds_its_files_and_no_others(case: Path) -> None:
+    present = {path.name for path in case.iterdir()}
+    assert present - INPUTS == OUTPUTS
+    assert "mcpserver.yaml" in present
+
+
+def test_there_are_cases_and_no_stray_files() -> None:
+    assert CASES
+    assert {path.name for path in HERE.iterdir() if path.is_file()} == {"conftest.py", "test_golden.py"}
