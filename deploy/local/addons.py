@@ -3,8 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
 from deploy.local import binaries, images, progress
+from deploy.local.topology import CLUSTER_DOMAIN, DNS_ADDRESS
 
 MANIFESTS = Path(__file__).with_name("manifests")
 TOOLHIVE_NAMESPACE = "toolhive-system"
@@ -58,9 +60,24 @@ def install(tools: Tools) -> None:
             installed.result()
 
 
+def render_manifests() -> str:
+    """Put images and addresses into the manifests of DNS and storage."""
+    names = {
+        "COREDNS": images.COREDNS,
+        "DNS_ADDRESS": DNS_ADDRESS,
+        "CLUSTER_DOMAIN": CLUSTER_DOMAIN,
+        "LOCAL_PATH_PROVISIONER": images.LOCAL_PATH_PROVISIONER,
+        "LOCAL_PATH_HELPER": images.LOCAL_PATH_HELPER,
+    }
+    templates = (Template(file.read_text()) for file in sorted(MANIFESTS.glob("*.yaml")))
+    return "---\n".join(template.substitute(names) for template in templates)
+
+
 def _apply_manifests(tools: Tools) -> None:
-    apply = ("apply", "--server-side", "--force-conflicts")
-    tools.kubectl("applying DNS and storage", *apply, f"--filename={MANIFESTS}")
+    rendered = tools.home / "manifests.yaml"
+    rendered.parent.mkdir(exist_ok=True)
+    rendered.write_text(render_manifests())
+    tools.kubectl("applying DNS and storage", "apply", "--server-side", "--force-conflicts", f"--filename={rendered}")
 
 
 def _install_toolhive(tools: Tools) -> None:

@@ -38,7 +38,8 @@ def is_rolled_out(deployment: Any | None) -> bool:
         return False
     status, replicas = deployment.get("status", {}), deployment["spec"]["replicas"]
     is_observed = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-    return is_observed and status.get("updatedReplicas", 0) == status.get("availableReplicas", 0) == replicas
+    counts = {status.get("updatedReplicas", 0), status.get("availableReplicas", 0)}
+    return bool(is_observed) and counts == {replicas}
 
 
 def serves(client: api.Client) -> bool:
@@ -48,7 +49,7 @@ def serves(client: api.Client) -> bool:
 
 def node_is_ready(client: api.Client, name: str) -> bool:
     """Tell whether a node is ready and open for pods."""
-    node = client.get(f"/api/v1/nodes/{name}")
+    node = client.get(f"/api/v1/nodes/{name}") or {}
     return has_condition(node, "Ready") and not node["spec"].get("taints")
 
 

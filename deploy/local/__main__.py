@@ -1,0 +1,67 @@
+"""The command line of the local cluster."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.local import binaries, cluster, images, packages
+from deploy.local.cluster import Cluster
+from deploy.local.errors import LocalClusterError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    described = argparse.ArgumentParser(prog="python -m deploy.local", description="A local Kubernetes cluster.")
+    commands = described.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="make the cluster run, with everything on it")
+    commands.add_parser("down", help="end the cluster and remove everything of it but the builds")
+    commands.add_parser("status", help="say how the cluster is; exit status 1 if it is not well")
+    commands.add_parser("build", help="build programs and images only")
+    load = commands.add_parser("load", help="import OCI archives into all nodes")
+    load.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
+    return described
+
+
+def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Do what the command line says, and return the exit status."""
+    if arguments.command == "build":
+        packages.install_missing()
+        binaries.build_all()
+        images.build_all()
+        return 0
+    if foreign := environ.get("KUBECONFIG"):
+        print(f"KUBECONFIG is set, so the cluster of {foreign} is used; there is nothing to do.")
+        return 0
+    local = Cluster.of_this_cache()
+    if arguments.command == "status":
+        return _print_status(local)
+    if arguments.command == "up":
+        cluster.up(local)
+    elif arguments.command == "down":
+        cluster.down(local)
+    else:
+        cluster.load(local, arguments.archives)
+    return 0
+
+
+def _print_status(local: Cluster) -> int:
+    if found := cluster.ailments(local):
+        print("\n".join(f"not ready: {ailment}" for ailment in found))
+        return 1
+    print(f"The cluster is up: export KUBECONFIG={local.kubeconfig}")
+    return 0
+
+
+def main() -> int:
+    """Run, and say what went wrong in one message."""
+    try:
+        return run(parser().parse_args(), os.environ)
+    except LocalClusterError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""Brings the cluster up, takes it down, and says how it is.
+
+`up` looks at each part and makes what is missing, in an order that is right for a machine with nothing as well
+as for one on which an earlier `up` was killed half-way or a process of the cluster has died. `down` knows
+processes by their mark and control group, and everything else by fixed names, so that it needs no memory of what
+was made.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from deploy.local import (
+    addons,
+    api,
+    binaries,
+    cgroups,
+    containers,
+    controlplane,
+    disks,
+    images,
+    network,
+    node,
+    nodeservices,
+    packages,
+    paths,
+    pki,
+    processes,
+    progress,
+    readiness,
+    requirements,
+)
+from deploy.local.errors import StepFailed
+from deploy.local.node import Machine
+from deploy.local.processes import Service
+from deploy.local.topology import CONTROL_PLANE_NODE, NODES, Node
+
+# Every round ends all processes that are found; what is left was started meanwhile by one of them.
+KILL_ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The local cluster and where it is kept.
+
+    Attributes:
+        state: Everything of the running cluster.
+        kubeconfig: The administrator's kubeconfig; exists once the control plane serves.
+        programs: Directory of the Kubernetes binary.
+    """
+
+    state: Path
+    kubeconfig: Path
+    programs: Path
+
+    @classmethod
+    def of_this_cache(cls) -> "Cluster":
+        """The one cluster that a cache can have."""
+        program = binaries.PROGRAMS["kubernetes"]
+        return cls(paths.state(), paths.kubeconfig(), binaries.path(program).parent)
+
+    @property
+    def logs(self) -> Path:
+        """Output of every process."""
+        return self.state / "logs"
+
+    @property
+    def disks(self) -> Path:
+        """The nodes' disks."""
+        return self.state / "nodes"
+
+    def machine(self, of: Node) -> Machine:
+        """Where a node lives."""
+        return Machine(of.name, self.disks / of.name, self.programs, self.state, self.logs)
+
+    @property
+    def machines(self) -> list[Machine]:
+        """Where all nodes live."""
+        return [self.machine(of) for of in NODES]
+
+
+def up(cluster: Cluster) -> None:
+    """Make the cluster run, with everything on it, and return when it does.
+
+    Raises:
+        PrerequisiteMissing: This machine can't run it.
+        StepFailed: Something went wrong on the way.
+    """
+    requirements.check()
+    packages.install_missing()
+    binaries.build_all()
+    archives = images.build_all()
+    with _locked():
+        _ensure_disks(cluster, archives)
+        commands = _boot(cluster)
+        client = _start_control_plane(cluster)
+        _start_nodes(cluster, commands)
+        _load_missing(cluster, archives)
+        addons.install(addons.Tools(cluster.kubeconfig, cluster.state / "home", cluster.logs))
+        _await_everything(cluster, client)
+    progress.step(f"the cluster is up: export KUBECONFIG={cluster.kubeconfig}")
+
+
+def down(cluster: Cluster) -> None:
+    """End the cluster and remove everything of it but the builds.
+
+    Raises:
+        StepFailed: Something could not be removed.
+    """
+    with _locked():
+        _remove(cluster)
+    progress.step("the cluster is down")
+
+
+def load(cluster: Cluster, archives: Iterable[Path]) -> None:
+    """Import OCI archives into all nodes."""
+    with _locked():
+        for archive in archives:
+            _on_all(cluster, partial(containers.load, archive=archive))
+            progress.step(f"{archive.name} is on all nodes")
+
+
+def ailments(cluster: Cluster) -> list[str]:
+    """Name everything of the cluster that is not as it should be; nothing if it is well."""
+    if not cluster.kubeconfig.exists():
+        return ["the cluster is not up"]
+    client = api.Client(cluster.kubeconfig)
+    return readiness.unready(client, [of.name for of in NODES], addons.DEPLOYMENTS)
+
+
+def _ensure_disks(cluster: Cluster, archives: Iterable[Path]) -> None:
+    if cluster.disks.exists() and not disks.are_of_this_boot(cluster.disks):
+        progress.step("the machine was started anew: so is the cluster")
+        _remove(cluster)
+    if not cluster.disks.exists():
+        store = containers.ensure_store(archives, cluster.machine(CONTROL_PLANE_NODE), images.PAUSE)
+        disks.prepare(cluster.disks, store)
+        progress.step("disks with keys and images are ready")
+
+
+def _boot(cluster: Cluster) -> dict[Node, dict[str, tuple[str, ...]]]:
+    """Bring up the nodes, their network and containerd; return the commands of all their services."""
+    with ThreadPoolExecutor() as pool:
+        network.ensure(dict(zip(NODES, pool.map(node.boot, cluster.machines), strict=True)))
+    commands = {of: nodeservices.install(cluster.disks / of.name, of, images.PAUSE) for of in NODES}
+    for of in NODES:
+        _ensure_service(cluster, of, "containerd", commands[of].pop("containerd"))
+    progress.step("nodes have booted and are connected")
+    return commands
+
+
+def _start_control_plane(cluster: Cluster) -> api.Client:
+    layout = controlplane.Layout(Path(nodeservices.KUBERNETES), node.INSIDE / disks.CONTROL_PLANE)
+    for name, command in controlplane.commands(layout, disks.ENDPOINTS).items():
+        _ensure_service(cluster, CONTROL_PLANE_NODE, name, command)
+    admin = disks.admin_kubeconfig(cluster.disks)
+    client = api.Client(admin)
+    log = cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-apiserver.log"
+    readiness.wait("control plane serves", partial(readiness.serves, client), log)
+    pki.write_private(cluster.kubeconfig, admin.read_bytes())
+    return client
+
+
+def _start_nodes(cluster: Cluster, commands: dict[Node, dict[str, tuple[str, ...]]]) -> None:
+    for of, services in commands.items():
+        for name, command in services.items():
+            _ensure_service(cluster, of, name, command)
+    enforcer = Service(
+        "netpol",
+        (sys.executable, "-m", "deploy.local.netpol", "--kubeconfig", str(cluster.kubeconfig)),
+        cluster.logs / "netpol.log",
+    )
+    if not enforcer.is_among(processes.marked(cluster.state)):
+        processes.start(enforcer, cluster.state)
+
+
+def _ensure_service(cluster: Cluster, of: Node, name: str, command: tuple[str, ...]) -> None:
+    machine = cluster.machine(of)
+    node.ensure_service(machine, machine.service(name, command))
+
+
+def _load_missing(cluster: Cluster, archives: list[Path]) -> None:
+    def ensure(machine: Machine) -> None:
+        if loaded := containers.ensure_images(machine, archives):
+            containers.write_record(machine.directory, archives)
+            progress.step(f"{machine.name}: loaded {', '.join(archive.name for archive in loaded)}")
+
+    _on_all(cluster, ensure)
+
+
+def _await_everything(cluster: Cluster, client: api.Client) -> None:
+    for of in NODES:
+        log = cluster.logs / f"{of.name}-kubelet.log"
+        readiness.wait(f"{of.name} is ready", partial(readiness.node_is_ready, client, of.name), log)
+    for namespace, name in addons.DEPLOYMENTS:
+        readiness.wait(
+            f"{namespace}/{name} is ready",
+            partial(readiness.deployment_is_ready, client, namespace, name),
+            cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-controller-manager.log",
+        )
+
+
+def _remove(cluster: Cluster) -> None:
+    for _ in range(KILL_ROUNDS):
+        pids = {process.pid for process in processes.marked(cluster.state)} | cgroups.processes()
+        if not pids:
+            break
+        processes.kill(pids)
+    else:
+        raise StepFailed("processes of the cluster were started while it was taken down; try again")
+    network.remove()
+    cgroups.remove()
+    paths.remove(cluster.state)
+
+
+def _on_all(cluster: Cluster, act: Callable[[Machine], None]) -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(act, cluster.machines))
+
+
+def _locked() -> AbstractContextManager[None]:
+    return paths.locked(paths.cache_root() / "cluster.lock")

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from deploy.local import controlplane
+from deploy.local.controlplane import Endpoints, Layout
+
+LAYOUT = Layout(Path("/programs/kubernetes"), Path("/somewhere/control-plane"))
+ON_LOOPBACK = Endpoints("127.0.0.1", 1001, 1002, 1003)
+ON_A_NODE = Endpoints("198.18.0.11", 6443)
+
+
+@pytest.mark.parametrize("endpoints", [ON_LOOPBACK, ON_A_NODE])
+def test_runs_the_four_processes_of_a_control_plane(endpoints: Endpoints) -> None:
+    assert list(controlplane.commands(LAYOUT, endpoints)) == [
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+    ]
+
+
+def test_commands_name_only_files_that_preparing_makes(tmp_path: Path) -> None:
+    layout = Layout(Path("/programs/kubernetes"), tmp_path / "control-plane")
+    controlplane.prepare(layout.directory, ON_LOOPBACK)
+    for command in controlplane.commands(layout, ON_LOOPBACK).values():
+        for file in (argument.partition("=")[2] for argument in command if "/pki/" in argument):
+            assert Path(file).is_file(), file
+
+
+def test_keeps_out_of_the_hosts_directories() -> None:
+    for command in controlplane.commands(LAYOUT, ON_A_NODE).values():
+        files = [argument.partition("=")[2] for argument in command if argument.partition("=")[2].startswith("/")]
+        assert all(Path(file).is_relative_to(LAYOUT.directory) for file in files)
+
+
+def test_no_process_is_given_a_password_or_key_on_its_command_line() -> None:
+    for command in controlplane.commands(LAYOUT, ON_A_NODE).values():
+        assert not any("BEGIN" in argument for argument in command)
+
+
+def test_api_server_is_known_by_the_name_of_its_service() -> None:
+    assert "kubernetes.default.svc" in ON_A_NODE.api_hosts
+    assert "198.18.0.11" in ON_A_NODE.api_hosts

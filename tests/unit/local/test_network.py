@@ -1,0 +1,30 @@
+from deploy.local import network
+from deploy.local.topology import BRIDGE, NODES
+
+
+def test_bridge_is_added_only_where_it_lacks() -> None:
+    assert f"link add {BRIDGE} type bridge" in network.host_commands(set())
+    assert not any(" add " in command for command in network.host_commands({BRIDGE}))
+
+
+def test_cable_is_added_only_where_it_lacks() -> None:
+    node = NODES[1]
+    assert any("netns 42" in command for command in network.cable_commands(node, 42, set()))
+    assert not any(" add " in command for command in network.cable_commands(node, 42, {node.interface}))
+
+
+def test_nodes_reach_the_pods_of_all_others_and_nothing_else() -> None:
+    for node in NODES:
+        routes = [command.split()[2] for command in network.node_commands(node) if command.startswith("route")]
+        assert routes == [str(other.pods) for other in NODES if other != node]
+
+
+def test_commands_can_be_repeated() -> None:
+    """`replace` and `set` say how it should be, whatever there is; only `add` would fail the second time."""
+    again = [
+        *network.host_commands({BRIDGE}),
+        *network.cable_commands(NODES[0], 1, {NODES[0].interface}),
+        *network.node_commands(NODES[0]),
+        *network.route_commands(),
+    ]
+    assert not any(" add " in command for command in again)

@@ -1,0 +1,57 @@
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from deploy.local import node, nodeservices
+from deploy.local.topology import NODES
+
+PAUSE = "localhost/pause:v1"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    node.make_disk(tmp_path / "node1")
+    return tmp_path / "node1"
+
+
+def _file(disk: Path, argument: str) -> Path:
+    return disk / argument.partition("=")[2].removeprefix(f"{node.INSIDE}/")
+
+
+def test_every_configuration_file_that_is_named_exists(disk: Path) -> None:
+    for command in nodeservices.install(disk, NODES[0], PAUSE).values():
+        (config,) = (argument for argument in command if argument.startswith("--config="))
+        assert _file(disk, config).is_file()
+
+
+def test_configuring_twice_changes_no_command(disk: Path) -> None:
+    assert nodeservices.install(disk, NODES[0], PAUSE) == nodeservices.install(disk, NODES[0], PAUSE)
+
+
+def test_a_changed_configuration_changes_the_command(disk: Path) -> None:
+    one, other = (nodeservices.containerd_command(disk, image) for image in (PAUSE, "localhost/pause:v2"))
+    assert one != other
+
+
+def test_containerd_can_read_its_configuration() -> None:
+    config = tomllib.loads(nodeservices.containerd_config(PAUSE))
+    cri = config["plugins"]["io.containerd.grpc.v1.cri"]
+    assert cri["sandbox_image"] == PAUSE
+    assert cri["restrict_oom_score_adj"] is True
+
+
+def test_pods_get_addresses_of_their_nodes_network() -> None:
+    for each in NODES:
+        (pods, _) = nodeservices.cni_config(each)["plugins"]
+        assert pods["ipam"]["ranges"] == [[{"subnet": str(each.pods)}]]
+
+
+def test_kubelets_keep_their_pods_in_groups_of_their_own() -> None:
+    assert len({nodeservices.kubelet_config(each)["cgroupRoot"] for each in NODES}) == len(NODES)
+
+
+def test_configurations_are_plain_json() -> None:
+    for config in (nodeservices.kubelet_config, nodeservices.kube_proxy_config, nodeservices.cni_config):
+        assert json.loads(json.dumps(config(NODES[0]))) == config(NODES[0])

@@ -1,0 +1,55 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local import readiness
+from deploy.local.errors import StepFailed
+
+
+def deployment(
+    *, generation: int = 2, observed: int = 2, replicas: int = 2, updated: int = 2, available: int = 2
+) -> dict[str, Any]:
+    status = {"observedGeneration": observed, "updatedReplicas": updated, "availableReplicas": available}
+    return {"metadata": {"generation": generation}, "spec": {"replicas": replicas}, "status": status}
+
+
+def test_a_deployment_that_runs_in_full_is_rolled_out() -> None:
+    assert readiness.is_rolled_out(deployment())
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        pytest.param(None, id="absent"),
+        pytest.param(deployment(observed=1), id="not yet seen by its controller"),
+        pytest.param(deployment(updated=1), id="old pods left"),
+        pytest.param(deployment(available=1), id="pods not available"),
+        pytest.param({"metadata": {"generation": 1}, "spec": {"replicas": 1}, "status": {}}, id="new"),
+    ],
+)
+def test_a_deployment_is_not_rolled_out_while(unfinished: dict[str, Any] | None) -> None:
+    assert not readiness.is_rolled_out(unfinished)
+
+
+def test_condition_counts_only_when_true() -> None:
+    def with_ready(status: str) -> dict[str, Any]:
+        return {"status": {"conditions": [{"type": "Ready", "status": status}]}}
+
+    assert readiness.has_condition(with_ready("True"), "Ready")
+    assert not readiness.has_condition(with_ready("Unknown"), "Ready")
+    assert not readiness.has_condition({"status": {}}, "Ready")
+    assert not readiness.has_condition(None, "Ready")
+
+
+def test_waiting_in_vain_names_the_step_and_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "DEADLINE_SECONDS", 0)
+    log = tmp_path / "kubelet.log"
+    log.write_text("out of luck\n")
+    with pytest.raises(StepFailed, match=r"(?s)node1 is ready.*out of luck.*kubelet\.log"):
+        readiness.wait("node1 is ready", lambda: False, log)
+
+
+def test_waiting_ends_when_the_condition_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readiness.wait("node1 is ready", lambda: True, tmp_path / "log")
+    assert "node1 is ready" in capsys.readouterr().out
