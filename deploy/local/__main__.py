@@ -31,10 +31,11 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         binaries.build_all()
         images.build_all()
         return 0
-    if foreign := environ.get("KUBECONFIG"):
+    local = Cluster.of_this_cache()
+    foreign = environ.get("KUBECONFIG")
+    if foreign and Path(foreign) != local.kubeconfig:
         print(f"KUBECONFIG is set, so the cluster of {foreign} is used; there is nothing to do.")
         return 0
-    local = Cluster.of_this_cache()
     if arguments.command == "status":
         return _print_status(local)
     if arguments.command == "up":
@@ -47,11 +48,14 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _print_status(local: Cluster) -> int:
-    if found := cluster.ailments(local):
-        print("\n".join(f"not ready: {ailment}" for ailment in found))
+    found = cluster.survey(local)
+    if not found:
+        print("There is no cluster.")
         return 1
-    print(f"The cluster is up: export KUBECONFIG={local.kubeconfig}")
-    return 0
+    for part, is_well in found.items():
+        print(f"{'ready' if is_well else 'NOT READY':9}  {part}")
+    print(f"export KUBECONFIG={local.kubeconfig}")
+    return 0 if all(found.values()) else 1
 
 
 def main() -> int:

@@ -124,12 +124,11 @@ def load(cluster: Cluster, archives: Iterable[Path]) -> None:
             progress.step(f"{archive.name} is on all nodes")
 
 
-def ailments(cluster: Cluster) -> list[str]:
-    """Name everything of the cluster that is not as it should be; nothing if it is well."""
+def survey(cluster: Cluster) -> dict[str, bool]:
+    """Tell of everything that makes up the cluster whether it is as it should be; empty if there is no cluster."""
     if not cluster.kubeconfig.exists():
-        return ["the cluster is not up"]
-    client = api.Client(cluster.kubeconfig)
-    return readiness.unready(client, [of.name for of in NODES], addons.DEPLOYMENTS)
+        return {}
+    return readiness.survey(api.Client(cluster.kubeconfig), [of.name for of in NODES], addons.DEPLOYMENTS)
 
 
 def _ensure_disks(cluster: Cluster, archives: Iterable[Path]) -> None:

@@ -144,4 +144,7 @@ def write_record(disk: Path, archives: Iterable[Path]) -> None:
 
 
 def _ctr(machine: Machine) -> tuple[str, ...]:
-    return (*node.enter(node.boot(machine)), "ctr", "--namespace", "k8s.io")
+    pid = node.init_pid(machine)
+    if pid is None:
+        raise StepFailed(f"{machine.name} does not run; start the cluster first")
+    return (*node.enter(pid), "ctr", "--namespace", "k8s.io")

@@ -38,15 +38,15 @@ def host_commands(existing: set[str]) -> Iterator[str]:
     yield f"link set {BRIDGE} up"
 
 
-def cable_commands(node: Node, pid: int, existing: set[str]) -> Iterator[str]:
+def cable_commands(node: Node, pid: int, *, is_plugged: bool) -> Iterator[str]:
     """Say how a node is plugged in, as lines for `ip -batch` on the host.
 
     Args:
         node: The node.
         pid: A process in its network namespace.
-        existing: Names of the host's interfaces.
+        is_plugged: Whether there is a cable between bridge and node.
     """
-    if node.interface not in existing:
+    if not is_plugged:
         yield f"link add {node.interface} type veth peer name {CABLE_END} netns {pid}"
     yield f"link set {node.interface} master {BRIDGE}"
     yield f"link set {node.interface} up"
@@ -81,7 +81,11 @@ def ensure(init_pids: dict[Node, int]) -> None:
     _batch(host_commands(_interfaces()))
     NAMESPACES.mkdir(exist_ok=True)
     for node, pid in init_pids.items():
-        _batch(cable_commands(node, pid, _interfaces()))
+        is_plugged = f"{CABLE_END}:" in Path(f"/proc/{pid}/net/dev").read_text()
+        if not is_plugged:
+            # The cable of a node that died: the kernel takes a moment to remove it.
+            _discard([node.interface])
+        _batch(cable_commands(node, pid, is_plugged=is_plugged))
         _batch(node_commands(node), "nsenter", f"--net=/proc/{pid}/ns/net")
         link = NAMESPACES / node.interface
         link.unlink(missing_ok=True)
@@ -91,23 +95,21 @@ def ensure(init_pids: dict[Node, int]) -> None:
 
 def remove() -> None:
     """Remove bridge and cables, and with them the host's routes."""
-    present = _interfaces()
-    ours = [name for name in (BRIDGE, *(node.interface for node in NODES)) if name in present]
-    # A cable may vanish by itself in this very moment, with the namespace of its other end.
-    subprocess.run(
-        ["ip", "-force", "-batch", "-"],
-        input="".join(f"link delete {name}\n" for name in ours).encode(),
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
-    if left := set(ours) & _interfaces():
-        raise StepFailed(f"network interfaces could not be removed: {', '.join(sorted(left))}")
+    _discard([BRIDGE, *(node.interface for node in NODES)])
     for node in NODES:
         (NAMESPACES / node.interface).unlink(missing_ok=True)
     # `ip netns` mounts the directory on itself; then it is someone else's.
     is_mounted = f" {NAMESPACES} " in Path("/proc/self/mountinfo").read_text()
     if NAMESPACES.exists() and not is_mounted and not any(NAMESPACES.iterdir()):
         NAMESPACES.rmdir()
+
+
+def _discard(names: Iterable[str]) -> None:
+    lines = "".join(f"link delete {name}\n" for name in names if name in _interfaces())
+    # What vanishes by itself in this very moment makes a command fail; what counts is what is left.
+    subprocess.run(["ip", "-force", "-batch", "-"], input=lines.encode(), stderr=subprocess.DEVNULL, check=False)
+    if left := _interfaces().intersection(names):
+        raise StepFailed(f"network interfaces could not be removed: {', '.join(sorted(left))}")
 
 
 def _interfaces() -> set[str]:

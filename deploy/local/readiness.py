@@ -58,15 +58,13 @@ def deployment_is_ready(client: api.Client, namespace: str, name: str) -> bool:
     return is_rolled_out(client.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"))
 
 
-def unready(client: api.Client, nodes: Iterable[str], deployments: Iterable[tuple[str, str]]) -> list[str]:
-    """Name everything of a cluster that is not as it should be."""
-    if not serves(client):
-        return ["control plane"]
-    return [
-        *(f"node {name}" for name in nodes if not node_is_ready(client, name)),
-        *(
-            f"deployment {namespace}/{name}"
+def survey(client: api.Client, nodes: Iterable[str], deployments: Iterable[tuple[str, str]]) -> dict[str, bool]:
+    """Tell of everything that makes up a cluster whether it is as it should be."""
+    return {
+        "control plane": serves(client),
+        **{f"node {name}": node_is_ready(client, name) for name in nodes},
+        **{
+            f"deployment {namespace}/{name}": deployment_is_ready(client, namespace, name)
             for namespace, name in deployments
-            if not deployment_is_ready(client, namespace, name)
-        ),
-    ]
+        },
+    }

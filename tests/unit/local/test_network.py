@@ -9,8 +9,8 @@ def test_bridge_is_added_only_where_it_lacks() -> None:
 
 def test_cable_is_added_only_where_it_lacks() -> None:
     node = NODES[1]
-    assert any("netns 42" in command for command in network.cable_commands(node, 42, set()))
-    assert not any(" add " in command for command in network.cable_commands(node, 42, {node.interface}))
+    assert any("netns 42" in command for command in network.cable_commands(node, 42, is_plugged=False))
+    assert not any(" add " in command for command in network.cable_commands(node, 42, is_plugged=True))
 
 
 def test_nodes_reach_the_pods_of_all_others_and_nothing_else() -> None:
@@ -23,7 +23,7 @@ def test_commands_can_be_repeated() -> None:
     """`replace` and `set` say how it should be, whatever there is; only `add` would fail the second time."""
     again = [
         *network.host_commands({BRIDGE}),
-        *network.cable_commands(NODES[0], 1, {NODES[0].interface}),
+        *network.cable_commands(NODES[0], 1, is_plugged=True),
         *network.node_commands(NODES[0]),
         *network.route_commands(),
     ]
