@@ -15,6 +15,10 @@ HEARTBEAT_SECONDS = 30
 COMMAND_DEADLINE_SECONDS = 1500
 TAIL_LINES = 20
 
+# In front of a command that mounts something or starts what does not end with it: all of its
+# processes and mounts are its own, and go when it goes. Needs root.
+ENCLOSED = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--")
+
 _STARTED = time.monotonic()
 _PRINTING = threading.Lock()
 

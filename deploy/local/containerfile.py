@@ -1,0 +1,72 @@
+"""Builds images from Containerfiles with buildah, whose storage lies in our own cache."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import paths, progress
+
+# pip's way out where the machine has an authority, an index or a proxy of its own. They are
+# mounted while the image is built; nothing of them is in it.
+PIP_SETTINGS = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf"))
+
+
+@dataclass(frozen=True)
+class Base:
+    """The image to build on."""
+
+    name: str
+    archive: Path
+
+
+@dataclass(frozen=True)
+class Build:
+    """An image to build from a Containerfile and a context."""
+
+    name: str
+    containerfile: Path
+    context: Path
+
+
+def write_archive(build: Build, base: Base, destination: Path, workplace: Path) -> None:
+    """Build the image and write it as an archive.
+
+    Steps whose inputs did not change are taken from the builds before.
+
+    Args:
+        build: What to build.
+        base: Takes the place of the build argument `BASE`.
+        destination: Where the archive is written.
+        workplace: An empty directory for what need not outlive the build.
+
+    Raises:
+        StepFailed: The build failed.
+    """
+    log = paths.logs() / f"image-{build.name.rpartition('/')[2].replace(':', '-')}.log"
+    storage = paths.images() / "buildah"
+    # What buildah knows of mounts is kept apart from its images, since the mounts end with it.
+    buildah: list[str | Path] = [*progress.ENCLOSED, "buildah", "--root", storage, "--runroot", workplace / "run"]
+    environment = {**os.environ, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(workplace)}
+
+    def run(*command: str | Path) -> None:
+        progress.run(f"buildah {command[0]} for {build.name}", [*buildah, *command], log=log, env=environment)
+
+    with paths.locked(paths.images() / ".buildah.lock"):
+        # Working containers of a build that was killed.
+        run("rm", "--all")
+        run("pull", "--quiet", f"oci-archive:{base.archive}")
+        run(*_bud(build, base, _mounts(PIP_SETTINGS)))
+        run("push", "--quiet", build.name, f"oci-archive:{destination}:{build.name}")
+
+
+def _bud(build: Build, base: Base, mounts: list[str]) -> list[str | Path]:
+    return [
+        *("bud", "--layers", "--pull-never", *mounts),
+        *("--build-arg", f"BASE={base.name}", "--tag", build.name),
+        *("--file", build.containerfile, build.context),
+    ]
+
+
+def _mounts(files: Iterable[Path]) -> list[str]:
+    return [f"--volume={file}:{file}:ro" for file in files if file.exists()]

@@ -1,0 +1,188 @@
+"""The images of the local cluster as OCI archives in the cache, each made once per content.
+
+An archive's name holds a digest of what it is made of, so a change makes a new archive and
+nothing else. There are three kinds: Debian packages unpacked, one static program, a Containerfile.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from deploy.local import binaries, containerfile, oci, paths, progress
+from deploy.local.debian import RootFilesystem
+from deploy.local.oci import Process
+from deploy.local.paths import REPOSITORY
+
+VALKEY = "localhost/valkey:9.1"
+PYTHON = "localhost/python:3.13"
+PAUSE = "localhost/pause:v1"
+COREDNS = f"localhost/coredns:{binaries.PROGRAMS['coredns'].version}"
+LOCAL_PATH_PROVISIONER = f"localhost/local-path-provisioner:{binaries.PROGRAMS['local-path-provisioner'].version}"
+# The pods that make and remove a volume's directory need a root user and a shell, no more.
+LOCAL_PATH_HELPER = "localhost/local-path-helper:v1"
+TOOLHIVE_OPERATOR = f"localhost/toolhive-operator:{binaries.TOOLHIVE_VERSION}"
+TOOLHIVE_PROXYRUNNER = f"localhost/toolhive-proxyrunner:{binaries.TOOLHIVE_VERSION}"
+MCP_DEMO = "localhost/mcp-demo:dev"
+PRODUCT = "localhost/toolhive-session-storage:dev"
+
+SEARCH_PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+MCP_DEMO_SOURCE = REPOSITORY / "deploy" / "local" / "mcp-demo"
+
+
+class Image(Protocol):
+    """One image, whatever it is made of."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """All names it goes by in a cluster."""
+
+    @property
+    def key(self) -> str:
+        """A digest of all that decides what is in it."""
+
+    def write(self, destination: Path, workplace: Path) -> None:
+        """Write it as an archive, with the use of an empty directory."""
+
+
+@dataclass(frozen=True)
+class DebianImage:
+    """Packages of Debian, unpacked."""
+
+    names: Sequence[str]
+    root: RootFilesystem
+
+    @property
+    def key(self) -> str:
+        """A digest of the recipe; the packages are those of the day it is made."""
+        return paths.digest([Path(oci.__file__)], repr(self.root))
+
+    def write(self, destination: Path, workplace: Path) -> None:
+        """Write the archive."""
+        layer = workplace / "layer.tar"
+        self.root.write(layer)
+        oci.write_archive(destination, self.names, layer, Process(env=SEARCH_PATH))
+
+
+@dataclass(frozen=True)
+class StaticImage:
+    """One static program, and a place for temporary files, of which some programs make use."""
+
+    names: Sequence[str]
+    program: str
+
+    @property
+    def key(self) -> str:
+        """A digest of what the program is built from."""
+        built = binaries.path(binaries.PROGRAMS[self.program])
+        return paths.digest([Path(oci.__file__)], built.parent.name)
+
+    def write(self, destination: Path, workplace: Path) -> None:
+        """Write the archive, building the program first if the cache lacks it."""
+        layer = workplace / "layer.tar"
+        inside = f"usr/bin/{self.program}"
+        oci.write_layer(layer, {inside: binaries.binary(self.program)}, {"tmp": 0o1777})
+        oci.write_archive(destination, self.names, layer, Process([f"/{inside}"], SEARCH_PATH))
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """What a Containerfile says, on our own Python image."""
+
+    names: Sequence[str]
+    containerfile: Path
+    context: Path
+    sources: Sequence[str]
+
+    @property
+    def key(self) -> str:
+        """A digest of the sources and of the base."""
+        sources = [self.containerfile, *(self.context / source for source in self.sources)]
+        return paths.digest(sources, _archive_path(images()[PYTHON]).name)
+
+    def write(self, destination: Path, workplace: Path) -> None:
+        """Write the archive, making the base first if the cache lacks it."""
+        build = containerfile.Build(self.names[0], self.containerfile, self.context)
+        base = containerfile.Base(PYTHON, archive(PYTHON))
+        containerfile.write_archive(build, base, destination, workplace)
+
+
+def images() -> Mapping[str, Image]:
+    """Return every image by each of its names."""
+    valkey = RootFilesystem("sid", ("valkey-server", "valkey-tools"))
+    python = RootFilesystem(
+        "trixie",
+        ("python3", "python3-venv", "ca-certificates", "tzdata"),
+        (
+            'ln -s python3 "$1/usr/bin/python"',
+            'cat "$1"/usr/share/ca-certificates/mozilla/*.crt >"$1/etc/ssl/certs/ca-certificates.crt"',
+            'chroot "$1" python3 -m compileall -q /usr/lib/python3.13',
+        ),
+    )
+    product = ("webhook", "reconciler", "certs", "shared", "requirements/runtime.lock", ".containerignore")
+    made: list[Image] = [
+        DebianImage([VALKEY, LOCAL_PATH_HELPER], valkey),
+        DebianImage([PYTHON], python),
+        StaticImage([PAUSE], "pause"),
+        StaticImage([COREDNS], "coredns"),
+        StaticImage([LOCAL_PATH_PROVISIONER], "local-path-provisioner"),
+        StaticImage([TOOLHIVE_OPERATOR], "thv-operator"),
+        StaticImage([TOOLHIVE_PROXYRUNNER], "thv-proxyrunner"),
+        BuiltImage(
+            [MCP_DEMO],
+            MCP_DEMO_SOURCE / "Containerfile",
+            MCP_DEMO_SOURCE,
+            ["server.py", "requirements.lock"],
+        ),
+        BuiltImage([PRODUCT], REPOSITORY / "deploy" / "Containerfile", REPOSITORY, product),
+    ]
+    return {name: image for image in made for name in image.names}
+
+
+def archive(name: str) -> Path:
+    """Return the archive of the image `name`, made first if the cache lacks it.
+
+    Raises:
+        StepFailed: It could not be made.
+    """
+    image = images()[name]
+    return paths.once(_archive_path(image), functools.partial(_write, image))
+
+
+def build_all() -> list[Path]:
+    """Make all programs and images that are missing, side by side, and return all archives.
+
+    Raises:
+        StepFailed: One could not be made.
+    """
+    static = [name for name, image in images().items() if isinstance(image, StaticImage)]
+    others = [name for name in images() if name not in static]
+    with ThreadPoolExecutor() as pool:
+        programs = pool.submit(binaries.build_all)
+        archives = list(pool.map(archive, others))
+        programs.result()
+        archives += pool.map(archive, static)
+    return list(dict.fromkeys(archives))
+
+
+def _archive_path(image: Image) -> Path:
+    return paths.images() / f"{_stem(image)}-{image.key}.tar"
+
+
+def _stem(image: Image) -> str:
+    return image.names[0].rpartition("/")[2].replace(":", "-")
+
+
+def _write(image: Image, destination: Path) -> None:
+    name = image.names[0]
+    workplace = paths.images() / f".{_stem(image)}.work"
+    progress.step(f"making image {name}")
+    paths.remove(workplace)
+    workplace.mkdir()
+    try:
+        image.write(destination, workplace)
+    finally:
+        paths.remove(workplace)
+    progress.step(f"image {name} is made")
