@@ -1,0 +1,46 @@
+from typing import Any
+
+import yaml
+
+from deploy.local import addons, images
+from deploy.local.topology import DNS_ADDRESS
+
+
+def manifests() -> dict[tuple[str, str], dict[str, Any]]:
+    documents = yaml.safe_load_all(addons.render_manifests())
+    return {(document["kind"], document["metadata"]["name"]): document for document in documents}
+
+
+def test_dns_serves_at_the_address_that_kubelets_give_to_pods() -> None:
+    assert manifests()["Service", "kube-dns"]["spec"]["clusterIP"] == DNS_ADDRESS
+
+
+def test_there_is_one_default_storage_class_and_it_is_standard() -> None:
+    classes = [document for (kind, _), document in manifests().items() if kind == "StorageClass"]
+    assert [each["metadata"]["name"] for each in classes] == ["standard"]
+    assert classes[0]["metadata"]["annotations"] == {"storageclass.kubernetes.io/is-default-class": "true"}
+
+
+def test_every_image_is_one_that_is_on_the_nodes() -> None:
+    used = {
+        container["image"]
+        for (kind, _), document in manifests().items()
+        if kind == "Deployment"
+        for container in document["spec"]["template"]["spec"]["containers"]
+    }
+    helper = yaml.safe_load(manifests()["ConfigMap", "local-path-config"]["data"]["helperPod.yaml"])
+    used.add(helper["spec"]["containers"][0]["image"])
+    assert used <= set(images.images())
+
+
+def test_scripts_keep_their_variables() -> None:
+    assert '"$VOL_DIR"' in manifests()["ConfigMap", "local-path-config"]["data"]["setup"]
+
+
+def test_every_deployment_of_the_manifests_is_waited_for() -> None:
+    ours = {
+        (document["metadata"]["namespace"], name)
+        for (kind, name), document in manifests().items()
+        if kind == "Deployment"
+    }
+    assert ours < set(addons.DEPLOYMENTS)
