@@ -93,7 +93,8 @@ def _by_field(value: Any, own_namespace: str, problems: list[str]) -> StorageRef
             return _checked(path, (own_namespace, value), problems)
         case dict():
             problems += [f"{path}: Invalid value: unknown field {_shown(key)}" for key in value.keys() - _PARTS]
-            namespace, name = value.get("namespace") or own_namespace, value.get("name")
+            stated, name = value.get("namespace"), value.get("name")
+            namespace = own_namespace if stated is None or stated == "" else stated
             if name is None:
                 problems.append(f"{path}.name: Required value")
                 return None

@@ -49,6 +49,8 @@ def build_app(decisions: Mapping[str, Decide], draining: Draining) -> web.Applic
 
     async def say_good_bye(_: web.Request, response: web.StreamResponse) -> None:
         if draining.is_under_way:
+            # The header has to be said too: this runs after aiohttp has chosen its own.
+            response.headers["Connection"] = "close"
             response.force_close()
 
     app.on_response_prepare.append(say_good_bye)
@@ -89,6 +91,8 @@ async def _body(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
+    except web.RequestPayloadError as error:
+        raise MalformedReview("the body cannot be read") from error
 
 
 @web.middleware

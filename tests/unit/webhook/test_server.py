@@ -1,0 +1,161 @@
+"""The server over real TLS: every body gets an answer, and none of them is our fault."""
+
+from __future__ import annotations
+
+import base64
+import io
+import socket
+import ssl
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from certs import check, issue
+from certs.pem import bundle_pem, encoded
+from webhook import consumers, server, storage
+from webhook.tls import ServingCertificate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+NAMES = check.dns_names("r-webhook", "toolhive-system")
+JSON = {"Content-Type": "application/json"}
+SERVERS = "/mutate/mcpservers"
+STORAGES = "/mutate/sessionstorages"
+MCP_SERVER = {
+    "apiVersion": "toolhive.stacklok.dev/v1beta1",
+    "kind": "MCPServer",
+    "metadata": {"name": "my-server", "namespace": "default"},
+    "spec": {"image": "my-mcp:latest", "sessionStorageRef": "dev-storage"},
+}
+
+
+def review(obj: Any, **request: Any) -> bytes:
+    asked = {"uid": "42", "operation": "CREATE", "namespace": "default", "object": obj, **request}
+    return orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked})
+
+
+class Webhook:
+    def __init__(self, session: aiohttp.ClientSession, draining: server.Draining) -> None:
+        self.session = session
+        self.draining = draining
+
+    async def post(self, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:
+        async with self.session.post(path, data=io.BytesIO(body), headers={**JSON, **headers}) as response:
+            return response.status, await response.read()
+
+    async def answer(self, path: str, body: bytes) -> Any:
+        status, content = await self.post(path, body)
+        assert status == 200
+        return orjson.loads(content)["response"]
+
+
+@pytest.fixture
+async def webhook() -> AsyncIterator[Webhook]:
+    now = datetime.now(UTC)
+    authority = issue.issue_authority(now)
+    leaf = issue.issue_serving(authority, NAMES, now)
+    bundle = bundle_pem([authority.certificate])
+    content = {"tls.crt": leaf.certificate_pem, "tls.key": leaf.key_pem, "ca.crt": bundle}
+    certificate = ServingCertificate(NAMES, lambda: now)
+    certificate.on_change(None, {"data": {key: encoded(value) for key, value in content.items()}})
+    draining = server.Draining()
+    decisions: dict[str, server.Decide] = {
+        STORAGES: storage.decide,
+        SERVERS: lambda request: consumers.decide(request, {}),
+    }
+    runner = await server.serve(server.build_app(decisions, draining), 0, certificate.context, host="127.0.0.1")
+    trusting = ssl.create_default_context(cadata=bundle.decode())
+    connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
+    base = f"https://{NAMES[0]}:{runner.addresses[0][1]}"
+    async with aiohttp.ClientSession(base, connector=connector) as session:
+        yield Webhook(session, draining)
+    await runner.cleanup()
+
+
+class Loopback(AbstractResolver):
+    """Finds every name here, so that the name in the certificate can be asked for."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
+        found = ResolveResult(
+            hostname=host, host="127.0.0.1", port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST
+        )
+        return [found]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_consumer_is_patched(webhook: Webhook) -> None:
+    response = await webhook.answer(SERVERS, review(MCP_SERVER))
+    assert (response["uid"], response["allowed"], response["patchType"]) == ("42", True, "JSONPatch")
+    paths = [operation["path"] for operation in orjson.loads(base64.b64decode(response["patch"]))]
+    assert paths == [
+        "/metadata/annotations",
+        "/spec/podTemplateSpec",
+        "/spec/resourceOverrides",
+        "/spec/sessionStorage",
+    ]
+
+
+async def test_a_bad_storage_is_refused_with_its_message(webhook: Webhook) -> None:
+    response = await webhook.answer(STORAGES, review({"metadata": {"name": "x"}, "spec": {"size": "huge"}}))
+    assert not response["allowed"]
+    assert response["status"]["message"] == (
+        'spec.size: Unsupported value: "huge": supported values: "small", "medium", "large"'
+    )
+
+
+@pytest.mark.parametrize("path", [SERVERS, STORAGES])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param(b"", 400, id="empty"),
+        pytest.param(b"\x00\xff" * 1000, 400, id="bytes"),
+        pytest.param(b'{"a":' * 5000, 400, id="half a JSON"),
+        pytest.param(b"{}", 400, id="no review"),
+        pytest.param(review(None, uid=None), 400, id="no uid"),
+        pytest.param(review(7), 400, id="object is a number"),
+        pytest.param(review(None), 200, id="no object"),
+        pytest.param(review({"metadata": {}}), 200, id="empty object"),
+        pytest.param(review({"metadata": {}, "spec": "x" * 3_000_000}), 200, id="3 MB of text"),
+        pytest.param(review({"metadata": {"annotations": [1]}, "spec": [[]]}), 200, id="arrays for objects"),
+        pytest.param(b" " * (server.MAX_BODY_BYTES + 1), 413, id="too large"),
+    ],
+)
+async def test_hostile_bodies_are_answered(webhook: Webhook, path: str, body: bytes, status: int) -> None:
+    assert (await webhook.post(path, body))[0] == status
+
+
+@pytest.mark.parametrize("path", [SERVERS, STORAGES])
+async def test_what_is_nested_too_deeply_is_the_clients_fault(webhook: Webhook, path: str) -> None:
+    deep = b"[" * 900 + b"]" * 900
+    spec = b'{"sessionStorageRef":"s","size":' + deep + b',"sessionStorage":{"passwordRef":' + deep + b"}}"
+    request = b'{"uid":"1","operation":"UPDATE","object":{"kind":"MCPServer","metadata":{},"spec":%s},' % spec
+    request += b'"oldObject":{"kind":"MCPServer","metadata":{},"spec":%s}}' % spec
+    body = b'{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":%s}' % request
+    assert (await webhook.post(path, body))[0] in {200, 400}
+
+
+async def test_other_types_of_content_are_refused(webhook: Webhook) -> None:
+    assert (await webhook.post(SERVERS, review(MCP_SERVER), **{"Content-Type": "text/plain"}))[0] == 415
+    assert (await webhook.post(SERVERS, b"no gzip", **{"Content-Encoding": "gzip"}))[0] == 400
+
+
+async def test_only_reviews_are_served(webhook: Webhook) -> None:
+    assert (await webhook.post("/mutate/pods", review(MCP_SERVER)))[0] == 404
+    async with webhook.session.get(SERVERS) as response:
+        assert response.status == 405
+
+
+async def test_connections_are_kept_until_draining(webhook: Webhook) -> None:
+    async with webhook.session.post(SERVERS, data=review(MCP_SERVER), headers=JSON) as response:
+        assert "Connection" not in response.headers
+    webhook.draining.is_under_way = True
+    async with webhook.session.post(SERVERS, data=review(MCP_SERVER), headers=JSON) as response:
+        assert response.status == 200
+        assert response.headers["Connection"] == "close"
