@@ -1,0 +1,246 @@
+"""A control plane on loopback, with the chart's objects in it, and our processes as themselves: real RBAC, real TLS.
+
+The Deployments are left out: the processes run here, so that a test can kill them at will.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.local import binaries
+from deploy.local.controlplane import ControlPlane
+from shared.cluster import Cluster
+from shared.resources import Object
+
+ROOT = Path(__file__).parents[2]
+RELEASE = "session-storage"
+NAMESPACE = "toolhive-system"
+LEFT_OUT = {"Deployment", "PodDisruptionBudget", "NetworkPolicy"}
+
+
+class Kubectl:
+    """kubectl, as the administrator."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self._command = [str(binaries.binary("kubernetes")), "kubectl", f"--kubeconfig={kubeconfig}"]
+
+    def __call__(self, *arguments: str, stdin: str = "") -> str:
+        done = subprocess.run([*self._command, *arguments], input=stdin, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def apply(self, *objects: Object) -> None:
+        self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+    def fails(self, *arguments: str, stdin: str = "") -> str:
+        done = subprocess.run([*self._command, *arguments], input=stdin, capture_output=True, text=True, check=False)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
+
+class Process:
+    """One of our processes, started as often as a test likes."""
+
+    def __init__(self, module: str, environ: dict[str, str], log: Path) -> None:
+        self._module = module
+        self.environ = environ
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", self._module],
+                env=os.environ | self.environ,
+                cwd=ROOT,
+                stderr=log,
+                stdout=log,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def await_ready(self) -> None:
+        url = f"http://127.0.0.1:{self.environ['HTTP_PORT']}/readyz"
+        eventually(
+            lambda: urllib.request.urlopen(url, timeout=1).status == 200, what=f"{self._module} ready: {self.log}"
+        )
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def terminate(self) -> int:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(30)
+
+
+def eventually(condition: Callable[[], bool], *, seconds: float = 30, what: str = "") -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(OSError, KeyError, AssertionError):
+            if condition():
+                return
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with ControlPlane.on_loopback(tmp_path_factory.mktemp("cluster") / "control-plane") as control_plane:
+        yield control_plane
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(control_plane: ControlPlane) -> Path:
+    return control_plane.kubeconfig
+
+
+@pytest.fixture(scope="session")
+def kubectl(kubeconfig: Path) -> Kubectl:
+    return Kubectl(kubeconfig)
+
+
+@pytest.fixture
+async def cluster(kubeconfig: Path) -> AsyncIterator[Cluster]:
+    async with await Cluster.connect(user_agent="tests", kubeconfig=str(kubeconfig)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def toolhive_crds(kubectl: Kubectl) -> None:
+    for crd in sorted((binaries.toolhive_chart("operator-crds") / "files" / "crds").glob("*_mcpservers.yaml")):
+        kubectl("apply", "--server-side", "-f", str(crd))
+
+
+def chart_objects(*values: str) -> list[Object]:
+    """Render the chart as Helm does."""
+    command = [
+        str(binaries.binary("helm")),
+        "template",
+        RELEASE,
+        str(ROOT / "deploy/chart"),
+        "--namespace",
+        NAMESPACE,
+        "--kube-version=1.36.3",
+    ]
+    rendered = subprocess.run(
+        [*command, *(f"--set={value}" for value in values)], capture_output=True, text=True, check=True
+    )
+    return [obj for obj in yaml.safe_load_all(rendered.stdout) if obj]
+
+
+@pytest.fixture(scope="session")
+def webhook_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def chart(kubectl: Kubectl, webhook_port: int, toolhive_crds: None) -> list[Object]:
+    """Install the chart without its workloads; the webhook's Service leads to this machine."""
+    objects = chart_objects()
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    for obj in objects:
+        obj["metadata"].setdefault("namespace", NAMESPACE)
+        if obj["kind"] == "Service":
+            # The API server follows an ExternalName for webhooks, and still verifies the Service's own name.
+            port = {"name": "https", "port": webhook_port}
+            obj["spec"] = {"type": "ExternalName", "externalName": "localhost", "ports": [port]}
+        for webhook in obj.get("webhooks", []):
+            webhook["clientConfig"]["service"]["port"] = webhook_port
+    kubectl.apply(*(obj for obj in objects if obj["kind"] not in LEFT_OUT))
+    kubectl("wait", "--for=condition=Established", "crd/sessionstorages.toolhive.stacklok.dev")
+    return objects
+
+
+def environment_of(objects: list[Object], component: str) -> dict[str, str]:
+    """Read what the chart tells a process through its environment."""
+    (deployment,) = [
+        obj for obj in objects if obj["kind"] == "Deployment" and obj["metadata"]["name"] == f"{RELEASE}-{component}"
+    ]
+    env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    return {item["name"]: item["value"] for item in env if "value" in item}
+
+
+def kubeconfig_for(kubectl: Kubectl, admin: Path, service_account: str, directory: Path) -> Path:
+    """Make a kubeconfig that acts as one of the chart's service accounts."""
+    config = yaml.safe_load(admin.read_text())
+    token = kubectl("create", "token", service_account, "--namespace", NAMESPACE, "--duration=24h").strip()
+    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
+    path = directory / f"{service_account}.kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
+
+
+@pytest.fixture(scope="session")
+def processes(
+    chart: list[Object],
+    kubectl: Kubectl,
+    kubeconfig: Path,
+    webhook_port: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, Process]]:
+    directory = tmp_path_factory.mktemp("processes")
+    made = {}
+    for component in ("webhook", "reconciler"):
+        service_account = f"{RELEASE}-{component}"
+        environ = environment_of(chart, component) | {
+            "KUBECONFIG": str(kubeconfig_for(kubectl, kubeconfig, service_account, directory)),
+            "POD_NAME": f"{service_account}-0",
+            "POD_NAMESPACE": NAMESPACE,
+            "HTTP_PORT": str(free_port()),
+            "WEBHOOK_PORT": str(webhook_port),
+        }
+        made[component] = Process(component, environ, directory / f"{component}.log")
+    with contextlib.ExitStack() as stack:
+        for process in made.values():
+            stack.callback(process.kill)
+            process.start()
+        for process in made.values():
+            process.await_ready()
+        yield made
+
+
+@pytest.fixture(scope="session")
+def kubelet(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run pods' Valkey servers on this machine."""
+    directory = tmp_path_factory.mktemp("kubelet")
+    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.integration.kubelet"]
+    process = subprocess.Popen([*command, str(kubeconfig), str(directory)], cwd=ROOT)
+    yield
+    process.terminate()
+    process.wait(10)
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl) -> Iterator[str]:
+    """A namespace of the test's own."""
+    name = f"test-{next(_numbers)}"
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")

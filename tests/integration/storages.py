@@ -1,0 +1,73 @@
+"""What tests say and ask about SessionStorages on a real API server."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+from tests.integration.conftest import eventually
+
+if TYPE_CHECKING:
+    from shared.resources import Object
+    from tests.integration.conftest import Kubectl
+
+CHILD_KINDS = "secrets,configmaps,services,statefulsets,networkpolicies"
+
+
+def storage(name: str, namespace: str, **spec: object) -> Object:
+    return {
+        "apiVersion": "toolhive.stacklok.dev/v1alpha1",
+        "kind": "SessionStorage",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def read(kubectl: Kubectl, kind: str, name: str, namespace: str) -> Object:
+    found: Object = json.loads(kubectl("get", kind, name, "-n", namespace, "-o", "json"))
+    return found
+
+
+def status(kubectl: Kubectl, namespace: str, name: str) -> Object:
+    found: Object = read(kubectl, "sessionstorage", name, namespace).get("status", {})
+    return found
+
+
+def condition(kubectl: Kubectl, namespace: str, name: str, kind: str) -> Object:
+    found: list[Object] = status(kubectl, namespace, name).get("conditions", [])
+    return {item["type"]: item for item in found}.get(kind, {})
+
+
+def await_ready(kubectl: Kubectl, namespace: str, name: str) -> None:
+    eventually(lambda: status(kubectl, namespace, name).get("phase") == "Ready", what=f"{namespace}/{name} Ready")
+
+
+def await_reason(kubectl: Kubectl, namespace: str, name: str, reason: str, kind: str = "Ready") -> Object:
+    eventually(
+        lambda: condition(kubectl, namespace, name, kind).get("reason") == reason,
+        what=f"{namespace}/{name}: {kind} because of {reason}",
+    )
+    return condition(kubectl, namespace, name, kind)
+
+
+def secret_value(kubectl: Kubectl, namespace: str, name: str, key: str) -> str:
+    data = read(kubectl, "secret", name, namespace)["data"]
+    return base64.b64decode(data[key]).decode()
+
+
+def children(kubectl: Kubectl, namespace: str, name: str) -> set[str]:
+    selector = f"toolhive.stacklok.dev/storage={name}"
+    return set(kubectl("get", CHILD_KINDS, "-n", namespace, "-l", selector, "-o", "name").split())
+
+
+def expected_children(name: str) -> set[str]:
+    return {
+        f"secret/{name}-auth",
+        f"secret/{name}-connection",
+        f"configmap/{name}-valkey",
+        f"service/{name}-valkey",
+        f"service/{name}-valkey-nodes",
+        f"statefulset.apps/{name}-valkey-0",
+        f"networkpolicy.networking.k8s.io/{name}-valkey",
+    }

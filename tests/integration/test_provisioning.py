@@ -1,0 +1,193 @@
+"""A SessionStorage becomes a secured Valkey, and stays what it was asked to be."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+
+import pytest
+import valkey
+
+from shared import credentials
+from tests.integration.conftest import Kubectl, eventually
+from tests.integration.storages import (
+    await_ready,
+    await_reason,
+    children,
+    condition,
+    expected_children,
+    read,
+    secret_value,
+    status,
+    storage,
+)
+
+pytestmark = pytest.mark.usefixtures("processes", "kubelet")
+
+
+def address(kubectl: Kubectl, namespace: str, name: str) -> str:
+    ip: str = read(kubectl, "pod", f"{name}-valkey-0-0", namespace)["status"]["podIP"]
+    return ip
+
+
+@pytest.mark.parametrize("size", ["small", "medium", "large"])
+def test_a_storage_of_each_size_becomes_ready(kubectl: Kubectl, namespace: str, size: str) -> None:
+    kubectl.apply(storage("mine", namespace, size=size))
+    await_ready(kubectl, namespace, "mine")
+    seen = status(kubectl, namespace, "mine")
+    assert seen["connectionSecret"] == "mine-connection"
+    assert seen["message"] == "Storage is ready and secured"
+    assert seen["observedGeneration"] == 1
+    assert children(kubectl, namespace, "mine") == expected_children("mine")
+
+
+def test_a_storage_without_a_size_is_medium(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(storage("mine", namespace))
+    await_ready(kubectl, namespace, "mine")
+    assert read(kubectl, "sessionstorage", "mine", namespace)["spec"] == {"size": "medium"}
+
+
+def test_large_says_that_it_is_not_redundant_yet(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(storage("mine", namespace, size="large"))
+    assert await_reason(kubectl, namespace, "mine", "NotRedundantYet", "Redundant")["status"] == "False"
+
+
+def test_the_connection_secret_opens_the_store_to_consumers_and_to_nothing_more(
+    kubectl: Kubectl, namespace: str
+) -> None:
+    kubectl.apply(storage("mine", namespace, size="small"))
+    await_ready(kubectl, namespace, "mine")
+    password = secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD")
+    assert re.fullmatch("[A-Za-z0-9]{32}", password)
+    url = secret_value(kubectl, namespace, "mine-connection", "REDIS_URL")
+    assert url == f"redis://:{password}@mine-valkey.{namespace}.svc:6379"
+    assert secret_value(kubectl, namespace, "mine-connection", "SESSION_STORAGE_TYPE") == "redis"
+    with valkey.Valkey(host=address(kubectl, namespace, "mine"), password=password) as client:
+        assert client.set("thv:proxy:session:1", "x", ex=60)
+        assert client.getex("thv:proxy:session:1", ex=60) == b"x"
+        assert client.execute_command("INFO", "memory")["maxmemory_policy"] == "allkeys-lru"
+        with pytest.raises(valkey.exceptions.NoPermissionError):
+            client.flushall()
+
+
+def test_a_storage_tells_its_story_in_events(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(storage("mine", namespace, size="small"))
+    await_ready(kubectl, namespace, "mine")
+
+    def reasons() -> list[str]:
+        found = json.loads(kubectl("get", "events.events.k8s.io", "-n", namespace, "-o", "json"))["items"]
+        return [item["reason"] for item in found if item["regarding"]["kind"] == "SessionStorage"]
+
+    eventually(lambda: reasons().count("StorageReady") == 1, what="an Event that says Ready")
+
+
+@pytest.mark.parametrize("child", sorted(expected_children("mine")))
+def test_a_deleted_child_comes_back(kubectl: Kubectl, namespace: str, child: str) -> None:
+    kubectl.apply(storage("mine", namespace, size="small"))
+    await_ready(kubectl, namespace, "mine")
+    password = secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD")
+    uid = json.loads(kubectl("get", child, "-n", namespace, "-o", "json"))["metadata"]["uid"]
+    kubectl("delete", child, "-n", namespace)
+    eventually(
+        lambda: json.loads(kubectl("get", child, "-n", namespace, "-o", "json"))["metadata"]["uid"] != uid,
+        what=f"{child} is back",
+    )
+    await_ready(kubectl, namespace, "mine")
+    assert secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == password
+    assert secret_value(kubectl, namespace, "mine-auth", "password") == password
+
+
+def test_new_system_passwords_reach_the_node(kubectl: Kubectl, namespace: str) -> None:
+    """A lost auth Secret means new passwords for the system's own users: the node must come to know them."""
+    kubectl.apply(storage("mine", namespace, size="small"))
+    await_ready(kubectl, namespace, "mine")
+    kubectl("delete", "secret", "mine-auth", "-n", namespace)
+
+    def operator_gets_in() -> bool:
+        password = secret_value(kubectl, namespace, "mine-auth", credentials.OPERATOR.key)
+        with valkey.Valkey(
+            host=address(kubectl, namespace, "mine"), username=credentials.OPERATOR.user, password=password
+        ) as client:
+            try:
+                return bool(client.ping())
+            except valkey.exceptions.ValkeyError:
+                return False
+
+    eventually(operator_gets_in, what="the operator's new password works")
+    await_ready(kubectl, namespace, "mine")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "patch"),
+    [
+        ("service", "mine-valkey", '{"spec":{"selector":{"toolhive.stacklok.dev/node":"7"}}}'),
+        ("service", "mine-valkey", '{"spec":{"selector":{"foreign":"label"}}}'),
+        ("configmap", "mine-valkey", '{"data":{"valkey.conf":"appendonly no"}}'),
+        ("networkpolicy", "mine-valkey", '{"spec":{"ingress":[{}]}}'),
+        ("statefulset", "mine-valkey-0", '{"spec":{"replicas":0}}'),
+        ("secret", "mine-connection", '{"data":{"REDIS_PASSWORD":"bm9uc2Vuc2U="}}'),
+        ("secret", "mine-auth", '{"data":{"users.acl":"bm9uc2Vuc2U="}}'),
+    ],
+)
+def test_a_hand_edited_child_is_put_right(kubectl: Kubectl, namespace: str, kind: str, name: str, patch: str) -> None:
+    kubectl.apply(storage("mine", namespace, size="small"))
+    await_ready(kubectl, namespace, "mine")
+
+    def content() -> object:
+        found = read(kubectl, kind, name, namespace)
+        return found.get("spec"), found.get("data")
+
+    before = content()
+    kubectl("patch", kind, name, "-n", namespace, "--type=merge", "-p", patch)
+    eventually(lambda: content() == before, what=f"{kind} {name} is as before")
+
+
+def test_a_secret_of_somebody_else_is_left_alone(kubectl: Kubectl, namespace: str) -> None:
+    kubectl("create", "secret", "generic", "mine-auth", "-n", namespace, "--from-literal=password=theirs")
+    kubectl.apply(storage("mine", namespace, size="small"))
+    found = await_reason(kubectl, namespace, "mine", "NameTaken")
+    assert "Secret mine-auth" in found["message"]
+    assert secret_value(kubectl, namespace, "mine-auth", "password") == "theirs"
+    assert children(kubectl, namespace, "mine") == set()
+    kubectl("delete", "secret", "mine-auth", "-n", namespace)
+    await_ready(kubectl, namespace, "mine")
+
+
+def test_a_resize_waits_and_says_so(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(storage("mine", namespace, size="small"))
+    await_ready(kubectl, namespace, "mine")
+    kubectl.apply(storage("mine", namespace, size="medium"))
+    await_reason(kubectl, namespace, "mine", "ResizeWaits", "SizeApplied")
+    assert status(kubectl, namespace, "mine")["phase"] == "Ready"
+    kubectl.apply(storage("mine", namespace, size="small"))
+    eventually(lambda: not condition(kubectl, namespace, "mine", "SizeApplied"), what="no word of a resize")
+
+
+def test_a_deleted_storage_leaves_nothing_and_may_come_again(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(storage("mine", namespace, size="medium"))
+    await_ready(kubectl, namespace, "mine")
+    password = secret_value(kubectl, namespace, "mine-auth", "password")
+    kubectl("delete", "sessionstorage", "mine", "-n", namespace)
+    kubectl.apply(storage("mine", namespace, size="medium"))
+    await_ready(kubectl, namespace, "mine")
+    assert secret_value(kubectl, namespace, "mine-auth", "password") != password
+    kubectl("delete", "sessionstorage", "mine", "-n", namespace)
+    eventually(lambda: not children(kubectl, namespace, "mine"), what="no leftovers")
+
+
+def test_a_node_that_stops_answering_is_reported_until_it_answers_again(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(storage("mine", namespace, size="medium"))
+    await_ready(kubectl, namespace, "mine")
+    password = secret_value(kubectl, namespace, "mine-auth", credentials.EXPORTER.key)
+    with valkey.Valkey(
+        host=address(kubectl, namespace, "mine"), username=credentials.EXPORTER.user, password=password
+    ) as client:
+        pid = int(client.info("server")["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: status(kubectl, namespace, "mine")["phase"] == "Degraded", what="Degraded")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await_ready(kubectl, namespace, "mine")

@@ -1,0 +1,129 @@
+"""Killed at any point, the reconciler ends where it would have ended; at rest, it writes nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+import valkey
+
+from tests.integration.conftest import Kubectl, Process, eventually
+from tests.integration.storages import (
+    await_ready,
+    children,
+    expected_children,
+    read,
+    secret_value,
+    storage,
+)
+
+pytestmark = pytest.mark.usefixtures("kubelet")
+
+KILLS = 50
+LATEST_KILL_SECONDS = 1.5
+"""Provisioning takes about half a second after a start of about one."""
+IDLE_SECONDS = 30.0
+"""Three times the interval at which a storage that is well is looked at."""
+WRITES = re.compile(
+    r'apiserver_request_total\{.*[{,]resource="(?P<resource>[^"]*)".*verb="(?P<verb>[A-Z]+)".*\} (?P<n>\S+)'
+)
+READING = {"GET", "LIST", "WATCH", "CONNECT"}
+
+
+class Passwords(threading.Thread):
+    """Collects every password that the auth Secrets of a namespace ever hold."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
+        super().__init__(daemon=True)
+        self._kubectl, self._namespace = kubectl, namespace
+        self._done = threading.Event()
+        self.seen: dict[str, set[str]] = {}
+
+    def run(self) -> None:
+        while not self._done.wait(0.1):
+            with suppress(AssertionError):
+                self.look()
+
+    def look(self) -> None:
+        for secret in json.loads(self._kubectl("get", "secrets", "-n", self._namespace, "-o", "json"))["items"]:
+            name = secret["metadata"]["name"]
+            if name.endswith("-auth"):
+                self.seen.setdefault(name, set()).add(secret["data"]["password"])
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join()
+        self.look()
+
+
+def test_killed_fifty_times_while_provisioning_it_ends_with_one_password_and_no_leftovers(
+    kubectl: Kubectl, processes: dict[str, Process], namespace: str
+) -> None:
+    seed = time.time_ns()
+    chance = random.Random(seed)
+    reconciler = processes["reconciler"]
+    passwords = Passwords(kubectl, namespace)
+    passwords.start()
+    try:
+        for number in range(KILLS):
+            kubectl.apply(storage(f"s{number}", namespace, size="small"))
+            time.sleep(chance.uniform(0, LATEST_KILL_SECONDS))  # the fault itself: a kill at a random moment
+            reconciler.kill()
+            reconciler.start()
+        for number in range(KILLS):
+            await_ready(kubectl, namespace, f"s{number}")
+    finally:
+        passwords.stop()
+    assert passwords.seen.keys() == {f"s{number}-auth" for number in range(KILLS)}, seed
+    assert {name: len(seen) for name, seen in passwords.seen.items() if len(seen) != 1} == {}, seed
+    for number in range(KILLS):
+        name = f"s{number}"
+        assert children(kubectl, namespace, name) == expected_children(name), seed
+        password = secret_value(kubectl, namespace, f"{name}-connection", "REDIS_PASSWORD")
+        assert password == secret_value(kubectl, namespace, f"{name}-auth", "password"), seed
+        host = read(kubectl, "pod", f"{name}-valkey-0-0", namespace)["status"]["podIP"]
+        with valkey.Valkey(host=host, password=password) as client:
+            assert client.ping(), seed
+
+
+def writes(kubectl: Kubectl) -> Counter[tuple[str, str]]:
+    """Count what the API server was asked to write since its start, but for Leases, which are a heartbeat."""
+    found = WRITES.finditer(kubectl("get", "--raw", "/metrics"))
+    counted: Counter[tuple[str, str]] = Counter()
+    for match in found:
+        if match["verb"] not in READING and match["resource"] not in {"leases", "tokenreviews", "subjectaccessreviews"}:
+            counted[match["resource"], match["verb"]] += int(float(match["n"]))
+    return counted
+
+
+def test_at_rest_nothing_is_written(kubectl: Kubectl, processes: dict[str, Process], namespace: str) -> None:
+    processes["reconciler"].await_ready()
+    for size in ("small", "medium", "large"):
+        kubectl.apply(storage(size, namespace, size=size))
+    for size in ("small", "medium", "large"):
+        await_ready(kubectl, namespace, size)
+    eventually(lambda: "Terminating" not in kubectl("get", "namespaces"), what="no namespace of another test")
+    time.sleep(2)  # Kubernetes' own controllers finish what they have begun
+    before = writes(kubectl)
+    time.sleep(IDLE_SECONDS)  # the thing measured: a stretch of time without an event
+    assert writes(kubectl) - before == Counter()
+
+
+def test_a_clean_stop_lets_another_replica_lead_at_once(
+    kubectl: Kubectl, processes: dict[str, Process], namespace: str
+) -> None:
+    reconciler = processes["reconciler"]
+    reconciler.await_ready()
+    assert reconciler.terminate() == 0
+    lease = reconciler.environ["LEASE_NAME"]
+    assert read(kubectl, "lease", lease, reconciler.environ["POD_NAMESPACE"])["spec"].get("holderIdentity", "") == ""
+    reconciler.start()
+    reconciler.await_ready()
+    kubectl.apply(storage("mine", namespace, size="small"))
+    await_ready(kubectl, namespace, "mine")
