@@ -10,6 +10,8 @@ from deploy.local import paths, progress
 # pip's way out where the machine has an authority, an index or a proxy of its own. They are
 # mounted while the image is built; nothing of them is in it.
 PIP_SETTINGS = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf"))
+# Takes half the time of gzip, and less room.
+COMPRESSION = ("--compression-format", "zstd", "--compression-level", "1")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def write_archive(build: Build, base: Base, destination: Path, workplace: Path) 
         run("rm", "--all")
         run("pull", "--quiet", f"oci-archive:{base.archive}")
         run(*_bud(build, base, _mounts(PIP_SETTINGS)))
-        run("push", "--quiet", build.name, f"oci-archive:{destination}:{build.name}")
+        run("push", "--quiet", *COMPRESSION, build.name, f"oci-archive:{destination}:{build.name}")
 
 
 def _bud(build: Build, base: Base, mounts: list[str]) -> list[str | Path]:
