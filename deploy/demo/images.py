@@ -1,0 +1,40 @@
+"""Which images the demonstration runs; on a cluster of the user's own they may have other names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from deploy.local import images
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Images:
+    """Names of images that the cluster's nodes have or can pull.
+
+    Attributes:
+        product: Of both our processes.
+        valkey: Of what storages run.
+        mcp_server: Of an MCP server whose sessions have a counter.
+    """
+
+    product: str
+    valkey: str
+    mcp_server: str
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        """Take the names from PRODUCT_IMAGE, VALKEY_IMAGE and MCP_IMAGE, or else those of the local cluster."""
+        return cls(
+            product=environ.get("PRODUCT_IMAGE", images.PRODUCT),
+            valkey=environ.get("VALKEY_IMAGE", images.VALKEY),
+            mcp_server=environ.get("MCP_IMAGE", images.MCP_DEMO),
+        )
+
+    def chart_values(self) -> list[str]:
+        """Write what Helm is told about images."""
+        repository, _, tag = self.product.rpartition(":")
+        return [f"--set=image.repository={repository},image.tag={tag},valkey.image={self.valkey}"]

@@ -1,0 +1,92 @@
+"""The chart on the cluster, as a user would install it, and proof that the pods run the image of this checkout."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from deploy.demo.errors import DemoError
+from deploy.demo.kube import until
+from deploy.local import images as local_images
+from deploy.local import paths
+
+if TYPE_CHECKING:
+    from deploy.demo.images import Images
+    from deploy.demo.kube import Kube
+
+RELEASE: Final = "session-storage"
+NAMESPACE: Final = "toolhive-system"
+CHART: Final = paths.REPOSITORY / "deploy" / "chart"
+PROCESSES: Final = (f"{RELEASE}-webhook", f"{RELEASE}-reconciler")
+PODS: Final = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=toolhive-session-storage"
+WEBHOOK_CONFIGURATION: Final = f"{RELEASE}-webhook"
+READY_SECONDS: Final = 60
+
+
+def install(kube: Kube, images: Images) -> None:
+    """Install or upgrade the release, and return when it is at work.
+
+    Raises:
+        DemoError: It was not ready in time, or ToolHive is missing.
+    """
+    if kube.get("customresourcedefinition", "mcpservers.toolhive.stacklok.dev") is None:
+        raise DemoError("ToolHive is not installed on this cluster: install its operator-crds and operator charts")
+    kube.run_helm(
+        *("upgrade", "--install", RELEASE, CHART, f"--namespace={NAMESPACE}", "--create-namespace"),
+        *("--wait", f"--timeout={READY_SECONDS}s"),
+        *images.chart_values(),
+    )
+    await_at_work(kube)
+
+
+def uninstall(kube: Kube) -> None:
+    """Remove the release; the CRD and every storage stay."""
+    kube.run_helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--wait", "--ignore-not-found")
+
+
+def await_at_work(kube: Kube) -> None:
+    """Wait for what the reconciler does after it has become ready: the webhook's `caBundle`, ToolHive's CRD field."""
+    until("the webhook's caBundle is filled in", lambda: is_trusted(kube), READY_SECONDS)
+    until("MCPServer has spec.sessionStorageRef", lambda: has_field(kube), READY_SECONDS)
+
+
+def is_trusted(kube: Kube) -> bool:
+    """Tell whether the API server trusts every webhook of the release."""
+    configuration = kube.get("mutatingwebhookconfiguration", WEBHOOK_CONFIGURATION)
+    webhooks = (configuration or {}).get("webhooks", [])
+    return bool(webhooks) and all(webhook["clientConfig"].get("caBundle") for webhook in webhooks)
+
+
+def has_field(kube: Kube) -> bool:
+    """Tell whether ToolHive's MCPServer has our field in every version."""
+    crd = kube.get("customresourcedefinition", "mcpservers.toolhive.stacklok.dev") or {"spec": {"versions": []}}
+    schemas = [version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]]
+    return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)
+
+
+def restart_outdated(kube: Kube, images: Images) -> bool:
+    """Restart the pods if they run another image of the same name, and tell whether that was so.
+
+    The local image keeps its name when it is built anew, so that Helm sees no change.
+    """
+    if images.product != local_images.PRODUCT:
+        return False
+    running = {
+        status["imageID"].rpartition(":")[2]
+        for pod in kube.items("pods", NAMESPACE, f"--selector={PODS}")
+        for status in pod["status"].get("containerStatuses", [])
+    }
+    if running <= digests(local_images.archive(local_images.PRODUCT)):
+        return False
+    for name in PROCESSES:
+        kube.run("rollout", "restart", f"deployment/{name}", namespace=NAMESPACE)
+    for name in PROCESSES:
+        kube.run("rollout", "status", f"deployment/{name}", f"--timeout={READY_SECONDS}s", namespace=NAMESPACE)
+    return True
+
+
+def digests(archive: Path) -> set[str]:
+    """List the digests in an OCI archive; by one of them, of manifest or configuration, a node knows the image."""
+    with tarfile.open(archive) as tar:
+        return {Path(member.name).name for member in tar if member.name.startswith("blobs/")}

@@ -1,0 +1,185 @@
+"""kubectl and Helm, as a person at the terminal would run them: the only module here that starts programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
+
+import yaml
+
+from deploy.demo.errors import CommandFailed, NotInTime
+from deploy.local import binaries, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+Object: TypeAlias = dict[str, Any]
+T = TypeVar("T")
+
+COMMAND_SECONDS: Final = 300
+"""Longer than any command here waits on purpose."""
+POLL_SECONDS: Final = 0.25
+"""A look with kubectl takes about 0.15 s of CPU; four a second are as many as two cores should spend on it."""
+
+
+def until(what: str, probe: Callable[[], T | None], seconds: float) -> T:
+    """Look again and again until `probe` returns something true, and return that.
+
+    Raises:
+        NotInTime: It did not within so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        if found := probe():
+            return found
+        if time.monotonic() > deadline:
+            raise NotInTime(f"{what}: not so after {seconds:.0f} s")
+        time.sleep(POLL_SECONDS)
+
+
+@dataclass(frozen=True)
+class Kube:
+    """kubectl and Helm for one cluster, as its administrator.
+
+    Attributes:
+        kubectl: The command that kubectl is.
+        helm: The command that Helm is.
+        environment: Of both.
+    """
+
+    kubectl: tuple[str, ...]
+    helm: str
+    environment: Mapping[str, str]
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        """Take the cluster that KUBECONFIG names, or else the local one; programs that are missing are built."""
+        kubeconfig = environ.get("KUBECONFIG")
+        # A cluster of the user's own is best served by the programs that belong to it.
+        kubectl = shutil.which("kubectl") if kubeconfig else None
+        helm = shutil.which("helm") if kubeconfig else None
+        cache = paths.cache_root() / "clients"
+        return cls(
+            kubectl=(kubectl,) if kubectl else (str(binaries.binary("kubernetes")), "kubectl"),
+            helm=helm or str(binaries.binary("helm")),
+            environment={
+                **environ,
+                "KUBECONFIG": kubeconfig or str(paths.kubeconfig()),
+                "KUBECACHEDIR": str(cache / "kubectl"),
+                "HELM_CACHE_HOME": str(cache / "helm" / "cache"),
+                "HELM_CONFIG_HOME": str(cache / "helm" / "config"),
+                "HELM_DATA_HOME": str(cache / "helm" / "data"),
+            },
+        )
+
+    def run(self, *arguments: str | Path, stdin: str = "", namespace: str = "") -> str:
+        """Run kubectl and return what it printed.
+
+        Raises:
+            CommandFailed: With what it complained of.
+        """
+        return _succeeded(self._kubectl(arguments, stdin, namespace))
+
+    def refusal(self, *arguments: str | Path, stdin: str = "", namespace: str = "") -> str:
+        """Run kubectl, which is expected to fail, and return its complaint; empty if it did not fail."""
+        done = self._kubectl(arguments, stdin, namespace)
+        return done.stderr.strip() or "failed in silence" if done.returncode else ""
+
+    def run_helm(self, *arguments: str | Path) -> str:
+        """Run Helm and return what it printed; raises CommandFailed like `run`."""
+        return _succeeded(self._execute((self.helm, *arguments), ""))
+
+    def apply(self, *objects: Object) -> list[str]:
+        """Apply objects as `kubectl apply -f` does, with its strict validation; return its line for each."""
+        return self.run("apply", "-f", "-", stdin=yaml.safe_dump_all(objects)).splitlines()
+
+    def create_namespace(self, name: str) -> None:
+        """Make a namespace, if it is not there."""
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+    def delete_namespaces(self, *names: str) -> None:
+        """Remove namespaces with all that is in them, and wait until they are gone."""
+        self.run("delete", "namespace", *names, "--ignore-not-found", "--wait", "--timeout=120s")
+
+    def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
+        """Read one object; None if there is none."""
+        text = self.run("get", kind, name, "--ignore-not-found", "--output=json", namespace=namespace)
+        found: Object | None = json.loads(text) if text.strip() else None
+        return found
+
+    def items(self, kind: str, namespace: str = "", *filters: str) -> list[Object]:
+        """List objects of one namespace, or of all if none is named; filters are kubectl's options."""
+        where = () if namespace else ("--all-namespaces",)
+        found: list[Object] = json.loads(self.run("get", kind, *where, *filters, "--output=json", namespace=namespace))[
+            "items"
+        ]
+        return found
+
+    def await_condition(self, target: str, condition: str, namespace: str, seconds: float = 60) -> None:
+        """Wait as `kubectl wait` does: for `condition=Ready`, `jsonpath=...`, `delete`.
+
+        Raises:
+            NotInTime: With the state of the object.
+        """
+        try:
+            self.run("wait", target, f"--for={condition}", f"--timeout={seconds:.0f}s", namespace=namespace)
+        except CommandFailed as error:
+            state = self.refusal("get", target, namespace=namespace) or self.run("get", target, namespace=namespace)
+            raise NotInTime(f"waiting for {target}: {error}\n{state}") from error
+
+    @contextmanager
+    def forwarded(self, pod: str, port: int, namespace: str) -> Iterator[int]:
+        """Forward a free local port to a pod's, and yield its number; works on every cluster."""
+        command = [*self.kubectl, "--namespace", namespace, "port-forward", f"pod/{pod}", f":{port}"]
+        process = subprocess.Popen(
+            command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        try:
+            yield _forwarded_port(process)
+        finally:
+            process.kill()
+            process.communicate()
+
+    def _kubectl(self, arguments: Sequence[str | Path], stdin: str, namespace: str) -> subprocess.CompletedProcess[str]:
+        where = ("--namespace", namespace) if namespace else ()
+        return self._execute((*self.kubectl, *where, *arguments), stdin)
+
+    def _execute(self, command: Sequence[str | Path], stdin: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                command,
+                input=stdin,
+                capture_output=True,
+                text=True,
+                check=False,
+                env=self.environment,
+                timeout=COMMAND_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise NotInTime(f"{_shown(command)}: did not end within {COMMAND_SECONDS} s") from error
+
+
+def _succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    if done.returncode:
+        raise CommandFailed(f"{_shown(done.args)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def _shown(command: Sequence[str | Path]) -> str:
+    return " ".join(os.fspath(word) for word in command[:6])
+
+
+def _forwarded_port(process: subprocess.Popen[bytes]) -> int:
+    """Read the port from the first line, such as `Forwarding from 127.0.0.1:40123 -> 8080`."""
+    stdout = process.stdout
+    line = stdout.readline().decode() if stdout else ""
+    if not line.startswith("Forwarding from"):
+        raise CommandFailed(f"kubectl port-forward: {line.strip() or 'ended at once'}")
+    return int(line.split(" -> ")[0].rpartition(":")[2])

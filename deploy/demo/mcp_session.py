@@ -1,0 +1,109 @@
+"""MCP sessions with the official client, that outlive connections: opened at one address, continued at another.
+
+The protocol allows it (MCP 2025-11-25, "Session Management"): whoever sends the `Mcp-Session-Id` is in the session.
+The client supports it: a header, and `ClientSession.adopt` in place of a second handshake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import httpx2
+from mcp import ClientSession, MCPError
+from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
+from mcp.types import TextContent
+
+from deploy.demo.errors import SessionLost, Surprise
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+
+    from mcp.types import InitializeResult
+
+T = TypeVar("T")
+
+ANSWER_SECONDS: Final = 30
+"""A proxy gives its store up to 5 s for each of three look-ups; whatever takes longer is lost."""
+
+
+@dataclass(frozen=True)
+class McpSession:
+    """A session as its client knows it.
+
+    Attributes:
+        id: Its `Mcp-Session-Id`.
+        agreed: What was negotiated when it was opened.
+    """
+
+    id: str
+    agreed: InitializeResult
+
+
+def opened(url: str) -> tuple[McpSession, int]:
+    """Open a session and count in it once; return it with the count."""
+    return _run(_opened(url))
+
+
+def counted(url: str, session: McpSession) -> int:
+    """Count once more in a session that exists, through a connection of its own."""
+    return _run(_counted(url, session))
+
+
+def _run(conversation: Coroutine[None, None, T]) -> T:
+    """Run one conversation, and put what libraries raise into one error of ours."""
+    try:
+        return asyncio.run(conversation)
+    except* (MCPError, httpx2.HTTPError) as errors:
+        raise SessionLost("; ".join(_messages(errors))) from errors
+
+
+def _messages(error: BaseException) -> Iterator[str]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _messages(each)
+    else:
+        yield f"{type(error).__name__}: {error}"
+
+
+async def _opened(url: str) -> tuple[McpSession, int]:
+    ids: list[str] = []
+
+    async def remember(response: httpx2.Response) -> None:
+        ids.extend(response.headers.get_list(MCP_SESSION_ID))
+
+    async with _connected(url, {}, remember) as client:
+        agreed = await client.initialize()
+        count = await _count(client)
+    if len(set(ids)) != 1:
+        raise Surprise(f"the server named {len(set(ids))} session ids while one session was opened")
+    return McpSession(ids[0], agreed), count
+
+
+async def _counted(url: str, session: McpSession) -> int:
+    async with _connected(url, {MCP_SESSION_ID: session.id}) as client:
+        client.adopt(session.agreed)
+        return await _count(client)
+
+
+async def _count(client: ClientSession) -> int:
+    result = await client.call_tool("count")
+    match result.content:
+        case [TextContent(text=text)] if text.isdigit():
+            return int(text)
+    raise Surprise(f"the tool count answered {result.content}")
+
+
+@asynccontextmanager
+async def _connected(
+    url: str, headers: Mapping[str, str], on_response: Callable[[httpx2.Response], Awaitable[None]] | None = None
+) -> AsyncIterator[ClientSession]:
+    hooks = {"response": [on_response]} if on_response else {}
+    async with (
+        httpx2.AsyncClient(headers=headers, event_hooks=hooks, timeout=ANSWER_SECONDS) as http,
+        streamable_http_client(url, http_client=http, terminate_on_close=False) as (read, write),
+        ClientSession(read, write, read_timeout_seconds=ANSWER_SECONDS) as client,
+    ):
+        yield client

@@ -1,0 +1,86 @@
+"""Steps in which a session goes on, whatever happens to proxies and store."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Final
+
+from deploy.demo import samples, storages
+from deploy.demo.errors import Surprise
+from deploy.demo.proxies import Proxies
+from deploy.demo.stage import NAMESPACE, SERVER, STORAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deploy.demo.mcp_session import McpSession
+    from deploy.demo.stage import Stage
+
+REPLICAS: Final = 2
+
+
+def create_storage(stage: Stage) -> None:
+    """Ask for a medium storage."""
+    stage.narrator.did("kubectl apply -f deploy/demo/manifests/storage.yaml")
+    begun = time.monotonic()
+    stage.kube.apply(*samples.load(samples.OWN / "storage.yaml", stage.images, NAMESPACE))
+    stage.kube.await_condition(f"{storages.KIND}/{STORAGE}", "condition=Ready", NAMESPACE)
+    stage.narrator.saw(f"Ready {time.monotonic() - begun:.1f} s after kubectl was called")
+    stage.narrator.saw(stage.kube.run("get", storages.KIND, STORAGE, namespace=NAMESPACE))
+
+
+def create_server(stage: Stage) -> Proxies:
+    """Put an MCP server with two proxies on that storage, and show what the webhook made of it."""
+    stage.narrator.did("kubectl apply -f deploy/demo/manifests/server.yaml")
+    stage.kube.apply(*samples.load(samples.OWN / "server.yaml", stage.images, NAMESPACE))
+    server = stage.kube.get("mcpservers", SERVER, NAMESPACE) or {}
+    wired = server.get("spec", {}).get("sessionStorage")
+    if not wired:
+        raise Surprise("the MCPServer was stored without spec.sessionStorage: the webhook did not wire it")
+    stage.narrator.saw(f"the webhook wrote spec.sessionStorage: {json.dumps(wired)}")
+    proxies = Proxies(stage.kube, SERVER, NAMESPACE)
+    stage.narrator.saw(f"ready: {', '.join(proxies.await_ready(REPLICAS))}")
+    return proxies
+
+
+def open_session(stage: Stage, proxies: Proxies) -> McpSession:
+    """Open a session through the first proxy pod."""
+    pod = proxies.await_ready(REPLICAS)[0]
+    stage.narrator.did(f"initialize, and call the tool count, through {pod}")
+    session, count = proxies.open_session(pod)
+    stage.narrator.saw(f"Mcp-Session-Id {session.id}, count {count}")
+    _expect(count, 1)
+    return session
+
+
+def switch_proxy(stage: Stage, proxies: Proxies, session: McpSession) -> None:
+    """Continue through the other proxy pod."""
+    _continue(stage, proxies, session, proxies.await_ready(REPLICAS)[1:], 2)
+
+
+def restart_proxies(stage: Stage, proxies: Proxies, session: McpSession) -> None:
+    """Take both proxies away, and continue through those that come after them."""
+    stage.narrator.did("kubectl delete pod: both proxies at once")
+    _continue(stage, proxies, session, proxies.restart(), 3)
+
+
+def kill_valkey(stage: Stage, proxies: Proxies, session: McpSession) -> None:
+    """Kill the store's pod; a medium storage keeps its data."""
+    stage.narrator.did(f"kubectl delete pod {STORAGE}-valkey-0-0 --force --grace-period=0")
+    storages.kill_valkey(stage.kube, NAMESPACE, STORAGE)
+    stage.narrator.saw("its successor is ready")
+    _continue(stage, proxies, session, proxies.await_ready(REPLICAS), 5)
+
+
+def _continue(stage: Stage, proxies: Proxies, session: McpSession, pods: Sequence[str], next_count: int) -> None:
+    for expected, pod in enumerate(pods, next_count):
+        stage.narrator.did(f"call the tool count with the same Mcp-Session-Id through {pod}")
+        count = proxies.count(pod, session)
+        stage.narrator.saw(f"count {count}")
+        _expect(count, expected)
+
+
+def _expect(count: int, expected: int) -> None:
+    if count != expected:
+        raise Surprise(f"the session's counter says {count} and should say {expected}: it is not the same session")

@@ -1,0 +1,66 @@
+"""Steps that set the scene: the cluster, the product on it, and the proposal's own manifests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from deploy.demo import installation, samples, storages
+from deploy.demo.stage import EXTERNAL_NAMESPACE, NAMESPACE
+
+if TYPE_CHECKING:
+    from deploy.demo.stage import Stage
+
+TOOLHIVE: Final = "deployment/toolhive-operator"
+FINDINGS: Final = (
+    ((NAMESPACE, "dev-storage"), "Ready", "StorageReady"),
+    (("toolhive-system", "prod-storage"), "Ready", "StorageReady"),
+    (("toolhive-system", "prod-storage"), "Redundant", "NotRedundantYet"),
+    (("toolhive-system", "prod-storage"), "ConsumersAdmitted", "CrossNamespaceWaits"),
+    ((EXTERNAL_NAMESPACE, "external-storage"), "Ready", "ExternalStorageWaits"),
+    (("toolhive-system", "shared-storage"), "Ready", "SecretNotFound"),
+)
+"""What each storage of the proposal says of itself, and where it waits for a later release."""
+
+
+def show_cluster(stage: Stage) -> None:
+    """Show the nodes and ToolHive's own operator."""
+    nodes = stage.kube.items("nodes")
+    version = nodes[0]["status"]["nodeInfo"]["kubeletVersion"]
+    stage.narrator.saw(f"{len(nodes)} nodes with Kubernetes {version}: {', '.join(_name(node) for node in nodes)}")
+    operators = [
+        deployment for deployment in stage.kube.items("deployments") if _name(deployment) == TOOLHIVE.partition("/")[2]
+    ]
+    for operator in operators:
+        container = operator["spec"]["template"]["spec"]["containers"][0]
+        stage.narrator.saw(f"ToolHive's operator runs {container['image']}")
+
+
+def install(stage: Stage) -> None:
+    """Install the chart of this checkout and wait until it is at work."""
+    stage.narrator.did(
+        f"helm upgrade --install {installation.RELEASE} deploy/chart -n {installation.NAMESPACE} --wait"
+        f" {' '.join(stage.images.chart_values())}"
+    )
+    installation.install(stage.kube, stage.images)
+    if installation.restart_outdated(stage.kube, stage.images):
+        stage.narrator.did("restarted pods that ran an older build of the image")
+    for pod in stage.kube.items("pods", installation.NAMESPACE, f"--selector={installation.PODS}"):
+        stage.narrator.saw(f"pod {_name(pod)} on {pod['spec']['nodeName']}: {pod['status']['phase']}")
+
+
+def apply_proposal(stage: Stage) -> None:
+    """Apply every manifest that the proposal prints, and wait for what each storage says of itself."""
+    for namespace in (NAMESPACE, EXTERNAL_NAMESPACE):
+        stage.kube.create_namespace(namespace)
+    for manifest in sorted(samples.SAMPLES.glob("*.yaml")):
+        namespace = EXTERNAL_NAMESPACE if "external" in manifest.name else NAMESPACE
+        stage.narrator.did(f"kubectl apply -f deploy/samples/{manifest.name}")
+        for line in stage.kube.apply(*samples.load(manifest, stage.images, namespace)):
+            stage.narrator.saw(line)
+    for key, kind, reason in FINDINGS:
+        finding = storages.await_finding(stage.kube, key, kind, reason)
+        stage.narrator.saw(f"{'/'.join(key)}: {kind}={finding['status']}, {reason}: {finding['message']}")
+
+
+def _name(obj: dict[str, dict[str, str]]) -> str:
+    return obj["metadata"]["name"]

@@ -1,0 +1,44 @@
+"""SessionStorages as their status shows them, and the Valkey pods behind them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from deploy.demo.kube import until
+from deploy.demo.proxies import is_ready
+
+if TYPE_CHECKING:
+    from deploy.demo.kube import Kube, Object
+
+KIND: Final = "sessionstorages.toolhive.stacklok.dev"
+REVIVAL_SECONDS: Final = 60
+
+
+def condition(storage: Object, kind: str) -> Object:
+    """Return a condition of a storage; empty if it has none of that type."""
+    conditions: list[Object] = storage.get("status", {}).get("conditions", [])
+    return next((entry for entry in conditions if entry["type"] == kind), {})
+
+
+def await_finding(kube: Kube, key: tuple[str, str], kind: str, reason: str) -> Object:
+    """Wait until a storage says of itself a condition with this reason, and return the condition."""
+    namespace, name = key
+
+    def found() -> Object | None:
+        stated = condition(kube.get(KIND, name, namespace) or {}, kind)
+        return stated if stated.get("reason") == reason else None
+
+    return until(f"SessionStorage {namespace}/{name} has condition {kind} with reason {reason}", found, 30)
+
+
+def kill_valkey(kube: Kube, namespace: str, storage: str) -> None:
+    """End the Valkey pod of a one-node storage without any grace, and wait until its successor is ready."""
+    name = f"{storage}-valkey-0-0"
+    before = (kube.get("pod", name, namespace) or {"metadata": {"uid": ""}})["metadata"]["uid"]
+    kube.run("delete", "pod", name, "--force", "--grace-period=0", namespace=namespace)
+
+    def revived() -> bool:
+        pod = kube.get("pod", name, namespace)
+        return pod is not None and pod["metadata"]["uid"] != before and is_ready(pod)
+
+    until(f"a new pod {name} is ready", revived, REVIVAL_SECONDS)
