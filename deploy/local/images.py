@@ -4,8 +4,7 @@ An archive's name holds a digest of what it is made of, so a change makes a new 
 nothing else. There are three kinds: Debian packages unpacked, one static program, a Containerfile.
 """
 
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ TOOLHIVE_PROXYRUNNER = f"localhost/toolhive-proxyrunner:{binaries.TOOLHIVE_VERSI
 MCP_DEMO = "localhost/mcp-demo:dev"
 PRODUCT = "localhost/toolhive-session-storage:dev"
 
+ARCHIVES_KEPT = 3
 SEARCH_PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 MCP_DEMO_SOURCE = REPOSITORY / "deploy" / "local" / "mcp-demo"
 
@@ -148,7 +148,11 @@ def archive(name: str) -> Path:
         StepFailed: It could not be made.
     """
     image = images()[name]
-    return paths.once(_archive_path(image), functools.partial(_write, image))
+    destination = _archive_path(image)
+    with paths.locked(paths.images() / f".{_stem(image)}.lock"):
+        if not destination.exists():
+            _make(image, destination)
+    return destination
 
 
 def build_all() -> list[Path]:
@@ -175,14 +179,22 @@ def _stem(image: Image) -> str:
     return image.names[0].rpartition("/")[2].replace(":", "-")
 
 
-def _write(image: Image, destination: Path) -> None:
-    name = image.names[0]
+def _make(image: Image, destination: Path) -> None:
     workplace = paths.images() / f".{_stem(image)}.work"
-    progress.step(f"making image {name}")
+    progress.step(f"making image {image.names[0]}")
+    # What a build that was killed left.
     paths.remove(workplace)
     workplace.mkdir()
     try:
-        image.write(destination, workplace)
+        image.write(workplace / destination.name, workplace)
+        (workplace / destination.name).replace(destination)
     finally:
         paths.remove(workplace)
-    progress.step(f"image {name} is made")
+    for old in superseded(paths.images().glob(f"{_stem(image)}-*.tar")):
+        old.unlink()
+    progress.step(f"image {image.names[0]} is made")
+
+
+def superseded(archives: Iterable[Path]) -> list[Path]:
+    """Choose all but the newest few of one image's archives; other checkouts may use those."""
+    return sorted(archives, key=lambda archive: archive.stat().st_mtime)[:-ARCHIVES_KEPT]
