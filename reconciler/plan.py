@@ -15,7 +15,7 @@ from shared import credentials, errors, manifests, names
 from shared.manifests import Peers, Storage
 from shared.resources import CONFIG_MAPS, NETWORK_POLICIES, SECRETS, SERVICES, STATEFUL_SETS, Object, Resource
 from shared.sessionstorage import SessionStorageSpec, parse_spec
-from shared.sizes import DEFAULT_SIZE, PRESETS, Size
+from shared.sizes import DEFAULT_SIZE, PRESETS, Preset, Size
 from shared.workload import Image, Node, stateful_set
 
 if TYPE_CHECKING:
@@ -174,16 +174,20 @@ def _passwords(observed: Observed) -> dict[str, str]:
 
 def _running_size(observed: Observed, spec: SessionStorageSpec) -> Size:
     """Tell the size of the node that runs: its volumes cannot change in place, so it keeps its size."""
-    name = names.valkey_node(observed.storage["metadata"]["name"], 0)
-    workload = observed.child(STATEFUL_SETS, name) or {}
-    label: str = workload.get("metadata", {}).get("labels", {}).get(names.LABEL_SIZE, "")
-    has_claim = bool(workload.get("spec", {}).get("volumeClaimTemplates"))
+    workload = observed.child(STATEFUL_SETS, names.valkey_node(observed.storage["metadata"]["name"], 0))
     wanted = spec.size or DEFAULT_SIZE
-    if not workload:
+    if workload is None:
         return wanted
-    # If the label was edited by hand, the volumes still tell the truth about what cannot change in place.
-    candidates = [_SIZES.get(label, wanted), wanted, *Size]
-    return next(size for size in candidates if PRESETS[size].is_persistent == has_claim)
+    label: str = workload["metadata"].get("labels", {}).get(names.LABEL_SIZE, "")
+    labelled = _SIZES.get(label, wanted)
+    # A label can be edited by hand, and volumes cannot: where the two differ, the volumes tell the truth.
+    claims: list[Object] = workload["spec"].get("volumeClaimTemplates") or []
+    disks = [claim["spec"]["resources"]["requests"]["storage"] for claim in claims]
+    return next((size for size in (labelled, wanted, *Size) if _claimed_disks(PRESETS[size]) == disks), labelled)
+
+
+def _claimed_disks(preset: Preset) -> list[str]:
+    return [f"{preset.disk_gib}Gi"] if preset.is_persistent else []
 
 
 def _outdated_pod(observed: Observed) -> DeletePod | None:

@@ -1,0 +1,365 @@
+"""What is decided from what was observed."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime
+
+import pytest
+
+from reconciler.observe import NodeReport, Observed
+from reconciler.plan import Apply, DeletePod, Plan, Step, WriteAuth, plan
+from shared import credentials, manifests, names
+from shared.manifests import Storage
+from shared.resources import CONFIG_MAPS, NETWORK_POLICIES, SECRETS, SERVICES, STATEFUL_SETS, Object
+from shared.sizes import PRESETS, Size
+from shared.valkey_node import NodeFacts
+from shared.workload import Node, stateful_set
+from tests.simulated import PRIMARY, SETTINGS
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+STORAGE = Storage("mine", "team", "uid-1")
+PASSWORDS = {key: f"{key.title():x<32}".replace("-", "0") for key in credentials.PASSWORD_KEYS}
+CREATED = "2026-11-23T10:00:00Z"
+EARLIER, LATER = "2026-11-23T09:59:59Z", "2026-11-23T10:00:01Z"
+UNREACHABLE = NodeReport({"metadata": {"name": "mine-valkey-0-0"}}, problem="unreachable")
+
+
+def session_storage(spec: object, **metadata: object) -> Object:
+    own = {"name": "mine", "namespace": "team", "uid": "uid-1", "generation": 1}
+    return {"metadata": own | metadata, "spec": spec}
+
+
+def children(size: Size) -> dict[tuple[str, str], Object]:
+    preset = PRESETS[size]
+    made = {
+        SECRETS: [
+            manifests.auth_secret(STORAGE, PASSWORDS),
+            manifests.connection_secret(STORAGE, PASSWORDS["password"]),
+        ],
+        NETWORK_POLICIES: [manifests.network_policy(STORAGE, SETTINGS.peers)],
+        CONFIG_MAPS: [manifests.config_map(STORAGE, preset)],
+        STATEFUL_SETS: [stateful_set(STORAGE.metadata("mine-valkey-0"), Node("mine", 0, size, preset), SETTINGS.image)],
+        SERVICES: [manifests.headless_service(STORAGE), manifests.primary_service(STORAGE, 0)],
+    }
+    stamps = {"resourceVersion": "7", "creationTimestamp": CREATED}
+    return {
+        (resource.plural, obj["metadata"]["name"]): {**obj, "metadata": obj["metadata"] | stamps}
+        for resource, objects in made.items()
+        for obj in objects
+    }
+
+
+def pod(created: str = LATER, **metadata: object) -> Object:
+    own = {"name": "mine-valkey-0-0", "namespace": "team", "uid": "uid-9", "creationTimestamp": created}
+    return {"metadata": own | metadata}
+
+
+def observed(size: str = "small", node: NodeReport | None = None) -> Observed:
+    return Observed(session_storage({"size": size}), children(Size(size)), node or NodeReport(pod(), PRIMARY))
+
+
+def steps_of(observed: Observed) -> tuple[Step, ...]:
+    return plan(observed, SETTINGS, NOW).steps
+
+
+def reason(decided: Plan, kind: str = "Ready") -> str | None:
+    assert decided.status is not None
+    reasons = {item["type"]: item["reason"] for item in decided.status["conditions"]}
+    return reasons.get(kind)
+
+
+def settled(decided: Plan, before: Observed) -> Observed:
+    """The same storage, with the status that was decided."""
+    storage = {**before.storage, "status": decided.status or before.storage.get("status", {})}
+    return Observed(storage, before.children, before.node, before.external_secret, before.foreign_consumers)
+
+
+@pytest.mark.parametrize("size", Size)
+def test_a_complete_storage_needs_no_step_and_no_second_status(size: Size) -> None:
+    first = plan(observed(size), SETTINGS, NOW)
+    assert first.steps == ()
+    assert plan(settled(first, observed(size)), SETTINGS, NOW) == Plan(requeue_after_seconds=10)
+
+
+def test_of_nothing_the_auth_secret_comes_first_and_alone() -> None:
+    nothing = Observed(session_storage({}), {}, NodeReport())
+    decided = plan(nothing, SETTINGS, NOW)
+    assert decided.steps == (WriteAuth(STORAGE, {}, ""),)
+    assert decided.requeue_after_seconds == 0
+    assert reason(decided) == "Provisioning"
+
+
+def test_with_passwords_all_else_follows_in_the_order_of_the_proposal() -> None:
+    full = children(Size.SMALL)
+    auth = {("secrets", "mine-auth"): full["secrets", "mine-auth"]}
+    steps = steps_of(Observed(session_storage({"size": "small"}), auth, NodeReport()))
+    assert [repr(step) for step in steps] == [
+        "Apply(NetworkPolicy, mine-valkey)",
+        "Apply(ConfigMap, mine-valkey)",
+        "Apply(StatefulSet, mine-valkey-0)",
+        "Apply(Service, mine-valkey-nodes)",
+        "Apply(Service, mine-valkey)",
+        "Apply(Secret, mine-connection)",
+    ]
+
+
+@pytest.mark.parametrize("missing", [key for key in children(Size.SMALL) if key != ("secrets", "mine-auth")], ids=str)
+def test_only_what_is_missing_is_made(missing: tuple[str, str]) -> None:
+    before = observed()
+    present = {key: obj for key, obj in before.children.items() if key != missing}
+    (step,) = steps_of(Observed(before.storage, present, before.node))
+    assert isinstance(step, Apply)
+    assert (step.resource.plural, step.obj["metadata"]["name"]) == missing
+
+
+def test_a_storage_of_no_size_is_medium() -> None:
+    complete = Observed(session_storage({}), children(Size.MEDIUM), NodeReport(pod(), PRIMARY))
+    assert steps_of(complete) == ()
+
+
+@pytest.mark.parametrize("size", Size)
+@pytest.mark.parametrize("broken", [{}, {"spec": None}, {"spec": {"size": "huge"}}], ids=str)
+def test_a_storage_that_goes_is_left_to_kubernetes(size: Size, broken: Object) -> None:
+    terminating = {**session_storage({"size": size}, deletionTimestamp=CREATED), **broken}
+    assert plan(Observed(terminating, {}, NodeReport()), SETTINGS, NOW) == Plan(requeue_after_seconds=60)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [None, "small", [], {"size": "huge"}, {"size": 3}, {"external": {}}, {"external": {"url": "http://x"}}],
+    ids=str,
+)
+def test_a_spec_that_cannot_be_read_is_reported_and_nothing_is_made(spec: object) -> None:
+    decided = plan(Observed(session_storage(spec), {}, NodeReport()), SETTINGS, NOW)
+    assert decided.steps == ()
+    assert reason(decided) == "InvalidSpec"
+    assert decided.status is not None
+    assert decided.status["phase"] == "Failed"
+    assert decided.requeue_after_seconds == 60
+    assert [note.type for note in decided.events] == ["Warning"]
+
+
+def test_a_password_in_a_refused_url_is_not_repeated() -> None:
+    spec = {"external": {"url": "redis://:hunter2@elsewhere"}}
+    decided = plan(Observed(session_storage(spec), {}, NodeReport()), SETTINGS, NOW)
+    assert reason(decided) == "InvalidSpec"
+    assert "hunter2" not in repr(decided)
+
+
+def external(secret_ref: str | None, secret: Object | None) -> Plan:
+    spec: Object = {"size": "small", "external": {"url": "redis://elsewhere:6379"}}
+    if secret_ref:
+        spec["external"]["secretRef"] = secret_ref
+    return plan(Observed(session_storage(spec), {}, NodeReport(), secret), SETTINGS, NOW)
+
+
+@pytest.mark.parametrize(
+    ("secret_ref", "secret", "expected"),
+    [
+        (None, None, "ExternalStorageWaits"),
+        ("theirs", None, "SecretNotFound"),
+        ("theirs", {}, "SecretKeyMissing"),
+        ("theirs", {"data": {"pass": "eA=="}}, "SecretKeyMissing"),
+        ("theirs", {"data": {"password": "%%%"}}, "SecretKeyMissing"),
+        ("theirs", {"data": {"password": ""}}, "SecretKeyMissing"),
+        ("theirs", {"data": {"password": "eA=="}}, "ExternalStorageWaits"),
+    ],
+)
+def test_an_external_storage_waits_and_says_for_what(
+    secret_ref: str | None, secret: Object | None, expected: str
+) -> None:
+    decided = external(secret_ref, secret)
+    assert decided.steps == ()
+    assert reason(decided) == expected
+    assert decided.status is not None
+    assert decided.status["phase"] == "Pending"
+    if secret_ref and expected != "ExternalStorageWaits":
+        assert "Secret theirs" in decided.status["message"]
+
+
+@pytest.mark.parametrize("key", list(children(Size.SMALL)), ids=str)
+@pytest.mark.parametrize("owners", [[], [{"uid": "of-another"}], None], ids=str)
+def test_objects_of_another_owner_are_never_touched(key: tuple[str, str], owners: list[Object] | None) -> None:
+    before = observed()
+    theirs = copy.deepcopy(before.children[key])
+    theirs["kind"] = "Thing"
+    theirs["metadata"].pop("ownerReferences")
+    if owners is not None:
+        theirs["metadata"]["ownerReferences"] = owners
+    decided = plan(Observed(before.storage, {key: theirs}, NodeReport()), SETTINGS, NOW)
+    assert decided.steps == ()
+    assert reason(decided) == "NameTaken"
+    assert decided.status is not None
+    assert f"Thing {key[1]}" in decided.status["message"]
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted"), [(a, b) for a in Size for b in Size if a is not b], ids=lambda size: size.value
+)
+def test_another_size_waits_and_the_node_keeps_running_as_it_is(running: Size, wanted: Size) -> None:
+    before = Observed(session_storage({"size": wanted}), children(running), NodeReport(pod(), PRIMARY))
+    decided = plan(before, SETTINGS, NOW)
+    assert decided.steps == ()
+    assert reason(decided, "SizeApplied") == "ResizeWaits"
+    assert reason(decided) == "StorageReady"
+
+
+@pytest.mark.parametrize("running", Size)
+@pytest.mark.parametrize("label", ["small", "medium", "large", "huge", ""])
+def test_the_volumes_tell_the_size_when_the_label_lies(running: Size, label: str) -> None:
+    before = observed(running)
+    workload = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
+    workload["metadata"]["labels"][names.LABEL_SIZE] = label
+    edited = {**before.children, ("statefulsets", "mine-valkey-0"): workload}
+    steps = steps_of(Observed(before.storage, edited, before.node))
+    right = before.children["statefulsets", "mine-valkey-0"]
+    repaired = [step.obj | {"metadata": right["metadata"]} for step in steps if isinstance(step, Apply)]
+    assert repaired == ([] if label == running else [right])
+
+
+def test_volumes_of_no_size_of_ours_do_not_stop_the_pass() -> None:
+    before = observed("medium")
+    workload = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
+    workload["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = "77Gi"
+    edited = {**before.children, ("statefulsets", "mine-valkey-0"): workload}
+    (step,) = steps_of(Observed(before.storage, edited, before.node))
+    assert repr(step) == "Apply(StatefulSet, mine-valkey-0)"
+
+
+def test_large_says_that_it_is_not_redundant_yet() -> None:
+    decided = plan(observed("large"), SETTINGS, NOW)
+    assert reason(decided, "Redundant") == "NotRedundantYet"
+    assert reason(decided) == "StorageReady"
+
+
+def test_consumers_of_other_namespaces_wait_and_are_named() -> None:
+    before = observed()
+    consumers = tuple(f"other/server-{number:02}" for number in range(12))
+    decided = plan(Observed(before.storage, before.children, before.node, None, consumers), SETTINGS, NOW)
+    assert decided.status is not None
+    (found,) = [item for item in decided.status["conditions"] if item["type"] == "ConsumersAdmitted"]
+    assert "other/server-09 and 2 more" in found["message"]
+    assert "server-10" not in found["message"]
+
+
+def test_passwords_that_are_kept_are_not_made_up_again() -> None:
+    before = observed()
+    auth = copy.deepcopy(before.children["secrets", "mine-auth"])
+    del auth["data"]["probe-password"]
+    (step,) = steps_of(Observed(before.storage, {**before.children, ("secrets", "mine-auth"): auth}, before.node))
+    kept = {key: value for key, value in PASSWORDS.items() if key != "probe-password"}
+    assert step == WriteAuth(STORAGE, kept, "7")
+    assert not [password for password in kept.values() if password in repr(step)]
+
+
+def test_a_lost_auth_secret_takes_the_password_that_consumers_hold() -> None:
+    before = observed()
+    connection = {key: obj for key, obj in before.children.items() if key == ("secrets", "mine-connection")}
+    (step,) = steps_of(Observed(before.storage, connection, before.node))
+    assert step == WriteAuth(STORAGE, {"password": PASSWORDS["password"]}, "")
+
+
+@pytest.mark.parametrize("spoilt", ["", "short", "with spaces in it and long enough to pass", "ä" * 32])
+def test_a_spoilt_connection_secret_gives_no_password(spoilt: str) -> None:
+    connection = manifests.connection_secret(STORAGE, spoilt)
+    (step,) = steps_of(Observed(session_storage({}), {("secrets", "mine-connection"): connection}, NodeReport()))
+    assert step == WriteAuth(STORAGE, {}, "")
+
+
+def test_the_auth_secret_wins_over_a_connection_secret_that_differs() -> None:
+    before = observed()
+    other = before.children["secrets", "mine-connection"] | {
+        "data": manifests.connection_secret(STORAGE, "y" * 32)["data"]
+    }
+    (step,) = steps_of(
+        Observed(before.storage, {**before.children, ("secrets", "mine-connection"): other}, before.node)
+    )
+    assert isinstance(step, Apply)
+    assert credentials.decoded(step.obj["data"])["REDIS_PASSWORD"] == PASSWORDS["password"]
+
+
+def refused(created: str, **metadata: object) -> Observed:
+    return observed(node=NodeReport(pod(created, **metadata), problem="refused", detail="as operator"))
+
+
+def test_a_node_that_is_older_than_its_secret_and_refuses_it_restarts() -> None:
+    assert steps_of(refused(created=EARLIER)) == (DeletePod("team", "mine-valkey-0-0", "uid-9"),)
+
+
+def test_a_node_that_is_younger_than_its_secret_never_restarts() -> None:
+    decided = plan(refused(created=LATER), SETTINGS, NOW)
+    assert decided.steps == ()
+    assert reason(decided) == "CredentialRefused"
+
+
+def test_a_node_that_is_going_already_is_not_deleted_twice() -> None:
+    assert steps_of(refused(created=EARLIER, deletionTimestamp=LATER)) == ()
+
+
+def test_a_secret_that_was_written_again_counts_from_then() -> None:
+    before = refused(created=LATER)
+    auth = copy.deepcopy(before.children["secrets", "mine-auth"])
+    auth["metadata"]["managedFields"] = [{"manager": "a", "time": "2026-11-23T10:00:09Z"}, {"manager": "b"}]
+    rewritten = Observed(before.storage, {**before.children, ("secrets", "mine-auth"): auth}, before.node)
+    assert [type(step) for step in steps_of(rewritten)] == [DeletePod]
+
+
+def test_a_node_that_only_does_not_answer_never_restarts() -> None:
+    assert steps_of(observed(node=NodeReport(pod(created=EARLIER)))) == ()
+    assert steps_of(observed(node=NodeReport(pod(created=EARLIER), problem="unreachable"))) == ()
+
+
+@pytest.mark.parametrize(
+    ("node", "seconds"),
+    [
+        (NodeReport(pod(), PRIMARY), 10),
+        (NodeReport(), 5),
+        (NodeReport(pod()), 5),
+        (NodeReport(pod(), problem="unreachable"), 0.2),
+        (NodeReport(pod(), problem="refused"), 5),
+    ],
+)
+def test_how_soon_to_look_again_follows_from_what_is_waited_for(node: NodeReport, seconds: float) -> None:
+    assert plan(observed(node=node), SETTINGS, NOW).requeue_after_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        (NodeReport(), "Provisioning"),
+        (UNREACHABLE, "Starting"),
+        (NodeReport(pod(), NodeFacts("slave", "9.1.2", is_loading=False)), "Starting"),
+        (NodeReport(pod(), NodeFacts("master", "9.1.2", is_loading=True)), "LoadingData"),
+        (NodeReport(pod(), problem="refused"), "CredentialRefused"),
+    ],
+)
+def test_a_storage_is_ready_only_when_its_primary_serves(node: NodeReport, expected: str) -> None:
+    decided = plan(observed(node=node), SETTINGS, NOW)
+    assert reason(decided) == expected
+    assert decided.status is not None
+    assert decided.status["phase"] == "Provisioning"
+    assert "primary" not in decided.status
+
+
+def test_a_storage_that_was_ready_is_degraded_when_its_node_is_gone() -> None:
+    ready = settled(plan(observed(), SETTINGS, NOW), observed())
+    decided = plan(Observed(ready.storage, ready.children, NodeReport()), SETTINGS, NOW)
+    assert decided.status is not None
+    assert decided.status["phase"] == "Degraded"
+    assert [note.type for note in decided.events] == ["Warning"]
+
+
+def test_what_kubernetes_says_of_the_pod_is_passed_on() -> None:
+    unschedulable = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+    for status, expected, text in (
+        ({"conditions": [unschedulable]}, "Unschedulable", "0/3 nodes are available"),
+        ({"containerStatuses": [{"state": waiting}]}, "ImagePullBackOff", "no such image"),
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, "Starting", "starting"),
+        ({"containerStatuses": [{"state": {"running": {}}}]}, "Starting", "starting"),
+    ):
+        decided = plan(observed(node=NodeReport(pod() | {"status": status})), SETTINGS, NOW)
+        assert reason(decided) == expected
+        assert decided.status is not None
+        assert text in decided.status["message"]
