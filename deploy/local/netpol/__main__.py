@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+from collections.abc import Mapping
+from pathlib import Path
 
 from deploy.local.netpol import nft
-from deploy.local.netpol.enforcer import Enforcer
+from deploy.local.netpol.enforcer import Enforcer, Load
 from deploy.local.netpol.ruleset import render
 from deploy.local.network import NAMESPACES
 from deploy.local.topology import NODES
@@ -13,13 +15,19 @@ from shared.cluster import Cluster
 from shared.informer import Informer
 
 
-async def enforce(kubeconfig: str) -> None:
-    """Enforce the NetworkPolicies of a cluster; while its API is away, what was last known stays in force."""
+async def enforce(kubeconfig: str, network_namespaces: Mapping[str, Path], load: Load) -> None:
+    """Enforce the NetworkPolicies of a cluster; while its API is away, what was last known stays in force.
+
+    Args:
+        kubeconfig: How to reach the cluster.
+        network_namespaces: File of each node's network namespace, by the node's name.
+        load: Brings a ruleset into such a namespace.
+    """
 
     def ruleset(node: str) -> str:
         return render(node, pods.objects.values(), namespaces.objects.values(), policies.objects.values())
 
-    enforcer = Enforcer({node.name: NAMESPACES / node.interface for node in NODES}, ruleset, nft.load)
+    enforcer = Enforcer(network_namespaces, ruleset, load)
     async with await Cluster.connect(user_agent="local-netpol", kubeconfig=kubeconfig) as cluster:
         pods = Informer(cluster, resources.PODS, enforcer.note_change)
         namespaces = Informer(cluster, resources.NAMESPACES, enforcer.note_change)
@@ -38,7 +46,8 @@ def main() -> None:
     parser.add_argument("--kubeconfig", required=True, help="how to reach the cluster")
     arguments = parser.parse_args()
     log.configure("netpol")
-    asyncio.run(enforce(arguments.kubeconfig))
+    network_namespaces = {node.name: NAMESPACES / node.interface for node in NODES}
+    asyncio.run(enforce(arguments.kubeconfig, network_namespaces, nft.load))
 
 
 if __name__ == "__main__":

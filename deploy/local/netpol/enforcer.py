@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from deploy.local.errors import StepFailed
 
@@ -12,6 +12,9 @@ from deploy.local.errors import StepFailed
 DEBOUNCE_SECONDS: Final = 0.005
 # A node's namespace may come later than this process.
 RETRY_SECONDS: Final = 1.0
+
+Load: TypeAlias = Callable[[Path, str], Awaitable[None]]
+"""Brings a ruleset into the network namespace behind a file, or raises StepFailed."""
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +25,7 @@ class Enforcer:
     Args:
         namespaces: File of each node's network namespace, by the node's name.
         render: Gives the text that a node should have now.
-        load: Brings a text into a network namespace, or raises StepFailed.
+        load: Brings such a text into a node.
         retry_seconds: When to try again after that.
     """
 
@@ -30,7 +33,7 @@ class Enforcer:
         self,
         namespaces: Mapping[str, Path],
         render: Callable[[str], str],
-        load: Callable[[Path, str], Awaitable[None]],
+        load: Load,
         *,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
