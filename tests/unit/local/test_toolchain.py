@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import pytest
+
+from deploy.local import binaries, toolchain
+
+
+@pytest.mark.parametrize("answer", ["go1.26.0", "go1.26rc1", "go1.27.3", "go2.0"])
+def test_takes_a_go_that_is_new_enough(answer: str) -> None:
+    assert toolchain.is_new_enough(answer)
+
+
+@pytest.mark.parametrize("answer", ["", "go1.25.9", "go1.9", "devel +1234", "bash: go: not found"])
+def test_refuses_a_go_that_is_older_or_unknown(answer: str) -> None:
+    assert not toolchain.is_new_enough(answer)
+
+
+def test_the_minimum_is_what_the_modules_ask_for() -> None:
+    wanted = f"\ngo {'.'.join(map(str, toolchain.MINIMUM))}.0\n"
+    for module in ("cluster", "toolhive"):
+        assert wanted in (binaries.MODULES / module / "go.mod").read_text()
+
+
+def test_builds_are_static_and_keep_their_caches_to_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSION_STORAGE_CACHE", str(tmp_path))
+    environment = toolchain.environment()
+    assert environment["CGO_ENABLED"] == "0"
+    assert environment["GOCACHE"].startswith(f"{tmp_path}/")
+    assert environment["GOMODCACHE"].startswith(f"{tmp_path}/")
