@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from certs.rotate import WebhookConfiguration
-from shared.errors import InvalidSettings
 from shared.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
+from shared.settings import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _KINDS: Final = {"mutating": MUTATING_WEBHOOKS, "validating": VALIDATING_WEBHOOKS}
-_VARIABLES: Final = ("POD_NAMESPACE", "WEBHOOK_SERVICE", "CA_SECRET", "TLS_SECRET", "WEBHOOK_CONFIGURATIONS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +40,20 @@ class CertificateSettings:
         Raises:
             InvalidSettings: Variables are missing or malformed; the message lists all of them.
         """
-        problems = [f"{name} is not set" for name in _VARIABLES if not environ.get(name)]
-        entries = [entry.strip() for entry in environ.get("WEBHOOK_CONFIGURATIONS", "").split(",") if entry.strip()]
-        problems += [
-            f"WEBHOOK_CONFIGURATIONS: {entry!r} is neither mutating/<name> nor validating/<name>"
-            for entry in entries
-            if not _is_configuration(entry)
-        ]
-        if problems:
-            raise InvalidSettings("; ".join(problems))
-        return cls(
-            namespace=environ["POD_NAMESPACE"],
-            service=environ["WEBHOOK_SERVICE"],
-            ca_secret=environ["CA_SECRET"],
-            tls_secret=environ["TLS_SECRET"],
-            configurations=tuple(_configuration(entry) for entry in entries),
+        env = Environment(environ)
+        settings = cls(
+            namespace=env.required("POD_NAMESPACE"),
+            service=env.required("WEBHOOK_SERVICE"),
+            ca_secret=env.required("CA_SECRET"),
+            tls_secret=env.required("TLS_SECRET"),
+            configurations=env.entries(
+                "WEBHOOK_CONFIGURATIONS", _configuration, "mutating/<name> or validating/<name>"
+            ),
         )
+        env.check()
+        return settings
 
 
-def _is_configuration(entry: str) -> bool:
+def _configuration(entry: str) -> WebhookConfiguration | None:
     kind, _, name = entry.partition("/")
-    return kind in _KINDS and bool(name)
-
-
-def _configuration(entry: str) -> WebhookConfiguration:
-    kind, _, name = entry.partition("/")
-    return WebhookConfiguration(_KINDS[kind], name)
+    return WebhookConfiguration(_KINDS[kind], name) if kind in _KINDS and name else None

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from reconciler.leader import Candidate
 from reconciler.plan import Settings as StorageSettings
-from shared.errors import InvalidSettings
 from shared.manifests import Peers
+from shared.settings import Environment
 from shared.workload import Image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_REQUIRED: Final = ("POD_NAME", "POD_NAMESPACE", "LEASE_NAME", "VALKEY_IMAGE", "RECONCILER_SELECTOR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +40,21 @@ class Settings:
         Raises:
             InvalidSettings: Variables are missing or malformed; the message lists all of them.
         """
-        problems = [f"{name} is not set" for name in _REQUIRED if not environ.get(name)]
-        port = environ.get("HTTP_PORT", "8080")
-        if not port.isdigit():
-            problems.append("HTTP_PORT is no number")
-        extends = environ.get("EXTEND_TOOLHIVE_CRDS", "true")
-        if extends not in {"true", "false"}:
-            problems.append("EXTEND_TOOLHIVE_CRDS is neither true nor false")
-        labels = _labels(environ.get("RECONCILER_SELECTOR", ""), problems)
-        if problems:
-            raise InvalidSettings("; ".join(problems))
-        return cls(
-            candidate=Candidate(environ["POD_NAMESPACE"], environ["LEASE_NAME"], environ["POD_NAME"]),
-            storage=StorageSettings(
-                image=Image(environ["VALKEY_IMAGE"], environ.get("VALKEY_PULL_POLICY", "IfNotPresent")),
-                peers=Peers(environ["POD_NAMESPACE"], labels),
-            ),
-            extends_toolhive_crds=extends == "true",
-            http_port=int(port),
-            log_level=environ.get("LOG_LEVEL", "INFO"),
+        env = Environment(environ)
+        namespace = env.required("POD_NAMESPACE")
+        image = Image(env.required("VALKEY_IMAGE"), env.text("VALKEY_PULL_POLICY", "IfNotPresent"))
+        labels = dict(env.entries("RECONCILER_SELECTOR", _label, "key=value"))
+        settings = cls(
+            candidate=Candidate(namespace, env.required("LEASE_NAME"), env.required("POD_NAME")),
+            storage=StorageSettings(image, Peers(namespace, labels)),
+            extends_toolhive_crds=env.flag("EXTEND_TOOLHIVE_CRDS", default=True),
+            http_port=env.number("HTTP_PORT", 8080, 65535),
+            log_level=env.text("LOG_LEVEL", "INFO"),
         )
+        env.check()
+        return settings
 
 
-def _labels(text: str, problems: list[str]) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in text.split(",") if pair]
-    if any(not key or not value for key, _, value in pairs):
-        problems.append("RECONCILER_SELECTOR is not of the form key=value,key=value")
-    return {key: value for key, _, value in pairs}
+def _label(text: str) -> tuple[str, str] | None:
+    key, _, value = text.partition("=")
+    return (key, value) if key and value else None

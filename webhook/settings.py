@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
-from shared.errors import InvalidSettings
+from shared.settings import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_REQUIRED: Final = ("POD_NAMESPACE", "TLS_SECRET", "WEBHOOK_SERVICE")
-_NUMBERS: Final = {"WEBHOOK_PORT": ("9443", 65535), "HTTP_PORT": ("8080", 65535), "DRAIN_SECONDS": ("5", 300)}
-"""Default and maximum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +40,15 @@ class Settings:
         Raises:
             InvalidSettings: Variables are missing or malformed; the message lists all of them.
         """
-        problems = [f"{name} is not set" for name in _REQUIRED if not environ.get(name)]
-        numbers = {}
-        for name, (default, maximum) in _NUMBERS.items():
-            text = environ.get(name) or default
-            if text.isascii() and text.isdigit() and int(text) <= maximum:
-                numbers[name] = int(text)
-            else:
-                problems.append(f"{name} is no number from 0 to {maximum}")
-        if problems:
-            raise InvalidSettings("; ".join(problems))
-        return cls(
-            namespace=environ["POD_NAMESPACE"],
-            service=environ["WEBHOOK_SERVICE"],
-            tls_secret=environ["TLS_SECRET"],
-            webhook_port=numbers["WEBHOOK_PORT"],
-            http_port=numbers["HTTP_PORT"],
-            drain_seconds=numbers["DRAIN_SECONDS"],
-            log_level=environ.get("LOG_LEVEL") or "INFO",
+        env = Environment(environ)
+        settings = cls(
+            namespace=env.required("POD_NAMESPACE"),
+            service=env.required("WEBHOOK_SERVICE"),
+            tls_secret=env.required("TLS_SECRET"),
+            webhook_port=env.number("WEBHOOK_PORT", 9443, 65535),
+            http_port=env.number("HTTP_PORT", 8080, 65535),
+            drain_seconds=env.number("DRAIN_SECONDS", 5, 300),
+            log_level=env.text("LOG_LEVEL", "INFO"),
         )
+        env.check()
+        return settings

@@ -39,5 +39,5 @@ def test_every_missing_variable_is_named_at_once() -> None:
 
 @pytest.mark.parametrize("entry", ["release-webhook", "converting/x", "mutating/", "/x"])
 def test_a_configuration_of_unknown_kind_is_refused(entry: str) -> None:
-    with pytest.raises(InvalidSettings, match="neither mutating/<name> nor validating/<name>"):
+    with pytest.raises(InvalidSettings, match="is not mutating/<name> or validating/<name>"):
         CertificateSettings.from_environ({**ENVIRON, "WEBHOOK_CONFIGURATIONS": entry})

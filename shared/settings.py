@@ -1,0 +1,68 @@
+"""Reads settings from environment variables, and reports everything that is wrong with them at once. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.errors import InvalidSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+class Environment:
+    """Environment variables, and what is wrong with those that were asked for so far.
+
+    A faulty variable reads as something harmless, so that reading can go on to the next fault; `check` then raises.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._problems: list[str] = []
+
+    def required(self, name: str) -> str:
+        """Read a variable that must be set."""
+        value = self._environ.get(name, "")
+        if not value:
+            self._problems.append(f"{name} is not set")
+        return value
+
+    def text(self, name: str, default: str) -> str:
+        """Read a variable that may be unset or empty."""
+        return self._environ.get(name) or default
+
+    def number(self, name: str, default: int, maximum: int) -> int:
+        """Read a whole number from 0 to `maximum`."""
+        text = self.text(name, str(default))
+        if text.isascii() and text.isdigit() and int(text) <= maximum:
+            return int(text)
+        self._problems.append(f"{name} is no number from 0 to {maximum}")
+        return default
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Read `true` or `false`."""
+        text = self.text(name, str(default).lower())
+        if text not in {"true", "false"}:
+            self._problems.append(f"{name} is neither true nor false")
+        return text == "true"
+
+    def entries(self, name: str, parse: Callable[[str], T | None], form: str) -> tuple[T, ...]:
+        """Read a comma-separated list that must not be empty.
+
+        Args:
+            name: The variable.
+            parse: Reads one entry, or answers None if it cannot.
+            form: What an entry looks like, for people.
+        """
+        texts = [entry.strip() for entry in self.required(name).split(",") if entry.strip()]
+        parsed = [(text, parse(text)) for text in texts]
+        self._problems += [f"{name}: {text!r} is not {form}" for text, value in parsed if value is None]
+        return tuple(value for _, value in parsed if value is not None)
+
+    def check(self) -> None:
+        """Raise InvalidSettings if anything was wrong; the message lists all of it."""
+        if self._problems:
+            raise InvalidSettings("; ".join(self._problems))
