@@ -136,7 +136,8 @@ class Observer:
         passwords = credentials.decoded(auth.get("data"))
         try:
             facts = await valkey_node.observe(address, names.VALKEY_PORT, _login(credentials.OPERATOR, passwords))
-            await valkey_node.ping(address, names.VALKEY_PORT, _login(credentials.CONSUMER, passwords))
+            if not facts.is_loading:  # it would answer INFO and refuse all else
+                await valkey_node.ping(address, names.VALKEY_PORT, _login(credentials.CONSUMER, passwords))
         except errors.StoreRefused as error:
             return NodeReport(pod, problem="refused", detail=str(error))
         except errors.StoreUnreachable as error:

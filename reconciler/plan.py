@@ -222,7 +222,9 @@ def _storage(observed: Observed) -> Storage:
 def _pause(observed: Observed, verdict: Verdict) -> float:
     if verdict.is_ready:
         return RECHECK_SECONDS
-    return STARTING_SECONDS if observed.node.problem == "unreachable" else WAITING_SECONDS
+    facts = observed.node.facts
+    is_starting = observed.node.problem == "unreachable" or (facts is not None and facts.is_loading)
+    return STARTING_SECONDS if is_starting else WAITING_SECONDS
 
 
 def _concluded(observed: Observed, verdict: Verdict, now: datetime, pause: float) -> Plan:

@@ -317,6 +317,7 @@ def test_a_node_that_only_does_not_answer_never_restarts() -> None:
         (NodeReport(), 5),
         (NodeReport(pod()), 5),
         (NodeReport(pod(), problem="unreachable"), 0.2),
+        (NodeReport(pod(), NodeFacts("master", "9.1.2", is_loading=True)), 0.2),
         (NodeReport(pod(), problem="refused"), 5),
     ],
 )
