@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import orjson
+
 from shared.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shared.resources import Object
+
+_MAX_SHOWN: Final = 64
+"""Characters of a user's text that an error repeats."""
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -39,6 +44,13 @@ def dotted(path: Path) -> str:
         is_entry = index > 0 and path[index - 1] in {*ARRAYS, "labels", "annotations"}
         text += f"[{step}]" if is_entry else f".{step}"
     return text.removeprefix(".")
+
+
+def shown(value: Any) -> str:
+    """Write a user's value as field errors repeat it, cut short; not for values that may hold a password."""
+    if isinstance(value, str) and len(value) > _MAX_SHOWN:
+        value = value[:_MAX_SHOWN] + "..."
+    return orjson.dumps(value).decode()
 
 
 def read(obj: Object, path: Path) -> Any:

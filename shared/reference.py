@@ -6,10 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 from shared.errors import InvalidSpec
-from shared.fieldpath import dotted, read
+from shared.fieldpath import dotted, read, shown
 from shared.names import ANNOTATION_STORAGE, MAX_STORAGE_NAME
 from shared.sessionstorage import STORAGE_NAME_PATTERN
 
@@ -23,8 +21,6 @@ _ANNOTATION: Final = (*ANNOTATIONS, ANNOTATION_STORAGE)
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _NAMESPACE: Final = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _MAX_NAMESPACE: Final = 63
-_MAX_SHOWN: Final = 64
-"""Characters of a user's value that an error repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ def _by_field(value: Any, own_namespace: str, problems: list[str]) -> StorageRef
         case str():
             return _checked(path, (own_namespace, value), problems)
         case dict():
-            problems += [f"{path}: Invalid value: unknown field {_shown(key)}" for key in value.keys() - _PARTS]
+            problems += [f"{path}: Invalid value: unknown field {shown(key)}" for key in value.keys() - _PARTS]
             stated, name = value.get("namespace"), value.get("name")
             namespace = own_namespace if stated is None or stated == "" else stated
             if name is None:
@@ -125,14 +121,10 @@ def _checked(path: str, key: Key, problems: list[str], *, is_by_field: bool = Tr
     found = []
     if len(name) > MAX_STORAGE_NAME or not _STORAGE_NAME.fullmatch(name):
         found.append(
-            f"{path}: Invalid value: {_shown(name)}: a SessionStorage's name has at most {MAX_STORAGE_NAME} lower-case"
+            f"{path}: Invalid value: {shown(name)}: a SessionStorage's name has at most {MAX_STORAGE_NAME} lower-case"
             " letters, digits or '-', starts with a letter and ends with a letter or digit"
         )
     if namespace and (len(namespace) > _MAX_NAMESPACE or not _NAMESPACE.fullmatch(namespace)):
-        found.append(f"{path}: Invalid value: {_shown(namespace)}: not the name of a namespace")
+        found.append(f"{path}: Invalid value: {shown(namespace)}: not the name of a namespace")
     problems += found
     return None if found else StorageReference(namespace, name, is_by_field)
-
-
-def _shown(text: str) -> str:
-    return orjson.dumps(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "...").decode()

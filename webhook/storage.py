@@ -10,10 +10,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import orjson
 from pydantic import ValidationError
 
-from shared.fieldpath import put, read
+from shared.fieldpath import put, read, shown
 from shared.names import MAX_STORAGE_NAME
 from shared.sessionstorage import STORAGE_NAME_PATTERN, URL_HINT, SessionStorageSpec
 from shared.sizes import DEFAULT_SIZE, Size
@@ -31,8 +30,6 @@ _EXTERNAL: Final = ("spec", "external")
 _URL: Final = ("external", "url")
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys")
-_MAX_SHOWN: Final = 64
-"""Characters of a user's value that an error repeats."""
 
 
 def decide(request: AdmissionRequest) -> Decision:
@@ -67,7 +64,7 @@ def _problems_of_name(request: AdmissionRequest) -> Iterator[str]:
         yield f"metadata.name: Too long: may not be more than {MAX_STORAGE_NAME} bytes"
     if not _STORAGE_NAME.fullmatch(name):
         yield (
-            f"metadata.name: Invalid value: {_shown(name)}: must consist of lower-case letters, digits or '-', start"
+            f"metadata.name: Invalid value: {shown(name)}: must consist of lower-case letters, digits or '-', start"
             " with a letter and end with a letter or digit"
         )
 
@@ -94,7 +91,7 @@ def _problems_of_field(detail: Any) -> Iterator[str]:
             yield f"{path}: Required value"
         case "enum" if isinstance(detail["input"], str | int | float):
             supported = ", ".join(f'"{size}"' for size in Size)
-            yield f"{path}: Unsupported value: {_shown(detail['input'])}: supported values: {supported}"
+            yield f"{path}: Unsupported value: {shown(detail['input'])}: supported values: {supported}"
         case "string_type" | "enum":
             yield f"{path}: Invalid value: must be a string"
         case "model_type":
@@ -105,7 +102,7 @@ def _problems_of_field(detail: Any) -> Iterator[str]:
             yield from tuple(_problems_of_address(detail["input"])) or (f"{path}: Invalid value: {URL_HINT}",)
         case "string_pattern_mismatch":
             yield (
-                f"{path}: Invalid value: {_shown(detail['input'])}: must consist of lower-case letters, digits, '-' or"
+                f"{path}: Invalid value: {shown(detail['input'])}: must consist of lower-case letters, digits, '-' or"
                 " '.', and start and end with a letter or digit"
             )
         case _:
@@ -156,9 +153,3 @@ def _warnings(storage: Object) -> Iterator[str]:
         yield "spec.size is ignored, because spec.external is set"
     if read(storage, (*_EXTERNAL, "secretRef")) is None:
         yield "spec.external.secretRef is not set: the store will be used without a password"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, str) and len(value) > _MAX_SHOWN:
-        value = value[:_MAX_SHOWN] + "..."
-    return orjson.dumps(value).decode()
