@@ -93,6 +93,9 @@ def _install_toolhive(tools: Tools) -> None:
         f"--set=operator.image={images.TOOLHIVE_OPERATOR}",
         f"--set=operator.toolhiveRunnerImage={images.TOOLHIVE_PROXYRUNNER}",
         "--set=operator.imagePullPolicy=IfNotPresent",
+        # The chart looks for readiness every 10 s, which is most of what a start would take.
+        "--set=operator.readinessProbe.initialDelaySeconds=1",
+        "--set=operator.readinessProbe.periodSeconds=1",
         # There is no way out of the cluster, so it would only log failures.
         "--set=operator.env[0].name=TOOLHIVE_SKIP_UPDATE_CHECK",
         "--set-string=operator.env[0].value=true",

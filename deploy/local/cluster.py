@@ -99,8 +99,10 @@ def up(cluster: Cluster) -> None:
         commands = _boot(cluster)
         client = _start_control_plane(cluster)
         _start_nodes(cluster, commands)
-        _load_missing(cluster, archives)
-        addons.install(addons.Tools(cluster.kubeconfig, cluster.state / "home", cluster.logs))
+        tools = addons.Tools(cluster.kubeconfig, cluster.state / "home", cluster.logs)
+        with ThreadPoolExecutor() as pool:
+            for done in (pool.submit(_load_missing, cluster, archives), pool.submit(addons.install, tools)):
+                done.result()
         _await_everything(cluster, client)
     progress.step(f"the cluster is up: export KUBECONFIG={cluster.kubeconfig}")
 
