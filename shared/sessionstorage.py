@@ -31,9 +31,14 @@ STORAGE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """RFC 1035 label: the storage's Service is named after it, and a Service's name must start with a letter."""
 
 
-def cel(rule: str, message: str) -> JsonValue:
+def cel(rule: str, message: str) -> dict[str, JsonValue]:
     """Write one entry of `x-kubernetes-validations`."""
     return {"rule": rule, "message": message}
+
+
+def secretive_cel(rule: str, message: str) -> dict[str, JsonValue]:
+    """Write a rule about a value that may hold a password: of all errors, only `Forbidden` never repeats the value."""
+    return {**cel(rule, message), "reason": "FieldValueForbidden"}
 
 
 def _checked_url(url: str) -> str:
@@ -68,7 +73,9 @@ class External(_Model):
             " A password does not belong here: put it into the Secret that secretRef names.",
             max_length=512,
             # CEL instead of a pattern: a schema's error repeats the value, and with it a password inside.
-            json_schema_extra={"x-kubernetes-validations": [cel(f"self.matches(r'{URL_PATTERN}')", URL_HINT)]},
+            json_schema_extra={
+                "x-kubernetes-validations": [secretive_cel(f"self.matches(r'{URL_PATTERN}')", URL_HINT)]
+            },
         ),
         AfterValidator(_checked_url),
     ]
