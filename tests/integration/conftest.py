@@ -46,6 +46,12 @@ class Kubectl:
     def apply(self, *objects: Object) -> None:
         self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
+    def warns(self, *arguments: str, stdin: str = "") -> str:
+        """Do it, and return what there was to say about it."""
+        done = subprocess.run([*self._command, *arguments], input=stdin, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
     def fails(self, *arguments: str, stdin: str = "") -> str:
         done = subprocess.run([*self._command, *arguments], input=stdin, capture_output=True, text=True, check=False)
         assert done.returncode != 0, done.stdout
@@ -72,11 +78,21 @@ class Process:
                 stdin=subprocess.DEVNULL,
             )
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        assert self._process.poll() is None, f"{self._module} ended: {self.log}"
+        return self._process.pid
+
     def await_ready(self) -> None:
-        url = f"http://127.0.0.1:{self.environ['HTTP_PORT']}/readyz"
-        eventually(
-            lambda: urllib.request.urlopen(url, timeout=1).status == 200, what=f"{self._module} ready: {self.log}"
-        )
+        eventually(lambda: "ok" in self.read("/readyz"), what=f"{self._module} ready: {self.log}")
+
+    def read(self, path: str) -> str:
+        """Read a page of the port for probes and metrics."""
+        url = f"http://127.0.0.1:{self.environ['HTTP_PORT']}{path}"
+        with urllib.request.urlopen(url, timeout=1) as response:
+            content: bytes = response.read()
+        return content.decode()
 
     def kill(self) -> None:
         if self._process is not None:

@@ -1,0 +1,72 @@
+"""What tests say and ask about MCPServers on a real API server."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tests.integration.conftest import eventually
+
+if TYPE_CHECKING:
+    from shared.resources import Object
+    from tests.integration.conftest import Kubectl
+
+ANNOTATION = "toolhive.stacklok.dev/session-storage"
+RECORD = "toolhive.stacklok.dev/session-storage-wired"
+TOOLHIVE_CRD = "mcpservers.toolhive.stacklok.dev"
+
+
+def server(namespace: str, version: str = "v1beta1", annotations: Any = None, **spec: Any) -> Object:
+    return {
+        "apiVersion": f"toolhive.stacklok.dev/{version}",
+        "kind": "MCPServer",
+        "metadata": {"name": "srv", "namespace": namespace, "annotations": annotations or {}},
+        "spec": {"image": "mcp:latest", **spec},
+    }
+
+
+def stored(kubectl: Kubectl, namespace: str, version: str = "v1beta1") -> Object:
+    kind = f"mcpservers.{version}.toolhive.stacklok.dev"
+    found: Object = json.loads(kubectl("get", kind, "srv", "-n", namespace, "-o", "json"))
+    return found
+
+
+def defaults(kubectl: Kubectl) -> Object:
+    """What ToolHive's schema makes of a server with nothing but an image."""
+    out = kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(server("default")))
+    spec: Object = json.loads(out)["spec"]
+    return spec
+
+
+def wired_to(storage: str, namespace: str) -> Object:
+    """All that wiring puts into the spec of server `srv` in the storage's own namespace."""
+    secret = f"{storage}-connection"
+    return {
+        "podTemplateSpec": {
+            "metadata": {"labels": {"toolhive.stacklok.dev/session-storage": storage}},
+            "spec": {"containers": [{"name": "mcp", "envFrom": [{"secretRef": {"name": secret}}]}]},
+        },
+        "resourceOverrides": {
+            "proxyDeployment": {
+                "podTemplateMetadataOverrides": {"labels": {"toolhive.stacklok.dev/component": "proxy"}},
+            },
+        },
+        "sessionStorage": {
+            "provider": "redis",
+            "address": f"{storage}-valkey.{namespace}.svc:6379",
+            "db": 0,
+            "keyPrefix": f"thv:proxy:session:{{{namespace}:srv}}:",
+            "passwordRef": {"name": secret, "key": "REDIS_PASSWORD"},
+        },
+    }
+
+
+def await_wiring(kubectl: Kubectl) -> None:
+    """Wait until the webhook is called and ToolHive's CRD has the field, which are the reconciler's first deeds."""
+    probe = json.dumps(server("default", sessionStorageRef="probe"))
+
+    def wires() -> bool:
+        out = kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=probe)
+        return "sessionStorage" in json.loads(out)["spec"]
+
+    eventually(wires, what="MCPServers are wired")

@@ -1,0 +1,127 @@
+"""What a real API server makes of the CRD alone.
+
+kube-system is the one namespace that the webhook never sees: there the schema and its rules stand by themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import ROOT, Kubectl
+from tests.integration.mcpservers import server
+from tests.integration.storages import read, status, storage
+
+CRD = "sessionstorages.toolhive.stacklok.dev"
+UNSEEN = "kube-system"
+PASSWORD = "hunter2hunter2"
+NAME_RULE = "metadata.name must be at most 40 lower-case letters, digits or '-'"
+URL_RULE = "spec.external.url: Forbidden: must be redis://host[:port][/db]"
+
+pytestmark = pytest.mark.usefixtures("chart")
+
+
+@pytest.fixture
+def unseen(kubectl: Kubectl) -> Iterator[str]:
+    yield UNSEEN
+    kubectl("delete", "sessionstorages", "--all", "-n", UNSEEN)
+
+
+def refused(kubectl: Kubectl, obj: object, command: str = "create") -> str:
+    return kubectl.fails(command, "--validate=ignore", "-f", "-", stdin=json.dumps(obj))
+
+
+def test_the_crd_is_accepted_without_complaint(kubectl: Kubectl) -> None:
+    manifest = str(ROOT / "deploy/chart/files/sessionstorages.crd.yaml")
+    assert kubectl.warns("apply", "--server-side", "--validate=strict", "-f", manifest) == ""
+    conditions = {
+        item["type"]: item["status"]
+        for item in json.loads(kubectl("get", "crd", CRD, "-o", "json"))["status"]["conditions"]
+    }
+    assert conditions == {"Established": "True", "NamesAccepted": "True"}
+
+
+def test_it_is_found_by_short_name_and_by_category(kubectl: Kubectl, unseen: str) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(storage("mine", unseen, size="small")))
+    kubectl("create", "-f", "-", stdin=json.dumps(server(unseen)))
+    try:
+        assert kubectl("get", "sstore", "-n", unseen, "-o", "name") == f"sessionstorage.{CRD.partition('.')[2]}/mine\n"
+        names = kubectl("get", "toolhive", "-n", unseen, "-o", "name").split()
+        assert {name.partition(".")[0] for name in names} == {"sessionstorage", "mcpserver"}
+    finally:
+        kubectl("delete", "mcpserver", "srv", "-n", unseen)
+
+
+def test_a_table_shows_what_people_ask_first(kubectl: Kubectl, unseen: str) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(storage("mine", unseen, size="small")))
+    header = kubectl("get", "sstore", "-n", unseen).splitlines()[0]
+    assert header.split() == ["NAME", "SIZE", "PHASE", "READY", "PRIMARY", "SECRET", "AGE"]
+
+
+def test_status_is_written_by_its_subresource_alone(kubectl: Kubectl, unseen: str) -> None:
+    external = {"url": "redis://there", "secretRef": "absent"}
+    obj = storage("mine", unseen, external=external)
+    kubectl("create", "-f", "-", stdin=json.dumps({**obj, "status": {"phase": "Ready", "primary": "nobody"}}))
+    assert status(kubectl, unseen, "mine").get("primary") is None
+    patch = json.dumps({"status": {"primary": "nobody"}, "spec": {"external": {"url": "redis://elsewhere"}}})
+    kubectl("patch", "sstore", "mine", "-n", unseen, "--subresource=status", "--type=merge", "-p", patch)
+    assert read(kubectl, "sstore", "mine", unseen)["spec"]["external"] == external
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        pytest.param(None, "spec: Required value", id="no spec"),
+        pytest.param([], "spec in body must be of type object", id="spec is an array"),
+        pytest.param({"size": "huge"}, 'supported values: "small", "medium", "large"', id="unknown size"),
+        pytest.param({"size": 5}, "spec.size in body must be of type string", id="size is a number"),
+        pytest.param({"external": {}}, "spec.external.url: Required value", id="no url"),
+        pytest.param({"external": {"url": "http://there"}}, URL_RULE, id="another scheme"),
+        pytest.param({"external": {"url": "redis://there?db=1"}}, URL_RULE, id="a query"),
+        pytest.param(
+            {"external": {"url": "redis://there", "secretRef": "No/Secret"}}, "secretRef", id="no Secret's name"
+        ),
+    ],
+)
+def test_the_schema_alone_refuses_a_bad_spec(kubectl: Kubectl, spec: Any, said: str) -> None:
+    assert said in refused(kubectl, {**storage("mine", UNSEEN), "spec": spec})
+
+
+@pytest.mark.parametrize("name", ["x" * 41, "1st", "with.dot"])
+def test_a_name_that_services_cannot_have_is_refused(kubectl: Kubectl, name: str) -> None:
+    assert NAME_RULE in refused(kubectl, storage(name, UNSEEN, size="small"))
+
+
+@pytest.mark.parametrize(
+    "external",
+    [
+        pytest.param({"url": f"redis://:{PASSWORD}@there:6379"}, id="password"),
+        pytest.param({"url": f"redis://user:{PASSWORD}@there:6379/0"}, id="user and password"),
+        pytest.param({"url": f"redis://there?password={PASSWORD}"}, id="in the query"),
+        pytest.param({"url": f"redis://:{PASSWORD}@{'x' * 600}"}, id="too long"),
+        pytest.param({"url": [f"redis://:{PASSWORD}@there"]}, id="in an array"),
+        pytest.param(f"redis://:{PASSWORD}@there", id="in place of the object"),
+    ],
+)
+@pytest.mark.parametrize("name", ["mine", "1st"])
+def test_no_error_repeats_a_password(kubectl: Kubectl, name: str, external: Any) -> None:
+    said = refused(kubectl, storage(name, UNSEEN, external=external))
+    assert "spec.external" in said
+    assert PASSWORD not in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param({"size": "small"}, {"external": {"url": "redis://there"}}, id="to external"),
+        pytest.param({"external": {"url": "redis://there"}}, {"size": "small"}, id="to managed"),
+        pytest.param({"external": {"url": "redis://there"}}, {}, id="to nothing"),
+    ],
+)
+def test_a_storage_stays_managed_or_external(kubectl: Kubectl, unseen: str, before: Any, after: Any) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(storage("mine", unseen, **before)))
+    said = refused(kubectl, storage("mine", unseen, **after), "replace")
+    assert "a storage cannot change between managed and external in place: create a new SessionStorage" in said
