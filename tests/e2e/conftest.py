@@ -1,0 +1,109 @@
+"""One run on a real cluster: the chart installed from this checkout, storages and servers that tests share.
+
+Everything that a run makes stays until its end, because the last tests look at all of it together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from deploy.demo import installation
+from deploy.demo.images import Images
+from deploy.demo.kube import Kube
+from deploy.demo.proxies import Proxies
+from deploy.demo.storages import KIND
+from tests.e2e.namespaces import ALL, RESTRICTED, SERVERS, TOOLHIVE
+from tests.e2e.storages import server, storage
+
+# Times are taken while the cluster is quiet; the last ones look at what all others have left behind.
+ORDER = (
+    "test_installation",
+    "test_speed",
+    "test_proposal",
+    "test_wiring",
+    "test_continuity",
+    "test_isolation",
+    "test_repair",
+    "test_bad_input",
+    "test_rest",
+    "test_passwords",
+)
+
+
+@dataclass
+class Run:
+    """What has to be known about the run as a whole.
+
+    Attributes:
+        kube: The cluster.
+        images: What runs on it.
+        logs: Of pods that a test has ended since.
+    """
+
+    kube: Kube
+    images: Images
+    logs: list[str] = field(default_factory=list)
+
+
+FIGURES = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("figures")
+    for figure in config.stash[FIGURES]:
+        terminalreporter.write_line(figure)
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> list[str]:
+    """What was measured, for the reader of the report."""
+    return request.config.stash[FIGURES]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
+
+
+@pytest.fixture(scope="session")
+def run() -> Iterator[Run]:
+    kube = Kube.of(os.environ)
+    if complaint := kube.refusal("get", "nodes"):
+        pytest.exit(f"there is no cluster (`make cluster` starts one): {complaint}", returncode=1)
+    images = Images.of(os.environ)
+    kube.delete_namespaces(*ALL)
+    for name in ALL:
+        kube.create_namespace(name)
+    kube.run("label", "namespace", *RESTRICTED, "pod-security.kubernetes.io/enforce=restricted")
+    installation.install(kube, images)
+    installation.restart_outdated(kube, images)
+    yield Run(kube, images)
+    kube.run("delete", KIND, "prod-storage", "shared-storage", "--ignore-not-found", namespace=TOOLHIVE)
+    kube.run("delete", "namespace", *ALL, "--ignore-not-found", "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def kube(run: Run) -> Kube:
+    return run.kube
+
+
+@pytest.fixture(scope="session")
+def servers(run: Run) -> dict[str, Proxies]:
+    """Servers with their storages: made after, before and together with them. They start while tests go on."""
+    image = run.images.mcp_server
+    run.kube.apply(
+        storage("first", SERVERS, size="medium"),
+        server("second", SERVERS, image, sessionStorageRef="first", replicas=2, sessionAffinity="None"),
+        server("ahead", SERVERS, image, sessionStorageRef="behind"),
+        server("beside", SERVERS, image, sessionStorageRef={"name": "also-beside"}),
+        storage("also-beside", SERVERS, size="small"),
+    )
+    run.kube.apply(storage("behind", SERVERS, size="small"))
+    return {name: Proxies(run.kube, name, SERVERS) for name in ("second", "ahead", "beside")}

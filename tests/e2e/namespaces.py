@@ -1,0 +1,12 @@
+"""Where a run keeps what it makes."""
+
+STORAGES = "session-storage-e2e"
+SERVERS = "session-storage-e2e-servers"
+STRANGERS = "session-storage-e2e-strangers"
+PROPOSAL = "session-storage-e2e-proposal"
+EXTERNAL = "session-storage-e2e-external"
+TOOLHIVE = "toolhive-system"
+ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL)
+
+# What is ours holds up to the strictest Pod Security Standard; backends of ToolHive's users may not.
+RESTRICTED = (STORAGES, STRANGERS)

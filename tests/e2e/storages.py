@@ -1,0 +1,76 @@
+"""What tests say and ask about storages and servers on the cluster."""
+
+from __future__ import annotations
+
+import time
+
+from deploy.demo.kube import Kube, Object
+from deploy.demo.storages import KIND
+from shared import credentials
+
+CHILD_KINDS = "secrets,configmaps,services,statefulsets,networkpolicies"
+
+
+def storage(name: str, namespace: str, **spec: object) -> Object:
+    return {
+        "apiVersion": "toolhive.stacklok.dev/v1alpha1",
+        "kind": "SessionStorage",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def server(name: str, namespace: str, image: str, **spec: object) -> Object:
+    return {
+        "apiVersion": "toolhive.stacklok.dev/v1beta1",
+        "kind": "MCPServer",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"image": image, "transport": "streamable-http", **spec},
+    }
+
+
+def await_ready(kube: Kube, namespace: str, name: str, seconds: float = 60) -> None:
+    kube.await_condition(f"{KIND}/{name}", "condition=Ready", namespace, seconds)
+
+
+def seconds_to_ready(kube: Kube, wanted: Object) -> float:
+    """Measure as a user does: from calling `kubectl apply` to the return of `kubectl wait`."""
+    metadata = wanted["metadata"]
+    begun = time.monotonic()
+    kube.apply(wanted)
+    await_ready(kube, metadata["namespace"], metadata["name"])
+    return time.monotonic() - begun
+
+
+def read(kube: Kube, kind: str, name: str, namespace: str) -> Object:
+    found = kube.get(kind, name, namespace)
+    assert found is not None, f"there is no {kind} {namespace}/{name}"
+    return found
+
+
+def secret(kube: Kube, name: str, namespace: str) -> dict[str, str]:
+    """Read a Secret; never let it get into an assertion."""
+    return credentials.decoded(read(kube, "secret", name, namespace)["data"])
+
+
+def has_one_password(kube: Kube, name: str, namespace: str) -> bool:
+    """Tell whether consumers are handed the password that is the storage's."""
+    handed_out = secret(kube, f"{name}-connection", namespace)["REDIS_PASSWORD"]
+    return credentials.is_password(handed_out) and handed_out == secret(kube, f"{name}-auth", namespace)["password"]
+
+
+def children(kube: Kube, name: str, namespace: str) -> set[str]:
+    found = kube.items(CHILD_KINDS, namespace, f"--selector=toolhive.stacklok.dev/storage={name}")
+    return {f"{child['kind']}/{child['metadata']['name']}" for child in found}
+
+
+def expected_children(name: str) -> set[str]:
+    return {
+        f"Secret/{name}-auth",
+        f"NetworkPolicy/{name}-valkey",
+        f"ConfigMap/{name}-valkey",
+        f"StatefulSet/{name}-valkey-0",
+        f"Service/{name}-valkey",
+        f"Service/{name}-valkey-nodes",
+        f"Secret/{name}-connection",
+    }

@@ -1,0 +1,69 @@
+"""The chart comes and goes without a trace that could hurt anybody."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from deploy.demo import installation
+from deploy.demo.installation import NAMESPACE, PODS, WEBHOOK_CONFIGURATION
+from deploy.demo.kube import Kube
+from tests.e2e.conftest import Run
+from tests.e2e.namespaces import SERVERS, STORAGES
+from tests.e2e.storages import read, server
+
+READY_BOUND_SECONDS = 60
+
+
+def pods(kube: Kube) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in kube.items("pods", NAMESPACE, f"--selector={PODS}")}
+
+
+def accepts(kube: Kube, **spec: object) -> str:
+    """Ask whether an MCPServer would be created; empty if so."""
+    wanted = server("anybody", SERVERS, "an-image:1", **spec)
+    return kube.refusal("create", "--dry-run=server", "-f", "-", stdin=json.dumps(wanted))
+
+
+def test_an_upgrade_without_changes_restarts_no_pod(run: Run) -> None:
+    before = pods(run.kube)
+    installation.install(run.kube, run.images)
+    assert pods(run.kube) == before
+
+
+def test_uninstalled_it_blocks_nobody_and_installed_again_it_is_ready_within_a_minute(
+    run: Run, figures: list[str]
+) -> None:
+    installation.uninstall(run.kube)
+    try:
+        assert run.kube.get("mutatingwebhookconfiguration", WEBHOOK_CONFIGURATION) is None
+        assert accepts(run.kube) == ""
+        assert accepts(run.kube, sessionStorageRef="any-storage") == ""
+        assert run.kube.items("pods", NAMESPACE, f"--selector={PODS}") == []
+    finally:
+        begun = time.monotonic()
+        installation.install(run.kube, run.images)
+        took = time.monotonic() - begun
+    figures.append(f"helm install --wait, and at work: {took:.1f} s")
+    assert took <= READY_BOUND_SECONDS
+
+
+@pytest.mark.parametrize("process", installation.PROCESSES)
+def test_its_pods_hold_up_to_the_restricted_pod_security_standard(kube: Kube, process: str) -> None:
+    template = read(kube, "deployment", process, NAMESPACE)["spec"]["template"]["spec"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": process, "namespace": STORAGES},  # where the standard is enforced
+        "spec": {**template, "serviceAccountName": "default", "serviceAccount": "default"},
+    }
+    assert kube.refusal("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod)) == ""
+
+
+def test_each_process_runs_on_two_nodes(kube: Kube) -> None:
+    for process in installation.PROCESSES:
+        selector = f"--selector={PODS},app.kubernetes.io/component={process.rpartition('-')[2]}"
+        found = kube.items("pods", NAMESPACE, selector)
+        assert len({pod["spec"]["nodeName"] for pod in found}) == len(found) == 2

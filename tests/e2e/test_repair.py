@@ -1,0 +1,90 @@
+"""What is deleted or edited by hand comes back, and nothing is half done when the leader dies."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.demo import installation
+from deploy.demo.installation import NAMESPACE, RELEASE
+from deploy.demo.kube import Kube, until
+from tests.e2e.conftest import Run
+from tests.e2e.namespaces import STORAGES
+from tests.e2e.storages import await_ready, children, expected_children, has_one_password, read, storage
+
+pytestmark = pytest.mark.usefixtures("servers")
+REPAIR_SECONDS = 30
+TAKEOVER_SECONDS = 60
+"""A dead leader's lease lasts 15 s; the rest is provisioning with room for a slow machine."""
+
+EDITS = [
+    ("networkpolicy", "fixed-valkey", '{"spec":{"ingress":[{}]}}'),
+    ("configmap", "fixed-valkey", '{"data":{"valkey.conf":"appendonly no"}}'),
+    ("service", "fixed-valkey", '{"spec":{"selector":{"toolhive.stacklok.dev/node":"7"}}}'),
+    ("statefulset", "fixed-valkey-0", '{"spec":{"replicas":0}}'),
+    ("secret", "fixed-connection", '{"data":{"REDIS_PASSWORD":"bm9uc2Vuc2U="}}'),
+]
+
+
+@pytest.fixture(scope="module")
+def fixed(kube: Kube) -> Kube:
+    kube.apply(storage("fixed", STORAGES, size="small"))
+    await_ready(kube, STORAGES, "fixed")
+    return kube
+
+
+@pytest.mark.parametrize("child", sorted(expected_children("fixed")))
+def test_a_deleted_child_comes_back(fixed: Kube, child: str) -> None:
+    kind, _, name = child.partition("/")
+    uid = read(fixed, kind, name, STORAGES)["metadata"]["uid"]
+    fixed.run("delete", kind, name, "--wait=false", namespace=STORAGES)
+
+    def is_new() -> bool:
+        found = fixed.get(kind, name, STORAGES)
+        return found is not None and found["metadata"]["uid"] != uid
+
+    until(f"{child} is back", is_new, REPAIR_SECONDS)
+    assert children(fixed, "fixed", STORAGES) == expected_children("fixed")
+    assert has_one_password(fixed, "fixed", STORAGES)
+
+
+@pytest.mark.parametrize(("kind", "name", "patch"), EDITS)
+def test_an_edited_child_is_put_right(fixed: Kube, kind: str, name: str, patch: str) -> None:
+    def content() -> tuple[object, object]:
+        found = read(fixed, kind, name, STORAGES)
+        return found.get("spec"), found.get("data")
+
+    before = content()
+    fixed.run("patch", kind, name, "--type=merge", f"--patch={patch}", namespace=STORAGES)
+    until(f"{kind} {name} is as before", lambda: content() == before, REPAIR_SECONDS)
+
+
+def test_after_all_repairs_the_storage_is_ready(fixed: Kube) -> None:
+    await_ready(fixed, STORAGES, "fixed")
+
+
+def leader(kube: Kube) -> str:
+    holder: str = read(kube, "lease", f"{RELEASE}-reconciler", NAMESPACE)["spec"].get("holderIdentity", "")
+    return holder
+
+
+def kill_leader(run: Run) -> None:
+    pod = until("there is a leader", lambda: leader(run.kube), TAKEOVER_SECONDS)
+    run.logs.append(run.kube.run("logs", pod, namespace=NAMESPACE))
+    run.kube.run("delete", "pod", pod, "--force", "--grace-period=0", namespace=NAMESPACE)
+
+
+@pytest.mark.parametrize("seen", ["secret/{}-auth", "statefulset/{}-valkey-0", "pod/{}-valkey-0-0"])
+def test_the_leader_may_die_while_it_provisions(run: Run, seen: str) -> None:
+    kind, _, pattern = seen.partition("/")
+    name = f"orphan-{kind}"
+    run.kube.apply(storage(name, STORAGES, size="small"))
+    until(f"{kind} exists", lambda: run.kube.get(kind, pattern.format(name), STORAGES), REPAIR_SECONDS)
+    kill_leader(run)
+    await_ready(run.kube, STORAGES, name, TAKEOVER_SECONDS)
+    assert children(run.kube, name, STORAGES) == expected_children(name)
+    assert has_one_password(run.kube, name, STORAGES)
+
+
+def test_both_processes_are_whole_again(kube: Kube) -> None:
+    for process in installation.PROCESSES:
+        kube.run("rollout", "status", f"deployment/{process}", "--timeout=60s", namespace=NAMESPACE)
