@@ -68,11 +68,11 @@ class Election:
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` as the leader; returns when the lease is lost or `work` ends, which has then been stopped."""
-        await self._acquire()
+        acquired = await self._acquire()
         _log.info("leading", extra={"identity": self._candidate.identity})
         metrics.IS_LEADER.set(1)
         working = asyncio.ensure_future(work())
-        keeping = asyncio.ensure_future(self._keep())
+        keeping = asyncio.ensure_future(self._keep(acquired))
         try:
             await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -84,14 +84,15 @@ class Election:
             if not task.cancelled():
                 task.result()
 
-    async def _acquire(self) -> None:
+    async def _acquire(self) -> float:
+        """Wait for the lease; returns when it was asked for, because others may count from before the answer."""
         while True:
+            attempt = time.monotonic()
             if await self._try():
-                return
+                return attempt
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _keep(self) -> None:
-        renewed = time.monotonic()
+    async def _keep(self, renewed: float) -> None:
         while time.monotonic() - renewed < RENEW_DEADLINE_SECONDS:
             await asyncio.sleep(RETRY_SECONDS)
             attempt = time.monotonic()
