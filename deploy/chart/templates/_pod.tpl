@@ -39,7 +39,7 @@ securityContext:
 {{- define "container.start" -}}
 image: {{ include "image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-command: [python, -m, {{ .component }}]
+args: [{{ .component }}]
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
