@@ -3,146 +3,177 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
 import pytest
+import yaml
 
-from tests.integration.conftest import Kubectl, eventually
-from tests.integration.storages import read, storage
+from shared.resources import Object
+from tests.integration.conftest import ROOT, Kubectl, Process, eventually
+from tests.integration.mcpservers import ANNOTATION, RECORD, await_wiring, defaults, server, stored, wired_to
+from tests.integration.storages import await_ready, await_reason, read, status, storage
 
-if TYPE_CHECKING:
-    from shared.resources import Object
-
-SAMPLES = Path(__file__).parents[2] / "deploy" / "samples"
+SAMPLES = sorted((ROOT / "deploy" / "samples").glob("*.yaml"))
 EXTERNAL = {"url": "redis://there:6379", "secretRef": "auth"}
-ANNOTATION = "toolhive.stacklok.dev/session-storage"
 
 
 @pytest.fixture(autouse=True)
-def _field_is_served(processes: dict[str, Any], kubectl: Kubectl) -> None:
-    """Wait until the reconciler has both configured the webhook and extended ToolHive's CRD."""
+def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
     del processes
-    described = {"kind": "MCPServer", "apiVersion": "toolhive.stacklok.dev/v1beta1", "metadata": {"name": "probe"}}
-    probe = json.dumps({**described, "spec": {"image": "x", "sessionStorageRef": "probe"}})
-
-    def wires() -> bool:
-        out = kubectl("create", "--dry-run=server", "-o", "json", "-n", "default", "-f", "-", stdin=probe)
-        return "sessionStorage" in json.loads(out)["spec"]
-
-    eventually(wires, what="MCPServers are wired")
+    await_wiring(kubectl)
 
 
-def server(namespace: str, version: str = "v1beta1", annotations: Any = None, **spec: Any) -> Object:
-    return {
-        "apiVersion": f"toolhive.stacklok.dev/{version}",
-        "kind": "MCPServer",
-        "metadata": {"name": "srv", "namespace": namespace, "annotations": annotations or {}},
-        "spec": {"image": "mcp:latest", **spec},
-    }
+@pytest.fixture
+def samples(kubectl: Kubectl) -> Iterator[dict[str, str]]:
+    """Apply every manifest of the proposal as it is, in the namespaces that it names; tell what was said of each."""
+    yield {path.stem: kubectl.warns("apply", "--validate=strict", "-f", str(path)) for path in SAMPLES}
+    for path in SAMPLES:
+        kubectl("delete", "--ignore-not-found", "-f", str(path))
 
 
-def wiring(kubectl: Kubectl, namespace: str) -> Any:
-    spec = read(kubectl, "mcpserver", "srv", namespace)["spec"]
-    template = spec.get("podTemplateSpec")
-    if template is None:
-        return None
-    (container,) = template["spec"]["containers"]
-    return container["envFrom"][-1]["secretRef"]["name"], spec["sessionStorage"]["passwordRef"]["name"]
+def apply(kubectl: Kubectl, *objects: Object) -> str:
+    """Apply as users do, and return what kubectl warned of."""
+    return kubectl.warns("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+
+def version_of(obj: Object) -> str:
+    version: str = obj["metadata"]["resourceVersion"]
+    return version
+
+
+def test_every_manifest_of_the_proposal_is_stored_as_written(kubectl: Kubectl, samples: dict[str, str]) -> None:
+    assert set(samples) == {"01-simple", "02-production", "03-external", "04-autoscaling", "shared-storage"}
+    for path in SAMPLES:
+        for asked in yaml.safe_load_all(path.read_text()):
+            if asked["kind"] == "SessionStorage":
+                namespace = asked["metadata"].get("namespace", "default")
+                assert read(kubectl, "sessionstorage", asked["metadata"]["name"], namespace)["spec"] == asked["spec"]
+    assert "Warning: spec.size is ignored, because spec.external is set" in samples["shared-storage"]
+    assert 'SessionStorage "toolhive-system/prod-storage" is in another namespace' in samples["02-production"]
+    assert 'SessionStorage "default/external-storage" is external' in samples["03-external"]
+    assert samples["04-autoscaling"] == ""
+
+
+def test_what_the_proposals_manifests_do_not_do_yet_is_said_in_a_condition(
+    kubectl: Kubectl, samples: dict[str, str]
+) -> None:
+    found = await_reason(kubectl, "toolhive-system", "prod-storage", "CrossNamespaceWaits", "ConsumersAdmitted")
+    assert found["status"] == "False"
+    assert "default/production-server" in found["message"]
+    assert await_reason(kubectl, "default", "external-storage", "ExternalStorageWaits")["status"] == "False"
+    await_reason(kubectl, "toolhive-system", "shared-storage", "SecretNotFound")
+    # The manifest said Ready, and that this Secret exists.
+    claimed = status(kubectl, "toolhive-system", "shared-storage")
+    assert claimed["phase"] == "Pending"
+    assert "connectionSecret" not in claimed
 
 
 @pytest.mark.parametrize("version", ["v1alpha1", "v1beta1"])
-@pytest.mark.parametrize("reference", ["mine", {"name": "mine"}])
-def test_a_reference_is_wired_in_both_versions_and_shapes(
-    kubectl: Kubectl, namespace: str, version: str, reference: Any
+@pytest.mark.parametrize("parts", [(), ("name",), ("name", "namespace")], ids=["string", "name", "name and namespace"])
+def test_a_server_is_stored_with_all_that_it_needs(
+    kubectl: Kubectl, namespace: str, version: str, parts: tuple[str, ...]
 ) -> None:
-    kubectl.apply(server(namespace, version, sessionStorageRef=reference))
-    assert wiring(kubectl, namespace) == ("mine-connection", "mine-connection")
+    full = {"name": "mine", "namespace": namespace}
+    reference = {part: full[part] for part in parts} or "mine"
+    plain = defaults(kubectl)
+    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, version, sessionStorageRef=reference)))
+    for served in ("v1alpha1", "v1beta1"):
+        found = stored(kubectl, namespace, served)
+        assert found["apiVersion"] == f"toolhive.stacklok.dev/{served}"
+        assert found["spec"] == {**plain, "sessionStorageRef": reference, **wired_to("mine", namespace)}
+        assert set(found["metadata"]["annotations"]) == {RECORD}
 
 
-def test_an_annotation_is_wired_and_unwired(kubectl: Kubectl, namespace: str) -> None:
-    kubectl.apply(server(namespace, annotations={ANNOTATION: "mine"}))
-    assert wiring(kubectl, namespace) == ("mine-connection", "mine-connection")
+def test_a_server_in_another_namespace_reads_the_mirrored_secret(kubectl: Kubectl, namespace: str) -> None:
+    apply(kubectl, server(namespace, sessionStorageRef={"name": "mine", "namespace": "far"}))
+    found = stored(kubectl, namespace)["spec"]["sessionStorage"]
+    assert found["address"] == "mine-valkey.far.svc:6379"
+    assert found["passwordRef"] == {"name": "far.mine-connection", "key": "REDIS_PASSWORD"}
+
+
+def test_users_own_settings_stay_beside_the_wiring(kubectl: Kubectl, namespace: str) -> None:
+    own = {"name": "mcp", "env": [{"name": "A", "value": "1"}], "envFrom": [{"configMapRef": {"name": "own"}}]}
+    template = {"metadata": {"labels": {"own": "label"}}, "spec": {"containers": [own, {"name": "sidecar"}]}}
+    apply(kubectl, server(namespace, sessionStorageRef="mine", podTemplateSpec=template))
+    found = stored(kubectl, namespace)["spec"]["podTemplateSpec"]
+    assert found["metadata"]["labels"] == {"own": "label", "toolhive.stacklok.dev/session-storage": "mine"}
+    sources = [*own["envFrom"], {"secretRef": {"name": "mine-connection"}}]
+    assert found["spec"]["containers"] == [{**own, "envFrom": sources}, {"name": "sidecar"}]
+
+
+def test_an_annotation_wires_and_its_removal_unwires(kubectl: Kubectl, namespace: str) -> None:
+    plain = defaults(kubectl)
+    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, annotations={ANNOTATION: "mine"})))
+    assert stored(kubectl, namespace)["spec"] == {**plain, **wired_to("mine", namespace)}
     kubectl("annotate", "mcpserver", "srv", f"{ANNOTATION}-", "-n", namespace)
-    assert read(kubectl, "mcpserver", "srv", namespace)["spec"] == {**server(namespace)["spec"], **defaults(kubectl)}
+    found = stored(kubectl, namespace)
+    assert found["spec"] == plain
+    assert "annotations" not in found["metadata"]
 
 
-def defaults(kubectl: Kubectl) -> Object:
-    """What ToolHive's schema puts into any MCPServer."""
-    manifest = json.dumps(server("default"))
-    out = kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest)
-    spec: Object = json.loads(out)["spec"]
-    return spec
+def test_another_name_rewires_and_no_field_unwires(kubectl: Kubectl, namespace: str) -> None:
+    apply(kubectl, server(namespace, sessionStorageRef="mine"))
+    apply(kubectl, server(namespace, sessionStorageRef="other"))
+    plain = defaults(kubectl)
+    assert stored(kubectl, namespace)["spec"] == {
+        **plain, "sessionStorageRef": "other", **wired_to("other", namespace)
+    }  # fmt: skip
+    apply(kubectl, server(namespace))
+    assert stored(kubectl, namespace)["spec"] == plain
 
 
-def test_the_same_manifest_again_changes_nothing(kubectl: Kubectl, namespace: str) -> None:
+@pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
+def test_the_same_manifest_again_changes_nothing(kubectl: Kubectl, namespace: str, how: tuple[str, ...]) -> None:
+    manifests = yaml.safe_dump_all(
+        [server(namespace, sessionStorageRef="mine"), storage("mine", namespace, external=EXTERNAL)]
+    )
+    kubectl("apply", *how, "-f", "-", stdin=manifests)
+    await_reason(kubectl, namespace, "mine", "SecretNotFound")
+    before = version_of(stored(kubectl, namespace)), version_of(read(kubectl, "sstore", "mine", namespace))
+    kubectl("apply", *how, "-f", "-", stdin=manifests)
+    kubectl("diff", *how, "-f", "-", stdin=manifests)
+    assert before == (version_of(stored(kubectl, namespace)), version_of(read(kubectl, "sstore", "mine", namespace)))
+
+
+def test_a_dry_run_shows_the_wiring_and_stores_nothing(kubectl: Kubectl, namespace: str) -> None:
     manifest = json.dumps(server(namespace, sessionStorageRef="mine"))
-    kubectl("apply", "-f", "-", stdin=manifest)
-    before = read(kubectl, "mcpserver", "srv", namespace)["metadata"]
-    kubectl("apply", "-f", "-", stdin=manifest)
-    after = read(kubectl, "mcpserver", "srv", namespace)["metadata"]
-    assert after["resourceVersion"] == before["resourceVersion"]
+    shown = json.loads(kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest))
+    assert shown["spec"]["sessionStorage"] == wired_to("mine", namespace)["sessionStorage"]
+    assert kubectl("get", "mcpservers", "-n", namespace, "-o", "name") == ""
 
 
-def test_taking_the_field_out_unwires_and_another_name_rewires(kubectl: Kubectl, namespace: str) -> None:
-    kubectl("apply", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
-    kubectl("apply", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="other")))
-    assert wiring(kubectl, namespace) == ("other-connection", "other-connection")
-    kubectl("apply", "-f", "-", stdin=json.dumps(server(namespace)))
-    assert wiring(kubectl, namespace) is None
+@pytest.mark.usefixtures("kubelet")
+def test_a_server_may_come_before_its_storage(kubectl: Kubectl, namespace: str) -> None:
+    said = apply(kubectl, server(namespace, sessionStorageRef="mine"))
+    assert 'does not exist (yet): pods wait until Secret "mine-connection" exists' in said
+    apply(kubectl, storage("mine", namespace, size="small"))
+    await_ready(kubectl, namespace, "mine")
+    wanted = stored(kubectl, namespace)["spec"]["sessionStorage"]["passwordRef"]
+    assert wanted["key"] in read(kubectl, "secret", wanted["name"], namespace)["data"]
+    eventually(
+        lambda: apply(kubectl, server(namespace, sessionStorageRef="mine", mcpPort=8080)) == "",
+        what="nothing left to warn of",
+    )
 
 
-def test_a_contradicting_session_storage_is_refused(kubectl: Kubectl, namespace: str) -> None:
+def test_a_server_without_a_reference_is_left_as_it_is(kubectl: Kubectl, namespace: str) -> None:
+    template = {"spec": {"containers": [{"name": "mcp", "env": []}]}}
+    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, podTemplateSpec=template)))
+    found = stored(kubectl, namespace)
+    assert found["spec"] == {**defaults(kubectl), "podTemplateSpec": template}
+    assert "annotations" not in found["metadata"]
+
+
+def test_a_session_storage_of_ones_own_that_contradicts_is_refused(kubectl: Kubectl, namespace: str) -> None:
     manifest = server(namespace, sessionStorageRef="mine", sessionStorage={"provider": "memory"})
     said = kubectl.fails("apply", "-f", "-", stdin=json.dumps(manifest))
-    assert 'spec.sessionStorage.provider: Invalid value: SessionStorage "' in said
+    assert f'spec.sessionStorage.provider: Invalid value: SessionStorage "{namespace}/mine" needs "redis" here' in said
 
 
-@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_manifest_of_the_proposal_is_accepted(kubectl: Kubectl, path: Path) -> None:
-    kubectl("apply", "--dry-run=server", "-f", str(path))
-
-
-def test_all_problems_of_a_storage_are_said_at_once(kubectl: Kubectl, namespace: str) -> None:
-    bad = storage("mine", namespace, size="huge", external={"url": "redis://:hunter2hunter2@there"})
-    said = kubectl.fails("apply", "-f", "-", stdin=json.dumps(bad))
-    assert 'spec.size: Unsupported value: "huge": supported values: "small", "medium", "large"' in said
-    assert "spec.external.url: Forbidden: must not hold a user name or password" in said
-    assert "hunter2hunter2" not in said
-
-
-@pytest.mark.parametrize(
-    ("obj", "said"),
-    [
-        pytest.param({"spec": None}, "spec: Required value", id="no spec"),
-        pytest.param({"spec": []}, "spec", id="spec is an array"),
-        pytest.param({"spec": {"size": 5}}, "spec.size", id="size is a number"),
-        pytest.param({"spec": {"external": {}}}, "spec.external.url: Required value", id="no url"),
-        pytest.param({"name": "x" * 300}, "metadata.name", id="300 characters"),
-        pytest.param({"name": "störe"}, "metadata.name", id="unicode"),
-    ],
-)
-def test_bad_storages_get_a_field_error(kubectl: Kubectl, namespace: str, obj: Any, said: str) -> None:
-    bad = storage(obj.get("name", "mine"), namespace)
-    bad["spec"] = obj.get("spec", {"size": "small"})
-    assert said in kubectl.fails("create", "--validate=ignore", "-f", "-", stdin=json.dumps(bad))
-
-
-def test_a_storage_does_not_change_sides(kubectl: Kubectl, namespace: str) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(storage("mine", namespace, external=EXTERNAL)))
-    said = kubectl.fails("replace", "-f", "-", stdin=json.dumps(storage("mine", namespace, size="small")))
-    assert "cannot change between managed and external" in said
-
-
-def test_objects_of_two_megabytes_do_not_hurt(
-    kubectl: Kubectl, namespace: str, tmp_path: Path, processes: dict[str, Any]
-) -> None:
-    large = tmp_path / "large.json"
-    template = {"metadata": {"annotations": {f"a{number}": "x" * 1000 for number in range(1000)}}}
-    large.write_text(json.dumps(server(namespace, sessionStorageRef="mine", podTemplateSpec=template)))
-    kubectl("create", "-f", str(large))
-    assert wiring(kubectl, namespace) == ("mine-connection", "mine-connection")
-    template["metadata"]["annotations"] |= {f"b{number}": "x" * 1000 for number in range(2000)}
-    large.write_text(json.dumps(server(namespace, sessionStorageRef="mine", podTemplateSpec=template)))
-    assert "large" in kubectl.fails("replace", "-f", str(large))
-    processes["webhook"].await_ready()
+def test_the_field_in_the_schema_of_toolhive_is_explained(kubectl: Kubectl) -> None:
+    eventually(
+        lambda: (
+            "SessionStorage to keep this server's sessions in" in kubectl("explain", "mcpserver.spec.sessionStorageRef")
+        ),
+        what="kubectl explains the field",
+    )

@@ -1,0 +1,130 @@
+"""What users notice while the webhook is away, or while an upgrade has taken our field out of ToolHive's CRD."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+import yaml
+
+from deploy.local import binaries
+from tests.integration.conftest import Kubectl, Process, eventually
+from tests.integration.mcpservers import TOOLHIVE_CRD, await_wiring, defaults, server, stored, wired_to
+from tests.integration.storages import await_reason, storage
+
+EXTERNAL = {"url": "redis://there:6379", "secretRef": "absent"}
+FINALIZER = "toolhive.stacklok.dev/finalizer"
+
+
+@pytest.fixture(autouse=True)
+def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
+    del processes
+    await_wiring(kubectl)
+
+
+@pytest.fixture
+def webhook_can_go(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[Process]:
+    """Hand out the webhook's process, and have it back at work afterwards."""
+    webhook = processes["webhook"]
+    yield webhook
+    webhook.kill()
+    webhook.start()
+    webhook.await_ready()
+    await_wiring(kubectl)
+
+
+def freeze(process: Process) -> None:
+    os.kill(process.pid, signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("leave", [Process.kill, freeze], ids=["killed", "frozen"])
+def test_without_the_webhook_only_servers_with_a_reference_wait(
+    kubectl: Kubectl, namespace: str, webhook_can_go: Process, leave: Callable[[Process], None]
+) -> None:
+    leave(webhook_can_go)
+    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace)))
+    kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"spec":{"image":"mcp:2"}}')
+    kubectl("delete", "mcpserver", "srv", "-n", namespace)
+    said = kubectl.fails("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    assert 'failed calling webhook "mcpservers.toolhive.stacklok.dev"' in said
+    assert "session-storage-webhook.toolhive-system.svc" in said
+
+
+def test_without_the_webhook_a_wired_server_lives_on_and_may_go(
+    kubectl: Kubectl, namespace: str, webhook_can_go: Process
+) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    webhook_can_go.kill()
+    # ToolHive's operator writes its finalizer, labels and status, and takes the finalizer out at the end.
+    set_finalizer = json.dumps({"metadata": {"finalizers": [FINALIZER], "labels": {"a": "b"}}})
+    kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", set_finalizer)
+    kubectl(
+        "patch", "mcpserver", "srv", "-n", namespace, "--subresource=status", "--type=merge",
+        "-p", '{"status":{"message":"seen"}}',
+    )  # fmt: skip
+    kubectl("delete", "mcpserver", "srv", "-n", namespace, "--wait=false")
+    assert stored(kubectl, namespace)["metadata"]["deletionTimestamp"]
+    kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"metadata":{"finalizers":[]}}')
+    eventually(lambda: kubectl("get", "mcpservers", "-n", namespace, "-o", "name") == "", what="the server is gone")
+
+
+def test_without_the_webhook_a_storage_waits_and_may_go(
+    kubectl: Kubectl, namespace: str, webhook_can_go: Process
+) -> None:
+    kubectl.apply(storage("mine", namespace, external=EXTERNAL))
+    webhook_can_go.kill()
+    await_reason(kubectl, namespace, "mine", "SecretNotFound")
+    said = kubectl.fails("create", "-f", "-", stdin=json.dumps(storage("other", namespace, size="small")))
+    assert 'failed calling webhook "sessionstorages.toolhive.stacklok.dev"' in said
+    kubectl("delete", "sessionstorage", "mine", "-n", namespace)
+
+
+def has_field(kubectl: Kubectl) -> bool:
+    crd = json.loads(kubectl("get", "crd", TOOLHIVE_CRD, "-o", "json"))
+    schemas = [version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]]
+    return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)
+
+
+def upgrade_toolhive(kubectl: Kubectl) -> None:
+    """Put ToolHive's own CRD back in place, as Helm does."""
+    manifest = next((binaries.toolhive_chart("operator-crds") / "files" / "crds").glob("*_mcpservers.yaml"))
+    kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", str(manifest))
+
+
+def test_an_upgrade_of_toolhive_is_repaired_at_once(kubectl: Kubectl, namespace: str) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    before = stored(kubectl, namespace)
+    upgrade_toolhive(kubectl)
+    eventually(lambda: has_field(kubectl), seconds=5, what="the field is back")
+    eventually(lambda: stored(kubectl, namespace) == before, what="the server is as it was")
+
+
+def test_a_server_stays_wired_through_a_long_absence_of_the_field(
+    kubectl: Kubectl, namespace: str, processes: dict[str, Process]
+) -> None:
+    plain = defaults(kubectl)
+    asked = server(namespace, sessionStorageRef="mine")
+    kubectl("create", "-f", "-", stdin=json.dumps(asked))
+    reconciler = processes["reconciler"]
+    reconciler.kill()
+    try:
+        upgrade_toolhive(kubectl)
+        eventually(lambda: "sessionStorageRef" not in stored(kubectl, namespace)["spec"], what="the field is lost")
+        said = kubectl.warns(
+            "patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"spec":{"image":"mcp:2"}}'
+        )
+        assert f'SessionStorage "{namespace}/mine" stays connected' in said
+        assert stored(kubectl, namespace)["spec"] == {**plain, "image": "mcp:2", **wired_to("mine", namespace)}
+    finally:
+        reconciler.start()
+    reconciler.await_ready()
+    await_wiring(kubectl)
+    kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"spec":{"image":"mcp:3"}}')
+    assert stored(kubectl, namespace)["spec"] == {**plain, "image": "mcp:3", **wired_to("mine", namespace)}
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump(asked))
+    assert stored(kubectl, namespace)["spec"] == {**plain, "sessionStorageRef": "mine", **wired_to("mine", namespace)}
+    kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"spec":{"sessionStorageRef":null}}')
+    assert stored(kubectl, namespace)["spec"] == plain
