@@ -51,7 +51,9 @@ class Informer:
         self._selector = selector
         self._on_change = on_change
         self._objects: dict[Key, Object] = {}
-        self._resource_version = ""
+        self._position = ""
+        self._is_listed = False
+        self._backoff = FIRST_BACKOFF_SECONDS
 
     @property
     def objects(self) -> Mapping[Key, Object]:
@@ -64,6 +66,8 @@ class Informer:
 
     def remember(self, obj: Object) -> None:
         """Take in what the API server answered to a write of ours, so that the next look does not see the past."""
+        if key_of(obj) not in self._objects and _is_at_most(_version(obj), self._position):
+            return  # the watch was quicker than the answer, and has told of the object's end already
         self._put(obj)
 
     def forget(self, key: Key) -> None:
@@ -72,55 +76,59 @@ class Informer:
 
     async def run(self) -> None:
         """List and watch until cancelled, whatever the API server does meanwhile."""
-        backoff = FIRST_BACKOFF_SECONDS
+        clock = asyncio.get_running_loop().time
         while True:
+            started, asked = clock(), None
             try:
-                if not self._resource_version:
+                if not self._is_listed:
                     await self._list()
                 await self._watch()
-                backoff = FIRST_BACKOFF_SECONDS
             except errors.Expired:
-                self._resource_version = ""
+                self._is_listed = False
             except errors.ClusterError as error:
-                seconds = self._pause(error, backoff)
                 _log.warning("watch interrupted", extra={"resource": self.resource.plural, "error": str(error)})
-                await asyncio.sleep(seconds)
-                backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
+                asked = self._asked_pause(error)
+            if clock() - started > MAX_BACKOFF_SECONDS:
+                self._backoff = FIRST_BACKOFF_SECONDS
+            # Even without an error: a watch that ends as soon as it begins must not become a busy loop.
+            await asyncio.sleep((asked or self._backoff) * _random.uniform(0.8, 1.2))
+            self._backoff = min(self._backoff * 2, MAX_BACKOFF_SECONDS)
 
-    def _pause(self, error: errors.ClusterError, backoff: float) -> float:
-        if not isinstance(error, errors.Unavailable):
-            # The kind may be gone for now (404) or the position refused: a new list finds out.
-            self._resource_version = ""
-        asked = error.retry_after_seconds if isinstance(error, errors.Unavailable) else None
-        return (asked or backoff) * _random.uniform(0.8, 1.2)
+    def _asked_pause(self, error: errors.ClusterError) -> float | None:
+        if isinstance(error, errors.Unavailable):
+            return error.retry_after_seconds
+        # The kind may be gone for now (404) or the position refused: a new list finds out.
+        self._is_listed = False
+        return None
 
     async def _list(self) -> None:
-        items, resource_version = await self._cluster.list_all(self.resource, self._selector)
-        present = {key_of(item) for item in items}
+        items, position = await self._cluster.list_all(self.resource, self._selector)
+        is_rolled_back = position != self._position and _is_at_most(position, self._position)
+        # A restored etcd counts on from its backup: what is known then comes from a future that never was.
+        present = set() if is_rolled_back else {key_of(item) for item in items}
         for key in [key for key in self._objects if key not in present]:
             self._drop(key)
         for item in items:
             self._put(item)
-        self._resource_version = resource_version
+        self._position, self._is_listed = position, True
         self.synced.set()
 
     async def _watch(self) -> None:
-        async for event in self._cluster.watch(self.resource, self._selector, self._resource_version):
+        async for event in self._cluster.watch(self.resource, self._selector, self._position):
+            self._backoff = FIRST_BACKOFF_SECONDS
             obj: Object = event["object"]
             match event["type"]:
                 case "ADDED" | "MODIFIED":
                     self._put(obj)
                 case "DELETED":
                     self._drop_if_same(obj)
-            self._resource_version = obj["metadata"]["resourceVersion"]
+            self._position = obj["metadata"]["resourceVersion"]
 
     def _put(self, obj: Object) -> None:
         key = key_of(obj)
         old = self._objects.get(key)
-        if old is not None and _is_older(obj, old):
-            return
-        if old is not None and _version(obj) == _version(old):
-            return
+        if old is not None and _is_at_most(_version(obj), _version(old)):
+            return  # from before what is known already, as after a write of ours
         self._objects[key] = obj
         self._notify(old, obj)
 
@@ -144,10 +152,11 @@ def _version(obj: Object) -> str:
     return version
 
 
-def _is_older(obj: Object, than: Object) -> bool:
-    """Tell whether an event is from before what is known already, as after a write of ours.
+def _is_at_most(version: str, other: str) -> bool:
+    """Tell whether one resource version is the other or comes before it.
 
-    Resource versions of one kind may be compared as numbers (Kubernetes 1.35, KEP-5504); anything else counts as new.
+    Versions of one kind may be compared as numbers (Kubernetes 1.35, KEP-5504); of anything else only equality counts.
     """
-    new, old = _version(obj), _version(than)
-    return new.isdigit() and old.isdigit() and int(new) < int(old)
+    if version.isdigit() and other.isdigit():
+        return int(version) <= int(other)
+    return version == other

@@ -18,7 +18,10 @@ AUTH: Object = {
     "metadata": {"name": "mine-auth", "namespace": NAMESPACE},
     "data": credentials.encoded(PASSWORDS),
 }
-POD: Object = {"metadata": {"name": "mine-valkey-0-0", "namespace": NAMESPACE}, "status": {"podIP": "10.1.0.1"}}
+POD: Object = {
+    "metadata": {"name": "mine-valkey-0-0", "namespace": NAMESPACE, "resourceVersion": "1"},
+    "status": {"podIP": "10.1.0.1"},
+}
 
 
 class Nodes:
