@@ -182,14 +182,19 @@ class Cluster:
         }
         async with self._open(_Request("GET", resource.path(selector.namespace), query=query), _WATCH) as response:
             async for line in _lines(response):
-                event: Object = orjson.loads(line)
+                event = _parsed(line)
+                if event is None:
+                    raise errors.Unavailable(f"watch of {resource.plural}: an event is not JSON")
                 if event.get("type") == "ERROR":
                     raise _translated(event["object"].get("code", 500), event["object"], None)
                 yield event
 
     async def _call(self, request: _Request) -> Object:
         async with self._open(request, _CALL) as response:
-            return _parsed(await response.read())
+            answer = _parsed(await response.read())
+        if answer is None:
+            raise errors.Unavailable(f"{request.method} {request.path}: the answer is not a JSON object")
+        return answer
 
     @contextlib.asynccontextmanager
     async def _open(self, request: _Request, limit: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -204,7 +209,8 @@ class Cluster:
                 request.method, url, params=request.query, data=data, headers=headers, timeout=limit
             ) as response:
                 if response.status >= HTTPStatus.BAD_REQUEST:
-                    status = _parsed(await response.read())
+                    body = await response.read()
+                    status = _parsed(body) or {"message": body[:200].decode(errors="replace")}
                     raise _translated(response.status, status, response.headers.get("Retry-After"))
                 yield response
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -230,12 +236,13 @@ def _typed(resource: Resource, obj: Object) -> Object:
     return {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
 
 
-def _parsed(body: bytes) -> Object:
+def _parsed(body: bytes) -> Object | None:
+    """Read a JSON object; None if it is anything else, as when something between us and the API server answers."""
     try:
-        parsed: Object = orjson.loads(body)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return {"message": body[:200].decode(errors="replace")}
-    return parsed
+        return None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def _translated(code: int, status: Object, retry_after: str | None) -> errors.ClusterError:
