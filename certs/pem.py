@@ -6,7 +6,6 @@ Both Secrets are of the type `kubernetes.io/tls`. Private keys leave this module
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -37,6 +36,7 @@ _UNREADABLE: Final = (
     TypeError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
+    x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
 
@@ -68,7 +68,7 @@ def entry(secret: Object, key: str) -> bytes:
     encoded = (secret.get("data") or {}).get(key) or ""
     try:
         return base64.b64decode(encoded, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise CertificateError(f"{key} is not base64") from error
 
 
@@ -100,7 +100,7 @@ def bundle_of(secret: Object) -> tuple[x509.Certificate, ...]:
     """
     try:
         return tuple(x509.load_pem_x509_certificates(entry(secret, KEY_BUNDLE)))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise CertificateError(f"{KEY_BUNDLE} is malformed") from error
 
 
