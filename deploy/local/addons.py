@@ -18,7 +18,10 @@ DEPLOYMENTS = (
 )
 # What Helm leaves when it is killed, and then refuses to go on from. The objects carry Helm's own labels,
 # with which the next installation adopts them.
-INTERRUPTED = "owner=helm,status in (pending-install,pending-upgrade,pending-rollback)"
+INTERRUPTED = (
+    "owner=helm,name in (toolhive-operator,toolhive-operator-crds),"
+    "status in (pending-install,pending-upgrade,pending-rollback)"
+)
 
 
 @dataclass(frozen=True)
