@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,12 +33,20 @@ def install(kube: Kube, images: Images) -> None:
     """
     if kube.get("customresourcedefinition", "mcpservers.toolhive.stacklok.dev") is None:
         raise DemoError("ToolHive is not installed on this cluster: install its operator-crds and operator charts")
+    if not is_whole(kube):
+        uninstall(kube)
     kube.run_helm(
         *("upgrade", "--install", RELEASE, CHART, f"--namespace={NAMESPACE}", "--create-namespace"),
         *("--wait", f"--timeout={READY_SECONDS}s"),
         *images.chart_values(),
     )
     await_at_work(kube)
+
+
+def is_whole(kube: Kube) -> bool:
+    """Tell whether there is no release, or one that Helm can go on from: neither interrupted nor failed."""
+    releases = json.loads(kube.run_helm("list", "--all", f"--namespace={NAMESPACE}", "--output=json"))
+    return all(release["status"] == "deployed" for release in releases if release["name"] == RELEASE)
 
 
 def uninstall(kube: Kube) -> None:
