@@ -48,6 +48,10 @@ def environment() -> dict[str, str]:
         "GOCACHE": str(paths.go_cache()),
         "GOMODCACHE": str(paths.go_modules()),
         "GOFLAGS": "-modcacherw -trimpath -buildvcs=false",
+        # Collecting garbage is a quarter of the compiler's work by default; two compilers at a time
+        # with at most this memory fit on a machine that can run the cluster.
+        "GOGC": "400",
+        "GOMEMLIMIT": "2GiB",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
