@@ -21,6 +21,8 @@ _ANNOTATION: Final = (*ANNOTATIONS, ANNOTATION_STORAGE)
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _NAMESPACE: Final = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _MAX_NAMESPACE: Final = 63
+_MAX_LISTED: Final = 5
+"""Unknown fields that an error names; an object may have a hundred thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def _by_field(value: Any, own_namespace: str, problems: list[str]) -> StorageRef
         case str():
             return _checked(path, (own_namespace, value), problems)
         case dict():
-            problems += [f"{path}: Invalid value: unknown field {shown(key)}" for key in value.keys() - _PARTS]
+            problems += _unknown(path, sorted(value.keys() - _PARTS))
             stated, name = value.get("namespace"), value.get("name")
             namespace = own_namespace if stated is None or stated == "" else stated
             if name is None:
@@ -105,11 +107,17 @@ def _by_field(value: Any, own_namespace: str, problems: list[str]) -> StorageRef
 _PARTS: Final = frozenset({"name", "namespace"})
 
 
+def _unknown(path: str, keys: list[str]) -> list[str]:
+    listed = [f"{path}: Invalid value: unknown field {shown(key)}" for key in keys[:_MAX_LISTED]]
+    more = len(keys) - len(listed)
+    return [*listed, f"{path}: Invalid value: {more} more unknown fields"] if more else listed
+
+
 def _by_annotation(value: Any, own_namespace: str, problems: list[str]) -> StorageReference | None:
     if value is None:
         return None
     path = dotted(_ANNOTATION)
-    if not isinstance(value, str) or value.count("/") > 1:
+    if not isinstance(value, str) or value.count("/") > 1 or value.startswith("/"):
         problems.append(f"{path}: Invalid value: must be [namespace/]name")
         return None
     namespace, _, name = value.rpartition("/")

@@ -66,6 +66,7 @@ def test_no_reference_is_none(consumer: Any) -> None:
         pytest.param(server({"name": "a", "nameSpace": "b"}), "spec.sessionStorageRef: Invalid value", id="typo"),
         pytest.param(server({"name": "a", "namespace": "B"}), "spec.sessionStorageRef: Invalid value", id="namespace"),
         pytest.param(server(annotation="a/b/c"), f"metadata.annotations[{ANNOTATION_STORAGE}]", id="two slashes"),
+        pytest.param(server(annotation="/a"), f"metadata.annotations[{ANNOTATION_STORAGE}]", id="no namespace there"),
         pytest.param(server(annotation="ns/"), f"metadata.annotations[{ANNOTATION_STORAGE}]", id="no name there"),
         pytest.param(server(annotation=["x"]), f"metadata.annotations[{ANNOTATION_STORAGE}]", id="array there"),
         pytest.param(server("a", "b"), f"metadata.annotations[{ANNOTATION_STORAGE}]", id="two storages"),
@@ -77,6 +78,14 @@ def test_a_bad_reference_is_a_field_error(consumer: Any, problem: str) -> None:
     (only,) = caught.value.problems
     assert only.startswith(problem)
     assert len(only) < 400
+
+
+def test_of_many_unknown_fields_only_some_are_named() -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        wiring.reference_of(server({"name": "a", **{f"k{number:05}": 1 for number in range(100_000)}}))
+    assert caught.value.problems[0] == 'spec.sessionStorageRef: Invalid value: unknown field "k00000"'
+    assert caught.value.problems[-1] == "spec.sessionStorageRef: Invalid value: 99995 more unknown fields"
+    assert len(caught.value.problems) == 6
 
 
 def test_both_references_may_be_bad_at_once() -> None:
