@@ -3,8 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from deploy.local import paths, progress
@@ -25,6 +24,7 @@ PROGRAMS: Mapping[str, str] = {
     "runc": "runc",
     "setpriv": "util-linux",
     "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
@@ -54,9 +54,13 @@ def install_missing() -> None:
         PrerequisiteMissing: This is no Debian, or not root; the message lists what to install.
         StepFailed: apt-get failed.
     """
-    packages = missing(PROGRAMS, find)
-    if not packages:
-        return
+    with paths.locked(paths.logs() / ".packages.lock"):
+        _allow_services()
+        if packages := missing(PROGRAMS, find):
+            _install_and_check(packages)
+
+
+def _install_and_check(packages: list[str]) -> None:
     if find("apt-get") is None or os.geteuid() != 0:
         raise PrerequisiteMissing(
             "The local cluster needs programs of these Debian packages: "
@@ -65,10 +69,13 @@ def install_missing() -> None:
             "manager) and start again."
         )
     progress.step(f"installing Debian packages: {' '.join(packages)}")
-    with _services_forbidden():
+    _forbid_services()
+    try:
         _install(packages)
-    if "containerd" in packages and Path("/run/systemd/system").exists():
-        _apt("containerd's service", ["systemctl", "disable", "containerd.service"])
+        if "containerd" in packages and Path("/run/systemd/system").exists():
+            _apt("keeping containerd's service off", ["systemctl", "disable", "containerd.service"])
+    finally:
+        _allow_services()
     if still := missing(PROGRAMS, find):
         raise StepFailed(f"apt-get installed {' '.join(packages)}, but {' '.join(still)} lacks a program")
 
@@ -103,15 +110,14 @@ def _apt(what: str, command: list[str]) -> None:
         raise progress.failure(what, f"exit status {done.returncode}", log)
 
 
-@contextmanager
-def _services_forbidden() -> Iterator[None]:
-    """Forbid the start of services meanwhile; a policy that the host already has stays as it is."""
-    is_ours = not POLICY.exists() or POLICY.read_text(errors="replace") == POLICY_TEXT
-    if is_ours:
+def _forbid_services() -> None:
+    """Forbid the start of services; a policy that the host already has stays as it is."""
+    if not POLICY.exists():
         POLICY.write_text(POLICY_TEXT)
         POLICY.chmod(0o755)
-    try:
-        yield
-    finally:
-        if is_ours:
-            POLICY.unlink(missing_ok=True)
+
+
+def _allow_services() -> None:
+    """Take our policy away, also one that a killed process left."""
+    if POLICY.exists() and POLICY.read_text(errors="replace") == POLICY_TEXT:
+        POLICY.unlink()
