@@ -67,6 +67,8 @@ def node_commands(node: Node) -> Iterator[str]:
     for other in NODES:
         if other != node:
             yield f"route replace {other.pods} via {other.address} dev {CABLE_END}"
+    # The kernel wants a route before kube-proxy's rules put a pod's address in: the API server calls webhooks so.
+    yield f"route replace {SERVICE_NETWORK} dev {CABLE_END}"
 
 
 def ensure(init_pids: dict[Node, int]) -> None:

@@ -1,5 +1,5 @@
 from deploy.local import network
-from deploy.local.topology import BRIDGE, NODES
+from deploy.local.topology import BRIDGE, NODES, SERVICE_NETWORK
 
 
 def test_bridge_is_added_only_where_it_lacks() -> None:
@@ -13,10 +13,10 @@ def test_cable_is_added_only_where_it_lacks() -> None:
     assert not any(" add " in command for command in network.cable_commands(node, 42, is_plugged=True))
 
 
-def test_nodes_reach_the_pods_of_all_others_and_nothing_else() -> None:
+def test_nodes_reach_the_pods_of_all_others_and_services_and_nothing_else() -> None:
     for node in NODES:
         routes = [command.split()[2] for command in network.node_commands(node) if command.startswith("route")]
-        assert routes == [str(other.pods) for other in NODES if other != node]
+        assert routes == [*(str(other.pods) for other in NODES if other != node), str(SERVICE_NETWORK)]
 
 
 def test_commands_can_be_repeated() -> None:
