@@ -14,7 +14,7 @@ from deploy.local import paths
 
 if TYPE_CHECKING:
     from deploy.demo.images import Images
-    from deploy.demo.kube import Kube
+    from deploy.demo.kube import Kube, Object
 
 RELEASE: Final = "session-storage"
 NAMESPACE: Final = "toolhive-system"
@@ -74,16 +74,22 @@ def has_field(kube: Kube) -> bool:
     return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)
 
 
-def restart_outdated(kube: Kube, images: Images) -> bool:
+def pods(kube: Kube) -> list[Object]:
+    """List our pods that are not on their way out."""
+    found = kube.items("pods", NAMESPACE, f"--selector={PODS}")
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def restart_outdated(kube: Kube) -> bool:
     """Restart the pods if they run another image of the same name, and tell whether that was so.
 
     The local image keeps its name when it is built anew, so that Helm sees no change.
     """
-    if images.product != local_images.PRODUCT:
+    if not kube.is_local:
         return False
     running = {
         status["imageID"].rpartition(":")[2]
-        for pod in kube.items("pods", NAMESPACE, f"--selector={PODS}")
+        for pod in pods(kube)
         for status in pod["status"].get("containerStatuses", [])
     }
     if running <= digests(local_images.archive(local_images.PRODUCT)):

@@ -52,11 +52,13 @@ class Kube:
         kubectl: The command that kubectl is.
         helm: The command that Helm is.
         environment: Of both.
+        is_local: Whether it is the local cluster, whose nodes have the images of this checkout.
     """
 
     kubectl: tuple[str, ...]
     helm: str
     environment: Mapping[str, str]
+    is_local: bool
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
@@ -77,6 +79,7 @@ class Kube:
                 "HELM_CONFIG_HOME": str(cache / "helm" / "config"),
                 "HELM_DATA_HOME": str(cache / "helm" / "data"),
             },
+            is_local=not kubeconfig,
         )
 
     def run(self, *arguments: str | Path, stdin: str = "", namespace: str = "") -> str:

@@ -42,9 +42,9 @@ def install(stage: Stage) -> None:
         f" {' '.join(stage.images.chart_values())}"
     )
     installation.install(stage.kube, stage.images)
-    if installation.restart_outdated(stage.kube, stage.images):
+    if installation.restart_outdated(stage.kube):
         stage.narrator.did("restarted pods that ran an older build of the image")
-    for pod in stage.kube.items("pods", installation.NAMESPACE, f"--selector={installation.PODS}"):
+    for pod in installation.pods(stage.kube):
         stage.narrator.saw(f"pod {_name(pod)} on {pod['spec']['nodeName']}: {pod['status']['phase']}")
 
 

@@ -83,7 +83,7 @@ def run() -> Iterator[Run]:
         kube.create_namespace(name)
     kube.run("label", "namespace", *RESTRICTED, "pod-security.kubernetes.io/enforce=restricted")
     installation.install(kube, images)
-    installation.restart_outdated(kube, images)
+    installation.restart_outdated(kube)
     yield Run(kube, images)
     kube.run("delete", KIND, "prod-storage", "shared-storage", "--ignore-not-found", namespace=TOOLHIVE)
     kube.run("delete", "namespace", *ALL, "--ignore-not-found", "--wait=false")

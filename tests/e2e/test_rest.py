@@ -8,8 +8,9 @@ from collections import Counter
 
 import pytest
 
-from deploy.demo.installation import NAMESPACE, PODS
-from deploy.demo.kube import Kube, Object
+from deploy.demo import installation
+from deploy.demo.installation import NAMESPACE
+from deploy.demo.kube import Kube
 from deploy.demo.proxies import Proxies
 
 IDLE_SECONDS = 60
@@ -30,10 +31,6 @@ RECONCILES = re.compile(
 )
 
 
-def pods(kube: Kube) -> list[Object]:
-    return kube.items("pods", NAMESPACE, f"--selector={PODS}")
-
-
 def writes(kube: Kube) -> Counter[str]:
     counted: Counter[str] = Counter()
     for match in WRITE.finditer(kube.run("get", "--raw", "/metrics")):
@@ -50,7 +47,7 @@ def events(kube: Kube) -> dict[str, str]:
 
 def reconciles(kube: Kube) -> Counter[str]:
     counted: Counter[str] = Counter()
-    for pod in pods(kube):
+    for pod in installation.pods(kube):
         if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "reconciler":
             path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
             for match in RECONCILES.finditer(kube.run("get", "--raw", path)):
@@ -99,7 +96,7 @@ def test_nothing_fails_or_is_tried_again_hotly(rest: dict[str, Counter[str]], ku
 
 
 def test_the_processes_stay_small(kube: Kube, figures: list[str]) -> None:
-    for pod in pods(kube):
+    for pod in installation.pods(kube):
         component = pod["metadata"]["labels"]["app.kubernetes.io/component"]
         status = kube.run("exec", pod["metadata"]["name"], "--", "cat", "/proc/1/status", namespace=NAMESPACE)
         resident = int(status.partition("VmRSS:")[2].split()[0]) / 1024
