@@ -33,18 +33,15 @@ def hierarchies(mounts: str) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def kubelet_root(node: str) -> str:
-    """Name the group under which a node's kubelet keeps its pods, as the kubelet wants it."""
-    return f"/{ROOT}/{node}"
+def of_node(node: str) -> tuple[Path, ...]:
+    """Say where a node's group is in every hierarchy; in each, `SYSTEM` is for the node's own processes."""
+    return tuple(hierarchy / ROOT / node for hierarchy in hierarchies(MOUNTS.read_text()))
 
 
-def ensure(node: str) -> tuple[Path, ...]:
-    """Make a node's groups.
-
-    Returns:
-        The directories, one per hierarchy, of the group that the node's own processes join.
-    """
-    return tuple(_ensure(hierarchy, node) for hierarchy in hierarchies(MOUNTS.read_text()))
+def ensure(node: str) -> None:
+    """Make a node's groups."""
+    for hierarchy in hierarchies(MOUNTS.read_text()):
+        _ensure(hierarchy, node)
 
 
 def processes() -> set[int]:
@@ -52,24 +49,23 @@ def processes() -> set[int]:
     return {int(pid) for tree in _trees() for file in tree.rglob("cgroup.procs") for pid in file.read_text().split()}
 
 
-def remove() -> None:
-    """Remove all groups of the cluster; their processes have been killed.
+def remove(*below: str) -> None:
+    """Remove the groups of the cluster, or of the node named; their processes have been killed.
 
     Raises:
         StepFailed: A group stayed busy.
     """
     deadline = time.monotonic() + REMOVAL_DEADLINE_SECONDS
-    for tree in _trees():
+    for tree in _trees(*below):
         while busy := _remove(tree):
             if time.monotonic() > deadline:
                 raise StepFailed(f"the control group {busy} could not be removed: processes are still in it")
             time.sleep(RETRY_SECONDS)
 
 
-def _ensure(hierarchy: Path, node: str) -> Path:
+def _ensure(hierarchy: Path, node: str) -> None:
     parent = hierarchy
     for name in (ROOT, node, SYSTEM):
-        _delegate(parent)
         group = parent / name
         group.mkdir(exist_ok=True)
         # v1: a new group has no CPUs and takes no process before it has.
@@ -77,7 +73,9 @@ def _ensure(hierarchy: Path, node: str) -> Path:
             if (parent / setting).exists() and (hierarchy / "cpuset.cpus").exists():
                 (group / setting).write_text((parent / setting).read_text())
         parent = group
-    return parent
+    # Not for the node's group itself: v2 wants no process in it then, and the node's first one starts there.
+    for group in (hierarchy, hierarchy / ROOT):
+        _delegate(group)
 
 
 def _delegate(group: Path) -> None:
@@ -88,9 +86,9 @@ def _delegate(group: Path) -> None:
             (group / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
-def _trees() -> Iterator[Path]:
+def _trees(*below: str) -> Iterator[Path]:
     for hierarchy in hierarchies(MOUNTS.read_text()):
-        if (tree := hierarchy / ROOT).exists():
+        if (tree := hierarchy.joinpath(ROOT, *below)).exists():
             yield tree
 
 

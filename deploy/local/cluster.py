@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -196,13 +197,18 @@ def _load_missing(cluster: Cluster, archives: list[Path]) -> None:
 def _await_everything(cluster: Cluster, client: api.Client) -> None:
     for of in NODES:
         log = cluster.logs / f"{of.name}-kubelet.log"
-        readiness.wait(f"{of.name} is ready", partial(readiness.node_is_ready, client, of.name), log)
+        boot = processes.started_at(node.boot(cluster.machine(of)))
+        readiness.wait(f"{of.name} is ready", partial(_is_ready, client, of.name, boot), log)
     for namespace, name in addons.DEPLOYMENTS:
         readiness.wait(
             f"{namespace}/{name} is ready",
             partial(readiness.deployment_is_ready, client, namespace, name),
             cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-controller-manager.log",
         )
+
+
+def _is_ready(client: api.Client, name: str, boot: datetime) -> bool:
+    return readiness.node_is_ready(client, name) and readiness.node_has_reported(client, name, boot)
 
 
 def _remove(cluster: Cluster) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from deploy.local import node, nodeservices, paths, processes, progress
+from deploy.local import cgroups, node, nodeservices, paths, processes, progress
 from deploy.local.errors import StepFailed
 from deploy.local.node import Machine
 
@@ -59,11 +59,13 @@ def ensure_store(archives: Iterable[Path], template: Machine, pause_image: str) 
     node.ensure_service(machine, containerd)
     try:
         ensure_images(machine, archives)
+        _forget_replaced(machine)
         # The record must not outlive a crash of the machine that the images don't.
         os.sync()
         write_record(disk, archives)
     finally:
         processes.kill([init])
+        cgroups.remove(STORE)
     return disk
 
 
@@ -141,6 +143,27 @@ def read_record(disk: Path) -> list[str]:
 def write_record(disk: Path, archives: Iterable[Path]) -> None:
     """Note which archives a node's disk has."""
     (disk / RECORD).write_text(json.dumps([identity(archive) for archive in archives], indent=2))
+
+
+def replaced(listing: str) -> list[str]:
+    """Choose the images that earlier archives have left.
+
+    The kubelet's side of containerd knows each image by a name of its digest too, which stays when the proper name
+    goes over to another image.
+
+    Args:
+        listing: Output of `ctr images ls`: a header, then name, media type, digest and more per line.
+    """
+    digests = {name: digest for name, _, digest, *_ in map(str.split, listing.splitlines()[1:])}
+    named = {digest for name, digest in digests.items() if not name.startswith("sha256:")}
+    return [name for name, digest in digests.items() if digest not in named]
+
+
+def _forget_replaced(machine: Machine) -> None:
+    listing = subprocess.run([*_ctr(machine), "images", "ls"], capture_output=True, text=True, check=True).stdout
+    if names := replaced(listing):
+        # `--sync` frees their layers before it returns.
+        subprocess.run([*_ctr(machine), "images", "rm", "--sync", *names], capture_output=True, check=True)
 
 
 def _ctr(machine: Machine) -> tuple[str, ...]:

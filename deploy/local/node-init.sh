@@ -1,12 +1,25 @@
 #!/bin/sh
-# First process of a node, already in mount, network, host name and process namespaces of its own: gives the node
+# First process of a node, already in namespaces of its own: gives the node
 # its own view of the file system and then holds the namespaces. All of it vanishes with this process.
 #
-# usage: node-init.sh NAME DIRECTORY PROGRAMS
+# usage: node-init.sh NAME DIRECTORY PROGRAMS GROUPS
 #   DIRECTORY  the node's disk; has etc, lib, log, run and tmp; seen inside as /run/node
 #   PROGRAMS   directory of the Kubernetes binary; seen inside as /run/programs
+#   GROUPS     the node's control group in every hierarchy; this process is in it, and its namespace begins there
 set -eu
-name=$1 directory=$2 programs=$3
+name=$1 directory=$2 programs=$3 groups=$4
+
+# The node's groups are all that it sees: kubelets trip over the containers of others.
+for group in $groups; do
+    hierarchy=${group%/*/*}
+    mount --no-mtab --bind "$group" "$hierarchy"
+    echo 0 >"$hierarchy/system/cgroup.procs"
+    if [ -e "$hierarchy/cgroup.controllers" ]; then
+        for controller in $(cat "$hierarchy/cgroup.controllers"); do
+            echo "+$controller" >"$hierarchy/cgroup.subtree_control"
+        done
+    fi
+done
 
 # Sockets, locks and pod network namespaces are the node's own. Both directories are bound before they are hidden,
 # wherever the cache is.

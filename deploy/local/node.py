@@ -1,7 +1,7 @@
 """A node as the host sees it: a set of namespaces held by one process, and a directory that is its disk.
 
-Mount, process, network and host name namespaces belong to the node's first process. When that ends, the kernel
-ends all others in them, containers included, and takes mounts and network with them: nothing is left to clean.
+Namespaces of mounts, processes, network, host name and control groups belong to the node's first process. When
+that ends, the kernel ends all others in them, containers included, and takes mounts and network with them.
 """
 
 import time
@@ -49,8 +49,11 @@ class Machine:
         """Its first process, or rather the parent of that, which ends and is ended with it."""
         # What the host unmounts goes from the node's view as well; nothing goes the other way.
         namespaces = ("--mount", "--propagation=slave", "--uts", "--net", "--pid", "--fork", "--kill-child")
-        script = ("sh", str(INIT), self.name, str(self.directory), str(self.programs))
-        return Service(self.name, ("unshare", *namespaces, *script), self.logs / f"{self.name}.log")
+        groups = cgroups.of_node(self.name)
+        # A namespace of control groups begins at the group in which the process is that makes it.
+        in_own_groups = (*_joining(groups), "unshare", "--cgroup")
+        script = ("sh", str(INIT), self.name, str(self.directory), str(self.programs), _list(groups))
+        return Service(self.name, ("unshare", *namespaces, *in_own_groups, *script), self.logs / f"{self.name}.log")
 
     def service(self, name: str, command: tuple[str, ...]) -> Service:
         """Describe one of its services."""
@@ -79,7 +82,10 @@ def boot(machine: Machine) -> int:
     found = processes.marked(machine.state)
     if not machine.init.is_among(found):
         processes.kill(process.pid for process in found if machine.owns(process))
-        processes.start(machine.init, machine.state, _joined(machine))
+        # The groups of containers that died with the node would hold up its kubelet for seconds each.
+        cgroups.remove(machine.name)
+        cgroups.ensure(machine.name)
+        processes.start(machine.init, machine.state, _in_system_group(machine))
     deadline = time.monotonic() + BOOT_DEADLINE_SECONDS
     while (pid := init_pid(machine)) is None:
         if time.monotonic() > deadline:
@@ -112,15 +118,22 @@ def ensure_service(machine: Machine, service: Service) -> bool:
         if process.service == service.name and process.command[:1] == service.command[:1]
     )
     pid = boot(machine)
-    processes.start(service, machine.state, (*enter(pid), *_joined(machine)))
+    processes.start(service, machine.state, (*_in_system_group(machine), *enter(pid)))
     return True
 
 
 def enter(pid: int) -> tuple[str, ...]:
     """Command prefix that enters the namespaces of the node whose first process is `pid`."""
-    return ("nsenter", f"--target={pid}", "--mount", "--uts", "--net", "--pid", "--")
+    return ("nsenter", f"--target={pid}", "--mount", "--uts", "--net", "--pid", "--cgroup", "--")
 
 
-def _joined(machine: Machine) -> tuple[str, ...]:
-    groups = " ".join(map(str, cgroups.ensure(machine.name)))
-    return ("sh", "-c", JOIN, "join", groups)
+def _in_system_group(machine: Machine) -> tuple[str, ...]:
+    return _joining(tuple(group / cgroups.SYSTEM for group in cgroups.of_node(machine.name)))
+
+
+def _joining(groups: tuple[Path, ...]) -> tuple[str, ...]:
+    return ("sh", "-c", JOIN, "join", _list(groups))
+
+
+def _list(groups: tuple[Path, ...]) -> str:
+    return " ".join(map(str, groups))

@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deploy.local import cgroups
 from deploy.local.node import INSIDE, PROGRAMS
 from deploy.local.topology import CLUSTER_DOMAIN, DNS_ADDRESS, POD_NETWORK, Node
 
@@ -40,7 +39,7 @@ def install(directory: Path, node: Node, pause_image: str) -> dict[str, tuple[st
         "kubelet": (
             KUBERNETES,
             "kubelet",
-            f"--config={_write(directory, 'kubelet.json', _text(kubelet_config(node)))}",
+            f"--config={_write(directory, 'kubelet.json', _text(kubelet_config()))}",
             f"--kubeconfig={PKI}/kubelet.kubeconfig",
             f"--hostname-override={node.name}",
             f"--node-ip={node.address}",
@@ -106,11 +105,11 @@ def cni_config(node: Node) -> dict[str, Any]:
     }
 
 
-def kubelet_config(node: Node) -> dict[str, Any]:
+def kubelet_config() -> dict[str, Any]:
     """Configure the kubelet for one of several nodes on a machine that does other things too.
 
-    Its pods get a control group tree of their own and nothing is reserved or enforced for the node; nor does a
-    disk that is full of other things evict pods or images, which could not be pulled again.
+    Nothing is reserved or enforced for the node; nor does a disk that is full of other things evict pods or
+    images, which could not be pulled again.
     """
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -129,7 +128,6 @@ def kubelet_config(node: Node) -> dict[str, Any]:
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": cgroups.kubelet_root(node.name),
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,
         "failSwapOn": False,

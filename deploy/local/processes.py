@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from deploy.local import paths, progress
@@ -103,6 +104,16 @@ def start(service: Service, state: Path, enter: Sequence[str] = ()) -> None:
             )
         except (OSError, subprocess.CalledProcessError) as error:
             raise progress.failure(f"starting {service.name}", error, service.log) from error
+
+
+def started_at(pid: int) -> datetime:
+    """Tell when a process was started.
+
+    Source: proc_pid_stat(5), field 22 in clock ticks since boot; the name before it may hold spaces.
+    """
+    since_boot = int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    uptime = float((PROC / "uptime").read_text().split()[0])
+    return datetime.now(UTC) - timedelta(seconds=uptime - since_boot)
 
 
 def kill(pids: Iterable[int]) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,29 @@ def node_is_ready(client: api.Client, name: str) -> bool:
 def deployment_is_ready(client: api.Client, namespace: str, name: str) -> bool:
     """Tell whether a Deployment runs in full."""
     return is_rolled_out(client.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"))
+
+
+def is_up_to_date(pods: Iterable[Any], boot: datetime) -> bool:
+    """Tell whether no pod is said to be ready by word from before its node booted.
+
+    Args:
+        pods: All pods of a node.
+        boot: When that node booted.
+    """
+    started = (
+        datetime.fromisoformat(container["state"]["running"]["startedAt"])
+        for pod in pods
+        if has_condition(pod, "Ready")
+        for container in pod["status"]["containerStatuses"]
+    )
+    # Kubernetes tells whole seconds, rounded down.
+    return all(moment + timedelta(seconds=1) > boot for moment in started)
+
+
+def node_has_reported(client: api.Client, name: str, boot: datetime) -> bool:
+    """Tell whether what the API server knows of a node's pods is from after the node booted."""
+    pods = client.get(f"/api/v1/pods?fieldSelector=spec.nodeName={name}")
+    return pods is not None and is_up_to_date(pods["items"], boot)
 
 
 def survey(client: api.Client, nodes: Iterable[str], deployments: Iterable[tuple[str, str]]) -> dict[str, bool]:

@@ -41,3 +41,13 @@ def test_copies_share_layers_but_not_databases(tmp_path: Path) -> None:
     assert (original / "snapshots/1/fs/file").samefile(copy / "snapshots/1/fs/file")
     assert not (original / "metadata/meta.db").samefile(copy / "metadata/meta.db")
     assert (copy / "metadata/meta.db").read_text() == "metadata/meta.db"
+
+
+def test_images_whose_name_went_over_to_another_are_replaced() -> None:
+    listing = (
+        "REF                 TYPE  DIGEST      SIZE  PLATFORMS   LABELS\n"
+        "localhost/demo:dev  oci   sha256:new  1 MiB linux/amd64 io.cri-containerd.image=managed\n"
+        "sha256:aaa          oci   sha256:old  1 MiB linux/amd64 io.cri-containerd.image=managed\n"
+        "sha256:bbb          oci   sha256:new  1 MiB linux/amd64 io.cri-containerd.image=managed\n"
+    )
+    assert containers.replaced(listing) == ["sha256:aaa"]

@@ -1,4 +1,3 @@
-import json
 import tomllib
 from pathlib import Path
 
@@ -46,12 +45,3 @@ def test_pods_get_addresses_of_their_nodes_network() -> None:
     for each in NODES:
         (pods, _) = nodeservices.cni_config(each)["plugins"]
         assert pods["ipam"]["ranges"] == [[{"subnet": str(each.pods)}]]
-
-
-def test_kubelets_keep_their_pods_in_groups_of_their_own() -> None:
-    assert len({nodeservices.kubelet_config(each)["cgroupRoot"] for each in NODES}) == len(NODES)
-
-
-def test_configurations_are_plain_json() -> None:
-    for config in (nodeservices.kubelet_config, nodeservices.kube_proxy_config, nodeservices.cni_config):
-        assert json.loads(json.dumps(config(NODES[0]))) == config(NODES[0])

@@ -1,4 +1,5 @@
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,12 @@ def test_ending_a_process_that_is_gone_is_no_error() -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
     processes.kill([ended.pid])
+
+
+def test_tells_when_a_process_was_started() -> None:
+    before = datetime.now(UTC)
+    with subprocess.Popen(["sleep", "1000"]) as sleeper:
+        started = processes.started_at(sleeper.pid)
+        sleeper.kill()
+    # The kernel counts in hundredths of a second.
+    assert abs(started - before) < timedelta(seconds=1)

@@ -1,3 +1,4 @@
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,23 @@ def test_waiting_in_vain_names_the_step_and_the_log(tmp_path: Path, monkeypatch:
 def test_waiting_ends_when_the_condition_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readiness.wait("node1 is ready", lambda: True, tmp_path / "log")
     assert "node1 is ready" in capsys.readouterr().out
+
+
+def pod(started: str, *, ready: str = "True") -> dict[str, Any]:
+    containers = [{"state": {"running": {"startedAt": started}}}]
+    return {"status": {"conditions": [{"type": "Ready", "status": ready}], "containerStatuses": containers}}
+
+
+@pytest.mark.parametrize(
+    ("pods", "is_up_to_date"),
+    [
+        pytest.param([], True, id="a new node"),
+        pytest.param([pod("2026-11-23T10:00:05Z")], True, id="started after the boot"),
+        pytest.param([pod("2026-11-23T10:00:00Z")], True, id="started in the second of the boot"),
+        pytest.param([pod("2026-11-23T09:59:00Z")], False, id="said to run since before the boot"),
+        pytest.param([pod("2026-11-23T09:59:00Z", ready="False")], True, id="known not to be ready"),
+    ],
+)
+def test_word_of_pods_from_before_the_boot_does_not_count(pods: list[dict[str, Any]], *, is_up_to_date: bool) -> None:
+    boot = datetime.fromisoformat("2026-11-23T10:00:00.5Z")
+    assert readiness.is_up_to_date(pods, boot) == is_up_to_date
