@@ -49,7 +49,7 @@ class Settings:
             storage=StorageSettings(image, Peers(namespace, labels)),
             extends_toolhive_crds=env.flag("EXTEND_TOOLHIVE_CRDS", default=True),
             http_port=env.number("HTTP_PORT", 8080, 65535),
-            log_level=env.text("LOG_LEVEL", "INFO"),
+            log_level=env.log_level("LOG_LEVEL"),
         )
         env.check()
         return settings

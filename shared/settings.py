@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shared.errors import InvalidSettings
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     T = TypeVar("T")
+
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class Environment:
@@ -49,6 +51,13 @@ class Environment:
             self._problems.append(f"{name} is neither true nor false")
         return text == "true"
 
+    def log_level(self, name: str) -> str:
+        """Read a log level as Python names it, in whatever case."""
+        text = self.text(name, "INFO").upper()
+        if text not in LOG_LEVELS:
+            self._problems.append(f"{name} is none of {', '.join(LOG_LEVELS)}")
+        return text
+
     def entries(self, name: str, parse: Callable[[str], T | None], form: str) -> tuple[T, ...]:
         """Read a comma-separated list that must not be empty.
 
@@ -58,6 +67,8 @@ class Environment:
             form: What an entry looks like, for people.
         """
         texts = [entry.strip() for entry in self.required(name).split(",") if entry.strip()]
+        if not texts and self._environ.get(name):
+            self._problems.append(f"{name} holds no entry")
         parsed = [(text, parse(text)) for text in texts]
         self._problems += [f"{name}: {text!r} is not {form}" for text, value in parsed if value is None]
         return tuple(value for _, value in parsed if value is not None)

@@ -48,7 +48,7 @@ class Settings:
             webhook_port=env.number("WEBHOOK_PORT", 9443, 65535),
             http_port=env.number("HTTP_PORT", 8080, 65535),
             drain_seconds=env.number("DRAIN_SECONDS", 5, 300),
-            log_level=env.text("LOG_LEVEL", "INFO"),
+            log_level=env.log_level("LOG_LEVEL"),
         )
         env.check()
         return settings

@@ -1,0 +1,71 @@
+"""The environment of the reconciler."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.leader import Candidate
+from reconciler.settings import Settings
+from shared.errors import InvalidSettings
+from shared.manifests import Peers
+from shared.workload import Image
+
+ENVIRON = {
+    "POD_NAME": "ours-reconciler-1",
+    "POD_NAMESPACE": "toolhive-system",
+    "LEASE_NAME": "ours-reconciler",
+    "VALKEY_IMAGE": "registry.example/valkey:9",
+    "RECONCILER_SELECTOR": "app.kubernetes.io/name=ours,app.kubernetes.io/component=reconciler",
+}
+
+
+def problems(**changes: str | None) -> str:
+    environ = {key: value for key, value in (ENVIRON | changes).items() if value is not None}
+    with pytest.raises(InvalidSettings) as caught:
+        Settings.from_environ(environ)
+    return str(caught.value)
+
+
+def test_what_is_not_said_has_a_default() -> None:
+    settings = Settings.from_environ(ENVIRON)
+    assert settings.candidate == Candidate("toolhive-system", "ours-reconciler", "ours-reconciler-1")
+    assert settings.storage.image == Image("registry.example/valkey:9", "IfNotPresent")
+    labels = {"app.kubernetes.io/name": "ours", "app.kubernetes.io/component": "reconciler"}
+    assert settings.storage.peers == Peers("toolhive-system", labels)
+    assert (settings.extends_toolhive_crds, settings.http_port, settings.log_level) == (True, 8080, "INFO")
+
+
+def test_what_is_said_counts() -> None:
+    said = {"EXTEND_TOOLHIVE_CRDS": "false", "HTTP_PORT": "9", "LOG_LEVEL": "debug", "VALKEY_PULL_POLICY": "Always"}
+    settings = Settings.from_environ(ENVIRON | said)
+    assert (settings.extends_toolhive_crds, settings.http_port, settings.log_level) == (False, 9, "DEBUG")
+    assert settings.storage.image.pull_policy == "Always"
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRON))
+@pytest.mark.parametrize("value", [None, ""])
+def test_what_is_missing_is_named(name: str, value: str | None) -> None:
+    assert f"{name} is not set" in problems(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PORT", "http"),
+        ("HTTP_PORT", "-1"),
+        ("HTTP_PORT", "65536"),
+        ("HTTP_PORT", "²"),
+        ("EXTEND_TOOLHIVE_CRDS", "yes"),
+        ("LOG_LEVEL", "loud"),
+        ("RECONCILER_SELECTOR", "justakey"),
+        ("RECONCILER_SELECTOR", "=value"),
+        ("RECONCILER_SELECTOR", ",,"),
+    ],
+)
+def test_what_is_malformed_is_named(name: str, value: str) -> None:
+    assert name in problems(**{name: value})
+
+
+def test_all_problems_are_told_at_once() -> None:
+    told = problems(POD_NAME=None, LEASE_NAME=None, HTTP_PORT="x")
+    assert all(name in told for name in ("POD_NAME", "LEASE_NAME", "HTTP_PORT"))
