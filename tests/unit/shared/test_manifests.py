@@ -1,0 +1,249 @@
+"""The objects of a storage: named, labelled, owned, restricted, and written the way the API server keeps them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from shared import credentials, manifests, names
+from shared.manifests import Peers, Storage
+from shared.resources import Object
+from shared.sizes import PRESETS, Size
+from shared.workload import Image, Node, stateful_set
+
+STORAGE = Storage("shared-storage", "team", "uid-1")
+PEERS = Peers("toolhive-system", {"app.kubernetes.io/component": "reconciler"})
+PASSWORDS = {key: credentials.generate() for key in credentials.PASSWORD_KEYS}
+IMAGE = Image("registry.example/valkey@sha256:abc", "IfNotPresent")
+
+
+def workload(size: Size) -> Object:
+    metadata = STORAGE.metadata(names.valkey_node(STORAGE.name, 0))
+    return stateful_set(metadata, Node(STORAGE.name, 0, size, PRESETS[size]), IMAGE)
+
+
+def objects(size: Size) -> dict[str, Object]:
+    return {
+        "auth": manifests.auth_secret(STORAGE, PASSWORDS),
+        "connection": manifests.connection_secret(STORAGE, PASSWORDS["password"]),
+        "config": manifests.config_map(STORAGE, PRESETS[size]),
+        "policy": manifests.network_policy(STORAGE, PEERS),
+        "workload": workload(size),
+        "service": manifests.primary_service(STORAGE, 0),
+        "headless": manifests.headless_service(STORAGE),
+    }
+
+
+ALL = [pytest.param(obj, id=f"{size}-{name}") for size in Size for name, obj in objects(size).items()]
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}")
+    elif isinstance(value, list) and value:
+        for inner in value:
+            yield from leaves(inner, path)
+    else:
+        yield path, value
+
+
+def pod(size: Size) -> Object:
+    spec: Object = workload(size)["spec"]["template"]["spec"]
+    return spec
+
+
+def container(size: Size) -> Object:
+    (only,) = pod(size)["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+@pytest.mark.parametrize("obj", ALL)
+def test_a_child_is_found_by_label_and_goes_with_its_storage(obj: Object) -> None:
+    metadata = obj["metadata"]
+    assert metadata["namespace"] == "team"
+    assert metadata["labels"][names.LABEL_STORAGE] == "shared-storage"
+    assert metadata["labels"][names.LABEL_MANAGED_BY] == names.MANAGED_BY
+    (owner,) = metadata["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("SessionStorage", "shared-storage", "uid-1")
+    assert owner["controller"]
+
+
+@pytest.mark.parametrize("obj", ALL)
+def test_no_child_bears_the_bare_name_of_the_storage(obj: Object) -> None:
+    """ToolHive's operator deletes a StatefulSet that bears an MCPServer's name."""
+    assert obj["metadata"]["name"].startswith("shared-storage-")
+
+
+@pytest.mark.parametrize("obj", ALL)
+def test_nothing_says_toolhive_true_or_the_domain_of_a_cluster(obj: Object) -> None:
+    decoded = credentials.decoded(obj.get("data")) if obj.get("type") else {}
+    text = json.dumps([obj, decoded])
+    assert "cluster.local" not in text
+    assert '"toolhive"' not in text
+
+
+@pytest.mark.parametrize("obj", ALL)
+def test_nothing_is_null_or_empty_that_the_api_server_would_drop(obj: Object) -> None:
+    """It would look like drift for ever."""
+    dropped = {path for path, value in leaves(obj) if value in (None, "", [], {})}
+    assert dropped <= {".spec.egress.to.namespaceSelector"}
+
+
+@pytest.mark.parametrize("obj", ALL)
+def test_passwords_stand_in_secrets_only(obj: Object) -> None:
+    if obj.get("type") == "Opaque":
+        obj = {key: value for key, value in obj.items() if key != "data"}
+    assert not [key for key, password in PASSWORDS.items() if password in json.dumps(obj)]
+
+
+def test_the_auth_secret_holds_every_password_and_the_acl_file() -> None:
+    data = credentials.decoded(manifests.auth_secret(STORAGE, PASSWORDS | {"foreign": "x"})["data"])
+    assert data == PASSWORDS | {"users.acl": credentials.users_acl(PASSWORDS)}
+
+
+def test_the_connection_secret_keeps_the_contract() -> None:
+    password = PASSWORDS["password"]
+    assert credentials.decoded(manifests.connection_secret(STORAGE, password)["data"]) == {
+        "REDIS_URL": f"redis://:{password}@shared-storage-valkey.team.svc:6379",
+        "REDIS_PASSWORD": password,
+        "SESSION_STORAGE_TYPE": "redis",
+    }
+
+
+@pytest.mark.parametrize("size", Size)
+def test_a_pod_meets_the_restricted_standard(size: Size) -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
+    spec, only = pod(size), container(size)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] != 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert only["securityContext"]["allowPrivilegeEscalation"] is False
+    assert only["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & spec.keys()
+    assert not any("hostPort" in port for port in only["ports"])
+    kinds = {key for volume in spec["volumes"] for key in volume if key != "name"}
+    assert kinds <= {"configMap", "secret", "emptyDir"}
+
+
+@pytest.mark.parametrize("size", Size)
+def test_a_pod_gets_no_more_than_it_needs(size: Size) -> None:
+    spec, only = pod(size), container(size)
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    assert only["securityContext"]["readOnlyRootFilesystem"] is True
+    (acl,) = [volume["secret"] for volume in spec["volumes"] if "secret" in volume]
+    assert [item["key"] for item in acl["items"]] == ["users.acl", "probe-password"]
+    assert acl["defaultMode"] & 0o007 == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "cpu", "memory", "disk"),
+    [
+        (Size.SMALL, "100m", "256Mi", None),
+        (Size.MEDIUM, "250m", "512Mi", "5Gi"),
+        (Size.LARGE, "500m", "1Gi", "10Gi"),
+    ],
+)
+def test_resources_are_the_sizes_written_as_the_api_server_stores_them(
+    size: Size, cpu: str, memory: str, disk: str | None
+) -> None:
+    assert container(size)["resources"] == {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}}
+    claims = workload(size)["spec"].get("volumeClaimTemplates", [])
+    assert [claim["spec"]["resources"]["requests"]["storage"] for claim in claims] == ([disk] if disk else [])
+
+
+def test_a_small_storage_forgets_and_a_larger_one_remembers() -> None:
+    assert [volume for volume in pod(Size.SMALL)["volumes"] if volume["name"] == "data"] == [
+        {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}
+    ]
+    for size in (Size.MEDIUM, Size.LARGE):
+        assert [volume for volume in pod(size)["volumes"] if volume["name"] == "data"] == []
+        retention = workload(size)["spec"]["persistentVolumeClaimRetentionPolicy"]
+        assert retention == {"whenDeleted": "Delete", "whenScaled": "Retain"}
+
+
+@pytest.mark.parametrize("size", Size)
+def test_a_mount_has_its_volume(size: Size) -> None:
+    claims = [claim["metadata"]["name"] for claim in workload(size)["spec"].get("volumeClaimTemplates", [])]
+    volumes = [volume["name"] for volume in pod(size)["volumes"]]
+    assert sorted(mount["name"] for mount in container(size)["volumeMounts"]) == sorted(claims + volumes)
+
+
+@pytest.mark.parametrize("size", Size)
+def test_each_node_is_one_replica_that_its_labels_name(size: Size) -> None:
+    spec = workload(size)["spec"]
+    assert spec["replicas"] == 1
+    selector = spec["selector"]["matchLabels"]
+    assert selector.items() <= spec["template"]["metadata"]["labels"].items()
+    assert selector == {names.LABEL_STORAGE: "shared-storage", names.LABEL_NODE: "0"}
+    assert spec["serviceName"] == manifests.headless_service(STORAGE)["metadata"]["name"]
+
+
+def test_a_probe_takes_its_password_from_a_file() -> None:
+    for probe in ("readinessProbe", "livenessProbe"):
+        (shell, option, command) = container(Size.SMALL)[probe]["exec"]["command"]
+        assert (shell, option) == ("sh", "-c")
+        assert re.search(r"/valkey/acl/probe-password", command)
+        assert "--user probe" in command
+        assert not re.search(r"\s-a\s|--pass", command)
+
+
+def test_the_service_names_one_node_and_hides_none() -> None:
+    for node in (0, 7):
+        spec = manifests.primary_service(STORAGE, node)["spec"]
+        assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage", names.LABEL_NODE: str(node)}
+        assert spec["publishNotReadyAddresses"] is True
+    assert manifests.headless_service(STORAGE)["spec"]["clusterIP"] == "None"
+
+
+def test_the_policy_admits_consumers_nodes_and_the_reconciler_and_nobody_else() -> None:
+    spec = manifests.network_policy(STORAGE, PEERS)["spec"]
+    assert spec["podSelector"] == {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    (rule,) = spec["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 6379}]
+    kinds = ["mcpserver", "mcpremoteproxy", "virtualmcpserver"]
+    assert rule["from"] == [
+        {"podSelector": {"matchLabels": {names.LABEL_COMPONENT: "proxy"}}},
+        {"podSelector": {"matchExpressions": [{"key": "app.kubernetes.io/name", "operator": "In", "values": kinds}]}},
+        {"podSelector": {"matchLabels": {names.LABEL_CONSUMER_OF: "shared-storage"}}},
+        {"podSelector": {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}},
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "toolhive-system"}},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/component": "reconciler"}},
+        },
+    ]
+    peers, dns = spec["egress"]
+    assert peers == {
+        "to": [{"podSelector": {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}}],
+        "ports": rule["ports"],
+    }
+    assert {port["port"] for port in dns["ports"]} == {53}
+
+
+@pytest.mark.parametrize("name", ["a", "x" * names.MAX_STORAGE_NAME])
+def test_the_longest_name_still_fits_every_object(name: str) -> None:
+    derived = [
+        names.auth_secret(name),
+        names.connection_secret(name),
+        names.valkey(name),
+        names.valkey_headless(name),
+        names.valkey_node(name, 99),
+    ]
+    assert len(set(derived)) == len(derived)
+    for each in derived:
+        assert re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", each)
+        assert len(each) <= 63
+    # controller-revision-hash: a StatefulSet's name, and up to 11 characters.
+    assert len(names.valkey_node(name, 99)) + 11 <= 63
+
+
+def test_a_mirrored_secret_never_meets_a_local_one() -> None:
+    assert names.mirrored_connection_secret("b", "a") != names.connection_secret("a-b")
+    assert "." in names.mirrored_connection_secret("b", "a")
