@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from deploy.local import binaries
 from tests.integration.conftest import eventually
 
 if TYPE_CHECKING:
@@ -70,3 +71,16 @@ def await_wiring(kubectl: Kubectl) -> None:
         return "sessionStorage" in json.loads(out)["spec"]
 
     eventually(wires, what="MCPServers are wired")
+
+
+def install_toolhive_crd(kubectl: Kubectl) -> None:
+    """Put ToolHive's own CRD in place, as Helm does: whatever else is in it goes."""
+    manifest = next((binaries.toolhive_chart("operator-crds") / "files" / "crds").glob("*_mcpservers.yaml"))
+    kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", str(manifest))
+
+
+def has_field(kubectl: Kubectl) -> bool:
+    """Tell whether ToolHive's CRD has `sessionStorageRef` in every version."""
+    crd = json.loads(kubectl("get", "crd", TOOLHIVE_CRD, "-o", "json"))
+    schemas = [version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]]
+    return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)

@@ -10,9 +10,16 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
-from deploy.local import binaries
 from tests.integration.conftest import Kubectl, Process, eventually
-from tests.integration.mcpservers import TOOLHIVE_CRD, await_wiring, defaults, server, stored, wired_to
+from tests.integration.mcpservers import (
+    await_wiring,
+    defaults,
+    has_field,
+    install_toolhive_crd,
+    server,
+    stored,
+    wired_to,
+)
 from tests.integration.storages import await_reason, storage
 
 EXTERNAL = {"url": "redis://there:6379", "secretRef": "absent"}
@@ -82,22 +89,10 @@ def test_without_the_webhook_a_storage_waits_and_may_go(
     kubectl("delete", "sessionstorage", "mine", "-n", namespace)
 
 
-def has_field(kubectl: Kubectl) -> bool:
-    crd = json.loads(kubectl("get", "crd", TOOLHIVE_CRD, "-o", "json"))
-    schemas = [version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]]
-    return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)
-
-
-def upgrade_toolhive(kubectl: Kubectl) -> None:
-    """Put ToolHive's own CRD back in place, as Helm does."""
-    manifest = next((binaries.toolhive_chart("operator-crds") / "files" / "crds").glob("*_mcpservers.yaml"))
-    kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", str(manifest))
-
-
 def test_an_upgrade_of_toolhive_is_repaired_at_once(kubectl: Kubectl, namespace: str) -> None:
     kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
     before = stored(kubectl, namespace)
-    upgrade_toolhive(kubectl)
+    install_toolhive_crd(kubectl)
     eventually(lambda: has_field(kubectl), seconds=5, what="the field is back")
     eventually(lambda: stored(kubectl, namespace) == before, what="the server is as it was")
 
@@ -111,7 +106,7 @@ def test_a_server_stays_wired_through_a_long_absence_of_the_field(
     reconciler = processes["reconciler"]
     reconciler.kill()
     try:
-        upgrade_toolhive(kubectl)
+        install_toolhive_crd(kubectl)
         eventually(lambda: "sessionStorageRef" not in stored(kubectl, namespace)["spec"], what="the field is lost")
         said = kubectl.warns(
             "patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"spec":{"image":"mcp:2"}}'
