@@ -112,8 +112,10 @@ def down(cluster: Cluster) -> None:
     """End the cluster and remove everything of it but the builds.
 
     Raises:
+        PrerequisiteMissing: It is not ours to end.
         StepFailed: Something could not be removed.
     """
+    requirements.check_for_removal()
     with _locked():
         _remove(cluster)
     progress.step("the cluster is down")

@@ -19,7 +19,8 @@ from deploy.local.node import Machine
 # On a node's disk: which archives it has, by `identity`.
 RECORD = "imported.json"
 CONTAINERD = Path("lib/containerd")
-CONTAINERD_DEADLINE_SECONDS = 20
+# It looks after containers of an earlier life first; seen: 20 s, after all their shims had been killed.
+CONTAINERD_DEADLINE_SECONDS = 90
 IMPORT_DEADLINE_SECONDS = 120
 STORE = "image-store"
 
@@ -109,7 +110,7 @@ def load(machine: Machine, archive: Path) -> None:
                 check=True,
                 timeout=IMPORT_DEADLINE_SECONDS,
             )
-    except subprocess.SubprocessError as error:
+    except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or b""
         raise StepFailed(f"{machine.name}: import of {archive} failed: {error}\n{reason.decode().strip()}") from error
 

@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -68,9 +68,9 @@ def marked(state: Path) -> list[Process]:
     return [process for cluster, process in _all_marked() if cluster == str(state)]
 
 
-def foreign_clusters(state: Path) -> set[str]:
-    """Name the state directories of running clusters other than ours."""
-    return {cluster for cluster, _ in _all_marked() if cluster != str(state)}
+def foreign_clusters(state: Path, services: Container[str]) -> set[str]:
+    """Name the state directories of clusters other than ours in which one of the services runs."""
+    return {cluster for cluster, process in _all_marked() if cluster != str(state) and process.service in services}
 
 
 def start(service: Service, state: Path, enter: Sequence[str] = ()) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.local import cgroups, paths, processes
 from deploy.local.errors import PrerequisiteMissing
-from deploy.local.topology import BRIDGE, NODE_NETWORK, POD_NETWORK, SERVICE_NETWORK
+from deploy.local.topology import BRIDGE, NODE_NETWORK, NODES, POD_NETWORK, SERVICE_NETWORK
 
 ARCHITECTURES = {"x86_64", "aarch64"}
 # Bits of `CapEff` in /proc/self/status. Source: capabilities(7), include/uapi/linux/capability.h.
@@ -73,7 +73,7 @@ def problems(facts: Facts) -> Iterator[str]:
         yield "it needs root, for namespaces and control groups: run it with sudo"
     elif lacking := [name for name, bit in CAPABILITIES.items() if not facts.capabilities >> bit & 1]:
         yield f"it lacks {', '.join(lacking)}: in a container, start that with --privileged"
-    if not facts.has_cgroups:
+    elif not facts.has_cgroups:
         yield "it may not write to control groups: mount /sys/fs/cgroup; in a container, start that with --privileged"
     if facts.cache_file_system == "overlay":
         yield (
@@ -83,10 +83,7 @@ def problems(facts: Facts) -> Iterator[str]:
     if taken := [str(route) for route in facts.routes if any(route.overlaps(ours) for ours in OURS)]:
         yield f"its addresses are in use: the host has routes to {', '.join(taken)}; remove them"
     for cluster in sorted(facts.foreign_clusters):
-        yield (
-            f"another one runs with its files in {cluster}: stop it, with "
-            f"SESSION_STORAGE_CACHE={Path(cluster).parent} make cluster-down"
-        )
+        yield f"another one runs with its files in {cluster}: {_how_to_stop(cluster)}"
 
 
 def check() -> None:
@@ -115,8 +112,28 @@ def _facts() -> Facts:
         cache=paths.cache_root(),
         cache_file_system=_file_system(paths.cache_root()) if is_linux else "",
         routes=tuple(parse_routes(ROUTES.read_text())) if is_linux else (),
-        foreign_clusters=frozenset(processes.foreign_clusters(paths.state())) if is_linux else frozenset(),
+        foreign_clusters=_foreign_clusters() if is_linux else frozenset(),
     )
+
+
+def check_for_removal() -> None:
+    """Make sure that what would be removed is ours.
+
+    Raises:
+        PrerequisiteMissing: We aren't root, or the machine's one cluster is that of another cache.
+    """
+    if os.geteuid() != 0:
+        raise PrerequisiteMissing("Only root can stop the local cluster: run it with sudo.")
+    for cluster in sorted(_foreign_clusters()):
+        raise PrerequisiteMissing(f"The cluster that runs keeps its files in {cluster}: {_how_to_stop(cluster)}.")
+
+
+def _how_to_stop(cluster: str) -> str:
+    return f"stop it with SESSION_STORAGE_CACHE={Path(cluster).parent} make cluster-down"
+
+
+def _foreign_clusters() -> frozenset[str]:
+    return frozenset(processes.foreign_clusters(paths.state(), {node.name for node in NODES}))
 
 
 def _capabilities() -> int:

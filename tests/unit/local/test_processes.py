@@ -59,8 +59,9 @@ def test_children_of_a_service_are_found_too(tmp_path: Path) -> None:
 def test_a_cluster_of_another_cache_is_foreign(tmp_path: Path) -> None:
     service = Service("sleeper", ("sleep", "1000"), tmp_path / "log")
     processes.start(service, tmp_path)
-    assert str(tmp_path) in processes.foreign_clusters(tmp_path / "other")
-    assert str(tmp_path) not in processes.foreign_clusters(tmp_path)
+    assert str(tmp_path) in processes.foreign_clusters(tmp_path / "other", {"sleeper"})
+    assert str(tmp_path) not in processes.foreign_clusters(tmp_path, {"sleeper"})
+    assert str(tmp_path) not in processes.foreign_clusters(tmp_path / "other", {"node1"})
     processes.kill(process.pid for process in processes.marked(tmp_path))
 
 

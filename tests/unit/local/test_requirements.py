@@ -52,7 +52,7 @@ def test_says_what_to_do_about(change: dict[str, Any], words: str) -> None:
 
 
 def test_says_everything_at_once() -> None:
-    assert len(list(requirements.problems(dataclasses.replace(GOOD, is_root=False, has_cgroups=False)))) == 2
+    assert len(list(requirements.problems(dataclasses.replace(GOOD, is_root=False, cache_file_system="overlay")))) == 2
 
 
 def test_reads_routes_but_for_the_default_and_those_by_our_bridge() -> None:
