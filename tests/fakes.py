@@ -97,7 +97,7 @@ class FakeApi(Cluster):
         if found is None and (subresource or uid):
             raise (errors.NotFound if subresource else errors.Conflict)(f"no such {resource.kind}")
         if found is not None and uid not in {None, found["metadata"]["uid"]}:
-            raise errors.Conflict("409 Conflict: uid differs")
+            raise errors.Rejected("422 Invalid: metadata.uid: field is immutable")
         owner = (*address, field_manager)
         merged = _merged(found or {}, obj, self._applied.get(owner, {}))
         self._applied[owner] = copy.deepcopy(obj)

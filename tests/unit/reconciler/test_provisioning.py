@@ -268,6 +268,6 @@ async def test_the_status_is_not_given_to_a_storage_that_was_made_anew(mine: Sim
     old = copy.deepcopy(mine.find(SESSION_STORAGES, KEY[1]) or {})
     await mine.api.delete(SESSION_STORAGES, NAMESPACE, KEY[1])
     await mine.ask_for(size="small")
-    with pytest.raises(errors.Conflict):
+    with pytest.raises(errors.Rejected):
         await mine._reconciler._applier._status(old, {"phase": "Failed"})
     assert mine.status == {}

@@ -1,0 +1,259 @@
+"""The API server in memory behaves like the real one in everything that other tests rely on: the same tests, twice."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler.drift import is_covered
+from shared import credentials, errors, manifests
+from shared.cluster import Cluster, Selector
+from shared.informer import Informer
+from shared.manifests import Peers, Storage
+from shared.names import FIELD_MANAGER
+from shared.resources import (
+    CONFIG_MAPS,
+    NAMESPACES,
+    NETWORK_POLICIES,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+    Resource,
+)
+from shared.sizes import PRESETS, Size
+from shared.workload import Image, Node, stateful_set
+from tests.fakes import FakeApi
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(params=["in memory", "real"], name="api")
+async def api_fixture(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
+    if request.param == "in memory":
+        yield FakeApi()
+        return
+    kubeconfig: Path = request.getfixturevalue("kubeconfig")
+    async with await Cluster.connect(user_agent="tests", kubeconfig=str(kubeconfig)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(name="team")
+async def team_fixture(api: Cluster) -> AsyncIterator[str]:
+    name = f"contract-{next(_numbers)}"
+    await api.create(NAMESPACES, {"metadata": {"name": name}})
+    yield name
+    await api.delete(NAMESPACES, "", name)
+
+
+def config(team: str, name: str = "a", **fields: Any) -> Object:
+    return {"metadata": {"namespace": team, "name": name}, **fields}
+
+
+def version(obj: Object) -> str:
+    text: str = obj["metadata"]["resourceVersion"]
+    return text
+
+
+async def test_what_is_created_can_be_read_and_has_an_identity(api: Cluster, team: str) -> None:
+    made = await api.create(CONFIG_MAPS, config(team, data={"k": "v"}))
+    assert await api.get(CONFIG_MAPS, team, "a") == made
+    assert (made["apiVersion"], made["kind"], made["data"]) == ("v1", "ConfigMap", {"k": "v"})
+    assert all(made["metadata"][field] for field in ("uid", "creationTimestamp", "resourceVersion"))
+
+
+async def test_what_is_not_there_is_not_found(api: Cluster, team: str) -> None:
+    with pytest.raises(errors.NotFound):
+        await api.get(CONFIG_MAPS, team, "a")
+    with pytest.raises(errors.NotFound):
+        await api.replace(CONFIG_MAPS, config(team, data={}))
+    with pytest.raises(errors.NotFound):
+        await api.patch(CONFIG_MAPS, team, "a", [])
+
+
+async def test_a_name_is_given_once(api: Cluster, team: str) -> None:
+    await api.create(CONFIG_MAPS, config(team))
+    with pytest.raises(errors.AlreadyExists):
+        await api.create(CONFIG_MAPS, config(team))
+
+
+async def test_a_replacement_needs_the_version_that_was_read(api: Cluster, team: str) -> None:
+    first = await api.create(CONFIG_MAPS, config(team, data={"k": "1"}))
+    second = await api.replace(CONFIG_MAPS, first | {"data": {"k": "2"}})
+    assert int(version(second)) > int(version(first))
+    assert second["metadata"]["uid"] == first["metadata"]["uid"]
+    with pytest.raises(errors.Conflict):
+        await api.replace(CONFIG_MAPS, first | {"data": {"k": "3"}})
+
+
+async def test_a_replacement_that_changes_nothing_is_no_write(api: Cluster, team: str) -> None:
+    made = await api.create(CONFIG_MAPS, config(team, data={"k": "1"}))
+    assert version(await api.replace(CONFIG_MAPS, made)) == version(made)
+
+
+async def test_applying_creates_and_applying_again_is_no_write(api: Cluster, team: str) -> None:
+    made = await api.apply(CONFIG_MAPS, config(team, data={"k": "1"}), field_manager="ours")
+    again = await api.apply(CONFIG_MAPS, config(team, data={"k": "1"}), field_manager="ours")
+    assert version(again) == version(made)
+
+
+async def test_each_manager_owns_what_it_applied_and_no_more(api: Cluster, team: str) -> None:
+    await api.apply(CONFIG_MAPS, config(team, data={"ours": "1", "dropped": "1"}), field_manager="ours")
+    await api.apply(CONFIG_MAPS, config(team, data={"theirs": "1"}), field_manager="theirs")
+    result = await api.apply(CONFIG_MAPS, config(team, data={"ours": "2"}), field_manager="ours")
+    assert result["data"] == {"ours": "2", "theirs": "1"}
+
+
+async def test_applying_takes_a_field_back_that_somebody_edited(api: Cluster, team: str) -> None:
+    made = await api.apply(CONFIG_MAPS, config(team, data={"k": "ours"}), field_manager="ours")
+    await api.replace(CONFIG_MAPS, made | {"data": {"k": "edited", "more": "x"}})
+    result = await api.apply(CONFIG_MAPS, config(team, data={"k": "ours"}), field_manager="ours")
+    assert result["data"] == {"k": "ours", "more": "x"}
+
+
+async def test_applying_replaces_a_selector_whole(api: Cluster, team: str) -> None:
+    service = manifests.primary_service(Storage("mine", team, "uid"), 0)
+    made = await api.apply(SERVICES, service, field_manager="ours")
+    edited = copy.deepcopy(made)
+    edited["spec"]["selector"]["stranger"] = "yes"
+    assert not is_covered(service, await api.replace(SERVICES, edited))
+    result = await api.apply(SERVICES, service, field_manager="ours")
+    assert result["spec"]["selector"] == service["spec"]["selector"]
+
+
+async def test_applying_replaces_the_rules_of_a_policy_whole(api: Cluster, team: str) -> None:
+    policy = manifests.network_policy(Storage("mine", team, "uid"), Peers("x", {"a": "b"}))
+    made = await api.apply(NETWORK_POLICIES, policy, field_manager="ours")
+    edited = copy.deepcopy(made)
+    edited["spec"]["ingress"].append({})
+    edited["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"]["more"] = "x"
+    await api.replace(NETWORK_POLICIES, edited)
+    result = await api.apply(NETWORK_POLICIES, policy, field_manager="ours")
+    assert result["spec"] == made["spec"]
+
+
+async def test_applying_with_the_uid_of_another_changes_nothing(api: Cluster, team: str) -> None:
+    made = await api.create(CONFIG_MAPS, config(team, data={"k": "1"}))
+    for name, error in (("a", errors.Rejected), ("absent", errors.Conflict)):
+        stale = {"metadata": {"namespace": team, "name": name, "uid": "of-another"}, "data": {"k": "2"}}
+        with pytest.raises(error):
+            await api.apply(CONFIG_MAPS, stale, field_manager="ours")
+    assert await api.get(CONFIG_MAPS, team, "a") == made
+
+
+async def test_a_status_goes_to_what_exists_only(api: Cluster, team: str) -> None:
+    body = config(team, status={"replicas": 0})
+    with pytest.raises(errors.NotFound):
+        await api.apply(STATEFUL_SETS, body, field_manager="ours", subresource="status")
+
+
+async def test_a_patch_is_all_or_nothing(api: Cluster, team: str) -> None:
+    made = await api.create(CONFIG_MAPS, config(team, data={"k": "1"}))
+    add = {"op": "add", "path": "/data/more", "value": "x"}
+    with pytest.raises(errors.Rejected):
+        await api.patch(CONFIG_MAPS, team, "a", [add, {"op": "test", "path": "/data/k", "value": "2"}])
+    assert await api.get(CONFIG_MAPS, team, "a") == made
+    right = {"op": "test", "path": "/metadata/resourceVersion", "value": version(made)}
+    result = await api.patch(CONFIG_MAPS, team, "a", [right, add])
+    assert result["data"] == {"k": "1", "more": "x"}
+
+
+async def test_only_the_one_that_was_seen_is_deleted(api: Cluster, team: str) -> None:
+    made = await api.create(CONFIG_MAPS, config(team))
+    with pytest.raises(errors.Conflict):
+        await api.delete(CONFIG_MAPS, team, "a", uid="of-another")
+    await api.delete(CONFIG_MAPS, team, "a", uid=made["metadata"]["uid"])
+    await api.delete(CONFIG_MAPS, team, "a")
+    with pytest.raises(errors.NotFound):
+        await api.get(CONFIG_MAPS, team, "a")
+
+
+async def test_what_comes_again_is_another(api: Cluster, team: str) -> None:
+    first = await api.create(CONFIG_MAPS, config(team))
+    await api.delete(CONFIG_MAPS, team, "a")
+    assert (await api.create(CONFIG_MAPS, config(team)))["metadata"]["uid"] != first["metadata"]["uid"]
+
+
+async def test_lists_take_namespace_labels_and_name(api: Cluster, team: str) -> None:
+    labelled = {"metadata": {"namespace": team, "name": "b", "labels": {"x": "y", "z": "1"}}}
+    await api.create(SECRETS, config(team))
+    await api.create(SECRETS, labelled)
+
+    async def listed(selector: Selector) -> list[str]:
+        items, _ = await api.list_all(SECRETS, selector)
+        return [item["metadata"]["name"] for item in items if item["metadata"]["namespace"] == team]
+
+    assert await listed(Selector(team)) == ["a", "b"]
+    assert await listed(Selector(labels="x=y")) == ["b"]
+    assert await listed(Selector(labels="x=y,z=2")) == []
+    assert await listed(Selector(team, fields="metadata.name=a")) == ["a"]
+
+
+async def test_a_watch_tells_what_came_after_its_list(api: Cluster, team: str) -> None:
+    await api.create(SECRETS, config(team, "before"))
+    _, position = await api.list_all(SECRETS, Selector(team))
+    made = await api.create(SECRETS, config(team))
+    changed = await api.replace(SECRETS, made | {"data": {"k": "eA=="}})
+    await api.delete(SECRETS, team, "a")
+    events: list[Object] = []
+    async with asyncio.timeout(10):
+        async for event in api.watch(SECRETS, Selector(team), position):
+            events.append(event)
+            if len(events) == 3:
+                break
+    assert [event["type"] for event in events] == ["ADDED", "MODIFIED", "DELETED"]
+    assert [event["object"]["metadata"]["uid"] for event in events] == [made["metadata"]["uid"]] * 3
+    assert [version(event["object"]) for event in events[:2]] == [version(made), version(changed)]
+    assert int(version(events[2]["object"])) > int(version(changed))
+
+
+async def test_an_informer_ends_with_what_there_is(api: Cluster, team: str) -> None:
+    changed = asyncio.Event()
+    informer = Informer(api, SECRETS, lambda _old, _new: changed.set(), selector=Selector(team))
+    task = asyncio.ensure_future(informer.run())
+    async with asyncio.timeout(10):
+        await informer.synced.wait()
+        for name in ("a", "b", "c"):
+            informer.remember(await api.create(SECRETS, config(team, name)))
+        await api.delete(SECRETS, team, "b")
+        last = await api.create(SECRETS, config(team, "d"))
+        while informer.get((team, "d")) != last or informer.get((team, "b")):
+            changed.clear()
+            await changed.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    items, _ = await api.list_all(SECRETS, Selector(team))
+    assert {name for _, name in informer.objects} == {item["metadata"]["name"] for item in items} == {"a", "c", "d"}
+
+
+def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
+    passwords = {key: credentials.generate() for key in credentials.PASSWORD_KEYS}
+    node = Node(storage.name, 0, size, PRESETS[size])
+    metadata = storage.metadata(f"{storage.name}-valkey-0")
+    return [
+        (SECRETS, manifests.auth_secret(storage, passwords)),
+        (SECRETS, manifests.connection_secret(storage, passwords["password"])),
+        (CONFIG_MAPS, manifests.config_map(storage, PRESETS[size])),
+        (NETWORK_POLICIES, manifests.network_policy(storage, Peers("x", {"a": "b"}))),
+        (STATEFUL_SETS, stateful_set(metadata, node, Image("registry.example/valkey:9", "IfNotPresent"))),
+        (SERVICES, manifests.primary_service(storage, 0)),
+        (SERVICES, manifests.headless_service(storage)),
+    ]
+
+
+@pytest.mark.parametrize("size", Size)
+async def test_what_is_stored_of_our_objects_shows_no_drift(api: Cluster, team: str, size: Size) -> None:
+    """A default, a dropped empty field or a rewritten quantity would cost a write for ever."""
+    owner = await api.create(CONFIG_MAPS, config(team, "owner"))
+    for resource, desired in children(Storage("mine", team, owner["metadata"]["uid"]), size):
+        stored = await api.apply(resource, desired, field_manager=FIELD_MANAGER)
+        assert is_covered(desired, stored), desired
+        assert version(await api.apply(resource, desired, field_manager=FIELD_MANAGER)) == version(stored)
