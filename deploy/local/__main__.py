@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.local import binaries, cluster, images, packages
+from deploy.local import cluster, images, packages
 from deploy.local.cluster import Cluster
 from deploy.local.errors import LocalClusterError
 
@@ -28,7 +28,6 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Do what the command line says, and return the exit status."""
     if arguments.command == "build":
         packages.install_missing()
-        binaries.build_all()
         images.build_all()
         return 0
     local = Cluster.of_this_cache()

@@ -93,7 +93,6 @@ def up(cluster: Cluster) -> None:
     """
     requirements.check()
     packages.install_missing()
-    binaries.build_all()
     archives = images.build_all()
     with _locked():
         _ensure_disks(cluster, archives)
