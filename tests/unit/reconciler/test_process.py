@@ -1,0 +1,112 @@
+"""The process as a whole, on an API server in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from certs.settings import CertificateSettings
+from reconciler.__main__ import _Process, main
+from reconciler.settings import Settings
+from shared.cluster import EVERYTHING, Selector
+from shared.resources import CONFIG_MAPS, CRDS, LEASES, SECRETS, SESSION_STORAGES, Object, Resource
+from tests.fakes import FakeApi
+
+ENVIRON = {
+    "POD_NAME": "ours-reconciler-0",
+    "POD_NAMESPACE": "toolhive-system",
+    "LEASE_NAME": "ours-reconciler",
+    "VALKEY_IMAGE": "registry.example/valkey:9",
+    "RECONCILER_SELECTOR": "app.kubernetes.io/name=ours",
+    "HTTP_PORT": "0",
+    "WEBHOOK_SERVICE": "ours-webhook",
+    "CA_SECRET": "ours-webhook-ca",
+    "TLS_SECRET": "ours-webhook-tls",
+    "WEBHOOK_CONFIGURATIONS": "mutating/ours-webhook",
+}
+STORAGE: Object = {"metadata": {"namespace": "team", "name": "mine"}, "spec": {"size": "small"}}
+CRD: Object = {"metadata": {"name": "mcpservers.toolhive.stacklok.dev"}, "spec": {"versions": []}}
+
+
+class Api(FakeApi):
+    """Breaks in an unforeseen way, once it is told to; and says when something was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = ""
+        self.written = asyncio.Event()
+
+    def _tell(self, verb: str, kind: str, resource: Resource, obj: Object) -> None:
+        super()._tell(verb, kind, resource, obj)
+        self.written.set()
+
+    async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
+        if resource.plural == self.broken:
+            raise RuntimeError("a bug")
+        return await super().list_all(resource, selector)
+
+    async def until_there(self, resource: Resource, namespace: str, name: str) -> Object:
+        while (resource.plural, namespace, name) not in self.objects:
+            self.written.clear()
+            await self.written.wait()
+        return self.objects[resource.plural, namespace, name]
+
+
+def process(api: FakeApi) -> _Process:
+    return _Process(api, Settings.from_environ(ENVIRON), CertificateSettings.from_environ(ENVIRON))
+
+
+async def test_it_leads_and_provisions_and_gives_the_lease_back_when_stopped() -> None:
+    api = Api()
+    await api.create(SESSION_STORAGES, STORAGE)
+    running = asyncio.ensure_future(process(api).run())
+    async with asyncio.timeout(10):
+        await api.until_there(SECRETS, "team", "mine-connection")
+        await api.until_there(SECRETS, "toolhive-system", "ours-webhook-ca")
+    lease = api.objects[LEASES.plural, "toolhive-system", "ours-reconciler"]
+    assert lease["spec"]["holderIdentity"] == "ours-reconciler-0"
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    lease = api.objects[LEASES.plural, "toolhive-system", "ours-reconciler"]
+    assert lease["spec"]["holderIdentity"] == ""
+
+
+async def test_a_change_of_a_child_is_looked_at() -> None:
+    api = Api()
+    await api.create(SESSION_STORAGES, STORAGE)
+    running = asyncio.ensure_future(process(api).run())
+    async with asyncio.timeout(10):
+        await api.until_there(SECRETS, "team", "mine-connection")
+        first = await api.until_there(CONFIG_MAPS, "team", "mine-valkey")
+        await api.delete(CONFIG_MAPS, "team", "mine-valkey")
+        again = await api.until_there(CONFIG_MAPS, "team", "mine-valkey")
+    assert again["metadata"]["uid"] != first["metadata"]["uid"]
+    assert again["data"] == first["data"]
+    running.cancel()
+    await asyncio.wait({running})
+
+
+@pytest.mark.parametrize("plural", ["secrets", "pods", "sessionstorages", "mcpservers"])
+async def test_a_watch_that_ends_by_a_bug_ends_the_process(plural: str) -> None:
+    """It would go on from a picture of the past, and say that all is well."""
+    api = Api()
+    await api.create(CRDS, CRD)
+    api.broken = plural
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with asyncio.timeout(10):
+            await process(api).run()
+    assert caught.group_contains(RuntimeError, match="a bug")
+
+
+def test_a_wrong_environment_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ENVIRON:
+        monkeypatch.delenv(name, raising=False)
+    assert main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("reconciler: ")
+    assert "LEASE_NAME" in line
