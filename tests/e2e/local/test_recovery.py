@@ -1,0 +1,54 @@
+"""A process of the local cluster dies, and `up` makes it whole; nothing that others left on it is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.kube import Kube
+from deploy.local import paths, processes
+from deploy.local.cluster import Cluster
+from deploy.local.topology import NODES
+
+
+def kill(service: str) -> None:
+    found = [process for process in processes.marked(paths.state()) if process.service == service]
+    assert found
+    for process in found:
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def up() -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.local", "up"], cwd=paths.REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("service", ["node1/etcd", "node1/kube-apiserver", "node2/kubelet", "node3"])
+def test_what_was_killed_runs_again(service: str) -> None:
+    kube = Kube.of(os.environ)
+    kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept", "namespace": "default"}})
+    kill(service)
+    up()
+    assert kube.get("configmap", "kept", "default")
+    assert {process.service for process in processes.marked(paths.state())} > {service, *(node.name for node in NODES)}
+
+
+def test_a_second_start_changes_no_process() -> None:
+    def running() -> set[int]:
+        names = {f"{node.name}/{name}" for node in NODES for name in ("kubelet", "kube-proxy")}
+        return {process.pid for process in processes.marked(paths.state()) if process.service in names}
+
+    before = running()
+    up()
+    assert before <= running()
+
+
+def test_no_node_has_mounts_that_the_host_sees() -> None:
+    state = str(Cluster.of_this_cache().state)
+    assert state not in Path("/proc/self/mountinfo").read_text()
