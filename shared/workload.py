@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from shared import credentials, names, valkey_config
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.resources import Object
     from shared.sizes import Preset, Size
 
@@ -73,14 +75,17 @@ def stateful_set(metadata: Object, node: Node, image: Image) -> Object:
         },
     }
     if node.preset.is_persistent:
-        spec["volumeClaimTemplates"] = [_claim(node)]
-        spec["persistentVolumeClaimRetentionPolicy"] = {"whenDeleted": "Delete", "whenScaled": "Retain"}
+        spec["volumeClaimTemplates"] = [_claim(node, metadata["ownerReferences"])]
     return {"metadata": metadata | {"labels": metadata["labels"] | {names.LABEL_SIZE: node.size}}, "spec": spec}
 
 
-def _claim(node: Node) -> Object:
+def _claim(node: Node, owners: Sequence[Object]) -> Object:
+    # Data belongs to the storage: it goes with it, and stays when only the StatefulSet is deleted. The StatefulSet's
+    # own retention policy would take the data away in both cases, and delays each first start by two seconds: it
+    # changes a claim that the scheduler is about to bind.
+    kept = [{key: owner[key] for key in ("apiVersion", "kind", "name", "uid")} for owner in owners]
     return {
-        "metadata": {"name": "data", "labels": labels_of(node.storage)},
+        "metadata": {"name": "data", "labels": labels_of(node.storage), "ownerReferences": kept},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": f"{node.preset.disk_gib}Gi"}},

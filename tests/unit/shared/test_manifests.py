@@ -164,8 +164,15 @@ def test_a_small_storage_forgets_and_a_larger_one_remembers() -> None:
     ]
     for size in (Size.MEDIUM, Size.LARGE):
         assert [volume for volume in pod(size)["volumes"] if volume["name"] == "data"] == []
-        retention = workload(size)["spec"]["persistentVolumeClaimRetentionPolicy"]
-        assert retention == {"whenDeleted": "Delete", "whenScaled": "Retain"}
+
+
+@pytest.mark.parametrize("size", [Size.MEDIUM, Size.LARGE])
+def test_data_goes_with_the_storage_and_not_with_the_stateful_set(size: Size) -> None:
+    spec = workload(size)["spec"]
+    (claim,) = spec["volumeClaimTemplates"]
+    (owner,) = claim["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("SessionStorage", STORAGE.name, STORAGE.uid)
+    assert "persistentVolumeClaimRetentionPolicy" not in spec
 
 
 @pytest.mark.parametrize("size", Size)
