@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
 import yaml
@@ -57,7 +57,7 @@ class Kube:
 
     kubectl: tuple[str, ...]
     helm: str
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     is_local: bool
 
     @classmethod

@@ -33,12 +33,22 @@ def await_finding(kube: Kube, key: tuple[str, str], kind: str, reason: str) -> O
 
 def kill_valkey(kube: Kube, namespace: str, storage: str) -> None:
     """End the Valkey pod of a one-node storage without any grace, and wait until its successor is ready."""
-    name = f"{storage}-valkey-0-0"
-    before = (kube.get("pod", name, namespace) or {"metadata": {"uid": ""}})["metadata"]["uid"]
-    kube.run("delete", "pod", name, "--force", "--grace-period=0", namespace=namespace)
+    pod = valkey_pod(storage)
+    found = kube.get("pod", pod, namespace)
+    kube.run("delete", "pod", pod, "--force", "--grace-period=0", namespace=namespace)
+    await_revival(kube, namespace, storage, found["metadata"]["uid"] if found else "")
+
+
+def await_revival(kube: Kube, namespace: str, storage: str, uid: str) -> None:
+    """Wait until a one-node storage has a Valkey pod that is ready, and another than the one with this uid."""
 
     def revived() -> bool:
-        pod = kube.get("pod", name, namespace)
-        return pod is not None and pod["metadata"]["uid"] != before and is_ready(pod)
+        pod = kube.get("pod", valkey_pod(storage), namespace)
+        return pod is not None and pod["metadata"]["uid"] != uid and is_ready(pod)
 
-    until(f"a new pod {name} is ready", revived, REVIVAL_SECONDS)
+    until(f"a new pod {valkey_pod(storage)} is ready", revived, REVIVAL_SECONDS)
+
+
+def valkey_pod(storage: str) -> str:
+    """Name the pod of a one-node storage."""
+    return f"{storage}-valkey-0-0"

@@ -12,6 +12,7 @@ from deploy.demo.errors import SessionLost
 from deploy.demo.kube import Kube
 from deploy.demo.proxies import Proxies
 from tests.e2e.namespaces import SERVERS
+from tests.e2e.storages import read
 
 
 @pytest.fixture
@@ -49,4 +50,13 @@ def test_a_session_outlives_all_its_proxies(proxies: Proxies) -> None:
 def test_a_session_outlives_the_death_of_a_medium_store(proxies: Proxies, kube: Kube) -> None:
     session, _ = proxies.open_session(proxies.await_ready(2)[0])
     storages.kill_valkey(kube, SERVERS, "first")
+    assert [proxies.count(pod, session) for pod in proxies.await_ready(2)] == [2, 3]
+
+
+def test_a_session_outlives_the_stateful_set_of_a_medium_store(proxies: Proxies, kube: Kube) -> None:
+    """Data belongs to the storage: a workload that was deleted by hand comes back to it."""
+    session, _ = proxies.open_session(proxies.await_ready(2)[0])
+    before = read(kube, "pod", "first-valkey-0-0", SERVERS)["metadata"]["uid"]
+    kube.run("delete", "statefulset", "first-valkey-0", namespace=SERVERS)
+    storages.await_revival(kube, SERVERS, "first", before)
     assert [proxies.count(pod, session) for pod in proxies.await_ready(2)] == [2, 3]

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
+from deploy.demo import installation
 from deploy.demo.kube import Kube, Object
 from shared import credentials
 from tests.e2e.conftest import Run
+from tests.e2e.storages import read
 
-OURS = "app.kubernetes.io/managed-by=toolhive-session-storage"
+OF_STORAGES = "toolhive.stacklok.dev/storage"
+CERTIFICATES = ("session-storage-webhook-ca", "session-storage-webhook-tls")
 # Ten storages with six passwords each: fewer would mean that the run made none worth looking for.
 FEWEST = 60
 
 
 @pytest.fixture(scope="module")
 def forbidden(kube: Kube, servers: object) -> frozenset[str]:
-    """Every password as it is, and every value that holds one as base64 writes it."""
+    """Every password as it is, and as base64 writes what holds one; and the private keys of our certificates."""
     plain: set[str] = set()
     written: set[str] = set()
-    for secret in kube.items("secrets", "", f"--selector={OURS}"):
-        values = credentials.decoded(secret["data"])
+    for found in kube.items("secrets", "", f"--selector={OF_STORAGES}"):
+        values = credentials.decoded(found["data"])
         plain |= {value for value in values.values() if credentials.is_password(value)}
-        written |= {secret["data"][key] for key, value in values.items() if len(value) >= credentials.PASSWORD_LENGTH}
+        written |= {found["data"][key] for key, value in values.items() if len(value) >= credentials.PASSWORD_LENGTH}
+    for name in CERTIFICATES:
+        data = read(kube, "secret", name, installation.NAMESPACE)["data"]
+        written |= {value for key, value in data.items() if key.endswith("key")}
     assert len(plain) >= FEWEST
     return frozenset(plain | written)
 
@@ -35,13 +42,14 @@ def leaks(text: str, forbidden: frozenset[str]) -> int:
 
 def test_no_object_but_a_secret_holds_a_password(kube: Kube, forbidden: frozenset[str]) -> None:
     """Events are objects too."""
-    kinds = kube.run("api-resources", "--verbs=list", "--output=name").split()
-    found = {
-        kind: leaks(kube.run("get", kind, "--all-namespaces", "--output=json"), forbidden)
-        for kind in set(kinds) - {"secrets"}
-    }
-    assert {"events", "pods", "sessionstorages.toolhive.stacklok.dev"} <= found.keys()
-    assert {kind: count for kind, count in found.items() if count} == {}
+    kinds = set(kube.run("api-resources", "--verbs=list", "--output=name").split()) - {"secrets"}
+    found = kube.items(",".join(sorted(kinds)))
+    assert {"Event", "Pod", "StatefulSet", "SessionStorage", "MCPServer"} <= {each["kind"] for each in found}
+    assert [named(each) for each in found if leaks(json.dumps(each), forbidden)] == []
+
+
+def named(obj: Object) -> str:
+    return f"{obj['kind']} {obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
 
 
 def test_no_log_holds_a_password(run: Run, forbidden: frozenset[str]) -> None:

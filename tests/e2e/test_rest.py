@@ -19,11 +19,13 @@ LOOKS_PER_STORAGE = IDLE_SECONDS / 5 + 1
 BOUNDS_MIB = {"reconciler": 120, "webhook": 100}
 
 # Every kind that our processes have a right to write; Deployments, because ToolHive writes those if wiring is unsteady.
-KINDS = "sessionstorages|mcpservers|secrets|configmaps|services|statefulsets|deployments|networkpolicies|poddisruption\
-budgets|customresourcedefinitions|mutatingwebhookconfigurations"
+KINDS = (
+    *("sessionstorages", "mcpservers", "secrets", "configmaps", "services", "statefulsets", "deployments"),
+    *("networkpolicies", "poddisruptionbudgets", "customresourcedefinitions", "mutatingwebhookconfigurations"),
+)
 WRITE = re.compile(
-    rf'^apiserver_request_total\{{[^}}]*resource="(?P<resource>{KINDS})"[^}}]*verb="(?P<verb>POST|PUT|PATCH|APPLY|DELETE)"'
-    r"[^}]*\} (?P<count>\S+)$",
+    rf'^apiserver_request_total{{[^}}]*resource="(?P<resource>{"|".join(KINDS)})"[^}}]*'
+    r'subresource="(?P<subresource>\w*)",verb="(?P<verb>POST|PUT|PATCH|APPLY|DELETE)"[^}]*} (?P<count>\S+)$',
     re.MULTILINE,
 )
 RECONCILES = re.compile(
@@ -34,7 +36,9 @@ RECONCILES = re.compile(
 def writes(kube: Kube) -> Counter[str]:
     counted: Counter[str] = Counter()
     for match in WRITE.finditer(kube.run("get", "--raw", "/metrics")):
-        counted[f"{match['verb']} {match['resource']}"] += int(float(match["count"]))
+        # ToolHive's operator writes the status of servers over and over while their pods wait for something.
+        if (match["resource"], match["subresource"]) != ("mcpservers", "status"):
+            counted[f"{match['verb']} {match['resource']}"] += int(float(match["count"]))
     return counted
 
 
