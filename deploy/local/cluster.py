@@ -7,9 +7,9 @@ was made.
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -123,6 +123,8 @@ def down(cluster: Cluster) -> None:
 def load(cluster: Cluster, archives: Iterable[Path]) -> None:
     """Import OCI archives into all nodes."""
     with _locked():
+        # They may take over names of images that `up` brought, and it shall see to these again.
+        _on_all(cluster, lambda machine: containers.write_record(machine.directory, []))
         for archive in archives:
             _on_all(cluster, partial(containers.load, archive=archive))
             progress.step(f"{archive.name} is on all nodes")
@@ -177,7 +179,10 @@ def _start_nodes(cluster: Cluster, commands: dict[Node, dict[str, tuple[str, ...
         (sys.executable, "-m", "deploy.local.netpol", "--kubeconfig", str(cluster.kubeconfig)),
         cluster.logs / "netpol.log",
     )
-    if not enforcer.is_among(processes.marked(cluster.state)):
+    found = processes.marked(cluster.state)
+    if not enforcer.is_among(found):
+        # One that was started from another checkout.
+        processes.kill(process.pid for process in found if process.service == enforcer.name)
         processes.start(enforcer, cluster.state)
 
 
@@ -230,5 +235,10 @@ def _on_all(cluster: Cluster, act: Callable[[Machine], None]) -> None:
         list(pool.map(act, cluster.machines))
 
 
-def _locked() -> AbstractContextManager[None]:
-    return paths.locked(paths.cache_root() / "cluster.lock")
+@contextmanager
+def _locked() -> Iterator[None]:
+    """Let one command at a time change the cluster."""
+    with ExitStack() as stack:
+        with progress.heartbeat("waiting for another command to be done with the cluster"):
+            stack.enter_context(paths.locked(paths.cache_root() / "cluster.lock"))
+        yield

@@ -8,9 +8,10 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 from deploy.local import cgroups, node, nodeservices, paths, processes, progress
 from deploy.local.errors import StepFailed
@@ -21,7 +22,8 @@ RECORD = "imported.json"
 CONTAINERD = Path("lib/containerd")
 # It looks after containers of an earlier life first; seen: 20 s, after all their shims had been killed.
 CONTAINERD_DEADLINE_SECONDS = 90
-IMPORT_DEADLINE_SECONDS = 120
+# An import takes 3 s where nothing else is going on.
+COMMAND_DEADLINE_SECONDS = 180
 STORE = "image-store"
 
 
@@ -73,7 +75,7 @@ def ensure_store(archives: Iterable[Path], template: Machine, pause_image: str) 
 def copy_store(disk: Path, target: Path) -> None:
     """Give a new node's disk all images of the store."""
     source, destination = disk / CONTAINERD, target / CONTAINERD
-    subprocess.run(["cp", "--archive", "--link", f"{source}/.", destination], check=True)
+    _run("copying the image store", ["cp", "--archive", "--link", f"{source}/.", str(destination)])
     # Databases are the only files that are changed in place.
     for database in source.glob("*/*.db"):
         copy = destination / database.relative_to(source)
@@ -101,18 +103,12 @@ def load(machine: Machine, archive: Path) -> None:
     Raises:
         StepFailed: containerd did not take it.
     """
+    what = f"{machine.name}: import of {archive}"
     try:
         with archive.open("rb") as content:
-            subprocess.run(
-                [*_ctr(machine), "images", "import", "--digests=false", "-"],
-                stdin=content,
-                capture_output=True,
-                check=True,
-                timeout=IMPORT_DEADLINE_SECONDS,
-            )
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = getattr(error, "stderr", None) or b""
-        raise StepFailed(f"{machine.name}: import of {archive} failed: {error}\n{reason.decode().strip()}") from error
+            _run(what, [*_ctr(machine), "images", "import", "--digests=false", "-"], content)
+    except OSError as error:
+        raise StepFailed(f"{what} failed: {error}") from error
 
 
 def await_containerd(machine: Machine) -> None:
@@ -161,10 +157,19 @@ def replaced(listing: str) -> list[str]:
 
 
 def _forget_replaced(machine: Machine) -> None:
-    listing = subprocess.run([*_ctr(machine), "images", "ls"], capture_output=True, text=True, check=True).stdout
-    if names := replaced(listing):
+    what = "removing replaced images"
+    if names := replaced(_run(what, [*_ctr(machine), "images", "ls"])):
         # `--sync` frees their layers before it returns.
-        subprocess.run([*_ctr(machine), "images", "rm", "--sync", *names], capture_output=True, check=True)
+        _run(what, [*_ctr(machine), "images", "rm", "--sync", *names])
+
+
+def _run(what: str, command: Sequence[str], stdin: IO[bytes] | int = subprocess.DEVNULL) -> str:
+    try:
+        done = subprocess.run(command, stdin=stdin, capture_output=True, check=True, timeout=COMMAND_DEADLINE_SECONDS)
+    except subprocess.SubprocessError as error:
+        reason = getattr(error, "stderr", None) or b""
+        raise StepFailed(f"{what} failed: {error}\n{reason.decode().strip()}") from error
+    return done.stdout.decode()
 
 
 def _ctr(machine: Machine) -> tuple[str, ...]:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.kube import Kube
-from deploy.local import paths, processes
+from deploy.local import nodeservices, paths, processes
 from deploy.local.cluster import Cluster
 from deploy.local.topology import NODES
+
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
 def kill(service: str) -> None:
@@ -41,10 +43,11 @@ def test_what_was_killed_runs_again(service: str) -> None:
 
 def test_a_second_start_changes_no_process() -> None:
     def running() -> set[int]:
-        names = {f"{node.name}/{name}" for node in NODES for name in ("kubelet", "kube-proxy")}
-        return {process.pid for process in processes.marked(paths.state()) if process.service in names}
+        found = processes.marked(paths.state())
+        return {process.pid for process in found if process.command[:1] == (nodeservices.KUBERNETES,)}
 
     before = running()
+    assert len(before) == 2 * len(NODES) + len(CONTROL_PLANE)
     up()
     assert before <= running()
 
