@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LOOK_AGAIN_SECONDS: Final = 60.0
 """Time passes without an event, and a clock may jump: expiry is judged on the wall clock at least this often."""
 SETTLE_SECONDS: Final = 0.05
-"""Pause after each write, so that a fight with another writer costs twenty writes a second at most."""
+"""Pause after a write; it doubles while writing does not settle it, as in a fight with another writer."""
 FIRST_BACKOFF_SECONDS: Final = 0.5
 MAX_BACKOFF_SECONDS: Final = 30.0
 
@@ -75,7 +75,7 @@ class _Keeper:
         """Look and act, whenever something changes and at least once a minute."""
         for informer in self.informers:
             await informer.synced.wait()
-        backoff = FIRST_BACKOFF_SECONDS
+        backoff, settle = FIRST_BACKOFF_SECONDS, SETTLE_SECONDS
         while True:
             self._changed.clear()
             try:
@@ -88,8 +88,10 @@ class _Keeper:
                 continue
             backoff = FIRST_BACKOFF_SECONDS
             if has_acted:
-                await asyncio.sleep(SETTLE_SECONDS)
+                await asyncio.sleep(settle)
+                settle = min(settle * 2, MAX_BACKOFF_SECONDS)
             else:
+                settle = SETTLE_SECONDS
                 await self._wait()
 
     async def _step(self) -> bool:

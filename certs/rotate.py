@@ -10,7 +10,7 @@ pod that serves a leaf is trusted already.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from certs import check
@@ -45,8 +45,8 @@ class Observed:
         configurations: The webhook configurations that exist; one that does not exist yet holds nothing up.
     """
 
-    authority: Object | None
-    serving: Object | None
+    authority: Object | None = field(repr=False)
+    serving: Object | None = field(repr=False)
     configurations: Mapping[WebhookConfiguration, Object]
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
@@ -31,6 +31,8 @@ from shared.resources import CRDS, MCP_SERVERS, PODS, SESSION_STORAGES, Object, 
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+CONSUMERS_PATIENCE_SECONDS: Final = 10.0
 
 _log = logging.getLogger("reconciler")
 
@@ -83,15 +85,16 @@ class _Process:
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._queue))
 
     async def run(self) -> None:
-        runner = await probes.serve(probes.probes_app(self._waits), self._settings.http_port)
-        watches = [asyncio.ensure_future(part) for part in self._watching()]
         election = Election(self._cluster, self._settings.candidate)
+        runner = await probes.serve(probes.probes_app(self._waits), self._settings.http_port)
         try:
-            await election.lead(self._lead)
+            # One group: a watch that ends by a bug must end the process, or it would decide on a frozen picture.
+            async with asyncio.TaskGroup() as group:
+                watches = [group.create_task(part) for part in self._watching()]
+                await election.lead(self._lead)
+                for watch in watches:
+                    watch.cancel()
         finally:
-            for watch in watches:
-                watch.cancel()
-            await asyncio.gather(*watches, return_exceptions=True)
             await runner.cleanup()
 
     def _watching(self) -> list[Coroutine[None, None, None]]:
@@ -103,34 +106,52 @@ class _Process:
         await self._servers.run()
 
     async def _lead(self) -> None:
-        for cache in self._caches.values():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keeper.keep(self._cluster, self._certificates, _clock))
+            group.create_task(self._reconcile())
+            if self._settings.extends_toolhive_crds:
+                group.create_task(self._extension.run(self._crds))
+
+    async def _reconcile(self) -> None:
+        for cache in (*self._caches.values(), self._crds):
             await cache.synced.wait()
-        await self._crds.synced.wait()
-        if self._extension.served.is_set():
-            await self._servers.synced.wait()
+        await self._know_consumers()
         observer = Observer(self._cluster, self._caches, self._consumers)
         recorder = EventRecorder(self._cluster, self._settings.candidate.identity)
         applier = Applier(self._cluster, self._caches, recorder)
         reconciler = Reconciler(self._storages, observer, applier, self._settings.storage)
         for key in self._storages.objects:
             self._queue.add(key)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(keeper.keep(self._cluster, self._certificates, _clock))
-            group.create_task(loop.run(self._queue, reconciler.reconcile))
-            if self._settings.extends_toolhive_crds:
-                group.create_task(self._extension.run(self._crds))
+        await loop.run(self._queue, reconciler.reconcile)
+
+    async def _know_consumers(self) -> None:
+        """Wait for the consumers, lest conditions about them come and go at each start; but not for ever."""
+        if not self._extension.served.is_set():
+            return
+        try:
+            await asyncio.wait_for(self._servers.synced.wait(), CONSUMERS_PATIENCE_SECONDS)
+        except TimeoutError:
+            _log.warning("going on without knowing the consumers", extra={"resource": MCP_SERVERS.plural})
 
     def _waits(self) -> list[str]:
         return [f"the first list of {plural}" for plural, cache in self._caches.items() if not cache.synced.is_set()]
 
     def _on_storage(self, old: Object | None, new: Object | None) -> None:
-        self._queue.add(key_of(new or old or {}))
+        # Our own status writes come back as changes; they are no news.
+        if old is None or new is None or _asked(old) != _asked(new):
+            self._queue.add(key_of(new or old or {}))
 
     def _on_child(self, old: Object | None, new: Object | None) -> None:
         metadata = (new or old or {}).get("metadata", {})
         storage = metadata.get("labels", {}).get(names.LABEL_STORAGE)
         if storage:
             self._queue.add((metadata["namespace"], storage))
+
+
+def _asked(storage: Object) -> tuple[object, ...]:
+    """Pick what of a storage says what is asked for: everything but its status."""
+    metadata = storage["metadata"]
+    return tuple(metadata.get(field) for field in ("uid", "generation", "deletionTimestamp", "annotations"))
 
 
 def _clock() -> datetime:

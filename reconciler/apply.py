@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.plan import Apply, DeletePod, Plan, Step, WriteAuth
+from reconciler.steps import Apply, DeletePod, Plan, Replace, Step, WriteAuth
 from shared import credentials, manifests, names
 from shared.resources import PODS, SECRETS, SESSION_STORAGES, Object, Resource
 
@@ -65,6 +65,8 @@ class Applier:
                 await self._write_auth(step)
             case Apply(resource, obj):
                 self._remember(resource, await self._cluster.apply(resource, obj, field_manager=names.FIELD_MANAGER))
+            case Replace(resource, obj):
+                self._remember(resource, await self._cluster.replace(resource, obj))
             case DeletePod(namespace, name, uid):
                 await self._cluster.delete(PODS, namespace, name, uid=uid)
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
-from shared import errors
+from shared import errors, names
 from shared.resources import CRDS, MCP_SERVERS, Object, Resource
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ _log = logging.getLogger(__name__)
 class Patcher(Protocol):
     """The one write that the extension needs."""
 
-    async def patch(self, resource: Resource, namespace: str, name: str, operations: list[Object]) -> Object:
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
+    ) -> Object:
         """Apply RFC 6902 operations."""
 
 
@@ -84,7 +86,8 @@ class CrdExtension:
             if crd is None or not (operations := extension(crd)):
                 continue
             try:
-                crds.remember(await self._cluster.patch(CRDS, "", crd_name(MCP_SERVERS), operations))
+                name, manager = crd_name(MCP_SERVERS), names.FIELD_MANAGER_CRD
+                crds.remember(await self._cluster.patch(CRDS, "", name, operations, field_manager=manager))
                 _log.info("extended CRD", extra={"crd": crd_name(MCP_SERVERS), "field": FIELD})
             except errors.ClusterError as error:
                 _log.warning("CRD not extended", extra={"crd": crd_name(MCP_SERVERS), "error": str(error)})

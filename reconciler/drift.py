@@ -16,9 +16,42 @@ ATOMIC: Final = frozenset({"selector", "podSelector", "namespaceSelector", "ingr
 """Keys whose values are compared whole: a foreign label in a selector or one more peer changes their meaning."""
 
 
+CLOSED: Final = frozenset({"data", "containers", "volumes", "volumeMounts", "ports"})
+"""Keys below which nothing may be added: a foreign key in a Secret becomes a variable of every backend, a foreign
+container sees the data. Server-side apply leaves such additions alone, so they take a replacement."""
+UNWANTED: Final = frozenset(
+    {"args", "binaryData", "env", "envFrom", "externalIPs", "hostIPC", "hostNetwork", "hostPID", "initContainers"}
+)
+"""Keys that open a node or its network to others wherever they are, unless they are ours."""
+
+
 def is_covered(desired: Object, observed: Object) -> bool:
     """Tell whether applying `desired` would change nothing in `observed`."""
     return _covered(desired, observed)
+
+
+def has_additions(desired: Object, observed: Object) -> bool:
+    """Tell whether `observed` has something that `desired` lacks, where nothing may be added."""
+    return any(observed.get(key) for key in UNWANTED - desired.keys()) or any(
+        (key in CLOSED and bool(_keys(observed.get(key)) - _keys(value))) or _has_additions(value, observed.get(key))
+        for key, value in desired.items()
+    )
+
+
+def _has_additions(desired: Any, observed: Any) -> bool:
+    if isinstance(desired, dict) and isinstance(observed, dict):
+        return has_additions(desired, observed)
+    if isinstance(desired, list) and isinstance(observed, list) and _is_keyed(desired) and _is_keyed(observed):
+        by_name = {item["name"]: item for item in observed}
+        return any(has_additions(item, by_name.get(item["name"], {})) for item in desired)
+    return False
+
+
+def _keys(value: Any) -> set[str]:
+    """Name what a map or a list of named items holds; an item without a name counts as one that nobody wants."""
+    if isinstance(value, dict):
+        return set(value)
+    return {str(item.get("name")) if isinstance(item, dict) else str(item) for item in value or []}
 
 
 def _covered(desired: Any, observed: Any) -> bool:

@@ -65,6 +65,7 @@ class Election:
         self._cluster = cluster
         self._candidate = candidate
         self._sighting = _Sighting()
+        self._is_held_by_another = False
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` as the leader; returns when the lease is lost or `work` ends, which has then been stopped."""
@@ -100,6 +101,8 @@ class Election:
                 async with asyncio.timeout(RENEW_DEADLINE_SECONDS - (attempt - renewed)):
                     if await self._try():
                         renewed = attempt
+                    elif self._is_held_by_another:
+                        break
             except TimeoutError:
                 break
         _log.error("lease lost", extra={"identity": self._candidate.identity})
@@ -115,7 +118,9 @@ class Election:
             _log.warning("lease not read", extra={"error": str(error)})
             return False
         spec = lease.get("spec", {})
-        if spec.get("holderIdentity") not in {candidate.identity, "", None} and not self._is_expired(spec):
+        is_held = spec.get("holderIdentity") not in {candidate.identity, "", None}
+        self._is_held_by_another = is_held and not self._is_expired(spec)
+        if self._is_held_by_another:
             return False
         return await self._write(self._cluster.replace, self._lease(lease))
 

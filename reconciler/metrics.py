@@ -10,4 +10,3 @@ RECONCILES: Final = Counter("session_storage_reconciles_total", "Passes over a s
 RECONCILE_SECONDS: Final = Histogram("session_storage_reconcile_seconds", "Duration of one pass over a storage.")
 QUEUE_LENGTH: Final = Gauge("session_storage_queue_length", "Storages that wait for a worker.")
 IS_LEADER: Final = Gauge("session_storage_is_leader", "1 on the replica that writes, else 0.")
-STORAGES: Final = Gauge("session_storage_storages", "Storages by phase.", ["phase"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from reconciler import pods
 from shared import credentials, errors, names, valkey_node
 from shared.resources import (
     CONFIG_MAPS,
@@ -13,6 +14,7 @@ from shared.resources import (
     PODS,
     SECRETS,
     SERVICES,
+    SESSION_STORAGES,
     STATEFUL_SETS,
     Key,
     Object,
@@ -60,9 +62,9 @@ class Observed:
     """
 
     storage: Object
-    children: Mapping[tuple[str, str], Object]
+    children: Mapping[tuple[str, str], Object] = field(repr=False)
     node: NodeReport
-    external_secret: Object | None = None
+    external_secret: Object | None = field(default=None, repr=False)
     foreign_consumers: tuple[str, ...] = ()
 
     def child(self, resource: Resource, name: str) -> Object | None:
@@ -107,6 +109,12 @@ class Observer:
         node = await self._node(namespace, name, children.get((SECRETS.plural, names.auth_secret(name))))
         return Observed(storage, children, node, None, outside)
 
+    async def is_current(self, storage: Object) -> bool:
+        """Tell whether a storage still exists, past the cache: objects made for one that is gone would be orphans."""
+        metadata = storage["metadata"]
+        live = await self._live(SESSION_STORAGES, metadata["namespace"], metadata["name"])
+        return live is not None and live["metadata"]["uid"] == metadata["uid"]
+
     async def _children(self, namespace: str, storage: str) -> dict[tuple[str, str], Object]:
         wanted = [(resource, name) for resource in CHILD_RESOURCES for name in child_names(resource, storage)]
         found = await asyncio.gather(*(self._read(resource, namespace, name) for resource, name in wanted))
@@ -130,7 +138,7 @@ class Observer:
 
     async def _node(self, namespace: str, storage: str, auth: Object | None) -> NodeReport:
         pod = self._caches[PODS.plural].get((namespace, f"{names.valkey_node(storage, 0)}-0"))
-        address = pod.get("status", {}).get("podIP") if pod else None
+        address = pods.address(pod)
         if not address or auth is None:
             return NodeReport(pod)
         passwords = credentials.decoded(auth.get("data"))

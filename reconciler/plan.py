@@ -6,11 +6,13 @@ connection Secret, status. Each can be repeated, and a crash between any two is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
-from reconciler.drift import is_covered
-from reconciler.status import EventNote, Verdict, judge, status_of
+from reconciler import pods
+from reconciler.drift import has_additions, is_covered
+from reconciler.status import Verdict, judge, status_of
+from reconciler.steps import RECHECK_SECONDS, Apply, DeletePod, Plan, Replace, Step, WriteAuth
 from shared import credentials, errors, manifests, names
 from shared.manifests import Peers, Storage
 from shared.resources import CONFIG_MAPS, NETWORK_POLICIES, SECRETS, SERVICES, STATEFUL_SETS, Object, Resource
@@ -24,74 +26,15 @@ if TYPE_CHECKING:
 
     from reconciler.observe import Observed
 
-RECHECK_SECONDS: Final = 10.0
-"""How often a storage that is well is looked at, without any event."""
 STARTING_SECONDS: Final = 0.2
-"""How soon a node that has an address but no answer is asked again; Valkey starts in about 0.1 s."""
+"""How soon a node that has an address but no answer yet is asked again; Valkey starts in about 0.1 s."""
 WAITING_SECONDS: Final = 5.0
+"""How soon a node that should answer and does not is asked again."""
 FOR_THE_USER_SECONDS: Final = 60.0
 """How often something is looked at that only a person can change, where no event would tell."""
 
 
 _SIZES: Final[Mapping[str, Size]] = {size.value: size for size in Size}
-
-
-@dataclass(frozen=True, slots=True)
-class WriteAuth:
-    """Create or complete the auth Secret; missing passwords are made up when the step is carried out.
-
-    Attributes:
-        storage: Whose.
-        kept: Passwords that stay, by key.
-        resource_version: Of the Secret to replace; empty to create it.
-    """
-
-    storage: Storage
-    kept: Mapping[str, str]
-    resource_version: str
-
-    def __repr__(self) -> str:
-        return f"WriteAuth(storage={self.storage.name!r}, kept={sorted(self.kept)})"
-
-
-@dataclass(frozen=True, slots=True)
-class Apply:
-    """Apply an object server-side."""
-
-    resource: Resource
-    obj: Object
-
-    def __repr__(self) -> str:
-        return f"Apply({self.resource.kind}, {self.obj['metadata']['name']})"
-
-
-@dataclass(frozen=True, slots=True)
-class DeletePod:
-    """Delete a pod, if it still is the one that was seen; its StatefulSet makes a new one."""
-
-    namespace: str
-    name: str
-    uid: str
-
-
-Step: TypeAlias = WriteAuth | Apply | DeletePod
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to do, in this order.
-
-    Attributes:
-        steps: Writes to the storage's objects.
-        status: The new status, or None if the present one holds.
-        events: What happened, for people.
-        requeue_after_seconds: When to look again without an event; 0 means at once.
-    """
-
-    steps: tuple[Step, ...] = ()
-    status: Object | None = None
-    events: tuple[EventNote, ...] = ()
-    requeue_after_seconds: float = RECHECK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,21 +63,24 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
 
 def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, now: datetime) -> Plan:
     storage = _storage(observed)
-    if write := _auth(observed, storage):
-        verdict = judge(observed, spec, _running_size(observed, spec))
-        concluded = _concluded(observed, verdict, now, 0)
-        return Plan((write,), concluded.status, concluded.events, 0)
     size = _running_size(observed, spec)
-    steps: list[Step] = [
-        Apply(resource, desired)
+    verdict = judge(observed, spec, size, now)
+    if write := _auth(observed, storage):
+        return replace(_concluded(observed, verdict, now, 0), steps=(write,))
+    repairs = (
+        _repair(resource, desired, observed.child(resource, desired["metadata"]["name"]))
         for resource, desired in _desired(observed, storage, size, settings)
-        if not is_covered(desired, observed.child(resource, desired["metadata"]["name"]) or {})
-    ]
-    if restart := _outdated_pod(observed):
-        steps.append(restart)
-    verdict = judge(observed, spec, size)
-    concluded = _concluded(observed, verdict, now, _pause(observed, verdict))
-    return Plan(tuple(steps), concluded.status, concluded.events, concluded.requeue_after_seconds)
+    )
+    steps = tuple(step for step in (*repairs, _outdated_pod(observed)) if step)
+    return replace(_concluded(observed, verdict, now, _pause(observed, verdict, now)), steps=steps)
+
+
+def _repair(resource: Resource, desired: Object, present: Object | None) -> Step | None:
+    """Say how an object becomes what it should be; None if it is."""
+    if present is not None and has_additions(desired, present):
+        content = {key: value for key, value in desired.items() if key != "metadata"}
+        return Replace(resource, present | content)
+    return None if present is not None and is_covered(desired, present) else Apply(resource, desired)
 
 
 def _desired(observed: Observed, storage: Storage, size: Size, settings: Settings) -> Iterable[tuple[Resource, Object]]:
@@ -156,7 +102,7 @@ def _auth(observed: Observed, storage: Storage) -> WriteAuth | None:
     missing = set(credentials.PASSWORD_KEYS) - kept.keys()
     if secret is not None and not missing:
         desired = manifests.auth_secret(storage, kept)
-        if is_covered(desired, secret):
+        if is_covered(desired, secret) and not has_additions(desired, secret):
             return None
     if names.KEY_PASSWORD in missing:
         connection = observed.child(SECRETS, names.connection_secret(storage.name)) or {}
@@ -206,12 +152,20 @@ def _outdated_pod(observed: Observed) -> DeletePod | None:
 
 
 def _foreign_children(observed: Observed) -> tuple[str, ...]:
-    uid = observed.storage["metadata"]["uid"]
+    metadata = observed.storage["metadata"]
     return tuple(
         f"{obj.get('kind') or plural} {name}"
         for (plural, name), obj in observed.children.items()
-        if uid not in [owner.get("uid") for owner in obj["metadata"].get("ownerReferences", [])]
+        if not _is_ours(obj["metadata"], metadata["name"], metadata["uid"])
     )
+
+
+def _is_ours(metadata: Object, storage: str, uid: str) -> bool:
+    """Tell whether an object is this storage's: owned by it, or (as after a restore) by nobody, with its labels."""
+    controllers = [owner.get("uid") for owner in metadata.get("ownerReferences", []) if owner.get("controller")]
+    labels = metadata.get("labels", {})
+    is_labelled = labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage
+    return uid in controllers or (not controllers and is_labelled)
 
 
 def _storage(observed: Observed) -> Storage:
@@ -219,12 +173,11 @@ def _storage(observed: Observed) -> Storage:
     return Storage(metadata["name"], metadata["namespace"], metadata["uid"])
 
 
-def _pause(observed: Observed, verdict: Verdict) -> float:
+def _pause(observed: Observed, verdict: Verdict, now: datetime) -> float:
     if verdict.is_ready:
         return RECHECK_SECONDS
-    facts = observed.node.facts
-    is_starting = observed.node.problem == "unreachable" or (facts is not None and facts.is_loading)
-    return STARTING_SECONDS if is_starting else WAITING_SECONDS
+    has_address = bool(pods.address(observed.node.pod))
+    return STARTING_SECONDS if has_address and pods.is_starting(observed.node.pod, now) else WAITING_SECONDS
 
 
 def _concluded(observed: Observed, verdict: Verdict, now: datetime, pause: float) -> Plan:

@@ -6,8 +6,9 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from reconciler.plan import FOR_THE_USER_SECONDS, Plan, Settings, plan
+from reconciler.plan import FOR_THE_USER_SECONDS, Settings, plan
 from reconciler.status import Verdict, status_of
+from reconciler.steps import Plan
 from shared import errors
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Reconciler:
         observed = await self._observer.observe(storage)
         decided = plan(observed, self._settings, _now())
         if decided.steps:
+            if not await self._observer.is_current(storage):
+                return None
             _log.info("applying", extra={"storage": "/".join(key), "steps": [repr(step) for step in decided.steps]})
         try:
             await self._applier.apply(storage, decided)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self
 
+from reconciler import pods
 from shared import credentials, names
 from shared.conditions import Finding, conditions
 from shared.sessionstorage import Phase
@@ -24,6 +25,10 @@ SIZE_APPLIED: Final = "SizeApplied"
 CONSUMERS_ADMITTED: Final = "ConsumersAdmitted"
 
 PRIMARY_ROLE: Final = "master"
+_ORDINARY: Final = frozenset({"Provisioning", "Starting", "LoadingData"})
+"""Reasons that every storage passes through."""
+MAX_QUOTED: Final = 1024
+"""Characters of other people's words that a message repeats."""
 LISTED_CONSUMERS: Final = 10
 """How many names a message holds; the rest is counted."""
 
@@ -92,16 +97,16 @@ class Verdict:
     @classmethod
     def refused(cls, error: str) -> Self:
         """The API server refused a write, and would refuse it again."""
-        return cls(Phase.FAILED, "ApplyRefused", f"Kubernetes refused an object of this storage: {error}")
+        return cls(Phase.FAILED, "ApplyRefused", f"Kubernetes refused an object of this storage: {error[:MAX_QUOTED]}")
 
 
-def judge(observed: Observed, spec: SessionStorageSpec, running: Size) -> Verdict:
+def judge(observed: Observed, spec: SessionStorageSpec, running: Size, now: datetime) -> Verdict:
     """Sum up a managed storage."""
     name = observed.storage["metadata"]["name"]
     has_connection = ("secrets", names.connection_secret(name)) in observed.children
     facts = observed.node.facts
     is_serving = has_connection and facts is not None and facts.role == PRIMARY_ROLE and not facts.is_loading
-    reason, message = ("StorageReady", "Storage is ready and secured") if is_serving else _obstacle(observed)
+    reason, message = ("StorageReady", "Storage is ready and secured") if is_serving else _obstacle(observed, now)
     was_ready = observed.storage.get("status", {}).get("phase") in {Phase.READY, Phase.DEGRADED}
     unready_phase = Phase.DEGRADED if was_ready else Phase.PROVISIONING
     return Verdict(
@@ -114,27 +119,22 @@ def judge(observed: Observed, spec: SessionStorageSpec, running: Size) -> Verdic
     )
 
 
-def _obstacle(observed: Observed) -> tuple[str, str]:
-    pod = observed.node.pod
+def _obstacle(observed: Observed, now: datetime) -> tuple[str, str]:
+    pod, facts = observed.node.pod, observed.node.facts
     if pod is None:
         return "Provisioning", "Valkey's objects are being created"
     if observed.node.problem == "refused":
         return "CredentialRefused", f"Valkey does not accept the passwords of the auth Secret ({observed.node.detail})"
-    if observed.node.facts is not None and observed.node.facts.is_loading:
+    if facts is not None and facts.is_loading:
         return "LoadingData", "Valkey is reading its data from disk"
-    return _pod_obstacle(pod) or ("Starting", "Valkey is starting")
-
-
-def _pod_obstacle(pod: Object) -> tuple[str, str] | None:
-    status = pod.get("status", {})
-    for condition in status.get("conditions", []):
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return "Unschedulable", f"no node takes pod {pod['metadata']['name']}: {condition.get('message', '')}"
-    for container in status.get("containerStatuses", []):
-        waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
-            return waiting["reason"], f"pod {pod['metadata']['name']} waits: {waiting.get('message', '')}"
-    return None
+    if blocked := pods.obstacle(pod):
+        return blocked.reason, blocked.message
+    if pods.is_starting(pod, now):
+        return "Starting", "Valkey is starting"
+    return (
+        "Unreachable",
+        f"pod {pod['metadata']['name']} does not answer: see its log and the NetworkPolicies around it",
+    )
 
 
 def _redundancy(spec: SessionStorageSpec) -> Finding | None:
@@ -191,7 +191,7 @@ def _events(old: Object, new: Object, verdict: Verdict) -> tuple[EventNote, ...]
     before = {item["type"]: item for item in old.get("conditions", [])}
     after = {item["type"]: item for item in new["conditions"]}
     if (before.get(READY, {}).get("reason"), old.get("phase")) != (verdict.reason, new["phase"]):
-        is_calm = verdict.phase in {Phase.READY, Phase.PROVISIONING}
+        is_calm = verdict.is_ready or (verdict.phase is Phase.PROVISIONING and verdict.reason in _ORDINARY)
         events.append(EventNote("Normal" if is_calm else "Warning", verdict.reason, verdict.message))
     for kind, item in after.items():
         if kind != READY and before.get(kind, {}).get("message") != item["message"]:

@@ -35,6 +35,9 @@ APPLY: Final = "application/apply-patch+yaml"
 JSON_PATCH: Final = "application/json-patch+json"
 JSON: Final = "application/json"
 
+_FROM_THE_FUTURE: Final = "Too large resource version"
+"""How the API server refuses a resourceVersion that it has not reached, as after a restore from a backup."""
+
 _BY_STATUS: Final[Mapping[int, type[errors.ClusterError]]] = {
     400: errors.Rejected,
     401: errors.Forbidden,
@@ -155,10 +158,12 @@ class Cluster:
         query = {"fieldManager": field_manager, "force": "true"}
         return await self._call(_Request("PATCH", path, _typed(resource, obj), query, APPLY))
 
-    async def patch(self, resource: Resource, namespace: str, name: str, operations: list[Object]) -> Object:
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
+    ) -> Object:
         """Apply RFC 6902 operations to an object."""
-        path = resource.path(namespace, name)
-        return await self._call(_Request("PATCH", path, operations, content_type=JSON_PATCH))
+        query = {"fieldManager": field_manager}
+        return await self._call(_Request("PATCH", resource.path(namespace, name), operations, query, JSON_PATCH))
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
         """Delete an object, if it still is the one with that uid; one that is gone is fine."""
@@ -199,21 +204,24 @@ class Cluster:
     @contextlib.asynccontextmanager
     async def _open(self, request: _Request, limit: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {"Accept": JSON, "Content-Type": request.content_type, "User-Agent": self._user_agent}
-        token = await self._configuration.get_api_key_with_prefix("BearerToken")
-        if token:
-            headers["Authorization"] = token
         url = self._configuration.host + request.path
         data = orjson.dumps(request.body) if request.body is not None else None
         try:
+            # Refreshed from a file or a program from time to time, which can fail like the network.
+            token = await self._configuration.get_api_key_with_prefix("BearerToken")
+            if token:
+                headers["Authorization"] = token
             async with self._session.request(
                 request.method, url, params=request.query, data=data, headers=headers, timeout=limit
             ) as response:
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     body = await response.read()
                     status = _parsed(body) or {"message": body[:200].decode(errors="replace")}
+                    if "/secrets" in request.path:
+                        status = _without_quotes(status)
                     raise _translated(response.status, status, response.headers.get("Retry-After"))
                 yield response
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ConfigException) as error:
             what = f"{request.method} {request.path}: {type(error).__name__}: {error}"
             raise errors.Unavailable(what) from error
 
@@ -245,8 +253,17 @@ def _parsed(body: bytes) -> Object | None:
     return parsed if isinstance(parsed, dict) else None
 
 
+def _without_quotes(status: Object) -> Object:
+    """Withhold a text that may quote a Secret: schema errors repeat values, other people's webhooks anything."""
+    message: str = status.get("message", "")
+    may_quote = status.get("reason") == "Invalid" or "admission" in message.lower() or "denied" in message.lower()
+    return {**status, "message": "the text is withheld, for it may quote the Secret"} if may_quote else status
+
+
 def _translated(code: int, status: Object, retry_after: str | None) -> errors.ClusterError:
     message = f"{code} {status.get('reason', '')}: {status.get('message', '')}"
+    if _FROM_THE_FUTURE in message:
+        return errors.Expired(message)
     if error := _BY_STATUS.get(code):
         return error(message)
     seconds = float(retry_after) if retry_after and retry_after.isdigit() else None

@@ -122,7 +122,12 @@ def primary_service(storage: Storage, node: int) -> Object:
     return {
         "metadata": storage.metadata(names.valkey(storage.name)),
         # publishNotReadyAddresses: kubelet's view lags behind ours, and must not hide a primary that serves.
-        "spec": {"selector": selector, "ports": _service_ports(), "publishNotReadyAddresses": True},
+        "spec": {
+            "type": "ClusterIP",
+            "selector": selector,
+            "ports": _service_ports(),
+            "publishNotReadyAddresses": True,
+        },
     }
 
 
@@ -132,6 +137,7 @@ def headless_service(storage: Storage) -> Object:
     return {
         "metadata": storage.metadata(names.valkey_headless(storage.name)),
         "spec": {
+            "type": "ClusterIP",
             "clusterIP": "None",
             "selector": selector,
             "ports": _service_ports(),

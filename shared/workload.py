@@ -65,6 +65,9 @@ def stateful_set(metadata: Object, node: Node, image: Image) -> Object:
     spec: Object = {
         "replicas": 1,
         "serviceName": names.valkey_headless(node.storage),
+        # OrderedReady would keep a pod of a faulty revision for ever, even once the revision is put right
+        # (Kubernetes, "StatefulSets: forced rollback").
+        "podManagementPolicy": "Parallel",
         "selector": {"matchLabels": selector},
         "template": {
             "metadata": {

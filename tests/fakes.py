@@ -103,7 +103,10 @@ class FakeApi(Cluster):
         self._applied[owner] = copy.deepcopy(obj)
         return self._store("apply", resource, merged)
 
-    async def patch(self, resource: Resource, namespace: str, name: str, operations: list[Object]) -> Object:
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
+    ) -> Object:
+        del field_manager  # only apply looks at owners here
         self._ask("patch", resource, name)
         try:
             patched = jsonpatch.apply_patch(self._find(resource, namespace, name), json.dumps(operations))

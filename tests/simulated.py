@@ -75,7 +75,8 @@ class Simulation:
             if plural == STATEFUL_SETS.plural and (PODS.plural, NAMESPACE, f"{name}-0") not in self.api.objects:
                 labels = workload["spec"]["template"]["metadata"]["labels"]
                 metadata = {"name": f"{name}-0", "namespace": NAMESPACE, "labels": labels}
-                pod = await self.api.create(PODS, {"metadata": metadata, "status": {"podIP": "10.1.0.1"}})
+                status = {"phase": "Running", "podIP": "10.1.0.1"}
+                pod = await self.api.create(PODS, {"metadata": metadata, "status": status})
                 auth = self.find(SECRETS, names.auth_secret(KEY[1])) or {}
                 self._booted[pod["metadata"]["uid"]] = credentials.decoded(auth.get("data")).get("users.acl", "")
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from shared.resources import Object
-from tests.integration.conftest import Kubectl, Process
+from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.mcpservers import ANNOTATION, await_wiring, server, stored, wired_to
 from tests.integration.storages import await_reason, storage
 
@@ -240,6 +240,7 @@ def test_what_only_a_look_can_tell_is_said_in_a_condition_and_not_tried_hot(
     found = await_reason(kubectl, namespace, "taken", "NameTaken")
     assert found["message"].startswith("Secret taken-auth in this namespace does not belong to this storage")
     assert PASSWORD not in reconciler.log.read_text()
+    eventually(lambda: "Terminating" not in kubectl("get", "namespaces"), what="no storage of another test goes")
     before, length = passes(reconciler), len(reconciler.log.read_text())
     time.sleep(WATCHED_SECONDS)  # the thing measured: what happens in a stretch of time without an event
     assert passes(reconciler) - before <= PASSES_PER_SECOND * WATCHED_SECONDS

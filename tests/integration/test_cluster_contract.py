@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.drift import is_covered
+from reconciler.drift import has_additions, is_covered
 from shared import credentials, errors, manifests
 from shared.cluster import Cluster, Selector
 from shared.informer import Informer
@@ -76,7 +76,7 @@ async def test_what_is_not_there_is_not_found(api: Cluster, team: str) -> None:
     with pytest.raises(errors.NotFound):
         await api.replace(CONFIG_MAPS, config(team, data={}))
     with pytest.raises(errors.NotFound):
-        await api.patch(CONFIG_MAPS, team, "a", [])
+        await api.patch(CONFIG_MAPS, team, "a", [], field_manager="test")
 
 
 async def test_a_name_is_given_once(api: Cluster, team: str) -> None:
@@ -159,10 +159,12 @@ async def test_a_patch_is_all_or_nothing(api: Cluster, team: str) -> None:
     made = await api.create(CONFIG_MAPS, config(team, data={"k": "1"}))
     add = {"op": "add", "path": "/data/more", "value": "x"}
     with pytest.raises(errors.Rejected):
-        await api.patch(CONFIG_MAPS, team, "a", [add, {"op": "test", "path": "/data/k", "value": "2"}])
+        await api.patch(
+            CONFIG_MAPS, team, "a", [add, {"op": "test", "path": "/data/k", "value": "2"}], field_manager="test"
+        )
     assert await api.get(CONFIG_MAPS, team, "a") == made
     right = {"op": "test", "path": "/metadata/resourceVersion", "value": version(made)}
-    result = await api.patch(CONFIG_MAPS, team, "a", [right, add])
+    result = await api.patch(CONFIG_MAPS, team, "a", [right, add], field_manager="test")
     assert result["data"] == {"k": "1", "more": "x"}
 
 
@@ -257,3 +259,55 @@ async def test_what_is_stored_of_our_objects_shows_no_drift(api: Cluster, team: 
         stored = await api.apply(resource, desired, field_manager=FIELD_MANAGER)
         assert is_covered(desired, stored), desired
         assert version(await api.apply(resource, desired, field_manager=FIELD_MANAGER)) == version(stored)
+
+
+ADDITIONS: dict[str, Object] = {
+    "Secret": {"data": {"foreign": "eA=="}},
+    "ConfigMap": {"data": {"foreign": "x"}},
+    "Service": {
+        "spec": {
+            "externalIPs": ["192.0.2.1"],
+            "ports": [{"name": "foreign", "port": 1, "protocol": "TCP", "targetPort": 1}],
+        }
+    },
+    "StatefulSet": {
+        "spec": {
+            "template": {
+                "spec": {
+                    "containers": [{"name": "foreign", "image": "x"}],
+                    "initContainers": [{"name": "foreign-first", "image": "x"}],
+                    "hostNetwork": True,
+                    "volumes": [{"name": "foreign", "emptyDir": {}}],
+                }
+            }
+        }
+    },
+}
+
+
+def added(obj: Object, more: Object) -> Object:
+    """Add to what is there, as an edit by hand does."""
+    result = copy.deepcopy(obj)
+    for key, value in more.items():
+        if isinstance(value, dict):
+            result[key] = added(result.get(key, {}), value)
+        else:
+            result[key] = [*result.get(key, []), *value] if isinstance(value, list) else value
+    return result
+
+
+@pytest.mark.parametrize("size", Size)
+async def test_what_somebody_added_goes_with_a_replacement_and_leaves_no_drift(
+    api: Cluster, team: str, size: Size
+) -> None:
+    owner = await api.create(CONFIG_MAPS, config(team, "owner"))
+    for resource, desired in children(Storage("mine", team, owner["metadata"]["uid"]), size):
+        stored = await api.apply(resource, desired, field_manager=FIELD_MANAGER)
+        if more := ADDITIONS.get(resource.kind):
+            edited = await api.replace(resource, added(stored, more))
+            assert has_additions(desired, edited), desired
+            content = {key: value for key, value in desired.items() if key != "metadata"}
+            repaired = await api.replace(resource, edited | content)
+            assert not has_additions(desired, repaired), desired
+            assert is_covered(desired, repaired), desired
+            assert version(await api.apply(resource, desired, field_manager=FIELD_MANAGER)) == version(repaired)

@@ -129,6 +129,10 @@ def test_new_system_passwords_reach_the_node(kubectl: Kubectl, namespace: str) -
         ("statefulset", "mine-valkey-0", '{"spec":{"replicas":0}}'),
         ("secret", "mine-connection", '{"data":{"REDIS_PASSWORD":"bm9uc2Vuc2U="}}'),
         ("secret", "mine-auth", '{"data":{"users.acl":"bm9uc2Vuc2U="}}'),
+        ("secret", "mine-connection", '{"data":{"LD_PRELOAD":"bm9uc2Vuc2U="}}'),
+        ("service", "mine-valkey", '{"spec":{"externalIPs":["198.51.100.1"]}}'),
+        ("service", "mine-valkey", '{"spec":{"type":"NodePort"}}'),
+        ("statefulset", "mine-valkey-0", '{"spec":{"template":{"spec":{"hostNetwork":true}}}}'),
     ],
 )
 def test_a_hand_edited_child_is_put_right(kubectl: Kubectl, namespace: str, kind: str, name: str, patch: str) -> None:

@@ -93,14 +93,12 @@ async def do_harm(simulation: Simulation, harm: Harm) -> None:
 
 
 def essence(simulation: Simulation) -> Object:
-    """Everything but the system's own passwords, which may be new, and what others added."""
+    """Everything but the system's own passwords, which may be new, and labels of others, which may stay."""
     children = {key: dict(obj) for key, obj in simulation.children.items()}
     auth = credentials.decoded(children["secrets", "mine-auth"].pop("data"))
     for (plural, _), obj in children.items():
         foreign = {"team"} if plural == STATEFUL_SETS.plural else {"team", names.LABEL_SIZE}
         obj["metadata"]["labels"] = {k: v for k, v in obj["metadata"]["labels"].items() if k not in foreign}
-        if "data" in obj:
-            obj["data"] = {k: v for k, v in obj["data"].items() if k not in {"foreign", "other"}}
     return {"children": children, "password": auth["password"], "phase": simulation.status["phase"]}
 
 
@@ -143,7 +141,7 @@ def _loses_both_secrets(done: list[Harm]) -> bool:
 
 def _connection(simulation: Simulation) -> Object:
     data: Object = simulation.children["secrets", "mine-connection"]["data"]
-    return {key: value for key, value in data.items() if key != "foreign"}
+    return data
 
 
 @settings(max_examples=100, deadline=None)

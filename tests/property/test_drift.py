@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.drift import ATOMIC, is_covered
+from reconciler.drift import ATOMIC, CLOSED, UNWANTED, has_additions, is_covered
 from shared.resources import Object
 
 KEYS = st.sampled_from(["a", "b", "c", "spec", *sorted(ATOMIC)])
@@ -65,3 +65,26 @@ def test_a_changed_leaf_is_drift(obj: Object, data: st.DataObject) -> None:
     observed = desired | {"ours": data.draw(st.one_of(st.none(), st.text(), st.integers(2), st.lists(LEAVES)))}
     assert not is_covered(desired, observed)
     assert not is_covered({"spec": desired}, {"spec": observed})
+
+
+@given(OBJECTS)
+def test_an_object_adds_nothing_to_itself(obj: Object) -> None:
+    assert not has_additions(obj, copy.deepcopy(obj))
+
+
+@given(OBJECTS, st.dictionaries(st.sampled_from(["status", "default", "other"]), VALUES))
+def test_fields_beside_ours_are_no_additions(obj: Object, extra: Object) -> None:
+    assert not has_additions(obj, obj | extra)
+
+
+@given(OBJECTS, st.sampled_from(sorted(CLOSED)), st.dictionaries(KEYS, LEAVES))
+def test_what_is_closed_takes_no_stranger(obj: Object, key: str, value: Object) -> None:
+    assert has_additions({"spec": obj | {key: value}}, {"spec": obj | {key: value | {"stranger": 1}}})
+    items = [{"name": name} for name in value]
+    assert has_additions(obj | {key: items}, obj | {key: [*items, {"name": "stranger"}]})
+    assert has_additions(obj | {key: []}, obj | {key: [{"secretRef": {"name": "of a stranger"}}]})
+
+
+@given(OBJECTS, st.sampled_from(sorted(UNWANTED)), VALUES)
+def test_what_is_unwanted_is_an_addition_unless_it_is_empty(obj: Object, key: str, value: object) -> None:
+    assert has_additions({"spec": obj}, {"spec": obj | {key: value}}) == bool(value)

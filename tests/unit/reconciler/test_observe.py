@@ -8,7 +8,7 @@ from reconciler.consumers import ConsumerIndex
 from reconciler.observe import CHILD_RESOURCES, NodeReport, Observed, Observer, child_names
 from shared import credentials, errors, valkey_node
 from shared.informer import Informer
-from shared.resources import PODS, SECRETS, Object
+from shared.resources import PODS, SECRETS, SESSION_STORAGES, Object
 from shared.valkey_node import Login, NodeFacts
 from tests.fakes import FakeApi
 from tests.simulated import NAMESPACE, PRIMARY
@@ -20,7 +20,7 @@ AUTH: Object = {
 }
 POD: Object = {
     "metadata": {"name": "mine-valkey-0-0", "namespace": NAMESPACE, "resourceVersion": "1"},
-    "status": {"podIP": "10.1.0.1"},
+    "status": {"phase": "Running", "podIP": "10.1.0.1"},
 }
 
 
@@ -116,6 +116,31 @@ async def test_a_pod_without_an_address_is_not_dialled() -> None:
     starting = POD | {"status": {}}
     assert await node(starting) == NodeReport(starting)
     assert await node() == NodeReport()
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Succeeded", "Failed", "Unknown"])
+@pytest.mark.usefixtures("nodes")
+async def test_a_pod_that_has_ended_is_not_dialled_for_its_address_may_be_anothers_by_now(phase: str) -> None:
+    ended = POD | {"status": {"phase": phase, "podIP": "10.1.0.1"}}
+    assert await node(ended) == NodeReport(ended)
+
+
+async def test_only_the_storage_that_is_stored_now_is_current() -> None:
+    api = FakeApi()
+    storage = await api.create(SESSION_STORAGES, {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {}})
+    observer = Observer(api, {}, ConsumerIndex(lambda _: None))
+    assert await observer.is_current(storage)
+    assert not await observer.is_current({"metadata": storage["metadata"] | {"uid": "of-its-predecessor"}})
+    await api.delete(SESSION_STORAGES, NAMESPACE, "mine")
+    assert not await observer.is_current(storage)
+
+
+@pytest.mark.usefixtures("nodes")
+async def test_no_password_is_in_the_text_of_what_was_observed() -> None:
+    api = FakeApi()
+    await api.create(SECRETS, AUTH)
+    text = repr(await observed(api))
+    assert not [value for value in AUTH["data"].values() if value in text]
 
 
 @pytest.mark.usefixtures("nodes")

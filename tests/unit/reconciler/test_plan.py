@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.observe import NodeReport, Observed
-from reconciler.plan import Apply, DeletePod, Plan, Step, WriteAuth, plan
+from reconciler.plan import plan
+from reconciler.steps import Apply, DeletePod, Plan, Replace, Step, WriteAuth
 from shared import credentials, manifests, names
 from shared.manifests import Storage
 from shared.resources import CONFIG_MAPS, NETWORK_POLICIES, SECRETS, SERVICES, STATEFUL_SETS, Object
@@ -22,7 +23,6 @@ STORAGE = Storage("mine", "team", "uid-1")
 PASSWORDS = {key: f"{key.title():x<32}".replace("-", "0") for key in credentials.PASSWORD_KEYS}
 CREATED = "2026-11-23T10:00:00Z"
 EARLIER, LATER = "2026-11-23T09:59:59Z", "2026-11-23T10:00:01Z"
-UNREACHABLE = NodeReport({"metadata": {"name": "mine-valkey-0-0"}}, problem="unreachable")
 
 
 def session_storage(spec: object, **metadata: object) -> Object:
@@ -50,9 +50,9 @@ def children(size: Size) -> dict[tuple[str, str], Object]:
     }
 
 
-def pod(created: str = LATER, **metadata: object) -> Object:
+def pod(created: str = "2026-11-23T11:59:50Z", **metadata: object) -> Object:
     own = {"name": "mine-valkey-0-0", "namespace": "team", "uid": "uid-9", "creationTimestamp": created}
-    return {"metadata": own | metadata}
+    return {"metadata": own | metadata, "status": {"phase": "Running", "podIP": "10.1.0.1"}}
 
 
 def observed(size: str = "small", node: NodeReport | None = None) -> Observed:
@@ -179,12 +179,13 @@ def test_an_external_storage_waits_and_says_for_what(
 
 
 @pytest.mark.parametrize("key", list(children(Size.SMALL)), ids=str)
-@pytest.mark.parametrize("owners", [[], [{"uid": "of-another"}], None], ids=str)
+@pytest.mark.parametrize("owners", [[], [{"uid": "of-another", "controller": True}], None], ids=str)
 def test_objects_of_another_owner_are_never_touched(key: tuple[str, str], owners: list[Object] | None) -> None:
     before = observed()
     theirs = copy.deepcopy(before.children[key])
     theirs["kind"] = "Thing"
     theirs["metadata"].pop("ownerReferences")
+    theirs["metadata"]["labels"] = {}
     if owners is not None:
         theirs["metadata"]["ownerReferences"] = owners
     decided = plan(Observed(before.storage, {key: theirs}, NodeReport()), SETTINGS, NOW)
@@ -192,6 +193,20 @@ def test_objects_of_another_owner_are_never_touched(key: tuple[str, str], owners
     assert reason(decided) == "NameTaken"
     assert decided.status is not None
     assert f"Thing {key[1]}" in decided.status["message"]
+
+
+@pytest.mark.parametrize("key", list(children(Size.SMALL)), ids=str)
+def test_objects_that_nobody_owns_and_that_carry_our_labels_are_taken_in(key: tuple[str, str]) -> None:
+    """A backup that is restored brings objects back without their owner."""
+    before = observed()
+    restored = copy.deepcopy(before.children[key])
+    del restored["metadata"]["ownerReferences"]
+    (step,) = steps_of(Observed(before.storage, {**before.children, key: restored}, before.node))
+    if key == ("secrets", "mine-auth"):
+        assert step == WriteAuth(STORAGE, PASSWORDS, "7")
+    else:
+        assert isinstance(step, Apply)
+        assert step.obj["metadata"]["name"] == key[1]
 
 
 @pytest.mark.parametrize(
@@ -315,10 +330,11 @@ def test_a_node_that_only_does_not_answer_never_restarts() -> None:
     [
         (NodeReport(pod(), PRIMARY), 10),
         (NodeReport(), 5),
-        (NodeReport(pod()), 5),
+        (NodeReport(pod() | {"status": {}}), 5),
         (NodeReport(pod(), problem="unreachable"), 0.2),
         (NodeReport(pod(), NodeFacts("master", "9.1.2", is_loading=True)), 0.2),
-        (NodeReport(pod(), problem="refused"), 5),
+        (NodeReport(pod("2026-11-23T11:59:30Z"), problem="unreachable"), 5),
+        (NodeReport(pod("2026-11-23T11:59:30Z"), problem="refused"), 5),
     ],
 )
 def test_how_soon_to_look_again_follows_from_what_is_waited_for(node: NodeReport, seconds: float) -> None:
@@ -329,7 +345,8 @@ def test_how_soon_to_look_again_follows_from_what_is_waited_for(node: NodeReport
     ("node", "expected"),
     [
         (NodeReport(), "Provisioning"),
-        (UNREACHABLE, "Starting"),
+        (NodeReport(pod(), problem="unreachable"), "Starting"),
+        (NodeReport(pod("2026-11-23T11:59:30Z"), problem="unreachable"), "Unreachable"),
         (NodeReport(pod(), NodeFacts("slave", "9.1.2", is_loading=False)), "Starting"),
         (NodeReport(pod(), NodeFacts("master", "9.1.2", is_loading=True)), "LoadingData"),
         (NodeReport(pod(), problem="refused"), "CredentialRefused"),
@@ -348,7 +365,21 @@ def test_a_storage_that_was_ready_is_degraded_when_its_node_is_gone() -> None:
     decided = plan(Observed(ready.storage, ready.children, NodeReport()), SETTINGS, NOW)
     assert decided.status is not None
     assert decided.status["phase"] == "Degraded"
-    assert [note.type for note in decided.events] == ["Warning"]
+    assert [note.reason for note in decided.events] == ["Provisioning"]
+
+
+def test_a_node_that_should_answer_and_does_not_is_a_warning() -> None:
+    silent = NodeReport(pod("2026-11-23T11:59:30Z"), problem="unreachable")
+    decided = plan(observed(node=silent), SETTINGS, NOW)
+    assert [(note.type, note.reason) for note in decided.events] == [("Warning", "Unreachable")]
+
+
+def test_a_restarted_server_gets_its_time_again() -> None:
+    old = pod("2026-11-23T09:00:00Z")
+    running = {"state": {"running": {"startedAt": "2026-11-23T11:59:55Z"}}}
+    restarted = old | {"status": old["status"] | {"containerStatuses": [running]}}
+    decided = plan(observed(node=NodeReport(restarted, problem="unreachable")), SETTINGS, NOW)
+    assert (reason(decided), decided.requeue_after_seconds) == ("Starting", 0.2)
 
 
 def test_what_kubernetes_says_of_the_pod_is_passed_on() -> None:
@@ -358,9 +389,56 @@ def test_what_kubernetes_says_of_the_pod_is_passed_on() -> None:
         ({"conditions": [unschedulable]}, "Unschedulable", "0/3 nodes are available"),
         ({"containerStatuses": [{"state": waiting}]}, "ImagePullBackOff", "no such image"),
         ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, "Starting", "starting"),
-        ({"containerStatuses": [{"state": {"running": {}}}]}, "Starting", "starting"),
+        ({"containerStatuses": [{"state": {"running": {"startedAt": LATER}}}]}, "Unreachable", "see its log"),
     ):
         decided = plan(observed(node=NodeReport(pod() | {"status": status})), SETTINGS, NOW)
         assert reason(decided) == expected
         assert decided.status is not None
         assert text in decided.status["message"]
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        (("secrets", "mine-connection"), ["data"]),
+        (("configmaps", "mine-valkey"), ["data"]),
+        (("statefulsets", "mine-valkey-0"), ["spec", "template", "spec", "containers"]),
+        (("statefulsets", "mine-valkey-0"), ["spec", "template", "spec", "initContainers"]),
+        (("statefulsets", "mine-valkey-0"), ["spec", "template", "spec", "volumes"]),
+        (("services", "mine-valkey"), ["spec", "ports"]),
+    ],
+    ids=str,
+)
+def test_what_others_put_where_nothing_may_be_added_takes_a_replacement(key: tuple[str, str], path: list[str]) -> None:
+    """Server-side apply would leave it there."""
+    before = observed()
+    edited = copy.deepcopy(before.children[key])
+    place = edited
+    for part in path[:-1]:
+        place = place[part]
+    if isinstance(place.get(path[-1]), dict):
+        place[path[-1]]["foreign"] = "eA=="
+    else:
+        place[path[-1]] = [*place.get(path[-1], []), {"name": "foreign"}]
+    (step,) = steps_of(Observed(before.storage, {**before.children, key: edited}, before.node))
+    assert isinstance(step, Replace)
+    assert step.obj == before.children[key]
+    assert step.obj["metadata"]["resourceVersion"] == "7"
+
+
+def test_a_foreign_variable_for_valkey_takes_a_replacement() -> None:
+    before = observed()
+    key = ("statefulsets", "mine-valkey-0")
+    for field, item in (("env", {"name": "LD_PRELOAD", "value": "x"}), ("envFrom", {"secretRef": {"name": "x"}})):
+        edited = copy.deepcopy(before.children[key])
+        edited["spec"]["template"]["spec"]["containers"][0][field] = [item]
+        (step,) = steps_of(Observed(before.storage, {**before.children, key: edited}, before.node))
+        assert isinstance(step, Replace)
+
+
+def test_a_foreign_key_in_the_auth_secret_is_taken_out() -> None:
+    before = observed()
+    auth = copy.deepcopy(before.children["secrets", "mine-auth"])
+    auth["data"]["foreign"] = "eA=="
+    steps = steps_of(Observed(before.storage, {**before.children, ("secrets", "mine-auth"): auth}, before.node))
+    assert steps == (WriteAuth(STORAGE, PASSWORDS, "7"),)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.plan import Plan, WriteAuth
+from reconciler.steps import Plan, WriteAuth
 from shared import credentials, errors
 from shared.manifests import Storage
 from shared.resources import (

@@ -70,7 +70,9 @@ def test_empty_fields_are_left_out() -> None:
     [
         (READY, "Normal"),
         (STARTING, "Normal"),
-        (BROKEN, "Warning"),
+        (BROKEN, "Normal"),
+        (Verdict(Phase.DEGRADED, "Unreachable", "does not answer"), "Warning"),
+        (Verdict(Phase.PROVISIONING, "Unschedulable", "no node"), "Warning"),
         (Verdict.invalid("spec.size: bad"), "Warning"),
         (Verdict.name_taken(["Secret mine-auth"]), "Warning"),
         (Verdict.external(None, None), "Warning"),
@@ -85,7 +87,7 @@ def test_a_change_is_told_in_one_event(verdict: Verdict, kind: str) -> None:
 
 def test_the_same_reason_in_another_phase_is_news() -> None:
     _, events = status_of(observed(after(STARTING)), BROKEN, NOW)
-    assert [event.type for event in events] == ["Warning"]
+    assert [event.reason for event in events] == ["Starting"]
 
 
 def test_another_wording_alone_is_no_event() -> None:

@@ -177,7 +177,7 @@ async def test_each_call_asks_for_what_its_name_says() -> None:
         await cluster.create(SECRETS, SECRET)
         await cluster.replace(SECRETS, SECRET, subresource="status")
         await cluster.apply(SECRETS, SECRET, field_manager="ours", subresource="status")
-        await cluster.patch(SECRETS, "team", "a", [{"op": "remove", "path": "/data"}])
+        await cluster.patch(SECRETS, "team", "a", [{"op": "remove", "path": "/data"}], field_manager="test")
         await cluster.delete(SECRETS, "team", "a", uid="u1")
         await cluster.delete(SECRETS, "team", "a")
     path = "/api/v1/namespaces/team/secrets"
@@ -186,7 +186,7 @@ async def test_each_call_asks_for_what_its_name_says() -> None:
         ("POST", path, {}),
         ("PUT", f"{path}/a/status", {}),
         ("PATCH", f"{path}/a/status", {"fieldManager": "ours", "force": "true"}),
-        ("PATCH", f"{path}/a", {}),
+        ("PATCH", f"{path}/a", {"fieldManager": "test"}),
         ("DELETE", f"{path}/a", {}),
         ("DELETE", f"{path}/a", {}),
     ]

@@ -1,0 +1,54 @@
+"""What a pod's status says about why it does not serve. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from shared.resources import Object
+
+START_LIMIT: Final = timedelta(seconds=20)
+"""How long a server may take before it counts as not answering; Valkey takes 0.1 s, or seconds on a cold node."""
+_ORDINARY_WAITS: Final = frozenset({None, "ContainerCreating", "PodInitializing"})
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a pod does not run, in Kubernetes' own words."""
+
+    reason: str
+    message: str
+
+
+def obstacle(pod: Object) -> Obstacle | None:
+    """Tell what keeps a pod from running, other than time."""
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    for condition in status.get("conditions", []):
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return Obstacle("Unschedulable", f"no node takes pod {name}: {condition.get('message', '')}")
+    for container in status.get("containerStatuses", []):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") not in _ORDINARY_WAITS:
+            return Obstacle(waiting["reason"], f"pod {name} waits: {waiting.get('message', '')}")
+    return None
+
+
+def address(pod: Object | None) -> str:
+    """Tell where a pod can be reached; a pod that has ended keeps an address that may be another's by now."""
+    status = (pod or {}).get("status", {})
+    return status.get("podIP", "") if status.get("phase") == "Running" else ""
+
+
+def is_starting(pod: Object | None, now: datetime) -> bool:
+    """Tell whether a pod's server may still be on its way up."""
+    if pod is None:
+        return True
+    running = [
+        container["state"]["running"]["startedAt"]
+        for container in pod.get("status", {}).get("containerStatuses", [])
+        if container.get("state", {}).get("running")
+    ]
+    started = max(running, default=pod["metadata"]["creationTimestamp"])
+    return now - datetime.strptime(started, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) < START_LIMIT
