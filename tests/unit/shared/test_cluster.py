@@ -74,6 +74,35 @@ async def test_each_status_becomes_one_error_with_the_servers_words(
     assert str(caught) == f"{status} Why: how come"
 
 
+async def test_a_position_that_the_server_has_not_reached_means_a_new_list() -> None:
+    """As after a restore from a backup: waiting for it would mean being deaf meanwhile."""
+    body = json.dumps({"reason": "Timeout", "message": "Too large resource version: 99, current: 7"})
+    assert type(await fails(answering(504, body))) is errors.Expired
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("Invalid", 'data: Invalid value: "hunter2"'),
+        ("Forbidden", 'admission webhook "x" denied the request: hunter2'),
+        ("BadRequest", "policy denied: hunter2"),
+    ],
+)
+async def test_an_error_about_a_secret_does_not_repeat_what_is_in_it(reason: str, message: str) -> None:
+    async with serving(answering(422, json.dumps({"reason": reason, "message": message}))) as cluster:
+        with pytest.raises(errors.Rejected) as caught:
+            await cluster.apply(SECRETS, SECRET, field_manager="test")
+        assert "hunter2" not in str(caught.value)
+        assert reason in str(caught.value)
+        with pytest.raises(errors.Rejected, match="hunter2"):
+            await cluster.apply(CRDS, {"metadata": {"name": "x.y"}}, field_manager="test")
+
+
+async def test_a_plain_refusal_about_a_secret_is_passed_on() -> None:
+    caught = await fails(answering(403, json.dumps({"reason": "Forbidden", "message": "may not get secrets"})))
+    assert "may not get secrets" in str(caught)
+
+
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("", None), ("soon", None), ("-1", None)])
 async def test_the_pause_that_the_server_asks_for_is_passed_on(header: str, seconds: float | None) -> None:
     caught = await fails(answering(429, "{}", **({"Retry-After": header} if header else {})))
