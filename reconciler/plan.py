@@ -86,13 +86,22 @@ def _repair(resource: Resource, desired: Object, present: Object | None) -> Step
 def _desired(observed: Observed, storage: Storage, size: Size, settings: Settings) -> Iterable[tuple[Resource, Object]]:
     preset = PRESETS[size]
     passwords = _passwords(observed)
-    workload_metadata = storage.metadata(names.valkey_node(storage.name, 0))
     yield NETWORK_POLICIES, manifests.network_policy(storage, settings.peers)
     yield CONFIG_MAPS, manifests.config_map(storage, preset)
-    yield STATEFUL_SETS, stateful_set(workload_metadata, Node(storage.name, 0, size, preset), settings.image)
+    yield STATEFUL_SETS, _workload(observed, storage, size, settings)
     yield SERVICES, manifests.headless_service(storage)
     yield SERVICES, manifests.primary_service(storage, 0)
     yield SECRETS, manifests.connection_secret(storage, passwords[names.KEY_PASSWORD])
+
+
+def _workload(observed: Observed, storage: Storage, size: Size, settings: Settings) -> Object:
+    metadata = storage.metadata(names.valkey_node(storage.name, 0))
+    desired = stateful_set(metadata, Node(storage.name, 0, size, PRESETS[size]), settings.image)
+    present = observed.child(STATEFUL_SETS, metadata["name"]) or {"spec": {}}
+    if claims := present["spec"].get("volumeClaimTemplates"):
+        # The API refuses every change of them, even of the owner after a storage was deleted without its children.
+        desired["spec"]["volumeClaimTemplates"] = claims
+    return desired
 
 
 def _auth(observed: Observed, storage: Storage) -> WriteAuth | None:

@@ -442,3 +442,17 @@ def test_a_foreign_key_in_the_auth_secret_is_taken_out() -> None:
     auth["data"]["foreign"] = "eA=="
     steps = steps_of(Observed(before.storage, {**before.children, ("secrets", "mine-auth"): auth}, before.node))
     assert steps == (WriteAuth(STORAGE, PASSWORDS, "7"),)
+
+
+def test_claims_of_a_stateful_set_that_is_taken_in_stay_as_they_are() -> None:
+    """Kubernetes refuses every change of them, and they name the storage's former self as their owner."""
+    before = observed("medium")
+    orphan = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
+    orphan["metadata"].pop("ownerReferences")
+    (claim,) = orphan["spec"]["volumeClaimTemplates"]
+    claim["metadata"]["ownerReferences"][0]["uid"] = "uid-of-old"
+    (step,) = steps_of(
+        Observed(before.storage, {**before.children, ("statefulsets", "mine-valkey-0"): orphan}, before.node)
+    )
+    assert isinstance(step, Apply)
+    assert step.obj["spec"]["volumeClaimTemplates"] == [claim]
