@@ -49,6 +49,5 @@ mount --no-mtab -o remount,bind,ro /
 # Containers may see mounts that are made after they started (mount propagation, as on any node).
 mount --no-mtab --make-rshared /
 
-# With SIGCHLD ignored, the kernel buries orphans by itself.
-trap '' CHLD
-exec sleep infinity
+# With SIGCHLD ignored, the kernel buries orphans by itself; a shell's trap would not outlast exec.
+exec env --ignore-signal=CHLD sleep infinity

@@ -178,5 +178,10 @@ def _text(document: dict[str, Any]) -> str:
 def _write(directory: Path, name: str, content: str) -> Path:
     stem, _, suffix = name.partition(".")
     name = f"{stem}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.{suffix}"
-    (directory / "etc" / name).write_text(content)
+    file = directory / "etc" / name
+    # Only once: kube-proxy watches its configuration, and ends when that is written, even if nothing changes.
+    if not file.exists():
+        partial = file.with_suffix(".partial")
+        partial.write_text(content)
+        partial.replace(file)
     return ETC / name

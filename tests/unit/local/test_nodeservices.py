@@ -29,6 +29,17 @@ def test_configuring_twice_changes_no_command(disk: Path) -> None:
     assert nodeservices.install(disk, NODES[0], PAUSE) == nodeservices.install(disk, NODES[0], PAUSE)
 
 
+def test_configuring_twice_writes_no_file_of_a_service_again(disk: Path) -> None:
+    def written() -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in (disk / "etc").glob("kube*.json")}
+
+    nodeservices.install(disk, NODES[0], PAUSE)
+    before = written()
+    assert len(before) == 2
+    nodeservices.install(disk, NODES[0], PAUSE)
+    assert written() == before
+
+
 def test_a_changed_configuration_changes_the_command(disk: Path) -> None:
     one, other = (nodeservices.containerd_command(disk, image) for image in (PAUSE, "localhost/pause:v2"))
     assert one != other
