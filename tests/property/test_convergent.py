@@ -112,7 +112,7 @@ async def assert_sound(simulation: Simulation, before: Object) -> None:
         await simulation.reconcile()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(Size), st.lists(HARMS, min_size=1, max_size=8))
 def test_whatever_is_done_to_the_children_they_end_as_they_were(size: Size, done: list[Harm]) -> None:
     async def check() -> None:
@@ -144,7 +144,7 @@ def _connection(simulation: Simulation) -> Object:
     return data
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(HARMS, st.integers(0, 3)), min_size=1, max_size=6))
 def test_harm_between_any_two_passes_is_healed(done: list[tuple[Harm, int]]) -> None:
     """The connection Secret stays whole here, so the password must outlive everything."""
@@ -164,7 +164,7 @@ def test_harm_between_any_two_passes_is_healed(done: list[tuple[Harm, int]]) -> 
     asyncio.run(check())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sets(st.sampled_from(range(7))), st.sampled_from(Size))
 def test_from_any_subset_of_children_all_come_to_be(missing: set[int], size: Size) -> None:
     async def check() -> None:

@@ -70,7 +70,7 @@ def test_empty_fields_are_left_out() -> None:
     [
         (READY, "Normal"),
         (STARTING, "Normal"),
-        (BROKEN, "Normal"),
+        (BROKEN, "Warning"),
         (Verdict(Phase.DEGRADED, "Unreachable", "does not answer"), "Warning"),
         (Verdict(Phase.PROVISIONING, "Unschedulable", "no node"), "Warning"),
         (Verdict.invalid("spec.size: bad"), "Warning"),
