@@ -16,7 +16,7 @@ from deploy.demo.images import Images
 from deploy.demo.kube import Kube
 from deploy.demo.proxies import Proxies
 from deploy.demo.storages import KIND
-from tests.e2e.namespaces import ALL, RESTRICTED, SERVERS, TOOLHIVE
+from tests.e2e.namespaces import ALL, OF_DEMO, RESTRICTED, SERVERS, TOOLHIVE
 from tests.e2e.storages import server, storage
 
 # Times are taken while the cluster is quiet; the last ones look at what all others have left behind.
@@ -78,7 +78,7 @@ def run() -> Iterator[Run]:
     if complaint := kube.refusal("get", "nodes"):
         pytest.exit(f"there is no cluster (`make cluster` starts one): {complaint}", returncode=1)
     images = Images.of(os.environ)
-    kube.delete_namespaces(*ALL)
+    kube.delete_namespaces(*ALL, *OF_DEMO)
     for name in ALL:
         kube.create_namespace(name)
     kube.run("label", "namespace", *RESTRICTED, "pod-security.kubernetes.io/enforce=restricted")

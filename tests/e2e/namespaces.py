@@ -1,5 +1,7 @@
 """Where a run keeps what it makes."""
 
+from deploy.demo.stage import EXTERNAL_NAMESPACE, NAMESPACE
+
 STORAGES = "session-storage-e2e"
 SERVERS = "session-storage-e2e-servers"
 STRANGERS = "session-storage-e2e-strangers"
@@ -10,3 +12,6 @@ ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL)
 
 # What is ours holds up to the strictest Pod Security Standard; backends of ToolHive's users may not.
 RESTRICTED = (STORAGES, STRANGERS)
+
+# What a demonstration has left behind would be measured as well.
+OF_DEMO = (NAMESPACE, EXTERNAL_NAMESPACE)
