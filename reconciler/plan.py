@@ -165,16 +165,23 @@ def _foreign_children(observed: Observed) -> tuple[str, ...]:
     return tuple(
         f"{obj.get('kind') or plural} {name}"
         for (plural, name), obj in observed.children.items()
-        if not _is_ours(obj["metadata"], metadata["name"], metadata["uid"])
+        if not _is_owned(obj["metadata"], metadata["uid"])
+        and (plural == SECRETS.plural or not _is_orphan(obj["metadata"], metadata["name"]))
     )
 
 
-def _is_ours(metadata: Object, storage: str, uid: str) -> bool:
-    """Tell whether an object is this storage's: owned by it, or (as after a restore) by nobody, with its labels."""
-    controllers = [owner.get("uid") for owner in metadata.get("ownerReferences", []) if owner.get("controller")]
+def _is_owned(metadata: Object, uid: str) -> bool:
+    return any(owner.get("uid") == uid and owner.get("controller") for owner in metadata.get("ownerReferences", []))
+
+
+def _is_orphan(metadata: Object, storage: str) -> bool:
+    """Tell whether an object was this storage's and lost its owner, as in a restore from a backup.
+
+    Not asked of Secrets: who may create one, and nothing else, could choose a storage's passwords.
+    """
     labels = metadata.get("labels", {})
     is_labelled = labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage
-    return uid in controllers or (not controllers and is_labelled)
+    return is_labelled and not any(owner.get("controller") for owner in metadata.get("ownerReferences", []))
 
 
 def _storage(observed: Observed) -> Storage:
