@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from deploy.demo.stage import Stage
 
 REPLICAS: Final = 2
+SERVERS: Final = "mcpservers.toolhive.stacklok.dev"
 
 
 def create_storage(stage: Stage) -> None:
-    """Ask for a medium storage."""
+    """Ask for a medium storage, after any that an earlier run has left is gone."""
+    remove_leftovers(stage)
     stage.narrator.did("kubectl apply -f deploy/demo/manifests/storage.yaml")
     begun = time.monotonic()
     stage.kube.apply(*samples.load(samples.OWN / "storage.yaml", stage.images, NAMESPACE))
@@ -30,11 +32,24 @@ def create_storage(stage: Stage) -> None:
     stage.narrator.saw(stage.kube.run("get", storages.KIND, STORAGE, namespace=NAMESPACE))
 
 
+def remove_leftovers(stage: Stage) -> None:
+    """Take away server and storage of an earlier run, data included, so that this run shows all of it."""
+    found = [
+        (kind, name)
+        for kind, name in ((SERVERS, SERVER), (storages.KIND, STORAGE))
+        if stage.kube.get(kind, name, NAMESPACE)
+    ]
+    for kind, name in found:
+        stage.narrator.did(f"kubectl delete {kind} {name}: an earlier run left it")
+        stage.kube.run("delete", kind, name, namespace=NAMESPACE)
+    stage.kube.await_condition(f"pvc/data-{storages.valkey_pod(STORAGE)}", "delete", NAMESPACE)
+
+
 def create_server(stage: Stage) -> Proxies:
     """Put an MCP server with two proxies on that storage, and show what the webhook made of it."""
     stage.narrator.did("kubectl apply -f deploy/demo/manifests/server.yaml")
     stage.kube.apply(*samples.load(samples.OWN / "server.yaml", stage.images, NAMESPACE))
-    server = stage.kube.get("mcpservers", SERVER, NAMESPACE) or {}
+    server = stage.kube.get(SERVERS, SERVER, NAMESPACE) or {}
     wired = server.get("spec", {}).get("sessionStorage")
     if not wired:
         raise Surprise("the MCPServer was stored without spec.sessionStorage: the webhook did not wire it")
