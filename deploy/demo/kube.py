@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -27,6 +28,7 @@ COMMAND_SECONDS: Final = 300
 """Longer than any command here waits on purpose."""
 POLL_SECONDS: Final = 0.25
 """A look with kubectl takes about 0.15 s of CPU; four a second are as many as two cores should spend on it."""
+KLOG: Final = re.compile(r"^[EWI]\d{4} ")
 
 
 def until(what: str, probe: Callable[[], T | None], seconds: float) -> T:
@@ -93,7 +95,7 @@ class Kube:
     def refusal(self, *arguments: str | Path, stdin: str = "", namespace: str = "") -> str:
         """Run kubectl, which is expected to fail, and return its complaint; empty if it did not fail."""
         done = self._kubectl(arguments, stdin, namespace)
-        return done.stderr.strip() or "failed in silence" if done.returncode else ""
+        return _complaint(done.stderr) or "failed in silence" if done.returncode else ""
 
     def run_helm(self, *arguments: str | Path) -> str:
         """Run Helm and return what it printed; raises CommandFailed like `run`."""
@@ -171,8 +173,13 @@ class Kube:
 
 def _succeeded(done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode:
-        raise CommandFailed(f"{_shown(done.args)}: {done.stderr.strip() or done.stdout.strip()}")
+        raise CommandFailed(f"{_shown(done.args)}: {_complaint(done.stderr) or done.stdout.strip()}")
     return done.stdout
+
+
+def _complaint(stderr: str) -> str:
+    """Leave out what kubectl's libraries say on their own account, in klog's format, again and again."""
+    return "\n".join(line for line in stderr.splitlines() if not KLOG.match(line)).strip()
 
 
 def _shown(command: Sequence[str | Path]) -> str:
