@@ -28,8 +28,8 @@ pytestmark = pytest.mark.usefixtures("kubelet")
 KILLS = 50
 LATEST_KILL_SECONDS = 1.5
 """Provisioning takes about half a second after a start of about one."""
-IDLE_SECONDS = 30.0
-"""Three times the interval at which a storage that is well is looked at."""
+IDLE_SECONDS = 22.0
+"""More than twice the interval at which a storage that is well is looked at."""
 WRITES = re.compile(
     r'apiserver_request_total\{.*[{,]resource="(?P<resource>[^"]*)".*verb="(?P<verb>[A-Z]+)".*\} (?P<n>\S+)'
 )
