@@ -78,3 +78,5 @@ lock: venv ## Pin all dependencies with hashes
 		--universal --python-version 3.11 ../pyproject.toml -o runtime.lock
 	@cd requirements && ../.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--universal --python-version 3.11 --group ../pyproject.toml:dev ../pyproject.toml -c runtime.lock -o dev.lock
+	@cd deploy/local/mcp-demo && ../../../.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header --universal --python-version 3.13 requirements.in -o requirements.lock

@@ -18,7 +18,16 @@ PACKAGES = {"webhook", "reconciler", "certs", "shared"}
 @pytest.fixture(name="wheel", scope="module")
 def wheel_fixture(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     directory = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-build-isolation",
+    ]
     subprocess.run([*pip, "--wheel-dir", str(directory), str(ROOT)], check=True, capture_output=True)
     (path,) = directory.glob("*.whl")
     return zipfile.ZipFile(path)
