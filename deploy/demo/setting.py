@@ -8,9 +8,9 @@ from deploy.demo import installation, samples, storages
 from deploy.demo.stage import EXTERNAL_NAMESPACE, NAMESPACE
 
 if TYPE_CHECKING:
+    from deploy.demo.kube import Object
     from deploy.demo.stage import Stage
 
-TOOLHIVE: Final = "deployment/toolhive-operator"
 FINDINGS: Final = (
     ((NAMESPACE, "dev-storage"), "Ready", "StorageReady"),
     (("toolhive-system", "prod-storage"), "Ready", "StorageReady"),
@@ -26,12 +26,9 @@ def show_cluster(stage: Stage) -> None:
     """Show the nodes and ToolHive's own operator."""
     nodes = stage.kube.items("nodes")
     version = nodes[0]["status"]["nodeInfo"]["kubeletVersion"]
-    stage.narrator.saw(f"{len(nodes)} nodes with Kubernetes {version}: {', '.join(_name(node) for node in nodes)}")
-    operators = [
-        deployment for deployment in stage.kube.items("deployments") if _name(deployment) == TOOLHIVE.partition("/")[2]
-    ]
-    for operator in operators:
-        container = operator["spec"]["template"]["spec"]["containers"][0]
+    stage.narrator.saw(f"{len(nodes)} nodes with Kubernetes {version}: {', '.join(map(name_of, nodes))}")
+    for operator in filter(is_toolhive, stage.kube.items("deployments")):
+        (container,) = operator["spec"]["template"]["spec"]["containers"]
         stage.narrator.saw(f"ToolHive's operator runs {container['image']}")
 
 
@@ -45,7 +42,7 @@ def install(stage: Stage) -> None:
     if installation.restart_outdated(stage.kube):
         stage.narrator.did("restarted pods that ran an older build of the image")
     for pod in installation.pods(stage.kube):
-        stage.narrator.saw(f"pod {_name(pod)} on {pod['spec']['nodeName']}: {pod['status']['phase']}")
+        stage.narrator.saw(f"pod {name_of(pod)} on {pod['spec']['nodeName']}: {pod['status']['phase']}")
 
 
 def apply_proposal(stage: Stage) -> None:
@@ -62,5 +59,12 @@ def apply_proposal(stage: Stage) -> None:
         stage.narrator.saw(f"{'/'.join(key)}: {kind}={finding['status']}, {reason}: {finding['message']}")
 
 
-def _name(obj: dict[str, dict[str, str]]) -> str:
-    return obj["metadata"]["name"]
+def name_of(obj: Object) -> str:
+    """Read an object's name."""
+    name: str = obj["metadata"]["name"]
+    return name
+
+
+def is_toolhive(deployment: Object) -> bool:
+    """Tell whether a Deployment is the one of ToolHive's operator chart."""
+    return name_of(deployment) == "toolhive-operator"
