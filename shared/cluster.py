@@ -80,7 +80,7 @@ _WATCH: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=WAT
 class _Request:
     method: str
     path: str
-    body: Any = None
+    body: Any = field(default=None, repr=False)  # may be a Secret
     query: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
 

@@ -54,6 +54,16 @@ async def team_fixture(api: Cluster) -> AsyncIterator[str]:
     await api.delete(NAMESPACES, "", name)
 
 
+class Owned(Storage):
+    """Belongs to a ConfigMap that exists: Kubernetes collects what belongs to a storage that does not."""
+
+    def metadata(self, name: str) -> Object:
+        metadata = super().metadata(name)
+        (owner,) = metadata["ownerReferences"]
+        existing = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner"}
+        return metadata | {"ownerReferences": [owner | existing]}
+
+
 def config(team: str, name: str = "a", **fields: Any) -> Object:
     return {"metadata": {"namespace": team, "name": name}, **fields}
 
@@ -127,7 +137,7 @@ async def test_applying_takes_a_field_back_that_somebody_edited(api: Cluster, te
 
 async def test_applying_replaces_a_selector_whole(api: Cluster, team: str) -> None:
     owner = await api.create(CONFIG_MAPS, config(team, "owner"))
-    service = manifests.primary_service(Storage("mine", team, owner["metadata"]["uid"]), 0)
+    service = manifests.primary_service(Owned("mine", team, owner["metadata"]["uid"]), 0)
     made = await api.apply(SERVICES, service, field_manager="ours")
     edited = copy.deepcopy(made)
     edited["spec"]["selector"]["stranger"] = "yes"
@@ -138,7 +148,7 @@ async def test_applying_replaces_a_selector_whole(api: Cluster, team: str) -> No
 
 async def test_applying_replaces_the_rules_of_a_policy_whole(api: Cluster, team: str) -> None:
     owner = await api.create(CONFIG_MAPS, config(team, "owner"))
-    policy = manifests.network_policy(Storage("mine", team, owner["metadata"]["uid"]), Peers("x", {"a": "b"}))
+    policy = manifests.network_policy(Owned("mine", team, owner["metadata"]["uid"]), Peers("x", {"a": "b"}))
     made = await api.apply(NETWORK_POLICIES, policy, field_manager="ours")
     edited = copy.deepcopy(made)
     edited["spec"]["ingress"].append({})
@@ -263,7 +273,7 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
 async def test_what_is_stored_of_our_objects_shows_no_drift(api: Cluster, team: str, size: Size) -> None:
     """A default, a dropped empty field or a rewritten quantity would cost a write for ever."""
     owner = await api.create(CONFIG_MAPS, config(team, "owner"))
-    for resource, desired in children(Storage("mine", team, owner["metadata"]["uid"]), size):
+    for resource, desired in children(Owned("mine", team, owner["metadata"]["uid"]), size):
         stored = await api.apply(resource, desired, field_manager=FIELD_MANAGER)
         assert is_covered(desired, stored), desired
         assert asked(await api.apply(resource, desired, field_manager=FIELD_MANAGER)) == asked(stored)
@@ -309,7 +319,7 @@ async def test_what_somebody_added_goes_with_a_replacement_and_leaves_no_drift(
     api: Cluster, team: str, size: Size
 ) -> None:
     owner = await api.create(CONFIG_MAPS, config(team, "owner"))
-    for resource, desired in children(Storage("mine", team, owner["metadata"]["uid"]), size):
+    for resource, desired in children(Owned("mine", team, owner["metadata"]["uid"]), size):
         stored = await api.apply(resource, desired, field_manager=FIELD_MANAGER)
         if more := ADDITIONS.get(resource.kind):
             edited = await api.replace(resource, added(stored, more))
