@@ -28,16 +28,17 @@ BACK_DATING: Final = timedelta(hours=1)
 """How far the clocks of API servers may lag behind ours without refusing a new certificate."""
 
 
-def issue_authority(now: datetime) -> Pair:
+def issue_authority(now: datetime, title: str = "session storage webhook CA") -> Pair:
     """Make a self-signed certificate authority that may sign leaves only.
 
     Args:
         now: Aware instant; validity starts one hour earlier.
+        title: What its name begins with; the rest tells it from others of the same title.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
     # Verifiers that look an issuer up by its name must not take one authority of ours for another.
-    name = _name(f"session storage webhook CA {serial:x}")
+    name = _name(f"{title} {serial:x}")
     builder = (
         _builder(key.public_key(), serial, now)
         .subject_name(name)

@@ -18,7 +18,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException
 
-from shared import errors
+from shared import answers, errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -34,22 +34,6 @@ LIST_PAGE: Final = 500
 APPLY: Final = "application/apply-patch+yaml"
 JSON_PATCH: Final = "application/json-patch+json"
 JSON: Final = "application/json"
-
-_FROM_THE_FUTURE: Final = "Too large resource version"
-"""How the API server refuses a resourceVersion that it has not reached, as after a restore from a backup."""
-
-_BY_STATUS: Final[Mapping[int, type[errors.ClusterError]]] = {
-    400: errors.Rejected,
-    401: errors.Forbidden,
-    403: errors.Forbidden,
-    404: errors.NotFound,
-    405: errors.Rejected,
-    409: errors.Conflict,
-    410: errors.Expired,
-    413: errors.Rejected,
-    422: errors.Rejected,
-}
-
 
 # The client's loaders carry no annotations.
 _load_incluster_config: Callable[..., None] = client_config.load_incluster_config
@@ -187,16 +171,16 @@ class Cluster:
         }
         async with self._open(_Request("GET", resource.path(selector.namespace), query=query), _WATCH) as response:
             async for line in _lines(response):
-                event = _parsed(line)
+                event = answers.parsed(line)
                 if event is None:
                     raise errors.Unavailable(f"watch of {resource.plural}: an event is not JSON")
                 if event.get("type") == "ERROR":
-                    raise _translated(event["object"].get("code", 500), event["object"], None)
+                    raise answers.translated(event["object"].get("code", 500), event["object"])
                 yield event
 
     async def _call(self, request: _Request) -> Object:
         async with self._open(request, _CALL) as response:
-            answer = _parsed(await response.read())
+            answer = answers.parsed(await response.read())
         if answer is None:
             raise errors.Unavailable(f"{request.method} {request.path}: the answer is not a JSON object")
         return answer
@@ -216,10 +200,10 @@ class Cluster:
             ) as response:
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     body = await response.read()
-                    status = _parsed(body) or {"message": body[:200].decode(errors="replace")}
+                    status = answers.parsed(body) or {"message": body[:200].decode(errors="replace")}
                     if "/secrets" in request.path:
-                        status = _without_quotes(status)
-                    raise _translated(response.status, status, response.headers.get("Retry-After"))
+                        status = answers.without_quotes(status)
+                    raise answers.translated(response.status, status, response.headers.get("Retry-After"))
                 yield response
         except (aiohttp.ClientError, OSError, TimeoutError, ConfigException) as error:
             what = f"{request.method} {request.path}: {type(error).__name__}: {error}"
@@ -242,29 +226,3 @@ def _namespace(obj: Object) -> str:
 
 def _typed(resource: Resource, obj: Object) -> Object:
     return {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
-
-
-def _parsed(body: bytes) -> Object | None:
-    """Read a JSON object; None if it is anything else, as when something between us and the API server answers."""
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
-
-
-def _without_quotes(status: Object) -> Object:
-    """Withhold a text that may quote a Secret: schema errors repeat values, other people's webhooks anything."""
-    message: str = status.get("message", "")
-    may_quote = status.get("reason") == "Invalid" or "admission" in message.lower() or "denied" in message.lower()
-    return {**status, "message": "the text is withheld, for it may quote the Secret"} if may_quote else status
-
-
-def _translated(code: int, status: Object, retry_after: str | None) -> errors.ClusterError:
-    message = f"{code} {status.get('reason', '')}: {status.get('message', '')}"
-    if _FROM_THE_FUTURE in message:
-        return errors.Expired(message)
-    if error := _BY_STATUS.get(code):
-        return error(message)
-    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
-    return errors.Unavailable(message, seconds)

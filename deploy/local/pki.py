@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from certs.issue import issue_authority
+
 # A cluster lives for days; a year keeps one that was forgotten usable.
 LIFETIME = timedelta(days=365)
 # Lets a certificate be valid at once for a process whose clock is a little behind.
@@ -38,46 +40,27 @@ class Authority:
     """A certificate authority that lives in memory; only what it issues is written."""
 
     def __init__(self, name: str) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        usage = x509.KeyUsage(
-            digital_signature=True,
-            key_cert_sign=True,
-            crl_sign=True,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        self._certificate = (
-            _unsigned(self._name, self._name, self._key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
+        self._pair = issue_authority(datetime.now(UTC), name)
 
     @property
     def certificate(self) -> bytes:
         """The authority's own certificate in PEM."""
-        return self._certificate.public_bytes(serialization.Encoding.PEM)
+        return self._pair.certificate_pem
 
     def write(self, directory: Path, name: str, *, with_key: bool = False) -> None:
         """Write `<name>.crt` and, where something signs with it later, `<name>.key`."""
         (directory / f"{name}.crt").write_bytes(self.certificate)
         if with_key:
-            write_private(directory / f"{name}.key", private_pem(self._key))
+            write_private(directory / f"{name}.key", private_pem(self._pair.key))
 
     def issue(self, directory: Path, name: str, identity: Identity) -> None:
         """Write `<name>.crt` and `<name>.key` for an identity."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key, issuer = ec.generate_private_key(ec.SECP256R1()), self._pair.key
         attributes = [x509.NameAttribute(NameOID.COMMON_NAME, identity.user)]
         if identity.group:
             attributes.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, identity.group))
         purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
-        builder = _unsigned(x509.Name(attributes), self._name, key)
+        builder = _unsigned(x509.Name(attributes), self._pair.certificate.subject, key)
         if identity.hosts:
             purposes.append(ExtendedKeyUsageOID.SERVER_AUTH)
             builder = builder.add_extension(
@@ -86,8 +69,8 @@ class Authority:
         certificate = (
             builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
             # Python 3.13 and later accept no server certificate without it (RFC 5280 §4.2.1.1).
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key()), critical=False)
+            .sign(issuer, hashes.SHA256())
         )
         (directory / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         write_private(directory / f"{name}.key", private_pem(key))
