@@ -12,6 +12,8 @@ from deploy.local import paths, progress
 PIP_SETTINGS = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf"))
 # Takes half the time of gzip, and less room.
 COMPRESSION = ("--compression-format", "zstd", "--compression-level", "1")
+# buildah keeps a cache there, whatever its storage root; here it goes with the mount namespace.
+WITHOUT_VAR_LIB = ("sh", "-c", 'mount -t tmpfs tmpfs /var/lib && exec "$@"', "--")
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,17 @@ def write_archive(build: Build, base: Base, destination: Path, workplace: Path) 
     log = paths.logs() / f"image-{build.name.rpartition('/')[2].replace(':', '-')}.log"
     storage = paths.images() / "buildah"
     # What buildah knows of mounts is kept apart from its images, since the mounts end with it.
-    buildah: list[str | Path] = [*progress.ENCLOSED, "buildah", "--root", storage, "--runroot", workplace / "run"]
-    environment = {**os.environ, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(workplace)}
+    enclosed = (*progress.ENCLOSED, *WITHOUT_VAR_LIB)
+    buildah: list[str | Path] = [*enclosed, "buildah", "--root", storage, "--runroot", workplace / "run"]
+    settings = workplace / "containers.conf"
+    # Or it locks, and makes, a directory of the host's for networks that no build of ours has.
+    settings.write_text(f'[network]\nnetwork_config_dir = "{workplace / "networks"}"\n')
+    environment = {
+        **os.environ,
+        "BUILDAH_ISOLATION": "chroot",
+        "CONTAINERS_CONF": str(settings),
+        "TMPDIR": str(workplace),
+    }
 
     def run(*command: str | Path) -> None:
         progress.run(f"buildah {command[0]} for {build.name}", [*buildah, *command], log=log, env=environment)
