@@ -24,6 +24,9 @@ SERVICE_MARK = "SESSION_STORAGE_LOCAL_SERVICE"
 # The kernel needs moments, unless a process hangs in a device.
 KILL_DEADLINE_SECONDS = 30
 PROC = Path("/proc")
+# An exec takes a fraction of a millisecond, and on a busy machine a few time slices.
+EXEC_LOOKS = 20
+EXEC_LOOK_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -155,13 +158,27 @@ def _all_marked() -> Iterator[tuple[str, Process]]:
     for directory in PROC.iterdir():
         if directory.name.isdigit():
             try:
-                variables = parse_environment((directory / "environ").read_bytes())
+                variables = parse_environment(_environment(directory))
                 arguments = (directory / "cmdline").read_bytes()
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue  # it ended while we looked, or is not ours to see
             if cluster := variables.get(CLUSTER_MARK):
                 command = tuple(os.fsdecode(argument) for argument in arguments.split(b"\0")[:-1])
                 yield cluster, Process(int(directory.name), variables.get(SERVICE_MARK, ""), command)
+
+
+def _environment(directory: Path) -> bytes:
+    """Read a process's environment, which for the moment of an exec seems to be empty.
+
+    A kernel thread or a zombie, whose environment is empty for good, has no executable; a program that was given none
+    is asked some more times in vain.
+    """
+    for _ in range(EXEC_LOOKS):
+        if block := (directory / "environ").read_bytes():
+            return block
+        (directory / "exe").readlink()
+        time.sleep(EXEC_LOOK_SECONDS)
+    return b""
 
 
 def parse_environment(block: bytes) -> dict[str, str]:
