@@ -51,12 +51,9 @@ def needs_renewal(certificate: x509.Certificate, now: datetime) -> bool:
 
 def authority_problems(secret: Object | None, now: datetime) -> tuple[Problem, ...]:
     """List what keeps a Secret's pair from being the authority that signs now."""
-    if secret is None:
-        return (Problem.ABSENT,)
-    try:
-        pair = pair_of(secret)
-    except CertificateError:
-        return (Problem.MALFORMED,)
+    pair = _read(secret)
+    if isinstance(pair, Problem):
+        return (pair,)
     problems = _pair_problems(pair, now)
     if not _may_sign(pair.certificate):
         problems.append(Problem.NOT_AN_AUTHORITY)
@@ -74,17 +71,23 @@ def serving_problems(
         names: DNS names that the certificate must be good for.
         now: Aware instant.
     """
-    if secret is None:
-        return (Problem.ABSENT,)
-    try:
-        pair = pair_of(secret)
-    except CertificateError:
-        return (Problem.MALFORMED,)
+    pair = _read(secret)
+    if isinstance(pair, Problem):
+        return (pair,)
     problems = _pair_problems(pair, now)
     # A chain is judged at one instant: outside the leaf's validity it would only repeat what is said already.
     if not problems and not all(_is_vouched_for(pair.certificate, trusted, name, now) for name in names):
         problems.append(Problem.UNTRUSTED)
     return tuple(problems)
+
+
+def _read(secret: Object | None) -> Pair | Problem:
+    if secret is None:
+        return Problem.ABSENT
+    try:
+        return pair_of(secret)
+    except CertificateError:
+        return Problem.MALFORMED
 
 
 def _pair_problems(pair: Pair, now: datetime) -> list[Problem]:

@@ -25,9 +25,16 @@ UNWANTED: Final = frozenset(
 """Keys that open a node or its network to others wherever they are, unless they are ours."""
 
 
-def is_covered(desired: Object, observed: Object) -> bool:
-    """Tell whether applying `desired` would change nothing in `observed`."""
-    return _covered(desired, observed)
+def is_covered(desired: Any, observed: Any) -> bool:
+    """Tell whether applying `desired`, an object or a part of one, would change nothing in `observed`."""
+    if isinstance(desired, dict):
+        return isinstance(observed, dict) and all(
+            _same(value, observed.get(key)) if key in ATOMIC else is_covered(value, observed.get(key))
+            for key, value in desired.items()
+        )
+    if isinstance(desired, list):
+        return isinstance(observed, list) and _list_covered(desired, observed)
+    return bool(desired == observed)
 
 
 def has_additions(desired: Object, observed: Object) -> bool:
@@ -54,22 +61,11 @@ def _keys(value: Any) -> set[str]:
     return {str(item.get("name")) if isinstance(item, dict) else str(item) for item in value or []}
 
 
-def _covered(desired: Any, observed: Any) -> bool:
-    if isinstance(desired, dict):
-        return isinstance(observed, dict) and all(
-            _same(value, observed.get(key)) if key in ATOMIC else _covered(value, observed.get(key))
-            for key, value in desired.items()
-        )
-    if isinstance(desired, list):
-        return isinstance(observed, list) and _list_covered(desired, observed)
-    return bool(desired == observed)
-
-
 def _list_covered(desired: list[Any], observed: list[Any]) -> bool:
     if _is_keyed(desired) and _is_keyed(observed):
         by_name = {item["name"]: item for item in observed}
-        return all(_covered(item, by_name.get(item["name"])) for item in desired)
-    return len(desired) == len(observed) and all(map(_covered, desired, observed))
+        return all(is_covered(item, by_name.get(item["name"])) for item in desired)
+    return len(desired) == len(observed) and all(map(is_covered, desired, observed))
 
 
 def _is_keyed(items: list[Any]) -> bool:

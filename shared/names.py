@@ -12,11 +12,8 @@ GROUP: Final = "toolhive.stacklok.dev"
 
 ANNOTATION_STORAGE: Final = f"{GROUP}/session-storage"
 """On a consumer: `[namespace/]name` of the storage it uses."""
-ANNOTATION_TARGETS: Final = f"{GROUP}/session-storage-targets"
-"""On a consumer: which of its pods are wired: `all`, `backend`, `proxy` or `none`."""
 ANNOTATION_WIRED: Final = f"{GROUP}/session-storage-wired"
 """On a consumer: the webhook's record of what it put there (JSON)."""
-ANNOTATION_ROTATE_SECRET: Final = f"{GROUP}/rotate-secret"
 ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
 """On Valkey's pod template: a changed configuration restarts the pod."""
 
