@@ -29,6 +29,10 @@ _log = logging.getLogger(__name__)
 _random = random.SystemRandom()
 
 
+def _everything(obj: Object) -> Object:
+    return obj
+
+
 class Informer:
     """Keeps the objects of one resource in memory.
 
@@ -44,11 +48,13 @@ class Informer:
         on_change: OnChange | None = None,
         *,
         selector: Selector = EVERYTHING,
+        keep: Callable[[Object], Object] = _everything,
     ) -> None:
         self.resource = resource
         self.synced = asyncio.Event()
         self._cluster = cluster
         self._selector = selector
+        self._keep = keep
         self._on_change = on_change
         self._objects: dict[Key, Object] = {}
         self._position = ""
@@ -129,8 +135,9 @@ class Informer:
         old = self._objects.get(key)
         if old is not None and _is_at_most(_version(obj), _version(old)):
             return  # from before what is known already, as after a write of ours
-        self._objects[key] = obj
-        self._notify(old, obj)
+        kept = self._keep(obj)
+        self._objects[key] = kept
+        self._notify(old, kept)
 
     def _drop_if_same(self, obj: Object) -> None:
         old = self._objects.get(key_of(obj))

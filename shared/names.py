@@ -12,13 +12,19 @@ GROUP: Final = "toolhive.stacklok.dev"
 
 ANNOTATION_STORAGE: Final = f"{GROUP}/session-storage"
 """On a consumer: `[namespace/]name` of the storage it uses."""
+ANNOTATION_TARGETS: Final = f"{GROUP}/session-storage-targets"
+"""On a consumer: which of its parts are connected: `backend`, `proxy`, `all` or `none`."""
 ANNOTATION_WIRED: Final = f"{GROUP}/session-storage-wired"
-"""On a consumer: the webhook's record of what it put there (JSON)."""
+"""On a consumer: the webhook's record of what it put there (JSON). On a proxy Deployment: the Secret put there."""
+ANNOTATION_FORCE_DELETE: Final = f"{GROUP}/force-delete"
+"""On a storage: `true` lets it be deleted while consumers use it."""
 ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
 """On Valkey's pod template: a changed configuration restarts the pod."""
 
 LABEL_STORAGE: Final = f"{GROUP}/storage"
 """On everything that belongs to a storage."""
+LABEL_STORAGE_NAMESPACE: Final = f"{GROUP}/storage-namespace"
+"""On a connection Secret that was mirrored beside a consumer: where its storage is."""
 LABEL_NODE: Final = f"{GROUP}/node"
 """On Valkey's pods: which node of the storage it is; the Service's selector names exactly one."""
 LABEL_SIZE: Final = f"{GROUP}/size"
@@ -40,8 +46,11 @@ MAX_STORAGE_NAME: Final = 40
 `-valkey-NN` takes 10 of the rest."""
 
 KEY_PASSWORD: Final = "password"
+KEY_USERNAME: Final = "username"
+KEY_CA: Final = "ca.crt"
 KEY_USERS_ACL: Final = "users.acl"
 KEY_REDIS_URL: Final = "REDIS_URL"
+KEY_REDIS_USERNAME: Final = "REDIS_USERNAME"
 KEY_REDIS_PASSWORD: Final = "REDIS_PASSWORD"
 KEY_STORAGE_TYPE: Final = "SESSION_STORAGE_TYPE"
 
@@ -84,9 +93,13 @@ def valkey_host(storage: str, namespace: str) -> str:
     return f"{valkey(storage)}.{namespace}.svc"
 
 
-def key_prefix(namespace: str, consumer: str) -> str:
+_SESSION_OWNERS: Final = {"MCPServer": "proxy", "MCPRemoteProxy": "remoteproxy", "VirtualMCPServer": "vmcp"}
+
+
+def key_prefix(kind: str, namespace: str, consumer: str) -> str:
     """Prefix of a consumer's session keys: its own, and ending in `:` as ToolHive's proxies demand.
 
+    Consumers of two kinds may share a name, and who writes another's keys redirects its sessions.
     Source: ToolHive `pkg/transport/session/storage_redis.go`.
     """
-    return f"thv:proxy:session:{{{namespace}:{consumer}}}:"
+    return f"thv:{_SESSION_OWNERS[kind]}:session:{{{namespace}:{consumer}}}:"

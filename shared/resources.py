@@ -41,6 +41,8 @@ class Resource:
 
 SESSION_STORAGES: Final = Resource(GROUP, "v1alpha1", "sessionstorages", "SessionStorage")
 MCP_SERVERS: Final = Resource(GROUP, "v1beta1", "mcpservers", "MCPServer")
+MCP_REMOTE_PROXIES: Final = Resource(GROUP, "v1beta1", "mcpremoteproxies", "MCPRemoteProxy")
+VIRTUAL_MCP_SERVERS: Final = Resource(GROUP, "v1beta1", "virtualmcpservers", "VirtualMCPServer")
 
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
@@ -48,9 +50,13 @@ SERVICES: Final = Resource("", "v1", "services", "Service")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
 NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
+SUBJECT_ACCESS_REVIEWS: Final = Resource(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
 CRDS: Final = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )

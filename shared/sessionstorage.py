@@ -27,6 +27,10 @@ URL_HINT = (
     " put the password into the Secret that spec.external.secretRef names"
 )
 SECRET_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+NAMESPACE_PATTERN = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|\*)$"
+"""An RFC 1123 label, or `*` for every namespace."""
+ALL_NAMESPACES = "*"
+MAX_NAMESPACES = 100
 STORAGE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """RFC 1035 label: the storage's Service is named after it, and a Service's name must start with a letter."""
 
@@ -111,6 +115,15 @@ class SessionStorageSpec(_Model):
         ),
     ] = None
     external: External | None = None
+    allowed_namespaces: Annotated[
+        tuple[Annotated[str, Field(pattern=NAMESPACE_PATTERN, max_length=63)], ...],
+        Field(
+            description="Namespaces whose MCPServers, MCPRemoteProxies and VirtualMCPServers may use this storage; '*'"
+            " means all. Elsewhere only users who have the right to `use` this SessionStorage may refer to it.",
+            max_length=MAX_NAMESPACES,
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = ()
 
     @property
     def preset(self) -> Preset:
