@@ -95,6 +95,7 @@ def _install_toolhive(tools: Tools) -> None:
         binaries.toolhive_chart("operator"),
         f"--set=operator.image={images.TOOLHIVE_OPERATOR}",
         f"--set=operator.toolhiveRunnerImage={images.TOOLHIVE_PROXYRUNNER}",
+        f"--set=operator.vmcpImage={images.TOOLHIVE_VMCP}",
         "--set=operator.imagePullPolicy=IfNotPresent",
         # The chart looks for readiness every 10 s, which is most of what a start would take.
         "--set=operator.readinessProbe.initialDelaySeconds=1",

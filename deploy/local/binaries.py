@@ -78,7 +78,7 @@ _PROGRAMS = (
             f"{TOOLHIVE_MODULE}/cmd/{name}",
             {f"{TOOLHIVE_MODULE}/pkg/versions.Version": TOOLHIVE_VERSION},
         )
-        for name in ("thv-operator", "thv-proxyrunner")
+        for name in ("thv-operator", "thv-proxyrunner", "vmcp")
     ),
 )
 PROGRAMS: Mapping[str, Program] = {program.name: program for program in _PROGRAMS}

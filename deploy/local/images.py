@@ -24,6 +24,7 @@ LOCAL_PATH_PROVISIONER = f"localhost/local-path-provisioner:{binaries.PROGRAMS['
 LOCAL_PATH_HELPER = "localhost/local-path-helper:v1"
 TOOLHIVE_OPERATOR = f"localhost/toolhive-operator:{binaries.TOOLHIVE_VERSION}"
 TOOLHIVE_PROXYRUNNER = f"localhost/toolhive-proxyrunner:{binaries.TOOLHIVE_VERSION}"
+TOOLHIVE_VMCP = f"localhost/toolhive-vmcp:{binaries.TOOLHIVE_VERSION}"
 MCP_DEMO = "localhost/mcp-demo:dev"
 PRODUCT = "localhost/toolhive-session-storage:dev"
 
@@ -130,6 +131,7 @@ def images() -> Mapping[str, Image]:
         StaticImage([LOCAL_PATH_PROVISIONER], "local-path-provisioner"),
         StaticImage([TOOLHIVE_OPERATOR], "thv-operator"),
         StaticImage([TOOLHIVE_PROXYRUNNER], "thv-proxyrunner"),
+        StaticImage([TOOLHIVE_VMCP], "vmcp"),
         BuiltImage(
             [MCP_DEMO],
             MCP_DEMO_SOURCE / "Containerfile",

@@ -152,3 +152,6 @@ def test_toolhive_is_installed_from_its_own_charts(kube: Kube) -> None:
     assert operator
     (container,) = operator["spec"]["template"]["spec"]["containers"]
     assert container["image"] == images.TOOLHIVE_OPERATOR
+    named = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert named["TOOLHIVE_RUNNER_IMAGE"] == images.TOOLHIVE_PROXYRUNNER
+    assert named["VMCP_IMAGE"] == images.TOOLHIVE_VMCP

@@ -14,6 +14,7 @@ MODULE_OF = {
     "local-path-provisioner": "github.com/rancher/local-path-provisioner",
     "thv-operator": "github.com/stacklok/toolhive",
     "thv-proxyrunner": "github.com/stacklok/toolhive",
+    "vmcp": "github.com/stacklok/toolhive",
 }
 
 

@@ -12,7 +12,7 @@ def test_every_image_is_local_so_that_no_node_ever_asks_a_registry() -> None:
 
 
 def test_images_of_toolhive_carry_its_version() -> None:
-    for name in (images.TOOLHIVE_OPERATOR, images.TOOLHIVE_PROXYRUNNER):
+    for name in (images.TOOLHIVE_OPERATOR, images.TOOLHIVE_PROXYRUNNER, images.TOOLHIVE_VMCP):
         assert name.endswith(f":{binaries.TOOLHIVE_VERSION}")
         assert name in images.images()
 
