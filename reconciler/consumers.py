@@ -40,7 +40,7 @@ class ConsumerIndex:
 def _storage_of(consumer: Object) -> Key | None:
     try:
         # Between an upgrade of ToolHive's CRD and our repair of it, consumers read as if they had no reference.
-        reference = reference_of(consumer, field_is_served=False)
+        reference = reference_of(consumer, remembered=consumer)
     except errors.InvalidSpec:
         return None
     return reference.key if reference else None

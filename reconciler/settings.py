@@ -9,6 +9,7 @@ from reconciler.leader import Candidate
 from reconciler.plan import Settings as StorageSettings
 from shared.manifests import Peers
 from shared.settings import Environment
+from shared.target import Target
 from shared.workload import Image
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Settings:
         storage: What the installation decides about every storage.
         extends_toolhive_crds: Whether to add `sessionStorageRef` to ToolHive's CRD.
         http_port: Port of probes and metrics.
+        default_target: Which parts of a consumer are connected, if it does not say.
         log_level: As Python names it.
     """
 
@@ -31,6 +33,7 @@ class Settings:
     storage: StorageSettings
     extends_toolhive_crds: bool
     http_port: int
+    default_target: Target
     log_level: str
 
     @classmethod
@@ -49,6 +52,7 @@ class Settings:
             storage=StorageSettings(image, Peers(namespace, labels)),
             extends_toolhive_crds=env.flag("EXTEND_TOOLHIVE_CRDS", default=True),
             http_port=env.number("HTTP_PORT", 8080, 65535),
+            default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
             log_level=env.log_level("LOG_LEVEL"),
         )
         env.check()

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared import errors, wiring
-from shared.resources import Key, Object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from shared.resources import Key, Object
 
 
 class Consumer(NamedTuple):
@@ -50,7 +51,7 @@ def usage_of(obj: Object) -> Usage | None:
     """Tell which storage a consumer uses; None if it uses none or its reference is malformed."""
     try:
         # Between an upgrade of ToolHive's CRD and our repair of it, consumers read as if they had no reference.
-        reference = wiring.reference_of(obj, field_is_served=False)
+        reference = wiring.reference_of(obj, remembered=obj)
     except errors.InvalidSpec:
         return None
     if reference is None:

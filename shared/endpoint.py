@@ -11,6 +11,7 @@ from shared.errors import InvalidSpec
 from shared.names import VALKEY_PORT
 from shared.sessionstorage import URL_HINT, URL_PATTERN
 
+_PROBLEM: Final = f"spec.external.url: Invalid value: {URL_HINT}"
 _TLS_SCHEMES: Final = frozenset({"rediss", "valkeys"})
 
 
@@ -43,13 +44,13 @@ class Endpoint:
         Raises:
             InvalidSpec: The URL is of another form.
         """
+        if not (isinstance(url, str) and re.fullmatch(URL_PATTERN, url)):
+            raise InvalidSpec([_PROBLEM])
         try:
-            if not re.fullmatch(URL_PATTERN, url):
-                raise ValueError
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise InvalidSpec([f"spec.external.url: Invalid value: {URL_HINT}"]) from None
+            raise InvalidSpec([_PROBLEM]) from None
         if not host or port == 0:
-            raise InvalidSpec([f"spec.external.url: Invalid value: {URL_HINT}"])
+            raise InvalidSpec([_PROBLEM])
         return cls(host, port or VALKEY_PORT, int(parts.path.strip("/") or 0), parts.scheme in _TLS_SCHEMES)

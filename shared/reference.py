@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FIELD: Final = ("spec", "sessionStorageRef")
 ANNOTATIONS: Final = ("metadata", "annotations")
-_ANNOTATION: Final = (*ANNOTATIONS, ANNOTATION_STORAGE)
+ANNOTATION: Final = (*ANNOTATIONS, ANNOTATION_STORAGE)
 
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _NAMESPACE: Final = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -57,10 +57,10 @@ def stated_reference(consumer: Object) -> StorageReference | None:
     namespace = read(consumer, ("metadata", "namespace")) or ""
     problems: list[str] = []
     by_field = _by_field(read(consumer, FIELD), namespace, problems)
-    by_annotation = _by_annotation(read(consumer, _ANNOTATION), namespace, problems)
+    by_annotation = _by_annotation(read(consumer, ANNOTATION), namespace, problems)
     if by_field and by_annotation and by_field != by_annotation:
         problems.append(
-            f'{dotted(_ANNOTATION)}: Invalid value: names SessionStorage "{by_annotation}",'
+            f'{dotted(ANNOTATION)}: Invalid value: names SessionStorage "{by_annotation}",'
             f' but {dotted(FIELD)} names "{by_field}": keep one of them'
         )
     if problems:
@@ -116,7 +116,7 @@ def _unknown(path: str, keys: list[str]) -> list[str]:
 def _by_annotation(value: Any, own_namespace: str, problems: list[str]) -> StorageReference | None:
     if value is None:
         return None
-    path = dotted(_ANNOTATION)
+    path = dotted(ANNOTATION)
     if not isinstance(value, str) or value.count("/") > 1 or value.startswith("/"):
         problems.append(f"{path}: Invalid value: must be [namespace/]name")
         return None

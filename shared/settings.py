@@ -8,9 +8,11 @@ from shared.errors import InvalidSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from enum import StrEnum
     from typing import TypeVar
 
     T = TypeVar("T")
+    E = TypeVar("E", bound=StrEnum)
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -50,6 +52,14 @@ class Environment:
         if text not in {"true", "false"}:
             self._problems.append(f"{name} is neither true nor false")
         return text == "true"
+
+    def choice(self, name: str, choices: type[E], default: E) -> E:
+        """Read one word of an enumeration."""
+        text = self.text(name, default.value)
+        found = next((choice for choice in choices if choice.value == text), None)
+        if found is None:
+            self._problems.append(f"{name} is none of {', '.join(choice.value for choice in choices)}")
+        return found or default
 
     def log_level(self, name: str) -> str:
         """Read a log level as Python names it, in whatever case."""

@@ -68,9 +68,9 @@ def store_of(reference: StorageReference, storage: Object | None) -> Store:
     has_password = read(storage, ("spec", "external", "secretRef")) is not None
     try:
         endpoint = Endpoint.of_url(url)
-    except (InvalidSpec, TypeError):
+    except InvalidSpec:
         return Store(None, support, has_password, is_external=True)
-    if endpoint.is_tls and support is ProxySupport.PLAIN:
+    if support in _SUPPORTED and endpoint.is_tls == (support is ProxySupport.PLAIN):
         # The condition tells of an address that the storage had before.
         support = ProxySupport.NOT_CHECKED
     return Store(endpoint, support, has_password, is_external=True)

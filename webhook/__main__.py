@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -18,8 +19,14 @@ from shared.cluster import Cluster, Selector
 from shared.informer import Informer
 from shared.resources import SECRETS, SESSION_STORAGES
 from webhook import consumers, server, storage
+from webhook.access import AccessReviews
 from webhook.settings import Settings
 from webhook.tls import ServingCertificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from webhook.review import AdmissionRequest, Decision
 
 _log = logging.getLogger("webhook")
 
@@ -53,12 +60,13 @@ class _Process:
         own_secret = Selector(namespace=settings.namespace, fields=f"metadata.name={settings.tls_secret}")
         self._secrets = Informer(cluster, SECRETS, self._certificate.on_change, selector=own_secret)
         self._storages = Informer(cluster, SESSION_STORAGES)
+        self._access = AccessReviews(cluster)
 
     async def run(self, stop: asyncio.Event) -> None:
         settings = self._settings
         decisions: dict[str, server.Decide] = {
-            "/mutate/sessionstorages": storage.decide,
-            "/mutate/mcpservers": lambda request: consumers.decide(request, self._storages.objects),
+            "/mutate/sessionstorages": _at_once(storage.decide),
+            "/mutate/consumers": self._decide_on_consumer,
         }
         app = server.build_app(decisions, self._draining)
         async with asyncio.TaskGroup() as group:
@@ -74,6 +82,12 @@ class _Process:
             for watch in watches:
                 watch.cancel()
 
+    async def _decide_on_consumer(self, request: AdmissionRequest) -> Decision:
+        storages, default_target = self._storages.objects, self._settings.default_target
+        question = consumers.question(request, storages)
+        may_use = await self._access.may_use(question) if question else False
+        return consumers.decide(request, storages, default_target, may_use=may_use)
+
     async def _drain(self) -> None:
         _log.info("draining", extra={"seconds": self._settings.drain_seconds})
         self._draining.is_under_way = True
@@ -87,6 +101,13 @@ class _Process:
         if self._draining.is_under_way:
             waits.append("its clients to leave")
         return waits
+
+
+def _at_once(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide:
+    async def decided(request: AdmissionRequest) -> Decision:
+        return decide(request)
+
+    return decided
 
 
 def _clock() -> datetime:

@@ -1,4 +1,4 @@
-"""Decides how a consumer must change before it is stored. Pure.
+"""Decides how a consumer must change before it is stored, and whether its author may. Pure.
 
 The rule itself is `shared.wiring`; here stand the cases that only an admission request knows, and the warnings.
 """
@@ -8,9 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from shared import wiring
+from shared.consumer_kinds import KINDS, secret_of
 from shared.errors import InvalidSpec
-from shared.fieldpath import put, read
+from shared.fieldpath import dotted, put, read, shown
 from shared.names import KEY_REDIS_PASSWORD, KEY_REDIS_URL, KEY_STORAGE_TYPE
+from shared.reference import ANNOTATION, ANNOTATIONS, FIELD
+from shared.sharing import is_shared_with
+from webhook.access import Question
 from webhook.jsonpatch import diff
 from webhook.review import Allow, Deny, Patch
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
     from shared.reference import StorageReference
     from shared.resources import Key, Object
+    from shared.target import Target
     from webhook.review import AdmissionRequest, Decision
 
 _NAMESPACE: Final = ("metadata", "namespace")
@@ -26,29 +31,108 @@ _NAME: Final = ("metadata", "name")
 _VARIABLES: Final = frozenset({KEY_REDIS_URL, KEY_REDIS_PASSWORD, KEY_STORAGE_TYPE})
 
 
-def decide(request: AdmissionRequest, storages: Mapping[Key, Object]) -> Decision:
+def question(request: AdmissionRequest, storages: Mapping[Key, Object]) -> Question | None:
+    """Tell what has to be found out before this request can be decided; mostly nothing.
+
+    Whoever makes a reference to a storage that is not shared with the namespace needs the right to use it. Who
+    writes the object later, as ToolHive's operator does, is asked about too, but never refused: a reference that
+    nobody has judged yet is granted by the first author who has the right.
+    """
+    consumer = _written(request)
+    if consumer is None:
+        return None
+    try:
+        reference = _reference(consumer, request.old_object)
+    except InvalidSpec:
+        return None
+    if reference is None or not _needs_right(consumer, reference, request.old_object, storages):
+        return None
+    return Question(request.user, reference.key)
+
+
+def decide(
+    request: AdmissionRequest,
+    storages: Mapping[Key, Object],
+    default_target: Target,
+    *,
+    may_use: bool | None = False,
+) -> Decision:
     """Wire a consumer that refers to a storage, unwire one that no longer does.
 
     Args:
-        request: About a consumer of any kind in `wiring.KINDS`.
+        request: About a consumer of any kind in `KINDS`.
         storages: Every SessionStorage that is known; one that is missing may come later.
+        default_target: For consumers that do not say which of their parts are meant.
+        may_use: The answer to `question`; None if it could not be found out.
     """
-    if request.written is None or _is_untouched(request.written, request.old_object):
+    consumer, previous = _written(request), request.old_object
+    if consumer is None:
         return Allow()
-    consumer = request.written
-    if read(consumer, _NAMESPACE) is None:
-        consumer = put(consumer, _NAMESPACE, request.namespace)
     try:
-        recorded = consumer if request.old_object is None else wiring.with_record_of(consumer, request.old_object)
-        reference = wiring.reference_of(recorded, field_is_served=_is_field_served(request.old_object))
+        reference = _reference(consumer, previous)
         if reference is None:
-            return _changed(consumer, wiring.unwire(recorded), ())
-        storage = storages.get(reference.key)
-        is_external = storage is not None and _is_external(storage)
-        wired = wiring.wire(recorded, reference, storage_is_external=is_external)
+            return _changed(consumer, wiring.unwire(consumer, previous=previous), ())
+        if _needs_right(consumer, reference, previous, storages):
+            if not may_use and not _is_same(reference, previous):
+                return Deny((_refusal(request, consumer, reference, may_use=may_use),), reason="Forbidden")
+            granted = may_use is True
+        else:
+            granted = previous is not None and wiring.is_granted(previous, reference)
+        known = wiring.Circumstances(default_target, previous, granted)
+        wired = wiring.desired(consumer, reference, storages, known)
     except InvalidSpec as error:
         return Deny(error.problems)
-    return _changed(consumer, wired, tuple(_warnings(wired, reference, storage)))
+    return _changed(consumer, wired, tuple(_warnings(wired, reference, storages.get(reference.key))))
+
+
+def _written(request: AdmissionRequest) -> Object | None:
+    """Return the object with its namespace, if there is anything to decide about it."""
+    consumer = request.written
+    if consumer is None or _is_untouched(consumer, request.old_object):
+        return None
+    return consumer if read(consumer, _NAMESPACE) is not None else put(consumer, _NAMESPACE, request.namespace)
+
+
+def _reference(consumer: Object, previous: Object | None) -> StorageReference | None:
+    """Read the reference; one that ToolHive's CRD has lost is remembered.
+
+    While the CRD lacks the field, the API server prunes it from the stored object as well as from the new one.
+    """
+    is_lost = previous is not None and not wiring.has_field(previous)
+    return wiring.reference_of(consumer, remembered=previous if is_lost else None)
+
+
+def _needs_right(
+    consumer: Object, reference: StorageReference, previous: Object | None, storages: Mapping[Key, Object]
+) -> bool:
+    namespace, storage = consumer["metadata"]["namespace"], storages.get(reference.key)
+    if reference.namespace == namespace or (storage is not None and is_shared_with(storage, namespace)):
+        return False
+    return previous is None or not wiring.is_granted(previous, reference)
+
+
+def _is_same(reference: StorageReference, previous: Object | None) -> bool:
+    """Tell whether the stored object has this reference already: then it was somebody else who made it."""
+    try:
+        return previous is not None and wiring.reference_of(previous, remembered=previous) == reference
+    except InvalidSpec:
+        return False
+
+
+def _refusal(request: AdmissionRequest, consumer: Object, reference: StorageReference, *, may_use: bool | None) -> str:
+    path = dotted(FIELD if reference.is_by_field else ANNOTATION)
+    if may_use is None:
+        return (
+            f'{path}: Forbidden: whether you may use SessionStorage "{reference}" cannot be found out at the moment:'
+            " try again"
+        )
+    return (
+        f'{path}: Forbidden: user {shown(request.user.get("username"))} may not use SessionStorage "{reference}" from'
+        f' namespace "{consumer["metadata"]["namespace"]}": it takes the verb "use" on'
+        f' sessionstorages.toolhive.stacklok.dev "{reference.name}" in namespace "{reference.namespace}" (bind the'
+        " ClusterRole of this product whose name ends in -use), or this namespace in spec.allowedNamespaces of the"
+        " storage"
+    )
 
 
 def _changed(consumer: Object, desired: Object, warnings: tuple[str, ...]) -> Decision:
@@ -60,18 +144,9 @@ def _is_untouched(consumer: Object, previous: Object | None) -> bool:
     """Tell whether a write is about something else, such as a finalizer: it passes whatever the rules are now."""
     if previous is None:
         return False
-    annotations = ("metadata", "annotations")
     return bool(
-        consumer.get("spec") == previous.get("spec") and read(consumer, annotations) == read(previous, annotations)
+        consumer.get("spec") == previous.get("spec") and read(consumer, ANNOTATIONS) == read(previous, ANNOTATIONS)
     )
-
-
-def _is_field_served(previous: Object | None) -> bool:
-    """Tell whether a missing `sessionStorageRef` was taken out by this very request.
-
-    While ToolHive's CRD lacks the field, the API server prunes it from the stored object as well as from the new one.
-    """
-    return previous is None or wiring.has_field(previous)
 
 
 def _is_external(storage: Object) -> bool:
@@ -80,7 +155,7 @@ def _is_external(storage: Object) -> bool:
 
 def _warnings(wired: Object, reference: StorageReference, storage: Object | None) -> Iterator[str]:
     namespace = read(wired, _NAMESPACE)
-    secret = wiring.secret_of(reference, namespace)
+    secret = secret_of(reference, namespace)
     if storage is None:
         yield f'SessionStorage "{reference}" does not exist (yet): pods wait until Secret "{secret}" exists'
     elif _is_external(storage):
@@ -109,9 +184,9 @@ def _warnings(wired: Object, reference: StorageReference, storage: Object | None
 
 def _own_variables(consumer: Object) -> Iterator[str]:
     """List the variables that the user sets for the backend: Kubernetes prefers them over `envFrom`."""
-    kind = wiring.KINDS[consumer["kind"]]
-    if kind.env_from:
-        yield from _strings(read(consumer, (*kind.env_from[:-1], "env")), "name")
+    kind = KINDS[consumer["kind"]]
+    for container in filter(None, (kind.backend, kind.proxy)):
+        yield from _strings(read(consumer, (*container, "env")), "name")
     yield from _strings(read(consumer, ("spec", "env")), "name")
     yield from _strings(read(consumer, ("spec", "secrets")), "targetEnvName")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import orjson
 
@@ -12,6 +12,9 @@ from shared.errors import MalformedReview
 
 if TYPE_CHECKING:
     from shared.resources import Object
+
+_CODES: Final = {"Invalid": 422, "Forbidden": 403, "Conflict": 409}
+"""HTTP status of each reason, as the API server itself pairs them."""
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
@@ -30,6 +33,7 @@ class AdmissionRequest:
         subresource: Empty for the object itself.
         object: As it would be stored; None for DELETE.
         old_object: As it is stored; None for CREATE.
+        user: `userInfo` of who asks: username, uid, groups, extra.
     """
 
     uid: str
@@ -38,6 +42,7 @@ class AdmissionRequest:
     subresource: str
     object: Object | None
     old_object: Object | None
+    user: Object = field(default_factory=dict, repr=False)
 
     @property
     def written(self) -> Object | None:
@@ -69,6 +74,7 @@ class Deny:
 
     problems: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    reason: Literal["Invalid", "Forbidden", "Conflict"] = "Invalid"
 
 
 Decision: TypeAlias = Allow | Patch | Deny
@@ -99,6 +105,7 @@ def parse(body: bytes) -> AdmissionRequest:
         subresource=_text(request, "subResource"),
         object=_object(request, "object"),
         old_object=_object(request, "oldObject"),
+        user=_user(request),
     )
 
 
@@ -109,8 +116,8 @@ def render(uid: str, decision: Decision) -> bytes:
         case Patch(operations):
             response["patchType"] = "JSONPatch"
             response["patch"] = base64.b64encode(orjson.dumps(operations)).decode()
-        case Deny(problems):
-            response["status"] = {"code": 422, "reason": "Invalid", "message": _message(problems)}
+        case Deny(problems, reason=reason):
+            response["status"] = {"code": _CODES[reason], "reason": reason, "message": _message(problems)}
     if decision.warnings:
         response["warnings"] = [_one_line(warning) for warning in decision.warnings]
     return orjson.dumps({"apiVersion": API_VERSION, "kind": KIND, "response": response})
@@ -132,13 +139,20 @@ def _text(request: dict[str, Any], key: str) -> str:
     return value
 
 
+def _user(request: dict[str, Any]) -> Object:
+    user = request.get("userInfo") or {}
+    if not isinstance(user, dict):
+        raise MalformedReview("request.userInfo must be an object")
+    return user
+
+
 def _object(request: dict[str, Any], key: str) -> Object | None:
     value = request.get(key)
     if value is None:
         return None
     if not (isinstance(value, dict) and isinstance(value.get("metadata"), dict)):
         raise MalformedReview(f"request.{key} must be an object with metadata")
-    for field in ("name", "namespace"):
-        if not isinstance(value["metadata"].get(field), str | None):
-            raise MalformedReview(f"request.{key}.metadata.{field} must be a string")
+    for key_field in ("name", "namespace"):
+        if not isinstance(value["metadata"].get(key_field), str | None):
+            raise MalformedReview(f"request.{key}.metadata.{key_field} must be a string")
     return value

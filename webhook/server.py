@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Mapping
 
-    Decide: TypeAlias = Callable[[review.AdmissionRequest], review.Decision]
+    Decide: TypeAlias = Callable[[review.AdmissionRequest], Awaitable[review.Decision]]
     Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
@@ -76,7 +76,7 @@ def _reviewing(path: str, decide: Decide) -> Handler:
         body = await _body(request)
         start = perf_counter()
         asked = review.parse(body)
-        decision = decide(asked)
+        decision = await decide(asked)
         answer = review.render(asked.uid, decision)
         metrics.REVIEW_SECONDS.labels(path).observe(perf_counter() - start)
         metrics.REVIEWS.labels(path, type(decision).__name__.lower()).inc()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from shared.settings import Environment
+from shared.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ class Settings:
         webhook_port: Port of admission reviews.
         http_port: Port of probes and metrics.
         drain_seconds: How long to serve on after SIGTERM: until every API server has learnt that this pod is going.
+        default_target: Which parts of a consumer are connected, if it does not say.
         log_level: As Python names it.
     """
 
@@ -31,6 +33,7 @@ class Settings:
     webhook_port: int
     http_port: int
     drain_seconds: int
+    default_target: Target
     log_level: str
 
     @classmethod
@@ -48,6 +51,7 @@ class Settings:
             webhook_port=env.number("WEBHOOK_PORT", 9443, 65535),
             http_port=env.number("HTTP_PORT", 8080, 65535),
             drain_seconds=env.number("DRAIN_SECONDS", 5, 300),
+            default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
             log_level=env.log_level("LOG_LEVEL"),
         )
         env.check()

@@ -1,0 +1,127 @@
+"""Which fields connect each kind of consumer to its storage. Pure.
+
+Only fields that ToolHive's operator leaves alone or reads itself: labels on a VirtualMCPServer's pods, or a pod
+template for an MCPRemoteProxy, would make it rewrite a Deployment for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from shared import names
+from shared.errors import InvalidSpec
+from shared.fieldpath import Path, read
+from shared.store import ProxySupport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from shared.reference import StorageReference
+    from shared.resources import Object
+    from shared.store import Store
+    from shared.target import Target
+
+SESSION_STORAGE: Final = ("spec", "sessionStorage")
+SESSION_STORAGE_FIELDS: Final = ("provider", "address", "db", "keyPrefix", "passwordRef", "tls")
+"""Everything that ToolHive's field can say (`mcpserver_types.go`, SessionStorageConfig)."""
+_PROXY_POD_LABELS: Final = ("spec", "resourceOverrides", "proxyDeployment", "podTemplateMetadataOverrides", "labels")
+
+
+def _containers(name: str) -> Path:
+    return ("spec", "podTemplateSpec", "spec", "containers", name)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerKind:
+    """Where one kind of consumer takes what; a kind without such a place has None.
+
+    Attributes:
+        backend: The container that runs the backend.
+        backend_labels: Labels of backend pods.
+        proxy: The container that runs the proxy, if its pod template is the user's to shape.
+        proxy_labels: Labels of proxy pods.
+    """
+
+    backend: Path | None = None
+    backend_labels: Path | None = None
+    proxy: Path | None = None
+    proxy_labels: Path | None = None
+
+
+KINDS: Final[Mapping[str, ConsumerKind]] = {
+    "MCPServer": ConsumerKind(
+        backend=_containers("mcp"),
+        backend_labels=("spec", "podTemplateSpec", "metadata", "labels"),
+        proxy_labels=_PROXY_POD_LABELS,
+    ),
+    "MCPRemoteProxy": ConsumerKind(proxy_labels=_PROXY_POD_LABELS),
+    "VirtualMCPServer": ConsumerKind(proxy=_containers("vmcp")),
+}
+"""Source: ToolHive `cmd/thv-operator/api/v1beta1/{mcpserver,mcpremoteproxy,virtualmcpserver}_types.go`, and how each
+controller compares what it made."""
+
+
+def kind_of(consumer: Object) -> ConsumerKind:
+    """Look a consumer's kind up.
+
+    Raises:
+        InvalidSpec: The kind is none that keeps sessions.
+    """
+    kind = KINDS.get(str(consumer.get("kind")))
+    if kind is None:
+        raise InvalidSpec(["kind: Unsupported value: supported values: " + ", ".join(f'"{known}"' for known in KINDS)])
+    return kind
+
+
+def secret_of(reference: StorageReference, consumer_namespace: str) -> str:
+    """Name the Secret beside the consumer that holds the storage's connection."""
+    if reference.namespace == consumer_namespace:
+        return names.connection_secret(reference.name)
+    return names.mirrored_connection_secret(reference.name, reference.namespace)
+
+
+def settings(consumer: Object, reference: StorageReference, store: Store, target: Target) -> Iterator[tuple[Path, Any]]:
+    """List the fields that a consumer of this storage has; None is a field that it must not have.
+
+    Raises:
+        InvalidSpec: The consumer's kind is none that keeps sessions.
+    """
+    kind = kind_of(consumer)
+    namespace, name = read(consumer, ("metadata", "namespace")) or "", read(consumer, ("metadata", "name"))
+    secret = secret_of(reference, namespace)
+    container = kind.backend if target.has_backend else None
+    proxy = kind.proxy if target.has_proxy else None
+    for path in filter(None, (container, proxy)):
+        # Appended, because of two sources with the same variable the last one wins.
+        yield (*path, "envFrom", secret), {"secretRef": {"name": secret}}
+    if not store.is_external:
+        # What the NetworkPolicy admits; other people's stores have none of ours.
+        if kind.backend_labels and target.has_backend:
+            yield (*kind.backend_labels, names.LABEL_CONSUMER_OF), reference.name
+        if kind.proxy_labels and target.has_proxy:
+            yield (*kind.proxy_labels, names.LABEL_COMPONENT), names.COMPONENT_PROXY
+    if name and target.has_proxy and store.supports_proxies:
+        # With generateName there is no name before admission, and without a name no key prefix of one's own.
+        native = _session_storage(store, secret, names.key_prefix(consumer["kind"], namespace, name))
+        for field in SESSION_STORAGE_FIELDS:
+            yield (*SESSION_STORAGE, field), native.get(field)
+
+
+def _session_storage(store: Store, secret: str, key_prefix: str) -> Object:
+    """Write ToolHive's own `spec.sessionStorage`, which its proxies read."""
+    if store.endpoint is None:
+        return {}
+    native: Object = {
+        "provider": "redis",
+        "address": store.endpoint.address,
+        "db": store.endpoint.db,
+        "keyPrefix": key_prefix,
+    }
+    if store.has_password:
+        native["passwordRef"] = {"name": secret, "key": names.KEY_REDIS_PASSWORD}
+    if store.support is ProxySupport.CA_TLS:
+        native["tls"] = {"caCertSecretRef": {"name": secret, "key": names.KEY_CA}}
+    elif store.support is ProxySupport.SYSTEM_TLS:
+        native["tls"] = {}
+    return native

@@ -1,0 +1,81 @@
+"""The record of a wiring: what the webhook put into a consumer, kept in an annotation of that consumer. Pure.
+
+Users can write annotations, so whoever reads a record must know whose word it is: a stored object's record is the
+webhook's, one in an object that is just being written may be anybody's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from shared.errors import InvalidSpec
+from shared.fieldpath import Path, path_of, pointer, read
+from shared.names import ANNOTATION_WIRED
+from shared.reference import ANNOTATIONS, StorageReference, reference_named
+from shared.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.resources import Object
+
+RECORD: Final = (*ANNOTATIONS, ANNOTATION_WIRED)
+_MAX_RECORDED: Final = 32
+"""Twice the paths that any kind has; a longer list was not written here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was put into a consumer, and for whom.
+
+    Attributes:
+        reference: The storage, and whether the field or the annotation named it.
+        target: Which parts of the consumer were connected.
+        is_granted: Whether who made the reference had the right to use a storage of another namespace.
+        put: Value of each field that was absent before, by path.
+        made: The topmost objects and arrays that had to be made to hold them.
+    """
+
+    reference: StorageReference
+    target: Target
+    is_granted: bool
+    put: Mapping[Path, Any]
+    made: tuple[Path, ...]
+
+    @property
+    def text(self) -> str:
+        """The annotation's value."""
+        content = {
+            "by": "field" if self.reference.is_by_field else "annotation",
+            "for": self.target.value,
+            "granted": self.is_granted,
+            "made": [pointer(path) for path in self.made],
+            "put": {pointer(path): value for path, value in self.put.items()},
+            "storage": str(self.reference),
+        }
+        return orjson.dumps(content).decode()
+
+
+def record_of(consumer: Object | None) -> Record | None:
+    """Read the record; None if there is none, or nothing intelligible."""
+    text = read(consumer, RECORD) if consumer is not None else None
+    if text is None:
+        return None
+    try:
+        content = orjson.loads(text)
+        record = Record(
+            reference=reference_named(content["storage"], is_by_field=content["by"] == "field"),
+            target=Target(content.get("for", Target.ALL)),
+            is_granted=content.get("granted") is True,
+            put={path_of(key): value for key, value in content["put"].items()},
+            made=tuple(path_of(key) for key in content["made"]),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, InvalidSpec):
+        return None
+    paths = (*record.put, *record.made)
+    if len(paths) > _MAX_RECORDED or any(path[:1] != ("spec",) for path in paths):
+        return None
+    return record
