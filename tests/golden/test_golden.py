@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from shared.resources import key_of
+from shared.target import Target
 from webhook import consumers
 from webhook.review import AdmissionRequest, Allow, Patch
 
@@ -36,7 +37,8 @@ def outcome(case: Path) -> tuple[list[Any], Object]:
     storage = case / "storage.yaml"
     storages = {key_of(load(storage)): load(storage)} if storage.exists() else {}
     namespace = consumer["metadata"]["namespace"]
-    decision = consumers.decide(AdmissionRequest("1", "CREATE", namespace, "", consumer, None), storages)
+    request = AdmissionRequest("1", "CREATE", namespace, "", consumer, None)
+    decision = consumers.decide(request, storages, Target.ALL, may_use=True)
     assert isinstance(decision, Allow | Patch)
     operations = decision.operations if isinstance(decision, Patch) else []
     return operations, jsonpatch.apply_patch(consumer, json.dumps(operations))

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from shared import wiring
 from shared.names import ANNOTATION_STORAGE
 from shared.reference import StorageReference
+from shared.store import Store, store_of
+from shared.target import Target
 from webhook import consumers
 from webhook.review import AdmissionRequest, Allow, Decision, Deny, Patch
 
@@ -79,12 +81,13 @@ def servers(draw: st.DrawFn) -> Object:
     return {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": "MCPServer", "metadata": metadata, "spec": spec}
 
 
+stores = st.sampled_from([store_of(StorageReference("default", "store"), storage) for storage in (None, EXTERNAL)])
 storages = st.sampled_from([{}, {("default", "store"): EXTERNAL}])
 
 
 def decide(consumer: Object, known: Any, old: Object | None = None) -> Decision:
     operation = "CREATE" if old is None else "UPDATE"
-    return consumers.decide(AdmissionRequest("1", operation, "default", "", consumer, old), known)
+    return consumers.decide(AdmissionRequest("1", operation, "default", "", consumer, old), known, Target.ALL)
 
 
 def patched(consumer: Object, decision: Decision) -> Object:
@@ -111,14 +114,14 @@ def test_a_wired_object_is_left_alone(server: Object, known: Any) -> None:
 def test_the_patch_makes_what_wiring_says(server: Object, known: Any) -> None:
     reference = wiring.reference_of(server)
     assert reference is not None
-    wired = wiring.wire(server, reference, storage_is_external=bool(known))
+    wired = wiring.wire(server, reference, store_of(reference, known.get(reference.key)))
     assert without_nulls(patched(server, decide(server, known))) == without_nulls(wired)
 
 
-@given(server=servers(), is_external=st.booleans())
-def test_unwiring_gives_back_what_was_there(server: Object, *, is_external: bool) -> None:
+@given(servers(), stores)
+def test_unwiring_gives_back_what_was_there(server: Object, store: Store) -> None:
     before = copy.deepcopy(server)
-    wired = wiring.wire(server, StorageReference("default", "store"), storage_is_external=is_external)
+    wired = wiring.wire(server, StorageReference("default", "store"), store)
     assert without_nulls(wiring.unwire(wired)) == without_nulls(server)
     assert server == before
 
@@ -127,8 +130,9 @@ def test_unwiring_gives_back_what_was_there(server: Object, *, is_external: bool
 def test_moving_to_another_storage_is_like_having_been_there_always(server: Object) -> None:
     server["spec"].pop("sessionStorage", None)
     first, second = StorageReference("default", "first"), StorageReference("other", "second")
-    moved = wiring.wire(wiring.wire(server, first), second)
-    assert without_nulls(moved) == without_nulls(wiring.wire(server, second))
+    to_first, to_second = store_of(first, None), store_of(second, None)
+    moved = wiring.wire(wiring.wire(server, first, to_first), second, to_second)
+    assert without_nulls(moved) == without_nulls(wiring.wire(server, second, to_second))
 
 
 anything = st.recursive(

@@ -9,8 +9,10 @@ from shared import wiring
 from shared.errors import InvalidSpec
 from shared.names import ANNOTATION_STORAGE, ANNOTATION_WIRED
 from shared.reference import StorageReference
+from shared.store import store_of
 
 STORE = StorageReference("ns", "store")
+MANAGED = store_of(STORE, None)
 
 
 def server(ref: Any = None, annotation: Any = None, record: Any = None) -> Any:
@@ -95,17 +97,17 @@ def test_both_references_may_be_bad_at_once() -> None:
 
 
 def test_while_the_crd_lacks_the_field_the_record_remembers_it() -> None:
-    wired = wiring.wire(server("store"), STORE)
+    wired = wiring.wire(server("store"), STORE, MANAGED)
     wired["spec"].pop("sessionStorageRef")
     assert wiring.reference_of(wired) is None
-    remembered = wiring.reference_of(wired, field_is_served=False)
+    remembered = wiring.reference_of(wired, remembered=wired)
     assert remembered == STORE
 
 
 def test_a_reference_by_annotation_is_not_remembered() -> None:
-    wired = wiring.wire(server(annotation="store"), StorageReference("ns", "store", is_by_field=False))
+    wired = wiring.wire(server(annotation="store"), StorageReference("ns", "store", is_by_field=False), MANAGED)
     wired["metadata"]["annotations"].pop(ANNOTATION_STORAGE)
-    assert wiring.reference_of(wired, field_is_served=False) is None
+    assert wiring.reference_of(wired, remembered=wired) is None
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_a_record_that_was_not_written_here_is_thrown_away(record: str) -> None:
 
 
 def test_what_others_have_changed_since_stays() -> None:
-    wired = wiring.wire(server("store"), STORE)
+    wired = wiring.wire(server("store"), STORE, MANAGED)
     wired["spec"]["podTemplateSpec"]["metadata"]["labels"]["more"] = "x"
     wired["spec"]["resourceOverrides"]["proxyDeployment"]["podTemplateMetadataOverrides"]["labels"] = {"other": "y"}
     spec = wiring.unwire(wired)["spec"]
@@ -142,17 +144,18 @@ def test_what_others_have_changed_since_stays() -> None:
 
 
 def test_no_session_storage_is_left_without_a_provider() -> None:
-    wired = wiring.wire(server("store"), STORE)
+    wired = wiring.wire(server("store"), STORE, MANAGED)
     wired["spec"]["sessionStorage"]["tls"] = {}
-    assert wiring.wire(wired, STORE)["spec"]["sessionStorage"]["tls"] == {}
+    with pytest.raises(InvalidSpec, match=r"spec\.sessionStorage\.tls: .* needs nothing here"):
+        wiring.wire(wired, STORE, MANAGED)
     assert "sessionStorage" not in wiring.unwire(wired)["spec"]
 
 
 def test_ours_is_the_last_source_of_the_environment() -> None:
-    wired = wiring.wire(server("store"), STORE)
+    wired = wiring.wire(server("store"), STORE, MANAGED)
     (container,) = wired["spec"]["podTemplateSpec"]["spec"]["containers"]
     container["envFrom"].append({"configMapRef": {"name": "later"}})
-    (container,) = wiring.wire(wired, STORE)["spec"]["podTemplateSpec"]["spec"]["containers"]
+    (container,) = wiring.wire(wired, STORE, MANAGED)["spec"]["podTemplateSpec"]["spec"]["containers"]
     assert container["envFrom"] == [
         {"configMapRef": {"name": "later"}},
         {"secretRef": {"name": "store-connection"}},

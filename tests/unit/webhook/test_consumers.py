@@ -8,14 +8,16 @@ import jsonpatch
 import pytest
 
 from shared.names import ANNOTATION_STORAGE, ANNOTATION_WIRED
+from shared.target import Target
 from webhook import consumers
 from webhook.review import AdmissionRequest, Allow, Decision, Deny, Patch
 
 if TYPE_CHECKING:
     from shared.resources import Object
 
-MANAGED = {("ns", "store"): {"spec": {"size": "small"}}}
-EXTERNAL = {("ns", "store"): {"spec": {"external": {"url": "redis://there"}}}}
+METADATA = {"name": "store", "namespace": "ns"}
+MANAGED = {("ns", "store"): {"metadata": METADATA, "spec": {"size": "small"}}}
+EXTERNAL = {("ns", "store"): {"metadata": METADATA, "spec": {"external": {"url": "redis://there"}}}}
 
 
 def server(spec: Any = None, annotations: Any = None, **metadata: Any) -> Object:
@@ -25,7 +27,8 @@ def server(spec: Any = None, annotations: Any = None, **metadata: Any) -> Object
 
 
 def decide(new: Object, old: Object | None = None, known: Any = MANAGED) -> Decision:
-    return consumers.decide(AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", new, old), known)
+    request = AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", new, old)
+    return consumers.decide(request, known, Target.ALL)
 
 
 def patched(new: Object, old: Object | None = None, known: Any = MANAGED) -> Object:
@@ -145,7 +148,9 @@ def test_an_external_storage_reaches_backends_only() -> None:
 
 def test_a_storage_elsewhere_is_read_from_its_mirrored_secret() -> None:
     consumer = server(annotations={ANNOTATION_STORAGE: "far/store"})
-    known: Any = {("far", "store"): {"spec": {}}}
+    known: Any = {
+        ("far", "store"): {"metadata": {"name": "store", "namespace": "far"}, "spec": {"allowedNamespaces": ["ns"]}}
+    }
     assert patched(consumer, known=known)["spec"]["sessionStorage"]["passwordRef"]["name"] == "far.store-connection"
     (warning,) = decide(consumer, known=known).warnings
     assert 'mirrored here as Secret "far.store-connection"' in warning
@@ -175,10 +180,11 @@ def test_the_requests_namespace_stands_in_for_one_that_the_object_lacks() -> Non
 
 
 def test_other_kinds_are_refused_rather_than_half_wired() -> None:
-    assert decide({**REFERRING, "kind": "Pod"}) == Deny(('kind: Unsupported value: supported values: "MCPServer"',))
+    kinds = '"MCPServer", "MCPRemoteProxy", "VirtualMCPServer"'
+    assert decide({**REFERRING, "kind": "Pod"}) == Deny((f"kind: Unsupported value: supported values: {kinds}",))
 
 
 def test_the_record_holds_what_it_takes_to_undo_and_no_secret() -> None:
     record = json.loads(WIRED["metadata"]["annotations"][ANNOTATION_WIRED])
-    assert record.keys() == {"by", "made", "put", "storage"}
+    assert record.keys() == {"by", "for", "granted", "made", "put", "storage"}
     assert (record["by"], record["storage"]) == ("field", "ns/store")

@@ -16,15 +16,18 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from certs import check, issue
 from certs.pem import bundle_pem, encoded
+from shared.target import Target
 from webhook import consumers, server, storage
 from webhook.tls import ServingCertificate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+    from webhook.review import AdmissionRequest, Decision
 
 NAMES = check.dns_names("r-webhook", "toolhive-system")
 JSON = {"Content-Type": "application/json"}
-SERVERS = "/mutate/mcpservers"
+SERVERS = "/mutate/consumers"
 STORAGES = "/mutate/sessionstorages"
 MCP_SERVER = {
     "apiVersion": "toolhive.stacklok.dev/v1beta1",
@@ -54,6 +57,13 @@ class Webhook:
         return orjson.loads(content)["response"]
 
 
+def awaitable(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide:
+    async def decided(request: AdmissionRequest) -> Decision:
+        return decide(request)
+
+    return decided
+
+
 @pytest.fixture
 async def webhook() -> AsyncIterator[Webhook]:
     now = datetime.now(UTC)
@@ -65,8 +75,8 @@ async def webhook() -> AsyncIterator[Webhook]:
     certificate.on_change(None, {"data": {key: encoded(value) for key, value in content.items()}})
     draining = server.Draining()
     decisions: dict[str, server.Decide] = {
-        STORAGES: storage.decide,
-        SERVERS: lambda request: consumers.decide(request, {}),
+        STORAGES: awaitable(storage.decide),
+        SERVERS: awaitable(lambda request: consumers.decide(request, {}, Target.ALL)),
     }
     runner = await server.serve(server.build_app(decisions, draining), 0, certificate.context, host="127.0.0.1")
     trusting = ssl.create_default_context(cadata=bundle.decode())
