@@ -142,12 +142,32 @@ class Kube:
     @contextmanager
     def forwarded(self, pod: str, port: int, namespace: str) -> Iterator[int]:
         """Forward a free local port to a pod's, and yield its number; works on every cluster."""
-        command = [*self.kubectl, "--namespace", namespace, "port-forward", f"pod/{pod}", f":{port}"]
+        with self._serving("--namespace", namespace, "port-forward", f"pod/{pod}", f":{port}") as line:
+            # Forwarding from 127.0.0.1:40123 -> 8080
+            yield int(line.split(" -> ")[0].rpartition(":")[2])
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """Serve the API on a free local port, with the administrator's rights, and yield its URL."""
+        with self._serving("proxy", "--port=0") as line:
+            # Starting to serve on 127.0.0.1:40123
+            yield f"http://{line.rpartition(' ')[2]}"
+
+    @contextmanager
+    def _serving(self, *arguments: str) -> Iterator[str]:
+        """Run a kubectl that goes on until it is ended, and yield the line with which it says where it serves."""
         process = subprocess.Popen(
-            command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [*self.kubectl, *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         try:
-            yield _forwarded_port(process)
+            line = process.stdout.readline().decode().strip() if process.stdout else ""
+            if not line.startswith(("Forwarding from", "Starting to serve on")):
+                raise CommandFailed(f"{_shown([*self.kubectl, *arguments])}: {line or 'ended at once'}")
+            yield line
         finally:
             process.kill()
             process.communicate()
@@ -184,12 +204,3 @@ def _complaint(stderr: str) -> str:
 
 def _shown(command: Sequence[str | Path]) -> str:
     return " ".join(os.fspath(word) for word in command[:6])
-
-
-def _forwarded_port(process: subprocess.Popen[bytes]) -> int:
-    """Read the port from the first line, such as `Forwarding from 127.0.0.1:40123 -> 8080`."""
-    stdout = process.stdout
-    line = stdout.readline().decode() if stdout else ""
-    if not line.startswith("Forwarding from"):
-        raise CommandFailed(f"kubectl port-forward: {line.strip() or 'ended at once'}")
-    return int(line.split(" -> ")[0].rpartition(":")[2])

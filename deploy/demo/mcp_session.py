@@ -42,14 +42,14 @@ class McpSession:
     agreed: InitializeResult
 
 
-def opened(url: str) -> tuple[McpSession, int]:
-    """Open a session and count in it once; return it with the count."""
-    return _run(_opened(url))
+def opened(url: str, tool: str) -> tuple[McpSession, str]:
+    """Open a session and call a tool in it; return it with what the tool said."""
+    return _run(_opened(url, tool))
 
 
-def counted(url: str, session: McpSession) -> int:
-    """Count once more in a session that exists, through a connection of its own."""
-    return _run(_counted(url, session))
+def continued(url: str, session: McpSession, tool: str) -> str:
+    """Call a tool in a session that exists, through a connection of its own, and return what it said."""
+    return _run(_continued(url, session, tool))
 
 
 def _run(conversation: Coroutine[None, None, T]) -> T:
@@ -68,7 +68,7 @@ def _messages(error: BaseException) -> Iterator[str]:
         yield f"{type(error).__name__}: {error}"
 
 
-async def _opened(url: str) -> tuple[McpSession, int]:
+async def _opened(url: str, tool: str) -> tuple[McpSession, str]:
     ids: list[str] = []
 
     async def remember(response: httpx2.Response) -> None:
@@ -76,24 +76,24 @@ async def _opened(url: str) -> tuple[McpSession, int]:
 
     async with _connected(url, {}, remember) as client:
         agreed = await client.initialize()
-        count = await _count(client)
+        said = await _call(client, tool)
     if len(set(ids)) != 1:
         raise Surprise(f"the server named {len(set(ids))} session ids while one session was opened")
-    return McpSession(ids[0], agreed), count
+    return McpSession(ids[0], agreed), said
 
 
-async def _counted(url: str, session: McpSession) -> int:
+async def _continued(url: str, session: McpSession, tool: str) -> str:
     async with _connected(url, {MCP_SESSION_ID: session.id}) as client:
         client.adopt(session.agreed)
-        return await _count(client)
+        return await _call(client, tool)
 
 
-async def _count(client: ClientSession) -> int:
-    result = await client.call_tool("count")
+async def _call(client: ClientSession, tool: str) -> str:
+    result = await client.call_tool(tool)
     match result.content:
-        case [TextContent(text=text)] if text.isdigit():
-            return int(text)
-    raise Surprise(f"the tool count answered {result.content}")
+        case [TextContent(text=text)] if not result.is_error:
+            return text
+    raise Surprise(f"the tool {tool} answered {result.content}")
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""ToolHive's proxies of one MCPServer: where they are, and what sessions they carry on."""
+"""ToolHive's proxies of one consumer: where they are, and what sessions they carry on."""
 
 from __future__ import annotations
 
@@ -6,29 +6,49 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from deploy.demo import mcp_session
+from deploy.demo.errors import Surprise
 from deploy.demo.kube import until
 
 if TYPE_CHECKING:
     from deploy.demo.kube import Kube, Object
     from deploy.demo.mcp_session import McpSession
 
-PORT: Final = 8080
-"""ToolHive's default for `spec.proxyPort`."""
+COUNT: Final = "count"
+"""The tool of the demonstration's MCP server that counts per session."""
 START_SECONDS: Final = 120
 """From nothing to ready: the backend first, then the proxies, each seen to take up to 25 s."""
 
 
 @dataclass(frozen=True)
+class ProxyKind:
+    """What proxies of one kind of consumer have in common.
+
+    Attributes:
+        label: Their `app.kubernetes.io/name`.
+        port: Where they listen if nobody asks for another port.
+    """
+
+    label: str
+    port: int
+
+
+MCP_SERVER: Final = ProxyKind("mcpserver", 8080)
+MCP_REMOTE_PROXY: Final = ProxyKind("mcpremoteproxy", 8080)
+VIRTUAL_MCP_SERVER: Final = ProxyKind("virtualmcpserver", 4483)
+
+
+@dataclass(frozen=True)
 class Proxies:
-    """The proxy pods of one MCPServer."""
+    """The proxy pods of one consumer."""
 
     kube: Kube
     server: str
     namespace: str
+    kind: ProxyKind = MCP_SERVER
 
     def pods(self) -> list[Object]:
         """List the pods that are not on their way out."""
-        selector = f"app.kubernetes.io/name=mcpserver,app.kubernetes.io/instance={self.server}"
+        selector = f"app.kubernetes.io/name={self.kind.label},app.kubernetes.io/instance={self.server}"
         found = self.kube.items("pods", self.namespace, f"--selector={selector}")
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
@@ -52,19 +72,34 @@ class Proxies:
 
     def open_session(self, pod: str) -> tuple[McpSession, int]:
         """Open a session through one proxy pod, count once, and return both."""
-        with self.kube.forwarded(pod, PORT, self.namespace) as port:
-            return mcp_session.opened(_url(port))
+        session, said = self.open(pod, COUNT)
+        return session, _number(said)
 
     def count(self, pod: str, session: McpSession) -> int:
         """Count once more in a session, through one proxy pod."""
-        with self.kube.forwarded(pod, PORT, self.namespace) as port:
-            return mcp_session.counted(_url(port), session)
+        return _number(self.call(pod, session, COUNT))
+
+    def open(self, pod: str, tool: str) -> tuple[McpSession, str]:
+        """Open a session through one proxy pod, call a tool, and return the session and what the tool said."""
+        with self.kube.forwarded(pod, self.kind.port, self.namespace) as port:
+            return mcp_session.opened(_url(port), tool)
+
+    def call(self, pod: str, session: McpSession, tool: str) -> str:
+        """Call a tool in a session, through one proxy pod, and return what it said."""
+        with self.kube.forwarded(pod, self.kind.port, self.namespace) as port:
+            return mcp_session.continued(_url(port), session, tool)
 
 
 def is_ready(pod: Object) -> bool:
     """Tell whether a pod is ready."""
     conditions = pod.get("status", {}).get("conditions", [])
     return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+
+
+def _number(said: str) -> int:
+    if not said.isdigit():
+        raise Surprise(f"the tool {COUNT} answered {said}")
+    return int(said)
 
 
 def _url(port: int) -> str:
