@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -16,23 +16,21 @@ from certs import keeper
 from certs.settings import CertificateSettings
 from reconciler import loop, metrics
 from reconciler.apply import Applier
-from reconciler.consumers import ConsumerIndex
-from reconciler.crd_extension import CrdExtension, crd_name
 from reconciler.events import EventRecorder
 from reconciler.leader import Election
 from reconciler.observe import CHILD_RESOURCES, Observer
 from reconciler.queue import WorkQueue
 from reconciler.reconcile import Reconciler
 from reconciler.settings import Settings
+from reconciler.toolhive import ToolHive
 from shared import errors, log, names, probes
 from shared.cluster import Cluster, Selector
+from shared.consumer_index import ConsumerIndex
 from shared.informer import Informer
-from shared.resources import CRDS, MCP_SERVERS, PODS, SESSION_STORAGES, Object, key_of
+from shared.resources import PODS, SESSION_STORAGES, Object, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-
-CONSUMERS_PATIENCE_SECONDS: Final = 10.0
 
 _log = logging.getLogger("reconciler")
 
@@ -71,7 +69,7 @@ class _Process:
         self._certificates = certificates
         self._queue = WorkQueue()
         self._consumers = ConsumerIndex(self._queue.add)
-        self._extension = CrdExtension(cluster)
+        self._toolhive = ToolHive(cluster, self._consumers.on_change)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         self._caches = {
             resource.plural: Informer(cluster, resource, self._on_child, selector=managed)
@@ -79,9 +77,6 @@ class _Process:
         }
         self._storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
         self._caches[SESSION_STORAGES.plural] = self._storages
-        toolhive = Selector(fields=f"metadata.name={crd_name(MCP_SERVERS)}")
-        self._crds = Informer(cluster, CRDS, self._extension.on_change, selector=toolhive)
-        self._servers = Informer(cluster, MCP_SERVERS, self._consumers.on_change)
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._queue))
 
     async def run(self) -> None:
@@ -98,24 +93,20 @@ class _Process:
             await runner.cleanup()
 
     def _watching(self) -> list[Coroutine[None, None, None]]:
-        return [*(informer.run() for informer in self._caches.values()), self._crds.run(), self._watch_consumers()]
-
-    async def _watch_consumers(self) -> None:
-        # Without ToolHive there are no consumers, and a watch for them would only ever fail.
-        await self._extension.served.wait()
-        await self._servers.run()
+        return [*(informer.run() for informer in self._caches.values()), *self._toolhive.watches()]
 
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(keeper.keep(self._cluster, self._certificates, _clock))
             group.create_task(self._reconcile())
             if self._settings.extends_toolhive_crds:
-                group.create_task(self._extension.run(self._crds))
+                for extension in self._toolhive.extensions():
+                    group.create_task(extension)
 
     async def _reconcile(self) -> None:
-        for cache in (*self._caches.values(), self._crds):
+        for cache in self._caches.values():
             await cache.synced.wait()
-        await self._know_consumers()
+        await self._toolhive.known()
         observer = Observer(self._cluster, self._caches, self._consumers)
         recorder = EventRecorder(self._cluster, self._settings.candidate.identity)
         applier = Applier(self._cluster, self._caches, recorder)
@@ -123,15 +114,6 @@ class _Process:
         for key in self._storages.objects:
             self._queue.add(key)
         await loop.run(self._queue, reconciler.reconcile)
-
-    async def _know_consumers(self) -> None:
-        """Wait for the consumers, lest conditions about them come and go at each start; but not for ever."""
-        if not self._extension.served.is_set():
-            return
-        try:
-            await asyncio.wait_for(self._servers.synced.wait(), CONSUMERS_PATIENCE_SECONDS)
-        except TimeoutError:
-            _log.warning("going on without knowing the consumers", extra={"resource": MCP_SERVERS.plural})
 
     def _waits(self) -> list[str]:
         return [f"the first list of {plural}" for plural, cache in self._caches.items() if not cache.synced.is_set()]
@@ -142,10 +124,12 @@ class _Process:
             self._queue.add(key_of(new or old or {}))
 
     def _on_child(self, old: Object | None, new: Object | None) -> None:
-        metadata = (new or old or {}).get("metadata", {})
-        storage = metadata.get("labels", {}).get(names.LABEL_STORAGE)
-        if storage:
-            self._queue.add((metadata["namespace"], storage))
+        child = new or old or {}
+        labels = child["metadata"].get("labels") or {}
+        # A copy of a connection Secret stands elsewhere than its storage.
+        namespace = labels.get(names.LABEL_STORAGE_NAMESPACE) or child["metadata"]["namespace"]
+        if storage := labels.get(names.LABEL_STORAGE):
+            self._queue.add((namespace, storage))
 
 
 def _asked(storage: Object) -> tuple[object, ...]:

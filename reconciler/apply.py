@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.steps import Apply, DeletePod, Plan, Replace, Step, WriteAuth
-from shared import credentials, manifests, names
-from shared.resources import PODS, SECRETS, SESSION_STORAGES, Object, Resource
+from reconciler.steps import Apply, Delete, Plan, Replace, Share, Step, WriteAuth
+from shared import credentials, errors, manifests, names
+from shared.resources import SECRETS, SESSION_STORAGES, Object, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from reconciler.status import EventNote
     from shared.informer import Informer
+
+
+_log = logging.getLogger(__name__)
 
 
 class Writer(Protocol):
@@ -46,14 +50,22 @@ class Applier:
         self._caches = caches
         self._recorder = recorder
 
+    async def carry_out(self, steps: Sequence[Step]) -> None:
+        """Carry out steps, one after the other.
+
+        Raises:
+            ClusterError: A write failed; what came before it stands.
+        """
+        for step in steps:
+            await self._step(step)
+
     async def apply(self, storage: Object, plan: Plan) -> None:
         """Carry out a plan.
 
         Raises:
             ClusterError: A write failed; what came before it stands, and the next plan goes on from there.
         """
-        for step in plan.steps:
-            await self._step(step)
+        await self.carry_out(plan.steps)
         if plan.status is not None:
             await self._status(storage, plan.status)
         for note in plan.events:
@@ -67,8 +79,24 @@ class Applier:
                 self._remember(resource, await self._cluster.apply(resource, obj, field_manager=names.FIELD_MANAGER))
             case Replace(resource, obj):
                 self._remember(resource, await self._cluster.replace(resource, obj))
-            case DeletePod(namespace, name, uid):
-                await self._cluster.delete(PODS, namespace, name, uid=uid)
+            case Share(obj):
+                await self._share(obj)
+            case Delete(resource, namespace, name, uid):
+                await self._cluster.delete(resource, namespace, name, uid=uid)
+
+    async def _share(self, secret: Object) -> None:
+        try:
+            if "resourceVersion" in secret["metadata"]:
+                answer = await self._cluster.replace(SECRETS, secret)
+            else:
+                answer = await self._cluster.create(SECRETS, secret)
+        except (errors.NotFound, errors.Forbidden, errors.Rejected, errors.Conflict, errors.AlreadyExists) as error:
+            # A namespace that is going refuses it; the storage's own state, and the others', must not depend on that.
+            metadata = secret["metadata"]
+            where = f"{metadata['namespace']}/{metadata['name']}"
+            _log.warning("connection not mirrored", extra={"secret": where, "error": str(error)})
+        else:
+            self._remember(SECRETS, answer)
 
     async def _write_auth(self, step: WriteAuth) -> None:
         made_up = {key: credentials.generate() for key in credentials.PASSWORD_KEYS if key not in step.kept}

@@ -1,4 +1,4 @@
-"""Keeps `spec.sessionStorageRef` in ToolHive's CRD: the stock schema prunes the field before admission sees it.
+"""Keeps `spec.sessionStorageRef` in ToolHive's CRDs: the stock schema prunes the field before admission sees it.
 
 The property has no type, so that a string and an object both pass. It is added again whenever an upgrade of
 ToolHive's chart, which replaces a CRD's versions whole, has dropped it.
@@ -11,7 +11,8 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared import errors, names
-from shared.resources import CRDS, MCP_SERVERS, Object, Resource
+from shared.resources import CRDS, Object, Resource
+from shared.toolhive import spec_properties
 
 if TYPE_CHECKING:
     from shared.informer import Informer
@@ -45,7 +46,7 @@ def extension(crd: Object) -> list[Object]:
     additions = [
         {"op": "add", "path": f"/spec/versions/{index}{_PROPERTIES}/{FIELD}", "value": PROPERTY}
         for index, version in enumerate(crd["spec"]["versions"])
-        if FIELD not in _spec_properties(version)
+        if FIELD not in spec_properties(version)
     ]
     if not additions:
         return []
@@ -57,17 +58,12 @@ def extension(crd: Object) -> list[Object]:
 _PROPERTIES: Final = "/schema/openAPIV3Schema/properties/spec/properties"
 
 
-def _spec_properties(version: Object) -> Object:
-    schema = version.get("schema", {}).get("openAPIV3Schema", {})
-    properties: Object = schema.get("properties", {}).get("spec", {}).get("properties", {})
-    return properties
-
-
 class CrdExtension:
     """Watches one ToolHive CRD and repairs it."""
 
-    def __init__(self, cluster: Patcher) -> None:
+    def __init__(self, cluster: Patcher, resource: Resource) -> None:
         self._cluster = cluster
+        self._name = crd_name(resource)
         self._changed = asyncio.Event()
         self.served = asyncio.Event()
 
@@ -82,14 +78,14 @@ class CrdExtension:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            crd = crds.get(("", crd_name(MCP_SERVERS)))
+            crd = crds.get(("", self._name))
             if crd is None or not (operations := extension(crd)):
                 continue
             try:
-                name, manager = crd_name(MCP_SERVERS), names.FIELD_MANAGER_CRD
-                crds.remember(await self._cluster.patch(CRDS, "", name, operations, field_manager=manager))
-                _log.info("extended CRD", extra={"crd": crd_name(MCP_SERVERS), "field": FIELD})
+                manager = names.FIELD_MANAGER_CRD
+                crds.remember(await self._cluster.patch(CRDS, "", self._name, operations, field_manager=manager))
+                _log.info("extended CRD", extra={"crd": self._name, "field": FIELD})
             except errors.ClusterError as error:
-                _log.warning("CRD not extended", extra={"crd": crd_name(MCP_SERVERS), "error": str(error)})
+                _log.warning("CRD not extended", extra={"crd": self._name, "error": str(error)})
                 await asyncio.sleep(RETRY_SECONDS)
                 self._changed.set()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from reconciler import pods
+from reconciler.mirrors import sharing_namespaces, storage_of
 from shared import credentials, errors, names, valkey_node
 from shared.resources import (
     CONFIG_MAPS,
@@ -25,6 +26,7 @@ from shared.valkey_node import Login, NodeFacts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shared.consumer_index import Usage
     from shared.informer import Informer
 
 CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES)
@@ -58,14 +60,16 @@ class Observed:
         children: What exists of its objects, by (plural, name); those of another owner too.
         node: Its Valkey node.
         external_secret: The user's Secret of an external storage, if it exists.
-        foreign_consumers: `namespace/name` of consumers in other namespaces that name this storage.
+        usages: Who uses it.
+        mirrors: What has the name of the connection Secret's copy, by namespace; other people's Secrets too.
     """
 
     storage: Object
     children: Mapping[tuple[str, str], Object] = field(repr=False)
     node: NodeReport
     external_secret: Object | None = field(default=None, repr=False)
-    foreign_consumers: tuple[str, ...] = ()
+    usages: tuple[Usage, ...] = ()
+    mirrors: Mapping[str, Object] = field(default_factory=dict, repr=False)
 
     def child(self, resource: Resource, name: str) -> Object | None:
         """Look a child up by its name."""
@@ -82,8 +86,8 @@ class Reader(Protocol):
 class Consumers(Protocol):
     """Knows who uses which storage."""
 
-    def outside(self, storage: Key) -> tuple[str, ...]:
-        """Consumers of a storage in other namespaces, as `namespace/name`."""
+    def usages(self, storage: Key) -> tuple[Usage, ...]:
+        """Consumers of a storage."""
 
 
 class Observer:
@@ -101,13 +105,18 @@ class Observer:
             ClusterError: A live read failed.
         """
         name, namespace = storage["metadata"]["name"], storage["metadata"]["namespace"]
-        outside = self._consumers.outside((namespace, name))
+        usages = self._consumers.usages((namespace, name))
+        mirrors = await self._mirrors(storage, usages)
         if external := storage.get("spec", {}).get("external"):
             secret = await self._live(SECRETS, namespace, external.get("secretRef") or "")
-            return Observed(storage, {}, NodeReport(), secret, outside)
+            return Observed(storage, {}, NodeReport(), secret, usages, mirrors)
         children = await self._children(namespace, name)
         node = await self._node(namespace, name, children.get((SECRETS.plural, names.auth_secret(name))))
-        return Observed(storage, children, node, None, outside)
+        return Observed(storage, children, node, None, usages, mirrors)
+
+    def mirrors_of(self, storage: Key) -> list[Object]:
+        """List the known copies of a storage's connection Secret, whether the storage exists or not."""
+        return [secret for secret in self._caches[SECRETS.plural].objects.values() if storage_of(secret) == storage]
 
     async def is_current(self, storage: Object) -> bool:
         """Tell whether a storage still exists, past the cache: objects made for one that is gone would be orphans."""
@@ -121,6 +130,16 @@ class Observer:
         return {
             (resource.plural, name): obj for (resource, name), obj in zip(wanted, found, strict=True) if obj is not None
         }
+
+    async def _mirrors(self, storage: Object, usages: tuple[Usage, ...]) -> dict[str, Object]:
+        metadata = storage["metadata"]
+        name = names.mirrored_connection_secret(metadata["name"], metadata["namespace"])
+        known = self.mirrors_of((metadata["namespace"], metadata["name"]))
+        found = {secret["metadata"]["namespace"]: secret for secret in known}
+        for namespace in sharing_namespaces(storage, usages):
+            if namespace not in found and (secret := await self._live(SECRETS, namespace, name)):
+                found[namespace] = secret
+        return found
 
     async def _read(self, resource: Resource, namespace: str, name: str) -> Object | None:
         # Caches hold only what carries our label. What they miss may still exist: under another owner, or so new

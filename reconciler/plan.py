@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler import pods
 from reconciler.drift import has_additions, is_covered
+from reconciler.mirrors import mirror_steps, sharing_namespaces
 from reconciler.status import Verdict, judge, status_of
-from reconciler.steps import RECHECK_SECONDS, Apply, DeletePod, Plan, Replace, Step, WriteAuth
+from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, WriteAuth
 from shared import credentials, errors, manifests, names
 from shared.manifests import Peers, Storage
-from shared.resources import CONFIG_MAPS, NETWORK_POLICIES, SECRETS, SERVICES, STATEFUL_SETS, Object, Resource
+from shared.resources import (
+    CONFIG_MAPS,
+    NETWORK_POLICIES,
+    PODS,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+    Resource,
+)
 from shared.sessionstorage import SessionStorageSpec, parse_spec
 from shared.sizes import DEFAULT_SIZE, PRESETS, Preset, Size
 from shared.workload import Image, Node, stateful_set
@@ -71,7 +81,9 @@ def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, n
         _repair(resource, desired, observed.child(resource, desired["metadata"]["name"]))
         for resource, desired in _desired(observed, storage, size, settings)
     )
-    steps = tuple(step for step in (*repairs, _outdated_pod(observed)) if step)
+    connection = manifests.connection_secret(storage, _passwords(observed)[names.KEY_PASSWORD])
+    sharing = mirror_steps(connection, sharing_namespaces(observed.storage, observed.usages), observed.mirrors)
+    steps = tuple(step for step in (*repairs, *sharing, _outdated_pod(observed)) if step)
     return replace(_concluded(observed, verdict, now, _pause(observed, verdict, now)), steps=steps)
 
 
@@ -86,7 +98,8 @@ def _repair(resource: Resource, desired: Object, present: Object | None) -> Step
 def _desired(observed: Observed, storage: Storage, size: Size, settings: Settings) -> Iterable[tuple[Resource, Object]]:
     preset = PRESETS[size]
     passwords = _passwords(observed)
-    yield NETWORK_POLICIES, manifests.network_policy(storage, settings.peers)
+    sharing = sharing_namespaces(observed.storage, observed.usages)
+    yield NETWORK_POLICIES, manifests.network_policy(storage, settings.peers, sharing)
     yield CONFIG_MAPS, manifests.config_map(storage, preset)
     yield STATEFUL_SETS, _workload(observed, storage, size, settings)
     yield SERVICES, manifests.headless_service(storage)
@@ -145,7 +158,7 @@ def _claimed_disks(preset: Preset) -> list[str]:
     return [f"{preset.disk_gib}Gi"] if preset.is_persistent else []
 
 
-def _outdated_pod(observed: Observed) -> DeletePod | None:
+def _outdated_pod(observed: Observed) -> Delete | None:
     """Restart a node that was started with passwords of an auth Secret which is no more."""
     pod, secret = observed.node.pod, observed.child(SECRETS, names.auth_secret(observed.storage["metadata"]["name"]))
     if observed.node.problem != "refused" or pod is None or secret is None:
@@ -157,7 +170,7 @@ def _outdated_pod(observed: Observed) -> DeletePod | None:
     )
     if metadata.get("deletionTimestamp") or metadata["creationTimestamp"] > changed:
         return None
-    return DeletePod(metadata["namespace"], metadata["name"], metadata["uid"])
+    return Delete(PODS, metadata["namespace"], metadata["name"], metadata["uid"])
 
 
 def _foreign_children(observed: Observed) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from reconciler.mirrors import removals
 from reconciler.plan import FOR_THE_USER_SECONDS, Settings, plan
 from reconciler.status import Verdict, status_of
 from reconciler.steps import Plan
@@ -40,6 +41,7 @@ class Reconciler:
         """
         storage = self._storages.get(key)
         if storage is None:
+            await self._applier.carry_out(tuple(removals(key, self._observer.mirrors_of(key))))
             return None
         observed = await self._observer.observe(storage)
         decided = plan(observed, self._settings, _now())

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from reconciler import pods
+from reconciler.mirrors import taken
 from shared import credentials, names
 from shared.conditions import Finding, conditions
 from shared.sessionstorage import Phase
+from shared.sharing import is_admitted
 from shared.sizes import DEFAULT_SIZE, Size
 
 if TYPE_CHECKING:
@@ -160,7 +162,7 @@ def status_of(observed: Observed, verdict: Verdict, now: datetime) -> tuple[Obje
     old: Object = observed.storage.get("status", {})
     generation: int = observed.storage["metadata"].get("generation", 0)
     ready = Finding(READY, "True" if verdict.is_ready else "False", verdict.reason, verdict.message)
-    findings = (ready, *verdict.also, *_foreign(observed.foreign_consumers))
+    findings = (ready, *verdict.also, *_sharing(observed))
     new: Object = {
         "phase": verdict.phase.value,
         "message": verdict.message,
@@ -175,15 +177,30 @@ def status_of(observed: Observed, verdict: Verdict, now: datetime) -> tuple[Obje
     return new, _events(old, new, verdict)
 
 
-def _foreign(consumers: tuple[str, ...]) -> tuple[Finding, ...]:
-    if not consumers:
-        return ()
-    more = f" and {len(consumers) - LISTED_CONSUMERS} more" if len(consumers) > LISTED_CONSUMERS else ""
-    message = (
-        f"consumers in other namespaces wait, because sharing a storage across namespaces comes with a later release:"
-        f" {', '.join(consumers[:LISTED_CONSUMERS])}{more}"
-    )
-    return (Finding(CONSUMERS_ADMITTED, "False", "CrossNamespaceWaits", message),)
+def _sharing(observed: Observed) -> tuple[Finding, ...]:
+    """Name the consumers that may not use the storage, and those whose namespace has something in the way."""
+    metadata = observed.storage["metadata"]
+    refused = [
+        str(usage.consumer)
+        for usage in observed.usages
+        if not usage.is_going and not is_admitted(observed.storage, usage)
+    ]
+    if refused:
+        message = (
+            f"not shared with {_listed(refused)}: add their namespaces to spec.allowedNamespaces, or let somebody who"
+            " may use this storage take the reference out and put it in again"
+        )
+        return (Finding(CONSUMERS_ADMITTED, "False", "NotPermitted", message),)
+    if blocked := taken((metadata["namespace"], metadata["name"]), observed.mirrors):
+        name = names.mirrored_connection_secret(metadata["name"], metadata["namespace"])
+        message = f"Secret {name} in {_listed(blocked)} was made by somebody else: delete it, and ours takes its place"
+        return (Finding(CONSUMERS_ADMITTED, "False", "NameTaken", message),)
+    return ()
+
+
+def _listed(names_of: Sequence[str]) -> str:
+    more = f" and {len(names_of) - LISTED_CONSUMERS} more" if len(names_of) > LISTED_CONSUMERS else ""
+    return f"{', '.join(names_of[:LISTED_CONSUMERS])}{more}"
 
 
 def _events(old: Object, new: Object, verdict: Verdict) -> tuple[EventNote, ...]:

@@ -57,15 +57,29 @@ class Replace:
 
 
 @dataclass(frozen=True, slots=True)
-class DeletePod:
-    """Delete a pod, if it still is the one that was seen; its StatefulSet makes a new one."""
+class Share:
+    """Write a copy of the connection Secret into another namespace, which may be going, or never have been."""
 
+    obj: Object
+
+    def __repr__(self) -> str:
+        return f"Share({self.obj['metadata']['namespace']}/{self.obj['metadata']['name']})"
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an object, if it still is the one that was seen."""
+
+    resource: Resource
     namespace: str
     name: str
     uid: str
 
+    def __repr__(self) -> str:
+        return f"Delete({self.resource.kind}, {self.namespace}/{self.name})"
 
-Step: TypeAlias = WriteAuth | Apply | Replace | DeletePod
+
+Step: TypeAlias = WriteAuth | Apply | Replace | Share | Delete
 
 
 @dataclass(frozen=True, slots=True)

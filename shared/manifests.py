@@ -6,9 +6,10 @@ Each builder gives the fields that are ours and no others, because that is what 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shared import credentials, names, valkey_config
+from shared.toolhive import PROXY_NAMES
 from shared.workload import labels_of
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from shared.resources import Object
     from shared.sizes import Preset
 
-_PROXY_KINDS = ["mcpserver", "mcpremoteproxy", "virtualmcpserver"]
-"""Values of `app.kubernetes.io/name` on proxy pods (ToolHive `cmd/thv-operator/controllers`)."""
+_NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
+"""Label that the API server puts on every namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +82,44 @@ def connection_secret(storage: Storage, password: str) -> Object:
     return {"metadata": metadata, "type": "Opaque", "data": credentials.encoded(data)}
 
 
+def mirrored_secret(connection: Object, namespace: str) -> Object:
+    """Build the copy of a connection Secret for consumers in another namespace."""
+    own = connection["metadata"]
+    storage = own["labels"][names.LABEL_STORAGE]
+    metadata = {
+        "name": names.mirrored_connection_secret(storage, own["namespace"]),
+        "namespace": namespace,
+        "labels": own["labels"] | {names.LABEL_STORAGE_NAMESPACE: own["namespace"]},
+    }
+    return {"metadata": metadata, "type": connection["type"], "data": connection["data"]}
+
+
 def config_map(storage: Storage, preset: Preset) -> Object:
     """Build the ConfigMap with `valkey.conf`."""
     data = {valkey_config.CONFIG_FILE: valkey_config.valkey_conf(preset)}
     return {"metadata": storage.metadata(names.valkey(storage.name)), "data": data}
 
 
-def network_policy(storage: Storage, peers: Peers) -> Object:
+def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) -> Object:
     """Build the NetworkPolicy: consumers, the storage's own nodes and the reconciler come in, nobody else.
 
     Peers without a namespaceSelector mean the storage's own namespace.
+
+    Args:
+        storage: Whose.
+        peers: Of the installation.
+        sharing: Other namespaces that have consumers.
     """
     own_nodes = _pods({names.LABEL_STORAGE: storage.name})
-    ingress = [
+    consumers = [
         _pods({names.LABEL_COMPONENT: names.COMPONENT_PROXY}),
-        {"podSelector": {"matchExpressions": [_any_of("app.kubernetes.io/name", _PROXY_KINDS)]}},
+        {"podSelector": {"matchExpressions": [_any_of("app.kubernetes.io/name", PROXY_NAMES)]}},
         _pods({names.LABEL_CONSUMER_OF: storage.name}),
+    ]
+    elsewhere = {"namespaceSelector": {"matchExpressions": [_any_of(_NAMESPACE_NAME, sharing)]}}
+    ingress = [
+        *consumers,
+        *({**elsewhere, **consumer} for consumer in consumers if sharing),
         own_nodes,
         {**_namespace(peers.reconciler_namespace), **_pods(dict(peers.reconciler_labels))},
     ]
@@ -155,7 +178,7 @@ def _pods(labels: Mapping[str, str]) -> Object:
 
 
 def _namespace(name: str) -> Object:
-    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+    return {"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: name}}}
 
 
 def _any_of(key: str, values: Sequence[str]) -> Object:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from reconciler.apply import Applier
-from reconciler.consumers import ConsumerIndex
 from reconciler.events import EventRecorder
 from reconciler.observe import CHILD_RESOURCES, Observer
 from reconciler.plan import Settings
 from reconciler.reconcile import Reconciler
 from shared import credentials, errors, names, valkey_node
+from shared.consumer_index import ConsumerIndex
 from shared.informer import Informer
 from shared.manifests import Peers
 from shared.resources import EVENTS, PODS, SECRETS, SESSION_STORAGES, STATEFUL_SETS, Key, Object, Resource
@@ -39,7 +39,7 @@ class Simulation:
 
     def __init__(self) -> None:
         self.api = FakeApi()
-        self.consumers = ConsumerIndex(lambda _: None)
+        self.consumers = ConsumerIndex()
         self._caches = {
             resource.plural: Informer(self.api, resource) for resource in (*CHILD_RESOURCES, PODS, SESSION_STORAGES)
         }

@@ -67,6 +67,8 @@ readinessProbe:
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 - name: LOG_LEVEL
   value: {{ .Values.logLevel }}
+- name: DEFAULT_TARGETS
+  value: {{ .Values.targets }}
 - name: HTTP_PORT
   value: "8080"
 - name: WEBHOOK_SERVICE

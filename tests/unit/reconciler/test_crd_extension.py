@@ -72,7 +72,7 @@ def test_the_name_is_the_plural_and_the_group() -> None:
 
 @contextlib.asynccontextmanager
 async def extending(api: FakeApi) -> AsyncIterator[CrdExtension]:
-    part = CrdExtension(api)
+    part = CrdExtension(api, MCP_SERVERS)
     crds = Informer(api, CRDS, part.on_change)
     tasks = [asyncio.ensure_future(crds.run()), asyncio.ensure_future(part.run(crds))]
     try:

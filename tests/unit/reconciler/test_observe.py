@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.consumers import ConsumerIndex
 from reconciler.observe import CHILD_RESOURCES, NodeReport, Observed, Observer, child_names
 from shared import credentials, errors, valkey_node
+from shared.consumer_index import ConsumerIndex
 from shared.informer import Informer
 from shared.resources import PODS, SECRETS, SESSION_STORAGES, Object
 from shared.valkey_node import Login, NodeFacts
@@ -59,7 +59,7 @@ async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) ->
     for obj in cached:
         caches[PODS.plural].remember(obj)
     storage = {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": spec or {}}
-    return await Observer(api, caches, ConsumerIndex(lambda _: None)).observe(storage)
+    return await Observer(api, caches, ConsumerIndex()).observe(storage)
 
 
 async def node(*cached: Object) -> NodeReport:
@@ -128,7 +128,7 @@ async def test_a_pod_that_has_ended_is_not_dialled_for_its_address_may_be_anothe
 async def test_only_the_storage_that_is_stored_now_is_current() -> None:
     api = FakeApi()
     storage = await api.create(SESSION_STORAGES, {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {}})
-    observer = Observer(api, {}, ConsumerIndex(lambda _: None))
+    observer = Observer(api, {}, ConsumerIndex())
     assert await observer.is_current(storage)
     assert not await observer.is_current({"metadata": storage["metadata"] | {"uid": "of-its-predecessor"}})
     await api.delete(SESSION_STORAGES, NAMESPACE, "mine")

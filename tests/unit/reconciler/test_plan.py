@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from reconciler.observe import NodeReport, Observed
 from reconciler.plan import plan
-from reconciler.steps import Apply, DeletePod, Plan, Replace, Step, WriteAuth
+from reconciler.steps import Apply, Delete, Plan, Replace, Share, Step, WriteAuth
 from shared import credentials, manifests, names
+from shared.consumer_index import Consumer, Usage
 from shared.manifests import Storage
-from shared.resources import CONFIG_MAPS, NETWORK_POLICIES, SECRETS, SERVICES, STATEFUL_SETS, Object
+from shared.resources import CONFIG_MAPS, NETWORK_POLICIES, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object
 from shared.sizes import PRESETS, Size
 from shared.valkey_node import NodeFacts
 from shared.workload import Node, stateful_set
@@ -72,7 +74,7 @@ def reason(decided: Plan, kind: str = "Ready") -> str | None:
 def settled(decided: Plan, before: Observed) -> Observed:
     """The same storage, with the status that was decided."""
     storage = {**before.storage, "status": decided.status or before.storage.get("status", {})}
-    return Observed(storage, before.children, before.node, before.external_secret, before.foreign_consumers)
+    return replace(before, storage=storage)
 
 
 @pytest.mark.parametrize("size", Size)
@@ -257,10 +259,74 @@ def test_large_says_that_it_is_not_redundant_yet() -> None:
     assert reason(decided) == "StorageReady"
 
 
+def usage(namespace: str, name: str = "srv", *, is_granted: bool = False) -> Usage:
+    return Usage(Consumer("MCPServer", namespace, name), ("team", "mine"), is_granted)
+
+
+def shared_with(*namespaces: str) -> Observed:
+    before = observed()
+    storage = {**before.storage, "spec": {**before.storage["spec"], "allowedNamespaces": list(namespaces)}}
+    return replace(before, storage=storage)
+
+
+def peers_of(policy: Object) -> list[Object]:
+    peers: list[Object] = policy["spec"]["ingress"][0]["from"]
+    return peers
+
+
+def test_a_namespace_with_an_admitted_consumer_gets_a_copy_and_is_let_in() -> None:
+    before = replace(shared_with("other"), usages=(usage("other"), usage("stranger")))
+    policy, share = steps_of(before)
+    assert isinstance(policy, Apply)
+    assert isinstance(share, Share)
+    assert share.obj["metadata"]["name"] == "team.mine-connection"
+    assert share.obj["metadata"]["namespace"] == "other"
+    assert share.obj["data"] == before.children["secrets", "mine-connection"]["data"]
+    elsewhere = [peer["namespaceSelector"] for peer in peers_of(policy.obj) if "namespaceSelector" in peer]
+    assert str(elsewhere).count("'other'") == 3
+    assert "stranger" not in str(elsewhere)
+    assert PASSWORDS["password"] not in repr(share)
+
+
+def test_who_was_granted_the_right_needs_no_shared_namespace() -> None:
+    (_, share) = steps_of(replace(observed(), usages=(usage("other", is_granted=True),)))
+    assert isinstance(share, Share)
+
+
+def test_copies_that_nobody_needs_any_more_go_and_other_peoples_secrets_stay() -> None:
+    before = observed()
+    copy_of_ours = manifests.mirrored_secret(before.children["secrets", "mine-connection"], "other")
+    copy_of_ours["metadata"] |= {"uid": "uid-m", "resourceVersion": "3"}
+    foreign: Object = {"metadata": {"name": "team.mine-connection", "namespace": "third", "uid": "x"}, "data": {}}
+    mirrors = {"other": copy_of_ours, "third": foreign}
+    assert steps_of(replace(before, mirrors=mirrors)) == (Delete(SECRETS, "other", "team.mine-connection", "uid-m"),)
+
+
+def test_a_copy_that_is_right_is_left_alone_and_one_that_was_edited_is_put_right() -> None:
+    before = replace(shared_with("*"), usages=(usage("other"),))
+    policy = manifests.network_policy(STORAGE, SETTINGS.peers, ["other"])
+    children = {**before.children, ("networkpolicies", "mine-valkey"): policy}
+    present = manifests.mirrored_secret(before.children["secrets", "mine-connection"], "other")
+    present["metadata"] |= {"uid": "uid-m", "resourceVersion": "3"}
+    assert steps_of(replace(before, children=children, mirrors={"other": present})) == ()
+    edited = present | {"data": {**present["data"], "EXTRA": "eA=="}}
+    (share,) = steps_of(replace(before, children=children, mirrors={"other": edited}))
+    assert isinstance(share, Share)
+    assert share.obj["metadata"]["resourceVersion"] == "3"
+
+
+def test_a_secret_of_somebody_else_in_the_way_is_named_and_never_touched() -> None:
+    before = replace(shared_with("other"), usages=(usage("other"),))
+    foreign: Object = {"metadata": {"name": "team.mine-connection", "namespace": "other", "uid": "x"}, "data": {}}
+    decided = plan(replace(before, mirrors={"other": foreign}), SETTINGS, NOW)
+    assert not [step for step in decided.steps if isinstance(step, Share | Delete)]
+    assert reason(decided, "ConsumersAdmitted") == "NameTaken"
+
+
 def test_consumers_of_other_namespaces_wait_and_are_named() -> None:
     before = observed()
-    consumers = tuple(f"other/server-{number:02}" for number in range(12))
-    decided = plan(Observed(before.storage, before.children, before.node, None, consumers), SETTINGS, NOW)
+    usages = tuple(usage("other", f"server-{number:02}") for number in range(12))
+    decided = plan(replace(before, usages=usages), SETTINGS, NOW)
     assert decided.status is not None
     (found,) = [item for item in decided.status["conditions"] if item["type"] == "ConsumersAdmitted"]
     assert "other/server-09 and 2 more" in found["message"]
@@ -308,7 +374,7 @@ def refused(created: str, **metadata: object) -> Observed:
 
 
 def test_a_node_that_is_older_than_its_secret_and_refuses_it_restarts() -> None:
-    assert steps_of(refused(created=EARLIER)) == (DeletePod("team", "mine-valkey-0-0", "uid-9"),)
+    assert steps_of(refused(created=EARLIER)) == (Delete(PODS, "team", "mine-valkey-0-0", "uid-9"),)
 
 
 def test_a_node_that_is_younger_than_its_secret_never_restarts() -> None:
@@ -326,7 +392,7 @@ def test_a_secret_that_was_written_again_counts_from_then() -> None:
     auth = copy.deepcopy(before.children["secrets", "mine-auth"])
     auth["metadata"]["managedFields"] = [{"manager": "a", "time": "2026-11-23T10:00:09Z"}, {"manager": "b"}]
     rewritten = Observed(before.storage, {**before.children, ("secrets", "mine-auth"): auth}, before.node)
-    assert [type(step) for step in steps_of(rewritten)] == [DeletePod]
+    assert [type(step) for step in steps_of(rewritten)] == [Delete]
 
 
 def test_a_node_that_only_does_not_answer_never_restarts() -> None:

@@ -1,0 +1,88 @@
+"""ToolHive's kinds as this cluster serves them: their CRDs, kept extended, and the consumers among their objects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from reconciler.crd_extension import CrdExtension, crd_name
+from shared.cluster import Cluster, Selector
+from shared.informer import Informer, OnChange
+from shared.resources import CRDS, Object, Resource
+from shared.toolhive import CONSUMER_RESOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from shared.consumer_index import Consumer
+
+PATIENCE_SECONDS: Final = 10.0
+"""How long to wait for the first list of consumers; what is said of storages without it would come and go."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Kind:
+    """One kind of consumer.
+
+    Attributes:
+        crd: Cache of its one CRD.
+        extension: Repairs the CRD.
+        objects: Cache of its objects.
+    """
+
+    def __init__(self, cluster: Cluster, resource: Resource, on_consumer: OnChange) -> None:
+        self.extension = CrdExtension(cluster, resource)
+        only = Selector(fields=f"metadata.name={crd_name(resource)}")
+        self.crd = Informer(cluster, CRDS, self.extension.on_change, selector=only)
+        self.objects = Informer(cluster, resource, on_consumer)
+
+    async def watch_objects(self) -> None:
+        # Of a kind that the cluster does not serve there are no objects, and a watch would only ever fail.
+        await self.extension.served.wait()
+        await self.objects.run()
+
+    async def extend(self) -> None:
+        await self.extension.run(self.crd)
+
+
+class ToolHive:
+    """Everything of ToolHive that the reconciler watches."""
+
+    def __init__(self, cluster: Cluster, on_consumer: OnChange) -> None:
+        self._kinds = {resource.kind: _Kind(cluster, resource, on_consumer) for resource in CONSUMER_RESOURCES}
+
+    def watches(self) -> list[Coroutine[None, None, None]]:
+        """Return what keeps the caches current."""
+        kinds = self._kinds.values()
+        return [*(kind.crd.run() for kind in kinds), *(kind.watch_objects() for kind in kinds)]
+
+    def extensions(self) -> list[Coroutine[None, None, None]]:
+        """Return what keeps `sessionStorageRef` in the CRDs; for the leader."""
+        return [kind.extend() for kind in self._kinds.values()]
+
+    async def known(self) -> None:
+        """Wait until it is known which kinds are served, and for their objects, but for those not for ever."""
+        for kind in self._kinds.values():
+            await kind.crd.synced.wait()
+        served = [kind.objects for kind in self._kinds.values() if kind.extension.served.is_set()]
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                for objects in served:
+                    await objects.synced.wait()
+        except TimeoutError:
+            missing = [objects.resource.plural for objects in served if not objects.synced.is_set()]
+            _log.warning("going on without knowing all consumers", extra={"resources": missing})
+
+    def crds(self) -> list[Object]:
+        """Return the CRDs that the cluster has."""
+        return [crd for kind in self._kinds.values() for crd in kind.crd.objects.values()]
+
+    def consumer(self, who: Consumer) -> Object | None:
+        """Look a consumer up."""
+        return self._kinds[who.kind].objects.get((who.namespace, who.name))
+
+    def consumers(self) -> list[Object]:
+        """Return all consumers."""
+        return [obj for kind in self._kinds.values() for obj in kind.objects.objects.values()]
