@@ -91,6 +91,8 @@ class Informer:
                 await self._watch()
             except errors.Expired:
                 self._is_listed = False
+            except errors.NotFound:
+                self._know_of_nothing()
             except errors.ClusterError as error:
                 _log.warning("watch interrupted", extra={"resource": self.resource.plural, "error": str(error)})
                 asked = self._asked_pause(error)
@@ -103,9 +105,16 @@ class Informer:
     def _asked_pause(self, error: errors.ClusterError) -> float | None:
         if isinstance(error, errors.Unavailable):
             return error.retry_after_seconds
-        # The kind may be gone for now (404) or the position refused: a new list finds out.
+        # The position may be refused: a new list finds out.
         self._is_listed = False
         return None
+
+    def _know_of_nothing(self) -> None:
+        """Take in that the kind is not served, as before its CRD is installed: then there are no objects of it."""
+        for key in list(self._objects):
+            self._drop(key)
+        self._is_listed = False
+        self.synced.set()
 
     async def _list(self) -> None:
         items, position = await self._cluster.list_all(self.resource, self._selector)

@@ -16,9 +16,11 @@ import uvloop
 from certs import check
 from shared import errors, log, probes
 from shared.cluster import Cluster, Selector
+from shared.consumer_index import ConsumerIndex
 from shared.informer import Informer
-from shared.resources import SECRETS, SESSION_STORAGES
-from webhook import consumers, server, storage
+from shared.resources import NAMESPACES, SECRETS, SESSION_STORAGES
+from shared.toolhive import CONSUMER_RESOURCES, trimmed
+from webhook import consumers, deletion, deployments, server, storage
 from webhook.access import AccessReviews
 from webhook.settings import Settings
 from webhook.tls import ServingCertificate
@@ -26,6 +28,8 @@ from webhook.tls import ServingCertificate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from shared.consumer_index import Consumer
+    from shared.resources import Object
     from webhook.review import AdmissionRequest, Decision
 
 _log = logging.getLogger("webhook")
@@ -60,6 +64,12 @@ class _Process:
         own_secret = Selector(namespace=settings.namespace, fields=f"metadata.name={settings.tls_secret}")
         self._secrets = Informer(cluster, SECRETS, self._certificate.on_change, selector=own_secret)
         self._storages = Informer(cluster, SESSION_STORAGES)
+        self._namespaces = Informer(cluster, NAMESPACES, keep=_metadata)
+        self._index = ConsumerIndex()
+        self._consumers = {
+            resource.kind: Informer(cluster, resource, self._index.on_change, keep=trimmed)
+            for resource in CONSUMER_RESOURCES
+        }
         self._access = AccessReviews(cluster)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -67,10 +77,14 @@ class _Process:
         decisions: dict[str, server.Decide] = {
             "/mutate/sessionstorages": _at_once(storage.decide),
             "/mutate/consumers": self._decide_on_consumer,
+            "/mutate/deployments": _at_once(lambda request: deployments.decide(request, self._find)),
+            "/validate/deletions": _at_once(
+                lambda request: deletion.decide(request, self._index.usages, self._namespaces.objects)
+            ),
         }
         app = server.build_app(decisions, self._draining)
         async with asyncio.TaskGroup() as group:
-            watches = [group.create_task(informer.run()) for informer in (self._secrets, self._storages)]
+            watches = [group.create_task(cache.run()) for cache in self._caches]
             probing = await probes.serve(probes.probes_app(self._waits), settings.http_port)
             reviewing = await server.serve(app, settings.webhook_port, self._certificate.context)
             # What start-up has made lives as long as the process: the collector need not walk it again and again.
@@ -88,14 +102,20 @@ class _Process:
         may_use = await self._access.may_use(question) if question else False
         return consumers.decide(request, storages, default_target, may_use=may_use)
 
+    @property
+    def _caches(self) -> tuple[Informer, ...]:
+        return (self._secrets, self._storages, self._namespaces, *self._consumers.values())
+
+    def _find(self, who: Consumer) -> Object | None:
+        return self._consumers[who.kind].get((who.namespace, who.name))
+
     async def _drain(self) -> None:
         _log.info("draining", extra={"seconds": self._settings.drain_seconds})
         self._draining.is_under_way = True
         await asyncio.sleep(self._settings.drain_seconds)
 
     def _waits(self) -> list[str]:
-        caches = (self._secrets, self._storages)
-        waits = [f"the first list of {cache.resource.plural}" for cache in caches if not cache.synced.is_set()]
+        waits = [f"the first list of {cache.resource.plural}" for cache in self._caches if not cache.synced.is_set()]
         if not self._certificate.is_loaded:
             waits.append(f"a usable certificate in Secret {self._settings.tls_secret}")
         if self._draining.is_under_way:
@@ -108,6 +128,10 @@ def _at_once(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide:
         return decide(request)
 
     return decided
+
+
+def _metadata(obj: Object) -> Object:
+    return {"metadata": obj["metadata"]}
 
 
 def _clock() -> datetime:
