@@ -21,6 +21,7 @@ from reconciler.leader import Election
 from reconciler.observe import CHILD_RESOURCES, Observer
 from reconciler.queue import WorkQueue
 from reconciler.reconcile import Reconciler
+from reconciler.referenced_secrets import ReferencedSecrets
 from reconciler.settings import Settings
 from reconciler.toolhive import ToolHive
 from shared import errors, log, names, probes
@@ -28,6 +29,7 @@ from shared.cluster import Cluster, Selector
 from shared.consumer_index import ConsumerIndex
 from shared.informer import Informer
 from shared.resources import PODS, SESSION_STORAGES, Object, key_of
+from shared.toolhive import serves_session_tls
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -69,6 +71,7 @@ class _Process:
         self._certificates = certificates
         self._queue = WorkQueue()
         self._consumers = ConsumerIndex(self._queue.add)
+        self._referenced = ReferencedSecrets(cluster, self._queue.add)
         self._toolhive = ToolHive(cluster, self._consumers.on_change)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         self._caches = {
@@ -93,7 +96,11 @@ class _Process:
             await runner.cleanup()
 
     def _watching(self) -> list[Coroutine[None, None, None]]:
-        return [*(informer.run() for informer in self._caches.values()), *self._toolhive.watches()]
+        return [
+            *(informer.run() for informer in self._caches.values()),
+            *self._toolhive.watches(),
+            self._referenced.run(),
+        ]
 
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -107,7 +114,7 @@ class _Process:
         for cache in self._caches.values():
             await cache.synced.wait()
         await self._toolhive.known()
-        observer = Observer(self._cluster, self._caches, self._consumers)
+        observer = Observer(self._cluster, self._caches, self._consumers, self._serves_session_tls)
         recorder = EventRecorder(self._cluster, self._settings.candidate.identity)
         applier = Applier(self._cluster, self._caches, recorder)
         reconciler = Reconciler(self._storages, observer, applier, self._settings.storage)
@@ -115,10 +122,14 @@ class _Process:
             self._queue.add(key)
         await loop.run(self._queue, reconciler.reconcile)
 
+    def _serves_session_tls(self) -> bool:
+        return all(serves_session_tls(crd) for crd in self._toolhive.crds())
+
     def _waits(self) -> list[str]:
         return [f"the first list of {plural}" for plural, cache in self._caches.items() if not cache.synced.is_set()]
 
     def _on_storage(self, old: Object | None, new: Object | None) -> None:
+        self._referenced.on_storage(old, new)
         # Our own status writes come back as changes; they are no news.
         if old is None or new is None or _asked(old) != _asked(new):
             self._queue.add(key_of(new or old or {}))

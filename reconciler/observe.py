@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from reconciler import pods
+from reconciler.external import ExternalFacts, login_of
 from reconciler.mirrors import sharing_namespaces, storage_of
-from shared import credentials, errors, names, valkey_node
+from shared import credentials, errors, external_store, names, valkey_node
+from shared.endpoint import Endpoint
 from shared.resources import (
     CONFIG_MAPS,
     NETWORK_POLICIES,
@@ -21,10 +23,11 @@ from shared.resources import (
     Object,
     Resource,
 )
+from shared.sessionstorage import External, parse_spec
 from shared.valkey_node import Login, NodeFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shared.consumer_index import Usage
     from shared.informer import Informer
@@ -59,7 +62,7 @@ class Observed:
         storage: The SessionStorage.
         children: What exists of its objects, by (plural, name); those of another owner too.
         node: Its Valkey node.
-        external_secret: The user's Secret of an external storage, if it exists.
+        external: What was seen of the user's own store.
         usages: Who uses it.
         mirrors: What has the name of the connection Secret's copy, by namespace; other people's Secrets too.
     """
@@ -67,7 +70,7 @@ class Observed:
     storage: Object
     children: Mapping[tuple[str, str], Object] = field(repr=False)
     node: NodeReport
-    external_secret: Object | None = field(default=None, repr=False)
+    external: ExternalFacts | None = None
     usages: tuple[Usage, ...] = ()
     mirrors: Mapping[str, Object] = field(default_factory=dict, repr=False)
 
@@ -93,10 +96,13 @@ class Consumers(Protocol):
 class Observer:
     """Gathers what there is of a storage: from caches, and live where a cache knows of nothing."""
 
-    def __init__(self, cluster: Reader, caches: Mapping[str, Informer], consumers: Consumers) -> None:
+    def __init__(
+        self, cluster: Reader, caches: Mapping[str, Informer], consumers: Consumers, serves_tls: Callable[[], bool]
+    ) -> None:
         self._cluster = cluster
         self._caches = caches
         self._consumers = consumers
+        self._serves_tls = serves_tls
 
     async def observe(self, storage: Object) -> Observed:
         """Read everything that matters for one storage.
@@ -107,9 +113,12 @@ class Observer:
         name, namespace = storage["metadata"]["name"], storage["metadata"]["namespace"]
         usages = self._consumers.usages((namespace, name))
         mirrors = await self._mirrors(storage, usages)
-        if external := storage.get("spec", {}).get("external"):
-            secret = await self._live(SECRETS, namespace, external.get("secretRef") or "")
-            return Observed(storage, {}, NodeReport(), secret, usages, mirrors)
+        if (external := _external(storage)) is not None:
+            connection = names.connection_secret(name)
+            found = await self._read(SECRETS, namespace, connection)
+            children = {(SECRETS.plural, connection): found} if found is not None else {}
+            facts = await self._dial(namespace, external)
+            return Observed(storage, children, NodeReport(), facts, usages, mirrors)
         children = await self._children(namespace, name)
         node = await self._node(namespace, name, children.get((SECRETS.plural, names.auth_secret(name))))
         return Observed(storage, children, node, None, usages, mirrors)
@@ -130,6 +139,12 @@ class Observer:
         return {
             (resource.plural, name): obj for (resource, name), obj in zip(wanted, found, strict=True) if obj is not None
         }
+
+    async def _dial(self, namespace: str, external: External) -> ExternalFacts:
+        secret = await self._live(SECRETS, namespace, external.secret_ref or "")
+        login = login_of(external, secret)
+        report = await external_store.dial(Endpoint.of_url(external.url), login) if login is not None else None
+        return ExternalFacts(secret, report, self._serves_tls())
 
     async def _mirrors(self, storage: Object, usages: tuple[Usage, ...]) -> dict[str, Object]:
         metadata = storage["metadata"]
@@ -181,6 +196,13 @@ def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
         STATEFUL_SETS.plural: (names.valkey_node(storage, 0),),
         SERVICES.plural: (names.valkey(storage), names.valkey_headless(storage)),
     }[resource.plural]
+
+
+def _external(storage: Object) -> External | None:
+    try:
+        return parse_spec(storage).external
+    except errors.InvalidSpec:
+        return None
 
 
 def _login(identity: credentials.Identity, passwords: Mapping[str, str]) -> Login:

@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler import pods
+from reconciler import external, pods
 from reconciler.drift import has_additions, is_covered
+from reconciler.external import ExternalFacts
 from reconciler.mirrors import mirror_steps, sharing_namespaces
-from reconciler.status import Verdict, judge, status_of
+from reconciler.status import Verdict, judge, status_of, was_ready
 from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, WriteAuth
 from shared import credentials, errors, manifests, names
+from shared.endpoint import Endpoint
+from shared.external_store import Outcome
 from shared.manifests import Peers, Storage
 from shared.resources import (
     CONFIG_MAPS,
@@ -26,7 +29,7 @@ from shared.resources import (
     Object,
     Resource,
 )
-from shared.sessionstorage import SessionStorageSpec, parse_spec
+from shared.sessionstorage import External, SessionStorageSpec, parse_spec
 from shared.sizes import DEFAULT_SIZE, PRESETS, Preset, Size
 from shared.workload import Image, Node, stateful_set
 
@@ -63,12 +66,28 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
         spec = parse_spec(observed.storage)
     except errors.InvalidSpec as error:
         return _concluded(observed, Verdict.invalid(str(error)), now, FOR_THE_USER_SECONDS)
-    if spec.external is not None:
-        verdict = Verdict.external(spec.external.secret_ref, observed.external_secret)
-        return _concluded(observed, verdict, now, FOR_THE_USER_SECONDS)
     if taken := _foreign_children(observed):
         return _concluded(observed, Verdict.name_taken(taken), now, WAITING_SECONDS)
+    if spec.external is not None:
+        return _external(observed, spec.external, now)
     return _managed(observed, spec, settings, now)
+
+
+def _external(observed: Observed, spec: External, now: datetime) -> Plan:
+    """Hand out the connection once it has worked; from then on it follows the user's Secret, whatever it says."""
+    facts, storage = observed.external or ExternalFacts(), _storage(observed)
+    name, login = names.connection_secret(storage.name), external.login_of(spec, facts.secret)
+    present = observed.child(SECRETS, name)
+    is_usable = facts.report is not None and facts.report.outcome is Outcome.OK
+    steps: tuple[Step | None, ...] = ()
+    if login is not None and (is_usable or present is not None):
+        desired = manifests.external_connection_secret(storage, Endpoint.of_url(spec.url), login)
+        namespaces = sharing_namespaces(observed.storage, observed.usages)
+        steps = (_repair(SECRETS, desired, present), *mirror_steps(desired, namespaces, observed.mirrors))
+    handed_out = name if present is not None or steps else ""
+    verdict = external.judge(spec, facts, was_ready=was_ready(observed.storage), connection_secret=handed_out)
+    pause = external.pause_seconds(facts)
+    return replace(_concluded(observed, verdict, now, pause), steps=tuple(step for step in steps if step))
 
 
 def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, now: datetime) -> Plan:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from reconciler import pods
 from reconciler.mirrors import taken
-from shared import credentials, names
+from shared import names
 from shared.conditions import Finding, conditions
 from shared.sessionstorage import Phase
 from shared.sharing import is_admitted
@@ -85,21 +85,14 @@ class Verdict:
         )
 
     @classmethod
-    def external(cls, secret_ref: str | None, secret: Object | None) -> Self:
-        """External stores are accepted, and wait until they can be checked."""
-        if secret_ref and secret is None:
-            message = f"Secret {secret_ref} does not exist: create it in this namespace with the key password"
-            return cls(Phase.PENDING, "SecretNotFound", message)
-        if secret_ref and not credentials.decoded((secret or {}).get("data")).get(names.KEY_PASSWORD):
-            message = f"Secret {secret_ref} has no readable key password: add it"
-            return cls(Phase.PENDING, "SecretKeyMissing", message)
-        message = "external storages are not connected yet: this one waits for a release that checks and wires them"
-        return cls(Phase.PENDING, "ExternalStorageWaits", message)
-
-    @classmethod
     def refused(cls, error: str) -> Self:
         """The API server refused a write, and would refuse it again."""
         return cls(Phase.FAILED, "ApplyRefused", f"Kubernetes refused an object of this storage: {error[:MAX_QUOTED]}")
+
+
+def was_ready(storage: Object) -> bool:
+    """Tell whether consumers could use the storage at some time before."""
+    return storage.get("status", {}).get("phase") in {Phase.READY, Phase.DEGRADED}
 
 
 def judge(observed: Observed, spec: SessionStorageSpec, running: Size, now: datetime) -> Verdict:
@@ -109,8 +102,7 @@ def judge(observed: Observed, spec: SessionStorageSpec, running: Size, now: date
     facts = observed.node.facts
     is_serving = has_connection and facts is not None and facts.role == PRIMARY_ROLE and not facts.is_loading
     reason, message = ("StorageReady", "Storage is ready and secured") if is_serving else _obstacle(observed, now)
-    was_ready = observed.storage.get("status", {}).get("phase") in {Phase.READY, Phase.DEGRADED}
-    unready_phase = Phase.DEGRADED if was_ready else Phase.PROVISIONING
+    unready_phase = Phase.DEGRADED if was_ready(observed.storage) else Phase.PROVISIONING
     return Verdict(
         phase=Phase.READY if is_serving else unready_phase,
         reason=reason,
@@ -212,5 +204,7 @@ def _events(old: Object, new: Object, verdict: Verdict) -> tuple[EventNote, ...]
         events.append(EventNote("Normal" if is_calm else "Warning", verdict.reason, verdict.message))
     for kind, item in after.items():
         if kind != READY and before.get(kind, {}).get("message") != item["message"]:
-            events.append(EventNote("Warning", item["reason"], item["message"]))
+            events.append(
+                EventNote("Normal" if item["status"] == "True" else "Warning", item["reason"], item["message"])
+            )
     return tuple(events)

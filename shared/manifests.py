@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from shared import credentials, names, valkey_config
 from shared.toolhive import PROXY_NAMES
@@ -15,6 +16,8 @@ from shared.workload import labels_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from shared.endpoint import Endpoint
+    from shared.external_store import Credentials
     from shared.resources import Object
     from shared.sizes import Preset
 
@@ -78,6 +81,23 @@ def connection_secret(storage: Storage, password: str) -> Object:
         names.KEY_REDIS_PASSWORD: password,
         names.KEY_STORAGE_TYPE: "redis",
     }
+    metadata = storage.metadata(names.connection_secret(storage.name))
+    return {"metadata": metadata, "type": "Opaque", "data": credentials.encoded(data)}
+
+
+def external_connection_secret(storage: Storage, endpoint: Endpoint, login: Credentials) -> Object:
+    """Build what consumers of the user's own store read."""
+    user, password = quote(login.username, safe=""), quote(login.password, safe="")
+    authority = f"{user}:{password}@" if user or password else ""
+    db = f"/{endpoint.db}" if endpoint.db else ""
+    values = {
+        names.KEY_REDIS_URL: f"{'rediss' if endpoint.is_tls else 'redis'}://{authority}{endpoint.address}{db}",
+        names.KEY_REDIS_USERNAME: login.username,
+        names.KEY_REDIS_PASSWORD: login.password,
+        names.KEY_STORAGE_TYPE: "redis",
+        names.KEY_CA: login.ca,
+    }
+    data = {key: value for key, value in values.items() if value}
     metadata = storage.metadata(names.connection_secret(storage.name))
     return {"metadata": metadata, "type": "Opaque", "data": credentials.encoded(data)}
 

@@ -43,7 +43,7 @@ class Simulation:
         self._caches = {
             resource.plural: Informer(self.api, resource) for resource in (*CHILD_RESOURCES, PODS, SESSION_STORAGES)
         }
-        observer = Observer(self.api, self._caches, self.consumers)
+        observer = Observer(self.api, self._caches, self.consumers, lambda: True)
         applier = Applier(self.api, self._caches, EventRecorder(self.api, "reconciler-0"))
         self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], observer, applier, SETTINGS)
         self._booted: dict[str, str] = {}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.external import ExternalFacts
 from reconciler.observe import CHILD_RESOURCES, NodeReport, Observed, Observer, child_names
-from shared import credentials, errors, valkey_node
+from shared import credentials, errors, external_store, valkey_node
 from shared.consumer_index import ConsumerIndex
+from shared.endpoint import Endpoint
 from shared.informer import Informer
 from shared.resources import PODS, SECRETS, SESSION_STORAGES, Object
 from shared.valkey_node import Login, NodeFacts
@@ -59,7 +61,7 @@ async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) ->
     for obj in cached:
         caches[PODS.plural].remember(obj)
     storage = {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": spec or {}}
-    return await Observer(api, caches, ConsumerIndex()).observe(storage)
+    return await Observer(api, caches, ConsumerIndex(), lambda: True).observe(storage)
 
 
 async def node(*cached: Object) -> NodeReport:
@@ -128,7 +130,7 @@ async def test_a_pod_that_has_ended_is_not_dialled_for_its_address_may_be_anothe
 async def test_only_the_storage_that_is_stored_now_is_current() -> None:
     api = FakeApi()
     storage = await api.create(SESSION_STORAGES, {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {}})
-    observer = Observer(api, {}, ConsumerIndex())
+    observer = Observer(api, {}, ConsumerIndex(), lambda: True)
     assert await observer.is_current(storage)
     assert not await observer.is_current({"metadata": storage["metadata"] | {"uid": "of-its-predecessor"}})
     await api.delete(SESSION_STORAGES, NAMESPACE, "mine")
@@ -148,11 +150,26 @@ async def test_without_passwords_nobody_is_dialled() -> None:
     assert (await observed(FakeApi(), None, POD)).node == NodeReport(POD)
 
 
-async def test_of_an_external_storage_only_its_secret_is_read() -> None:
+async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    logins: list[external_store.Credentials] = []
+
+    async def dial(endpoint: Endpoint, login: external_store.Credentials) -> external_store.Report:
+        logins.append(login)
+        return external_store.Report(external_store.Outcome.OK, endpoint.host)
+
+    monkeypatch.setattr(external_store, "dial", dial)
     api = FakeApi()
-    theirs = await api.create(SECRETS, {"metadata": {"name": "theirs", "namespace": NAMESPACE}})
+    content = credentials.encoded({"password": "theirs", "username": "me"})
+    theirs = await api.create(SECRETS, {"metadata": {"name": "theirs", "namespace": NAMESPACE}, "data": content})
     await api.create(SECRETS, AUTH)
     found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}})
-    assert (found.external_secret, found.children) == (theirs, {})
-    assert (await observed(api, {"external": {"url": "redis://elsewhere"}})).external_secret is None
-    assert (await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "no"}})).external_secret is None
+    report = external_store.Report(external_store.Outcome.OK, "elsewhere")
+    assert found.external == ExternalFacts(theirs, report, serves_tls=True)
+    assert found.children == {}
+    assert (await observed(api, {"external": {"url": "redis://elsewhere"}})).external == ExternalFacts(
+        None, report, serves_tls=True
+    )
+    missing = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "no"}})
+    assert missing.external == ExternalFacts(None, None, serves_tls=True)
+    assert logins == [external_store.Credentials("me", "theirs"), external_store.Credentials()]
+    assert "theirs" not in repr(logins)

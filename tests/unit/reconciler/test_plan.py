@@ -149,37 +149,6 @@ def test_a_password_in_a_refused_url_is_not_repeated() -> None:
     assert "hunter2" not in repr(decided)
 
 
-def external(secret_ref: str | None, secret: Object | None) -> Plan:
-    spec: Object = {"size": "small", "external": {"url": "redis://elsewhere:6379"}}
-    if secret_ref:
-        spec["external"]["secretRef"] = secret_ref
-    return plan(Observed(session_storage(spec), {}, NodeReport(), secret), SETTINGS, NOW)
-
-
-@pytest.mark.parametrize(
-    ("secret_ref", "secret", "expected"),
-    [
-        (None, None, "ExternalStorageWaits"),
-        ("theirs", None, "SecretNotFound"),
-        ("theirs", {}, "SecretKeyMissing"),
-        ("theirs", {"data": {"pass": "eA=="}}, "SecretKeyMissing"),
-        ("theirs", {"data": {"password": "%%%"}}, "SecretKeyMissing"),
-        ("theirs", {"data": {"password": ""}}, "SecretKeyMissing"),
-        ("theirs", {"data": {"password": "eA=="}}, "ExternalStorageWaits"),
-    ],
-)
-def test_an_external_storage_waits_and_says_for_what(
-    secret_ref: str | None, secret: Object | None, expected: str
-) -> None:
-    decided = external(secret_ref, secret)
-    assert decided.steps == ()
-    assert reason(decided) == expected
-    assert decided.status is not None
-    assert decided.status["phase"] == "Pending"
-    if secret_ref and expected != "ExternalStorageWaits":
-        assert "Secret theirs" in decided.status["message"]
-
-
 @pytest.mark.parametrize("key", list(children(Size.SMALL)), ids=str)
 @pytest.mark.parametrize("owners", [[], [{"uid": "of-another", "controller": True}], None], ids=str)
 def test_objects_of_another_owner_are_never_touched(key: tuple[str, str], owners: list[Object] | None) -> None:

@@ -75,7 +75,7 @@ def test_empty_fields_are_left_out() -> None:
         (Verdict(Phase.PROVISIONING, "Unschedulable", "no node"), "Warning"),
         (Verdict.invalid("spec.size: bad"), "Warning"),
         (Verdict.name_taken(["Secret mine-auth"]), "Warning"),
-        (Verdict.external(None, None), "Warning"),
+        (Verdict(Phase.PENDING, "DnsFailed", "no such host"), "Warning"),
         (Verdict.refused("422"), "Warning"),
     ],
     ids=lambda value: value.reason if isinstance(value, Verdict) else value,

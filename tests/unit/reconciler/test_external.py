@@ -1,0 +1,128 @@
+"""What is decided about a user's own store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from reconciler.external import ExternalFacts
+from reconciler.observe import NodeReport, Observed
+from reconciler.plan import plan
+from reconciler.steps import Apply, Plan
+from shared import credentials
+from shared.external_store import Outcome, Report
+from tests.simulated import SETTINGS
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+OK = Report(Outcome.OK)
+PASSWORD = "hunter2/+ö"
+
+
+def observed(
+    report: Report | None = OK, url: str = "redis://elsewhere", *, serves_tls: bool = True, **secret: str
+) -> Observed:
+    metadata = {"name": "mine", "namespace": "team", "uid": "uid-1", "generation": 1}
+    storage: Any = {"metadata": metadata, "spec": {"external": {"url": url, "secretRef": "theirs"}}}
+    data = {key.replace("_", "."): value for key, value in secret.items()}
+    facts = ExternalFacts({"data": credentials.encoded(data)}, report, serves_tls)
+    return Observed(storage, {}, NodeReport(), facts)
+
+
+def decided(before: Observed) -> Plan:
+    return plan(before, SETTINGS, NOW)
+
+
+def condition(decision: Plan, kind: str = "Ready") -> Any:
+    assert decision.status is not None
+    return {item["type"]: item for item in decision.status["conditions"]}[kind]
+
+
+def handed_out(decision: Plan) -> dict[str, str]:
+    (step,) = decision.steps
+    assert isinstance(step, Apply)
+    return credentials.decoded(step.obj["data"])
+
+
+def test_a_store_that_works_is_ready_and_its_connection_is_handed_out() -> None:
+    decision = decided(observed(password=PASSWORD))
+    assert condition(decision)["status"] == "True"
+    assert decision.status is not None
+    assert decision.status["connectionSecret"] == "mine-connection"
+    assert handed_out(decision) == {
+        "REDIS_URL": "redis://:hunter2%2F%2B%C3%B6@elsewhere:6379",
+        "REDIS_PASSWORD": PASSWORD,
+        "SESSION_STORAGE_TYPE": "redis",
+    }
+    assert "hunter2" not in repr(decision)
+
+
+def test_user_name_database_and_authority_are_handed_on() -> None:
+    values = handed_out(
+        decided(observed(OK, "valkeys://[::1]:7000/3", password=PASSWORD, username="me@home", ca_crt="PEM"))
+    )
+    assert values["REDIS_URL"] == "rediss://me%40home:hunter2%2F%2B%C3%B6@[::1]:7000/3"
+    assert (values["REDIS_USERNAME"], values["ca.crt"]) == ("me@home", "PEM")
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.OK])
+def test_a_store_that_does_not_work_is_not_handed_out_and_the_next_step_is_said(outcome: Outcome) -> None:
+    decision = decided(observed(Report(outcome, "seen"), password=PASSWORD))
+    assert decision.steps == ()
+    found = condition(decision)
+    assert (found["status"], found["reason"]) == ("False", outcome)
+    assert found["message"].startswith("elsewhere:6379: seen: ")
+    assert "hunter2" not in repr(decision)
+
+
+def test_a_changed_secret_is_handed_on_at_once_even_if_the_store_is_away() -> None:
+    before = observed(Report(Outcome.TIMEOUT, "seen"), password="new")
+    present: Any = {"metadata": {"ownerReferences": [{"uid": "uid-1", "controller": True}]}, "data": {}}
+    decision = decided(replace(before, children={("secrets", "mine-connection"): present}))
+    assert handed_out(decision)["REDIS_PASSWORD"] == "new"
+
+
+@pytest.mark.parametrize(
+    ("secret", "reason"),
+    [
+        (None, "SecretNotFound"),
+        ({}, "SecretKeyMissing"),
+        ({"data": {"pass": "eA=="}}, "SecretKeyMissing"),
+        ({"data": {"password": "%%%"}}, "SecretKeyMissing"),
+        ({"data": {"password": ""}}, "SecretKeyMissing"),
+    ],
+)
+def test_without_a_password_nothing_is_done_and_the_secret_is_named(secret: Any, reason: str) -> None:
+    decision = decided(replace(observed(), external=ExternalFacts(secret)))
+    assert decision.steps == ()
+    assert condition(decision)["reason"] == reason
+    assert "Secret theirs" in condition(decision)["message"]
+    assert condition(decision, "ProxiesSupported")["reason"] == "NotChecked"
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "reason"),
+    [
+        (observed(password="x"), "True", "PlainTcp"),
+        (observed(password="x", serves_tls=False), "True", "PlainTcp"),
+        (observed(password="x", url="rediss://a"), "True", "TlsWithSystemRoots"),
+        (observed(password="x", ca_crt="PEM", url="rediss://a"), "True", "TlsWithCa"),
+        (observed(password="x", url="rediss://a", serves_tls=False), "False", "TlsNotSupported"),
+        (observed(password="x", username="me"), "False", "UserNameNotSupported"),
+    ],
+)
+def test_whether_proxies_are_connected_is_said(before: Observed, status: str, reason: str) -> None:
+    found = condition(decided(before), "ProxiesSupported")
+    assert (found["status"], found["reason"]) == (status, reason)
+
+
+def test_at_rest_nothing_is_written() -> None:
+    before = observed(password=PASSWORD)
+    first = decided(before)
+    (step,) = first.steps
+    assert isinstance(step, Apply)
+    storage = {**before.storage, "status": first.status}
+    second = decided(replace(before, storage=storage, children={("secrets", "mine-connection"): step.obj}))
+    assert (second.steps, second.status, second.events) == ((), None, ())
