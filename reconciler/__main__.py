@@ -16,6 +16,7 @@ from certs import keeper
 from certs.settings import CertificateSettings
 from reconciler import loop, metrics
 from reconciler.apply import Applier
+from reconciler.caretaker import Caretaker
 from reconciler.events import EventRecorder
 from reconciler.leader import Election
 from reconciler.observe import CHILD_RESOURCES, Observer
@@ -26,9 +27,10 @@ from reconciler.settings import Settings
 from reconciler.toolhive import ToolHive
 from shared import errors, log, names, probes
 from shared.cluster import Cluster, Selector
-from shared.consumer_index import ConsumerIndex
+from shared.consumer_index import ConsumerIndex, consumer_of
 from shared.informer import Informer
 from shared.resources import PODS, SESSION_STORAGES, Object, key_of
+from shared.store import PROXIES_SUPPORTED
 from shared.toolhive import serves_session_tls
 
 if TYPE_CHECKING:
@@ -72,7 +74,8 @@ class _Process:
         self._queue = WorkQueue()
         self._consumers = ConsumerIndex(self._queue.add)
         self._referenced = ReferencedSecrets(cluster, self._queue.add)
-        self._toolhive = ToolHive(cluster, self._consumers.on_change)
+        self._attention = WorkQueue()
+        self._toolhive = ToolHive(cluster, self._on_consumer)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         self._caches = {
             resource.plural: Informer(cluster, resource, self._on_child, selector=managed)
@@ -120,7 +123,13 @@ class _Process:
         reconciler = Reconciler(self._storages, observer, applier, self._settings.storage)
         for key in self._storages.objects:
             self._queue.add(key)
-        await loop.run(self._queue, reconciler.reconcile)
+        storages, target = self._storages.objects, self._settings.default_target
+        caretaker = Caretaker(self._cluster, recorder, self._toolhive.consumer, storages, target)
+        for consumer in self._toolhive.consumers():
+            self._attention.add(consumer_of(consumer))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(loop.run(self._queue, reconciler.reconcile))
+            group.create_task(loop.run(self._attention, caretaker.look))
 
     def _serves_session_tls(self) -> bool:
         return all(serves_session_tls(crd) for crd in self._toolhive.crds())
@@ -133,6 +142,14 @@ class _Process:
         # Our own status writes come back as changes; they are no news.
         if old is None or new is None or _asked(old) != _asked(new):
             self._queue.add(key_of(new or old or {}))
+
+        if _offered(old) != _offered(new):
+            for usage in self._consumers.usages(key_of(new or old or {})):
+                self._attention.add(usage.consumer)
+
+    def _on_consumer(self, old: Object | None, new: Object | None) -> None:
+        self._consumers.on_change(old, new)
+        self._attention.add(consumer_of(new or old or {}))
 
     def _on_child(self, old: Object | None, new: Object | None) -> None:
         child = new or old or {}
@@ -147,6 +164,15 @@ def _asked(storage: Object) -> tuple[object, ...]:
     """Pick what of a storage says what is asked for: everything but its status."""
     metadata = storage["metadata"]
     return tuple(metadata.get(field) for field in ("uid", "generation", "deletionTimestamp", "annotations"))
+
+
+def _offered(storage: Object | None) -> tuple[object, ...]:
+    """Pick what of a storage its consumers depend on."""
+    if storage is None:
+        return ()
+    conditions = storage.get("status", {}).get("conditions", [])
+    support = next((item["reason"] for item in conditions if item["type"] == PROXIES_SUPPORTED), None)
+    return storage["metadata"]["uid"], storage.get("spec"), support
 
 
 def _clock() -> datetime:

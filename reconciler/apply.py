@@ -38,8 +38,8 @@ class Writer(Protocol):
 class Recorder(Protocol):
     """Tells people what happened."""
 
-    async def record(self, storage: Object, note: EventNote) -> None:
-        """Write one Event about a storage."""
+    async def record(self, regarding: Object, note: EventNote) -> None:
+        """Write one Event about an object."""
 
 
 class Applier:

@@ -1,4 +1,4 @@
-"""Events about storages (events.k8s.io/v1): what `kubectl describe` shows. Never the only signal."""
+"""Events about storages and consumers (events.k8s.io/v1): what `kubectl describe` shows. Never the only signal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared import errors
-from shared.resources import EVENTS, SESSION_STORAGES, Object, Resource
+from shared.resources import EVENTS, Object, Resource
 
 if TYPE_CHECKING:
     from reconciler.status import EventNote
@@ -34,9 +34,9 @@ class EventRecorder:
         self._cluster = cluster
         self._instance = instance
 
-    async def record(self, storage: Object, note: EventNote) -> None:
+    async def record(self, regarding: Object, note: EventNote) -> None:
         """Write an Event; a failure is logged, because what it tells of has happened all the same."""
-        metadata = storage["metadata"]
+        metadata = regarding["metadata"]
         event = {
             "metadata": {"namespace": metadata["namespace"], "name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}"},
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
@@ -47,8 +47,8 @@ class EventRecorder:
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance,
             "regarding": {
-                "apiVersion": SESSION_STORAGES.api_version,
-                "kind": SESSION_STORAGES.kind,
+                "apiVersion": regarding["apiVersion"],
+                "kind": regarding["kind"],
                 "namespace": metadata["namespace"],
                 "name": metadata["name"],
                 "uid": metadata["uid"],

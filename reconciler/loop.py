@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from reconciler import metrics
 from shared import errors
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reconciler.queue import WorkQueue
-    from shared.resources import Key
 
-Reconcile: TypeAlias = "Callable[[Key], Awaitable[float | None]]"
+Name: TypeAlias = tuple[str, ...]
+Reconcile: TypeAlias = "Callable[[Any], Awaitable[float | None]]"
 
 WORKERS: Final = 8
 """Enough that a few slow nodes do not hold up the rest; each mostly waits for the API or for Valkey."""
@@ -40,7 +40,7 @@ async def _work(queue: WorkQueue, reconcile: Reconcile) -> None:
             queue.done(key)
 
 
-async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Key) -> None:
+async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
     started = time.monotonic()
     outcome = "error"
     try:

@@ -12,8 +12,10 @@ from shared.consumer_kinds import KINDS, secret_of
 from shared.errors import InvalidSpec
 from shared.fieldpath import dotted, put, read, shown
 from shared.names import KEY_REDIS_PASSWORD, KEY_REDIS_URL, KEY_STORAGE_TYPE
+from shared.record import record_of
 from shared.reference import ANNOTATION, ANNOTATIONS, FIELD
 from shared.sharing import is_shared_with
+from shared.store import store_of
 from webhook.access import Question
 from webhook.jsonpatch import diff
 from webhook.review import Allow, Deny, Patch
@@ -149,24 +151,20 @@ def _is_untouched(consumer: Object, previous: Object | None) -> bool:
     )
 
 
-def _is_external(storage: Object) -> bool:
-    return read(storage, ("spec", "external")) is not None
-
-
 def _warnings(wired: Object, reference: StorageReference, storage: Object | None) -> Iterator[str]:
     namespace = read(wired, _NAMESPACE)
     secret = secret_of(reference, namespace)
     if storage is None:
         yield f'SessionStorage "{reference}" does not exist (yet): pods wait until Secret "{secret}" exists'
-    elif _is_external(storage):
+    elif not (store := store_of(reference, storage)).supports_proxies:
         yield (
-            f'SessionStorage "{reference}" is external: backend pods get its connection, ToolHive\'s proxies do not:'
-            " their spec.sessionStorage stays as you set it"
+            f'SessionStorage "{reference}" is external, and ToolHive\'s proxies are not connected to it'
+            f" ({store.support}): see its condition ProxiesSupported; backend pods get its connection"
         )
-    if reference.namespace != namespace:
+    if record_of(wired) is None:
         yield (
-            f'SessionStorage "{reference}" is in another namespace: pods wait until its connection has been mirrored'
-            f' here as Secret "{secret}"'
+            f'SessionStorage "{reference}" is not shared with this namespace, and whoever made the reference had no'
+            " right to use it: nothing is connected"
         )
     if not read(wired, _NAME):
         yield (

@@ -10,7 +10,11 @@ from shared import errors
 from shared.resources import EVENTS, Object
 from tests.fakes import FakeApi
 
-STORAGE: Object = {"metadata": {"namespace": "team", "name": "mine", "uid": "u"}}
+STORAGE: Object = {
+    "apiVersion": "toolhive.stacklok.dev/v1alpha1",
+    "kind": "SessionStorage",
+    "metadata": {"namespace": "team", "name": "mine", "uid": "u"},
+}
 
 
 def recorded(api: FakeApi) -> list[Object]:

@@ -152,8 +152,14 @@ def test_a_storage_elsewhere_is_read_from_its_mirrored_secret() -> None:
         ("far", "store"): {"metadata": {"name": "store", "namespace": "far"}, "spec": {"allowedNamespaces": ["ns"]}}
     }
     assert patched(consumer, known=known)["spec"]["sessionStorage"]["passwordRef"]["name"] == "far.store-connection"
-    (warning,) = decide(consumer, known=known).warnings
-    assert 'mirrored here as Secret "far.store-connection"' in warning
+    assert decide(consumer, known=known).warnings == ()
+    unshared: Any = {("far", "store"): {"metadata": {"name": "store", "namespace": "far"}, "spec": {}}}
+    refused = decide(consumer, known=unshared)
+    assert isinstance(refused, Deny)
+    assert refused.reason == "Forbidden"
+    later = {**consumer, "spec": {"image": "new"}}
+    (warning,) = decide(later, old=consumer, known=unshared).warnings
+    assert "nothing is connected" in warning
 
 
 def test_variables_that_hide_ours_are_named() -> None:

@@ -1,0 +1,72 @@
+"""Consumers that slipped by, and consumers whose storage is not there, on a real API server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import RELEASE, Kubectl, Process, eventually
+from tests.integration.mcpservers import RECORD, await_wiring, server, stored
+from tests.integration.storages import await_ready, storage
+
+WEBHOOK = f"mutatingwebhookconfiguration/{RELEASE}-webhook"
+
+
+@pytest.fixture(autouse=True)
+def _running(processes: dict[str, Process], kubelet: None, kubectl: Kubectl) -> None:
+    await_wiring(kubectl)
+
+
+def restore(kubectl: Kubectl, saved: Any) -> None:
+    for field in ("resourceVersion", "uid", "creationTimestamp", "managedFields"):
+        saved["metadata"].pop(field, None)
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(saved))
+
+
+def condition(kubectl: Kubectl, namespace: str) -> Any:
+    conditions = stored(kubectl, namespace).get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == "SessionStorageResolved"), {})
+
+
+def test_a_server_that_slipped_by_is_connected_once_the_webhook_is_there(kubectl: Kubectl, namespace: str) -> None:
+    saved = json.loads(kubectl("get", WEBHOOK, "-o", "json"))
+    kubectl("delete", WEBHOOK)
+    try:
+        kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+        assert "sessionStorage" not in stored(kubectl, namespace)["spec"]
+    finally:
+        restore(kubectl, saved)
+    eventually(lambda: "sessionStorage" in stored(kubectl, namespace)["spec"], what="connected", seconds=60)
+    assert '"storage":' in stored(kubectl, namespace)["metadata"]["annotations"][RECORD]
+
+
+def test_a_generated_name_gets_its_key_prefix(kubectl: Kubectl, namespace: str) -> None:
+    asked = server(namespace, sessionStorageRef="mine")
+    del asked["metadata"]["name"]
+    asked["metadata"]["generateName"] = "srv-"
+    kubectl("create", "-f", "-", stdin=json.dumps(asked))
+
+    def prefixes() -> list[str]:
+        found = json.loads(kubectl("get", "mcpservers", "-n", namespace, "-o", "json"))["items"]
+        return [item["spec"]["sessionStorage"]["keyPrefix"] for item in found]
+
+    eventually(lambda: len(prefixes()) == 1 and f"{{{namespace}:srv-" in prefixes()[0], what="its own prefix")
+
+
+def test_consumers_of_a_storage_that_is_gone_are_told_and_told_again_when_it_is_back(
+    kubectl: Kubectl, namespace: str
+) -> None:
+    kubectl.apply(storage("mine", namespace, size="small"))
+    await_ready(kubectl, namespace, "mine")
+    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    connected = stored(kubectl, namespace)["spec"]
+    kubectl("annotate", "sessionstorage", "mine", "-n", namespace, "toolhive.stacklok.dev/force-delete=true")
+    kubectl("delete", "sessionstorage", "mine", "-n", namespace)
+    eventually(lambda: condition(kubectl, namespace).get("reason") == "StorageNotFound", what="told")
+    assert stored(kubectl, namespace)["spec"] == connected
+    events = kubectl("events", "-n", namespace, "--for", "mcpserver/srv")
+    assert "StorageNotFound" in events
+    kubectl.apply(storage("mine", namespace, size="small"))
+    eventually(lambda: condition(kubectl, namespace).get("status") == "True", what="taken back")

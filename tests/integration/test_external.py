@@ -1,0 +1,183 @@
+"""Stores of users' own, dialled for real: each way to fail has a reason of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from certs import issue
+from certs.pem import bundle_pem
+from deploy.local import binaries
+from shared.toolhive import serves_session_tls
+from tests.integration.conftest import Kubectl, Process, eventually, free_port
+from tests.integration.kubelet import VALKEY_SERVER
+from tests.integration.mcpservers import await_wiring, server, stored
+from tests.integration.storages import await_ready, await_reason, secret_value, storage
+from tests.integration.terminator import speaking_tls
+
+PASSWORD = "their-own-password"
+
+Start = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def _running(processes: dict[str, Process], kubectl: Kubectl) -> None:
+    await_wiring(kubectl)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a Valkey with these settings on a port of its own."""
+    with contextlib.ExitStack() as stack:
+
+        def started(*settings: str, port: int = 0) -> int:
+            chosen = port or free_port()
+            plain = ["--port", str(chosen)] if "--tls-port" not in settings else []
+            command = [
+                str(VALKEY_SERVER),
+                *plain,
+                "--bind",
+                "127.0.0.1",
+                "--dir",
+                str(tmp_path),
+                "--save",
+                "",
+                *settings,
+            ]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            stack.callback(process.wait, 10)
+            stack.callback(process.kill)
+
+            def listens() -> bool:
+                with socket.create_connection(("127.0.0.1", port), timeout=1):
+                    return True
+
+            eventually(listens, what="Valkey listens")
+            return port
+
+        yield started
+
+
+def make_secret(kubectl: Kubectl, namespace: str, **values: str) -> None:
+    data = {key.replace("_", "."): value for key, value in values.items()}
+    kubectl.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "theirs", "namespace": namespace},
+            "stringData": data,
+        }
+    )
+
+
+def ask(kubectl: Kubectl, namespace: str, url: str) -> None:
+    kubectl.apply(storage("mine", namespace, external={"url": url, "secretRef": "theirs"}))
+
+
+def test_a_store_is_dialled_handed_out_and_followed(
+    kubectl: Kubectl, namespace: str, start: Start, processes: dict[str, Process]
+) -> None:
+    port = start("--requirepass", PASSWORD)
+    make_secret(kubectl, namespace, password=PASSWORD)
+    ask(kubectl, namespace, f"redis://127.0.0.1:{port}/2")
+    await_ready(kubectl, namespace, "mine")
+    url = f"redis://:{PASSWORD}@127.0.0.1:{port}/2"
+    assert secret_value(kubectl, namespace, "mine-connection", "REDIS_URL") == url
+    make_secret(kubectl, namespace, password="changed")
+    eventually(
+        lambda: secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == "changed",
+        seconds=5,
+        what="the new password is handed on",
+    )
+    await_reason(kubectl, namespace, "mine", "AuthenticationFailed")
+    make_secret(kubectl, namespace, password=PASSWORD)
+    await_ready(kubectl, namespace, "mine")
+    assert PASSWORD not in processes["reconciler"].log.read_text()
+
+
+def test_proxies_of_a_consumer_are_connected_once_that_is_known_to_work(
+    kubectl: Kubectl, namespace: str, start: Start
+) -> None:
+    port = start("--requirepass", PASSWORD)
+    make_secret(kubectl, namespace, password=PASSWORD)
+    ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
+    await_ready(kubectl, namespace, "mine")
+
+    def is_native() -> bool:
+        asked = json.dumps(server(namespace, sessionStorageRef="mine"))
+        made = json.loads(kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=asked))
+        return bool(made["spec"].get("sessionStorage", {}).get("address") == f"127.0.0.1:{port}")
+
+    eventually(is_native, what="the webhook knows of it")
+    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    assert "tls" not in stored(kubectl, namespace)["spec"]["sessionStorage"]
+
+
+def test_a_user_name_is_used_and_said_to_be_beyond_the_proxies(kubectl: Kubectl, namespace: str, start: Start) -> None:
+    port = start("--user", "ann", "on", f">{PASSWORD}", "~*", "+@all")
+    make_secret(kubectl, namespace, password=PASSWORD, username="ann")
+    ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
+    await_ready(kubectl, namespace, "mine")
+    await_reason(kubectl, namespace, "mine", "UserNameNotSupported", "ProxiesSupported")
+    assert secret_value(kubectl, namespace, "mine-connection", "REDIS_USERNAME") == "ann"
+
+
+def test_tls_is_verified(kubectl: Kubectl, namespace: str, start: Start, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    authority, other = issue.issue_authority(now), issue.issue_authority(now)
+    leaf = issue.issue_serving(authority, ["localhost"], now)
+    (tmp_path / "tls.crt").write_bytes(leaf.certificate_pem)
+    (tmp_path / "tls.key").write_bytes(leaf.key_pem)
+    plain, good = start("--requirepass", PASSWORD), bundle_pem([authority.certificate]).decode()
+    with speaking_tls(plain, tmp_path / "tls.crt", tmp_path / "tls.key") as port:
+        see_that_tls_is_verified(kubectl, namespace, port, good, bundle_pem([other.certificate]).decode())
+
+
+def see_that_tls_is_verified(kubectl: Kubectl, namespace: str, port: int, good: str, other: str) -> None:
+    make_secret(kubectl, namespace, password=PASSWORD, ca_crt=other)
+    ask(kubectl, namespace, f"rediss://localhost:{port}")
+    await_reason(kubectl, namespace, "mine", "TlsFailed")
+    make_secret(kubectl, namespace, password=PASSWORD, ca_crt="nonsense")
+    eventually(
+        lambda: "no certificate in PEM form" in await_reason(kubectl, namespace, "mine", "TlsFailed")["message"],
+        what="ca.crt is named",
+    )
+    make_secret(kubectl, namespace, password=PASSWORD, ca_crt=good)
+    await_ready(kubectl, namespace, "mine")
+    # ToolHive 0.47 prunes sessionStorage.tls, and would speak plain text.
+    await_reason(kubectl, namespace, "mine", "TlsNotSupported", "ProxiesSupported")
+    assert secret_value(kubectl, namespace, "mine-connection", "ca.crt") == good
+    ask(kubectl, namespace, f"rediss://127.0.0.1:{port}")
+    await_reason(kubectl, namespace, "mine", "TlsFailed")
+
+
+def test_every_way_to_fail_has_a_reason(kubectl: Kubectl, namespace: str, start: Start) -> None:
+    make_secret(kubectl, namespace, password=PASSWORD)
+    ask(kubectl, namespace, "redis://no-such-host.invalid:6379")
+    await_reason(kubectl, namespace, "mine", "DnsFailed")
+    ask(kubectl, namespace, f"redis://127.0.0.1:{free_port()}")
+    await_reason(kubectl, namespace, "mine", "ConnectionRefused")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ask(kubectl, namespace, f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        await_reason(kubectl, namespace, "mine", "TimedOut")
+    primary = start("--requirepass", PASSWORD)
+    replica = start("--requirepass", PASSWORD, "--masterauth", PASSWORD, "--replicaof", "127.0.0.1", str(primary))
+    ask(kubectl, namespace, f"redis://127.0.0.1:{replica}")
+    await_reason(kubectl, namespace, "mine", "ReadOnly")
+    make_secret(kubectl, namespace, password="wrong")
+    await_reason(kubectl, namespace, "mine", "AuthenticationFailed")
+
+
+@pytest.mark.parametrize(("version", "has_tls"), [("v0.44.0", False), ("v0.47.0", False), ("v0.63.0", True)])
+@pytest.mark.parametrize("plural", ["mcpservers", "mcpremoteproxies", "virtualmcpservers"])
+def test_which_toolhive_speaks_tls_is_read_from_its_crds(plural: str, version: str, *, has_tls: bool) -> None:
+    (path,) = (binaries.toolhive_chart("operator-crds", version) / "files" / "crds").glob(f"*_{plural}.yaml")
+    assert serves_session_tls(yaml.safe_load(path.read_text())) == has_tls
