@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ NAMESPACE: Final = "toolhive-system"
 CHART: Final = paths.REPOSITORY / "deploy" / "chart"
 PROCESSES: Final = (f"{RELEASE}-webhook", f"{RELEASE}-reconciler")
 PODS: Final = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=toolhive-session-storage"
+CONSUMERS: Final = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
 WEBHOOK_CONFIGURATION: Final = f"{RELEASE}-webhook"
 READY_SECONDS: Final = 60
 
@@ -57,7 +59,8 @@ def uninstall(kube: Kube) -> None:
 def await_at_work(kube: Kube) -> None:
     """Wait for what the reconciler does after it has become ready: the webhook's `caBundle`, ToolHive's CRD field."""
     until("the webhook's caBundle is filled in", lambda: is_trusted(kube), READY_SECONDS)
-    until("MCPServer has spec.sessionStorageRef", lambda: has_field(kube), READY_SECONDS)
+    for plural in CONSUMERS:
+        until(f"{plural} have spec.sessionStorageRef", partial(has_field, kube, plural), READY_SECONDS)
 
 
 def is_trusted(kube: Kube) -> bool:
@@ -67,9 +70,9 @@ def is_trusted(kube: Kube) -> bool:
     return bool(webhooks) and all(webhook["clientConfig"].get("caBundle") for webhook in webhooks)
 
 
-def has_field(kube: Kube) -> bool:
-    """Tell whether ToolHive's MCPServer has our field in every version."""
-    crd = kube.get("customresourcedefinition", "mcpservers.toolhive.stacklok.dev") or {"spec": {"versions": []}}
+def has_field(kube: Kube, plural: str) -> bool:
+    """Tell whether one of ToolHive's kinds has our field in every version."""
+    crd = kube.get("customresourcedefinition", f"{plural}.toolhive.stacklok.dev") or {"spec": {"versions": []}}
     schemas = [version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]]
     return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)
 

@@ -16,7 +16,10 @@ from deploy.demo.images import Images
 from deploy.demo.kube import Kube
 from deploy.demo.proxies import Proxies
 from deploy.demo.storages import KIND
-from tests.e2e.namespaces import ALL, OF_DEMO, RESTRICTED, SERVERS, TOOLHIVE
+from tests.e2e import consumers as all_consumers
+from tests.e2e import idle as rest
+from tests.e2e.idle import Idle
+from tests.e2e.namespaces import ALL, EXTERNAL, OF_DEMO, RESTRICTED, SERVERS, TOOLHIVE
 from tests.e2e.storages import server, storage
 
 # Times are taken while the cluster is quiet; the last ones look at what all others have left behind.
@@ -29,7 +32,9 @@ ORDER = (
     "test_isolation",
     "test_repair",
     "test_bad_input",
+    "test_kinds",
     "test_rest",
+    "test_fight",
     "test_passwords",
 )
 
@@ -107,3 +112,21 @@ def servers(run: Run) -> dict[str, Proxies]:
     )
     run.kube.apply(storage("behind", SERVERS, size="small"))
     return {name: Proxies(run.kube, name, SERVERS) for name in ("second", "ahead", "beside")}
+
+
+@pytest.fixture(scope="session")
+def consumers(run: Run) -> None:
+    """Consumers of every kind, by field and by annotation. They start while tests go on."""
+    all_consumers.apply(run.kube, run.images.mcp_server)
+
+
+@pytest.fixture(scope="session")
+def idle(kube: Kube, servers: dict[str, Proxies], consumers: None) -> Idle:
+    """A minute in which nobody asked for anything, with all that the run has made."""
+    for name, proxies in servers.items():
+        proxies.await_ready(2 if name == "second" else 1)
+    for consumer in (*all_consumers.WIRED, *all_consumers.UNWIRED):
+        consumer.proxies(kube).await_ready(consumer.replicas)
+    # Its storage is nowhere, so that its proxy starts over and over, and applies its backend each time.
+    kube.run("delete", "mcpservers", "my-server", "--ignore-not-found", namespace=EXTERNAL)
+    return rest.observe(kube)

@@ -7,8 +7,9 @@ SERVERS = "session-storage-e2e-servers"
 STRANGERS = "session-storage-e2e-strangers"
 PROPOSAL = "session-storage-e2e-proposal"
 EXTERNAL = "session-storage-e2e-external"
+KINDS = "session-storage-e2e-kinds"
 TOOLHIVE = "toolhive-system"
-ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL)
+ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL, KINDS)
 
 # What is ours holds up to the strictest Pod Security Standard; backends of ToolHive's users may not.
 RESTRICTED = (STORAGES, STRANGERS)

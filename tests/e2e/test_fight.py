@@ -1,0 +1,49 @@
+"""ToolHive's operator and we leave each other's work alone: whatever belongs to a consumer at rest does not change."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.demo.kube import Object
+from tests.e2e.consumers import PROXY_KINDS, UNWIRED, WIRED, Consumer
+from tests.e2e.idle import Idle
+
+
+def version(obj: Object) -> tuple[object, object]:
+    return obj["metadata"].get("generation"), obj["metadata"]["resourceVersion"]
+
+
+def moved(idle: Idle) -> set[tuple[str, str]]:
+    """Name the objects that were written, made or removed while nobody asked for anything."""
+    before = {key: version(obj) for key, obj in idle.before.items()}
+    after = {key: version(obj) for key, obj in idle.after.items()}
+    return {key for key, _ in before.items() ^ after.items()}
+
+
+def without_status(obj: Object) -> Object:
+    """Leave out status, and the two fields that tell of writes to it."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in {"resourceVersion", "managedFields"}}
+    return {key: value for key, value in obj.items() if key != "status"} | {"metadata": metadata}
+
+
+def test_there_is_something_to_fight_about(idle: Idle) -> None:
+    for consumer in (*WIRED, *UNWIRED):
+        assert {(consumer.kind, consumer.name), ("Deployment", consumer.name)} <= idle.before.keys()
+
+
+def test_nothing_that_is_made_for_a_consumer_changes(idle: Idle) -> None:
+    """Deployments, StatefulSets, Services, ConfigMaps, pods and all the rest."""
+    assert {key for key in moved(idle) if key[0] not in PROXY_KINDS} == set()
+
+
+@pytest.mark.parametrize("consumer", WIRED, ids=lambda consumer: consumer.name)
+def test_a_wired_consumer_changes_no_more_than_one_that_is_not(
+    idle: Idle, consumer: Consumer, figures: list[str]
+) -> None:
+    """ToolHive's virtual servers report their backends' health twice a minute, with us or without us."""
+    key = consumer.kind, consumer.name
+    assert without_status(idle.before[key]) == without_status(idle.after[key])
+    twin = next(each for each in UNWIRED if each.kind == consumer.kind)
+    if key in moved(idle):
+        figures.append(f"{consumer.kind} {consumer.name}: status written at rest, as that of {twin.name} without us")
+        assert (twin.kind, twin.name) in moved(idle)
