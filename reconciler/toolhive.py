@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS: Final = 10.0
 """How long to wait for the first list of consumers; what is said of storages without it would come and go."""
+SCHEMA_SECONDS: Final = 2.0
+"""Until the API server reads objects by a new schema; it takes well under a second to notice a changed CRD."""
 
 _log = logging.getLogger(__name__)
 
@@ -30,18 +32,39 @@ class _Kind:
         crd: Cache of its one CRD.
         extension: Repairs the CRD.
         objects: Cache of its objects.
+        schema_changed: Set when the CRD has.
     """
 
     def __init__(self, cluster: Cluster, resource: Resource, on_consumer: OnChange) -> None:
         self.extension = CrdExtension(cluster, resource)
         only = Selector(fields=f"metadata.name={crd_name(resource)}")
-        self.crd = Informer(cluster, CRDS, self.extension.on_change, selector=only)
+        self.schema_changed = asyncio.Event()
+        self.crd = Informer(cluster, CRDS, self._on_crd, selector=only)
         self.objects = Informer(cluster, resource, on_consumer)
 
     async def watch_objects(self) -> None:
         # Of a kind that the cluster does not serve there are no objects, and a watch would only ever fail.
         await self.extension.served.wait()
-        await self.objects.run()
+        while True:
+            self.schema_changed.clear()
+            watch = asyncio.ensure_future(self.objects.run())
+            change = asyncio.ensure_future(self.schema_changed.wait())
+            try:
+                await asyncio.wait({watch, change}, return_when=asyncio.FIRST_COMPLETED)
+                if watch.done():
+                    watch.result()
+                # A watch goes on reading objects by the schema that it began with, and loses what that lacks.
+                await asyncio.sleep(SCHEMA_SECONDS)
+            finally:
+                watch.cancel()
+                change.cancel()
+                await asyncio.wait({watch, change})
+            self.objects.distrust()
+
+    def _on_crd(self, old: Object | None, new: Object | None) -> None:
+        self.extension.on_change(old, new)
+        if old is not None and new is not None and old["spec"] != new["spec"]:
+            self.schema_changed.set()
 
     async def extend(self) -> None:
         await self.extension.run(self.crd)

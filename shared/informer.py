@@ -80,6 +80,10 @@ class Informer:
         """Drop an object whose deletion the API server has confirmed."""
         self._drop(key)
 
+    def distrust(self) -> None:
+        """Have the next attempt begin with a list, because what is cached may have been read by another schema."""
+        self._is_listed = False
+
     async def run(self) -> None:
         """List and watch until cancelled, whatever the API server does meanwhile."""
         clock = asyncio.get_running_loop().time
@@ -142,9 +146,11 @@ class Informer:
     def _put(self, obj: Object) -> None:
         key = key_of(obj)
         old = self._objects.get(key)
-        if old is not None and _is_at_most(_version(obj), _version(old)):
-            return  # from before what is known already, as after a write of ours
         kept = self._keep(obj)
+        # The same version may read otherwise without having been written: when its kind's schema has changed.
+        is_reread = old is not None and _version(obj) == _version(old) and kept != old
+        if old is not None and not is_reread and _is_at_most(_version(obj), _version(old)):
+            return  # from before what is known already, as after a write of ours
         self._objects[key] = kept
         self._notify(old, kept)
 

@@ -38,20 +38,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start a Valkey with these settings on a port of its own."""
     with contextlib.ExitStack() as stack:
 
-        def started(*settings: str, port: int = 0) -> int:
-            chosen = port or free_port()
-            plain = ["--port", str(chosen)] if "--tls-port" not in settings else []
-            command = [
-                str(VALKEY_SERVER),
-                *plain,
-                "--bind",
-                "127.0.0.1",
-                "--dir",
-                str(tmp_path),
-                "--save",
-                "",
-                *settings,
-            ]
+        def started(*settings: str) -> int:
+            port = free_port()
+            here = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", ""]
+            command = [str(VALKEY_SERVER), *here, *settings]
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             stack.callback(process.wait, 10)
             stack.callback(process.kill)
