@@ -8,8 +8,11 @@ STRANGERS = "session-storage-e2e-strangers"
 PROPOSAL = "session-storage-e2e-proposal"
 EXTERNAL = "session-storage-e2e-external"
 KINDS = "session-storage-e2e-kinds"
+THEIRS = "session-storage-e2e-theirs"
+TEAM = "session-storage-e2e-team"
+OWNERS = "session-storage-e2e-owners"
 TOOLHIVE = "toolhive-system"
-ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL, KINDS)
+ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL, KINDS, THEIRS, TEAM, OWNERS)
 
 # What is ours holds up to the strictest Pod Security Standard; backends of ToolHive's users may not.
 RESTRICTED = (STORAGES, STRANGERS)

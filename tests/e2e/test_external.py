@@ -1,0 +1,126 @@
+"""A Valkey of the user's own: sessions of ToolHive's proxies live there, under the same rules as in ours."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from deploy.demo import storages
+from deploy.demo.images import Images
+from deploy.demo.kube import Kube, Object, until
+from deploy.demo.proxies import Proxies
+from shared import credentials, names
+from tests.e2e import clients
+from tests.e2e.conftest import Run
+from tests.e2e.namespaces import THEIRS
+from tests.e2e.storages import await_ready, read, secret, server, storage
+
+HOST: Final = f"valkey.{THEIRS}.svc"
+DATABASE: Final = 3
+STORAGE: Final = "theirs"
+PAIR: Final = {"replicas": 2, "sessionAffinity": "None"}
+SERVERS: Final = ("before", "after")
+"""One is there before the storage is, one comes when the storage is ready."""
+
+
+@pytest.fixture(scope="module")
+def external(run: Run) -> Kube:
+    kube, image = run.kube, run.images.mcp_server
+    kube.apply(server("before", THEIRS, image, sessionStorageRef=STORAGE, **PAIR), *valkey(run.images))
+    url = f"redis://{HOST}:6379/{DATABASE}"
+    kube.apply(storage(STORAGE, THEIRS, external={"url": url, "secretRef": "valkey"}))
+    await_ready(kube, THEIRS, STORAGE)
+    kube.apply(server("after", THEIRS, image, sessionStorageRef=STORAGE, **PAIR))
+    return kube
+
+
+def valkey(images: Images) -> list[Object]:
+    """Write a Valkey with a password, as a user might run one."""
+    labels = {"app": "valkey"}
+    configured = 'printf "requirepass %s\\n" "$PASSWORD" | exec valkey-server - --bind 0.0.0.0 --save ""'
+    container = {
+        "name": "valkey",
+        "image": images.valkey,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", configured],
+        "env": [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "valkey", "key": "password"}}}],
+        "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1},
+    }
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    metadata = {"name": "valkey", "namespace": THEIRS}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {**metadata, "labels": {names.LABEL_STORAGE: STORAGE}},  # found by who looks for passwords
+            "stringData": {"password": credentials.generate()},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {"selector": labels, "ports": [{"port": 6379}]},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata,
+            "spec": {"selector": {"matchLabels": labels}, "template": template},
+        },
+    ]
+
+
+def test_it_is_ready_when_it_has_taken_a_write_and_runs_no_valkey_of_ours(external: Kube) -> None:
+    assert storages.await_finding(external, (THEIRS, STORAGE), "ProxiesSupported", "PlainTcp")["status"] == "True"
+    assert external.items("statefulsets", THEIRS, f"--selector={names.LABEL_STORAGE}={STORAGE}") == []
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_toolhives_proxies_are_led_to_it(external: Kube, name: str) -> None:
+    def led() -> bool:
+        native = read(external, "mcpservers", name, THEIRS)["spec"].get("sessionStorage", {})
+        return (native.get("address"), native.get("db")) == (f"{HOST}:6379", DATABASE)
+
+    until(f"{name} is led to the external store", led, 30)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_session_of_one_proxy_goes_on_through_the_other(external: Kube, name: str) -> None:
+    proxies = Proxies(external, name, THEIRS)
+    one, other = proxies.await_ready(2)
+    session, count = proxies.open_session(one)
+    assert [count, proxies.count(other, session), proxies.count(one, session)] == [1, 2, 3]
+
+
+def test_sessions_are_kept_there_under_prefixes_and_nothing_else_is(run: Run, external: Kube) -> None:
+    external.apply(clients.client("reader", THEIRS, run.images, f"{STORAGE}-connection"))
+    clients.await_client(external, "reader", THEIRS)
+    found = clients.keys(external, "reader", THEIRS, f"{HOST} -n {DATABASE}")
+    prefixes = [names.key_prefix("MCPServer", THEIRS, name) for name in SERVERS]
+    assert all(any(key.startswith(prefix) for key in found) for prefix in prefixes)
+    assert [key for key in found if not key.startswith(tuple(prefixes))] == []
+
+
+def test_a_changed_password_is_handed_on(external: Kube) -> None:
+    before = secret(external, f"{STORAGE}-connection", THEIRS)["REDIS_PASSWORD"]
+    changed = credentials.generate()
+    external.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "valkey", "namespace": THEIRS, "labels": {names.LABEL_STORAGE: STORAGE}},
+            "stringData": {"password": changed},
+        }
+    )
+    external.run("rollout", "restart", "deployment/valkey", namespace=THEIRS)
+
+    def is_handed_on() -> bool:
+        now = secret(external, f"{STORAGE}-connection", THEIRS)["REDIS_PASSWORD"]
+        return now == changed and now != before
+
+    until("the connection Secret has the new password", is_handed_on, 15)
+    external.run("rollout", "status", "deployment/valkey", "--timeout=60s", namespace=THEIRS)
+    await_ready(external, THEIRS, STORAGE)
+    for name in SERVERS:
+        Proxies(external, name, THEIRS).restart()

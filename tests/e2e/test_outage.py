@@ -1,0 +1,118 @@
+"""With no webhook at all, only who refers to a storage has to wait, and everything heals when it is back."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from deploy.demo.kube import Kube, until
+from deploy.demo.storages import KIND
+from tests.e2e import webhook
+from tests.e2e.api import create_each
+from tests.e2e.conftest import Run
+from tests.e2e.consumers import BY_FIELD, ORIGIN, STORAGE, WIRED_BY_ANNOTATION, Consumer
+from tests.e2e.namespaces import KINDS
+from tests.e2e.storages import await_ready, read, server, storage
+
+BYSTANDERS = 5
+CREATE_SECONDS = 0.2
+"""A create that nobody is asked about takes some 20 ms here."""
+OPERATOR_SECONDS = 5
+"""What ToolHive's operator takes from a change to its own write, with room for a slow machine and two looks of ours."""
+HEALING_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def outage(run: Run, consumers: None) -> Iterator[Kube]:
+    """Everything runs, then the webhook goes."""
+    kube = run.kube
+    for consumer in WIRED_BY_ANNOTATION:
+        consumer.proxies(kube).await_ready(consumer.replicas)
+    kube.apply(
+        storage("leaving", KINDS, size="small"),
+        server("leaving", KINDS, run.images.mcp_server, **BY_FIELD),
+    )
+    await_ready(kube, KINDS, "leaving")
+    until("ToolHive has taken the server on", lambda: has_proxy(kube, "leaving"), OPERATOR_SECONDS)
+    webhook.keep_logs(run)
+    webhook.stop(kube)
+    yield kube
+    webhook.start(kube)
+
+
+def has_proxy(kube: Kube, consumer: str) -> bool:
+    return kube.get("deployment", consumer, KINDS) is not None
+
+
+def is_connected(kube: Kube, consumer: str) -> bool:
+    template = read(kube, "deployment", consumer, KINDS)["spec"]["template"]
+    sources = template["spec"]["containers"][0].get("envFrom", [])
+    return {"secretRef": {"name": f"{STORAGE}-connection"}} in sources
+
+
+def seconds_until(kube: Kube, consumer: str, field: str, wanted: object) -> float:
+    """Measure how long ToolHive's operator takes to write something into the spec of a proxy's Deployment."""
+    begun = time.monotonic()
+
+    def is_so() -> bool:
+        found = kube.get("deployment", consumer, KINDS)
+        return found is not None and found["spec"].get(field) == wanted
+
+    until(f"{field} of {consumer} is {wanted}", is_so, OPERATOR_SECONDS)
+    return time.monotonic() - begun
+
+
+def test_servers_without_a_reference_are_created_as_ever(run: Run, outage: Kube, figures: list[str]) -> None:
+    names = [f"bystander-{number}" for number in range(BYSTANDERS)]
+    answers = create_each(outage, [server(name, KINDS, run.images.mcp_server) for name in names])
+    took = statistics.median(answer.seconds for answer in answers)
+    figures.append(f"webhook down: a server without a reference is created in {took * 1000:.0f} ms")
+    assert [answer.failure for answer in answers] == [""] * BYSTANDERS
+    assert took <= CREATE_SECONDS
+    for name in names:
+        until(f"ToolHive has made a proxy for {name}", partial(has_proxy, outage, name), OPERATOR_SECONDS)
+    outage.run("delete", "mcpservers", *names, "--wait=false", namespace=KINDS)
+
+
+def test_toolhive_scales_and_changes_proxies_as_ever(outage: Kube, figures: list[str]) -> None:
+    outage.run("patch", "mcpservers", ORIGIN, "--type=merge", '--patch={"spec":{"replicas":2}}', namespace=KINDS)
+    took = seconds_until(outage, ORIGIN, "replicas", 2)
+    outage.run("patch", "mcpservers", ORIGIN, "--type=merge", '--patch={"spec":{"replicas":1}}', namespace=KINDS)
+    figures.append(f"webhook down: ToolHive scales a proxy within {took:.1f} s")
+    seconds_until(outage, ORIGIN, "replicas", 1)
+
+
+@pytest.mark.parametrize("consumer", WIRED_BY_ANNOTATION, ids=lambda consumer: consumer.name)
+def test_toolhive_makes_the_proxy_of_a_wired_consumer_again(outage: Kube, consumer: Consumer) -> None:
+    """It is without our Secret then, but for a virtual server, which has it in its own template."""
+    outage.run("delete", "deployment", consumer.name, namespace=KINDS)
+    until("it is back", partial(has_proxy, outage, consumer.name), OPERATOR_SECONDS)
+
+
+def test_a_server_with_a_reference_is_refused_in_kubernetes_own_words(run: Run, outage: Kube) -> None:
+    wanted = json.dumps(server("refused", KINDS, run.images.mcp_server, **BY_FIELD))
+    assert 'failed calling webhook "consumers.toolhive.stacklok.dev"' in outage.refusal(
+        "create", "-f", "-", stdin=wanted
+    )
+
+
+def test_a_wired_server_and_a_storage_can_be_deleted(outage: Kube) -> None:
+    outage.run("delete", "mcpservers", "leaving", "--timeout=30s", namespace=KINDS)
+    outage.run("delete", KIND, "leaving", "--timeout=30s", namespace=KINDS)
+
+
+def test_all_heals_when_the_webhook_is_back(run: Run, outage: Kube, figures: list[str]) -> None:
+    webhook.start(outage)
+    begun = time.monotonic()
+    for consumer in WIRED_BY_ANNOTATION:
+        until(f"{consumer.name} is connected", partial(is_connected, outage, consumer.name), HEALING_SECONDS)
+    figures.append(f"webhook back: proxies made meanwhile are connected within {time.monotonic() - begun:.0f} s")
+    for consumer in WIRED_BY_ANNOTATION:
+        consumer.proxies(outage).await_ready(consumer.replicas)
+    wanted = json.dumps(server("refused", KINDS, run.images.mcp_server, **BY_FIELD))
+    assert outage.refusal("create", "--dry-run=server", "-f", "-", stdin=wanted) == ""
