@@ -16,6 +16,7 @@ from deploy.demo.images import Images
 from deploy.demo.kube import Kube
 from deploy.demo.proxies import Proxies
 from deploy.demo.storages import KIND
+from shared.names import ANNOTATION_FORCE_DELETE
 from tests.e2e import consumers as all_consumers
 from tests.e2e import idle as rest
 from tests.e2e.idle import Idle
@@ -94,8 +95,10 @@ def run() -> Iterator[Run]:
     installation.install(kube, images)
     installation.restart_outdated(kube)
     yield Run(kube, images)
-    kube.run("delete", KIND, "prod-storage", "shared-storage", "--ignore-not-found", namespace=TOOLHIVE)
     kube.run("delete", "namespace", *ALL, "--ignore-not-found", "--wait=false")
+    # Their consumers may not be gone yet.
+    kube.run("annotate", KIND, "--all", f"{ANNOTATION_FORCE_DELETE}=true", namespace=TOOLHIVE)
+    kube.run("delete", KIND, "prod-storage", "shared-storage", "--ignore-not-found", namespace=TOOLHIVE)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from tests.e2e.conftest import Run
 from tests.e2e.namespaces import EXTERNAL, PROPOSAL, TOOLHIVE
 from tests.e2e.storages import read
 
-pytestmark = pytest.mark.usefixtures("servers")
+pytestmark = pytest.mark.usefixtures("servers", "consumers")
 MANIFESTS = sorted(samples.SAMPLES.glob("*.yaml"))
 
 
@@ -50,8 +50,7 @@ def group(obj: dict[str, str]) -> str:
         (PROPOSAL, "dev-storage", "Ready", "StorageReady"),
         (TOOLHIVE, "prod-storage", "Ready", "StorageReady"),
         (TOOLHIVE, "prod-storage", "Redundant", "NotRedundantYet"),
-        (TOOLHIVE, "prod-storage", "ConsumersAdmitted", "CrossNamespaceWaits"),
-        (EXTERNAL, "external-storage", "Ready", "ExternalStorageWaits"),
+        (EXTERNAL, "external-storage", "Ready", "DnsFailed"),
         (TOOLHIVE, "shared-storage", "Ready", "SecretNotFound"),
     ],
 )

@@ -1,0 +1,181 @@
+"""The proposal's production set-up: a storage used from another namespace, by whoever may, for as long as they may."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from deploy.demo import samples, storages
+from deploy.demo.installation import RELEASE
+from deploy.demo.kube import Kube, Object, until
+from deploy.demo.proxies import Proxies
+from shared import names
+from tests.e2e import clients
+from tests.e2e.conftest import Run
+from tests.e2e.namespaces import OWNERS, STRANGERS, TEAM, TOOLHIVE
+from tests.e2e.storages import await_ready, read, secret, server, storage
+
+RBAC: Final = "rbac.authorization.k8s.io"
+MEMBER: Final = {"kind": "ServiceAccount", "name": "member", "namespace": TEAM}
+AS_MEMBER: Final = f"--as=system:serviceaccount:{TEAM}:member"
+BINDING: Final = "session-storage-e2e-team"
+SERVER: Final = "production-server"
+COPY: Final = f"{TOOLHIVE}.prod-storage-connection"
+HOST: Final = f"prod-storage-valkey.{TOOLHIVE}.svc"
+SOON: Final = 30
+
+
+MEMBER_ACCOUNT: Final = {
+    "apiVersion": "v1",
+    "kind": "ServiceAccount",
+    "metadata": {"name": "member", "namespace": TEAM},
+}
+
+
+@pytest.fixture(scope="module")
+def team(run: Run) -> Iterator[Kube]:
+    """Somebody who may do everything about servers in one namespace, and nothing in any other."""
+    kube = run.kube
+    prod_storage, _ = samples.load(samples.SAMPLES / "02-production.yaml", run.images, TEAM)
+    role = binding("member", TEAM, {"kind": "Role", "name": "member"})
+    kube.apply(prod_storage, MEMBER_ACCOUNT, servers_role(), role)
+    await_ready(kube, TOOLHIVE, "prod-storage")
+    yield kube
+    kube.run("delete", "rolebinding", BINDING, "--ignore-not-found", namespace=TOOLHIVE)
+
+
+def servers_role() -> Object:
+    rule = {"apiGroups": ["toolhive.stacklok.dev"], "resources": ["mcpservers"], "verbs": ["*"]}
+    metadata = {"name": "member", "namespace": TEAM}
+    return {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]}
+
+
+def binding(name: str, namespace: str, role: dict[str, str]) -> Object:
+    """Give the member a role."""
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": name, "namespace": namespace},
+        "roleRef": {"apiGroup": RBAC, **role},
+        "subjects": [MEMBER],
+    }
+
+
+def create_as_member(kube: Kube, wanted: Object) -> str:
+    """Create an object as the member; return the complaint, empty if there is none."""
+    return kube.refusal("create", AS_MEMBER, "-f", "-", stdin=json.dumps(wanted))
+
+
+def production_server(run: Run) -> Object:
+    """Take the proposal's, and say what the image speaks."""
+    _, wanted = samples.load(samples.SAMPLES / "02-production.yaml", run.images, TEAM)
+    wanted["spec"]["transport"] = "streamable-http"
+    return wanted
+
+
+def has(kube: Kube, kind: str, name: str) -> bool:
+    return kube.get(kind, name, TEAM) is not None
+
+
+def resolved(kube: Kube, name: str) -> str | None:
+    """Return what a server is told of its storage, if anything."""
+    return storages.condition(read(kube, "mcpservers", name, TEAM), "SessionStorageResolved").get("reason")
+
+
+def test_without_the_right_the_answer_says_which_one_it_takes(run: Run, team: Kube) -> None:
+    said = create_as_member(team, production_server(run))
+    assert f'"system:serviceaccount:{TEAM}:member" may not use SessionStorage "{TOOLHIVE}/prod-storage"' in said
+    assert 'the verb "use" on sessionstorages.toolhive.stacklok.dev "prod-storage"' in said
+    assert not has(team, "mcpservers", SERVER)
+    assert not has(team, "secret", COPY)
+
+
+def test_with_the_right_the_server_gets_a_copy_of_the_connection(run: Run, team: Kube) -> None:
+    team.apply(binding(BINDING, TOOLHIVE, {"kind": "ClusterRole", "name": f"{RELEASE}-use"}))
+    until("the right is known", lambda: create_as_member(team, production_server(run)) == "", 10)
+    until("the copy is there", lambda: has(team, "secret", COPY), SOON)
+    original = secret(team, "prod-storage-connection", TOOLHIVE)
+    is_equal = secret(team, COPY, TEAM) == original
+    assert is_equal
+    labels = read(team, "secret", COPY, TEAM)["metadata"]["labels"]
+    assert labels[names.LABEL_STORAGE_NAMESPACE] == TOOLHIVE
+
+
+def test_its_proxies_keep_their_sessions_there(run: Run, team: Kube) -> None:
+    proxies = Proxies(team, SERVER, TEAM)
+    (pod,) = proxies.await_ready(1)
+    session, _ = proxies.open_session(pod)
+    (pod,) = proxies.restart()
+    assert proxies.count(pod, session) == 2
+    team.apply(clients.client("reader", TEAM, run.images, COPY))
+    clients.await_client(team, "reader", TEAM)
+    prefix = names.key_prefix("MCPServer", TEAM, SERVER)
+    assert any(key.startswith(prefix) for key in clients.keys(team, "reader", TEAM, HOST))
+
+
+def test_a_namespace_without_a_consumer_does_not_reach_it(run: Run, team: Kube) -> None:
+    team.apply(clients.client("passes-for-a-proxy", STRANGERS, run.images))
+    clients.await_client(team, "passes-for-a-proxy", STRANGERS)
+    assert clients.ask(team, "passes-for-a-proxy", STRANGERS, HOST, "ping") == ""
+    assert clients.ask(team, "reader", TEAM, HOST, "ping") == "PONG"
+
+
+def test_the_right_is_judged_when_the_reference_is_made_and_stays_judged(team: Kube) -> None:
+    """Whoever changes the server later, ToolHive's operator among them, needs no right of his own."""
+    team.run("delete", "rolebinding", BINDING, namespace=TOOLHIVE)
+    scaled = ("--type=merge", '--patch={"spec":{"replicas":1}}')
+    team.run("patch", "mcpservers", SERVER, AS_MEMBER, *scaled, namespace=TEAM)
+    native = read(team, "mcpservers", SERVER, TEAM)["spec"]["sessionStorage"]
+    assert native["passwordRef"]["name"] == COPY
+
+
+def test_the_copy_goes_with_the_last_consumer(team: Kube) -> None:
+    team.run("delete", "pod", "reader", namespace=TEAM)
+    team.run("delete", "mcpservers", SERVER, "--timeout=60s", namespace=TEAM)
+    until("the copy is gone", lambda: not has(team, "secret", COPY), SOON)
+
+
+def test_an_owner_shares_with_a_namespace_and_takes_that_back(run: Run, team: Kube) -> None:
+    team.apply(storage("open", OWNERS, size="small", allowedNamespaces=[TEAM]))
+    reference = {"name": "open", "namespace": OWNERS}
+    wanted = server("guest", TEAM, run.images.mcp_server, sessionStorageRef=reference)
+    until("the webhook knows the storage", lambda: create_as_member(team, wanted) == "", 10)
+    copy = f"{OWNERS}.open-connection"
+    until("the copy is there", lambda: has(team, "secret", copy), SOON)
+    Proxies(team, "guest", TEAM).await_ready(1)
+    closed = ("--type=merge", '--patch={"spec":{"allowedNamespaces":[]}}')
+    team.run("patch", storages.KIND, "open", *closed, namespace=OWNERS)
+    until("the copy is gone", lambda: not has(team, "secret", copy), SOON)
+    until("the server is told", lambda: resolved(team, "guest") == "NotPermitted", SOON)
+    team.apply(storage("open", OWNERS, size="small", allowedNamespaces=["*"]))
+    until("the copy is back", lambda: has(team, "secret", copy), SOON)
+    until("the server is told", lambda: resolved(team, "guest") == "Resolved", SOON)
+
+
+def test_a_storage_in_use_is_kept_and_who_uses_it_is_named(team: Kube) -> None:
+    said = team.refusal("delete", storages.KIND, "open", "--timeout=20s", namespace=OWNERS)
+    assert f"MCPServer {TEAM}/guest" in said
+    assert "toolhive.stacklok.dev/force-delete=true" in said
+
+
+def test_a_namespace_goes_with_a_storage_in_use_and_nothing_of_it_stays(team: Kube) -> None:
+    team.run("delete", "namespace", OWNERS, "--timeout=90s")
+    until("the copy is gone", lambda: not has(team, "secret", f"{OWNERS}.open-connection"), SOON)
+    until("the server is told", lambda: resolved(team, "guest") == "StorageNotFound", SOON)
+    events = team.items("events", TEAM, "--field-selector=involvedObject.name=guest,reason=StorageNotFound")
+    assert len(events) == 1
+
+
+def test_force_deletes_a_storage_in_use(run: Run, team: Kube) -> None:
+    team.apply(
+        storage("forced", TEAM, size="small"),
+        server("stays", TEAM, run.images.mcp_server, sessionStorageRef="forced"),
+    )
+    await_ready(team, TEAM, "forced")
+    assert "stays" in team.refusal("delete", storages.KIND, "forced", namespace=TEAM)
+    team.run("annotate", storages.KIND, "forced", f"{names.ANNOTATION_FORCE_DELETE}=true", namespace=TEAM)
+    team.run("delete", storages.KIND, "forced", "--timeout=30s", namespace=TEAM)
+    team.run("delete", "mcpservers", "--all", "--timeout=60s", namespace=TEAM)
