@@ -56,7 +56,7 @@ def test_without_the_webhook_only_servers_with_a_reference_wait(
     kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"spec":{"image":"mcp:2"}}')
     kubectl("delete", "mcpserver", "srv", "-n", namespace)
     said = kubectl.fails("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
-    assert 'failed calling webhook "mcpservers.toolhive.stacklok.dev"' in said
+    assert 'failed calling webhook "consumers.toolhive.stacklok.dev"' in said
     assert "session-storage-webhook.toolhive-system.svc" in said
 
 
