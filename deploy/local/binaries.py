@@ -24,19 +24,29 @@ FLAGS = ("-tags", "grpcnotrace", "-gcflags=all=-dwarf=false")
 
 @dataclass(frozen=True)
 class Program:
-    """One main package; its version is written into it, where Helm and kubectl look for it."""
+    """One main package; its version is written into it, where Helm and kubectl look for it.
+
+    Attributes:
+        name: Of the executable.
+        version: Of what it is made from.
+        module: Directory of its go.mod, relative to `MODULES` unless it is absolute.
+        package: To build; `./` begins one of ours.
+        stamps: Variables that are set as it is linked.
+        imports: Packages of ours that it imports.
+    """
 
     name: str
     version: str
     module: str
     package: str
     stamps: Mapping[str, str]
+    imports: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> Iterable[Path]:
         """The files of ours that the program is made of."""
         module = MODULES / self.module
-        own = [module / self.package] if self.package.startswith("./") else []
+        own = [module / package for package in (self.package, *self.imports) if package.startswith("./")]
         return [module / "go.mod", module / "go.sum", *own]
 
 
@@ -95,8 +105,16 @@ def binary(name: str) -> Path:
     Raises:
         StepFailed: The build failed.
     """
-    program = PROGRAMS[name]
-    return paths.once(path(program).parent, functools.partial(_build, program)) / name
+    return built(PROGRAMS[name])
+
+
+def built(program: Program) -> Path:
+    """Return the executable of any program, building it first if the cache lacks it.
+
+    Raises:
+        StepFailed: The build failed.
+    """
+    return paths.once(path(program).parent, functools.partial(_build, program)) / program.name
 
 
 def build_all() -> None:

@@ -1,0 +1,169 @@
+"""The AdmissionReviews that are measured, as an API server writes them. Pure."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import jsonpatch
+import orjson
+
+from shared.target import Target
+from webhook import consumers
+from webhook.review import AdmissionRequest, Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from shared.resources import Object
+
+PATH: Final = "/mutate/consumers"
+NAMESPACE: Final = "team"
+STORAGE: Final[Object] = {
+    "apiVersion": "toolhive.stacklok.dev/v1alpha1",
+    "kind": "SessionStorage",
+    "metadata": {"namespace": NAMESPACE, "name": "sessions"},
+    "spec": {"size": "medium"},
+}
+STORAGES: Final = {(NAMESPACE, "sessions"): STORAGE}
+SIZES_KB: Final = (2, 10, 60)
+ANNOUNCED: Final = {"create": "patched", "update": "allowed", "refused": "denied"}
+"""What each kind of case is answered with."""
+
+_MANY: Final = 16
+"""Settings from which on a server has a pod template, too, and was applied by kubectl."""
+_UID: Final = "0df28fbd-5f5f-11e8-bc74-36e6bb280816"
+_GROUP: Final = "toolhive.stacklok.dev"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One AdmissionReview.
+
+    Attributes:
+        kind: One of `ANNOUNCED`.
+        size_kb: About how long it should be, in thousands of bytes.
+        body: What is posted.
+    """
+
+    kind: str
+    size_kb: int
+    body: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """What the case is called in files."""
+        return f"{self.kind}-{self.size_kb}kb"
+
+    @property
+    def announced(self) -> str:
+        """The answer: patched, allowed or denied."""
+        return ANNOUNCED[self.kind]
+
+    @property
+    def object(self) -> Object:
+        """The MCPServer that is to be written."""
+        found: Object = orjson.loads(self.body)["request"]["object"]
+        return found
+
+
+def cases() -> Iterator[Case]:
+    """Make all of them: each kind in each size."""
+    for size_kb in SIZES_KB:
+        for kind, review in _REVIEWS.items():
+            yield Case(kind, size_kb, _filled(review, size_kb * 1000))
+
+
+def server(entries: int) -> Object:
+    """Write an MCPServer as `kubectl apply` sends it, with as many settings of its own as asked for.
+
+    Half of a longer one is the annotation in which kubectl keeps what was applied, as in real objects.
+    """
+    spec: Object = {
+        "image": "ghcr.io/example/search-mcp:1.4.2",
+        "transport": "streamable-http",
+        "proxyPort": 8080,
+        "sessionStorageRef": "sessions",
+        "env": [{"name": f"SETTING_{index:03}", "value": f"value-{index * 7919 % 10007:05}"} for index in range(entries)],
+        "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "64Mi"}},
+    }
+    metadata: Object = {"name": "search", "namespace": NAMESPACE, "labels": {"app.kubernetes.io/part-of": "search"}}
+    if entries >= _MANY:
+        mounts = [{"name": f"data-{index}", "mountPath": f"/data/{index}"} for index in range(entries // 8)]
+        volumes = [{"name": f"data-{index}", "configMap": {"name": f"data-{index}"}} for index in range(entries // 8)]
+        spec["podTemplateSpec"] = {"spec": {"containers": [{"name": "mcp", "volumeMounts": mounts}], "volumes": volumes}}
+        applied = {"apiVersion": f"{_GROUP}/v1beta1", "kind": "MCPServer", "metadata": dict(metadata), "spec": spec}
+        annotation = "kubectl.kubernetes.io/last-applied-configuration"
+        metadata["annotations"] = {annotation: json.dumps(applied, separators=(",", ":")) + "\n"}
+    managed = {"f:metadata": {"f:labels": {}}, "f:spec": {f"f:{key}": {} for key in spec}}
+    metadata["managedFields"] = [
+        {
+            "apiVersion": f"{_GROUP}/v1beta1",
+            "fieldsType": "FieldsV1",
+            "fieldsV1": managed,
+            "manager": "kubectl-client-side-apply",
+            "operation": "Update",
+            "time": "2026-11-24T09:00:00Z",
+        }
+    ]
+    return {"apiVersion": f"{_GROUP}/v1beta1", "kind": "MCPServer", "metadata": metadata, "spec": spec}
+
+
+def _create(entries: int) -> Object:
+    return _review("CREATE", server(entries), None)
+
+
+def _refused(entries: int) -> Object:
+    """A `sessionStorage` of the user's own contradicts the reference."""
+    refused = server(entries)
+    refused["spec"]["sessionStorage"] = {"provider": "redis", "address": "redis.elsewhere.svc:6379", "db": 3}
+    return _review("CREATE", refused, None)
+
+
+def _update(entries: int) -> Object:
+    """A wired server gets another image: all has to be looked at, and nothing is to do."""
+    old = server(entries)
+    request = AdmissionRequest(_UID, "CREATE", NAMESPACE, "", old, None)
+    decision = consumers.decide(request, STORAGES, Target.ALL)
+    assert isinstance(decision, Patch)
+    old = jsonpatch.apply_patch(old, json.dumps(decision.operations))
+    new = copy.deepcopy(old)
+    new["spec"]["image"] = "ghcr.io/example/search-mcp:1.4.3"
+    return _review("UPDATE", new, old)
+
+
+_REVIEWS: Final[dict[str, Callable[[int], Object]]] = {"create": _create, "update": _update, "refused": _refused}
+
+
+def _filled(review: Callable[[int], Object], size: int) -> bytes:
+    """Write the longest review that is not longer than asked for; the one without a filling if none is that short."""
+    entries = 0
+    body = orjson.dumps(review(entries))
+    while len(longer := orjson.dumps(review(entries + 1))) <= size:
+        # Towards the size in big steps, lest thousands of reviews be written.
+        entries += max(1, (size - len(longer)) // 400)
+        body = orjson.dumps(review(entries))
+    return body
+
+
+def _review(operation: str, new: Object, old: Object | None) -> Object:
+    kind = {"group": _GROUP, "version": "v1beta1", "kind": "MCPServer"}
+    resource = {"group": _GROUP, "version": "v1beta1", "resource": "mcpservers"}
+    request: dict[str, Any] = {
+        "uid": _UID,
+        "kind": kind,
+        "resource": resource,
+        "requestKind": kind,
+        "requestResource": resource,
+        "name": "search",
+        "namespace": NAMESPACE,
+        "operation": operation,
+        "userInfo": {"username": "kubernetes-admin", "groups": ["kubeadm:cluster-admins", "system:authenticated"]},
+        "object": new,
+        "oldObject": old,
+        "dryRun": False,
+        "options": {"kind": f"{operation.capitalize()}Options", "apiVersion": "meta.k8s.io/v1"},
+    }
+    return {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request}

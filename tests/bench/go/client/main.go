@@ -1,0 +1,205 @@
+// Posts one prebuilt request again and again over several TLS connections that stay open, and prints how long each
+// answer took. It does as little as it can: written bytes are made once, and of an answer only the status and the
+// length are looked at.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+)
+
+type load struct {
+	address, serverName, authority, path, body string
+	connections, leastBytes                    int
+	duration                                   time.Duration
+}
+
+type report struct {
+	Seconds     float64 `json:"seconds"`
+	Nanoseconds []int64 `json:"nanoseconds"`
+}
+
+func main() {
+	var given load
+	flag.StringVar(&given.address, "address", "", "host:port to connect to")
+	flag.StringVar(&given.serverName, "server-name", "", "name that the certificate must be good for")
+	flag.StringVar(&given.authority, "authority", "", "file with the authority's certificate")
+	flag.StringVar(&given.path, "path", "", "path to post to")
+	flag.StringVar(&given.body, "body", "", "file with the request's body")
+	flag.IntVar(&given.connections, "connections", 8, "connections, each with one request at a time")
+	flag.IntVar(&given.leastBytes, "least-bytes", 1, "length below which an answer is wrong")
+	flag.DurationVar(&given.duration, "duration", time.Second, "how long to go on")
+	flag.Parse()
+	// Nothing is allocated per request but the latencies; the collector would only steal time from answers.
+	debug.SetGCPercent(-1)
+	result, err := given.run()
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func (l load) run() (report, error) {
+	request, err := l.request()
+	if err != nil {
+		return report{}, err
+	}
+	connections := make([]*connection, l.connections)
+	for i := range connections {
+		if connections[i], err = l.dial(); err != nil {
+			return report{}, err
+		}
+		// The handshake and the first answer are no part of what is measured.
+		if err = connections[i].exchange(request, l.leastBytes); err != nil {
+			return report{}, err
+		}
+	}
+	var group sync.WaitGroup
+	failures := make([]error, l.connections)
+	latencies := make([][]int64, l.connections)
+	start := time.Now()
+	end := start.Add(l.duration)
+	for i, used := range connections {
+		group.Go(func() { latencies[i], failures[i] = used.repeat(request, l.leastBytes, end) })
+	}
+	group.Wait()
+	result := report{Seconds: time.Since(start).Seconds()}
+	for _, some := range latencies {
+		result.Nanoseconds = append(result.Nanoseconds, some...)
+	}
+	return result, errors.Join(failures...)
+}
+
+func (l load) request() ([]byte, error) {
+	body, err := os.ReadFile(l.body)
+	if err != nil {
+		return nil, err
+	}
+	// As the API server writes them.
+	head := fmt.Sprintf("POST %s?timeout=5s HTTP/1.1\r\nHost: %s\r\nUser-Agent: kube-apiserver-admission\r\n"+
+		"Content-Length: %d\r\nAccept: application/json, */*\r\nContent-Type: application/json\r\n"+
+		"Accept-Encoding: gzip\r\n\r\n", l.path, l.serverName, len(body))
+	return append([]byte(head), body...), nil
+}
+
+func (l load) dial() (*connection, error) {
+	pem, err := os.ReadFile(l.authority)
+	if err != nil {
+		return nil, err
+	}
+	authorities := x509.NewCertPool()
+	authorities.AppendCertsFromPEM(pem)
+	config := &tls.Config{RootCAs: authorities, ServerName: l.serverName, NextProtos: []string{"http/1.1"}}
+	made, err := tls.Dial("tcp", l.address, config)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{made, bufio.NewReaderSize(made, 64*1024)}, nil
+}
+
+type connection struct {
+	io.Writer
+	answers *bufio.Reader
+}
+
+func (c *connection) repeat(request []byte, leastBytes int, end time.Time) ([]int64, error) {
+	latencies := make([]int64, 0, 1<<17)
+	for start := time.Now(); start.Before(end); {
+		if err := c.exchange(request, leastBytes); err != nil {
+			return nil, err
+		}
+		now := time.Now()
+		latencies = append(latencies, int64(now.Sub(start)))
+		start = now
+	}
+	return latencies, nil
+}
+
+func (c *connection) exchange(request []byte, leastBytes int) error {
+	if _, err := c.Write(request); err != nil {
+		return err
+	}
+	length, err := c.answer()
+	if err != nil {
+		return err
+	}
+	if length < leastBytes {
+		return fmt.Errorf("an answer of %d bytes; at least %d were expected", length, leastBytes)
+	}
+	return nil
+}
+
+// answer reads one answer and returns the length of its body.
+func (c *connection) answer() (int, error) {
+	line, err := c.line()
+	if err != nil {
+		return 0, err
+	}
+	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
+		return 0, fmt.Errorf("answered %q", line)
+	}
+	length, err := -1, error(nil)
+	for {
+		if line, err = c.line(); err != nil {
+			return 0, err
+		}
+		if len(line) == 0 {
+			break
+		}
+		name, value, _ := bytes.Cut(line, []byte(": "))
+		if bytes.EqualFold(name, []byte("Content-Length")) {
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if length < 0 {
+		// net/http sends what is longer than 2 kB in chunks, unless the handler says the length.
+		return c.chunks()
+	}
+	_, err = c.answers.Discard(length)
+	return length, err
+}
+
+func (c *connection) chunks() (int, error) {
+	total := 0
+	for {
+		line, err := c.line()
+		if err != nil {
+			return 0, err
+		}
+		size, err := strconv.ParseInt(string(line), 16, 32)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := c.answers.Discard(int(size) + len("\r\n")); err != nil {
+			return 0, err
+		}
+		if total += int(size); size == 0 {
+			return total, nil
+		}
+	}
+}
+
+func (c *connection) line() ([]byte, error) {
+	line, err := c.answers.ReadSlice('\n')
+	if err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(line, "\r\n"), nil
+}

@@ -1,0 +1,161 @@
+"""The servers that are compared, each a process on one and the same processor."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from certs import check, issue
+from certs.pem import bundle_pem
+from deploy.local import binaries
+from tests.bench import programs
+from tests.bench.cases import PATH, STORAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).parents[2]
+SERVICE: Final = ("session-storage-webhook", "toolhive-system")
+NAME: Final = check.dns_names(*SERVICE)[0]
+"""What the certificate is good for, and clients call every server."""
+START_SECONDS: Final = 30
+
+OURS: Final = "this webhook"
+NET_HTTP: Final = "Go, net/http by hand"
+CONTROLLER_RUNTIME: Final = "Go, controller-runtime"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs.
+
+    Attributes:
+        name: What tables call it.
+        port: Where it listens, on 127.0.0.1.
+        pid: Its process.
+        authority: File with the certificate of who signed its own.
+    """
+
+    name: str
+    port: int
+    pid: int
+    authority: Path
+
+    @property
+    def resident_mb(self) -> float:
+        """How much memory is resident, in millions of bytes."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def ask(self, body: bytes) -> bytes:
+        """Post one review on a connection of its own."""
+        connection = http.client.HTTPSConnection(NAME, context=ssl.create_default_context(cafile=str(self.authority)))
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+        connection.sock = ssl.create_default_context(cafile=str(self.authority)).wrap_socket(plain, server_hostname=NAME)
+        with contextlib.closing(connection):
+            connection.request("POST", PATH, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            content = answer.read()
+        assert answer.status == http.client.OK, content
+        return content
+
+
+@contextlib.contextmanager
+def running(directory: Path, processor: int) -> Iterator[list[Server]]:
+    """Run all servers with one certificate on one processor until the block ends."""
+    _write_certificates(directory)
+    (directory / "storages.json").write_text(json.dumps(["/".join(key) for key in STORAGES]))
+    with contextlib.ExitStack() as stack:
+        servers = [
+            stack.enter_context(_running(name, directory, processor)) for name in (OURS, NET_HTTP, CONTROLLER_RUNTIME)
+        ]
+        for server in servers:
+            _await(server)
+        yield servers
+
+
+def _write_certificates(directory: Path) -> None:
+    now = datetime.now(UTC)
+    authority = issue.issue_authority(now)
+    leaf = issue.issue_serving(authority, check.dns_names(*SERVICE), now)
+    (directory / "authority.pem").write_bytes(bundle_pem([authority.certificate]))
+    (directory / "certificate.pem").write_bytes(leaf.certificate_pem)
+    (directory / "key.pem").write_bytes(leaf.key_pem)
+
+
+@contextlib.contextmanager
+def _running(name: str, directory: Path, processor: int) -> Iterator[Server]:
+    port = _free_port()
+    command = _our_command(directory) if name == OURS else _go_command(name, directory, port)
+    environ = {**os.environ, **_environ(port), "GOMAXPROCS": "1"}
+    with (directory / f"{name.replace('/', '-')}.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", "taskset", "--cpu-list", str(processor), *command],
+            env=environ,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield Server(name, port, process.pid, directory / "authority.pem")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _our_command(directory: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.bench.webhook", str(directory)]
+
+
+def _environ(port: int) -> dict[str, str]:
+    service, namespace = SERVICE
+    return {
+        "POD_NAMESPACE": namespace,
+        "WEBHOOK_SERVICE": service,
+        "TLS_SECRET": "session-storage-webhook-tls",
+        "WEBHOOK_PORT": str(port),
+        "HTTP_PORT": "0",
+    }
+
+
+def _go_command(name: str, directory: Path, port: int) -> list[str]:
+    program = programs.NET_HTTP if name == NET_HTTP else programs.CONTROLLER_RUNTIME
+    options = {
+        "address": f"127.0.0.1:{port}",
+        "certificate": directory / "certificate.pem",
+        "key": directory / "key.pem",
+        "storages": directory / "storages.json",
+    }
+    return [str(binaries.built(program)), *(f"-{option}={value}" for option, value in options.items())]
+
+
+def _await(server: Server) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            server.ask(b'{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1"}}')
+        except (OSError, http.client.HTTPException):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        return port

@@ -1,0 +1,37 @@
+"""Our webhook for the benchmark: the process of `webhook.__main__`, whole, on an API server in memory.
+
+Only the API server is not real: caches list and watch, the certificate comes out of its Secret, and everything that
+serves reviews is what a pod runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import sys
+from pathlib import Path
+
+import uvloop
+
+from shared import log
+from shared.resources import SECRETS, SESSION_STORAGES
+from tests.bench.cases import STORAGE
+from tests.fakes import FakeApi
+from webhook.__main__ import _Process
+from webhook.settings import Settings
+
+
+async def _run(settings: Settings, certificates: Path) -> None:
+    api = FakeApi()
+    files = {"tls.crt": "certificate.pem", "tls.key": "key.pem", "ca.crt": "authority.pem"}
+    data = {key: base64.b64encode((certificates / name).read_bytes()).decode() for key, name in files.items()}
+    await api.create(SECRETS, {"metadata": {"namespace": settings.namespace, "name": settings.tls_secret}, "data": data})
+    await api.create(SESSION_STORAGES, STORAGE)
+    await _Process(api, settings).run(asyncio.Event())
+
+
+if __name__ == "__main__":
+    _settings = Settings.from_environ(os.environ)
+    log.configure("webhook", _settings.log_level)
+    uvloop.run(_run(_settings, Path(sys.argv[1])))
