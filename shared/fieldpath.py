@@ -29,12 +29,19 @@ ARRAYS: Final = frozenset({"containers", "envFrom"})
 
 def pointer(path: Path) -> str:
     """Write a path as RFC 6901 does."""
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
+    text = "/".join(path)
+    # Nearly no key has anything to escape: to see that first takes a fifth of the time.
+    if "~" in text or text.count("/") >= len(path):
+        text = "/".join(step.replace("~", "~0").replace("/", "~1") for step in path)
+    return f"/{text}" if path else ""
 
 
 def path_of(text: str) -> Path:
     """Read what `pointer` wrote."""
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:])
+    steps = text.split("/")[1:]
+    if "~" not in text:
+        return tuple(steps)
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in steps)
 
 
 def dotted(path: Path) -> str:
@@ -57,7 +64,11 @@ def read(obj: Object, path: Path) -> Any:
     """Look a field up; None if it, or anything above it, is absent or of another shape."""
     node: Any = obj
     for step in path:
-        node = _child(node, step)
+        # Not by way of `_child`: half of an admission's look-ups come through here, and a call costs as much as a step.
+        if isinstance(node, dict):
+            node = node.get(step)
+        else:
+            node = _child(node, step)
         if node is None:
             return None
     return node
@@ -75,16 +86,31 @@ def put(obj: Object, path: Path, value: Any, made: list[Path] | None = None) -> 
     Raises:
         InvalidSpec: Something above the field is there, but is no object or array.
     """
-    copy: Object = _put(obj, (), path, value, [] if made is None else made)
-    return copy
+    parents: list[Any] = []
+    node: Any = obj
+    for depth, step in enumerate(path):
+        if node is None:
+            above = path[:depth]
+            if made is not None and not is_below(above, made):
+                made.append(above)
+            node = _hollow(parents[-1], above[-1])
+        else:
+            _check_shape(node, path, depth)
+        parents.append(node)
+        node = _child(node, step)
+    return _with_descendant(parents, path, value)
 
 
 def without(obj: Object, path: Path) -> Object:
     """Take a field away on a copy; the very object if there is no such field."""
-    if read(obj, path) is None:
-        return obj
-    copy: Object = _without(obj, path)
-    return copy
+    parents: list[Any] = []
+    node: Any = obj
+    for step in path:
+        parents.append(node)
+        node = _child(node, step)
+        if node is None:
+            return obj
+    return _with_descendant(parents[:-1], path[:-1], _without_child(parents[-1], path[-1]))
 
 
 def is_hollow(node: Any, step: str) -> bool:
@@ -97,32 +123,22 @@ def is_below(path: Path, tops: Iterable[Path]) -> bool:
     return any(path[: len(top)] == top for top in tops)
 
 
-def _put(node: Any, above: Path, path: Path, value: Any, made: list[Path]) -> Any:
-    _check_shape(node, above)
-    step, rest = path[0], path[1:]
-    if not rest:
-        return _with_child(node, step, value)
-    child = _child(node, step)
-    here = (*above, step)
-    if child is not None:
-        return _with_child(node, step, _put(child, here, rest, value, made))
-    if not is_below(here, made):
-        made.append(here)
-    return _with_child(node, step, _put(_hollow(node, step), here, rest, value, made))
-
-
-def _check_shape(node: Any, path: Path) -> None:
-    if path and path[-1] in ARRAYS:
+def _check_shape(node: Any, path: Path, depth: int) -> None:
+    if depth and path[depth - 1] in ARRAYS:
         if not isinstance(node, list):
-            raise InvalidSpec([f"{dotted(path)}: Invalid value: must be an array"])
+            raise InvalidSpec([f"{dotted(path[:depth])}: Invalid value: must be an array"])
     elif not isinstance(node, dict):
-        raise InvalidSpec([f"{dotted(path)}: Invalid value: must be an object"])
+        raise InvalidSpec([f"{dotted(path[:depth])}: Invalid value: must be an object"])
 
 
-def _without(node: Any, path: Path) -> Any:
-    step, rest = path[0], path[1:]
-    if rest:
-        return _with_child(node, step, _without(_child(node, step), rest))
+def _with_descendant(parents: list[Any], path: Path, value: Any) -> Any:
+    """Copy all that lies above a field, from the inside out."""
+    for parent, step in zip(reversed(parents), reversed(path), strict=True):
+        value = _with_child(parent, step, value)
+    return value
+
+
+def _without_child(node: Any, step: str) -> Any:
     if isinstance(node, list):
         index = _index(node, step)
         return [entry for at, entry in enumerate(node) if at != index]
