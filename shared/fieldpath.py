@@ -74,43 +74,91 @@ def read(obj: Object, path: Path) -> Any:
     return node
 
 
-def put(obj: Object, path: Path, value: Any, made: list[Path] | None = None) -> Object:
+def put(obj: Object, path: Path, value: Any) -> Object:
     """Set a field on a copy, making the objects and arrays above it that are absent.
 
-    Args:
-        obj: Stays as it is.
-        path: Of the field.
-        value: Of the field; the last entry, if the field is an array's entry that was absent.
-        made: Takes the path of the topmost object or array that had to be made, unless it holds one above that.
-
     Raises:
-        InvalidSpec: Something above the field is there, but is no object or array.
+        InvalidSpec: As `Draft.put`.
     """
-    parents: list[Any] = []
-    node: Any = obj
-    for depth, step in enumerate(path):
-        if node is None:
-            above = path[:depth]
-            if made is not None and not is_below(above, made):
-                made.append(above)
-            node = _hollow(parents[-1], above[-1])
-        else:
-            _check_shape(node, path, depth)
-        parents.append(node)
-        node = _child(node, step)
-    return _with_descendant(parents, path, value)
+    draft = Draft(obj)
+    draft.put(path, value)
+    return draft.obj
 
 
 def without(obj: Object, path: Path) -> Object:
     """Take a field away on a copy; the very object if there is no such field."""
-    parents: list[Any] = []
-    node: Any = obj
-    for step in path:
-        parents.append(node)
-        node = _child(node, step)
-        if node is None:
-            return obj
-    return _with_descendant(parents[:-1], path[:-1], _without_child(parents[-1], path[-1]))
+    draft = Draft(obj)
+    draft.remove(path)
+    return draft.obj
+
+
+class Draft:
+    """An object under way to another: what lies on the paths of its changes is copied, once, and the rest shared.
+
+    A dozen changes copy their common objects once instead of a dozen times, which halves the time of an admission's
+    wiring.
+
+    Attributes:
+        obj: What has become of the object; the very one as long as nothing has changed.
+    """
+
+    __slots__ = ("_own", "obj")
+
+    def __init__(self, obj: Object) -> None:
+        self.obj = obj
+        # The nodes that are not shared, by id; they are held so that no id can come to mean another node.
+        self._own: dict[int, Any] = {}
+
+    def put(self, path: Path, value: Any, made: list[Path] | None = None) -> None:
+        """Set a field, making the objects and arrays above it that are absent.
+
+        Args:
+            path: Of the field.
+            value: Of the field; the last entry, if the field is an array's entry that was absent.
+            made: Takes the path of the topmost object or array that had to be made, unless it holds one above that.
+
+        Raises:
+            InvalidSpec: Something above the field is there, but is no object or array.
+        """
+        node: Any = self._owned_root()
+        is_making = False
+        for depth, step in enumerate(path[:-1], 1):
+            child = _child(node, step)
+            if child is None:
+                if made is not None and not is_making and not is_below(path[:depth], made):
+                    made.append(path[:depth])
+                is_making = True
+                child = self._keep(_hollow(node, step))
+                _set_child(node, step, child)
+            else:
+                _check_shape(child, path, depth)
+                child = self._owned_child(node, step, child)
+            node = child
+        _set_child(node, path[-1], value)
+
+    def remove(self, path: Path) -> None:
+        """Take a field away, if there is one."""
+        if read(self.obj, path) is None:
+            return
+        node: Any = self._owned_root()
+        for step in path[:-1]:
+            node = self._owned_child(node, step, _child(node, step))
+        del node[_index(node, path[-1]) if isinstance(node, list) else path[-1]]
+
+    def _owned_root(self) -> Object:
+        if id(self.obj) not in self._own:
+            self.obj = self._keep(dict(self.obj))
+        return self.obj
+
+    def _owned_child(self, node: Any, step: str, child: Any) -> Any:
+        if id(child) not in self._own:
+            child = self._keep(child.copy())
+            _set_child(node, step, child)
+        return child
+
+    def _keep(self, node: Any) -> Any:
+        self._own[id(node)] = node
+        return node
 
 
 def is_hollow(node: Any, step: str) -> bool:
@@ -120,29 +168,18 @@ def is_hollow(node: Any, step: str) -> bool:
 
 def is_below(path: Path, tops: Iterable[Path]) -> bool:
     """Tell whether a path is one of these or leads through one of them."""
-    return any(path[: len(top)] == top for top in tops)
+    for top in tops:  # noqa: SIM110: `any` with a generator takes twice the time
+        if path[: len(top)] == top:
+            return True
+    return False
 
 
 def _check_shape(node: Any, path: Path, depth: int) -> None:
-    if depth and path[depth - 1] in ARRAYS:
+    if path[depth - 1] in ARRAYS:
         if not isinstance(node, list):
             raise InvalidSpec([f"{dotted(path[:depth])}: Invalid value: must be an array"])
     elif not isinstance(node, dict):
         raise InvalidSpec([f"{dotted(path[:depth])}: Invalid value: must be an object"])
-
-
-def _with_descendant(parents: list[Any], path: Path, value: Any) -> Any:
-    """Copy all that lies above a field, from the inside out."""
-    for parent, step in zip(reversed(parents), reversed(path), strict=True):
-        value = _with_child(parent, step, value)
-    return value
-
-
-def _without_child(node: Any, step: str) -> Any:
-    if isinstance(node, list):
-        index = _index(node, step)
-        return [entry for at, entry in enumerate(node) if at != index]
-    return {key: child for key, child in node.items() if key != step}
 
 
 def _child(node: Any, step: str) -> Any:
@@ -154,13 +191,13 @@ def _child(node: Any, step: str) -> Any:
     return None
 
 
-def _with_child(node: Any, step: str, child: Any) -> Any:
+def _set_child(node: Any, step: str, child: Any) -> None:
     if isinstance(node, dict):
-        return {**node, step: child}
-    index = _index(node, step)
-    if index is None:
-        return [*node, child]
-    return [child if at == index else entry for at, entry in enumerate(node)]
+        node[step] = child
+    elif (index := _index(node, step)) is None:
+        node.append(child)
+    else:
+        node[index] = child
 
 
 def _hollow(parent: Any, step: str) -> Any:

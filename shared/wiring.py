@@ -13,7 +13,7 @@ import orjson
 
 from shared.consumer_kinds import SESSION_STORAGE, secret_of, settings
 from shared.errors import InvalidSpec
-from shared.fieldpath import Path, dotted, is_below, is_hollow, put, read, without
+from shared.fieldpath import Draft, Path, dotted, is_below, is_hollow, read, without
 from shared.record import RECORD, Record, record_of
 from shared.reference import ANNOTATIONS, FIELD, StorageReference, stated_reference
 from shared.sharing import is_shared_with
@@ -102,15 +102,15 @@ def wire(
     Raises:
         InvalidSpec: The user's own settings contradict, or are of another shape than ToolHive's.
     """
-    wired = _bare(consumer, known.previous)
+    draft = _bare(consumer, known.previous)
     added: dict[Path, Any] = {}
     made: list[Path] = []
     problems: list[str] = []
     for path, value in settings(consumer, reference, store, known.target):
-        present = read(wired, path)
+        present = read(draft.obj, path)
         try:
             if present is None and value is not None:
-                wired = put(wired, path, value, made)
+                draft.put(path, value, made)
                 added[path] = value
             elif present is not None and not _agrees(present, path, value):
                 problems.append(_contradiction(path, value, reference))
@@ -119,12 +119,13 @@ def wire(
     if problems:
         raise InvalidSpec(list(dict.fromkeys(problems)))
     record = Record(reference, known.target, known.is_granted, added, tuple(made))
-    return put(wired, RECORD, record.text)
+    draft.put(RECORD, record.text)
+    return draft.obj
 
 
 def unwire(consumer: Object, *, previous: Object | None = None) -> Object:
     """Take out of a consumer what `wire` put there and nobody has changed since; the very object if that is nothing."""
-    bare = _bare(consumer, previous)
+    bare = _bare(consumer, previous).obj
     made = [path for record in _records(consumer, previous) for path in record.made]
     if read(bare, _PROVIDER) is not None or not is_below(SESSION_STORAGE, made):
         return bare
@@ -191,32 +192,33 @@ def _records(consumer: Object, previous: Object | None) -> list[Record]:
 
     A record that a user made up tells of nothing but that user's own fields.
     """
-    records = (record_of(consumer), record_of(previous) if previous is not consumer else None)
-    return [record for record in records if record is not None]
+    own, remembered = record_of(consumer), record_of(previous)
+    # Mostly they say the same; to undo it twice would be half of the work of an update.
+    return [record for record in (own, None if remembered == own else remembered) if record is not None]
 
 
-def _bare(consumer: Object, previous: Object | None) -> Object:
+def _bare(consumer: Object, previous: Object | None) -> Draft:
     """Undo what the records say, as far as nobody has changed it since."""
-    bare = without(consumer, RECORD)
-    if bare is not consumer and not read(bare, ANNOTATIONS):
+    bare = Draft(consumer)
+    bare.remove(RECORD)
+    if bare.obj is not consumer and not read(bare.obj, ANNOTATIONS):
         # To the API server, no annotations and an empty object of them are the same.
-        bare = without(bare, ANNOTATIONS)
+        bare.remove(ANNOTATIONS)
     for record in _records(consumer, previous):
         for path, value in record.put.items():
-            if read(bare, path) == value:
-                bare = without(bare, path)
-            bare = _without_hollows_above(bare, path, record.made)
+            if read(bare.obj, path) == value:
+                bare.remove(path)
+            _remove_hollows_above(bare, path, record.made)
     return bare
 
 
-def _without_hollows_above(consumer: Object, path: Path, made: tuple[Path, ...]) -> Object:
+def _remove_hollows_above(bare: Draft, path: Path, made: tuple[Path, ...]) -> None:
     """Take away what was made to hold a field, from the inside out, as far as nobody has put anything else there."""
     for length in range(len(path) - 1, 0, -1):
         above = path[:length]
-        if not is_below(above, made) or not is_hollow(read(consumer, above), above[-1]):
+        if not is_below(above, made) or not is_hollow(read(bare.obj, above), above[-1]):
             break
-        consumer = without(consumer, above)
-    return consumer
+        bare.remove(above)
 
 
 def _agrees(present: Any, path: Path, value: Any) -> bool:

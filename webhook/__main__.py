@@ -82,11 +82,11 @@ class _Process:
                 lambda request: deletion.decide(request, self._index.usages, self._namespaces.objects)
             ),
         }
-        app = server.build_app(decisions, self._draining)
+        reviews = server.build_server(decisions, self._draining)
         async with asyncio.TaskGroup() as group:
             watches = [group.create_task(cache.run()) for cache in self._caches]
             probing = await probes.serve(probes.probes_app(self._waits), settings.http_port)
-            reviewing = await server.serve(app, settings.webhook_port, self._certificate.context)
+            reviewing = await server.serve(reviews, settings.webhook_port, self._certificate.context)
             # What start-up has made lives as long as the process: the collector need not walk it again and again.
             gc.freeze()
             await stop.wait()

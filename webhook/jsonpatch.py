@@ -37,15 +37,14 @@ def _objects(before: Object, after: Object, path: str, operations: list[Object])
 
 
 def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:
-    match old, new:
-        case dict(), dict():
-            _objects(old, new, path, operations)
-        case list(), list():
-            _arrays(old, new, path, operations)
-        case None, _:
-            operations.append({"op": "add", "path": path, "value": new})
-        case _ if not _is_same(old, new):
-            operations.append({"op": "replace", "path": path, "value": new})
+    if old is None:
+        operations.append({"op": "add", "path": path, "value": new})
+    elif isinstance(old, dict) and isinstance(new, dict):
+        _objects(old, new, path, operations)
+    elif isinstance(old, list) and isinstance(new, list):
+        _arrays(old, new, path, operations)
+    elif not _is_same(old, new):
+        operations.append({"op": "replace", "path": path, "value": new})
 
 
 def _arrays(before: list[Any], after: list[Any], path: str, operations: list[Object]) -> None:

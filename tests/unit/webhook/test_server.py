@@ -78,7 +78,7 @@ async def webhook() -> AsyncIterator[Webhook]:
         STORAGES: awaitable(storage.decide),
         SERVERS: awaitable(lambda request: consumers.decide(request, {}, Target.ALL)),
     }
-    runner = await server.serve(server.build_app(decisions, draining), 0, certificate.context, host="127.0.0.1")
+    runner = await server.serve(server.build_server(decisions, draining), 0, certificate.context, host="127.0.0.1")
     trusting = ssl.create_default_context(cadata=bundle.decode())
     connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
     base = f"https://{NAMES[0]}:{runner.addresses[0][1]}"
