@@ -64,11 +64,8 @@ def read(obj: Object, path: Path) -> Any:
     """Look a field up; None if it, or anything above it, is absent or of another shape."""
     node: Any = obj
     for step in path:
-        # Not by way of `_child`: half of an admission's look-ups come through here, and a call costs as much as a step.
-        if isinstance(node, dict):
-            node = node.get(step)
-        else:
-            node = _child(node, step)
+        # Mostly an object; to call `_child` costs as much as the look-up itself.
+        node = node.get(step) if isinstance(node, dict) else _child(node, step)
         if node is None:
             return None
     return node
@@ -121,18 +118,20 @@ class Draft:
             InvalidSpec: Something above the field is there, but is no object or array.
         """
         node: Any = self._owned_root()
-        is_making = False
+        own, is_making = self._own, False
         for depth, step in enumerate(path[:-1], 1):
             child = _child(node, step)
             if child is None:
-                if made is not None and not is_making and not is_below(path[:depth], made):
+                if not is_making and made is not None and not is_below(path[:depth], made):
                     made.append(path[:depth])
                 is_making = True
-                child = self._keep(_hollow(node, step))
+                child = _hollow(node, step)
+                own[id(child)] = child
                 _set_child(node, step, child)
             else:
                 _check_shape(child, path, depth)
-                child = self._owned_child(node, step, child)
+                if id(child) not in own:
+                    child = self._copied(node, step, child)
             node = child
         _set_child(node, path[-1], value)
 
@@ -142,23 +141,21 @@ class Draft:
             return
         node: Any = self._owned_root()
         for step in path[:-1]:
-            node = self._owned_child(node, step, _child(node, step))
+            child = _child(node, step)
+            node = child if id(child) in self._own else self._copied(node, step, child)
         del node[_index(node, path[-1]) if isinstance(node, list) else path[-1]]
 
     def _owned_root(self) -> Object:
         if id(self.obj) not in self._own:
-            self.obj = self._keep(dict(self.obj))
+            self.obj = self.obj.copy()
+            self._own[id(self.obj)] = self.obj
         return self.obj
 
-    def _owned_child(self, node: Any, step: str, child: Any) -> Any:
-        if id(child) not in self._own:
-            child = self._keep(child.copy())
-            _set_child(node, step, child)
-        return child
-
-    def _keep(self, node: Any) -> Any:
-        self._own[id(node)] = node
-        return node
+    def _copied(self, node: Any, step: str, child: Any) -> Any:
+        copy = child.copy()
+        self._own[id(copy)] = copy
+        _set_child(node, step, copy)
+        return copy
 
 
 def is_hollow(node: Any, step: str) -> bool:
@@ -168,7 +165,7 @@ def is_hollow(node: Any, step: str) -> bool:
 
 def is_below(path: Path, tops: Iterable[Path]) -> bool:
     """Tell whether a path is one of these or leads through one of them."""
-    for top in tops:  # noqa: SIM110: `any` with a generator takes twice the time
+    for top in tops:  # noqa: SIM110 - a generator for `any` would take twice the time
         if path[: len(top)] == top:
             return True
     return False
@@ -207,7 +204,10 @@ def _hollow(parent: Any, step: str) -> Any:
 
 
 def _index(entries: list[Any], step: str) -> int | None:
-    return next((index for index, entry in enumerate(entries) if _is_called(entry, step)), None)
+    for index, entry in enumerate(entries):
+        if _is_called(entry, step):
+            return index
+    return None
 
 
 def _is_called(entry: Any, step: str) -> bool:

@@ -6,7 +6,7 @@ exactly what was put there. Unwiring goes by that record alone, so that a user's
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -78,7 +78,7 @@ def desired(
     """
     if reference is None:
         return unwire(consumer, previous=known.previous)
-    known = replace(known, target=target_of(consumer, known.target))
+    known = Circumstances(target_of(consumer, known.target), known.previous, known.is_granted)
     storage = storages.get(reference.key)
     if not (known.is_granted or _is_permitted(consumer, reference, storage, known.previous)):
         return unwire(consumer, previous=known.previous)

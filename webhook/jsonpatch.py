@@ -29,11 +29,14 @@ def diff(before: Object, after: Object) -> list[Object]:
 def _objects(before: Object, after: Object, path: str, operations: list[Object]) -> None:
     for key, value in after.items():
         old = before.get(key)
-        if value is not None and value is not old:
+        if value is old:
+            continue
+        if value is not None:
             _value(old, value, path + pointer((key,)), operations)
-    for key, old in before.items():
-        if old is not None and after.get(key) is None:
+        else:
             operations.append({"op": "remove", "path": path + pointer((key,))})
+    gone = [key for key in before if key not in after and before[key] is not None]
+    operations += [{"op": "remove", "path": path + pointer((key,))} for key in gone]
 
 
 def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:

@@ -59,14 +59,10 @@ def build_server(decisions: Mapping[str, Decide], draining: Draining) -> web.Ser
         return response
 
     make_request = partial(web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=MAX_BODY_BYTES)
-    return web.Server(
-        handle, request_factory=make_request, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS
-    )
+    return web.Server(handle, request_factory=make_request, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
 
 
-async def serve(
-    server: web.Server, port: int, context: ssl.SSLContext, *, host: str | None = None
-) -> web.ServerRunner:
+async def serve(server: web.Server, port: int, context: ssl.SSLContext, *, host: str | None = None) -> web.ServerRunner:
     """Serve on every address of the pod, or one; the caller cleans the runner up."""
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()

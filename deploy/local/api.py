@@ -32,11 +32,13 @@ class Client:
             pem.flush()
             self._tls.load_cert_chain(pem.name)
 
+    def connection(self) -> http.client.HTTPSConnection:
+        """Return a connection that is made with its first request, and kept until it is closed."""
+        return http.client.HTTPSConnection(self._server.netloc, timeout=REQUEST_DEADLINE_SECONDS, context=self._tls)
+
     def get(self, path: str) -> Any | None:
         """Return the object at `path`, or None while it or the server cannot be reached."""
-        connection = http.client.HTTPSConnection(
-            self._server.netloc, timeout=REQUEST_DEADLINE_SECONDS, context=self._tls
-        )
+        connection = self.connection()
         try:
             connection.request("GET", path)
             response = connection.getresponse()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PATH: Final = "/mutate/consumers"
 NAMESPACE: Final = "team"
+NAME: Final = "search-0000"
+"""Of the MCPServer; the client makes its digits differ from request to request."""
 STORAGE: Final[Object] = {
     "apiVersion": "toolhive.stacklok.dev/v1alpha1",
     "kind": "SessionStorage",
@@ -86,18 +88,22 @@ def server(entries: int) -> Object:
         "transport": "streamable-http",
         "proxyPort": 8080,
         "sessionStorageRef": "sessions",
-        "env": [{"name": f"SETTING_{index:03}", "value": f"value-{index * 7919 % 10007:05}"} for index in range(entries)],
+        "env": [
+            {"name": f"SETTING_{index:03}", "value": f"value-{index * 7919 % 10007:05}"} for index in range(entries)
+        ],
         "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "64Mi"}},
     }
-    metadata: Object = {"name": "search", "namespace": NAMESPACE, "labels": {"app.kubernetes.io/part-of": "search"}}
+    metadata: Object = {"name": NAME, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/part-of": "search"}}
     if entries >= _MANY:
         mounts = [{"name": f"data-{index}", "mountPath": f"/data/{index}"} for index in range(entries // 8)]
         volumes = [{"name": f"data-{index}", "configMap": {"name": f"data-{index}"}} for index in range(entries // 8)]
-        spec["podTemplateSpec"] = {"spec": {"containers": [{"name": "mcp", "volumeMounts": mounts}], "volumes": volumes}}
+        spec["podTemplateSpec"] = {
+            "spec": {"containers": [{"name": "mcp", "volumeMounts": mounts}], "volumes": volumes}
+        }
         applied = {"apiVersion": f"{_GROUP}/v1beta1", "kind": "MCPServer", "metadata": dict(metadata), "spec": spec}
         annotation = "kubectl.kubernetes.io/last-applied-configuration"
         metadata["annotations"] = {annotation: json.dumps(applied, separators=(",", ":")) + "\n"}
-    managed = {"f:metadata": {"f:labels": {}}, "f:spec": {f"f:{key}": {} for key in spec}}
+    managed: Object = {"f:metadata": {"f:labels": {}}, "f:spec": {f"f:{key}": {} for key in spec}}
     metadata["managedFields"] = [
         {
             "apiVersion": f"{_GROUP}/v1beta1",
@@ -157,7 +163,7 @@ def _review(operation: str, new: Object, old: Object | None) -> Object:
         "resource": resource,
         "requestKind": kind,
         "requestResource": resource,
-        "name": "search",
+        "name": NAME,
         "namespace": NAMESPACE,
         "operation": operation,
         "userInfo": {"username": "kubernetes-admin", "groups": ["kubeadm:cluster-admins", "system:authenticated"]},

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from deploy.local import binaries, progress
 from tests.bench import programs, servers
 from tests.bench.answers import Meaning, meaning
-from tests.bench.cases import PATH, Case, cases
+from tests.bench.cases import NAME, PATH, Case, cases
 from tests.bench.figures import Figures
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def _load(server: Server, case: Case, directory: Path, seconds: float, processor
         "authority": server.authority,
         "path": PATH,
         "body": directory / f"{case.name}.json",
+        "name": NAME,
         "connections": CONNECTIONS,
         "least-bytes": 100,
         "duration": f"{seconds}s",

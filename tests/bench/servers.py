@@ -62,7 +62,9 @@ class Server:
         """Post one review on a connection of its own."""
         connection = http.client.HTTPSConnection(NAME, context=ssl.create_default_context(cafile=str(self.authority)))
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=5)
-        connection.sock = ssl.create_default_context(cafile=str(self.authority)).wrap_socket(plain, server_hostname=NAME)
+        connection.sock = ssl.create_default_context(cafile=str(self.authority)).wrap_socket(
+            plain, server_hostname=NAME
+        )
         with contextlib.closing(connection):
             connection.request("POST", PATH, body, {"Content-Type": "application/json"})
             answer = connection.getresponse()

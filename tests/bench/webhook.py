@@ -26,7 +26,9 @@ async def _run(settings: Settings, certificates: Path) -> None:
     api = FakeApi()
     files = {"tls.crt": "certificate.pem", "tls.key": "key.pem", "ca.crt": "authority.pem"}
     data = {key: base64.b64encode((certificates / name).read_bytes()).decode() for key, name in files.items()}
-    await api.create(SECRETS, {"metadata": {"namespace": settings.namespace, "name": settings.tls_secret}, "data": data})
+    await api.create(
+        SECRETS, {"metadata": {"namespace": settings.namespace, "name": settings.tls_secret}, "data": data}
+    )
     await api.create(SESSION_STORAGES, STORAGE)
     await _Process(api, settings).run(asyncio.Event())
 

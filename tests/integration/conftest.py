@@ -147,6 +147,10 @@ async def cluster(kubeconfig: Path) -> AsyncIterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def toolhive_crds(kubectl: Kubectl) -> None:
+    install_toolhive_crds(kubectl)
+
+
+def install_toolhive_crds(kubectl: Kubectl) -> None:
     for crd in sorted((binaries.toolhive_chart("operator-crds") / "files" / "crds").glob("*_mcpservers.yaml")):
         kubectl("apply", "--server-side", "-f", str(crd))
 
@@ -175,6 +179,10 @@ def webhook_port() -> int:
 
 @pytest.fixture(scope="session")
 def chart(kubectl: Kubectl, webhook_port: int, toolhive_crds: None) -> list[Object]:
+    return install_chart(kubectl, webhook_port)
+
+
+def install_chart(kubectl: Kubectl, webhook_port: int) -> list[Object]:
     """Install the chart without its workloads; the webhook's Service leads to this machine."""
     objects = chart_objects()
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
@@ -219,10 +227,19 @@ def processes(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, Process]]:
     directory = tmp_path_factory.mktemp("processes")
+    with running_processes(chart, kubectl, kubeconfig, webhook_port, directory) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def running_processes(
+    objects: list[Object], kubectl: Kubectl, kubeconfig: Path, webhook_port: int, directory: Path
+) -> Iterator[dict[str, Process]]:
+    """Run the webhook and the reconciler as the chart would, and as its service accounts, until the block ends."""
     made = {}
     for component in ("webhook", "reconciler"):
         service_account = f"{RELEASE}-{component}"
-        environ = environment_of(chart, component) | {
+        environ = environment_of(objects, component) | {
             "KUBECONFIG": str(kubeconfig_for(kubectl, kubeconfig, service_account, directory)),
             "POD_NAME": f"{service_account}-0",
             "POD_NAMESPACE": NAMESPACE,

@@ -1,6 +1,6 @@
 // Posts one prebuilt request again and again over several TLS connections that stay open, and prints how long each
-// answer took. It does as little as it can: written bytes are made once, and of an answer only the status and the
-// length are looked at.
+// answer took. It does as little as it can: bytes are made once, and of an answer only the status and the length are
+// looked at. Each request is about another object, lest a server answer out of its memory: only digits are overwritten.
 package main
 
 import (
@@ -22,9 +22,9 @@ import (
 )
 
 type load struct {
-	address, serverName, authority, path, body string
-	connections, leastBytes                    int
-	duration                                   time.Duration
+	address, serverName, authority, path, body, name string
+	connections, leastBytes                          int
+	duration                                         time.Duration
 }
 
 type report struct {
@@ -39,6 +39,7 @@ func main() {
 	flag.StringVar(&given.authority, "authority", "", "file with the authority's certificate")
 	flag.StringVar(&given.path, "path", "", "path to post to")
 	flag.StringVar(&given.body, "body", "", "file with the request's body")
+	flag.StringVar(&given.name, "name", "", "name in the body whose last four digits differ from request to request")
 	flag.IntVar(&given.connections, "connections", 8, "connections, each with one request at a time")
 	flag.IntVar(&given.leastBytes, "least-bytes", 1, "length below which an answer is wrong")
 	flag.DurationVar(&given.duration, "duration", time.Second, "how long to go on")
@@ -55,7 +56,7 @@ func main() {
 }
 
 func (l load) run() (report, error) {
-	request, err := l.request()
+	request, err := l.bytes()
 	if err != nil {
 		return report{}, err
 	}
@@ -64,8 +65,9 @@ func (l load) run() (report, error) {
 		if connections[i], err = l.dial(); err != nil {
 			return report{}, err
 		}
+		connections[i].request, connections[i].number = newRequest(request, l.name), i
 		// The handshake and the first answer are no part of what is measured.
-		if err = connections[i].exchange(request, l.leastBytes); err != nil {
+		if err = connections[i].exchange(l.leastBytes); err != nil {
 			return report{}, err
 		}
 	}
@@ -75,7 +77,7 @@ func (l load) run() (report, error) {
 	start := time.Now()
 	end := start.Add(l.duration)
 	for i, used := range connections {
-		group.Go(func() { latencies[i], failures[i] = used.repeat(request, l.leastBytes, end) })
+		group.Go(func() { latencies[i], failures[i] = used.repeat(l.connections, l.leastBytes, end) })
 	}
 	group.Wait()
 	result := report{Seconds: time.Since(start).Seconds()}
@@ -85,7 +87,7 @@ func (l load) run() (report, error) {
 	return result, errors.Join(failures...)
 }
 
-func (l load) request() ([]byte, error) {
+func (l load) bytes() ([]byte, error) {
 	body, err := os.ReadFile(l.body)
 	if err != nil {
 		return nil, err
@@ -109,20 +111,50 @@ func (l load) dial() (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connection{made, bufio.NewReaderSize(made, 64*1024)}, nil
+	return &connection{Writer: made, answers: bufio.NewReaderSize(made, 64*1024)}, nil
+}
+
+// request is what is written, and where in it the digits of the object's name are.
+type request struct {
+	bytes  []byte
+	digits []int
+}
+
+func newRequest(content []byte, name string) request {
+	made := request{bytes: bytes.Clone(content)}
+	for at := 0; name != ""; {
+		found := bytes.Index(content[at:], []byte(name))
+		if found < 0 {
+			break
+		}
+		at += found + len(name)
+		made.digits = append(made.digits, at-4)
+	}
+	return made
+}
+
+func (r request) rename(number int) {
+	for _, at := range r.digits {
+		for place, left := at+3, number; place >= at; place, left = place-1, left/10 {
+			r.bytes[place] = byte('0' + left%10)
+		}
+	}
 }
 
 type connection struct {
 	io.Writer
+	request
 	answers *bufio.Reader
+	number  int
 }
 
-func (c *connection) repeat(request []byte, leastBytes int, end time.Time) ([]int64, error) {
+func (c *connection) repeat(step, leastBytes int, end time.Time) ([]int64, error) {
 	latencies := make([]int64, 0, 1<<17)
 	for start := time.Now(); start.Before(end); {
-		if err := c.exchange(request, leastBytes); err != nil {
+		if err := c.exchange(leastBytes); err != nil {
 			return nil, err
 		}
+		c.number += step
 		now := time.Now()
 		latencies = append(latencies, int64(now.Sub(start)))
 		start = now
@@ -130,8 +162,9 @@ func (c *connection) repeat(request []byte, leastBytes int, end time.Time) ([]in
 	return latencies, nil
 }
 
-func (c *connection) exchange(request []byte, leastBytes int) error {
-	if _, err := c.Write(request); err != nil {
+func (c *connection) exchange(leastBytes int) error {
+	c.rename(c.number)
+	if _, err := c.Write(c.bytes); err != nil {
 		return err
 	}
 	length, err := c.answer()

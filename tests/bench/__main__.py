@@ -1,0 +1,62 @@
+"""Measures everything and writes docs/benchmarks.md: `python -m tests.bench`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from deploy.local import binaries, toolchain
+from tests.bench import creates, programs, report, reviews
+from tests.bench.reviews import CONNECTIONS, Plan
+
+DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+
+
+def main() -> int:
+    """Measure, and write the document."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=6, help="turns of each server in each case")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
+    parser.add_argument("--creates", type=int, default=1000, help="objects of each kind to create")
+    given = parser.parse_args()
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as directory:
+        outcome = reviews.measure(Path(directory), Plan(given.rounds, given.seconds))
+        created = creates.measure(Path(directory), given.creates)
+    today = datetime.now(UTC).date().isoformat()
+    circumstances = report.Circumstances(today, _facts(), load, given.rounds, given.seconds, CONNECTIONS, given.creates)
+    DOCUMENT.write_text(report.document(outcome, created, circumstances))
+    return 0
+
+
+def _facts() -> dict[str, str]:
+    go = subprocess.run(
+        [toolchain.go(), "env", "GOVERSION"], capture_output=True, text=True, check=True, env=toolchain.environment()
+    )
+    libraries = ", ".join(f"{name} {metadata.version(name)}" for name in ("aiohttp", "uvloop", "orjson"))
+    return {
+        "processors": f"{os.cpu_count()} x {_processor()}",
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB",
+        "system": f"Linux {platform.release()}, {platform.machine()}",
+        "Python": f"{platform.python_version()}; {libraries}",
+        "Go": f"{go.stdout.strip().removeprefix('go')}; controller-runtime {programs.CONTROLLER_RUNTIME.version}",
+        "Kubernetes": binaries.KUBERNETES_VERSION,
+    }
+
+
+def _processor() -> str:
+    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.processor() or "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""Writes docs/benchmarks.md: what was measured, on what, and how to read it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tests.bench import creates, servers
+from tests.bench.figures import milliseconds, ratio, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.bench.figures import Figures
+    from tests.bench.reviews import Outcome
+
+_COLUMNS: Final = ("requests/s", "p50 ms", "p99 ms", "p99.9 ms")
+_SERVERS: Final = (servers.OURS, servers.NET_HTTP, servers.CONTROLLER_RUNTIME)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """Where and when it was measured.
+
+    Attributes:
+        date: Day, as ISO 8601 writes it.
+        facts: What the machine is and which versions ran, by name.
+        load: What else the machine did: its load average at the start, over one minute.
+        rounds: How often each server's turn came in each case.
+        seconds: How long a turn was.
+        connections: How many the client kept.
+        creates: How many objects of each kind were created.
+    """
+
+    date: str
+    facts: Mapping[str, str]
+    load: float
+    rounds: int
+    seconds: float
+    connections: int
+    creates: int
+
+
+def document(outcome: Outcome, created: Mapping[str, Figures], circumstances: Circumstances) -> str:
+    """Write the document."""
+    return "\n".join(
+        (
+            _INTRODUCTION.format(**vars(circumstances)),
+            table(("", circumstances.date), circumstances.facts.items()),
+            _REVIEWS.format(**vars(circumstances)),
+            table(("case", "server", *_COLUMNS), _review_rows(outcome)),
+            "Ours against theirs; more requests and fewer milliseconds are better:\n",
+            table(("case", "against", "requests/s", "p50", "p99", "p99.9"), _ratio_rows(outcome)),
+            table(("server", "resident memory, MB"), _memory_rows(outcome)),
+            _CREATES.format(**vars(circumstances)),
+            table(("an MCPServer of about 10 kB", *_COLUMNS[1:]), _create_rows(created)),
+            _added(created),
+            _BOUNDS,
+        )
+    )
+
+
+def _review_rows(outcome: Outcome) -> Iterator[tuple[str, ...]]:
+    for (case, server), figures in outcome.figures.items():
+        yield f"{case.kind}, {len(case.body) / 1000:.1f} kB", server, f"{figures.per_second:.0f}", *_times(figures)
+
+
+def _ratio_rows(outcome: Outcome) -> Iterator[tuple[str, ...]]:
+    for (case, server), theirs in outcome.figures.items():
+        ours = outcome.figures[case, servers.OURS]
+        if server != servers.OURS:
+            yield (
+                f"{case.kind}, {len(case.body) / 1000:.1f} kB",
+                server,
+                ratio(ours.per_second, theirs.per_second),
+                ratio(ours.p50, theirs.p50),
+                ratio(ours.p99, theirs.p99),
+                ratio(ours.p999, theirs.p999),
+            )
+
+
+def _memory_rows(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    for server in _SERVERS:
+        yield server, f"{outcome.resident_mb[server]:.0f}"
+
+
+def _create_rows(created: Mapping[str, Figures]) -> Iterator[tuple[str, ...]]:
+    for arm, figures in created.items():
+        yield arm, *_times(figures)
+
+
+def _added(created: Mapping[str, Figures]) -> str:
+    ours, without = created[creates.WITH_US], created[creates.WITHOUT_US]
+    return f"Added by us: {ours.p50 - without.p50:.1f} ms at p50, {ours.p99 - without.p99:.1f} ms at p99.\n"
+
+
+def _times(figures: Figures) -> tuple[str, str, str]:
+    return milliseconds(figures.p50), milliseconds(figures.p99), milliseconds(figures.p999)
+
+
+_INTRODUCTION = """\
+# Benchmarks
+
+Written by `make bench`, which measures anew and takes about ten minutes; it is no part of CI, because a figure that
+depends on what else the machine does is no test. `tests/bench/` has the programs.
+"""
+_REVIEWS = """\
+## Admission reviews
+
+The same AdmissionReviews are posted to three webhooks that give the same answers, which is checked before anything is
+measured: the decision, and that the patches make the same object (the record annotation included).
+
+- **this webhook**: the process that a pod runs, whole (caches, metrics, certificate out of its Secret), on an API
+  server in memory. Its memory includes that stand-in.
+- **Go, net/http by hand**: `encoding/json`, typed structs for what is read, a patch put together field by field. It
+  leaves out what no case reaches (unwiring, external storages, rights across namespaces) and metrics, to its favour.
+- **Go, controller-runtime**: `admission.Handler` on an unstructured object, and `PatchResponseFromRaw`.
+
+Cases: *create* injects a storage into a new MCPServer; *update* changes the image of a wired one, so that all is
+looked at and nothing is patched; *refused* contradicts its reference. A review of an update holds two objects, so the
+smallest is larger than the smallest of the others. Each request is about another object.
+
+Each server has one processor (`taskset`, `GOMAXPROCS=1`), the client has another. TLS 1.3, P-256, {connections}
+connections that are kept, each with one request at a time. Servers take turns of {seconds:g} s, {rounds} in each case,
+the order rotating, so that what else happens on the machine hits all alike. Hence latencies are those of a *saturated*
+server: with {connections} requests under way, p50 is about {connections} times what one takes. Ratios mean more than
+figures. The load average at the start was {load:.1f}.
+"""
+_CREATES = """\
+## Creating an MCPServer
+
+On a real API server, etcd and all, with our webhook and reconciler beside it on the same processors; one connection,
+one request at a time, {creates} creates of each kind in turns. Where we are not asked is `kube-system`, which our rules
+exclude.
+"""
+_BOUNDS = """\
+## What bounds it
+
+Placeholder.
+"""
