@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _NAMESPACE: Final = ("metadata", "namespace")
 _NAME: Final = ("metadata", "name")
-_VARIABLES: Final = frozenset({KEY_REDIS_URL, KEY_REDIS_PASSWORD, KEY_STORAGE_TYPE})
+_VARIABLES: Final = (KEY_REDIS_PASSWORD, KEY_REDIS_URL, KEY_STORAGE_TYPE)
 
 
 def question(request: AdmissionRequest, storages: Mapping[Key, Object]) -> Question | None:
@@ -176,20 +176,21 @@ def _warnings(wired: Object, reference: StorageReference, storage: Object | None
             f'SessionStorage "{reference}" stays connected, though spec.sessionStorageRef was lost with its CRD'
             " field: to disconnect, set the field and take it out again"
         )
-    for variable in sorted(_VARIABLES & set(_own_variables(wired))):
+    for variable in sorted(set(_hiding_variables(wired))):
         yield f'environment variable {variable} of your own hides the one of SessionStorage "{reference}"'
 
 
-def _own_variables(consumer: Object) -> Iterator[str]:
-    """List the variables that the user sets for the backend: Kubernetes prefers them over `envFrom`."""
+def _hiding_variables(consumer: Object) -> Iterator[str]:
+    """List the injected variables that the user sets, too: Kubernetes prefers those over `envFrom`."""
     kind = KINDS[consumer["kind"]]
     for container in filter(None, (kind.backend, kind.proxy)):
-        yield from _strings(read(consumer, (*container, "env")), "name")
-    yield from _strings(read(consumer, ("spec", "env")), "name")
-    yield from _strings(read(consumer, ("spec", "secrets")), "targetEnvName")
+        yield from _hiding(read(consumer, (*container, "env")), "name")
+    yield from _hiding(read(consumer, ("spec", "env")), "name")
+    yield from _hiding(read(consumer, ("spec", "secrets")), "targetEnvName")
 
 
-def _strings(entries: Any, key: str) -> Iterator[str]:
-    if isinstance(entries, list):
-        values = (entry.get(key) for entry in entries if isinstance(entry, dict))
-        yield from (value for value in values if isinstance(value, str))
+def _hiding(entries: Any, key: str) -> list[str]:
+    if not isinstance(entries, list):
+        return []
+    # Only compared, because a user's value may be of any shape; a consumer has hundreds of these.
+    return [entry[key] for entry in entries if isinstance(entry, dict) and entry.get(key) in _VARIABLES]

@@ -32,11 +32,11 @@ def _objects(before: Object, after: Object, path: str, operations: list[Object])
         if value is old:
             continue
         if value is not None:
-            _value(old, value, path + pointer((key,)), operations)
+            _value(old, value, path + _step(key), operations)
         else:
-            operations.append({"op": "remove", "path": path + pointer((key,))})
+            operations.append({"op": "remove", "path": path + _step(key)})
     gone = [key for key in before if key not in after and before[key] is not None]
-    operations += [{"op": "remove", "path": path + pointer((key,))} for key in gone]
+    operations += [{"op": "remove", "path": path + _step(key)} for key in gone]
 
 
 def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:
@@ -48,6 +48,10 @@ def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:
         _arrays(old, new, path, operations)
     elif not _is_same(old, new):
         operations.append({"op": "replace", "path": path, "value": new})
+
+
+def _step(key: str) -> str:
+    return pointer((key,)) if "~" in key or "/" in key else "/" + key
 
 
 def _arrays(before: list[Any], after: list[Any], path: str, operations: list[Object]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -115,7 +115,7 @@ def render(uid: str, decision: Decision) -> bytes:
     match decision:
         case Patch(operations):
             response["patchType"] = "JSONPatch"
-            response["patch"] = base64.b64encode(orjson.dumps(operations)).decode()
+            response["patch"] = binascii.b2a_base64(orjson.dumps(operations), newline=False).decode()
         case Deny(problems, reason=reason):
             response["status"] = {"code": _CODES[reason], "reason": reason, "message": _message(problems)}
     if decision.warnings:
