@@ -20,8 +20,8 @@ HOST: Final = f"valkey.{THEIRS}.svc"
 DATABASE: Final = 3
 STORAGE: Final = "theirs"
 PAIR: Final = {"replicas": 2, "sessionAffinity": "None"}
-SERVERS: Final = ("before", "after")
-"""One is there before the storage is, one comes when the storage is ready."""
+SERVERS: Final = ("after", "before")
+"""One comes when the storage is ready, one was there before; its proxies take a while to be led away and start."""
 
 
 @pytest.fixture(scope="module")

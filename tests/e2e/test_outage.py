@@ -55,6 +55,11 @@ def is_connected(kube: Kube, consumer: str) -> bool:
     return {"secretRef": {"name": f"{STORAGE}-connection"}} in sources
 
 
+def scale(kube: Kube, replicas: int) -> None:
+    patch = f'--patch={{"spec":{{"replicas":{replicas}}}}}'
+    kube.run("patch", "mcpservers", ORIGIN, "--type=merge", patch, namespace=KINDS)
+
+
 def seconds_until(kube: Kube, consumer: str, field: str, wanted: object) -> float:
     """Measure how long ToolHive's operator takes to write something into the spec of a proxy's Deployment."""
     begun = time.monotonic()
@@ -80,11 +85,20 @@ def test_servers_without_a_reference_are_created_as_ever(run: Run, outage: Kube,
 
 
 def test_toolhive_scales_and_changes_proxies_as_ever(outage: Kube, figures: list[str]) -> None:
-    outage.run("patch", "mcpservers", ORIGIN, "--type=merge", '--patch={"spec":{"replicas":2}}', namespace=KINDS)
+    scale(outage, 2)
     took = seconds_until(outage, ORIGIN, "replicas", 2)
-    outage.run("patch", "mcpservers", ORIGIN, "--type=merge", '--patch={"spec":{"replicas":1}}', namespace=KINDS)
+    scale(outage, 1)
     figures.append(f"webhook down: ToolHive scales a proxy within {took:.1f} s")
     seconds_until(outage, ORIGIN, "replicas", 1)
+
+
+def test_a_webhook_that_never_answers_costs_toolhive_a_second(run: Run, outage: Kube, figures: list[str]) -> None:
+    with webhook.deaf(run):
+        scale(outage, 2)
+        took = seconds_until(outage, ORIGIN, "replicas", 2)
+        scale(outage, 1)
+        seconds_until(outage, ORIGIN, "replicas", 1)
+    figures.append(f"webhook deaf: ToolHive scales a proxy within {took:.1f} s")
 
 
 @pytest.mark.parametrize("consumer", WIRED_BY_ANNOTATION, ids=lambda consumer: consumer.name)
