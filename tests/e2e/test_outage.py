@@ -22,7 +22,7 @@ from tests.e2e.storages import await_ready, read, server, storage
 BYSTANDERS = 5
 CREATE_SECONDS = 0.2
 """A create that nobody is asked about takes some 20 ms here."""
-OPERATOR_SECONDS = 5
+OPERATOR_SECONDS = 10
 """What ToolHive's operator takes from a change to its own write, with room for a slow machine and two looks of ours."""
 HEALING_SECONDS = 60
 
@@ -81,7 +81,8 @@ def test_servers_without_a_reference_are_created_as_ever(run: Run, outage: Kube,
     assert took <= CREATE_SECONDS
     for name in names:
         until(f"ToolHive has made a proxy for {name}", partial(has_proxy, outage, name), OPERATOR_SECONDS)
-    outage.run("delete", "mcpservers", *names, "--wait=false", namespace=KINDS)
+    # Waits until ToolHive's operator is done with them: the next test measures what else it has to do.
+    outage.run("delete", "mcpservers", *names, "--timeout=60s", namespace=KINDS)
 
 
 def test_toolhive_scales_and_changes_proxies_as_ever(outage: Kube, figures: list[str]) -> None:
