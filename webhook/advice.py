@@ -51,16 +51,21 @@ def warnings(wired: Object, reference: StorageReference, storage: Object | None)
         reference: The storage that it refers to.
         storage: That storage, if it is known.
     """
-    store = store_of(reference, storage)
-    found = [*_of_wiring(wired, reference, storage, store)]
-    if record := record_of(wired):
+    store, record = store_of(reference, storage), record_of(wired)
+    found = [*_of_storage(wired, reference, storage, store), *_of_reference(wired, reference)]
+    if record is None:
+        found.append(
+            f'SessionStorage "{reference}" is not shared with this namespace, and whoever made the reference had no'
+            " right to use it: nothing is connected"
+        )
+    else:
         found += _of_transport(wired, reference)
         found += _of_plain_text(wired, reference, store)
         found += _of_variables(wired, reference, store, record.target)
     return tuple(dict.fromkeys(found))
 
 
-def _of_wiring(wired: Object, reference: StorageReference, storage: Object | None, store: Store) -> Iterator[str]:
+def _of_storage(wired: Object, reference: StorageReference, storage: Object | None, store: Store) -> Iterator[str]:
     if storage is None:
         secret = secret_of(reference, wired["metadata"]["namespace"])
         yield f'SessionStorage "{reference}" does not exist (yet): pods wait until Secret "{secret}" exists'
@@ -69,11 +74,9 @@ def _of_wiring(wired: Object, reference: StorageReference, storage: Object | Non
             f'SessionStorage "{reference}" is external, and ToolHive\'s proxies are not connected to it'
             f" ({store.support}): see its condition ProxiesSupported; backend pods get its connection"
         )
-    if record_of(wired) is None:
-        yield (
-            f'SessionStorage "{reference}" is not shared with this namespace, and whoever made the reference had no'
-            " right to use it: nothing is connected"
-        )
+
+
+def _of_reference(wired: Object, reference: StorageReference) -> Iterator[str]:
     if not read(wired, ("metadata", "name")):
         yield (
             "an object with metadata.generateName has no name yet: its proxies are connected to the storage when it"

@@ -14,7 +14,7 @@ import pytest
 from shared.resources import Object
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.mcpservers import await_wiring
-from tests.rules import consumers, storages
+from tests.rules import consumer_refusals, consumer_warnings, storage_refusals, storage_warnings
 from tests.rules.rule import ANN, PLATFORM, TEAM, ConsumerRule, Rule, StorageRule
 
 UNSEEN = "kube-system"
@@ -61,19 +61,19 @@ def refused(kubectl: Kubectl, rule: StorageRule, namespace: str) -> str:
     return kubectl.fails("patch", "sstore", name, "-n", namespace, "--type=json", "-p", patch)
 
 
-@seen(storages.REFUSALS)
+@seen(storage_refusals.RULES)
 @pytest.mark.usefixtures("stored")
 def test_the_webhook_refuses_a_storage_in_these_words(kubectl: Kubectl, rule: StorageRule) -> None:
     assert f"denied the request: {rule.says}\n" in refused(kubectl, rule, TEAM)
 
 
-@seen(storages.REFUSALS)
+@seen(storage_refusals.RULES)
 @pytest.mark.usefixtures("stored")
 def test_the_schema_alone_refuses_it_too(kubectl: Kubectl, rule: StorageRule) -> None:
     assert rule.alone in refused(kubectl, rule, UNSEEN)
 
 
-@seen(storages.WARNINGS)
+@seen(storage_warnings.RULES)
 def test_the_webhook_warns_of_a_storage_in_these_words(kubectl: Kubectl, rule: StorageRule) -> None:
     said = kubectl.warns("create", *DRY_RUN, stdin=json.dumps(rule.written()))
     assert said == f"Warning: {rule.says}\n"
@@ -84,7 +84,7 @@ def writing(rule: ConsumerRule) -> tuple[str, ...]:
     return ("create", *DRY_RUN, *(() if rule.may_use else (f"--as={ANN}",)))
 
 
-@seen(consumers.REFUSALS)
+@seen(consumer_refusals.RULES)
 @pytest.mark.usefixtures("stored")
 def test_the_webhook_refuses_a_consumer_in_these_words(kubectl: Kubectl, rule: ConsumerRule) -> None:
     said = kubectl.fails(*writing(rule), stdin=json.dumps(rule.written))
@@ -92,7 +92,7 @@ def test_the_webhook_refuses_a_consumer_in_these_words(kubectl: Kubectl, rule: C
     assert f"denied the request: {expected}\n" in said
 
 
-@seen(consumers.WARNINGS)
+@seen(consumer_warnings.RULES)
 @pytest.mark.usefixtures("stored")
 def test_the_webhook_warns_of_a_consumer_in_these_words(kubectl: Kubectl, rule: ConsumerRule) -> None:
     def says(expected: str) -> bool:
@@ -104,7 +104,7 @@ def test_the_webhook_warns_of_a_consumer_in_these_words(kubectl: Kubectl, rule: 
 
 def test_what_toolhive_leaves_out_is_what_is_warned_of(kubectl: Kubectl) -> None:
     """Its schemas' defaults are there before the webhook is asked: the examples' values need not be written."""
-    by_name = {rule.when: rule for rule in consumers.WARNINGS}
+    by_name = {rule.when: rule for rule in consumer_warnings.RULES}
     for when, field in (
         ("the transport is stdio, which is also ToolHive's default", "transport"),
         ("several replicas, and affinity by client, which is also ToolHive's default", "sessionAffinity"),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from tests.rules import consumers, storages
+from tests.rules import consumer_refusals, consumer_warnings, deletions, storage_refusals, storage_warnings
 from tests.rules.rule import Rule, StorageRule
 
 HEAD: Final = """\
@@ -24,7 +24,8 @@ column has its words then; it stops at the first kind of mistake.
 """
 ON_CONSUMERS: Final = """\
 These are about `MCPServer`, `MCPRemoteProxy` and `VirtualMCPServer`, and only if they refer to a storage, by the field
-or by the annotation `toolhive.stacklok.dev/session-storage`. Everything else about them is ToolHive's to judge.
+or by the annotation `toolhive.stacklok.dev/session-storage`. Everything else about them is ToolHive's to judge. While
+the webhook is down, those that refer to a storage cannot be changed, and all others can.
 """
 
 
@@ -34,17 +35,17 @@ def document() -> str:
         "## SessionStorages\n",
         ON_STORAGES,
         "### Refused\n",
-        _table(storages.REFUSALS),
+        _table(storage_refusals.RULES),
         "### Warned of\n",
-        _table(storages.WARNINGS),
+        _table(storage_warnings.RULES),
         "### Deletion refused\n",
-        _table(storages.DELETIONS),
+        _table(deletions.RULES),
         "## Consumers and their references\n",
         ON_CONSUMERS,
         "### Refused\n",
-        _table(consumers.REFUSALS),
+        _table(consumer_refusals.RULES),
         "### Warned of\n",
-        _table(consumers.WARNINGS),
+        _table(consumer_warnings.RULES),
     )
     return "\n".join(parts)
 

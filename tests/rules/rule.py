@@ -32,6 +32,12 @@ def session_storage(spec: Any, namespace: str = TEAM, name: str = "mine", **more
     }
 
 
+BY_FIELD: Final = {"sessionStorageRef": "mine"}
+ELSEWHERE: Final = {"sessionStorageRef": {"name": "mine", "namespace": PLATFORM}}
+PRIVATE: Final = session_storage({"size": "small"}, PLATFORM)
+EXTERNAL: Final = {"url": "redis://redis.example.com:6379", "secretRef": "redis-auth"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule.

@@ -12,7 +12,7 @@ import pytest
 from shared import sessionstorage
 from shared.crd import crd
 from shared.resources import Object
-from tests.rules import consumers, storages
+from tests.rules import consumer_refusals, consumer_warnings, deletions, storage_refusals, storage_warnings
 from tests.rules.rule import ConsumerRule, Rule, StorageRule
 from webhook.review import MAX_WARNING, Deny
 
@@ -32,8 +32,8 @@ DECIDING = (
 """All modules that word a refusal or a warning."""
 ELSEWHERE = {"shared/endpoint.py", "shared/sessionstorage.py", "webhook/review.py", "shared/errors.py"}
 """Modules that know the words, but say nothing at admission: what the reconciler reads has passed it."""
-REFUSALS: tuple[Rule, ...] = (*storages.REFUSALS, *storages.DELETIONS, *consumers.REFUSALS)
-WARNINGS: tuple[Rule, ...] = (*storages.WARNINGS, *consumers.WARNINGS)
+REFUSALS: tuple[Rule, ...] = (*storage_refusals.RULES, *deletions.RULES, *consumer_refusals.RULES)
+WARNINGS: tuple[Rule, ...] = (*storage_warnings.RULES, *consumer_warnings.RULES)
 MESSAGES = [rule.says for rule in (*REFUSALS, *WARNINGS)]
 
 
@@ -113,18 +113,24 @@ def test_no_rule_of_the_crd_is_missing() -> None:
     (version,) = crd()["spec"]["versions"]
     messages = set(schema_rules(version["schema"]["openAPIV3Schema"]))
     assert len(messages) == 6
-    alone = [rule.alone for rule in storages.REFUSALS]
+    alone = [rule.alone for rule in storage_refusals.RULES]
     assert {message for message in messages if not any(message in text for text in alone)} == set()
 
 
 def test_every_refusal_of_a_storage_needs_no_webhook() -> None:
     """Each is computed from the object and what it was before, which a schema can do too."""
-    assert all(rule.alone for rule in storages.REFUSALS)
-    assert not any(rule.alone for rule in storages.WARNINGS)
+    assert all(rule.alone for rule in storage_refusals.RULES)
+    assert not any(rule.alone for rule in storage_warnings.RULES)
 
 
 def test_rules_are_told_apart_by_what_has_to_be_the_case() -> None:
-    for rules in (storages.REFUSALS, storages.WARNINGS, storages.DELETIONS, consumers.REFUSALS, consumers.WARNINGS):
+    for rules in (
+        storage_refusals.RULES,
+        storage_warnings.RULES,
+        deletions.RULES,
+        consumer_refusals.RULES,
+        consumer_warnings.RULES,
+    ):
         assert len({rule.when for rule in rules}) == len(rules)
 
 

@@ -34,44 +34,20 @@ def test_a_sound_storage_passes_unchanged(spec: Any) -> None:
     assert decide(spec) == Allow()
 
 
-def test_size_beside_external_is_legal_but_said_to_be_ignored() -> None:
-    assert decide({"size": "medium", "external": EXTERNAL}) == Allow(
-        ("spec.size is ignored, because spec.external is set",)
-    )
-
-
-def test_an_external_storage_without_a_secret_gets_a_warning() -> None:
-    (warning,) = decide({"external": {"url": "redis://there"}}).warnings
-    assert warning.startswith("spec.external.secretRef is not set")
-
-
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        pytest.param(None, "spec: Required value", id="no spec"),
-        pytest.param([], "spec: Invalid value: must be an object", id="spec is an array"),
-        pytest.param(
-            {"size": "huge"},
-            'spec.size: Unsupported value: "huge": supported values: "small", "medium", "large"',
-            id="unknown size",
-        ),
         pytest.param(
             {"size": 5}, 'spec.size: Unsupported value: 5: supported values: "small", "medium", "large"', id="number"
         ),
-        pytest.param({"size": {}}, "spec.size: Invalid value: must be a string", id="size is an object"),
-        pytest.param({"external": {}}, "spec.external.url: Required value", id="no url"),
-        pytest.param({"external": "redis://x"}, "spec.external: Invalid value: must be an object", id="external text"),
         pytest.param({"external": {"url": []}}, "spec.external.url: Invalid value: must be a string", id="url array"),
         pytest.param(
-            {"external": {**EXTERNAL, "url": "redis://" + "x" * 600}},
-            "spec.external.url: Too long: may not be more than 512 bytes",
-            id="long url",
+            {"allowedNamespaces": ["a", 5]}, "spec.allowedNamespaces[1]: Invalid value: must be a string", id="entry"
         ),
         pytest.param(
-            {"external": {**EXTERNAL, "secretRef": "No/Name"}},
-            "spec.external.secretRef: Invalid value: \"No/Name\": must consist of lower-case letters, digits, '-' or"
-            " '.', and start and end with a letter or digit",
-            id="secret",
+            {"allowedNamespaces": ["x" * 64]},
+            "spec.allowedNamespaces[0]: Too long: may not be more than 63 bytes",
+            id="long entry",
         ),
     ],
 )

@@ -1,10 +1,10 @@
-"""Every rule about SessionStorages."""
+"""Every refusal of a SessionStorage."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from tests.rules.rule import DeletionRule, StorageRule
+from tests.rules.rule import EXTERNAL, StorageRule
 
 _URL_ALONE: Final = (
     "spec.external.url: Forbidden: must be redis://host[:port][/db] (or rediss://, valkey://, valkeys://) without user"
@@ -14,7 +14,6 @@ _NAME_ALONE: Final = (
     "metadata.name must be at most 40 lower-case letters, digits or '-', start with a letter and end with a letter or"
     " digit: Services and StatefulSets are named after it"
 )
-_EXTERNAL: Final = {"url": "redis://redis.example.com:6379", "secretRef": "redis-auth"}
 _SIZES_SAID: Final = 'supported values: "small", "medium", "large"'
 _KIND_CHANGE: Final = (
     "spec.external: Forbidden: a storage cannot change between managed and external in place: create a new"
@@ -31,7 +30,7 @@ _NO_PASSWORDS: Final = "Everybody who may read storages would read it. The messa
 _ADDRESS: Final = "Clients would not agree on what else an address could mean."
 _VOLUMES: Final = "Kubernetes grows volumes, and never shrinks them: what is on the larger one would be lost."
 
-REFUSALS: Final = (
+RULES: Final = (
     StorageRule(
         when="there is no `spec`",
         spec=None,
@@ -79,14 +78,14 @@ REFUSALS: Final = (
     StorageRule(
         when="a managed storage would become external",
         old={"size": "small"},
-        spec={"external": _EXTERNAL},
+        spec={"external": EXTERNAL},
         says=_KIND_CHANGE,
         alone=_KIND_CHANGE,
         why=_KEPT_APART,
     ),
     StorageRule(
         when="an external storage would become managed",
-        old={"external": _EXTERNAL},
+        old={"external": EXTERNAL},
         spec={"size": "small"},
         says=_KIND_CHANGE,
         alone=_KIND_CHANGE,
@@ -101,21 +100,21 @@ REFUSALS: Final = (
     ),
     StorageRule(
         when="the address has another scheme",
-        spec={"external": {**_EXTERNAL, "url": "http://redis.example.com"}},
+        spec={"external": {**EXTERNAL, "url": "http://redis.example.com"}},
         says="spec.external.url: Unsupported value: must start with redis://, rediss://, valkey://, valkeys://",
         alone=_URL_ALONE,
         why="The scheme says whether TLS is spoken; these are the ones that clients know.",
     ),
     StorageRule(
         when="the address has no host",
-        spec={"external": {**_EXTERNAL, "url": "redis://:6379"}},
+        spec={"external": {**EXTERNAL, "url": "redis://:6379"}},
         says="spec.external.url: Invalid value: must name a host, and a port between 1 and 65535 or none",
         alone=_URL_ALONE,
         why="There is nothing to connect to.",
     ),
     StorageRule(
         when="the address has a password inside",
-        spec={"external": {**_EXTERNAL, "url": "redis://someone:hunter2@redis.example.com"}},
+        spec={"external": {**EXTERNAL, "url": "redis://someone:hunter2@redis.example.com"}},
         says=(
             "spec.external.url: Forbidden: must not hold a user name or password: put them into the Secret that"
             " spec.external.secretRef names"
@@ -125,21 +124,21 @@ REFUSALS: Final = (
     ),
     StorageRule(
         when="the address has a query or fragment",
-        spec={"external": {**_EXTERNAL, "url": "redis://redis.example.com?password=hunter2"}},
+        spec={"external": {**EXTERNAL, "url": "redis://redis.example.com?password=hunter2"}},
         says="spec.external.url: Forbidden: must not have a query or fragment",
         alone=_URL_ALONE,
         why=f"{_ADDRESS} Passwords are put there, too.",
     ),
     StorageRule(
         when="the address is of another form",
-        spec={"external": {**_EXTERNAL, "url": "redis://redis.example.com/a/b"}},
+        spec={"external": {**EXTERNAL, "url": "redis://redis.example.com/a/b"}},
         says=_URL_ALONE.replace("Forbidden", "Invalid value"),
         alone=_URL_ALONE,
         why=_ADDRESS,
     ),
     StorageRule(
         when="the address is too long",
-        spec={"external": {**_EXTERNAL, "url": "redis://" + "x" * 505}},
+        spec={"external": {**EXTERNAL, "url": "redis://" + "x" * 505}},
         says="spec.external.url: Too long: may not be more than 512 bytes",
         alone="spec.external.url: Too long: may not be more than 512 bytes",
         why="A host's name has at most 253 characters.",
@@ -153,7 +152,7 @@ REFUSALS: Final = (
     ),
     StorageRule(
         when="the Secret's name cannot be one",
-        spec={"external": {**_EXTERNAL, "secretRef": "Redis/Auth"}},
+        spec={"external": {**EXTERNAL, "secretRef": "Redis/Auth"}},
         says=(
             "spec.external.secretRef: Invalid value: \"Redis/Auth\": must consist of lower-case letters, digits, '-' or"
             " '.', and start and end with a letter or digit"
@@ -169,7 +168,7 @@ REFUSALS: Final = (
     ),
     StorageRule(
         when="the Secret's name is too long",
-        spec={"external": {**_EXTERNAL, "secretRef": "x" * 254}},
+        spec={"external": {**EXTERNAL, "secretRef": "x" * 254}},
         says="spec.external.secretRef: Too long: may not be more than 253 bytes",
         alone="spec.external.secretRef: Too long: may not be more than 253 bytes",
         why="No Secret can have that name.",
@@ -250,57 +249,5 @@ REFUSALS: Final = (
         ),
         alone=_NAME_ALONE,
         why=_NAMES,
-    ),
-)
-
-WARNINGS: Final = (
-    StorageRule(
-        when="`size` and `external` are both set",
-        spec={"size": "medium", "external": _EXTERNAL},
-        says="spec.size is ignored, because spec.external is set",
-        why="Nothing of the user's own store is sized here.",
-    ),
-    StorageRule(
-        when="an external storage names no Secret",
-        spec={"external": {"url": "redis://redis.example.com"}},
-        says="spec.external.secretRef is not set: the store will be used without a password",
-        why="Whoever reaches the store reads and changes everybody's sessions.",
-    ),
-    StorageRule(
-        when="an external storage without TLS is shared with other namespaces",
-        spec={"external": _EXTERNAL, "allowedNamespaces": ["team-a"]},
-        says=(
-            "spec.external.url has no TLS, and spec.allowedNamespaces opens the store to other namespaces: what they"
-            " send crosses the network in plain text, the password included: use rediss:// or valkeys://"
-        ),
-        why="One namespace's network may be trusted; that of all who share the store is more than its owner can see.",
-    ),
-)
-
-DELETIONS: Final = (
-    DeletionRule(
-        when="a storage is deleted that consumers refer to",
-        servers=1,
-        says=(
-            'SessionStorage "team/mine" is used by MCPServer team/srv-0: take their references out first, or force it:'
-            " kubectl annotate sessionstorage mine -n team toolhive.stacklok.dev/force-delete=true"
-        ),
-        why=(
-            "Its data would go with it, and consumers would wait for a store that never comes. The end of its"
-            " namespace passes."
-        ),
-        is_seen=False,
-    ),
-    DeletionRule(
-        when="more than ten refer to it",
-        servers=12,
-        says=(
-            'SessionStorage "team/mine" is used by '
-            + ", ".join(f"MCPServer team/srv-{number}" for number in range(10))
-            + " and 2 more: take their references out first, or force it:"
-            " kubectl annotate sessionstorage mine -n team toolhive.stacklok.dev/force-delete=true"
-        ),
-        why="A message has to fit on a screen.",
-        is_seen=False,
     ),
 )
