@@ -148,7 +148,7 @@ class SessionStorageSpec(_Model):
         Size | None,
         Field(
             description="small for development, medium for one durable node, large for three nodes. Default: medium."
-            " Ignored when external is set.",
+            " Cannot change to one with a smaller disk. Ignored when external is set.",
         ),
     ] = None
     external: External | None = None

@@ -123,7 +123,7 @@ def _of_variables(wired: Object, reference: StorageReference, store: Store, targ
     """Name variables of the user's own that are in the connection Secret too: Kubernetes prefers `env` to `envFrom`."""
     injected = _injected(store)
     for path, variable in _own_variables(wired, target):
-        if variable in injected:
+        if isinstance(variable, str) and variable in injected:
             yield f'{path} hides {variable} of SessionStorage "{reference}": rename it, unless that is what you want'
 
 

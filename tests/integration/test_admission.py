@@ -59,7 +59,7 @@ def test_every_manifest_of_the_proposal_is_stored_as_written(kubectl: Kubectl, s
     # They leave the transport out, and ToolHive's default for it has one proxy: worth a word to who asks for storage.
     for name in ("01-simple", "02-production", "03-external"):
         assert "Warning: spec.transport is stdio" in samples[name]
-    assert samples["02-production"].count("Warning") == 1
+    assert samples["02-production"].count("SessionStorage") == 1
     assert samples["04-autoscaling"] == ""
 
 

@@ -99,7 +99,7 @@ def test_the_webhook_warns_of_a_consumer_in_these_words(kubectl: Kubectl, rule: 
         return kubectl.warns(*writing(rule), stdin=json.dumps(rule.written)) == expected
 
     # At first the webhook may not know the storage yet.
-    eventually(lambda: says(f"Warning: {rule.says}\n"), what=rule.says)
+    eventually(lambda: says("".join(f"Warning: {warning}\n" for warning in rule.expected)), what=rule.says)
 
 
 def test_what_toolhive_leaves_out_is_what_is_warned_of(kubectl: Kubectl) -> None:

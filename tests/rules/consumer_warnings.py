@@ -6,14 +6,19 @@ from typing import Any, Final
 
 from shared.names import ANNOTATION_WIRED
 from shared.resources import Object
-from shared.store import PROXIES_SUPPORTED
 from tests.rules.rule import BY_FIELD, ELSEWHERE, EXTERNAL, PLATFORM, PRIVATE, TEAM, ConsumerRule, session_storage
 
 
-def _external(support: str, namespace: str = TEAM, **spec: Any) -> Any:
-    """A storage that the reconciler has dialled."""
-    condition = {"type": PROXIES_SUPPORTED, "reason": support}
-    return session_storage({"external": EXTERNAL, **spec}, namespace, status={"conditions": [condition]})
+def _external(namespace: str) -> Object:
+    """A storage whose Secret is missing, so that nobody has dialled it."""
+    return session_storage({"external": EXTERNAL, "allowedNamespaces": [TEAM]}, namespace)
+
+
+def _unconnected(storage: str) -> str:
+    return (
+        f'SessionStorage "{storage}" is external, and ToolHive\'s proxies are not connected to it (NotChecked): see its'
+        " condition ProxiesSupported; backend pods get its connection"
+    )
 
 
 def _stored(spec: Any, annotations: Any) -> Object:
@@ -38,16 +43,12 @@ RULES: Final = (
     ConsumerRule(
         when="ToolHive's proxies cannot use the external storage",
         spec=BY_FIELD,
-        storages=(_external("UserNameNotSupported"),),
-        says=(
-            'SessionStorage "team/mine" is external, and ToolHive\'s proxies are not connected to it'
-            " (UserNameNotSupported): see its condition ProxiesSupported; backend pods get its connection"
-        ),
+        storages=(_external(TEAM),),
+        says=_unconnected("team/mine"),
         why=(
-            "ToolHive's field knows no user names, and TLS only since 0.49; until the store has been dialled"
-            " (`NotChecked`), that is not known."
+            "ToolHive's field knows no user names, and TLS only since 0.49. `NotChecked`: until the store's Secret has"
+            " been read, neither is known."
         ),
-        is_seen=False,
     ),
     ConsumerRule(
         when="the storage was not shared when the reference was made",
@@ -113,7 +114,8 @@ RULES: Final = (
     ConsumerRule(
         when="an external storage without TLS is another namespace's",
         spec=ELSEWHERE,
-        storages=(_external("PlainTcp", PLATFORM, allowedNamespaces=[TEAM]),),
+        storages=(_external(PLATFORM),),
+        besides=(_unconnected("platform/mine"),),
         says=(
             'SessionStorage "platform/mine" has no TLS: what this namespace sends crosses the network in plain text,'
             " the password included: ask its owner for rediss://"
@@ -122,7 +124,6 @@ RULES: Final = (
             "Who shares a store need not know whose network lies between. A managed storage is in the cluster, behind"
             " a NetworkPolicy."
         ),
-        is_seen=False,
     ),
     ConsumerRule(
         when="`env` hides an injected variable",

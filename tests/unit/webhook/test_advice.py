@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared import credentials, names
 from shared.endpoint import Endpoint
@@ -128,11 +130,30 @@ def test_a_variable_that_hides_ours_is_named_with_its_place(kind: str, spec: Any
         pytest.param(
             "MCPServer", {"env": [{"name": "OTHER"}, {"name": "REDIS_USERNAME"}, {"name": 5}, None]}, id="own"
         ),
+        pytest.param("MCPServer", {"env": [{"name": []}], "secrets": [{"key": {}}, 5], **proxy()}, id="nonsense"),
+        pytest.param("MCPServer", {"env": "REDIS_URL", "secrets": {"key": "REDIS_URL"}}, id="no lists"),
         pytest.param("VirtualMCPServer", {"env": [{"name": "REDIS_URL"}]}, id="no field of this kind"),
     ],
 )
 def test_a_variable_that_hides_nothing_is_not_warned_of(kind: str, spec: Any) -> None:
     assert warned(spec, kind) == []
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["REDIS_URL", "ClientIP", "stdio", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["name", "key", "targetEnvName", "env"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+FIELDS = ("env", "secrets", "replicas", "sessionAffinity", "transport")
+
+
+@given(st.sampled_from(KINDS), st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, anything)), anything)
+def test_nothing_makes_it_stumble(kind: str, spec: Any, proxy_env: Any) -> None:
+    overrides = {"resourceOverrides": {"proxyDeployment": {"env": proxy_env}}}
+    assert all(word.startswith("spec.") for word in warned({**spec, **overrides}, kind))
 
 
 def test_only_what_is_connected_can_be_hidden() -> None:
