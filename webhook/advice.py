@@ -55,8 +55,8 @@ def warnings(wired: Object, reference: StorageReference, storage: Object | None)
     found = [*_of_storage(wired, reference, storage, store), *_of_reference(wired, reference)]
     if record is None:
         found.append(
-            f'SessionStorage "{reference}" is not shared with this namespace, and whoever made the reference had no'
-            " right to use it: nothing is connected"
+            f'SessionStorage "{reference}" is not shared with this namespace, and who referred to it may not use it:'
+            " nothing is connected until one who may refers to it anew"
         )
     else:
         found += _of_transport(wired, reference)
@@ -71,8 +71,8 @@ def _of_storage(wired: Object, reference: StorageReference, storage: Object | No
         yield f'SessionStorage "{reference}" does not exist (yet): pods wait until Secret "{secret}" exists'
     elif not store.supports_proxies:
         yield (
-            f'SessionStorage "{reference}" is external, and ToolHive\'s proxies are not connected to it'
-            f" ({store.support}): see its condition ProxiesSupported; backend pods get its connection"
+            f'SessionStorage "{reference}" is external, and ToolHive\'s proxies are not connected'
+            f" ({store.support}): see its condition ProxiesSupported; backends are"
         )
 
 
@@ -100,8 +100,8 @@ def _of_transport(wired: Object, reference: StorageReference) -> Iterator[str]:
     replicas = read(wired, _REPLICAS)
     if read(wired, _TRANSPORT) == "stdio":
         yield (
-            f'spec.transport is stdio: ToolHive runs one proxy, and SessionStorage "{reference}" only brings sessions'
-            " over its restarts: to have replicas, use streamable-http or sse"
+            f'spec.transport is stdio: ToolHive runs one proxy, and SessionStorage "{reference}" only keeps sessions'
+            " over restarts: to have replicas, use streamable-http or sse"
         )
     elif isinstance(replicas, int) and replicas > 1 and read(wired, _AFFINITY) == "ClientIP":
         yield (
@@ -124,7 +124,7 @@ def _of_variables(wired: Object, reference: StorageReference, store: Store, targ
     injected = _injected(store)
     for path, variable in _own_variables(wired, target):
         if isinstance(variable, str) and variable in injected:
-            yield f'{path} hides {variable} of SessionStorage "{reference}": rename it, unless that is what you want'
+            yield f'{path} hides {variable} of SessionStorage "{reference}": rename it, unless this is meant'
 
 
 def _injected(store: Store) -> frozenset[str]:

@@ -16,8 +16,8 @@ def _external(namespace: str) -> Object:
 
 def _unconnected(storage: str) -> str:
     return (
-        f'SessionStorage "{storage}" is external, and ToolHive\'s proxies are not connected to it (NotChecked): see its'
-        " condition ProxiesSupported; backend pods get its connection"
+        f'SessionStorage "{storage}" is external, and ToolHive\'s proxies are not connected (NotChecked): see its'
+        " condition ProxiesSupported; backends are"
     )
 
 
@@ -57,8 +57,8 @@ RULES: Final = (
         storages=(PRIVATE,),
         may_use=False,
         says=(
-            'SessionStorage "platform/mine" is not shared with this namespace, and whoever made the reference had no'
-            " right to use it: nothing is connected"
+            'SessionStorage "platform/mine" is not shared with this namespace, and who referred to it may not use it:'
+            " nothing is connected until one who may refers to it anew"
         ),
         why=(
             "Such a reference was stored while the webhook was away. Who changes something else now, as ToolHive's"
@@ -94,8 +94,8 @@ RULES: Final = (
         when="the transport is stdio, which is also ToolHive's default",
         spec={**BY_FIELD, "transport": "stdio", "replicas": 3},
         says=(
-            'spec.transport is stdio: ToolHive runs one proxy, and SessionStorage "team/mine" only brings sessions over'
-            " its restarts: to have replicas, use streamable-http or sse"
+            'spec.transport is stdio: ToolHive runs one proxy, and SessionStorage "team/mine" only keeps sessions over'
+            " restarts: to have replicas, use streamable-http or sse"
         ),
         why="Standard input and output lead to one process: ToolHive's operator caps `replicas` at 1.",
     ),
@@ -128,18 +128,13 @@ RULES: Final = (
     ConsumerRule(
         when="`env` hides an injected variable",
         spec={**BY_FIELD, "env": [{"name": "REDIS_URL", "value": "redis://other"}]},
-        says=(
-            'spec.env[REDIS_URL] hides REDIS_URL of SessionStorage "team/mine": rename it, unless that is what you want'
-        ),
+        says=('spec.env[REDIS_URL] hides REDIS_URL of SessionStorage "team/mine": rename it, unless this is meant'),
         why=_ENV,
     ),
     ConsumerRule(
         when="`secrets` hides an injected variable",
         spec={**BY_FIELD, "secrets": [{"name": "own", "key": "password", "targetEnvName": "REDIS_PASSWORD"}]},
-        says=(
-            'spec.secrets[own] hides REDIS_PASSWORD of SessionStorage "team/mine": rename it, unless that is what you'
-            " want"
-        ),
+        says=('spec.secrets[own] hides REDIS_PASSWORD of SessionStorage "team/mine": rename it, unless this is meant'),
         why=f"{_ENV} Without `targetEnvName` the variable is called after the key.",
     ),
     ConsumerRule(
@@ -152,7 +147,7 @@ RULES: Final = (
         },
         says=(
             "spec.podTemplateSpec.spec.containers[mcp].env[SESSION_STORAGE_TYPE] hides SESSION_STORAGE_TYPE of"
-            ' SessionStorage "team/mine": rename it, unless that is what you want'
+            ' SessionStorage "team/mine": rename it, unless this is meant'
         ),
         why=_ENV,
     ),
@@ -165,7 +160,7 @@ RULES: Final = (
         says=(
             'spec.resourceOverrides.proxyDeployment.env[REDIS_URL] hides REDIS_URL of SessionStorage "team/mine":'
             " rename"
-            " it, unless that is what you want"
+            " it, unless this is meant"
         ),
         why=_ENV,
     ),

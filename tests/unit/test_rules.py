@@ -55,7 +55,7 @@ def test_the_example_passes_with_just_this_warning(rule: Rule) -> None:
 
 @named(WARNINGS)
 def test_a_warning_is_whole_even_with_the_longest_names(rule: Rule) -> None:
-    grown = rule.says.replace("team", "t" * 30).replace("platform", "p" * 30).replace("mine", "m" * 40)
+    grown = rule.says.replace("team", "t" * 63).replace("platform", "p" * 63).replace("mine", "m" * 40)
     assert len(grown) <= MAX_WARNING
 
 
