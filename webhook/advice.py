@@ -122,9 +122,22 @@ def _of_plain_text(wired: Object, reference: StorageReference, store: Store) -> 
 def _of_variables(wired: Object, reference: StorageReference, store: Store, target: Target) -> Iterator[str]:
     """Name variables of the user's own that are in the connection Secret too: Kubernetes prefers `env` to `envFrom`."""
     injected = _injected(store)
-    for path, variable in _own_variables(wired, target):
-        if isinstance(variable, str) and variable in injected:
-            yield f'{path} hides {variable} of SessionStorage "{reference}": rename it, unless this is meant'
+    kind: str = wired["kind"]
+    backend, proxy = _BACKEND_ENV.get(kind, ()), _PROXY_ENV.get(kind, ())
+    for path in (*(backend if target.has_backend else ()), *(proxy if target.has_proxy else ())):
+        for entry in _entries_of(read(wired, path), injected):
+            yield _hides(path, entry, entry["name"], reference)
+    if backend and target.has_backend:
+        for entry in _entries(read(wired, _SECRETS)):
+            # ToolHive calls the variable after the key, unless told otherwise.
+            variable = entry.get("targetEnvName") or entry.get("key")
+            if isinstance(variable, str) and variable in injected:
+                yield _hides(_SECRETS, entry, variable, reference)
+
+
+def _hides(path: Path, entry: Object, variable: str, reference: StorageReference) -> str:
+    place = f"{dotted(path)}[{entry.get('name')}]"
+    return f'{place} hides {variable} of SessionStorage "{reference}": rename it, unless this is meant'
 
 
 def _injected(store: Store) -> frozenset[str]:
@@ -134,20 +147,18 @@ def _injected(store: Store) -> frozenset[str]:
     return names.EXTERNAL_CONNECTION_KEYS if store.has_password else names.OPEN_CONNECTION_KEYS
 
 
-def _own_variables(consumer: Object, target: Target) -> Iterator[tuple[str, Any]]:
-    """List the variables that the user sets for what is connected, each after its path."""
-    kind: str = consumer["kind"]
-    paths = (
-        *(_BACKEND_ENV.get(kind, ()) if target.has_backend else ()),
-        *(_PROXY_ENV.get(kind, ()) if target.has_proxy else ()),
-    )
-    for path in paths:
-        for entry in _entries(read(consumer, path)):
-            yield f"{dotted(path)}[{entry.get('name')}]", entry.get("name")
-    if kind in _BACKEND_ENV and target.has_backend:
-        for entry in _entries(read(consumer, _SECRETS)):
-            # ToolHive calls the variable after the key, unless told otherwise.
-            yield f"{dotted(_SECRETS)}[{entry.get('name')}]", entry.get("targetEnvName") or entry.get("key")
+def _entries_of(value: Any, injected: frozenset[str]) -> list[Object]:
+    """Pick the entries that name one of these variables.
+
+    In one go, because there are a hundred of them in a large consumer, and nearly never one of these.
+    """
+    if not isinstance(value, list):
+        return []
+    return [
+        entry
+        for entry in value
+        if isinstance(entry, dict) and isinstance(name := entry.get("name"), str) and name in injected
+    ]
 
 
 def _entries(value: Any) -> list[Object]:
