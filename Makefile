@@ -47,6 +47,10 @@ integration: venv ## Run tests against a real API server and real Valkey process
 e2e: venv cluster ## Run tests on the cluster: real nodes, real ToolHive
 	@$(PYTEST) -q tests/e2e
 
+.PHONY: bench
+bench: venv ## Measure the webhook against two in Go and on a real API server; writes docs/benchmarks.md
+	@$(PYTHON) -m tests.bench
+
 .PHONY: cluster
 cluster: venv ## Start the local cluster with ToolHive (or use KUBECONFIG, if it is set)
 	@$(PYTHON) -m deploy.local up

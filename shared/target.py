@@ -26,12 +26,12 @@ class Target(StrEnum):
     @property
     def has_backend(self) -> bool:
         """Whether the backend is connected."""
-        return self in {Target.BACKEND, Target.ALL}
+        return self is Target.BACKEND or self is Target.ALL
 
     @property
     def has_proxy(self) -> bool:
         """Whether the proxy is connected."""
-        return self in {Target.PROXY, Target.ALL}
+        return self is Target.PROXY or self is Target.ALL
 
 
 _TARGETS: Final = {target.value: target for target in Target}

@@ -35,7 +35,10 @@ ANNOUNCED: Final = {"create": "patched", "update": "allowed", "refused": "denied
 """What each kind of case is answered with."""
 
 _MANY: Final = 16
-"""Settings from which on a server has a pod template, too, and was applied by kubectl."""
+"""Settings from which on a server has a pod template, too, and was applied by kubectl; both make a review jump."""
+_LEAST_BYTES: Final = 40
+_MOST_BYTES: Final = 400
+"""By how much a further setting makes a review longer: once or four times, escaped in an annotation or not."""
 _UID: Final = "0df28fbd-5f5f-11e8-bc74-36e6bb280816"
 _GROUP: Final = "toolhive.stacklok.dev"
 
@@ -78,7 +81,7 @@ def cases() -> Iterator[Case]:
             yield Case(kind, size_kb, _filled(review, size_kb * 1000))
 
 
-def server(entries: int) -> Object:
+def server(entries: int, many: int = _MANY) -> Object:
     """Write an MCPServer as `kubectl apply` sends it, with as many settings of its own as asked for.
 
     Half of a longer one is the annotation in which kubectl keeps what was applied, as in real objects.
@@ -94,7 +97,7 @@ def server(entries: int) -> Object:
         "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "64Mi"}},
     }
     metadata: Object = {"name": NAME, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/part-of": "search"}}
-    if entries >= _MANY:
+    if entries >= many:
         mounts = [{"name": f"data-{index}", "mountPath": f"/data/{index}"} for index in range(entries // 8)]
         volumes = [{"name": f"data-{index}", "configMap": {"name": f"data-{index}"}} for index in range(entries // 8)]
         spec["podTemplateSpec"] = {
@@ -130,7 +133,7 @@ def _refused(entries: int) -> Object:
 
 def _update(entries: int) -> Object:
     """A wired server gets another image: all has to be looked at, and nothing is to do."""
-    old = server(entries)
+    old = server(entries, many=5 * _MANY)
     request = AdmissionRequest(_UID, "CREATE", NAMESPACE, "", old, None)
     decision = consumers.decide(request, STORAGES, Target.ALL)
     assert isinstance(decision, Patch)
@@ -145,12 +148,10 @@ _REVIEWS: Final[dict[str, Callable[[int], Object]]] = {"create": _create, "updat
 
 def _filled(review: Callable[[int], Object], size: int) -> bytes:
     """Write the longest review that is not longer than asked for; the one without a filling if none is that short."""
-    entries = 0
-    body = orjson.dumps(review(entries))
-    while len(longer := orjson.dumps(review(entries + 1))) <= size:
-        # Towards the size in big steps, lest thousands of reviews be written.
-        entries += max(1, (size - len(longer)) // 400)
-        body = orjson.dumps(review(entries))
+    entries = size // _LEAST_BYTES
+    while len(body := orjson.dumps(review(entries))) > size and entries > 0:
+        # Towards the size in big steps, lest hundreds of reviews be written.
+        entries -= max(1, (len(body) - size) // _MOST_BYTES)
     return body
 
 

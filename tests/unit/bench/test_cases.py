@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from shared.target import Target
+from tests.bench.answers import meaning
+from tests.bench.cases import ANNOUNCED, NAME, SIZES_KB, STORAGES, Case, cases
+from tests.bench.reviews import check
+from tests.bench.servers import CONTROLLER_RUNTIME, OURS
+from webhook import consumers, review
+
+CASES = list(cases())
+
+
+def answer(case: Case) -> bytes:
+    asked = review.parse(case.body)
+    return review.render(asked.uid, consumers.decide(asked, STORAGES, Target.ALL))
+
+
+def test_there_is_a_case_of_each_kind_in_each_size() -> None:
+    assert [(case.size_kb, case.kind) for case in CASES] == [(size, kind) for size in SIZES_KB for kind in ANNOUNCED]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_case_is_about_as_long_as_it_says(case: Case) -> None:
+    # A wired server and its predecessor do not fit into 2 kB.
+    assert len(case.body) == pytest.approx(case.size_kb * 1000, rel=0.05) or case.name == "update-2kb"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_case_is_decided_as_announced_and_without_a_warning(case: Case) -> None:
+    assert meaning(case, answer(case)).verdict == case.announced
+    assert "warnings" not in orjson.loads(answer(case))["response"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_name_that_the_client_changes_is_in_every_request(case: Case) -> None:
+    assert case.body.count(NAME.encode()) >= 2
+
+
+def test_servers_that_mean_different_things_are_not_measured() -> None:
+    create, update = CASES[0], CASES[1]
+    check(create, {OURS: answer(create), CONTROLLER_RUNTIME: answer(create)})
+    with pytest.raises(AssertionError, match="allowed"):
+        check(create, {OURS: answer(create), CONTROLLER_RUNTIME: review.render(asked_uid(create), review.Allow())})
+    unlike = review.render(asked_uid(create), review.Patch([{"op": "add", "path": "/spec/image", "value": "other"}]))
+    with pytest.raises(AssertionError, match="another object"):
+        check(create, {OURS: answer(create), CONTROLLER_RUNTIME: unlike})
+    check(update, {OURS: answer(update)})
+
+
+def asked_uid(case: Case) -> str:
+    return review.parse(case.body).uid
