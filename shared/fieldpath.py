@@ -99,12 +99,15 @@ class Draft:
         obj: What has become of the object; the very one as long as nothing has changed.
     """
 
-    __slots__ = ("_own", "obj")
+    __slots__ = ("_above", "_own", "_parent", "obj")
 
     def __init__(self, obj: Object) -> None:
         self.obj = obj
         # The nodes that are not shared, by id; they are held so that no id can come to mean another node.
         self._own: dict[int, Any] = {}
+        # The last field's parent: what is put in a row mostly has the same.
+        self._above: Path | None = None
+        self._parent: Any = None
 
     def put(self, path: Path, value: Any, made: list[Path] | None = None) -> None:
         """Set a field, making the objects and arrays above it that are absent.
@@ -117,6 +120,22 @@ class Draft:
         Raises:
             InvalidSpec: Something above the field is there, but is no object or array.
         """
+        if path[:-1] != self._above:
+            self._parent, self._above = self._owned_parent(path, made), path[:-1]
+        _set_child(self._parent, path[-1], value)
+
+    def remove(self, path: Path) -> None:
+        """Take a field away, if there is one."""
+        if read(self.obj, path) is None:
+            return
+        self._above = None
+        node: Any = self._owned_root()
+        for step in path[:-1]:
+            child = _child(node, step)
+            node = child if id(child) in self._own else self._copied(node, step, child)
+        del node[_index(node, path[-1]) if isinstance(node, list) else path[-1]]
+
+    def _owned_parent(self, path: Path, made: list[Path] | None) -> Any:
         node: Any = self._owned_root()
         own, is_making = self._own, False
         for depth, step in enumerate(path[:-1], 1):
@@ -133,17 +152,7 @@ class Draft:
                 if id(child) not in own:
                     child = self._copied(node, step, child)
             node = child
-        _set_child(node, path[-1], value)
-
-    def remove(self, path: Path) -> None:
-        """Take a field away, if there is one."""
-        if read(self.obj, path) is None:
-            return
-        node: Any = self._owned_root()
-        for step in path[:-1]:
-            child = _child(node, step)
-            node = child if id(child) in self._own else self._copied(node, step, child)
-        del node[_index(node, path[-1]) if isinstance(node, list) else path[-1]]
+        return node
 
     def _owned_root(self) -> Object:
         if id(self.obj) not in self._own:
