@@ -118,7 +118,7 @@ class Draft:
             made: Takes the path of the topmost object or array that had to be made, unless it holds one above that.
 
         Raises:
-            InvalidSpec: Something above the field is there, but is no object or array.
+            InvalidSpec: Something above the field is there, but is no object or array. The draft is of no more use.
         """
         if path[:-1] != self._above:
             self._parent, self._above = self._owned_parent(path, made), path[:-1]

@@ -19,24 +19,27 @@ class Figures:
         p50: Milliseconds within which half of the answers came.
         p99: The same of 99 %.
         p999: The same of 99.9 %.
+        processor: Microseconds of processor time that a request took the server; 0 if that was not measured.
     """
 
     per_second: float
     p50: float
     p99: float
     p999: float
+    processor: float = 0.0
 
     @classmethod
-    def of(cls, seconds: float, nanoseconds: Iterable[int]) -> Figures:
+    def of(cls, seconds: float, nanoseconds: Iterable[int], processor_seconds: float = 0.0) -> Figures:
         """Sum rounds up.
 
         Args:
             seconds: Of all rounds together.
             nanoseconds: Of each answer.
+            processor_seconds: What the server's processor was busy for, in all rounds together.
         """
         ordered = sorted(nanoseconds)
         p50, p99, p999 = (percentile(ordered, share) / 1e6 for share in (0.5, 0.99, 0.999))
-        return cls(len(ordered) / seconds, p50, p99, p999)
+        return cls(len(ordered) / seconds, p50, p99, p999, processor_seconds / len(ordered) * 1e6)
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

@@ -91,14 +91,17 @@ def _measure(
     case: Case, running: Sequence[Server], directory: Path, plan: Plan, processor: int
 ) -> dict[tuple[Case, str], Figures]:
     seconds = dict.fromkeys((server.name for server in running), 0.0)
+    busy = dict(seconds)
     latencies: dict[str, list[int]] = {server.name: [] for server in running}
     for turn in range(plan.rounds):
         first = turn % len(running)
         for server in (*running[first:], *running[:first]):
+            busy[server.name] -= server.processor_seconds
             report = _load(server, case, directory, plan.seconds, processor)
+            busy[server.name] += server.processor_seconds
             seconds[server.name] += report["seconds"]
             latencies[server.name] += report["nanoseconds"]
-    return {(case, name): Figures.of(seconds[name], latencies[name]) for name in seconds}
+    return {(case, name): Figures.of(seconds[name], latencies[name], busy[name]) for name in seconds}
 
 
 def _load(server: Server, case: Case, directory: Path, seconds: float, processor: int) -> dict[str, Any]:

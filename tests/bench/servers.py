@@ -58,6 +58,12 @@ class Server:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    @property
+    def processor_seconds(self) -> float:
+        """How long its threads have run so far."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+
     def ask(self, body: bytes) -> bytes:
         """Post one review on a connection of its own."""
         connection = http.client.HTTPSConnection(NAME, context=ssl.create_default_context(cafile=str(self.authority)))

@@ -20,8 +20,8 @@ def test_at_least_the_share_does_not_exceed_a_percentile(values: list[int], shar
 
 
 def test_figures_are_in_milliseconds_and_seconds() -> None:
-    figures = Figures.of(2.0, [4_000_000, 1_000_000, 2_000_000, 3_000_000])
-    assert figures == Figures(per_second=2.0, p50=2.0, p99=4.0, p999=4.0)
+    figures = Figures.of(2.0, [4_000_000, 1_000_000, 2_000_000, 3_000_000], processor_seconds=0.002)
+    assert figures == Figures(per_second=2.0, p50=2.0, p99=4.0, p999=4.0, processor=500.0)
 
 
 def test_a_ratio_says_how_many_times_theirs_ours_is() -> None:

@@ -11,7 +11,7 @@ from tests.bench.reviews import Outcome
 CASE = Case("create", 10, b"x" * 9800)
 SERVERS = (servers.OURS, servers.NET_HTTP, servers.CONTROLLER_RUNTIME)
 OUTCOME = Outcome(
-    {(CASE, name): Figures(1000.0 * (3 - place), 1.0 + place, 10.0, 20.0) for place, name in enumerate(SERVERS)},
+    {(CASE, name): Figures(1000.0 * (3 - place), 1.0 + place, 10.0, 20.0, 150.0) for place, name in enumerate(SERVERS)},
     dict.fromkeys(SERVERS, 42.4),
 )
 CREATED = {
@@ -24,8 +24,8 @@ CIRCUMSTANCES = Circumstances("2026-11-24", {"processors": "2 x Some"}, 0.5, 6, 
 
 def test_the_document_has_every_figure_and_every_ratio() -> None:
     text = document(OUTCOME, CREATED, CIRCUMSTANCES)
-    assert f"| create, 9.8 kB | {servers.OURS} | 3000 | 1 | 10 | 20 |\n" in text
-    assert f"| create, 9.8 kB | {servers.CONTROLLER_RUNTIME} | 3.00x | 0.33x | 1.00x | 1.00x |\n" in text
+    assert f"| create, 9.8 kB | {servers.OURS} | 3000 | 1 | 10 | 20 | 150 |\n" in text
+    assert f"| create, 9.8 kB | {servers.CONTROLLER_RUNTIME} | 3.00x | 0.33x | 1.00x | 1.00x | 1.00x |\n" in text
     assert f"| {servers.NET_HTTP} | 42 |\n" in text
     assert f"| {creates.WITH_US} | 3 | 9 | 12 |\n" in text
     assert "Added by us: 1.0 ms at p50, 3.5 ms at p99.\n" in text

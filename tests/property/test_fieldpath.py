@@ -1,0 +1,67 @@
+"""A draft of many changes is what they make one after the other, and the object that it began with stays."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import InvalidSpec
+from shared.fieldpath import ARRAYS, Draft, Path, path_of, pointer, put, read, without
+
+if TYPE_CHECKING:
+    from shared.resources import Object
+
+keys = st.sampled_from(["a", "b/c", "d~e", "containers", "envFrom", "name"])
+leaves = st.none() | st.integers() | st.text(max_size=3)
+nodes = st.recursive(
+    leaves, lambda inner: st.dictionaries(keys, inner, max_size=3) | st.lists(inner, max_size=3), max_leaves=12
+)
+objects = st.dictionaries(keys, nodes, max_size=4)
+paths = st.lists(keys, min_size=1, max_size=4).map(tuple).filter(lambda path: path[-1] not in ARRAYS)
+changes = st.lists(st.tuples(paths, st.none() | st.integers() | st.dictionaries(keys, leaves, max_size=2)), max_size=6)
+"""Fields with what they are set to; None takes them away."""
+
+
+def changed(obj: Object, path: Path, value: Any) -> Object:
+    return without(obj, path) if value is None else put(obj, path, value)
+
+
+@given(objects, changes)
+def test_a_draft_is_what_its_changes_make_one_after_the_other(obj: Object, made: list[tuple[Path, Any]]) -> None:
+    before, draft, expected = copy.deepcopy(obj), Draft(obj), obj
+    for path, value in made:
+        try:
+            expected = changed(expected, path, value)
+        except InvalidSpec as error:
+            with pytest.raises(InvalidSpec, match=re.escape(str(error))):
+                draft.put(path, value)
+            break
+        draft.remove(path) if value is None else draft.put(path, value)
+        assert draft.obj == expected
+    assert obj == before
+
+
+@given(objects, paths, st.integers())
+def test_what_was_put_is_read_and_taken_away_again(obj: Object, path: Path, value: int) -> None:
+    try:
+        changed_object = put(obj, path, {"name": path[-1], "value": value})
+    except InvalidSpec:
+        return
+    assert read(changed_object, path) == {"name": path[-1], "value": value}
+    assert read(without(changed_object, path), path) is None
+
+
+@given(objects, paths)
+def test_to_take_away_what_is_not_there_changes_nothing(obj: Object, path: Path) -> None:
+    if read(obj, path) is None:
+        assert without(obj, path) is obj
+
+
+@given(st.lists(keys, min_size=1).map(tuple))
+def test_a_pointer_is_read_back(path: Path) -> None:
+    assert path_of(pointer(path)) == path
