@@ -169,7 +169,9 @@ class Draft:
 
 def is_hollow(node: Any, step: str) -> bool:
     """Tell whether an object, array or named entry, which its parent calls `step`, holds nothing."""
-    return node in ({}, [], {"name": step})
+    if isinstance(node, dict):
+        return not node or (len(node) == 1 and node.get("name") == step)
+    return bool(node == [])
 
 
 def is_below(path: Path, tops: Iterable[Path]) -> bool:
