@@ -54,7 +54,7 @@ func put(object map[string]any, path []string, value any) (string, error) {
 		step := path[depth]
 		if node == nil {
 			if made == "" {
-				made = pointer(path[:depth])
+				made = wiring.Pointer(path[:depth])
 			}
 			switch {
 			case depth > 0 && isArray(path[depth-1]):
@@ -82,13 +82,4 @@ func put(object map[string]any, path []string, value any) (string, error) {
 	}
 	_, err := set(object, 0)
 	return made, err
-}
-
-func pointer(path []string) string {
-	var text strings.Builder
-	for _, step := range path {
-		text.WriteByte('/')
-		text.WriteString(wiring.Escape(step))
-	}
-	return text.String()
 }

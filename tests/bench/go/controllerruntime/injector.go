@@ -99,7 +99,7 @@ func wire(server, old *unstructured.Unstructured, named *wiring.Reference, targe
 	var problems []string
 	hasChanged := false
 	for _, needed := range settings(server, named, target) {
-		recorded := pointer(needed.path)
+		recorded := wiring.Pointer(needed.path)
 		switch found := read(server.Object, needed.path); {
 		case found == nil && needed.value != nil:
 			made, err := put(server.Object, needed.path, needed.value)

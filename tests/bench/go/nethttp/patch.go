@@ -120,7 +120,7 @@ func (w *work) proxyLabel(overrides *resourceOverrides) {
 
 // label sets a label, of whose path the first `present` keys are there.
 func (w *work) label(present int, labels map[string]string, keys []string, value string) {
-	path := pointer(keys)
+	path := wiring.Pointer(keys)
 	switch found, is := labels[keys[len(keys)-1]]; {
 	case !is:
 		w.add(present, keys, path, value, value)
@@ -184,7 +184,7 @@ func (w *work) add(present int, keys []string, recorded string, put, value any) 
 	for index := len(keys) - 1; index > present; index-- {
 		value = map[string]any{keys[index]: value}
 	}
-	top := pointer(keys[:present+1])
+	top := wiring.Pointer(keys[:present+1])
 	// With the last key a field is put, or an array is made that holds one.
 	if top != recorded && !w.record.HasMade(top) {
 		w.record.Made = append(w.record.Made, top)
@@ -217,13 +217,4 @@ func (w *work) render(decided *response) error {
 	decided.PatchType = "JSONPatch"
 	decided.Patch, err = json.Marshal(w.operations)
 	return err
-}
-
-func pointer(keys []string) string {
-	var path strings.Builder
-	for _, key := range keys {
-		path.WriteByte('/')
-		path.WriteString(wiring.Escape(key))
-	}
-	return path.String()
 }

@@ -207,6 +207,16 @@ func Escape(key string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
 
+// Pointer writes a path as a JSON pointer.
+func Pointer(path []string) string {
+	var text strings.Builder
+	for _, step := range path {
+		text.WriteByte('/')
+		text.WriteString(Escape(step))
+	}
+	return text.String()
+}
+
 // Contradiction says what is in the way.
 func Contradiction(path string, value any, reference *Reference) string {
 	needed, _ := json.Marshal(value)
