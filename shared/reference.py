@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 FIELD: Final = ("spec", "sessionStorageRef")
 ANNOTATIONS: Final = ("metadata", "annotations")
 ANNOTATION: Final = (*ANNOTATIONS, ANNOTATION_STORAGE)
+_FIELD_TEXT: Final = dotted(FIELD)
+_ANNOTATION_TEXT: Final = dotted(ANNOTATION)
 
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _NAMESPACE: Final = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -60,8 +62,8 @@ def stated_reference(consumer: Object) -> StorageReference | None:
     by_annotation = _by_annotation(read(consumer, ANNOTATION), namespace, problems)
     if by_field and by_annotation and by_field != by_annotation:
         problems.append(
-            f'{dotted(ANNOTATION)}: Invalid value: names SessionStorage "{by_annotation}",'
-            f' but {dotted(FIELD)} names "{by_field}": keep one of them'
+            f'{_ANNOTATION_TEXT}: Invalid value: names SessionStorage "{by_annotation}",'
+            f' but {_FIELD_TEXT} names "{by_field}": keep one of them'
         )
     if problems:
         raise InvalidSpec(problems)
@@ -83,7 +85,7 @@ def reference_named(text: str, *, is_by_field: bool) -> StorageReference:
 
 
 def _by_field(value: Any, own_namespace: str, problems: list[str]) -> StorageReference | None:
-    path = dotted(FIELD)
+    path = _FIELD_TEXT
     match value:
         case None:
             return None
@@ -116,7 +118,7 @@ def _unknown(path: str, keys: list[str]) -> list[str]:
 def _by_annotation(value: Any, own_namespace: str, problems: list[str]) -> StorageReference | None:
     if value is None:
         return None
-    path = dotted(ANNOTATION)
+    path = _ANNOTATION_TEXT
     if not isinstance(value, str) or value.count("/") > 1 or value.startswith("/"):
         problems.append(f"{path}: Invalid value: must be [namespace/]name")
         return None
