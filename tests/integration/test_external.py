@@ -15,9 +15,8 @@ import yaml
 
 from certs import issue
 from certs.pem import bundle_pem
-from deploy.local import binaries
 from shared.toolhive import serves_session_tls
-from tests.integration.conftest import Kubectl, Process, eventually, free_port
+from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, free_port, toolhive_crd
 from tests.integration.kubelet import VALKEY_SERVER
 from tests.integration.mcpservers import await_wiring, server, stored
 from tests.integration.storages import await_ready, await_reason, secret_value, storage
@@ -167,7 +166,6 @@ def test_every_way_to_fail_has_a_reason(kubectl: Kubectl, namespace: str, start:
 
 
 @pytest.mark.parametrize(("version", "has_tls"), [("v0.44.0", False), ("v0.47.0", False), ("v0.63.0", True)])
-@pytest.mark.parametrize("plural", ["mcpservers", "mcpremoteproxies", "virtualmcpservers"])
+@pytest.mark.parametrize("plural", CONSUMER_PLURALS)
 def test_which_toolhive_speaks_tls_is_read_from_its_crds(plural: str, version: str, *, has_tls: bool) -> None:
-    (path,) = (binaries.toolhive_chart("operator-crds", version) / "files" / "crds").glob(f"*_{plural}.yaml")
-    assert serves_session_tls(yaml.safe_load(path.read_text())) == has_tls
+    assert serves_session_tls(yaml.safe_load(toolhive_crd(plural, version).read_text())) == has_tls
