@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from shared.errors import MalformedReview
 from webhook import metrics, review
@@ -61,12 +63,26 @@ def build_app(decisions: Mapping[str, Decide], draining: Draining) -> web.Applic
 
 async def serve(app: web.Application, port: int, context: ssl.SSLContext, *, host: str | None = None) -> web.AppRunner:
     """Serve on every address of the pod, or one; the caller cleans the runner up."""
+    logger = logging.getLogger(__name__)
+    logger.addFilter(_is_our_fault)
     runner = web.AppRunner(
-        app, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS
+        app,
+        access_log=None,
+        logger=logger,
+        # API servers compress nothing; a few kilobytes of somebody else's could unfold into gigabytes.
+        auto_decompress=False,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        shutdown_timeout=SHUTDOWN_SECONDS,
     )
     await runner.setup()
     await web.TCPSite(runner, host, port, ssl_context=context).start()
     return runner
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Tell whether a message is worth a line: bad HTTP is answered or hung up on, and anybody can send any amount."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 
 
 def _reviewing(path: str, decide: Decide) -> Handler:
@@ -91,7 +107,7 @@ async def _body(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, ConnectionError) as error:
         raise MalformedReview("the body cannot be read") from error
 
 
