@@ -6,9 +6,9 @@ what people only do by mistake.
 
 from __future__ import annotations
 
-import copy
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
 
@@ -73,7 +73,8 @@ overrides = optional(
         env=st.lists(st.builds(lambda name: {"name": name, "value": "x"}, words), max_size=1),
     )
 )
-targets = st.none() | st.sampled_from(list(Target))
+targets = st.sampled_from([target.value for target in Target])
+no_record = st.none()
 made_up_records = st.sampled_from(
     [
         "{}",
@@ -94,28 +95,57 @@ made_up_records = st.sampled_from(
 )
 
 
-def references(namespace: str) -> st.SearchStrategy[StorageReference]:
-    return st.sampled_from([*(StorageReference(namespace, name) for name in ("store", "theirs", "other")), SHARED])
+class Statement(NamedTuple):
+    """How a user names a storage: by field, by annotation or both; by neither, if both are None."""
+
+    reference: StorageReference
+    field: Any
+    annotation: str | None
+
+    def put(self, consumer: Object) -> Object:
+        """Make it the only reference of a consumer, on a copy."""
+        spec = {key: value for key, value in consumer["spec"].items() if key != "sessionStorageRef"}
+        spec |= {} if self.field is None else {"sessionStorageRef": self.field}
+        return annotated({**consumer, "spec": spec}, ANNOTATION_STORAGE, self.annotation)
+
+
+def annotated(consumer: Object, key: str, value: str | None) -> Object:
+    """Set an annotation on a copy, or take it out."""
+    annotations = {**consumer["metadata"].get("annotations", {})}
+    annotations.pop(key, None)
+    annotations |= {} if value is None else {key: value}
+    return {**consumer, "metadata": {**consumer["metadata"], "annotations": annotations}}
 
 
 @st.composite
-def consumers(draw: st.DrawFn, namespace: str = "default", records: st.SearchStrategy[str | None] | None = None) -> Any:
+def statements(draw: st.DrawFn, namespace: str) -> Statement:
+    """Draw a reference, named in one of the ways that mean it."""
+    near = [StorageReference(namespace, name) for name in ("store", "theirs", "other")]
+    reference = draw(st.sampled_from([*near, SHARED]))
+    full = {"name": reference.name, "namespace": reference.namespace}
+    short = [reference.name, {"name": reference.name, "namespace": None}] if reference in near else []
+    field = draw(st.sampled_from([full, *short]))
+    annotation = draw(st.sampled_from([str(reference), *([reference.name] if reference in near else [])]))
+    ways = draw(st.sampled_from([(field, None), (None, annotation), (field, annotation)]))
+    return Statement(reference, *ways)
+
+
+@st.composite
+def consumers(
+    draw: st.DrawFn, namespace: str = "default", records: st.SearchStrategy[str | None] = no_record
+) -> Object:
     """Draw a consumer that refers to a storage."""
     kind = draw(st.sampled_from(sorted(LEAST)))
-    reference = draw(references(namespace))
-    spec = {**copy.deepcopy(LEAST[kind]), **draw(optional(podTemplateSpec=template))}
+    statement = draw(statements(namespace))
+    spec = {**LEAST[kind], **draw(optional(podTemplateSpec=template))}
     if kind != "VirtualMCPServer":
         spec |= draw(optional(resourceOverrides=overrides))
     if draw(st.booleans()):
-        spec["sessionStorage"] = equal_settings(reference) | draw(st.sampled_from([{}, {"db": 0}]))
-    annotations = draw(labels)
-    if (target := draw(targets)) is not None:
-        annotations[ANNOTATION_TARGETS] = target.value
-    if records is not None and (record := draw(records)) is not None:
-        annotations[ANNOTATION_WIRED] = record
-    refer(draw, spec, annotations, reference, namespace)
-    metadata = {"name": "srv", "namespace": namespace} | ({"annotations": annotations} if annotations else {})
-    return {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": kind, "metadata": metadata, "spec": spec}
+        spec["sessionStorage"] = equal_settings(statement.reference) | draw(st.sampled_from([{}, {"db": 0}]))
+    metadata: Object = {"name": "srv", "namespace": namespace, "annotations": draw(labels)}
+    consumer = {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": kind, "metadata": metadata, "spec": spec}
+    consumer = annotated(consumer, ANNOTATION_TARGETS, draw(st.none() | targets))
+    return statement.put(annotated(consumer, ANNOTATION_WIRED, draw(records)))
 
 
 def equal_settings(reference: StorageReference) -> Object:
@@ -123,43 +153,22 @@ def equal_settings(reference: StorageReference) -> Object:
     return {"provider": "redis", "address": f"{reference.name}-valkey.{reference.namespace}.svc:6379"}
 
 
-def refer(draw: st.DrawFn, spec: Object, annotations: Object, reference: StorageReference, namespace: str) -> None:
-    """Name a storage by field, by annotation or by both, as shortly as its namespace allows."""
-    is_near = reference.namespace == namespace
-    full = {"name": reference.name, "namespace": reference.namespace}
-    by_field = [full, *([reference.name, {"name": reference.name, "namespace": None}] if is_near else [])]
-    by_annotation = [str(reference), *([reference.name] if is_near else [])]
-    ways = draw(st.sampled_from(["field", "annotation", "both"]))
-    if ways != "annotation":
-        spec["sessionStorageRef"] = draw(st.sampled_from(by_field))
-    if ways != "field":
-        annotations[ANNOTATION_STORAGE] = draw(st.sampled_from(by_annotation))
+NOWHERE = Statement(SHARED, None, None)
+Change: TypeAlias = Callable[["Object"], "Object"]
 
 
-@st.composite
-def changed(draw: st.DrawFn, stored: Any, namespace: str = "default") -> Any:
-    """Draw what a user makes of a stored consumer: another reference, target or record; more of their own, or less."""
-    new = copy.deepcopy(stored)
-    spec, annotations = new["spec"], new["metadata"].setdefault("annotations", {})
-    match draw(st.sampled_from(["move", "leave", "target", "record", "add", "strip"])):
-        case "move":
-            leave(spec, annotations)
-            refer(draw, spec, annotations, draw(references(namespace)), namespace)
-        case "leave":
-            leave(spec, annotations)
-        case "target":
-            annotations[ANNOTATION_TARGETS] = draw(st.sampled_from(list(Target))).value
-        case "record":
-            annotations[ANNOTATION_WIRED] = draw(made_up_records)
-        case "add":
-            spec["podTemplateSpec"] = draw(template)
-        case _:
-            annotations.pop(ANNOTATION_WIRED, None)
-            spec.pop("sessionStorage", None)
-    return new
+def changes(namespace: str = "default") -> st.SearchStrategy[Change]:
+    """Draw what a user does to a stored consumer: another reference, target or record; more of their own, or less."""
+    return st.one_of(
+        statements(namespace).map(lambda statement: statement.put),
+        st.just(NOWHERE.put),
+        targets.map(lambda target: lambda consumer: annotated(consumer, ANNOTATION_TARGETS, target)),
+        made_up_records.map(lambda record: lambda consumer: annotated(consumer, ANNOTATION_WIRED, record)),
+        template.map(lambda own: lambda consumer: with_spec(consumer, podTemplateSpec=own)),
+        st.just(lambda consumer: annotated(with_spec(consumer, sessionStorage=None), ANNOTATION_WIRED, None)),
+    )
 
 
-def leave(spec: Object, annotations: Object) -> None:
-    """Take every reference out."""
-    spec.pop("sessionStorageRef", None)
-    annotations.pop(ANNOTATION_STORAGE, None)
+def with_spec(consumer: Object, **fields: Any) -> Object:
+    """Set fields of the spec on a copy."""
+    return {**consumer, "spec": {**consumer["spec"], **fields}}
