@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.integration.conftest import Kubectl, Process, eventually
+from tests.integration.consumers import KINDS, await_wiring_of_all, found, referring
 from tests.integration.guards import BINDING, WEBHOOK, without
-from tests.integration.mcpservers import RECORD, await_wiring, server, stored
+from tests.integration.mcpservers import RECORD, server, stored
 from tests.integration.storages import await_ready, storage
 
 
 @pytest.fixture(autouse=True)
 def _running(processes: dict[str, Process], kubelet: None, kubectl: Kubectl) -> None:
-    await_wiring(kubectl)
+    await_wiring_of_all(kubectl)
 
 
 def condition(kubectl: Kubectl, namespace: str) -> Any:
@@ -61,3 +63,18 @@ def test_consumers_of_a_storage_that_is_gone_are_told_and_told_again_when_it_is_
     assert "StorageNotFound" in events
     kubectl.apply(storage("mine", namespace, size="small"))
     eventually(lambda: condition(kubectl, namespace).get("status") == "True", what="taken back")
+
+
+def test_consumers_of_every_kind_are_told_that_their_storage_is_missing(kubectl: Kubectl, namespace: str) -> None:
+    for kind in KINDS:
+        kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, "string", "absent")))
+
+    for kind in KINDS:
+        eventually(partial(is_told, kubectl, kind, namespace), what=f"{kind} is told, and has an Event")
+
+
+def is_told(kubectl: Kubectl, kind: str, namespace: str) -> bool:
+    conditions = found(kubectl, kind, namespace).get("status", {}).get("conditions", [])
+    reasons = [item["reason"] for item in conditions if item["type"] == "SessionStorageResolved"]
+    events = kubectl("events", "-n", namespace, "--for", f"{kind.lower()}/srv")
+    return reasons == ["StorageNotFound"] and "StorageNotFound" in events

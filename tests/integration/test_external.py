@@ -55,13 +55,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield started
 
 
-def make_secret(kubectl: Kubectl, namespace: str, **values: str) -> None:
+def make_secret(kubectl: Kubectl, namespace: str, name: str = "theirs", **values: str) -> None:
     data = {key.replace("_", "."): value for key, value in values.items()}
     kubectl.apply(
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": "theirs", "namespace": namespace},
+            "metadata": {"name": name, "namespace": namespace},
             "stringData": data,
         }
     )
@@ -90,6 +90,17 @@ def test_a_store_is_dialled_handed_out_and_followed(
     make_secret(kubectl, namespace, password=PASSWORD)
     await_ready(kubectl, namespace, "mine")
     assert PASSWORD not in processes["reconciler"].log.read_text()
+
+
+def test_another_secret_is_taken_at_once(kubectl: Kubectl, namespace: str, start: Start) -> None:
+    port = start("--requirepass", PASSWORD)
+    make_secret(kubectl, namespace, password="wrong")
+    make_secret(kubectl, namespace, "theirs-too", password=PASSWORD)
+    ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
+    await_reason(kubectl, namespace, "mine", "AuthenticationFailed")
+    kubectl.apply(storage("mine", namespace, external={"url": f"redis://127.0.0.1:{port}", "secretRef": "theirs-too"}))
+    await_ready(kubectl, namespace, "mine")
+    assert secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == PASSWORD
 
 
 def test_proxies_of_a_consumer_are_connected_once_that_is_known_to_work(

@@ -31,8 +31,8 @@ SLOW_CLIENTS = 50
 AT_ONCE_SECONDS = 2.0
 """A good review is answered in a millisecond; this is for a machine that does other things, too."""
 GROWTH_BYTES = 4 * 2**20
-"""From the middle of the run to its end. A review has some 2,000 bytes: were each of the 5,000 kept, it would be more than
-twice as much. It is not nothing because each large review finds the heap in another shape."""
+"""From the middle of the run to its end. A review has some 2,000 bytes: were each of the 5,000 kept, it would be more
+than twice as much. It is not nothing because each large review finds the heap in another shape."""
 
 
 @pytest.fixture(scope="module")

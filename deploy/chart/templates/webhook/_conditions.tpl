@@ -34,10 +34,11 @@ matchExpressions:
 
 {{/*
 Finalizers, labels and annotations that ToolHive's operator writes are none of our business: it notes in an annotation
-that a restart has been seen to, and restarts again and again while it cannot.
+(mcpserver.toolhive.stacklok.dev/…) that a restart has been seen to, and restarts again and again while it cannot.
 */}}
 {{- define "relevant.change" -}}
 oldObject == null || !has(object.spec) || !has(oldObject.spec) || object.spec != oldObject.spec
-|| ['{{ include "annotation.storage" . }}', '{{ include "annotation.targets" . }}', '{{ include "annotation.wired" . }}']
-.exists(key, object.metadata.?annotations[?key] != oldObject.metadata.?annotations[?key])
+|| (object.metadata.?annotations.orValue({}).map(key, key) + oldObject.metadata.?annotations.orValue({}).map(key, key))
+.exists(key, key.startsWith('toolhive.stacklok.dev/')
+&& object.metadata.?annotations[?key] != oldObject.metadata.?annotations[?key])
 {{- end }}
