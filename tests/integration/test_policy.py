@@ -54,6 +54,23 @@ def test_the_chart_has_it_only_where_it_is_served_and_wanted() -> None:
     assert not ours & kinds("requireInjection=false")
 
 
+def test_no_write_meets_the_policy_alone() -> None:
+    objects = {obj["kind"]: obj for obj in chart_objects()}
+    policy = objects["ValidatingAdmissionPolicy"]["spec"]
+    (webhook,) = [
+        each for each in objects["MutatingWebhookConfiguration"]["webhooks"] if each["name"].startswith("consumers.")
+    ]
+    theirs, ours = (
+        {item["name"]: item["expression"] for item in each["matchConditions"]} for each in (webhook, policy)
+    )
+    refers = ours.pop("refers")
+    assert theirs.pop("refers-now-or-before").startswith(refers)
+    assert ours == theirs
+    assert policy["matchConstraints"]["resourceRules"] == webhook["rules"]
+    assert policy["matchConstraints"]["namespaceSelector"] == webhook["namespaceSelector"]
+    assert policy["matchConstraints"]["matchPolicy"] == webhook["matchPolicy"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_consumer_that_was_connected_passes(kubectl: Kubectl, namespace: str, kind: str, way: str) -> None:
