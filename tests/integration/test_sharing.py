@@ -217,8 +217,19 @@ def test_a_record_that_is_forged_with_a_reference_grants_nothing(kubectl: Kubect
 
 
 def test_who_may_use_one_storage_may_not_use_its_neighbour(kubectl: Kubectl, home: str, away: str) -> None:
-    kubectl("create", "role", "one", "--verb=use", "--resource=sessionstorages.toolhive.stacklok.dev", "-n", home,
-            "--resource-name=mine")  # fmt: skip
+    # By hand, because kubectl makes no Role with a verb that it does not know.
+    rule = {
+        "apiGroups": ["toolhive.stacklok.dev"],
+        "resources": ["sessionstorages"],
+        "resourceNames": ["mine"],
+        "verbs": ["use"],
+    }
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "one", "namespace": home},
+    }
+    kubectl.apply({**role, "rules": [rule]})
     kubectl("create", "rolebinding", "one", "--role=one", "--user=ann", "-n", home)
     eventually(
         lambda: "created" in kubectl("create", "--dry-run=server", "--as=ann", "-f", "-", stdin=referring(away, home)),
