@@ -55,6 +55,9 @@ def dotted(path: Path) -> str:
 
 def shown(value: Any) -> str:
     """Write a user's value as field errors repeat it, cut short; not for values that may hold a password."""
+    if isinstance(value, dict | list):
+        # Nested a hundred levels deep it could not be written at all.
+        return "an object" if isinstance(value, dict) else "an array"
     if isinstance(value, str) and len(value) > _MAX_SHOWN:
         value = value[:_MAX_SHOWN] + "..."
     return orjson.dumps(value).decode()

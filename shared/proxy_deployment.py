@@ -30,8 +30,8 @@ def owner_of(deployment: Object) -> Consumer | None:
             continue
         group, _, _ = str(owner.get("apiVersion")).partition("/")
         kind, name = owner.get("kind"), owner.get("name")
-        if group == GROUP and kind in KINDS and isinstance(name, str):
-            return Consumer(str(kind), str(read(deployment, ("metadata", "namespace")) or ""), name)
+        if group == GROUP and isinstance(kind, str) and kind in KINDS and isinstance(name, str):
+            return Consumer(kind, str(read(deployment, ("metadata", "namespace")) or ""), name)
     return None
 
 

@@ -140,10 +140,20 @@ def _text(request: dict[str, Any], key: str) -> str:
 
 
 def _user(request: dict[str, Any]) -> Object:
+    """Read who asks; it is repeated in questions to the API server, and has the shape that this gave it."""
     user = request.get("userInfo") or {}
     if not isinstance(user, dict):
         raise MalformedReview("request.userInfo must be an object")
+    names, groups, extra = (user.get("username"), user.get("uid")), user.get("groups") or [], user.get("extra") or {}
+    if not (all(isinstance(name, str | None) for name in names) and _is_texts(groups) and isinstance(extra, dict)):
+        raise MalformedReview("request.userInfo must have a username, a uid, groups and extra")
+    if not all(_is_texts(values) for values in extra.values()):
+        raise MalformedReview("request.userInfo.extra must hold arrays of strings")
     return user
+
+
+def _is_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def _object(request: dict[str, Any], key: str) -> Object | None:

@@ -7,12 +7,14 @@ the time of a review, and serve four paths that never change (docs/benchmarks.md
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from shared.errors import MalformedReview
 from webhook import metrics, review
@@ -58,8 +60,17 @@ def build_server(decisions: Mapping[str, Decide], draining: Draining) -> web.Ser
             response.force_close()
         return response
 
-    make_request = partial(web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=MAX_BODY_BYTES)
-    return web.Server(handle, request_factory=make_request, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
+    logger = logging.getLogger(__name__)
+    logger.addFilter(_is_our_fault)
+    return web.Server(
+        handle,
+        request_factory=partial(web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=MAX_BODY_BYTES),
+        access_log=None,
+        logger=logger,
+        # API servers compress nothing; a few kilobytes of somebody else's could unfold into gigabytes.
+        auto_decompress=False,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+    )
 
 
 async def serve(server: web.Server, port: int, context: ssl.SSLContext, *, host: str | None = None) -> web.ServerRunner:
@@ -68,6 +79,12 @@ async def serve(server: web.Server, port: int, context: ssl.SSLContext, *, host:
     await runner.setup()
     await web.TCPSite(runner, host, port, ssl_context=context).start()
     return runner
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Tell whether a message is worth a line: bad HTTP is answered or hung up on, and anybody can send any amount."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 
 
 class _Endpoint:
@@ -132,5 +149,5 @@ async def _body(request: web.BaseRequest) -> bytes:
             return await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, ConnectionError) as error:
         raise MalformedReview("the body cannot be read") from error

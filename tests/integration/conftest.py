@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 RELEASE = "session-storage"
 NAMESPACE = "toolhive-system"
 LEFT_OUT = {"Deployment", "PodDisruptionBudget", "NetworkPolicy"}
+CONSUMER_PLURALS = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
 
 
 class Kubectl:
@@ -151,8 +152,15 @@ def toolhive_crds(kubectl: Kubectl) -> None:
 
 
 def install_toolhive_crds(kubectl: Kubectl) -> None:
-    for crd in sorted((binaries.toolhive_chart("operator-crds") / "files" / "crds").glob("*_mcpservers.yaml")):
-        kubectl("apply", "--server-side", "-f", str(crd))
+    """Install the CRDs of all kinds of consumers."""
+    for plural in CONSUMER_PLURALS:
+        kubectl("apply", "--server-side", "-f", str(toolhive_crd(plural)))
+
+
+def toolhive_crd(plural: str, version: str = binaries.TOOLHIVE_VERSION) -> Path:
+    """Find one of ToolHive's own CRDs."""
+    (path,) = (binaries.toolhive_chart("operator-crds", version) / "files" / "crds").glob(f"*_{plural}.yaml")
+    return path
 
 
 def chart_objects(*values: str) -> list[Object]:
@@ -165,6 +173,8 @@ def chart_objects(*values: str) -> list[Object]:
         "--namespace",
         NAMESPACE,
         "--kube-version=1.36.3",
+        # Helm asks a cluster that it installs into; here it has none to ask.
+        "--api-versions=admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy",
     ]
     rendered = subprocess.run(
         [*command, *(f"--set={value}" for value in values)], capture_output=True, text=True, check=True

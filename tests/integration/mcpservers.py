@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from deploy.local import binaries
-from tests.integration.conftest import eventually
+from tests.integration.conftest import eventually, toolhive_crd
 
 if TYPE_CHECKING:
     from shared.resources import Object
@@ -75,8 +74,8 @@ def await_wiring(kubectl: Kubectl) -> None:
 
 def install_toolhive_crd(kubectl: Kubectl) -> None:
     """Put ToolHive's own CRD in place, as Helm does: whatever else is in it goes."""
-    manifest = next((binaries.toolhive_chart("operator-crds") / "files" / "crds").glob("*_mcpservers.yaml"))
-    kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", str(manifest))
+    manifest = str(toolhive_crd("mcpservers"))
+    kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", manifest)
 
 
 def has_field(kubectl: Kubectl) -> bool:

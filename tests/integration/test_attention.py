@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from shared.resources import Object
-from tests.integration.conftest import RELEASE, Kubectl, Process, eventually
-from tests.integration.mcpservers import RECORD, await_wiring, server, stored
+from tests.integration.conftest import Kubectl, Process, eventually
+from tests.integration.consumers import KINDS, await_wiring_of_all, found, referring
+from tests.integration.guards import BINDING, WEBHOOK, without
+from tests.integration.mcpservers import RECORD, server, stored
 from tests.integration.storages import await_ready, storage
-
-WEBHOOK = f"mutatingwebhookconfiguration/{RELEASE}-webhook"
 
 
 @pytest.fixture(autouse=True)
 def _running(processes: dict[str, Process], kubelet: None, kubectl: Kubectl) -> None:
-    await_wiring(kubectl)
-
-
-def restore(kubectl: Kubectl, saved: Any) -> None:
-    for field in ("resourceVersion", "uid", "creationTimestamp", "managedFields"):
-        saved["metadata"].pop(field, None)
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(saved))
-
-
-@contextlib.contextmanager
-def unguarded(kubectl: Kubectl) -> Iterator[None]:
-    """Take the webhook's configuration away, and put it back."""
-    saved = json.loads(kubectl("get", WEBHOOK, "-o", "json"))
-    kubectl("delete", WEBHOOK)
-    try:
-        yield
-    finally:
-        restore(kubectl, saved)
+    await_wiring_of_all(kubectl)
 
 
 def condition(kubectl: Kubectl, namespace: str) -> Any:
@@ -45,8 +27,10 @@ def condition(kubectl: Kubectl, namespace: str) -> Any:
 
 
 def test_a_server_that_slipped_by_is_connected_once_the_webhook_is_there(kubectl: Kubectl, namespace: str) -> None:
-    with unguarded(kubectl):
-        kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    referring = json.dumps(server(namespace, sessionStorageRef="mine"))
+    with without(kubectl, WEBHOOK, BINDING):
+        # API servers take up to a second to learn that a policy is no longer bound.
+        eventually(lambda: "created" in kubectl("create", "-f", "-", stdin=referring), what="slipped by")
         assert "sessionStorage" not in stored(kubectl, namespace)["spec"]
     eventually(lambda: "sessionStorage" in stored(kubectl, namespace)["spec"], what="connected", seconds=60)
     assert '"storage":' in stored(kubectl, namespace)["metadata"]["annotations"][RECORD]
@@ -59,7 +43,7 @@ def test_a_proxy_that_slipped_by_reads_the_secret_once_the_webhook_is_there(kube
         found = json.loads(kubectl("get", "deployment", "srv", "-n", namespace, "-o", "json"))
         return found["spec"]["template"]["spec"]["containers"][0].get("envFrom")
 
-    with unguarded(kubectl):
+    with without(kubectl, WEBHOOK):
         kubectl("create", "-f", "-", stdin=json.dumps(proxy_of(stored(kubectl, namespace))))
         assert sources() is None
     eventually(lambda: sources() == [{"secretRef": {"name": "mine-connection"}}], what="connected", seconds=60)
@@ -116,3 +100,18 @@ def test_consumers_of_a_storage_that_is_gone_are_told_and_told_again_when_it_is_
     assert "StorageNotFound" in events
     kubectl.apply(storage("mine", namespace, size="small"))
     eventually(lambda: condition(kubectl, namespace).get("status") == "True", what="taken back")
+
+
+def test_consumers_of_every_kind_are_told_that_their_storage_is_missing(kubectl: Kubectl, namespace: str) -> None:
+    for kind in KINDS:
+        kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, "string", "absent")))
+
+    for kind in KINDS:
+        eventually(partial(is_told, kubectl, kind, namespace), what=f"{kind} is told, and has an Event")
+
+
+def is_told(kubectl: Kubectl, kind: str, namespace: str) -> bool:
+    conditions = found(kubectl, kind, namespace).get("status", {}).get("conditions", [])
+    reasons = [item["reason"] for item in conditions if item["type"] == "SessionStorageResolved"]
+    events = kubectl("events", "-n", namespace, "--for", f"{kind.lower()}/srv")
+    return reasons == ["StorageNotFound"] and "StorageNotFound" in events

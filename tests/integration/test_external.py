@@ -15,9 +15,8 @@ import yaml
 
 from certs import issue
 from certs.pem import bundle_pem
-from deploy.local import binaries
 from shared.toolhive import serves_session_tls
-from tests.integration.conftest import Kubectl, Process, eventually, free_port
+from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, free_port, toolhive_crd
 from tests.integration.kubelet import VALKEY_SERVER
 from tests.integration.mcpservers import await_wiring, server, stored
 from tests.integration.storages import await_ready, await_reason, secret_value, storage
@@ -56,13 +55,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield started
 
 
-def make_secret(kubectl: Kubectl, namespace: str, **values: str) -> None:
+def make_secret(kubectl: Kubectl, namespace: str, name: str = "theirs", **values: str) -> None:
     data = {key.replace("_", "."): value for key, value in values.items()}
     kubectl.apply(
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": "theirs", "namespace": namespace},
+            "metadata": {"name": name, "namespace": namespace},
             "stringData": data,
         }
     )
@@ -91,6 +90,17 @@ def test_a_store_is_dialled_handed_out_and_followed(
     make_secret(kubectl, namespace, password=PASSWORD)
     await_ready(kubectl, namespace, "mine")
     assert PASSWORD not in processes["reconciler"].log.read_text()
+
+
+def test_another_secret_is_taken_at_once(kubectl: Kubectl, namespace: str, start: Start) -> None:
+    port = start("--requirepass", PASSWORD)
+    make_secret(kubectl, namespace, password="wrong")
+    make_secret(kubectl, namespace, "theirs-too", password=PASSWORD)
+    ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
+    await_reason(kubectl, namespace, "mine", "AuthenticationFailed")
+    kubectl.apply(storage("mine", namespace, external={"url": f"redis://127.0.0.1:{port}", "secretRef": "theirs-too"}))
+    await_ready(kubectl, namespace, "mine")
+    assert secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == PASSWORD
 
 
 def test_proxies_of_a_consumer_are_connected_once_that_is_known_to_work(
@@ -167,7 +177,6 @@ def test_every_way_to_fail_has_a_reason(kubectl: Kubectl, namespace: str, start:
 
 
 @pytest.mark.parametrize(("version", "has_tls"), [("v0.44.0", False), ("v0.47.0", False), ("v0.63.0", True)])
-@pytest.mark.parametrize("plural", ["mcpservers", "mcpremoteproxies", "virtualmcpservers"])
+@pytest.mark.parametrize("plural", CONSUMER_PLURALS)
 def test_which_toolhive_speaks_tls_is_read_from_its_crds(plural: str, version: str, *, has_tls: bool) -> None:
-    (path,) = (binaries.toolhive_chart("operator-crds", version) / "files" / "crds").glob(f"*_{plural}.yaml")
-    assert serves_session_tls(yaml.safe_load(path.read_text())) == has_tls
+    assert serves_session_tls(yaml.safe_load(toolhive_crd(plural, version).read_text())) == has_tls

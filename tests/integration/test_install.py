@@ -21,7 +21,8 @@ AUTHORITY, SERVING = f"{WEBHOOK}-ca", f"{WEBHOOK}-tls"
 CONFIGURATION = ("mutatingwebhookconfiguration", WEBHOOK)
 RELEASED = (
     "deployments,replicasets,pods,services,serviceaccounts,secrets,configmaps,poddisruptionbudgets,networkpolicies,"
-    "roles,rolebindings,clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations"
+    "roles,rolebindings,clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations,"
+    "validatingadmissionpolicies,validatingadmissionpolicybindings"
 )
 EXTERNAL = {"url": "redis://there:6379", "secretRef": "absent"}
 
@@ -198,7 +199,9 @@ def test_uninstalling_blocks_nobody_leaves_what_users_own_and_can_be_undone(
     before = bundles(kubectl)
 
     helm("uninstall")
-    kubectl("create", "-f", "-", stdin=json.dumps(server("default", sessionStorageRef="mine")))
+    referring = json.dumps(server("default", sessionStorageRef="mine"))
+    # API servers take up to a second to learn that a policy is gone.
+    eventually(lambda: "created" in kubectl("create", "-f", "-", stdin=referring), seconds=5, what="nothing in the way")
     ours = ("-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name")
     eventually(lambda: kubectl("get", RELEASED, "--all-namespaces", *ours) == "", what="nothing of the release")
     reconciler.kill()

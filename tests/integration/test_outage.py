@@ -24,6 +24,7 @@ from tests.integration.storages import await_reason, storage
 
 EXTERNAL = {"url": "redis://there:6379", "secretRef": "absent"}
 FINALIZER = "toolhive.stacklok.dev/finalizer"
+NOW = "2026-11-24T12:00:00Z"
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,10 @@ def test_without_the_webhook_a_wired_server_lives_on_and_may_go(
 ) -> None:
     kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
     webhook_can_go.kill()
-    # ToolHive's operator writes its finalizer, labels and status, and takes the finalizer out at the end.
+    # A user asks for a restart. ToolHive's operator notes that it has seen to it, or would restart again and again; it
+    # writes its finalizer, labels and status, and takes the finalizer out at the end.
+    for note in ("restarted-at", "last-processed-restart"):
+        kubectl("annotate", "mcpserver", "srv", "-n", namespace, f"mcpserver.toolhive.stacklok.dev/{note}={NOW}")
     set_finalizer = json.dumps({"metadata": {"finalizers": [FINALIZER], "labels": {"a": "b"}}})
     kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", set_finalizer)
     kubectl(

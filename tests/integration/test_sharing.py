@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 
 import pytest
 
 from shared.resources import Object
-from tests.integration.conftest import Kubectl, Process, eventually
-from tests.integration.mcpservers import RECORD, await_wiring, server, stored
+from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually
+from tests.integration.consumers import KINDS, await_wiring_of_all, change, change_is_refused, consumer, found
+from tests.integration.mcpservers import ANNOTATION, RECORD, server, stored
 from tests.integration.storages import await_ready, await_reason, condition, read, storage
 
 USE = "session-storage-use"
+CONSUMERS = tuple(f"{plural}.toolhive.stacklok.dev" for plural in CONSUMER_PLURALS)
 
 
 @pytest.fixture(autouse=True)
 def _running(processes: dict[str, Process], kubelet: None, kubectl: Kubectl) -> None:
-    await_wiring(kubectl)
+    await_wiring_of_all(kubectl)
 
 
 @pytest.fixture
@@ -162,3 +166,110 @@ def test_the_proxys_deployment_reads_the_secret(kubectl: Kubectl, home: str) -> 
         return found["spec"]["template"]["spec"]["containers"][0].get("envFrom")
 
     eventually(lambda: sources() == [{"secretRef": {"name": "mine-connection"}}], what="envFrom")
+
+
+OPERATOR = "--as=system:serviceaccount:toolhive-system:toolhive-operator"
+FINALIZER = {"metadata": {"finalizers": ["toolhive.stacklok.dev/finalizer"], "labels": {"a": "b"}}}
+
+
+@pytest.fixture
+def operator(kubectl: Kubectl) -> Iterator[str]:
+    """ToolHive's operator, with the rights that its own chart gives it over consumers, and no other."""
+    consumers = ("--verb=get,list,watch,update,patch", f"--resource={','.join(CONSUMERS)}")
+    kubectl("create", "clusterrole", "toolhive-operator", *consumers)
+    account = "--serviceaccount=toolhive-system:toolhive-operator"
+    kubectl("create", "clusterrolebinding", "toolhive-operator", "--clusterrole=toolhive-operator", account)
+    yield OPERATOR
+    kubectl("delete", "clusterrolebinding/toolhive-operator", "clusterrole/toolhive-operator")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_toolhives_operator_is_never_judged_for_a_reference_of_somebody_else(
+    kubectl: Kubectl, home: str, away: str, operator: str, kind: str
+) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(consumer(kind, away, {ANNOTATION: f"{home}/mine"})))
+    before = found(kubectl, kind, away)
+    assert '"granted":true' in before["metadata"]["annotations"][RECORD]
+    change(kubectl, kind, away, FINALIZER, operator)
+    change(kubectl, kind, away, {"metadata": {"annotations": {"own": "note"}}}, operator)
+    change(kubectl, kind, away, {"spec": {"replicas": 2}}, operator)
+    after = found(kubectl, kind, away)
+    assert after["metadata"]["finalizers"] == FINALIZER["metadata"]["finalizers"]
+    assert after["metadata"]["annotations"][RECORD] == before["metadata"]["annotations"][RECORD]
+    assert after["spec"]["sessionStorage"] == before["spec"]["sessionStorage"]
+    change(kubectl, kind, away, {"metadata": {"finalizers": None}}, operator)
+    kubectl("delete", "-n", away, CONSUMERS[KINDS.index(kind)], "srv")
+
+
+def test_a_record_that_is_forged_with_a_reference_grants_nothing(kubectl: Kubectl, home: str, away: str) -> None:
+    """At once, one after the other, and over a reference that was once granted to somebody for another storage."""
+    forged = {"by": "annotation", "for": "all", "granted": True, "made": [], "put": {}, "storage": f"{home}/mine"}
+    annotations = {ANNOTATION: f"{home}/mine", RECORD: json.dumps(forged, separators=(",", ":"))}
+    kubectl("create", "--as=ann", "-f", "-", stdin=json.dumps(server(away, sessionStorageRef="own")))
+    both = {"metadata": {"annotations": annotations}, "spec": {"sessionStorageRef": None}}
+    assert "may not use" in change_is_refused(kubectl, "MCPServer", away, both, "--as=ann")
+    change(kubectl, "MCPServer", away, {"metadata": {"annotations": {RECORD: annotations[RECORD]}}}, "--as=ann")
+    assert "may not use" in change_is_refused(kubectl, "MCPServer", away, both, "--as=ann")
+    change(kubectl, "MCPServer", away, {"spec": {"sessionStorageRef": {"name": "other", "namespace": home}}})
+    assert '"granted":true' in stored(kubectl, away)["metadata"]["annotations"][RECORD]
+    assert "may not use" in change_is_refused(kubectl, "MCPServer", away, both, "--as=ann")
+    assert not has_mirror(kubectl, away, home)
+
+
+def test_who_may_use_one_storage_may_not_use_its_neighbour(kubectl: Kubectl, home: str, away: str) -> None:
+    # By hand, because kubectl makes no Role with a verb that it does not know.
+    rule = {
+        "apiGroups": ["toolhive.stacklok.dev"],
+        "resources": ["sessionstorages"],
+        "resourceNames": ["mine"],
+        "verbs": ["use"],
+    }
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "one", "namespace": home},
+    }
+    kubectl.apply({**role, "rules": [rule]})
+    kubectl("create", "rolebinding", "one", "--role=one", "--user=ann", "-n", home)
+    eventually(
+        lambda: "created" in kubectl("create", "--dry-run=server", "--as=ann", "-f", "-", stdin=referring(away, home)),
+        what="admitted",
+    )
+    neighbour = server(away, sessionStorageRef={"name": "other", "namespace": home})
+    said = kubectl.fails("create", "--as=ann", "-f", "-", stdin=json.dumps(neighbour))
+    assert f'user "ann" may not use SessionStorage "{home}/other"' in said
+
+
+def test_force_deletes_a_storage_that_is_used(kubectl: Kubectl, home: str) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(server(home, sessionStorageRef="mine")))
+    eventually(
+        lambda: "used by" in kubectl.fails("delete", "sstore", "mine", "-n", home, "--dry-run=server"), what="refused"
+    )
+    said = kubectl.fails("delete", "sstore", "mine", "-n", home)
+    (command,) = re.findall(r"kubectl (annotate .*=true)", said)
+    kubectl(*command.split())
+    kubectl("delete", "sstore", "mine", "-n", home, "--timeout=60s")
+
+
+@pytest.mark.parametrize("processes_run", [True, False], ids=["with us", "without us"])
+def test_a_namespace_goes_whoever_uses_its_storages(
+    kubectl: Kubectl, home: str, away: str, processes: dict[str, Process], *, processes_run: bool
+) -> None:
+    """Consumers of every kind there, and in another namespace, which is none of its business."""
+    for kind in KINDS:
+        kubectl("create", "-f", "-", stdin=json.dumps(consumer(kind, home, sessionStorageRef="mine")))
+    kubectl("create", "-f", "-", stdin=referring(away, home))
+    eventually(lambda: has_mirror(kubectl, away, home), what="the copy")
+    if not processes_run:
+        for process in processes.values():
+            process.kill()
+    try:
+        kubectl("delete", "namespace", home, "--wait=true", "--timeout=60s")
+    finally:
+        if not processes_run:
+            for process in processes.values():
+                process.start()
+            for process in processes.values():
+                process.await_ready()
+    eventually(lambda: not has_mirror(kubectl, away, home), what="the copy goes", seconds=60)
+    kubectl("create", "namespace", home)

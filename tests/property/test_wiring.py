@@ -1,9 +1,11 @@
-"""Whatever an MCPServer holds already, wiring it once is enough, and unwiring it gives it back."""
+"""Whatever a consumer holds already, wiring it once is enough, and unwiring it gives it back."""
 
 from __future__ import annotations
 
 import copy
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonpatch
@@ -11,83 +13,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import wiring
-from shared.names import ANNOTATION_STORAGE
+from shared.names import ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED
 from shared.reference import StorageReference
-from shared.store import Store, store_of
+from shared.store import store_of
 from shared.target import Target
-from webhook import consumers
+from tests.generated import NOWHERE, Change, annotated, changes, consumers, made_up_records, storages, words
+from webhook import consumers as webhook
 from webhook.review import AdmissionRequest, Allow, Decision, Deny, Patch
 
 if TYPE_CHECKING:
     from shared.resources import Object
 
-SECRET = "store-connection"
-EXTERNAL = {"metadata": {"name": "store", "namespace": "default"}, "spec": {"external": {"url": "redis://there"}}}
+KNOWN = storages("default")
+POLICY = Path(__file__).parents[2] / "deploy/chart/templates/webhook/policy.yaml"
+targets = st.sampled_from(list(Target))
 
 
-def optional(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[Object]:
-    """Objects in which each member is absent, null or as given."""
-    return st.fixed_dictionaries({}, optional={key: st.none() | value for key, value in members.items()})
-
-
-words = st.text(alphabet="ab~/.é\u2028-", min_size=1, max_size=4)
-labels = st.dictionaries(words, words, min_size=1, max_size=2)
-env_from = st.lists(
-    st.one_of(
-        st.just({"secretRef": {"name": SECRET}}),
-        st.just({"secretRef": {"name": SECRET}, "prefix": "X_"}),
-        st.just({"secretRef": {"name": SECRET, "optional": True}}),
-        st.builds(lambda name: {"configMapRef": {"name": name}}, words),
-        st.none(),
-    ),
-    max_size=3,
-)
-containers = st.lists(
-    st.builds(
-        lambda name, rest: {"name": name, **rest},
-        st.sampled_from(["mcp", "sidecar", "mcp~1"]),
-        optional(envFrom=env_from, image=words, env=st.just([{"name": "REDIS_URL", "value": "mine"}])),
-    )
-    | st.none()
-    | words,
-    max_size=3,
-)
-template = optional(
-    metadata=optional(labels=labels, annotations=labels),
-    spec=optional(containers=containers, nodeSelector=labels),
-)
-overrides = optional(
-    proxyDeployment=optional(podTemplateMetadataOverrides=optional(labels=labels), env=st.lists(labels, max_size=1))
-)
-equal_session_storage = optional(
-    provider=st.just("redis"), address=st.just("store-valkey.default.svc:6379"), db=st.just(0)
-)
-specs = optional(
-    image=words, podTemplateSpec=template, resourceOverrides=overrides, sessionStorage=equal_session_storage
-)
-
-
-@st.composite
-def servers(draw: st.DrawFn) -> Object:
-    spec = draw(specs)
-    metadata: Object = {"name": "server", "namespace": "default"}
-    annotations = draw(labels | st.none())
-    if draw(st.booleans()):
-        spec["sessionStorageRef"] = draw(st.sampled_from(["store", {"name": "store"}]))
-    else:
-        annotations = {**(annotations or {}), ANNOTATION_STORAGE: "store"}
-    if annotations:
-        metadata["annotations"] = annotations
-    return {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": "MCPServer", "metadata": metadata, "spec": spec}
-
-
-stores = st.sampled_from([store_of(StorageReference("default", "store"), storage) for storage in (None, EXTERNAL)])
-storages = st.sampled_from([{}, {("default", "store"): EXTERNAL}])
-
-
-def decide(consumer: Object, known: Any, old: Object | None = None) -> Decision:
+def decide(consumer: Object, old: Object | None = None, target: Target = Target.ALL) -> Decision:
     operation = "CREATE" if old is None else "UPDATE"
-    return consumers.decide(AdmissionRequest("1", operation, "default", "", consumer, old), known, Target.ALL)
+    return webhook.decide(AdmissionRequest("1", operation, "default", "", consumer, old), KNOWN, target)
 
 
 def patched(consumer: Object, decision: Decision) -> Object:
@@ -103,36 +47,83 @@ def without_nulls(node: Any) -> Any:
     return [without_nulls(value) for value in node] if isinstance(node, list) else node
 
 
-@given(servers(), storages)
-def test_a_wired_object_is_left_alone(server: Object, known: Any) -> None:
-    once = patched(server, decide(server, known))
-    assert isinstance(decide(once, known), Allow)
-    assert isinstance(decide(once, known, old=server), Allow)
+def canonical(consumer: Object) -> Object:
+    """To the API server, no annotations and an empty object of them are the same, as are null and nothing."""
+    same: Object = without_nulls(consumer)
+    if not same["metadata"].get("annotations"):
+        same["metadata"].pop("annotations", None)
+    return same
 
 
-@given(servers(), storages)
-def test_the_patch_makes_what_wiring_says(server: Object, known: Any) -> None:
-    reference = wiring.reference_of(server)
+@given(consumers(records=st.none() | made_up_records), targets)
+def test_a_wired_object_is_left_alone(consumer: Object, target: Target) -> None:
+    once = patched(consumer, decide(consumer, target=target))
+    assert isinstance(decide(once, target=target), Allow)
+    assert isinstance(decide(once, old=consumer, target=target), Allow)
+
+
+@given(consumers(), targets)
+def test_the_patch_makes_what_wiring_says(consumer: Object, target: Target) -> None:
+    reference = wiring.reference_of(consumer)
     assert reference is not None
-    wired = wiring.wire(server, reference, store_of(reference, known.get(reference.key)))
-    assert without_nulls(patched(server, decide(server, known))) == without_nulls(wired)
+    desired = wiring.desired(consumer, reference, KNOWN, wiring.Circumstances(target))
+    assert without_nulls(patched(consumer, decide(consumer, target=target))) == without_nulls(desired)
 
 
-@given(servers(), stores)
-def test_unwiring_gives_back_what_was_there(server: Object, store: Store) -> None:
-    before = copy.deepcopy(server)
-    wired = wiring.wire(server, StorageReference("default", "store"), store)
-    assert without_nulls(wiring.unwire(wired)) == without_nulls(server)
-    assert server == before
+@given(consumers(), targets)
+def test_unwiring_gives_back_what_was_there(consumer: Object, target: Target) -> None:
+    before = copy.deepcopy(consumer)
+    wired = patched(consumer, decide(consumer, target=target))
+    assert consumer == before
+    assert canonical(wiring.unwire(wired)) == canonical(consumer)
 
 
-@given(servers())
-def test_moving_to_another_storage_is_like_having_been_there_always(server: Object) -> None:
-    server["spec"].pop("sessionStorage", None)
+@given(consumers(), targets)
+def test_taking_the_reference_out_gives_back_what_was_there(consumer: Object, target: Target) -> None:
+    wired = patched(consumer, decide(consumer, target=target))
+    asked = NOWHERE.put(wired)
+    left = patched(asked, decide(asked, old=wired, target=target))
+    assert canonical(left) == canonical(NOWHERE.put(consumer))
+    assert isinstance(decide(left, old=wired), Allow)
+
+
+@given(consumers(), changes())
+def test_whatever_a_user_changes_afterwards_a_second_look_changes_nothing(consumer: Object, change: Change) -> None:
+    wired = patched(consumer, decide(consumer))
+    asked = change(wired)
+    decision = decide(asked, old=wired)
+    if not isinstance(decision, Deny):
+        new = patched(asked, decision)
+        assert isinstance(decide(new, old=wired), Allow)
+        assert isinstance(decide(new), Allow)
+
+
+@given(consumers(), targets)
+def test_other_targets_and_back_is_no_change(consumer: Object, target: Target) -> None:
+    wired = patched(consumer, decide(consumer))
+    asked = annotated(wired, ANNOTATION_TARGETS, target.value)
+    there = patched(asked, decide(asked, old=wired))
+    asked = annotated(there, ANNOTATION_TARGETS, wired["metadata"]["annotations"].get(ANNOTATION_TARGETS))
+    back = patched(asked, decide(asked, old=there))
+    assert without_nulls(back["spec"]) == without_nulls(wired["spec"])
+    assert canonical(wiring.unwire(back)) == canonical(wiring.unwire(wired))
+
+
+@given(consumers())
+def test_moving_to_another_storage_is_like_having_been_there_always(consumer: Object) -> None:
+    consumer["spec"].pop("sessionStorage", None)
     first, second = StorageReference("default", "first"), StorageReference("other", "second")
     to_first, to_second = store_of(first, None), store_of(second, None)
-    moved = wiring.wire(wiring.wire(server, first, to_first), second, to_second)
-    assert without_nulls(moved) == without_nulls(wiring.wire(server, second, to_second))
+    moved = wiring.wire(wiring.wire(consumer, first, to_first), second, to_second)
+    assert without_nulls(moved) == without_nulls(wiring.wire(consumer, second, to_second))
+
+
+@given(consumers(), targets)
+def test_every_record_has_the_form_that_the_policy_demands(consumer: Object, target: Target) -> None:
+    (form,) = re.findall(r"matches\(r'(.*)'\)", POLICY.read_text())
+    record = patched(consumer, decide(consumer, target=target))["metadata"]["annotations"][ANNOTATION_WIRED]
+    assert re.search(form, record)
+    assert record.count('"granted"') == 1
 
 
 anything = st.recursive(
@@ -148,19 +139,20 @@ anything = st.recursive(
 
 
 @given(
+    st.sampled_from(["MCPServer", "MCPRemoteProxy", "VirtualMCPServer", "Pod"]),
     st.dictionaries(
         st.sampled_from(["podTemplateSpec", "resourceOverrides", "sessionStorage", "sessionStorageRef", "env"]),
         anything,
     )
     | anything,
     st.dictionaries(
-        st.sampled_from([ANNOTATION_STORAGE, "toolhive.stacklok.dev/session-storage-wired"]),
+        st.sampled_from([ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED]),
         anything | st.builds(json.dumps, anything) | words,
     )
     | anything,
 )
-def test_nothing_makes_it_stumble(spec: Any, annotations: Any) -> None:
-    server = {"kind": "MCPServer", "metadata": {"name": "server", "annotations": annotations}, "spec": spec}
-    decision = decide(server, {})
+def test_nothing_makes_it_stumble(kind: str, spec: Any, annotations: Any) -> None:
+    consumer = {"kind": kind, "metadata": {"name": "srv", "annotations": annotations}, "spec": spec}
+    decision = decide(consumer)
     if not isinstance(decision, Deny):
-        assert isinstance(decide(patched(server, decision), {}), Allow)
+        assert isinstance(decide(patched(consumer, decision)), Allow)

@@ -110,3 +110,10 @@ def test_an_unknown_owner_changes_nothing() -> None:
 def test_nothing_is_made_of_nonsense_and_nothing_is_refused(spoilt: Any) -> None:
     obj = deployment() | spoilt
     assert decided(obj) is obj
+
+
+@pytest.mark.parametrize("kind", [[], {}, None, 7, "Pod"])
+def test_an_owner_of_no_known_kind_is_nobody_we_know(kind: Any) -> None:
+    obj = deployment()
+    obj["metadata"]["ownerReferences"][0]["kind"] = kind
+    assert decided(obj) == obj

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import socket
 import ssl
@@ -154,6 +155,19 @@ async def test_what_is_nested_too_deeply_is_the_clients_fault(webhook: Webhook, 
 async def test_other_types_of_content_are_refused(webhook: Webhook) -> None:
     assert (await webhook.post(SERVERS, review(MCP_SERVER), **{"Content-Type": "text/plain"}))[0] == 415
     assert (await webhook.post(SERVERS, b"no gzip", **{"Content-Encoding": "gzip"}))[0] == 400
+
+
+async def test_what_is_compressed_is_not_unfolded(webhook: Webhook) -> None:
+    body = gzip.compress(review(MCP_SERVER))
+    assert (await webhook.post(SERVERS, body, **{"Content-Encoding": "gzip"}))[0] == 400
+
+
+async def test_bad_http_is_answered_without_a_word_in_the_log(
+    webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with webhook.session.post(SERVERS, headers={"X-Long": "x" * 10_000}) as response:
+        assert response.status == 400
+    assert caplog.text == ""
 
 
 async def test_only_reviews_are_served(webhook: Webhook) -> None:

@@ -1,0 +1,71 @@
+"""What tests say and ask about consumers of every kind on a real API server."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from shared.toolhive import CONSUMER_RESOURCES
+from tests.generated import LEAST
+from tests.integration.conftest import eventually
+from tests.integration.mcpservers import ANNOTATION, RECORD
+
+if TYPE_CHECKING:
+    from shared.resources import Object
+    from tests.integration.conftest import Kubectl
+
+PLURALS = {resource.kind: f"{resource.plural}.{resource.version}.{resource.group}" for resource in CONSUMER_RESOURCES}
+KINDS = tuple(PLURALS)
+
+
+def consumer(kind: str, namespace: str, annotations: Any = None, **spec: Any) -> Object:
+    return {
+        "apiVersion": "toolhive.stacklok.dev/v1beta1",
+        "kind": kind,
+        "metadata": {"name": "srv", "namespace": namespace, "annotations": annotations or {}},
+        "spec": {**LEAST[kind], **spec},
+    }
+
+
+def referring(kind: str, namespace: str, way: str, storage: str = "mine") -> Object:
+    """Refer to a storage in one of the three ways that there are."""
+    match way:
+        case "annotation":
+            return consumer(kind, namespace, {ANNOTATION: storage})
+        case "object":
+            return consumer(kind, namespace, sessionStorageRef={"name": storage, "namespace": namespace})
+        case _:
+            return consumer(kind, namespace, sessionStorageRef=storage)
+
+
+WAYS = ("string", "object", "annotation")
+
+
+def found(kubectl: Kubectl, kind: str, namespace: str, name: str = "srv") -> Object:
+    stored: Object = json.loads(kubectl("get", PLURALS[kind], name, "-n", namespace, "-o", "json"))
+    return stored
+
+
+def change(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *arguments: str) -> str:
+    return kubectl(*_change(kind, namespace, patch), *arguments)
+
+
+def change_is_refused(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *arguments: str) -> str:
+    return kubectl.fails(*_change(kind, namespace, patch), *arguments)
+
+
+def _change(kind: str, namespace: str, patch: Any) -> tuple[str, ...]:
+    return ("patch", PLURALS[kind], "srv", "-n", namespace, "--type=merge", "-p", json.dumps(patch))
+
+
+def await_wiring_of_all(kubectl: Kubectl) -> None:
+    """Wait until the webhook is called and all of ToolHive's CRDs have the field."""
+
+    def wires(kind: str) -> bool:
+        asked = json.dumps(referring(kind, "default", "string", "probe"))
+        out = kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=asked)
+        return RECORD in json.loads(out)["metadata"]["annotations"]
+
+    for kind in KINDS:
+        eventually(partial(wires, kind), what=f"{kind} is wired")

@@ -1,0 +1,205 @@
+"""Ten thousand reviews that nobody should send, over TLS, to the webhook as a process of its own.
+
+Each gets a review that answers it, or a status that says that it is the sender's fault; what is no HTTP at all may
+find the connection closed. The process is the same afterwards, no larger, and was there for others all the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import json
+import ssl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.hostile import JSON, UID, Hostile, Post, good, not_http
+from tests.integration.conftest import NAMESPACE, RELEASE, Kubectl, Process, free_port
+from tests.integration.storages import read
+
+REVIEWS = 10_000
+SEED = 20261124
+AT_ONCE = 8
+SLOW_CLIENTS = 50
+AT_ONCE_SECONDS = 2.0
+"""A good review is answered in a millisecond; this is for a machine that does other things, too."""
+GROWTH_BYTES = 4 * 2**20
+"""From the middle of the run to its end. A review has some 2,000 bytes: were each of the 5,000 kept, it would be more
+than twice as much. It is not nothing because each large review finds the heap in another shape."""
+
+
+@pytest.fixture(scope="module")
+def webhook(processes: dict[str, Process], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A webhook that nobody else calls."""
+    ports = {"HTTP_PORT": str(free_port()), "WEBHOOK_PORT": str(free_port())}
+    process = Process(
+        "webhook", processes["webhook"].environ | ports, tmp_path_factory.mktemp("hostile") / "webhook.log"
+    )
+    process.start()
+    process.await_ready()
+    yield process
+    process.kill()
+    assert "traceback" not in process.log.read_text().lower()
+
+
+@pytest.fixture
+def trusting(kubectl: Kubectl, processes: dict[str, Process]) -> ssl.SSLContext:
+    secret = read(kubectl, "secret", f"{RELEASE}-webhook-tls", NAMESPACE)
+    context = ssl.create_default_context(cadata=base64.b64decode(secret["data"]["ca.crt"]).decode())
+    context.check_hostname = False
+    return context
+
+
+class Client:
+    """Talks to the webhook."""
+
+    def __init__(self, session: aiohttp.ClientSession, port: int, context: ssl.SSLContext) -> None:
+        self._session = session
+        self._port = port
+        self._context = context
+
+    async def send(self, post: Post) -> tuple[int, bytes]:
+        """Post, again if the server has hung up on the request before this one, whose body it did not want to read."""
+        try:
+            return await self._send(post)
+        except aiohttp.ServerDisconnectedError:
+            return await self._send(post)
+
+    async def _send(self, post: Post) -> tuple[int, bytes]:
+        url = f"https://127.0.0.1:{self._port}"
+        # What is sent is what was meant, though the client knows better.
+        async with self._session.request(
+            post.method,
+            url + post.path,
+            data=io.BytesIO(post.body),
+            headers=post.headers,
+            skip_auto_headers=["Content-Type"],
+        ) as response:
+            return response.status, await response.read()
+
+    async def open(self, *, speaks_tls: bool = True) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self._port, ssl=self._context if speaks_tls else None)
+
+    async def say(self, what: bytes, *, speaks_tls: bool = True) -> bytes:
+        """Say something on a new connection, and return all that is answered."""
+        reader, writer = await self.open(speaks_tls=speaks_tls)
+        try:
+            with contextlib.suppress(OSError):
+                writer.write(what)
+                await writer.drain()
+                if not speaks_tls:
+                    writer.write_eof()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(1):
+                    return await reader.read()
+            return b""
+        finally:
+            hang_up(writer)
+
+
+def hang_up(writer: asyncio.StreamWriter) -> None:
+    """Without the words of farewell that TLS has."""
+    writer.transport.abort()
+    writer.close()
+
+
+@pytest.fixture
+async def client(webhook: Process, trusting: ssl.SSLContext) -> AsyncIterator[Client]:
+    connector = aiohttp.TCPConnector(ssl=trusting, limit=AT_ONCE)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield Client(session, int(webhook.environ["WEBHOOK_PORT"]), trusting)
+
+
+def is_answer(status: int, body: bytes) -> bool:
+    """Tell whether this is a review that answers, or the sender's fault."""
+    if status != 200:
+        return 400 <= status < 500
+    answer = json.loads(body)
+    response = answer["response"]
+    patch = json.loads(base64.b64decode(response["patch"])) if "patch" in response else [{}]
+    return (
+        (answer["apiVersion"], answer["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")
+        and isinstance(response["uid"], str)
+        and isinstance(response["allowed"], bool)
+        and (response["allowed"] or bool(response["status"]["message"]))
+        and bool(patch)
+    )
+
+
+def resident_bytes(process: Process) -> int:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) * 1024
+
+
+async def see_a_good_review_answered(client: Client) -> None:
+    path, asked = good()[0]
+    begun = time.monotonic()
+    status, body = await client.send(Post(path, json.dumps(asked).encode()))
+    assert status == 200
+    assert json.loads(body)["response"] == {"uid": UID, "allowed": True}
+    assert time.monotonic() - begun < AT_ONCE_SECONDS
+
+
+async def test_ten_thousand_hostile_reviews_are_answered_and_forgotten(client: Client, webhook: Process) -> None:
+    pid = webhook.pid
+    seen: Counter[int] = Counter()
+    sizes: list[int] = []
+    wrong: list[object] = []
+    drawn = Hostile(SEED).posts(REVIEWS)
+
+    async def work() -> None:
+        for post in drawn:
+            status, body = await client.send(post)
+            seen[status] += 1
+            if not is_answer(status, body):
+                wrong.append((post, status, body[:200], post.body[:2000]))
+            if seen.total() % 100 == 0:
+                sizes.append(resident_bytes(webhook))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(work())
+    assert not wrong, wrong[:3]
+    assert seen.total() == REVIEWS, seen
+    assert {200, 400, 404, 405, 415} <= seen.keys()
+    await see_a_good_review_answered(client)
+    assert sizes[-1] - sizes[len(sizes) // 2] < GROWTH_BYTES, sizes
+    assert webhook.pid == pid
+
+
+async def test_what_is_no_http_is_the_senders_fault_or_hears_nothing(client: Client) -> None:
+    heard = await asyncio.gather(*map(client.say, not_http()))
+    for what, said in zip(not_http(), heard, strict=True):
+        assert all(answer[:1] in b"124" for answer in said.split(b"HTTP/1.1 ")[1:]), (what[:100], said)
+    for what in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x00" * 5000, b""):
+        assert b"HTTP" not in await client.say(what, speaks_tls=False)
+    await see_a_good_review_answered(client)
+
+
+async def test_slow_clients_keep_nobody_waiting(client: Client, webhook: Process) -> None:
+    before = resident_bytes(webhook)
+    head = f"POST /mutate/consumers HTTP/1.1\r\nHost: a\r\nContent-Type: {JSON}\r\n".encode()
+    beginnings = (
+        b"",
+        b"POST",
+        head,
+        head + b"Content-Length: 1000\r\n\r\n{",
+        head + b"Transfer-Encoding: chunked\r\n\r\n",
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(SLOW_CLIENTS):
+            _, writer = await client.open(speaks_tls=number % 10 != 0)
+            stack.callback(hang_up, writer)
+            writer.write(beginnings[number % len(beginnings)])
+        for _ in range(20):
+            await see_a_good_review_answered(client)
+        assert resident_bytes(webhook) - before < SLOW_CLIENTS * 2**18
+    await see_a_good_review_answered(client)

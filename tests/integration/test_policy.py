@@ -1,0 +1,121 @@
+"""The policy that demands proof of injection, beside a webhook that is at work: nobody notices it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.integration.conftest import Kubectl, Process, chart_objects, eventually
+from tests.integration.consumers import (
+    KINDS,
+    WAYS,
+    await_wiring_of_all,
+    change,
+    consumer,
+    found,
+    referring,
+)
+from tests.integration.guards import BINDING, POLICY, WEBHOOK, without
+from tests.integration.mcpservers import ANNOTATION, RECORD
+from tests.integration.storages import await_reason, storage
+
+TARGETS = "toolhive.stacklok.dev/session-storage-targets"
+EXTERNAL = {"url": "redis://there:6379", "secretRef": "absent"}
+
+
+@pytest.fixture(autouse=True)
+def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
+    await_wiring_of_all(kubectl)
+
+
+def as_editor(kubectl: Kubectl, namespace: str) -> str:
+    """Let user `ann` do everything in a namespace, but use other namespaces' storages."""
+    kubectl("create", "role", "servers", "--verb=*", "--resource=mcpservers.toolhive.stacklok.dev", "-n", namespace)
+    kubectl("create", "rolebinding", "ann-servers", "--role=servers", "--user=ann", "-n", namespace)
+    return "--as=ann"
+
+
+def test_the_api_server_finds_no_fault_with_its_expressions(kubectl: Kubectl) -> None:
+    def status() -> object:
+        policy = json.loads(kubectl("get", POLICY, "-o", "json"))
+        assert policy["status"]["observedGeneration"] == policy["metadata"]["generation"]
+        return policy["status"]["typeChecking"]
+
+    eventually(lambda: status() == {}, what="the expressions' types are checked")
+
+
+def test_the_chart_has_it_only_where_it_is_served_and_wanted() -> None:
+    def kinds(*values: str) -> set[str]:
+        return {obj["kind"] for obj in chart_objects(*values)}
+
+    ours = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    assert ours <= kinds()
+    assert not ours & kinds("requireInjection=false")
+
+
+def test_no_write_meets_the_policy_alone() -> None:
+    objects = {obj["kind"]: obj for obj in chart_objects()}
+    policy = objects["ValidatingAdmissionPolicy"]["spec"]
+    (webhook,) = [
+        each for each in objects["MutatingWebhookConfiguration"]["webhooks"] if each["name"].startswith("consumers.")
+    ]
+    theirs, ours = (
+        {item["name"]: item["expression"] for item in each["matchConditions"]} for each in (webhook, policy)
+    )
+    refers = ours.pop("refers")
+    assert theirs.pop("refers-now-or-before").startswith(refers)
+    assert ours == theirs
+    assert policy["matchConstraints"]["resourceRules"] == webhook["rules"]
+    assert policy["matchConstraints"]["namespaceSelector"] == webhook["namespaceSelector"]
+    assert policy["matchConstraints"]["matchPolicy"] == webhook["matchPolicy"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_consumer_that_was_connected_passes(kubectl: Kubectl, namespace: str, kind: str, way: str) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, way)))
+    change(kubectl, kind, namespace, {"spec": {"replicas": 2}})
+    assert f'"storage":"{namespace}/mine"' in found(kubectl, kind, namespace)["metadata"]["annotations"][RECORD]
+    without_reference = {"metadata": {"annotations": {ANNOTATION: None}}, "spec": {"sessionStorageRef": None}}
+    change(kubectl, kind, namespace, without_reference)
+    assert RECORD not in found(kubectl, kind, namespace)["metadata"].get("annotations", {})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("target", ["backend", "proxy", "all", "none"])
+def test_every_choice_of_targets_passes(kubectl: Kubectl, namespace: str, kind: str, target: str) -> None:
+    annotations = {ANNOTATION: "mine", TARGETS: target}
+    kubectl("create", "-f", "-", stdin=json.dumps(consumer(kind, namespace, annotations)))
+    other = "none" if target == "all" else "all"
+    change(kubectl, kind, namespace, {"metadata": {"annotations": {TARGETS: other}}})
+    change(kubectl, kind, namespace, {"metadata": {"annotations": {TARGETS: None}}})
+    assert '"for":"all"' in found(kubectl, kind, namespace)["metadata"]["annotations"][RECORD]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_store_that_proxies_cannot_use_passes(kubectl: Kubectl, namespace: str, kind: str) -> None:
+    kubectl.apply(storage("mine", namespace, external=EXTERNAL))
+    await_reason(kubectl, namespace, "mine", "SecretNotFound")
+    kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, "string")))
+    assert "sessionStorage" not in found(kubectl, kind, namespace)["spec"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_namespaces_storage_and_a_generated_name_pass(kubectl: Kubectl, namespace: str, kind: str) -> None:
+    asked = consumer(kind, namespace, sessionStorageRef={"name": "mine", "namespace": "far"})
+    del asked["metadata"]["name"]
+    asked["metadata"]["generateName"] = "srv-"
+    assert "created" in kubectl("create", "-f", "-", stdin=json.dumps(asked))
+
+
+def test_who_writes_to_a_consumer_that_somebody_else_referred_without_right_passes(
+    kubectl: Kubectl, namespace: str
+) -> None:
+    asked = json.dumps(consumer("MCPServer", namespace, {ANNOTATION: "far/mine"}))
+    with without(kubectl, WEBHOOK, BINDING):
+        eventually(lambda: "created" in kubectl("create", "-f", "-", stdin=asked), what="slipped by")
+    change(kubectl, "MCPServer", namespace, {"spec": {"image": "other"}}, as_editor(kubectl, namespace))
+    stored = found(kubectl, "MCPServer", namespace)
+    assert stored["spec"]["image"] == "other"
+    assert "sessionStorage" not in stored["spec"]

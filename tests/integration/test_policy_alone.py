@@ -1,0 +1,249 @@
+"""The policy that demands proof of injection, while no webhook is called, or none answers and that is put up with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from shared.record import record_of
+from shared.resources import Object
+from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually
+from tests.integration.consumers import (
+    KINDS,
+    WAYS,
+    await_wiring_of_all,
+    change,
+    change_is_refused,
+    consumer,
+    found,
+    referring,
+)
+from tests.integration.guards import BINDING, WEBHOOK, failing_open, without
+from tests.integration.mcpservers import ANNOTATION, RECORD
+
+SAID = "was not connected to it, because the webhook was not called or did not answer: see that"
+NOT_YOURS = f"{RECORD}: the webhook alone writes this annotation"
+TARGETS = "toolhive.stacklok.dev/session-storage-targets"
+PLACES = ("connected", "slipped-by", "empty")
+RESOURCES = tuple(f"{plural}.toolhive.stacklok.dev" for plural in CONSUMER_PLURALS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _connected(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
+    """Have a consumer of each kind connected, and user `ann` may write them all."""
+    await_wiring_of_all(kubectl)
+    for namespace in PLACES:
+        kubectl("create", "namespace", namespace)
+    kubectl("create", "clusterrole", "consumers", "--verb=*", f"--resource={','.join(RESOURCES)}")
+    kubectl("create", "clusterrolebinding", "consumers", "--clusterrole=consumers", "--user=ann")
+    for kind in KINDS:
+        kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, "connected", "string")))
+    yield
+    kubectl("delete", "namespace", *PLACES, "--wait=false")
+
+
+@pytest.fixture(scope="module", autouse=True, params=["deleted", "ignored"])
+def _away(
+    _connected: None, request: pytest.FixtureRequest, processes: dict[str, Process], kubectl: Kubectl
+) -> Iterator[None]:
+    """Have a consumer of each kind slip by both guards, and then the webhook stay away."""
+    for process in processes.values():
+        process.kill()
+    with contextlib.ExitStack() as stack:
+        stack.callback(start, processes)
+        kubectl("delete", ",".join(RESOURCES), "--all", "-n", "slipped-by")
+        with without(kubectl, WEBHOOK, BINDING):
+            for kind in KINDS:
+                eventually(partial(slips_by, kubectl, kind), what="slipped by")
+        stack.enter_context(without(kubectl, WEBHOOK) if request.param == "deleted" else failing_open(kubectl))
+        asked = json.dumps(referring("MCPServer", "empty", "string"))
+        eventually(lambda: SAID in kubectl.fails("create", "--dry-run=server", "-f", "-", stdin=asked), what="policy")
+        yield
+
+
+def slips_by(kubectl: Kubectl, kind: str) -> bool:
+    manifest = json.dumps(referring(kind, "slipped-by", "string"))
+    return "created" in kubectl("create", "-f", "-", stdin=manifest)
+
+
+def start(processes: dict[str, Process]) -> None:
+    for process in processes.values():
+        process.start()
+    for process in processes.values():
+        process.await_ready()
+
+
+def tried(kubectl: Kubectl, obj: Object, *arguments: str) -> str:
+    """Have an object refused."""
+    return kubectl.fails("create", "--dry-run=server", *arguments, "-f", "-", stdin=json.dumps(obj))
+
+
+def passes(kubectl: Kubectl, obj: Object, *arguments: str) -> bool:
+    return "created" in kubectl("create", "--dry-run=server", *arguments, "-f", "-", stdin=json.dumps(obj))
+
+
+def record(**changes: Any) -> str:
+    """Write a record in the webhook's own form."""
+    content = {"by": "field", "for": "all", "granted": False, "made": [], "put": {}, "storage": "empty/mine"}
+    return json.dumps(content | changes, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_consumer_that_refers_is_refused_and_told_what_to_do(kubectl: Kubectl, kind: str, way: str) -> None:
+    said = tried(kubectl, referring(kind, "empty", way))
+    assert f'{kind} "srv" refers to SessionStorage "empty/mine", but {SAID}' in said
+    assert "deployment/session-storage-webhook in namespace toolhive-system is ready" in said
+    assert said.strip().endswith("mutatingwebhookconfiguration/session-storage-webhook exists, and try again")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_consumer_without_a_reference_passes(kubectl: Kubectl, kind: str) -> None:
+    assert passes(kubectl, consumer(kind, "empty"))
+    assert passes(kubectl, consumer(kind, "empty", {TARGETS: "all"}, podTemplateSpec={"spec": {"containers": []}}))
+    assert passes(kubectl, consumer(kind, "kube-system", sessionStorageRef="mine"))
+
+
+@pytest.mark.parametrize("reference", [7, [], {}, {"name": 7}, {"name": None}, {"namespace": "empty"}, ""])
+def test_a_reference_that_makes_no_sense_is_refused_too(kubectl: Kubectl, reference: Any) -> None:
+    assert SAID in tried(kubectl, consumer("MCPServer", "empty", sessionStorageRef=reference))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [None, {}, {"spec": None}, {"spec": []}, {"spec": {"containers": {"name": "mcp"}}},
+     {"spec": {"containers": [None, 1, "mcp", {"name": "mcp"}, {"name": "mcp", "envFrom": "x"}]}},
+     {"spec": {"containers": [{"name": "mcp", "envFrom": [None, 1, {"secretRef": None}, {"secretRef": {}}]}]}}],
+)  # fmt: skip
+def test_no_shape_of_a_template_upsets_it(kubectl: Kubectl, template: Any) -> None:
+    claimed = consumer("MCPServer", "empty", {ANNOTATION: "mine", RECORD: record()}, podTemplateSpec=template)
+    assert SAID in tried(kubectl, claimed, "--validate=ignore")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("namespace", ["connected", "slipped-by"])
+def test_toolhives_operator_writes_as_ever(kubectl: Kubectl, kind: str, namespace: str) -> None:
+    """Its finalizer, its labels, its note that a restart has been seen to, its status."""
+    operator = "--as=ann"
+    metadata = {
+        "finalizers": ["toolhive.stacklok.dev/finalizer"],
+        "labels": {"a": "b"},
+        "annotations": {"mcpserver.toolhive.stacklok.dev/last-processed-restart": "2026-01-01T00:00:00Z"},
+    }
+    change(kubectl, kind, namespace, {"metadata": metadata}, operator)
+    change(kubectl, kind, namespace, {"status": {"message": "seen"}}, "--subresource=status")
+    written = found(kubectl, kind, namespace)
+    assert metadata["finalizers"] == written["metadata"]["finalizers"]
+    assert written["status"]["message"] == "seen"
+    change(kubectl, kind, namespace, {"metadata": {"finalizers": None}}, operator)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_that_slipped_by_before_may_not_be_changed_unless_it_lets_go(kubectl: Kubectl, kind: str) -> None:
+    assert SAID in change_is_refused(kubectl, kind, "slipped-by", {"spec": {"replicas": 2}})
+    change(kubectl, kind, "slipped-by", {"spec": {"sessionStorageRef": None}}, "--dry-run=server")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_that_is_connected_may_be_changed(kubectl: Kubectl, kind: str) -> None:
+    change(kubectl, kind, "connected", {"spec": {"replicas": 3}})
+    change(kubectl, kind, "connected", {"spec": {"replicas": None}})
+    let_go = {"spec": {"sessionStorageRef": None}, "metadata": {"annotations": {RECORD: None}}}
+    change(kubectl, kind, "connected", let_go, "--dry-run=server")
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        pytest.param({"spec": {"sessionStorageRef": "other"}}, id="another storage"),
+        pytest.param({"metadata": {"annotations": {ANNOTATION: "other"}}}, id="another storage by annotation"),
+        pytest.param({"metadata": {"annotations": {TARGETS: "none"}}}, id="other targets"),
+        pytest.param({"metadata": {"annotations": {RECORD: None}}}, id="no record"),
+        pytest.param({"spec": {"sessionStorage": None}}, id="no sessionStorage"),
+        pytest.param({"spec": {"sessionStorage": {"address": "there:6379"}}}, id="another address"),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_that_is_connected_stays_so(kubectl: Kubectl, kind: str, patch: Any) -> None:
+    assert SAID in change_is_refused(kubectl, kind, "connected", patch)
+
+
+@pytest.mark.parametrize("kind", ["MCPServer", "VirtualMCPServer"])
+def test_the_container_goes_on_reading_the_secret(kubectl: Kubectl, kind: str) -> None:
+    assert SAID in change_is_refused(kubectl, kind, "connected", {"spec": {"podTemplateSpec": None}})
+    template = found(kubectl, kind, "connected")["spec"]["podTemplateSpec"]
+    (container,) = template["spec"]["containers"]
+    for sources in ([], [{"secretRef": {"name": "other"}}], [{**container["envFrom"][0], "prefix": "X_"}]):
+        changed = {"spec": {"podTemplateSpec": {"spec": {"containers": [{**container, "envFrom": sources}]}}}}
+        assert SAID in change_is_refused(kubectl, kind, "connected", changed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_of_a_connected_consumer_is_refused(kubectl: Kubectl, kind: str) -> None:
+    """It would read and write its original's sessions."""
+    copy = found(kubectl, kind, "connected")
+    annotations = copy["metadata"]["annotations"]
+    copy["metadata"] = {"name": "copy", "namespace": "connected", "annotations": annotations}
+    assert SAID in tried(kubectl, copy)
+
+
+GRANTING = record(storage="far/mine", granted=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(GRANTING, id="as the webhook would"),
+        pytest.param(GRANTING.replace(":", ": "), id="spaces"),
+        pytest.param(GRANTING.replace("granted", "gr\\u0061nted"), id="escapes"),
+        pytest.param(GRANTING.replace('"granted":true', '"granted":false,"made":[],"granted":true'), id="twice"),
+        pytest.param(
+            GRANTING.replace('"granted":true', '"granted":false').replace('"put"', '"granted":true,"put"'), id="later"
+        ),
+        pytest.param(
+            GRANTING.replace('"granted":true', '"granted":false').replace('"put"', '"gr\\u0061nted":true,"put"'),
+            id="later, with an escape",
+        ),
+        pytest.param(
+            json.dumps(dict(reversed(json.loads(GRANTING).items())), separators=(",", ":")), id="in another order"
+        ),
+    ],
+)
+@pytest.mark.parametrize("way", ["with a reference", "without one"])
+def test_nobody_grants_himself_a_right(kubectl: Kubectl, text: str, way: str) -> None:
+    """Each of these is a grant to whoever reads records, and the reconciler would copy the credential here."""
+    annotations = {RECORD: text} | ({ANNOTATION: "far/mine"} if way == "with a reference" else {})
+    forged = consumer("MCPRemoteProxy", "empty", annotations)
+    read = record_of(forged)
+    assert read is not None
+    assert read.is_granted
+    assert (NOT_YOURS if way == "without one" else "denied request") in tried(kubectl, forged, "--as=ann")
+    patch = {"metadata": {"annotations": {RECORD: text}}}
+    assert "denied request" in change_is_refused(kubectl, "MCPRemoteProxy", "connected", patch, "--as=ann")
+
+
+def test_who_has_the_right_may_grant_it_and_others_may_leave_it_granted(kubectl: Kubectl) -> None:
+    granted = consumer("MCPRemoteProxy", "empty", {ANNOTATION: "far/mine", RECORD: GRANTING})
+    kubectl("create", "-f", "-", stdin=json.dumps(granted))
+    try:
+        operator = "--as=ann"
+        change(kubectl, "MCPRemoteProxy", "empty", {"spec": {"replicas": 2}}, operator)
+        another = {"metadata": {"annotations": {ANNOTATION: "far/other", RECORD: GRANTING.replace("mine", "other")}}}
+        assert NOT_YOURS in change_is_refused(kubectl, "MCPRemoteProxy", "empty", another, operator)
+    finally:
+        kubectl("delete", "mcpremoteproxy", "srv", "-n", "empty")
+
+
+def test_all_that_a_made_up_record_does_is_to_leave_its_authors_consumer_unconnected(kubectl: Kubectl) -> None:
+    """The annotation for targets does the same, and openly; the next write that the webhook sees puts it right."""
+    unconnected = consumer("MCPServer", "empty", {RECORD: record(**{"for": "none"})}, sessionStorageRef="mine")
+    assert passes(kubectl, unconnected, "--as=ann")
+    assert passes(
+        kubectl,
+        consumer("MCPServer", "empty", {ANNOTATION: "mine", TARGETS: "none", RECORD: record(**{"for": "none"})}),
+    )

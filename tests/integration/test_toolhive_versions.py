@@ -1,0 +1,138 @@
+"""ToolHive's own CRDs, release by release: each is extended, and its consumers are connected by what it knows.
+
+Every release is put over the one before it, as an upgrade does: the field goes, and consumers that have it stay.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+
+from certs import issue
+from certs.pem import bundle_pem
+from deploy.local import binaries
+from shared.names import key_prefix
+from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, toolhive_crd
+from tests.integration.consumers import KINDS, WAYS, await_wiring_of_all, change, found, referring
+from tests.integration.mcpservers import RECORD
+from tests.integration.storages import await_reason, storage
+
+FIELD_BACK_SECONDS = 5
+VERSIONS = {"v0.44.0": False, "v0.47.0": False, "v0.63.0": True}
+"""Which ones serve `sessionStorage.tls`."""
+PASSWORD = "their-own-password"
+
+
+def install(kubectl: Kubectl, version: str) -> None:
+    """Put a release's CRDs in place, as Helm does: whatever else is in them goes."""
+    for plural in CONSUMER_PLURALS:
+        manifest = str(toolhive_crd(plural, version))
+        kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", manifest)
+
+
+def is_extended(kubectl: Kubectl, plural: str) -> bool:
+    crd = json.loads(kubectl("get", "crd", f"{plural}.toolhive.stacklok.dev", "-o", "json"))
+    schemas = [version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]]
+    return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _restored(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
+    """Leave behind the release that everybody else tests with."""
+    await_wiring_of_all(kubectl)
+    yield
+    install(kubectl, binaries.TOOLHIVE_VERSION)
+    await_wiring_of_all(kubectl)
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def version(request: pytest.FixtureRequest, kubectl: Kubectl) -> str:
+    installed: str = request.param
+    install(kubectl, installed)
+    for plural in CONSUMER_PLURALS:
+        eventually(partial(is_extended, kubectl, plural), seconds=FIELD_BACK_SECONDS, what=f"{plural} has the field")
+    await_wiring_of_all(kubectl)
+    return installed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_consumer_is_stored_with_all_that_it_needs(
+    kubectl: Kubectl, namespace: str, version: str, kind: str, way: str
+) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, way)))
+    spec = found(kubectl, kind, namespace)["spec"]
+    assert spec["sessionStorage"] == {
+        "provider": "redis",
+        "address": f"mine-valkey.{namespace}.svc:6379",
+        "db": 0,
+        "keyPrefix": key_prefix(kind, namespace, "srv"),
+        "passwordRef": {"name": "mine-connection", "key": "REDIS_PASSWORD"},
+    }
+    if kind != "MCPRemoteProxy":
+        (container,) = spec["podTemplateSpec"]["spec"]["containers"]
+        assert container["envFrom"] == [{"secretRef": {"name": "mine-connection"}}]
+    else:
+        assert "podTemplateSpec" not in spec
+
+
+def test_consumers_live_through_the_upgrade_to_it(kubectl: Kubectl, namespace: str, version: str) -> None:
+    for kind in KINDS:
+        kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, "string")))
+    before = {kind: found(kubectl, kind, namespace) for kind in KINDS}
+    install(kubectl, version)
+    for kind in KINDS:
+        # The operator and users write while the field is away, or just back.
+        change(kubectl, kind, namespace, {"metadata": {"labels": {"a": "b"}}})
+        change(kubectl, kind, namespace, {"spec": {"replicas": 2}})
+    for plural in CONSUMER_PLURALS:
+        eventually(partial(is_extended, kubectl, plural), seconds=FIELD_BACK_SECONDS, what=f"{plural} has the field")
+    for kind in KINDS:
+        after = found(kubectl, kind, namespace)
+        assert after["spec"]["sessionStorage"] == before[kind]["spec"]["sessionStorage"]
+        assert after["spec"].get("podTemplateSpec") == before[kind]["spec"].get("podTemplateSpec")
+        assert RECORD in after["metadata"]["annotations"]
+
+
+def make_secret(kubectl: Kubectl, namespace: str, **values: str) -> None:
+    metadata = {"name": "theirs", "namespace": namespace}
+    data = {key.replace("_", "."): value for key, value in values.items()}
+    kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
+
+
+def test_tls_is_written_where_it_is_served_and_nowhere_else(kubectl: Kubectl, namespace: str, version: str) -> None:
+    authority = bundle_pem([issue.issue_authority(datetime.now(UTC)).certificate]).decode()
+    make_secret(kubectl, namespace, password=PASSWORD, ca_crt=authority)
+    kubectl.apply(storage("mine", namespace, external={"url": "rediss://127.0.0.1:1", "secretRef": "theirs"}))
+    reason = "TlsWithCa" if VERSIONS[version] else "TlsNotSupported"
+    await_reason(kubectl, namespace, "mine", reason, "ProxiesSupported")
+    expected = {"caCertSecretRef": {"name": "mine-connection", "key": "ca.crt"}} if VERSIONS[version] else None
+    for kind in KINDS:
+        asked = json.dumps(referring(kind, namespace, "string"))
+        eventually(partial(speaks, kubectl, asked, expected), what=f"{kind} is connected by what is served")
+        kubectl("create", "-f", "-", stdin=asked)
+        assert ("sessionStorage" in found(kubectl, kind, namespace)["spec"]) == VERSIONS[version]
+
+
+def speaks(kubectl: Kubectl, manifest: str, tls: object) -> bool:
+    """Tell whether a consumer would be connected by TLS like this; by nothing but its environment, if by none."""
+    said = kubectl.warns("create", "--dry-run=server", "-f", "-", stdin=manifest)
+    made = json.loads(kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest))
+    native = made["spec"].get("sessionStorage")
+    return (native["tls"] == tls) if tls else (native is None and "(TlsNotSupported)" in said)
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "rediss://127.0.0.1:1"])
+def test_a_user_name_is_never_written(kubectl: Kubectl, namespace: str, version: str, url: str) -> None:
+    make_secret(kubectl, namespace, password=PASSWORD, username="ann")
+    kubectl.apply(storage("mine", namespace, external={"url": url, "secretRef": "theirs"}))
+    await_reason(kubectl, namespace, "mine", "UserNameNotSupported", "ProxiesSupported")
+    for kind in KINDS:
+        kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, "string")))
+        stored = found(kubectl, kind, namespace)
+        assert "sessionStorage" not in stored["spec"]
+        assert "ann" not in json.dumps(stored["spec"])
