@@ -144,10 +144,15 @@ class Plan:
         phase: Where the rotation is.
         actions: Those of one step; none once nothing can be done yet. Look again when they are done.
         wait: How long nothing will be due, if nothing changes.
-        held_up_by: Ready pods that were not seen to serve the current leaf, while that is waited for.
+        others: Ready pods that were not seen to serve what they should.
     """
 
     phase: Phase
     actions: tuple[Action, ...] = ()
     wait: timedelta = AT_ONCE
-    held_up_by: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def held_up_by(self) -> tuple[str, ...]:
+        """The pods that this waits for."""
+        return self.others if self.phase is Phase.RETIRE else ()

@@ -12,8 +12,8 @@ import logging
 import random
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from certs import check, metrics, notices, rotate
-from certs.actions import Observed, Phase, Plan, Terms
+from certs import check, metrics, notices, rotate, theirs
+from certs.actions import Lasted, Observed, Phase, Plan, Terms
 from certs.apply import Applier, Caches, SecretCache
 from certs.patience import Patience
 from certs.witness import Witness
@@ -39,6 +39,8 @@ SHORTEST_WAIT_SECONDS: Final = 0.05
 """For what was due a moment ago by a clock that counts in whole seconds, as certificates do."""
 SETTLE_SECONDS: Final = 0.05
 """Pause after a write; it doubles while writing does not settle it, as in a fight with another writer."""
+PATIENCE_SECONDS: Final = 3.0
+"""Pods take a new certificate up within milliseconds; who has not by now is worth a word."""
 FIRST_BACKOFF_SECONDS: Final = 0.5
 MAX_BACKOFF_SECONDS: Final = 30.0
 
@@ -79,6 +81,7 @@ class Keeper:
     def __init__(
         self, cluster: Cluster, settings: CertificateSettings, clock: Callable[[], datetime], announce: Announce
     ) -> None:
+        self._settings = settings
         self._clock = clock
         self._announce = announce
         self._terms = Terms(check.dns_names(settings.service, settings.namespace), settings.lifetimes)
@@ -104,6 +107,7 @@ class Keeper:
         self.informers = (caches.authority.informer, caches.serving.informer, *caches.configurations.values(), pods)
         self._applier = Applier(cluster, caches, self._terms)
         self._patience = Patience()
+        self._held_up_since: float | None = None
         self._held_up_by: tuple[str, ...] = ()
 
     async def run(self) -> None:
@@ -139,15 +143,20 @@ class Keeper:
         now = self._clock()
         observed = self._observe()
         lasted = self._patience.measure(rotate.evidence(observed, self._terms, now), asyncio.get_running_loop().time())
-        plan = rotate.plan(observed, self._terms, lasted, now)
+        plan = self._plan(observed, lasted, now)
         metrics.show(observed, plan, self._terms, now)
-        self.witness.is_busy = plan.phase is not Phase.STABLE
-        await self._tell_of_delay(plan)
+        self.witness.look_often(often=plan.phase is not Phase.STABLE)
+        await self._tell_of_delay(plan.held_up_by)
         for action in plan.actions:
             notice = await self._applier.do(action, now)
             if notice is not None:
                 await self._tell(notice)
         return plan
+
+    def _plan(self, observed: Observed, lasted: Lasted, now: datetime) -> Plan:
+        if self._settings.issues:
+            return rotate.plan(observed, self._terms, lasted, now)
+        return theirs.plan(observed, self._terms, now)
 
     def _observe(self) -> Observed:
         configurations = {
@@ -156,16 +165,22 @@ class Keeper:
             if (obj := informer.get(("", configuration.name))) is not None
         }
         return Observed(
-            authority=self._caches.authority.secret,
+            # One that is left over from when certificates were ours has no say any more.
+            authority=self._caches.authority.secret if self._settings.issues else None,
             serving=self._caches.serving.secret,
             configurations=configurations,
             pods=self.witness.sightings,
         )
 
-    async def _tell_of_delay(self, plan: Plan) -> None:
-        if plan.held_up_by and plan.held_up_by != self._held_up_by:
-            await self._tell(notices.held_up(plan.held_up_by))
-        self._held_up_by = plan.held_up_by
+    async def _tell_of_delay(self, pods: tuple[str, ...]) -> None:
+        now = asyncio.get_running_loop().time()
+        if not pods:
+            self._held_up_since, self._held_up_by = None, ()
+        elif self._held_up_since is None:
+            self._held_up_since = now
+        elif now - self._held_up_since >= PATIENCE_SECONDS and pods != self._held_up_by:
+            await self._tell(notices.held_up(pods))
+            self._held_up_by = pods
 
     async def _tell(self, notice: Notice) -> None:
         _log.log(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge
 
-from certs import authorities, bundles, rotate
+from certs import authorities, bundles
 from certs.actions import Phase
 from certs.pem import pair_of
 from shared.errors import CertificateError
@@ -51,16 +51,19 @@ _OF_THE_LEADER: Final = (NOT_AFTER, DUE, BUNDLE_NOT_AFTER, PHASE, PODS)
 def show(observed: Observed, plan: Plan, terms: Terms, now: datetime) -> None:
     """Set all gauges to what was observed."""
     held = authorities.read(observed.authority, now)
-    _show_pair("authority", held.authorities.current if held.authorities else None, terms)
-    _show_pair("next", held.next, terms)
-    _show_pair("serving", _serving(observed), terms)
+    signs = held.authorities
+    pairs = {"authority": signs.current if signs else None, "next": held.next, "serving": _serving(observed)}
+    for kind, pair in pairs.items():
+        _set(NOT_AFTER, kind, pair.certificate.not_valid_after_utc if pair else None)
+        # A certificate of somebody else's is due when they say so.
+        _set(DUE, kind, terms.lifetimes.due(pair.certificate) if pair and signs and kind != "next" else None)
     for configuration, obj in observed.configurations.items():
         end = bundles.first_to_expire(obj, now)
         BUNDLE_NOT_AFTER.labels(str(configuration)).set(end.timestamp() if end else 0)
     for phase in Phase:
         PHASE.labels(phase.value).set(phase is plan.phase)
     unseen = {name for name, leaf in observed.pods.items() if leaf is None}
-    others = set(rotate.others(observed, held.authorities, terms, now)) if held.authorities else set(observed.pods)
+    others = set(plan.others)
     PODS.labels("nothing").set(len(unseen))
     PODS.labels("other").set(len(others - unseen))
     PODS.labels("current").set(len(observed.pods) - len(others | unseen))
@@ -79,15 +82,14 @@ def clear() -> None:
         metric.clear()
 
 
-def _show_pair(kind: str, pair: Pair | None, terms: Terms) -> None:
-    if pair is None:
-        for gauge in (NOT_AFTER, DUE):
-            # Both know no "remove if there".
-            gauge.labels(kind)
-            gauge.remove(kind)
+def _set(gauge: Gauge, kind: str, instant: datetime | None) -> None:
+    """Show an instant, or nothing at all."""
+    if instant is not None:
+        gauge.labels(kind).set(instant.timestamp())
         return
-    NOT_AFTER.labels(kind).set(pair.certificate.not_valid_after_utc.timestamp())
-    DUE.labels(kind).set(terms.lifetimes.due(pair.certificate).timestamp())
+    # There is no "remove if there".
+    gauge.labels(kind)
+    gauge.remove(kind)
 
 
 def _serving(observed: Observed) -> Pair | None:

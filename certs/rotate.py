@@ -46,7 +46,7 @@ def evidence(observed: Observed, terms: Terms, now: datetime) -> Evidence:
         (configuration, obj.get("metadata", {}).get("resourceVersion"))
         for configuration, obj in observed.configurations.items()
     )
-    is_served = not others(observed, held, terms, now)
+    is_served = not _others(observed, held, terms, now)
     return Evidence(
         (held.bundle, versions) if is_published else None,
         (held.current.certificate, frozenset(observed.pods)) if is_served else None,
@@ -64,8 +64,12 @@ def plan(observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Pla
     """
     held = authorities.read(observed.authority, now)
     if held.authorities is None:
-        return Plan(Phase.BOOTSTRAP, (_replacement(held, observed, now),))
-    known = held.authorities
+        return Plan(Phase.BOOTSTRAP, (_replacement(held, observed, now),), others=tuple(sorted(observed.pods)))
+    step = _step(held.authorities, observed, terms, lasted, now)
+    return replace(step, others=_others(observed, held.authorities, terms, now))
+
+
+def _step(known: Authorities, observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Plan:
     if strangers := _worth_keeping(known, observed, terms, now):
         adopted = replace(known, retired=(*known.retired, *strangers))
         return Plan(Phase.SWITCH, (StoreAuthorities(adopted, Phase.SWITCH),))
@@ -74,7 +78,7 @@ def plan(observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Pla
     return _serving_step(known, observed, terms, lasted, now) or _next_phase(known, observed, terms, lasted, now)
 
 
-def others(observed: Observed, known: Authorities, terms: Terms, now: datetime) -> tuple[str, ...]:
+def _others(observed: Observed, known: Authorities, terms: Terms, now: datetime) -> tuple[str, ...]:
     """List the ready pods that were not seen to serve a leaf of the current authority."""
     return tuple(
         name
@@ -103,10 +107,9 @@ def _next_phase(known: Authorities, observed: Observed, terms: Terms, lasted: La
             return Plan(Phase.TRUST_NEXT, (StoreAuthorities(known.promoted(known.next), Phase.SWITCH),))
         return Plan(Phase.TRUST_NEXT, wait=dwell - lasted.trust)
     if known.retired:
-        behind = others(observed, known, terms, now)
-        if not behind and lasted.service >= dwell:
+        if not _others(observed, known, terms, now) and lasted.service >= dwell:
             return Plan(Phase.RETIRE, (StoreAuthorities(replace(known, retired=()), Phase.STABLE),))
-        return Plan(Phase.RETIRE, wait=dwell - lasted.service, held_up_by=behind)
+        return Plan(Phase.RETIRE, wait=dwell - lasted.service)
     wish = _wish(observed.serving)
     due = terms.lifetimes.due(known.current.certificate)
     if now >= due or wish not in {"", known.handled}:

@@ -30,6 +30,7 @@ class CertificateSettings:
         ca_secret: Secret with the authority; webhook pods may not read it.
         tls_secret: Secret that webhook pods serve from.
         configurations: Webhook configurations whose `caBundle` is kept.
+        issues: Whether certificates are made here; else the serving Secret is somebody else's, and only read.
         webhook_selector: Labels of the webhook's pods, as a label selector.
         lifetimes: How long certificates live.
     """
@@ -39,6 +40,7 @@ class CertificateSettings:
     ca_secret: str
     tls_secret: str
     configurations: tuple[WebhookConfiguration, ...]
+    issues: bool
     webhook_selector: str
     lifetimes: Lifetimes
 
@@ -58,6 +60,7 @@ class CertificateSettings:
             configurations=env.entries(
                 "WEBHOOK_CONFIGURATIONS", _configuration, "mutating/<name> or validating/<name>"
             ),
+            issues=env.flag("ISSUE_CERTIFICATES", default=True),
             webhook_selector=env.required("WEBHOOK_SELECTOR"),
             lifetimes=_lifetimes(env),
         )

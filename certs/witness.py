@@ -32,11 +32,7 @@ class Endpoint(NamedTuple):
 
 
 class Witness:
-    """What each ready pod was seen to serve last.
-
-    Attributes:
-        is_busy: Whether somebody waits for what is seen.
-    """
+    """What each ready pod was seen to serve last."""
 
     def __init__(self, pods: Mapping[Key, Object], server_name: str, on_news: Callable[[], None]) -> None:
         """Look at nothing yet.
@@ -46,7 +42,7 @@ class Witness:
             server_name: What API servers call the webhook.
             on_news: Called when something else is seen than before.
         """
-        self.is_busy = False
+        self._is_busy = False
         self._pods = pods
         self._server_name = server_name
         self._on_news = on_news
@@ -62,6 +58,12 @@ class Witness:
         """What each pod that is ready now was seen to serve, by name; None if it was not seen at all."""
         return {name: self._seen.get((name, at)) for name, at in ready_endpoints(self._pods).items()}
 
+    def look_often(self, *, often: bool) -> None:
+        """Look several times a second while somebody waits for what is seen, or now and then."""
+        if often and not self._is_busy:
+            self._asked.set()
+        self._is_busy = often
+
     def look_again(self) -> None:
         """Look at once."""
         self._asked.set()
@@ -72,7 +74,7 @@ class Witness:
             self._asked.clear()
             await self._look()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(BUSY_SECONDS if self.is_busy else IDLE_SECONDS):
+                async with asyncio.timeout(BUSY_SECONDS if self._is_busy else IDLE_SECONDS):
                     await self._asked.wait()
 
     async def _look(self) -> None:

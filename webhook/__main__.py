@@ -61,7 +61,7 @@ class _Process:
     def __init__(self, cluster: Cluster, settings: Settings) -> None:
         self._settings = settings
         self._draining = server.Draining()
-        self._certificate = ServingCertificate(check.dns_names(settings.service, settings.namespace), _clock)
+        self._certificate = ServingCertificate(check.dns_names(settings.service, settings.namespace)[:1], _clock)
         own_secret = Selector(namespace=settings.namespace, fields=f"metadata.name={settings.tls_secret}")
         self._secrets = Informer(cluster, SECRETS, self._certificate.on_change, selector=own_secret)
         self._storages = Informer(cluster, SESSION_STORAGES)

@@ -33,6 +33,7 @@ def test_settings_are_read_from_the_environment() -> None:
             WebhookConfiguration(MUTATING_WEBHOOKS, "release-webhook"),
             WebhookConfiguration(VALIDATING_WEBHOOKS, "other"),
         ),
+        issues=True,
         webhook_selector="a=b,c=d",
         lifetimes=Lifetimes(),
     )
