@@ -39,6 +39,8 @@ SHORTEST_WAIT_SECONDS: Final = 0.05
 """For what was due a moment ago by a clock that counts in whole seconds, as certificates do."""
 SETTLE_SECONDS: Final = 0.05
 """Pause after a write; it doubles while writing does not settle it, as in a fight with another writer."""
+MAX_SETTLE_SECONDS: Final = 2.0
+"""In such a fight over a bundle, admissions fail for as long as we pause."""
 PATIENCE_SECONDS: Final = 3.0
 """Pods take a new certificate up within milliseconds; who has not by now is worth a word."""
 FIRST_BACKOFF_SECONDS: Final = 0.5
@@ -114,7 +116,7 @@ class Keeper:
         """Look and act, whenever something changes, when something is due, and at least once a minute."""
         for informer in self.informers:
             await informer.synced.wait()
-        backoff, settle = FIRST_BACKOFF_SECONDS, SETTLE_SECONDS
+        backoff, settle, phase = FIRST_BACKOFF_SECONDS, SETTLE_SECONDS, Phase.STABLE
         while True:
             self._changed.clear()
             try:
@@ -128,8 +130,9 @@ class Keeper:
                 continue
             backoff = FIRST_BACKOFF_SECONDS
             if plan.actions:
+                settle = min(settle * 2, MAX_SETTLE_SECONDS) if plan.phase is phase else SETTLE_SECONDS
+                phase = plan.phase
                 await asyncio.sleep(settle)
-                settle = min(settle * 2, MAX_BACKOFF_SECONDS)
             else:
                 settle = SETTLE_SECONDS
                 await self._wait(plan.wait)

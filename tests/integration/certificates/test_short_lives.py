@@ -17,8 +17,8 @@ KILLS = 10
 AWAY_SECONDS = 15.0
 WHILE_AWAY = {"SERVING_LIFE": "60s", "RENEW_AT": "0.1", "DWELL": "500ms"}
 """Away for a quarter of a leaf's life, from before the leaf is due; a minute is less than a 40000th of a real one's."""
-SECONDS_OF_LIFE = {"AUTHORITY_LIFE": "12s", "SERVING_LIFE": "6s", "RENEW_AT": "0.1", "DWELL": "200ms"}
-"""Renewed as soon as may be, and long before they end: a busy machine is late by a second now and then."""
+SECONDS_OF_LIFE = {"AUTHORITY_LIFE": "10s", "SERVING_LIFE": "8s", "RENEW_AT": "0.15", "DWELL": "200ms"}
+"""Renewed after a second or so, and long before they end: a busy machine is late by a second now and then."""
 AMONG_KILLS = {"AUTHORITY_LIFE": "40s", "SERVING_LIFE": "20s", "RENEW_AT": "0.1", "DWELL": "200ms"}
 
 

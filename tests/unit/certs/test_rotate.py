@@ -306,6 +306,17 @@ def test_a_successor_takes_over_from_an_authority_that_is_lost_or_has_expired() 
     assert bundle_pem(held.trusted) == bundle_pem([held.current.certificate])
 
 
+def test_duplicates_and_expired_authorities_leave_the_bundle() -> None:
+    held = authorities.read(SETTLED.authority, NOW).authorities
+    assert held is not None
+    old = issue.issue_authority(NOW - timedelta(days=500)).certificate
+    recent = issue.issue_authority(NOW - timedelta(days=300)).certificate
+    stored = ca_secret(replace(held, retired=(recent, old, recent, held.current.certificate)))
+    published = rotate.plan(replace(SETTLED, authority=stored), TERMS, LONG, NOW).actions[0]
+    assert isinstance(published, PublishBundle)
+    assert published.bundle == bundle_pem([held.current.certificate, recent])
+
+
 @pytest.mark.parametrize(
     ("after", "expected"),
     [
