@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -12,17 +15,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from certs import check, issue
+from certs.pem import Pair, bundle_pem
 from tests.integration.certificates.stage import (
     AUTHORITY,
+    CONFIGURATION,
     SERVICE,
     SERVING,
     Replica,
     Stage,
     assert_nobody_noticed,
 )
-from tests.integration.conftest import NAMESPACE, Process, eventually
+from tests.integration.conftest import NAMESPACE, Process, chart_objects, eventually
 
 NAMES = check.dns_names(SERVICE, NAMESPACE)
 REPAIR_SECONDS = 5.0
@@ -195,12 +201,111 @@ def test_both_secrets_are_replaced_when_both_are_lost(stage: Stage, reconciler: 
     assert_nobody_noticed(tally)
 
 
+def wipe_bundles(stage: Stage) -> None:
+    webhooks = (stage.client.get(CONFIGURATION) or {})["webhooks"]
+    wipe = [{"op": "remove", "path": f"/webhooks/{number}/clientConfig/caBundle"} for number in range(len(webhooks))]
+    stage.kubectl("patch", "mutatingwebhookconfiguration", SERVICE, "--type=json", "-p", json.dumps(wipe))
+
+
 def test_a_wiped_bundle_is_back_within_moments(stage: Stage, reconciler: Process) -> None:
     """API servers act on a wiped bundle as soon as they see it, and no admission guards webhook configurations."""
     (before,) = stage.bundles()
-    wipe = [{"op": "remove", "path": f"/webhooks/{number}/clientConfig/caBundle"} for number in range(4)]
     with stage.users_at_work("caBundle wiped") as tally:
-        stage.kubectl("patch", "mutatingwebhookconfiguration", SERVICE, "--type=json", "-p", json.dumps(wipe))
+        wipe_bundles(stage)
         eventually(lambda: stage.bundles() == {before}, what="the bundle is back")
     assert tally.outage_seconds <= REPAIR_SECONDS
     assert all("x509" in failure.said for failure in tally.failures)
+
+
+def test_all_is_lost_at_once_and_back_within_moments(stage: Stage, reconciler: Process) -> None:
+    """Nothing is left that says whom to trust, and what pods serve is trusted by nobody."""
+    before = stage.authority()
+    with stage.users_at_work("both Secrets and caBundle lost at once") as tally:
+        os.kill(reconciler.pid, signal.SIGSTOP)
+        stage.kubectl("delete", "secret", AUTHORITY, SERVING, "-n", NAMESPACE)
+        wipe_bundles(stage)
+        os.kill(reconciler.pid, signal.SIGCONT)
+        stage.await_rotated(before)
+    assert tally.outage_seconds <= REPAIR_SECONDS
+    assert all("x509" in failure.said for failure in tally.failures)
+
+
+def test_the_reconciler_is_killed_at_every_boundary_of_a_rotation(stage: Stage, replicas: None) -> None:
+    before = stage.authority()
+
+    def holds(entry: str) -> bool:
+        return entry in stage.secret(AUTHORITY)["data"]
+
+    boundaries = {
+        "a successor is made": lambda: holds("next.crt"),
+        "both are published": lambda: next(iter(stage.bundles())).count(b"BEGIN") == 2,
+        "the successor takes over": lambda: holds("retired.crt"),
+        "it has signed": lambda: stage.leaf().issuer != issuer_of(before),
+        "the old one retires": lambda: not holds("retired.crt"),
+    }
+    with (
+        stage.supervised(stage.process("reconciler", "reconciler-0", DWELL="500ms")) as process,
+        stage.users_at_work("reconciler killed at every boundary") as tally,
+    ):
+        stage.ask_for_rotation("with a kill at every boundary")
+        for boundary, is_reached in boundaries.items():
+            eventually(is_reached, what=boundary)
+            process.kill()
+        stage.await_rotated(before)
+    assert_nobody_noticed(tally)
+
+
+def issuer_of(authority: bytes) -> x509.Name:
+    return x509.load_pem_x509_certificate(authority).subject
+
+
+THEIRS = "from-cert-manager"
+
+
+def give_theirs(stage: Stage, leaf: Pair, *trusted: Pair) -> None:
+    """Write the Secret as cert-manager does."""
+    content = {
+        "tls.crt": leaf.certificate_pem,
+        "tls.key": leaf.key_pem,
+        "ca.crt": bundle_pem(authority.certificate for authority in trusted),
+    }
+    data = {key: base64.b64encode(value).decode() for key, value in content.items()}
+    metadata = {"name": THEIRS, "namespace": NAMESPACE}
+    stage.kubectl.apply(
+        {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "data": data}
+    )
+
+
+def serve(stage: Stage, leaf: Pair) -> bool:
+    end = leaf.certificate.not_valid_after_utc.timestamp()
+    metric = "session_storage_webhook_certificate_not_after_seconds"
+    return all(stage.count(replica.process, metric) == end for replica in stage.replicas)
+
+
+def test_an_installation_moves_to_certificates_of_others_and_follows_them(stage: Stage, replicas: None) -> None:
+    """The last drill: there is no way back in this cluster."""
+    now = datetime.now(UTC)
+    first, second = issue.issue_authority(now), issue.issue_authority(now)
+    leaf = issue.issue_serving(first, NAMES[:1], now)
+    give_theirs(stage, leaf, first)
+    roles = [obj for obj in chart_objects(f"certificates.existingSecret={THEIRS}") if obj["kind"] == "Role"]
+    stage.kubectl.apply(*roles)
+    environ = {"TLS_SECRET": THEIRS, "ISSUE_CERTIFICATES": "false"}
+    old = list(stage.replicas)
+    with (
+        stage.users_at_work("moved to a Secret of others, and followed it") as tally,
+        stage.supervised(stage.process("reconciler", "reconciler-0", **environ)),
+    ):
+        eventually(lambda: first.certificate_pem in next(iter(stage.bundles())), what="theirs is trusted as well")
+        for number, replica in enumerate(old):
+            stage.add_replica(f"webhook-theirs-{number}", **environ)
+            stage.remove_replica(replica)
+        eventually(lambda: stage.bundles() == {first.certificate_pem}, seconds=40, what="theirs alone is trusted")
+        renewed = issue.issue_serving(first, NAMES[:1], datetime.now(UTC))
+        give_theirs(stage, renewed, first, second)
+        eventually(lambda: serve(stage, renewed), what="the renewed one is served")
+        eventually(lambda: second.certificate_pem in next(iter(stage.bundles())), what="the next one is trusted")
+        of_second = issue.issue_serving(second, NAMES[:1], datetime.now(UTC))
+        give_theirs(stage, of_second, first, second)
+        eventually(lambda: serve(stage, of_second), what="the next one's is served")
+    assert_nobody_noticed(tally)
