@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from certs import check, metrics, notices, rotate, theirs
@@ -24,7 +25,7 @@ from shared.resources import PODS, SECRETS, Object
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from certs.notices import Notice
     from certs.settings import CertificateSettings
@@ -41,7 +42,7 @@ SETTLE_SECONDS: Final = 0.05
 """Pause after a write; it doubles while writing does not settle it, as in a fight with another writer."""
 MAX_SETTLE_SECONDS: Final = 2.0
 """In such a fight over a bundle, admissions fail for as long as we pause."""
-PATIENCE_SECONDS: Final = 3.0
+PATIENCE: Final = timedelta(seconds=3)
 """Pods take a new certificate up within milliseconds; who has not by now is worth a word."""
 FIRST_BACKOFF_SECONDS: Final = 0.5
 MAX_BACKOFF_SECONDS: Final = 30.0
@@ -135,7 +136,7 @@ class Keeper:
                 await asyncio.sleep(settle)
             else:
                 settle = SETTLE_SECONDS
-                await self._wait(plan.wait)
+                await self._wait(min(plan.wait, PATIENCE) if plan.held_up_by else plan.wait)
 
     async def look(self) -> Plan:
         """Take one step, if there is one to take; return what was decided.
@@ -181,7 +182,7 @@ class Keeper:
             self._held_up_since, self._held_up_by = None, ()
         elif self._held_up_since is None:
             self._held_up_since = now
-        elif now - self._held_up_since >= PATIENCE_SECONDS and pods != self._held_up_by:
+        elif now - self._held_up_since >= PATIENCE.total_seconds() and pods != self._held_up_by:
             await self._tell(notices.held_up(pods))
             self._held_up_by = pods
 

@@ -163,9 +163,13 @@ def _serving_due(secret: Object | None, terms: Terms) -> datetime:
 
 
 def _is_served(known: Authorities, observed: Observed, terms: Terms, now: datetime) -> bool:
-    """Tell whether a ready pod serves, or may serve, what API servers trust: then a hasty leaf would do harm."""
+    """Tell whether a ready pod serves, or may serve, what API servers trust: then a hasty leaf would do harm.
+
+    A leaf that is not valid yet says that our clock is behind, not that API servers refuse it.
+    """
     return any(
-        leaf is None or check.is_vouched_for(leaf, known.trusted, terms.names, now) for leaf in observed.pods.values()
+        leaf is None or check.is_vouched_for(leaf, known.trusted, terms.names, max(now, leaf.not_valid_before_utc))
+        for leaf in observed.pods.values()
     )
 
 

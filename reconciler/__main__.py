@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -110,7 +109,9 @@ class _Process:
 
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(keeper.keep(self._cluster, self._certificates, _clock, self._tell_of_certificates))
+            group.create_task(
+                keeper.keep(self._cluster, self._certificates, self._cluster.clock.now, self._tell_of_certificates)
+            )
             group.create_task(self._reconcile())
             if self._settings.extends_toolhive_crds:
                 for extension in self._toolhive.extensions():
@@ -182,10 +183,6 @@ def _offered(storage: Object | None) -> tuple[object, ...]:
     conditions = storage.get("status", {}).get("conditions", [])
     support = next((item["reason"] for item in conditions if item["type"] == PROXIES_SUPPORTED), None)
     return storage["metadata"]["uid"], storage.get("spec"), support
-
-
-def _clock() -> datetime:
-    return datetime.now(UTC)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import jsonpatch
 from shared import errors
 from shared.cluster import EVERYTHING, Cluster, Selector
 from shared.resources import Object, Resource
+from shared.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -56,6 +57,7 @@ class FakeApi(Cluster):
     """
 
     def __init__(self) -> None:
+        self.clock = ServerClock()
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.writes: list[str] = []
         self.refuse: Callable[[str], BaseException | None] = lambda _: None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -278,6 +279,19 @@ def test_a_new_leaf_waits_for_trust_while_pods_serve_an_old_one() -> None:
     assert rotate.plan(lost, TERMS, FRESH, NOW).actions == ()
     assert rotate.plan(replace(lost, pods={"one": None}), TERMS, FRESH, NOW).actions == ()
     assert kinds(rotate.plan(replace(lost, pods={}), TERMS, FRESH, NOW).actions) == ["IssueServing"]
+
+
+def test_a_clock_that_is_behind_takes_no_trust_away_in_haste() -> None:
+    yesterday = NOW - timedelta(days=1)
+    observed = SETTLED
+    while actions := rotate.plan(observed, TERMS, FRESH, yesterday).actions:
+        assert not isinstance(actions[0], IssueServing)
+        for action in actions:
+            observed = applied(observed, action, yesterday)
+    published = next(iter(observed.configurations.values()))["webhooks"][0]["clientConfig"]["caBundle"]
+    old = authorities.read(SETTLED.authority, NOW).authorities
+    assert old is not None
+    assert old.current.certificate_pem in base64.b64decode(published)
 
 
 def test_an_authority_from_a_backup_does_not_push_the_present_one_out() -> None:
