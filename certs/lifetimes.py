@@ -32,6 +32,11 @@ class Lifetimes:
     renew_at: Fraction = Fraction(2, 3)
     dwell: timedelta = timedelta(seconds=60)
 
+    @property
+    def left_at_renewal(self) -> timedelta:
+        """How long an authority still lives when it is due."""
+        return self.authority - self.authority * self.renew_at.numerator / self.renew_at.denominator
+
     def due(self, certificate: x509.Certificate) -> datetime:
         """Tell from which instant on a certificate is to be replaced.
 

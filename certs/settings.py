@@ -69,13 +69,16 @@ class CertificateSettings:
 
 
 def _lifetimes(env: Environment) -> Lifetimes:
-    return Lifetimes(
+    lifetimes = Lifetimes(
         authority=env.duration("AUTHORITY_LIFE", DEFAULT.authority, SHORTEST_LIFE),
         serving=env.duration("SERVING_LIFE", DEFAULT.serving, SHORTEST_LIFE),
         back_dating=env.duration("BACK_DATING", DEFAULT.back_dating, timedelta()),
         renew_at=env.fraction("RENEW_AT", DEFAULT.renew_at),
         dwell=env.duration("DWELL", DEFAULT.dwell, timedelta()),
     )
+    if lifetimes.left_at_renewal <= 2 * lifetimes.dwell:
+        env.fault("AUTHORITY_LIFE ends before a rotation that begins at RENEW_AT has waited twice for DWELL")
+    return lifetimes
 
 
 def _configuration(entry: str) -> WebhookConfiguration | None:

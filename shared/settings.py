@@ -115,6 +115,10 @@ class Environment:
         self._problems += [f"{name}: {text!r} is not {form}" for text, value in parsed if value is None]
         return tuple(value for _, value in parsed if value is not None)
 
+    def fault(self, problem: str) -> None:
+        """Report what is wrong with several variables together."""
+        self._problems.append(problem)
+
     def check(self) -> None:
         """Raise InvalidSettings if anything was wrong; the message lists all of it."""
         if self._problems:

@@ -11,14 +11,10 @@ import base64
 import contextlib
 import json
 import logging
-import os
 import re
-import signal
-import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 
 import aiohttp
 from cryptography import x509
@@ -28,12 +24,12 @@ from deploy.local.controlplane import ControlPlane
 from shared import errors
 from shared.cluster import Cluster
 from shared.resources import PODS, Object
+from tests.integration.certificates.backstage import Backstage
 from tests.integration.certificates.load import Load, Tally
 from tests.integration.certificates.relay import Relay
-from tests.integration.conftest import NAMESPACE, RELEASE, Kubectl, Process, eventually, free_port
+from tests.integration.certificates.replica import SERVICE, Replica
+from tests.integration.conftest import NAMESPACE, Kubectl, Process, eventually, free_port
 
-T = TypeVar("T")
-SERVICE = f"{RELEASE}-webhook"
 AUTHORITY, SERVING = f"{SERVICE}-ca", f"{SERVICE}-tls"
 CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{SERVICE}"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
@@ -45,69 +41,6 @@ LEAST_RATE = 50.0
 """Creates per second: what the drills promise to have been under."""
 
 _log = logging.getLogger(__name__)
-
-
-class Backstage:
-    """An event loop in a thread of its own, for what goes on all the time."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
-
-    def call(self, function: Any, *arguments: Any) -> None:
-        self._loop.call_soon_threadsafe(function, *arguments)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
-class Replica:
-    """One webhook pod: a process, and the Pod object that says where it is and whether it is ready."""
-
-    def __init__(self, name: str, process: Process) -> None:
-        self.name = name
-        self.process = process
-        self.port = int(process.environ["WEBHOOK_PORT"])
-        self.is_ready = False
-        self.failures = 0
-
-    def freeze(self) -> None:
-        os.kill(self.process.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        os.kill(self.process.pid, signal.SIGCONT)
-
-    @property
-    def pod(self) -> Object:
-        # It has the address that its process listens on; nobody schedules it.
-        container = {
-            "name": "webhook",
-            "image": "webhook",
-            "ports": [{"name": "https", "containerPort": self.port}],
-            "securityContext": {"allowPrivilegeEscalation": False},
-        }
-        labels = {
-            "app.kubernetes.io/name": "toolhive-session-storage",
-            "app.kubernetes.io/instance": RELEASE,
-            "app.kubernetes.io/component": "webhook",
-        }
-        return {
-            "metadata": {"name": self.name, "namespace": NAMESPACE, "labels": labels},
-            "spec": {"schedulerName": "nobody", "serviceAccountName": SERVICE, "containers": [container]},
-        }
-
-    @property
-    def status(self) -> Object:
-        ready = {"type": "Ready", "status": str(self.is_ready)}
-        address = {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}
-        status = {"phase": "Running", **address, "conditions": [ready]}
-        return {"metadata": {"name": self.name, "namespace": NAMESPACE}, "status": status}
 
 
 class Stage:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -15,32 +13,32 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 
-from certs import check, issue
-from certs.pem import Pair, bundle_pem
+from certs import issue
+from tests.integration.certificates.deeds import (
+    NAMES,
+    THEIRS,
+    delete,
+    give_theirs,
+    is_served,
+    issuer_of,
+    served_by,
+    wipe_bundles,
+)
 from tests.integration.certificates.stage import (
     AUTHORITY,
-    CONFIGURATION,
-    SERVICE,
     SERVING,
-    Replica,
     Stage,
     assert_nobody_noticed,
 )
 from tests.integration.conftest import NAMESPACE, Process, chart_objects, eventually
 
-NAMES = check.dns_names(SERVICE, NAMESPACE)
 REPAIR_SECONDS = 5.0
 """The longest that users may notice what nobody can help."""
 LONG_SECONDS = 8.0
 """Longer than API servers wait for an answer."""
 UNSEEN = 'session_storage_webhook_pods_seen{serving="nothing"}'
 RETIRING = 'session_storage_certificate_phase{phase="Retire"}'
-
-
-def delete(stage: Stage, name: str) -> None:
-    stage.kubectl("delete", "secret", name, "-n", NAMESPACE)
 
 
 def test_an_authority_is_rotated_when_somebody_asks_for_it(stage: Stage, reconciler: Process) -> None:
@@ -59,19 +57,9 @@ def test_whoever_trusts_only_the_retired_authority_is_refused(stage: Stage, reco
     stage.ask_for_rotation("again")
     stage.await_rotated(before)
     for replica in stage.replicas:
-        shake_hands(replica, stage.authority())
+        served_by(replica, stage.authority())
         with pytest.raises(ssl.SSLCertVerificationError):
-            shake_hands(replica, before)
-
-
-def shake_hands(replica: Replica, authority: bytes) -> None:
-    context = ssl.create_default_context(cadata=authority.decode())
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
-    with (
-        socket.create_connection(("127.0.0.1", replica.port), timeout=5) as connection,
-        context.wrap_socket(connection, server_hostname=NAMES[0]),
-    ):
-        pass
+            served_by(replica, before)
 
 
 def test_openssl_finds_chain_and_names_in_order(stage: Stage, reconciler: Process, tmp_path: Path) -> None:
@@ -122,7 +110,7 @@ def test_a_pod_that_stays_frozen_is_routed_round_and_comes_back_with_the_new_lea
         finally:
             frozen.thaw()
         eventually(lambda: frozen.port in stage.service.backends, what="the thawed pod is ready again")
-    shake_hands(frozen, stage.authority())
+    served_by(frozen, stage.authority())
     assert "x509" not in " ".join(failure.said for failure in tally.failures)
     asked = [failure.asked for failure in tally.failures]
     assert max(asked, default=0) - min(asked, default=0) <= REPAIR_SECONDS
@@ -149,7 +137,7 @@ def test_a_replica_whose_clock_is_an_hour_late_serves_on(stage: Stage, reconcile
     with stage.users_at_work("one replica an hour late") as tally:
         stage.ask_for_rotation("while one is late")
         stage.await_rotated(before)
-        shake_hands(late, stage.authority())
+        served_by(late, stage.authority())
         stage.remove_replica(late)
     assert_nobody_noticed(tally)
 
@@ -201,12 +189,6 @@ def test_both_secrets_are_replaced_when_both_are_lost(stage: Stage, reconciler: 
     assert_nobody_noticed(tally)
 
 
-def wipe_bundles(stage: Stage) -> None:
-    webhooks = (stage.client.get(CONFIGURATION) or {})["webhooks"]
-    wipe = [{"op": "remove", "path": f"/webhooks/{number}/clientConfig/caBundle"} for number in range(len(webhooks))]
-    stage.kubectl("patch", "mutatingwebhookconfiguration", SERVICE, "--type=json", "-p", json.dumps(wipe))
-
-
 def test_a_wiped_bundle_is_back_within_moments(stage: Stage, reconciler: Process) -> None:
     """API servers act on a wiped bundle as soon as they see it, and no admission guards webhook configurations."""
     (before,) = stage.bundles()
@@ -255,33 +237,6 @@ def test_the_reconciler_is_killed_at_every_boundary_of_a_rotation(stage: Stage, 
     assert_nobody_noticed(tally)
 
 
-def issuer_of(authority: bytes) -> x509.Name:
-    return x509.load_pem_x509_certificate(authority).subject
-
-
-THEIRS = "from-cert-manager"
-
-
-def give_theirs(stage: Stage, leaf: Pair, *trusted: Pair) -> None:
-    """Write the Secret as cert-manager does."""
-    content = {
-        "tls.crt": leaf.certificate_pem,
-        "tls.key": leaf.key_pem,
-        "ca.crt": bundle_pem(authority.certificate for authority in trusted),
-    }
-    data = {key: base64.b64encode(value).decode() for key, value in content.items()}
-    metadata = {"name": THEIRS, "namespace": NAMESPACE}
-    stage.kubectl.apply(
-        {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "data": data}
-    )
-
-
-def serve(stage: Stage, leaf: Pair) -> bool:
-    end = leaf.certificate.not_valid_after_utc.timestamp()
-    metric = "session_storage_webhook_certificate_not_after_seconds"
-    return all(stage.count(replica.process, metric) == end for replica in stage.replicas)
-
-
 def test_an_installation_moves_to_certificates_of_others_and_follows_them(stage: Stage, replicas: None) -> None:
     """The last drill: there is no way back in this cluster."""
     now = datetime.now(UTC)
@@ -303,9 +258,9 @@ def test_an_installation_moves_to_certificates_of_others_and_follows_them(stage:
         eventually(lambda: stage.bundles() == {first.certificate_pem}, seconds=40, what="theirs alone is trusted")
         renewed = issue.issue_serving(first, NAMES[:1], datetime.now(UTC))
         give_theirs(stage, renewed, first, second)
-        eventually(lambda: serve(stage, renewed), what="the renewed one is served")
+        eventually(lambda: is_served(stage, renewed.certificate), what="the renewed one is served")
         eventually(lambda: second.certificate_pem in next(iter(stage.bundles())), what="the next one is trusted")
         of_second = issue.issue_serving(second, NAMES[:1], datetime.now(UTC))
         give_theirs(stage, of_second, first, second)
-        eventually(lambda: serve(stage, of_second), what="the next one's is served")
+        eventually(lambda: is_served(stage, of_second.certificate), what="the next one's is served")
     assert_nobody_noticed(tally)

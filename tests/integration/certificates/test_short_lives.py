@@ -6,6 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from tests.integration.certificates.deeds import is_served
 from tests.integration.certificates.stage import Stage, assert_nobody_noticed
 from tests.integration.conftest import Process, eventually
 
@@ -29,17 +30,12 @@ def issued(stage: Stage, process: Process, kind: str) -> int:
 def await_leaf(stage: Stage, process: Process) -> None:
     """Wait until the reconciler has made a leaf by its own settings, and every replica serves it."""
     eventually(lambda: issued(stage, process, "serving") > 0, what="a leaf")
-    eventually(lambda: is_served(stage), what="the leaf is served")
-
-
-def is_served(stage: Stage) -> bool:
-    metric = "session_storage_webhook_certificate_not_after_seconds"
-    end = stage.leaf().not_valid_after_utc.timestamp()
-    return all(stage.count(replica.process, metric) == end for replica in stage.replicas)
+    eventually(lambda: is_served(stage, stage.leaf()), what="the leaf is served")
 
 
 def serves_another(stage: Stage, before: x509.Certificate) -> bool:
-    return stage.leaf() != before and is_served(stage)
+    leaf = stage.leaf()
+    return leaf != before and is_served(stage, leaf)
 
 
 def test_the_api_server_is_away_when_a_renewal_is_due(stage: Stage, replicas: None) -> None:

@@ -62,6 +62,11 @@ def test_lives_are_durations_with_a_unit() -> None:
     )
 
 
+def test_an_authority_must_outlive_its_replacement() -> None:
+    with pytest.raises(InvalidSettings, match="AUTHORITY_LIFE ends before"):
+        CertificateSettings.from_environ(ENVIRON | {"AUTHORITY_LIFE": "6m"})
+
+
 @pytest.mark.parametrize(
     ("variable", "text"),
     [
