@@ -41,7 +41,7 @@ def evidence(observed: Observed, terms: Terms, now: datetime) -> Evidence:
     held = authorities.read(observed.authority, now).authorities
     if held is None:
         return Evidence()
-    is_published = not bundles.publications(observed.configurations, held.trusted)
+    is_published = not bundles.publications(observed.configurations, _to_trust(held, observed, now))
     versions = frozenset(
         (configuration, obj.get("metadata", {}).get("resourceVersion"))
         for configuration, obj in observed.configurations.items()
@@ -73,9 +73,19 @@ def _step(known: Authorities, observed: Observed, terms: Terms, lasted: Lasted, 
     if strangers := _worth_keeping(known, observed, terms, now):
         adopted = replace(known, retired=(*known.retired, *strangers))
         return Plan(Phase.SWITCH, (StoreAuthorities(adopted, Phase.SWITCH),))
-    if publications := bundles.publications(observed.configurations, known.trusted):
+    if publications := bundles.publications(observed.configurations, _to_trust(known, observed, now)):
         return Plan(_phase(known, observed.serving, terms, now), publications)
     return _serving_step(known, observed, terms, lasted, now) or _next_phase(known, observed, terms, lasted, now)
+
+
+def _to_trust(known: Authorities, observed: Observed, now: datetime) -> tuple[x509.Certificate, ...]:
+    """List whom API servers are to trust: our authorities, and others only until every ready pod has been seen.
+
+    A leader that has just begun, after others had made the certificates, does not know yet who relies on whom.
+    """
+    if None not in observed.pods.values():
+        return known.trusted
+    return tuple(dict.fromkeys([*known.trusted, *bundles.trusted_now(observed.configurations, now)]))
 
 
 def _others(observed: Observed, known: Authorities, terms: Terms, now: datetime) -> tuple[str, ...]:

@@ -300,6 +300,22 @@ def test_an_authority_from_a_backup_does_not_push_the_present_one_out() -> None:
     assert kinds(history) == ["StoreAuthorities", "PublishBundle", "PublishBundle", "IssueServing", *ROTATED[6:]]
 
 
+def test_an_installation_that_comes_back_from_certificates_of_others_keeps_trusting_what_pods_serve() -> None:
+    others = issue.issue_authority(NOW)
+    their_leaf = issue.issue_serving(others, NAMES, NOW).certificate
+    theirs = {"webhooks": [{"name": "a", "clientConfig": {"caBundle": encoded(others.certificate_pem)}}]}
+    unseen = replace(SETTLED, configurations={MUTATING: theirs}, pods={"a": None})
+    (action,) = rotate.plan(unseen, TERMS, FRESH, NOW).actions
+    assert isinstance(action, PublishBundle)
+    assert action.bundle.endswith(others.certificate_pem)
+    both = applied(unseen, action, NOW)
+    assert rotate.plan(both, TERMS, FRESH, NOW).actions == ()
+    seen = rotate.plan(replace(both, pods={"a": their_leaf}), TERMS, FRESH, NOW).actions[0]
+    assert isinstance(seen, StoreAuthorities)
+    assert seen.authorities.retired == (others.certificate,)
+    assert kinds(rotate.plan(replace(both, pods={"a": leaf_of(both)}), TERMS, FRESH, NOW).actions) == ["PublishBundle"]
+
+
 def test_nobody_becomes_trusted_by_what_the_serving_secret_says() -> None:
     stranger = issue.issue_authority(NOW)
     leaf = issue.issue_serving(stranger, NAMES, NOW)
