@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from certs.pem import KEY_BUNDLE, Pair, pair_of
+from certs.pem import MAIN, Pair, Slot, pair_of
 from shared.errors import CertificateError
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class Problem(StrEnum):
     NOT_AN_AUTHORITY = "the certificate may not sign others"
     NOT_YET_VALID = "the certificate is not valid yet"
     EXPIRED = "the certificate has expired"
-    RENEWAL_DUE = "two thirds of the certificate's life are over"
+    RENEWAL_DUE = "it is time for a new one"
+    REQUESTED = "somebody asked for a new one"
     UNTRUSTED = "no trusted authority vouches for this certificate and name"
-    STALE_BUNDLE = f"{KEY_BUNDLE} is not what the API server trusts"
 
 
 def dns_names(service: str, namespace: str) -> tuple[str, ...]:
@@ -43,19 +43,13 @@ def dns_names(service: str, namespace: str) -> tuple[str, ...]:
     return f"{service}.{namespace}.svc", f"{service}.{namespace}"
 
 
-def needs_renewal(certificate: x509.Certificate, now: datetime) -> bool:
-    """Tell whether two thirds of the certificate's life are over, from that instant on, inclusive."""
-    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return now >= start + (end - start) * 2 / 3
-
-
-def authority_problems(secret: Object | None, now: datetime) -> tuple[Problem, ...]:
-    """List what keeps a Secret's pair from being the authority that signs now."""
-    pair = _read(secret)
+def authority_problems(secret: Object | None, now: datetime, slot: Slot = MAIN) -> tuple[Problem, ...]:
+    """List what keeps a pair in a Secret from being an authority that signs now."""
+    pair = _read(secret, slot)
     if isinstance(pair, Problem):
         return (pair,)
     problems = _pair_problems(pair, now)
-    if not _may_sign(pair.certificate):
+    if not may_sign(pair.certificate):
         problems.append(Problem.NOT_AN_AUTHORITY)
     return tuple(problems)
 
@@ -71,21 +65,52 @@ def serving_problems(
         names: DNS names that the certificate must be good for.
         now: Aware instant.
     """
-    pair = _read(secret)
+    pair = _read(secret, MAIN)
     if isinstance(pair, Problem):
         return (pair,)
     problems = _pair_problems(pair, now)
     # A chain is judged at one instant: outside the leaf's validity it would only repeat what is said already.
-    if not problems and not all(_is_vouched_for(pair.certificate, trusted, name, now) for name in names):
+    if not problems and not is_vouched_for(pair.certificate, trusted, names, now, pair.chain):
         problems.append(Problem.UNTRUSTED)
     return tuple(problems)
 
 
-def _read(secret: Object | None) -> Pair | Problem:
+def is_vouched_for(
+    certificate: x509.Certificate,
+    trusted: Sequence[x509.Certificate],
+    names: Sequence[str],
+    now: datetime,
+    chain: Sequence[x509.Certificate] = (),
+) -> bool:
+    """Tell whether clients that trust these authorities take a certificate for every one of these names."""
+    if not trusted:
+        return False
+    policy = PolicyBuilder().store(Store(list(trusted))).time(now)
+    try:
+        for name in names:
+            policy.build_server_verifier(x509.DNSName(name)).verify(certificate, list(chain))
+    except VerificationError:
+        return False
+    return True
+
+
+def may_sign(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate is an authority's."""
+    extensions = certificate.extensions
+    try:
+        extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    return usage.key_cert_sign and constraints.ca
+
+
+def _read(secret: Object | None, slot: Slot) -> Pair | Problem:
     if secret is None:
         return Problem.ABSENT
     try:
-        return pair_of(secret)
+        return pair_of(secret, slot)
     except CertificateError:
         return Problem.MALFORMED
 
@@ -100,27 +125,3 @@ def _pair_problems(pair: Pair, now: datetime) -> list[Problem]:
     if now > certificate.not_valid_after_utc:
         problems.append(Problem.EXPIRED)
     return problems
-
-
-def _may_sign(certificate: x509.Certificate) -> bool:
-    extensions = certificate.extensions
-    try:
-        extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-        usage = extensions.get_extension_for_class(x509.KeyUsage).value
-        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
-    except x509.ExtensionNotFound:
-        return False
-    return usage.key_cert_sign and constraints.ca
-
-
-def _is_vouched_for(
-    certificate: x509.Certificate, trusted: Sequence[x509.Certificate], name: str, now: datetime
-) -> bool:
-    if not trusted:
-        return False
-    policy = PolicyBuilder().store(Store(list(trusted))).time(now)
-    try:
-        policy.build_server_verifier(x509.DNSName(name)).verify(certificate, [])
-    except VerificationError:
-        return False
-    return True

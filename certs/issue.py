@@ -7,43 +7,38 @@ OpenSSL otherwise picks by subject alone, and strict verifiers refuse such certi
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from certs.lifetimes import DEFAULT, Lifetimes
 from certs.pem import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-AUTHORITY_LIFE: Final = timedelta(days=365)
-SERVING_LIFE: Final = timedelta(days=30)
-"""Renewed at two thirds, this leaves ten days in which a broken renewal can be noticed and mended."""
-BACK_DATING: Final = timedelta(hours=1)
-"""How far the clocks of API servers may lag behind ours without refusing a new certificate."""
 
-
-def issue_authority(now: datetime, title: str = "session storage webhook CA") -> Pair:
+def issue_authority(now: datetime, title: str = "session storage webhook CA", lifetimes: Lifetimes = DEFAULT) -> Pair:
     """Make a self-signed certificate authority that may sign leaves only.
 
     Args:
-        now: Aware instant; validity starts one hour earlier.
+        now: Aware instant; validity starts earlier by the back-dating.
         title: What its name begins with; the rest tells it from others of the same title.
+        lifetimes: How long it lives.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
     # Verifiers that look an issuer up by its name must not take one authority of ours for another.
     name = _name(f"{title} {serial:x}")
     builder = (
-        _builder(key.public_key(), serial, now)
+        _builder(key.public_key(), serial, now - lifetimes.back_dating)
         .subject_name(name)
         .issuer_name(name)
-        .not_valid_after(now + AUTHORITY_LIFE)
+        .not_valid_after(now + lifetimes.authority)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(is_authority=True), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
@@ -51,22 +46,23 @@ def issue_authority(now: datetime, title: str = "session storage webhook CA") ->
     return Pair(builder.sign(key, SHA256()), key)
 
 
-def issue_serving(authority: Pair, dns_names: Sequence[str], now: datetime) -> Pair:
+def issue_serving(authority: Pair, dns_names: Sequence[str], now: datetime, lifetimes: Lifetimes = DEFAULT) -> Pair:
     """Make a serving certificate that does not outlive its authority.
 
     Args:
         authority: Who signs.
         dns_names: What the API server may call the webhook; at least one.
-        now: Aware instant; validity starts one hour earlier.
+        now: Aware instant; validity starts earlier by the back-dating.
+        lifetimes: How long it lives.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = authority.certificate
     key_identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = (
-        _builder(key.public_key(), x509.random_serial_number(), now)
+        _builder(key.public_key(), x509.random_serial_number(), now - lifetimes.back_dating)
         .subject_name(_name("session storage webhook"))
         .issuer_name(issuer.subject)
-        .not_valid_after(min(now + SERVING_LIFE, issuer.not_valid_after_utc))
+        .not_valid_after(min(now + lifetimes.serving, issuer.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(is_authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -79,12 +75,12 @@ def issue_serving(authority: Pair, dns_names: Sequence[str], now: datetime) -> P
     return Pair(builder.sign(authority.key, SHA256()), key)
 
 
-def _builder(public_key: ec.EllipticCurvePublicKey, serial: int, now: datetime) -> x509.CertificateBuilder:
+def _builder(public_key: ec.EllipticCurvePublicKey, serial: int, start: datetime) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .public_key(public_key)
         .serial_number(serial)
-        .not_valid_before(now - BACK_DATING)
+        .not_valid_before(start)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
 

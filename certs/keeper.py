@@ -1,35 +1,49 @@
-"""Keeps the webhook's certificates: watches what `rotate` decides on, and does what it decides.
+"""Keeps the webhook's certificates: watches what `rotate` decides on, and has it done.
 
-Runs where the leader of the reconciler runs. Two keepers at once do no harm: Secrets are created or replaced at a
-known resourceVersion, and the one that loses looks again.
+Runs where the leader of the reconciler runs. Two keepers at once do no harm: every write has a precondition, and the
+one that loses looks again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-from typing import TYPE_CHECKING, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from certs import check, issue, rotate
-from certs.pem import KEY_BUNDLE, KEY_CERTIFICATE, KEY_PRIVATE_KEY, SECRET_TYPE, Pair, encoded
+from certs import check, metrics, notices, rotate, theirs
+from certs.actions import Lasted, Observed, Phase, Plan, Terms
+from certs.apply import Applier, Caches, SecretCache
+from certs.patience import Patience
+from certs.witness import Witness
 from shared import errors
 from shared.cluster import Selector
 from shared.informer import Informer
-from shared.names import FIELD_MANAGER_CERTIFICATES, LABEL_MANAGED_BY, MANAGED_BY
-from shared.resources import SECRETS, Object
+from shared.resources import PODS, SECRETS, Object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
+    from certs.notices import Notice
     from certs.settings import CertificateSettings
     from shared.cluster import Cluster
 
+    Announce: TypeAlias = Callable[[Object, Notice], Awaitable[None]]
+    """Writes an Event about the serving Secret."""
+
 LOOK_AGAIN_SECONDS: Final = 60.0
 """Time passes without an event, and a clock may jump: expiry is judged on the wall clock at least this often."""
+SHORTEST_WAIT_SECONDS: Final = 0.05
+"""For what was due a moment ago by a clock that counts in whole seconds, as certificates do."""
 SETTLE_SECONDS: Final = 0.05
 """Pause after a write; it doubles while writing does not settle it, as in a fight with another writer."""
+MAX_SETTLE_SECONDS: Final = 2.0
+"""In such a fight over a bundle, admissions fail for as long as we pause."""
+PATIENCE: Final = timedelta(seconds=3)
+"""Pods take a new certificate up within milliseconds; who has not by now is worth a word."""
 FIRST_BACKOFF_SECONDS: Final = 0.5
 MAX_BACKOFF_SECONDS: Final = 30.0
 
@@ -37,157 +51,168 @@ _log = logging.getLogger(__name__)
 _random = random.SystemRandom()
 
 
-async def keep(cluster: Cluster, settings: CertificateSettings, clock: Callable[[], datetime]) -> None:
+async def keep(
+    cluster: Cluster, settings: CertificateSettings, clock: Callable[[], datetime], announce: Announce
+) -> None:
     """Keep authority, bundles and serving certificate as they should be, until cancelled.
 
     Args:
         cluster: The API to read and write.
-        settings: Which Secrets and webhook configurations.
+        settings: Which Secrets and webhook configurations, and for how long.
         clock: Tells the aware wall-clock instant.
+        announce: Tells people of a step.
     """
-    keeper = _Keeper(cluster, settings, clock)
-    async with asyncio.TaskGroup() as tasks:
-        for informer in keeper.informers:
-            tasks.create_task(informer.run())
-        tasks.create_task(keeper.run())
+    keeper = Keeper(cluster, settings, clock, announce)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for informer in keeper.informers:
+                tasks.create_task(informer.run())
+            tasks.create_task(keeper.witness.run())
+            tasks.create_task(keeper.run())
+    finally:
+        metrics.clear()
 
 
-class _Keeper:
-    def __init__(self, cluster: Cluster, settings: CertificateSettings, clock: Callable[[], datetime]) -> None:
-        self._cluster = cluster
+class Keeper:
+    """Looks and acts.
+
+    Attributes:
+        informers: Everything that must run for this keeper to see.
+        witness: What sees the pods; must run too.
+    """
+
+    def __init__(
+        self, cluster: Cluster, settings: CertificateSettings, clock: Callable[[], datetime], announce: Announce
+    ) -> None:
         self._settings = settings
         self._clock = clock
-        self._names = check.dns_names(settings.service, settings.namespace)
+        self._announce = announce
+        self._terms = Terms(check.dns_names(settings.service, settings.namespace), settings.lifetimes)
         self._changed = asyncio.Event()
-        self._authority = self._secret_informer(settings.ca_secret)
-        self._serving = self._secret_informer(settings.tls_secret)
-        self._configurations = {
-            configuration: Informer(cluster, configuration.resource, self._wake, selector=_named(configuration.name))
-            for configuration in settings.configurations
-        }
 
-    @property
-    def informers(self) -> tuple[Informer, ...]:
-        """Everything that must run for this keeper to see."""
-        return self._authority, self._serving, *self._configurations.values()
+        def secret(name: str) -> SecretCache:
+            selector = named(name, settings.namespace)
+            return SecretCache((settings.namespace, name), Informer(cluster, SECRETS, self._wake, selector=selector))
+
+        self._caches = Caches(
+            secret(settings.ca_secret),
+            secret(settings.tls_secret),
+            {
+                configuration: Informer(cluster, configuration.resource, self._wake, selector=named(configuration.name))
+                for configuration in settings.configurations
+            },
+        )
+        pods = Informer(
+            cluster, PODS, self._on_pod, selector=Selector(settings.namespace, labels=settings.webhook_selector)
+        )
+        self.witness = Witness(pods.objects, self._terms.names[0], self._changed.set)
+        caches = self._caches
+        self.informers = (caches.authority.informer, caches.serving.informer, *caches.configurations.values(), pods)
+        self._applier = Applier(cluster, caches, self._terms)
+        self._patience = Patience()
+        self._held_up_since: float | None = None
+        self._held_up_by: tuple[str, ...] = ()
 
     async def run(self) -> None:
-        """Look and act, whenever something changes and at least once a minute."""
+        """Look and act, whenever something changes, when something is due, and at least once a minute."""
         for informer in self.informers:
             await informer.synced.wait()
-        backoff, settle = FIRST_BACKOFF_SECONDS, SETTLE_SECONDS
+        backoff, settle, phase = FIRST_BACKOFF_SECONDS, SETTLE_SECONDS, Phase.STABLE
         while True:
             self._changed.clear()
             try:
-                has_acted = await self._step()
+                plan = await self.look()
             except errors.ClusterError as error:
+                metrics.note_error(error, self._clock())
                 seconds = _pause(error, backoff)
                 _log.warning("certificates wait for the API server", extra={"error": str(error), "seconds": seconds})
                 await asyncio.sleep(seconds)
                 backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
                 continue
             backoff = FIRST_BACKOFF_SECONDS
-            if has_acted:
+            if plan.actions:
+                settle = min(settle * 2, MAX_SETTLE_SECONDS) if plan.phase is phase else SETTLE_SECONDS
+                phase = plan.phase
                 await asyncio.sleep(settle)
-                settle = min(settle * 2, MAX_BACKOFF_SECONDS)
             else:
                 settle = SETTLE_SECONDS
-                await self._wait()
+                await self._wait(min(plan.wait, PATIENCE) if plan.held_up_by else plan.wait)
 
-    async def _step(self) -> bool:
+    async def look(self) -> Plan:
+        """Take one step, if there is one to take; return what was decided.
+
+        Raises:
+            ClusterError: The API server did not do what was asked.
+        """
         now = self._clock()
-        actions = rotate.plan(self._observe(), self._names, now)
-        for action in actions:
-            await self._do(action, now)
-        return bool(actions)
+        observed = self._observe()
+        lasted = self._patience.measure(rotate.evidence(observed, self._terms, now), asyncio.get_running_loop().time())
+        plan = self._plan(observed, lasted, now)
+        metrics.show(observed, plan, self._terms, now)
+        self.witness.look_often(often=plan.phase is not Phase.STABLE)
+        await self._tell_of_delay(plan.held_up_by)
+        for action in plan.actions:
+            notice = await self._applier.do(action, now)
+            if notice is not None:
+                await self._tell(notice)
+        return plan
 
-    def _observe(self) -> rotate.Observed:
-        namespace = self._settings.namespace
+    def _plan(self, observed: Observed, lasted: Lasted, now: datetime) -> Plan:
+        if self._settings.issues:
+            return rotate.plan(observed, self._terms, lasted, now)
+        return theirs.plan(observed, self._terms, now)
+
+    def _observe(self) -> Observed:
         configurations = {
             configuration: obj
-            for configuration, informer in self._configurations.items()
+            for configuration, informer in self._caches.configurations.items()
             if (obj := informer.get(("", configuration.name))) is not None
         }
-        return rotate.Observed(
-            authority=self._authority.get((namespace, self._settings.ca_secret)),
-            serving=self._serving.get((namespace, self._settings.tls_secret)),
+        return Observed(
+            # One that is left over from when certificates were ours has no say any more.
+            authority=self._caches.authority.secret if self._settings.issues else None,
+            serving=self._caches.serving.secret,
             configurations=configurations,
+            pods=self.witness.sightings,
         )
 
-    async def _do(self, action: rotate.Action, now: datetime) -> None:
-        match action:
-            case rotate.IssueAuthority(reasons):
-                pair = issue.issue_authority(now)
-                if await self._store(self._authority, self._settings.ca_secret, _content(pair)):
-                    _log.info("issued certificate authority", extra=_described(pair, reasons))
-            case rotate.PublishBundle():
-                await self._publish(action)
-                _log.info("published certificate authority", extra={"configuration": action.configuration.name})
-            case rotate.IssueServing(authority, bundle, reasons):
-                pair = issue.issue_serving(authority, self._names, now)
-                content = {**_content(pair), KEY_BUNDLE: encoded(bundle)}
-                if await self._store(self._serving, self._settings.tls_secret, content):
-                    _log.info("issued serving certificate", extra=_described(pair, reasons))
+    async def _tell_of_delay(self, pods: tuple[str, ...]) -> None:
+        now = asyncio.get_running_loop().time()
+        if not pods:
+            self._held_up_since, self._held_up_by = None, ()
+        elif self._held_up_since is None:
+            self._held_up_since = now
+        elif now - self._held_up_since >= PATIENCE.total_seconds() and pods != self._held_up_by:
+            await self._tell(notices.held_up(pods))
+            self._held_up_by = pods
 
-    async def _store(self, informer: Informer, name: str, content: dict[str, str]) -> bool:
-        namespace = self._settings.namespace
-        seen = informer.get((namespace, name))
-        try:
-            if seen is None:
-                stored = await self._cluster.create(SECRETS, _secret(namespace, name, content))
-            else:
-                stored = await self._cluster.replace(SECRETS, {**seen, "data": content})
-        except (errors.AlreadyExists, errors.Conflict):
-            _log.info("another writer was first", extra={"secret": name})
-            informer.remember(await self._cluster.get(SECRETS, namespace, name))
-            return False
-        informer.remember(stored)
-        return True
-
-    async def _publish(self, action: rotate.PublishBundle) -> None:
-        configuration = action.configuration
-        informer = self._configurations[configuration]
-        seen = informer.objects["", configuration.name]
-        bundle = {"caBundle": encoded(action.bundle)}
-        # The uid keeps this from making anew what was deleted a moment ago: nobody would ever take that away again.
-        applied: Object = {
-            "metadata": {"name": configuration.name, "uid": seen["metadata"]["uid"]},
-            "webhooks": [{"name": webhook, "clientConfig": bundle} for webhook in action.webhooks],
-        }
-        informer.remember(
-            await self._cluster.apply(configuration.resource, applied, field_manager=FIELD_MANAGER_CERTIFICATES)
+    async def _tell(self, notice: Notice) -> None:
+        _log.log(
+            logging.WARNING if notice.type == "Warning" else logging.INFO,
+            "certificates",
+            extra={"reason": notice.reason, "note": notice.note},
         )
+        secret = self._caches.serving.secret
+        if secret is not None:
+            await self._announce(secret, notice)
 
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+    async def _wait(self, span: timedelta) -> None:
+        seconds = min(max(span.total_seconds(), SHORTEST_WAIT_SECONDS), LOOK_AGAIN_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
                 await self._changed.wait()
-        except TimeoutError:
-            return
 
     def _wake(self, _old: Object | None, _new: Object | None) -> None:
         self._changed.set()
 
-    def _secret_informer(self, name: str) -> Informer:
-        selector = _named(name, self._settings.namespace)
-        return Informer(self._cluster, SECRETS, self._wake, selector=selector)
+    def _on_pod(self, _old: Object | None, _new: Object | None) -> None:
+        self._changed.set()
+        self.witness.look_again()
 
 
-def _named(name: str, namespace: str = "") -> Selector:
+def named(name: str, namespace: str = "") -> Selector:
+    """Select the one object of a name."""
     return Selector(namespace=namespace, fields=f"metadata.name={name}")
-
-
-def _secret(namespace: str, name: str, content: dict[str, str]) -> Object:
-    metadata = {"namespace": namespace, "name": name, "labels": {LABEL_MANAGED_BY: MANAGED_BY}}
-    return {"metadata": metadata, "type": SECRET_TYPE, "data": content}
-
-
-def _content(pair: Pair) -> dict[str, str]:
-    return {KEY_CERTIFICATE: encoded(pair.certificate_pem), KEY_PRIVATE_KEY: encoded(pair.key_pem)}
-
-
-def _described(pair: Pair, reasons: tuple[check.Problem, ...]) -> dict[str, str]:
-    return {"reasons": "; ".join(reasons), "not_after": pair.certificate.not_valid_after_utc.isoformat()}
 
 
 def _pause(error: errors.ClusterError, backoff: float) -> float:

@@ -1,17 +1,19 @@
 """PEM in and out: what the two Secrets hold, as keys and certificates. Pure.
 
 Both Secrets are of the type `kubernetes.io/tls`. Private keys leave this module only as the content of a Secret.
+Ours are elliptic-curve keys; a Secret of somebody else's making may hold an RSA key, and a chain.
 """
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -31,6 +33,18 @@ KEY_CERTIFICATE: Final = "tls.crt"
 KEY_PRIVATE_KEY: Final = "tls.key"
 KEY_BUNDLE: Final = "ca.crt"
 
+PrivateKey: TypeAlias = EllipticCurvePrivateKey | RSAPrivateKey
+
+
+class Slot(NamedTuple):
+    """The two entries of a Secret that hold a pair."""
+
+    certificate: str
+    key: str
+
+
+MAIN: Final = Slot(KEY_CERTIFICATE, KEY_PRIVATE_KEY)
+
 _UNREADABLE: Final = (
     ValueError,
     TypeError,
@@ -43,15 +57,22 @@ _UNREADABLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A certificate and its private key."""
+    """A certificate and its private key.
+
+    Attributes:
+        certificate: The leaf, or an authority's own.
+        key: Its private key.
+        chain: Authorities between the certificate and one that clients trust; ours has none.
+    """
 
     certificate: x509.Certificate
-    key: EllipticCurvePrivateKey = field(repr=False)
+    key: PrivateKey = field(repr=False)
+    chain: tuple[x509.Certificate, ...] = ()
 
     @property
     def certificate_pem(self) -> bytes:
-        """The certificate for `tls.crt`."""
-        return self.certificate.public_bytes(Encoding.PEM)
+        """The certificate for `tls.crt`, and its chain behind it."""
+        return bundle_pem((self.certificate, *self.chain))
 
     @property
     def key_pem(self) -> bytes:
@@ -72,36 +93,49 @@ def entry(secret: Object, key: str) -> bytes:
         raise CertificateError(f"{key} is not base64") from error
 
 
-def pair_of(secret: Object) -> Pair:
+def pair_of(secret: Object, slot: Slot = MAIN) -> Pair:
     """Read the certificate and key of a Secret, without judging them.
 
     Raises:
-        CertificateError: One of them is absent or malformed, or the key is no elliptic-curve key.
+        CertificateError: One of them is absent or malformed, or the key is of another kind than we can use.
     """
     try:
-        certificate = x509.load_pem_x509_certificate(entry(secret, KEY_CERTIFICATE))
-        key = load_pem_private_key(entry(secret, KEY_PRIVATE_KEY), password=None)
+        certificate, *chain = x509.load_pem_x509_certificates(entry(secret, slot.certificate))
+        key = load_pem_private_key(entry(secret, slot.key), password=None)
         # Both are parsed lazily: whatever is wrong with them comes out here.
         certificate.public_key()
         _ = certificate.extensions
     except _UNREADABLE as error:
         # The parser's own words could quote what it was given.
-        raise CertificateError(f"{KEY_CERTIFICATE} or {KEY_PRIVATE_KEY} is malformed") from error
-    if not isinstance(key, EllipticCurvePrivateKey):
-        raise CertificateError(f"{KEY_PRIVATE_KEY} is no elliptic-curve key")
-    return Pair(certificate, key)
+        raise CertificateError(f"{slot.certificate} or {slot.key} is malformed") from error
+    if not isinstance(key, EllipticCurvePrivateKey | RSAPrivateKey):
+        raise CertificateError(f"{slot.key} is neither an elliptic-curve nor an RSA key")
+    return Pair(certificate, key, tuple(chain))
 
 
-def bundle_of(secret: Object) -> tuple[x509.Certificate, ...]:
-    """Read the CA certificates that a serving Secret carries beside its leaf.
+def bundle_of(secret: Object, key: str = KEY_BUNDLE) -> tuple[x509.Certificate, ...]:
+    """Read the CA certificates that a Secret carries beside its pair.
 
     Raises:
         CertificateError: The bundle is absent or malformed.
     """
+    return certificates_in(entry(secret, key), key)
+
+
+def certificates_in(pem: bytes, what: str) -> tuple[x509.Certificate, ...]:
+    """Read all certificates of a PEM text.
+
+    Raises:
+        CertificateError: There is none, or one is malformed; the message says in `what`.
+    """
     try:
-        return tuple(x509.load_pem_x509_certificates(entry(secret, KEY_BUNDLE)))
-    except (ValueError, x509.InvalidVersion) as error:
-        raise CertificateError(f"{KEY_BUNDLE} is malformed") from error
+        certificates = x509.load_pem_x509_certificates(pem)
+        for certificate in certificates:
+            certificate.public_key()
+            _ = certificate.extensions
+    except _UNREADABLE as error:
+        raise CertificateError(f"{what} is malformed") from error
+    return tuple(certificates)
 
 
 def bundle_pem(certificates: Iterable[x509.Certificate]) -> bytes:

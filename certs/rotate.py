@@ -1,140 +1,204 @@
 """Decides the next step towards certificates that every API server trusts. Pure.
 
-Two Secrets hold the state. The CA Secret is the reconciler's alone; the serving Secret is what webhook pods read.
-The order is always authority, bundle, leaf, one stage at a time, each on the evidence of the one before: a webhook
-pod that serves a leaf is trusted already.
+The CA Secret is the reconciler's alone; the serving Secret is what webhook pods read; each webhook configuration says
+whom API servers trust. All state is in these objects. Every step rests on the evidence of the one before, can be
+repeated, and may be the last of a process.
 
-    BOOTSTRAP  the authority is absent or unusable: make one, publish it, sign a leaf
-    STABLE     all three agree: renew the leaf at two thirds of its life, restore what anybody changed
+    BOOTSTRAP   something is absent or unusable: make an authority, have it trusted, sign a leaf
+    STABLE      all agree: renew the leaf in time, restore what anybody changed
+    TRUST_NEXT  a successor is at hand and in every bundle; the leaf is still its predecessor's
+    SWITCH      the successor signs: it has been trusted everywhere for a while
+    RETIRE      pods take the new leaf up; the predecessor goes when all of them are seen to serve it
+
+Two rules make it safe to begin anywhere. No leaf is signed by an authority that API servers may not know yet, as long
+as pods serve another that they do know. And no authority leaves the bundles while a pod may serve what it signed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from certs import check
+from certs import authorities, bundles, check
+from certs.actions import Evidence, IssueAuthority, IssueServing, Phase, Plan, StoreAuthorities, StoreBundle
 from certs.check import Problem
-from certs.pem import KEY_BUNDLE, Pair, bundle_pem, encoded, entry, pair_of
+from certs.pem import KEY_BUNDLE, entry, pair_of
 from shared.errors import CertificateError
+from shared.names import ANNOTATION_ROTATE_CERTIFICATES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from cryptography import x509
 
-    from shared.resources import Object, Resource
+    from certs.actions import Action, Lasted, Observed, Terms
+    from certs.authorities import Authorities, Held
+    from shared.resources import Object
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookConfiguration:
-    """Which webhook configuration: its kind and its name."""
-
-    resource: Resource
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """What is in the cluster.
-
-    Attributes:
-        authority: The CA Secret.
-        serving: The serving Secret.
-        configurations: The webhook configurations that exist; one that does not exist yet holds nothing up.
-    """
-
-    authority: Object | None = field(repr=False)
-    serving: Object | None = field(repr=False)
-    configurations: Mapping[WebhookConfiguration, Object]
-
-
-@dataclass(frozen=True, slots=True)
-class IssueAuthority:
-    """Make a new authority and store it in the CA Secret."""
-
-    reasons: tuple[Problem, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PublishBundle:
-    """Let the API server trust the authorities, for every webhook of one configuration."""
-
-    configuration: WebhookConfiguration
-    webhooks: tuple[str, ...]
-    bundle: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class IssueServing:
-    """Sign a new leaf and store it in the serving Secret, beside the bundle."""
-
-    authority: Pair
-    bundle: bytes
-    reasons: tuple[Problem, ...]
-
-
-Action: TypeAlias = IssueAuthority | PublishBundle | IssueServing
-
-
-def plan(observed: Observed, names: Sequence[str], now: datetime) -> tuple[Action, ...]:
-    """Decide what to do next; nothing once everything is as it should be.
-
-    Args:
-        observed: What is in the cluster.
-        names: DNS names of the webhook.
-        now: Aware instant.
-
-    Returns:
-        The actions of one stage. Look again when they are done.
-    """
-    authority = _authority(observed.authority, now)
-    if not isinstance(authority, Pair):
-        return (IssueAuthority(authority),)
-    trusted = (authority.certificate,)
-    bundle = bundle_pem(trusted)
-    publications = _publications(observed.configurations, bundle)
-    if publications:
-        return publications
-    reasons = _serving_reasons(observed.serving, trusted, names, now)
-    return (IssueServing(authority, bundle, reasons),) if reasons else ()
-
-
-def _authority(secret: Object | None, now: datetime) -> Pair | tuple[Problem, ...]:
-    problems = check.authority_problems(secret, now)
-    if problems or secret is None:
-        return problems
-    pair = pair_of(secret)
-    # Four months before its end: a leaf never has to be cut short.
-    return (Problem.RENEWAL_DUE,) if check.needs_renewal(pair.certificate, now) else pair
-
-
-def _publications(configurations: Mapping[WebhookConfiguration, Object], bundle: bytes) -> tuple[PublishBundle, ...]:
-    wanted = encoded(bundle)
-    return tuple(
-        PublishBundle(configuration, tuple(webhook["name"] for webhook in obj["webhooks"]), bundle)
-        for configuration, obj in configurations.items()
-        if any(webhook["clientConfig"].get("caBundle") != wanted for webhook in obj.get("webhooks") or ())
+def evidence(observed: Observed, terms: Terms, now: datetime) -> Evidence:
+    """Tell what of the evidence that steps rest on is there now."""
+    held = authorities.read(observed.authority, now).authorities
+    if held is None:
+        return Evidence()
+    is_published = not bundles.publications(observed.configurations, _to_trust(held, observed, now))
+    versions = frozenset(
+        (configuration, obj.get("metadata", {}).get("resourceVersion"))
+        for configuration, obj in observed.configurations.items()
+    )
+    is_served = not _others(observed, held, terms, now)
+    return Evidence(
+        (held.bundle, versions) if is_published else None,
+        (held.current.certificate, frozenset(observed.pods)) if is_served else None,
     )
 
 
-def _serving_reasons(
-    secret: Object | None, trusted: Sequence[x509.Certificate], names: Sequence[str], now: datetime
-) -> tuple[Problem, ...]:
-    problems = check.serving_problems(secret, trusted, names, now)
-    if problems or secret is None:
+def plan(observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Plan:
+    """Decide what to do next.
+
+    Args:
+        observed: What is in the cluster.
+        terms: What the installation asks for.
+        lasted: For how long the evidence has been there.
+        now: Aware instant.
+    """
+    held = authorities.read(observed.authority, now)
+    if held.authorities is None:
+        return Plan(Phase.BOOTSTRAP, (_replacement(held, observed, now),), others=tuple(sorted(observed.pods)))
+    step = _step(held.authorities, observed, terms, lasted, now)
+    return replace(step, others=_others(observed, held.authorities, terms, now))
+
+
+def _step(known: Authorities, observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Plan:
+    if strangers := _worth_keeping(known, observed, terms, now):
+        adopted = replace(known, retired=(*known.retired, *strangers))
+        return Plan(Phase.SWITCH, (StoreAuthorities(adopted, Phase.SWITCH),))
+    if publications := bundles.publications(observed.configurations, _to_trust(known, observed, now)):
+        return Plan(_phase(known, observed.serving, terms, now), publications)
+    return _serving_step(known, observed, terms, lasted, now) or _next_phase(known, observed, terms, lasted, now)
+
+
+def _to_trust(known: Authorities, observed: Observed, now: datetime) -> tuple[x509.Certificate, ...]:
+    """List whom API servers are to trust: our authorities, and others only until every ready pod has been seen.
+
+    A leader that has just begun, after others had made the certificates, does not know yet who relies on whom.
+    """
+    if None not in observed.pods.values():
+        return known.trusted
+    return tuple(dict.fromkeys([*known.trusted, *bundles.trusted_now(observed.configurations, now)]))
+
+
+def _others(observed: Observed, known: Authorities, terms: Terms, now: datetime) -> tuple[str, ...]:
+    """List the ready pods that were not seen to serve a leaf of the current authority."""
+    return tuple(
+        name
+        for name, leaf in sorted(observed.pods.items())
+        if leaf is None or not check.is_vouched_for(leaf, (known.current.certificate,), terms.names, now)
+    )
+
+
+def _serving_step(known: Authorities, observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Plan | None:
+    """Put the serving Secret right, if it is not."""
+    phase = _phase(known, observed.serving, terms, now)
+    if reasons := _serving_reasons(known, observed.serving, terms, now):
+        if known.retired and lasted.trust < terms.lifetimes.dwell and _is_served(known, observed, terms, now):
+            return Plan(phase, wait=terms.lifetimes.dwell - lasted.trust)
+        return Plan(phase, (IssueServing(known.current, known.bundle, reasons),))
+    if not _carries(observed.serving, known.bundle):
+        return Plan(phase, (StoreBundle(known.bundle),))
+    return None
+
+
+def _next_phase(known: Authorities, observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Plan:
+    """Leave a phase whose invariant holds, or say what it waits for."""
+    dwell = terms.lifetimes.dwell
+    if known.next:
+        if lasted.trust >= dwell:
+            return Plan(Phase.TRUST_NEXT, (StoreAuthorities(known.promoted(known.next), Phase.SWITCH),))
+        return Plan(Phase.TRUST_NEXT, wait=dwell - lasted.trust)
+    if known.retired:
+        if not _others(observed, known, terms, now) and lasted.service >= dwell:
+            return Plan(Phase.RETIRE, (StoreAuthorities(replace(known, retired=()), Phase.STABLE),))
+        return Plan(Phase.RETIRE, wait=dwell - lasted.service)
+    wish = _wish(observed.serving)
+    due = terms.lifetimes.due(known.current.certificate)
+    if now >= due or wish not in {"", known.handled}:
+        reason = Problem.RENEWAL_DUE if now >= due else Problem.REQUESTED
+        return Plan(Phase.STABLE, (IssueAuthority((reason,), predecessor=known, handled=wish or known.handled),))
+    return Plan(Phase.STABLE, wait=min(due, _serving_due(observed.serving, terms)) - now)
+
+
+def _replacement(held: Held, observed: Observed, now: datetime) -> Action:
+    """Replace an authority that is lost, without taking trust from what pods may serve."""
+    trusted = bundles.trusted_now(observed.configurations, now)
+    if held.next:
+        retired = tuple(certificate for certificate in trusted if certificate != held.next.certificate)
+        return StoreAuthorities(authorities.Authorities(held.next, None, retired, held.handled), Phase.SWITCH)
+    return IssueAuthority(held.problems, retired=trusted, handled=_wish(observed.serving) or held.handled)
+
+
+def _worth_keeping(known: Authorities, observed: Observed, terms: Terms, now: datetime) -> tuple[x509.Certificate, ...]:
+    """List authorities that the CA Secret does not know of, as after a restored backup, and that pods rely on.
+
+    Only such as API servers trust already: nobody becomes trusted by what a Secret or a pod says.
+    """
+    leaves = {leaf for leaf in observed.pods.values() if leaf} | _leaf(observed.serving)
+    orphans = [leaf for leaf in leaves if not check.is_vouched_for(leaf, known.trusted, terms.names, now)]
+    return tuple(
+        authority
+        for authority in bundles.trusted_now(observed.configurations, now)
+        if authority not in known.trusted
+        and any(check.is_vouched_for(leaf, (authority,), terms.names, now) for leaf in orphans)
+    )
+
+
+def _phase(known: Authorities, serving: Object | None, terms: Terms, now: datetime) -> Phase:
+    if known.next:
+        return Phase.TRUST_NEXT
+    problems = check.serving_problems(serving, (known.current.certificate,), terms.names, now)
+    if known.retired:
+        return Phase.SWITCH if problems else Phase.RETIRE
+    return Phase.BOOTSTRAP if problems else Phase.STABLE
+
+
+def _serving_reasons(known: Authorities, secret: Object | None, terms: Terms, now: datetime) -> tuple[Problem, ...]:
+    problems = check.serving_problems(secret, (known.current.certificate,), terms.names, now)
+    if problems:
         return problems
-    reasons = []
-    if check.needs_renewal(pair_of(secret).certificate, now):
-        reasons.append(Problem.RENEWAL_DUE)
-    if not _carries(secret, bundle_pem(trusted)):
-        reasons.append(Problem.STALE_BUNDLE)
-    return tuple(reasons)
+    return (Problem.RENEWAL_DUE,) if now >= _serving_due(secret, terms) else ()
 
 
-def _carries(secret: Object, bundle: bytes) -> bool:
+def _serving_due(secret: Object | None, terms: Terms) -> datetime:
+    return terms.lifetimes.due(pair_of(secret or {}).certificate)
+
+
+def _is_served(known: Authorities, observed: Observed, terms: Terms, now: datetime) -> bool:
+    """Tell whether a ready pod serves, or may serve, what API servers trust: then a hasty leaf would do harm.
+
+    A leaf that is not valid yet says that our clock is behind, not that API servers refuse it.
+    """
+    return any(
+        leaf is None or check.is_vouched_for(leaf, known.trusted, terms.names, max(now, leaf.not_valid_before_utc))
+        for leaf in observed.pods.values()
+    )
+
+
+def _leaf(secret: Object | None) -> set[x509.Certificate]:
     try:
-        return entry(secret, KEY_BUNDLE) == bundle
+        return {pair_of(secret or {}).certificate}
+    except CertificateError:
+        return set()
+
+
+def _carries(secret: Object | None, bundle: bytes) -> bool:
+    try:
+        return entry(secret or {}, KEY_BUNDLE) == bundle
     except CertificateError:
         return False
+
+
+def _wish(secret: Object | None) -> str:
+    """Read the wish for a rotation off the serving Secret."""
+    annotations = (secret or {}).get("metadata", {}).get("annotations") or {}
+    wish: str = annotations.get(ANNOTATION_ROTATE_CERTIFICATES, "")
+    return wish

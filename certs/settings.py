@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
-from certs.rotate import WebhookConfiguration
+from certs.bundles import WebhookConfiguration
+from certs.lifetimes import DEFAULT, Lifetimes
 from shared.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
 from shared.settings import Environment
 
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _KINDS: Final = {"mutating": MUTATING_WEBHOOKS, "validating": VALIDATING_WEBHOOKS}
+
+SHORTEST_LIFE: Final = timedelta(seconds=2)
+"""Certificates count in whole seconds: of a shorter life, little may be left when it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,9 @@ class CertificateSettings:
         ca_secret: Secret with the authority; webhook pods may not read it.
         tls_secret: Secret that webhook pods serve from.
         configurations: Webhook configurations whose `caBundle` is kept.
+        issues: Whether certificates are made here; else the serving Secret is somebody else's, and only read.
+        webhook_selector: Labels of the webhook's pods, as a label selector.
+        lifetimes: How long certificates live.
     """
 
     namespace: str
@@ -32,6 +40,9 @@ class CertificateSettings:
     ca_secret: str
     tls_secret: str
     configurations: tuple[WebhookConfiguration, ...]
+    issues: bool
+    webhook_selector: str
+    lifetimes: Lifetimes
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -49,9 +60,25 @@ class CertificateSettings:
             configurations=env.entries(
                 "WEBHOOK_CONFIGURATIONS", _configuration, "mutating/<name> or validating/<name>"
             ),
+            issues=env.flag("ISSUE_CERTIFICATES", default=True),
+            webhook_selector=env.required("WEBHOOK_SELECTOR"),
+            lifetimes=_lifetimes(env),
         )
         env.check()
         return settings
+
+
+def _lifetimes(env: Environment) -> Lifetimes:
+    lifetimes = Lifetimes(
+        authority=env.duration("AUTHORITY_LIFE", DEFAULT.authority, SHORTEST_LIFE),
+        serving=env.duration("SERVING_LIFE", DEFAULT.serving, SHORTEST_LIFE),
+        back_dating=env.duration("BACK_DATING", DEFAULT.back_dating, timedelta()),
+        renew_at=env.fraction("RENEW_AT", DEFAULT.renew_at),
+        dwell=env.duration("DWELL", DEFAULT.dwell, timedelta()),
+    )
+    if lifetimes.left_at_renewal <= 2 * lifetimes.dwell:
+        env.fault("AUTHORITY_LIFE ends before a rotation that begins at RENEW_AT has waited twice for DWELL")
+    return lifetimes
 
 
 def _configuration(entry: str) -> WebhookConfiguration | None:

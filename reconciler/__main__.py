@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -26,17 +25,20 @@ from reconciler.queue import WorkQueue
 from reconciler.reconcile import Reconciler
 from reconciler.referenced_secrets import ReferencedSecrets
 from reconciler.settings import Settings
+from reconciler.status import EventNote
 from reconciler.toolhive import ToolHive
 from shared import errors, log, names, probes, proxy_deployment
 from shared.cluster import Cluster, Selector
 from shared.consumer_index import ConsumerIndex, consumer_of
 from shared.informer import Informer
-from shared.resources import DEPLOYMENTS, PODS, SESSION_STORAGES, Object, key_of
+from shared.resources import DEPLOYMENTS, PODS, SECRETS, SESSION_STORAGES, Object, key_of
 from shared.store import PROXIES_SUPPORTED
 from shared.toolhive import PROXY_SELECTOR, serves_session_tls
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from certs.notices import Notice
 
 _log = logging.getLogger("reconciler")
 
@@ -118,11 +120,19 @@ class _Process:
 
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(keeper.keep(self._cluster, self._certificates, _clock))
+            group.create_task(
+                keeper.keep(self._cluster, self._certificates, self._cluster.clock.now, self._tell_of_certificates)
+            )
             group.create_task(self._reconcile())
             if self._settings.extends_toolhive_crds:
                 for extension in self._toolhive.extensions():
                     group.create_task(extension)
+
+    async def _tell_of_certificates(self, secret: Object, notice: Notice) -> None:
+        recorder = EventRecorder(self._cluster, self._settings.candidate.identity)
+        # What an informer lists does not say what it is.
+        regarding = {"apiVersion": SECRETS.api_version, "kind": SECRETS.kind, **secret}
+        await recorder.record(regarding, EventNote(notice.type, notice.reason, notice.note))
 
     async def _reconcile(self) -> None:
         for cache in self._caches.values():
@@ -197,10 +207,6 @@ def _offered(storage: Object | None) -> tuple[object, ...]:
     conditions = storage.get("status", {}).get("conditions", [])
     support = next((item["reason"] for item in conditions if item["type"] == PROXIES_SUPPORTED), None)
     return storage["metadata"]["uid"], storage.get("spec"), support
-
-
-def _clock() -> datetime:
-    return datetime.now(UTC)
 
 
 if __name__ == "__main__":

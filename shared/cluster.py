@@ -19,6 +19,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException
 
 from shared import answers, errors
+from shared.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -70,9 +71,14 @@ class _Request:
 
 
 class Cluster:
-    """A connection to one API server. Every method raises a ClusterError that says what went wrong."""
+    """A connection to one API server. Every method raises a ClusterError that says what went wrong.
+
+    Attributes:
+        clock: Tells what time it is for the API server.
+    """
 
     def __init__(self, configuration: Configuration, user_agent: str) -> None:
+        self.clock = ServerClock()
         self._configuration = configuration
         self._user_agent = user_agent
         self._session = aiohttp.ClientSession(
@@ -198,6 +204,7 @@ class Cluster:
             async with self._session.request(
                 request.method, url, params=request.query, data=data, headers=headers, timeout=limit
             ) as response:
+                self.clock.hear(response.headers.get("Date"))
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     body = await response.read()
                     status = answers.parsed(body) or {"message": body[:200].decode(errors="replace")}

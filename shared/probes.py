@@ -14,8 +14,17 @@ Waits: TypeAlias = "Callable[[], Sequence[str]]"
 """Says what the process still waits for; it is ready when there is nothing."""
 
 
-def probes_app(waits: Waits) -> web.Application:
-    """Build the application; liveness is that the event loop answers."""
+def _nothing() -> Sequence[str]:
+    return ()
+
+
+def probes_app(waits: Waits, remarks: Callable[[], Sequence[str]] = _nothing) -> web.Application:
+    """Build the application; liveness is that the event loop answers.
+
+    Args:
+        waits: What keeps the process from being ready.
+        remarks: What somebody should look at although the process is ready.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -24,7 +33,7 @@ def probes_app(waits: Waits) -> web.Application:
         waiting = waits()
         if waiting:
             return web.Response(status=503, text="".join(f"waiting for {what}\n" for what in waiting))
-        return web.Response(text="ok\n")
+        return web.Response(text="ok\n" + "".join(f"{remark}\n" for remark in remarks()))
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

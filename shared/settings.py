@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import InvalidSettings
@@ -13,6 +16,16 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
     E = TypeVar("E", bound=StrEnum)
+
+_UNITS: Final = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+_DURATION: Final = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)(ms|s|m|h|d)", re.ASCII)
+_FRACTION: Final = re.compile(r"\d{1,6}(/0*[1-9]\d{0,5}|\.\d{1,6})?", re.ASCII)
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -44,6 +57,25 @@ class Environment:
         if text.isascii() and text.isdigit() and int(text) <= maximum:
             return int(text)
         self._problems.append(f"{name} is no number from 0 to {maximum}")
+        return default
+
+    def duration(self, name: str, default: timedelta, minimum: timedelta) -> timedelta:
+        """Read a number with a unit: `250ms`, `30s`, `90m`, `1.5h` or `30d`."""
+        text = self.text(name, "")
+        if not text:
+            return default
+        found = _DURATION.fullmatch(text)
+        if found and (span := float(found[1]) * _UNITS[found[2]]) >= minimum:
+            return span
+        self._problems.append(f"{name} is no duration like 250ms, 30s, 90m, 1.5h or 30d of at least {minimum}")
+        return default
+
+    def fraction(self, name: str, default: Fraction) -> Fraction:
+        """Read a part of a whole, between nothing and all of it: `2/3` or `0.5`."""
+        text = self.text(name, str(default))
+        if _FRACTION.fullmatch(text) and 0 < (part := Fraction(text)) < 1:
+            return part
+        self._problems.append(f"{name} is no fraction between 0 and 1")
         return default
 
     def flag(self, name: str, *, default: bool) -> bool:
@@ -82,6 +114,10 @@ class Environment:
         parsed = [(text, parse(text)) for text in texts]
         self._problems += [f"{name}: {text!r} is not {form}" for text, value in parsed if value is None]
         return tuple(value for _, value in parsed if value is not None)
+
+    def fault(self, problem: str) -> None:
+        """Report what is wrong with several variables together."""
+        self._problems.append(problem)
 
     def check(self) -> None:
         """Raise InvalidSettings if anything was wrong; the message lists all of it."""

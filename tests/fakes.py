@@ -15,12 +15,20 @@ import jsonpatch
 from shared import errors
 from shared.cluster import EVERYTHING, Cluster, Selector
 from shared.resources import Object, Resource
+from shared.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 ATOMIC = {"matchLabels", "selector", "podSelector", "namespaceSelector", "ingress", "egress", "policyTypes"}
-MERGE_KEYS = {"ownerReferences": "uid", "conditions": "type", "containers": "name", "volumes": "name", "ports": "port"}
+MERGE_KEYS = {
+    "ownerReferences": "uid",
+    "conditions": "type",
+    "containers": "name",
+    "volumes": "name",
+    "ports": "port",
+    "webhooks": "name",
+}
 """Lists that server-side apply merges by a key of their items; every other list it replaces."""
 
 CONTAINER_DEFAULTS: Object = {
@@ -49,6 +57,7 @@ class FakeApi(Cluster):
     """
 
     def __init__(self) -> None:
+        self.clock = ServerClock()
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.writes: list[str] = []
         self.refuse: Callable[[str], BaseException | None] = lambda _: None
@@ -98,6 +107,9 @@ class FakeApi(Cluster):
             raise (errors.NotFound if subresource else errors.Conflict)(f"no such {resource.kind}")
         if found is not None and uid not in {None, found["metadata"]["uid"]}:
             raise errors.Rejected("422 Invalid: metadata.uid: field is immutable")
+        version = obj["metadata"].get("resourceVersion")
+        if found is not None and version not in {None, found["metadata"]["resourceVersion"]}:
+            raise errors.Conflict("409 Conflict: the object has been modified")
         owner = (*address, field_manager)
         merged = _merged(found or {}, obj, self._applied.get(owner, {}))
         self._applied[owner] = copy.deepcopy(obj)

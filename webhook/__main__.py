@@ -22,6 +22,7 @@ from shared.resources import NAMESPACES, SECRETS, SESSION_STORAGES
 from shared.toolhive import CONSUMER_RESOURCES, trimmed
 from webhook import consumers, deletion, deployments, server, storage
 from webhook.access import AccessReviews
+from webhook.pulse import BEAT_SECONDS, Pulse
 from webhook.settings import Settings
 from webhook.tls import ServingCertificate
 
@@ -60,7 +61,7 @@ class _Process:
     def __init__(self, cluster: Cluster, settings: Settings) -> None:
         self._settings = settings
         self._draining = server.Draining()
-        self._certificate = ServingCertificate(check.dns_names(settings.service, settings.namespace), _clock)
+        self._certificate = ServingCertificate(check.dns_names(settings.service, settings.namespace)[:1], _clock)
         own_secret = Selector(namespace=settings.namespace, fields=f"metadata.name={settings.tls_secret}")
         self._secrets = Informer(cluster, SECRETS, self._certificate.on_change, selector=own_secret)
         self._storages = Informer(cluster, SESSION_STORAGES)
@@ -71,6 +72,8 @@ class _Process:
             for resource in CONSUMER_RESOURCES
         }
         self._access = AccessReviews(cluster)
+        self._cluster = cluster
+        self._pulse = Pulse()
 
     async def run(self, stop: asyncio.Event) -> None:
         settings = self._settings
@@ -85,7 +88,8 @@ class _Process:
         reviews = server.build_server(decisions, self._draining)
         async with asyncio.TaskGroup() as group:
             watches = [group.create_task(cache.run()) for cache in self._caches]
-            probing = await probes.serve(probes.probes_app(self._waits), settings.http_port)
+            watches.append(group.create_task(self._keep_up()))
+            probing = await probes.serve(probes.probes_app(self._waits, self._remarks), settings.http_port)
             reviewing = await server.serve(reviews, settings.webhook_port, self._certificate.context)
             # What start-up has made lives as long as the process: the collector need not walk it again and again.
             gc.freeze()
@@ -114,10 +118,37 @@ class _Process:
         self._draining.is_under_way = True
         await asyncio.sleep(self._settings.drain_seconds)
 
+    async def _keep_up(self) -> None:
+        """Read the serving Secret anew after the process stood still; its watch may be dead, and nobody would know."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            self._certificate.look_again()
+            if self._pulse.has_missed_beats() and await self._has_read_secret():
+                self._pulse.catch_up()
+
+    async def _has_read_secret(self) -> bool:
+        settings = self._settings
+        try:
+            self._secrets.remember(await self._cluster.get(SECRETS, settings.namespace, settings.tls_secret))
+        except errors.NotFound:
+            return True
+        except errors.ClusterError as error:
+            _log.warning("serving Secret not read", extra={"error": str(error)})
+            return False
+        return True
+
+    def _remarks(self) -> list[str]:
+        problem = self._certificate.problem
+        return [f"Secret {self._settings.tls_secret} is not usable, an older one is served: {problem}"] * bool(problem)
+
     def _waits(self) -> list[str]:
         waits = [f"the first list of {cache.resource.plural}" for cache in self._caches if not cache.synced.is_set()]
         if not self._certificate.is_loaded:
             waits.append(f"a usable certificate in Secret {self._settings.tls_secret}")
+        if self._certificate.has_expired:
+            waits.append(f"a certificate in Secret {self._settings.tls_secret} that has not expired")
+        if self._pulse.has_missed_beats():
+            waits.append("news of what it missed while it stood still")
         if self._draining.is_under_way:
             waits.append("its clients to leave")
         return waits

@@ -20,3 +20,7 @@ CERTIFICATE_NOT_AFTER: Final = Gauge(
 CERTIFICATES_REFUSED: Final = Counter(
     "session_storage_webhook_certificates_refused_total", "Serving Secrets that were not fit to be used."
 )
+SECRET_USABLE: Final = Gauge(
+    "session_storage_webhook_serving_secret_usable",
+    "1 while the certificate in the serving Secret is the one in use, 0 while an older one has to do.",
+)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from cryptography import x509
+
     from certs.pem import Pair
     from shared.resources import Object
 
@@ -27,6 +29,7 @@ class ServingCertificate:
 
     Attributes:
         context: For the server, for as long as it lives; each handshake takes the certificate of that instant.
+        problem: Why the Secret as it is now cannot be served; empty if it is.
     """
 
     def __init__(self, names: Sequence[str], clock: Callable[[], datetime]) -> None:
@@ -39,26 +42,54 @@ class ServingCertificate:
         self._names = names
         self._clock = clock
         self._current: ssl.SSLContext | None = None
+        self._served: Pair | None = None
+        self._secret: Object | None = None
+        self.problem = ""
         self.context = _bare_context()
         self.context.sni_callback = self._choose
 
     @property
     def is_loaded(self) -> bool:
         """Whether there is a certificate to serve."""
-        return self._current is not None
+        return self._served is not None
+
+    @property
+    def served(self) -> x509.Certificate | None:
+        """The certificate in use."""
+        return self._served.certificate if self._served else None
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether the certificate in use has expired: no client takes it any more."""
+        return self._served is not None and self._clock() > self._served.certificate.not_valid_after_utc
 
     def on_change(self, _old: Object | None, secret: Object | None) -> None:
         """Take a new certificate up; keep the one at hand if the Secret is gone or unfit."""
+        self._secret = secret
         try:
             pair = self._sound_pair(secret)
             self._current = _context_of(pair)
         except CertificateError as error:
-            metrics.CERTIFICATES_REFUSED.inc()
-            _log.warning("serving Secret is not usable", extra={"problem": str(error), "has_other": self.is_loaded})
+            self._refuse(str(error))
             return
+        self._served, self.problem = pair, ""
         not_after = pair.certificate.not_valid_after_utc
         metrics.CERTIFICATE_NOT_AFTER.set(not_after.timestamp())
+        metrics.SECRET_USABLE.set(1)
         _log.info("serving a new certificate", extra={"not_after": not_after.isoformat()})
+
+    def look_again(self) -> None:
+        """Judge the Secret once more if it was refused: what was not valid yet may be by now."""
+        if self.problem:
+            self.on_change(None, self._secret)
+
+    def _refuse(self, problem: str) -> None:
+        metrics.SECRET_USABLE.set(0)
+        if problem == self.problem:
+            return
+        self.problem = problem
+        metrics.CERTIFICATES_REFUSED.inc()
+        _log.warning("serving Secret is not usable", extra={"problem": problem, "has_other": self.is_loaded})
 
     def _sound_pair(self, secret: Object | None) -> Pair:
         if secret is None:

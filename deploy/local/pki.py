@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs.issue import issue_authority
+from certs.pem import PrivateKey
 
 # A cluster lives for days; a year keeps one that was forgotten usable.
 LIFETIME = timedelta(days=365)
@@ -150,7 +151,7 @@ def write_private(file: Path, content: bytes) -> None:
     file.write_bytes(content)
 
 
-def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def private_pem(key: PrivateKey) -> bytes:
     """Encode a private key as Kubernetes reads it."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()

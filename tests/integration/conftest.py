@@ -85,6 +85,10 @@ class Process:
         assert self._process.poll() is None, f"{self._module} ended: {self.log}"
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
     def await_ready(self) -> None:
         eventually(lambda: "ok" in self.read("/readyz"), what=f"{self._module} ready: {self.log}")
 

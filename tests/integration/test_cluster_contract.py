@@ -158,6 +158,17 @@ async def test_applying_replaces_the_rules_of_a_policy_whole(api: Cluster, team:
     assert result["spec"] == made["spec"]
 
 
+async def test_applying_with_an_old_version_changes_nothing(api: Cluster, team: str) -> None:
+    made = await api.apply(CONFIG_MAPS, config(team, data={"k": "1"}), field_manager="one")
+    newer = await api.apply(CONFIG_MAPS, config(team, data={"k": "2"}), field_manager="one")
+    metadata = {"namespace": team, "name": made["metadata"]["name"]}
+    stale = {"metadata": {**metadata, "resourceVersion": made["metadata"]["resourceVersion"]}, "data": {"k": "3"}}
+    with pytest.raises(errors.Conflict):
+        await api.apply(CONFIG_MAPS, stale, field_manager="one")
+    known = {"metadata": {**metadata, "resourceVersion": newer["metadata"]["resourceVersion"]}, "data": {"k": "3"}}
+    assert (await api.apply(CONFIG_MAPS, known, field_manager="one"))["data"] == {"k": "3"}
+
+
 async def test_applying_with_the_uid_of_another_changes_nothing(api: Cluster, team: str) -> None:
     made = await api.create(CONFIG_MAPS, config(team, data={"k": "1"}))
     for name, error in (("a", errors.Rejected), ("absent", errors.Conflict)):

@@ -126,6 +126,9 @@ def test_the_webhooks_account_reads_its_certificate_and_no_other_secret(kubectl:
     assert "forbidden" in kubectl.fails("get", "secret", AUTHORITY, *webhook)
     assert "forbidden" in kubectl.fails("get", "secrets", *webhook)
     assert "forbidden" in kubectl.fails("get", "secrets", "--all-namespaces", as_account(WEBHOOK))
+    for verb in ("get", "watch", "update", "patch", "delete"):
+        kubectl.fails("auth", "can-i", verb, f"secrets/{AUTHORITY}", *webhook)
+    kubectl("auth", "can-i", "get", f"secrets/{AUTHORITY}", as_account(RECONCILER), "-n", NAMESPACE)
 
 
 @pytest.mark.parametrize(

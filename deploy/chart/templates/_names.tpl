@@ -2,7 +2,7 @@
 
 {{- define "webhook.name" -}}{{ .Release.Name }}-webhook{{- end }}
 {{- define "webhook.caSecret" -}}{{ .Release.Name }}-webhook-ca{{- end }}
-{{- define "webhook.tlsSecret" -}}{{ .Release.Name }}-webhook-tls{{- end }}
+{{- define "webhook.tlsSecret" -}}{{ .Values.certificates.existingSecret | default (printf "%s-webhook-tls" .Release.Name) }}{{- end }}
 {{- define "reconciler.name" -}}{{ .Release.Name }}-reconciler{{- end }}
 
 {{/* Who a pod is. Nothing in here changes with the chart's version: a pod template that differs restarts pods. */}}

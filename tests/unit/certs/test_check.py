@@ -59,7 +59,7 @@ def test_a_secret_gives_back_the_pair_that_was_put_in() -> None:
         pytest.param({"data": {"tls.crt": "", "tls.key": ""}}, Problem.MALFORMED, id="empty entries"),
         pytest.param({"data": {**secret(LEAF)["data"], "tls.key": "%%%"}}, Problem.MALFORMED, id="no base64"),
         pytest.param({"data": {**secret(LEAF)["data"], "tls.crt": "aGk="}}, Problem.MALFORMED, id="no PEM"),
-        pytest.param({"data": {**secret(LEAF)["data"], "tls.key": rsa_key()}}, Problem.MALFORMED, id="RSA key"),
+        pytest.param({"data": {**secret(LEAF)["data"], "tls.key": rsa_key()}}, Problem.KEY_MISMATCH, id="RSA key"),
         pytest.param(secret(Pair(LEAF.certificate, AUTHORITY.key)), Problem.KEY_MISMATCH, id="another key"),
     ],
 )
@@ -122,19 +122,6 @@ def test_a_leaf_must_be_good_for_every_name() -> None:
 )
 def test_validity_is_judged_at_the_given_instant(at: timedelta, problems: tuple[Problem, ...]) -> None:
     assert check.serving_problems(secret(LEAF), TRUSTED, NAMES, NOW + at) == problems
-
-
-@pytest.mark.parametrize(
-    ("at", "is_due"),
-    [
-        pytest.param(timedelta(0), False, id="new"),
-        pytest.param(timedelta(days=19, hours=23, minutes=39), False, id="a minute before two thirds"),
-        pytest.param(timedelta(days=19, hours=23, minutes=40), True, id="two thirds of 30 days and an hour"),
-        pytest.param(timedelta(days=90), True, id="expired"),
-    ],
-)
-def test_renewal_is_due_at_two_thirds_of_life(at: timedelta, *, is_due: bool) -> None:
-    assert check.needs_renewal(LEAF.certificate, NOW + at) is is_due
 
 
 def test_a_bundle_is_read_whole_or_not_at_all() -> None:

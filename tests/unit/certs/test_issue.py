@@ -78,6 +78,7 @@ def test_serials_and_authority_names_are_never_the_same_twice() -> None:
 
 
 def test_keys_are_p256_and_do_not_show_in_text(authority: Pair) -> None:
+    assert isinstance(authority.key, ec.EllipticCurvePrivateKey)
     assert isinstance(authority.key.curve, ec.SECP256R1)
     assert "key" not in repr(authority)
 

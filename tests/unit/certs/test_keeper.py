@@ -3,279 +3,253 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import copy
 import logging
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import REGISTRY
 
-from certs import check, keeper
-from certs.pem import bundle_of, encoded, entry
-from certs.settings import CertificateSettings
+from certs import authorities
+from certs.apply import Applier
+from certs.bundles import PublishBundle, WebhookConfiguration
+from certs.pem import encoded
 from shared import errors
-from shared.cluster import EVERYTHING, Cluster, Selector
-from shared.names import FIELD_MANAGER_CERTIFICATES
-from shared.resources import MUTATING_WEBHOOKS, SECRETS, Object, Resource
+from shared.informer import Informer
+from shared.resources import MUTATING_WEBHOOKS, SECRETS
+from tests.certificates import CA, CONFIGURATION, NAMESPACE, TLS, World
+from tests.virtual_time import in_virtual_time
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-NAMESPACE = "toolhive-system"
-CA, TLS, CONFIGURATION = "release-webhook-ca", "release-webhook-tls", "release-webhook"
-START = datetime(2026, 11, 23, 12, tzinfo=UTC)
-SETTINGS = CertificateSettings.from_environ(
-    {
-        "POD_NAMESPACE": NAMESPACE,
-        "WEBHOOK_SERVICE": "release-webhook",
-        "CA_SECRET": CA,
-        "TLS_SECRET": TLS,
-        "WEBHOOK_CONFIGURATIONS": f"mutating/{CONFIGURATION}",
-    }
-)
-NAMES = check.dns_names("release-webhook", NAMESPACE)
+BOOTSTRAP = [
+    f"create secrets/{CA}",
+    f"apply mutatingwebhookconfigurations/{CONFIGURATION}",
+    f"apply validatingwebhookconfigurations/{CONFIGURATION}",
+    f"create secrets/{TLS}",
+]
 
 
-class FakeCluster(Cluster):
-    """Secrets and webhook configurations with resourceVersions, watches and refusals."""
-
-    def __init__(self) -> None:
-        self.objects: dict[tuple[str, str], Object] = {}
-        self.events: list[tuple[str, Object]] = []
-        self.writes: list[str] = []
-        self.refusals: list[errors.ClusterError] = []
-        self._news = asyncio.Condition()
-
-    async def set(self, resource: Resource, obj: Object, kind: str = "MODIFIED") -> Object:
-        stored = copy.deepcopy(obj)
-        stored["metadata"]["resourceVersion"] = str(len(self.events) + 1)
-        stored["metadata"].setdefault("uid", f"uid-{len(self.events)}")
-        key = (resource.plural, stored["metadata"]["name"])
-        if kind == "DELETED":
-            del self.objects[key]
-        else:
-            self.objects[key] = stored
-        self.events.append((resource.plural, {"type": kind, "object": stored}))
-        async with self._news:
-            self._news.notify_all()
-        return copy.deepcopy(stored)
-
-    async def until(self, is_reached: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5), self._news:
-            await self._news.wait_for(is_reached)
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        del namespace
-        if (resource.plural, name) not in self.objects:
-            raise errors.NotFound(name)
-        return copy.deepcopy(self.objects[resource.plural, name])
-
-    async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
-        name = selector.fields.removeprefix("metadata.name=")
-        found = self.objects.get((resource.plural, name))
-        return [copy.deepcopy(found)] if found else [], str(len(self.events))
-
-    async def watch(self, resource: Resource, selector: Selector, resource_version: str) -> AsyncIterator[Object]:
-        name = selector.fields.removeprefix("metadata.name=")
-        position = int(resource_version)
-        while True:
-            await self.until_longer_than(position)
-            plural, event = self.events[position]
-            position += 1
-            if plural == resource.plural and event["object"]["metadata"]["name"] == name:
-                yield copy.deepcopy(event)
-
-    async def until_longer_than(self, position: int) -> None:
-        async with self._news:
-            await self._news.wait_for(lambda: len(self.events) > position)
-
-    async def create(self, resource: Resource, obj: Object) -> Object:
-        self._written("create", obj)
-        if (resource.plural, obj["metadata"]["name"]) in self.objects:
-            raise errors.AlreadyExists(obj["metadata"]["name"])
-        return await self.set(resource, obj, "ADDED")
-
-    async def replace(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
-        del subresource
-        self._written("replace", obj)
-        found = await self.get(resource, "", obj["metadata"]["name"])
-        if found["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
-            raise errors.Conflict(obj["metadata"]["name"])
-        return await self.set(resource, obj)
-
-    async def apply(self, resource: Resource, obj: Object, *, field_manager: str, subresource: str = "") -> Object:
-        del subresource
-        self._written("apply", obj)
-        assert field_manager == FIELD_MANAGER_CERTIFICATES
-        found = await self.get(resource, "", obj["metadata"]["name"])
-        assert found["metadata"]["uid"] == obj["metadata"]["uid"]
-        for webhook, applied in zip(found["webhooks"], obj["webhooks"], strict=True):
-            assert applied == {
-                "name": webhook["name"],
-                "clientConfig": {"caBundle": applied["clientConfig"]["caBundle"]},
-            }
-            webhook["clientConfig"] |= applied["clientConfig"]
-        return await self.set(resource, found)
-
-    def _written(self, verb: str, obj: Object) -> None:
-        self.writes.append(f"{verb} {obj['metadata']['name']}")
-        if self.refusals:
-            raise self.refusals.pop(0)
+@in_virtual_time
+async def test_bootstrap_writes_authority_bundles_and_leaf_once_each() -> None:
+    world = World()
+    async with world.running(), world.keeping():
+        await world.settle()
+    assert world.api.writes[-4:] == BOOTSTRAP
+    secret = world.secret(TLS)
+    assert secret is not None
+    assert secret["type"] == "kubernetes.io/tls"
+    assert set(secret["data"]) == {"tls.crt", "tls.key", "ca.crt"}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-        self.asked: asyncio.Queue[None] = asyncio.Queue()
-
-    def __call__(self) -> datetime:
-        self.asked.put_nowait(None)
-        return self.now
-
-
-@pytest.fixture(name="clock")
-def clock_fixture() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(name="cluster")
-async def cluster_fixture() -> FakeCluster:
-    cluster = FakeCluster()
-    webhooks = [{"name": name, "clientConfig": {"service": {"name": "release-webhook"}}} for name in ("a.x", "b.x")]
-    await cluster.set(MUTATING_WEBHOOKS, {"metadata": {"name": CONFIGURATION}, "webhooks": webhooks})
-    return cluster
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "FIRST_BACKOFF_SECONDS", 0.01)
-
-
-@contextlib.asynccontextmanager
-async def keeping(cluster: FakeCluster, clock: Clock) -> AsyncIterator[None]:
-    task = asyncio.create_task(keeper.keep(cluster, SETTINGS, clock))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-def is_settled(cluster: FakeCluster, clock: Clock) -> bool:
-    serving = cluster.objects.get((SECRETS.plural, TLS))
-    if serving is None or (SECRETS.plural, CA) not in cluster.objects:
-        return False
-    webhooks = cluster.objects[MUTATING_WEBHOOKS.plural, CONFIGURATION]["webhooks"]
-    bundles = {webhook["clientConfig"].get("caBundle") for webhook in webhooks}
-    try:
-        trusted = bundle_of(serving)
-    except errors.CertificateError:
-        return False
-    return bundles == {encoded(entry(serving, "ca.crt"))} and not check.serving_problems(
-        serving, trusted, NAMES, clock()
-    )
-
-
-async def settle(cluster: FakeCluster, clock: Clock) -> None:
-    await cluster.until(lambda: is_settled(cluster, clock))
-
-
-async def test_bootstrap_writes_authority_bundle_and_leaf_once_each(cluster: FakeCluster, clock: Clock) -> None:
-    async with keeping(cluster, clock):
-        await settle(cluster, clock)
-    assert cluster.writes == [f"create {CA}", f"apply {CONFIGURATION}", f"create {TLS}"]
-    assert cluster.objects[SECRETS.plural, TLS]["type"] == "kubernetes.io/tls"
-    assert set(cluster.objects[SECRETS.plural, TLS]["data"]) == {"tls.crt", "tls.key", "ca.crt"}
-
-
-async def test_a_keeper_that_finds_everything_in_order_writes_nothing(
-    cluster: FakeCluster, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with keeping(cluster, clock):
-        await settle(cluster, clock)
-    cluster.writes.clear()
-    monkeypatch.setattr(keeper, "LOOK_AGAIN_SECONDS", 0.001)
-    restarted = Clock()
-    async with keeping(cluster, restarted), asyncio.timeout(5):
-        for _ in range(3):
-            await restarted.asked.get()
-    assert cluster.writes == []
-
-
-async def test_the_leaf_is_renewed_without_any_event_when_its_time_comes(
-    cluster: FakeCluster, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keeper, "LOOK_AGAIN_SECONDS", 0.01)
-    async with keeping(cluster, clock):
-        await settle(cluster, clock)
-        first = cluster.objects[SECRETS.plural, TLS]["data"]["tls.crt"]
-        clock.now += timedelta(days=21)
-        await cluster.until(lambda: cluster.objects[SECRETS.plural, TLS]["data"]["tls.crt"] != first)
-        assert is_settled(cluster, clock)
-    assert cluster.writes[3:] == [f"replace {TLS}"]
+@in_virtual_time
+async def test_a_keeper_that_finds_everything_in_order_writes_nothing() -> None:
+    world = World()
+    async with world.running():
+        async with world.keeping():
+            await world.settle()
+        written = list(world.api.writes)
+        async with world.keeping():
+            await world.settle()
+    assert world.api.writes == written
 
 
 @pytest.mark.parametrize("name", [CA, TLS])
-async def test_a_deleted_secret_comes_back(cluster: FakeCluster, clock: Clock, name: str) -> None:
-    async with keeping(cluster, clock):
-        await settle(cluster, clock)
-        await cluster.set(SECRETS, cluster.objects[SECRETS.plural, name], "DELETED")
-        await settle(cluster, clock)
-    assert f"create {name}" in cluster.writes[3:]
-
-
-@pytest.mark.parametrize("name", [CA, TLS])
-async def test_an_edited_secret_is_repaired_and_keeps_its_labels(cluster: FakeCluster, clock: Clock, name: str) -> None:
-    async with keeping(cluster, clock):
-        await settle(cluster, clock)
-        edited = copy.deepcopy(cluster.objects[SECRETS.plural, name])
+@in_virtual_time
+async def test_an_edited_secret_is_repaired_and_keeps_its_labels(name: str) -> None:
+    world = World()
+    async with world.running(), world.keeping():
+        await world.settle()
+        edited = copy.deepcopy(world.api.objects[SECRETS.plural, NAMESPACE, name])
         edited["metadata"]["labels"]["team"] = "one"
         edited["data"]["tls.key"] = encoded(b"scribble")
-        await cluster.set(SECRETS, edited)
-        await cluster.until(lambda: f"replace {name}" in cluster.writes and is_settled(cluster, clock))
-    assert cluster.objects[SECRETS.plural, name]["metadata"]["labels"]["team"] == "one"
+        await world.api.replace(SECRETS, edited)
+        await world.settle()
+    assert world.api.objects[SECRETS.plural, NAMESPACE, name]["metadata"]["labels"]["team"] == "one"
 
 
-async def test_an_emptied_bundle_comes_back_and_nothing_else_is_written(cluster: FakeCluster, clock: Clock) -> None:
-    async with keeping(cluster, clock):
-        await settle(cluster, clock)
-        edited = copy.deepcopy(cluster.objects[MUTATING_WEBHOOKS.plural, CONFIGURATION])
-        del edited["webhooks"][1]["clientConfig"]["caBundle"]
-        await cluster.set(MUTATING_WEBHOOKS, edited)
-        await settle(cluster, clock)
-    assert cluster.writes[3:] == [f"apply {CONFIGURATION}"]
+@in_virtual_time
+async def test_a_wiped_bundle_is_restored_at_once_and_that_is_told() -> None:
+    world = World()
+    async with world.running(), world.keeping():
+        await world.settle()
+        written = len(world.api.writes)
+        await world.wipe_bundles()
+        await asyncio.sleep(0.01)
+        assert world.api.writes[written + 1 :] == [f"apply mutatingwebhookconfigurations/{CONFIGURATION}"]
+        assert len(world.bundles) == 1
+    assert world.notices[-1].reason == "BundleRepaired"
 
 
-async def test_two_keepers_agree_on_one_authority(cluster: FakeCluster, clock: Clock) -> None:
-    async with keeping(cluster, clock), keeping(cluster, clock):
-        await settle(cluster, clock)
-    assert [event["type"] for plural, event in cluster.events if plural == SECRETS.plural] == ["ADDED", "ADDED"]
+@in_virtual_time
+async def test_what_somebody_else_adds_to_a_bundle_goes() -> None:
+    world, stranger = World(), World()
+    async with stranger.running(), stranger.keeping():
+        await stranger.settle()
+    (other,) = stranger.bundles
+    async with world.running(), world.keeping():
+        await world.settle()
+        (ours,) = world.bundles
+        obj = copy.deepcopy(world.api.objects[MUTATING_WEBHOOKS.plural, "", CONFIGURATION])
+        obj["webhooks"][0]["clientConfig"]["caBundle"] = encoded(ours + other)
+        await world.api.replace(MUTATING_WEBHOOKS, obj)
+        await world.settle()
+        assert world.bundles == {ours}
+
+
+@in_virtual_time
+async def test_every_phase_of_a_rotation_is_told_in_order() -> None:
+    world = World()
+    async with world.running(), world.keeping():
+        await world.settle()
+        world.notices.clear()
+        await world.ask_for_rotation()
+        await world.settle()
+    assert [notice.reason for notice in world.notices if notice.reason != "RotationHeldUp"] == [
+        "TrustNext",
+        "Switch",
+        "CertificateIssued",
+        "Retire",
+    ]
+
+
+@in_virtual_time
+async def test_each_wish_for_a_rotation_is_fulfilled_once_whoever_leads() -> None:
+    world = World()
+    async with world.running():
+        async with world.keeping():
+            await world.settle()
+            await world.ask_for_rotation("one")
+            await world.settle()
+        first = world.bundles
+        async with world.keeping():
+            await world.settle()
+            assert world.bundles == first
+            await world.ask_for_rotation("two")
+            await world.settle()
+            assert world.bundles != first
+            await world.delete_secret(CA)
+            await world.settle()
+    held = authorities.read(world.secret(CA), world.clock())
+    assert held.handled == "two"
+
+
+@in_virtual_time
+async def test_a_frozen_pod_holds_the_old_authority_until_it_is_no_endpoint_any_more() -> None:
+    world = World()
+    async with world.running(), world.keeping():
+        await world.settle()
+        pod = world.pods[0]
+        pod.freeze()
+        with world.watch_closely():
+            await world.ask_for_rotation()
+            await asyncio.sleep(300)
+            assert REGISTRY.get_sample_value("session_storage_certificate_phase", {"phase": "Retire"}) == 1
+            assert REGISTRY.get_sample_value("session_storage_webhook_pods_seen", {"serving": "nothing"}) == 1
+            assert pod.name in world.notices[-1].note
+            await pod.set_ready(ready=False)
+            await world.settle()
+    assert world.failures == []
+    assert world.notices[-1].reason == "Retire"
+
+
+@in_virtual_time
+async def test_a_pod_that_thaws_in_time_fails_nobody() -> None:
+    world = World()
+    async with world.running(), world.keeping():
+        await world.settle()
+        world.pods[0].freeze()
+        with world.watch_closely():
+            await world.ask_for_rotation()
+            await asyncio.sleep(300)
+            world.pods[0].thaw()
+            await world.settle()
+    assert world.failures == []
+
+
+@in_virtual_time
+async def test_two_keepers_agree_on_one_authority() -> None:
+    world = World()
+    async with world.running(), world.keeping(), world.keeping():
+        await world.settle()
+        await world.ask_for_rotation()
+        with world.watch_closely():
+            await world.settle()
+    assert world.failures == []
+    assert [write for write in world.api.writes if write == f"create secrets/{CA}"] == [f"create secrets/{CA}"]
+
+
+async def test_a_leader_that_slept_does_not_publish_what_it_knew() -> None:
+    world = World()
+    for resource in (MUTATING_WEBHOOKS,):
+        await world.api.create(resource, {"metadata": {"name": CONFIGURATION}, "webhooks": []})
+    configuration = WebhookConfiguration(MUTATING_WEBHOOKS, CONFIGURATION)
+    informer = Informer(world.api, MUTATING_WEBHOOKS)
+    await informer._list()
+    caches = _OnlyConfigurations({configuration: informer})
+    applier = Applier(world.api, caches, None)  # type: ignore[arg-type]  # neither is asked for more
+    webhooks = [{"name": "a.x", "clientConfig": {"caBundle": encoded(b"newer")}}]
+    await world.api.apply(
+        MUTATING_WEBHOOKS, {"metadata": {"name": CONFIGURATION}, "webhooks": webhooks}, field_manager="the new leader"
+    )
+    assert await applier.do(PublishBundle(configuration, ("a.x",), b"older"), world.clock()) is None
+    stored = world.api.objects[MUTATING_WEBHOOKS.plural, "", CONFIGURATION]
+    assert stored["webhooks"][0]["clientConfig"]["caBundle"] == encoded(b"newer")
+
+
+class _OnlyConfigurations:
+    def __init__(self, configurations: dict[WebhookConfiguration, Informer]) -> None:
+        self.configurations = configurations
 
 
 @pytest.mark.parametrize(
     "refusal",
-    [errors.Unavailable("503", 0.01), errors.Forbidden("403"), errors.Rejected("422"), errors.Conflict("409")],
+    [errors.Unavailable("503", 0.01), errors.Forbidden("403"), errors.Rejected("422")],
     ids=lambda refusal: type(refusal).__name__,
 )
+@in_virtual_time
 async def test_a_refused_write_is_told_once_and_tried_again(
-    cluster: FakeCluster, clock: Clock, caplog: pytest.LogCaptureFixture, refusal: errors.ClusterError
+    refusal: errors.ClusterError, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cluster.refusals = [refusal]
-    async with keeping(cluster, clock):
-        await settle(cluster, clock)
-    told = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert len(told) == 1
+    world = World()
+    refusals = [refusal]
+    kind = {"error": type(refusal).__name__}
+    before = REGISTRY.get_sample_value("session_storage_certificate_errors_total", kind) or 0
+    async with world.running():
+        world.api.refuse = lambda write: refusals.pop() if refusals and "secrets" in write else None
+        async with world.keeping():
+            await world.settle()
+    told = [record for record in caplog.records if record.name == "certs.keeper" and record.levelno == logging.WARNING]
+    assert told[0].message == "certificates wait for the API server"
+    assert REGISTRY.get_sample_value("session_storage_certificate_errors_total", kind) == before + 1
 
 
-async def test_no_key_is_logged(cluster: FakeCluster, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+@in_virtual_time
+async def test_what_only_the_leader_knows_is_shown_by_the_leader_alone() -> None:
+    world = World()
+    async with world.running():
+        async with world.keeping():
+            await world.settle()
+            for kind in ("authority", "serving"):
+                end = REGISTRY.get_sample_value("session_storage_certificate_not_after_seconds", {"kind": kind})
+                assert end is not None
+                assert end > world.clock().timestamp()
+            bundle = {"configuration": f"MutatingWebhookConfiguration/{CONFIGURATION}"}
+            end = REGISTRY.get_sample_value("session_storage_ca_bundle_not_after_seconds", bundle)
+            assert end is not None
+            assert end > world.clock().timestamp()
+        assert REGISTRY.get_sample_value("session_storage_certificate_phase", {"phase": "Stable"}) is None
+
+
+@in_virtual_time
+async def test_no_key_is_logged_or_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    async with keeping(cluster, clock):
-        await settle(cluster, clock)
-    logged = " ".join(str(vars(record)) for record in caplog.records)
+    world = World()
+    async with world.running(), world.keeping():
+        await world.settle()
+        await world.ask_for_rotation()
+        await world.settle()
+    logged = " ".join(str(vars(record)) for record in caplog.records) + str(world.notices)
     for name in (CA, TLS):
-        secret = cluster.objects[SECRETS.plural, name]
+        secret = world.secret(name)
+        assert secret is not None
         assert secret["data"]["tls.key"] not in logged
     assert "PRIVATE KEY" not in logged
-    assert "issued serving certificate" in logged
+    assert "valid until" in logged

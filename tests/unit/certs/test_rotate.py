@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,20 +12,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certs import check, issue, rotate
+from certs import authorities, check, issue, rotate
+from certs.actions import (
+    Action,
+    Evidence,
+    IssueAuthority,
+    IssueServing,
+    Lasted,
+    Observed,
+    Phase,
+    StoreAuthorities,
+    StoreBundle,
+    Terms,
+)
+from certs.authorities import Authorities
+from certs.bundles import PublishBundle, WebhookConfiguration
 from certs.check import Problem
-from certs.pem import Pair, bundle_of, encoded, pair_of
-from certs.rotate import IssueAuthority, IssueServing, Observed, PublishBundle, WebhookConfiguration
+from certs.lifetimes import DEFAULT
+from certs.pem import Pair, bundle_of, bundle_pem, encoded, pair_of
+from shared.names import ANNOTATION_ROTATE_CERTIFICATES
 from shared.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
 
 if TYPE_CHECKING:
+    from cryptography import x509
+
     from shared.resources import Object
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NAMES = check.dns_names("release-webhook", "toolhive-system")
+TERMS = Terms(NAMES, DEFAULT)
 MUTATING = WebhookConfiguration(MUTATING_WEBHOOKS, "release-webhook")
 VALIDATING = WebhookConfiguration(VALIDATING_WEBHOOKS, "release-webhook")
-STAGES = 3
+STEPS = 12
+LONG = Lasted(timedelta(hours=1), timedelta(hours=1))
+FRESH = Lasted()
 
 
 def configuration(*names: str) -> Object:
@@ -36,13 +57,21 @@ def secret(pair: Pair, **extra: str) -> Object:
 
 
 def empty() -> Observed:
-    return Observed(None, None, {MUTATING: configuration("storages", "servers"), VALIDATING: configuration("one")})
+    return Observed(None, None, {MUTATING: configuration("storages", "servers"), VALIDATING: configuration("one")}, {})
 
 
-def applied(observed: Observed, action: rotate.Action, now: datetime) -> Observed:
+def applied(observed: Observed, action: Action, now: datetime) -> Observed:
     match action:
-        case IssueAuthority():
-            return replace(observed, authority=secret(issue.issue_authority(now)))
+        case IssueAuthority(_, predecessor, retired, handled):
+            new = issue.issue_authority(now)
+            stored = (
+                replace(predecessor, next=new, handled=handled)
+                if predecessor
+                else Authorities(new, None, retired, handled)
+            )
+            return replace(observed, authority=ca_secret(stored))
+        case StoreAuthorities(stored, _):
+            return replace(observed, authority=ca_secret(stored))
         case PublishBundle(configuration, webhooks, bundle):
             obj = copy.deepcopy(observed.configurations[configuration])
             for webhook in obj["webhooks"]:
@@ -51,21 +80,54 @@ def applied(observed: Observed, action: rotate.Action, now: datetime) -> Observe
             return replace(observed, configurations={**observed.configurations, configuration: obj})
         case IssueServing(authority, bundle, _):
             leaf = issue.issue_serving(authority, NAMES, now)
-            return replace(observed, serving=secret(leaf, **{"ca.crt": encoded(bundle)}))
+            metadata = (observed.serving or {}).get("metadata", {})
+            serving = {"metadata": metadata, **secret(leaf, **{"ca.crt": encoded(bundle)})}
+            return replace(observed, serving=serving, pods=dict.fromkeys(observed.pods, leaf.certificate))
+        case StoreBundle(bundle):
+            assert observed.serving is not None
+            data = {**observed.serving["data"], "ca.crt": encoded(bundle)}
+            return replace(observed, serving={**observed.serving, "data": data})
 
 
-def settled(observed: Observed, now: datetime) -> tuple[Observed, list[rotate.Action]]:
-    history: list[rotate.Action] = []
-    for _ in range(STAGES):
-        for action in rotate.plan(observed, NAMES, now):
+def ca_secret(stored: Authorities) -> Object:
+    annotations = {"toolhive.stacklok.dev/certificates-rotated": stored.handled} if stored.handled else {}
+    return {"metadata": {"annotations": annotations}, "data": stored.content()}
+
+
+def settled(observed: Observed, now: datetime) -> tuple[Observed, list[Action]]:
+    history: list[Action] = []
+    for _ in range(STEPS):
+        actions = rotate.plan(observed, TERMS, LONG, now).actions
+        if not actions:
+            return observed, history
+        for action in actions:
             observed = applied(observed, action, now)
-            history.append(action)
-    assert rotate.plan(observed, NAMES, now) == ()
-    return observed, history
+        history += actions
+    raise AssertionError(kinds(history))
 
 
-def kinds(actions: list[rotate.Action]) -> list[str]:
+def kinds(actions: list[Action] | tuple[Action, ...]) -> list[str]:
     return [type(action).__name__ for action in actions]
+
+
+SETTLED, _ = settled(replace(empty(), pods={"one": None}), NOW)
+ROTATED = [
+    "IssueAuthority", "PublishBundle", "PublishBundle", "StoreBundle",
+    "StoreAuthorities", "IssueServing",
+    "StoreAuthorities", "PublishBundle", "PublishBundle", "StoreBundle",
+]  # fmt: skip
+RECOVERED = ["IssueAuthority", "PublishBundle", "PublishBundle", "IssueServing", *ROTATED[6:]]
+
+
+def asked(observed: Observed, wish: str) -> Observed:
+    assert observed.serving is not None
+    metadata = {"annotations": {ANNOTATION_ROTATE_CERTIFICATES: wish}}
+    return replace(observed, serving={**observed.serving, "metadata": metadata})
+
+
+def leaf_of(observed: Observed) -> x509.Certificate:
+    assert observed.serving is not None
+    return pair_of(observed.serving).certificate
 
 
 def test_bootstrap_makes_the_authority_then_the_bundles_then_the_leaf() -> None:
@@ -75,10 +137,10 @@ def test_bootstrap_makes_the_authority_then_the_bundles_then_the_leaf() -> None:
     assert check.serving_problems(observed.serving, bundle_of(observed.serving), NAMES, NOW) == ()
 
 
-def test_each_stage_waits_for_the_one_before() -> None:
+def test_nothing_waits_for_time_to_pass_while_nobody_serves() -> None:
     observed = empty()
     for kind in ("IssueAuthority", "PublishBundle", "IssueServing"):
-        actions = rotate.plan(observed, NAMES, NOW)
+        actions = rotate.plan(observed, TERMS, FRESH, NOW).actions
         assert {type(action).__name__ for action in actions} == {kind}
         for action in actions:
             observed = applied(observed, action, NOW)
@@ -98,13 +160,12 @@ def test_a_configuration_without_webhooks_needs_no_bundle() -> None:
 
 @pytest.mark.parametrize("bundle", [None, "", "aGk=", "%%%"])
 def test_a_bundle_that_anybody_changed_is_restored_and_nothing_else_is_touched(bundle: str | None) -> None:
-    observed, _ = settled(empty(), NOW)
-    changed = copy.deepcopy(observed.configurations[MUTATING])
+    changed = copy.deepcopy(SETTLED.configurations[MUTATING])
     changed["webhooks"][1]["clientConfig"]["caBundle"] = bundle
-    changed_everywhere = replace(observed, configurations={**observed.configurations, MUTATING: changed})
+    changed_everywhere = replace(SETTLED, configurations={**SETTLED.configurations, MUTATING: changed})
     restored, history = settled(changed_everywhere, NOW)
     assert kinds(history) == ["PublishBundle"]
-    assert restored == observed
+    assert restored == SETTLED
 
 
 @pytest.mark.parametrize(
@@ -117,73 +178,204 @@ def test_a_bundle_that_anybody_changed_is_restored_and_nothing_else_is_touched(b
         ),
     ],
 )
-def test_a_lost_leaf_is_signed_again_by_the_same_authority(serving: Object | None, reason: Problem) -> None:
-    observed, _ = settled(empty(), NOW)
-    (action,) = rotate.plan(replace(observed, serving=serving), NAMES, NOW)
+def test_a_lost_leaf_is_signed_again_at_once_by_the_same_authority(serving: Object | None, reason: Problem) -> None:
+    (action,) = rotate.plan(replace(SETTLED, serving=serving), TERMS, FRESH, NOW).actions
     assert isinstance(action, IssueServing)
     assert action.reasons == (reason,)
 
 
-def test_the_bundle_beside_the_leaf_is_restored() -> None:
-    observed, _ = settled(empty(), NOW)
-    assert observed.serving is not None
-    for bundle in ("", "aGk=", "%%%"):
-        tampered = {"data": {**observed.serving["data"], "ca.crt": bundle}}
-        (action,) = rotate.plan(replace(observed, serving=tampered), NAMES, NOW)
-        assert isinstance(action, IssueServing)
-        assert action.reasons == (Problem.STALE_BUNDLE,)
+@pytest.mark.parametrize("bundle", ["", "aGk=", "%%%"])
+def test_the_bundle_beside_the_leaf_is_restored_and_the_leaf_stays(bundle: str) -> None:
+    assert SETTLED.serving is not None
+    tampered = {"data": {**SETTLED.serving["data"], "ca.crt": bundle}}
+    _, history = settled(replace(SETTLED, serving=tampered), NOW)
+    assert kinds(history) == ["StoreBundle"]
 
 
 def test_a_renamed_service_gets_a_new_leaf() -> None:
-    observed, _ = settled(empty(), NOW)
-    (action,) = rotate.plan(observed, check.dns_names("other", "toolhive-system"), NOW)
+    terms = Terms(check.dns_names("other", "toolhive-system"), DEFAULT)
+    (action,) = rotate.plan(SETTLED, terms, LONG, NOW).actions
     assert isinstance(action, IssueServing)
 
 
-def test_a_lost_authority_is_followed_by_everything_it_signed() -> None:
-    observed, _ = settled(empty(), NOW)
-    _, history = settled(replace(observed, authority=None), NOW)
-    assert kinds(history) == ["IssueAuthority", "PublishBundle", "PublishBundle", "IssueServing"]
+def test_a_rotation_keeps_both_authorities_in_one_unchanging_bundle_until_the_old_one_retires() -> None:
+    _, history = settled(asked(SETTLED, "please"), NOW)
+    assert kinds(history) == ROTATED
+    published = [action.bundle for action in history if isinstance(action, PublishBundle)]
+    assert len(set(published)) == 2
+    both, one = published[0], published[-1]
+    assert both.count(b"BEGIN") == 2
+    assert one.count(b"BEGIN") == 1
+    assert both.startswith(one)
+
+
+def test_a_wish_is_fulfilled_once_and_another_one_again() -> None:
+    observed, _ = settled(asked(SETTLED, "one"), NOW)
+    assert settled(observed, NOW)[1] == []
+    assert kinds(settled(asked(observed, "two"), NOW)[1]) == ROTATED
+    without, _ = settled(replace(observed, serving=None), NOW)
+    assert settled(without, NOW)[1] == []
+
+
+def until(observed: Observed, kind: type) -> Observed:
+    """Go on until the next step is of a kind."""
+    while not isinstance(rotate.plan(observed, TERMS, LONG, NOW).actions[0], kind):
+        for action in rotate.plan(observed, TERMS, LONG, NOW).actions:
+            observed = applied(observed, action, NOW)
+    return observed
+
+
+def test_a_successor_signs_only_when_it_has_been_in_every_bundle_for_the_dwell() -> None:
+    staged = until(asked(SETTLED, "please"), StoreAuthorities)
+    waiting = rotate.plan(staged, TERMS, Lasted(timedelta(seconds=59)), NOW)
+    assert (waiting.phase, waiting.actions, waiting.wait) == (Phase.TRUST_NEXT, (), timedelta(seconds=1))
+    assert kinds(rotate.plan(staged, TERMS, Lasted(timedelta(seconds=60)), NOW).actions) == ["StoreAuthorities"]
+    assert leaf_of(staged) == leaf_of(SETTLED)
+
+
+def test_the_old_authority_retires_only_when_every_ready_pod_was_seen_to_serve_the_new_leaf() -> None:
+    switched = until(until(asked(SETTLED, "please"), IssueServing), IssueServing)
+    (action,) = rotate.plan(switched, TERMS, LONG, NOW).actions
+    switched = applied(switched, action, NOW)
+    new, old = leaf_of(switched), leaf_of(SETTLED)
+    for pods, behind in (
+        ({"a": None, "b": new}, ("a",)),
+        ({"a": new, "b": old}, ("b",)),
+        ({"a": old, "b": None}, ("a", "b")),
+    ):
+        waiting = rotate.plan(replace(switched, pods=pods), TERMS, LONG, NOW)
+        assert (waiting.phase, waiting.actions, waiting.held_up_by) == (Phase.RETIRE, (), behind)
+    seen = replace(switched, pods={"a": new, "b": new})
+    assert rotate.plan(seen, TERMS, Lasted(timedelta(hours=1), timedelta(seconds=59)), NOW).actions == ()
+    assert kinds(rotate.plan(seen, TERMS, LONG, NOW).actions) == ["StoreAuthorities"]
+
+
+def test_evidence_is_of_what_is_there_and_changes_when_anything_is_written() -> None:
+    found = rotate.evidence(SETTLED, TERMS, NOW)
+    assert found.trust is not None
+    assert found.service is not None
+    rewritten = copy.deepcopy(dict(SETTLED.configurations))
+    rewritten[MUTATING]["metadata"] = {"resourceVersion": "7"}
+    assert rotate.evidence(replace(SETTLED, configurations=rewritten), TERMS, NOW).trust != found.trust
+    assert rotate.evidence(replace(SETTLED, configurations=empty().configurations), TERMS, NOW).trust is None
+    assert rotate.evidence(replace(SETTLED, pods={"one": None}), TERMS, NOW).service is None
+    assert rotate.evidence(empty(), TERMS, NOW) == Evidence()
+
+
+def test_a_lost_authority_is_followed_by_another_without_distrusting_the_one_that_pods_rely_on() -> None:
+    observed, history = settled(replace(SETTLED, authority=None), NOW)
+    assert kinds(history) == RECOVERED
+    published = next(action.bundle for action in history if isinstance(action, PublishBundle))
+    old = authorities.read(SETTLED.authority, NOW).authorities
+    assert old is not None
+    assert published.endswith(old.bundle)
+    assert old.current.certificate_pem not in b"".join(
+        authority.bundle for authority in [authorities.read(observed.authority, NOW).authorities] if authority
+    )
+
+
+def test_a_new_leaf_waits_for_trust_while_pods_serve_an_old_one() -> None:
+    lost = until(replace(SETTLED, authority=None), IssueServing)
+    assert rotate.plan(lost, TERMS, FRESH, NOW).actions == ()
+    assert rotate.plan(replace(lost, pods={"one": None}), TERMS, FRESH, NOW).actions == ()
+    assert kinds(rotate.plan(replace(lost, pods={}), TERMS, FRESH, NOW).actions) == ["IssueServing"]
+
+
+def test_a_clock_that_is_behind_takes_no_trust_away_in_haste() -> None:
+    yesterday = NOW - timedelta(days=1)
+    observed = SETTLED
+    while actions := rotate.plan(observed, TERMS, FRESH, yesterday).actions:
+        assert not isinstance(actions[0], IssueServing)
+        for action in actions:
+            observed = applied(observed, action, yesterday)
+    published = next(iter(observed.configurations.values()))["webhooks"][0]["clientConfig"]["caBundle"]
+    old = authorities.read(SETTLED.authority, NOW).authorities
+    assert old is not None
+    assert old.current.certificate_pem in base64.b64decode(published)
+
+
+def test_an_authority_from_a_backup_does_not_push_the_present_one_out() -> None:
+    other = Authorities(issue.issue_authority(NOW))
+    _, history = settled(replace(SETTLED, authority=ca_secret(other)), NOW)
+    assert kinds(history) == ["StoreAuthorities", "PublishBundle", "PublishBundle", "IssueServing", *ROTATED[6:]]
+
+
+def test_an_installation_that_comes_back_from_certificates_of_others_keeps_trusting_what_pods_serve() -> None:
+    others = issue.issue_authority(NOW)
+    their_leaf = issue.issue_serving(others, NAMES, NOW).certificate
+    theirs = {"webhooks": [{"name": "a", "clientConfig": {"caBundle": encoded(others.certificate_pem)}}]}
+    unseen = replace(SETTLED, configurations={MUTATING: theirs}, pods={"a": None})
+    (action,) = rotate.plan(unseen, TERMS, FRESH, NOW).actions
+    assert isinstance(action, PublishBundle)
+    assert action.bundle.endswith(others.certificate_pem)
+    both = applied(unseen, action, NOW)
+    assert rotate.plan(both, TERMS, FRESH, NOW).actions == ()
+    seen = rotate.plan(replace(both, pods={"a": their_leaf}), TERMS, FRESH, NOW).actions[0]
+    assert isinstance(seen, StoreAuthorities)
+    assert seen.authorities.retired == (others.certificate,)
+    assert kinds(rotate.plan(replace(both, pods={"a": leaf_of(both)}), TERMS, FRESH, NOW).actions) == ["PublishBundle"]
+
+
+def test_nobody_becomes_trusted_by_what_the_serving_secret_says() -> None:
+    stranger = issue.issue_authority(NOW)
+    leaf = issue.issue_serving(stranger, NAMES, NOW)
+    brought = secret(leaf, **{"ca.crt": encoded(stranger.certificate_pem)})
+    _, history = settled(replace(SETTLED, serving=brought), NOW)
+    assert kinds(history) == ["IssueServing"]
+
+
+def test_a_successor_takes_over_from_an_authority_that_is_lost_or_has_expired() -> None:
+    staged = until(asked(SETTLED, "please"), StoreAuthorities)
+    assert staged.authority is not None
+    data = {**staged.authority["data"], "tls.key": encoded(b"scribble")}
+    observed, history = settled(replace(staged, authority={**staged.authority, "data": data}), NOW)
+    assert kinds(history)[0] == "StoreAuthorities"
+    assert "IssueAuthority" not in kinds(history)
+    held = authorities.read(observed.authority, NOW).authorities
+    assert held is not None
+    assert bundle_pem(held.trusted) == bundle_pem([held.current.certificate])
+
+
+def test_duplicates_and_expired_authorities_leave_the_bundle() -> None:
+    held = authorities.read(SETTLED.authority, NOW).authorities
+    assert held is not None
+    old = issue.issue_authority(NOW - timedelta(days=500)).certificate
+    recent = issue.issue_authority(NOW - timedelta(days=300)).certificate
+    stored = ca_secret(replace(held, retired=(recent, old, recent, held.current.certificate)))
+    published = rotate.plan(replace(SETTLED, authority=stored), TERMS, LONG, NOW).actions[0]
+    assert isinstance(published, PublishBundle)
+    assert published.bundle == bundle_pem([held.current.certificate, recent])
 
 
 @pytest.mark.parametrize(
     ("after", "expected"),
     [
-        pytest.param(timedelta(days=19), [], id="young"),
+        pytest.param(timedelta(days=19, hours=23), [], id="young"),
         pytest.param(timedelta(days=20), ["IssueServing"], id="leaf at two thirds"),
         pytest.param(timedelta(days=31), ["IssueServing"], id="leaf expired while nobody looked"),
-        pytest.param(
-            timedelta(days=244),
-            ["IssueAuthority", "PublishBundle", "PublishBundle", "IssueServing"],
-            id="authority at two thirds",
-        ),
-        pytest.param(
-            timedelta(days=4000),
-            ["IssueAuthority", "PublishBundle", "PublishBundle", "IssueServing"],
-            id="everything expired",
-        ),
-        pytest.param(
-            timedelta(days=-30),
-            ["IssueAuthority", "PublishBundle", "PublishBundle", "IssueServing"],
-            id="the clock was a month ahead",
-        ),
+        pytest.param(timedelta(days=244), ["IssueServing", *ROTATED], id="authority at two thirds"),
+        pytest.param(timedelta(days=4000), RECOVERED[:4], id="everything expired"),
+        pytest.param(timedelta(days=-30), RECOVERED, id="the clock was a month ahead"),
     ],
 )
 def test_time_alone_brings_renewal(after: timedelta, expected: list[str]) -> None:
-    observed, _ = settled(empty(), NOW)
-    _, history = settled(observed, NOW + after)
+    _, history = settled(SETTLED, NOW + after)
     assert kinds(history) == expected
 
 
+def test_the_next_look_is_when_the_next_thing_is_due() -> None:
+    assert rotate.plan(SETTLED, TERMS, LONG, NOW).wait == timedelta(days=20)
+    assert rotate.plan(SETTLED, TERMS, LONG, NOW + timedelta(days=19)).wait == timedelta(days=1)
+
+
 def test_a_year_of_daily_looks_renews_leaves_every_twenty_days_and_never_cuts_one_short() -> None:
-    observed, _ = settled(empty(), NOW)
+    observed = SETTLED
     renewals = []
     for day in range(1, 366):
         now = NOW + timedelta(days=day)
         observed, history = settled(observed, now)
         renewals += [day for action in history if isinstance(action, IssueServing)]
-        assert observed.serving is not None
-        certificate = pair_of(observed.serving).certificate
+        certificate = leaf_of(observed)
         assert certificate.not_valid_after_utc - certificate.not_valid_before_utc == timedelta(days=30, hours=1)
     assert 18 <= len(renewals) <= 20
 
@@ -194,7 +386,7 @@ def test_a_year_of_daily_looks_renews_leaves_every_twenty_days_and_never_cuts_on
     bundles=st.sampled_from(["ours", "none", "absent"]),
     days=st.integers(-400, 4000),
 )
-def test_from_any_state_at_any_time_three_stages_suffice(
+def test_from_any_state_at_any_time_a_few_steps_suffice(
     *, authority: bool, serving: str, bundles: str, days: int
 ) -> None:
     observed = SETTLED
@@ -205,6 +397,3 @@ def test_from_any_state_at_any_time_three_stages_suffice(
     if bundles != "ours":
         observed = replace(observed, configurations={} if bundles == "absent" else empty().configurations)
     settled(observed, NOW + timedelta(days=days))
-
-
-SETTLED, _ = settled(empty(), NOW)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from fractions import Fraction
+
 import pytest
 
-from certs.rotate import WebhookConfiguration
+from certs.bundles import WebhookConfiguration
+from certs.lifetimes import Lifetimes
 from certs.settings import CertificateSettings
 from shared.errors import InvalidSettings
 from shared.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
@@ -15,6 +19,7 @@ ENVIRON = {
     "CA_SECRET": "release-webhook-ca",
     "TLS_SECRET": "release-webhook-tls",
     "WEBHOOK_CONFIGURATIONS": "mutating/release-webhook, validating/other",
+    "WEBHOOK_SELECTOR": "a=b,c=d",
 }
 
 
@@ -28,6 +33,9 @@ def test_settings_are_read_from_the_environment() -> None:
             WebhookConfiguration(MUTATING_WEBHOOKS, "release-webhook"),
             WebhookConfiguration(VALIDATING_WEBHOOKS, "other"),
         ),
+        issues=True,
+        webhook_selector="a=b,c=d",
+        lifetimes=Lifetimes(),
     )
 
 
@@ -41,3 +49,37 @@ def test_every_missing_variable_is_named_at_once() -> None:
 def test_a_configuration_of_unknown_kind_is_refused(entry: str) -> None:
     with pytest.raises(InvalidSettings, match="is not mutating/<name> or validating/<name>"):
         CertificateSettings.from_environ({**ENVIRON, "WEBHOOK_CONFIGURATIONS": entry})
+
+
+def test_lives_are_durations_with_a_unit() -> None:
+    lives = {"AUTHORITY_LIFE": "8s", "SERVING_LIFE": "90m", "RENEW_AT": "0.25", "BACK_DATING": "0s", "DWELL": "250ms"}
+    assert CertificateSettings.from_environ(ENVIRON | lives).lifetimes == Lifetimes(
+        authority=timedelta(seconds=8),
+        serving=timedelta(minutes=90),
+        back_dating=timedelta(),
+        renew_at=Fraction(1, 4),
+        dwell=timedelta(milliseconds=250),
+    )
+
+
+def test_an_authority_must_outlive_its_replacement() -> None:
+    with pytest.raises(InvalidSettings, match="AUTHORITY_LIFE ends before"):
+        CertificateSettings.from_environ(ENVIRON | {"AUTHORITY_LIFE": "6m"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("AUTHORITY_LIFE", "1s"),
+        ("SERVING_LIFE", "30"),
+        ("SERVING_LIFE", "-1d"),
+        ("DWELL", "soon"),
+        ("RENEW_AT", "1"),
+        ("RENEW_AT", "3/2"),
+        ("RENEW_AT", "1/0"),
+        ("RENEW_AT", "half"),
+    ],
+)
+def test_a_life_that_cannot_be_is_refused(variable: str, text: str) -> None:
+    with pytest.raises(InvalidSettings, match=variable):
+        CertificateSettings.from_environ(ENVIRON | {variable: text})

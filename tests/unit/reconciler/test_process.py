@@ -25,6 +25,7 @@ ENVIRON = {
     "CA_SECRET": "ours-webhook-ca",
     "TLS_SECRET": "ours-webhook-tls",
     "WEBHOOK_CONFIGURATIONS": "mutating/ours-webhook",
+    "WEBHOOK_SELECTOR": "app.kubernetes.io/component=webhook",
 }
 STORAGE: Object = {"metadata": {"namespace": "team", "name": "mine"}, "spec": {"size": "small"}}
 CRD: Object = {"metadata": {"name": "mcpservers.toolhive.stacklok.dev"}, "spec": {"versions": []}}

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -391,3 +392,11 @@ async def test_a_kubeconfig_brings_address_and_token(tmp_path: Path) -> None:
         async with await Cluster.connect(user_agent="tests", kubeconfig=str(path)) as cluster:
             await cluster.get(SECRETS, "team", "a")
     assert tokens == ["Bearer t0ken"]
+
+
+@pytest.mark.parametrize("status", [200, 404])
+async def test_every_answer_tells_what_time_it_is_for_the_server(status: int) -> None:
+    async with serving(answering(status, json.dumps(SECRET), Date="Tue, 24 Nov 2020 22:00:00 GMT")) as cluster:
+        with contextlib.suppress(errors.NotFound):
+            await cluster.get(SECRETS, "team", "a")
+        assert timedelta(0) <= cluster.clock.now() - datetime(2020, 11, 24, 22, tzinfo=UTC) < timedelta(minutes=1)

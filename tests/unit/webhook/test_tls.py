@@ -135,3 +135,54 @@ def test_an_unfit_secret_changes_nothing(unfit: Object | None) -> None:
     assert [sample.value for family in expiry for sample in family.samples] == [
         leaf.certificate.not_valid_after_utc.timestamp()
     ]
+
+
+class MovingClock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def test_what_is_wrong_with_the_secret_is_said_until_it_is_mended() -> None:
+    certificate = ServingCertificate(NAMES, clock)
+    certificate.on_change(None, secret(pair()))
+    assert certificate.problem == ""
+    assert metrics.SECRET_USABLE._value.get() == 1
+    certificate.on_change(None, None)
+    assert certificate.problem == "there is none"
+    assert metrics.SECRET_USABLE._value.get() == 0
+    certificate.on_change(None, secret(pair()))
+    assert certificate.problem == ""
+    assert metrics.SECRET_USABLE._value.get() == 1
+
+
+def test_a_certificate_from_the_future_is_taken_up_when_its_time_comes() -> None:
+    late = MovingClock()
+    late.now = NOW - timedelta(hours=2)
+    certificate = ServingCertificate(NAMES, late)
+    leaf = pair()
+    certificate.on_change(None, secret(leaf))
+    assert not certificate.is_loaded
+    certificate.look_again()
+    assert not certificate.is_loaded
+    late.now = NOW - timedelta(minutes=59)
+    certificate.look_again()
+    assert certificate.served == leaf.certificate
+
+
+def test_an_hour_of_lag_is_within_what_is_back_dated() -> None:
+    certificate = ServingCertificate(NAMES, lambda: NOW - timedelta(minutes=59, seconds=59))
+    certificate.on_change(None, secret(pair()))
+    assert certificate.is_loaded
+
+
+def test_it_says_when_the_certificate_in_use_has_expired() -> None:
+    moving = MovingClock()
+    certificate = ServingCertificate(NAMES, moving)
+    assert not certificate.has_expired
+    certificate.on_change(None, secret(pair()))
+    assert not certificate.has_expired
+    moving.now += timedelta(days=31)
+    assert certificate.has_expired

@@ -1,0 +1,102 @@
+"""A stage for drills, with a control plane of its own: half of the chart's objects can be in a cluster only once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from deploy.local.controlplane import ControlPlane
+from tests.integration.certificates.relay import Relay
+from tests.integration.certificates.stage import Stage
+from tests.integration.conftest import (
+    LEFT_OUT,
+    NAMESPACE,
+    RELEASE,
+    Kubectl,
+    Process,
+    chart_objects,
+    environment_of,
+    free_port,
+    kubeconfig_for,
+)
+from tests.integration.mcpservers import install_toolhive_crd
+
+DWELL = {"DWELL": "500ms"}
+"""One API server, and a watch that is milliseconds late."""
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with contextlib.ExitStack() as stack:
+        directory = tmp_path_factory.mktemp("drills")
+        control_plane = stack.enter_context(ControlPlane.on_loopback(directory / "control-plane"))
+        kubectl = Kubectl(control_plane.kubeconfig)
+        service, network = Relay(free_port()), Relay(free_port(), [_port(control_plane.url)])
+        stage = Stage(control_plane, kubectl, service, network, directory)
+        _install(stage, kubectl)
+        admin = yaml.safe_load(control_plane.kubeconfig.read_text())
+        admin["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{network.port}"
+        relayed = directory / "relayed.kubeconfig"
+        relayed.write_text(yaml.safe_dump(admin))
+        for component in ("webhook", "reconciler"):
+            account = f"{RELEASE}-{component}"
+            stage.environs[component] = environment_of(chart_objects(), component) | {
+                "KUBECONFIG": str(kubeconfig_for(kubectl, relayed, account, directory)),
+                "POD_NAMESPACE": NAMESPACE,
+                "DRAIN_SECONDS": "1",
+            }
+        stack.enter_context(stage.open())
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def replicas(stage: Stage, first_certificates: None) -> Iterator[None]:
+    """Two webhook replicas; a drill may replace them."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(stage.kill_replicas)
+        for number in range(2):
+            stage.add_replica(f"webhook-{number}")
+        yield
+
+
+@pytest.fixture(scope="module")
+def first_certificates(stage: Stage) -> None:
+    """Have a reconciler make them."""
+    first = stage.process("reconciler", "reconciler-0", **DWELL)
+    first.start()
+    stage.await_stable()
+    first.terminate()
+
+
+@pytest.fixture
+def reconciler(stage: Stage, replicas: None) -> Iterator[Process]:
+    """The reconciler, with lives of days and a dwell of half a second."""
+    process = stage.process("reconciler", "reconciler-0", **DWELL)
+    process.start()
+    process.await_ready()
+    stage.await_stable()
+    yield process
+    process.kill()
+
+
+def _install(stage: Stage, kubectl: Kubectl) -> None:
+    install_toolhive_crd(kubectl)
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    objects = chart_objects()
+    for obj in objects:
+        obj["metadata"].setdefault("namespace", NAMESPACE)
+        if obj["kind"] == "Service":
+            # The API server follows an ExternalName for webhooks, and still verifies the Service's own name.
+            port = {"name": "https", "port": stage.service.port}
+            obj["spec"] = {"type": "ExternalName", "externalName": "localhost", "ports": [port]}
+        for webhook in obj.get("webhooks", []):
+            webhook["clientConfig"]["service"]["port"] = stage.service.port
+    kubectl.apply(*(obj for obj in objects if obj["kind"] not in LEFT_OUT))
+    kubectl("wait", "--for=condition=Established", "crd/sessionstorages.toolhive.stacklok.dev")
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2])

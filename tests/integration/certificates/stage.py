@@ -1,0 +1,221 @@
+"""Where the drills play: an API server, two webhook processes behind a Service, a reconciler, and users at work.
+
+Without nodes, the part of kubelet and kube-proxy is played here: each replica's readiness is probed and written to its
+Pod, and new connections go to replicas that are ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+from cryptography import x509
+
+from deploy.local import api
+from deploy.local.controlplane import ControlPlane
+from shared import errors
+from shared.cluster import Cluster
+from shared.resources import PODS, Object
+from tests.integration.certificates.backstage import Backstage
+from tests.integration.certificates.load import Load, Tally
+from tests.integration.certificates.relay import Relay
+from tests.integration.certificates.replica import SERVICE, Replica
+from tests.integration.conftest import NAMESPACE, Kubectl, Process, eventually, free_port
+
+AUTHORITY, SERVING = f"{SERVICE}-ca", f"{SERVICE}-tls"
+CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{SERVICE}"
+SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+ROTATE = "toolhive.stacklok.dev/rotate-certificates"
+PROBE_SECONDS = 0.2
+PROBE_FAILURES = 3
+SHORTEST_SECONDS = 3.0
+LEAST_RATE = 50.0
+"""Creates per second: what the drills promise to have been under."""
+
+_log = logging.getLogger(__name__)
+
+
+class Stage:
+    """Everything that a drill needs."""
+
+    def __init__(
+        self, control_plane: ControlPlane, kubectl: Kubectl, service: Relay, network: Relay, processes: Path
+    ) -> None:
+        self.kubectl = kubectl
+        self.service = service
+        self.network = network
+        self.directory = processes
+        self.client = api.Client(control_plane.kubeconfig)
+        self.backstage = Backstage()
+        self.replicas: list[Replica] = []
+        self.environs: dict[str, dict[str, str]] = {}
+        self._kubeconfig = control_plane.kubeconfig
+        self._load = Load(control_plane.kubeconfig)
+        self._supervised: list[Process] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Have the network, the Service, probes and users at work."""
+        stack = contextlib.AsyncExitStack()
+        self._cluster = self.backstage.do(self._set_up(stack))
+        try:
+            yield
+        finally:
+            self.backstage.do(self._take_down(stack))
+            self.backstage.close()
+
+    def process(self, component: str, name: str, module: str = "", **environ: str) -> Process:
+        ports = {"HTTP_PORT": str(free_port()), "WEBHOOK_PORT": str(free_port()), "POD_NAME": name}
+        return Process(module or component, self.environs[component] | ports | environ, self.directory / f"{name}.log")
+
+    def add_replica(self, name: str, module: str = "", **environ: str) -> Replica:
+        """Start a replica and wait until connections are sent to it."""
+        replica = Replica(name, self.process("webhook", name, module, **environ))
+        replica.process.start()
+        self.backstage.do(self._cluster.create(PODS, replica.pod))
+        self.replicas.append(replica)
+        eventually(lambda: replica.port in self.service.backends, what=f"{name} ready: {replica.process.log}")
+        return replica
+
+    def remove_replica(self, replica: Replica) -> None:
+        """Let a replica go as Kubernetes does: out of the Service first, then drained, then ended."""
+        self.replicas.remove(replica)
+        self._route()
+        self.backstage.do(self._cluster.delete(PODS, NAMESPACE, replica.name))
+        assert replica.process.terminate() == 0, replica.process.log
+
+    def kill_replicas(self) -> None:
+        for replica in self.replicas:
+            replica.process.kill()
+
+    @contextlib.contextmanager
+    def supervised(self, process: Process) -> Iterator[Process]:
+        """Run a process, and start it again whenever it has ended, as kubelet does."""
+        process.start()
+        self._supervised.append(process)
+        try:
+            yield process
+        finally:
+            self._supervised.remove(process)
+            process.kill()
+
+    @contextlib.contextmanager
+    def users_at_work(self, what: str) -> Iterator[Tally]:
+        """Count what becomes of users' creates meanwhile."""
+        tally = self._load.begin()
+        yield tally
+        # What was done may be felt a little later.
+        time.sleep(max(0.0, tally.begun + SHORTEST_SECONDS - time.monotonic()))
+        self.backstage.do(self._load.end(tally))
+        _log.info("%s: %s", what, tally)
+
+    # What is in the cluster.
+
+    def secret(self, name: str) -> Object:
+        found: Object | None = self.client.get(f"{SECRETS}/{name}")
+        assert found is not None, f"there is no Secret {name}"
+        return found
+
+    def entry(self, name: str, key: str) -> bytes:
+        return base64.b64decode(self.secret(name)["data"].get(key, ""))
+
+    def bundles(self) -> set[bytes]:
+        configuration: Object | None = self.client.get(CONFIGURATION)
+        assert configuration is not None
+        entries = (webhook["clientConfig"].get("caBundle", "") for webhook in configuration["webhooks"])
+        return {base64.b64decode(entry) for entry in entries}
+
+    def authority(self) -> bytes:
+        return self.entry(AUTHORITY, "tls.crt")
+
+    def leaf(self) -> x509.Certificate:
+        pem = self.entry(SERVING, "tls.crt")
+        assert pem.startswith(b"-----BEGIN"), "the leaf is absent"
+        return x509.load_pem_x509_certificate(pem)
+
+    def is_stable(self) -> bool:
+        """Tell whether one authority is left, everybody trusts it and no other, and it has signed the leaf."""
+        data = self.secret(AUTHORITY)["data"]
+        authority = base64.b64decode(data["tls.crt"])
+        issuer = x509.load_pem_x509_certificate(authority)
+        is_alone = not {"next.crt", "retired.crt"} & data.keys() and self.bundles() == {authority}
+        return is_alone and self.leaf().issuer == issuer.subject and self.entry(SERVING, "ca.crt") == authority
+
+    def count(self, process: Process, metric: str) -> float:
+        """Read a figure off a process; absent is none."""
+        found = re.search(rf"^{re.escape(metric)} (\S+)$", process.read("/metrics"), re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def await_stable(self, seconds: float = 30) -> None:
+        eventually(self.is_stable, seconds=seconds, what="one authority, trusted by all")
+
+    def await_rotated(self, before: bytes, seconds: float = 30) -> None:
+        eventually(
+            lambda: self.authority() != before and self.is_stable(), seconds=seconds, what="another authority for all"
+        )
+
+    def ask_for_rotation(self, wish: str) -> None:
+        self.kubectl("annotate", "secret", SERVING, f"{ROTATE}={wish}", "--overwrite", "-n", NAMESPACE)
+
+    def edit_serving(self, **entries: bytes) -> None:
+        data = {key.replace("_", "."): base64.b64encode(value).decode() for key, value in entries.items()}
+        secret = self.secret(SERVING)
+        self.kubectl("replace", "-f", "-", stdin=json.dumps({**secret, "data": {**secret["data"], **data}}))
+
+    def _route(self) -> None:
+        self.service.backends = tuple(replica.port for replica in self.replicas if replica.is_ready)
+
+    async def _set_up(self, stack: contextlib.AsyncExitStack) -> Cluster:
+        cluster = await stack.enter_async_context(
+            await Cluster.connect(user_agent="stage", kubeconfig=str(self._kubeconfig))
+        )
+        for relay in (self.service, self.network):
+            await stack.enter_async_context(relay.serving())
+        prober = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(1)))
+        self._tasks = [asyncio.ensure_future(self._load.run()), asyncio.ensure_future(self._probe(prober, cluster))]
+        return cluster
+
+    async def _take_down(self, stack: contextlib.AsyncExitStack) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stack.aclose()
+
+    async def _probe(self, session: aiohttp.ClientSession, cluster: Cluster) -> None:
+        """Do as kubelet does with readiness probes, and as kube-proxy does with what they find."""
+        while True:
+            for replica in list(self.replicas):
+                await self._look_at(replica, session, cluster)
+            for process in list(self._supervised):
+                if process.has_ended:
+                    process.start()
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def _look_at(self, replica: Replica, session: aiohttp.ClientSession, cluster: Cluster) -> None:
+        url = f"http://127.0.0.1:{replica.process.environ['HTTP_PORT']}/readyz"
+        try:
+            async with session.get(url) as response:
+                answers = response.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            answers = False
+        replica.failures = 0 if answers else replica.failures + 1
+        was_ready = replica.is_ready
+        replica.is_ready = answers or (was_ready and replica.failures < PROBE_FAILURES)
+        if replica.is_ready != was_ready:
+            with contextlib.suppress(errors.NotFound):
+                await cluster.apply(PODS, replica.status, field_manager="kubelet", subresource="status")
+            self._route()
+
+
+def assert_nobody_noticed(tally: Tally) -> None:
+    assert [failure.said for failure in tally.failures] == []
+    assert tally.rate >= LEAST_RATE

@@ -1,0 +1,56 @@
+"""What Helm makes of the chart's values about certificates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.integration.conftest import RELEASE, chart_objects, environment_of
+
+if TYPE_CHECKING:
+    from shared.resources import Object
+
+OURS = f"{RELEASE}-webhook-tls"
+
+
+def rules(objects: list[Object]) -> list[Object]:
+    return [obj for obj in objects if obj["kind"] == "PrometheusRule"]
+
+
+def named_secrets(objects: list[Object], component: str) -> set[str]:
+    roles = [obj for obj in objects if obj["kind"] == "Role" and obj["metadata"]["name"] == f"{RELEASE}-{component}"]
+    granted = [rule for role in roles for rule in role["rules"] if "secrets" in rule["resources"]]
+    return {name for rule in granted for name in rule.get("resourceNames", [])}
+
+
+def test_alerts_are_there_when_they_are_asked_for() -> None:
+    assert rules(chart_objects()) == []
+    (rule,) = rules(chart_objects("alerts.enabled=true", "alerts.labels.release=prometheus"))
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    (group,) = rule["spec"]["groups"]
+    assert all(entry["annotations"]["summary"].endswith(".") for entry in group["rules"])
+    assert len({entry["alert"] for entry in group["rules"]}) == len(group["rules"])
+
+
+def test_both_processes_are_told_which_certificates_and_how_long_they_live() -> None:
+    objects = chart_objects("certificates.dwell=5s", "certificates.renewAt=0.5")
+    told = environment_of(objects, "reconciler")
+    assert told["ISSUE_CERTIFICATES"] == "true"
+    assert (told["AUTHORITY_LIFE"], told["SERVING_LIFE"], told["DWELL"], told["RENEW_AT"]) == (
+        "365d",
+        "30d",
+        "5s",
+        "0.5",
+    )
+    assert told["WEBHOOK_SELECTOR"].split(",")[-1] == "app.kubernetes.io/component=webhook"
+    assert environment_of(objects, "webhook")["TLS_SECRET"] == told["TLS_SECRET"] == OURS
+    assert named_secrets(objects, "reconciler") == {OURS, f"{RELEASE}-webhook-ca"}
+    assert named_secrets(objects, "webhook") == {OURS}
+
+
+def test_a_secret_of_somebody_elses_is_only_read() -> None:
+    objects = chart_objects("certificates.existingSecret=theirs")
+    told = environment_of(objects, "reconciler")
+    assert (told["ISSUE_CERTIFICATES"], told["TLS_SECRET"]) == ("false", "theirs")
+    assert environment_of(objects, "webhook")["TLS_SECRET"] == "theirs"
+    assert named_secrets(objects, "reconciler") == set()
+    assert named_secrets(objects, "webhook") == {"theirs"}

@@ -1,0 +1,82 @@
+"""Certificates that live for seconds: the renewals of years in a minute, with users at work all the time."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from tests.integration.certificates.deeds import is_served
+from tests.integration.certificates.stage import Stage, assert_nobody_noticed
+from tests.integration.conftest import Process, eventually
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+TIMES = 50
+KILLS = 10
+AWAY_SECONDS = 15.0
+WHILE_AWAY = {"SERVING_LIFE": "60s", "RENEW_AT": "0.1", "DWELL": "500ms"}
+"""Away for a quarter of a leaf's life, from before the leaf is due; a minute is less than a 40000th of a real one's."""
+SECONDS_OF_LIFE = {"AUTHORITY_LIFE": "10s", "SERVING_LIFE": "8s", "RENEW_AT": "0.15", "DWELL": "200ms"}
+"""Renewed after a second or so, and long before they end: a busy machine is late by a second now and then."""
+AMONG_KILLS = {"AUTHORITY_LIFE": "40s", "SERVING_LIFE": "20s", "RENEW_AT": "0.1", "DWELL": "200ms"}
+
+
+def issued(stage: Stage, process: Process, kind: str) -> int:
+    return int(stage.count(process, f'session_storage_certificates_issued_total{{kind="{kind}"}}'))
+
+
+def await_leaf(stage: Stage, process: Process) -> None:
+    """Wait until the reconciler has made a leaf by its own settings, and every replica serves it."""
+    eventually(lambda: issued(stage, process, "serving") > 0, what="a leaf")
+    eventually(lambda: is_served(stage, stage.leaf()), what="the leaf is served")
+
+
+def serves_another(stage: Stage, before: x509.Certificate) -> bool:
+    leaf = stage.leaf()
+    return leaf != before and is_served(stage, leaf)
+
+
+def test_the_api_server_is_away_when_a_renewal_is_due(stage: Stage, replicas: None) -> None:
+    """Away from our processes alone: users who cannot reach it have no admissions that could fail."""
+    (api_server,) = stage.network.backends
+    with stage.supervised(stage.process("reconciler", "reconciler-0", **WHILE_AWAY)) as process:
+        stage.ask_for_rotation("to a shorter life")
+        await_leaf(stage, process)
+        before = stage.leaf()
+        with stage.users_at_work("API server away across a renewal") as tally:
+            stage.network.backends = ()
+            stage.backstage.call(stage.network.sever)
+            time.sleep(AWAY_SECONDS)  # the thing measured: an absence
+            assert stage.leaf() == before
+            stage.network.backends = (api_server,)
+            eventually(lambda: serves_another(stage, before), seconds=60, what="a new leaf is served")
+    assert_nobody_noticed(tally)
+
+
+def test_fifty_leaves_and_fifty_authorities_in_a_row(stage: Stage, replicas: None) -> None:
+    with stage.supervised(stage.process("reconciler", "reconciler-0", **SECONDS_OF_LIFE)) as process:
+        stage.ask_for_rotation("to lives of seconds")
+        await_leaf(stage, process)
+        with stage.users_at_work(f"{TIMES} leaves, {TIMES} authorities") as tally:
+            eventually(lambda: issued(stage, process, "authority") > TIMES, seconds=150, what="that many authorities")
+            assert issued(stage, process, "serving") > TIMES
+    assert_nobody_noticed(tally)
+
+
+def test_the_reconciler_is_killed_at_random_moments(stage: Stage, replicas: None) -> None:
+    seed = time.time_ns()
+    chance = random.Random(seed)
+    authorities = set()
+    with stage.supervised(stage.process("reconciler", "reconciler-0", **AMONG_KILLS)) as process:
+        await_leaf(stage, process)
+        with stage.users_at_work(f"reconciler killed {KILLS} times, seed {seed}") as tally:
+            for _ in range(KILLS):
+                time.sleep(chance.uniform(0.5, 4))  # the fault itself: a kill at a random moment
+                process.kill()
+                authorities.add(stage.authority())
+            last = stage.authority()
+            eventually(lambda: stage.authority() != last, what="it still rotates")
+    assert len(authorities) > 1, seed
+    assert_nobody_noticed(tally)

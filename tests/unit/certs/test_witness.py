@@ -1,0 +1,118 @@
+"""The witness sees what each ready pod really serves, and that a frozen one serves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from certs import check, issue, witness
+from certs.pem import Pair, bundle_pem, encoded
+from certs.witness import Endpoint, Witness, ready_endpoints
+from webhook.tls import ServingCertificate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from shared.resources import Key, Object
+
+NOW = datetime.now(UTC)
+NAMES = check.dns_names("r-webhook", "toolhive-system")
+AUTHORITY = issue.issue_authority(NOW)
+
+
+def leaf() -> Pair:
+    return issue.issue_serving(AUTHORITY, NAMES, NOW)
+
+
+def secret(pair: Pair) -> Object:
+    content = {
+        "tls.crt": pair.certificate_pem,
+        "tls.key": pair.key_pem,
+        "ca.crt": bundle_pem([AUTHORITY.certificate]),
+    }
+    return {"data": {key: encoded(value) for key, value in content.items()}}
+
+
+def pod(name: str, port: int, ready: str = "True", **metadata: str) -> dict[Key, Object]:
+    ports = [{"name": "http", "containerPort": 1}, {"name": "https", "containerPort": port}]
+    return {
+        ("ns", name): {
+            "metadata": {"namespace": "ns", "name": name, "uid": f"uid-{name}", **metadata},
+            "spec": {"containers": [{"name": "webhook", "ports": ports}]},
+            "status": {"podIP": "127.0.0.1", "conditions": [{"type": "Ready", "status": ready}]},
+        }
+    }
+
+
+@contextlib.asynccontextmanager
+async def looking(pods: dict[Key, Object]) -> AsyncIterator[tuple[Witness, asyncio.Event]]:
+    news = asyncio.Event()
+    looker = Witness(pods, NAMES[0], news.set)
+    task = asyncio.ensure_future(looker.run())
+    try:
+        async with asyncio.timeout(10):
+            yield looker, news
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def test_it_sees_each_new_certificate_as_soon_as_somebody_waits_for_it() -> None:
+    serving = ServingCertificate(NAMES, lambda: NOW)
+    first, second = leaf(), leaf()
+    serving.on_change(None, secret(first))
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=serving.context)
+    async with server, looking(pod("a", server.sockets[0].getsockname()[1])) as (looker, news):
+        await news.wait()
+        assert looker.sightings == {"a": first.certificate}
+        news.clear()
+        serving.on_change(None, secret(second))
+        looker.look_often(often=True)
+        await news.wait()
+        assert looker.sightings == {"a": second.certificate}
+
+
+async def test_whoever_takes_a_connection_and_says_nothing_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(witness, "DIAL_SECONDS", 0.05)
+    talk = asyncio.Event()
+
+    async def stay_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await talk.wait()
+        writer.close()
+
+    server = await asyncio.start_server(stay_silent, "127.0.0.1", 0)
+    async with server, looking(pod("frozen", server.sockets[0].getsockname()[1])) as (looker, news):
+        await news.wait()
+        assert looker.sightings == {"frozen": None}
+        talk.set()
+
+
+async def test_whoever_refuses_connections_is_not_seen() -> None:
+    async with looking(pod("gone", 1)) as (looker, news):
+        await news.wait()
+        assert looker.sightings == {"gone": None}
+
+
+def test_only_pods_that_new_connections_are_sent_to_count() -> None:
+    pods = {
+        **pod("ready", 9443),
+        **pod("unready", 9443, "False"),
+        **pod("leaving", 9443, deletionTimestamp="2026-11-23T12:00:00Z"),
+    }
+    pending = pod("pending", 9443)
+    pending["ns", "pending"]["status"] = {}
+    assert ready_endpoints({**pods, **pending}) == {"ready": Endpoint("uid-ready", "127.0.0.1", 9443)}
+
+
+async def test_a_pod_that_was_not_looked_at_yet_is_not_seen() -> None:
+    looker = Witness(pod("new", 9443), NAMES[0], lambda: None)
+    assert looker.sightings == {"new": None}
