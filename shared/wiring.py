@@ -14,9 +14,11 @@ import orjson
 from shared.consumer_kinds import SESSION_STORAGE, secret_of, settings
 from shared.errors import InvalidSpec
 from shared.fieldpath import Path, dotted, is_below, is_hollow, put, read, without
+from shared.names import ANNOTATION_REVISION
 from shared.record import RECORD, Record, record_of
 from shared.reference import ANNOTATIONS, FIELD, StorageReference, stated_reference
 from shared.sharing import is_shared_with
+from shared.stamp import STAMP
 from shared.store import store_of
 from shared.target import Target, target_of
 
@@ -109,7 +111,7 @@ def wire(
     for path, value in settings(consumer, reference, store, known.target):
         present = read(wired, path)
         try:
-            if present is None and value is not None:
+            if value is not None and (present is None or _is_outdated_stamp(path, present, value)):
                 wired = put(wired, path, value, made)
                 added[path] = value
             elif present is not None and not _agrees(present, path, value):
@@ -124,7 +126,9 @@ def wire(
 
 def unwire(consumer: Object, *, previous: Object | None = None) -> Object:
     """Take out of a consumer what `wire` put there and nobody has changed since; the very object if that is nothing."""
-    bare = _bare(consumer, previous)
+    bare = without(_bare(consumer, previous), STAMP)
+    if bare is not consumer and not read(bare, ANNOTATIONS):
+        bare = without(bare, ANNOTATIONS)
     made = [path for record in _records(consumer, previous) for path in record.made]
     if read(bare, _PROVIDER) is not None or not is_below(SESSION_STORAGE, made):
         return bare
@@ -222,6 +226,11 @@ def _without_hollows_above(consumer: Object, path: Path, made: tuple[Path, ...])
 def _agrees(present: Any, path: Path, value: Any) -> bool:
     # An envFrom entry is found by its Secret; the rest of it, such as `optional`, is the user's.
     return path[-2] == "envFrom" or bool(present == value)
+
+
+def _is_outdated_stamp(path: Path, present: Any, value: Any) -> bool:
+    """Tell whether there is an earlier stamp, as in a manifest that was copied: there is nothing else it could be."""
+    return path[-1] == ANNOTATION_REVISION and bool(present != value)
 
 
 def _contradiction(path: Path, value: Any, reference: StorageReference) -> str:

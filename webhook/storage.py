@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _SIZE: Final = ("spec", "size")
 _EXTERNAL: Final = ("spec", "external")
+_ROTATION: Final = ("spec", "rotation")
 _URL: Final = ("external", "url")
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys")
@@ -100,6 +101,8 @@ def _problems_of_field(detail: Any) -> Iterator[str]:
             yield f"{path}: Too long: may not be more than {detail['ctx']['max_length']} bytes"
         case "value_error" if tuple(detail["loc"]) == _URL:
             yield from tuple(_problems_of_address(detail["input"])) or (f"{path}: Invalid value: {URL_HINT}",)
+        case "value_error":
+            yield f"{path}: Invalid value: {shown(detail['input'])}: {detail['ctx']['error']}"
         case "string_pattern_mismatch":
             yield (
                 f"{path}: Invalid value: {shown(detail['input'])}: must consist of lower-case letters, digits, '-' or"
@@ -151,5 +154,7 @@ def _warnings(storage: Object) -> Iterator[str]:
         return
     if read(storage, _SIZE) is not None:
         yield "spec.size is ignored, because spec.external is set"
+    if read(storage, _ROTATION) is not None:
+        yield "spec.rotation is ignored, because spec.external is set: that password is changed by its owner"
     if read(storage, (*_EXTERNAL, "secretRef")) is None:
         yield "spec.external.secretRef is not set: the store will be used without a password"

@@ -37,7 +37,7 @@ def running(directory: Path, size: Size) -> Iterator[str]:
     address = ADDRESSES[size]
     text = valkey_config.valkey_conf(PRESETS[size])
     for ours, theirs in (
-        (valkey_config.ACL_DIRECTORY, str(directory)),
+        (valkey_config.LIVE_ACL_DIRECTORY, str(directory)),
         (f"dir {valkey_config.DATA_DIRECTORY}", f"dir {directory}"),
         ("bind * -::*", f"bind {address}"),
     ):
@@ -200,6 +200,8 @@ ALLOWED = {
         "CONFIG SET maxmemory 0",
         "ACL SETUSER x",
         "ACL GETUSER x",
+        "ACL SAVE",
+        "CLIENT ID",
         "CLIENT SETINFO LIB-NAME go-redis",
         "CLIENT LIST",
         "CLIENT KILL ID 1",
