@@ -12,7 +12,7 @@ from reconciler.apply import Applier
 from reconciler.events import EventRecorder
 from reconciler.holders import Holders
 from reconciler.observe import CHILD_RESOURCES, Observer, Outlook
-from reconciler.plan import Settings
+from reconciler.plan import Settings, plan
 from reconciler.reconcile import Reconciler
 from shared import credentials, names, valkey_node
 from shared.consumer_index import Consumer, ConsumerIndex
@@ -27,6 +27,9 @@ from tests.fakevalkey import FakeNode, FakeValkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from reconciler.steps import Plan
 
 NAMESPACE = "team"
 KEY: Key = (NAMESPACE, "mine")
@@ -59,9 +62,9 @@ class Simulation:
         }
         holders = Holders(self.api, self._consumer)
         outlook = Outlook(lambda: True, lambda: True, self._is_due)
-        observer = Observer(self.api, self._caches, self.consumers, holders, outlook)
-        applier = Applier(self.api, self._caches, EventRecorder(self.api, "reconciler-0"), holders.refuse)
-        self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], observer, applier, SETTINGS)
+        self._observer = Observer(self.api, self._caches, self.consumers, holders, outlook)
+        self._applier = Applier(self.api, self._caches, EventRecorder(self.api, "reconciler-0"), holders.refuse)
+        self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], self._observer, self._applier, SETTINGS)
 
     async def ask_for(self, **spec: object) -> None:
         body = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": spec}
@@ -69,11 +72,34 @@ class Simulation:
 
     async def reconcile(self) -> float | None:
         """Make one pass, with caches that are up to date."""
+        await self.look()
+        with self.nodes():
+            return await self._reconciler.reconcile(KEY)
+
+    async def look(self) -> None:
+        """Bring all caches up to date."""
         for cache in (*self._caches.values(), *self._kinds.values()):
             await cache._list()
-        fake = {name: getattr(self.valkey, name) for name in ("observe", "ping", "admit", "retire", "disconnect")}
-        with patch.multiple(valkey_node, **fake):
-            return await self._reconciler.reconcile(KEY)
+
+    def nodes(self) -> AbstractContextManager[object]:
+        """Let Valkey nodes be those in memory."""
+        commands = ("observe", "ping", "admit", "retire", "disconnect")
+        patched: AbstractContextManager[object] = patch.multiple(
+            valkey_node, **{name: getattr(self.valkey, name) for name in commands}
+        )
+        return patched
+
+    async def decide(self) -> tuple[Object, Plan]:
+        """Do the first half of a pass, with caches as they are."""
+        storage = self._caches[SESSION_STORAGES.plural].get(KEY)
+        assert storage is not None
+        with self.nodes():
+            return storage, plan(await self._observer.observe(storage), SETTINGS, datetime.now(UTC))
+
+    async def carry_out(self, storage: Object, decided: Plan) -> None:
+        """Do the other half, however late."""
+        with self.nodes():
+            await self._applier.apply(storage, decided)
 
     async def settle(self) -> None:
         """Make passes, and boot pods in between, until a pass writes nothing."""
@@ -88,7 +114,8 @@ class Simulation:
     async def boot(self) -> None:
         """Do as StatefulSet controller and kubelet do: each set has a pod, and it reads the ACL file as it starts."""
         for (plural, _, name), workload in list(self.api.objects.items()):
-            if plural == STATEFUL_SETS.plural and (PODS.plural, NAMESPACE, f"{name}-0") not in self.api.objects:
+            is_node = plural == STATEFUL_SETS.plural and names.LABEL_NODE in workload["spec"]["selector"]["matchLabels"]
+            if is_node and (PODS.plural, NAMESPACE, f"{name}-0") not in self.api.objects:
                 labels = workload["spec"]["template"]["metadata"]["labels"]
                 metadata = {"name": f"{name}-0", "namespace": NAMESPACE, "labels": labels}
                 auth = self.find(SECRETS, names.auth_secret(KEY[1])) or {}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import wiring
-from shared.names import ANNOTATION_STORAGE
+from shared.names import ANNOTATION_REVISION, ANNOTATION_STORAGE
 from shared.reference import StorageReference
 from shared.store import Store, store_of
 from shared.target import Target
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.resources import Object
 
 SECRET = "store-connection"
+STAMP = "revision@2026-11-23T12:00:00Z"
 EXTERNAL = {"metadata": {"name": "store", "namespace": "default"}, "spec": {"external": {"url": "redis://there"}}}
 
 
@@ -57,7 +58,9 @@ template = optional(
     spec=optional(containers=containers, nodeSelector=labels),
 )
 overrides = optional(
-    proxyDeployment=optional(podTemplateMetadataOverrides=optional(labels=labels), env=st.lists(labels, max_size=1))
+    proxyDeployment=optional(
+        podTemplateMetadataOverrides=optional(labels=labels, annotations=labels), env=st.lists(labels, max_size=1)
+    )
 )
 equal_session_storage = optional(
     provider=st.just("redis"), address=st.just("store-valkey.default.svc:6379"), db=st.just(0)
@@ -76,6 +79,8 @@ def servers(draw: st.DrawFn) -> Object:
         spec["sessionStorageRef"] = draw(st.sampled_from(["store", {"name": "store"}]))
     else:
         annotations = {**(annotations or {}), ANNOTATION_STORAGE: "store"}
+    if draw(st.booleans()):
+        annotations = {**(annotations or {}), ANNOTATION_REVISION: STAMP}
     if annotations:
         metadata["annotations"] = annotations
     return {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": "MCPServer", "metadata": metadata, "spec": spec}
@@ -122,8 +127,15 @@ def test_the_patch_makes_what_wiring_says(server: Object, known: Any) -> None:
 def test_unwiring_gives_back_what_was_there(server: Object, store: Store) -> None:
     before = copy.deepcopy(server)
     wired = wiring.wire(server, StorageReference("default", "store"), store)
-    assert without_nulls(wiring.unwire(wired)) == without_nulls(server)
+    assert without_nulls(wiring.unwire(wired)) == without_nulls(unstamped(server))
     assert server == before
+
+
+def unstamped(server: Object) -> Object:
+    """The same without the reconciler's own annotation, which goes with the wiring."""
+    metadata = dict(server["metadata"])
+    annotations = {key: value for key, value in metadata.pop("annotations", {}).items() if key != ANNOTATION_REVISION}
+    return {**server, "metadata": metadata | ({"annotations": annotations} if annotations else {})}
 
 
 @given(servers())
@@ -154,7 +166,7 @@ anything = st.recursive(
     )
     | anything,
     st.dictionaries(
-        st.sampled_from([ANNOTATION_STORAGE, "toolhive.stacklok.dev/session-storage-wired"]),
+        st.sampled_from([ANNOTATION_STORAGE, ANNOTATION_REVISION, "toolhive.stacklok.dev/session-storage-wired"]),
         anything | st.builds(json.dumps, anything) | words,
     )
     | anything,
