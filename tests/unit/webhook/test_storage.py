@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.sessionstorage import INTERVAL_HINT
 from webhook import storage
 from webhook.review import AdmissionRequest, Allow, Decision, Deny, Patch
 
@@ -40,6 +41,16 @@ def test_size_beside_external_is_legal_but_said_to_be_ignored() -> None:
     )
 
 
+def test_a_schedule_beside_external_is_legal_but_said_to_be_ignored() -> None:
+    (warning,) = decide({"rotation": {"every": "720h"}, "external": EXTERNAL}).warnings
+    assert warning.startswith("spec.rotation is ignored")
+
+
+@pytest.mark.parametrize("every", ["1h", "60m", "720h", "1h30m", "99999h"])
+def test_a_schedule_of_an_hour_or_more_passes(every: str) -> None:
+    assert decide({"size": "small", "rotation": {"every": every}}) == Allow()
+
+
 def test_an_external_storage_without_a_secret_gets_a_warning() -> None:
     (warning,) = decide({"external": {"url": "redis://there"}}).warnings
     assert warning.startswith("spec.external.secretRef is not set")
@@ -60,6 +71,15 @@ def test_an_external_storage_without_a_secret_gets_a_warning() -> None:
         ),
         pytest.param({"size": {}}, "spec.size: Invalid value: must be a string", id="size is an object"),
         pytest.param({"external": {}}, "spec.external.url: Required value", id="no url"),
+        pytest.param({"rotation": {}}, "spec.rotation.every: Required value", id="no interval"),
+        *(
+            pytest.param(
+                {"rotation": {"every": every}},
+                f'spec.rotation.every: Invalid value: "{every}": {INTERVAL_HINT}',
+                id=f"interval {every!r}",
+            )
+            for every in ("", "59m", "0h", "30d", "1.5h", "-2h", "1h30s", "2h ")
+        ),
         pytest.param({"external": "redis://x"}, "spec.external: Invalid value: must be an object", id="external text"),
         pytest.param({"external": {"url": []}}, "spec.external.url: Invalid value: must be a string", id="url array"),
         pytest.param(
