@@ -13,12 +13,13 @@ import uvloop
 
 from certs import keeper
 from certs.settings import CertificateSettings
-from reconciler import loop, metrics
+from reconciler import loop, metrics, schedule
 from reconciler.apply import Applier
 from reconciler.caretaker import Announcements, Caretaker
 from reconciler.events import EventRecorder
+from reconciler.holders import Holders
 from reconciler.leader import Election
-from reconciler.observe import CHILD_RESOURCES, Observer
+from reconciler.observe import CHILD_RESOURCES, Observer, Outlook
 from reconciler.proxies import ProxyCaretaker
 from reconciler.questions import Questions
 from reconciler.queue import WorkQueue
@@ -138,9 +139,11 @@ class _Process:
         for cache in self._caches.values():
             await cache.synced.wait()
         await self._toolhive.known()
-        observer = Observer(self._cluster, self._caches, self._consumers, self._serves_session_tls)
+        holders = Holders(self._cluster, self._toolhive.consumer)
+        outlook = Outlook(self._serves_session_tls, self._toolhive.is_known, self._is_due)
+        observer = Observer(self._cluster, self._caches, self._consumers, holders, outlook)
         recorder = EventRecorder(self._cluster, self._settings.candidate.identity)
-        applier = Applier(self._cluster, self._caches, recorder)
+        applier = Applier(self._cluster, self._caches, recorder, holders.refuse)
         reconciler = Reconciler(self._storages, observer, applier, self._settings.storage)
         for key in self._storages.objects:
             self._queue.add(key)
@@ -162,6 +165,11 @@ class _Process:
 
     def _serves_session_tls(self) -> bool:
         return all(serves_session_tls(crd) for crd in self._toolhive.crds())
+
+    def _is_due(self, storage: Object) -> bool:
+        at_once = self._settings.storage.rotation.scheduled_at_once
+        storages, secrets = self._storages.objects.values(), self._caches[SECRETS.plural].objects
+        return schedule.is_due(storage, storages, secrets, at_once, self._cluster.clock.now())
 
     def _waits(self) -> list[str]:
         return [f"the first list of {plural}" for plural, cache in self._caches.items() if not cache.synced.is_set()]

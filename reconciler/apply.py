@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler.steps import Apply, Delete, Plan, Replace, Share, Step, WriteAuth
-from shared import credentials, errors, manifests, names
+from reconciler.steps import Admit, Apply, Delete, Plan, Replace, Restart, Retire, Share, Step, Write, WriteAuth
+from shared import credentials, errors, manifests, names, valkey_node
 from shared.resources import SECRETS, SESSION_STORAGES, Object, Resource
+from shared.toolhive import CONSUMER_RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.status import EventNote
+    from shared.consumer_index import Consumer
     from shared.informer import Informer
 
+MAX_REASON: Final = 256
+"""Characters of other people's words that are repeated about one consumer."""
+_RESOURCES: Final = {resource.kind: resource for resource in CONSUMER_RESOURCES}
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +37,11 @@ class Writer(Protocol):
     async def apply(self, resource: Resource, obj: Object, *, field_manager: str, subresource: str = "") -> Object:
         """Apply an object server-side."""
 
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
+    ) -> Object:
+        """Apply RFC 6902 operations."""
+
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
         """Delete an object if it still has that uid."""
 
@@ -45,10 +56,25 @@ class Recorder(Protocol):
 class Applier:
     """Carries out plans, and lets the caches know at once what the API server answered."""
 
-    def __init__(self, cluster: Writer, caches: Mapping[str, Informer], recorder: Recorder) -> None:
+    def __init__(
+        self,
+        cluster: Writer,
+        caches: Mapping[str, Informer],
+        recorder: Recorder,
+        refused: Callable[[Consumer, str], None],
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            cluster: Takes the writes.
+            caches: Of the resources that are written, by plural.
+            recorder: Takes the Events.
+            refused: Told of each consumer that could not be stamped, and why.
+        """
         self._cluster = cluster
         self._caches = caches
         self._recorder = recorder
+        self._refused = refused
 
     async def carry_out(self, steps: Sequence[Step]) -> None:
         """Carry out steps, one after the other.
@@ -79,8 +105,18 @@ class Applier:
                 self._remember(resource, await self._cluster.apply(resource, obj, field_manager=names.FIELD_MANAGER))
             case Replace(resource, obj):
                 self._remember(resource, await self._cluster.replace(resource, obj))
+            case Write(resource, obj):
+                is_new = "resourceVersion" not in obj["metadata"]
+                write = self._cluster.create if is_new else self._cluster.replace
+                self._remember(resource, await write(resource, obj))
             case Share(obj):
                 await self._share(obj)
+            case Admit(node, hashes):
+                await valkey_node.admit(node.address, names.VALKEY_PORT, node.operator, hashes)
+            case Retire():
+                await self._retire(step)
+            case Restart():
+                await self._restart(step)
             case Delete(resource, namespace, name, uid):
                 await self._cluster.delete(resource, namespace, name, uid=uid)
 
@@ -98,9 +134,33 @@ class Applier:
         else:
             self._remember(SECRETS, answer)
 
+    async def _retire(self, step: Retire) -> None:
+        where = step.node.address, names.VALKEY_PORT, step.node.operator
+        await valkey_node.retire(*where, step.hashes)
+        if step.spared is not None:
+            closed = await valkey_node.disconnect(*where, step.spared)
+            _log.info("former password retired", extra={"node": step.node.address, "closed_sessions": closed})
+
+    async def _restart(self, step: Restart) -> None:
+        who = step.consumer
+        try:
+            resource = _RESOURCES[who.kind]
+            await self._cluster.patch(
+                resource, who.namespace, who.name, step.operations, field_manager=names.FIELD_MANAGER
+            )
+        except (errors.Rejected, errors.Forbidden, errors.NotFound) as error:
+            # One consumer that cannot be written must not hold up the others.
+            _log.warning("not stamped", extra={"consumer": str(who), "error": str(error)})
+            self._refused(who, f"it could not be written: {error}"[:MAX_REASON])
+
     async def _write_auth(self, step: WriteAuth) -> None:
-        made_up = {key: credentials.generate() for key in credentials.PASSWORD_KEYS if key not in step.kept}
-        secret = manifests.auth_secret(step.storage, {**made_up, **step.kept})
+        ring, needed = step.ring, credentials.PASSWORD_KEYS
+        current = {**{key: credentials.generate() for key in needed if key not in ring.current}, **ring.current}
+        staged = dict(ring.staged)
+        if step.is_staging:
+            staged |= {key: credentials.generate() for key in needed if key not in ring.staged}
+        annotations = {names.ANNOTATION_ROTATION: step.record} if step.record else {}
+        secret = manifests.auth_secret(step.storage, replace(ring, current=current, staged=staged), annotations)
         if step.resource_version:
             secret["metadata"]["resourceVersion"] = step.resource_version
             self._remember(SECRETS, await self._cluster.replace(SECRETS, secret))

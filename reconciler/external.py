@@ -22,6 +22,10 @@ RECHECK_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 5.0
 """How soon one is dialled again that could not be used."""
 
+HANDED_ON: Final = "CredentialHandedOn"
+"""Type of the condition that says why consumers do not get what is in the user's Secret now."""
+_USABLE: Final = Verdict(Phase.READY, Outcome.OK, "the external store takes writes with this credential")
+
 _NEXT_STEPS: Final = {
     Outcome.DNS: "check the host in spec.external.url",
     Outcome.REFUSED: "check host and port in spec.external.url, and that the store runs",
@@ -55,11 +59,14 @@ class ExternalFacts:
         secret: The user's Secret, if it exists.
         report: What came of dialling; None if there was nothing to log in with.
         serves_tls: Whether ToolHive's CRDs in this cluster have `sessionStorage.tls`.
+        handed_out: What came of dialling with what consumers were handed; None if it is the same credential, or that
+            one works.
     """
 
     secret: Object | None = field(default=None, repr=False)
     report: Report | None = None
     serves_tls: bool = False
+    handed_out: Report | None = None
 
 
 def login_of(external: External, secret: Object | None) -> Credentials | None:
@@ -70,6 +77,19 @@ def login_of(external: External, secret: Object | None) -> Credentials | None:
     if not values.get(names.KEY_PASSWORD):
         return None
     return Credentials(values.get(names.KEY_USERNAME, ""), values[names.KEY_PASSWORD], values.get(names.KEY_CA, ""))
+
+
+def login_in(connection: Object) -> Credentials:
+    """Read how consumers log in, from what they were handed."""
+    values = credentials.decoded(connection.get("data"))
+    return Credentials(
+        values.get(names.KEY_REDIS_USERNAME, ""), values.get(names.KEY_REDIS_PASSWORD, ""), values.get(names.KEY_CA, "")
+    )
+
+
+def is_other(login: Credentials, connection: Object) -> bool:
+    """Tell whether a credential is another than consumers were handed."""
+    return login != login_in(connection)
 
 
 def proxy_support(endpoint: Endpoint, login: Credentials | None, *, serves_tls: bool) -> ProxySupport:
@@ -97,7 +117,12 @@ def judge(external: External, facts: ExternalFacts, *, was_ready: bool, connecti
     login, endpoint = login_of(external, facts.secret), Endpoint.of_url(external.url)
     support = _supported(proxy_support(endpoint, login, serves_tls=facts.serves_tls))
     verdict = _verdict(external, facts, endpoint, was_ready=was_ready)
-    return replace(verdict, connection_secret=connection_secret, also=(support,))
+    also: tuple[Finding, ...] = (support,)
+    if facts.handed_out is not None and facts.handed_out.outcome is Outcome.OK:
+        message = f"the credential in Secret {external.secret_ref} does not work, and consumers keep the one before"
+        also = (support, Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}"))
+        verdict = _USABLE
+    return replace(verdict, connection_secret=connection_secret, also=also)
 
 
 def _verdict(external: External, facts: ExternalFacts, endpoint: Endpoint, *, was_ready: bool) -> Verdict:
@@ -111,7 +136,7 @@ def _verdict(external: External, facts: ExternalFacts, endpoint: Endpoint, *, wa
             unready, "SecretKeyMissing", f"Secret {external.secret_ref} has no readable key password: add it"
         )
     if report.outcome is Outcome.OK:
-        return Verdict(Phase.READY, report.outcome, "the external store takes writes with this credential")
+        return _USABLE
     message = f"{endpoint.address}: {report.detail}: {_NEXT_STEPS[report.outcome]}"
     return Verdict(unready, report.outcome, message)
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from reconciler import pods
-from reconciler.external import ExternalFacts, login_of
+from reconciler.external import ExternalFacts, is_other, login_in, login_of
 from reconciler.mirrors import sharing_namespaces, storage_of
+from reconciler.rotation import Record, read_time
 from shared import credentials, errors, external_store, names, valkey_node
 from shared.endpoint import Endpoint
+from shared.keyring import KeyRing
 from shared.resources import (
     CONFIG_MAPS,
     NETWORK_POLICIES,
@@ -27,14 +29,17 @@ from shared.sessionstorage import External, parse_spec
 from shared.valkey_node import Login, NodeFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
 
+    from reconciler.rollouts import Report
     from shared.consumer_index import Usage
     from shared.informer import Informer
 
 CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES)
 
 Problem = Literal["", "unreachable", "refused"]
+NOBODY: Final = Login("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +48,27 @@ class NodeReport:
 
     Attributes:
         pod: The pod, if there is one.
-        facts: What the server says; None if it did not answer.
-        problem: Why there are no facts: no answer, or a refused credential.
+        facts: What the server says; None if it did not answer, or does not let the operator in.
+        problem: Why it cannot be used: no answer, or a refused credential.
         detail: The problem in words.
+        operator: The login that it was asked by.
     """
 
     pod: Object | None = None
     facts: NodeFacts | None = None
     problem: Problem = ""
     detail: str = ""
+    operator: Login = NOBODY
+
+    @property
+    def address(self) -> str:
+        """Where it can be reached; empty if nowhere."""
+        return pods.address(self.pod)
+
+    @property
+    def can_be_told(self) -> bool:
+        """Whether the operator gets in, and knows which passwords the node accepts."""
+        return self.facts is not None and self.facts.hashes is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +82,8 @@ class Observed:
         external: What was seen of the user's own store.
         usages: Who uses it.
         mirrors: What has the name of the connection Secret's copy, by namespace; other people's Secrets too.
+        holders: While passwords change, how far each holder of the credential is; None if not all are known.
+        is_due: Whether its schedule asks for a rotation, and it is its turn.
     """
 
     storage: Object
@@ -73,6 +92,8 @@ class Observed:
     external: ExternalFacts | None = None
     usages: tuple[Usage, ...] = ()
     mirrors: Mapping[str, Object] = field(default_factory=dict, repr=False)
+    holders: tuple[Report, ...] | None = ()
+    is_due: bool = False
 
     def child(self, resource: Resource, name: str) -> Object | None:
         """Look a child up by its name."""
@@ -93,16 +114,46 @@ class Consumers(Protocol):
         """Consumers of a storage."""
 
 
+class Credentialed(Protocol):
+    """Knows how far the holders of a credential are with a new one."""
+
+    async def look(
+        self, storage: Object, usages: Iterable[Usage], revision: str, since: datetime, *, is_thorough: bool
+    ) -> tuple[Report, ...]:
+        """Report on every holder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is known beyond the objects of one storage.
+
+    Attributes:
+        serves_tls: Tells whether ToolHive's CRDs have `sessionStorage.tls`.
+        knows_consumers: Tells whether all consumers are known.
+        is_due: Tells whether a storage's schedule asks for a rotation, and it is its turn.
+    """
+
+    serves_tls: Callable[[], bool]
+    knows_consumers: Callable[[], bool]
+    is_due: Callable[[Object], bool]
+
+
 class Observer:
     """Gathers what there is of a storage: from caches, and live where a cache knows of nothing."""
 
     def __init__(
-        self, cluster: Reader, caches: Mapping[str, Informer], consumers: Consumers, serves_tls: Callable[[], bool]
+        self,
+        cluster: Reader,
+        caches: Mapping[str, Informer],
+        consumers: Consumers,
+        holders: Credentialed,
+        outlook: Outlook,
     ) -> None:
         self._cluster = cluster
         self._caches = caches
         self._consumers = consumers
-        self._serves_tls = serves_tls
+        self._holders = holders
+        self._outlook = outlook
 
     async def observe(self, storage: Object) -> Observed:
         """Read everything that matters for one storage.
@@ -117,11 +168,14 @@ class Observer:
             connection = names.connection_secret(name)
             found = await self._read(SECRETS, namespace, connection)
             children = {(SECRETS.plural, connection): found} if found is not None else {}
-            facts = await self._dial(namespace, external)
-            return Observed(storage, children, NodeReport(), facts, usages, mirrors)
+            facts = await self._dial(namespace, external, found)
+            holders = await self._credentialed(storage, usages, found)
+            return Observed(storage, children, NodeReport(), facts, usages, mirrors, holders)
         children = await self._children(namespace, name)
-        node = await self._node(namespace, name, children.get((SECRETS.plural, names.auth_secret(name))))
-        return Observed(storage, children, node, None, usages, mirrors)
+        auth = children.get((SECRETS.plural, names.auth_secret(name)))
+        node = await self._node(namespace, name, auth)
+        holders = await self._credentialed(storage, usages, auth)
+        return Observed(storage, children, node, None, usages, mirrors, holders, self._outlook.is_due(storage))
 
     def mirrors_of(self, storage: Key) -> list[Object]:
         """List the known copies of a storage's connection Secret, whether the storage exists or not."""
@@ -140,11 +194,31 @@ class Observer:
             (resource.plural, name): obj for (resource, name), obj in zip(wanted, found, strict=True) if obj is not None
         }
 
-    async def _dial(self, namespace: str, external: External) -> ExternalFacts:
-        secret = await self._live(SECRETS, namespace, external.secret_ref or "")
-        login = login_of(external, secret)
-        report = await external_store.dial(Endpoint.of_url(external.url), login) if login is not None else None
-        return ExternalFacts(secret, report, self._serves_tls())
+    async def _dial(self, namespace: str, external: External, connection: Object | None) -> ExternalFacts:
+        secret, endpoint = (
+            await self._live(SECRETS, namespace, external.secret_ref or ""),
+            Endpoint.of_url(external.url),
+        )
+        login, handed_out = login_of(external, secret), None
+        report = await external_store.dial(endpoint, login) if login is not None else None
+        is_usable = report is None or report.outcome is external_store.Outcome.OK
+        if not is_usable and connection is not None and login is not None and is_other(login, connection):
+            handed_out = await external_store.dial(endpoint, login_in(connection))
+        return ExternalFacts(secret, report, self._outlook.serves_tls(), handed_out)
+
+    async def _credentialed(
+        self, storage: Object, usages: tuple[Usage, ...], secret: Object | None
+    ) -> tuple[Report, ...] | None:
+        """Look at who holds the credential, once a new one has been handed out."""
+        record, ring = Record.of(secret), KeyRing.of(secret)
+        since = read_time(record.published)
+        if since is None or not record.is_under_way:
+            return ()
+        if not self._outlook.knows_consumers():
+            return None
+        # When the former password has been written off, what is needed is the addresses of all.
+        is_thorough = bool(ring.current) and not ring.former
+        return await self._holders.look(storage, usages, record.revision, since, is_thorough=is_thorough)
 
     async def _mirrors(self, storage: Object, usages: tuple[Usage, ...]) -> dict[str, Object]:
         metadata = storage["metadata"]
@@ -172,19 +246,30 @@ class Observer:
 
     async def _node(self, namespace: str, storage: str, auth: Object | None) -> NodeReport:
         pod = self._caches[PODS.plural].get((namespace, f"{names.valkey_node(storage, 0)}-0"))
-        address = pods.address(pod)
+        address, ring = pods.address(pod), KeyRing.of(auth)
         if not address or auth is None:
             return NodeReport(pod)
-        passwords = credentials.decoded(auth.get("data"))
-        try:
-            facts = await valkey_node.observe(address, names.VALKEY_PORT, _login(credentials.OPERATOR, passwords))
-            if not facts.is_loading:  # it would answer INFO and refuse all else
-                await valkey_node.ping(address, names.VALKEY_PORT, _login(credentials.CONSUMER, passwords))
-        except errors.StoreRefused as error:
-            return NodeReport(pod, problem="refused", detail=str(error))
-        except errors.StoreUnreachable as error:
-            return NodeReport(pod, problem="unreachable", detail=str(error))
-        return NodeReport(pod, facts)
+        report = NodeReport(pod, problem="refused", detail="no password of the operator is known")
+        # While passwords change, a node may know the former one alone, as after a start from an old copy of its file.
+        for password in ring.operators:
+            report = await _asked(pod, Login(credentials.OPERATOR.user, password), ring)
+            if report.facts is not None or report.problem != "refused":
+                break
+        return report
+
+
+async def _asked(pod: Object | None, operator: Login, ring: KeyRing) -> NodeReport:
+    address, facts = pods.address(pod), None
+    try:
+        facts = await valkey_node.observe(address, names.VALKEY_PORT, operator)
+        if not facts.is_loading:  # it would answer INFO and refuse all else
+            consumer = Login(credentials.CONSUMER.user, ring.current.get(credentials.CONSUMER.key, ""))
+            await valkey_node.ping(address, names.VALKEY_PORT, consumer)
+    except errors.StoreRefused as error:
+        return NodeReport(pod, facts, "refused", str(error), operator)
+    except errors.StoreUnreachable as error:
+        return NodeReport(pod, None, "unreachable", str(error))
+    return NodeReport(pod, facts, operator=operator)
 
 
 def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
@@ -203,7 +288,3 @@ def _external(storage: Object) -> External | None:
         return parse_spec(storage).external
     except errors.InvalidSpec:
         return None
-
-
-def _login(identity: credentials.Identity, passwords: Mapping[str, str]) -> Login:
-    return Login(identity.user, passwords.get(identity.key, ""))

@@ -6,18 +6,20 @@ connection Secret, status. Each can be repeated, and a crash between any two is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler import external, pods
+from reconciler import external, pods, rotating, rotation
 from reconciler.drift import has_additions, is_covered
 from reconciler.external import ExternalFacts
 from reconciler.mirrors import mirror_steps, sharing_namespaces
+from reconciler.rotation import Record, revision_of
 from reconciler.status import Verdict, judge, status_of, was_ready
-from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, WriteAuth
+from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, Write, WriteAuth
 from shared import credentials, errors, manifests, names
 from shared.endpoint import Endpoint
 from shared.external_store import Outcome
+from shared.keyring import KeyRing
 from shared.manifests import Peers, Storage
 from shared.resources import (
     CONFIG_MAPS,
@@ -56,6 +58,7 @@ class Settings:
 
     image: Image
     peers: Peers
+    rotation: rotation.Settings = field(default_factory=rotation.Settings)
 
 
 def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
@@ -69,25 +72,41 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
     if taken := _foreign_children(observed):
         return _concluded(observed, Verdict.name_taken(taken), now, WAITING_SECONDS)
     if spec.external is not None:
-        return _external(observed, spec.external, now)
+        return _external(observed, spec.external, settings, now)
     return _managed(observed, spec, settings, now)
 
 
-def _external(observed: Observed, spec: External, now: datetime) -> Plan:
-    """Hand out the connection once it has worked; from then on it follows the user's Secret, whatever it says."""
+def _external(observed: Observed, spec: External, settings: Settings, now: datetime) -> Plan:
+    """Hand out a connection once it has worked; one that does not work leaves consumers with what they have."""
     facts, storage = observed.external or ExternalFacts(), _storage(observed)
     name, login = names.connection_secret(storage.name), external.login_of(spec, facts.secret)
     present = observed.child(SECRETS, name)
-    is_usable = facts.report is not None and facts.report.outcome is Outcome.OK
-    steps: tuple[Step | None, ...] = ()
-    if login is not None and (is_usable or present is not None):
+    desired, record = present, Record.of(present)
+    if login is not None and facts.report is not None and facts.report.outcome is Outcome.OK:
         desired = manifests.external_connection_secret(storage, Endpoint.of_url(spec.url), login)
-        namespaces = sharing_namespaces(observed.storage, observed.usages)
-        steps = (_repair(SECRETS, desired, present), *mirror_steps(desired, namespaces, observed.mirrors))
-    handed_out = name if present is not None or steps else ""
-    verdict = external.judge(spec, facts, was_ready=was_ready(observed.storage), connection_secret=handed_out)
-    pause = external.pause_seconds(facts)
-    return replace(_concluded(observed, verdict, now, pause), steps=tuple(step for step in steps if step))
+        if present is not None and facts.secret is not None and external.is_other(login, present):
+            record = record.start(record.handled, revision_of(facts.secret), now).publish(now)
+    handing_out = _handing_out(observed, desired, record, present)
+    scene = rotating.Scene(observed, settings.rotation, now, is_published=not handing_out)
+    turn, after = rotating.handed_on(scene, record)
+    steps = (*(handing_out or _handing_out(observed, desired, after, present)), *turn.steps)
+    verdict = external.judge(
+        spec, facts, was_ready=was_ready(observed.storage), connection_secret=name if desired is not None else ""
+    )
+    pause = external.pause_seconds(facts) if turn.pause is None else turn.pause
+    return replace(_concluded(observed, verdict.rotating(turn), now, pause), steps=steps)
+
+
+def _handing_out(
+    observed: Observed, desired: Object | None, record: Record, present: Object | None
+) -> tuple[Step, ...]:
+    """Say how the connection Secret and its copies become what they should be."""
+    if desired is None:
+        return ()
+    namespaces = sharing_namespaces(observed.storage, observed.usages)
+    write = _write(_annotated(desired, record) if record.text else desired, present)
+    mirrors = mirror_steps(desired, namespaces, observed.mirrors)
+    return tuple(step for step in (write, *mirrors) if step)
 
 
 def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, now: datetime) -> Plan:
@@ -100,10 +119,37 @@ def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, n
         _repair(resource, desired, observed.child(resource, desired["metadata"]["name"]))
         for resource, desired in _desired(observed, storage, size, settings)
     )
-    connection = manifests.connection_secret(storage, _passwords(observed)[names.KEY_PASSWORD])
-    sharing = mirror_steps(connection, sharing_namespaces(observed.storage, observed.usages), observed.mirrors)
-    steps = tuple(step for step in (*repairs, *sharing, _outdated_pod(observed)) if step)
-    return replace(_concluded(observed, verdict, now, _pause(observed, verdict, now)), steps=steps)
+    connection = manifests.connection_secret(storage, _ring(observed).current[names.KEY_PASSWORD])
+    present = observed.child(SECRETS, connection["metadata"]["name"])
+    handing_out = _handing_out(observed, connection, Record(), present)
+    scene = rotating.Scene(observed, settings.rotation, now, is_published=not handing_out)
+    turn = rotating.managed(scene, storage)
+    steps = tuple(step for step in (*repairs, *handing_out, *turn.steps, _outdated_pod(observed)) if step)
+    pause = _pause(observed, verdict, now) if turn.pause is None else turn.pause
+    return replace(_concluded(observed, verdict.rotating(turn), now, pause), steps=steps)
+
+
+def _write(desired: Object, present: Object | None) -> Step | None:
+    """Say how a Secret that consumers read becomes what it should be; None if it is.
+
+    Never by server-side apply: who decides on it from what is past must lose, or consumers get a password that is gone.
+    """
+    if present is None:
+        return Write(SECRETS, desired)
+    if is_covered(desired, present) and not has_additions(desired, present):
+        return None
+    merged = {
+        field: {**present["metadata"].get(field, {}), **desired["metadata"].get(field, {})}
+        for field in ("labels", "annotations")
+    }
+    metadata = {**present["metadata"], **desired["metadata"], **{key: value for key, value in merged.items() if value}}
+    return Write(SECRETS, {**desired, "metadata": metadata})
+
+
+def _annotated(secret: Object, record: Record) -> Object:
+    metadata = secret["metadata"]
+    annotations = {**metadata.get("annotations", {}), names.ANNOTATION_ROTATION: record.text}
+    return {**secret, "metadata": {**metadata, "annotations": annotations}}
 
 
 def _repair(resource: Resource, desired: Object, present: Object | None) -> Step | None:
@@ -116,14 +162,12 @@ def _repair(resource: Resource, desired: Object, present: Object | None) -> Step
 
 def _desired(observed: Observed, storage: Storage, size: Size, settings: Settings) -> Iterable[tuple[Resource, Object]]:
     preset = PRESETS[size]
-    passwords = _passwords(observed)
     sharing = sharing_namespaces(observed.storage, observed.usages)
     yield NETWORK_POLICIES, manifests.network_policy(storage, settings.peers, sharing)
     yield CONFIG_MAPS, manifests.config_map(storage, preset)
     yield STATEFUL_SETS, _workload(observed, storage, size, settings)
     yield SERVICES, manifests.headless_service(storage)
     yield SERVICES, manifests.primary_service(storage, 0)
-    yield SECRETS, manifests.connection_secret(storage, passwords[names.KEY_PASSWORD])
 
 
 def _workload(observed: Observed, storage: Storage, size: Size, settings: Settings) -> Object:
@@ -139,24 +183,29 @@ def _workload(observed: Observed, storage: Storage, size: Size, settings: Settin
 def _auth(observed: Observed, storage: Storage) -> WriteAuth | None:
     """Say what the auth Secret lacks. A password that consumers hold already outlives the loss of the Secret."""
     secret = observed.child(SECRETS, names.auth_secret(storage.name))
-    kept = _passwords(observed)
-    missing = set(credentials.PASSWORD_KEYS) - kept.keys()
-    if secret is not None and not missing:
-        desired = manifests.auth_secret(storage, kept)
+    ring, record = KeyRing.of(secret), Record.of(secret)
+    needed = set(credentials.PASSWORD_KEYS)
+    missing, is_staging = needed - ring.current.keys(), bool(ring.staged)
+    if secret is not None and not missing and not (is_staging and needed - ring.staged.keys()):
+        annotations = {names.ANNOTATION_ROTATION: record.text} if record.text else {}
+        desired = manifests.auth_secret(storage, ring, annotations)
         if is_covered(desired, secret) and not has_additions(desired, secret):
             return None
+    connection = observed.child(SECRETS, names.connection_secret(storage.name))
     if names.KEY_PASSWORD in missing:
-        connection = observed.child(SECRETS, names.connection_secret(storage.name)) or {}
-        handed_out = credentials.decoded(connection.get("data")).get(names.KEY_REDIS_PASSWORD, "")
+        handed_out = credentials.decoded((connection or {}).get("data")).get(names.KEY_REDIS_PASSWORD, "")
         if credentials.is_password(handed_out):
-            kept[names.KEY_PASSWORD] = handed_out
-    return WriteAuth(storage, kept, secret["metadata"]["resourceVersion"] if secret else "")
+            ring = replace(ring, current={**ring.current, names.KEY_PASSWORD: handed_out})
+    if secret is None and connection is None:
+        # Passwords that nobody has had yet need no rotation, even if one was asked for before they were made.
+        word = observed.storage["metadata"].get("annotations", {}).get(names.ANNOTATION_ROTATE, "")
+        record = replace(record, handled=word)
+    version = secret["metadata"]["resourceVersion"] if secret else ""
+    return WriteAuth(storage, ring, version, record.text, is_staging=is_staging)
 
 
-def _passwords(observed: Observed) -> dict[str, str]:
-    secret = observed.child(SECRETS, names.auth_secret(observed.storage["metadata"]["name"])) or {}
-    values = credentials.decoded(secret.get("data"))
-    return {key: values[key] for key in credentials.PASSWORD_KEYS if credentials.is_password(values.get(key, ""))}
+def _ring(observed: Observed) -> KeyRing:
+    return KeyRing.of(observed.child(SECRETS, names.auth_secret(observed.storage["metadata"]["name"])))
 
 
 def _running_size(observed: Observed, spec: SessionStorageSpec) -> Size:
@@ -180,7 +229,7 @@ def _claimed_disks(preset: Preset) -> list[str]:
 def _outdated_pod(observed: Observed) -> Delete | None:
     """Restart a node that was started with passwords of an auth Secret which is no more."""
     pod, secret = observed.node.pod, observed.child(SECRETS, names.auth_secret(observed.storage["metadata"]["name"]))
-    if observed.node.problem != "refused" or pod is None or secret is None:
+    if observed.node.problem != "refused" or observed.node.can_be_told or pod is None or secret is None:
         return None
     metadata = pod["metadata"]
     changed = max(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Self
 
+from reconciler import rotation
 from reconciler.leader import Candidate
 from reconciler.plan import Settings as StorageSettings
 from shared.manifests import Peers
@@ -14,6 +16,8 @@ from shared.workload import Image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+SECONDS_OF_A_DAY: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Settings:
         labels = dict(env.entries("RECONCILER_SELECTOR", _label, "key=value"))
         settings = cls(
             candidate=Candidate(namespace, env.required("LEASE_NAME"), env.required("POD_NAME")),
-            storage=StorageSettings(image, Peers(namespace, labels)),
+            storage=StorageSettings(image, Peers(namespace, labels), _rotation(env)),
             extends_toolhive_crds=env.flag("EXTEND_TOOLHIVE_CRDS", default=True),
             http_port=env.number("HTTP_PORT", 8080, 65535),
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
@@ -57,6 +61,20 @@ class Settings:
         )
         env.check()
         return settings
+
+
+def _rotation(env: Environment) -> rotation.Settings:
+    default = rotation.Settings()
+    return rotation.Settings(
+        wave_percent=env.number("ROTATION_WAVE_PERCENT", default.wave_percent, 100),
+        patience=_seconds(env, "ROTATION_PATIENCE_SECONDS", default.patience),
+        refresh=_seconds(env, "ROTATION_REFRESH_SECONDS", default.refresh),
+        scheduled_at_once=env.number("ROTATIONS_AT_ONCE", default.scheduled_at_once, 1000),
+    )
+
+
+def _seconds(env: Environment, name: str, default: timedelta) -> timedelta:
+    return timedelta(seconds=env.number(name, int(default.total_seconds()), SECONDS_OF_A_DAY))
 
 
 def _label(text: str) -> tuple[str, str] | None:

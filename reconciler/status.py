@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from reconciler import pods
 from reconciler.mirrors import taken
 from shared import names
 from shared.conditions import Finding, conditions
-from shared.sessionstorage import Phase
+from shared.sessionstorage import Phase, RotationPhase
 from shared.sharing import is_admitted
 from shared.sizes import DEFAULT_SIZE, Size
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.observe import Observed
+    from reconciler.rotating import Turn
     from shared.resources import Object
     from shared.sessionstorage import SessionStorageSpec
 
@@ -29,6 +30,8 @@ CONSUMERS_ADMITTED: Final = "ConsumersAdmitted"
 PRIMARY_ROLE: Final = "master"
 _ORDINARY: Final = frozenset({"Provisioning", "Starting", "LoadingData"})
 """Reasons that every storage passes through."""
+_CALM: Final = frozenset(phase.value for phase in RotationPhase)
+"""Reasons that every rotation passes through."""
 MAX_QUOTED: Final = 1024
 """Characters of other people's words that a message repeats."""
 LISTED_CONSUMERS: Final = 10
@@ -56,6 +59,7 @@ class Verdict:
         connection_secret: Name of the connection Secret, once there is one.
         also: What else there is to say, each as a condition.
         size: The size that runs, if that is known now.
+        rotation: How far the newest rotation is, as the status has it.
     """
 
     phase: Phase
@@ -65,11 +69,18 @@ class Verdict:
     connection_secret: str = ""
     also: tuple[Finding, ...] = ()
     size: str = ""
+    rotation: Object | None = field(default=None, hash=False)
 
     @property
     def is_ready(self) -> bool:
         """Whether consumers can use the storage."""
-        return self.phase is Phase.READY
+        return self.phase in {Phase.READY, Phase.ROTATING}
+
+    def rotating(self, turn: Turn) -> Self:
+        """Tell of a rotation too; a storage that rotates can be used all the time."""
+        phase = Phase.ROTATING if turn.is_under_way and self.is_ready else self.phase
+        also = (*self.also, turn.finding) if turn.finding is not None else self.also
+        return replace(self, phase=phase, also=also, rotation=turn.progress)
 
     @classmethod
     def invalid(cls, problems: str) -> Self:
@@ -94,7 +105,7 @@ class Verdict:
 
 def was_ready(storage: Object) -> bool:
     """Tell whether consumers could use the storage at some time before."""
-    return storage.get("status", {}).get("phase") in {Phase.READY, Phase.DEGRADED}
+    return storage.get("status", {}).get("phase") in {Phase.READY, Phase.ROTATING, Phase.DEGRADED}
 
 
 def judge(observed: Observed, spec: SessionStorageSpec, running: Size, now: datetime) -> Verdict:
@@ -102,7 +113,8 @@ def judge(observed: Observed, spec: SessionStorageSpec, running: Size, now: date
     name = observed.storage["metadata"]["name"]
     has_connection = ("secrets", names.connection_secret(name)) in observed.children
     facts = observed.node.facts
-    is_serving = has_connection and facts is not None and facts.role == PRIMARY_ROLE and not facts.is_loading
+    is_primary = facts is not None and facts.role == PRIMARY_ROLE and not facts.is_loading
+    is_serving = has_connection and is_primary and not observed.node.problem
     reason, message = ("StorageReady", "Storage is ready and secured") if is_serving else _obstacle(observed, now)
     unready_phase = Phase.DEGRADED if was_ready(observed.storage) else Phase.PROVISIONING
     return Verdict(
@@ -164,6 +176,7 @@ def status_of(observed: Observed, verdict: Verdict, now: datetime) -> tuple[Obje
         "connectionSecret": verdict.connection_secret,
         "primary": verdict.primary,
         "size": verdict.size or old.get("size"),
+        "rotation": verdict.rotation,
         "observedGeneration": generation,
         "conditions": conditions(findings, old.get("conditions", []), generation, now),
     }
@@ -208,7 +221,6 @@ def _events(old: Object, new: Object, verdict: Verdict) -> tuple[EventNote, ...]
         events.append(EventNote("Normal" if is_calm else "Warning", verdict.reason, verdict.message))
     for kind, item in after.items():
         if kind != READY and before.get(kind, {}).get("message") != item["message"]:
-            events.append(
-                EventNote("Normal" if item["status"] == "True" else "Warning", item["reason"], item["message"])
-            )
+            is_calm = item["status"] == "True" or item["reason"] in _CALM
+            events.append(EventNote("Normal" if is_calm else "Warning", item["reason"], item["message"]))
     return tuple(events)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from shared import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.observe import NodeReport
     from reconciler.status import EventNote
+    from shared.consumer_index import Consumer
+    from shared.keyring import KeyRing
     from shared.manifests import Storage
     from shared.resources import Object, Resource
 
@@ -18,20 +23,24 @@ RECHECK_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class WriteAuth:
-    """Create or complete the auth Secret; missing passwords are made up when the step is carried out.
+    """Create or replace the auth Secret; missing passwords are made up when the step is carried out.
 
     Attributes:
         storage: Whose.
-        kept: Passwords that stay, by key.
+        ring: Passwords that stay.
         resource_version: Of the Secret to replace; empty to create it.
+        record: Of the rotation, as its annotation; empty if there was none.
+        is_staging: Whether the next passwords are needed too.
     """
 
     storage: Storage
-    kept: Mapping[str, str]
+    ring: KeyRing
     resource_version: str
+    record: str = ""
+    is_staging: bool = False
 
     def __repr__(self) -> str:
-        return f"WriteAuth(storage={self.storage.name!r}, kept={sorted(self.kept)})"
+        return f"WriteAuth(storage={self.storage.name!r}, kept={sorted(self.ring.current)}, record={self.record})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,17 @@ class Replace:
 
 
 @dataclass(frozen=True, slots=True)
+class Write:
+    """Create an object, or replace the very version of it that was seen: of two writers at once, one loses."""
+
+    resource: Resource
+    obj: Object
+
+    def __repr__(self) -> str:
+        return f"Write({self.resource.kind}, {self.obj['metadata']['name']})"
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """Write a copy of the connection Secret into another namespace, which may be going, or never have been."""
 
@@ -79,7 +99,52 @@ class Delete:
         return f"Delete({self.resource.kind}, {self.namespace}/{self.name})"
 
 
-Step: TypeAlias = WriteAuth | Apply | Replace | Share | Delete
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Have a Valkey node accept these passwords beside others; carried out only when it was seen to."""
+
+    node: NodeReport = field(repr=False)
+    hashes: Mapping[str, frozenset[str]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Have a Valkey node refuse these passwords.
+
+    Attributes:
+        node: Which.
+        hashes: Of each user's password.
+        spared: Addresses whose sessions need not be closed; None closes no session.
+    """
+
+    node: NodeReport = field(repr=False)
+    hashes: Mapping[str, str] = field(repr=False)
+    spared: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Have a consumer's pods started anew, by stamping it.
+
+    Attributes:
+        consumer: Which.
+        stamp: What it gets as annotation.
+    """
+
+    consumer: Consumer
+    stamp: str
+
+    def __repr__(self) -> str:
+        return f"Restart({self.consumer}, {self.stamp})"
+
+    @property
+    def operations(self) -> list[Object]:
+        """The stamp as RFC 6902 operations; one that is connected has annotations."""
+        path = "/metadata/annotations/" + names.ANNOTATION_REVISION.replace("/", "~1")
+        return [{"op": "add", "path": path, "value": self.stamp}]
+
+
+Step: TypeAlias = WriteAuth | Apply | Replace | Write | Share | Delete | Admit | Retire | Restart
 
 
 @dataclass(frozen=True, slots=True)

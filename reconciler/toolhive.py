@@ -98,6 +98,11 @@ class ToolHive:
             missing = [objects.resource.plural for objects in served if not objects.synced.is_set()]
             _log.warning("going on without knowing all consumers", extra={"resources": missing})
 
+    def is_known(self) -> bool:
+        """Tell whether all objects are known of every kind that is served."""
+        kinds = self._kinds.values()
+        return all(kind.objects.synced.is_set() for kind in kinds if kind.extension.served.is_set())
+
     def crds(self) -> list[Object]:
         """Return the CRDs that the cluster has."""
         return [crd for kind in self._kinds.values() for crd in kind.crd.objects.values()]

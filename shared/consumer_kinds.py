@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared import names
 from shared.errors import InvalidSpec
 from shared.fieldpath import Path, read
+from shared.stamp import Stamp
 from shared.store import ProxySupport
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 SESSION_STORAGE: Final = ("spec", "sessionStorage")
 SESSION_STORAGE_FIELDS: Final = ("provider", "address", "db", "keyPrefix", "passwordRef", "tls")
 """Everything that ToolHive's field can say (`mcpserver_types.go`, SessionStorageConfig)."""
-_PROXY_POD_LABELS: Final = ("spec", "resourceOverrides", "proxyDeployment", "podTemplateMetadataOverrides", "labels")
+_PROXY_PODS: Final = ("spec", "resourceOverrides", "proxyDeployment", "podTemplateMetadataOverrides")
+_TEMPLATE: Final = ("spec", "podTemplateSpec", "metadata")
 
 
 def _containers(name: str) -> Path:
@@ -41,22 +43,30 @@ class ConsumerKind:
         backend_labels: Labels of backend pods.
         proxy: The container that runs the proxy, if its pod template is the user's to shape.
         proxy_labels: Labels of proxy pods.
+        backend_annotations: Annotations of backend pods.
+        proxy_annotations: Annotations of proxy pods.
     """
 
     backend: Path | None = None
     backend_labels: Path | None = None
     proxy: Path | None = None
     proxy_labels: Path | None = None
+    backend_annotations: Path | None = None
+    proxy_annotations: Path | None = None
 
 
 KINDS: Final[Mapping[str, ConsumerKind]] = {
     "MCPServer": ConsumerKind(
         backend=_containers("mcp"),
-        backend_labels=("spec", "podTemplateSpec", "metadata", "labels"),
-        proxy_labels=_PROXY_POD_LABELS,
+        backend_labels=(*_TEMPLATE, "labels"),
+        proxy_labels=(*_PROXY_PODS, "labels"),
+        backend_annotations=(*_TEMPLATE, "annotations"),
+        proxy_annotations=(*_PROXY_PODS, "annotations"),
     ),
-    "MCPRemoteProxy": ConsumerKind(proxy_labels=_PROXY_POD_LABELS),
-    "VirtualMCPServer": ConsumerKind(proxy=_containers("vmcp")),
+    "MCPRemoteProxy": ConsumerKind(
+        proxy_labels=(*_PROXY_PODS, "labels"), proxy_annotations=(*_PROXY_PODS, "annotations")
+    ),
+    "VirtualMCPServer": ConsumerKind(proxy=_containers("vmcp"), proxy_annotations=(*_TEMPLATE, "annotations")),
 }
 """Source: ToolHive `cmd/thv-operator/api/v1beta1/{mcpserver,mcpremoteproxy,virtualmcpserver}_types.go`, and how each
 controller compares what it made."""
@@ -101,6 +111,12 @@ def settings(consumer: Object, reference: StorageReference, store: Store, target
             yield (*kind.backend_labels, names.LABEL_CONSUMER_OF), reference.name
         if kind.proxy_labels and target.has_proxy:
             yield (*kind.proxy_labels, names.LABEL_COMPONENT), names.COMPONENT_PROXY
+    if stamp := Stamp.of(consumer):
+        # Changes whenever the storage has a new credential, and with it the pods: they read it only as they start.
+        if kind.backend_annotations and target.has_backend:
+            yield (*kind.backend_annotations, names.ANNOTATION_REVISION), stamp.revision
+        if kind.proxy_annotations and target.has_proxy:
+            yield (*kind.proxy_annotations, names.ANNOTATION_REVISION), stamp.revision
     if name and target.has_proxy and store.supports_proxies:
         # With generateName there is no name before admission, and without a name no key prefix of one's own.
         native = _session_storage(store, secret, names.key_prefix(consumer["kind"], namespace, name))

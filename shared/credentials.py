@@ -50,7 +50,7 @@ OPERATOR: Final = Identity(
     # Beyond today's PING, ROLE and INFO: what live rotation and switch-over need, because a rule that comes later
     # would cost a restart, and a small storage its data.
     "resetkeys resetchannels -@all +ping +role +info +wait +replicaof +config|get +config|set +acl|setuser +acl|getuser"
-    " +client|setinfo +client|list +client|kill +client|pause +client|unpause",
+    " +acl|save +client|id +client|setinfo +client|list +client|kill +client|pause +client|unpause",
 )
 REPLICATION: Final = Identity(
     "replication", "replication-password", "resetkeys resetchannels -@all +ping +psync +replconf"
@@ -75,14 +75,31 @@ def rules() -> str:
     return "\n".join(f"{identity.user} {identity.rule}" for identity in IDENTITIES)
 
 
-def users_acl(passwords: Mapping[str, str]) -> str:
+def users_acl(*generations: Mapping[str, str]) -> str:
     """Write Valkey's `aclfile`.
 
     Args:
-        passwords: Password of each identity by its key in the auth Secret.
+        generations: Password of each identity by its key in the auth Secret; while passwords change, more than one.
     """
-    lines = [f"user {each.user} on #{_sha256(passwords[each.key])} {each.rule}" for each in IDENTITIES]
+    lines = []
+    for each in IDENTITIES:
+        accepted = dict.fromkeys(
+            f"#{_sha256(passwords[each.key])}" for passwords in generations if each.key in passwords
+        )
+        lines.append(f"user {each.user} on {' '.join(accepted)} {each.rule}")
     return "\n".join([*lines, ""])
+
+
+def hashes(*generations: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Hash passwords as Valkey does; by user.
+
+    Args:
+        generations: As `users_acl`; a password that is missing has no hash.
+    """
+    return {
+        each.user: frozenset(_sha256(passwords[each.key]) for passwords in generations if each.key in passwords)
+        for each in IDENTITIES
+    }
 
 
 def decoded(data: Mapping[str, str] | None) -> dict[str, str]:

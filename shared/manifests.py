@@ -6,6 +6,7 @@ Each builder gives the fields that are ours and no others, because that is what 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 
     from shared.endpoint import Endpoint
     from shared.external_store import Credentials
+    from shared.keyring import KeyRing
     from shared.resources import Object
     from shared.sizes import Preset
 
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 """Label that the API server puts on every namespace."""
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,18 @@ class Peers:
     reconciler_labels: Mapping[str, str]
 
 
-def auth_secret(storage: Storage, passwords: Mapping[str, str]) -> Object:
-    """Build the source of truth: every password, and the ACL file that is made from them."""
-    data = {key: passwords[key] for key in credentials.PASSWORD_KEYS}
-    data[names.KEY_USERS_ACL] = credentials.users_acl(passwords)
+def auth_secret(storage: Storage, ring: KeyRing, annotations: Mapping[str, str] = _NONE) -> Object:
+    """Build the source of truth: every password, and the ACL file that is made from them.
+
+    Args:
+        storage: Whose.
+        ring: The passwords.
+        annotations: What else there is to remember about them.
+    """
     metadata = storage.metadata(names.auth_secret(storage.name))
-    return {"metadata": metadata, "type": "Opaque", "data": credentials.encoded(data)}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"metadata": metadata, "type": "Opaque", "data": credentials.encoded(ring.data)}
 
 
 def connection_secret(storage: Storage, password: str) -> Object:

@@ -7,7 +7,7 @@ rule, so that the API server refuses a bad object even while the webhook is down
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -33,6 +33,9 @@ NAMESPACE_PATTERN = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|\*)$"
 NAMESPACE_HINT = "must be the name of a namespace, or '*' for all of them"
 ALL_NAMESPACES = "*"
 MAX_NAMESPACES = 100
+INTERVAL_PATTERN = "^([0-9]{1,5}h)?([0-9]{1,7}m)?$"
+SHORTEST_INTERVAL_HOURS = 1
+INTERVAL_HINT = "must be a time of hours and minutes, such as 720h or 90m, and at least 1h"
 STORAGE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """RFC 1035 label: the storage's Service is named after it, and a Service's name must start with a letter."""
 KIND_CHANGE_HINT = "a storage cannot change between managed and external in place: create a new SessionStorage"
@@ -99,6 +102,17 @@ def _smaller_disk_rule() -> str:
     )
 
 
+def _checked_interval(text: str) -> str:
+    if not re.fullmatch(INTERVAL_PATTERN, text) or _interval(text) < timedelta(hours=SHORTEST_INTERVAL_HOURS):
+        raise ValueError(INTERVAL_HINT)
+    return text
+
+
+def _interval(text: str) -> timedelta:
+    parts = {unit: int(number) for number, unit in re.findall("([0-9]+)([hm])", text)}
+    return timedelta(hours=parts.get("h", 0), minutes=parts.get("m", 0))
+
+
 class Phase(StrEnum):
     """One word for a person; programs read the conditions."""
 
@@ -109,6 +123,17 @@ class Phase(StrEnum):
     ROTATING = "Rotating"
     FAILED = "Failed"
     TERMINATING = "Terminating"
+
+
+class RotationPhase(StrEnum):
+    """How far a rotation of passwords is."""
+
+    PENDING = "Pending"
+    ADDED = "Added"
+    PUBLISHED = "Published"
+    AWAIT_CONSUMERS = "AwaitConsumers"
+    DISCARDING = "Discarding"
+    DISCARDED = "Discarded"
 
 
 class _Model(BaseModel):
@@ -135,6 +160,32 @@ class External(_Model):
     ] = None
 
 
+class RotationSchedule(_Model):
+    """When passwords are changed without anybody asking."""
+
+    every: Annotated[
+        str,
+        Field(
+            description="Longest age of a password, such as 720h; at least 1h. Each storage is rotated at a time of its"
+            " own in the last tenth of it.",
+            max_length=16,
+            json_schema_extra=_rules(
+                cel(
+                    f"self.matches(r'{INTERVAL_PATTERN}') && self.size() > 0"
+                    f" && duration(self) >= duration('{SHORTEST_INTERVAL_HOURS}h')",
+                    INTERVAL_HINT,
+                )
+            ),
+        ),
+        AfterValidator(_checked_interval),
+    ]
+
+    @property
+    def interval(self) -> timedelta:
+        """The longest age of a password."""
+        return _interval(self.every)
+
+
 class SessionStorageSpec(_Model):
     """What the user asks for: a size, or a store that exists already."""
 
@@ -152,6 +203,12 @@ class SessionStorageSpec(_Model):
         ),
     ] = None
     external: External | None = None
+    rotation: Annotated[
+        RotationSchedule | None,
+        Field(
+            description="Rotates passwords on a schedule. Ignored when external is set: that password is its owner's."
+        ),
+    ] = None
     allowed_namespaces: Annotated[
         tuple[_Namespace, ...],
         Field(
@@ -179,6 +236,16 @@ class Condition(_Model):
     last_transition_time: datetime
 
 
+class RotationStatus(_Model):
+    """The newest rotation of the storage's passwords."""
+
+    phase: Annotated[RotationPhase, Field(description="How far it is; Discarded when it is over.")]
+    since: Annotated[datetime, Field(description="When it got that far.")]
+    revision: Annotated[str, Field(description="Names the credential that consumers get; says nothing about it.")]
+    consumers_done: Annotated[int, Field(description="Consumers that all run with it.")] = 0
+    consumers_total: Annotated[int, Field(description="Consumers that have to.")] = 0
+
+
 class SessionStorageStatus(_Model):
     """What the reconciler has seen."""
 
@@ -191,6 +258,7 @@ class SessionStorageStatus(_Model):
     size: Annotated[
         Size | None, Field(description="The size that runs; another one in spec.size waits to be applied.")
     ] = None
+    rotation: RotationStatus | None = None
     observed_generation: Annotated[int | None, Field(description="Newest generation acted upon.")] = None
     conditions: Annotated[
         list[Condition],

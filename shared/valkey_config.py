@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 CONFIG_DIRECTORY: Final = "/valkey/config"
 CONFIG_FILE: Final = "valkey.conf"
 ACL_DIRECTORY: Final = "/valkey/acl"
+"""Where the auth Secret's part for the node is mounted; kubelet refreshes it up to 90 s late."""
+LIVE_ACL_DIRECTORY: Final = "/valkey/live-acl"
+"""Where the node's own ACL file is: a copy of the Secret's, and from then on what `ACL SAVE` writes."""
 DATA_DIRECTORY: Final = "/data"
 
 
@@ -27,7 +30,7 @@ def valkey_conf(preset: Preset) -> str:
         # The ACL file and the NetworkPolicy protect; protected mode would refuse every pod but our own.
         "protected-mode": "no",
         "dir": DATA_DIRECTORY,
-        "aclfile": f"{ACL_DIRECTORY}/{names.KEY_USERS_ACL}",
+        "aclfile": f"{LIVE_ACL_DIRECTORY}/{names.KEY_USERS_ACL}",
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": '""',
@@ -41,7 +44,19 @@ def valkey_conf(preset: Preset) -> str:
     return "".join(f"{name} {value}\n" for name, value in directives.items())
 
 
+def start_command() -> str:
+    """Write the shell command that starts a node.
+
+    A new pod takes the ACL file from the Secret, which is mounted fresh. A container that starts again in the same pod
+    keeps the file that the node has saved since: the mounted one may be older than what was agreed on by `ACL SETUSER`.
+    The file gets its name last, so that a crash leaves either no file or a whole one.
+    """
+    mounted, live = f"{ACL_DIRECTORY}/{names.KEY_USERS_ACL}", f"{LIVE_ACL_DIRECTORY}/{names.KEY_USERS_ACL}"
+    copy = f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}"
+    return f"{copy} && exec valkey-server {CONFIG_DIRECTORY}/{CONFIG_FILE}"
+
+
 def config_hash(preset: Preset) -> str:
     """Tell configurations apart that need a restart of the node to take effect."""
-    text = valkey_conf(preset) + credentials.rules()
+    text = valkey_conf(preset) + start_command() + credentials.rules()
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import valkey.asyncio
 from valkey import exceptions
 from valkey.asyncio.retry import Retry
 from valkey.backoff import NoBackoff
 
-from shared import errors
+from shared import credentials, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+
+    Execute: TypeAlias = Callable[..., Awaitable[Any]]
 
 DIAL_TIMEOUT_SECONDS: Final = 1.0
 """A node in the same cluster answers within a millisecond; who waits longer learns nothing new."""
@@ -38,22 +41,26 @@ class NodeFacts:
         role: `master` or `slave`, in Valkey's words.
         server_version: Such as `9.1.2`.
         is_loading: Whether it still reads its data from disk.
+        hashes: Of the passwords that each of our users may log in with; None if that was not asked.
     """
 
     role: str
     server_version: str
     is_loading: bool
+    hashes: Mapping[str, frozenset[str]] | None = field(default=None, repr=False)
 
 
 async def observe(host: str, port: int, login: Login) -> NodeFacts:
-    """Log in to a node and ask for its role.
+    """Log in to a node, and ask for its role and for the passwords that it accepts.
 
     Raises:
         StoreUnreachable: No connection, no answer in time, or still loading.
         StoreRefused: The credential was refused.
     """
-    info = await _ask(host, port, login, "INFO", "server", "replication", "persistence")
-    return facts_from(info)
+    async with _connected(host, port, login) as execute:
+        info = await execute("INFO", "server", "replication", "persistence")
+        hashes = {identity.user: await _hashes(execute, identity.user) for identity in credentials.IDENTITIES}
+    return facts_from(info, hashes)
 
 
 async def ping(host: str, port: int, login: Login) -> None:
@@ -63,19 +70,116 @@ async def ping(host: str, port: int, login: Login) -> None:
         StoreUnreachable: No connection, no answer in time, or still loading.
         StoreRefused: The credential was refused.
     """
-    await _ask(host, port, login, "PING")
+    async with _connected(host, port, login) as execute:
+        await execute("PING")
 
 
-def facts_from(info: Mapping[str, Any]) -> NodeFacts:
+async def admit(host: str, port: int, login: Login, hashes: Mapping[str, frozenset[str]]) -> None:
+    """Have a node accept passwords beside those that it accepts already, now and after a restart of its container.
+
+    Raises:
+        StoreUnreachable: It is not known whether it does.
+        StoreRefused: The credential was refused.
+    """
+    async with _connected(host, port, login) as execute:
+        for user, wanted in hashes.items():
+            if missing := sorted(wanted - await _hashes(execute, user)):
+                await execute("ACL", "SETUSER", user, *(f"#{digest}" for digest in missing))
+        await execute("ACL", "SAVE")
+        for user, wanted in hashes.items():
+            if not wanted <= await _hashes(execute, user):
+                raise errors.StoreUnreachable(f"{host}:{port}: user {user} lacks a password that was just added")
+
+
+async def retire(host: str, port: int, login: Login, hashes: Mapping[str, str]) -> None:
+    """Have a node refuse passwords, now and after a restart of its container. Sessions that used them go on.
+
+    Raises:
+        StoreUnreachable: It is not known whether it does.
+        StoreRefused: The credential was refused.
+    """
+    async with _connected(host, port, login) as execute:
+        for user, digest in hashes.items():
+            if digest in await _hashes(execute, user):
+                await execute("ACL", "SETUSER", user, f"!{digest}")
+        await execute("ACL", "SAVE")
+        for user, digest in hashes.items():
+            if digest in await _hashes(execute, user):
+                raise errors.StoreUnreachable(f"{host}:{port}: user {user} still has a password that was just removed")
+
+
+async def disconnect(host: str, port: int, login: Login, spared: Collection[str]) -> int:
+    """Close the sessions that may have been opened by a password which was retired before.
+
+    Valkey cannot tell by which password a session was opened. Those younger than this call's own cannot have used a
+    retired one, and a client's number tells its age; of the older ones, those from an address where only the new
+    password is known are spared.
+
+    Args:
+        host: Of the node.
+        port: Of the node.
+        login: Of the operator.
+        spared: Addresses of clients that hold the new password.
+
+    Returns:
+        How many sessions were closed.
+
+    Raises:
+        StoreUnreachable: It is not known whether all are closed.
+        StoreRefused: The credential was refused.
+    """
+    closed = 0
+    async with _connected(host, port, login) as execute:
+        own = int(await execute("CLIENT", "ID"))
+        for client in clients_from(await execute("CLIENT", "LIST")):
+            if client.number < own and client.host not in spared:
+                # By filter: one that has gone meanwhile is no error then.
+                closed += int(await execute("CLIENT", "KILL", "ID", str(client.number)))
+    return closed
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A session, as `CLIENT LIST` shows it.
+
+    Attributes:
+        number: Given in ascending order as clients connect.
+        host: Where it comes from.
+    """
+
+    number: int
+    host: str
+
+
+def clients_from(listing: str) -> list[Client]:
+    """Read the reply to `CLIENT LIST`."""
+    found = []
+    for line in listing.splitlines():
+        fields = dict(pair.partition("=")[::2] for pair in line.split(" "))
+        host, _, _ = fields.get("addr", "").rpartition(":")
+        found.append(Client(int(fields["id"]), host.strip("[]")))
+    return found
+
+
+def facts_from(info: Mapping[str, Any], hashes: Mapping[str, frozenset[str]] | None = None) -> NodeFacts:
     """Pick the facts out of an INFO reply."""
     return NodeFacts(
         role=str(info.get("role", "")),
         server_version=str(info.get("valkey_version") or info.get("redis_version", "")),
         is_loading=bool(int(info.get("loading", 0))),
+        hashes=hashes,
     )
 
 
-async def _ask(host: str, port: int, login: Login, *command: str) -> Any:
+async def _hashes(execute: Execute, user: str) -> frozenset[str]:
+    """Ask which passwords a user has; none if there is no such user."""
+    reply: list[Any] = await execute("ACL", "GETUSER", user) or []
+    fields = dict(zip(reply[::2], reply[1::2], strict=True))
+    return frozenset(fields.get("passwords", ()))
+
+
+@contextlib.asynccontextmanager
+async def _connected(host: str, port: int, login: Login) -> AsyncIterator[Execute]:
     # One fresh connection: what is asked is whether a login works now, not whether an old one still lives.
     client = valkey.asyncio.Valkey(
         host=host,
@@ -90,10 +194,10 @@ async def _ask(host: str, port: int, login: Login, *command: str) -> Any:
         lib_version=None,
         decode_responses=True,
     )
-    execute: Callable[..., Awaitable[Any]] = client.execute_command  # carries no annotations
+    execute: Execute = client.execute_command  # carries no annotations
     where = f"{host}:{port} as {login.user}"
     try:
-        return await execute(*command)
+        yield execute
     except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
         # Without the cause: a client library may quote the command that was refused.
         raise errors.StoreRefused(f"{where}: {type(error).__name__}") from None

@@ -13,10 +13,12 @@ import orjson
 
 from shared.consumer_kinds import SESSION_STORAGE, secret_of, settings
 from shared.errors import InvalidSpec
-from shared.fieldpath import Draft, Path, dotted, is_below, is_hollow, read, without
+from shared.fieldpath import Draft, Path, dotted, is_below, is_hollow, read
+from shared.names import ANNOTATION_REVISION
 from shared.record import RECORD, Record, record_of
 from shared.reference import ANNOTATIONS, FIELD, StorageReference, stated_reference
 from shared.sharing import is_shared_with
+from shared.stamp import STAMP
 from shared.store import store_of
 from shared.target import Target, target_of
 
@@ -109,7 +111,7 @@ def wire(
     for path, value in settings(consumer, reference, store, known.target):
         present = read(draft.obj, path)
         try:
-            if present is None and value is not None:
+            if value is not None and (present is None or _is_outdated_stamp(path, present, value)):
                 draft.put(path, value, made)
                 added[path] = value
             elif present is not None and not _agrees(present, path, value):
@@ -125,12 +127,13 @@ def wire(
 
 def unwire(consumer: Object, *, previous: Object | None = None) -> Object:
     """Take out of a consumer what `wire` put there and nobody has changed since; the very object if that is nothing."""
-    bare = _bare(consumer, previous).obj
+    bare = _bare(consumer, previous)
+    _remove_annotation(bare, STAMP)
     made = [path for record in _records(consumer, previous) for path in record.made]
-    if read(bare, _PROVIDER) is not None or not is_below(SESSION_STORAGE, made):
-        return bare
-    # Of no use without a provider, and refused by ToolHive's schema: what was added to it meanwhile goes too.
-    return without(bare, SESSION_STORAGE)
+    if read(bare.obj, _PROVIDER) is None and is_below(SESSION_STORAGE, made):
+        # Of no use without a provider, and refused by ToolHive's schema: what was added to it meanwhile goes too.
+        bare.remove(SESSION_STORAGE)
+    return bare.obj
 
 
 def reference_of(consumer: Object, *, remembered: Object | None = None) -> StorageReference | None:
@@ -200,16 +203,22 @@ def _records(consumer: Object, previous: Object | None) -> list[Record]:
 def _bare(consumer: Object, previous: Object | None) -> Draft:
     """Undo what the records say, as far as nobody has changed it since."""
     bare = Draft(consumer)
-    bare.remove(RECORD)
-    if bare.obj is not consumer and not read(bare.obj, ANNOTATIONS):
-        # To the API server, no annotations and an empty object of them are the same.
-        bare.remove(ANNOTATIONS)
+    _remove_annotation(bare, RECORD)
     for record in _records(consumer, previous):
         for path, value in record.put.items():
             if read(bare.obj, path) == value:
                 bare.remove(path)
             _remove_hollows_above(bare, path, record.made)
     return bare
+
+
+def _remove_annotation(bare: Draft, path: Path) -> None:
+    """Take one away, and the object of them all with the last: to the API server, an empty one is the same as none."""
+    if read(bare.obj, path) is None:
+        return
+    bare.remove(path)
+    if not read(bare.obj, ANNOTATIONS):
+        bare.remove(ANNOTATIONS)
 
 
 def _remove_hollows_above(bare: Draft, path: Path, made: tuple[Path, ...]) -> None:
@@ -224,6 +233,11 @@ def _remove_hollows_above(bare: Draft, path: Path, made: tuple[Path, ...]) -> No
 def _agrees(present: Any, path: Path, value: Any) -> bool:
     # An envFrom entry is found by its Secret; the rest of it, such as `optional`, is the user's.
     return path[-2] == "envFrom" or bool(present == value)
+
+
+def _is_outdated_stamp(path: Path, present: Any, value: Any) -> bool:
+    """Tell whether there is an earlier stamp, as in a manifest that was copied: there is nothing else it could be."""
+    return path[-1] == ANNOTATION_REVISION and bool(present != value)
 
 
 def _contradiction(path: Path, value: Any, reference: StorageReference) -> str:

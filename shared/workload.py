@@ -121,7 +121,7 @@ def _container(preset: Preset, image: Image) -> Object:
         "name": CONTAINER,
         "image": image.reference,
         "imagePullPolicy": image.pull_policy,
-        "command": ["valkey-server", f"{valkey_config.CONFIG_DIRECTORY}/{valkey_config.CONFIG_FILE}"],
+        "command": ["sh", "-c", valkey_config.start_command()],
         "ports": [{"name": "valkey", "containerPort": names.VALKEY_PORT, "protocol": "TCP"}],
         "resources": {
             "requests": {"cpu": f"{preset.cpu_millis}m", "memory": memory},
@@ -139,6 +139,7 @@ def _container(preset: Preset, image: Image) -> Object:
             {"name": "data", "mountPath": valkey_config.DATA_DIRECTORY},
             {"name": "config", "mountPath": valkey_config.CONFIG_DIRECTORY, "readOnly": True},
             {"name": "acl", "mountPath": valkey_config.ACL_DIRECTORY, "readOnly": True},
+            {"name": "live-acl", "mountPath": valkey_config.LIVE_ACL_DIRECTORY},
         ],
     }
 
@@ -163,6 +164,8 @@ def _volumes(node: Node) -> list[Object]:
             "name": "acl",
             "secret": {"secretName": names.auth_secret(node.storage), "items": items, "defaultMode": 0o440},
         },
+        # In memory: hashes of passwords need not be on a disk of the host.
+        {"name": "live-acl", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
     ]
     if not node.preset.is_persistent:
         volumes.append({"name": "data", "emptyDir": {"sizeLimit": f"{node.preset.disk_gib}Gi"}})

@@ -54,6 +54,8 @@ class FakeApi(Cluster):
         objects: What is stored, by (plural, namespace, name).
         writes: Every call that changed something, as `verb plural/name`.
         refuse: Asked before every write, as `verb plural/name`; what it answers is raised.
+        on_write: Told after every write, in the same words.
+        admit: Changes what is written, as a mutating webhook does.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,8 @@ class FakeApi(Cluster):
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.writes: list[str] = []
         self.refuse: Callable[[str], BaseException | None] = lambda _: None
+        self.on_write: Callable[[str], None] = lambda _: None
+        self.admit: Callable[[Resource, Object], Object] = lambda _, obj: obj
         self._applied: dict[tuple[object, ...], Object] = {}
         self._events: list[tuple[str, Object]] = []
         self._news = asyncio.Event()
@@ -146,6 +150,7 @@ class FakeApi(Cluster):
 
     def _store(self, verb: str, resource: Resource, obj: Object) -> Object:
         old = self.objects.get(_address(resource, obj))
+        obj = self.admit(resource, obj)
         new = _defaulted({"apiVersion": resource.api_version, "kind": resource.kind, **copy.deepcopy(obj)})
         number = len(self._events) + 1
         new["metadata"] = {"uid": f"uid-{number}", "creationTimestamp": _time(number), "generation": 1} | new[
@@ -168,6 +173,7 @@ class FakeApi(Cluster):
         self._events.append((resource.plural, {"type": kind, "object": told}))
         self.writes.append(f"{verb} {resource.plural}/{obj['metadata']['name']}")
         self._news.set()
+        self.on_write(self.writes[-1])
 
     def _ask(self, verb: str, resource: Resource, name: str) -> None:
         if error := self.refuse(f"{verb} {resource.plural}/{name}"):

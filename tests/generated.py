@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
 
-from shared.names import ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED
+from shared.names import ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED
 from shared.reference import StorageReference
 from shared.target import Target
 
@@ -69,11 +69,12 @@ template = optional(
 )
 overrides = optional(
     proxyDeployment=optional(
-        podTemplateMetadataOverrides=optional(labels=pairs),
+        podTemplateMetadataOverrides=optional(labels=pairs, annotations=pairs),
         env=st.lists(st.builds(lambda name: {"name": name, "value": "x"}, words), max_size=1),
     )
 )
 targets = st.sampled_from([target.value for target in Target])
+stamps = st.sampled_from(["first-1@2026-11-23T12:00:00Z", "second-2@2026-11-23T13:00:00Z", 'made "up@now'])
 no_record = st.none()
 made_up_records = st.sampled_from(
     [
@@ -145,6 +146,7 @@ def consumers(
     metadata: Object = {"name": "srv", "namespace": namespace, "annotations": draw(labels)}
     consumer = {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": kind, "metadata": metadata, "spec": spec}
     consumer = annotated(consumer, ANNOTATION_TARGETS, draw(st.none() | targets))
+    consumer = annotated(consumer, ANNOTATION_REVISION, draw(st.none() | stamps))
     return statement.put(annotated(consumer, ANNOTATION_WIRED, draw(records)))
 
 
@@ -158,11 +160,12 @@ Change: TypeAlias = Callable[["Object"], "Object"]
 
 
 def changes(namespace: str = "default") -> st.SearchStrategy[Change]:
-    """Draw what a user does to a stored consumer: another reference, target or record; more of their own, or less."""
+    """Draw what becomes of a stored consumer: another reference, target, stamp or record; more of its own, or less."""
     return st.one_of(
         statements(namespace).map(lambda statement: statement.put),
         st.just(NOWHERE.put),
         targets.map(lambda target: lambda consumer: annotated(consumer, ANNOTATION_TARGETS, target)),
+        stamps.map(lambda stamp: lambda consumer: annotated(consumer, ANNOTATION_REVISION, stamp)),
         made_up_records.map(lambda record: lambda consumer: annotated(consumer, ANNOTATION_WIRED, record)),
         template.map(lambda own: lambda consumer: with_spec(consumer, podTemplateSpec=own)),
         st.just(lambda consumer: annotated(with_spec(consumer, sessionStorage=None), ANNOTATION_WIRED, None)),

@@ -1,33 +1,42 @@
-"""The reconciler at work on an API server in memory, with Valkey nodes that know only the ACL file they booted with."""
+"""The reconciler at work on an API server and Valkey nodes in memory."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from reconciler import rotation, schedule
 from reconciler.apply import Applier
 from reconciler.events import EventRecorder
-from reconciler.observe import CHILD_RESOURCES, Observer
-from reconciler.plan import Settings
+from reconciler.holders import Holders
+from reconciler.observe import CHILD_RESOURCES, Observer, Outlook
+from reconciler.plan import Settings, plan
 from reconciler.reconcile import Reconciler
-from shared import credentials, errors, names, valkey_node
-from shared.consumer_index import ConsumerIndex
+from shared import credentials, names, valkey_node
+from shared.consumer_index import Consumer, ConsumerIndex
 from shared.informer import Informer
 from shared.manifests import Peers
 from shared.resources import EVENTS, PODS, SECRETS, SESSION_STORAGES, STATEFUL_SETS, Key, Object, Resource
-from shared.valkey_node import Login, NodeFacts
+from shared.toolhive import CONSUMER_RESOURCES
+from shared.valkey_node import NodeFacts
 from shared.workload import Image
 from tests.fakes import FakeApi
+from tests.fakevalkey import FakeNode, FakeValkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from reconciler.steps import Plan
 
 NAMESPACE = "team"
 KEY: Key = (NAMESPACE, "mine")
 SETTINGS = Settings(
-    Image("registry.example/valkey:9", "IfNotPresent"), Peers("toolhive-system", {"app.kubernetes.io/name": "ours"})
+    Image("registry.example/valkey:9", "IfNotPresent"),
+    Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
+    rotation.Settings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
 )
 PRIMARY = NodeFacts(role="master", server_version="9.1.2", is_loading=False)
 PASSES = 12
@@ -39,14 +48,23 @@ class Simulation:
 
     def __init__(self) -> None:
         self.api = FakeApi()
+        self.valkey = FakeValkey()
+        self.start()
+
+    def start(self) -> None:
+        """Start the reconciler's process anew: nothing that it remembered is left."""
         self.consumers = ConsumerIndex()
         self._caches = {
             resource.plural: Informer(self.api, resource) for resource in (*CHILD_RESOURCES, PODS, SESSION_STORAGES)
         }
-        observer = Observer(self.api, self._caches, self.consumers, lambda: True)
-        applier = Applier(self.api, self._caches, EventRecorder(self.api, "reconciler-0"))
-        self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], observer, applier, SETTINGS)
-        self._booted: dict[str, str] = {}
+        self._kinds = {
+            resource.kind: Informer(self.api, resource, self.consumers.on_change) for resource in CONSUMER_RESOURCES
+        }
+        holders = Holders(self.api, self._consumer)
+        outlook = Outlook(lambda: True, lambda: True, self._is_due)
+        self._observer = Observer(self.api, self._caches, self.consumers, holders, outlook)
+        self._applier = Applier(self.api, self._caches, EventRecorder(self.api, "reconciler-0"), holders.refuse)
+        self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], self._observer, self._applier, SETTINGS)
 
     async def ask_for(self, **spec: object) -> None:
         body = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": spec}
@@ -54,10 +72,34 @@ class Simulation:
 
     async def reconcile(self) -> float | None:
         """Make one pass, with caches that are up to date."""
-        for cache in self._caches.values():
-            await cache._list()
-        with patch.multiple(valkey_node, observe=self._observe, ping=self._ping):
+        await self.look()
+        with self.nodes():
             return await self._reconciler.reconcile(KEY)
+
+    async def look(self) -> None:
+        """Bring all caches up to date."""
+        for cache in (*self._caches.values(), *self._kinds.values()):
+            await cache._list()
+
+    def nodes(self) -> AbstractContextManager[object]:
+        """Let Valkey nodes be those in memory."""
+        commands = ("observe", "ping", "admit", "retire", "disconnect")
+        patched: AbstractContextManager[object] = patch.multiple(
+            valkey_node, **{name: getattr(self.valkey, name) for name in commands}
+        )
+        return patched
+
+    async def decide(self) -> tuple[Object, Plan]:
+        """Do the first half of a pass, with caches as they are."""
+        storage = self._caches[SESSION_STORAGES.plural].get(KEY)
+        assert storage is not None
+        with self.nodes():
+            return storage, plan(await self._observer.observe(storage), SETTINGS, datetime.now(UTC))
+
+    async def carry_out(self, storage: Object, decided: Plan) -> None:
+        """Do the other half, however late."""
+        with self.nodes():
+            await self._applier.apply(storage, decided)
 
     async def settle(self) -> None:
         """Make passes, and boot pods in between, until a pass writes nothing."""
@@ -72,13 +114,15 @@ class Simulation:
     async def boot(self) -> None:
         """Do as StatefulSet controller and kubelet do: each set has a pod, and it reads the ACL file as it starts."""
         for (plural, _, name), workload in list(self.api.objects.items()):
-            if plural == STATEFUL_SETS.plural and (PODS.plural, NAMESPACE, f"{name}-0") not in self.api.objects:
+            is_node = plural == STATEFUL_SETS.plural and names.LABEL_NODE in workload["spec"]["selector"]["matchLabels"]
+            if is_node and (PODS.plural, NAMESPACE, f"{name}-0") not in self.api.objects:
                 labels = workload["spec"]["template"]["metadata"]["labels"]
                 metadata = {"name": f"{name}-0", "namespace": NAMESPACE, "labels": labels}
-                status = {"phase": "Running", "podIP": "10.1.0.1"}
-                pod = await self.api.create(PODS, {"metadata": metadata, "status": status})
                 auth = self.find(SECRETS, names.auth_secret(KEY[1])) or {}
-                self._booted[pod["metadata"]["uid"]] = credentials.decoded(auth.get("data")).get("users.acl", "")
+                node = FakeNode(credentials.decoded(auth.get("data")).get("users.acl", ""))
+                self.valkey.nodes = {"10.1.0.1": node}
+                status = {"phase": "Running", "podIP": "10.1.0.1"}
+                await self.api.create(PODS, {"metadata": metadata, "status": status})
 
     async def edit(self, resource: Resource, name: str, changes: Object) -> None:
         """Change a child as a person does, by a merge patch (RFC 7386)."""
@@ -114,15 +158,12 @@ class Simulation:
         yield
         assert self.api.writes == before
 
-    async def _observe(self, host: str, port: int, login: Login) -> NodeFacts:
-        await self._ping(host, port, login)
-        return PRIMARY
+    def _consumer(self, who: Consumer) -> Object | None:
+        return self._kinds[who.kind].get((who.namespace, who.name))
 
-    async def _ping(self, host: str, port: int, login: Login) -> None:
-        (pod,) = [obj for (plural, _, _), obj in self.api.objects.items() if plural == PODS.plural]
-        digest = hashlib.sha256(login.password.encode()).hexdigest()
-        if f"user {login.user} on #{digest} " not in self._booted[pod["metadata"]["uid"]]:
-            raise errors.StoreRefused(f"{host}:{port} as {login.user}: AuthenticationError")
+    def _is_due(self, storage: Object) -> bool:
+        storages, secrets = self._caches[SESSION_STORAGES.plural].objects, self._caches[SECRETS.plural].objects
+        return schedule.is_due(storage, storages.values(), secrets, 1, datetime.now(UTC))
 
 
 def _own(obj: Object) -> Object:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _SIZE: Final = ("spec", "size")
 _EXTERNAL: Final = ("spec", "external")
+_ROTATION: Final = ("spec", "rotation")
 _URL: Final = (*_EXTERNAL, "url")
 _NAMESPACES: Final = ("spec", "allowedNamespaces")
 _RUNNING_SIZE: Final = ("status", "size")
@@ -111,6 +112,8 @@ def _warnings(storage: Object, namespace: str) -> Iterator[str]:
         return
     if read(storage, _SIZE) is not None:
         yield "spec.size is ignored, because spec.external is set"
+    if read(storage, _ROTATION) is not None:
+        yield "spec.rotation is ignored, because spec.external is set: that password is changed by its owner"
     if read(storage, (*_EXTERNAL, "secretRef")) is None:
         yield "spec.external.secretRef is not set: the store will be used without a password"
     is_shared = any(other != namespace for other in read(storage, _NAMESPACES) or ())

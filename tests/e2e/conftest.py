@@ -36,6 +36,7 @@ ORDER = (
     "test_kinds",
     "test_external",
     "test_sharing",
+    "test_rotation",
     "test_rollout",
     "test_outage",
     "test_rest",

@@ -11,8 +11,9 @@ KINDS = "session-storage-e2e-kinds"
 THEIRS = "session-storage-e2e-theirs"
 TEAM = "session-storage-e2e-team"
 OWNERS = "session-storage-e2e-owners"
+ROTATION = "session-storage-e2e-rotation"
 TOOLHIVE = "toolhive-system"
-ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL, KINDS, THEIRS, TEAM, OWNERS)
+ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL, KINDS, THEIRS, TEAM, OWNERS, ROTATION)
 
 # What is ours holds up to the strictest Pod Security Standard; backends of ToolHive's users may not.
 RESTRICTED = (STORAGES, STRANGERS)

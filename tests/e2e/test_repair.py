@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from deploy.demo import installation
-from deploy.demo.installation import NAMESPACE, RELEASE
+from deploy.demo.installation import NAMESPACE
 from deploy.demo.kube import Kube, until
 from tests.e2e.conftest import Run
+from tests.e2e.leader import TAKEOVER_SECONDS, kill_leader
 from tests.e2e.namespaces import STORAGES
 from tests.e2e.storages import await_ready, children, expected_children, has_one_password, read, storage
 
 pytestmark = pytest.mark.usefixtures("servers")
 REPAIR_SECONDS = 30
-TAKEOVER_SECONDS = 60
-"""A dead leader's lease lasts 15 s; the rest is provisioning with room for a slow machine."""
+
 
 EDITS = [
     ("networkpolicy", "fixed-valkey", '{"spec":{"ingress":[{}]}}'),
@@ -60,17 +60,6 @@ def test_an_edited_child_is_put_right(fixed: Kube, kind: str, name: str, patch: 
 
 def test_after_all_repairs_the_storage_is_ready(fixed: Kube) -> None:
     await_ready(fixed, STORAGES, "fixed")
-
-
-def leader(kube: Kube) -> str:
-    holder: str = read(kube, "lease", f"{RELEASE}-reconciler", NAMESPACE)["spec"].get("holderIdentity", "")
-    return holder
-
-
-def kill_leader(run: Run) -> None:
-    pod = until("there is a leader", lambda: leader(run.kube), TAKEOVER_SECONDS)
-    run.logs.append(run.kube.run("logs", pod, namespace=NAMESPACE))
-    run.kube.run("delete", "pod", pod, "--force", "--grace-period=0", namespace=NAMESPACE)
 
 
 @pytest.mark.parametrize("seen", ["secret/{}-auth", "statefulset/{}-valkey-0", "pod/{}-valkey-0-0"])

@@ -259,6 +259,7 @@ def running_processes(
             "POD_NAMESPACE": NAMESPACE,
             "HTTP_PORT": str(free_port()),
             "WEBHOOK_PORT": str(webhook_port),
+            "ROTATION_REFRESH_SECONDS": "0",  # there is no kubelet here that would be late
         }
         made[component] = Process(component, environ, directory / f"{component}.log")
     with contextlib.ExitStack() as stack:

@@ -75,7 +75,7 @@ class Kubelet:
         config = await self._await(CONFIG_MAPS, namespace, names.valkey(storage))
         text: str = config["data"][valkey_config.CONFIG_FILE]
         for ours, theirs in (
-            (f"aclfile {valkey_config.ACL_DIRECTORY}", f"aclfile {directory}"),
+            (f"aclfile {valkey_config.LIVE_ACL_DIRECTORY}", f"aclfile {directory}"),
             (f"dir {valkey_config.DATA_DIRECTORY}", f"dir {directory}"),
             ("bind * -::*", f"bind {address}"),
         ):

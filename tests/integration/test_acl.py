@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,54 +11,12 @@ import pytest
 import valkey
 from valkey import exceptions
 
-from shared import credentials, names, valkey_config, valkey_node
+from shared import credentials, valkey_node
 from shared.credentials import BACKUP, CONSUMER, EXPORTER, IDENTITIES, OPERATOR, PROBE, REPLICATION, Identity
 from shared.errors import StoreRefused, StoreUnreachable
 from shared.sizes import PRESETS, Size
 from shared.valkey_node import Login
-from tests.integration.conftest import eventually
-from tests.integration.kubelet import VALKEY_SERVER
-
-ADDRESSES = {Size.SMALL: "127.11.0.1", Size.MEDIUM: "127.11.0.2", Size.LARGE: "127.11.0.3"}
-PASSWORDS = {key: credentials.generate() for key in credentials.PASSWORD_KEYS}
-ADMIN = Identity("test-admin", "admin", "~* &* +@all")
-ADMIN_PASSWORD = credentials.generate()
-
-
-def connect(identity: Identity, address: str = ADDRESSES[Size.SMALL]) -> valkey.Valkey:
-    password = ADMIN_PASSWORD if identity is ADMIN else PASSWORDS[identity.key]
-    return valkey.Valkey(host=address, username=identity.user, password=password, socket_timeout=5)
-
-
-@contextlib.contextmanager
-def running(directory: Path, size: Size) -> Iterator[str]:
-    """Run a node as its pod would, but for the paths and the address; the tests add a user of their own."""
-    address = ADDRESSES[size]
-    text = valkey_config.valkey_conf(PRESETS[size])
-    for ours, theirs in (
-        (valkey_config.ACL_DIRECTORY, str(directory)),
-        (f"dir {valkey_config.DATA_DIRECTORY}", f"dir {directory}"),
-        ("bind * -::*", f"bind {address}"),
-    ):
-        assert ours in text
-        text = text.replace(ours, theirs)
-    (directory / "valkey.conf").write_text(text)
-    admin = f"user {ADMIN.user} on >{ADMIN_PASSWORD} {ADMIN.rule}\n"
-    (directory / names.KEY_USERS_ACL).write_text(credentials.users_acl(PASSWORDS) + admin)
-    command = ["setpriv", "--pdeathsig", "KILL", "--", str(VALKEY_SERVER), str(directory / "valkey.conf")]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        try:
-            with connect(ADMIN, address) as client:
-                eventually(lambda: _answers(client), what="Valkey answers")
-            yield address
-        finally:
-            server.kill()
-
-
-def _answers(client: valkey.Valkey) -> bool:
-    with contextlib.suppress(exceptions.ConnectionError):
-        return bool(client.ping())
-    return False
+from tests.integration.nodes import ADMIN, PASSWORDS, connect, running
 
 
 @pytest.fixture(name="node", scope="module")
@@ -200,6 +157,8 @@ ALLOWED = {
         "CONFIG SET maxmemory 0",
         "ACL SETUSER x",
         "ACL GETUSER x",
+        "ACL SAVE",
+        "CLIENT ID",
         "CLIENT SETINFO LIB-NAME go-redis",
         "CLIENT LIST",
         "CLIENT KILL ID 1",

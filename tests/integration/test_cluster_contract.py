@@ -14,6 +14,7 @@ from reconciler.drift import has_additions, is_covered
 from shared import credentials, errors, manifests
 from shared.cluster import Cluster, Selector
 from shared.informer import Informer
+from shared.keyring import KeyRing
 from shared.manifests import Peers, Storage
 from shared.names import FIELD_MANAGER
 from shared.resources import (
@@ -270,7 +271,7 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
     node = Node(storage.name, 0, size, PRESETS[size])
     metadata = storage.metadata(f"{storage.name}-valkey-0")
     return [
-        (SECRETS, manifests.auth_secret(storage, passwords)),
+        (SECRETS, manifests.auth_secret(storage, KeyRing(passwords))),
         (SECRETS, manifests.connection_secret(storage, passwords["password"])),
         (CONFIG_MAPS, manifests.config_map(storage, PRESETS[size])),
         (NETWORK_POLICIES, manifests.network_policy(storage, Peers("x", {"a": "b"}))),

@@ -117,3 +117,17 @@ def test_a_storage_stays_managed_or_external(kubectl: Kubectl, unseen: str, befo
     patch = json.dumps([{"op": "replace", "path": "/spec", "value": after}])
     said = kubectl.fails("patch", "sstore", "mine", "-n", unseen, "--type=json", "-p", patch)
     assert "a storage cannot change between managed and external in place: create a new SessionStorage" in said
+
+
+@pytest.mark.parametrize("every", ["59m", "", "30d", "1h30s", "-2h", "1.5h"])
+def test_a_schedule_under_an_hour_or_in_other_words_is_refused_by_the_schema(
+    kubectl: Kubectl, unseen: str, every: str
+) -> None:
+    said = refused(kubectl, storage("mine", unseen, size="small", rotation={"every": every}))
+    assert "must be a time of hours and minutes, such as 720h or 90m, and at least 1h" in said
+
+
+@pytest.mark.parametrize("every", ["1h", "60m", "1h30m", "99999h"])
+def test_a_schedule_of_an_hour_or_more_is_taken_by_the_schema(kubectl: Kubectl, unseen: str, every: str) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(storage("mine", unseen, size="small", rotation={"every": every})))
+    assert read(kubectl, "sessionstorage", "mine", unseen)["spec"]["rotation"] == {"every": every}

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import valkey
 import yaml
 
 from certs import issue
@@ -19,10 +20,11 @@ from shared.toolhive import serves_session_tls
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, free_port, toolhive_crd
 from tests.integration.kubelet import VALKEY_SERVER
 from tests.integration.mcpservers import await_wiring, server, stored
-from tests.integration.storages import await_ready, await_reason, secret_value, storage
+from tests.integration.storages import await_ready, await_reason, secret_value, status, storage
 from tests.integration.terminator import speaking_tls
 
 PASSWORD = "their-own-password"
+NEW_PASSWORD = "their-next-password"
 
 Start = Callable[..., int]
 
@@ -80,16 +82,40 @@ def test_a_store_is_dialled_handed_out_and_followed(
     await_ready(kubectl, namespace, "mine")
     url = f"redis://:{PASSWORD}@127.0.0.1:{port}/2"
     assert secret_value(kubectl, namespace, "mine-connection", "REDIS_URL") == url
-    make_secret(kubectl, namespace, password="changed")
+    make_secret(kubectl, namespace, password="wrong")
+    await_reason(kubectl, namespace, "mine", "AuthenticationFailed", "CredentialHandedOn")
+    assert secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == PASSWORD
+    assert status(kubectl, namespace, "mine")["phase"] == "Ready"
+    with valkey.Valkey(port=port, password=PASSWORD) as owner:
+        owner.execute_command("ACL", "SETUSER", "default", f">{NEW_PASSWORD}")
+    make_secret(kubectl, namespace, password=NEW_PASSWORD)
     eventually(
-        lambda: secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == "changed",
+        lambda: secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == NEW_PASSWORD,
         seconds=5,
         what="the new password is handed on",
     )
-    await_reason(kubectl, namespace, "mine", "AuthenticationFailed")
-    make_secret(kubectl, namespace, password=PASSWORD)
+    await_reason(kubectl, namespace, "mine", "Discarded", "CredentialRotated")
     await_ready(kubectl, namespace, "mine")
-    assert PASSWORD not in processes["reconciler"].log.read_text()
+    told = processes["reconciler"].log.read_text()
+    assert not [password for password in (PASSWORD, NEW_PASSWORD) if password in told]
+
+
+def test_consumers_restart_when_the_password_of_their_store_has_changed(
+    kubectl: Kubectl, namespace: str, start: Start
+) -> None:
+    port = start("--requirepass", PASSWORD)
+    make_secret(kubectl, namespace, password=PASSWORD)
+    ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
+    await_ready(kubectl, namespace, "mine")
+    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    with valkey.Valkey(port=port, password=PASSWORD) as owner:
+        owner.execute_command("ACL", "SETUSER", "default", f">{NEW_PASSWORD}")
+    make_secret(kubectl, namespace, password=NEW_PASSWORD)
+    await_reason(kubectl, namespace, "mine", "Discarded", "CredentialRotated")
+    rotation = status(kubectl, namespace, "mine")["rotation"]
+    assert (rotation["consumersDone"], rotation["consumersTotal"]) == (1, 1)
+    template = stored(kubectl, namespace)["spec"]["podTemplateSpec"]["metadata"]
+    assert template["annotations"] == {"toolhive.stacklok.dev/credential-revision": rotation["revision"]}
 
 
 def test_another_secret_is_taken_at_once(kubectl: Kubectl, namespace: str, start: Start) -> None:

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import wiring
-from shared.names import ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED
+from shared.names import ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED
 from shared.reference import StorageReference
 from shared.store import store_of
 from shared.target import Target
-from tests.generated import NOWHERE, Change, annotated, changes, consumers, made_up_records, storages, words
+from tests.generated import NOWHERE, Change, annotated, changes, consumers, made_up_records, stamps, storages, words
 from webhook import consumers as webhook
 from webhook.review import AdmissionRequest, Allow, Decision, Deny, Patch
 
@@ -55,6 +55,11 @@ def canonical(consumer: Object) -> Object:
     return same
 
 
+def unstamped(consumer: Object) -> Object:
+    """The same without the reconciler's own annotation, which goes with the wiring."""
+    return annotated(consumer, ANNOTATION_REVISION, None)
+
+
 @given(consumers(records=st.none() | made_up_records), targets)
 def test_a_wired_object_is_left_alone(consumer: Object, target: Target) -> None:
     once = patched(consumer, decide(consumer, target=target))
@@ -75,7 +80,7 @@ def test_unwiring_gives_back_what_was_there(consumer: Object, target: Target) ->
     before = copy.deepcopy(consumer)
     wired = patched(consumer, decide(consumer, target=target))
     assert consumer == before
-    assert canonical(wiring.unwire(wired)) == canonical(consumer)
+    assert canonical(wiring.unwire(wired)) == canonical(unstamped(consumer))
 
 
 @given(consumers(), targets)
@@ -83,8 +88,17 @@ def test_taking_the_reference_out_gives_back_what_was_there(consumer: Object, ta
     wired = patched(consumer, decide(consumer, target=target))
     asked = NOWHERE.put(wired)
     left = patched(asked, decide(asked, old=wired, target=target))
-    assert canonical(left) == canonical(NOWHERE.put(consumer))
+    assert canonical(left) == canonical(NOWHERE.put(unstamped(consumer)))
     assert isinstance(decide(left, old=wired), Allow)
+
+
+@given(consumers(), stamps, stamps)
+def test_another_stamp_is_like_having_had_it_always(consumer: Object, first: str, second: str) -> None:
+    before, after = (annotated(consumer, ANNOTATION_REVISION, stamp) for stamp in (first, second))
+    wired = patched(before, decide(before))
+    asked = annotated(wired, ANNOTATION_REVISION, second)
+    restamped = patched(asked, decide(asked, old=wired))
+    assert without_nulls(restamped) == without_nulls(patched(after, decide(after)))
 
 
 @given(consumers(), changes())
@@ -146,7 +160,7 @@ anything = st.recursive(
     )
     | anything,
     st.dictionaries(
-        st.sampled_from([ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED]),
+        st.sampled_from([ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_REVISION, ANNOTATION_WIRED]),
         anything | st.builds(json.dumps, anything) | words,
     )
     | anything,

@@ -23,6 +23,7 @@ _SMALLER_DISK: Final = (
     "spec.size: Forbidden: the disk of a storage cannot become smaller: keep its size, or create a new SessionStorage"
     " and have its consumers refer to that"
 )
+_INTERVAL: Final = "must be a time of hours and minutes, such as 720h or 90m, and at least 1h"
 _NAMES: Final = "Services, StatefulSets and their pods' labels are named after the storage."
 _ONE_SCHEMA: Final = "The field has one meaning; a value of another type has none."
 _KEPT_APART: Final = "Their data are in different places, and neither can be moved to the other unnoticed."
@@ -172,6 +173,30 @@ RULES: Final = (
         says="spec.external.secretRef: Too long: may not be more than 253 bytes",
         alone="spec.external.secretRef: Too long: may not be more than 253 bytes",
         why="No Secret can have that name.",
+    ),
+    StorageRule(
+        when="a schedule of rotations has no interval",
+        spec={"size": "small", "rotation": {}},
+        says="spec.rotation.every: Required value",
+        alone="spec.rotation.every: Required value",
+        why="There is none that is right for everybody.",
+    ),
+    StorageRule(
+        when="passwords would be rotated more often than once an hour, or the interval is no such time",
+        spec={"size": "small", "rotation": {"every": "30m"}},
+        says=f'spec.rotation.every: Invalid value: "30m": {_INTERVAL}',
+        alone=f'spec.rotation.every: Invalid value: "30m": {_INTERVAL}',
+        why=(
+            "Each rotation restarts all consumers, a few at a time, which takes a while. Days and weeks are left out,"
+            " as in Go's durations."
+        ),
+    ),
+    StorageRule(
+        when="the interval is too long a text",
+        spec={"size": "small", "rotation": {"every": "0" * 16 + "h"}},
+        says="spec.rotation.every: Too long: may not be more than 16 bytes",
+        alone="spec.rotation.every: Too long: may not be more than 16 bytes",
+        why="Eleven years are `99999h`; the API server weighs what it takes to check a text by its length.",
     ),
     StorageRule(
         when="`allowedNamespaces` is no list",

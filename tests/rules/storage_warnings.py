@@ -14,6 +14,12 @@ RULES: Final = (
         why="Nothing of the user's own store is sized here.",
     ),
     StorageRule(
+        when="`rotation` and `external` are both set",
+        spec={"rotation": {"every": "720h"}, "external": EXTERNAL},
+        says="spec.rotation is ignored, because spec.external is set: that password is changed by its owner",
+        why="Who cannot change a password can only hand on one that was changed.",
+    ),
+    StorageRule(
         when="an external storage names no Secret",
         spec={"external": {"url": "redis://redis.example.com"}},
         says="spec.external.secretRef is not set: the store will be used without a password",

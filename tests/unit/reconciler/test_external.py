@@ -11,8 +11,11 @@ import pytest
 from reconciler.external import ExternalFacts
 from reconciler.observe import NodeReport, Observed
 from reconciler.plan import plan
-from reconciler.steps import Apply, Plan
-from shared import credentials
+from reconciler.rollouts import Report as RolloutReport
+from reconciler.rotation import Record
+from reconciler.steps import Plan, Restart, Write
+from shared import credentials, names
+from shared.consumer_index import Consumer
 from shared.external_store import Outcome, Report
 from tests.simulated import SETTINGS
 
@@ -27,7 +30,9 @@ def observed(
     metadata = {"name": "mine", "namespace": "team", "uid": "uid-1", "generation": 1}
     storage: Any = {"metadata": metadata, "spec": {"external": {"url": url, "secretRef": "theirs"}}}
     data = {key.replace("_", "."): value for key, value in secret.items()}
-    facts = ExternalFacts({"data": credentials.encoded(data)}, report, serves_tls)
+    facts = ExternalFacts(
+        {"metadata": {"uid": "uid-2", "resourceVersion": "9"}, "data": credentials.encoded(data)}, report, serves_tls
+    )
     return Observed(storage, {}, NodeReport(), facts)
 
 
@@ -42,7 +47,7 @@ def condition(decision: Plan, kind: str = "Ready") -> Any:
 
 def handed_out(decision: Plan) -> dict[str, str]:
     (step,) = decision.steps
-    assert isinstance(step, Apply)
+    assert isinstance(step, Write)
     return credentials.decoded(step.obj["data"])
 
 
@@ -77,11 +82,63 @@ def test_a_store_that_does_not_work_is_not_handed_out_and_the_next_step_is_said(
     assert "hunter2" not in repr(decision)
 
 
-def test_a_changed_secret_is_handed_on_at_once_even_if_the_store_is_away() -> None:
-    before = observed(Report(Outcome.TIMEOUT, "seen"), password="new")
-    present: Any = {"metadata": {"ownerReferences": [{"uid": "uid-1", "controller": True}]}, "data": {}}
-    decision = decided(replace(before, children={("secrets", "mine-connection"): present}))
+def handing_out(password: str, **record: str) -> Any:
+    """The connection Secret, as it was written before."""
+    (step,) = decided(observed(password=password)).steps
+    assert isinstance(step, Write)
+    annotations = {"annotations": {names.ANNOTATION_ROTATION: Record(**record).text}} if record else {}
+    return {**step.obj, "metadata": {**step.obj["metadata"], "resourceVersion": "4", **annotations}}
+
+
+def with_connection(before: Observed, connection: Any) -> Observed:
+    return replace(before, children={("secrets", "mine-connection"): connection})
+
+
+def test_a_changed_credential_that_works_is_handed_on_and_consumers_are_to_follow() -> None:
+    decision = decided(with_connection(observed(password="new"), handing_out("old")))
     assert handed_out(decision)["REDIS_PASSWORD"] == "new"
+    assert decision.status is not None
+    assert (decision.status["phase"], decision.status["rotation"]["phase"]) == ("Rotating", "Published")
+    assert condition(decision)["status"] == "True"
+
+
+@pytest.mark.parametrize("handed_out", [None, OK, Report(Outcome.AUTH)])
+def test_a_changed_credential_that_does_not_work_changes_nothing(handed_out: Report | None) -> None:
+    before = with_connection(observed(Report(Outcome.AUTH, "seen"), password="new"), handing_out("old"))
+    facts = before.external
+    assert facts is not None
+    decision = decided(replace(before, external=replace(facts, handed_out=handed_out)))
+    assert decision.steps == ()
+    assert decision.status is not None
+    assert decision.status["connectionSecret"] == "mine-connection"
+    if handed_out == OK:
+        assert condition(decision)["status"] == "True"
+        assert condition(decision, "CredentialHandedOn")["reason"] == "AuthenticationFailed"
+        assert "consumers keep the one before" in condition(decision, "CredentialHandedOn")["message"]
+    else:
+        assert condition(decision)["reason"] == "AuthenticationFailed"
+
+
+def test_another_address_is_handed_on_without_a_rotation() -> None:
+    decision = decided(with_connection(observed(url="redis://moved", password="old"), handing_out("old")))
+    assert handed_out(decision)["REDIS_URL"] == "redis://:old@moved:6379"
+    assert decision.status is not None
+    assert "rotation" not in decision.status
+
+
+def test_once_all_consumers_follow_the_rotation_of_a_users_own_credential_is_over() -> None:
+    record = {"revision": "r", "begun": "2026-11-23T11:00:00Z", "published": "2026-11-23T11:00:00Z"}
+    before = with_connection(observed(password="new"), handing_out("new", **record))
+    waiting = replace(before, holders=(RolloutReport("MCPServer team/a", Consumer("MCPServer", "team", "a")),))
+    (step,) = decided(waiting).steps
+    assert step == Restart(Consumer("MCPServer", "team", "a"), "r@2026-11-23T12:00:00Z")
+    (step,) = decided(before).steps
+    assert isinstance(step, Write)
+    assert Record.of(step.obj).ended == "2026-11-23T12:00:00Z"
+    after = decided(with_connection(before, step.obj))
+    assert after.steps == ()
+    assert after.status is not None
+    assert after.status["rotation"]["phase"] == "Discarded"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +179,7 @@ def test_at_rest_nothing_is_written() -> None:
     before = observed(password=PASSWORD)
     first = decided(before)
     (step,) = first.steps
-    assert isinstance(step, Apply)
+    assert isinstance(step, Write)
     storage = {**before.storage, "status": first.status}
     second = decided(replace(before, storage=storage, children={("secrets", "mine-connection"): step.obj}))
     assert (second.steps, second.status, second.events) == ((), None, ())

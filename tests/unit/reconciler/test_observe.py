@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.external import ExternalFacts
-from reconciler.observe import CHILD_RESOURCES, NodeReport, Observed, Observer, child_names
+from reconciler.holders import Holders
+from reconciler.observe import CHILD_RESOURCES, NodeReport, Observed, Observer, Outlook, child_names
 from shared import credentials, errors, external_store, valkey_node
 from shared.consumer_index import ConsumerIndex
 from shared.endpoint import Endpoint
@@ -15,6 +16,8 @@ from shared.valkey_node import Login, NodeFacts
 from tests.fakes import FakeApi
 from tests.simulated import NAMESPACE, PRIMARY
 
+OUTLOOK = Outlook(lambda: True, lambda: True, lambda _: False)
+OPERATOR = Login("operator", "p" * 32)
 PASSWORDS = dict.fromkeys(credentials.PASSWORD_KEYS, "p" * 32)
 AUTH: Object = {
     "metadata": {"name": "mine-auth", "namespace": NAMESPACE},
@@ -61,7 +64,7 @@ async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) ->
     for obj in cached:
         caches[PODS.plural].remember(obj)
     storage = {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": spec or {}}
-    return await Observer(api, caches, ConsumerIndex(), lambda: True).observe(storage)
+    return await Observer(api, caches, ConsumerIndex(), Holders(api, lambda _: None), OUTLOOK).observe(storage)
 
 
 async def node(*cached: Object) -> NodeReport:
@@ -91,21 +94,22 @@ async def test_a_failed_read_is_no_absence(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_a_node_is_asked_as_operator_and_as_consumer(nodes: Nodes) -> None:
-    assert await node(POD) == NodeReport(POD, PRIMARY)
+    assert await node(POD) == NodeReport(POD, PRIMARY, operator=OPERATOR)
     assert nodes.logins == ["operator", "default"]
 
 
 async def test_a_node_that_still_loads_is_asked_no_more(nodes: Nodes) -> None:
     """Whoever loads answers INFO, and refuses everything else."""
     nodes.facts = NodeFacts("master", "9.1.2", is_loading=True)
-    assert await node(POD) == NodeReport(POD, nodes.facts)
+    assert await node(POD) == NodeReport(POD, nodes.facts, operator=OPERATOR)
     assert nodes.logins == ["operator"]
 
 
 @pytest.mark.parametrize("user", ["operator", "default"])
 async def test_a_refused_credential_is_a_problem_whichever_it_is(nodes: Nodes, user: str) -> None:
     nodes.refused_user = user
-    assert await node(POD) == NodeReport(POD, None, "refused", user)
+    facts = None if user == "operator" else PRIMARY
+    assert await node(POD) == NodeReport(POD, facts, "refused", user, OPERATOR)
 
 
 async def test_a_node_that_does_not_answer_is_unreachable(nodes: Nodes) -> None:
@@ -130,7 +134,7 @@ async def test_a_pod_that_has_ended_is_not_dialled_for_its_address_may_be_anothe
 async def test_only_the_storage_that_is_stored_now_is_current() -> None:
     api = FakeApi()
     storage = await api.create(SESSION_STORAGES, {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {}})
-    observer = Observer(api, {}, ConsumerIndex(), lambda: True)
+    observer = Observer(api, {}, ConsumerIndex(), Holders(api, lambda _: None), OUTLOOK)
     assert await observer.is_current(storage)
     assert not await observer.is_current({"metadata": storage["metadata"] | {"uid": "of-its-predecessor"}})
     await api.delete(SESSION_STORAGES, NAMESPACE, "mine")

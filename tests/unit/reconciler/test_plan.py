@@ -10,9 +10,10 @@ import pytest
 
 from reconciler.observe import NodeReport, Observed
 from reconciler.plan import plan
-from reconciler.steps import Apply, Delete, Plan, Replace, Share, Step, WriteAuth
+from reconciler.steps import Apply, Delete, Plan, Replace, Share, Step, Write, WriteAuth
 from shared import credentials, manifests, names
 from shared.consumer_index import Consumer, Usage
+from shared.keyring import KeyRing
 from shared.manifests import Storage
 from shared.resources import CONFIG_MAPS, NETWORK_POLICIES, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object
 from shared.sizes import PRESETS, Size
@@ -36,7 +37,7 @@ def children(size: Size) -> dict[tuple[str, str], Object]:
     preset = PRESETS[size]
     made = {
         SECRETS: [
-            manifests.auth_secret(STORAGE, PASSWORDS),
+            manifests.auth_secret(STORAGE, KeyRing(PASSWORDS)),
             manifests.connection_secret(STORAGE, PASSWORDS["password"]),
         ],
         NETWORK_POLICIES: [manifests.network_policy(STORAGE, SETTINGS.peers)],
@@ -87,7 +88,7 @@ def test_a_complete_storage_needs_no_step_and_no_second_status(size: Size) -> No
 def test_of_nothing_the_auth_secret_comes_first_and_alone() -> None:
     nothing = Observed(session_storage({}), {}, NodeReport())
     decided = plan(nothing, SETTINGS, NOW)
-    assert decided.steps == (WriteAuth(STORAGE, {}, ""),)
+    assert decided.steps == (WriteAuth(STORAGE, KeyRing({}), ""),)
     assert decided.requeue_after_seconds == 0
     assert reason(decided) == "Provisioning"
 
@@ -102,7 +103,7 @@ def test_with_passwords_all_else_follows_in_the_order_of_the_proposal() -> None:
         "Apply(StatefulSet, mine-valkey-0)",
         "Apply(Service, mine-valkey-nodes)",
         "Apply(Service, mine-valkey)",
-        "Apply(Secret, mine-connection)",
+        "Write(Secret, mine-connection)",
     ]
 
 
@@ -111,7 +112,7 @@ def test_only_what_is_missing_is_made(missing: tuple[str, str]) -> None:
     before = observed()
     present = {key: obj for key, obj in before.children.items() if key != missing}
     (step,) = steps_of(Observed(before.storage, present, before.node))
-    assert isinstance(step, Apply)
+    assert isinstance(step, Apply | Write)
     assert (step.resource.plural, step.obj["metadata"]["name"]) == missing
 
 
@@ -308,7 +309,7 @@ def test_passwords_that_are_kept_are_not_made_up_again() -> None:
     del auth["data"]["probe-password"]
     (step,) = steps_of(Observed(before.storage, {**before.children, ("secrets", "mine-auth"): auth}, before.node))
     kept = {key: value for key, value in PASSWORDS.items() if key != "probe-password"}
-    assert step == WriteAuth(STORAGE, kept, "7")
+    assert step == WriteAuth(STORAGE, KeyRing(kept), "7")
     assert not [password for password in kept.values() if password in repr(step)]
 
 
@@ -316,14 +317,14 @@ def test_a_lost_auth_secret_takes_the_password_that_consumers_hold() -> None:
     before = observed()
     connection = {key: obj for key, obj in before.children.items() if key == ("secrets", "mine-connection")}
     (step,) = steps_of(Observed(before.storage, connection, before.node))
-    assert step == WriteAuth(STORAGE, {"password": PASSWORDS["password"]}, "")
+    assert step == WriteAuth(STORAGE, KeyRing({"password": PASSWORDS["password"]}), "")
 
 
 @pytest.mark.parametrize("spoilt", ["", "short", "with spaces in it and long enough to pass", "ä" * 32])
 def test_a_spoilt_connection_secret_gives_no_password(spoilt: str) -> None:
     connection = manifests.connection_secret(STORAGE, spoilt)
     (step,) = steps_of(Observed(session_storage({}), {("secrets", "mine-connection"): connection}, NodeReport()))
-    assert step == WriteAuth(STORAGE, {}, "")
+    assert step == WriteAuth(STORAGE, KeyRing({}), "")
 
 
 def test_the_auth_secret_wins_over_a_connection_secret_that_differs() -> None:
@@ -334,7 +335,8 @@ def test_the_auth_secret_wins_over_a_connection_secret_that_differs() -> None:
     (step,) = steps_of(
         Observed(before.storage, {**before.children, ("secrets", "mine-connection"): other}, before.node)
     )
-    assert isinstance(step, Apply)
+    assert isinstance(step, Write)
+    assert step.obj["metadata"]["resourceVersion"] == "7"
     assert credentials.decoded(step.obj["data"])["REDIS_PASSWORD"] == PASSWORDS["password"]
 
 
@@ -465,7 +467,7 @@ def test_what_others_put_where_nothing_may_be_added_takes_a_replacement(key: tup
     else:
         place[path[-1]] = [*place.get(path[-1], []), {"name": "foreign"}]
     (step,) = steps_of(Observed(before.storage, {**before.children, key: edited}, before.node))
-    assert isinstance(step, Replace)
+    assert isinstance(step, Replace | Write)
     assert step.obj == before.children[key]
     assert step.obj["metadata"]["resourceVersion"] == "7"
 
@@ -485,7 +487,7 @@ def test_a_foreign_key_in_the_auth_secret_is_taken_out() -> None:
     auth = copy.deepcopy(before.children["secrets", "mine-auth"])
     auth["data"]["foreign"] = "eA=="
     steps = steps_of(Observed(before.storage, {**before.children, ("secrets", "mine-auth"): auth}, before.node))
-    assert steps == (WriteAuth(STORAGE, PASSWORDS, "7"),)
+    assert steps == (WriteAuth(STORAGE, KeyRing(PASSWORDS), "7"),)
 
 
 def test_claims_of_a_stateful_set_that_is_taken_in_stay_as_they_are() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.steps import Plan, WriteAuth
 from shared import credentials, errors
+from shared.keyring import KeyRing
 from shared.manifests import Storage
 from shared.resources import (
     CONFIG_MAPS,
@@ -52,7 +53,8 @@ async def test_a_storage_is_made_in_the_order_of_the_proposal() -> None:
     await simulation.ask_for(size="small")
     await simulation.settle()
     made = [write for write in simulation.api.writes if write.split()[1] in {f"{r.plural}/{n}" for r, n in CHILDREN}]
-    assert made == ["create secrets/mine-auth", *(f"apply {r.plural}/{n}" for r, n in CHILDREN[1:])]
+    applied = [f"apply {r.plural}/{n}" for r, n in CHILDREN[1:-1]]
+    assert made == ["create secrets/mine-auth", *applied, "create secrets/mine-connection"]
 
 
 async def test_a_storage_that_is_up_is_ready_and_names_its_secret(mine: Simulation) -> None:
@@ -175,7 +177,7 @@ async def test_of_two_reconcilers_at_once_one_loses_and_both_agree_on_one_passwo
     assert stale is not None
     await simulation.reconcile()
     first = simulation.secret("mine-auth")
-    write = WriteAuth(Storage(KEY[1], NAMESPACE, stale["metadata"]["uid"]), {}, "")
+    write = WriteAuth(Storage(KEY[1], NAMESPACE, stale["metadata"]["uid"]), KeyRing(), "")
     with pytest.raises(errors.AlreadyExists):
         await rival._reconciler._applier.apply(stale, Plan((write,)))
     await simulation.settle()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from reconciler import rotation
 from reconciler.leader import Candidate
 from reconciler.settings import Settings
 from shared.errors import InvalidSettings
@@ -40,6 +43,20 @@ def test_what_is_said_counts() -> None:
     settings = Settings.from_environ(ENVIRON | said)
     assert (settings.extends_toolhive_crds, settings.http_port, settings.log_level) == (False, 9, "DEBUG")
     assert settings.storage.image.pull_policy == "Always"
+
+
+def test_rotations_have_settings_of_their_own() -> None:
+    assert Settings.from_environ(ENVIRON).storage.rotation == rotation.Settings()
+    said = {
+        "ROTATION_WAVE_PERCENT": "25",
+        "ROTATION_PATIENCE_SECONDS": "60",
+        "ROTATION_REFRESH_SECONDS": "0",
+        "ROTATIONS_AT_ONCE": "3",
+    }
+    assert Settings.from_environ(ENVIRON | said).storage.rotation == rotation.Settings(
+        25, timedelta(minutes=1), timedelta(0), 3
+    )
+    assert "ROTATION_WAVE_PERCENT is no number from 0 to 100" in problems(ROTATION_WAVE_PERCENT="101")
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRON))

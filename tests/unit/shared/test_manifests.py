@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from shared import credentials, manifests, names
+from shared.keyring import KeyRing
 from shared.manifests import Peers, Storage
 from shared.resources import Object
 from shared.sizes import PRESETS, Size
@@ -28,7 +29,7 @@ def workload(size: Size) -> Object:
 
 def objects(size: Size) -> dict[str, Object]:
     return {
-        "auth": manifests.auth_secret(STORAGE, PASSWORDS),
+        "auth": manifests.auth_secret(STORAGE, KeyRing(PASSWORDS)),
         "connection": manifests.connection_secret(STORAGE, PASSWORDS["password"]),
         "config": manifests.config_map(STORAGE, PRESETS[size]),
         "policy": manifests.network_policy(STORAGE, PEERS),
@@ -104,7 +105,7 @@ def test_passwords_stand_in_secrets_only(obj: Object) -> None:
 
 
 def test_the_auth_secret_holds_every_password_and_the_acl_file() -> None:
-    data = credentials.decoded(manifests.auth_secret(STORAGE, PASSWORDS | {"foreign": "x"})["data"])
+    data = credentials.decoded(manifests.auth_secret(STORAGE, KeyRing(PASSWORDS))["data"])
     assert data == PASSWORDS | {"users.acl": credentials.users_acl(PASSWORDS)}
 
 

@@ -28,7 +28,7 @@ def test_maxmemory_is_the_sizes_share_of_its_memory(size: Size, memory: int, sha
 def test_what_the_design_promises_stands_there(size: Size) -> None:
     found = directives(size)
     assert (found["appendonly"], found["appendfsync"], found["save"]) == ("yes", "everysec", '""')
-    assert (found["port"], found["dir"], found["aclfile"]) == ("6379", "/data", "/valkey/acl/users.acl")
+    assert (found["port"], found["dir"], found["aclfile"]) == ("6379", "/data", "/valkey/live-acl/users.acl")
 
 
 @pytest.mark.parametrize("size", Size)

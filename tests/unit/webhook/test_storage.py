@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.sessionstorage import INTERVAL_HINT
 from webhook import storage
 from webhook.review import AdmissionRequest, Allow, Decision, Deny, Patch
 
@@ -34,11 +35,28 @@ def test_a_sound_storage_passes_unchanged(spec: Any) -> None:
     assert decide(spec) == Allow()
 
 
+@pytest.mark.parametrize("every", ["1h", "60m", "720h", "1h30m", "99999h"])
+def test_a_schedule_of_an_hour_or_more_passes(every: str) -> None:
+    assert decide({"size": "small", "rotation": {"every": every}}) == Allow()
+
+
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
         pytest.param(
             {"size": 5}, 'spec.size: Unsupported value: 5: supported values: "small", "medium", "large"', id="number"
+        ),
+        pytest.param({"rotation": []}, "spec.rotation: Invalid value: must be an object", id="rotation is an array"),
+        pytest.param(
+            {"rotation": {"every": 720}}, "spec.rotation.every: Invalid value: must be a string", id="interval number"
+        ),
+        *(
+            pytest.param(
+                {"rotation": {"every": every}},
+                f'spec.rotation.every: Invalid value: "{every}": {INTERVAL_HINT}',
+                id=f"interval {every!r}",
+            )
+            for every in ("", "59m", "0h", "30d", "1.5h", "-2h", "1h30s", "2h ")
         ),
         pytest.param({"external": {"url": []}}, "spec.external.url: Invalid value: must be a string", id="url array"),
         pytest.param(

@@ -1,0 +1,109 @@
+"""Whether a consumer's pods all run with a given revision of its credential, and who is restarted next. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.names import ANNOTATION_REVISION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime, timedelta
+
+    from reconciler.rotation import Settings
+    from shared.consumer_index import Consumer
+    from shared.resources import Object
+    from shared.stamp import Stamp
+
+_ENDED: Final = frozenset({"Succeeded", "Failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What runs pods of a consumer, a Deployment or StatefulSet, and those pods."""
+
+    obj: Object
+    pods: tuple[Object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How far one holder of a credential is with a revision of it.
+
+    Attributes:
+        name: Of the holder, for people.
+        consumer: The holder, if it is one that can be restarted by a stamp.
+        stamp: What it was stamped with, if that is this revision.
+        is_done: Whether all its pods were started with the revision and are ready.
+        obstacle: Why it is not done, as a sentence's end.
+        is_refused: Whether its stamp was refused lately.
+        addresses: Of its pods that were started with the revision.
+    """
+
+    name: str
+    consumer: Consumer | None = None
+    stamp: Stamp | None = None
+    is_done: bool = False
+    obstacle: str = ""
+    is_refused: bool = False
+    addresses: frozenset[str] = frozenset()
+
+    def is_late(self, patience: timedelta, now: datetime) -> bool:
+        """Tell whether others no longer wait for it."""
+        if self.is_done:
+            return False
+        return self.is_refused or self.consumer is None or (self.stamp is not None and now - self.stamp.at >= patience)
+
+
+def report(name: Consumer, stamp: Stamp, workloads: Iterable[Workload]) -> Report:
+    """Sum up a consumer that carries the stamp."""
+    seen = tuple(workloads)
+    obstacle = next(filter(None, (_obstacle(workload, stamp) for workload in seen)), "")
+    current = [pod for workload in seen for pod in workload.pods if _is_of(pod, stamp)]
+    addresses = frozenset(address for pod in current for address in addresses_of(pod))
+    return Report(str(name), name, stamp, not obstacle, obstacle, addresses=addresses)
+
+
+def addresses_of(pod: Object) -> list[str]:
+    """List the addresses of a pod, of every family."""
+    return [entry["ip"] for entry in pod.get("status", {}).get("podIPs", []) if entry.get("ip")]
+
+
+def is_alive(pod: Object) -> bool:
+    """Tell whether a pod may have a process that runs, or will have one; also while it is being ended."""
+    return pod.get("status", {}).get("phase") not in _ENDED
+
+
+def next_ones(reports: Sequence[Report], settings: Settings, now: datetime) -> tuple[Consumer, ...]:
+    """Choose the consumers to restart now, so that no more than a wave are restarting at once."""
+    total = sum(1 for each in reports if each.consumer is not None)
+    restarting = [
+        each for each in reports if each.stamp and not each.is_done and not each.is_late(settings.patience, now)
+    ]
+    waiting = [
+        each.consumer for each in reports if each.consumer and not (each.stamp or each.is_done or each.is_refused)
+    ]
+    return tuple(waiting[: max(0, settings.wave(total) - len(restarting))])
+
+
+def _obstacle(workload: Workload, stamp: Stamp) -> str:
+    metadata, status = workload.obj["metadata"], workload.obj.get("status", {})
+    alive = [pod for pod in workload.pods if is_alive(pod)]
+    if before := [pod["metadata"]["name"] for pod in alive if not _is_of(pod, stamp)]:
+        return f"pod {before[0]} was started before"
+    if status.get("observedGeneration", 0) < metadata.get("generation", 0):
+        return f"its roll-out ({metadata['name']}) has not begun"
+    wanted, ready = workload.obj["spec"].get("replicas", 1), sum(map(_is_ready, alive))
+    return f"{ready} of {wanted} pods of {metadata['name']} are ready" if ready < wanted else ""
+
+
+def _is_of(pod: Object, stamp: Stamp) -> bool:
+    annotations: Object = pod["metadata"].get("annotations") or {}
+    return bool(annotations.get(ANNOTATION_REVISION) == stamp.revision)
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions: list[Any] = pod.get("status", {}).get("conditions", [])
+    is_going = bool(pod["metadata"].get("deletionTimestamp"))
+    return not is_going and any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

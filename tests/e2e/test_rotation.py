@@ -1,0 +1,218 @@
+"""Passwords change under load, with real proxies and open MCP sessions, and nobody notices."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from deploy.demo.errors import NotInTime, SessionLost, Surprise
+from deploy.demo.kube import Kube, Object, until
+from deploy.demo.proxies import MCP_REMOTE_PROXY, Proxies, is_ready
+from deploy.demo.storages import KIND
+from reconciler.rotation import read_time
+from shared import credentials, names
+from tests.e2e import clients
+from tests.e2e.conftest import Run
+from tests.e2e.consumers import TOOL
+from tests.e2e.leader import kill_leader
+from tests.e2e.namespaces import ROTATION
+from tests.e2e.storages import await_ready, read, secret, server, storage
+
+ORIGIN: Final = "origin"
+REMOTES: Final = 9
+"""With the server that they forward to, ten consumers."""
+ROTATION_SECONDS: Final = 900
+SESSION_SECONDS: Final = 60
+"""A backend with one replica is away while it restarts; its proxy starts after it."""
+PROGRAM: Final = Path(__file__).with_name("load.py").read_text()
+PHASES: Final = ("Pending", "Added", "Published", "AwaitConsumers", "Discarding")
+SIZES: Final = ("small", "medium")
+
+
+@pytest.fixture(scope="module")
+def rotated(run: Run, request: pytest.FixtureRequest) -> str:
+    """A storage of a size with consumers that run; named like its size."""
+    size: str = request.param
+    kube = run.kube
+    origin = f"{ORIGIN}-{size}"
+    kube.apply(storage(size, ROTATION, size=size))
+    await_ready(kube, ROTATION, size)
+    kube.apply(
+        server(origin, ROTATION, run.images.mcp_server, sessionStorageRef=size),
+        *(remote(f"remote-{size}-{number}", origin, size) for number in range(remotes_of(size))),
+    )
+    for proxies in all_proxies(kube, size):
+        proxies.await_ready(1)
+    return size
+
+
+def remotes_of(size: str) -> int:
+    return REMOTES if size == "medium" else 1
+
+
+def remote(name: str, origin: str, size: str) -> Object:
+    spec = {"remoteUrl": f"http://mcp-{origin}-proxy.{ROTATION}.svc:8080/mcp", "sessionStorageRef": size}
+    metadata = {"name": name, "namespace": ROTATION}
+    return {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": "MCPRemoteProxy", "metadata": metadata, "spec": spec}
+
+
+def all_proxies(kube: Kube, size: str) -> list[Proxies]:
+    of_remotes = (Proxies(kube, f"remote-{size}-{n}", ROTATION, MCP_REMOTE_PROXY) for n in range(remotes_of(size)))
+    return [Proxies(kube, f"{ORIGIN}-{size}", ROTATION), *of_remotes]
+
+
+@dataclass(frozen=True)
+class LoadPod:
+    """A pod of nobody's consumers with 200 connections in steady use, and 50 clients that connect anew."""
+
+    kube: Kube
+    name: str
+
+    def start(self, run: Run, size: str) -> None:
+        pod = clients.client(self.name, ROTATION, run.images, f"{size}-connection")
+        pod["metadata"]["labels"] = {**clients.PROXY_LABELS, names.LABEL_CONSUMER_OF: size}
+        container = pod["spec"]["containers"][0]
+        container |= {"image": run.images.mcp_server, "command": ["python", "-c", PROGRAM]}
+        container["env"] = [{"name": "VALKEY_HOST", "value": f"{size}-valkey.{ROTATION}.svc"}]
+        container["resources"] = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+        pod["spec"]["restartPolicy"] = "Never"
+        self.kube.apply(pod)
+        until(f"{self.name} is busy", lambda: self.tally().get("commands", 0) > 1000, 120)
+
+    def stop(self) -> dict[str, Any]:
+        """Have it end in order, and return all that it has seen."""
+        self.kube.run("exec", self.name, "--", "sh", "-c", "kill -TERM 1", namespace=ROTATION)
+        until(f"{self.name} has ended", lambda: self._phase() in {"Succeeded", "Failed"}, 60)
+        return self.tally()
+
+    def tally(self) -> dict[str, Any]:
+        lines = self.kube.run("logs", self.name, "--tail=1", namespace=ROTATION).strip() if self._has_begun() else ""
+        tally: dict[str, Any] = json.loads(lines) if lines.startswith("{") else {}
+        return tally
+
+    def _has_begun(self) -> bool:
+        return self._phase() not in {"", "Pending"}
+
+    def _phase(self) -> str:
+        pod = self.kube.get("pod", self.name, ROTATION)
+        return pod["status"].get("phase", "") if pod is not None else ""
+
+
+@contextmanager
+def session_in_use(kube: Kube, size: str) -> Iterator[list[str]]:
+    """Go on in an open MCP session all the while, through whichever proxy is ready; collects what cannot be gone on."""
+    proxies = Proxies(kube, f"{ORIGIN}-{size}", ROTATION)
+    session, _ = proxies.open(proxies.await_ready(1)[0], TOOL)
+    ended, lost = threading.Event(), list[str]()
+
+    def use() -> None:
+        while not ended.wait(1):
+            try:
+                until("the session goes on", lambda: call() or None, SESSION_SECONDS)
+            except NotInTime as surprise:
+                lost.append(str(surprise))
+
+    def call() -> bool:
+        # A proxy that is just going, or whose backend restarts, answers with an error: its client asks again.
+        with contextlib.suppress(SessionLost, Surprise):
+            ready = [pod["metadata"]["name"] for pod in proxies.pods() if is_ready(pod)]
+            return bool(proxies.call(ready[0], session, TOOL)) if ready else False
+        return False
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    try:
+        yield lost
+    finally:
+        ended.set()
+        thread.join()
+
+
+def annotate(kube: Kube, size: str, value: str) -> None:
+    kube.run("annotate", KIND, size, f"{names.ANNOTATION_ROTATE}={value}", "--overwrite", namespace=ROTATION)
+
+
+def phase(kube: Kube, size: str) -> str:
+    status = read(kube, KIND, size, ROTATION).get("status", {})
+    found: str = status.get("rotation", {}).get("phase", "")
+    return found
+
+
+def record(kube: Kube, size: str) -> dict[str, str]:
+    auth = read(kube, "secret", f"{size}-auth", ROTATION)
+    found: dict[str, str] = json.loads(auth["metadata"].get("annotations", {}).get(names.ANNOTATION_ROTATION, "{}"))
+    return found
+
+
+def is_over(kube: Kube, size: str, word: str) -> bool:
+    written = record(kube, size)
+    return written.get("handled") == word and "ended" in written and phase(kube, size) == "Discarded"
+
+
+@pytest.mark.parametrize("rotated", SIZES, indirect=True)
+def test_nobody_notices_that_passwords_change(run: Run, rotated: str, figures: list[str]) -> None:
+    kube, size = run.kube, rotated
+    old = secret(kube, f"{size}-auth", ROTATION)
+    before, after = LoadPod(kube, f"load-{size}-before"), LoadPod(kube, f"load-{size}-after")
+    before.start(run, size)
+    with session_in_use(kube, size) as lost:
+        begun = time.monotonic()
+        annotate(kube, size, "one")
+        until("consumers are to restart", lambda: phase(kube, size) == "AwaitConsumers", 60)
+        # The pods of the load are nobody's to restart but ours. Times of pods are in whole seconds.
+        published = read_time(record(kube, size)["published"])
+        assert published is not None
+        until("a second has passed", lambda: datetime.now(UTC) - published > timedelta(seconds=1), 10)
+        after.start(run, size)
+        seen = [before.stop()]
+        until("the rotation is over", lambda: is_over(kube, size, "one"), ROTATION_SECONDS)
+        took = time.monotonic() - begun
+    seen.append(after.stop())
+    rotation = read(kube, KIND, size, ROTATION)["status"]["rotation"]
+    logins, commands = (sum(tally[what] for tally in seen) for what in ("logins", "commands"))
+    figures.append(
+        f"rotation ({size}, {rotation['consumersTotal']} consumers): {took:.0f} s from annotation to Discarded,"
+        f" {logins} logins, {commands} commands, {sum(tally['failures'] for tally in seen)} failures"
+    )
+    assert [tally["said"] for tally in seen] == [[], []]
+    assert lost == []
+    assert rotation["consumersDone"] == rotation["consumersTotal"] == remotes_of(size) + 1
+    assert_gone(run, size, old)
+
+
+def assert_gone(run: Run, size: str, old: dict[str, str]) -> None:
+    """Nothing of the former passwords is left."""
+    everything = str([credentials.decoded(found.get("data")) for found in run.kube.items("secrets")])
+    assert sum(old[key] in everything for key in credentials.PASSWORD_KEYS) == 0
+    asker = f"asker-{size}"
+    run.kube.apply(clients.client(asker, ROTATION, run.images))
+    clients.await_client(run.kube, asker, ROTATION)
+    asked = f"read password; REDISCLI_AUTH=$password valkey-cli -h {size}-valkey.{ROTATION}.svc ping 2>&1 || true"
+    said = run.kube.run("exec", "-i", asker, "--", "sh", "-c", asked, stdin=f"{old['password']}\n", namespace=ROTATION)
+    assert "WRONGPASS" in said
+
+
+@pytest.mark.parametrize("rotated", SIZES[:1], indirect=True)
+@pytest.mark.parametrize("seen", PHASES)
+def test_the_leader_may_die_in_any_phase(run: Run, rotated: str, seen: str) -> None:
+    """Phases may be too short to be met: then it dies in the one after."""
+    kube, size = run.kube, rotated
+    word = f"killed-{seen.lower()}"
+    annotate(kube, size, word)
+    until(f"the rotation is as far as {seen}", lambda: phase(kube, size) in PHASES[PHASES.index(seen) :], 300)
+    kill_leader(run)
+    until("the rotation is over", lambda: is_over(kube, size, word), ROTATION_SECONDS)
+    handed_out = secret(kube, f"{size}-connection", ROTATION)["REDIS_PASSWORD"]
+    assert handed_out == secret(kube, f"{size}-auth", ROTATION)["password"]
+    for proxies in all_proxies(kube, size):
+        proxies.await_ready(1)

@@ -1,0 +1,197 @@
+"""Passwords change under load, on a real API server and a real Valkey; ToolHive is played by a stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from shared import credentials, names, valkey_node
+from shared.cluster import Cluster
+from shared.credentials import CONSUMER, IDENTITIES, OPERATOR
+from shared.errors import StoreRefused
+from shared.valkey_node import Login
+from tests.integration.conftest import Kubectl, Process
+from tests.integration.mcpservers import await_wiring, server
+from tests.integration.storages import await_ready, condition, read, secret_value, status, storage
+from tests.integration.toolhive import Connection, ToolHive
+
+SERVERS = 4
+ROTATIONS_IN_A_ROW = 100
+REST_SECONDS = 12.0
+"""More than the interval at which a storage that is well is looked at."""
+
+
+@pytest.fixture(autouse=True)
+def _running(processes: dict[str, Process], kubelet: None, kubectl: Kubectl) -> None:
+    processes["reconciler"].await_ready()
+    await_wiring(kubectl)
+
+
+def annotate(kubectl: Kubectl, namespace: str, name: str, value: str) -> None:
+    kubectl("annotate", "sessionstorage", "mine", f"{name}={value}", "--overwrite", "-n", namespace)
+
+
+def passwords(kubectl: Kubectl, namespace: str) -> dict[str, str]:
+    data = read(kubectl, "secret", "mine-auth", namespace)["data"]
+    return {key: base64.b64decode(data[key]).decode() for key in credentials.PASSWORD_KEYS}
+
+
+def valkey_address(kubectl: Kubectl, namespace: str) -> str:
+    ip: str = read(kubectl, "pod", "mine-valkey-0-0", namespace)["status"]["podIP"]
+    return ip
+
+
+def rotation(kubectl: Kubectl, namespace: str) -> dict[str, object]:
+    found: dict[str, object] = status(kubectl, namespace, "mine").get("rotation", {})
+    return found
+
+
+def has_handled(kubectl: Kubectl, namespace: str, word: str) -> bool:
+    auth = read(kubectl, "secret", "mine-auth", namespace)["metadata"]["annotations"]
+    record = json.loads(auth[names.ANNOTATION_ROTATION])
+    return record.get("handled") == word and "ended" in record
+
+
+async def until(is_so: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Wait without holding up the clients."""
+    deadline = time.monotonic() + seconds
+    while not await asyncio.to_thread(tolerant(is_so)):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        await asyncio.sleep(0.1)
+
+
+def tolerant(is_so: Callable[[], bool]) -> Callable[[], bool]:
+    def asked() -> bool:
+        with contextlib.suppress(KeyError, AssertionError):
+            return is_so()
+        return False
+
+    return asked
+
+
+@pytest.fixture
+async def toolhive(kubectl: Kubectl, cluster: Cluster, namespace: str) -> AsyncIterator[ToolHive]:
+    """A storage and servers, whose clients are busy."""
+    kubectl.apply(storage("mine", namespace, size="small"))
+    await asyncio.to_thread(await_ready, kubectl, namespace, "mine")
+    for number in range(SERVERS):
+        wanted = server(namespace, sessionStorageRef="mine")
+        wanted["metadata"]["name"] = f"server-{number}"
+        kubectl("create", "-f", "-", stdin=json.dumps(wanted))
+    address = valkey_address(kubectl, namespace)
+    stand_in = ToolHive(cluster, namespace, lambda: address)
+    task = asyncio.ensure_future(stand_in.run())
+    await until(lambda: stand_in.tally.commands > 500, "clients are busy")
+    yield stand_in
+    task.cancel()
+    for pod in stand_in._pods.values():
+        pod.cancel()
+    await asyncio.wait([task, *stand_in._pods.values()])
+
+
+async def test_nobody_notices_that_passwords_change_even_if_the_reconciler_dies_again_and_again(
+    kubectl: Kubectl, namespace: str, toolhive: ToolHive, processes: dict[str, Process]
+) -> None:
+    seed = time.time_ns()
+    chance = random.Random(seed)
+    reconciler = processes["reconciler"]
+    old, address = passwords(kubectl, namespace), valkey_address(kubectl, namespace)
+    stranger = await Connection.open(address, "127.30.0.1")
+    assert await stranger.ask(f"AUTH {old['password']}") == "+OK"
+    busy = toolhive.tally.commands, toolhive.tally.logins
+    annotate(kubectl, namespace, names.ANNOTATION_ROTATE, "one")
+    kills = 0
+    while not (kills and await asyncio.to_thread(tolerant(lambda: has_handled(kubectl, namespace, "one")))):
+        await asyncio.sleep(chance.uniform(0.5, 4))  # the fault itself: a kill at a random moment
+        await asyncio.to_thread(reconciler.kill)
+        reconciler.start()
+        kills += 1
+        assert kills < 60, f"never over: {rotation(kubectl, namespace)}, seed {seed}"
+    await until(lambda: rotation(kubectl, namespace).get("phase") == "Discarded", "the status says so")
+    assert toolhive.tally.failures == [], seed
+    assert toolhive.tally.commands > busy[0] + 1000
+    assert toolhive.tally.logins > busy[1] + 50
+    assert rotation(kubectl, namespace)["consumersTotal"] == SERVERS
+    assert await stranger.ask("PING") in {"", "ConnectionResetError"}
+    stranger.close()
+    new = passwords(kubectl, namespace)
+    assert not set(old.values()) & set(new.values())
+    for identity in IDENTITIES:
+        await valkey_node.ping(address, names.VALKEY_PORT, Login(identity.user, new[identity.key]))
+        with pytest.raises(StoreRefused):
+            await valkey_node.ping(address, names.VALKEY_PORT, Login(identity.user, old[identity.key]))
+    assert sum(value in everything(kubectl) for value in old.values()) == 0
+
+
+def everything(kubectl: Kubectl) -> str:
+    """All that stands in any Secret, decoded."""
+    secrets = json.loads(kubectl("get", "secrets", "-A", "-o", "json"))["items"]
+    return str([credentials.decoded(secret.get("data")) for secret in secrets])
+
+
+async def test_a_consumer_that_never_gets_there_is_named_and_can_be_left_behind(
+    kubectl: Kubectl, namespace: str, toolhive: ToolHive, processes: dict[str, Process]
+) -> None:
+    reconciler = processes["reconciler"]
+    reconciler.kill()
+    reconciler.environ["ROTATION_PATIENCE_SECONDS"] = "2"
+    reconciler.start()
+    try:
+        old, address = passwords(kubectl, namespace), valkey_address(kubectl, namespace)
+        toolhive.stuck.add("server-0")
+        annotate(kubectl, namespace, names.ANNOTATION_ROTATE, "one")
+
+        def complaint() -> str:
+            found = condition(kubectl, namespace, "mine", "CredentialRotated")
+            return found["message"] if found.get("reason") == "ConsumersWait" else ""
+
+        await until(lambda: f"MCPServer {namespace}/server-0" in complaint(), "it is named")
+        await until(lambda: rotation(kubectl, namespace).get("consumersDone") == SERVERS - 1, "the others are done")
+        assert status(kubectl, namespace, "mine")["phase"] == "Rotating"
+        await valkey_node.ping(address, names.VALKEY_PORT, Login(CONSUMER.user, old["password"]))
+        revision = rotation(kubectl, namespace)["revision"]
+        assert f"{names.ANNOTATION_ROTATE_FORCE}={revision}" in complaint()
+        assert toolhive.tally.failures == []
+        annotate(kubectl, namespace, names.ANNOTATION_ROTATE_FORCE, str(revision))
+        await until(lambda: rotation(kubectl, namespace).get("phase") == "Discarded", "it is over")
+        with pytest.raises(StoreRefused):
+            await valkey_node.ping(address, names.VALKEY_PORT, Login(CONSUMER.user, old["password"]))
+    finally:
+        del reconciler.environ["ROTATION_PATIENCE_SECONDS"]
+        await asyncio.to_thread(reconciler.kill)
+        reconciler.start()
+
+
+async def test_a_hundred_rotations_in_a_row_leave_nothing_behind(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(storage("mine", namespace, size="small"))
+    await asyncio.to_thread(await_ready, kubectl, namespace, "mine")
+    seen = {secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD")}
+    for number in range(ROTATIONS_IN_A_ROW):
+        annotate(kubectl, namespace, names.ANNOTATION_ROTATE, f"r{number}")
+        await until(lambda: has_handled(kubectl, namespace, f"r{number}"), f"rotation {number}")  # noqa: B023 - at once
+        seen.add(secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD"))
+    assert len(seen) == ROTATIONS_IN_A_ROW + 1
+    await until(lambda: rotation(kubectl, namespace).get("phase") == "Discarded", "the status says so")
+    auth = read(kubectl, "secret", "mine-auth", namespace)
+    assert set(auth["data"]) == {*credentials.PASSWORD_KEYS, "users.acl", "retired.acl"}
+    current = passwords(kubectl, namespace)
+    address = valkey_address(kubectl, namespace)
+    facts = await valkey_node.observe(address, names.VALKEY_PORT, Login(OPERATOR.user, current[OPERATOR.key]))
+    assert facts.hashes == credentials.hashes(current)
+    before = versions(kubectl, namespace)
+    await asyncio.sleep(REST_SECONDS)  # the thing measured: a stretch of time without an event
+    assert versions(kubectl, namespace) == before
+
+
+def versions(kubectl: Kubectl, namespace: str) -> dict[str, str]:
+    kinds = "secrets,sessionstorages,configmaps,services,statefulsets,networkpolicies,events.events.k8s.io"
+    found = json.loads(kubectl("get", kinds, "-n", namespace, "-o", "json"))["items"]
+    ours = [each for each in found if each["kind"] != "Event" or each["regarding"]["kind"] == "SessionStorage"]
+    return {f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["resourceVersion"] for each in ours}

@@ -1,0 +1,196 @@
+"""Plays ToolHive's operator, and the kubelet of its pods, where there are no nodes.
+
+Of each MCPServer it makes a Deployment and a StatefulSet, as ToolHive does, with the annotations that the server asks
+for; Kubernetes' own controllers roll them. A pod's "process" is a set of clients that connect from the pod's own
+address with the password that its Secret held as it started, until the pod ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from shared import names
+from shared.cluster import Cluster, Selector
+from shared.consumer_kinds import KINDS, secret_of
+from shared.fieldpath import read
+from shared.informer import Informer
+from shared.record import record_of
+from shared.resources import DEPLOYMENTS, MCP_SERVERS, PODS, SECRETS, STATEFUL_SETS, Object, Resource, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEADY: Final = 5
+"""Connections of each pod that stay open and in use."""
+COMING: Final = 2
+"""Clients of each pod that connect anew, again and again."""
+RECONNECT_SECONDS: Final = 0.1
+USE_SECONDS: Final = 0.01
+_MANAGER: Final = "stand-in-for-toolhive"
+_ANNOTATIONS: Final = {
+    DEPLOYMENTS: KINDS["MCPServer"].proxy_annotations,
+    STATEFUL_SETS: KINDS["MCPServer"].backend_annotations,
+}
+
+
+@dataclass
+class Tally:
+    """What clients have seen.
+
+    Attributes:
+        logins: That succeeded.
+        commands: That were answered as they should be.
+        failures: Everything else.
+    """
+
+    logins: int = 0
+    commands: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+class ToolHive:
+    """Serves the MCPServers of one namespace.
+
+    Attributes:
+        tally: Of all clients.
+        stuck: Names of servers whose pods never become ready.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str, valkey: Callable[[], str]) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._valkey = valkey
+        self._numbers = itertools.count(1)
+        self._pods: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+        here = Selector(namespace)
+        self._servers = Informer(cluster, MCP_SERVERS, self._on_server, selector=here)
+        selector = Selector(namespace, labels="toolhive=true")
+        self._pod_watch = Informer(cluster, PODS, self._on_pod, selector=selector)
+        self.tally = Tally()
+        self.stuck: set[str] = set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._servers.run())
+            group.create_task(self._pod_watch.run())
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                for server in list(self._servers.objects.values()):
+                    if record_of(server) is not None:
+                        for resource in (DEPLOYMENTS, STATEFUL_SETS):
+                            await self._apply(resource, server)
+
+    async def _apply(self, resource: Resource, server: Object) -> None:
+        namespace, name = key_of(server)
+        path = _ANNOTATIONS[resource]
+        labels = {"toolhive": "true", "app": name, "part": resource.kind}
+        annotations = read(server, path or ()) or {}
+        container = {"name": "x", "image": "x", "env": [{"name": "OF", "value": name}]}
+        template: Any = {
+            "metadata": {"labels": labels, "annotations": annotations},
+            "spec": {"containers": [container]},
+        }
+        spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+        if resource is STATEFUL_SETS:
+            spec["serviceName"] = name
+        body = {"metadata": {"namespace": namespace, "name": name}, "spec": spec}
+        await self._cluster.apply(resource, body, field_manager=_MANAGER)
+
+    def _on_server(self, old: Object | None, new: Object | None) -> None:
+        self._changed.set()
+
+    def _on_pod(self, old: Object | None, new: Object | None) -> None:
+        gone = old is not None and (new is None or new["metadata"]["uid"] != old["metadata"]["uid"])
+        if old is not None and (gone or (new or old)["metadata"].get("deletionTimestamp")):
+            self._stop(old["metadata"]["uid"])
+        if new is not None and not new["metadata"].get("deletionTimestamp"):
+            uid = new["metadata"]["uid"]
+            if uid not in self._pods:
+                self._pods[uid] = asyncio.ensure_future(self._live(new))
+
+    def _stop(self, uid: str) -> None:
+        if task := self._pods.get(uid):
+            task.cancel()
+
+    async def _live(self, pod: Object) -> None:
+        """Be a pod: read the Secret, get ready, and talk to Valkey."""
+        namespace, _ = key_of(pod)
+        server = self._servers.get((namespace, pod["metadata"]["labels"]["app"]))
+        record = record_of(server)
+        assert record is not None
+        secret = await self._cluster.get(SECRETS, namespace, secret_of(record.reference, namespace))
+        password = base64.b64decode(secret["data"][names.KEY_REDIS_PASSWORD]).decode()
+        number = next(self._numbers)
+        address = f"127.20.{number // 250}.{number % 250 + 1}"
+        async with asyncio.TaskGroup() as group:
+            for _ in range(STEADY):
+                group.create_task(self._stay(address, password))
+            for _ in range(COMING):
+                group.create_task(self._come_again(address, password))
+            await self._report(pod, address)
+
+    async def _report(self, pod: Object, address: str) -> None:
+        namespace, name = key_of(pod)
+        is_ready = pod["metadata"]["labels"]["app"] not in self.stuck
+        ready = {"type": "Ready", "status": str(is_ready), "lastTransitionTime": pod["metadata"]["creationTimestamp"]}
+        status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": [ready]}
+        body = {"metadata": {"namespace": namespace, "name": name}, "status": status}
+        await self._cluster.apply(PODS, body, field_manager=_MANAGER, subresource="status")
+
+    async def _stay(self, address: str, password: str) -> None:
+        with contextlib.closing(await self._connect(address, password)) as connection:
+            while True:
+                await self._use(connection)
+                await asyncio.sleep(USE_SECONDS)
+
+    async def _come_again(self, address: str, password: str) -> None:
+        while True:
+            with contextlib.closing(await self._connect(address, password)) as connection:
+                await self._use(connection)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _connect(self, address: str, password: str) -> Connection:
+        connection = await Connection.open(self._valkey(), address)
+        if await self._asked(connection, f"AUTH {password}", "+OK", "login"):
+            self.tally.logins += 1
+        return connection
+
+    async def _use(self, connection: Connection) -> None:
+        if await self._asked(connection, "SET thv:proxy:session:x y EX 60", "+OK", "command"):
+            self.tally.commands += 1
+
+    async def _asked(self, connection: Connection, command: str, wanted: str, what: str) -> bool:
+        answer = await connection.ask(command)
+        if answer != wanted:
+            self.tally.failures.append(f"{what}: {answer[:40]}")
+        return answer == wanted
+
+
+@dataclass
+class Connection:
+    """A connection to Valkey from an address of one's own."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @classmethod
+    async def open(cls, host: str, address: str) -> Connection:
+        return cls(*await asyncio.open_connection(host, names.VALKEY_PORT, local_addr=(address, 0)))
+
+    async def ask(self, command: str) -> str:
+        """Return the first line of the answer; empty if the connection was closed."""
+        try:
+            self.writer.write(f"{command}\r\n".encode())
+            return (await self.reader.readline()).decode().strip()
+        except OSError as error:
+            return type(error).__name__
+
+    def close(self) -> None:
+        self.writer.close()
