@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler import pods
+from reconciler import nodes
 from reconciler.external import ExternalFacts, is_other, login_in, login_of
 from reconciler.mirrors import sharing_namespaces, storage_of
+from reconciler.nodes import NodeReport
 from reconciler.rotation import Record, read_time
-from shared import credentials, errors, external_store, names, valkey_node
+from shared import errors, external_store, names
 from shared.endpoint import Endpoint
 from shared.keyring import KeyRing
 from shared.resources import (
@@ -26,7 +27,6 @@ from shared.resources import (
     Resource,
 )
 from shared.sessionstorage import External, parse_spec
-from shared.valkey_node import Login, NodeFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,38 +37,6 @@ if TYPE_CHECKING:
     from shared.informer import Informer
 
 CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES)
-
-Problem = Literal["", "unreachable", "refused"]
-NOBODY: Final = Login("", "")
-
-
-@dataclass(frozen=True, slots=True)
-class NodeReport:
-    """One Valkey node, as its pod and its server show it.
-
-    Attributes:
-        pod: The pod, if there is one.
-        facts: What the server says; None if it did not answer, or does not let the operator in.
-        problem: Why it cannot be used: no answer, or a refused credential.
-        detail: The problem in words.
-        operator: The login that it was asked by.
-    """
-
-    pod: Object | None = None
-    facts: NodeFacts | None = None
-    problem: Problem = ""
-    detail: str = ""
-    operator: Login = NOBODY
-
-    @property
-    def address(self) -> str:
-        """Where it can be reached; empty if nowhere."""
-        return pods.address(self.pod)
-
-    @property
-    def can_be_told(self) -> bool:
-        """Whether the operator gets in, and knows which passwords the node accepts."""
-        return self.facts is not None and self.facts.hashes is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +141,8 @@ class Observer:
             return Observed(storage, children, NodeReport(), facts, usages, mirrors, holders)
         children = await self._children(namespace, name)
         auth = children.get((SECRETS.plural, names.auth_secret(name)))
-        node = await self._node(namespace, name, auth)
+        pod = self._caches[PODS.plural].get((namespace, f"{names.valkey_node(name, 0)}-0"))
+        node = await nodes.ask(pod, auth)
         holders = await self._credentialed(storage, usages, auth)
         return Observed(storage, children, node, None, usages, mirrors, holders, self._outlook.is_due(storage))
 
@@ -243,33 +212,6 @@ class Observer:
             return await self._cluster.get(resource, namespace, name)
         except errors.NotFound:
             return None
-
-    async def _node(self, namespace: str, storage: str, auth: Object | None) -> NodeReport:
-        pod = self._caches[PODS.plural].get((namespace, f"{names.valkey_node(storage, 0)}-0"))
-        address, ring = pods.address(pod), KeyRing.of(auth)
-        if not address or auth is None:
-            return NodeReport(pod)
-        report = NodeReport(pod, problem="refused", detail="no password of the operator is known")
-        # While passwords change, a node may know the former one alone, as after a start from an old copy of its file.
-        for password in ring.operators:
-            report = await _asked(pod, Login(credentials.OPERATOR.user, password), ring)
-            if report.facts is not None or report.problem != "refused":
-                break
-        return report
-
-
-async def _asked(pod: Object | None, operator: Login, ring: KeyRing) -> NodeReport:
-    address, facts = pods.address(pod), None
-    try:
-        facts = await valkey_node.observe(address, names.VALKEY_PORT, operator)
-        if not facts.is_loading:  # it would answer INFO and refuse all else
-            consumer = Login(credentials.CONSUMER.user, ring.current.get(credentials.CONSUMER.key, ""))
-            await valkey_node.ping(address, names.VALKEY_PORT, consumer)
-    except errors.StoreRefused as error:
-        return NodeReport(pod, facts, "refused", str(error), operator)
-    except errors.StoreUnreachable as error:
-        return NodeReport(pod, None, "unreachable", str(error))
-    return NodeReport(pod, facts, operator=operator)
 
 
 def child_names(resource: Resource, storage: str) -> tuple[str, ...]:

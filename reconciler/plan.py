@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler import external, pods, rotating, rotation
+from reconciler import connection, external, pods, rotating, rotation
 from reconciler.drift import has_additions, is_covered
 from reconciler.external import ExternalFacts
-from reconciler.mirrors import mirror_steps, sharing_namespaces
+from reconciler.mirrors import sharing_namespaces
 from reconciler.rotation import Record, revision_of
 from reconciler.status import Verdict, judge, status_of, was_ready
-from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, Write, WriteAuth
+from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, WriteAuth
 from shared import credentials, errors, manifests, names
 from shared.endpoint import Endpoint
 from shared.external_store import Outcome
@@ -86,27 +86,15 @@ def _external(observed: Observed, spec: External, settings: Settings, now: datet
         desired = manifests.external_connection_secret(storage, Endpoint.of_url(spec.url), login)
         if present is not None and facts.secret is not None and external.is_other(login, present):
             record = record.start(record.handled, revision_of(facts.secret), now).publish(now)
-    handing_out = _handing_out(observed, desired, record, present)
-    scene = rotating.Scene(observed, settings.rotation, now, is_published=not handing_out)
+    handout = connection.hand_out(observed, desired, record, present)
+    scene = rotating.Scene(observed, settings.rotation, now, is_published=not handout)
     turn, after = rotating.handed_on(scene, record)
-    steps = (*(handing_out or _handing_out(observed, desired, after, present)), *turn.steps)
+    steps = (*(handout or connection.hand_out(observed, desired, after, present)), *turn.steps)
     verdict = external.judge(
         spec, facts, was_ready=was_ready(observed.storage), connection_secret=name if desired is not None else ""
     )
     pause = external.pause_seconds(facts) if turn.pause is None else turn.pause
     return replace(_concluded(observed, verdict.rotating(turn), now, pause), steps=steps)
-
-
-def _handing_out(
-    observed: Observed, desired: Object | None, record: Record, present: Object | None
-) -> tuple[Step, ...]:
-    """Say how the connection Secret and its copies become what they should be."""
-    if desired is None:
-        return ()
-    namespaces = sharing_namespaces(observed.storage, observed.usages)
-    write = _write(_annotated(desired, record) if record.text else desired, present)
-    mirrors = mirror_steps(desired, namespaces, observed.mirrors)
-    return tuple(step for step in (write, *mirrors) if step)
 
 
 def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, now: datetime) -> Plan:
@@ -119,37 +107,14 @@ def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, n
         _repair(resource, desired, observed.child(resource, desired["metadata"]["name"]))
         for resource, desired in _desired(observed, storage, size, settings)
     )
-    connection = manifests.connection_secret(storage, _ring(observed).current[names.KEY_PASSWORD])
-    present = observed.child(SECRETS, connection["metadata"]["name"])
-    handing_out = _handing_out(observed, connection, Record(), present)
-    scene = rotating.Scene(observed, settings.rotation, now, is_published=not handing_out)
+    handed_out = manifests.connection_secret(storage, _ring(observed).current[names.KEY_PASSWORD])
+    present = observed.child(SECRETS, handed_out["metadata"]["name"])
+    handout = connection.hand_out(observed, handed_out, Record(), present)
+    scene = rotating.Scene(observed, settings.rotation, now, is_published=not handout)
     turn = rotating.managed(scene, storage)
-    steps = tuple(step for step in (*repairs, *handing_out, *turn.steps, _outdated_pod(observed)) if step)
+    steps = tuple(step for step in (*repairs, *handout, *turn.steps, _outdated_pod(observed)) if step)
     pause = _pause(observed, verdict, now) if turn.pause is None else turn.pause
     return replace(_concluded(observed, verdict.rotating(turn), now, pause), steps=steps)
-
-
-def _write(desired: Object, present: Object | None) -> Step | None:
-    """Say how a Secret that consumers read becomes what it should be; None if it is.
-
-    Never by server-side apply: who decides on it from what is past must lose, or consumers get a password that is gone.
-    """
-    if present is None:
-        return Write(SECRETS, desired)
-    if is_covered(desired, present) and not has_additions(desired, present):
-        return None
-    merged = {
-        field: {**present["metadata"].get(field, {}), **desired["metadata"].get(field, {})}
-        for field in ("labels", "annotations")
-    }
-    metadata = {**present["metadata"], **desired["metadata"], **{key: value for key, value in merged.items() if value}}
-    return Write(SECRETS, {**desired, "metadata": metadata})
-
-
-def _annotated(secret: Object, record: Record) -> Object:
-    metadata = secret["metadata"]
-    annotations = {**metadata.get("annotations", {}), names.ANNOTATION_ROTATION: record.text}
-    return {**secret, "metadata": {**metadata, "annotations": annotations}}
 
 
 def _repair(resource: Resource, desired: Object, present: Object | None) -> Step | None:
@@ -191,12 +156,12 @@ def _auth(observed: Observed, storage: Storage) -> WriteAuth | None:
         desired = manifests.auth_secret(storage, ring, annotations)
         if is_covered(desired, secret) and not has_additions(desired, secret):
             return None
-    connection = observed.child(SECRETS, names.connection_secret(storage.name))
+    present = observed.child(SECRETS, names.connection_secret(storage.name))
     if names.KEY_PASSWORD in missing:
-        handed_out = credentials.decoded((connection or {}).get("data")).get(names.KEY_REDIS_PASSWORD, "")
+        handed_out = credentials.decoded((present or {}).get("data")).get(names.KEY_REDIS_PASSWORD, "")
         if credentials.is_password(handed_out):
             ring = replace(ring, current={**ring.current, names.KEY_PASSWORD: handed_out})
-    if secret is None and connection is None:
+    if secret is None and present is None:
         # Passwords that nobody has had yet need no rotation, even if one was asked for before they were made.
         word = observed.storage["metadata"].get("annotations", {}).get(names.ANNOTATION_ROTATE, "")
         record = replace(record, handled=word)

@@ -32,6 +32,8 @@ FOLLOWING_SECONDS: Final = 1.0
 """How often nodes and roll-outs are looked at while a rotation waits for them; a proxy takes seconds to restart."""
 PUBLISHING_SECONDS: Final = 0.2
 """How soon the connection Secret and its copies are looked at after they were written."""
+REFRESHING_SECONDS: Final = 5.0
+"""How often it is looked whether the time has come, when time is all that is waited for."""
 LISTED: Final = 10
 """How many late consumers a message names; the rest is counted."""
 
@@ -93,7 +95,12 @@ def managed(scene: Scene, storage: Storage) -> Turn:
     ring, record = KeyRing.of(auth), Record.of(auth)
     phase = rotation.phase(ring, record, (observed.node,), is_published=scene.is_published)
     steps = (*_access(scene, ring, phase), *_moves(scene, _Auth(storage, auth, ring, record), phase))
-    pause = 0 if any(isinstance(step, WriteAuth | Admit) for step in steps) else _pause(phase)
+    if any(isinstance(step, WriteAuth | Admit) for step in steps):
+        pause: float | None = 0
+    elif phase is RotationPhase.AWAIT_CONSUMERS and _is_over(scene, record):
+        pause = REFRESHING_SECONDS
+    else:
+        pause = _pause(phase)
     return _told(scene, record, phase, steps, pause)
 
 

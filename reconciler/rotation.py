@@ -30,7 +30,7 @@ from shared.sessionstorage import RotationPhase
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.observe import NodeReport
+    from reconciler.nodes import NodeReport
     from shared.keyring import KeyRing
     from shared.resources import Object
 

@@ -10,7 +10,7 @@ from shared import names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.observe import NodeReport
+    from reconciler.nodes import NodeReport
     from reconciler.status import EventNote
     from shared.consumer_index import Consumer
     from shared.keyring import KeyRing

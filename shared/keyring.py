@@ -43,12 +43,12 @@ class KeyRing:
     def of(cls, secret: Object | None) -> Self:
         """Read an auth Secret; what is no password of ours is left out."""
         values = credentials.decoded((secret or {}).get("data"))
-        lines = (line.split(" ") for line in values.get(KEY_RETIRED, "").splitlines())
+        lines = (line.partition(" ") for line in values.get(KEY_RETIRED, "").splitlines())
         return cls(
             current=_passwords(values, ""),
             staged=_passwords(values, _STAGED),
             former=_passwords(values, _FORMER),
-            retired={words[0]: words[1] for words in lines if len(words) == 2},  # noqa: PLR2004 - a user and a hash
+            retired={user: digest for user, _, digest in lines if digest and " " not in digest},
         )
 
     @property

@@ -43,7 +43,7 @@ class Drill:
     async def start(self) -> None:
         await self.simulation.ask_for(size="small", allowedNamespaces=[ELSEWHERE])
         await self.toolhive.serve("near", NAMESPACE, "mine")
-        await self.toolhive.serve("far", ELSEWHERE, {"name": "mine", "namespace": NAMESPACE})  # type: ignore[arg-type]
+        await self.toolhive.serve("far", ELSEWHERE, {"name": "mine", "namespace": NAMESPACE})
         await self.simulation.settle()
         await self.toolhive.settle()
         await self.simulation.settle()
@@ -85,6 +85,9 @@ class Drill:
                 return
             await self.step()
         raise AssertionError(f"still {self.phase} after {ENOUGH} passes: {self.simulation.status}")
+
+    async def until_killed_or_over(self, word: str) -> None:
+        await self.until(lambda: self.killed_at is None or self.is_over(word))
 
     async def finish(self, word: str) -> None:
         """Wait until a rotation is over, and nothing is written any more."""

@@ -47,7 +47,7 @@ class ToolHive:
         self.is_idle = False
         api.admit = self._admit
 
-    async def serve(self, name: str, namespace: str, storage: str, **spec: object) -> None:
+    async def serve(self, name: str, namespace: str, storage: object, **spec: object) -> None:
         """Create an MCPServer that refers to a storage."""
         metadata = {"name": name, "namespace": namespace}
         await self._api.create(MCP_SERVERS, {"metadata": metadata, "spec": {"sessionStorageRef": storage, **spec}})

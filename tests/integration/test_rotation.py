@@ -169,13 +169,17 @@ async def test_a_consumer_that_never_gets_there_is_named_and_can_be_left_behind(
         reconciler.start()
 
 
+async def rotate(kubectl: Kubectl, namespace: str, word: str) -> None:
+    annotate(kubectl, namespace, names.ANNOTATION_ROTATE, word)
+    await until(lambda: has_handled(kubectl, namespace, word), f"rotation {word}")
+
+
 async def test_a_hundred_rotations_in_a_row_leave_nothing_behind(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(storage("mine", namespace, size="small"))
     await asyncio.to_thread(await_ready, kubectl, namespace, "mine")
     seen = {secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD")}
     for number in range(ROTATIONS_IN_A_ROW):
-        annotate(kubectl, namespace, names.ANNOTATION_ROTATE, f"r{number}")
-        await until(lambda: has_handled(kubectl, namespace, f"r{number}"), f"rotation {number}")  # noqa: B023 - at once
+        await rotate(kubectl, namespace, f"r{number}")
         seen.add(secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD"))
     assert len(seen) == ROTATIONS_IN_A_ROW + 1
     await until(lambda: rotation(kubectl, namespace).get("phase") == "Discarded", "the status says so")

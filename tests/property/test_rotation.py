@@ -21,7 +21,7 @@ async def test_killed_at_every_effect_a_rotation_ends_as_if_nothing_had_been(whe
         old = passwords(drill)
         drill.killed_at = (number, when)
         await drill.ask("one")
-        await drill.until(lambda: drill.killed_at is None or drill.is_over("one"))  # noqa: B023 - called at once
+        await drill.until_killed_or_over("one")
         if drill.killed_at is not None:
             assert number > 40, "there must have been effects to be killed at"
             return

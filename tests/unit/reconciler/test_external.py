@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from reconciler.external import ExternalFacts
-from reconciler.observe import NodeReport, Observed
+from reconciler.nodes import NodeReport
+from reconciler.observe import Observed
 from reconciler.plan import plan
 from reconciler.rollouts import Report as RolloutReport
 from reconciler.rotation import Record

@@ -6,7 +6,8 @@ import pytest
 
 from reconciler.external import ExternalFacts
 from reconciler.holders import Holders
-from reconciler.observe import CHILD_RESOURCES, NodeReport, Observed, Observer, Outlook, child_names
+from reconciler.nodes import NodeReport
+from reconciler.observe import CHILD_RESOURCES, Observed, Observer, Outlook, child_names
 from shared import credentials, errors, external_store, valkey_node
 from shared.consumer_index import ConsumerIndex
 from shared.endpoint import Endpoint

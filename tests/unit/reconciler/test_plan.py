@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.observe import NodeReport, Observed
+from reconciler.nodes import NodeReport
+from reconciler.observe import Observed
 from reconciler.plan import plan
 from reconciler.steps import Apply, Delete, Plan, Replace, Share, Step, Write, WriteAuth
 from shared import credentials, manifests, names

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from shared import names
-from shared.resources import SESSION_STORAGES
+from shared import errors, names
+from shared.resources import MCP_SERVERS, SESSION_STORAGES
 from tests.drill import Drill, assert_gone, passwords
 from tests.simulated import KEY, NAMESPACE
 
@@ -75,3 +75,76 @@ async def test_a_new_storage_with_the_annotation_is_not_rotated_at_once() -> Non
     assert "rotation" not in drill.simulation.status
     await drill.ask("after")
     await drill.finish("after")
+
+
+async def test_a_consumer_that_comes_while_others_restart_restarts_too(drill: Drill) -> None:
+    old = passwords(drill)
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "AwaitConsumers")
+    await drill.toolhive.serve("late", NAMESPACE, "mine")
+    await drill.finish("one")
+    assert passwords(drill)["password"] != old["password"]
+    assert {holder.password for holder in drill.toolhive.holders} == {passwords(drill)["password"]}
+    assert drill.simulation.status["rotation"]["consumersTotal"] == 3
+
+
+async def test_a_consumer_that_comes_before_anything_is_handed_out_restarts_too(drill: Drill) -> None:
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "Pending")
+    await drill.toolhive.serve("early", NAMESPACE, "mine")
+    await drill.toolhive.settle()
+    await drill.finish("one")
+    assert {holder.password for holder in drill.toolhive.holders} == {passwords(drill)["password"]}
+
+
+async def test_a_consumer_that_goes_while_it_restarts_is_waited_for_no_more(drill: Drill) -> None:
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "AwaitConsumers")
+    drill.toolhive.is_idle = True
+    await drill.step()
+    await drill.simulation.api.delete(MCP_SERVERS, NAMESPACE, "near")
+    for holder in [each for each in drill.toolhive.holders if each.pod["metadata"]["namespace"] == NAMESPACE]:
+        await drill.toolhive.end(holder)
+    drill.toolhive.is_idle = False
+    await drill.finish("one")
+    assert drill.simulation.status["rotation"]["consumersTotal"] == 1
+
+
+async def test_the_rotation_waits_for_whoever_cannot_restart_until_it_is_forced(drill: Drill) -> None:
+    old = passwords(drill)
+    drill.toolhive.is_idle = True
+    await drill.ask("one")
+    for _ in range(30):
+        await drill.step()
+    assert drill.phase == "AwaitConsumers"
+    assert drill.node.accepts("default", old["password"])
+    revision = drill.simulation.status["rotation"]["revision"]
+    forced = {"metadata": {"annotations": {names.ANNOTATION_ROTATE_FORCE: revision}}}
+    await drill.simulation.edit(SESSION_STORAGES, KEY[1], forced)
+    drill.toolhive.holders.clear()  # whoever is left behind is refused: that is what was asked for
+    await drill.until(lambda: drill.phase == "Discarded")
+    assert not drill.node.accepts("default", old["password"])
+
+
+async def test_a_consumer_that_cannot_be_written_is_named_and_holds_up_nobody_else(drill: Drill) -> None:
+    refuse = drill.simulation.api.refuse
+    drill.simulation.api.refuse = lambda call: (
+        errors.Forbidden("403 a policy says no") if call == "patch mcpservers/far" else refuse(call)
+    )
+    await drill.ask("one")
+    await drill.until(lambda: drill.simulation.status.get("rotation", {}).get("consumersDone") == 1)
+    condition = {item["type"]: item for item in drill.simulation.status["conditions"]}["CredentialRotated"]
+    assert condition["reason"] == "ConsumersWait"
+    assert "MCPServer elsewhere/far: it could not be written: 403 a policy says no" in condition["message"]
+    assert drill.simulation.status["phase"] == "Rotating"
+
+
+async def test_a_schedule_rotates_by_itself_and_not_again_before_its_time(drill: Drill) -> None:
+    old = passwords(drill)
+    await drill.simulation.edit(SESSION_STORAGES, KEY[1], {"spec": {"rotation": {"every": "1h"}}})
+    await drill.until(lambda: drill.phase == "Discarded")  # the Secret's time of creation is long ago
+    for _ in range(3):
+        await drill.step()
+    with drill.simulation.quiet():
+        await drill.step()
+    assert_gone(drill, old)

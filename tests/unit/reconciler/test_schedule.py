@@ -64,7 +64,7 @@ def turn(mine: Object, *others: tuple[Object, Object], own: Object | None = None
         (storage(external={"url": "redis://there"}), auth(), False),
     ],
 )
-def test_whether_it_is_due(mine: Object, own: Object, expected: bool) -> None:  # noqa: FBT001 - a table
+def test_whether_it_is_due(mine: Object, own: Object, *, expected: bool) -> None:
     assert turn(mine, own=own) is expected
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.observe import NodeReport, Observed
+from reconciler.nodes import NodeReport
+from reconciler.observe import Observed
 from reconciler.status import EventNote, Verdict, status_of
 from shared.conditions import Finding, conditions
 from shared.resources import Object
