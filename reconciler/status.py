@@ -55,6 +55,7 @@ class Verdict:
         primary: The node that takes writes, if one does.
         connection_secret: Name of the connection Secret, once there is one.
         also: What else there is to say, each as a condition.
+        size: The size that runs, if that is known now.
     """
 
     phase: Phase
@@ -63,6 +64,7 @@ class Verdict:
     primary: str = ""
     connection_secret: str = ""
     also: tuple[Finding, ...] = ()
+    size: str = ""
 
     @property
     def is_ready(self) -> bool:
@@ -110,6 +112,7 @@ def judge(observed: Observed, spec: SessionStorageSpec, running: Size, now: date
         primary=names.valkey_node(name, 0) if is_serving else "",
         connection_secret=names.connection_secret(name) if has_connection else "",
         also=tuple(finding for finding in (_redundancy(spec), _size(spec, running)) if finding),
+        size=running.value,
     )
 
 
@@ -160,6 +163,7 @@ def status_of(observed: Observed, verdict: Verdict, now: datetime) -> tuple[Obje
         "message": verdict.message,
         "connectionSecret": verdict.connection_secret,
         "primary": verdict.primary,
+        "size": verdict.size or old.get("size"),
         "observedGeneration": generation,
         "conditions": conditions(findings, old.get("conditions", []), generation, now),
     }
