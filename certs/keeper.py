@@ -160,7 +160,7 @@ class Keeper:
     def _plan(self, observed: Observed, lasted: Lasted, now: datetime) -> Plan:
         if self._settings.issues:
             return rotate.plan(observed, self._terms, lasted, now)
-        return theirs.plan(observed, self._terms, now)
+        return theirs.plan(observed, now)
 
     def _observe(self) -> Observed:
         configurations = {

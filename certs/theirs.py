@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from certs import authorities, bundles, check
+from certs import authorities, bundles
 from certs.actions import Phase, Plan
 from certs.pem import bundle_of, pair_of
 from shared.errors import CertificateError
@@ -17,32 +17,21 @@ from shared.errors import CertificateError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from cryptography import x509
-
-    from certs.actions import Observed, Terms
+    from certs.actions import Observed
 
 LOOK_AGAIN: Final = timedelta(minutes=1)
 
 
-def plan(observed: Observed, terms: Terms, now: datetime) -> Plan:
+def plan(observed: Observed, now: datetime) -> Plan:
     """Decide what to do next; without a usable `ca.crt`, nothing that is trusted is taken away."""
-    secret = observed.serving or {}
     try:
-        trusted, leaf = authorities.unexpired(bundle_of(secret), now), pair_of(secret).certificate
+        leaf, trusted = pair_of(observed.serving or {}).certificate, bundle_of(observed.serving or {})
     except CertificateError:
-        return Plan(Phase.BOOTSTRAP, wait=LOOK_AGAIN, others=tuple(sorted(observed.pods)))
-    others = tuple(sorted(name for name, seen in observed.pods.items() if seen != leaf))
-    former = _still_needed(observed, others, terms, now)
+        leaf, trusted = None, ()
+    trusted = authorities.unexpired(trusted, now)
+    others = tuple(sorted(name for name, seen in observed.pods.items() if seen is None or seen != leaf))
+    if not trusted:
+        return Plan(Phase.BOOTSTRAP, wait=LOOK_AGAIN, others=others)
+    former = bundles.trusted_now(observed.configurations, now) if others else ()
     publications = bundles.publications(observed.configurations, tuple(dict.fromkeys([*trusted, *former])))
     return Plan(Phase.RETIRE if others else Phase.STABLE, publications, LOOK_AGAIN, others)
-
-
-def _still_needed(
-    observed: Observed, others: tuple[str, ...], terms: Terms, now: datetime
-) -> tuple[x509.Certificate, ...]:
-    leaves = [observed.pods[name] for name in others]
-    return tuple(
-        authority
-        for authority in bundles.trusted_now(observed.configurations, now)
-        if any(leaf is None or check.is_vouched_for(leaf, (authority,), terms.names[:1], now) for leaf in leaves)
-    )

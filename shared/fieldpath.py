@@ -142,7 +142,7 @@ class Draft:
         node: Any = self._owned_root()
         own, is_making = self._own, False
         for depth, step in enumerate(path[:-1], 1):
-            child = _child(node, step)
+            child = node.get(step) if isinstance(node, dict) else _child(node, step)
             if child is None:
                 if not is_making and made is not None and not is_below(path[:depth], made):
                     made.append(path[:depth])
@@ -150,10 +150,9 @@ class Draft:
                 child = _hollow(node, step)
                 own[id(child)] = child
                 _set_child(node, step, child)
-            else:
+            elif id(child) not in own:
                 _check_shape(child, path, depth)
-                if id(child) not in own:
-                    child = self._copied(node, step, child)
+                child = self._copied(node, step, child)
             node = child
         return node
 

@@ -65,21 +65,17 @@ def replicas(stage: Stage, first_certificates: None) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def first_certificates(stage: Stage) -> None:
     """Have a reconciler make them."""
-    first = stage.process("reconciler", "reconciler-0", **DWELL)
-    first.start()
-    stage.await_stable()
-    first.terminate()
+    with stage.supervised(stage.process("reconciler", "reconciler-0", **DWELL)):
+        stage.await_stable()
 
 
 @pytest.fixture
 def reconciler(stage: Stage, replicas: None) -> Iterator[Process]:
     """The reconciler, with lives of days and a dwell of half a second."""
-    process = stage.process("reconciler", "reconciler-0", **DWELL)
-    process.start()
-    process.await_ready()
-    stage.await_stable()
-    yield process
-    process.kill()
+    with stage.supervised(stage.process("reconciler", "reconciler-0", **DWELL)) as process:
+        process.await_ready()
+        stage.await_stable()
+        yield process
 
 
 def _install(stage: Stage, kubectl: Kubectl) -> None:
