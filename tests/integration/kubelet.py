@@ -74,8 +74,11 @@ class Kubelet:
         secret = await self._await(SECRETS, namespace, names.auth_secret(storage))
         config = await self._await(CONFIG_MAPS, namespace, names.valkey(storage))
         text: str = config["data"][valkey_config.CONFIG_FILE]
+        # Nodes of earlier releases read the mounted file itself.
+        is_live = valkey_config.LIVE_ACL_DIRECTORY in text
+        acl = valkey_config.LIVE_ACL_DIRECTORY if is_live else valkey_config.ACL_DIRECTORY
         for ours, theirs in (
-            (f"aclfile {valkey_config.LIVE_ACL_DIRECTORY}", f"aclfile {directory}"),
+            (f"aclfile {acl}", f"aclfile {directory}"),
             (f"dir {valkey_config.DATA_DIRECTORY}", f"dir {directory}"),
             ("bind * -::*", f"bind {address}"),
         ):
