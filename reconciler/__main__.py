@@ -144,7 +144,8 @@ class _Process:
         observer = Observer(self._cluster, self._caches, self._consumers, holders, outlook)
         recorder = EventRecorder(self._cluster, self._settings.candidate.identity)
         applier = Applier(self._cluster, self._caches, recorder, holders.refuse)
-        reconciler = Reconciler(self._storages, observer, applier, self._settings.storage)
+        clock = self._cluster.clock.now
+        reconciler = Reconciler(self._storages, observer, applier, self._settings.storage, clock)
         for key in self._storages.objects:
             self._queue.add(key)
         async with asyncio.TaskGroup() as group:

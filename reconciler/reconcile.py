@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconciler.mirrors import removals
@@ -13,6 +12,9 @@ from reconciler.steps import Plan
 from shared import errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from reconciler.apply import Applier
     from reconciler.observe import Observed, Observer
     from shared.informer import Informer
@@ -24,11 +26,28 @@ _log = logging.getLogger(__name__)
 class Reconciler:
     """Brings one storage a step closer to what its spec asks for, or finds that nothing is to do."""
 
-    def __init__(self, storages: Informer, observer: Observer, applier: Applier, settings: Settings) -> None:
+    def __init__(
+        self,
+        storages: Informer,
+        observer: Observer,
+        applier: Applier,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Take what a pass needs.
+
+        Args:
+            storages: Every one.
+            observer: Reads.
+            applier: Writes.
+            settings: Of the installation.
+            clock: Tells the aware instant; the same for whoever leads next, who judges by it what was noted before.
+        """
         self._storages = storages
         self._observer = observer
         self._applier = applier
         self._settings = settings
+        self._clock = clock
 
     async def reconcile(self, key: Key) -> float | None:
         """Do one pass.
@@ -44,7 +63,7 @@ class Reconciler:
             await self._applier.carry_out(tuple(removals(key, self._observer.mirrors_of(key))))
             return None
         observed = await self._observer.observe(storage)
-        decided = plan(observed, self._settings, _now())
+        decided = plan(observed, self._settings, self._clock())
         if decided.steps:
             if not await self._observer.is_current(storage):
                 return None
@@ -57,10 +76,6 @@ class Reconciler:
         return decided.requeue_after_seconds
 
     async def _report(self, observed: Observed, verdict: Verdict) -> float:
-        status, events = status_of(observed, verdict, _now())
+        status, events = status_of(observed, verdict, self._clock())
         await self._applier.apply(observed.storage, Plan(status=status, events=events))
         return FOR_THE_USER_SECONDS
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

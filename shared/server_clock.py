@@ -1,7 +1,8 @@
 """What time it is for the API server, by the `Date` of its answers.
 
-API servers are the ones that judge the webhook's certificates, so it is their clock that certificates are made by. Ours
-may be wrong; that of whoever leads next, too.
+API servers are the ones that judge the webhook's certificates, so it is their clock that certificates are made by, and
+that storages are looked after by: what was noted when, as in a rotation of passwords, is judged by whoever leads next.
+Our own clock may be wrong; that of the next leader, too.
 """
 
 from __future__ import annotations

@@ -64,7 +64,8 @@ class Simulation:
         outlook = Outlook(lambda: True, lambda: True, self._is_due)
         self._observer = Observer(self.api, self._caches, self.consumers, holders, outlook)
         self._applier = Applier(self.api, self._caches, EventRecorder(self.api, "reconciler-0"), holders.refuse)
-        self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], self._observer, self._applier, SETTINGS)
+        storages, clock = self._caches[SESSION_STORAGES.plural], self.api.clock.now
+        self._reconciler = Reconciler(storages, self._observer, self._applier, SETTINGS, clock)
 
     async def ask_for(self, **spec: object) -> None:
         body = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": spec}
