@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 CRD := deploy/chart/files/sessionstorages.crd.yaml
+RULES := docs/reference/rules.md
 SOURCES := webhook reconciler certs shared deploy tests
 
 .PHONY: help
@@ -64,9 +65,10 @@ format: venv ## Format the code and sort its imports
 	@.venv/bin/ruff format --quiet .
 
 .PHONY: generate
-generate: venv ## Write the generated files: the CRD
-	@mkdir -p $(dir $(CRD))
+generate: venv ## Write the generated files: the CRD, the table of rules
+	@mkdir -p $(dir $(CRD)) $(dir $(RULES))
 	@$(PYTHON) -m shared.crd > $(CRD)
+	@$(PYTHON) -m tests.rules.document > $(RULES)
 
 .PHONY: golden
 golden: venv ## Rewrite the golden files; read the diff before you commit it

@@ -16,23 +16,25 @@ from certs import keeper
 from certs.settings import CertificateSettings
 from reconciler import loop, metrics, schedule
 from reconciler.apply import Applier
-from reconciler.caretaker import Caretaker
+from reconciler.caretaker import Announcements, Caretaker
 from reconciler.events import EventRecorder
 from reconciler.holders import Holders
 from reconciler.leader import Election
 from reconciler.observe import CHILD_RESOURCES, Observer, Outlook
+from reconciler.proxies import ProxyCaretaker
+from reconciler.questions import Questions
 from reconciler.queue import WorkQueue
 from reconciler.reconcile import Reconciler
 from reconciler.referenced_secrets import ReferencedSecrets
 from reconciler.settings import Settings
 from reconciler.toolhive import ToolHive
-from shared import errors, log, names, probes
+from shared import errors, log, names, probes, proxy_deployment
 from shared.cluster import Cluster, Selector
 from shared.consumer_index import ConsumerIndex, consumer_of
 from shared.informer import Informer
-from shared.resources import PODS, SECRETS, SESSION_STORAGES, Object, key_of
+from shared.resources import DEPLOYMENTS, PODS, SECRETS, SESSION_STORAGES, Object, key_of
 from shared.store import PROXIES_SUPPORTED
-from shared.toolhive import serves_session_tls
+from shared.toolhive import PROXY_SELECTOR, serves_session_tls
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -76,6 +78,7 @@ class _Process:
         self._consumers = ConsumerIndex(self._queue.add)
         self._referenced = ReferencedSecrets(cluster, self._queue.add)
         self._attention = WorkQueue()
+        self._proxies = WorkQueue()
         self._toolhive = ToolHive(cluster, self._on_consumer)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         self._caches = {
@@ -84,6 +87,13 @@ class _Process:
         }
         self._storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
         self._caches[SESSION_STORAGES.plural] = self._storages
+        self._deployments = Informer(
+            cluster,
+            DEPLOYMENTS,
+            self._on_deployment,
+            selector=Selector(labels=PROXY_SELECTOR),
+            keep=proxy_deployment.trimmed,
+        )
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._queue))
 
     async def run(self) -> None:
@@ -102,6 +112,7 @@ class _Process:
     def _watching(self) -> list[Coroutine[None, None, None]]:
         return [
             *(informer.run() for informer in self._caches.values()),
+            self._deployments.run(),
             *self._toolhive.watches(),
             self._referenced.run(),
         ]
@@ -126,13 +137,21 @@ class _Process:
         reconciler = Reconciler(self._storages, observer, applier, self._settings.storage)
         for key in self._storages.objects:
             self._queue.add(key)
-        storages, target = self._storages.objects, self._settings.default_target
-        caretaker = Caretaker(self._cluster, recorder, self._toolhive.consumer, storages, target)
-        for consumer in self._toolhive.consumers():
-            self._attention.add(consumer_of(consumer))
         async with asyncio.TaskGroup() as group:
             group.create_task(loop.run(self._queue, reconciler.reconcile))
-            group.create_task(loop.run(self._attention, caretaker.look))
+            for part in self._caretaking(recorder):
+                group.create_task(part)
+
+    def _caretaking(self, recorder: EventRecorder) -> list[Coroutine[None, None, None]]:
+        questions, find = Questions(self._cluster), self._toolhive.consumer
+        storages, target = self._storages.objects, self._settings.default_target
+        consumers = Caretaker(questions, Announcements(self._cluster, recorder), find, storages, target)
+        proxies = ProxyCaretaker(questions, self._deployments.objects, find)
+        for consumer in self._toolhive.consumers():
+            self._attention.add(consumer_of(consumer))
+        for key in self._deployments.objects:
+            self._proxies.add(key)
+        return [loop.run(self._attention, consumers.look), loop.run(self._proxies, proxies.look)]
 
     def _serves_session_tls(self) -> bool:
         return all(serves_session_tls(crd) for crd in self._toolhive.crds())
@@ -158,6 +177,11 @@ class _Process:
     def _on_consumer(self, old: Object | None, new: Object | None) -> None:
         self._consumers.on_change(old, new)
         self._attention.add(consumer_of(new or old or {}))
+        # ToolHive calls a proxy's Deployment as its consumer.
+        self._proxies.add(key_of(new or old or {}))
+
+    def _on_deployment(self, old: Object | None, new: Object | None) -> None:
+        self._proxies.add(key_of(new or old or {}))
 
     def _on_child(self, old: Object | None, new: Object | None) -> None:
         child = new or old or {}

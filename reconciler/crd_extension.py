@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from shared import errors, names
 from shared.resources import CRDS, Object, Resource
 from shared.toolhive import spec_properties
 
 if TYPE_CHECKING:
+    from reconciler.questions import Patcher
     from shared.informer import Informer
 
 FIELD: Final = "sessionStorageRef"
@@ -25,15 +26,6 @@ PROPERTY: Final[Object] = {
 RETRY_SECONDS: Final = 5.0
 
 _log = logging.getLogger(__name__)
-
-
-class Patcher(Protocol):
-    """The one write that the extension needs."""
-
-    async def patch(
-        self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
-    ) -> Object:
-        """Apply RFC 6902 operations."""
 
 
 def crd_name(resource: Resource) -> str:

@@ -59,6 +59,7 @@ class Verdict:
         connection_secret: Name of the connection Secret, once there is one.
         also: What else there is to say, each as a condition.
         rotation: How far the newest rotation is, as the status has it.
+        size: The size that runs, if that is known now.
     """
 
     phase: Phase
@@ -68,6 +69,7 @@ class Verdict:
     connection_secret: str = ""
     also: tuple[Finding, ...] = ()
     rotation: Object | None = field(default=None, hash=False)
+    size: str = ""
 
     @property
     def is_ready(self) -> bool:
@@ -122,6 +124,7 @@ def judge(observed: Observed, spec: SessionStorageSpec, running: Size, now: date
         primary=names.valkey_node(name, 0) if is_serving else "",
         connection_secret=names.connection_secret(name) if has_connection else "",
         also=tuple(finding for finding in (_redundancy(spec), _size(spec, running)) if finding),
+        size=running.value,
     )
 
 
@@ -173,6 +176,7 @@ def status_of(observed: Observed, verdict: Verdict, now: datetime) -> tuple[Obje
         "connectionSecret": verdict.connection_secret,
         "primary": verdict.primary,
         "rotation": verdict.rotation,
+        "size": verdict.size or old.get("size"),
         "observedGeneration": generation,
         "conditions": conditions(findings, old.get("conditions", []), generation, now),
     }

@@ -61,6 +61,12 @@ KEY_REDIS_URL: Final = "REDIS_URL"
 KEY_REDIS_USERNAME: Final = "REDIS_USERNAME"
 KEY_REDIS_PASSWORD: Final = "REDIS_PASSWORD"
 KEY_STORAGE_TYPE: Final = "SESSION_STORAGE_TYPE"
+OPEN_CONNECTION_KEYS: Final = frozenset({KEY_REDIS_URL, KEY_STORAGE_TYPE})
+"""In the connection Secret of an external storage without a password."""
+CONNECTION_KEYS: Final = OPEN_CONNECTION_KEYS | {KEY_REDIS_PASSWORD}
+"""In the connection Secret of a managed storage."""
+EXTERNAL_CONNECTION_KEYS: Final = CONNECTION_KEYS | {KEY_REDIS_USERNAME, KEY_CA}
+"""All that the connection Secret of an external storage may have."""
 
 
 def auth_secret(storage: str) -> str:

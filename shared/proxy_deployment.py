@@ -17,6 +17,7 @@ from shared.names import ANNOTATION_WIRED, GROUP
 if TYPE_CHECKING:
     from shared.resources import Object
 
+_KEPT: Final = ("namespace", "name", "uid", "resourceVersion", "deletionTimestamp", "ownerReferences")
 _RECORD: Final = ("metadata", "annotations", ANNOTATION_WIRED)
 _CONTAINERS: Final = ("spec", "template", "spec", "containers")
 
@@ -52,6 +53,20 @@ def wire(deployment: Object, secret: str | None) -> Object:
     if secret is None or read(deployment, (*sources, secret)) is not None:
         return deployment
     return put(put(deployment, (*sources, secret), {"secretRef": {"name": secret}}), _RECORD, secret)
+
+
+def trimmed(deployment: Object) -> Object:
+    """Keep of a Deployment what `owner_of` and `wire` look at: a cache of whole pod templates would be large."""
+    metadata = deployment["metadata"]
+    kept = {field: metadata[field] for field in _KEPT if field in metadata}
+    containers = (
+        {field: container[field] for field in ("name", "envFrom") if field in container}
+        for container in read(deployment, _CONTAINERS) or []
+    )
+    return {
+        "metadata": {**kept, "annotations": metadata.get("annotations") or {}},
+        "spec": {"template": {"spec": {"containers": list(containers)}}},
+    }
 
 
 def _sources(deployment: Object) -> Path | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
@@ -27,8 +27,10 @@ URL_HINT = (
     " put the password into the Secret that spec.external.secretRef names"
 )
 SECRET_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+SECRET_NAME_HINT = "must consist of lower-case letters, digits, '-' or '.', and start and end with a letter or digit"
 NAMESPACE_PATTERN = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|\*)$"
 """An RFC 1123 label, or `*` for every namespace."""
+NAMESPACE_HINT = "must be the name of a namespace, or '*' for all of them"
 ALL_NAMESPACES = "*"
 MAX_NAMESPACES = 100
 INTERVAL_PATTERN = "^([0-9]{1,5}h)?([0-9]{1,7}m)?$"
@@ -36,6 +38,11 @@ SHORTEST_INTERVAL_HOURS = 1
 INTERVAL_HINT = "must be a time of hours and minutes, such as 720h or 90m, and at least 1h"
 STORAGE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """RFC 1035 label: the storage's Service is named after it, and a Service's name must start with a letter."""
+KIND_CHANGE_HINT = "a storage cannot change between managed and external in place: create a new SessionStorage"
+SMALLER_DISK_HINT = (
+    "the disk of a storage cannot become smaller: keep its size, or create a new SessionStorage and have its consumers"
+    " refer to that"
+)
 
 
 def cel(rule: str, message: str) -> dict[str, JsonValue]:
@@ -43,15 +50,56 @@ def cel(rule: str, message: str) -> dict[str, JsonValue]:
     return {"rule": rule, "message": message}
 
 
-def secretive_cel(rule: str, message: str) -> dict[str, JsonValue]:
-    """Write a rule about a value that may hold a password: of all errors, only `Forbidden` never repeats the value."""
-    return {**cel(rule, message), "reason": "FieldValueForbidden"}
+def forbidding_cel(rule: str, message: str, field: str = "") -> dict[str, JsonValue]:
+    """Write a rule whose error never repeats the value, which may hold a password: of all errors `Forbidden` alone.
+
+    Args:
+        rule: What must hold.
+        message: What is said where it does not.
+        field: Path, below where the rule stands, of the field to name.
+    """
+    return {**cel(rule, message), "reason": "FieldValueForbidden", **({"fieldPath": field} if field else {})}
 
 
-def _checked_url(url: str) -> str:
-    if not re.fullmatch(URL_PATTERN, url):
-        raise ValueError(URL_HINT)
-    return url
+def _matching(pattern: str, hint: str) -> AfterValidator:
+    """Check a text and say in words what it must be: a schema's `pattern` would show the expression instead."""
+
+    def checked(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(hint)
+        return text
+
+    return AfterValidator(checked)
+
+
+def _rules(*rules: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {"x-kubernetes-validations": [*rules]}
+
+
+_SecretName: TypeAlias = Annotated[
+    str,
+    Field(max_length=253, json_schema_extra=_rules(cel(f"self.matches(r'{SECRET_NAME_PATTERN}')", SECRET_NAME_HINT))),
+    _matching(SECRET_NAME_PATTERN, SECRET_NAME_HINT),
+]
+_Namespace: TypeAlias = Annotated[
+    str,
+    Field(max_length=63, json_schema_extra=_rules(cel(f"self.matches(r'{NAMESPACE_PATTERN}')", NAMESPACE_HINT))),
+    _matching(NAMESPACE_PATTERN, NAMESPACE_HINT),
+]
+
+
+def _smaller_disk_rule() -> str:
+    """Compare disks: the one that is there with the one that is asked for; a size that stays is never in the way.
+
+    What is there is what the status says: a size that still waits to be applied can be taken back.
+    """
+    disks = "{" + ", ".join(f"'{size}': {preset.disk_gib}" for size, preset in PRESETS.items()) + "}"
+    wanted, before = (f"(has({it}.spec.size) ? {it}.spec.size : '{DEFAULT_SIZE}')" for it in ("self", "oldSelf"))
+    present = f"(has(oldSelf.status) && has(oldSelf.status.size) ? oldSelf.status.size : {before})"
+    return (
+        "has(self.spec.external) || has(oldSelf.spec.external)"
+        f" || {wanted} == {before} || {disks}[{wanted}] >= {disks}[{present}]"
+    )
 
 
 def _checked_interval(text: str) -> str:
@@ -102,19 +150,13 @@ class External(_Model):
             " A password does not belong here: put it into the Secret that secretRef names.",
             max_length=512,
             # CEL instead of a pattern: a schema's error repeats the value, and with it a password inside.
-            json_schema_extra={
-                "x-kubernetes-validations": [secretive_cel(f"self.matches(r'{URL_PATTERN}')", URL_HINT)]
-            },
+            json_schema_extra=_rules(forbidding_cel(f"self.matches(r'{URL_PATTERN}')", URL_HINT)),
         ),
-        AfterValidator(_checked_url),
+        _matching(URL_PATTERN, URL_HINT),
     ]
     secret_ref: Annotated[
-        str | None,
-        Field(
-            description="Secret in the same namespace: key `password`, optionally `username` and `ca.crt`.",
-            pattern=SECRET_NAME_PATTERN,
-            max_length=253,
-        ),
+        _SecretName | None,
+        Field(description="Secret in the same namespace: key `password`, optionally `username` and `ca.crt`."),
     ] = None
 
 
@@ -127,15 +169,13 @@ class RotationSchedule(_Model):
             description="Longest age of a password, such as 720h; at least 1h. Each storage is rotated at a time of its"
             " own in the last tenth of it.",
             max_length=16,
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    cel(
-                        f"self.matches(r'{INTERVAL_PATTERN}') && self.size() > 0"
-                        f" && duration(self) >= duration('{SHORTEST_INTERVAL_HOURS}h')",
-                        INTERVAL_HINT,
-                    )
-                ]
-            },
+            json_schema_extra=_rules(
+                cel(
+                    f"self.matches(r'{INTERVAL_PATTERN}') && self.size() > 0"
+                    f" && duration(self) >= duration('{SHORTEST_INTERVAL_HOURS}h')",
+                    INTERVAL_HINT,
+                )
+            ),
         ),
         AfterValidator(_checked_interval),
     ]
@@ -150,21 +190,16 @@ class SessionStorageSpec(_Model):
     """What the user asks for: a size, or a store that exists already."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                cel(
-                    "has(self.external) == has(oldSelf.external)",
-                    "a storage cannot change between managed and external in place: create a new SessionStorage",
-                ),
-            ]
-        }
+        json_schema_extra=_rules(
+            forbidding_cel("has(self.external) == has(oldSelf.external)", KIND_CHANGE_HINT, ".external")
+        )
     )
 
     size: Annotated[
         Size | None,
         Field(
             description="small for development, medium for one durable node, large for three nodes. Default: medium."
-            " Ignored when external is set.",
+            " Cannot change to one with a smaller disk. Ignored when external is set.",
         ),
     ] = None
     external: External | None = None
@@ -175,7 +210,7 @@ class SessionStorageSpec(_Model):
         ),
     ] = None
     allowed_namespaces: Annotated[
-        tuple[Annotated[str, Field(pattern=NAMESPACE_PATTERN, max_length=63)], ...],
+        tuple[_Namespace, ...],
         Field(
             description="Namespaces whose MCPServers, MCPRemoteProxies and VirtualMCPServers may use this storage; '*'"
             " means all. Elsewhere only users who have the right to `use` this SessionStorage may refer to it.",
@@ -221,6 +256,9 @@ class SessionStorageStatus(_Model):
     ] = None
     primary: Annotated[str | None, Field(description="The Valkey node that takes writes.")] = None
     rotation: RotationStatus | None = None
+    size: Annotated[
+        Size | None, Field(description="The size that runs; another one in spec.size waits to be applied.")
+    ] = None
     observed_generation: Annotated[int | None, Field(description="Newest generation acted upon.")] = None
     conditions: Annotated[
         list[Condition],
@@ -232,16 +270,15 @@ class SessionStorage(_Model):
     """Managed session storage for ToolHive's proxies."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                cel(
-                    f"self.metadata.name.size() <= {MAX_STORAGE_NAME}"
-                    f" && self.metadata.name.matches('{STORAGE_NAME_PATTERN}')",
-                    f"metadata.name must be at most {MAX_STORAGE_NAME} lower-case letters, digits or '-', start with a"
-                    " letter and end with a letter or digit: Services and StatefulSets are named after it",
-                ),
-            ]
-        }
+        json_schema_extra=_rules(
+            cel(
+                f"self.metadata.name.size() <= {MAX_STORAGE_NAME}"
+                f" && self.metadata.name.matches('{STORAGE_NAME_PATTERN}')",
+                f"metadata.name must be at most {MAX_STORAGE_NAME} lower-case letters, digits or '-', start with a"
+                " letter and end with a letter or digit: Services and StatefulSets are named after it",
+            ),
+            forbidding_cel(_smaller_disk_rule(), SMALLER_DISK_HINT, ".spec.size"),
+        )
     )
 
     spec: SessionStorageSpec

@@ -52,3 +52,8 @@ PRESETS: Final = {
     Size.MEDIUM: Preset(1, 512, 250, 5, is_persistent=True, maxmemory_percent=65),
     Size.LARGE: Preset(3, 1024, 500, 10, is_persistent=True, maxmemory_percent=70),
 }
+
+
+def shrinks(before: Size, after: Size) -> bool:
+    """Tell whether a change of size would make the disk smaller, which no volume can become."""
+    return PRESETS[after].disk_gib < PRESETS[before].disk_gib

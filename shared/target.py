@@ -12,7 +12,7 @@ from shared.names import ANNOTATION_TARGETS
 if TYPE_CHECKING:
     from shared.resources import Object
 
-_ANNOTATION: Final = ("metadata", "annotations", ANNOTATION_TARGETS)
+ANNOTATION: Final = ("metadata", "annotations", ANNOTATION_TARGETS)
 
 
 class Target(StrEnum):
@@ -47,10 +47,10 @@ def target_of(consumer: Object, default: Target) -> Target:
     Raises:
         InvalidSpec: The annotation says something else.
     """
-    value = read(consumer, _ANNOTATION)
+    value = read(consumer, ANNOTATION)
     if value is None:
         return default
     if isinstance(value, str) and value in _TARGETS:
         return _TARGETS[value]
     supported = ", ".join(f'"{target}"' for target in Target)
-    raise InvalidSpec([f"{dotted(_ANNOTATION)}: Unsupported value: {shown(value)}: supported values: {supported}"])
+    raise InvalidSpec([f"{dotted(ANNOTATION)}: Unsupported value: {shown(value)}: supported values: {supported}"])

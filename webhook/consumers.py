@@ -1,36 +1,32 @@
 """Decides how a consumer must change before it is stored, and whether its author may. Pure.
 
-The rule itself is `shared.wiring`; here stand the cases that only an admission request knows, and the warnings.
+The rule itself is `shared.wiring`; here stand the cases that only an admission request knows.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from shared import wiring
-from shared.consumer_kinds import KINDS, secret_of
 from shared.errors import InvalidSpec
-from shared.fieldpath import dotted, put, read, shown
-from shared.names import KEY_REDIS_PASSWORD, KEY_REDIS_URL, KEY_STORAGE_TYPE
-from shared.record import record_of
+from shared.fieldpath import dotted, put, read, shown, without
 from shared.reference import ANNOTATION, ANNOTATIONS, FIELD
 from shared.sharing import is_shared_with
-from shared.store import store_of
+from shared.target import ANNOTATION as TARGET
+from shared.target import Target, target_of
+from webhook import advice
 from webhook.access import Question
 from webhook.jsonpatch import diff
 from webhook.review import Allow, Deny, Patch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from shared.reference import StorageReference
     from shared.resources import Key, Object
-    from shared.target import Target
     from webhook.review import AdmissionRequest, Decision
 
 _NAMESPACE: Final = ("metadata", "namespace")
-_NAME: Final = ("metadata", "name")
-_VARIABLES: Final = frozenset({KEY_REDIS_URL, KEY_REDIS_PASSWORD, KEY_STORAGE_TYPE})
 
 
 def question(request: AdmissionRequest, storages: Mapping[Key, Object]) -> Question | None:
@@ -72,19 +68,22 @@ def decide(
         return Allow()
     try:
         reference = _reference(consumer, previous)
-        if reference is None:
-            return _changed(consumer, wiring.unwire(consumer, previous=previous), ())
-        if _needs_right(consumer, reference, previous, storages):
-            if not may_use and not _is_same(reference, previous):
-                return Deny((_refusal(request, consumer, reference, may_use=may_use),), reason="Forbidden")
-            granted = may_use is True
-        else:
-            granted = previous is not None and wiring.is_granted(previous, reference)
-        known = wiring.Circumstances(default_target, previous, granted)
-        wired = wiring.desired(consumer, reference, storages, known)
+    except InvalidSpec as error:
+        return Deny((*error.problems, *_problems_of_target(consumer)))
+    if reference is None:
+        return _changed(consumer, wiring.unwire(consumer, previous=previous), ())
+    if _needs_right(consumer, reference, previous, storages):
+        if not may_use and not _is_same(reference, previous):
+            refusal = _refusal(request, consumer, reference, may_use=may_use)
+            return Deny((refusal, *_problems_of_target(consumer)), reason="Forbidden")
+        granted = may_use is True
+    else:
+        granted = previous is not None and wiring.is_granted(previous, reference)
+    try:
+        wired = _wired(consumer, reference, storages, wiring.Circumstances(default_target, previous, granted))
     except InvalidSpec as error:
         return Deny(error.problems)
-    return _changed(consumer, wired, tuple(_warnings(wired, reference, storages.get(reference.key))))
+    return _changed(consumer, wired, advice.warnings(wired, reference, storages.get(reference.key)))
 
 
 def _written(request: AdmissionRequest) -> Object | None:
@@ -137,6 +136,32 @@ def _refusal(request: AdmissionRequest, consumer: Object, reference: StorageRefe
     )
 
 
+def _problems_of_target(consumer: Object) -> tuple[str, ...]:
+    try:
+        target_of(consumer, Target.ALL)
+    except InvalidSpec as error:
+        return error.problems
+    return ()
+
+
+def _wired(
+    consumer: Object, reference: StorageReference, storages: Mapping[Key, Object], known: wiring.Circumstances
+) -> Object:
+    """Wire a consumer; a target that makes no sense does not hide what else is wrong.
+
+    Raises:
+        InvalidSpec: With all problems.
+    """
+    problems = _problems_of_target(consumer)
+    if not problems:
+        return wiring.desired(consumer, reference, storages, known)
+    try:
+        wiring.desired(without(consumer, TARGET), reference, storages, known)
+    except InvalidSpec as error:
+        problems += error.problems
+    raise InvalidSpec(problems)
+
+
 def _changed(consumer: Object, desired: Object, warnings: tuple[str, ...]) -> Decision:
     operations = diff(consumer, desired)
     return Patch(operations, warnings) if operations else Allow(warnings)
@@ -149,47 +174,3 @@ def _is_untouched(consumer: Object, previous: Object | None) -> bool:
     return bool(
         consumer.get("spec") == previous.get("spec") and read(consumer, ANNOTATIONS) == read(previous, ANNOTATIONS)
     )
-
-
-def _warnings(wired: Object, reference: StorageReference, storage: Object | None) -> Iterator[str]:
-    namespace = read(wired, _NAMESPACE)
-    secret = secret_of(reference, namespace)
-    if storage is None:
-        yield f'SessionStorage "{reference}" does not exist (yet): pods wait until Secret "{secret}" exists'
-    elif not (store := store_of(reference, storage)).supports_proxies:
-        yield (
-            f'SessionStorage "{reference}" is external, and ToolHive\'s proxies are not connected to it'
-            f" ({store.support}): see its condition ProxiesSupported; backend pods get its connection"
-        )
-    if record_of(wired) is None:
-        yield (
-            f'SessionStorage "{reference}" is not shared with this namespace, and whoever made the reference had no'
-            " right to use it: nothing is connected"
-        )
-    if not read(wired, _NAME):
-        yield (
-            "an object with metadata.generateName has no name yet: its proxies are connected to the storage when it"
-            " is next changed"
-        )
-    if reference.is_by_field and not wiring.has_field(wired):
-        yield (
-            f'SessionStorage "{reference}" stays connected, though spec.sessionStorageRef was lost with its CRD'
-            " field: to disconnect, set the field and take it out again"
-        )
-    for variable in sorted(_VARIABLES & set(_own_variables(wired))):
-        yield f'environment variable {variable} of your own hides the one of SessionStorage "{reference}"'
-
-
-def _own_variables(consumer: Object) -> Iterator[str]:
-    """List the variables that the user sets for the backend: Kubernetes prefers them over `envFrom`."""
-    kind = KINDS[consumer["kind"]]
-    for container in filter(None, (kind.backend, kind.proxy)):
-        yield from _strings(read(consumer, (*container, "env")), "name")
-    yield from _strings(read(consumer, ("spec", "env")), "name")
-    yield from _strings(read(consumer, ("spec", "secrets")), "targetEnvName")
-
-
-def _strings(entries: Any, key: str) -> Iterator[str]:
-    if isinstance(entries, list):
-        values = (entry.get(key) for entry in entries if isinstance(entry, dict))
-        yield from (value for value in values if isinstance(value, str))

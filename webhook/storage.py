@@ -7,30 +7,34 @@ and repeats what it refuses, which may be a password; here all problems come at 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
+from shared.endpoint import Endpoint
 from shared.fieldpath import put, read, shown
 from shared.names import MAX_STORAGE_NAME
-from shared.sessionstorage import STORAGE_NAME_PATTERN, URL_HINT, SessionStorageSpec
-from shared.sizes import DEFAULT_SIZE, Size
+from shared.sessionstorage import KIND_CHANGE_HINT, SMALLER_DISK_HINT, STORAGE_NAME_PATTERN
+from shared.sizes import DEFAULT_SIZE, Size, shrinks
 from webhook.jsonpatch import diff
 from webhook.review import Allow, Deny, Patch
+from webhook.storage_spec import problems_of_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shared.fieldpath import Path
     from shared.resources import Object
     from webhook.review import AdmissionRequest, Decision
 
 _SIZE: Final = ("spec", "size")
 _EXTERNAL: Final = ("spec", "external")
 _ROTATION: Final = ("spec", "rotation")
-_URL: Final = ("external", "url")
+_URL: Final = (*_EXTERNAL, "url")
+_NAMESPACES: Final = ("spec", "allowedNamespaces")
+_RUNNING_SIZE: Final = ("status", "size")
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
-_SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys")
+_SIZES: Final = {size.value: size for size in Size}
+_GENERATED: Final = "x" * 5
+"""Stands for the characters that Kubernetes appends to `generateName`: as many, and of the same kind."""
 
 
 def decide(request: AdmissionRequest) -> Decision:
@@ -38,10 +42,10 @@ def decide(request: AdmissionRequest) -> Decision:
     storage = request.written
     if storage is None or _is_untouched(storage, request.old_object):
         return Allow()
-    problems = (*_problems_of_name(request), *_problems_of_spec(storage), *_problems_of_change(request))
+    problems = (*_problems_of_name(request), *problems_of_spec(storage), *_problems_of_change(request))
     if problems:
         return Deny(problems)
-    warnings = tuple(_warnings(storage))
+    warnings = tuple(_warnings(storage, request.namespace))
     operations = diff(storage, _defaulted(storage))
     return Patch(operations, warnings) if operations else Allow(warnings)
 
@@ -58,98 +62,52 @@ def _defaulted(storage: Object) -> Object:
 
 
 def _problems_of_name(request: AdmissionRequest) -> Iterator[str]:
-    name = read(request.object or {}, ("metadata", "name"))
-    if request.operation != "CREATE" or not name:
+    metadata = (request.object or {}).get("metadata", {})
+    if request.operation != "CREATE":
         return
-    if len(name) > MAX_STORAGE_NAME:
-        yield f"metadata.name: Too long: may not be more than {MAX_STORAGE_NAME} bytes"
-    if not _STORAGE_NAME.fullmatch(name):
+    if name := metadata.get("name"):
+        yield from _problems_of_text("metadata.name", name)
+    elif isinstance(prefix := metadata.get("generateName"), str) and prefix:
+        yield from _problems_of_text("metadata.generateName", prefix, _GENERATED)
+
+
+def _problems_of_text(path: str, text: str, appended: str = "") -> Iterator[str]:
+    if len(text + appended) > MAX_STORAGE_NAME:
+        yield f"{path}: Too long: may not be more than {MAX_STORAGE_NAME - len(appended)} bytes"
+    if not _STORAGE_NAME.fullmatch(text + appended):
+        end = "" if appended else " and end with a letter or digit"
         yield (
-            f"metadata.name: Invalid value: {shown(name)}: must consist of lower-case letters, digits or '-', start"
-            " with a letter and end with a letter or digit"
+            f"{path}: Invalid value: {shown(text)}: must consist of lower-case letters, digits or '-', start with a"
+            f" letter{end}"
         )
-
-
-def _problems_of_spec(storage: Object) -> Iterator[str]:
-    spec = storage.get("spec")
-    if spec is None:
-        yield "spec: Required value"
-        return
-    try:
-        SessionStorageSpec.model_validate(spec)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            yield from _problems_of_field(detail)
-    else:
-        yield from _problems_of_address(read(storage, ("spec", *_URL)))
-
-
-def _problems_of_field(detail: Any) -> Iterator[str]:
-    """Put one of pydantic's errors into Kubernetes' words."""
-    path = ".".join(("spec", *map(str, detail["loc"])))
-    match detail["type"]:
-        case "missing":
-            yield f"{path}: Required value"
-        case "enum" if isinstance(detail["input"], str | int | float):
-            supported = ", ".join(f'"{size}"' for size in Size)
-            yield f"{path}: Unsupported value: {shown(detail['input'])}: supported values: {supported}"
-        case "string_type" | "enum":
-            yield f"{path}: Invalid value: must be a string"
-        case "model_type":
-            yield f"{path}: Invalid value: must be an object"
-        case "string_too_long":
-            yield f"{path}: Too long: may not be more than {detail['ctx']['max_length']} bytes"
-        case "value_error" if tuple(detail["loc"]) == _URL:
-            yield from tuple(_problems_of_address(detail["input"])) or (f"{path}: Invalid value: {URL_HINT}",)
-        case "value_error":
-            yield f"{path}: Invalid value: {shown(detail['input'])}: {detail['ctx']['error']}"
-        case "string_pattern_mismatch":
-            yield (
-                f"{path}: Invalid value: {shown(detail['input'])}: must consist of lower-case letters, digits, '-' or"
-                " '.', and start and end with a letter or digit"
-            )
-        case _:
-            yield f"{path}: Invalid value: {detail['msg']}"
-
-
-def _problems_of_address(url: str | None) -> Iterator[str]:
-    """Say what is wrong with an address, of which nothing is repeated: it may hold a password."""
-    if url is None:
-        return
-    path = ".".join(("spec", *_URL))
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in _SCHEMES:
-        yield f"{path}: Unsupported value: must start with {', '.join(f'{known}://' for known in _SCHEMES)}"
-    if "@" in url:
-        yield (
-            f"{path}: Forbidden: must not hold a user name or password: put them into the Secret that"
-            " spec.external.secretRef names"
-        )
-    if "?" in url or "#" in url:
-        yield f"{path}: Forbidden: must not have a query or fragment"
-    if separator and not _has_host_and_port(rest):
-        yield f"{path}: Invalid value: must name a host, and a port between 1 and 65535 or none"
-
-
-def _has_host_and_port(rest: str) -> bool:
-    try:
-        parts = urlsplit(f"//{rest}")
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _problems_of_change(request: AdmissionRequest) -> Iterator[str]:
-    if request.object is None or request.old_object is None:
+    new, old = request.object, request.old_object
+    if new is None or old is None:
         return
-    if (read(request.object, _EXTERNAL) is None) != (read(request.old_object, _EXTERNAL) is None):
-        yield (
-            "spec.external: Forbidden: a storage cannot change between managed and external in place: create a new"
-            " SessionStorage"
-        )
+    if (read(new, _EXTERNAL) is None) != (read(old, _EXTERNAL) is None):
+        yield f"spec.external: Forbidden: {KIND_CHANGE_HINT}"
+    elif read(new, _EXTERNAL) is None and _has_smaller_disk(new, old):
+        yield f"spec.size: Forbidden: {SMALLER_DISK_HINT}"
 
 
-def _warnings(storage: Object) -> Iterator[str]:
+def _has_smaller_disk(new: Object, old: Object) -> bool:
+    """Compare with the disk that is there: a size that still waits to be applied can be taken back."""
+    wanted, before = _size(new, _SIZE), _size(old, _SIZE)
+    if wanted is None or before is None or wanted is before:
+        return False
+    running = _size(old, _RUNNING_SIZE) if read(old, _RUNNING_SIZE) else None
+    return shrinks(running or before, wanted)
+
+
+def _size(storage: Object, path: Path) -> Size | None:
+    """Read a size; None if it is none of ours."""
+    value = read(storage, path)
+    return DEFAULT_SIZE if value is None else _SIZES.get(value) if isinstance(value, str) else None
+
+
+def _warnings(storage: Object, namespace: str) -> Iterator[str]:
     if read(storage, _EXTERNAL) is None:
         return
     if read(storage, _SIZE) is not None:
@@ -158,3 +116,9 @@ def _warnings(storage: Object) -> Iterator[str]:
         yield "spec.rotation is ignored, because spec.external is set: that password is changed by its owner"
     if read(storage, (*_EXTERNAL, "secretRef")) is None:
         yield "spec.external.secretRef is not set: the store will be used without a password"
+    is_shared = any(other != namespace for other in read(storage, _NAMESPACES) or ())
+    if is_shared and not Endpoint.of_url(read(storage, _URL)).is_tls:
+        yield (
+            "spec.external.url has no TLS, and spec.allowedNamespaces opens the store to other namespaces: what they"
+            " send crosses the network in plain text, the password included: use rediss:// or valkeys://"
+        )

@@ -4,6 +4,7 @@ Works with cgroup v1, where each controller may be a hierarchy of its own, and w
 """
 
 import errno
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ MOUNTS = Path("/proc/self/mountinfo")
 # Processes that were killed leave their group a moment after they are gone.
 REMOVAL_DEADLINE_SECONDS = 10
 RETRY_SECONDS = 0.05
+# What the kernel says of a group that ended while somebody looked at it.
+_GONE = frozenset({errno.ENOENT, errno.ENODEV})
 
 
 def hierarchies(mounts: str) -> tuple[Path, ...]:
@@ -46,7 +49,7 @@ def ensure(node: str) -> None:
 
 def processes() -> set[int]:
     """Find all processes in the cluster's groups, containers included."""
-    return {int(pid) for tree in _trees() for file in tree.rglob("cgroup.procs") for pid in file.read_text().split()}
+    return {pid for tree in _trees() for group in _groups(tree) for pid in _members(group)}
 
 
 def remove(*below: str) -> None:
@@ -92,13 +95,28 @@ def _trees(*below: str) -> Iterator[Path]:
             yield tree
 
 
+def _groups(tree: Path) -> list[Path]:
+    """List a group and all below it, the leaves first; the walk passes over those that end meanwhile."""
+    return [Path(directory) for directory, _, _ in os.walk(tree, topdown=False)]
+
+
+def _members(group: Path) -> set[int]:
+    try:
+        return {int(pid) for pid in (group / "cgroup.procs").read_text().split()}
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+        return set()
+
+
 def _remove(tree: Path) -> Path | None:
     """Remove a tree from its leaves and return the first group that is busy."""
-    for group in sorted((tree, *(path for path in tree.rglob("*") if path.is_dir())), reverse=True):
+    for group in _groups(tree):
         try:
             group.rmdir()
         except OSError as error:
-            if error.errno != errno.EBUSY:
+            if error.errno == errno.EBUSY:
+                return group
+            if error.errno not in _GONE:
                 raise
-            return group
     return None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from shared.resources import Object
 from tests.integration.conftest import RELEASE, Kubectl, Process, eventually
 from tests.integration.mcpservers import RECORD, await_wiring, server, stored
 from tests.integration.storages import await_ready, storage
@@ -25,21 +28,64 @@ def restore(kubectl: Kubectl, saved: Any) -> None:
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(saved))
 
 
+@contextlib.contextmanager
+def unguarded(kubectl: Kubectl) -> Iterator[None]:
+    """Take the webhook's configuration away, and put it back."""
+    saved = json.loads(kubectl("get", WEBHOOK, "-o", "json"))
+    kubectl("delete", WEBHOOK)
+    try:
+        yield
+    finally:
+        restore(kubectl, saved)
+
+
 def condition(kubectl: Kubectl, namespace: str) -> Any:
     conditions = stored(kubectl, namespace).get("status", {}).get("conditions", [])
     return next((item for item in conditions if item["type"] == "SessionStorageResolved"), {})
 
 
 def test_a_server_that_slipped_by_is_connected_once_the_webhook_is_there(kubectl: Kubectl, namespace: str) -> None:
-    saved = json.loads(kubectl("get", WEBHOOK, "-o", "json"))
-    kubectl("delete", WEBHOOK)
-    try:
+    with unguarded(kubectl):
         kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
         assert "sessionStorage" not in stored(kubectl, namespace)["spec"]
-    finally:
-        restore(kubectl, saved)
     eventually(lambda: "sessionStorage" in stored(kubectl, namespace)["spec"], what="connected", seconds=60)
     assert '"storage":' in stored(kubectl, namespace)["metadata"]["annotations"][RECORD]
+
+
+def test_a_proxy_that_slipped_by_reads_the_secret_once_the_webhook_is_there(kubectl: Kubectl, namespace: str) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+
+    def sources() -> Any:
+        found = json.loads(kubectl("get", "deployment", "srv", "-n", namespace, "-o", "json"))
+        return found["spec"]["template"]["spec"]["containers"][0].get("envFrom")
+
+    with unguarded(kubectl):
+        kubectl("create", "-f", "-", stdin=json.dumps(proxy_of(stored(kubectl, namespace))))
+        assert sources() is None
+    eventually(lambda: sources() == [{"secretRef": {"name": "mine-connection"}}], what="connected", seconds=60)
+
+
+def proxy_of(consumer: Object) -> Object:
+    """Write a Deployment as ToolHive's operator does for a consumer, as far as anybody looks at it."""
+    metadata = consumer["metadata"]
+    labels = {"toolhive": "true", "app.kubernetes.io/name": "mcpserver", "app.kubernetes.io/instance": metadata["name"]}
+    owner = {key: consumer[key] for key in ("apiVersion", "kind")} | {key: metadata[key] for key in ("name", "uid")}
+    pod = {"containers": [{"name": "toolhive", "image": "proxyrunner:latest"}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": labels,
+            "ownerReferences": [{**owner, "controller": True}],
+        },
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
 
 
 def test_a_generated_name_gets_its_key_prefix(kubectl: Kubectl, namespace: str) -> None:

@@ -6,10 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_crd_of_the_chart_is_what_the_models_say() -> None:
-    generated = subprocess.run([sys.executable, "-m", "shared.crd"], cwd=ROOT, capture_output=True, check=True)
-    committed = (ROOT / "deploy/chart/files/sessionstorages.crd.yaml").read_bytes()
-    assert committed == generated.stdout, "run `make generate` and commit the result"
+@pytest.mark.parametrize(
+    ("module", "file"),
+    [
+        pytest.param("shared.crd", "deploy/chart/files/sessionstorages.crd.yaml", id="the CRD of the chart"),
+        pytest.param("tests.rules.document", "docs/reference/rules.md", id="the table of rules"),
+    ],
+)
+def test_what_is_generated_is_what_its_source_says(module: str, file: str) -> None:
+    generated = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, check=True)
+    assert (ROOT / file).read_bytes() == generated.stdout, "run `make generate` and commit the result"

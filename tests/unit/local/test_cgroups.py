@@ -21,3 +21,16 @@ def test_finds_the_one_hierarchy_of_v2() -> None:
 
 def test_finds_none_where_none_is_mounted() -> None:
     assert cgroups.hierarchies("25 1 254:0 / / rw - ext4 /dev/vda rw\n") == ()
+
+
+def test_a_group_that_ended_meanwhile_has_no_processes(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.procs").write_text("1\n22\n")
+    assert cgroups._members(tmp_path) == {1, 22}
+    assert cgroups._members(tmp_path / "gone") == set()
+
+
+def test_groups_are_removed_from_the_leaves_and_those_that_are_gone_already_are_no_trouble(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "pod" / "container").mkdir(parents=True)
+    assert cgroups._remove(tmp_path / "tree") is None
+    assert cgroups._remove(tmp_path / "tree") is None
+    assert not (tmp_path / "tree").exists()

@@ -63,6 +63,7 @@ async def test_a_storage_that_is_up_is_ready_and_names_its_secret(mine: Simulati
         "message": "Storage is ready and secured",
         "connectionSecret": "mine-connection",
         "primary": "mine-valkey-0",
+        "size": "small",
         "observedGeneration": 1,
         "conditions": None,
     }

@@ -15,7 +15,9 @@ from shared.sessionstorage import Phase, SessionStorageStatus
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
-READY = Verdict(Phase.READY, "StorageReady", "Storage is ready and secured", "mine-valkey-0", "mine-connection")
+READY = Verdict(
+    Phase.READY, "StorageReady", "Storage is ready and secured", "mine-valkey-0", "mine-connection", size="small"
+)
 STARTING = Verdict(Phase.PROVISIONING, "Starting", "Valkey is starting")
 BROKEN = Verdict(Phase.DEGRADED, "Starting", "Valkey is starting")
 
@@ -41,6 +43,10 @@ def test_a_status_says_what_the_model_of_the_crd_holds() -> None:
     status = after(READY)
     model = SessionStorageStatus.model_validate(status)
     assert model.model_dump(mode="json", by_alias=True, exclude_none=True) == status
+
+
+def test_the_size_that_runs_is_remembered_while_it_cannot_be_seen() -> None:
+    assert after(BROKEN, after(READY))["size"] == "small"
 
 
 def test_what_did_not_change_is_not_written() -> None:

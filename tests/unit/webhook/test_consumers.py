@@ -162,17 +162,6 @@ def test_a_storage_elsewhere_is_read_from_its_mirrored_secret() -> None:
     assert "nothing is connected" in warning
 
 
-def test_variables_that_hide_ours_are_named() -> None:
-    spec = {
-        "sessionStorageRef": "store",
-        "env": [{"name": "REDIS_URL", "value": "x"}, None, {"name": 5}],
-        "secrets": [{"name": "s", "key": "k", "targetEnvName": "REDIS_PASSWORD"}],
-        "podTemplateSpec": {"spec": {"containers": [{"name": "mcp", "env": [{"name": "SESSION_STORAGE_TYPE"}]}]}},
-    }
-    warnings = decide(server(spec)).warnings
-    assert [warning.split()[2] for warning in warnings] == ["REDIS_PASSWORD", "REDIS_URL", "SESSION_STORAGE_TYPE"]
-
-
 def test_without_a_name_there_is_no_key_prefix_and_thus_no_native_storage_yet() -> None:
     consumer = server({"sessionStorageRef": "store"}, name=None, generateName="srv-")
     assert "sessionStorage" not in patched(consumer)["spec"]

@@ -14,9 +14,9 @@ from webhook.review import AdmissionRequest, Allow, Decision, Deny, Patch
 EXTERNAL = {"url": "redis://there:6379", "secretRef": "auth"}
 
 
-def decide(spec: Any, *, name: str = "store", old: Any = None) -> Decision:
+def decide(spec: Any, *, name: str = "store", old: Any = None, running: Any = None) -> Decision:
     obj = {"metadata": {"name": name}, "spec": spec}
-    old_object = None if old is None else {"metadata": {"name": name}, "spec": old}
+    old_object = None if old is None else {"metadata": {"name": name}, "spec": old, "status": {"size": running}}
     return storage.decide(AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", obj, old_object))
 
 
@@ -35,42 +35,17 @@ def test_a_sound_storage_passes_unchanged(spec: Any) -> None:
     assert decide(spec) == Allow()
 
 
-def test_size_beside_external_is_legal_but_said_to_be_ignored() -> None:
-    assert decide({"size": "medium", "external": EXTERNAL}) == Allow(
-        ("spec.size is ignored, because spec.external is set",)
-    )
-
-
-def test_a_schedule_beside_external_is_legal_but_said_to_be_ignored() -> None:
-    (warning,) = decide({"rotation": {"every": "720h"}, "external": EXTERNAL}).warnings
-    assert warning.startswith("spec.rotation is ignored")
-
-
 @pytest.mark.parametrize("every", ["1h", "60m", "720h", "1h30m", "99999h"])
 def test_a_schedule_of_an_hour_or_more_passes(every: str) -> None:
     assert decide({"size": "small", "rotation": {"every": every}}) == Allow()
 
 
-def test_an_external_storage_without_a_secret_gets_a_warning() -> None:
-    (warning,) = decide({"external": {"url": "redis://there"}}).warnings
-    assert warning.startswith("spec.external.secretRef is not set")
-
-
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        pytest.param(None, "spec: Required value", id="no spec"),
-        pytest.param([], "spec: Invalid value: must be an object", id="spec is an array"),
-        pytest.param(
-            {"size": "huge"},
-            'spec.size: Unsupported value: "huge": supported values: "small", "medium", "large"',
-            id="unknown size",
-        ),
         pytest.param(
             {"size": 5}, 'spec.size: Unsupported value: 5: supported values: "small", "medium", "large"', id="number"
         ),
-        pytest.param({"size": {}}, "spec.size: Invalid value: must be a string", id="size is an object"),
-        pytest.param({"external": {}}, "spec.external.url: Required value", id="no url"),
         pytest.param({"rotation": {}}, "spec.rotation.every: Required value", id="no interval"),
         *(
             pytest.param(
@@ -80,18 +55,14 @@ def test_an_external_storage_without_a_secret_gets_a_warning() -> None:
             )
             for every in ("", "59m", "0h", "30d", "1.5h", "-2h", "1h30s", "2h ")
         ),
-        pytest.param({"external": "redis://x"}, "spec.external: Invalid value: must be an object", id="external text"),
         pytest.param({"external": {"url": []}}, "spec.external.url: Invalid value: must be a string", id="url array"),
         pytest.param(
-            {"external": {**EXTERNAL, "url": "redis://" + "x" * 600}},
-            "spec.external.url: Too long: may not be more than 512 bytes",
-            id="long url",
+            {"allowedNamespaces": ["a", 5]}, "spec.allowedNamespaces[1]: Invalid value: must be a string", id="entry"
         ),
         pytest.param(
-            {"external": {**EXTERNAL, "secretRef": "No/Name"}},
-            "spec.external.secretRef: Invalid value: \"No/Name\": must consist of lower-case letters, digits, '-' or"
-            " '.', and start and end with a letter or digit",
-            id="secret",
+            {"allowedNamespaces": ["x" * 64]},
+            "spec.allowedNamespaces[0]: Too long: may not be more than 63 bytes",
+            id="long entry",
         ),
     ],
 )
@@ -155,14 +126,56 @@ def test_managed_and_external_do_not_change_places(old: Any, new: Any) -> None:
     assert problem.startswith("spec.external: Forbidden")
 
 
+DISKS = {"small": 1, "medium": 5, "large": 10}
+
+
+@pytest.mark.parametrize("wanted", [*DISKS, None])
+@pytest.mark.parametrize("asked", [*DISKS, None])
+@pytest.mark.parametrize("running", [*DISKS, None])
+def test_a_disk_grows_and_never_shrinks(running: str | None, asked: str | None, wanted: str | None) -> None:
+    """What is compared with is the size that runs, so that one that waits to be applied can be taken back."""
+    decision = decide({"size": wanted, "allowedNamespaces": ["x"]}, old={"size": asked}, running=running)
+    before, after = DISKS[running or asked or "medium"], DISKS[wanted or "medium"]
+    is_refused = after < before and (wanted or "medium") != (asked or "medium")
+    assert isinstance(decision, Deny) == is_refused
+
+
+@pytest.mark.parametrize("running", ["gigantic", ["small"], 5])
+def test_a_running_size_of_no_meaning_does_not_count(running: Any) -> None:
+    assert isinstance(decide({"size": "small"}, old={"size": "large"}, running=running), Deny)
+    assert decide({"size": "large"}, old={"size": "small"}, running=running) == Allow()
+
+
+@pytest.mark.parametrize("url", ["redis://there", "valkey://there:1/2"])
+@pytest.mark.parametrize(("namespaces", "is_warned"), [((), False), (("ns",), False), (("*",), True), (("a",), True)])
+def test_plain_text_is_warned_of_where_other_namespaces_come_in(url: str, namespaces: Any, *, is_warned: bool) -> None:
+    spec = {"external": {"url": url, "secretRef": "auth"}, "allowedNamespaces": list(namespaces)}
+    assert [warning.split()[0] for warning in decide(spec).warnings] == ["spec.external.url"] * is_warned
+    secure = {**spec, "external": {"url": url.replace("://", "s://"), "secretRef": "auth"}}
+    assert decide(secure) == Allow()
+
+
+def test_all_that_is_wrong_with_a_long_address_is_said() -> None:
+    said = problems(decide({"external": {"url": "http://me:secret@" + "x" * 600}}))
+    assert len(said) == 3
+    assert "Too long" in said[0]
+    assert "secret@" not in str(said)
+
+
 def test_an_update_of_the_metadata_alone_passes_whatever_the_rules() -> None:
     assert decide({"size": "huge"}, old={"size": "huge"}) == Allow()
 
 
 def test_a_name_is_judged_only_when_it_is_given() -> None:
     assert isinstance(decide({"size": "small"}, name="x" * 41), Deny)
-    assert decide({"size": "small"}, name="x" * 41, old={"size": "medium"}) == Allow()
+    assert decide({"size": "medium"}, name="x" * 41, old={"size": "small"}) == Allow()
     assert decide({"size": "small"}, name="") == Allow()
+
+
+@pytest.mark.parametrize("prefix", ["x" * 35, "a-"])
+def test_a_name_that_is_to_be_generated_has_room_for_what_is_appended(prefix: str) -> None:
+    obj = {"metadata": {"generateName": prefix}, "spec": {"size": "small"}}
+    assert storage.decide(AdmissionRequest("1", "CREATE", "ns", "", obj, None)) == Allow()
 
 
 anything = st.recursive(
@@ -177,6 +190,7 @@ anything = st.recursive(
         {},
         optional={
             "size": anything,
+            "allowedNamespaces": anything | st.lists(anything, max_size=3),
             "external": anything | st.fixed_dictionaries({"url": anything}, optional={"secretRef": anything}),
         },
     )

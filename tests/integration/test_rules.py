@@ -1,0 +1,117 @@
+"""Every rule of admission on a real API server: by the webhook's word, and by the schema's alone.
+
+kube-system is the one namespace that the webhook never sees: there the schema and its rules stand by themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from shared.resources import Object
+from tests.integration.conftest import Kubectl, Process, eventually
+from tests.integration.mcpservers import await_wiring
+from tests.rules import consumer_refusals, consumer_warnings, storage_refusals, storage_warnings
+from tests.rules.rule import ANN, PLATFORM, TEAM, ConsumerRule, Rule, StorageRule
+
+UNSEEN = "kube-system"
+DRY_RUN = ("--dry-run=server", "--validate=ignore", "-f", "-")
+
+
+def seen(rules: Any) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("rule", [rule for rule in rules if rule.is_seen], ids=lambda rule: rule.when)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _namespaces(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
+    """Where the examples are, and where `ann` may write consumers."""
+    await_wiring(kubectl)
+    for namespace in (TEAM, PLATFORM):
+        kubectl("create", "namespace", namespace)
+    kubectl("create", "role", "servers", "--verb=*", "--resource=mcpservers.toolhive.stacklok.dev", "-n", TEAM)
+    kubectl("create", "rolebinding", "servers", "--role=servers", f"--user={ANN}", "-n", TEAM)
+    yield
+    for namespace in (TEAM, PLATFORM):
+        kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture
+def stored(kubectl: Kubectl, rule: Rule) -> Iterator[None]:
+    """Store what the example finds, and let the webhook learn of it."""
+    objects = rule.storages if isinstance(rule, ConsumerRule) else ()
+    for obj in objects:
+        kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    yield
+    for namespace in (TEAM, PLATFORM, UNSEEN):
+        kubectl("delete", "sessionstorages", "--all", "-n", namespace)
+
+
+def refused(kubectl: Kubectl, rule: StorageRule, namespace: str) -> str:
+    """Have the example refused, in a namespace."""
+    written = rule.written(namespace)
+    if (old := rule.stored(namespace)) is None:
+        return kubectl.fails("create", *DRY_RUN, stdin=json.dumps(written))
+    kubectl("create", "-f", "-", stdin=json.dumps(old))
+    # A patch, because the reconciler writes to the same object: the API server repeats it where a PUT would conflict.
+    patch = json.dumps([{"op": "replace", "path": "/spec", "value": written["spec"]}])
+    name = written["metadata"]["name"]
+    return kubectl.fails("patch", "sstore", name, "-n", namespace, "--type=json", "-p", patch)
+
+
+@seen(storage_refusals.RULES)
+@pytest.mark.usefixtures("stored")
+def test_the_webhook_refuses_a_storage_in_these_words(kubectl: Kubectl, rule: StorageRule) -> None:
+    assert f"denied the request: {rule.says}\n" in refused(kubectl, rule, TEAM)
+
+
+@seen(storage_refusals.RULES)
+@pytest.mark.usefixtures("stored")
+def test_the_schema_alone_refuses_it_too(kubectl: Kubectl, rule: StorageRule) -> None:
+    assert rule.alone in refused(kubectl, rule, UNSEEN)
+
+
+@seen(storage_warnings.RULES)
+def test_the_webhook_warns_of_a_storage_in_these_words(kubectl: Kubectl, rule: StorageRule) -> None:
+    said = kubectl.warns("create", *DRY_RUN, stdin=json.dumps(rule.written()))
+    assert said == f"Warning: {rule.says}\n"
+
+
+def writing(rule: ConsumerRule) -> tuple[str, ...]:
+    """What to do to have the example judged, as who wrote it."""
+    return ("create", *DRY_RUN, *(() if rule.may_use else (f"--as={ANN}",)))
+
+
+@seen(consumer_refusals.RULES)
+@pytest.mark.usefixtures("stored")
+def test_the_webhook_refuses_a_consumer_in_these_words(kubectl: Kubectl, rule: ConsumerRule) -> None:
+    said = kubectl.fails(*writing(rule), stdin=json.dumps(rule.written))
+    expected = rule.says if not rule.besides else f"[{', '.join(rule.expected)}]"
+    assert f"denied the request: {expected}\n" in said
+
+
+@seen(consumer_warnings.RULES)
+@pytest.mark.usefixtures("stored")
+def test_the_webhook_warns_of_a_consumer_in_these_words(kubectl: Kubectl, rule: ConsumerRule) -> None:
+    def says(expected: str) -> bool:
+        return kubectl.warns(*writing(rule), stdin=json.dumps(rule.written)) == expected
+
+    # At first the webhook may not know the storage yet.
+    eventually(lambda: says("".join(f"Warning: {warning}\n" for warning in rule.expected)), what=rule.says)
+
+
+def test_what_toolhive_leaves_out_is_what_is_warned_of(kubectl: Kubectl) -> None:
+    """Its schemas' defaults are there before the webhook is asked: the examples' values need not be written."""
+    by_name = {rule.when: rule for rule in consumer_warnings.RULES}
+    for when, field in (
+        ("the transport is stdio, which is also ToolHive's default", "transport"),
+        ("several replicas, and affinity by client, which is also ToolHive's default", "sessionAffinity"),
+    ):
+        rule = by_name[when]
+        plain: Object = {
+            **rule.written,
+            "spec": {key: value for key, value in rule.written["spec"].items() if key != field},
+        }
+        assert rule.says in kubectl.warns("create", *DRY_RUN, stdin=json.dumps(plain))

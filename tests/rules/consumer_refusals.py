@@ -1,0 +1,159 @@
+"""Every refusal of a consumer, or of its reference."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.names import ANNOTATION_STORAGE, ANNOTATION_TARGETS
+from tests.rules.rule import BY_FIELD, ELSEWHERE, PRIVATE, TEAM, ConsumerRule
+
+_BY_ANNOTATION: Final = f"metadata.annotations[{ANNOTATION_STORAGE}]"
+
+
+_ONE_REFERENCE: Final = "A reference is a name, or name and namespace; what else is there is a slip."
+_NO_SUCH_NAME: Final = "No storage can have that name, so nothing would ever be connected."
+_SHAPE: Final = "ToolHive would refuse it too; here it is said together with everything else that is wrong."
+
+RULES: Final = (
+    ConsumerRule(
+        when="the reference is neither a name nor an object",
+        spec={"sessionStorageRef": 5},
+        says="spec.sessionStorageRef: Invalid value: must be a name, or an object with name and namespace",
+        why=_ONE_REFERENCE,
+    ),
+    ConsumerRule(
+        when="the reference has no name",
+        spec={"sessionStorageRef": {"namespace": TEAM}},
+        says="spec.sessionStorageRef.name: Required value",
+        why="A namespace has no storage of its own that could be meant.",
+    ),
+    ConsumerRule(
+        when="its parts are no strings",
+        spec={"sessionStorageRef": {"name": 5}},
+        says="spec.sessionStorageRef: Invalid value: name and namespace must be strings",
+        why=_ONE_REFERENCE,
+    ),
+    ConsumerRule(
+        when="it has an unknown field",
+        spec={"sessionStorageRef": {"name": "mine", "size": "small"}},
+        says='spec.sessionStorageRef: Invalid value: unknown field "size"',
+        why=_ONE_REFERENCE,
+    ),
+    ConsumerRule(
+        when="it has more than five of them",
+        spec={"sessionStorageRef": {"name": "mine", **dict.fromkeys("abcdefg")}},
+        besides=tuple(f'spec.sessionStorageRef: Invalid value: unknown field "{field}"' for field in "abcde"),
+        says="spec.sessionStorageRef: Invalid value: 2 more unknown fields",
+        why="An object may have a hundred thousand, and a message has to fit on a screen.",
+    ),
+    ConsumerRule(
+        when="it names what no storage can be called",
+        spec={"sessionStorageRef": "My Storage"},
+        says=(
+            'spec.sessionStorageRef: Invalid value: "My Storage": a SessionStorage\'s name has at most 40 lower-case'
+            " letters, digits or '-', starts with a letter and ends with a letter or digit"
+        ),
+        why=_NO_SUCH_NAME,
+    ),
+    ConsumerRule(
+        when="it names what no namespace can be called",
+        spec={"sessionStorageRef": {"name": "mine", "namespace": "My Team"}},
+        says='spec.sessionStorageRef: Invalid value: "My Team": not the name of a namespace',
+        why=_NO_SUCH_NAME,
+    ),
+    ConsumerRule(
+        when="the annotation has another form",
+        spec={},
+        annotations={ANNOTATION_STORAGE: "a/b/c"},
+        says=f"{_BY_ANNOTATION}: Invalid value: must be [namespace/]name",
+        why=_ONE_REFERENCE,
+    ),
+    ConsumerRule(
+        when="field and annotation name two storages",
+        spec=BY_FIELD,
+        annotations={ANNOTATION_STORAGE: "other"},
+        says=(
+            f'{_BY_ANNOTATION}: Invalid value: names SessionStorage "team/other", but spec.sessionStorageRef names'
+            ' "team/mine": keep one of them'
+        ),
+        why="A consumer has one storage, and neither way to name it is the better one. The same name twice is fine.",
+    ),
+    ConsumerRule(
+        when="the targets are none of ours",
+        spec=BY_FIELD,
+        annotations={ANNOTATION_TARGETS: "frontend"},
+        says=(
+            f'metadata.annotations[{ANNOTATION_TARGETS}]: Unsupported value: "frontend": supported values: "backend",'
+            ' "proxy", "all", "none"'
+        ),
+        why="Guessing could hand a password to a part that must not have it.",
+    ),
+    ConsumerRule(
+        when="the storage is another namespace's, and its author lacks the right",
+        spec=ELSEWHERE,
+        storages=(PRIVATE,),
+        may_use=False,
+        says=(
+            'spec.sessionStorageRef: Forbidden: user "ann" may not use SessionStorage "platform/mine" from namespace'
+            ' "team": it takes the verb "use" on sessionstorages.toolhive.stacklok.dev "mine" in namespace "platform"'
+            " (bind the ClusterRole of this product whose name ends in -use), or this namespace in"
+            " spec.allowedNamespaces of the storage"
+        ),
+        why="Nobody gets a password by naming somebody else's storage.",
+    ),
+    ConsumerRule(
+        when="whether its author has the right cannot be found out",
+        spec=ELSEWHERE,
+        storages=(PRIVATE,),
+        may_use=None,
+        says=(
+            'spec.sessionStorageRef: Forbidden: whether you may use SessionStorage "platform/mine" cannot be found out'
+            " at the moment: try again"
+        ),
+        why="In doubt a password is not handed out. The API server did not answer a SubjectAccessReview in time.",
+        is_seen=False,
+    ),
+    ConsumerRule(
+        when="`spec.sessionStorage` says something else",
+        spec={**BY_FIELD, "sessionStorage": {"provider": "memory"}},
+        says=(
+            'spec.sessionStorage.provider: Invalid value: SessionStorage "team/mine" needs "redis" here: leave the'
+            " field out"
+        ),
+        why=(
+            "One of the two is not meant, and only the author knows which. The user's value is not repeated, for"
+            " people put passwords into addresses."
+        ),
+    ),
+    ConsumerRule(
+        when="`spec.sessionStorage` has what the storage knows nothing of",
+        spec={**BY_FIELD, "sessionStorage": {"tls": {}}},
+        says=(
+            'spec.sessionStorage.tls: Invalid value: SessionStorage "team/mine" needs nothing here: leave the field out'
+        ),
+        why="A managed storage speaks no TLS, and the proxy would not get through.",
+        is_seen=False,
+    ),
+    ConsumerRule(
+        when="something on the way is no object",
+        spec={**BY_FIELD, "podTemplateSpec": "mcp"},
+        says="spec.podTemplateSpec: Invalid value: must be an object",
+        why=_SHAPE,
+    ),
+    ConsumerRule(
+        when="something on the way is no list",
+        spec={**BY_FIELD, "podTemplateSpec": {"spec": {"containers": {"name": "mcp"}}}},
+        says="spec.podTemplateSpec.spec.containers: Invalid value: must be an array",
+        why=_SHAPE,
+    ),
+    ConsumerRule(
+        when="the kind keeps no sessions",
+        kind="MCPGroup",
+        spec=BY_FIELD,
+        says='kind: Unsupported value: supported values: "MCPServer", "MCPRemoteProxy", "VirtualMCPServer"',
+        why=(
+            "It has no part that could use a storage. Only a webhook configuration that somebody changed asks about it."
+        ),
+        is_seen=False,
+    ),
+)

@@ -1,0 +1,167 @@
+"""Every warning about a consumer that refers to a storage."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from shared.names import ANNOTATION_WIRED
+from shared.resources import Object
+from tests.rules.rule import BY_FIELD, ELSEWHERE, EXTERNAL, PLATFORM, PRIVATE, TEAM, ConsumerRule, session_storage
+
+
+def _external(namespace: str) -> Object:
+    """A storage whose Secret is missing, so that nobody has dialled it."""
+    return session_storage({"external": EXTERNAL, "allowedNamespaces": [TEAM]}, namespace)
+
+
+def _unconnected(storage: str) -> str:
+    return (
+        f'SessionStorage "{storage}" is external, and ToolHive\'s proxies are not connected (NotChecked): see its'
+        " condition ProxiesSupported; backends are"
+    )
+
+
+def _stored(spec: Any, annotations: Any) -> Object:
+    return {
+        "kind": "MCPServer",
+        "metadata": {"name": "srv", "namespace": TEAM, "annotations": annotations},
+        "spec": spec,
+    }
+
+
+_RECORD: Final = '{"by":"field","for":"all","granted":false,"made":[],"put":{},"storage":"team/mine"}'
+_ENV: Final = "Kubernetes prefers `env` to `envFrom`: the program reads the user's value, not the storage's."
+
+RULES: Final = (
+    ConsumerRule(
+        when="the storage does not exist (yet)",
+        spec=BY_FIELD,
+        storages=(),
+        says='SessionStorage "team/mine" does not exist (yet): pods wait until Secret "mine-connection" exists',
+        why="The order of `kubectl apply` must not matter. A name that is misspelt looks the same.",
+    ),
+    ConsumerRule(
+        when="ToolHive's proxies cannot use the external storage",
+        spec=BY_FIELD,
+        storages=(_external(TEAM),),
+        says=_unconnected("team/mine"),
+        why=(
+            "ToolHive's field knows no user names, and TLS only since 0.49. `NotChecked`: until the store's Secret has"
+            " been read, neither is known."
+        ),
+    ),
+    ConsumerRule(
+        when="the storage was not shared when the reference was made",
+        spec={**ELSEWHERE, "image": "mcp:2"},
+        old=_stored(ELSEWHERE, {}),
+        storages=(PRIVATE,),
+        may_use=False,
+        says=(
+            'SessionStorage "platform/mine" is not shared with this namespace, and who referred to it may not use it:'
+            " nothing is connected until one who may refers to it anew"
+        ),
+        why=(
+            "Such a reference was stored while the webhook was away. Who changes something else now, as ToolHive's"
+            " operator does, is not held up for it."
+        ),
+        is_seen=False,
+    ),
+    ConsumerRule(
+        when="the name is to be generated",
+        spec=BY_FIELD,
+        metadata={"generateName": "srv-"},
+        says=(
+            "an object with metadata.generateName has no name yet: its proxies are connected to the storage when it is"
+            " next changed"
+        ),
+        why="The prefix of its sessions' keys holds the name, and that is made up after admission.",
+    ),
+    ConsumerRule(
+        when="ToolHive's CRD has lost the reference",
+        spec={"image": "mcp:2"},
+        old=_stored({}, {ANNOTATION_WIRED: _RECORD}),
+        says=(
+            'SessionStorage "team/mine" stays connected, though spec.sessionStorageRef was lost with its CRD field: to'
+            " disconnect, set the field and take it out again"
+        ),
+        why=(
+            "An upgrade of ToolHive takes the field out of its CRD until the reconciler has put it back; nobody is"
+            " disconnected by that."
+        ),
+        is_seen=False,
+    ),
+    ConsumerRule(
+        when="the transport is stdio, which is also ToolHive's default",
+        spec={**BY_FIELD, "transport": "stdio", "replicas": 3},
+        says=(
+            'spec.transport is stdio: ToolHive runs one proxy, and SessionStorage "team/mine" only keeps sessions over'
+            " restarts: to have replicas, use streamable-http or sse"
+        ),
+        why="Standard input and output lead to one process: ToolHive's operator caps `replicas` at 1.",
+    ),
+    ConsumerRule(
+        when="several replicas, and affinity by client, which is also ToolHive's default",
+        spec={**BY_FIELD, "replicas": 2, "sessionAffinity": "ClientIP"},
+        says=(
+            "spec.sessionAffinity is ClientIP: each client sticks to one of 2 replicas, though all find its sessions in"
+            ' SessionStorage "team/mine": set it to None'
+        ),
+        why=(
+            "Clients behind one address all meet the same proxy, and new replicas stay idle. Without a shared storage"
+            " affinity is right, so nothing is said then."
+        ),
+    ),
+    ConsumerRule(
+        when="an external storage without TLS is another namespace's",
+        spec=ELSEWHERE,
+        storages=(_external(PLATFORM),),
+        besides=(_unconnected("platform/mine"),),
+        says=(
+            'SessionStorage "platform/mine" has no TLS: what this namespace sends crosses the network in plain text,'
+            " the password included: ask its owner for rediss://"
+        ),
+        why=(
+            "Who shares a store need not know whose network lies between. A managed storage is in the cluster, behind"
+            " a NetworkPolicy."
+        ),
+    ),
+    ConsumerRule(
+        when="`env` hides an injected variable",
+        spec={**BY_FIELD, "env": [{"name": "REDIS_URL", "value": "redis://other"}]},
+        says=('spec.env[REDIS_URL] hides REDIS_URL of SessionStorage "team/mine": rename it, unless this is meant'),
+        why=_ENV,
+    ),
+    ConsumerRule(
+        when="`secrets` hides an injected variable",
+        spec={**BY_FIELD, "secrets": [{"name": "own", "key": "password", "targetEnvName": "REDIS_PASSWORD"}]},
+        says=('spec.secrets[own] hides REDIS_PASSWORD of SessionStorage "team/mine": rename it, unless this is meant'),
+        why=f"{_ENV} Without `targetEnvName` the variable is called after the key.",
+    ),
+    ConsumerRule(
+        when="the pod template hides an injected variable",
+        spec={
+            **BY_FIELD,
+            "podTemplateSpec": {
+                "spec": {"containers": [{"name": "mcp", "env": [{"name": "SESSION_STORAGE_TYPE", "value": "memory"}]}]}
+            },
+        },
+        says=(
+            "spec.podTemplateSpec.spec.containers[mcp].env[SESSION_STORAGE_TYPE] hides SESSION_STORAGE_TYPE of"
+            ' SessionStorage "team/mine": rename it, unless this is meant'
+        ),
+        why=_ENV,
+    ),
+    ConsumerRule(
+        when="the proxy's `env` hides an injected variable",
+        spec={
+            **BY_FIELD,
+            "resourceOverrides": {"proxyDeployment": {"env": [{"name": "REDIS_URL", "value": "redis://other"}]}},
+        },
+        says=(
+            'spec.resourceOverrides.proxyDeployment.env[REDIS_URL] hides REDIS_URL of SessionStorage "team/mine":'
+            " rename"
+            " it, unless this is meant"
+        ),
+        why=_ENV,
+    ),
+)

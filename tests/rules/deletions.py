@@ -1,0 +1,35 @@
+"""Every refusal to delete a SessionStorage."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.rules.rule import DeletionRule
+
+RULES: Final = (
+    DeletionRule(
+        when="a storage is deleted that consumers refer to",
+        servers=1,
+        says=(
+            'SessionStorage "team/mine" is used by MCPServer team/srv-0: take their references out first, or force it:'
+            " kubectl annotate sessionstorage mine -n team toolhive.stacklok.dev/force-delete=true"
+        ),
+        why=(
+            "Its data would go with it, and consumers would wait for a store that never comes. The end of its"
+            " namespace passes."
+        ),
+        is_seen=False,
+    ),
+    DeletionRule(
+        when="more than ten refer to it",
+        servers=12,
+        says=(
+            'SessionStorage "team/mine" is used by '
+            + ", ".join(f"MCPServer team/srv-{number}" for number in range(10))
+            + " and 2 more: take their references out first, or force it:"
+            " kubectl annotate sessionstorage mine -n team toolhive.stacklok.dev/force-delete=true"
+        ),
+        why="A message has to fit on a screen.",
+        is_seen=False,
+    ),
+)

@@ -1,0 +1,78 @@
+"""Writes down every rule: `python -m tests.rules.document` prints `docs/reference/rules.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from tests.rules import consumer_refusals, consumer_warnings, deletions, storage_refusals, storage_warnings
+from tests.rules.rule import Rule, StorageRule
+
+HEAD: Final = """\
+<!-- Generated from tests/rules by `make generate`; do not edit. -->
+
+# Rules of admission
+
+What is said when a `SessionStorage`, or something that refers to one, is created, changed or deleted: each rule with
+its message about an example, and its reason. *Refused* means that nothing is stored; all problems of an object are said
+in one answer. A *warning* refuses nothing.
+"""
+ON_STORAGES: Final = """\
+What needs no look-up is in the CRD as well, so that the API server refuses it even while the webhook is down. The last
+column has its words then; it stops at the first kind of mistake.
+"""
+ON_CONSUMERS: Final = """\
+These are about `MCPServer`, `MCPRemoteProxy` and `VirtualMCPServer`, and only if they refer to a storage, by the field
+or by the annotation `toolhive.stacklok.dev/session-storage`. Everything else about them is ToolHive's to judge. While
+the webhook is down, those that refer to a storage cannot be changed, and all others can.
+"""
+
+
+def document() -> str:
+    parts = (
+        HEAD,
+        "## SessionStorages\n",
+        ON_STORAGES,
+        "### Refused\n",
+        _table(storage_refusals.RULES),
+        "### Warned of\n",
+        _table(storage_warnings.RULES),
+        "### Deletion refused\n",
+        _table(deletions.RULES),
+        "## Consumers and their references\n",
+        ON_CONSUMERS,
+        "### Refused\n",
+        _table(consumer_refusals.RULES),
+        "### Warned of\n",
+        _table(consumer_warnings.RULES),
+    )
+    return "\n".join(parts)
+
+
+def _table(rules: Sequence[Rule]) -> str:
+    columns = ["when", "message", "why"]
+    has_schema = any(isinstance(rule, StorageRule) and rule.alone for rule in rules)
+    if has_schema:
+        columns.append("without the webhook")
+    rows = [columns, ["---"] * len(columns)]
+    for rule in rules:
+        row = [rule.when, _code(rule.says), rule.why]
+        if has_schema and isinstance(rule, StorageRule):
+            row.append("the same" if rule.alone == rule.says else _code(rule.alone))
+        rows.append(row)
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _code(message: str) -> str:
+    escaped = message.replace("|", "\\|")
+    return f"`{escaped}`"
+
+
+def main() -> None:
+    """Print it."""
+    sys.stdout.write(document())
+
+
+if __name__ == "__main__":
+    main()

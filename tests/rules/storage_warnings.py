@@ -1,0 +1,37 @@
+"""Every warning about a SessionStorage."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.rules.rule import EXTERNAL, StorageRule
+
+RULES: Final = (
+    StorageRule(
+        when="`size` and `external` are both set",
+        spec={"size": "medium", "external": EXTERNAL},
+        says="spec.size is ignored, because spec.external is set",
+        why="Nothing of the user's own store is sized here.",
+    ),
+    StorageRule(
+        when="`rotation` and `external` are both set",
+        spec={"rotation": {"every": "720h"}, "external": EXTERNAL},
+        says="spec.rotation is ignored, because spec.external is set: that password is changed by its owner",
+        why="Nobody but its owner can make another password of the store.",
+    ),
+    StorageRule(
+        when="an external storage names no Secret",
+        spec={"external": {"url": "redis://redis.example.com"}},
+        says="spec.external.secretRef is not set: the store will be used without a password",
+        why="Whoever reaches the store reads and changes everybody's sessions.",
+    ),
+    StorageRule(
+        when="an external storage without TLS is shared with other namespaces",
+        spec={"external": EXTERNAL, "allowedNamespaces": ["team-a"]},
+        says=(
+            "spec.external.url has no TLS, and spec.allowedNamespaces opens the store to other namespaces: what they"
+            " send crosses the network in plain text, the password included: use rediss:// or valkeys://"
+        ),
+        why="One namespace's network may be trusted; that of all who share the store is more than its owner can see.",
+    ),
+)
