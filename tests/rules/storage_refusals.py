@@ -175,24 +175,21 @@ RULES: Final = (
         why="No Secret can have that name.",
     ),
     StorageRule(
-        when="a schedule of rotations has no interval",
+        when="`rotation` says no interval",
         spec={"size": "small", "rotation": {}},
         says="spec.rotation.every: Required value",
         alone="spec.rotation.every: Required value",
-        why="There is none that is right for everybody.",
+        why="A schedule without a time would be a guess.",
     ),
     StorageRule(
-        when="passwords would be rotated more often than once an hour, or the interval is no such time",
+        when="the interval of `rotation` is shorter than an hour, or written otherwise",
         spec={"size": "small", "rotation": {"every": "30m"}},
         says=f'spec.rotation.every: Invalid value: "30m": {_INTERVAL}',
         alone=f'spec.rotation.every: Invalid value: "30m": {_INTERVAL}',
-        why=(
-            "Each rotation restarts all consumers, a few at a time, which takes a while. Days and weeks are left out,"
-            " as in Go's durations."
-        ),
+        why="A rotation restarts every consumer; days and seconds would be words of their own for what hours say.",
     ),
     StorageRule(
-        when="the interval is too long a text",
+        when="the interval of `rotation` is too long a text",
         spec={"size": "small", "rotation": {"every": "0" * 16 + "h"}},
         says="spec.rotation.every: Too long: may not be more than 16 bytes",
         alone="spec.rotation.every: Too long: may not be more than 16 bytes",

@@ -17,7 +17,7 @@ RULES: Final = (
         when="`rotation` and `external` are both set",
         spec={"rotation": {"every": "720h"}, "external": EXTERNAL},
         says="spec.rotation is ignored, because spec.external is set: that password is changed by its owner",
-        why="Who cannot change a password can only hand on one that was changed.",
+        why="Nobody but its owner can make another password of the store.",
     ),
     StorageRule(
         when="an external storage names no Secret",
