@@ -72,8 +72,11 @@ class Simulation:
     async def boot(self) -> None:
         """Do as StatefulSet controller and kubelet do: each set has a pod, and it reads the ACL file as it starts."""
         for (plural, _, name), workload in list(self.api.objects.items()):
-            if plural == STATEFUL_SETS.plural and (PODS.plural, NAMESPACE, f"{name}-0") not in self.api.objects:
-                labels = workload["spec"]["template"]["metadata"]["labels"]
+            template = workload.get("spec", {}).get("template")
+            # One without a template is none that a real API server would have taken; it makes no pods.
+            is_set = plural == STATEFUL_SETS.plural and template is not None
+            if is_set and (PODS.plural, NAMESPACE, f"{name}-0") not in self.api.objects:
+                labels = template["metadata"]["labels"]
                 metadata = {"name": f"{name}-0", "namespace": NAMESPACE, "labels": labels}
                 status = {"phase": "Running", "podIP": "10.1.0.1"}
                 pod = await self.api.create(PODS, {"metadata": metadata, "status": status})
