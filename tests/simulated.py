@@ -115,9 +115,11 @@ class Simulation:
     async def boot(self) -> None:
         """Do as StatefulSet controller and kubelet do: each set has a pod, and it reads the ACL file as it starts."""
         for (plural, _, name), workload in list(self.api.objects.items()):
-            is_node = plural == STATEFUL_SETS.plural and names.LABEL_NODE in workload["spec"]["selector"]["matchLabels"]
+            template = workload.get("spec", {}).get("template", {})
+            labels = template.get("metadata", {}).get("labels", {})
+            # ToolHive's sets have no node; one without a template is none that a real API server would have taken.
+            is_node = plural == STATEFUL_SETS.plural and names.LABEL_NODE in labels
             if is_node and (PODS.plural, NAMESPACE, f"{name}-0") not in self.api.objects:
-                labels = workload["spec"]["template"]["metadata"]["labels"]
                 metadata = {"name": f"{name}-0", "namespace": NAMESPACE, "labels": labels}
                 auth = self.find(SECRETS, names.auth_secret(KEY[1])) or {}
                 node = FakeNode(credentials.decoded(auth.get("data")).get("users.acl", ""))

@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from datetime import UTC, datetime
 from importlib import metadata
@@ -47,10 +48,16 @@ def _facts() -> dict[str, str]:
         "processors": f"{os.cpu_count()} x {_processor()}",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB",
         "system": f"Linux {platform.release()}, {platform.machine()}",
-        "Python": f"{platform.python_version()}; {libraries}",
+        "Python": f"{platform.python_version()}, {_python_build()}; {libraries}",
         "Go": f"{go.stdout.strip().removeprefix('go')}; controller-runtime {programs.CONTROLLER_RUNTIME.version}",
         "Kubernetes": binaries.KUBERNETES_VERSION,
     }
+
+
+def _python_build() -> str:
+    """Tell how the interpreter was compiled: a build that was optimised by profiles runs Python a fifth faster."""
+    is_optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
+    return "optimised by profiles" if is_optimised else "not configured with --enable-optimizations"
 
 
 def _processor() -> str:

@@ -155,6 +155,10 @@ interpreted Python spends: some 300 calls of functions. Alone on its processor d
 kernel and a client that is at work next to it, about twice that, where Go's smaller code suffers less. So a
 hand-written Go webhook stays ahead for small objects, and falls behind where reading is most of the work.
 
+That Python was compiled without profile-guided optimisation. With Debian's build of 3.11 the same webhook took 268 µs
+where the hand-written one took 217, at a moment when the machine was busy. The interpreter is worth looking at before
+the code is.
+
 What was done: deciding the injection took 117 µs alone, and takes 65; an update 307, and takes 119.
 
 - Reviews are served by `web.Server` instead of `web.Application` (routes, middlewares, signals); a time-out is only
