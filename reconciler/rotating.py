@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from reconciler import rotation
@@ -32,8 +33,10 @@ FOLLOWING_SECONDS: Final = 1.0
 """How often nodes and roll-outs are looked at while a rotation waits for them; a proxy takes seconds to restart."""
 PUBLISHING_SECONDS: Final = 0.2
 """How soon the connection Secret and its copies are looked at after they were written."""
-REFRESHING_SECONDS: Final = 5.0
-"""How often it is looked whether the time has come, when time is all that is waited for."""
+PUBLISHED_WITHIN: Final = timedelta(seconds=10)
+"""A copy that is not written by then is refused, and only a person can change that."""
+WAITING_SECONDS: Final = 5.0
+"""How often it is looked when time, or a person, is all that is waited for."""
 LISTED: Final = 10
 """How many late consumers a message names; the rest is counted."""
 
@@ -95,12 +98,7 @@ def managed(scene: Scene, storage: Storage) -> Turn:
     ring, record = KeyRing.of(auth), Record.of(auth)
     phase = rotation.phase(ring, record, (observed.node,), is_published=scene.is_published)
     steps = (*_access(scene, ring, phase), *_moves(scene, _Auth(storage, auth, ring, record), phase))
-    if any(isinstance(step, WriteAuth | Admit) for step in steps):
-        pause: float | None = 0
-    elif phase is RotationPhase.AWAIT_CONSUMERS and _is_over(scene, record):
-        pause = REFRESHING_SECONDS
-    else:
-        pause = _pause(phase)
+    pause = 0 if any(isinstance(step, WriteAuth | Admit) for step in steps) else _pause(scene, record, phase)
     return _told(scene, record, phase, steps, pause)
 
 
@@ -112,7 +110,7 @@ def handed_on(scene: Scene, record: Record) -> tuple[Turn, Record]:
     if scene.is_published and _is_over(scene, record):
         return _told(scene, record, phase, (), 0), record.end(scene.now)
     steps = tuple(_restarts(scene, record)) if scene.is_published else ()
-    return _told(scene, record, phase, steps, _pause(phase)), record
+    return _told(scene, record, phase, steps, _pause(scene, record, phase)), record
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +189,23 @@ def _restarts(scene: Scene, record: Record) -> Iterator[Step]:
         yield Restart(consumer, Stamp(record.revision, scene.now).text)
 
 
-def _pause(phase: RotationPhase | None) -> float | None:
-    if phase in {None, RotationPhase.DISCARDED}:
-        return None
-    return PUBLISHING_SECONDS if phase is RotationPhase.PUBLISHED else FOLLOWING_SECONDS
+def _pause(scene: Scene, record: Record, phase: RotationPhase | None) -> float | None:
+    """Tell when to look again without an event."""
+    match phase:
+        case None | RotationPhase.DISCARDED:
+            return None
+        case RotationPhase.PUBLISHED:
+            return WAITING_SECONDS if record.has_refreshed(PUBLISHED_WITHIN, scene.now) else PUBLISHING_SECONDS
+        case RotationPhase.AWAIT_CONSUMERS if _is_over(scene, record) or _are_stuck(scene):
+            return WAITING_SECONDS
+        case _:
+            return FOLLOWING_SECONDS
+
+
+def _are_stuck(scene: Scene) -> bool:
+    """Tell whether all holders that are left are late."""
+    left = [each for each in scene.observed.holders or () if not each.is_done]
+    return bool(left) and all(each.is_late(scene.settings.patience, scene.now) for each in left)
 
 
 def _told(

@@ -90,12 +90,12 @@ class Simulation:
         )
         return patched
 
-    async def decide(self) -> tuple[Object, Plan]:
-        """Do the first half of a pass, with caches as they are."""
+    async def decide(self, *, later: timedelta = timedelta(0)) -> tuple[Object, Plan]:
+        """Do the first half of a pass, with caches as they are; at a later time, if the time itself is what counts."""
         storage = self._caches[SESSION_STORAGES.plural].get(KEY)
         assert storage is not None
         with self.nodes():
-            return storage, plan(await self._observer.observe(storage), SETTINGS, datetime.now(UTC))
+            return storage, plan(await self._observer.observe(storage), SETTINGS, datetime.now(UTC) + later)
 
     async def carry_out(self, storage: Object, decided: Plan) -> None:
         """Do the other half, however late."""

@@ -6,10 +6,11 @@ import itertools
 
 import pytest
 
+from reconciler.rotating import FOLLOWING_SECONDS, PUBLISHED_WITHIN, PUBLISHING_SECONDS, WAITING_SECONDS
 from shared import errors, names
 from shared.resources import MCP_SERVERS, SESSION_STORAGES
-from tests.drill import Drill, assert_gone, passwords
-from tests.simulated import KEY, NAMESPACE
+from tests.drill import MIRROR, Drill, assert_gone, passwords
+from tests.simulated import KEY, NAMESPACE, SETTINGS
 
 
 @pytest.fixture(name="drill")
@@ -137,6 +138,39 @@ async def test_a_consumer_that_cannot_be_written_is_named_and_holds_up_nobody_el
     assert condition["reason"] == "ConsumersWait"
     assert "MCPServer elsewhere/far: it could not be written: 403 a policy says no" in condition["message"]
     assert drill.simulation.status["phase"] == "Rotating"
+
+
+async def test_what_only_a_person_can_change_is_looked_at_less_often(drill: Drill) -> None:
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "AwaitConsumers")
+    drill.toolhive.is_idle = True
+    for _ in range(3):
+        await drill.step()
+    _, soon = await drill.simulation.decide()
+    patience = SETTINGS.rotation.patience
+    one_is_late = await drill.simulation.decide(later=patience)
+    await drill.simulation.carry_out(*one_is_late)
+    await drill.simulation.look()
+    _, both_are_late = await drill.simulation.decide(later=2 * patience)
+    pauses = [each.requeue_after_seconds for each in (soon, one_is_late[1], both_are_late)]
+    assert pauses == [FOLLOWING_SECONDS, FOLLOWING_SECONDS, WAITING_SECONDS]
+
+
+async def test_a_copy_that_cannot_be_written_is_tried_less_often_and_nobody_restarts(drill: Drill) -> None:
+    refuse = drill.simulation.api.refuse
+    drill.simulation.api.refuse = lambda call: (
+        errors.Forbidden("403 exceeded quota") if call == f"replace secrets/{MIRROR}" else refuse(call)
+    )
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "Published")
+    await drill.step()
+    await drill.simulation.look()
+    _, soon = await drill.simulation.decide()
+    _, later = await drill.simulation.decide(later=PUBLISHED_WITHIN)
+    assert (soon.requeue_after_seconds, later.requeue_after_seconds) == (PUBLISHING_SECONDS, WAITING_SECONDS)
+    assert drill.phase == "Published"
+    drill.simulation.api.refuse = refuse
+    await drill.finish("one")
 
 
 async def test_a_schedule_rotates_by_itself_and_not_again_before_its_time(drill: Drill) -> None:
