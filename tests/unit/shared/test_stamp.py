@@ -46,6 +46,11 @@ def test_what_is_no_stamp_is_none(text: Any) -> None:
     assert Stamp.of(consumer(stamp=text)) is None
 
 
+@pytest.mark.parametrize("revision", ["", 'r"1', "r\\1", "r 1", "r" * 64])
+def test_a_revision_that_nobody_gave_is_none_because_a_record_could_not_hold_it(revision: str) -> None:
+    assert Stamp.of(consumer(stamp=f"{revision}@2026-11-23T12:00:00Z")) is None
+
+
 @pytest.mark.parametrize(
     ("kind", "target", "places"),
     [
