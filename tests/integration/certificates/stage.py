@@ -217,5 +217,5 @@ class Stage:
 
 
 def assert_nobody_noticed(tally: Tally) -> None:
-    assert [failure.said for failure in tally.failures] == []
-    assert tally.rate >= LEAST_RATE
+    assert not tally.failures, f"{tally}: {tally.failures[0].said}"
+    assert tally.rate >= LEAST_RATE, str(tally)
