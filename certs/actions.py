@@ -39,12 +39,17 @@ class Terms:
     """What the installation asks for.
 
     Attributes:
-        names: DNS names of the webhook.
+        names: DNS names of the webhook, that which API servers use first.
         lifetimes: How long certificates live, and how long to wait between steps.
     """
 
     names: tuple[str, ...]
     lifetimes: Lifetimes
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """What API servers call the webhook: all that a certificate of somebody else's has to be good for."""
+        return self.names[:1]
 
 
 @dataclass(frozen=True, slots=True)

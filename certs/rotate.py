@@ -93,7 +93,7 @@ def _others(observed: Observed, known: Authorities, terms: Terms, now: datetime)
     return tuple(
         name
         for name, leaf in sorted(observed.pods.items())
-        if leaf is None or not check.is_vouched_for(leaf, (known.current.certificate,), terms.names, now)
+        if leaf is None or not check.is_vouched_for(leaf, (known.current.certificate,), terms.called, now)
     )
 
 
@@ -143,12 +143,12 @@ def _worth_keeping(known: Authorities, observed: Observed, terms: Terms, now: da
     Only such as API servers trust already: nobody becomes trusted by what a Secret or a pod says.
     """
     leaves = {leaf for leaf in observed.pods.values() if leaf} | _leaf(observed.serving)
-    orphans = [leaf for leaf in leaves if not check.is_vouched_for(leaf, known.trusted, terms.names, now)]
+    orphans = [leaf for leaf in leaves if not check.is_vouched_for(leaf, known.trusted, terms.called, now)]
     return tuple(
         authority
         for authority in bundles.trusted_now(observed.configurations, now)
         if authority not in known.trusted
-        and any(check.is_vouched_for(leaf, (authority,), terms.names, now) for leaf in orphans)
+        and any(check.is_vouched_for(leaf, (authority,), terms.called, now) for leaf in orphans)
     )
 
 
@@ -178,7 +178,7 @@ def _is_served(known: Authorities, observed: Observed, terms: Terms, now: dateti
     A leaf that is not valid yet says that our clock is behind, not that API servers refuse it.
     """
     return any(
-        leaf is None or check.is_vouched_for(leaf, known.trusted, terms.names, max(now, leaf.not_valid_before_utc))
+        leaf is None or check.is_vouched_for(leaf, known.trusted, terms.called, max(now, leaf.not_valid_before_utc))
         for leaf in observed.pods.values()
     )
 

@@ -33,6 +33,8 @@ AT_ONCE_SECONDS = 2.0
 GROWTH_BYTES = 4 * 2**20
 """From the middle of the run to its end. A review has some 2,000 bytes: were each of the 5,000 kept, it would be more
 than twice as much. It is not nothing because each large review finds the heap in another shape."""
+LOOKS = 10
+"""At the size of the process, of which the smallest counts: in the others, a large review is just being answered."""
 
 
 @pytest.fixture(scope="module")
@@ -154,10 +156,13 @@ async def test_ten_thousand_hostile_reviews_are_answered_and_forgotten(client: C
     sizes: list[int] = []
     wrong: list[object] = []
     drawn = Hostile(SEED).posts(REVIEWS)
+    large = asyncio.Lock()
 
     async def work() -> None:
         for post in drawn:
-            status, body = await client.send(post)
+            # One at a time, or how many happened to meet would be what is measured.
+            async with large if len(post.body) > 2**20 else contextlib.nullcontext():
+                status, body = await client.send(post)
             seen[status] += 1
             if not is_answer(status, body):
                 wrong.append((post, status, body[:200], post.body[:2000]))
@@ -171,7 +176,9 @@ async def test_ten_thousand_hostile_reviews_are_answered_and_forgotten(client: C
     assert seen.total() == REVIEWS, seen
     assert {200, 400, 404, 405, 415} <= seen.keys()
     await see_a_good_review_answered(client)
-    assert sizes[-1] - sizes[len(sizes) // 2] < GROWTH_BYTES, sizes
+    middle = len(sizes) // 2
+    growth = min(sizes[-LOOKS:]) - min(sizes[middle : middle + LOOKS])
+    assert growth < GROWTH_BYTES, [size // 2**10 for size in sizes]
     assert webhook.pid == pid
 
 

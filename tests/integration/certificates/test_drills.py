@@ -237,30 +237,40 @@ def test_the_reconciler_is_killed_at_every_boundary_of_a_rotation(stage: Stage, 
     assert_nobody_noticed(tally)
 
 
-def test_an_installation_moves_to_certificates_of_others_and_follows_them(stage: Stage, replicas: None) -> None:
-    """The last drill: there is no way back in this cluster."""
+def grant(stage: Stage, *values: str) -> None:
+    """Give both accounts the rights that the chart's values mean."""
+    stage.kubectl.apply(*(obj for obj in chart_objects(*values) if obj["kind"] == "Role"))
+
+
+def roll(stage: Stage, name: str, **environ: str) -> None:
+    for number, replica in enumerate(list(stage.replicas)):
+        stage.add_replica(f"{name}-{number}", **environ)
+        stage.remove_replica(replica)
+
+
+def test_an_installation_moves_to_certificates_of_others_follows_them_and_comes_back(
+    stage: Stage, replicas: None
+) -> None:
     now = datetime.now(UTC)
     first, second = issue.issue_authority(now), issue.issue_authority(now)
-    leaf = issue.issue_serving(first, NAMES[:1], now)
-    give_theirs(stage, leaf, first)
-    roles = [obj for obj in chart_objects(f"certificates.existingSecret={THEIRS}") if obj["kind"] == "Role"]
-    stage.kubectl.apply(*roles)
+    give_theirs(stage, issue.issue_serving(first, NAMES[:1], now), first)
     environ = {"TLS_SECRET": THEIRS, "ISSUE_CERTIFICATES": "false"}
-    old = list(stage.replicas)
-    with (
-        stage.users_at_work("moved to a Secret of others, and followed it") as tally,
-        stage.supervised(stage.process("reconciler", "reconciler-0", **environ)),
-    ):
-        eventually(lambda: first.certificate_pem in next(iter(stage.bundles())), what="theirs is trusted as well")
-        for number, replica in enumerate(old):
-            stage.add_replica(f"webhook-theirs-{number}", **environ)
-            stage.remove_replica(replica)
-        eventually(lambda: stage.bundles() == {first.certificate_pem}, seconds=40, what="theirs alone is trusted")
-        renewed = issue.issue_serving(first, NAMES[:1], datetime.now(UTC))
-        give_theirs(stage, renewed, first, second)
-        eventually(lambda: is_served(stage, renewed.certificate), what="the renewed one is served")
-        eventually(lambda: second.certificate_pem in next(iter(stage.bundles())), what="the next one is trusted")
-        of_second = issue.issue_serving(second, NAMES[:1], datetime.now(UTC))
-        give_theirs(stage, of_second, first, second)
-        eventually(lambda: is_served(stage, of_second.certificate), what="the next one's is served")
+    with stage.users_at_work("moved to a Secret of others, followed it, and came back") as tally:
+        grant(stage, f"certificates.existingSecret={THEIRS}")
+        with stage.supervised(stage.process("reconciler", "reconciler-0", **environ)):
+            eventually(lambda: first.certificate_pem in next(iter(stage.bundles())), what="theirs is trusted as well")
+            roll(stage, "webhook-theirs", **environ)
+            eventually(lambda: stage.bundles() == {first.certificate_pem}, seconds=40, what="theirs alone is trusted")
+            renewed = issue.issue_serving(first, NAMES[:1], datetime.now(UTC))
+            give_theirs(stage, renewed, first, second)
+            eventually(lambda: is_served(stage, renewed.certificate), what="the renewed one is served")
+            eventually(lambda: second.certificate_pem in next(iter(stage.bundles())), what="the next one is trusted")
+            of_second = issue.issue_serving(second, NAMES[:1], datetime.now(UTC))
+            give_theirs(stage, of_second, first, second)
+            eventually(lambda: is_served(stage, of_second.certificate), what="the next one's is served")
+        grant(stage)
+        with stage.supervised(stage.process("reconciler", "reconciler-0", DWELL="500ms")):
+            eventually(lambda: stage.authority() in next(iter(stage.bundles())), what="ours is trusted as well")
+            roll(stage, "webhook-ours")
+            stage.await_stable()
     assert_nobody_noticed(tally)
