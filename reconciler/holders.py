@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler.rollouts import Report, Workload, is_alive, report
+from reconciler.rollouts import Report, Workload, addresses_of, is_alive, report
 from shared import errors, names
 from shared.cluster import Selector
 from shared.consumer_kinds import KINDS
@@ -116,9 +116,16 @@ class Holders:
         selector = Selector(namespace, f"{names.LABEL_CONSUMER_OF}={storage}")
         async with self._turn:
             pods, _ = await self._cluster.list_all(PODS, selector)
-        older = [pod for pod in pods if is_alive(pod) and not _is_toolhives(pod) and _created(pod) <= since]
-        why = "it is no part of a consumer and has to be restarted by whoever runs it"
-        return [Report(f"Pod {namespace}/{pod['metadata']['name']}", obstacle=why) for pod in older]
+        return [_of_nobody(pod, since) for pod in pods if is_alive(pod) and not _is_toolhives(pod)]
+
+
+def _of_nobody(pod: Object, since: datetime) -> Report:
+    """Report on a pod that is no consumer's: one that came after the credential was published has read that one."""
+    namespace, name = key_of(pod)
+    title = f"Pod {namespace}/{name}"
+    if _created(pod) > since:
+        return Report(title, is_done=True, addresses=frozenset(addresses_of(pod)))
+    return Report(title, obstacle="it is no part of a consumer and has to be restarted by whoever runs it")
 
 
 def _is_connected(consumer: Object, storage: Key) -> bool:

@@ -12,8 +12,9 @@ TAKEOVER_SECONDS = 60
 
 
 def leader(kube: Kube) -> str:
+    """Name the pod that leads; empty while the lease is still held by one that is gone."""
     holder: str = read(kube, "lease", f"{RELEASE}-reconciler", NAMESPACE)["spec"].get("holderIdentity", "")
-    return holder
+    return holder if holder and kube.get("pod", holder, NAMESPACE) is not None else ""
 
 
 def kill_leader(run: Run) -> None:

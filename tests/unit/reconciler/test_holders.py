@@ -110,15 +110,15 @@ async def test_who_is_connected_to_another_storage_is_not_waited_for(world: Worl
 
 
 @pytest.mark.parametrize(
-    ("labels", "created", "is_named"),
+    ("labels", "created", "reported"),
     [
-        ({}, "2026-11-23T00:00:00Z", True),
-        ({}, "2026-11-24T00:00:01Z", False),
-        ({"toolhive": "true"}, "2026-11-23T00:00:00Z", False),
+        pytest.param({}, "2026-11-23T00:00:00Z", [(False, frozenset())], id="from before: waited for"),
+        pytest.param({}, "2026-11-24T00:00:01Z", [(True, frozenset({"10.9.9.9"}))], id="from after: spared"),
+        pytest.param({"toolhive": "true"}, "2026-11-23T00:00:00Z", [], id="a consumer's"),
     ],
 )
-async def test_a_pod_of_somebody_else_is_waited_for_if_it_is_from_before(
-    world: World, labels: dict[str, str], created: str, *, is_named: bool
+async def test_a_pod_of_somebody_else_is_waited_for_if_it_is_from_before_and_spared_if_not(
+    world: World, labels: dict[str, str], created: str, reported: Any
 ) -> None:
     metadata = {
         "name": "theirs",
@@ -126,6 +126,8 @@ async def test_a_pod_of_somebody_else_is_waited_for_if_it_is_from_before(
         "labels": {names.LABEL_CONSUMER_OF: KEY[1], **labels},
         "creationTimestamp": created,
     }
-    await world.simulation.api.create(PODS, {"metadata": metadata, "status": {"phase": "Running"}})
-    named = [name for name, _, _ in await world.look(usage()) if name.startswith("Pod ")]
-    assert named == (["Pod team/theirs"] if is_named else [])
+    status = {"phase": "Running", "podIPs": [{"ip": "10.9.9.9"}]}
+    await world.simulation.api.create(PODS, {"metadata": metadata, "status": status})
+    storage = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": {}}
+    found = await world.holders.look(storage, [usage()], "r1", SINCE, is_thorough=False)
+    assert [(each.is_done, each.addresses) for each in found if each.name == "Pod team/theirs"] == reported
