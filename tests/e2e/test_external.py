@@ -124,5 +124,6 @@ def test_a_changed_password_is_handed_on(external: Kube) -> None:
     until("the connection Secret has the new password", is_handed_on, 15)
     external.run("rollout", "status", "deployment/valkey", "--timeout=60s", namespace=THEIRS)
     await_ready(external, THEIRS, STORAGE)
+    storages.await_finding(external, (THEIRS, STORAGE), "CredentialRotated", "Discarded")
     for name in SERVERS:
-        Proxies(external, name, THEIRS).restart()
+        Proxies(external, name, THEIRS).await_ready(2)
