@@ -49,6 +49,9 @@ def authority_problems(secret: Object | None, now: datetime, slot: Slot = MAIN) 
     if isinstance(pair, Problem):
         return (pair,)
     problems = _pair_problems(pair, now)
+    if now == pair.certificate.not_valid_after_utc:
+        # Valid still, but what it signs now is over as soon as it is made, and would be made again and again.
+        problems.append(Problem.EXPIRED)
     if not may_sign(pair.certificate):
         problems.append(Problem.NOT_AN_AUTHORITY)
     return tuple(problems)
