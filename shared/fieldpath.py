@@ -164,7 +164,9 @@ class Draft:
 
     def _copied(self, node: Any, step: str, child: Any) -> Any:
         copy = child.copy()
-        self._own[id(copy)] = copy
+        # What is of another shape than it must be, as nothing that is taken away minds, is checked by what is put there.
+        if isinstance(copy, list) is (step in ARRAYS):
+            self._own[id(copy)] = copy
         _set_child(node, step, copy)
         return copy
 
