@@ -164,7 +164,7 @@ class Draft:
 
     def _copied(self, node: Any, step: str, child: Any) -> Any:
         copy = child.copy()
-        # What is of another shape than it must be, as nothing that is taken away minds, is checked by what is put there.
+        # One of a wrong shape, past which things can only be taken away, is left to be checked by what is put there.
         if isinstance(copy, list) is (step in ARRAYS):
             self._own[id(copy)] = copy
         _set_child(node, step, copy)
