@@ -81,9 +81,10 @@ class Election:
             await _stopped(working)
             await _stopped(keeping)
             await self._release()
-        for task in (working, keeping):
-            if not task.cancelled():
-                task.result()
+            # Also if we are stopped ourselves: what went wrong in the work would otherwise be told to nobody.
+            for task in (working, keeping):
+                if not task.cancelled():
+                    task.result()
 
     async def _acquire(self) -> float:
         """Wait for the lease; returns when it was asked for, because others may count from before the answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 
 import pytest
 
@@ -91,7 +92,7 @@ async def test_a_change_of_a_child_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("plural", ["secrets", "pods", "sessionstorages", "mcpservers"])
-async def test_a_watch_that_ends_by_a_bug_ends_the_process(plural: str) -> None:
+async def test_a_watch_that_ends_by_a_bug_ends_the_process(plural: str, caplog: pytest.LogCaptureFixture) -> None:
     """It would go on from a picture of the past, and say that all is well."""
     api = Api()
     await api.create(CRDS, CRD)
@@ -100,6 +101,8 @@ async def test_a_watch_that_ends_by_a_bug_ends_the_process(plural: str) -> None:
         async with asyncio.timeout(10):
             await process(api).run()
     assert caught.group_contains(RuntimeError, match="a bug")
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_a_wrong_environment_is_told_in_one_line(
