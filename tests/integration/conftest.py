@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -122,10 +123,15 @@ def eventually(condition: Callable[[], bool], *, seconds: float = 30, what: str 
 
 
 def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
+    """Find a port that nobody has, and that no outgoing connection can get before it is listened on.
+
+    Linux gives those the ports of `ip_local_port_range`; a test under load makes hundreds of them.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(first // 2, first)
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            return port
 
 
 @pytest.fixture(scope="session")

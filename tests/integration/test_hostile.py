@@ -33,6 +33,9 @@ AT_ONCE_SECONDS = 2.0
 GROWTH_BYTES = 4 * 2**20
 """From the middle of the run to its end. A review has some 2,000 bytes: were each of the 5,000 kept, it would be more
 than twice as much. It is not nothing because each large review finds the heap in another shape."""
+STEADY_HEAP = {"MALLOC_MMAP_THRESHOLD_": str(2**17), "MALLOC_TRIM_THRESHOLD_": str(2**17)}
+"""Large bodies have memory of their own and give it back, as glibc begins with; it would stop to after the first ones,
+and how the heap is broken up would be what is measured (mallopt(3), M_MMAP_THRESHOLD)."""
 LOOKS = 10
 """At the size of the process, of which the smallest counts: in the others, a large review is just being answered."""
 
@@ -40,10 +43,8 @@ LOOKS = 10
 @pytest.fixture(scope="module")
 def webhook(processes: dict[str, Process], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A webhook that nobody else calls."""
-    ports = {"HTTP_PORT": str(free_port()), "WEBHOOK_PORT": str(free_port())}
-    process = Process(
-        "webhook", processes["webhook"].environ | ports, tmp_path_factory.mktemp("hostile") / "webhook.log"
-    )
+    own = {"HTTP_PORT": str(free_port()), "WEBHOOK_PORT": str(free_port()), **STEADY_HEAP}
+    process = Process("webhook", processes["webhook"].environ | own, tmp_path_factory.mktemp("hostile") / "webhook.log")
     process.start()
     process.await_ready()
     yield process
