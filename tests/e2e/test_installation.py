@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 
 import pytest
 
 from deploy.demo import installation
 from deploy.demo.installation import NAMESPACE, PODS, WEBHOOK_CONFIGURATION
-from deploy.demo.kube import Kube
+from deploy.demo.kube import Kube, until
 from tests.e2e.conftest import Run
 from tests.e2e.namespaces import SERVERS, STORAGES
 from tests.e2e.storages import read, server
 
 READY_BOUND_SECONDS = 60
+FORGETTING_SECONDS = 10
 
 
 def pods(kube: Kube) -> set[str]:
@@ -40,7 +42,9 @@ def test_uninstalled_it_blocks_nobody_and_installed_again_it_is_ready_within_a_m
     try:
         assert run.kube.get("mutatingwebhookconfiguration", WEBHOOK_CONFIGURATION) is None
         assert accepts(run.kube) == ""
-        assert accepts(run.kube, sessionStorageRef="any-storage") == ""
+        # API servers take up to a second to learn that a policy is gone.
+        refused = partial(accepts, run.kube, sessionStorageRef="any-storage")
+        until("a reference is nobody's business", lambda: refused() == "", FORGETTING_SECONDS)
     finally:
         begun = time.monotonic()
         installation.install(run.kube, run.images)
