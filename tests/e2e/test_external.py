@@ -21,6 +21,7 @@ HOST: Final = f"valkey.{THEIRS}.svc"
 DATABASE: Final = 3
 STORAGE: Final = "theirs"
 PAIR: Final = {"replicas": 2, "sessionAffinity": "None"}
+ROTATION_SECONDS: Final = 180
 SERVERS: Final = ("after", "before")
 """One comes when the storage is ready, one was there before; its proxies take a while to be led away and start."""
 
@@ -124,6 +125,11 @@ def test_a_changed_password_is_handed_on(external: Kube) -> None:
     until("the connection Secret has the new password", is_handed_on, 15)
     external.run("rollout", "status", "deployment/valkey", "--timeout=60s", namespace=THEIRS)
     await_ready(external, THEIRS, STORAGE)
-    storages.await_finding(external, (THEIRS, STORAGE), "CredentialRotated", "Discarded")
+
+    def is_rotated() -> bool:
+        found = storages.condition(read(external, storages.KIND, STORAGE, THEIRS), "CredentialRotated")
+        return bool(found.get("reason") == "Discarded")
+
+    until("consumers were restarted", is_rotated, ROTATION_SECONDS)
     for name in SERVERS:
         Proxies(external, name, THEIRS).await_ready(2)
