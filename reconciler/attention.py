@@ -9,7 +9,7 @@ from shared.conditions import Finding
 from shared.consumer_index import usage_of
 from shared.errors import InvalidSpec
 from shared.fieldpath import read
-from shared.sharing import is_admitted
+from shared.sharing import UNADMITTED, is_admitted
 from shared.wiring import project
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def attention(consumer: Object, storages: Mapping[Key, Object], default_target: 
     if consumer["metadata"].get("deletionTimestamp"):
         return Attention()
     try:
-        is_stale = project(consumer, storages, default_target) != consumer
+        # The webhook is not called for namespaces that it leaves alone: a question there would get no answer, ever.
+        is_judged = consumer["metadata"].get("namespace") not in UNADMITTED
+        is_stale = is_judged and project(consumer, storages, default_target) != consumer
     except InvalidSpec as error:
         return Attention(finding=_news(consumer, Finding(RESOLVED, "False", "Contradiction", str(error))))
     return Attention(is_stale, _news(consumer, _finding(usage_of(consumer), storages)))

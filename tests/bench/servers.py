@@ -21,6 +21,7 @@ from certs.pem import bundle_pem
 from deploy.local import binaries
 from tests.bench import programs
 from tests.bench.cases import PATH, STORAGES
+from tests.integration.conftest import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,7 @@ def _write_certificates(directory: Path) -> None:
 
 @contextlib.contextmanager
 def _running(name: str, directory: Path, processor: int) -> Iterator[Server]:
-    port = _free_port()
+    port = free_port()
     command = _our_command(directory) if name == OURS else _go_command(name, directory, port)
     environ = {**os.environ, **_environ(port), "GOMAXPROCS": "1"}
     with (directory / f"{name.replace('/', '-')}.log").open("wb") as log:
@@ -160,10 +161,3 @@ def _await(server: Server) -> None:
             time.sleep(0.1)
         else:
             return
-
-
-def _free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port

@@ -52,6 +52,11 @@ def test_who_slipped_by_is_looked_at_again() -> None:
     assert look(asked) == Attention(is_stale=True)
 
 
+def test_nobody_is_asked_about_where_the_webhook_is_not_called() -> None:
+    consumer = server(StorageReference("kube-system", "mine"), namespace="kube-system")
+    assert not look(consumer).is_stale
+
+
 def test_another_default_is_news_to_every_consumer() -> None:
     assert look(wired(), target=Target.PROXY).is_stale
 
