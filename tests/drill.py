@@ -26,6 +26,7 @@ class Drill:
 
     Attributes:
         effects: Everything that the reconciler has done, in order.
+        is_acting: Whether what happens now is the reconciler's doing.
         killed_at: Number of the effect at which the process dies; before it happens, or just after.
     """
 
@@ -34,7 +35,7 @@ class Drill:
         self.toolhive = ToolHive(self.simulation.api, self.simulation.valkey)
         self.effects: list[str] = []
         self.killed_at: tuple[int, str] | None = None
-        self._is_acting = False
+        self.is_acting = False
         self.simulation.api.refuse = lambda call: self._happens(call, "before")
         self.simulation.api.on_write = self._has_happened
         self.simulation.valkey.before = self._may_happen
@@ -66,7 +67,7 @@ class Drill:
 
     async def step(self) -> None:
         """Let everybody do something: the reconciler one pass, or as much of one as it lives to do."""
-        self._is_acting = True
+        self.is_acting = True
         try:
             await self.simulation.reconcile()
         except Killed:
@@ -74,7 +75,7 @@ class Drill:
         except errors.SessionStorageError:
             pass  # the queue tries again
         finally:
-            self._is_acting = False
+            self.is_acting = False
         await self.simulation.boot()
         await self.toolhive.move()
         self.probe()
@@ -125,13 +126,13 @@ class Drill:
             raise error
 
     def _has_happened(self, what: str) -> None:
-        if self._is_acting:
+        if self.is_acting:
             self.probe()
             if error := self._happens(what, "after"):
                 raise error
 
     def _happens(self, what: str, when: str) -> BaseException | None:
-        if not self._is_acting:
+        if not self.is_acting:
             return None
         if when == "before":
             self.effects.append(what)
@@ -186,6 +187,15 @@ async def node_is_away(drill: Drill) -> None:
     drill.node.is_reachable = True
 
 
+async def api_server_is_away(drill: Drill) -> None:
+    """For the reconciler: what others ask of it is no matter here."""
+    refuse, away = drill.simulation.api.refuse, errors.Unavailable("the API server does not answer")
+    drill.simulation.api.refuse = lambda _: away if drill.is_acting else None
+    for _ in range(3):
+        await drill.step()
+    drill.simulation.api.refuse = refuse
+
+
 async def toolhive_is_away(drill: Drill) -> None:
     drill.toolhive.is_idle = True
     for _ in range(3):
@@ -194,13 +204,13 @@ async def toolhive_is_away(drill: Drill) -> None:
 
 
 Fault = Callable[[Drill], Awaitable[None]]
-FAULTS: list[Fault] = [nothing, container_restarts, pod_is_replaced, node_is_away, toolhive_is_away]
+FAULTS: list[Fault] = [nothing, container_restarts, pod_is_replaced, node_is_away, api_server_is_away, toolhive_is_away]
 
 
 @contextlib.contextmanager
 def acting(drill: Drill) -> Iterator[None]:
-    drill._is_acting = True
+    drill.is_acting = True
     try:
         yield
     finally:
-        drill._is_acting = False
+        drill.is_acting = False

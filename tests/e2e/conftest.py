@@ -37,6 +37,7 @@ ORDER = (
     "test_external",
     "test_sharing",
     "test_rotation",
+    "test_api_away",
     "test_rollout",
     "test_outage",
     "test_rest",
