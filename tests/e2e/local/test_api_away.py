@@ -1,0 +1,61 @@
+"""The API server is away in the middle of a rotation: whoever was handed a password gets in all the while."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.demo.kube import until
+from deploy.local import paths, processes
+from shared import credentials
+from tests.e2e import test_rotation as rotations
+from tests.e2e.conftest import Run
+from tests.e2e.namespaces import ROTATION
+from tests.e2e.storages import read, secret
+from tests.e2e.test_rotation import ROTATION_SECONDS, LoadPod, annotate, is_over
+
+AWAY_SECONDS = 60
+rotated = rotations.rotated
+
+
+@contextlib.contextmanager
+def api_server_frozen() -> Iterator[None]:
+    """Stop the process where it stands: connections to it stay open, and nobody is answered."""
+    pids = [each.pid for each in processes.marked(paths.state()) if each.service == "node1/kube-apiserver"]
+    assert pids
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("rotated", ["small"], indirect=True)
+@pytest.mark.parametrize("phase", ["Published", "AwaitConsumers"])
+def test_it_may_be_away_for_a_minute(run: Run, rotated: str, phase: str) -> None:
+    kube, size, word = run.kube, rotated, f"away-{phase.lower()}"
+    old = secret(kube, f"{size}-auth", ROTATION)
+    load = LoadPod(kube, f"load-{word}")
+    load.start(run, size)
+    reached = rotations.PHASES[rotations.PHASES.index(phase) :]
+    annotate(kube, size, word)
+    until(f"the rotation is as far as {phase}", lambda: rotations.is_in(kube, size, reached), 60)
+    with api_server_frozen():
+        # Nothing can be asked of a cluster whose API server is away: the time itself is the fault.
+        threading.Event().wait(AWAY_SECONDS)
+    seen = load.stop()
+    assert seen["said"] == []
+    assert seen["failures"] == 0
+    until("the rotation is over", lambda: is_over(kube, size, word), ROTATION_SECONDS)
+    handed_out = secret(kube, f"{size}-connection", ROTATION)["REDIS_PASSWORD"]
+    assert handed_out != old["password"]
+    assert handed_out == secret(kube, f"{size}-auth", ROTATION)["password"]
+    auth = read(kube, "secret", f"{size}-auth", ROTATION)
+    assert old["password"] not in credentials.decoded(auth["data"]).values()
