@@ -51,6 +51,10 @@ e2e: venv cluster ## Run tests on the cluster: real nodes, real ToolHive
 bench: venv ## Measure the webhook against two in Go and on a real API server; writes docs/benchmarks.md
 	@$(PYTHON) -m tests.bench
 
+.PHONY: chaos
+chaos: venv cluster ## Inflict faults on storages of the local cluster, see what clients notice; writes docs/resilience.md
+	@$(PYTHON) -m tests.chaos
+
 .PHONY: cluster
 cluster: venv ## Start the local cluster with ToolHive (or use KUBECONFIG, if it is set)
 	@$(PYTHON) -m deploy.local up

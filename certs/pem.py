@@ -7,6 +7,7 @@ Ours are elliptic-curve keys; a Secret of somebody else's making may hold an RSA
 from __future__ import annotations
 
 import base64
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.utils import CryptographyDeprecationWarning
 
 from shared.errors import CertificateError
 
@@ -49,6 +51,7 @@ _UNREADABLE: Final = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
+    CryptographyDeprecationWarning,
     x509.DuplicateExtension,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
@@ -100,17 +103,32 @@ def pair_of(secret: Object, slot: Slot = MAIN) -> Pair:
         CertificateError: One of them is absent or malformed, or the key is of another kind than we can use.
     """
     try:
-        certificate, *chain = x509.load_pem_x509_certificates(entry(secret, slot.certificate))
+        with warnings.catch_warnings():
+            # A serial number below one (RFC 5280, section 4.1.2.2) is no more than warned of.
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            certificate, *chain = x509.load_pem_x509_certificates(entry(secret, slot.certificate))
         key = load_pem_private_key(entry(secret, slot.key), password=None)
         # Both are parsed lazily: whatever is wrong with them comes out here.
         certificate.public_key()
         _ = certificate.extensions
+        _expect_whole_signature(certificate)
     except _UNREADABLE as error:
         # The parser's own words could quote what it was given.
         raise CertificateError(f"{slot.certificate} or {slot.key} is malformed") from error
     if not isinstance(key, EllipticCurvePrivateKey | RSAPrivateKey):
         raise CertificateError(f"{slot.key} is neither an elliptic-curve nor an RSA key")
     return Pair(certificate, key, tuple(chain))
+
+
+def _expect_whole_signature(certificate: x509.Certificate) -> None:
+    """Refuse a signature that says that some of its last bits are none: this library reads over that, Go's shifts them.
+
+    Raises:
+        ValueError: It says so.
+    """
+    unused_bits = certificate.public_bytes(Encoding.DER)[-len(certificate.signature) - 1]
+    if unused_bits:
+        raise ValueError("the signature does not end with its last byte")
 
 
 def bundle_of(secret: Object, key: str = KEY_BUNDLE) -> tuple[x509.Certificate, ...]:

@@ -7,32 +7,46 @@ import logging
 import os
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from certs import keeper
 from certs.settings import CertificateSettings
-from reconciler import loop, metrics, schedule
+from reconciler import hosts, loop, metrics, schedule
 from reconciler.apply import Applier
 from reconciler.caretaker import Announcements, Caretaker
 from reconciler.events import EventRecorder
 from reconciler.holders import Holders
 from reconciler.leader import Election
+from reconciler.moves import Mover
 from reconciler.observe import CHILD_RESOURCES, Observer, Outlook
 from reconciler.proxies import ProxyCaretaker
+from reconciler.pulse import Pulse
 from reconciler.questions import Questions
 from reconciler.queue import WorkQueue
-from reconciler.reconcile import Reconciler
+from reconciler.reconcile import Planner, Reconciler
 from reconciler.referenced_secrets import ReferencedSecrets
 from reconciler.settings import Settings
+from reconciler.signs import Signs
 from reconciler.status import EventNote
 from reconciler.toolhive import ToolHive
+from reconciler.turns import Turns
 from shared import errors, log, names, probes, proxy_deployment
 from shared.cluster import Cluster, Selector
 from shared.consumer_index import ConsumerIndex, consumer_of
 from shared.informer import Informer
-from shared.resources import DEPLOYMENTS, PODS, SECRETS, SESSION_STORAGES, Object, key_of
+from shared.resources import (
+    DEPLOYMENTS,
+    NODES,
+    PODS,
+    SECRETS,
+    SESSION_STORAGES,
+    VOLUME_CLAIMS,
+    Object,
+    key_of,
+)
 from shared.store import PROXIES_SUPPORTED
 from shared.toolhive import PROXY_SELECTOR, serves_session_tls
 
@@ -85,7 +99,7 @@ class _Process:
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         self._caches = {
             resource.plural: Informer(cluster, resource, self._on_child, selector=managed)
-            for resource in (*CHILD_RESOURCES, PODS)
+            for resource in CHILD_RESOURCES
         }
         self._storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
         self._caches[SESSION_STORAGES.plural] = self._storages
@@ -96,6 +110,11 @@ class _Process:
             selector=Selector(labels=PROXY_SELECTOR),
             keep=proxy_deployment.trimmed,
         )
+        self._pulse = Pulse(self._queue.add)
+        self._turns = Turns(settings.storage.updates_at_once)
+        self._caches[PODS.plural] = Informer(cluster, PODS, self._on_pod, selector=managed)
+        self._caches[VOLUME_CLAIMS.plural] = Informer(cluster, VOLUME_CLAIMS, selector=managed)
+        self._hosts = Informer(cluster, NODES, self._on_host, keep=hosts.trimmed)
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._queue))
 
     async def run(self) -> None:
@@ -115,6 +134,7 @@ class _Process:
         return [
             *(informer.run() for informer in self._caches.values()),
             self._deployments.run(),
+            self._hosts.run(),
             *self._toolhive.watches(),
             self._referenced.run(),
         ]
@@ -138,17 +158,29 @@ class _Process:
     async def _reconcile(self) -> None:
         for cache in self._caches.values():
             await cache.synced.wait()
+        await self._hosts.synced.wait()
         await self._toolhive.known()
         holders = Holders(self._cluster, self._toolhive.consumer)
-        outlook = Outlook(self._serves_session_tls, self._toolhive.is_known, self._is_due)
+        outlook = Outlook(
+            serves_tls=self._serves_session_tls,
+            knows_consumers=self._toolhive.is_known,
+            is_due=self._is_due,
+            silent_for=self._pulse.silent_for,
+            hosts=lambda: hosts.Hosts.of(self._hosts.objects.values()),
+            may_update=self._turns.may_begin,
+            signs=Signs(time.monotonic),
+        )
         observer = Observer(self._cluster, self._caches, self._consumers, holders, outlook)
         recorder = EventRecorder(self._cluster, self._settings.candidate.identity)
-        applier = Applier(self._cluster, self._caches, recorder, holders.refuse)
         clock = self._cluster.clock.now
-        reconciler = Reconciler(self._storages, observer, applier, self._settings.storage, clock)
+        mover = Mover(self._cluster, self._caches, clock)
+        applier = Applier(self._cluster, self._caches, recorder, holders.refuse, mover)
+        planner = Planner(self._settings.storage, clock, self._turns)
+        reconciler = Reconciler(self._storages, observer, applier, planner)
         for key in self._storages.objects:
             self._queue.add(key)
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._pulse.run(list(self._caches[PODS.plural].objects.values())))
             group.create_task(loop.run(self._queue, reconciler.reconcile))
             for part in self._caretaking(recorder):
                 group.create_task(part)
@@ -193,6 +225,16 @@ class _Process:
 
     def _on_deployment(self, old: Object | None, new: Object | None) -> None:
         self._proxies.add(key_of(new or old or {}))
+
+    def _on_pod(self, old: Object | None, new: Object | None) -> None:
+        self._pulse.on_pod(old, new)
+        self._on_child(old, new)
+
+    def _on_host(self, old: Object | None, new: Object | None) -> None:
+        host = (new or old or {})["metadata"]["name"]
+        for pod in self._caches[PODS.plural].objects.values():
+            if pod["spec"].get("nodeName") == host:
+                self._on_child(None, pod)
 
     def _on_child(self, old: Object | None, new: Object | None) -> None:
         child = new or old or {}

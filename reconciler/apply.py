@@ -6,14 +6,15 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler.steps import Admit, Apply, Delete, Plan, Replace, Restart, Retire, Share, Step, Write, WriteAuth
-from shared import credentials, errors, manifests, names, valkey_node
-from shared.resources import SECRETS, SESSION_STORAGES, Object, Resource
+from reconciler.steps import Apply, Delete, Mark, Plan, Replace, Restart, Share, Step, Write, WriteAuth
+from shared import credentials, errors, manifests, names
+from shared.resources import PODS, SECRETS, SESSION_STORAGES, Object, Resource, key_of
 from shared.toolhive import CONSUMER_RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from reconciler.moves import Mover
     from reconciler.status import EventNote
     from shared.consumer_index import Consumer
     from shared.informer import Informer
@@ -62,6 +63,7 @@ class Applier:
         caches: Mapping[str, Informer],
         recorder: Recorder,
         refused: Callable[[Consumer, str], None],
+        mover: Mover,
     ) -> None:
         """Take what it works with.
 
@@ -70,11 +72,13 @@ class Applier:
             caches: Of the resources that are written, by plural.
             recorder: Takes the Events.
             refused: Told of each consumer that could not be stamped, and why.
+            mover: Carries out what is decided about nodes.
         """
         self._cluster = cluster
         self._caches = caches
         self._recorder = recorder
         self._refused = refused
+        self._mover = mover
 
     async def carry_out(self, steps: Sequence[Step]) -> None:
         """Carry out steps, one after the other.
@@ -101,24 +105,35 @@ class Applier:
         match step:
             case WriteAuth():
                 await self._write_auth(step)
-            case Apply(resource, obj):
-                self._remember(resource, await self._cluster.apply(resource, obj, field_manager=names.FIELD_MANAGER))
-            case Replace(resource, obj):
-                self._remember(resource, await self._cluster.replace(resource, obj))
-            case Write(resource, obj):
-                is_new = "resourceVersion" not in obj["metadata"]
-                write = self._cluster.create if is_new else self._cluster.replace
-                self._remember(resource, await write(resource, obj))
+            case Apply() | Replace() | Write():
+                self._remember(step.resource, await self._write(step))
             case Share(obj):
                 await self._share(obj)
-            case Admit(node, hashes):
-                await valkey_node.admit(node.address, names.VALKEY_PORT, node.operator, hashes)
-            case Retire():
-                await self._retire(step)
             case Restart():
                 await self._restart(step)
+            case Mark(pod):
+                await self._mark(pod, step.operations)
             case Delete(resource, namespace, name, uid):
                 await self._cluster.delete(resource, namespace, name, uid=uid)
+            case _:
+                await self._mover.carry_out(step)
+
+    async def _write(self, step: Apply | Replace | Write) -> Object:
+        if isinstance(step, Apply):
+            return await self._cluster.apply(step.resource, step.obj, field_manager=names.FIELD_MANAGER)
+        if isinstance(step, Write) and "resourceVersion" not in step.obj["metadata"]:
+            return await self._cluster.create(step.resource, step.obj)
+        return await self._cluster.replace(step.resource, step.obj)
+
+    async def _mark(self, pod: Object, operations: list[Object]) -> None:
+        namespace, name = key_of(pod)
+        try:
+            answer = await self._cluster.patch(PODS, namespace, name, operations, field_manager=names.FIELD_MANAGER)
+        except (errors.NotFound, errors.Rejected) as error:
+            # Another pod has its name by now, or none; that one gets a mark of its own.
+            _log.info("pod not marked", extra={"pod": name, "error": str(error)})
+        else:
+            self._remember(PODS, answer)
 
     async def _share(self, secret: Object) -> None:
         try:
@@ -133,13 +148,6 @@ class Applier:
             _log.warning("connection not mirrored", extra={"secret": where, "error": str(error)})
         else:
             self._remember(SECRETS, answer)
-
-    async def _retire(self, step: Retire) -> None:
-        where = step.node.address, names.VALKEY_PORT, step.node.operator
-        await valkey_node.retire(*where, step.hashes)
-        if step.spared is not None:
-            closed = await valkey_node.disconnect(*where, step.spared)
-            _log.info("former password retired", extra={"node": step.node.address, "closed_sessions": closed})
 
     async def _restart(self, step: Restart) -> None:
         who = step.consumer

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.steps import Write
+
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.resources import Object, Resource
 
 ATOMIC: Final = frozenset({"selector", "podSelector", "namespaceSelector", "ingress", "egress", "policyTypes"})
 """Keys whose values are compared whole: a foreign label in a selector or one more peer changes their meaning."""
 
 
-CLOSED: Final = frozenset({"data", "containers", "volumes", "volumeMounts", "ports"})
+CLOSED: Final = frozenset({"data", "containers", "volumes", "volumeMounts", "ports", "updateStrategy"})
 """Keys below which nothing may be added: a foreign key in a Secret becomes a variable of every backend, a foreign
-container sees the data. Server-side apply leaves such additions alone, so they take a replacement."""
+container sees the data, and the API refuses a strategy with the settings of another one. Server-side apply leaves such
+additions alone, so they take a replacement."""
 UNWANTED: Final = frozenset(
     {"args", "binaryData", "env", "envFrom", "externalIPs", "hostIPC", "hostNetwork", "hostPID", "initContainers"}
 )
@@ -43,6 +46,31 @@ def has_additions(desired: Object, observed: Object) -> bool:
         (key in CLOSED and bool(_keys(observed.get(key)) - _keys(value))) or _has_additions(value, observed.get(key))
         for key, value in desired.items()
     )
+
+
+def versioned(resource: Resource, desired: Object, present: Object | None) -> Write | None:
+    """Say how an object becomes what it should be, if it still is what was seen; None if it is already.
+
+    Server-side apply would let a writer win who decided on what is past.
+    """
+    if present is None:
+        return Write(resource, desired)
+    if is_covered(desired, present) and not has_additions(desired, present):
+        return None
+    merged = {
+        field: {**present["metadata"].get(field, {}), **desired["metadata"].get(field, {})}
+        for field in ("labels", "annotations")
+    }
+    metadata = {**present["metadata"], **desired["metadata"], **{key: value for key, value in merged.items() if value}}
+    return Write(resource, {**desired, **_assigned(desired, present), "metadata": metadata})
+
+
+def _assigned(desired: Object, present: Object) -> Object:
+    """Keep what the API server has added to a spec, such as a Service's address, which it lets nobody take away."""
+    if "spec" not in desired or "spec" not in present:
+        return {}
+    kept = {key: value for key, value in present["spec"].items() if key not in UNWANTED}
+    return {"spec": {**kept, **desired["spec"]}}
 
 
 def _has_additions(desired: Any, observed: Any) -> bool:

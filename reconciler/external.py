@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler.status import Verdict
+from reconciler.verdict import Verdict
 from shared import credentials, names
 from shared.conditions import Finding
 from shared.endpoint import Endpoint

@@ -3,69 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from reconciler import nodes
 from reconciler.external import ExternalFacts, is_other, login_in, login_of
 from reconciler.mirrors import sharing_namespaces, storage_of
-from reconciler.nodes import NodeReport
+from reconciler.observed import Observed
+from reconciler.primacy import primary_of
 from reconciler.rotation import Record, read_time
-from shared import errors, external_store, names
+from shared import errors, external_store, manifests, names
 from shared.endpoint import Endpoint
 from shared.keyring import KeyRing
 from shared.resources import (
     CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
     NETWORK_POLICIES,
     PODS,
     SECRETS,
     SERVICES,
     SESSION_STORAGES,
     STATEFUL_SETS,
+    VOLUME_CLAIMS,
     Key,
     Object,
     Resource,
+    key_of,
 )
 from shared.sessionstorage import External, parse_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from reconciler.hosts import Hosts
+    from reconciler.nodes import NodeReport
     from reconciler.rollouts import Report
+    from reconciler.signs import Signs
     from shared.consumer_index import Usage
     from shared.informer import Informer
 
-CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES)
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """Everything that a plan depends on.
-
-    Attributes:
-        storage: The SessionStorage.
-        children: What exists of its objects, by (plural, name); those of another owner too.
-        node: Its Valkey node.
-        external: What was seen of the user's own store.
-        usages: Who uses it.
-        mirrors: What has the name of the connection Secret's copy, by namespace; other people's Secrets too.
-        holders: While passwords change, how far each holder of the credential is; None if not all are known.
-        is_due: Whether its schedule asks for a rotation, and it is its turn.
-    """
-
-    storage: Object
-    children: Mapping[tuple[str, str], Object] = field(repr=False)
-    node: NodeReport
-    external: ExternalFacts | None = None
-    usages: tuple[Usage, ...] = ()
-    mirrors: Mapping[str, Object] = field(default_factory=dict, repr=False)
-    holders: tuple[Report, ...] | None = ()
-    is_due: bool = False
-
-    def child(self, resource: Resource, name: str) -> Object | None:
-        """Look a child up by its name."""
-        return self.children.get((resource.plural, name))
+CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES, DISRUPTION_BUDGETS)
 
 
 class Reader(Protocol):
@@ -99,11 +77,19 @@ class Outlook:
         serves_tls: Tells whether ToolHive's CRDs have `sessionStorage.tls`.
         knows_consumers: Tells whether all consumers are known.
         is_due: Tells whether a storage's schedule asks for a rotation, and it is its turn.
+        silent_for: Tells for how many seconds the server in a pod has not answered anything.
+        hosts: Tells of the hosts that nodes run on.
+        may_update: Tells whether it is a storage's turn to be brought up to date.
+        signs: Remembers what nodes have shown of themselves.
     """
 
     serves_tls: Callable[[], bool]
     knows_consumers: Callable[[], bool]
     is_due: Callable[[Object], bool]
+    silent_for: Callable[[Object], float]
+    hosts: Callable[[], Hosts]
+    may_update: Callable[[Key], bool]
+    signs: Signs
 
 
 class Observer:
@@ -138,17 +124,50 @@ class Observer:
             children = {(SECRETS.plural, connection): found} if found is not None else {}
             facts = await self._dial(namespace, external, found)
             holders = await self._credentialed(storage, usages, found)
-            return Observed(storage, children, NodeReport(), facts, usages, mirrors, holders)
-        children = await self._children(namespace, name)
+            return Observed(storage, children, (), facts, usages, mirrors, holders)
+        children = await self._children(storage)
         auth = children.get((SECRETS.plural, names.auth_secret(name)))
-        pod = self._caches[PODS.plural].get((namespace, f"{names.valkey_node(name, 0)}-0"))
-        node = await nodes.ask(pod, auth)
+        asked = await self._ask(storage, node_indexes(children), auth)
+        primary = primary_of(children.get((SERVICES.plural, names.valkey(name))))
+        reports = self._outlook.signs.take((namespace, name), primary, asked)
         holders = await self._credentialed(storage, usages, auth)
-        return Observed(storage, children, node, None, usages, mirrors, holders, self._outlook.is_due(storage))
+        return Observed(
+            storage=storage,
+            children=children,
+            nodes=reports,
+            usages=usages,
+            mirrors=mirrors,
+            holders=holders,
+            is_due=self._outlook.is_due(storage),
+            hosts=self._outlook.hosts(),
+            claims=self._claims(namespace, name, node_indexes(children)),
+            may_update=self._outlook.may_update((namespace, name)),
+        )
+
+    def _claims(self, namespace: str, storage: str, indexes: Iterable[int]) -> dict[int, Object]:
+        found = {
+            index: self._caches[VOLUME_CLAIMS.plural].get((namespace, names.valkey_claim(storage, index)))
+            for index in indexes
+        }
+        return {index: claim for index, claim in found.items() if claim is not None}
+
+    async def _ask(self, storage: Object, indexes: Sequence[int], auth: Object | None) -> list[NodeReport]:
+        namespace, name = key_of(storage)
+
+        async def ask(index: int) -> NodeReport:
+            pod = self._caches[PODS.plural].get((namespace, names.valkey_pod(name, index)))
+            silent_for = self._outlook.silent_for(pod) if pod is not None else 0.0
+            return await nodes.ask(index, pod, auth, silent_for, is_urgent=len(indexes) > 1)
+
+        return await asyncio.gather(*(ask(index) for index in indexes))
 
     def mirrors_of(self, storage: Key) -> list[Object]:
         """List the known copies of a storage's connection Secret, whether the storage exists or not."""
         return [secret for secret in self._caches[SECRETS.plural].objects.values() if storage_of(secret) == storage]
+
+    def forget(self, storage: Key) -> None:
+        """Drop what is remembered of a storage that is gone."""
+        self._outlook.signs.forget(storage)
 
     async def is_current(self, storage: Object) -> bool:
         """Tell whether a storage still exists, past the cache: objects made for one that is gone would be orphans."""
@@ -156,12 +175,23 @@ class Observer:
         live = await self._live(SESSION_STORAGES, metadata["namespace"], metadata["name"])
         return live is not None and live["metadata"]["uid"] == metadata["uid"]
 
-    async def _children(self, namespace: str, storage: str) -> dict[tuple[str, str], Object]:
-        wanted = [(resource, name) for resource in CHILD_RESOURCES for name in child_names(resource, storage)]
+    async def _children(self, storage: Object) -> dict[tuple[str, str], Object]:
+        namespace, name = key_of(storage)[0], storage["metadata"]["name"]
+        workloads = self._workloads(namespace, name) or initial_workloads(storage)
+        wanted = [(resource, child) for resource in CHILD_RESOURCES for child in child_names(resource, name)]
+        wanted += [(STATEFUL_SETS, workload) for workload in workloads]
         found = await asyncio.gather(*(self._read(resource, namespace, name) for resource, name in wanted))
         return {
             (resource.plural, name): obj for (resource, name), obj in zip(wanted, found, strict=True) if obj is not None
         }
+
+    def _workloads(self, namespace: str, storage: str) -> list[str]:
+        """Name the StatefulSets that are known of a storage."""
+        return sorted(
+            name
+            for (where, name), workload in self._caches[STATEFUL_SETS.plural].objects.items()
+            if where == namespace and workload["metadata"].get("labels", {}).get(names.LABEL_STORAGE) == storage
+        )
 
     async def _dial(self, namespace: str, external: External, connection: Object | None) -> ExternalFacts:
         secret, endpoint = (
@@ -215,14 +245,28 @@ class Observer:
 
 
 def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
-    """Names of a storage's children of one kind."""
+    """Names of a storage's children of one kind; those of its nodes are told by a label."""
     return {
         SECRETS.plural: (names.auth_secret(storage), names.connection_secret(storage)),
         NETWORK_POLICIES.plural: (names.valkey(storage),),
         CONFIG_MAPS.plural: (names.valkey(storage),),
-        STATEFUL_SETS.plural: (names.valkey_node(storage, 0),),
-        SERVICES.plural: (names.valkey(storage), names.valkey_headless(storage)),
-    }[resource.plural]
+        SERVICES.plural: (names.valkey(storage), names.valkey_headless(storage), names.valkey_replicas(storage)),
+        DISRUPTION_BUDGETS.plural: tuple(names.valkey_budget(storage, role) for role in manifests.ROLES),
+    }.get(resource.plural, ())
+
+
+def initial_workloads(storage: Object) -> list[str]:
+    """Name the StatefulSets that a storage begins with."""
+    try:
+        replicas = parse_spec(storage).preset.replicas
+    except errors.InvalidSpec:
+        replicas = 1
+    return [names.valkey_node(storage["metadata"]["name"], index) for index in range(replicas)]
+
+
+def node_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:
+    """Number the nodes that there are, or that there were: each has a StatefulSet."""
+    return sorted(names.node_index(name) for plural, name in children if plural == STATEFUL_SETS.plural)
 
 
 def _external(storage: Object) -> External | None:

@@ -6,40 +6,38 @@ connection Secret, status. Each can be repeated, and a crash between any two is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler import connection, external, pods, rotating, rotation
-from reconciler.drift import has_additions, is_covered
+from reconciler import availability, connection, external, pods, rotating, wanted
+from reconciler.availability import Group
+from reconciler.changes import Wish, next_change
+from reconciler.drift import has_additions, is_covered, versioned
 from reconciler.external import ExternalFacts
-from reconciler.mirrors import sharing_namespaces
+from reconciler.failover import Wait
+from reconciler.primacy import Claim
 from reconciler.rotation import Record, revision_of
-from reconciler.status import Verdict, judge, status_of, was_ready
-from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, WriteAuth
+from reconciler.rotation_progress import Scene
+from reconciler.status import status_of
+from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, Write, WriteAuth
+from reconciler.verdict import Verdict, judge, was_ready
 from shared import credentials, errors, manifests, names
 from shared.endpoint import Endpoint
 from shared.external_store import Outcome
 from shared.keyring import KeyRing
-from shared.manifests import Peers, Storage
-from shared.resources import (
-    CONFIG_MAPS,
-    NETWORK_POLICIES,
-    PODS,
-    SECRETS,
-    SERVICES,
-    STATEFUL_SETS,
-    Object,
-    Resource,
-)
+from shared.resources import PODS, SECRETS, SERVICES, Object, Resource, key_of, last_written
 from shared.sessionstorage import External, SessionStorageSpec, parse_spec
-from shared.sizes import DEFAULT_SIZE, PRESETS, Preset, Size
-from shared.workload import Image, Node, stateful_set
+from shared.sizes import DEFAULT_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from reconciler.observe import Observed
+    from reconciler.changes import Change
+    from reconciler.failover import Decision
+    from reconciler.observed import Observed
+    from reconciler.wanted import Settings
+    from shared.manifests import Storage
 
 STARTING_SECONDS: Final = 0.2
 """How soon a node that has an address but no answer yet is asked again; Valkey starts in about 0.1 s."""
@@ -47,18 +45,6 @@ WAITING_SECONDS: Final = 5.0
 """How soon a node that should answer and does not is asked again."""
 FOR_THE_USER_SECONDS: Final = 60.0
 """How often something is looked at that only a person can change, where no event would tell."""
-
-
-_SIZES: Final[Mapping[str, Size]] = {size.value: size for size in Size}
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the installation decides about every storage."""
-
-    image: Image
-    peers: Peers
-    rotation: rotation.Settings = field(default_factory=rotation.Settings)
 
 
 def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
@@ -78,7 +64,7 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
 
 def _external(observed: Observed, spec: External, settings: Settings, now: datetime) -> Plan:
     """Hand out a connection once it has worked; one that does not work leaves consumers with what they have."""
-    facts, storage = observed.external or ExternalFacts(), _storage(observed)
+    facts, storage = observed.external or ExternalFacts(), wanted.storage_of(observed)
     name, login = names.connection_secret(storage.name), external.login_of(spec, facts.secret)
     present = observed.child(SECRETS, name)
     desired, record = present, Record.of(present)
@@ -87,7 +73,7 @@ def _external(observed: Observed, spec: External, settings: Settings, now: datet
         if present is not None and facts.secret is not None and external.is_other(login, present):
             record = record.start(record.handled, revision_of(facts.secret), now).publish(now)
     handout = connection.hand_out(observed, desired, record, present)
-    scene = rotating.Scene(observed, settings.rotation, now, is_published=not handout)
+    scene = Scene(observed, settings.rotation, now, is_published=not handout)
     turn, after = rotating.handed_on(scene, record)
     steps = (*(handout or connection.hand_out(observed, desired, after, present)), *turn.steps)
     verdict = external.judge(
@@ -98,23 +84,58 @@ def _external(observed: Observed, spec: External, settings: Settings, now: datet
 
 
 def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, now: datetime) -> Plan:
-    storage = _storage(observed)
-    size = _running_size(observed, spec)
-    verdict = judge(observed, spec, size, now)
+    storage, ring = wanted.storage_of(observed), _ring(observed)
+    group = Group.of(observed, spec.preset, ring)
+    decision = availability.decide(group, observed.storage)
+    change = next_change(group, _wish(observed, spec, group, settings, now), observed.storage)
+    verdict = judge(observed, spec, group, decision, now).changing(change, observed.storage)
     if write := _auth(observed, storage):
         return replace(_concluded(observed, verdict, now, 0), steps=(write,))
-    repairs = (
-        _repair(resource, desired, observed.child(resource, desired["metadata"]["name"]))
-        for resource, desired in _desired(observed, storage, size, settings)
-    )
-    handed_out = manifests.connection_secret(storage, _ring(observed).current[names.KEY_PASSWORD])
+    repairs = tuple(_repairs(observed, spec, group, change, settings))
+    handed_out = manifests.connection_secret(storage, ring.current[names.KEY_PASSWORD])
     present = observed.child(SECRETS, handed_out["metadata"]["name"])
     handout = connection.hand_out(observed, handed_out, Record(), present)
-    scene = rotating.Scene(observed, settings.rotation, now, is_published=not handout)
+    scene = Scene(observed, settings.rotation, now, is_published=not handout)
     turn = rotating.managed(scene, storage)
-    steps = tuple(step for step in (*repairs, *handout, *turn.steps, _outdated_pod(observed)) if step)
-    pause = _pause(observed, verdict, now) if turn.pause is None else turn.pause
-    return replace(_concluded(observed, verdict.rotating(turn), now, pause), steps=steps)
+    # A Service that is being put right is not the one that can be claimed.
+    is_named = not any(isinstance(step, Write) and step.resource is SERVICES for step in repairs)
+    keeping = tuple(availability.steps(group, decision, now)) if is_named else ()
+    # Only from calm to calm: what else there is to be done comes first.
+    changing = change.steps if not (repairs or handout or keeping) else ()
+    steps = (*repairs, *handout, *keeping, *turn.steps, *_outdated_pods(observed), *changing)
+    pauses = [_pause(group, verdict, now), turn.pause, _pause_of(decision), change.pause]
+    pause = min(each for each in pauses if each is not None)
+    concluded = _concluded(observed, verdict.rotating(turn), now, pause)
+    return replace(concluded, steps=steps, is_changing=change.is_under_way and observed.may_update)
+
+
+def _wish(observed: Observed, spec: SessionStorageSpec, group: Group, settings: Settings, now: datetime) -> Wish:
+    present = wanted.workloads(observed)
+    asked = (observed.storage["metadata"].get("annotations") or {}).get(names.ANNOTATION_SWITCHOVER, "")
+    return Wish(
+        count=spec.preset.replicas,
+        present=present,
+        desired={index: wanted.workload(observed, spec, index, settings) for index in present},
+        claims=observed.claims,
+        unfit=wanted.unfit(observed, spec),
+        hosts=observed.hosts,
+        asked=asked if asked != Claim.of(group.service).handled else "",
+        may_update=observed.may_update or wanted.running_size(group, spec) is not (spec.size or DEFAULT_SIZE),
+        now=now,
+    )
+
+
+def _repairs(
+    observed: Observed, spec: SessionStorageSpec, group: Group, change: Change, settings: Settings
+) -> Iterable[Step]:
+    for resource, obj in wanted.objects(observed, spec, group, change.nodes, settings):
+        if step := _repair(resource, obj, observed.child(resource, obj["metadata"]["name"])):
+            yield step
+    for resource, obj in wanted.superfluous(observed, group):
+        yield Delete(resource, *key_of(obj), obj["metadata"]["uid"])
+    service = manifests.primary_service(wanted.storage_of(observed), group.primary.index)
+    if step := versioned(SERVICES, service, group.service):
+        yield step
 
 
 def _repair(resource: Resource, desired: Object, present: Object | None) -> Step | None:
@@ -123,26 +144,6 @@ def _repair(resource: Resource, desired: Object, present: Object | None) -> Step
         content = {key: value for key, value in desired.items() if key != "metadata"}
         return Replace(resource, present | content)
     return None if present is not None and is_covered(desired, present) else Apply(resource, desired)
-
-
-def _desired(observed: Observed, storage: Storage, size: Size, settings: Settings) -> Iterable[tuple[Resource, Object]]:
-    preset = PRESETS[size]
-    sharing = sharing_namespaces(observed.storage, observed.usages)
-    yield NETWORK_POLICIES, manifests.network_policy(storage, settings.peers, sharing)
-    yield CONFIG_MAPS, manifests.config_map(storage, preset)
-    yield STATEFUL_SETS, _workload(observed, storage, size, settings)
-    yield SERVICES, manifests.headless_service(storage)
-    yield SERVICES, manifests.primary_service(storage, 0)
-
-
-def _workload(observed: Observed, storage: Storage, size: Size, settings: Settings) -> Object:
-    metadata = storage.metadata(names.valkey_node(storage.name, 0))
-    desired = stateful_set(metadata, Node(storage.name, 0, size, PRESETS[size]), settings.image)
-    present = observed.child(STATEFUL_SETS, metadata["name"]) or {"spec": {}}
-    if claims := present["spec"].get("volumeClaimTemplates"):
-        # The API refuses every change of them, even of the owner after a storage was deleted without its children.
-        desired["spec"]["volumeClaimTemplates"] = claims
-    return desired
 
 
 def _auth(observed: Observed, storage: Storage) -> WriteAuth | None:
@@ -173,37 +174,15 @@ def _ring(observed: Observed) -> KeyRing:
     return KeyRing.of(observed.child(SECRETS, names.auth_secret(observed.storage["metadata"]["name"])))
 
 
-def _running_size(observed: Observed, spec: SessionStorageSpec) -> Size:
-    """Tell the size of the node that runs: its volumes cannot change in place, so it keeps its size."""
-    workload = observed.child(STATEFUL_SETS, names.valkey_node(observed.storage["metadata"]["name"], 0))
-    wanted = spec.size or DEFAULT_SIZE
-    if workload is None:
-        return wanted
-    label: str = workload["metadata"].get("labels", {}).get(names.LABEL_SIZE, "")
-    labelled = _SIZES.get(label, wanted)
-    # A label can be edited by hand, and volumes cannot: where the two differ, the volumes tell the truth.
-    claims: list[Object] = workload["spec"].get("volumeClaimTemplates") or []
-    disks = [claim["spec"]["resources"]["requests"]["storage"] for claim in claims]
-    return next((size for size in (labelled, wanted, *Size) if _claimed_disks(PRESETS[size]) == disks), labelled)
-
-
-def _claimed_disks(preset: Preset) -> list[str]:
-    return [f"{preset.disk_gib}Gi"] if preset.is_persistent else []
-
-
-def _outdated_pod(observed: Observed) -> Delete | None:
-    """Restart a node that was started with passwords of an auth Secret which is no more."""
-    pod, secret = observed.node.pod, observed.child(SECRETS, names.auth_secret(observed.storage["metadata"]["name"]))
-    if observed.node.problem != "refused" or observed.node.can_be_told or pod is None or secret is None:
-        return None
-    metadata = pod["metadata"]
-    changed = max(
-        [secret["metadata"]["creationTimestamp"]]
-        + [entry["time"] for entry in secret["metadata"].get("managedFields", []) if entry.get("time")]
-    )
-    if metadata.get("deletionTimestamp") or metadata["creationTimestamp"] > changed:
-        return None
-    return Delete(PODS, metadata["namespace"], metadata["name"], metadata["uid"])
+def _outdated_pods(observed: Observed) -> Iterable[Delete]:
+    """Restart nodes that were started with passwords of an auth Secret which is no more."""
+    secret = observed.child(SECRETS, names.auth_secret(observed.storage["metadata"]["name"]))
+    for node in observed.nodes:
+        if node.problem != "refused" or node.can_be_told or node.pod is None or secret is None:
+            continue
+        metadata = node.pod["metadata"]
+        if not metadata.get("deletionTimestamp") and metadata["creationTimestamp"] <= last_written(secret):
+            yield Delete(PODS, metadata["namespace"], metadata["name"], metadata["uid"])
 
 
 def _foreign_children(observed: Observed) -> tuple[str, ...]:
@@ -230,16 +209,15 @@ def _is_orphan(metadata: Object, storage: str) -> bool:
     return is_labelled and not any(owner.get("controller") for owner in metadata.get("ownerReferences", []))
 
 
-def _storage(observed: Observed) -> Storage:
-    metadata = observed.storage["metadata"]
-    return Storage(metadata["name"], metadata["namespace"], metadata["uid"])
-
-
-def _pause(observed: Observed, verdict: Verdict, now: datetime) -> float:
-    if verdict.is_ready:
+def _pause(group: Group, verdict: Verdict, now: datetime) -> float:
+    if verdict.is_ready and len(group.synced) == len(group.others):
         return RECHECK_SECONDS
-    has_address = bool(pods.address(observed.node.pod))
-    return STARTING_SECONDS if has_address and pods.is_starting(observed.node.pod, now) else WAITING_SECONDS
+    is_starting = any(pods.address(node.pod) and pods.is_starting(node.pod, now) for node in group.nodes)
+    return STARTING_SECONDS if is_starting else WAITING_SECONDS
+
+
+def _pause_of(decision: Decision) -> float | None:
+    return decision.seconds if isinstance(decision, Wait) else None
 
 
 def _concluded(observed: Observed, verdict: Verdict, now: datetime, pause: float) -> Plan:

@@ -13,6 +13,8 @@ START_LIMIT: Final = timedelta(seconds=20)
 """How long a server may take before it counts as not answering; Valkey takes 0.1 s, or seconds on a cold node."""
 _ORDINARY_WAITS: Final = frozenset({None, "ContainerCreating", "PodInitializing"})
 
+_WITHOUT_SERVER: Final = frozenset({"Pending", "Succeeded", "Failed"})
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
@@ -39,6 +41,19 @@ def address(pod: Object | None) -> str:
     """Tell where a pod can be reached; a pod that has ended keeps an address that may be another's by now."""
     status = (pod or {}).get("status", {})
     return status.get("podIP", "") if status.get("phase") == "Running" else ""
+
+
+def is_gone(pod: Object | None) -> bool:
+    """Tell whether the API says that no server runs in a pod; False in doubt.
+
+    It says so of a pod that was deleted by force too, whose server may go on where its host is cut off (Kubernetes,
+    "Force Delete StatefulSet Pods"): who takes that for a proof needs another one beside it.
+    """
+    status = (pod or {}).get("status", {})
+    if pod is None or status.get("phase") in _WITHOUT_SERVER:
+        return True
+    states = [container.get("state", {}) for container in status.get("containerStatuses", [])]
+    return bool(states) and all("terminated" in state or "waiting" in state for state in states)
 
 
 def is_starting(pod: Object | None, now: datetime) -> bool:

@@ -6,9 +6,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from reconciler.mirrors import removals
-from reconciler.plan import FOR_THE_USER_SECONDS, Settings, plan
-from reconciler.status import Verdict, status_of
+from reconciler.plan import FOR_THE_USER_SECONDS, plan
+from reconciler.status import status_of
 from reconciler.steps import Plan
+from reconciler.verdict import Verdict
 from shared import errors
 
 if TYPE_CHECKING:
@@ -16,38 +17,63 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.apply import Applier
-    from reconciler.observe import Observed, Observer
+    from reconciler.observe import Observer
+    from reconciler.observed import Observed
+    from reconciler.turns import Turns
+    from reconciler.wanted import Settings
     from shared.informer import Informer
     from shared.resources import Key
 
 _log = logging.getLogger(__name__)
 
 
+class Planner:
+    """Decides what to do now, and keeps too many storages from changing at once."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime], turns: Turns) -> None:
+        """Take what decisions depend on besides what is observed.
+
+        Args:
+            settings: Of the installation.
+            clock: Tells the aware instant; the same for whoever leads next, who judges by it what was noted before.
+            turns: Knows which storages change now.
+        """
+        self._settings = settings
+        self._clock = clock
+        self._turns = turns
+
+    def decide(self, key: Key, observed: Observed) -> Plan:
+        """Decide what to do about a storage."""
+        decided = plan(observed, self._settings, self._clock())
+        self._turns.note(key, is_changing=decided.is_changing)
+        return decided
+
+    def report(self, observed: Observed, verdict: Verdict) -> Plan:
+        """Only tell of a storage."""
+        status, events = status_of(observed, verdict, self._clock())
+        return Plan(status=status, events=events)
+
+    def forget(self, key: Key) -> None:
+        """Let others have the turn of a storage that is gone."""
+        self._turns.note(key, is_changing=False)
+
+
 class Reconciler:
     """Brings one storage a step closer to what its spec asks for, or finds that nothing is to do."""
 
-    def __init__(
-        self,
-        storages: Informer,
-        observer: Observer,
-        applier: Applier,
-        settings: Settings,
-        clock: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, storages: Informer, observer: Observer, applier: Applier, planner: Planner) -> None:
         """Take what a pass needs.
 
         Args:
             storages: Every one.
             observer: Reads.
             applier: Writes.
-            settings: Of the installation.
-            clock: Tells the aware instant; the same for whoever leads next, who judges by it what was noted before.
+            planner: Decides.
         """
         self._storages = storages
         self._observer = observer
         self._applier = applier
-        self._settings = settings
-        self._clock = clock
+        self._planner = planner
 
     async def reconcile(self, key: Key) -> float | None:
         """Do one pass.
@@ -60,10 +86,12 @@ class Reconciler:
         """
         storage = self._storages.get(key)
         if storage is None:
+            self._planner.forget(key)
+            self._observer.forget(key)
             await self._applier.carry_out(tuple(removals(key, self._observer.mirrors_of(key))))
             return None
         observed = await self._observer.observe(storage)
-        decided = plan(observed, self._settings, self._clock())
+        decided = self._planner.decide(key, observed)
         if decided.steps:
             if not await self._observer.is_current(storage):
                 return None
@@ -76,6 +104,5 @@ class Reconciler:
         return decided.requeue_after_seconds
 
     async def _report(self, observed: Observed, verdict: Verdict) -> float:
-        status, events = status_of(observed, verdict, self._clock())
-        await self._applier.apply(observed.storage, Plan(status=status, events=events))
+        await self._applier.apply(observed.storage, self._planner.report(observed, verdict))
         return FOR_THE_USER_SECONDS

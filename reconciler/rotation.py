@@ -25,6 +25,7 @@ import orjson
 
 from shared.fieldpath import read
 from shared.names import ANNOTATION_ROTATION
+from shared.replication import PRIMARY
 from shared.sessionstorage import RotationPhase
 
 if TYPE_CHECKING:
@@ -167,3 +168,10 @@ def refuses(node: NodeReport, ring: KeyRing) -> bool:
     """Tell whether a node was seen to accept no password whose end is written down."""
     hashes = node.facts.hashes if node.facts is not None else None
     return hashes is not None and not any(digest in hashes.get(user, ()) for user, digest in ring.retired.items())
+
+
+def logs_in(node: NodeReport, digest: str) -> bool:
+    """Tell whether a replica was seen to use a password at its primary; of a primary, that does not matter."""
+    if node.facts is None:
+        return False
+    return node.facts.role == PRIMARY or node.facts.upstream_hash == digest

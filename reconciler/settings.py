@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 from reconciler import rotation
 from reconciler.leader import Candidate
-from reconciler.plan import Settings as StorageSettings
+from reconciler.wanted import Settings as StorageSettings
 from shared.manifests import Peers
 from shared.settings import Environment
 from shared.target import Target
-from shared.workload import Image
+from shared.workload import Image, Placement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,13 @@ class Settings:
         labels = dict(env.entries("RECONCILER_SELECTOR", _label, "key=value"))
         settings = cls(
             candidate=Candidate(namespace, env.required("LEASE_NAME"), env.required("POD_NAME")),
-            storage=StorageSettings(image, Peers(namespace, labels), _rotation(env)),
+            storage=StorageSettings(
+                image,
+                Peers(namespace, labels),
+                _rotation(env),
+                Placement(env.text("VALKEY_PRIORITY_CLASS", "")),
+                env.number("UPDATES_AT_ONCE", 1, 1000),
+            ),
             extends_toolhive_crds=env.flag("EXTEND_TOOLHIVE_CRDS", default=True),
             http_port=env.number("HTTP_PORT", 8080, 65535),
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),

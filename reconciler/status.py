@@ -1,39 +1,35 @@
-"""What to tell users about a storage: phase, conditions and Events, from what was observed. Pure."""
+"""What is written about a storage for its users: status and Events, where they change. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
-from reconciler import pods
+from reconciler.changes import PLANNED
 from reconciler.mirrors import taken
+from reconciler.verdict import AVAILABLE, FAILOVER_BLOCKED, READY, Verdict
 from shared import names
 from shared.conditions import Finding, conditions
 from shared.sessionstorage import Phase, RotationPhase
 from shared.sharing import is_admitted
-from shared.sizes import DEFAULT_SIZE, Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from reconciler.observe import Observed
-    from reconciler.rotating import Turn
+    from reconciler.observed import Observed
     from shared.resources import Object
-    from shared.sessionstorage import SessionStorageSpec
 
-READY: Final = "Ready"
-REDUNDANT: Final = "Redundant"
-SIZE_APPLIED: Final = "SizeApplied"
 CONSUMERS_ADMITTED: Final = "ConsumersAdmitted"
 
-PRIMARY_ROLE: Final = "master"
 _ORDINARY: Final = frozenset({"Provisioning", "Starting", "LoadingData"})
 """Reasons that every storage passes through."""
-_CALM: Final = frozenset(phase.value for phase in RotationPhase)
-"""Reasons that every rotation passes through."""
-MAX_QUOTED: Final = 1024
-"""Characters of other people's words that a message repeats."""
+_CALM: Final = frozenset(
+    {*(phase.value for phase in RotationPhase), "Decided", "Resizing", "UpToDate", "WaitsForItsTurn"}
+)
+"""Reasons that every rotation, or change, passes through."""
+_TOLD_ALREADY: Final = frozenset({READY, AVAILABLE})
+"""Conditions whose change is told by the first Event of a pass."""
 LISTED_CONSUMERS: Final = 10
 """How many names a message holds; the rest is counted."""
 
@@ -45,123 +41,6 @@ class EventNote:
     type: Literal["Normal", "Warning"]
     reason: str
     note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The state of a storage in one sentence.
-
-    Attributes:
-        phase: Its phase.
-        reason: Why it is or is not ready, as one CamelCase word.
-        message: The same as a sentence, with the next step if somebody must act.
-        primary: The node that takes writes, if one does.
-        connection_secret: Name of the connection Secret, once there is one.
-        also: What else there is to say, each as a condition.
-        size: The size that runs, if that is known now.
-        rotation: How far the newest rotation is, as the status has it.
-    """
-
-    phase: Phase
-    reason: str
-    message: str
-    primary: str = ""
-    connection_secret: str = ""
-    also: tuple[Finding, ...] = ()
-    size: str = ""
-    rotation: Object | None = field(default=None, hash=False)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether consumers can use the storage."""
-        return self.phase in {Phase.READY, Phase.ROTATING}
-
-    def rotating(self, turn: Turn) -> Self:
-        """Tell of a rotation too; a storage that rotates can be used all the time."""
-        phase = Phase.ROTATING if turn.is_under_way and self.is_ready else self.phase
-        also = (*self.also, turn.finding) if turn.finding is not None else self.also
-        return replace(self, phase=phase, also=also, rotation=turn.progress)
-
-    @classmethod
-    def invalid(cls, problems: str) -> Self:
-        """The spec cannot be read; only objects from before the CRD's rules get here."""
-        return cls(Phase.FAILED, "InvalidSpec", problems)
-
-    @classmethod
-    def name_taken(cls, taken: Sequence[str]) -> Self:
-        """Objects of our names belong to somebody else, or to a storage of this name that is being deleted."""
-        return cls(
-            Phase.PENDING,
-            "NameTaken",
-            f"{', '.join(taken)} in this namespace does not belong to this storage:"
-            " delete it, or give the storage another name",
-        )
-
-    @classmethod
-    def refused(cls, error: str) -> Self:
-        """The API server refused a write, and would refuse it again."""
-        return cls(Phase.FAILED, "ApplyRefused", f"Kubernetes refused an object of this storage: {error[:MAX_QUOTED]}")
-
-
-def was_ready(storage: Object) -> bool:
-    """Tell whether consumers could use the storage at some time before."""
-    return storage.get("status", {}).get("phase") in {Phase.READY, Phase.ROTATING, Phase.DEGRADED}
-
-
-def judge(observed: Observed, spec: SessionStorageSpec, running: Size, now: datetime) -> Verdict:
-    """Sum up a managed storage."""
-    name = observed.storage["metadata"]["name"]
-    has_connection = ("secrets", names.connection_secret(name)) in observed.children
-    facts = observed.node.facts
-    is_primary = facts is not None and facts.role == PRIMARY_ROLE and not facts.is_loading
-    is_serving = has_connection and is_primary and not observed.node.problem
-    reason, message = ("StorageReady", "Storage is ready and secured") if is_serving else _obstacle(observed, now)
-    unready_phase = Phase.DEGRADED if was_ready(observed.storage) else Phase.PROVISIONING
-    return Verdict(
-        phase=Phase.READY if is_serving else unready_phase,
-        reason=reason,
-        message=message,
-        primary=names.valkey_node(name, 0) if is_serving else "",
-        connection_secret=names.connection_secret(name) if has_connection else "",
-        also=tuple(finding for finding in (_redundancy(spec), _size(spec, running)) if finding),
-        size=running.value,
-    )
-
-
-def _obstacle(observed: Observed, now: datetime) -> tuple[str, str]:
-    pod, facts = observed.node.pod, observed.node.facts
-    if pod is None:
-        return "Provisioning", "Valkey's objects are being created"
-    if observed.node.problem == "refused":
-        return "CredentialRefused", f"Valkey does not accept the passwords of the auth Secret ({observed.node.detail})"
-    if facts is not None and facts.is_loading:
-        return "LoadingData", "Valkey is reading its data from disk"
-    if blocked := pods.obstacle(pod):
-        return blocked.reason, blocked.message
-    if pods.is_starting(pod, now):
-        return "Starting", "Valkey is starting"
-    return (
-        "Unreachable",
-        f"pod {pod['metadata']['name']} does not answer: see its log and the NetworkPolicies around it",
-    )
-
-
-def _redundancy(spec: SessionStorageSpec) -> Finding | None:
-    if spec.size is not Size.LARGE:
-        return None
-    message = "large runs one primary for now: replicas and automatic failover come with a later release"
-    return Finding(REDUNDANT, "False", "NotRedundantYet", message)
-
-
-def _size(spec: SessionStorageSpec, running: Size) -> Finding | None:
-    wanted = spec.size or DEFAULT_SIZE
-    if wanted is running:
-        return None
-    message = (
-        f"the storage runs as {running} and was asked to become {wanted}: resizing a running storage comes with a"
-        f" later release; set spec.size back to {running}, or create a new SessionStorage"
-    )
-    return Finding(SIZE_APPLIED, "False", "ResizeWaits", message)
 
 
 def status_of(observed: Observed, verdict: Verdict, now: datetime) -> tuple[Object | None, tuple[EventNote, ...]]:
@@ -177,10 +56,12 @@ def status_of(observed: Observed, verdict: Verdict, now: datetime) -> tuple[Obje
         "primary": verdict.primary,
         "size": verdict.size or old.get("size"),
         "rotation": verdict.rotation,
+        "nodes": list(verdict.nodes),
+        "lastFailover": verdict.last_failover,
         "observedGeneration": generation,
         "conditions": conditions(findings, old.get("conditions", []), generation, now),
     }
-    new = {key: value for key, value in new.items() if value not in ("", None)}
+    new = {key: value for key, value in new.items() if value not in ("", None, [])}
     if new == old:
         return None, ()
     return new, _events(old, new, verdict)
@@ -220,7 +101,10 @@ def _events(old: Object, new: Object, verdict: Verdict) -> tuple[EventNote, ...]
         is_calm = verdict.is_ready or (verdict.phase is Phase.PROVISIONING and verdict.reason in _ORDINARY)
         events.append(EventNote("Normal" if is_calm else "Warning", verdict.reason, verdict.message))
     for kind, item in after.items():
-        if kind != READY and before.get(kind, {}).get("message") != item["message"]:
-            is_calm = item["status"] == "True" or item["reason"] in _CALM
+        if kind not in _TOLD_ALREADY and before.get(kind, {}).get("message") != item["message"]:
+            is_calm = (item["status"] == "True") is not (kind == FAILOVER_BLOCKED) or item["reason"] in _CALM
             events.append(EventNote("Normal" if is_calm else "Warning", item["reason"], item["message"]))
+    if (moved := new.get("lastFailover")) and moved != old.get("lastFailover"):
+        note = f"{new.get('primary') or 'another node'} is the primary now; that took {moved['seconds']:g} s"
+        events.append(EventNote("Normal" if moved["reason"] in PLANNED else "Warning", moved["reason"], note))
     return tuple(events)

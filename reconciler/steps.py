@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from reconciler.node_steps import NodeStep
 from shared import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from reconciler.nodes import NodeReport
     from reconciler.status import EventNote
     from shared.consumer_index import Consumer
     from shared.keyring import KeyRing
@@ -100,29 +98,6 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
-class Admit:
-    """Have a Valkey node accept these passwords beside others; carried out only when it was seen to."""
-
-    node: NodeReport = field(repr=False)
-    hashes: Mapping[str, frozenset[str]] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Retire:
-    """Have a Valkey node refuse these passwords.
-
-    Attributes:
-        node: Which.
-        hashes: Of each user's password.
-        spared: Addresses whose sessions need not be closed; None closes no session.
-    """
-
-    node: NodeReport = field(repr=False)
-    hashes: Mapping[str, str] = field(repr=False)
-    spared: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Restart:
     """Have a consumer's pods started anew, by stamping it.
 
@@ -144,7 +119,22 @@ class Restart:
         return [{"op": "add", "path": path, "value": self.stamp}]
 
 
-Step: TypeAlias = WriteAuth | Apply | Replace | Write | Share | Delete | Admit | Retire | Restart
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Write a node's role on its pod."""
+
+    pod: Object = field(repr=False)
+    role: str
+
+    @property
+    def operations(self) -> list[Object]:
+        """The label as RFC 6902 operations; a pod of ours has labels."""
+        path = "/metadata/labels/" + names.LABEL_ROLE.replace("/", "~1")
+        uid = {"op": "test", "path": "/metadata/uid", "value": self.pod["metadata"]["uid"]}
+        return [uid, {"op": "add", "path": path, "value": self.role}]
+
+
+Step: TypeAlias = WriteAuth | Apply | Replace | Write | Share | Delete | Restart | Mark | NodeStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +146,11 @@ class Plan:
         status: The new status, or None if the present one holds.
         events: What happened, for people.
         requeue_after_seconds: When to look again without an event; 0 means at once.
+        is_changing: Whether nodes are being brought up to date.
     """
 
     steps: tuple[Step, ...] = ()
     status: Object | None = None
     events: tuple[EventNote, ...] = ()
     requeue_after_seconds: float = RECHECK_SECONDS
+    is_changing: bool = False

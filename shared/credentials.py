@@ -50,7 +50,7 @@ OPERATOR: Final = Identity(
     # Beyond today's PING, ROLE and INFO: what live rotation and switch-over need, because a rule that comes later
     # would cost a restart, and a small storage its data.
     "resetkeys resetchannels -@all +ping +role +info +wait +replicaof +config|get +config|set +acl|setuser +acl|getuser"
-    " +acl|save +client|id +client|setinfo +client|list +client|kill +client|pause +client|unpause",
+    " +acl|save +multi +exec +client|id +client|setinfo +client|list +client|kill +client|pause +client|unpause",
 )
 REPLICATION: Final = Identity(
     "replication", "replication-password", "resetkeys resetchannels -@all +ping +psync +replconf"
@@ -84,7 +84,7 @@ def users_acl(*generations: Mapping[str, str]) -> str:
     lines = []
     for each in IDENTITIES:
         accepted = dict.fromkeys(
-            f"#{_sha256(passwords[each.key])}" for passwords in generations if each.key in passwords
+            f"#{sha256(passwords[each.key])}" for passwords in generations if each.key in passwords
         )
         lines.append(f"user {each.user} on {' '.join(accepted)} {each.rule}")
     return "\n".join([*lines, ""])
@@ -97,7 +97,7 @@ def hashes(*generations: Mapping[str, str]) -> dict[str, frozenset[str]]:
         generations: As `users_acl`; a password that is missing has no hash.
     """
     return {
-        each.user: frozenset(_sha256(passwords[each.key]) for passwords in generations if each.key in passwords)
+        each.user: frozenset(sha256(passwords[each.key]) for passwords in generations if each.key in passwords)
         for each in IDENTITIES
     }
 
@@ -123,5 +123,6 @@ def is_password(value: str) -> bool:
     return len(value) >= PASSWORD_LENGTH and set(value) <= set(PASSWORD_ALPHABET)
 
 
-def _sha256(password: str) -> str:
+def sha256(password: str) -> str:
+    """Hash a password as Valkey does."""
     return hashlib.sha256(password.encode()).hexdigest()

@@ -14,6 +14,7 @@ SessionStorageError
 │  └─ Unavailable      429, 5xx, connection errors: try again later
 ├─ SessionStoreError   Valkey did not do what was asked
 │  ├─ StoreUnreachable no connection, a time-out or a server that is still loading
+│  │  └─ StoreDown     the host answers, and says that no server listens there
 │  └─ StoreRefused     the credential was refused
 └─ CertificateError    a key or certificate is malformed, mismatched or expired
 
@@ -98,6 +99,10 @@ class SessionStoreError(SessionStorageError):
 
 class StoreUnreachable(SessionStoreError):
     """No connection, a time-out, or a server that is still loading its data."""
+
+
+class StoreDown(StoreUnreachable):
+    """The host answers, and says that no server listens there."""
 
 
 class StoreRefused(SessionStoreError):

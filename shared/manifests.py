@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from shared.external_store import Credentials
     from shared.keyring import KeyRing
     from shared.resources import Object
-    from shared.sizes import Preset
 
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 """Label that the API server puts on every namespace."""
+ROLE_PRIMARY: Final = "primary"
+ROLE_REPLICA: Final = "replica"
+ROLES: Final = (ROLE_PRIMARY, ROLE_REPLICA)
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -123,9 +125,15 @@ def mirrored_secret(connection: Object, namespace: str) -> Object:
     return {"metadata": metadata, "type": connection["type"], "data": connection["data"]}
 
 
-def config_map(storage: Storage, preset: Preset) -> Object:
-    """Build the ConfigMap with `valkey.conf`."""
-    data = {valkey_config.CONFIG_FILE: valkey_config.valkey_conf(preset)}
+def config_map(storage: Storage, primary: int, nodes: Sequence[int]) -> Object:
+    """Build the ConfigMap that nodes start by.
+
+    Args:
+        storage: Whose.
+        primary: Number of the node that takes writes.
+        nodes: Numbers of all that there are to be.
+    """
+    data = {valkey_config.CONFIG_FILE: valkey_config.valkey_conf(), **valkey_config.topology(primary, nodes)}
     return {"metadata": storage.metadata(names.valkey(storage.name)), "data": data}
 
 
@@ -180,6 +188,29 @@ def primary_service(storage: Storage, node: int) -> Object:
             "ports": _service_ports(),
             "publishNotReadyAddresses": True,
         },
+    }
+
+
+def replicas_service(storage: Storage) -> Object:
+    """Build the Service that reads can be spread over: nodes that follow the primary closely, and are ready for it."""
+    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_ROLE: ROLE_REPLICA}
+    return {
+        "metadata": storage.metadata(names.valkey_replicas(storage.name)),
+        "spec": {"type": "ClusterIP", "selector": selector, "ports": _service_ports()},
+    }
+
+
+def disruption_budget(storage: Storage, role: str) -> Object:
+    """Build the PodDisruptionBudget of primaries or of replicas.
+
+    The primary is never evicted: it is moved first, and what is evicted then is a replica. One budget for each role,
+    because the API server evicts no pod that two of them name (Kubernetes, "Specifying a Disruption Budget").
+    """
+    limit = {"minAvailable": 1} if role == ROLE_PRIMARY else {"maxUnavailable": 1}
+    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_ROLE: role}
+    return {
+        "metadata": storage.metadata(names.valkey_budget(storage.name, role)),
+        "spec": {**limit, "selector": {"matchLabels": selector}, "unhealthyPodEvictionPolicy": "AlwaysAllow"},
     }
 
 

@@ -30,8 +30,14 @@ ANNOTATION_ROTATION: Final = f"{GROUP}/rotation"
 """On the Secret that a rotation changes: the record of it (JSON)."""
 ANNOTATION_REVISION: Final = f"{GROUP}/credential-revision"
 """On a consumer and its pods: for which revision of the credential they were started."""
-ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
-"""On Valkey's pod template: a changed configuration restarts the pod."""
+ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
+"""On Valkey's pods: of all that they were made from; a pod with another one is out of date."""
+ANNOTATION_PRIMARY: Final = f"{GROUP}/primary"
+"""On the Service of a storage: the record of the last time that its primary changed (JSON)."""
+ANNOTATION_SWITCHOVER: Final = f"{GROUP}/switchover"
+"""On a storage: each new value moves its primary to another node once."""
+ANNOTATION_PROMOTE: Final = f"{GROUP}/promote"
+"""On a storage whose failover is blocked: the StatefulSet of the node to promote all the same."""
 
 LABEL_STORAGE: Final = f"{GROUP}/storage"
 """On everything that belongs to a storage."""
@@ -39,6 +45,8 @@ LABEL_STORAGE_NAMESPACE: Final = f"{GROUP}/storage-namespace"
 """On a connection Secret that was mirrored beside a consumer: where its storage is."""
 LABEL_NODE: Final = f"{GROUP}/node"
 """On Valkey's pods: which node of the storage it is; the Service's selector names exactly one."""
+LABEL_ROLE: Final = f"{GROUP}/role"
+"""On Valkey's pods, for people and PodDisruptionBudgets: `primary` or `replica`."""
 LABEL_SIZE: Final = f"{GROUP}/size"
 LABEL_CONSUMER_OF: Final = f"{GROUP}/session-storage"
 """On backend pods that were handed the connection Secret."""
@@ -96,6 +104,16 @@ def valkey(storage: str) -> str:
     return f"{storage}-valkey"
 
 
+def valkey_replicas(storage: str) -> str:
+    """Name of the Service that reads can be spread over."""
+    return f"{storage}-valkey-replicas"
+
+
+def valkey_budget(storage: str, role: str) -> str:
+    """Name of the PodDisruptionBudget of the nodes in a role."""
+    return f"{storage}-valkey-{role}"
+
+
 def valkey_headless(storage: str) -> str:
     """Name of the headless Service that gives each Valkey node a DNS name."""
     return f"{storage}-valkey-nodes"
@@ -104,6 +122,21 @@ def valkey_headless(storage: str) -> str:
 def valkey_node(storage: str, node: int) -> str:
     """Name of the one-replica StatefulSet that is one Valkey node."""
     return f"{storage}-valkey-{node}"
+
+
+def node_index(workload: str) -> int:
+    """Tell the number of a Valkey node by the name of its StatefulSet."""
+    return int(workload.rpartition("-")[2])
+
+
+def valkey_pod(storage: str, node: int) -> str:
+    """Name of the pod of a Valkey node."""
+    return f"{valkey_node(storage, node)}-0"
+
+
+def valkey_claim(storage: str, node: int) -> str:
+    """Name of the claim on a Valkey node's volume."""
+    return f"data-{valkey_pod(storage, node)}"
 
 
 def valkey_host(storage: str, namespace: str) -> str:

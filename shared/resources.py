@@ -52,6 +52,9 @@ NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=Fal
 STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
 NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+VOLUME_CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 SUBJECT_ACCESS_REVIEWS: Final = Resource(
@@ -74,6 +77,14 @@ VALIDATING_WEBHOOKS: Final = Resource(
     "ValidatingWebhookConfiguration",
     namespaced=False,
 )
+
+
+def last_written(obj: Object) -> str:
+    """Tell when an object was last changed, by whomever; as Kubernetes writes it, so that such texts compare."""
+    metadata = obj["metadata"]
+    written = [entry["time"] for entry in metadata.get("managedFields") or [] if entry.get("time")]
+    times: list[str] = [metadata["creationTimestamp"], *written]
+    return max(times)
 
 
 def key_of(obj: Object) -> Key:

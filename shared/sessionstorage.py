@@ -39,10 +39,6 @@ INTERVAL_HINT = "must be a time of hours and minutes, such as 720h or 90m, and a
 STORAGE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """RFC 1035 label: the storage's Service is named after it, and a Service's name must start with a letter."""
 KIND_CHANGE_HINT = "a storage cannot change between managed and external in place: create a new SessionStorage"
-SMALLER_DISK_HINT = (
-    "the disk of a storage cannot become smaller: keep its size, or create a new SessionStorage and have its consumers"
-    " refer to that"
-)
 
 
 def cel(rule: str, message: str) -> dict[str, JsonValue]:
@@ -86,20 +82,6 @@ _Namespace: TypeAlias = Annotated[
     Field(max_length=63, json_schema_extra=_rules(cel(f"self.matches(r'{NAMESPACE_PATTERN}')", NAMESPACE_HINT))),
     _matching(NAMESPACE_PATTERN, NAMESPACE_HINT),
 ]
-
-
-def _smaller_disk_rule() -> str:
-    """Compare disks: the one that is there with the one that is asked for; a size that stays is never in the way.
-
-    What is there is what the status says: a size that still waits to be applied can be taken back.
-    """
-    disks = "{" + ", ".join(f"'{size}': {preset.disk_gib}" for size, preset in PRESETS.items()) + "}"
-    wanted, before = (f"(has({it}.spec.size) ? {it}.spec.size : '{DEFAULT_SIZE}')" for it in ("self", "oldSelf"))
-    present = f"(has(oldSelf.status) && has(oldSelf.status.size) ? oldSelf.status.size : {before})"
-    return (
-        "has(self.spec.external) || has(oldSelf.spec.external)"
-        f" || {wanted} == {before} || {disks}[{wanted}] >= {disks}[{present}]"
-    )
 
 
 def _checked_interval(text: str) -> str:
@@ -199,7 +181,8 @@ class SessionStorageSpec(_Model):
         Size | None,
         Field(
             description="small for development, medium for one durable node, large for three nodes. Default: medium."
-            " Cannot change to one with a smaller disk. Ignored when external is set.",
+            " It can change at any time, in both directions; a disk that is there never becomes smaller. Ignored when"
+            " external is set.",
         ),
     ] = None
     external: External | None = None
@@ -246,6 +229,25 @@ class RotationStatus(_Model):
     consumers_total: Annotated[int, Field(description="Consumers that have to.")] = 0
 
 
+class NodeStatus(_Model):
+    """One Valkey node."""
+
+    name: Annotated[str, Field(description="Its StatefulSet.")]
+    role: Literal["primary", "replica"]
+    synced: Annotated[bool, Field(description="A primary takes writes; a replica could take over.")]
+    lag_mib: Annotated[
+        int | None, Field(alias="lagMiB", description="How far a replica is behind; absent if that cannot be told.")
+    ] = None
+
+
+class LastFailover(_Model):
+    """The last time that the primary changed."""
+
+    at: datetime
+    reason: Annotated[str, Field(description="Why, as one word; Asked, NodeIsOutdated and HostIsDrained were planned.")]
+    seconds: Annotated[float, Field(description="From the decision until clients were sent to the new primary.")]
+
+
 class SessionStorageStatus(_Model):
     """What the reconciler has seen."""
 
@@ -258,6 +260,11 @@ class SessionStorageStatus(_Model):
     size: Annotated[
         Size | None, Field(description="The size that runs; another one in spec.size waits to be applied.")
     ] = None
+    nodes: Annotated[
+        list[NodeStatus],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}),
+    ] = []
+    last_failover: LastFailover | None = None
     rotation: RotationStatus | None = None
     observed_generation: Annotated[int | None, Field(description="Newest generation acted upon.")] = None
     conditions: Annotated[
@@ -277,7 +284,6 @@ class SessionStorage(_Model):
                 f"metadata.name must be at most {MAX_STORAGE_NAME} lower-case letters, digits or '-', start with a"
                 " letter and end with a letter or digit: Services and StatefulSets are named after it",
             ),
-            forbidding_cel(_smaller_disk_rule(), SMALLER_DISK_HINT, ".spec.size"),
         )
     )
 

@@ -30,6 +30,7 @@ class Preset:
         is_persistent: Whether data survives the pod (a claim) or goes with it (`emptyDir`).
         maxmemory_percent: Share of the memory limit that data may fill; the rest is for replication and AOF
             buffers and copy-on-write, which eviction does not count.
+        backlog_mib: Writes that a replica may miss and still go on from where it was; they take memory from the rest.
     """
 
     replicas: int
@@ -38,6 +39,17 @@ class Preset:
     disk_gib: int
     is_persistent: bool
     maxmemory_percent: int
+    backlog_mib: int
+
+    @property
+    def is_redundant(self) -> bool:
+        """Whether another node takes over when the primary fails."""
+        return self.replicas > 1
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Value of Valkey's `repl-backlog-size`."""
+        return self.backlog_mib * 1024 * 1024
 
     @property
     def maxmemory_bytes(self) -> int:
@@ -48,12 +60,12 @@ class Preset:
 DEFAULT_SIZE: Final = Size.MEDIUM
 
 PRESETS: Final = {
-    Size.SMALL: Preset(1, 256, 100, 1, is_persistent=False, maxmemory_percent=60),
-    Size.MEDIUM: Preset(1, 512, 250, 5, is_persistent=True, maxmemory_percent=65),
-    Size.LARGE: Preset(3, 1024, 500, 10, is_persistent=True, maxmemory_percent=70),
+    Size.SMALL: Preset(1, 256, 100, 1, is_persistent=False, maxmemory_percent=60, backlog_mib=8),
+    Size.MEDIUM: Preset(1, 512, 250, 5, is_persistent=True, maxmemory_percent=65, backlog_mib=16),
+    Size.LARGE: Preset(3, 1024, 500, 10, is_persistent=True, maxmemory_percent=70, backlog_mib=64),
 }
 
 
 def shrinks(before: Size, after: Size) -> bool:
-    """Tell whether a change of size would make the disk smaller, which no volume can become."""
+    """Tell whether a size has a smaller disk than another one, which no volume can become."""
     return PRESETS[after].disk_gib < PRESETS[before].disk_gib

@@ -1,26 +1,42 @@
-"""The configuration file of a Valkey node. Pure; it holds no secret, so a ConfigMap may carry it."""
+"""How a Valkey node is set up: its configuration file, and how it starts. Pure.
+
+What all nodes of a storage share is in a ConfigMap; what depends on the size is in the pod's own command, because nodes
+of two sizes run side by side while a storage changes its size. Neither holds a secret.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from shared import credentials, names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.sizes import Preset
 
 CONFIG_DIRECTORY: Final = "/valkey/config"
 CONFIG_FILE: Final = "valkey.conf"
+PRIMARY_FILE: Final = "primary"
+"""Beside the configuration: the number of the node that is primary."""
+NODES_FILE: Final = "nodes"
+"""Beside the configuration: the numbers of all nodes, with a space in between."""
 ACL_DIRECTORY: Final = "/valkey/acl"
 """Where the auth Secret's part for the node is mounted; kubelet refreshes it up to 90 s late."""
-LIVE_ACL_DIRECTORY: Final = "/valkey/live-acl"
+LIVE_DIRECTORY: Final = "/valkey/live-acl"
 """Where the node's own ACL file is: a copy of the Secret's, and from then on what `ACL SAVE` writes."""
+START_FILE: Final = "start.conf"
+"""Beside the ACL file: what is known only as the node starts, the password of replicas among it."""
 DATA_DIRECTORY: Final = "/data"
+FENCE_LAG_SECONDS: Final = 3
+"""How long a replica that counts may have been silent; Valkey counts whole seconds."""
+LARGEST_EMPTY_BASE: Final = 119
+"""Bytes of the base of an AOF without a key: 89 when Valkey 9.1 starts on an empty disk. After a synchronisation it is
+170 and more, because it then says with which history it goes."""
 
 
-def valkey_conf(preset: Preset) -> str:
-    """Write `valkey.conf` for a size.
+def valkey_conf() -> str:
+    """Write `valkey.conf`, as far as all nodes share it.
 
     Sources: `valkey.conf` of Valkey 9.1; the proposal for persistence and eviction.
     """
@@ -30,33 +46,76 @@ def valkey_conf(preset: Preset) -> str:
         # The ACL file and the NetworkPolicy protect; protected mode would refuse every pod but our own.
         "protected-mode": "no",
         "dir": DATA_DIRECTORY,
-        "aclfile": f"{LIVE_ACL_DIRECTORY}/{names.KEY_USERS_ACL}",
+        "aclfile": f"{LIVE_DIRECTORY}/{names.KEY_USERS_ACL}",
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": '""',
-        "maxmemory": preset.maxmemory_bytes,
         "maxmemory-policy": "allkeys-lru",
         # A dead client is noticed within about two minutes, not never.
         "tcp-keepalive": 60,
         # Well under the default grace period of a pod, so that a stop is always a clean one.
         "shutdown-timeout": 10,
+        # Replicas are few: one that comes need not wait 5 s for others to come with it.
+        "repl-diskless-sync": "yes",
+        "repl-diskless-sync-delay": 0,
+        "repl-diskless-load": "on-empty-db",
+        # What a replica last heard of its primary is what tells a dead primary from one that only we cannot reach.
+        "repl-ping-replica-period": 1,
+        # An unsynchronised replica refuses reads, and the PING of a readiness probe with them.
+        "replica-serve-stale-data": "no",
+        "min-replicas-max-lag": FENCE_LAG_SECONDS,
+        "include": f"{LIVE_DIRECTORY}/{START_FILE}",
     }
     return "".join(f"{name} {value}\n" for name, value in directives.items())
 
 
-def start_command() -> str:
+def fence(preset: Preset) -> int:
+    """Tell without how many replicas a primary takes no writes: one that is cut off must not go on alone."""
+    return 1 if preset.is_redundant else 0
+
+
+def start_command(node: int, host: str, preset: Preset) -> str:
     """Write the shell command that starts a node.
 
     A new pod takes the ACL file from the Secret, which is mounted fresh. A container that starts again in the same pod
     keeps the file that the node has saved since: the mounted one may be older than what was agreed on by `ACL SETUSER`.
     The file gets its name last, so that a crash leaves either no file or a whole one.
+
+    A node starts as a replica of whoever the Service names. It starts as the primary only if it was told to be, and if
+    its data has survived or there is no other node: one that is empty would have all replicas empty themselves too.
+
+    Args:
+        node: Its number.
+        host: Of the Service that names the primary.
+        preset: What the node's size decides.
     """
-    mounted, live = f"{ACL_DIRECTORY}/{names.KEY_USERS_ACL}", f"{LIVE_ACL_DIRECTORY}/{names.KEY_USERS_ACL}"
-    copy = f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}"
-    return f"{copy} && exec valkey-server {CONFIG_DIRECTORY}/{CONFIG_FILE}"
+    live, mounted = f"{LIVE_DIRECTORY}/{names.KEY_USERS_ACL}", f"{ACL_DIRECTORY}/{names.KEY_USERS_ACL}"
+    start, config = f"{LIVE_DIRECTORY}/{START_FILE}", CONFIG_DIRECTORY
+    password = f"{ACL_DIRECTORY}/{credentials.REPLICATION.key}"
+    sized = {
+        "maxmemory": preset.maxmemory_bytes,
+        "repl-backlog-size": preset.backlog_bytes,
+        "min-replicas-to-write": fence(preset),
+        "primaryuser": credentials.REPLICATION.user,
+    }
+    lines = " ".join(f"'{name} {value}'" for name, value in sized.items())
+    kept = (
+        f"find {DATA_DIRECTORY}/appendonlydir -name '*.incr.aof' -size +0c"
+        f" -o -name '*.base.rdb' -size +{LARGEST_EMPTY_BASE}c 2>/dev/null | grep -q ."
+    )
+    named = f'[ "$(cat {config}/{PRIMARY_FILE})" = {node} ]'
+    following = f"echo 'replicaof {host} {names.VALKEY_PORT}' >> {start}"
+    alone = f'[ "$(cat {config}/{NODES_FILE})" = {node} ]'
+    steps = (
+        "umask 077",
+        f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}",
+        f"printf '%s\\n' {lines} \"primaryauth $(cat {password})\" > {start}",
+        f"if ! {named} || ! {{ {alone} || {kept}; }}; then {following}; fi",
+        f"exec valkey-server {config}/{CONFIG_FILE}",
+    )
+    return " && ".join(steps)
 
 
-def config_hash(preset: Preset) -> str:
-    """Tell configurations apart that need a restart of the node to take effect."""
-    text = valkey_conf(preset) + start_command() + credentials.rules()
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def topology(primary: int, nodes: Sequence[int]) -> dict[str, str]:
+    """Write what a node is told about the storage as it starts."""
+    return {PRIMARY_FILE: str(primary), NODES_FILE: " ".join(map(str, sorted(nodes)))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import valkey.asyncio
@@ -12,25 +13,18 @@ from valkey.asyncio.retry import Retry
 from valkey.backoff import NoBackoff
 
 from shared import credentials, errors
+from shared.replication import Replication, replication_from
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+
+    from shared.login import Login
 
     Execute: TypeAlias = Callable[..., Awaitable[Any]]
 
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 DIAL_TIMEOUT_SECONDS: Final = 1.0
 """A node in the same cluster answers within a millisecond; who waits longer learns nothing new."""
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A user and its password; the password stays out of every text made from it."""
-
-    user: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"Login(user={self.user!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +36,36 @@ class NodeFacts:
         server_version: Such as `9.1.2`.
         is_loading: Whether it still reads its data from disk.
         hashes: Of the passwords that each of our users may log in with; None if that was not asked.
+        replication: What it says of its replication.
+        fence: Replicas without which it takes no writes (`min-replicas-to-write`).
+        is_paused: Whether it lets writes wait (`CLIENT PAUSE`).
+        maxmemory: Bytes that its data may fill.
+        upstream_hash: Of the password that it logs in to its primary with; empty if it has none.
     """
 
     role: str
     server_version: str
     is_loading: bool
     hashes: Mapping[str, frozenset[str]] | None = field(default=None, repr=False)
+    replication: Replication = field(default_factory=Replication)
+    fence: int = 0
+    is_paused: bool = False
+    maxmemory: int = 0
+    upstream_hash: str = field(default="", repr=False)
 
 
 async def observe(host: str, port: int, login: Login) -> NodeFacts:
-    """Log in to a node, and ask for its role and for the passwords that it accepts.
+    """Log in to a node, and ask for its role, how it is set, and for the passwords that it accepts.
 
     Raises:
         StoreUnreachable: No connection, no answer in time, or still loading.
         StoreRefused: The credential was refused.
     """
-    async with _connected(host, port, login) as execute:
-        info = await execute("INFO", "server", "replication", "persistence")
+    async with connected(host, port, login) as execute:
+        info = await execute("INFO", "server", "clients", "replication", "persistence", "keyspace")
+        config = await execute("CONFIG GET", "min-replicas-to-write", "maxmemory", "primaryauth")
         hashes = {identity.user: await _hashes(execute, identity.user) for identity in credentials.IDENTITIES}
-    return facts_from(info, hashes)
+    return facts_from(info, hashes, config)
 
 
 async def ping(host: str, port: int, login: Login) -> None:
@@ -70,7 +75,7 @@ async def ping(host: str, port: int, login: Login) -> None:
         StoreUnreachable: No connection, no answer in time, or still loading.
         StoreRefused: The credential was refused.
     """
-    async with _connected(host, port, login) as execute:
+    async with connected(host, port, login) as execute:
         await execute("PING")
 
 
@@ -81,7 +86,7 @@ async def admit(host: str, port: int, login: Login, hashes: Mapping[str, frozens
         StoreUnreachable: It is not known whether it does.
         StoreRefused: The credential was refused.
     """
-    async with _connected(host, port, login) as execute:
+    async with connected(host, port, login) as execute:
         for user, wanted in hashes.items():
             if missing := sorted(wanted - await _hashes(execute, user)):
                 await execute("ACL", "SETUSER", user, *(f"#{digest}" for digest in missing))
@@ -98,7 +103,7 @@ async def retire(host: str, port: int, login: Login, hashes: Mapping[str, str]) 
         StoreUnreachable: It is not known whether it does.
         StoreRefused: The credential was refused.
     """
-    async with _connected(host, port, login) as execute:
+    async with connected(host, port, login) as execute:
         for user, digest in hashes.items():
             if digest in await _hashes(execute, user):
                 await execute("ACL", "SETUSER", user, f"!{digest}")
@@ -129,7 +134,7 @@ async def disconnect(host: str, port: int, login: Login, spared: Collection[str]
         StoreRefused: The credential was refused.
     """
     closed = 0
-    async with _connected(host, port, login) as execute:
+    async with connected(host, port, login) as execute:
         own = int(await execute("CLIENT", "ID"))
         for client in clients_from(await execute("CLIENT", "LIST")):
             if client.number < own and client.host not in spared:
@@ -161,13 +166,23 @@ def clients_from(listing: str) -> list[Client]:
     return found
 
 
-def facts_from(info: Mapping[str, Any], hashes: Mapping[str, frozenset[str]] | None = None) -> NodeFacts:
-    """Pick the facts out of an INFO reply."""
+def facts_from(
+    info: Mapping[str, Any],
+    hashes: Mapping[str, frozenset[str]] | None = None,
+    config: Mapping[str, str] = _NONE,
+) -> NodeFacts:
+    """Pick the facts out of the replies to INFO and CONFIG GET."""
+    password = config.get("primaryauth", "")
     return NodeFacts(
         role=str(info.get("role", "")),
         server_version=str(info.get("valkey_version") or info.get("redis_version", "")),
         is_loading=bool(int(info.get("loading", 0))),
         hashes=hashes,
+        replication=replication_from(info),
+        fence=int(config.get("min-replicas-to-write", 0)),
+        is_paused=str(info.get("paused_reason", "none")) != "none",
+        maxmemory=int(config.get("maxmemory", 0)),
+        upstream_hash=credentials.sha256(password) if password else "",
     )
 
 
@@ -179,7 +194,14 @@ async def _hashes(execute: Execute, user: str) -> frozenset[str]:
 
 
 @contextlib.asynccontextmanager
-async def _connected(host: str, port: int, login: Login) -> AsyncIterator[Execute]:
+async def connected(host: str, port: int, login: Login) -> AsyncIterator[Execute]:
+    """Log in to a node for as long as the block lasts.
+
+    Raises:
+        StoreDown: No server listens.
+        StoreUnreachable: No connection, no answer in time, or still loading.
+        StoreRefused: The credential was refused, or is not enough.
+    """
     # One fresh connection: what is asked is whether a login works now, not whether an old one still lives.
     client = valkey.asyncio.Valkey(
         host=host,
@@ -194,14 +216,29 @@ async def _connected(host: str, port: int, login: Login) -> AsyncIterator[Execut
         lib_version=None,
         decode_responses=True,
     )
-    execute: Execute = client.execute_command  # carries no annotations
+    command: Execute = client.execute_command  # carries no annotations
     where = f"{host}:{port} as {login.user}"
+
+    async def execute(*words: str) -> Any:
+        with _translated(where):
+            return await command(*words)
+
     try:
         yield execute
+    finally:
+        await client.aclose()
+
+
+@contextlib.contextmanager
+def _translated(where: str) -> Iterator[None]:
+    try:
+        yield
     except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
         # Without the cause: a client library may quote the command that was refused.
         raise errors.StoreRefused(f"{where}: {type(error).__name__}") from None
+    except exceptions.ConnectionError as error:
+        is_down = isinstance(error.__context__, ConnectionRefusedError)
+        kind = errors.StoreDown if is_down else errors.StoreUnreachable
+        raise kind(f"{where}: {type(error).__name__}: {error}") from error
     except (exceptions.ValkeyError, OSError, TimeoutError) as error:
         raise errors.StoreUnreachable(f"{where}: {type(error).__name__}: {error}") from error
-    finally:
-        await client.aclose()

@@ -6,10 +6,13 @@ change rolls, and even a one-node storage can get a second node for the time of 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared import credentials, names, valkey_config
+from shared.sizes import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
 VALKEY_UID: Final = 999
 """User and group `valkey` of the official image (valkey-io/valkey-container, Debian variant)."""
 CONTAINER: Final = "valkey"
+_HOST: Final = "kubernetes.io/hostname"
+_ZONE: Final = "topology.kubernetes.io/zone"
+_MOUNTED: Final = (names.KEY_USERS_ACL, credentials.PROBE.key, credentials.REPLICATION.key)
+"""What of the auth Secret a node gets to see."""
 GRACE_SECONDS: Final = 30
 """Longer than Valkey's own shutdown-timeout of 10 s plus a last fsync."""
 
@@ -33,13 +40,40 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """What the installation decides about where Valkey nodes run.
+
+    Attributes:
+        priority_class: Of their pods; empty means the cluster's default.
+    """
+
+    priority_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
-    """One Valkey node of a storage."""
+    """One Valkey node of a storage.
+
+    Attributes:
+        storage: Whose.
+        namespace: Of the storage.
+        index: Its number.
+        size: How large it is.
+        disk_gib: Size of its volume, which may be larger than the size asks for; 0 if its data goes with its pod.
+        is_spread: Whether it may run on no host that has another node of the storage; else it should not.
+    """
 
     storage: str
+    namespace: str
     index: int
     size: Size
-    preset: Preset
+    disk_gib: int
+    is_spread: bool = False
+
+    @property
+    def preset(self) -> Preset:
+        """What its size decides."""
+        return PRESETS[self.size]
 
 
 def labels_of(storage: str) -> dict[str, str]:
@@ -52,7 +86,7 @@ def labels_of(storage: str) -> dict[str, str]:
     }
 
 
-def stateful_set(metadata: Object, node: Node, image: Image) -> Object:
+def stateful_set(metadata: Object, node: Node, image: Image, placement: Placement) -> Object:
     """Build the StatefulSet of one node.
 
     Args:
@@ -60,26 +94,43 @@ def stateful_set(metadata: Object, node: Node, image: Image) -> Object:
             another size apart, whose volumes cannot be changed in place.
         node: Which node, and how large.
         image: Which Valkey to run.
+        placement: Where.
     """
     selector = {names.LABEL_STORAGE: node.storage, names.LABEL_NODE: str(node.index)}
+    pod = _pod_spec(node, image, placement)
     spec: Object = {
         "replicas": 1,
         "serviceName": names.valkey_headless(node.storage),
         # OrderedReady would keep a pod of a faulty revision for ever, even once the revision is put right
         # (Kubernetes, "StatefulSets: forced rollback").
         "podManagementPolicy": "Parallel",
+        # A pod is replaced when another node has taken over from it, which only we can see to.
+        "updateStrategy": {"type": "OnDelete"},
         "selector": {"matchLabels": selector},
         "template": {
             "metadata": {
-                "labels": labels_of(node.storage) | selector,
-                "annotations": {names.ANNOTATION_CONFIG_HASH: valkey_config.config_hash(node.preset)},
+                "labels": labels_of(node.storage) | selector | {names.LABEL_SIZE: node.size},
+                "annotations": {names.ANNOTATION_TEMPLATE_HASH: _hash(pod)},
             },
-            "spec": _pod_spec(node, image),
+            "spec": pod,
         },
     }
-    if node.preset.is_persistent:
+    if node.disk_gib:
         spec["volumeClaimTemplates"] = [_claim(node, metadata["ownerReferences"])]
     return {"metadata": metadata | {"labels": metadata["labels"] | {names.LABEL_SIZE: node.size}}, "spec": spec}
+
+
+def template_hash(pod_or_set: Object) -> str:
+    """Tell what a pod was made from, or what a StatefulSet makes pods from; empty if that is not known."""
+    template = pod_or_set.get("spec", {}).get("template") or pod_or_set
+    found: str = (template["metadata"].get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_HASH, "")
+    return found
+
+
+def _hash(pod: Object) -> str:
+    """Tell apart what needs a new pod to take effect: its own spec, the configuration, and who has which rights."""
+    text = json.dumps(pod, sort_keys=True) + valkey_config.valkey_conf() + credentials.rules()
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _claim(node: Node, owners: Sequence[Object]) -> Object:
@@ -91,13 +142,15 @@ def _claim(node: Node, owners: Sequence[Object]) -> Object:
         "metadata": {"name": "data", "labels": labels_of(node.storage), "ownerReferences": kept},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": f"{node.preset.disk_gib}Gi"}},
+            "resources": {"requests": {"storage": f"{node.disk_gib}Gi"}},
         },
     }
 
 
-def _pod_spec(node: Node, image: Image) -> Object:
+def _pod_spec(node: Node, image: Image, placement: Placement) -> Object:
     return {
+        **({"priorityClassName": placement.priority_class} if placement.priority_class else {}),
+        **({"affinity": _apart(node)} if node.preset.is_redundant else {}),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -110,18 +163,35 @@ def _pod_spec(node: Node, image: Image) -> Object:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(node.preset, image)],
+        "containers": [_container(node, image)],
         "volumes": _volumes(node),
     }
 
 
-def _container(preset: Preset, image: Image) -> Object:
+def _apart(node: Node) -> Object:
+    """Keep the nodes of a storage away from each other: on hosts of their own, and in zones of their own if there are.
+
+    Which ones is told by the nodes' own label, so that a node of the past, of another storage, is in nobody's way.
+    """
+    others = {"labelSelector": {"matchLabels": {names.LABEL_STORAGE: node.storage}}}
+    hosts, zones = ({**others, "topologyKey": key} for key in (_HOST, _ZONE))
+    wanted = [{"weight": 50, "podAffinityTerm": zones}]
+    if node.is_spread:
+        required, preferred = {"requiredDuringSchedulingIgnoredDuringExecution": [hosts]}, wanted
+    else:
+        required, preferred = {}, [{"weight": 100, "podAffinityTerm": hosts}, *wanted]
+    return {"podAntiAffinity": {**required, "preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+
+
+def _container(node: Node, image: Image) -> Object:
+    preset = node.preset
     memory = _quantity(preset.memory_mib)
+    host = names.valkey_host(node.storage, node.namespace)
     return {
         "name": CONTAINER,
         "image": image.reference,
         "imagePullPolicy": image.pull_policy,
-        "command": ["sh", "-c", valkey_config.start_command()],
+        "command": ["sh", "-c", valkey_config.start_command(node.index, host, preset)],
         "ports": [{"name": "valkey", "containerPort": names.VALKEY_PORT, "protocol": "TCP"}],
         "resources": {
             "requests": {"cpu": f"{preset.cpu_millis}m", "memory": memory},
@@ -139,7 +209,7 @@ def _container(preset: Preset, image: Image) -> Object:
             {"name": "data", "mountPath": valkey_config.DATA_DIRECTORY},
             {"name": "config", "mountPath": valkey_config.CONFIG_DIRECTORY, "readOnly": True},
             {"name": "acl", "mountPath": valkey_config.ACL_DIRECTORY, "readOnly": True},
-            {"name": "live-acl", "mountPath": valkey_config.LIVE_ACL_DIRECTORY},
+            {"name": "live-acl", "mountPath": valkey_config.LIVE_DIRECTORY},
         ],
     }
 
@@ -157,7 +227,7 @@ def _ping(option: str) -> Object:
 
 
 def _volumes(node: Node) -> list[Object]:
-    items = [{"key": key, "path": key} for key in (names.KEY_USERS_ACL, credentials.PROBE.key)]
+    items = [{"key": key, "path": key} for key in _MOUNTED]
     volumes: list[Object] = [
         {"name": "config", "configMap": {"name": names.valkey(node.storage)}},
         {
@@ -167,6 +237,6 @@ def _volumes(node: Node) -> list[Object]:
         # In memory: hashes of passwords need not be on a disk of the host.
         {"name": "live-acl", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
     ]
-    if not node.preset.is_persistent:
+    if not node.disk_gib:
         volumes.append({"name": "data", "emptyDir": {"sizeLimit": f"{node.preset.disk_gib}Gi"}})
     return volumes

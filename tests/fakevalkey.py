@@ -1,18 +1,30 @@
-"""Valkey nodes in memory, as far as passwords go: who gets in, what a restart brings back, which sessions live.
+"""Valkey nodes in memory: who gets in, what a restart brings back, which sessions live, who follows whom.
 
-tests/integration/test_node_contract.py holds it to the behaviour of the real one.
+tests/integration/test_node_contract.py and test_replication_contract.py hold it to the behaviour of the real one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+import itertools
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from shared import errors
-from shared.valkey_node import Login, NodeFacts
+from shared.credentials import REPLICATION
+from shared.login import Login
+from shared.replication import PRIMARY, REPLICA
+from shared.valkey_node import NodeFacts, facts_from
+from tests.fakehistory import FakeHistory
+
+if TYPE_CHECKING:
+    from shared.valkey_node import Execute
 
 Effect = Callable[[str], None]
+OK = "OK"
+WAITS = "waits"
 
 
 def digest(password: str) -> str:
@@ -21,29 +33,40 @@ def digest(password: str) -> str:
 
 @dataclass
 class FakeSession:
-    """A connection that has logged in."""
+    """A connection that has logged in.
+
+    Attributes:
+        waiting: The key of its write that is not answered yet.
+    """
 
     number: int
     host: str
     password: str
     is_open: bool = True
+    waiting: str = ""
 
 
 class FakeNode:
-    """One node; its ACL file is its own, as in a pod.
+    """One node; its ACL file and its disk are its own, as in a pod.
 
     Attributes:
         file: What it starts with, and what `ACL SAVE` has written since.
         users: Hashes of each user's passwords, as it runs.
         sessions: Everybody who ever logged in.
-        is_reachable: Whether it answers.
+        history: What it holds and follows.
+        is_reachable: Whether it answers, us or others.
+        boot: Makes the history that it starts with.
     """
 
-    def __init__(self, file: str) -> None:
+    _starts = itertools.count(1)
+
+    def __init__(self, file: str, boot: Callable[[set[str]], FakeHistory] = FakeHistory) -> None:
         self.file = file
         self.users: dict[str, frozenset[str]] = {}
         self.sessions: list[FakeSession] = []
         self.is_reachable = True
+        self.boot = boot
+        self.history = FakeHistory()
         self.restart()
 
     def restart(self) -> None:
@@ -54,6 +77,8 @@ class FakeNode:
             self.users[user] = frozenset(word[1:] for word in words if word.startswith("#"))
         for session in self.sessions:
             session.is_open = False
+        self.history = self.boot(self.history.disk)
+        self.run_id = f"{next(self._starts):040x}"
 
     def accepts(self, user: str, password: str) -> bool:
         return digest(password) in self.users.get(user, ())
@@ -77,22 +102,31 @@ class FakeNode:
 
 
 class FakeValkey:
-    """Takes the place of the module `shared.valkey_node`.
+    """Takes the place of the module `shared.valkey_node`, and of its connections.
 
     Attributes:
         nodes: By address.
+        resolve: Tells the address that a host name, or a Service's address, leads to.
+        acknowledged: Keys of writes that were answered by OK.
         before: Told of each command that changes a node, before it does.
         after: Told of the same, once it has.
     """
 
     def __init__(self) -> None:
         self.nodes: dict[str, FakeNode] = {}
+        self.resolve: Callable[[str], str] = lambda host: host
+        self.acknowledged: set[str] = set()
         self.before: Effect = lambda _: None
         self.after: Effect = lambda _: None
 
     async def observe(self, host: str, port: int, login: Login) -> NodeFacts:
         node = self._enter(host, login)
-        return NodeFacts("master", "9.1.2", is_loading=False, hashes=dict(node.users))
+        config = {
+            "min-replicas-to-write": str(node.history.fence),
+            "maxmemory": "0",
+            "primaryauth": node.history.password,
+        }
+        return facts_from(self._info(node), dict(node.users), config)
 
     async def ping(self, host: str, port: int, login: Login) -> None:
         self._enter(host, login)
@@ -120,19 +154,149 @@ class FakeValkey:
             self.after("client kill")
         return len(closed)
 
+    @contextlib.asynccontextmanager
+    async def connected(self, host: str, port: int, login: Login) -> AsyncIterator[Execute]:
+        """Give commands as to a server; those of a transaction at its end."""
+        address, transaction = self.resolve(host), list[tuple[str, ...]]()
+
+        async def execute(*words: str) -> Any:
+            node = self._enter(address, login)
+            if words == ("EXEC",):
+                commands = transaction[1:]
+                transaction.clear()
+                return self._effect("exec", lambda: [self._told(node, *each) for each in commands])
+            if words == ("MULTI",) or transaction:
+                transaction.append(words)
+                return "QUEUED"
+            return self._answer(node, *words)
+
+        yield execute
+
+    def write(self, node: FakeNode, session: FakeSession, key: str) -> str:
+        """Write a key as a client does; one whose write waits waits with it."""
+        history = node.history
+        if not (session.is_open and node.is_reachable):
+            return "closed"
+        if history.upstream:
+            return "READONLY"
+        if len(self._replicas(node)) < history.fence:
+            return "NOREPLICAS"
+        if history.pause:
+            session.waiting = key
+            return WAITS
+        history.add(key)
+        self.acknowledged.add(key)
+        self._replicate()
+        return OK
+
+    def resume(self, node: FakeNode) -> None:
+        """End a pause: writes that wait are carried out."""
+        node.history.pause = 0
+        for session in node.sessions:
+            key, session.waiting = session.waiting, ""
+            if key:
+                self.write(node, session, key)
+
+    def _answer(self, node: FakeNode, *words: str) -> Any:
+        match words:
+            case ("INFO", *_):
+                return self._info(node)
+            case ("ROLE",):
+                return [REPLICA if node.history.upstream else PRIMARY]
+        return self._effect(" ".join(words[:2]).lower(), lambda: self._told(node, *words))
+
+    def _told(self, node: FakeNode, *words: str) -> str:
+        history = node.history
+        match words:
+            case ("REPLICAOF", "NO", "ONE"):
+                history.promote()
+            case ("REPLICAOF", host, _):
+                history.upstream = host
+            case ("CONFIG SET", "min-replicas-to-write", replicas):
+                history.fence = int(replicas)
+            case ("CONFIG SET", "primaryuser", REPLICATION.user, "primaryauth", password):
+                history.password = password
+            case ("CLIENT PAUSE", milliseconds, "WRITE"):
+                history.pause = max(history.pause, int(milliseconds))
+            case ("CLIENT UNPAUSE",):
+                self.resume(node)
+            case ("CLIENT KILL", "TYPE", "normal", *_):
+                for session in node.sessions:
+                    session.is_open = False
+            case ("CLIENT KILL", "TYPE", "primary"):
+                pass  # links are looked at anew each time
+            case _:
+                raise AssertionError(f"unknown command: {words[:2]}")
+        self._replicate()
+        return OK
+
+    def _info(self, node: FakeNode) -> dict[str, Any]:
+        self._replicate()
+        history, primary = node.history, self._primary(node)
+        replicas = self._replicas(node)
+        info: dict[str, Any] = {
+            "valkey_version": "9.1.2",
+            "run_id": node.run_id,
+            "loading": 0,
+            "paused_reason": "client_pause" if history.pause else "none",
+            "role": REPLICA if history.upstream else PRIMARY,
+            "master_replid": history.lineage,
+            "master_replid2": history.former,
+            "master_repl_offset": history.offset,
+            "connected_slaves": len(replicas),
+            "db0": {"keys": len(history.disk)},
+        }
+        for number, (address, replica) in enumerate(replicas.items()):
+            info[f"slave{number}"] = {"ip": address, "state": "online", "offset": replica.history.offset, "lag": 0}
+        if history.upstream:
+            link = {"master_link_status": "up", "master_last_io_seconds_ago": 0}
+            lost = {"master_link_status": "down", "master_link_down_since_seconds": 1}
+            info |= {"master_host": history.upstream, **(link if primary is not None else lost)}
+        return info
+
+    def _replicas(self, node: FakeNode) -> dict[str, FakeNode]:
+        return {address: each for address, each in self.nodes.items() if self._primary(each) is node}
+
+    def _primary(self, node: FakeNode) -> FakeNode | None:
+        """Find the node that a replica is linked with; only what is in sync itself can be followed."""
+        seen, there = [node], node
+        while there.history.upstream:
+            upstream = self.nodes.get(self.resolve(there.history.upstream))
+            if upstream is None or upstream in seen or not (there.is_reachable and upstream.is_reachable):
+                return None
+            if (
+                there.history.is_held_up
+                or there.history.pause
+                or not upstream.accepts(REPLICATION.user, there.history.password)
+            ):
+                return None
+            seen.append(upstream)
+            there = upstream
+        return seen[1] if len(seen) > 1 else None
+
+    def _replicate(self) -> None:
+        # As often as a chain of replicas may be long.
+        for _ in self.nodes:
+            for node in self.nodes.values():
+                primary = self._primary(node)
+                if primary is not None:
+                    node.history.copy(primary.history)
+
     def _enter(self, host: str, login: Login) -> FakeNode:
-        node = self.nodes.get(host)
+        node = self.nodes.get(self.resolve(host))
         if node is None:
             raise errors.StoreUnreachable(f"{host}: nobody there")
         node.enter(login)
         return node
 
     def _change(self, node: FakeNode, what: str, users: Mapping[str, frozenset[str]]) -> None:
-        self.before(what)
-        node.users |= users
-        self.after(what)
+        self._effect(what, lambda: node.users.update(users))
 
     def _save(self, node: FakeNode) -> None:
-        self.before("acl save")
-        node.save()
-        self.after("acl save")
+        self._effect("acl save", node.save)
+
+    def _effect(self, what: str, change: Callable[[], object]) -> Any:
+        self.before(what)
+        answer = change()
+        self.after(what)
+        return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -11,23 +12,41 @@ from reconciler import rotation, schedule
 from reconciler.apply import Applier
 from reconciler.events import EventRecorder
 from reconciler.holders import Holders
+from reconciler.hosts import Hosts
+from reconciler.moves import Mover
 from reconciler.observe import CHILD_RESOURCES, Observer, Outlook
-from reconciler.plan import Settings, plan
-from reconciler.reconcile import Reconciler
-from shared import credentials, names, valkey_node
+from reconciler.plan import plan
+from reconciler.reconcile import Planner, Reconciler
+from reconciler.signs import Signs
+from reconciler.turns import Turns
+from reconciler.wanted import Settings
+from shared import credentials, names, valkey_config, valkey_node, valkey_replication
 from shared.consumer_index import Consumer, ConsumerIndex
 from shared.informer import Informer
 from shared.manifests import Peers
-from shared.resources import EVENTS, PODS, SECRETS, SESSION_STORAGES, STATEFUL_SETS, Key, Object, Resource
+from shared.resources import (
+    CONFIG_MAPS,
+    EVENTS,
+    PODS,
+    SECRETS,
+    SERVICES,
+    SESSION_STORAGES,
+    STATEFUL_SETS,
+    VOLUME_CLAIMS,
+    Key,
+    Object,
+    Resource,
+)
+from shared.sizes import DEFAULT_SIZE, PRESETS, Size
 from shared.toolhive import CONSUMER_RESOURCES
 from shared.valkey_node import NodeFacts
 from shared.workload import Image
+from tests.fakehistory import FakeHistory
 from tests.fakes import FakeApi
 from tests.fakevalkey import FakeNode, FakeValkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from reconciler.steps import Plan
 
@@ -39,8 +58,10 @@ SETTINGS = Settings(
     rotation.Settings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
 )
 PRIMARY = NodeFacts(role="master", server_version="9.1.2", is_loading=False)
-PASSES = 12
-"""More than any start needs: secrets, objects, a restarted pod, and a status after each."""
+PASSES = 24
+"""More than any start needs: secrets, objects, a restarted pod, a primary that moves, and a status after each."""
+CLUSTER_IP = "10.0.0.9"
+"""What the API server in memory gives every Service."""
 
 
 class Simulation:
@@ -49,23 +70,30 @@ class Simulation:
     def __init__(self) -> None:
         self.api = FakeApi()
         self.valkey = FakeValkey()
+        self.valkey.resolve = self._resolve
+        self._numbers = itertools.count(1)
         self.start()
 
     def start(self) -> None:
         """Start the reconciler's process anew: nothing that it remembered is left."""
         self.consumers = ConsumerIndex()
         self._caches = {
-            resource.plural: Informer(self.api, resource) for resource in (*CHILD_RESOURCES, PODS, SESSION_STORAGES)
+            resource.plural: Informer(self.api, resource)
+            for resource in (*CHILD_RESOURCES, PODS, VOLUME_CLAIMS, SESSION_STORAGES)
         }
         self._kinds = {
             resource.kind: Informer(self.api, resource, self.consumers.on_change) for resource in CONSUMER_RESOURCES
         }
         holders = Holders(self.api, self._consumer)
-        outlook = Outlook(lambda: True, lambda: True, self._is_due)
+        turns = Turns(1)
+        signs = Signs(lambda: 0.0)
+        outlook = Outlook(lambda: True, lambda: True, self._is_due, lambda _: 0.0, Hosts, turns.may_begin, signs)
+        clock = self.api.clock.now
         self._observer = Observer(self.api, self._caches, self.consumers, holders, outlook)
-        self._applier = Applier(self.api, self._caches, EventRecorder(self.api, "reconciler-0"), holders.refuse)
-        storages, clock = self._caches[SESSION_STORAGES.plural], self.api.clock.now
-        self._reconciler = Reconciler(storages, self._observer, self._applier, SETTINGS, clock)
+        recorder, mover = EventRecorder(self.api, "reconciler-0"), Mover(self.api, self._caches, clock)
+        self._applier = Applier(self.api, self._caches, recorder, holders.refuse, mover)
+        planner = Planner(SETTINGS, clock, turns)
+        self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], self._observer, self._applier, planner)
 
     async def ask_for(self, **spec: object) -> None:
         body = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": spec}
@@ -82,13 +110,15 @@ class Simulation:
         for cache in (*self._caches.values(), *self._kinds.values()):
             await cache._list()
 
-    def nodes(self) -> AbstractContextManager[object]:
+    @contextlib.contextmanager
+    def nodes(self) -> Iterator[None]:
         """Let Valkey nodes be those in memory."""
         commands = ("observe", "ping", "admit", "retire", "disconnect")
-        patched: AbstractContextManager[object] = patch.multiple(
-            valkey_node, **{name: getattr(self.valkey, name) for name in commands}
-        )
-        return patched
+        with (
+            patch.multiple(valkey_node, **{name: getattr(self.valkey, name) for name in commands}),
+            patch.object(valkey_replication, "connected", self.valkey.connected),
+        ):
+            yield
 
     async def decide(self, *, later: timedelta = timedelta(0)) -> tuple[Object, Plan]:
         """Do the first half of a pass, with caches as they are; at a later time, if the time itself is what counts."""
@@ -114,18 +144,64 @@ class Simulation:
 
     async def boot(self) -> None:
         """Do as StatefulSet controller and kubelet do: each set has a pod, and it reads the ACL file as it starts."""
-        for (plural, _, name), workload in list(self.api.objects.items()):
+        wanted: dict[str, Object] = {}
+        for (plural, _, name), workload in self.api.objects.items():
             template = workload.get("spec", {}).get("template", {})
             labels = template.get("metadata", {}).get("labels", {})
             # ToolHive's sets have no node; one without a template is none that a real API server would have taken.
-            is_node = plural == STATEFUL_SETS.plural and names.LABEL_NODE in labels
-            if is_node and (PODS.plural, NAMESPACE, f"{name}-0") not in self.api.objects:
-                metadata = {"name": f"{name}-0", "namespace": NAMESPACE, "labels": labels}
-                auth = self.find(SECRETS, names.auth_secret(KEY[1])) or {}
-                node = FakeNode(credentials.decoded(auth.get("data")).get("users.acl", ""))
-                self.valkey.nodes = {"10.1.0.1": node}
-                status = {"phase": "Running", "podIP": "10.1.0.1"}
-                await self.api.create(PODS, {"metadata": metadata, "status": status})
+            if plural == STATEFUL_SETS.plural and names.LABEL_NODE in labels:
+                wanted[f"{name}-0"] = template
+        for name in [name for name in self._pods if name not in wanted]:
+            await self.api.delete(PODS, NAMESPACE, name)
+        present = {pod["status"]["podIP"] for pod in self._pods.values()}
+        self.valkey.nodes = {address: node for address, node in self.valkey.nodes.items() if address in present}
+        for name in sorted(wanted.keys() - self._pods.keys()):
+            await self._start(name, wanted[name])
+
+    async def _start(self, name: str, template: Object) -> None:
+        address = f"10.1.0.{next(self._numbers)}"
+        auth = self.find(SECRETS, names.auth_secret(KEY[1])) or {}
+        file = credentials.decoded(auth.get("data")).get(names.KEY_USERS_ACL, "")
+        index = names.node_index(name.removesuffix("-0"))
+        self.valkey.nodes[address] = FakeNode(file, lambda disk: self._history(index, disk))
+        status = {"phase": "Running", "podIP": address}
+        metadata = {"name": name, "namespace": NAMESPACE, **template["metadata"]}
+        await self.api.create(PODS, {"metadata": metadata, "spec": template.get("spec", {}), "status": status})
+
+    def _history(self, index: int, disk: set[str]) -> FakeHistory:
+        """Start as the boot guard has it (`valkey_config.start_command`)."""
+        config = (self.find(CONFIG_MAPS, names.valkey(KEY[1])) or {}).get("data", {})
+        auth = credentials.decoded((self.find(SECRETS, names.auth_secret(KEY[1])) or {}).get("data"))
+        is_alone = config.get(valkey_config.NODES_FILE) == str(index)
+        leads = config.get(valkey_config.PRIMARY_FILE) == str(index) and (is_alone or bool(disk))
+        upstream = "" if leads else names.valkey_host(KEY[1], NAMESPACE)
+        fence = 0 if is_alone else self._fence()
+        return FakeHistory(disk, upstream=upstream, password=auth.get(credentials.REPLICATION.key, ""), fence=fence)
+
+    def _fence(self) -> int:
+        storage = self.find(SESSION_STORAGES, KEY[1]) or {}
+        return valkey_config.fence(PRESETS[Size(storage.get("spec", {}).get("size") or DEFAULT_SIZE)])
+
+    def _resolve(self, host: str) -> str:
+        """Follow the Service to the node that it names; every other address is one."""
+        return self.primary if host in {CLUSTER_IP, names.valkey_host(KEY[1], NAMESPACE)} else host
+
+    @property
+    def primary(self) -> str:
+        """Where new connections by the Service get to; empty if nowhere."""
+        service = self.find(SERVICES, names.valkey(KEY[1])) or {}
+        number = (service.get("spec", {}).get("selector") or {}).get(names.LABEL_NODE, "")
+        pod = self._pods.get(f"{names.valkey(KEY[1])}-{number}-0")
+        return pod["status"]["podIP"] if pod is not None else ""
+
+    @property
+    def _pods(self) -> dict[str, Object]:
+        """Pods of Valkey nodes, by name."""
+        return {
+            name: pod
+            for (plural, _, name), pod in self.api.objects.items()
+            if plural == PODS.plural and names.LABEL_NODE in pod["metadata"].get("labels", {})
+        }
 
     async def edit(self, resource: Resource, name: str, changes: Object) -> None:
         """Change a child as a person does, by a merge patch (RFC 7386)."""

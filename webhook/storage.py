@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from shared.endpoint import Endpoint
 from shared.fieldpath import put, read, shown
 from shared.names import MAX_STORAGE_NAME
-from shared.sessionstorage import KIND_CHANGE_HINT, SMALLER_DISK_HINT, STORAGE_NAME_PATTERN
+from shared.sessionstorage import KIND_CHANGE_HINT, STORAGE_NAME_PATTERN
 from shared.sizes import DEFAULT_SIZE, Size, shrinks
 from webhook.jsonpatch import diff
 from webhook.review import Allow, Deny, Patch
@@ -30,7 +30,6 @@ _EXTERNAL: Final = ("spec", "external")
 _ROTATION: Final = ("spec", "rotation")
 _URL: Final = (*_EXTERNAL, "url")
 _NAMESPACES: Final = ("spec", "allowedNamespaces")
-_RUNNING_SIZE: Final = ("status", "size")
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _SIZES: Final = {size.value: size for size in Size}
 _GENERATED: Final = "x" * 5
@@ -45,7 +44,7 @@ def decide(request: AdmissionRequest) -> Decision:
     problems = (*_problems_of_name(request), *problems_of_spec(storage), *_problems_of_change(request))
     if problems:
         return Deny(problems)
-    warnings = tuple(_warnings(storage, request.namespace))
+    warnings = (*_warnings(storage, request.namespace), *_warnings_of_change(request))
     operations = diff(storage, _defaulted(storage))
     return Patch(operations, warnings) if operations else Allow(warnings)
 
@@ -88,17 +87,15 @@ def _problems_of_change(request: AdmissionRequest) -> Iterator[str]:
         return
     if (read(new, _EXTERNAL) is None) != (read(old, _EXTERNAL) is None):
         yield f"spec.external: Forbidden: {KIND_CHANGE_HINT}"
-    elif read(new, _EXTERNAL) is None and _has_smaller_disk(new, old):
-        yield f"spec.size: Forbidden: {SMALLER_DISK_HINT}"
 
 
-def _has_smaller_disk(new: Object, old: Object) -> bool:
-    """Compare with the disk that is there: a size that still waits to be applied can be taken back."""
+def _warnings_of_change(request: AdmissionRequest) -> Iterator[str]:
+    new, old = request.object, request.old_object
+    if new is None or old is None or read(new, _EXTERNAL) is not None:
+        return
     wanted, before = _size(new, _SIZE), _size(old, _SIZE)
-    if wanted is None or before is None or wanted is before:
-        return False
-    running = _size(old, _RUNNING_SIZE) if read(old, _RUNNING_SIZE) else None
-    return shrinks(running or before, wanted)
+    if wanted is not None and before is not None and shrinks(before, wanted):
+        yield f"spec.size: {wanted} nodes keep the disk of {before} ones: no disk becomes smaller"
 
 
 def _size(storage: Object, path: Path) -> Size | None:

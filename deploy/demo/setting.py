@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FINDINGS: Final = (
     ((NAMESPACE, "dev-storage"), "Ready", "StorageReady"),
     (("toolhive-system", "prod-storage"), "Ready", "StorageReady"),
-    (("toolhive-system", "prod-storage"), "Redundant", "NotRedundantYet"),
+    (("toolhive-system", "prod-storage"), "Redundant", "InSync"),
     (("toolhive-system", "prod-storage"), "ConsumersAdmitted", "CrossNamespaceWaits"),
     ((EXTERNAL_NAMESPACE, "external-storage"), "Ready", "ExternalStorageWaits"),
     (("toolhive-system", "shared-storage"), "Ready", "SecretNotFound"),

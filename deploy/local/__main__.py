@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.local import cluster, images, packages
+from deploy.local import cluster, images, packages, paths
 from deploy.local.cluster import Cluster
 from deploy.local.errors import LocalClusterError
 
@@ -31,9 +31,8 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         images.build_all()
         return 0
     local = Cluster.of_this_cache()
-    foreign = environ.get("KUBECONFIG")
-    if foreign and Path(foreign) != local.kubeconfig:
-        print(f"KUBECONFIG is set, so the cluster of {foreign} is used; there is nothing to do.")
+    if not paths.is_local(environ):
+        print(f"KUBECONFIG is set, so the cluster of {environ['KUBECONFIG']} is used; there is nothing to do.")
         return 0
     if arguments.command == "status":
         return _print_status(local)

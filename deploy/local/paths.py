@@ -63,6 +63,11 @@ def kubeconfig() -> Path:
     return state() / "kubeconfig"
 
 
+def is_local(environ: Mapping[str, str]) -> bool:
+    """Tell whether an environment means the local cluster, and not another that KUBECONFIG names."""
+    return Path(environ.get("KUBECONFIG") or kubeconfig()) == kubeconfig()
+
+
 def digest(files: Iterable[Path], *settings: str) -> str:
     """Digest file names and contents and further settings into 12 hex digits.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import re
 import subprocess
 import sys
 import sysconfig
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local import binaries, toolchain
+from tests import machine
 from tests.bench import creates, programs, report, reviews
 from tests.bench.reviews import CONNECTIONS, Plan
 
@@ -45,9 +45,7 @@ def _facts() -> dict[str, str]:
     )
     libraries = ", ".join(f"{name} {metadata.version(name)}" for name in ("aiohttp", "uvloop", "orjson"))
     return {
-        "processors": f"{os.cpu_count()} x {_processor()}",
-        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB",
-        "system": f"Linux {platform.release()}, {platform.machine()}",
+        **machine.facts(),
         "Python": f"{platform.python_version()}, {_python_build()}; {libraries}",
         "Go": f"{go.stdout.strip().removeprefix('go')}; controller-runtime {programs.CONTROLLER_RUNTIME.version}",
         "Kubernetes": binaries.KUBERNETES_VERSION,
@@ -58,11 +56,6 @@ def _python_build() -> str:
     """Tell how the interpreter was compiled: a build that was optimised by profiles runs Python a fifth faster."""
     is_optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
     return "optimised by profiles" if is_optimised else "not configured with --enable-optimizations"
-
-
-def _processor() -> str:
-    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return found[1] if found else platform.processor() or "unknown"
 
 
 if __name__ == "__main__":

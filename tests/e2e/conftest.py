@@ -16,6 +16,7 @@ from deploy.demo.images import Images
 from deploy.demo.kube import Kube
 from deploy.demo.proxies import Proxies
 from deploy.demo.storages import KIND
+from deploy.local import paths
 from shared.names import ANNOTATION_FORCE_DELETE
 from tests.e2e import consumers as all_consumers
 from tests.e2e import idle as rest
@@ -43,7 +44,11 @@ ORDER = (
     "test_rest",
     "test_fight",
     "test_passwords",
+    "test_resilience",
 )
+
+# Processes are killed and nodes drained there: the local cluster is for that, and no other that KUBECONFIG may name.
+collect_ignore = [] if paths.is_local(os.environ) else ["test_resilience.py"]
 
 
 @dataclass

@@ -12,8 +12,9 @@ THEIRS = "session-storage-e2e-theirs"
 TEAM = "session-storage-e2e-team"
 OWNERS = "session-storage-e2e-owners"
 ROTATION = "session-storage-e2e-rotation"
+CHAOS = "session-storage-chaos"
 TOOLHIVE = "toolhive-system"
-ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL, KINDS, THEIRS, TEAM, OWNERS, ROTATION)
+ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL, KINDS, THEIRS, TEAM, OWNERS, ROTATION, CHAOS)
 
 # What is ours holds up to the strictest Pod Security Standard; backends of ToolHive's users may not.
 RESTRICTED = (STORAGES, STRANGERS)

@@ -8,7 +8,7 @@ from deploy.demo.kube import Kube, Object
 from deploy.demo.storages import KIND
 from shared import credentials
 
-CHILD_KINDS = "secrets,configmaps,services,statefulsets,networkpolicies"
+CHILD_KINDS = "secrets,configmaps,services,statefulsets,networkpolicies,poddisruptionbudgets"
 
 
 def storage(name: str, namespace: str, **spec: object) -> Object:
@@ -73,4 +73,5 @@ def expected_children(name: str) -> set[str]:
         f"Service/{name}-valkey",
         f"Service/{name}-valkey-nodes",
         f"Secret/{name}-connection",
+        f"PodDisruptionBudget/{name}-valkey-primary",
     }

@@ -49,7 +49,7 @@ def group(obj: dict[str, str]) -> str:
     [
         (PROPOSAL, "dev-storage", "Ready", "StorageReady"),
         (TOOLHIVE, "prod-storage", "Ready", "StorageReady"),
-        (TOOLHIVE, "prod-storage", "Redundant", "NotRedundantYet"),
+        (TOOLHIVE, "prod-storage", "Redundant", "InSync"),
         (EXTERNAL, "external-storage", "Ready", "DnsFailed"),
         (TOOLHIVE, "shared-storage", "Ready", "SecretNotFound"),
     ],

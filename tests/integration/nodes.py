@@ -11,7 +11,7 @@ import valkey
 from valkey import exceptions
 
 from shared import credentials, names, valkey_config
-from shared.credentials import Identity
+from shared.credentials import REPLICATION, Identity
 from shared.sizes import PRESETS, Size
 from tests.integration.conftest import eventually
 from tests.integration.kubelet import VALKEY_SERVER
@@ -28,18 +28,28 @@ def connect(identity: Identity, address: str = ADDRESSES[Size.SMALL]) -> valkey.
 
 
 @contextlib.contextmanager
-def running(directory: Path, size: Size) -> Iterator[str]:
-    """Run a node; the tests add a user of their own."""
+def running(directory: Path, size: Size, *directives: str) -> Iterator[str]:
+    """Run a node; the tests add a user of their own.
+
+    Args:
+        directory: Where it keeps everything.
+        size: Of the node; nodes that run side by side have different ones.
+        directives: Besides what a pod's command adds to the configuration.
+    """
     address = ADDRESSES[size]
-    text = valkey_config.valkey_conf(PRESETS[size])
+    text = valkey_config.valkey_conf()
     for ours, theirs in (
-        (valkey_config.LIVE_ACL_DIRECTORY, str(directory)),
+        (valkey_config.LIVE_DIRECTORY, str(directory)),
         (f"dir {valkey_config.DATA_DIRECTORY}", f"dir {directory}"),
         ("bind * -::*", f"bind {address}"),
     ):
         assert ours in text
         text = text.replace(ours, theirs)
     (directory / "valkey.conf").write_text(text)
+    # Replicas are told apart by their address, as pods are.
+    sized = (f"maxmemory {PRESETS[size].maxmemory_bytes}", f"bind-source-addr {address}")
+    login = (f"primaryuser {REPLICATION.user}", f"primaryauth {PASSWORDS[REPLICATION.key]}")
+    (directory / valkey_config.START_FILE).write_text("\n".join((*sized, *login, *directives)))
     admin = f"user {ADMIN.user} on >{ADMIN_PASSWORD} {ADMIN.rule}\n"
     acl = directory / names.KEY_USERS_ACL
     if not acl.exists():  # what the node has saved since stays, as in a pod
@@ -55,6 +65,9 @@ def running(directory: Path, size: Size) -> Iterator[str]:
 
 
 def _answers(client: valkey.Valkey) -> bool:
-    with contextlib.suppress(exceptions.ConnectionError):
+    try:
         return bool(client.ping())
-    return False
+    except exceptions.ConnectionError:
+        return False
+    except exceptions.ResponseError:  # a replica that is not in sync yet
+        return True

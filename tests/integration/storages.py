@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shared.resources import Object
     from tests.integration.conftest import Kubectl
 
-CHILD_KINDS = "secrets,configmaps,services,statefulsets,networkpolicies"
+CHILD_KINDS = "secrets,configmaps,services,statefulsets,networkpolicies,poddisruptionbudgets"
 
 
 def storage(name: str, namespace: str, **spec: object) -> Object:
@@ -61,13 +61,19 @@ def children(kubectl: Kubectl, namespace: str, name: str) -> set[str]:
     return set(kubectl("get", CHILD_KINDS, "-n", namespace, "-l", selector, "-o", "name").split())
 
 
-def expected_children(name: str) -> set[str]:
-    return {
-        f"secret/{name}-auth",
-        f"secret/{name}-connection",
-        f"configmap/{name}-valkey",
-        f"service/{name}-valkey",
-        f"service/{name}-valkey-nodes",
-        f"statefulset.apps/{name}-valkey-0",
-        f"networkpolicy.networking.k8s.io/{name}-valkey",
-    }
+def expected_children(name: str, nodes: int = 1) -> set[str]:
+    of_replicas = {f"service/{name}-valkey-replicas", f"poddisruptionbudget.policy/{name}-valkey-replica"}
+    workloads = {f"statefulset.apps/{name}-valkey-{node}" for node in range(nodes)}
+    return (
+        (of_replicas if nodes > 1 else set())
+        | workloads
+        | {
+            f"secret/{name}-auth",
+            f"secret/{name}-connection",
+            f"configmap/{name}-valkey",
+            f"service/{name}-valkey",
+            f"service/{name}-valkey-nodes",
+            f"poddisruptionbudget.policy/{name}-valkey-primary",
+            f"networkpolicy.networking.k8s.io/{name}-valkey",
+        }
+    )

@@ -14,8 +14,8 @@ from valkey import exceptions
 from shared import credentials, valkey_node
 from shared.credentials import BACKUP, CONSUMER, EXPORTER, IDENTITIES, OPERATOR, PROBE, REPLICATION, Identity
 from shared.errors import StoreRefused, StoreUnreachable
+from shared.login import Login
 from shared.sizes import PRESETS, Size
-from shared.valkey_node import Login
 from tests.integration.nodes import ADMIN, PASSWORDS, connect, running
 
 
@@ -164,6 +164,8 @@ ALLOWED = {
         "CLIENT KILL ID 1",
         "CLIENT PAUSE 1",
         "CLIENT UNPAUSE",
+        "MULTI",
+        "EXEC",
     ],
     REPLICATION: ["PING", "PSYNC ? -1", "REPLCONF x y"],
     EXPORTER: ["PING", "INFO"],

@@ -19,6 +19,7 @@ from shared.manifests import Peers, Storage
 from shared.names import FIELD_MANAGER
 from shared.resources import (
     CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
     NAMESPACES,
     NETWORK_POLICIES,
     SECRETS,
@@ -28,7 +29,7 @@ from shared.resources import (
     Resource,
 )
 from shared.sizes import PRESETS, Size
-from shared.workload import Image, Node, stateful_set
+from shared.workload import Image, Node, Placement, stateful_set
 from tests.fakes import FakeApi
 
 if TYPE_CHECKING:
@@ -268,16 +269,18 @@ async def test_an_informer_ends_with_what_there_is(api: Cluster, team: str) -> N
 
 def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
     passwords = {key: credentials.generate() for key in credentials.PASSWORD_KEYS}
-    node = Node(storage.name, 0, size, PRESETS[size])
+    node = Node(storage.name, storage.namespace, 0, size, PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0)
     metadata = storage.metadata(f"{storage.name}-valkey-0")
     return [
         (SECRETS, manifests.auth_secret(storage, KeyRing(passwords))),
         (SECRETS, manifests.connection_secret(storage, passwords["password"])),
-        (CONFIG_MAPS, manifests.config_map(storage, PRESETS[size])),
+        (CONFIG_MAPS, manifests.config_map(storage, 0, range(PRESETS[size].replicas))),
         (NETWORK_POLICIES, manifests.network_policy(storage, Peers("x", {"a": "b"}))),
-        (STATEFUL_SETS, stateful_set(metadata, node, Image("registry.example/valkey:9", "IfNotPresent"))),
+        (STATEFUL_SETS, stateful_set(metadata, node, Image("registry.example/valkey:9", "IfNotPresent"), Placement())),
         (SERVICES, manifests.primary_service(storage, 0)),
         (SERVICES, manifests.headless_service(storage)),
+        (SERVICES, manifests.replicas_service(storage)),
+        *((DISRUPTION_BUDGETS, manifests.disruption_budget(storage, role)) for role in manifests.ROLES),
     ]
 
 

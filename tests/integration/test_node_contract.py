@@ -12,8 +12,8 @@ import pytest
 
 from shared import credentials, errors, valkey_node
 from shared.credentials import CONSUMER, IDENTITIES, OPERATOR
+from shared.login import Login
 from shared.sizes import Size
-from shared.valkey_node import Login
 from tests.fakevalkey import FakeNode, FakeSession, FakeValkey
 from tests.integration.nodes import PASSWORDS, running
 

@@ -16,7 +16,6 @@ from tests.integration.storages import (
     await_ready,
     await_reason,
     children,
-    condition,
     expected_children,
     read,
     secret_value,
@@ -40,18 +39,13 @@ def test_a_storage_of_each_size_becomes_ready(kubectl: Kubectl, namespace: str, 
     assert seen["connectionSecret"] == "mine-connection"
     assert seen["message"] == "Storage is ready and secured"
     assert seen["observedGeneration"] == 1
-    assert children(kubectl, namespace, "mine") == expected_children("mine")
+    assert children(kubectl, namespace, "mine") == expected_children("mine", 3 if size == "large" else 1)
 
 
 def test_a_storage_without_a_size_is_medium(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(storage("mine", namespace))
     await_ready(kubectl, namespace, "mine")
     assert read(kubectl, "sessionstorage", "mine", namespace)["spec"] == {"size": "medium"}
-
-
-def test_large_says_that_it_is_not_redundant_yet(kubectl: Kubectl, namespace: str) -> None:
-    kubectl.apply(storage("mine", namespace, size="large"))
-    assert await_reason(kubectl, namespace, "mine", "NotRedundantYet", "Redundant")["status"] == "False"
 
 
 def test_the_connection_secret_opens_the_store_to_consumers_and_to_nothing_more(
@@ -157,16 +151,6 @@ def test_a_secret_of_somebody_else_is_left_alone(kubectl: Kubectl, namespace: st
     assert children(kubectl, namespace, "mine") == set()
     kubectl("delete", "secret", "mine-auth", "-n", namespace)
     await_ready(kubectl, namespace, "mine")
-
-
-def test_a_resize_waits_and_says_so(kubectl: Kubectl, namespace: str) -> None:
-    kubectl.apply(storage("mine", namespace, size="small"))
-    await_ready(kubectl, namespace, "mine")
-    kubectl.apply(storage("mine", namespace, size="medium"))
-    await_reason(kubectl, namespace, "mine", "ResizeWaits", "SizeApplied")
-    assert status(kubectl, namespace, "mine")["phase"] == "Ready"
-    kubectl.apply(storage("mine", namespace, size="small"))
-    eventually(lambda: not condition(kubectl, namespace, "mine", "SizeApplied"), what="no word of a resize")
 
 
 def test_a_deleted_storage_leaves_nothing_and_may_come_again(kubectl: Kubectl, namespace: str) -> None:

@@ -16,7 +16,7 @@ from shared import credentials, names, valkey_node
 from shared.cluster import Cluster
 from shared.credentials import CONSUMER, IDENTITIES, OPERATOR
 from shared.errors import StoreRefused
-from shared.valkey_node import Login
+from shared.login import Login
 from tests.integration.conftest import Kubectl, Process
 from tests.integration.mcpservers import await_wiring, server
 from tests.integration.storages import await_ready, condition, read, secret_value, status, storage

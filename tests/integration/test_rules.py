@@ -6,7 +6,7 @@ kube-system is the one namespace that the webhook never sees: there the schema a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -51,14 +51,19 @@ def stored(kubectl: Kubectl, rule: Rule) -> Iterator[None]:
 
 def refused(kubectl: Kubectl, rule: StorageRule, namespace: str) -> str:
     """Have the example refused, in a namespace."""
+    return judged(kubectl.fails, kubectl, rule, namespace)
+
+
+def judged(ask: Callable[..., str], kubectl: Kubectl, rule: StorageRule, namespace: str) -> str:
+    """Have the example judged, in a namespace, and return what `ask` makes of it."""
     written = rule.written(namespace)
     if (old := rule.stored(namespace)) is None:
-        return kubectl.fails("create", *DRY_RUN, stdin=json.dumps(written))
+        return ask("create", *DRY_RUN, stdin=json.dumps(written))
     kubectl("create", "-f", "-", stdin=json.dumps(old))
     # A patch, because the reconciler writes to the same object: the API server repeats it where a PUT would conflict.
     patch = json.dumps([{"op": "replace", "path": "/spec", "value": written["spec"]}])
     name = written["metadata"]["name"]
-    return kubectl.fails("patch", "sstore", name, "-n", namespace, "--type=json", "-p", patch)
+    return ask("patch", "sstore", name, "-n", namespace, "--type=json", "-p", patch)
 
 
 @seen(storage_refusals.RULES)
@@ -74,9 +79,9 @@ def test_the_schema_alone_refuses_it_too(kubectl: Kubectl, rule: StorageRule) ->
 
 
 @seen(storage_warnings.RULES)
+@pytest.mark.usefixtures("stored")
 def test_the_webhook_warns_of_a_storage_in_these_words(kubectl: Kubectl, rule: StorageRule) -> None:
-    said = kubectl.warns("create", *DRY_RUN, stdin=json.dumps(rule.written()))
-    assert said == f"Warning: {rule.says}\n"
+    assert judged(kubectl.warns, kubectl, rule, TEAM) == f"Warning: {rule.says}\n"
 
 
 def writing(rule: ConsumerRule) -> tuple[str, ...]:

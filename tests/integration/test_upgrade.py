@@ -17,8 +17,10 @@ from tests.integration.storages import await_ready, read, secret_value, status, 
 
 pytestmark = pytest.mark.usefixtures("kubelet")
 
-LATER_RIGHTS = " +acl|save +client|id"
+LATER_RIGHTS = " +acl|save +multi +exec +client|id"
 """What the operator may do since nodes save their ACL file; who may not, is refused in the middle of a rotation."""
+LATER_FILE = "include "
+"""Begins the line by which a node reads what it finds out as it starts."""
 
 
 async def change(cluster: Cluster, resource: Resource, namespace: str, name: str, **fields: Object) -> None:
@@ -36,13 +38,15 @@ async def make_earlier(cluster: Cluster, namespace: str) -> None:
 
     config = await cluster.get(CONFIG_MAPS, namespace, "mine-valkey")
     text = config["data"][valkey_config.CONFIG_FILE]
-    assert valkey_config.LIVE_ACL_DIRECTORY in text
-    text = text.replace(valkey_config.LIVE_ACL_DIRECTORY, valkey_config.ACL_DIRECTORY)
+    assert valkey_config.LIVE_DIRECTORY in text
+    text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(LATER_FILE))
+    text = text.replace(valkey_config.LIVE_DIRECTORY, valkey_config.ACL_DIRECTORY)
     await change(cluster, CONFIG_MAPS, namespace, "mine-valkey", data={valkey_config.CONFIG_FILE: text})
 
     workload = await cluster.get(STATEFUL_SETS, namespace, "mine-valkey-0")
     template = workload["spec"]["template"]
-    template["metadata"]["annotations"][names.ANNOTATION_CONFIG_HASH] = "earlier"
+    template["metadata"]["annotations"][names.ANNOTATION_TEMPLATE_HASH] = "earlier"
+    workload["spec"]["updateStrategy"] = {"type": "RollingUpdate"}
     pod, (container,) = template["spec"], template["spec"]["containers"]
     container["command"] = ["valkey-server", f"{valkey_config.CONFIG_DIRECTORY}/{valkey_config.CONFIG_FILE}"]
     container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] != "live-acl"]
@@ -50,12 +54,18 @@ async def make_earlier(cluster: Cluster, namespace: str) -> None:
     await change(cluster, STATEFUL_SETS, namespace, "mine-valkey-0", spec=workload["spec"])
 
 
+def primary_pod(kubectl: Kubectl, namespace: str) -> Object:
+    """Read the pod that the Service leads to: an update moves the primary."""
+    service = read(kubectl, "service", "mine-valkey", namespace)
+    return read(kubectl, "pod", f"mine-valkey-{service['spec']['selector'][names.LABEL_NODE]}-0", namespace)
+
+
 def config_hash(kubectl: Kubectl, namespace: str) -> str:
-    """Tell by which configuration the node was started; empty if it does not run."""
+    """Tell what the primary was made from; empty if it does not run."""
     with suppress(AssertionError):
-        pod = read(kubectl, "pod", "mine-valkey-0-0", namespace)
+        pod = primary_pod(kubectl, namespace)
         if pod["status"].get("podIP"):
-            found: str = pod["metadata"]["annotations"][names.ANNOTATION_CONFIG_HASH]
+            found: str = pod["metadata"]["annotations"][names.ANNOTATION_TEMPLATE_HASH]
             return found
     return ""
 
@@ -80,7 +90,7 @@ class Consumer(threading.Thread):
     def _log_in(self) -> None:
         password = self._password()
         self.passwords.add(password)
-        address = read(self._kubectl, "pod", "mine-valkey-0-0", self._namespace)["status"]["podIP"]
+        address = primary_pod(self._kubectl, self._namespace)["status"]["podIP"]
         try:
             with valkey.Valkey(host=address, password=password, socket_timeout=1) as client:
                 client.ping()

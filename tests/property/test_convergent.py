@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,8 +94,11 @@ async def do_harm(simulation: Simulation, harm: Harm) -> None:
 
 
 def essence(simulation: Simulation) -> Object:
-    """Everything but the system's own passwords, which may be new, and labels of others, which may stay."""
-    children = {key: dict(obj) for key, obj in simulation.children.items()}
+    """Everything but who is primary, the system's own passwords, which may be new, and labels of others."""
+    children = {key: copy.deepcopy(obj) for key, obj in simulation.children.items()}
+    primary = children["services", "mine-valkey"]["spec"]["selector"].pop(names.LABEL_NODE)
+    assert children["configmaps", "mine-valkey"]["data"].pop("primary") == primary
+    assert ("statefulsets", names.valkey_node("mine", int(primary))) in children
     auth = credentials.decoded(children["secrets", "mine-auth"].pop("data"))
     for (plural, _), obj in children.items():
         foreign = {"team"} if plural == STATEFUL_SETS.plural else {"team", names.LABEL_SIZE}

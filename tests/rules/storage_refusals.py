@@ -19,17 +19,12 @@ _KIND_CHANGE: Final = (
     "spec.external: Forbidden: a storage cannot change between managed and external in place: create a new"
     " SessionStorage"
 )
-_SMALLER_DISK: Final = (
-    "spec.size: Forbidden: the disk of a storage cannot become smaller: keep its size, or create a new SessionStorage"
-    " and have its consumers refer to that"
-)
 _INTERVAL: Final = "must be a time of hours and minutes, such as 720h or 90m, and at least 1h"
 _NAMES: Final = "Services, StatefulSets and their pods' labels are named after the storage."
 _ONE_SCHEMA: Final = "The field has one meaning; a value of another type has none."
 _KEPT_APART: Final = "Their data are in different places, and neither can be moved to the other unnoticed."
 _NO_PASSWORDS: Final = "Everybody who may read storages would read it. The message repeats nothing of the address."
 _ADDRESS: Final = "Clients would not agree on what else an address could mean."
-_VOLUMES: Final = "Kubernetes grows volumes, and never shrinks them: what is on the larger one would be lost."
 
 RULES: Final = (
     StorageRule(
@@ -59,22 +54,6 @@ RULES: Final = (
         says="spec.size: Invalid value: must be a string",
         alone='spec.size: Invalid value: "array": spec.size in body must be of type string: "array"',
         why=_ONE_SCHEMA,
-    ),
-    StorageRule(
-        when="the disk would become smaller",
-        old={"size": "large"},
-        spec={"size": "medium"},
-        says=_SMALLER_DISK,
-        alone=_SMALLER_DISK,
-        why=f"{_VOLUMES} A size that still waits to be applied (`status.size` says which one runs) may be taken back.",
-    ),
-    StorageRule(
-        when="the disk would become smaller, because the size is left out and medium meant",
-        old={"size": "large"},
-        spec={},
-        says=_SMALLER_DISK,
-        alone=_SMALLER_DISK,
-        why=_VOLUMES,
     ),
     StorageRule(
         when="a managed storage would become external",

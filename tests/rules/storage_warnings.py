@@ -14,6 +14,13 @@ RULES: Final = (
         why="Nothing of the user's own store is sized here.",
     ),
     StorageRule(
+        when="the size changes to one with a smaller disk",
+        old={"size": "large"},
+        spec={"size": "medium"},
+        says="spec.size: medium nodes keep the disk of large ones: no disk becomes smaller",
+        why="Kubernetes grows volumes and never shrinks them; what is asked for is less memory, and fewer nodes.",
+    ),
+    StorageRule(
         when="`rotation` and `external` are both set",
         spec={"rotation": {"every": "720h"}, "external": EXTERNAL},
         says="spec.rotation is ignored, because spec.external is set: that password is changed by its owner",

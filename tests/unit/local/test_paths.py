@@ -22,6 +22,12 @@ def test_the_most_specific_setting_says_where_the_cache_is(environ: dict[str, st
     assert paths.cache_root(environ) == Path(expected)
 
 
+def test_the_local_cluster_is_meant_unless_another_one_is_named() -> None:
+    assert paths.is_local({})
+    assert paths.is_local({"KUBECONFIG": str(paths.kubeconfig())})
+    assert not paths.is_local({"KUBECONFIG": "/home/u/.kube/config"})
+
+
 def test_a_digest_follows_content_name_and_settings_but_not_order(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("1")

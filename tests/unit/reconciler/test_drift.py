@@ -8,11 +8,9 @@ import pytest
 
 from reconciler.drift import is_covered
 from shared import manifests
-from shared.manifests import Storage
 from shared.resources import Object
-from tests.simulated import SETTINGS
+from tests.storages import SETTINGS, STORAGE
 
-STORAGE = Storage("mine", "team", "uid-1")
 SERVICE = manifests.primary_service(STORAGE, 0)
 POLICY = manifests.network_policy(STORAGE, SETTINGS.peers)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from reconciler.external import ExternalFacts
-from reconciler.nodes import NodeReport
-from reconciler.observe import Observed
+from reconciler.observed import Observed
 from reconciler.plan import plan
 from reconciler.rollouts import Report as RolloutReport
 from reconciler.rotation import Record
@@ -18,9 +16,8 @@ from reconciler.steps import Plan, Restart, Write
 from shared import credentials, names
 from shared.consumer_index import Consumer
 from shared.external_store import Outcome, Report
-from tests.simulated import SETTINGS
+from tests.storages import NOW, SETTINGS
 
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 OK = Report(Outcome.OK)
 PASSWORD = "hunter2/+ö"
 
@@ -34,7 +31,7 @@ def observed(
     facts = ExternalFacts(
         {"metadata": {"uid": "uid-2", "resourceVersion": "9"}, "data": credentials.encoded(data)}, report, serves_tls
     )
-    return Observed(storage, {}, NodeReport(), facts)
+    return Observed(storage, {}, external=facts)
 
 
 def decided(before: Observed) -> Plan:

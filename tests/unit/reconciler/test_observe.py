@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.external import ExternalFacts
 from reconciler.holders import Holders
 from reconciler.nodes import NodeReport
-from reconciler.observe import CHILD_RESOURCES, Observed, Observer, Outlook, child_names
+from reconciler.observe import CHILD_RESOURCES, Observer, Outlook, child_names
+from reconciler.observed import Observed
+from reconciler.signs import Signs
 from shared import credentials, errors, external_store, valkey_node
 from shared.consumer_index import ConsumerIndex
 from shared.endpoint import Endpoint
 from shared.informer import Informer
-from shared.resources import PODS, SECRETS, SESSION_STORAGES, Object
-from shared.valkey_node import Login, NodeFacts
+from shared.login import Login
+from shared.resources import PODS, SECRETS, SESSION_STORAGES, STATEFUL_SETS, VOLUME_CLAIMS, Object
+from shared.valkey_node import NodeFacts
 from tests.fakes import FakeApi
-from tests.simulated import NAMESPACE, PRIMARY
+from tests.storages import HOSTS
 
-OUTLOOK = Outlook(lambda: True, lambda: True, lambda _: False)
+NAMESPACE = "team"
+
+
+def fresh_outlook() -> Outlook:
+    return Outlook(
+        serves_tls=lambda: True,
+        knows_consumers=lambda: True,
+        is_due=lambda _: False,
+        silent_for=lambda _: 3.5,
+        hosts=lambda: HOSTS,
+        may_update=lambda key: key != (NAMESPACE, "mine"),
+        signs=Signs(lambda: 0.0),
+    )
+
+
+PRIMARY = NodeFacts(role="master", server_version="9.1.2", is_loading=False)
+REPLICA = replace(PRIMARY, role="slave")
 OPERATOR = Login("operator", "p" * 32)
 PASSWORDS = dict.fromkeys(credentials.PASSWORD_KEYS, "p" * 32)
 AUTH: Object = {
     "metadata": {"name": "mine-auth", "namespace": NAMESPACE},
     "data": credentials.encoded(PASSWORDS),
 }
+SET: Object = {
+    "kind": "StatefulSet",
+    "metadata": {
+        "name": "mine-valkey-0",
+        "namespace": NAMESPACE,
+        "resourceVersion": "1",
+        "labels": {"toolhive.stacklok.dev/storage": "mine"},
+    },
+    "spec": {},
+}
 POD: Object = {
-    "metadata": {"name": "mine-valkey-0-0", "namespace": NAMESPACE, "resourceVersion": "1"},
+    "kind": "Pod",
+    "metadata": {"name": "mine-valkey-0-0", "namespace": NAMESPACE, "uid": "uid-0", "resourceVersion": "1"},
     "status": {"phase": "Running", "podIP": "10.1.0.1"},
 }
+
+
+CACHED = (*CHILD_RESOURCES, PODS, VOLUME_CLAIMS)
 
 
 class Nodes:
@@ -61,17 +96,18 @@ def nodes_fixture(monkeypatch: pytest.MonkeyPatch) -> Nodes:
 
 
 async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) -> Observed:
-    caches = {resource.plural: Informer(api, resource) for resource in (*CHILD_RESOURCES, PODS)}
+    caches = {resource.plural: Informer(api, resource) for resource in CACHED}
+    by_kind = {resource.kind: caches[resource.plural] for resource in CACHED}
     for obj in cached:
-        caches[PODS.plural].remember(obj)
+        by_kind[obj["kind"]].remember(obj)
     storage = {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": spec or {}}
-    return await Observer(api, caches, ConsumerIndex(), Holders(api, lambda _: None), OUTLOOK).observe(storage)
+    return await Observer(api, caches, ConsumerIndex(), Holders(api, lambda _: None), fresh_outlook()).observe(storage)
 
 
 async def node(*cached: Object) -> NodeReport:
     api = FakeApi()
     await api.create(SECRETS, AUTH)
-    return (await observed(api, None, *cached)).node
+    return (await observed(api, None, *cached, SET)).node(0)
 
 
 async def test_children_that_no_cache_knows_are_read_live() -> None:
@@ -80,8 +116,41 @@ async def test_children_that_no_cache_knows_are_read_live() -> None:
         for name in child_names(resource, "mine"):
             await api.create(resource, {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {}})
     found = await observed(api)
-    assert len(found.children) == 7
+    assert found.children.keys() == {
+        (resource.plural, name) for resource in CHILD_RESOURCES for name in child_names(resource, "mine")
+    }
     assert found.child(SECRETS, "mine-auth") is not None
+
+
+async def test_nodes_are_those_that_have_a_stateful_set_whatever_the_size_is() -> None:
+    api = FakeApi()
+    made = [{**SET, "metadata": SET["metadata"] | {"name": f"mine-valkey-{index}"}} for index in (1, 12, 3)]
+    others: Object = {**SET, "metadata": SET["metadata"] | {"name": "others-valkey-7", "labels": {}}}
+    for workload in (*made, others):
+        await api.create(STATEFUL_SETS, workload)
+    claim: Object = {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data-mine-valkey-12-0", "namespace": NAMESPACE},
+    }
+    claim["metadata"]["resourceVersion"] = "1"
+    found = await observed(api, {"size": "large"}, *made, others, claim)
+    assert [node.index for node in found.nodes] == [1, 3, 12]
+    assert found.claims == {12: claim}
+    assert found.node(99) == NodeReport(99)
+
+
+@pytest.mark.parametrize(("size", "count"), [("small", 1), ("large", 3), ("huge", 1)])
+async def test_a_set_that_no_cache_knows_yet_is_read_live(size: str, count: int) -> None:
+    """The watch may be late, and a set that is taken for missing would be made again."""
+    api = FakeApi()
+    for index in range(5):
+        await api.create(STATEFUL_SETS, {**SET, "metadata": SET["metadata"] | {"name": f"mine-valkey-{index}"}})
+    assert [node.index for node in (await observed(api, {"size": size})).nodes] == list(range(count))
+
+
+async def test_what_else_is_known_is_handed_on() -> None:
+    found = await observed(FakeApi())
+    assert (found.hosts, found.may_update, found.is_due) == (HOSTS, False, False)
 
 
 async def test_a_failed_read_is_no_absence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,47 +164,60 @@ async def test_a_failed_read_is_no_absence(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_a_node_is_asked_as_operator_and_as_consumer(nodes: Nodes) -> None:
-    assert await node(POD) == NodeReport(POD, PRIMARY, operator=OPERATOR)
+    assert await node(POD) == NodeReport(0, POD, PRIMARY, operator=OPERATOR)
     assert nodes.logins == ["operator", "default"]
 
 
 async def test_a_node_that_still_loads_is_asked_no_more(nodes: Nodes) -> None:
     """Whoever loads answers INFO, and refuses everything else."""
     nodes.facts = NodeFacts("master", "9.1.2", is_loading=True)
-    assert await node(POD) == NodeReport(POD, nodes.facts, operator=OPERATOR)
+    assert await node(POD) == NodeReport(0, POD, nodes.facts, operator=OPERATOR)
     assert nodes.logins == ["operator"]
+
+
+async def test_a_replica_is_not_asked_as_a_consumer(nodes: Nodes) -> None:
+    """It refuses what a consumer does, as long as it is not in sync."""
+    nodes.facts = REPLICA
+    assert (await node(POD)).facts == REPLICA
+    assert nodes.logins == ["operator"]
+
+
+async def test_a_node_where_nobody_listens_is_down(nodes: Nodes) -> None:
+    nodes.error = errors.StoreDown("refused")
+    report = await node(POD)
+    assert (report.problem, report.can_be_told, report.silent_for) == ("down", False, 3.5)
 
 
 @pytest.mark.parametrize("user", ["operator", "default"])
 async def test_a_refused_credential_is_a_problem_whichever_it_is(nodes: Nodes, user: str) -> None:
     nodes.refused_user = user
     facts = None if user == "operator" else PRIMARY
-    assert await node(POD) == NodeReport(POD, facts, "refused", user, OPERATOR)
+    assert await node(POD) == NodeReport(0, POD, facts, "refused", user, OPERATOR)
 
 
 async def test_a_node_that_does_not_answer_is_unreachable(nodes: Nodes) -> None:
     nodes.error = errors.StoreUnreachable("no route")
-    assert await node(POD) == NodeReport(POD, None, "unreachable", "no route")
+    assert await node(POD) == NodeReport(0, POD, None, "unreachable", "no route", silent_for=3.5)
 
 
 @pytest.mark.usefixtures("nodes")
 async def test_a_pod_without_an_address_is_not_dialled() -> None:
     starting = POD | {"status": {}}
-    assert await node(starting) == NodeReport(starting)
-    assert await node() == NodeReport()
+    assert await node(starting) == NodeReport(0, starting, silent_for=3.5)
+    assert await node() == NodeReport(0)
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Succeeded", "Failed", "Unknown"])
 @pytest.mark.usefixtures("nodes")
 async def test_a_pod_that_has_ended_is_not_dialled_for_its_address_may_be_anothers_by_now(phase: str) -> None:
     ended = POD | {"status": {"phase": phase, "podIP": "10.1.0.1"}}
-    assert await node(ended) == NodeReport(ended)
+    assert await node(ended) == NodeReport(0, ended, silent_for=3.5)
 
 
 async def test_only_the_storage_that_is_stored_now_is_current() -> None:
     api = FakeApi()
     storage = await api.create(SESSION_STORAGES, {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {}})
-    observer = Observer(api, {}, ConsumerIndex(), Holders(api, lambda _: None), OUTLOOK)
+    observer = Observer(api, {}, ConsumerIndex(), Holders(api, lambda _: None), fresh_outlook())
     assert await observer.is_current(storage)
     assert not await observer.is_current({"metadata": storage["metadata"] | {"uid": "of-its-predecessor"}})
     await api.delete(SESSION_STORAGES, NAMESPACE, "mine")
@@ -152,7 +234,7 @@ async def test_no_password_is_in_the_text_of_what_was_observed() -> None:
 
 @pytest.mark.usefixtures("nodes")
 async def test_without_passwords_nobody_is_dialled() -> None:
-    assert (await observed(FakeApi(), None, POD)).node == NodeReport(POD)
+    assert (await observed(FakeApi(), None, POD, SET)).node(0) == NodeReport(0, POD, silent_for=3.5)
 
 
 async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

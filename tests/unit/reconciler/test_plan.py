@@ -4,63 +4,43 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from reconciler.node_steps import Fence, Follow, SwitchOver
 from reconciler.nodes import NodeReport
-from reconciler.observe import Observed
+from reconciler.observed import Observed
 from reconciler.plan import plan
-from reconciler.steps import Apply, Delete, Plan, Replace, Share, Step, Write, WriteAuth
+from reconciler.primacy import Claim
+from reconciler.steps import Apply, Delete, Mark, Plan, Replace, Share, Step, Write, WriteAuth
 from shared import credentials, manifests, names
 from shared.consumer_index import Consumer, Usage
 from shared.keyring import KeyRing
-from shared.manifests import Storage
-from shared.resources import CONFIG_MAPS, NETWORK_POLICIES, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object
-from shared.sizes import PRESETS, Size
+from shared.resources import DISRUPTION_BUDGETS, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object
+from shared.sizes import Size
 from shared.valkey_node import NodeFacts
-from shared.workload import Node, stateful_set
-from tests.simulated import PRIMARY, SETTINGS
+from tests.storages import (
+    CREATED,
+    NOW,
+    OTHER_IMAGE,
+    PASSWORDS,
+    SETTINGS,
+    STORAGE,
+    children,
+    observed,
+    pod,
+    primary,
+    replicated,
+    session_storage,
+    settled,
+    with_child,
+    without,
+)
 
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-STORAGE = Storage("mine", "team", "uid-1")
-PASSWORDS = {key: f"{key.title():x<32}".replace("-", "0") for key in credentials.PASSWORD_KEYS}
-CREATED = "2026-11-23T10:00:00Z"
 EARLIER, LATER = "2026-11-23T09:59:59Z", "2026-11-23T10:00:01Z"
-
-
-def session_storage(spec: object, **metadata: object) -> Object:
-    own = {"name": "mine", "namespace": "team", "uid": "uid-1", "generation": 1}
-    return {"metadata": own | metadata, "spec": spec}
-
-
-def children(size: Size) -> dict[tuple[str, str], Object]:
-    preset = PRESETS[size]
-    made = {
-        SECRETS: [
-            manifests.auth_secret(STORAGE, KeyRing(PASSWORDS)),
-            manifests.connection_secret(STORAGE, PASSWORDS["password"]),
-        ],
-        NETWORK_POLICIES: [manifests.network_policy(STORAGE, SETTINGS.peers)],
-        CONFIG_MAPS: [manifests.config_map(STORAGE, preset)],
-        STATEFUL_SETS: [stateful_set(STORAGE.metadata("mine-valkey-0"), Node("mine", 0, size, preset), SETTINGS.image)],
-        SERVICES: [manifests.headless_service(STORAGE), manifests.primary_service(STORAGE, 0)],
-    }
-    stamps = {"resourceVersion": "7", "creationTimestamp": CREATED}
-    return {
-        (resource.plural, obj["metadata"]["name"]): {**obj, "metadata": obj["metadata"] | stamps}
-        for resource, objects in made.items()
-        for obj in objects
-    }
-
-
-def pod(created: str = "2026-11-23T11:59:50Z", **metadata: object) -> Object:
-    own = {"name": "mine-valkey-0-0", "namespace": "team", "uid": "uid-9", "creationTimestamp": created}
-    return {"metadata": own | metadata, "status": {"phase": "Running", "podIP": "10.1.0.1"}}
-
-
-def observed(size: str = "small", node: NodeReport | None = None) -> Observed:
-    return Observed(session_storage({"size": size}), children(Size(size)), node or NodeReport(pod(), PRIMARY))
+LONG_AGO = "2026-11-23T11:59:30Z"
+"""Longer ago than any server takes to start."""
 
 
 def steps_of(observed: Observed) -> tuple[Step, ...]:
@@ -73,21 +53,15 @@ def reason(decided: Plan, kind: str = "Ready") -> str | None:
     return reasons.get(kind)
 
 
-def settled(decided: Plan, before: Observed) -> Observed:
-    """The same storage, with the status that was decided."""
-    storage = {**before.storage, "status": decided.status or before.storage.get("status", {})}
-    return replace(before, storage=storage)
-
-
 @pytest.mark.parametrize("size", Size)
 def test_a_complete_storage_needs_no_step_and_no_second_status(size: Size) -> None:
     first = plan(observed(size), SETTINGS, NOW)
     assert first.steps == ()
-    assert plan(settled(first, observed(size)), SETTINGS, NOW) == Plan(requeue_after_seconds=10)
+    assert plan(settled(observed(size), first.status), SETTINGS, NOW) == Plan(requeue_after_seconds=10)
 
 
 def test_of_nothing_the_auth_secret_comes_first_and_alone() -> None:
-    nothing = Observed(session_storage({}), {}, NodeReport())
+    nothing = Observed(session_storage({}), {})
     decided = plan(nothing, SETTINGS, NOW)
     assert decided.steps == (WriteAuth(STORAGE, KeyRing({}), ""),)
     assert decided.requeue_after_seconds == 0
@@ -97,13 +71,14 @@ def test_of_nothing_the_auth_secret_comes_first_and_alone() -> None:
 def test_with_passwords_all_else_follows_in_the_order_of_the_proposal() -> None:
     full = children(Size.SMALL)
     auth = {("secrets", "mine-auth"): full["secrets", "mine-auth"]}
-    steps = steps_of(Observed(session_storage({"size": "small"}), auth, NodeReport()))
+    steps = steps_of(Observed(session_storage({"size": "small"}), auth))
     assert [repr(step) for step in steps] == [
         "Apply(NetworkPolicy, mine-valkey)",
         "Apply(ConfigMap, mine-valkey)",
         "Apply(StatefulSet, mine-valkey-0)",
         "Apply(Service, mine-valkey-nodes)",
-        "Apply(Service, mine-valkey)",
+        "Apply(PodDisruptionBudget, mine-valkey-primary)",
+        "Write(Service, mine-valkey)",
         "Write(Secret, mine-connection)",
     ]
 
@@ -111,14 +86,13 @@ def test_with_passwords_all_else_follows_in_the_order_of_the_proposal() -> None:
 @pytest.mark.parametrize("missing", [key for key in children(Size.SMALL) if key != ("secrets", "mine-auth")], ids=str)
 def test_only_what_is_missing_is_made(missing: tuple[str, str]) -> None:
     before = observed()
-    present = {key: obj for key, obj in before.children.items() if key != missing}
-    (step,) = steps_of(Observed(before.storage, present, before.node))
+    (step,) = steps_of(without(before, missing))
     assert isinstance(step, Apply | Write)
     assert (step.resource.plural, step.obj["metadata"]["name"]) == missing
 
 
 def test_a_storage_of_no_size_is_medium() -> None:
-    complete = Observed(session_storage({}), children(Size.MEDIUM), NodeReport(pod(), PRIMARY))
+    complete = Observed(session_storage({}), children(Size.MEDIUM), (primary(0, Size.MEDIUM),))
     assert steps_of(complete) == ()
 
 
@@ -126,7 +100,7 @@ def test_a_storage_of_no_size_is_medium() -> None:
 @pytest.mark.parametrize("broken", [{}, {"spec": None}, {"spec": {"size": "huge"}}], ids=str)
 def test_a_storage_that_goes_is_left_to_kubernetes(size: Size, broken: Object) -> None:
     terminating = {**session_storage({"size": size}, deletionTimestamp=CREATED), **broken}
-    assert plan(Observed(terminating, {}, NodeReport()), SETTINGS, NOW) == Plan(requeue_after_seconds=60)
+    assert plan(Observed(terminating, {}), SETTINGS, NOW) == Plan(requeue_after_seconds=60)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +109,7 @@ def test_a_storage_that_goes_is_left_to_kubernetes(size: Size, broken: Object) -
     ids=str,
 )
 def test_a_spec_that_cannot_be_read_is_reported_and_nothing_is_made(spec: object) -> None:
-    decided = plan(Observed(session_storage(spec), {}, NodeReport()), SETTINGS, NOW)
+    decided = plan(Observed(session_storage(spec), {}), SETTINGS, NOW)
     assert decided.steps == ()
     assert reason(decided) == "InvalidSpec"
     assert decided.status is not None
@@ -146,7 +120,7 @@ def test_a_spec_that_cannot_be_read_is_reported_and_nothing_is_made(spec: object
 
 def test_a_password_in_a_refused_url_is_not_repeated() -> None:
     spec = {"external": {"url": "redis://:hunter2@elsewhere"}}
-    decided = plan(Observed(session_storage(spec), {}, NodeReport()), SETTINGS, NOW)
+    decided = plan(Observed(session_storage(spec), {}), SETTINGS, NOW)
     assert reason(decided) == "InvalidSpec"
     assert "hunter2" not in repr(decided)
 
@@ -161,7 +135,7 @@ def test_objects_of_another_owner_are_never_touched(key: tuple[str, str], owners
     theirs["metadata"]["labels"] = {}
     if owners is not None:
         theirs["metadata"]["ownerReferences"] = owners
-    decided = plan(Observed(before.storage, {key: theirs}, NodeReport()), SETTINGS, NOW)
+    decided = plan(Observed(before.storage, {key: theirs}), SETTINGS, NOW)
     assert decided.steps == ()
     assert reason(decided) == "NameTaken"
     assert decided.status is not None
@@ -174,9 +148,10 @@ def test_objects_that_nobody_owns_and_that_carry_our_labels_are_taken_in(key: tu
     before = observed()
     restored = copy.deepcopy(before.children[key])
     del restored["metadata"]["ownerReferences"]
-    (step,) = steps_of(Observed(before.storage, {**before.children, key: restored}, before.node))
-    assert isinstance(step, Apply)
+    (step,) = steps_of(with_child(before, key, restored))
+    assert isinstance(step, Apply | Write)
     assert step.obj["metadata"]["name"] == key[1]
+    assert step.obj["metadata"]["ownerReferences"] == before.children[key]["metadata"]["ownerReferences"]
 
 
 @pytest.mark.parametrize("name", ["mine-auth", "mine-connection"])
@@ -185,9 +160,7 @@ def test_secrets_that_nobody_owns_are_not_taken_in(name: str) -> None:
     before = observed()
     planted = copy.deepcopy(before.children["secrets", name])
     del planted["metadata"]["ownerReferences"]
-    decided = plan(
-        Observed(before.storage, {**before.children, ("secrets", name): planted}, before.node), SETTINGS, NOW
-    )
+    decided = plan(with_child(before, ("secrets", name), planted), SETTINGS, NOW)
     assert decided.steps == ()
     assert reason(decided) == "NameTaken"
 
@@ -195,12 +168,60 @@ def test_secrets_that_nobody_owns_are_not_taken_in(name: str) -> None:
 @pytest.mark.parametrize(
     ("running", "wanted"), [(a, b) for a in Size for b in Size if a is not b], ids=lambda size: size.value
 )
-def test_another_size_waits_and_the_node_keeps_running_as_it_is(running: Size, wanted: Size) -> None:
-    before = Observed(session_storage({"size": wanted}), children(running), NodeReport(pod(), PRIMARY))
+def test_another_size_is_prepared_for_while_the_storage_serves(running: Size, wanted: Size) -> None:
+    before = replace(observed(running), storage=session_storage({"size": wanted}))
     decided = plan(before, SETTINGS, NOW)
+    assert decided.status is not None
+    assert (decided.status["size"], reason(decided)) == (running, "StorageReady")
+    assert reason(decided, "SizeApplied") == "Resizing"
+    sets = [step for step in decided.steps if isinstance(step, Apply) and step.resource is STATEFUL_SETS]
+    assert {step.obj["metadata"]["labels"][names.LABEL_SIZE] for step in sets} == {wanted}
+    assert not [step for step in decided.steps if isinstance(step, Delete) and step.resource is PODS]
+
+
+def test_what_is_made_for_replicas_goes_with_them() -> None:
+    before = replace(observed("large"), storage=session_storage({"size": "medium"}))
+    gone = [step for step in steps_of(before) if isinstance(step, Delete)]
+    assert [(step.resource, step.name, step.uid) for step in gone] == [
+        (SERVICES, "mine-valkey-replicas", "uid-of-mine-valkey-replicas"),
+        (DISRUPTION_BUDGETS, "mine-valkey-replica", "uid-of-mine-valkey-replica"),
+    ]
+
+
+def test_a_planned_change_waits_until_everything_else_is_done() -> None:
+    asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
+    before = replace(observed("large"), storage=asked)
+    decided = plan(before, SETTINGS, NOW)
+    assert [type(step) for step in decided.steps] == [SwitchOver]
+    assert (decided.is_changing, decided.requeue_after_seconds) == (True, 0.5)
+    edited = without(before, ("configmaps", "mine-valkey"))
+    assert [type(step) for step in steps_of(edited)] == [Apply]
+    stray = replace(before, nodes=(*before.nodes[:2], replicated(before.nodes[2], upstream="10.9.9.9")))
+    assert [type(step) for step in steps_of(stray)] == [Follow]
+
+
+def test_a_move_that_was_asked_for_and_done_is_not_done_again() -> None:
+    asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
+    before = replace(observed("large"), storage=asked)
+    service = copy.deepcopy(before.children["services", "mine-valkey"])
+    record = Claim(epoch=1, to=0, reason="Asked", began=CREATED, ended=CREATED, took=0.05, handled="please")
+    service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: record.text}
+    decided = plan(with_child(before, ("services", "mine-valkey"), service), SETTINGS, NOW)
     assert decided.steps == ()
-    assert reason(decided, "SizeApplied") == "ResizeWaits"
-    assert reason(decided) == "StorageReady"
+    assert decided.status is not None
+    assert decided.status["lastFailover"] == {"at": CREATED, "reason": "Asked", "seconds": 0.05}
+
+
+def test_a_move_out_of_turn_is_no_update_that_others_wait_for() -> None:
+    asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
+    before = replace(observed("large"), storage=asked, may_update=False)
+    decided = plan(before, SETTINGS, NOW)
+    assert ([type(step) for step in decided.steps], decided.is_changing) == ([SwitchOver], False)
+
+
+def test_another_image_is_first_written_down_for_nodes_that_start_then_on() -> None:
+    steps = plan(observed("large"), OTHER_IMAGE, NOW).steps
+    assert [repr(step) for step in steps] == [f"Apply(StatefulSet, mine-valkey-{index})" for index in range(3)]
 
 
 @pytest.mark.parametrize("running", Size)
@@ -210,7 +231,7 @@ def test_the_volumes_tell_the_size_when_the_label_lies(running: Size, label: str
     workload = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
     workload["metadata"]["labels"][names.LABEL_SIZE] = label
     edited = {**before.children, ("statefulsets", "mine-valkey-0"): workload}
-    steps = steps_of(Observed(before.storage, edited, before.node))
+    steps = steps_of(replace(before, children=edited))
     right = before.children["statefulsets", "mine-valkey-0"]
     repaired = [step.obj | {"metadata": right["metadata"]} for step in steps if isinstance(step, Apply)]
     assert repaired == ([] if label == running else [right])
@@ -221,13 +242,27 @@ def test_volumes_of_no_size_of_ours_do_not_stop_the_pass() -> None:
     workload = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
     workload["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = "77Gi"
     edited = {**before.children, ("statefulsets", "mine-valkey-0"): workload}
-    assert steps_of(Observed(before.storage, edited, before.node)) == ()
+    assert steps_of(replace(before, children=edited)) == ()
 
 
-def test_large_says_that_it_is_not_redundant_yet() -> None:
+def test_large_says_whether_another_node_could_take_over() -> None:
     decided = plan(observed("large"), SETTINGS, NOW)
-    assert reason(decided, "Redundant") == "NotRedundantYet"
-    assert reason(decided) == "StorageReady"
+    assert (reason(decided), reason(decided, "Redundant")) == ("StorageReady", "InSync")
+    alone = observed("large", primary(0, Size.LARGE), NodeReport(1), NodeReport(2))
+    decided = plan(alone, SETTINGS, NOW)
+    assert (reason(decided), reason(decided, "Redundant")) == ("StorageReady", "ReplicasMissing")
+    assert decided.steps == (Fence(alone.nodes[0], 0),)
+
+
+def test_one_node_says_nothing_of_redundancy() -> None:
+    assert reason(plan(observed("medium"), SETTINGS, NOW), "Redundant") is None
+
+
+def test_nodes_are_marked_by_their_role() -> None:
+    before = observed("large")
+    unmarked = tuple(replace(node, pod=pod(node.index, Size.LARGE, "")) for node in before.nodes)
+    steps = steps_of(replace(before, nodes=unmarked))
+    assert [step.role for step in steps if isinstance(step, Mark)] == ["primary", "replica", "replica"]
 
 
 def usage(namespace: str, name: str = "srv", *, is_granted: bool = False) -> Usage:
@@ -308,7 +343,7 @@ def test_passwords_that_are_kept_are_not_made_up_again() -> None:
     before = observed()
     auth = copy.deepcopy(before.children["secrets", "mine-auth"])
     del auth["data"]["probe-password"]
-    (step,) = steps_of(Observed(before.storage, {**before.children, ("secrets", "mine-auth"): auth}, before.node))
+    (step,) = steps_of(with_child(before, ("secrets", "mine-auth"), auth))
     kept = {key: value for key, value in PASSWORDS.items() if key != "probe-password"}
     assert step == WriteAuth(STORAGE, KeyRing(kept), "7")
     assert not [password for password in kept.values() if password in repr(step)]
@@ -317,14 +352,14 @@ def test_passwords_that_are_kept_are_not_made_up_again() -> None:
 def test_a_lost_auth_secret_takes_the_password_that_consumers_hold() -> None:
     before = observed()
     connection = {key: obj for key, obj in before.children.items() if key == ("secrets", "mine-connection")}
-    (step,) = steps_of(Observed(before.storage, connection, before.node))
+    (step,) = steps_of(replace(before, children=connection))
     assert step == WriteAuth(STORAGE, KeyRing({"password": PASSWORDS["password"]}), "")
 
 
 @pytest.mark.parametrize("spoilt", ["", "short", "with spaces in it and long enough to pass", "ä" * 32])
 def test_a_spoilt_connection_secret_gives_no_password(spoilt: str) -> None:
     connection = manifests.connection_secret(STORAGE, spoilt)
-    (step,) = steps_of(Observed(session_storage({}), {("secrets", "mine-connection"): connection}, NodeReport()))
+    (step,) = steps_of(Observed(session_storage({}), {("secrets", "mine-connection"): connection}))
     assert step == WriteAuth(STORAGE, KeyRing({}), "")
 
 
@@ -333,20 +368,20 @@ def test_the_auth_secret_wins_over_a_connection_secret_that_differs() -> None:
     other = before.children["secrets", "mine-connection"] | {
         "data": manifests.connection_secret(STORAGE, "y" * 32)["data"]
     }
-    (step,) = steps_of(
-        Observed(before.storage, {**before.children, ("secrets", "mine-connection"): other}, before.node)
-    )
+    (step,) = steps_of(with_child(before, ("secrets", "mine-connection"), other))
     assert isinstance(step, Write)
     assert step.obj["metadata"]["resourceVersion"] == "7"
     assert credentials.decoded(step.obj["data"])["REDIS_PASSWORD"] == PASSWORDS["password"]
 
 
-def refused(created: str, **metadata: object) -> Observed:
-    return observed(node=NodeReport(pod(created, **metadata), problem="refused", detail="as operator"))
+def refused(created: str, **metadata: Any) -> Observed:
+    return observed(
+        "small", NodeReport(0, pod(creationTimestamp=created, **metadata), problem="refused", detail="as operator")
+    )
 
 
 def test_a_node_that_is_older_than_its_secret_and_refuses_it_restarts() -> None:
-    assert steps_of(refused(created=EARLIER)) == (Delete(PODS, "team", "mine-valkey-0-0", "uid-9"),)
+    assert steps_of(refused(created=EARLIER)) == (Delete(PODS, "team", "mine-valkey-0-0", "uid-of-pod-0"),)
 
 
 def test_a_node_that_is_younger_than_its_secret_never_restarts() -> None:
@@ -363,44 +398,44 @@ def test_a_secret_that_was_written_again_counts_from_then() -> None:
     before = refused(created=LATER)
     auth = copy.deepcopy(before.children["secrets", "mine-auth"])
     auth["metadata"]["managedFields"] = [{"manager": "a", "time": "2026-11-23T10:00:09Z"}, {"manager": "b"}]
-    rewritten = Observed(before.storage, {**before.children, ("secrets", "mine-auth"): auth}, before.node)
+    rewritten = with_child(before, ("secrets", "mine-auth"), auth)
     assert [type(step) for step in steps_of(rewritten)] == [Delete]
 
 
 def test_a_node_that_only_does_not_answer_never_restarts() -> None:
-    assert steps_of(observed(node=NodeReport(pod(created=EARLIER)))) == ()
-    assert steps_of(observed(node=NodeReport(pod(created=EARLIER), problem="unreachable"))) == ()
+    assert steps_of(observed("small", NodeReport(0, pod(creationTimestamp=EARLIER)))) == ()
+    assert steps_of(observed("small", NodeReport(0, pod(creationTimestamp=EARLIER), problem="unreachable"))) == ()
 
 
 @pytest.mark.parametrize(
     ("node", "seconds"),
     [
-        (NodeReport(pod(), PRIMARY), 10),
-        (NodeReport(), 5),
-        (NodeReport(pod() | {"status": {}}), 5),
-        (NodeReport(pod(), problem="unreachable"), 0.2),
-        (NodeReport(pod(), NodeFacts("master", "9.1.2", is_loading=True)), 0.2),
-        (NodeReport(pod("2026-11-23T11:59:30Z"), problem="unreachable"), 5),
-        (NodeReport(pod("2026-11-23T11:59:30Z"), problem="refused"), 5),
+        (primary(), 10),
+        (NodeReport(0), 5),
+        (NodeReport(0, pod() | {"status": {}}), 5),
+        (NodeReport(0, pod(), problem="unreachable"), 0.2),
+        (NodeReport(0, pod(), NodeFacts("master", "9.1.2", is_loading=True)), 0.2),
+        (NodeReport(0, pod(creationTimestamp=LONG_AGO), problem="unreachable"), 5),
+        (NodeReport(0, pod(creationTimestamp=LONG_AGO), problem="refused"), 5),
     ],
 )
 def test_how_soon_to_look_again_follows_from_what_is_waited_for(node: NodeReport, seconds: float) -> None:
-    assert plan(observed(node=node), SETTINGS, NOW).requeue_after_seconds == seconds
+    assert plan(observed("small", node), SETTINGS, NOW).requeue_after_seconds == seconds
 
 
 @pytest.mark.parametrize(
     ("node", "expected"),
     [
-        (NodeReport(), "Provisioning"),
-        (NodeReport(pod(), problem="unreachable"), "Starting"),
-        (NodeReport(pod("2026-11-23T11:59:30Z"), problem="unreachable"), "Unreachable"),
-        (NodeReport(pod(), NodeFacts("slave", "9.1.2", is_loading=False)), "Starting"),
-        (NodeReport(pod(), NodeFacts("master", "9.1.2", is_loading=True)), "LoadingData"),
-        (NodeReport(pod(), problem="refused"), "CredentialRefused"),
+        (NodeReport(0), "Provisioning"),
+        (NodeReport(0, pod(), problem="unreachable"), "Starting"),
+        (NodeReport(0, pod(creationTimestamp=LONG_AGO), problem="unreachable"), "Unreachable"),
+        (NodeReport(0, pod(), NodeFacts("slave", "9.1.2", is_loading=False)), "Starting"),
+        (NodeReport(0, pod(), NodeFacts("master", "9.1.2", is_loading=True)), "LoadingData"),
+        (NodeReport(0, pod(), problem="refused"), "CredentialRefused"),
     ],
 )
 def test_a_storage_is_ready_only_when_its_primary_serves(node: NodeReport, expected: str) -> None:
-    decided = plan(observed(node=node), SETTINGS, NOW)
+    decided = plan(observed("small", node), SETTINGS, NOW)
     assert reason(decided) == expected
     assert decided.status is not None
     assert decided.status["phase"] == "Provisioning"
@@ -408,24 +443,24 @@ def test_a_storage_is_ready_only_when_its_primary_serves(node: NodeReport, expec
 
 
 def test_a_storage_that_was_ready_is_degraded_when_its_node_is_gone() -> None:
-    ready = settled(plan(observed(), SETTINGS, NOW), observed())
-    decided = plan(Observed(ready.storage, ready.children, NodeReport()), SETTINGS, NOW)
+    ready = settled(observed(), plan(observed(), SETTINGS, NOW).status)
+    decided = plan(replace(ready, nodes=(NodeReport(0),)), SETTINGS, NOW)
     assert decided.status is not None
     assert decided.status["phase"] == "Degraded"
     assert [note.reason for note in decided.events] == ["Provisioning"]
 
 
 def test_a_node_that_should_answer_and_does_not_is_a_warning() -> None:
-    silent = NodeReport(pod("2026-11-23T11:59:30Z"), problem="unreachable")
-    decided = plan(observed(node=silent), SETTINGS, NOW)
+    silent = NodeReport(0, pod(creationTimestamp=LONG_AGO), problem="unreachable")
+    decided = plan(observed("small", silent), SETTINGS, NOW)
     assert [(note.type, note.reason) for note in decided.events] == [("Warning", "Unreachable")]
 
 
 def test_a_restarted_server_gets_its_time_again() -> None:
-    old = pod("2026-11-23T09:00:00Z")
+    old = pod(creationTimestamp="2026-11-23T09:00:00Z")
     running = {"state": {"running": {"startedAt": "2026-11-23T11:59:55Z"}}}
     restarted = old | {"status": old["status"] | {"containerStatuses": [running]}}
-    decided = plan(observed(node=NodeReport(restarted, problem="unreachable")), SETTINGS, NOW)
+    decided = plan(observed("small", NodeReport(0, restarted, problem="unreachable")), SETTINGS, NOW)
     assert (reason(decided), decided.requeue_after_seconds) == ("Starting", 0.2)
 
 
@@ -438,7 +473,7 @@ def test_what_kubernetes_says_of_the_pod_is_passed_on() -> None:
         ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, "Starting", "starting"),
         ({"containerStatuses": [{"state": {"running": {"startedAt": LATER}}}]}, "Unreachable", "see its log"),
     ):
-        decided = plan(observed(node=NodeReport(pod() | {"status": status})), SETTINGS, NOW)
+        decided = plan(observed("small", NodeReport(0, pod() | {"status": status})), SETTINGS, NOW)
         assert reason(decided) == expected
         assert decided.status is not None
         assert text in decided.status["message"]
@@ -467,7 +502,7 @@ def test_what_others_put_where_nothing_may_be_added_takes_a_replacement(key: tup
         place[path[-1]]["foreign"] = "eA=="
     else:
         place[path[-1]] = [*place.get(path[-1], []), {"name": "foreign"}]
-    (step,) = steps_of(Observed(before.storage, {**before.children, key: edited}, before.node))
+    (step,) = steps_of(with_child(before, key, edited))
     assert isinstance(step, Replace | Write)
     assert step.obj == before.children[key]
     assert step.obj["metadata"]["resourceVersion"] == "7"
@@ -479,7 +514,7 @@ def test_a_foreign_variable_for_valkey_takes_a_replacement() -> None:
     for field, item in (("env", {"name": "LD_PRELOAD", "value": "x"}), ("envFrom", {"secretRef": {"name": "x"}})):
         edited = copy.deepcopy(before.children[key])
         edited["spec"]["template"]["spec"]["containers"][0][field] = [item]
-        (step,) = steps_of(Observed(before.storage, {**before.children, key: edited}, before.node))
+        (step,) = steps_of(with_child(before, key, edited))
         assert isinstance(step, Replace)
 
 
@@ -487,7 +522,7 @@ def test_a_foreign_key_in_the_auth_secret_is_taken_out() -> None:
     before = observed()
     auth = copy.deepcopy(before.children["secrets", "mine-auth"])
     auth["data"]["foreign"] = "eA=="
-    steps = steps_of(Observed(before.storage, {**before.children, ("secrets", "mine-auth"): auth}, before.node))
+    steps = steps_of(with_child(before, ("secrets", "mine-auth"), auth))
     assert steps == (WriteAuth(STORAGE, KeyRing(PASSWORDS), "7"),)
 
 
@@ -498,8 +533,6 @@ def test_claims_of_a_stateful_set_that_is_taken_in_stay_as_they_are() -> None:
     orphan["metadata"].pop("ownerReferences")
     (claim,) = orphan["spec"]["volumeClaimTemplates"]
     claim["metadata"]["ownerReferences"][0]["uid"] = "uid-of-old"
-    (step,) = steps_of(
-        Observed(before.storage, {**before.children, ("statefulsets", "mine-valkey-0"): orphan}, before.node)
-    )
+    (step,) = steps_of(with_child(before, ("statefulsets", "mine-valkey-0"), orphan))
     assert isinstance(step, Apply)
     assert step.obj["spec"]["volumeClaimTemplates"] == [claim]

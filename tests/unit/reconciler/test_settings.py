@@ -11,7 +11,7 @@ from reconciler.leader import Candidate
 from reconciler.settings import Settings
 from shared.errors import InvalidSettings
 from shared.manifests import Peers
-from shared.workload import Image
+from shared.workload import Image, Placement
 
 ENVIRON = {
     "POD_NAME": "ours-reconciler-1",
@@ -57,6 +57,14 @@ def test_rotations_have_settings_of_their_own() -> None:
         25, timedelta(minutes=1), timedelta(0), 3
     )
     assert "ROTATION_WAVE_PERCENT is no number from 0 to 100" in problems(ROTATION_WAVE_PERCENT="101")
+
+
+def test_nodes_have_a_priority_and_updates_a_limit() -> None:
+    default = Settings.from_environ(ENVIRON).storage
+    assert (default.placement, default.updates_at_once) == (Placement(""), 1)
+    said = Settings.from_environ(ENVIRON | {"VALKEY_PRIORITY_CLASS": "important", "UPDATES_AT_ONCE": "5"}).storage
+    assert (said.placement, said.updates_at_once) == (Placement("important"), 5)
+    assert "UPDATES_AT_ONCE" in problems(UPDATES_AT_ONCE="many")
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRON))

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
+from reconciler.availability import Group
+from reconciler.changes import UPDATING, Change
+from reconciler.failover import Blocked, Decision, Stay, Wait
 from reconciler.nodes import NodeReport
-from reconciler.observe import Observed
-from reconciler.status import EventNote, Verdict, status_of
+from reconciler.observed import Observed
+from reconciler.status import EventNote, status_of
+from reconciler.verdict import AVAILABLE, FAILOVER_BLOCKED, REDUNDANT, SIZE_APPLIED, Verdict, judge
 from shared.conditions import Finding, conditions
 from shared.resources import Object
-from shared.sessionstorage import Phase, SessionStorageStatus
+from shared.sessionstorage import Phase, SessionStorageSpec, SessionStorageStatus
+from shared.sizes import Size
+from tests import storages
+from tests.storages import NOW, RING, replicated
 
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
 READY = Verdict(
-    Phase.READY, "StorageReady", "Storage is ready and secured", "mine-valkey-0", "mine-connection", size="small"
+    Phase.READY,
+    "StorageReady",
+    "Storage is ready and secured",
+    "mine-valkey-0",
+    "mine-connection",
+    size="small",
+    nodes=({"name": "mine-valkey-0", "role": "primary", "synced": True, "lagMiB": 0},),
 )
+MOVED: Object = {"at": "2026-11-23T11:00:00Z", "reason": "PrimaryLost", "seconds": 0.25}
 STARTING = Verdict(Phase.PROVISIONING, "Starting", "Valkey is starting")
 BROKEN = Verdict(Phase.DEGRADED, "Starting", "Valkey is starting")
 
@@ -25,7 +39,7 @@ BROKEN = Verdict(Phase.DEGRADED, "Starting", "Valkey is starting")
 def observed(status: Object | None = None, generation: int = 1) -> Observed:
     metadata = {"name": "mine", "namespace": "team", "uid": "u", "generation": generation}
     storage = {"metadata": metadata, "spec": {}} | ({"status": status} if status else {})
-    return Observed(storage, {}, NodeReport())
+    return Observed(storage, {})
 
 
 def after(verdict: Verdict, status: Object | None = None, generation: int = 1, now: datetime = NOW) -> Object:
@@ -40,7 +54,7 @@ def ready(status: Object) -> Object:
 
 
 def test_a_status_says_what_the_model_of_the_crd_holds() -> None:
-    status = after(READY)
+    status = after(replace(READY, last_failover=MOVED))
     model = SessionStorageStatus.model_validate(status)
     assert model.model_dump(mode="json", by_alias=True, exclude_none=True) == status
 
@@ -106,13 +120,98 @@ def test_another_wording_alone_is_no_event() -> None:
 
 
 def test_a_further_condition_is_told_when_it_comes_and_not_when_it_goes() -> None:
-    extra = Finding("SizeApplied", "False", "ResizeWaits", "waits")
-    with_extra = Verdict(READY.phase, READY.reason, READY.message, READY.primary, READY.connection_secret, (extra,))
-    status, events = status_of(observed(after(READY)), with_extra, NOW)
-    assert events == (EventNote("Warning", "ResizeWaits", "waits"),)
+    extra = Finding(UPDATING, "False", "NoRoom", "make room")
+    status, events = status_of(observed(after(READY)), READY.changing(Change((0,), (), extra), observed().storage), NOW)
+    assert events == (EventNote("Warning", "NoRoom", "make room"),)
     gone, events = status_of(observed(status), READY, NOW)
     assert gone is not None
     assert ([item["type"] for item in gone["conditions"]], events) == (["Ready"], ())
+
+
+@pytest.mark.parametrize(
+    ("finding", "kind"),
+    [
+        (Finding(UPDATING, "True", "NodeRestarts", "m"), "Normal"),
+        (Finding(UPDATING, "False", "WaitsForItsTurn", "m"), "Normal"),
+        (Finding(UPDATING, "False", "UpToDate", "m"), "Normal"),
+        (Finding(SIZE_APPLIED, "False", "Resizing", "m"), "Normal"),
+        (Finding(REDUNDANT, "True", "InSync", "m"), "Normal"),
+        (Finding(REDUNDANT, "False", "ReplicasMissing", "m"), "Warning"),
+        (Finding(FAILOVER_BLOCKED, "True", "NoHistory", "m"), "Warning"),
+        (Finding(FAILOVER_BLOCKED, "False", "Decided", "m"), "Normal"),
+    ],
+    ids=lambda value: value.reason if isinstance(value, Finding) else value,
+)
+def test_only_what_somebody_should_look_at_is_a_warning(finding: Finding, kind: str) -> None:
+    _, events = status_of(observed(after(READY)), replace(READY, also=(finding,)), NOW)
+    assert [(event.type, event.reason) for event in events] == [(kind, finding.reason)]
+
+
+def test_being_available_is_told_once_although_two_conditions_say_so() -> None:
+    verdict = replace(READY, also=(Finding(AVAILABLE, "True", READY.reason, READY.message),))
+    status, events = status_of(observed(after(STARTING)), verdict, NOW)
+    assert status is not None
+    assert ([item["type"] for item in status["conditions"]], len(events)) == (["Ready", AVAILABLE], 1)
+
+
+@pytest.mark.parametrize(("reason", "kind"), [("PrimaryLost", "Warning"), ("Asked", "Normal")])
+def test_another_primary_is_told_once_and_is_a_warning_unless_it_was_planned(reason: str, kind: str) -> None:
+    moved = replace(READY, last_failover={**MOVED, "reason": reason})
+    status, events = status_of(observed(after(READY)), moved, NOW)
+    told = "mine-valkey-0 is the primary now; that took 0.25 s"
+    assert [(event.type, event.reason, event.note) for event in events] == [(kind, reason, told)]
+    assert status_of(observed(status), moved, LATER) == (None, ())
+
+
+def verdict_of(before: Observed, decision: Decision | None = None) -> Verdict:
+    spec = SessionStorageSpec.model_validate(before.storage["spec"])
+    group = Group.of(before, spec.preset, RING)
+    return judge(before, spec, group, decision or Stay(), NOW)
+
+
+def test_every_node_is_told_of_with_its_role_and_how_far_behind_it_is() -> None:
+    head, near, far = storages.observed("large").nodes
+    stranger = replicated(far, lineage="b" * 40)
+    for last, shown in ((replicated(far, offset=0), {"synced": False, "lagMiB": 50}), (stranger, {"synced": False})):
+        verdict = verdict_of(storages.observed("large", head, near, last))
+        assert verdict.primary == "mine-valkey-0"
+        assert verdict.nodes == (
+            {"name": "mine-valkey-0", "role": "primary", "synced": True, "lagMiB": 0},
+            {"name": "mine-valkey-1", "role": "replica", "synced": True, "lagMiB": 0},
+            {"name": "mine-valkey-2", "role": "replica", **shown},
+        )
+
+
+def test_the_size_that_runs_is_that_of_the_primarys_pod() -> None:
+    before = replace(storages.observed("small"), storage=storages.session_storage({"size": "medium"}))
+    verdict = verdict_of(before)
+    assert verdict.size == "small"
+    assert [finding.reason for finding in verdict.also if finding.type == SIZE_APPLIED] == ["Resizing"]
+
+
+@pytest.mark.parametrize("decision", [Wait(1, "PrimarySilent", "soon"), Blocked("NoHistory", "a person decides")])
+def test_why_no_node_takes_over_is_said(decision: Wait | Blocked) -> None:
+    gone = storages.observed("large", NodeReport(0), *storages.nodes(Size.LARGE)[1:])
+    verdict = verdict_of(gone, decision)
+    assert (verdict.is_ready, verdict.reason, verdict.message) == (False, decision.reason, decision.message)
+    blocked = [finding.reason for finding in verdict.also if finding.type == FAILOVER_BLOCKED]
+    assert blocked == ([decision.reason] if isinstance(decision, Blocked) else [])
+
+
+def test_a_failover_that_was_blocked_is_said_to_be_so_no_longer() -> None:
+    status = {"conditions": [{"type": FAILOVER_BLOCKED, "status": "True", "reason": "NoHistory", "message": "m"}]}
+    verdict = verdict_of(storages.settled(storages.observed("large"), status))
+    assert [finding.status for finding in verdict.also if finding.type == FAILOVER_BLOCKED] == ["False"]
+
+
+def test_that_all_is_up_to_date_is_said_once_something_was_not() -> None:
+    nothing, change = Change((0,)), Finding(UPDATING, "True", "NodeRestarts", "m")
+    assert READY.changing(nothing, observed(after(READY)).storage).also == ()
+    during = after(READY.changing(Change((0,), (), change), observed().storage))
+    done = READY.changing(nothing, observed(during).storage)
+    assert [(finding.type, finding.status, finding.reason) for finding in done.also] == [
+        (UPDATING, "False", "UpToDate")
+    ]
 
 
 def test_conditions_of_unknown_history_get_a_time() -> None:

@@ -9,33 +9,41 @@ from typing import Any
 
 import pytest
 
-from shared import credentials, manifests, names
+from shared import credentials, manifests, names, valkey_config
 from shared.keyring import KeyRing
 from shared.manifests import Peers, Storage
 from shared.resources import Object
 from shared.sizes import PRESETS, Size
-from shared.workload import Image, Node, stateful_set
+from shared.workload import Image, Node, Placement, stateful_set, template_hash
 
 STORAGE = Storage("shared-storage", "team", "uid-1")
 PEERS = Peers("toolhive-system", {"app.kubernetes.io/component": "reconciler"})
+ZONE = ["topology.kubernetes.io/zone"]
 PASSWORDS = {key: credentials.generate() for key in credentials.PASSWORD_KEYS}
 IMAGE = Image("registry.example/valkey@sha256:abc", "IfNotPresent")
 
 
 def workload(size: Size) -> Object:
-    metadata = STORAGE.metadata(names.valkey_node(STORAGE.name, 0))
-    return stateful_set(metadata, Node(STORAGE.name, 0, size, PRESETS[size]), IMAGE)
+    return stateful_set(STORAGE.metadata(names.valkey_node(STORAGE.name, 0)), node(size), IMAGE, Placement())
+
+
+def node(size: Size, *, index: int = 0, is_spread: bool = False) -> Node:
+    disk = PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0
+    return Node(STORAGE.name, STORAGE.namespace, index, size, disk, is_spread)
 
 
 def objects(size: Size) -> dict[str, Object]:
     return {
         "auth": manifests.auth_secret(STORAGE, KeyRing(PASSWORDS)),
         "connection": manifests.connection_secret(STORAGE, PASSWORDS["password"]),
-        "config": manifests.config_map(STORAGE, PRESETS[size]),
+        "config": manifests.config_map(STORAGE, 0, range(PRESETS[size].replicas)),
         "policy": manifests.network_policy(STORAGE, PEERS),
         "workload": workload(size),
         "service": manifests.primary_service(STORAGE, 0),
         "headless": manifests.headless_service(STORAGE),
+        "replicas": manifests.replicas_service(STORAGE),
+        "budget": manifests.disruption_budget(STORAGE, manifests.ROLE_PRIMARY),
+        "budget-of-replicas": manifests.disruption_budget(STORAGE, manifests.ROLE_REPLICA),
     }
 
 
@@ -140,7 +148,7 @@ def test_a_pod_gets_no_more_than_it_needs(size: Size) -> None:
     assert spec["enableServiceLinks"] is False
     assert only["securityContext"]["readOnlyRootFilesystem"] is True
     (acl,) = [volume["secret"] for volume in spec["volumes"] if "secret" in volume]
-    assert [item["key"] for item in acl["items"]] == ["users.acl", "probe-password"]
+    assert [item["key"] for item in acl["items"]] == ["users.acl", "probe-password", "replication-password"]
     assert acl["defaultMode"] & 0o007 == 0
 
 
@@ -211,6 +219,82 @@ def test_the_service_names_one_node_and_hides_none() -> None:
     assert manifests.headless_service(STORAGE)["spec"]["clusterIP"] == "None"
 
 
+def test_reads_are_spread_over_replicas_that_are_ready_alone() -> None:
+    spec = manifests.replicas_service(STORAGE)["spec"]
+    assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage", names.LABEL_ROLE: "replica"}
+    assert "publishNotReadyAddresses" not in spec
+
+
+def test_no_eviction_takes_the_primary_or_two_replicas_at_once() -> None:
+    """A pod that two budgets name is not evicted at all: each role has one of its own."""
+    of_primary = manifests.disruption_budget(STORAGE, "primary")["spec"]
+    of_replicas = manifests.disruption_budget(STORAGE, "replica")["spec"]
+    assert (of_primary["minAvailable"], of_replicas["maxUnavailable"]) == (1, 1)
+    selectors = [spec["selector"]["matchLabels"][names.LABEL_ROLE] for spec in (of_primary, of_replicas)]
+    assert selectors == ["primary", "replica"]
+
+
+def test_a_pod_is_replaced_by_nobody_but_us() -> None:
+    spec = workload(Size.LARGE)["spec"]
+    assert spec["updateStrategy"] == {"type": "OnDelete"}
+    assert spec["podManagementPolicy"] == "Parallel"
+
+
+def affinity(size: Size, *, is_spread: bool) -> Any:
+    made = stateful_set(STORAGE.metadata("x"), node(size, is_spread=is_spread), IMAGE, Placement())
+    return made["spec"]["template"]["spec"].get("affinity", {}).get("podAntiAffinity")
+
+
+def test_nodes_of_a_redundant_storage_are_kept_apart_by_force_where_there_are_hosts_enough() -> None:
+    hard, soft = affinity(Size.LARGE, is_spread=True), affinity(Size.LARGE, is_spread=False)
+    (term,) = hard["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    assert term["labelSelector"] == {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}
+    assert "requiredDuringSchedulingIgnoredDuringExecution" not in soft
+    for each, keys in ((hard, ["topology.kubernetes.io/zone"]), (soft, ["kubernetes.io/hostname", *ZONE])):
+        preferred = each["preferredDuringSchedulingIgnoredDuringExecution"]
+        assert [item["podAffinityTerm"]["topologyKey"] for item in preferred] == keys
+    assert affinity(Size.MEDIUM, is_spread=True) is None
+
+
+def test_a_priority_class_is_set_if_there_is_one() -> None:
+    made = stateful_set(STORAGE.metadata("x"), node(Size.LARGE), IMAGE, Placement("important"))
+    assert made["spec"]["template"]["spec"]["priorityClassName"] == "important"
+    assert "priorityClassName" not in pod(Size.LARGE)
+
+
+def test_the_size_is_told_by_the_pod_too() -> None:
+    """The StatefulSet tells what is to be, the pod what runs."""
+    for size in Size:
+        made = workload(size)
+        labels = made["metadata"]["labels"], made["spec"]["template"]["metadata"]["labels"]
+        assert [each[names.LABEL_SIZE] for each in labels] == [size, size]
+
+
+def hash_of(size: Size, image: Image = IMAGE, placement: Placement | None = None) -> str:
+    return template_hash(stateful_set(STORAGE.metadata("x"), node(size), image, placement or Placement()))
+
+
+def test_a_pod_tells_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = workload(Size.LARGE)
+    assert template_hash(made) == template_hash(made["spec"]["template"]) == hash_of(Size.LARGE)
+    assert template_hash({"metadata": {}}) == ""
+    hashes = [hash_of(size) for size in Size]
+    hashes += [hash_of(Size.LARGE, Image("registry.example/valkey:10", "IfNotPresent"))]
+    hashes += [hash_of(Size.LARGE, placement=Placement("important"))]
+    monkeypatch.setattr(credentials, "rules", lambda: "other rights")
+    hashes += [hash_of(Size.LARGE)]
+    monkeypatch.setattr(valkey_config, "valkey_conf", lambda: "another configuration")
+    hashes += [hash_of(Size.LARGE)]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_nodes_are_told_who_is_primary_in_a_file_that_makes_no_pod_out_of_date() -> None:
+    before, after = manifests.config_map(STORAGE, 0, [0]), manifests.config_map(STORAGE, 1, [0, 1])
+    assert before["data"]["valkey.conf"] == after["data"]["valkey.conf"]
+    assert (after["data"]["primary"], after["data"]["nodes"]) == ("1", "0 1")
+
+
 def test_the_policy_admits_consumers_nodes_and_the_reconciler_and_nobody_else() -> None:
     spec = manifests.network_policy(STORAGE, PEERS)["spec"]
     assert spec["podSelector"] == {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}
@@ -243,6 +327,9 @@ def test_the_longest_name_still_fits_every_object(name: str) -> None:
         names.connection_secret(name),
         names.valkey(name),
         names.valkey_headless(name),
+        names.valkey_replicas(name),
+        names.valkey_budget(name, "primary"),
+        names.valkey_budget(name, "replica"),
         names.valkey_node(name, 99),
     ]
     assert len(set(derived)) == len(derived)

@@ -4,45 +4,67 @@ from __future__ import annotations
 
 import pytest
 
-from shared import credentials
+from shared import credentials, names
 from shared.credentials import Identity
 from shared.sizes import PRESETS, Size
-from shared.valkey_config import config_hash, valkey_conf
+from shared.valkey_config import fence, start_command, topology, valkey_conf
 
 MIB = 1024 * 1024
-
-
-def directives(size: Size) -> dict[str, str]:
-    return dict(line.split(" ", 1) for line in valkey_conf(PRESETS[size]).splitlines())
+DIRECTIVES = dict(line.split(" ", 1) for line in valkey_conf().splitlines())
 
 
 @pytest.mark.parametrize(
     ("size", "memory", "share"), [(Size.SMALL, 256, 0.60), (Size.MEDIUM, 512, 0.65), (Size.LARGE, 1024, 0.70)]
 )
 def test_maxmemory_is_the_sizes_share_of_its_memory(size: Size, memory: int, share: float) -> None:
-    assert int(directives(size)["maxmemory"]) == int(memory * MIB * share)
-    assert directives(size)["maxmemory-policy"] == "allkeys-lru"
+    assert f"'maxmemory {int(memory * MIB * share)}'" in start_command(0, "host", PRESETS[size])
+    assert DIRECTIVES["maxmemory-policy"] == "allkeys-lru"
 
 
-@pytest.mark.parametrize("size", Size)
-def test_what_the_design_promises_stands_there(size: Size) -> None:
-    found = directives(size)
+def test_what_the_design_promises_stands_there() -> None:
+    found = DIRECTIVES
     assert (found["appendonly"], found["appendfsync"], found["save"]) == ("yes", "everysec", '""')
     assert (found["port"], found["dir"], found["aclfile"]) == ("6379", "/data", "/valkey/live-acl/users.acl")
 
 
+def test_a_replica_that_is_not_in_sync_refuses_reads_and_probes() -> None:
+    assert DIRECTIVES["replica-serve-stale-data"] == "no"
+
+
+def test_a_primary_speaks_three_times_before_a_replica_of_it_counts_no_more() -> None:
+    assert int(DIRECTIVES["repl-ping-replica-period"]) * 3 == int(DIRECTIVES["min-replicas-max-lag"])
+
+
+def test_no_directive_stands_twice_and_none_holds_a_secret() -> None:
+    assert len(DIRECTIVES) == len(valkey_conf().splitlines())
+    assert not {"requirepass", "masterauth", "primaryauth", "user"} & DIRECTIVES.keys()
+
+
+def test_what_depends_on_the_size_or_on_the_start_comes_last_and_wins() -> None:
+    assert list(DIRECTIVES.items())[-1] == ("include", "/valkey/live-acl/start.conf")
+
+
 @pytest.mark.parametrize("size", Size)
-def test_no_directive_stands_twice_and_none_holds_a_secret(size: Size) -> None:
-    text = valkey_conf(PRESETS[size])
-    assert len(directives(size)) == len(text.splitlines())
-    assert not {"requirepass", "masterauth", "primaryauth", "user"} & directives(size).keys()
+def test_a_backlog_fits_into_what_the_data_leaves_of_the_memory(size: Size) -> None:
+    preset = PRESETS[size]
+    assert preset.maxmemory_bytes + 2 * preset.backlog_bytes < preset.memory_mib * MIB
 
 
-def test_each_size_has_a_hash_of_its_own() -> None:
-    assert len({config_hash(PRESETS[size]) for size in Size}) == 3
+def test_only_a_primary_that_has_replicas_is_fenced() -> None:
+    assert [fence(PRESETS[size]) for size in Size] == [0, 0, 1]
 
 
-def test_other_rights_mean_another_hash(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = config_hash(PRESETS[Size.SMALL])
+def test_a_node_is_told_who_is_primary_and_who_else_there_is() -> None:
+    assert topology(2, (2, 0, 1)) == {"primary": "2", "nodes": "0 1 2"}
+
+
+def test_no_password_stands_in_a_command() -> None:
+    """It is read from its file as the node starts."""
+    command = start_command(0, names.valkey_host("mine", "team"), PRESETS[Size.LARGE])
+    assert '"primaryauth $(cat /valkey/acl/replication-password)"' in command
+
+
+def test_other_rights_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = credentials.rules()
     monkeypatch.setattr(credentials, "IDENTITIES", (Identity("default", "password", "+ping"),))
-    assert config_hash(PRESETS[Size.SMALL]) != before
+    assert credentials.rules() != before

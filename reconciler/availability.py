@@ -1,0 +1,197 @@
+"""What keeps a storage available: one primary, replicas that follow it, and no other node that takes writes. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from reconciler import failover, pods
+from reconciler.members import Member
+from reconciler.node_steps import Fence, Follow, LogInAnew, Promote, Resume
+from reconciler.primacy import Claim, primary_of
+from reconciler.steps import Mark, Step
+from shared import credentials, names
+from shared.login import Login
+from shared.manifests import ROLE_PRIMARY, ROLE_REPLICA
+from shared.resources import SERVICES
+from shared.sizes import PRESETS, Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from reconciler.failover import Decision
+    from reconciler.nodes import NodeReport
+    from reconciler.observed import Observed
+    from shared.keyring import KeyRing
+    from shared.resources import Object
+    from shared.sizes import Preset
+
+CLOSE_BYTES: Final = 1 << 20
+"""A replica that lags by less has what matters within milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The Valkey nodes of a storage, and which of them is primary.
+
+    Attributes:
+        service: Of the storage; None if it is not there yet.
+        primary: The node that clients get to.
+        others: All others.
+        preset: What the wanted size decides.
+        ring: The storage's passwords.
+    """
+
+    service: Object | None
+    primary: NodeReport
+    others: tuple[NodeReport, ...]
+    preset: Preset
+    ring: KeyRing
+
+    @classmethod
+    def of(cls, observed: Observed, preset: Preset, ring: KeyRing) -> Group:
+        """Sort what was observed by its role."""
+        service = observed.child(SERVICES, names.valkey(observed.storage["metadata"]["name"]))
+        named = primary_of(service)
+        is_there = any(node.index == named for node in observed.nodes)
+        is_known = named is not None and (is_there or not any(node.is_primary for node in observed.nodes))
+        primary = named if named is not None and is_known else _leading(observed.nodes)
+        others = tuple(node for node in observed.nodes if node.index != primary)
+        return cls(service, observed.node(primary), others, preset, ring)
+
+    @property
+    def nodes(self) -> tuple[NodeReport, ...]:
+        """All of them, the primary first."""
+        return self.primary, *self.others
+
+    @property
+    def replication(self) -> Login:
+        """How a node logs in to its primary."""
+        return Login(credentials.REPLICATION.user, self.ring.current.get(credentials.REPLICATION.key, ""))
+
+    def is_synced(self, node: NodeReport) -> bool:
+        """Tell whether a node follows the primary closely."""
+        if self.primary.facts is None or node.facts is None or node.problem:
+            return False
+        lag = self.lag(node)
+        return node.facts.replication.is_linked and lag is not None and lag < CLOSE_BYTES
+
+    def is_attached(self, node: NodeReport) -> bool:
+        """Tell whether a node is connected with the primary, in sync or not, as either of them says."""
+        if node.facts is not None and node.facts.replication.is_linked:
+            return True
+        return self.primary.facts is not None and self.primary.facts.replication.attached(node.address) is not None
+
+    def lag(self, node: NodeReport) -> int | None:
+        """Tell how many bytes a node is behind the primary; None if that cannot be told."""
+        if self.primary.facts is None or node.facts is None:
+            return None
+        ours, theirs = node.facts.replication, self.primary.facts.replication
+        return max(theirs.offset - ours.offset, 0) if ours.lineage == theirs.lineage else None
+
+    @property
+    def synced(self) -> tuple[NodeReport, ...]:
+        """Nodes that could take over."""
+        return tuple(node for node in self.others if self.is_synced(node))
+
+    @property
+    def fence(self) -> int:
+        """Without how many replicas the primary is to take no writes."""
+        wanted = failover.fence(self.primary.index, members(self), self.preset.replicas)
+        return wanted if self._was_redundant or self._has_replica else 0
+
+    @property
+    def _was_redundant(self) -> bool:
+        """Whether the primary was made to have replicas; if they come only now, clients need not wait for them."""
+        labels = (self.primary.pod or {"metadata": {}})["metadata"].get("labels", {})
+        size = next((size for size in Size if size.value == labels.get(names.LABEL_SIZE)), None)
+        return size is None or PRESETS[size].is_redundant
+
+    @property
+    def _has_replica(self) -> bool:
+        facts = self.primary.facts
+        return facts is not None and any(replica.is_online for replica in facts.replication.replicas)
+
+
+def _leading(nodes: Sequence[NodeReport]) -> int:
+    """Tell who is primary where the Service names nobody that there is: who takes itself for it, and has replicas."""
+    primaries = [node for node in nodes if node.is_primary and node.facts is not None]
+    best = max(primaries, key=lambda node: len(node.facts.replication.replicas) if node.facts else 0, default=None)
+    return best.index if best is not None else min((node.index for node in nodes), default=0)
+
+
+def members(group: Group) -> list[Member]:
+    """Put the nodes as the decision wants them."""
+    return [Member(node.index, node, pods.is_gone(node.pod), node.silent_for, node.behind_for) for node in group.nodes]
+
+
+def decide(group: Group, storage: Object) -> Decision:
+    """Decide who has to be primary."""
+    asked: str = (storage["metadata"].get("annotations") or {}).get(names.ANNOTATION_PROMOTE, "")
+    return failover.decide(group.primary.index, members(group), group.preset.replicas, asked)
+
+
+def steps(group: Group, decision: Decision, now: datetime) -> Iterator[Step]:
+    """Say what is to be done to be available, or more so."""
+    if isinstance(decision, failover.Promote):
+        if group.service is not None:
+            yield _promotion(group, group.service, decision, now)
+        return
+    if not group.primary.is_primary or group.primary.problem:
+        return
+    if group.primary.facts is not None and group.primary.facts.is_paused and group.service is not None:
+        yield Resume(group.service, Claim.of(group.service).withdrawn(group.primary.index), group.primary)
+    yield from _following(group)
+    if group.primary.facts is not None and group.primary.facts.fence != group.fence:
+        yield Fence(group.primary, group.fence)
+    yield from _marks(group)
+
+
+def _promotion(group: Group, service: Object, decision: failover.Promote, now: datetime) -> Promote:
+    nodes = {node.index: node for node in group.nodes}
+    followers = tuple(
+        node for node in group.nodes if node.index != decision.index and node.facts is not None and node.can_be_told
+    )
+    claim = Claim.of(service).next(decision.index, decision.reason, now)
+    return Promote(service, claim, nodes[decision.index], followers, group.replication)
+
+
+def _following(group: Group) -> Iterator[Step]:
+    """Have every node follow the primary, and log in there by the present password."""
+    wanted = credentials.sha256(group.replication.password)
+    astray = [node for node in group.others if node.can_be_told and _is_astray(group, node)]
+    for node in astray:
+        yield Follow(node, group.primary.address, group.replication)
+    late = [node for node in group.synced if node.facts is not None and node.facts.upstream_hash != wanted]
+    # One by one: without any replica, a redundant primary takes no writes.
+    if late and not astray and len(group.synced) == len(group.others):
+        yield LogInAnew(late[0], group.replication)
+
+
+def _is_astray(group: Group, node: NodeReport) -> bool:
+    """Tell whether a node follows nobody, or somebody else; one that is on its way to the primary is left alone."""
+    if node.facts is None or node.facts.is_loading:
+        return False
+    # Where writes wait, as a leader of the past may have told a replica, what its primary sends waits as well.
+    if node.is_primary or node.facts.is_paused:
+        return True
+    ours = node.facts.replication
+    if ours.is_linked and group.lag(node) is None:  # of another history, so of another primary
+        return True
+    clusters = (group.service or {}).get("spec", {}).get("clusterIP", "")
+    return ours.upstream not in {group.primary.address, clusters} and not _is_service(group, ours.upstream)
+
+
+def _is_service(group: Group, host: str) -> bool:
+    metadata = (group.service or {}).get("metadata", {})
+    return bool(metadata) and host == names.valkey_host(metadata["name"].removesuffix("-valkey"), metadata["namespace"])
+
+
+def _marks(group: Group) -> Iterator[Step]:
+    for node in group.nodes:
+        if node.pod is None or node.pod["metadata"].get("deletionTimestamp"):
+            continue
+        role = ROLE_PRIMARY if node.index == group.primary.index else ROLE_REPLICA
+        if node.pod["metadata"].get("labels", {}).get(names.LABEL_ROLE) != role:
+            yield Mark(node.pod, role)

@@ -1,0 +1,246 @@
+"""Planned changes: another size, image or configuration, a host that is drained, a move that was asked for. Pure.
+
+One step at a time, and only while all is well. Replicas change first; then the primary moves to one that has changed,
+and what was primary changes as a replica. A storage with one node gets a second one for that time. So on every size the
+only thing that clients notice is the move. Only where the cluster has no room for one more pod, the one node restarts
+where it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from reconciler import pods
+from reconciler.node_steps import Remove, SwitchOver
+from reconciler.primacy import Claim
+from reconciler.steps import Delete, Step
+from shared import names
+from shared.conditions import Finding
+from shared.resources import PODS, last_written
+from shared.valkey_config import fence
+from shared.workload import template_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from reconciler.availability import Group
+    from reconciler.hosts import Hosts
+    from reconciler.nodes import NodeReport
+    from shared.resources import Object
+
+UPDATING: Final = "Updating"
+NO_ROOM_AFTER: Final = timedelta(seconds=30)
+"""How long a pod may be without a host before there counts as none: a cluster autoscaler that is at work takes longer,
+but a storage that must restart must not wait for one that may not exist."""
+FOLLOWING_SECONDS: Final = 0.5
+"""How soon it is looked again while a change goes on; a node takes about two seconds to start and follow."""
+ASKED: Final = "Asked"
+DRAINED: Final = "HostIsDrained"
+OUTDATED: Final = "NodeIsOutdated"
+PLANNED: Final = frozenset({ASKED, DRAINED, OUTDATED})
+"""Reasons for which the primary moves without any need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The next step of what changes.
+
+    Attributes:
+        nodes: Numbers of the nodes that there are to be now.
+        steps: To be carried out.
+        finding: What to tell of it; None if nothing changes.
+    """
+
+    nodes: tuple[int, ...]
+    steps: tuple[Step, ...] = ()
+    finding: Finding | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something changes."""
+        return self.finding is not None and self.finding.status == "True"
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds until the next look; None if nothing goes on."""
+        return FOLLOWING_SECONDS if self.is_under_way else None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for.
+
+    Attributes:
+        count: How many nodes there are to be in the end.
+        present: StatefulSet of each node, by its number.
+        desired: The same, as they are to be.
+        claims: On the volumes of nodes, by number.
+        unfit: Nodes whose volume cannot become what it is to be.
+        hosts: Where nodes can be.
+        asked: The user's word for a move, if there is a new one.
+        may_update: Whether it is this storage's turn to be brought up to date.
+        now: Aware instant.
+    """
+
+    count: int
+    present: Mapping[int, Object]
+    desired: Mapping[int, Object]
+    claims: Mapping[int, Object]
+    unfit: frozenset[int]
+    hosts: Hosts
+    asked: str
+    may_update: bool
+    now: datetime
+
+    def is_stale(self, node: NodeReport) -> bool:
+        """Tell whether a node is not what it is to be."""
+        return node.index in self.unfit or self.is_outdated(node)
+
+    def is_outdated(self, node: NodeReport) -> bool:
+        """Tell whether a node was started from what it is no longer to be."""
+        desired = self.desired.get(node.index)
+        return desired is not None and node.pod is not None and template_hash(node.pod) != template_hash(desired)
+
+
+def next_change(group: Group, wish: Wish, storage: Object) -> Change:
+    """Decide on the next step; none as long as the storage is not well."""
+    present = tuple(sorted(wish.present))
+    if len(present) < wish.count or group.primary.index not in wish.present:
+        # First of all whoever clients get to: its data may be there still.
+        known = {*present, group.primary.index}
+        return Change(tuple(sorted({*known, *_free(known, max(wish.count - len(known), 0))})))
+    if not group.primary.is_primary or group.primary.problem:
+        return Change(present)
+    stale = [node for node in group.nodes if wish.is_stale(node)]
+    is_held = bool(stale) and not wish.may_update
+    if is_held:
+        # What cannot wait is done with nodes as they are: a host is drained, or a person wants it.
+        wish = replace(wish, desired={}, unfit=frozenset())
+    if wish.is_stale(group.primary) or wish.hosts.is_leaving(group.primary.pod) or wish.asked:
+        return _move(group, wish, storage, present)
+    if is_held:
+        return Change(present, (), _told("False", "WaitsForItsTurn", "an update waits until those of others are done"))
+    return _tidy(group, wish, storage, present, stale)
+
+
+def _move(group: Group, wish: Wish, storage: Object, present: tuple[int, ...]) -> Change:
+    """Have another node become primary; first bring one up to date, or a further one into being."""
+    is_leaving = wish.hosts.is_leaving(group.primary.pod)
+    fresh = [node for node in group.others if not wish.is_stale(node) and not wish.hosts.is_leaving(node.pod)]
+    ready = [node for node in fresh if group.is_synced(node)]
+    if ready and group.service is not None:
+        reason = DRAINED if is_leaving else ASKED if wish.asked else OUTDATED
+        step = _switch_over(group, wish, ready[0], group.service, reason)
+        target = names.valkey_node(storage["metadata"]["name"], ready[0].index)
+        return Change(present, (step,), _told("True", "MovingPrimary", f"{target} becomes the primary"))
+    if fresh:
+        if all(_has_no_room(node, wish) for node in fresh):
+            return _without_room(group, wish, storage, present)
+        return Change(present, (), _told("True", "NodeStarts", f"waiting until {_named(storage, fresh)} is in sync"))
+    if len(group.others) > (1 if group.preset.is_redundant else 0):
+        outdated = [node for node in group.others if wish.is_stale(node)]
+        return _roll(group, wish, storage, present, outdated) if outdated else Change(present)
+    if group.preset.is_redundant:
+        return Change(present)
+    (extra,) = _free(present, 1)
+    name = names.valkey_node(storage["metadata"]["name"], extra)
+    return Change((*present, extra), (), _told("True", "NodeAdded", f"{name} comes, to take over"))
+
+
+def _tidy(group: Group, wish: Wish, storage: Object, present: tuple[int, ...], stale: Sequence[NodeReport]) -> Change:
+    """Remove nodes that are too many, and bring replicas up to date; the primary is what it is to be."""
+    if len(present) > wish.count:
+        leaving = min(group.others, key=lambda node: (node not in stale, group.is_attached(node), -node.index))
+        if wish.count == 1 or _is_spare(group, wish, leaving):
+            steps = _removal(group, wish, leaving)
+            told = _told("True", "NodeRemoved", f"{_named(storage, [leaving])} is no longer needed")
+            return Change(tuple(index for index in present if index != leaving.index), steps, told)
+    return _roll(group, wish, storage, present, stale) if stale else Change(present)
+
+
+def _is_spare(group: Group, wish: Wish, node: NodeReport) -> bool:
+    """Tell whether a replica may go for now: all others are in sync.
+
+    If it does not follow anyway, it is lost to nobody, and others like it need not be waited for. One that has changed
+    has to be in sync all the same, or what is faulty would go from one node to the next.
+    """
+    rest = [other for other in group.others if other is not node]
+    needed = rest if group.is_attached(node) else [other for other in rest if not wish.is_stale(other)]
+    return all(group.is_synced(other) for other in needed)
+
+
+def _roll(
+    group: Group, wish: Wish, storage: Object, present: tuple[int, ...], outdated: Sequence[NodeReport]
+) -> Change:
+    """Start one replica anew, if it can be spared."""
+    chosen = min(outdated, key=lambda node: (group.is_attached(node), group.is_synced(node), node.index))
+    told = _told("True", "NodeRestarts", f"{_named(storage, [chosen])} is brought up to date")
+    if not _is_spare(group, wish, chosen) or chosen.pod is None:
+        return Change(present, (), told)
+    if chosen.index in wish.unfit:
+        kept = tuple(index for index in present if index != chosen.index)
+        return Change(kept, _removal(group, wish, chosen), told)
+    return Change(present, _deletion(chosen.pod), told)
+
+
+def _without_room(group: Group, wish: Wish, storage: Object, present: tuple[int, ...]) -> Change:
+    name = names.valkey_node(storage["metadata"]["name"], group.primary.index)
+    # A restart gives nobody another volume, and would be the first of many.
+    would_help = wish.is_outdated(group.primary) and group.primary.index not in wish.unfit
+    if group.preset.is_redundant or group.primary.pod is None or not would_help:
+        message = f"no host has room for another node, and {name} cannot change without one: make room"
+        return Change(present, (), _told("False", "NoRoom", message))
+    message = f"no host has room for another node, so {name} restarts where it is: clients wait for some seconds"
+    return Change(present, _deletion(group.primary.pod), _told("True", "RestartsInPlace", message))
+
+
+def _switch_over(group: Group, wish: Wish, new: NodeReport, service: Object, reason: str) -> SwitchOver:
+    claim = Claim.of(service).next(new.index, reason, wish.now, wish.asked)
+    others = tuple(node for node in group.others if node is not new and node.can_be_told)
+    return SwitchOver(service, claim, group.primary, new, others, group.replication, fence(group.preset))
+
+
+def _removal(group: Group, wish: Wish, node: NodeReport) -> tuple[Step, ...]:
+    workload, service = wish.present.get(node.index), group.service
+    if workload is None or service is None:
+        return ()
+    return (Remove(service, workload, wish.claims.get(node.index)),)
+
+
+def _deletion(pod: Object) -> tuple[Step, ...]:
+    metadata = pod["metadata"]
+    if metadata.get("deletionTimestamp"):
+        return ()
+    return (Delete(PODS, metadata["namespace"], metadata["name"], metadata["uid"]),)
+
+
+def _has_no_room(node: NodeReport, wish: Wish) -> bool:
+    """Tell whether no host takes a node's pod, or a quota not even lets there be one."""
+    workload = wish.present.get(node.index)
+    if node.pod is not None:
+        obstacle = pods.obstacle(node.pod)
+        is_waiting = obstacle is not None and obstacle.reason == "Unschedulable"
+        since = node.pod["metadata"]["creationTimestamp"]
+    elif workload is not None:
+        # A pod that was deleted comes back at once; a set that could not make one says so, and is written no more.
+        is_waiting = not workload.get("status", {}).get("replicas")
+        since = last_written(workload)
+    else:
+        return False
+    return is_waiting and wish.now - datetime.fromisoformat(since).astimezone(UTC) > NO_ROOM_AFTER
+
+
+def _free(present: Iterable[int], count: int) -> list[int]:
+    """Find numbers that no node has; the smallest, so that they never grow."""
+    taken = set(present)
+    return [number for number in range(len(taken) + count) if number not in taken][:count]
+
+
+def _named(storage: Object, nodes: Sequence[NodeReport]) -> str:
+    return ", ".join(names.valkey_node(storage["metadata"]["name"], node.index) for node in nodes)
+
+
+def _told(status: str, reason: str, message: str) -> Finding:
+    return Finding(UPDATING, "True" if status == "True" else "False", reason, message)

@@ -1,0 +1,56 @@
+"""What a storage is asked to be and what there is of it, as one frozen value: all that a plan depends on. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.hosts import Hosts
+from reconciler.nodes import NodeReport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.external import ExternalFacts
+    from reconciler.rollouts import Report
+    from shared.consumer_index import Usage
+    from shared.resources import Object, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that a plan depends on.
+
+    Attributes:
+        storage: The SessionStorage.
+        children: What exists of its objects, by (plural, name); those of another owner too.
+        nodes: Its Valkey nodes, in the order of their numbers.
+        external: What was seen of the user's own store.
+        usages: Who uses it.
+        mirrors: What has the name of the connection Secret's copy, by namespace; other people's Secrets too.
+        holders: While passwords change, how far each holder of the credential is; None if not all are known.
+        is_due: Whether its schedule asks for a rotation, and it is its turn.
+        hosts: What is known of the hosts that nodes run on.
+        claims: On the volumes of nodes, by number.
+        may_update: Whether it is its turn to be brought up to date.
+    """
+
+    storage: Object
+    children: Mapping[tuple[str, str], Object] = field(repr=False)
+    nodes: tuple[NodeReport, ...] = ()
+    external: ExternalFacts | None = None
+    usages: tuple[Usage, ...] = ()
+    mirrors: Mapping[str, Object] = field(default_factory=dict, repr=False)
+    holders: tuple[Report, ...] | None = ()
+    is_due: bool = False
+    hosts: Hosts = field(default_factory=Hosts)
+    claims: Mapping[int, Object] = field(default_factory=dict, repr=False)
+    may_update: bool = True
+
+    def node(self, index: int) -> NodeReport:
+        """Look a node up by its number; one of which nothing is known, if it is not there."""
+        return next((node for node in self.nodes if node.index == index), NodeReport(index))
+
+    def child(self, resource: Resource, name: str) -> Object | None:
+        """Look a child up by its name."""
+        return self.children.get((resource.plural, name))

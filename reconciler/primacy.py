@@ -1,0 +1,123 @@
+"""Who is primary, as the Service of a storage has it, and the record of the last time that changed. Pure.
+
+The Service's selector names one node: that is where clients get to, so that is the primary, whatever nodes take
+themselves for. Before anything is done about it, who does it writes down what is to happen, and loses if somebody else
+was first; the selector is moved by whoever finds its own claim still there. So of two who both take themselves for the
+leader, one moves clients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import orjson
+
+from reconciler.candidates import FIRST_START
+from reconciler.rotation import read_time, written
+from shared import names
+from shared.fieldpath import read
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.resources import Object
+
+_RECORD: Final = ("metadata", "annotations", names.ANNOTATION_PRIMARY)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is to happen to the primary, or what happened to it last, as an annotation of the Service keeps it.
+
+    Attributes:
+        epoch: How many times the primary has changed, or was about to.
+        to: Number of the node that becomes the primary.
+        reason: Why, as one CamelCase word.
+        began: When it was claimed; this and the other time as RFC 3339, empty if it has not come to that.
+        ended: When clients were sent to the new primary.
+        took: Seconds between the two, as who did it measured them.
+        asked: The user's word that this is about, if it is about one.
+        handled: The user's word that was done last.
+    """
+
+    epoch: int = 0
+    to: int = 0
+    reason: str = ""
+    began: str = ""
+    ended: str = ""
+    took: float = 0.0
+    asked: str = ""
+    handled: str = ""
+
+    @classmethod
+    def of(cls, service: Object | None) -> Self:
+        """Read the record; an empty one if there is nothing intelligible."""
+        text = read(service or {}, _RECORD)
+        try:
+            content: dict[str, Any] = orjson.loads(text) if isinstance(text, str) else {}
+            return cls(
+                epoch=int(content.get("epoch", 0)),
+                to=int(content.get("to", 0)),
+                reason=str(content.get("reason", "")),
+                began=str(content.get("began", "")),
+                ended=str(content.get("ended", "")),
+                took=float(content.get("took", 0.0)),
+                asked=str(content.get("asked", "")),
+                handled=str(content.get("handled", "")),
+            )
+        except (ValueError, TypeError, AttributeError):
+            return cls()
+
+    @property
+    def text(self) -> str:
+        """The annotation's value."""
+        return orjson.dumps({key: value for key, value in asdict(self).items() if value or key == "to"}).decode()
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether somebody has claimed to change the primary, and has not come to the end of it."""
+        return bool(self.began) and not self.ended
+
+    def next(self, to: int, reason: str, now: datetime, asked: str = "") -> Claim:
+        """Claim a change of the primary."""
+        return Claim(self.epoch + 1, to, reason, began=written(now), asked=asked, handled=self.handled)
+
+    def withdrawn(self, primary: int) -> Claim:
+        """Take the place of a claim that came to no end; what a user asked for by it is to be done yet."""
+        return Claim(self.epoch + 1, primary, handled=self.handled)
+
+    def end(self, now: datetime, took: float = 0.0) -> Claim:
+        """Note that clients get to the new primary."""
+        handled = self.asked or self.handled
+        return replace(self, ended=written(now), took=round(took, 3), asked="", handled=handled)
+
+    def status(self) -> Object | None:
+        """Tell of it as the storage's status does; None if nothing changed since the storage began."""
+        if self.reason == FIRST_START or not self.ended or read_time(self.ended) is None:
+            return None
+        return {"at": self.ended, "reason": self.reason, "seconds": self.took}
+
+
+def primary_of(service: Object | None) -> int | None:
+    """Tell which node the Service sends clients to; None if that cannot be told."""
+    selector = (service or {}).get("spec", {}).get("selector") or {}
+    number = str(selector.get(names.LABEL_NODE, ""))
+    return int(number) if number.isdigit() else None
+
+
+def pointed(service: Object, node: int, record: Claim) -> Object:
+    """Write the Service as it sends clients to a node."""
+    metadata = service["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_PRIMARY: record.text}
+    spec = service["spec"]
+    return {
+        **service,
+        "metadata": {**metadata, "annotations": annotations},
+        "spec": {**spec, "selector": {**spec["selector"], names.LABEL_NODE: str(node)}},
+    }
+
+
+def claimed(service: Object, record: Claim) -> Object:
+    """Write the Service as it is, with a claim."""
+    return pointed(service, primary_of(service) or 0, record)

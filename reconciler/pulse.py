@@ -1,0 +1,141 @@
+"""Feels the pulse of every Valkey node: a connection that is held to each, and a question each second.
+
+A server that dies closes its connections, which is news within a millisecond; one that hangs, or is cut off, stays
+silent. Nobody logs in for that: a server that asks for a password has answered. So nothing here changes with passwords,
+and a rotation that closes sessions closes none of these for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final, cast
+
+from reconciler import pods
+from shared import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from shared.resources import Key, Object
+
+PERIOD_SECONDS: Final = 1.0
+TIMEOUT_SECONDS: Final = 1.0
+"""A node in the same cluster answers within a millisecond."""
+_QUESTION: Final = b"PING\r\n"
+
+
+class _Line(asyncio.Protocol):
+    """A connection to a server: when it last said anything, and whether it is still there."""
+
+    def __init__(self) -> None:
+        self.clock = asyncio.get_running_loop().time
+        self.answered_at = self.clock()
+        self.closed = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        del data  # whatever it says, it lives
+        self.answered_at = self.clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc  # the reason makes no difference: who it was finds out by connecting again
+        self.closed.set()
+
+
+class _Node:
+    """One server, as long as its pod has an address."""
+
+    def __init__(self, address: str, tell: Callable[[], None]) -> None:
+        self.address = address
+        self._tell = tell
+        self._clock = asyncio.get_running_loop().time
+        self._answered_at = self._clock()
+        self._task = asyncio.ensure_future(self._run())
+
+    @property
+    def silent_for(self) -> float:
+        return self._clock() - self._answered_at
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(OSError, TimeoutError):
+                await self._listen()
+            self._tell()
+            await asyncio.sleep(PERIOD_SECONDS)
+
+    async def _listen(self) -> None:
+        """Ask again and again until there is no answer.
+
+        Raises:
+            OSError: There is no connection.
+            TimeoutError: There is no answer.
+        """
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            transport, line = await loop.create_connection(_Line, self.address, names.VALKEY_PORT)
+        try:
+            while not line.closed.is_set():
+                asked = self._clock()
+                cast("asyncio.WriteTransport", transport).write(_QUESTION)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(PERIOD_SECONDS):
+                        await line.closed.wait()
+                if line.answered_at < asked:
+                    break
+                self._answered_at = line.answered_at
+        finally:
+            transport.abort()
+
+
+class Pulse:
+    """Knows of every node how long it has been silent, and tells of it as soon as one is."""
+
+    def __init__(self, tell: Callable[[Key], None]) -> None:
+        """Take who is told.
+
+        Args:
+            tell: Called with the (namespace, name) of a storage one of whose nodes does not answer.
+        """
+        self._tell = tell
+        self._nodes: dict[str, _Node] = {}
+        self._is_running = False
+
+    def silent_for(self, pod: Object) -> float:
+        """Tell for how many seconds the server in a pod has not answered; 0 if it is not known."""
+        node = self._nodes.get(pod["metadata"]["uid"])
+        return node.silent_for if node is not None else 0.0
+
+    async def run(self, present: Iterable[Object]) -> None:
+        """Feel the pulse of all nodes until cancelled.
+
+        Args:
+            present: Pods that there are; `on_pod` is told of all that come, change and go from now on.
+        """
+        self._is_running = True
+        try:
+            for pod in present:
+                self.on_pod(None, pod)
+            await asyncio.Event().wait()
+        finally:
+            self._is_running = False
+            for node in self._nodes.values():
+                node.stop()
+            self._nodes.clear()
+
+    def on_pod(self, old: Object | None, new: Object | None) -> None:
+        """Take in that a pod came, changed or went."""
+        pod = new or old or {}
+        uid, labels = pod["metadata"]["uid"], pod["metadata"].get("labels") or {}
+        if not self._is_running or names.LABEL_NODE not in labels:
+            return
+        address = pods.address(new)
+        known = self._nodes.get(uid)
+        if known is not None and known.address != address:
+            self._nodes.pop(uid).stop()
+            known = None
+        if known is None and address:
+            key = pod["metadata"]["namespace"], labels.get(names.LABEL_STORAGE, "")
+            self._nodes[uid] = _Node(address, lambda: self._tell(key))

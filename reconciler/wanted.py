@@ -1,0 +1,153 @@
+"""What the objects of a managed storage are to be. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from reconciler import rotation
+from reconciler.mirrors import sharing_namespaces
+from shared import manifests, names
+from shared.fieldpath import read
+from shared.manifests import Peers, Storage
+from shared.resources import (
+    CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+    Resource,
+)
+from shared.sizes import DEFAULT_SIZE, PRESETS, Size
+from shared.workload import Image, Node, Placement, stateful_set
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reconciler.availability import Group
+    from reconciler.observed import Observed
+    from shared.sessionstorage import SessionStorageSpec
+
+_GIBIBYTES: Final = "Gi"
+_SPREAD: Final = (
+    *("spec", "template", "spec", "affinity", "podAntiAffinity"),
+    "requiredDuringSchedulingIgnoredDuringExecution",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the installation decides about every storage.
+
+    Attributes:
+        image: Valkey's.
+        peers: Who may reach storages besides their consumers.
+        rotation: How passwords change.
+        placement: Where nodes run.
+        updates_at_once: How many storages may be brought up to date at the same time.
+    """
+
+    image: Image
+    peers: Peers
+    rotation: rotation.Settings = field(default_factory=rotation.Settings)
+    placement: Placement = field(default_factory=Placement)
+    updates_at_once: int = 1
+
+
+def storage_of(observed: Observed) -> Storage:
+    """Pick what its children depend on."""
+    metadata = observed.storage["metadata"]
+    return Storage(metadata["name"], metadata["namespace"], metadata["uid"])
+
+
+def workloads(observed: Observed) -> dict[int, Object]:
+    """Find the StatefulSets of all nodes, by number."""
+    return {
+        names.node_index(name): obj
+        for (plural, name), obj in observed.children.items()
+        if plural == STATEFUL_SETS.plural
+    }
+
+
+def objects(
+    observed: Observed, spec: SessionStorageSpec, group: Group, nodes: Sequence[int], settings: Settings
+) -> Iterable[tuple[Resource, Object]]:
+    """Build what a storage with these nodes consists of, but for its Secrets and the Service that names the primary."""
+    storage = storage_of(observed)
+    sharing = sharing_namespaces(observed.storage, observed.usages)
+    yield NETWORK_POLICIES, manifests.network_policy(storage, settings.peers, sharing)
+    yield CONFIG_MAPS, manifests.config_map(storage, group.primary.index, nodes)
+    for index in nodes:
+        yield STATEFUL_SETS, workload(observed, spec, index, settings)
+    yield SERVICES, manifests.headless_service(storage)
+    yield DISRUPTION_BUDGETS, manifests.disruption_budget(storage, manifests.ROLE_PRIMARY)
+    if group.preset.is_redundant:
+        yield from _of_replicas(storage)
+
+
+def superfluous(observed: Observed, group: Group) -> Iterable[tuple[Resource, Object]]:
+    """Find what was made for replicas that there are not to be any more."""
+    if group.preset.is_redundant:
+        return
+    for resource, obj in _of_replicas(storage_of(observed)):
+        if present := observed.child(resource, obj["metadata"]["name"]):
+            yield resource, present
+
+
+def _of_replicas(storage: Storage) -> Iterable[tuple[Resource, Object]]:
+    yield SERVICES, manifests.replicas_service(storage)
+    yield DISRUPTION_BUDGETS, manifests.disruption_budget(storage, manifests.ROLE_REPLICA)
+
+
+def workload(observed: Observed, spec: SessionStorageSpec, index: int, settings: Settings) -> Object:
+    """Build the StatefulSet of a node."""
+    storage, present = storage_of(observed), workloads(observed).get(index)
+    node = _node(observed, spec, index, present)
+    desired = stateful_set(
+        storage.metadata(names.valkey_node(storage.name, index)), node, settings.image, settings.placement
+    )
+    if present is not None:
+        # The API refuses every change of them, even of the owner after a storage was deleted without its children.
+        desired["spec"].pop("volumeClaimTemplates", None)
+        if claims := present["spec"].get("volumeClaimTemplates"):
+            desired["spec"]["volumeClaimTemplates"] = claims
+    return desired
+
+
+def unfit(observed: Observed, spec: SessionStorageSpec) -> frozenset[int]:
+    """Number the nodes whose volume is smaller than it is to be: only another node can have a larger one."""
+    wanted = _wanted_disk(observed, spec)
+    return frozenset(index for index, present in workloads(observed).items() if _disk(present) < wanted)
+
+
+def running_size(group: Group, spec: SessionStorageSpec) -> Size:
+    """Tell how large the primary is."""
+    label = (group.primary.pod or {"metadata": {}})["metadata"].get("labels", {}).get(names.LABEL_SIZE, "")
+    return next((size for size in Size if size.value == label), spec.size or DEFAULT_SIZE)
+
+
+def _node(observed: Observed, spec: SessionStorageSpec, index: int, present: Object | None) -> Node:
+    size = spec.size or DEFAULT_SIZE
+    metadata = observed.storage["metadata"]
+    # A node that is there keeps what it was made with: neither its volume nor where it may run can change in place.
+    disk = _wanted_disk(observed, spec) if present is None else _disk(present)
+    is_spread = len(observed.hosts.open) >= PRESETS[size].replicas if present is None else _is_spread(present)
+    return Node(metadata["name"], metadata["namespace"], index, size, disk, is_spread)
+
+
+def _wanted_disk(observed: Observed, spec: SessionStorageSpec) -> int:
+    """Tell how large a volume is to be: disks grow with the size, and never shrink."""
+    preset = PRESETS[spec.size or DEFAULT_SIZE]
+    return max(preset.disk_gib if preset.is_persistent else 0, *map(_disk, workloads(observed).values()), 0)
+
+
+def _disk(workload: Object) -> int:
+    """Read the size of a node's volume in GiB; 0 if its data goes with its pod."""
+    claims: list[Object] = workload["spec"].get("volumeClaimTemplates") or []
+    sizes = (str(claim["spec"]["resources"]["requests"]["storage"]) for claim in claims)
+    return max((int(size.removesuffix(_GIBIBYTES)) for size in sizes if size.endswith(_GIBIBYTES)), default=0)
+
+
+def _is_spread(workload: Object) -> bool:
+    return bool(read(workload, _SPREAD))

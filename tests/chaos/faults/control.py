@@ -1,0 +1,66 @@
+"""Those who should act on a failure fail themselves: the reconciler that leads, the API server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tests.chaos import hosts, leaders, processes
+from tests.chaos.faults.fault import hold, now
+
+if TYPE_CHECKING:
+    from tests.chaos.faults.fault import Scene
+
+MIDDLE_SECONDS: Final = 0.1
+"""A failover or a switchover takes about this long; the leader dies at a random moment of it."""
+AWAY_SECONDS: Final = 30
+
+
+def kill_leader_in_failover(scene: Scene) -> float:
+    """End the primary's server, and the leader while it deals with that."""
+    primary = scene.stand.primary()
+    server, leader = processes.of_pod(primary), processes.of_pod(leaders.leading(scene.stand.kube))
+    struck = now()
+    processes.kill(server)
+    hold(scene.chance.uniform(0, MIDDLE_SECONDS))
+    processes.kill(leader)
+    scene.stand.await_gone(processes.container_id(primary))
+    leaders.await_whole(scene.stand.kube)
+    return struck
+
+
+def kill_leader_in_switchover(scene: Scene) -> float:
+    """Ask for a switchover, and end the leader while it is at it; whoever leads next finishes it or takes it back."""
+    leader = processes.of_pod(leaders.leading(scene.stand.kube))
+    struck = now()
+    scene.stand.switch_over()
+    hold(scene.chance.uniform(0, MIDDLE_SECONDS))
+    processes.kill(leader)
+    leaders.await_whole(scene.stand.kube)
+    return struck
+
+
+def stop_api_server(scene: Scene) -> float:
+    """Stop the API server where it is, and end the primary's server while nobody can ask it anything."""
+    primary = scene.stand.primary()
+    server = processes.of_pod(primary)
+    with processes.frozen(processes.of_service(f"{hosts.CONTROL_PLANE}/kube-apiserver")):
+        struck = now()
+        processes.kill(server)
+        hold(AWAY_SECONDS)
+    scene.stand.await_gone(processes.container_id(primary))
+    leaders.await_whole(scene.stand.kube)
+    return struck
+
+
+def wake_old_leader(scene: Scene) -> float:
+    """Freeze the leader until another one leads, end the primary's server, and let the old one go on at once."""
+    leader = leaders.leading(scene.stand.kube)
+    primary = scene.stand.primary()
+    with processes.frozen(processes.of_pod(leader)):
+        leaders.await_other(scene.stand.kube, leader["metadata"]["name"])
+        server = processes.of_pod(primary)
+        struck = now()
+        processes.kill(server)
+    scene.stand.await_gone(processes.container_id(primary))
+    leaders.await_whole(scene.stand.kube)
+    return struck

@@ -1,0 +1,71 @@
+"""What administrators do on purpose, under load: nobody should notice."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Final
+
+from deploy.demo import installation
+from deploy.demo.kube import until
+from shared import names
+from shared.sizes import Size
+from tests.chaos import hosts
+from tests.chaos.faults.fault import now
+from tests.chaos.stand import WHOLE_SECONDS
+
+if TYPE_CHECKING:
+    from tests.chaos.faults.fault import Scene
+
+SECOND_TAG: Final = "-again"
+"""Makes another reference of the same image."""
+NEXT: Final = {Size.SMALL: Size.MEDIUM, Size.MEDIUM: Size.LARGE, Size.LARGE: Size.MEDIUM}
+"""Which size each is changed to: more memory, more nodes, and fewer nodes again."""
+
+
+def switch_over(scene: Scene) -> float:
+    """Ask for another primary by annotation."""
+    before = scene.stand.primary()["metadata"]["uid"]
+    struck = now()
+    scene.stand.switch_over()
+    scene.stand.await_moved(before)
+    return struck
+
+
+def drain(scene: Scene) -> float:
+    """Drain the primary's node of the storage's pods, and give it back."""
+    primary = scene.stand.primary()
+    node = primary["spec"]["nodeName"]
+    struck = now()
+    with hosts.cordoned(scene.stand.kube, node):
+        mine = f"--pod-selector={names.LABEL_STORAGE}={scene.stand.name}"
+        options = ("--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={WHOLE_SECONDS}s")
+        scene.stand.kube.run("drain", node, mine, *options)
+        scene.stand.await_moved(primary["metadata"]["uid"])
+    return struck
+
+
+def update_image(scene: Scene) -> float:
+    """Install with another reference of the same image, and wait until all pods run it; each run changes it once."""
+    stand = scene.stand
+    again = stand.images.valkey + SECOND_TAG
+    hosts.tag_image(stand.images.valkey, again)
+    wanted = again if image_of(scene) == stand.images.valkey else stand.images.valkey
+    struck = now()
+    installation.install(stand.kube, dataclasses.replace(stand.images, valkey=wanted))
+    until(f"all pods run {wanted}", lambda: image_of(scene) == wanted, WHOLE_SECONDS)
+    return struck
+
+
+def image_of(scene: Scene) -> str:
+    """Name the image that all of the storage's pods run; empty if they differ."""
+    found = {pod["spec"]["containers"][0]["image"] for pod in scene.stand.pods()}
+    return found.pop() if len(found) == 1 else ""
+
+
+def resize(scene: Scene) -> float:
+    """Ask for another size."""
+    wanted = NEXT[Size(scene.stand.storage()["spec"]["size"])]
+    struck = now()
+    scene.stand.change({"spec": {"size": wanted}})
+    until(f"the storage is {wanted}", lambda: scene.stand.storage()["status"].get("size") == wanted, WHOLE_SECONDS)
+    return struck

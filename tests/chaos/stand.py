@@ -1,0 +1,170 @@
+"""One storage on the cluster with an MCP server that uses it: what faults befall, and how it is when all is well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from deploy.demo.errors import Surprise
+from deploy.demo.kube import until
+from deploy.demo.proxies import Proxies, is_ready
+from deploy.demo.storages import KIND, condition
+from shared import names
+from shared.sizes import PRESETS, Size
+from tests.chaos import processes
+from tests.chaos.api import CORE, NAMESPACE, STORAGES
+from tests.e2e.storages import seconds_to_ready, server, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from deploy.demo.images import Images
+    from deploy.demo.kube import Kube, Object
+    from tests.chaos import processes
+from tests.chaos.api import Api
+
+SWITCHOVER: Final = f"{names.GROUP}/switchover"
+WHOLE_SECONDS: Final = 180
+"""For a replica that has to be scheduled anew, to start, to load its file and to copy everything."""
+PROXIES: Final = 2
+MOVES: Final = 6
+"""Of two other nodes one may be chosen again and again; six times in a row only if that is no chance."""
+SERVERS: Final = "mcpservers.toolhive.stacklok.dev"
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A storage and its server, of the same name.
+
+    Attributes:
+        kube: The cluster.
+        api: Its API server.
+        images: What runs on it.
+        name: Of both.
+    """
+
+    kube: Kube
+    api: Api
+    images: Images
+    name: str
+
+    def make(self, size: Size) -> float:
+        """Make both, and return how many seconds the storage took from `kubectl apply` to Ready."""
+        self.remove()
+        took = seconds_to_ready(self.kube, storage(self.name, NAMESPACE, size=size.value))
+        pair = {"replicas": PROXIES, "sessionAffinity": "None", "sessionStorageRef": self.name}
+        self.kube.apply(server(self.name, NAMESPACE, self.images.mcp_server, **pair))
+        self.proxies.await_ready(PROXIES)
+        self.await_whole()
+        return took
+
+    def remove(self) -> None:
+        """Take both away, data included, and wait until they are gone."""
+        self.kube.run("delete", SERVERS, self.name, "--ignore-not-found", namespace=NAMESPACE)
+        # The webhook may not have heard yet that its consumer is gone.
+        delete = ("delete", KIND, self.name, "--ignore-not-found")
+        until(f"{self.name} may go", lambda: not self.kube.refusal(*delete, namespace=NAMESPACE), WHOLE_SECONDS)
+        rest = ("pods,pvc", NAMESPACE, f"--selector={names.LABEL_STORAGE}={self.name}")
+        until(f"nothing of {self.name} is left", lambda: not self.kube.items(*rest), WHOLE_SECONDS)
+
+    @property
+    def proxies(self) -> Proxies:
+        """The proxies before its server."""
+        return Proxies(self.kube, self.name, NAMESPACE)
+
+    def storage(self) -> Object:
+        """Read the storage; empty while the API server does not answer."""
+        return self.api.read(f"{STORAGES}/{self.name}")
+
+    def pods(self) -> list[Object]:
+        """List the storage's Valkey pods, those on their way out included."""
+        found = self.api.read(f"{CORE}/pods?labelSelector={names.LABEL_STORAGE}%3D{self.name}")
+        return list(found.get("items", []))
+
+    def primary(self) -> Object:
+        """Find the pod that the Service leads to.
+
+        Raises:
+            Surprise: There is none.
+        """
+        if (found := self._leads_to()) is None:
+            raise Surprise(f"the Service of {self.name} leads to no pod")
+        return found
+
+    def _leads_to(self) -> Object | None:
+        service = self.api.read(f"{CORE}/services/{names.valkey(self.name)}")
+        selector = service.get("spec", {}).get("selector", {names.LABEL_STORAGE: ""})
+        return next((pod for pod in self.pods() if selector.items() <= pod["metadata"]["labels"].items()), None)
+
+    def await_whole(self) -> None:
+        """Wait until the storage is as it should be, every node and every copy of the data."""
+        until(f"{self.name} is whole", lambda: is_whole(self.storage(), self.pods()), WHOLE_SECONDS)
+
+    def refresh(self) -> None:
+        """Replace pods whose container has ended before: kubelet would wait longer each time it starts one again."""
+        for pod in self.pods():
+            if processes.restarts(pod):
+                self.kube.run("delete", "pod", pod["metadata"]["name"], namespace=NAMESPACE)
+                self.await_whole()
+
+    def have_primary(self, is_right: Callable[[Object], bool]) -> Object:
+        """Switch over until a pod is primary of which that is true, and return it.
+
+        Raises:
+            Surprise: It does not become so.
+        """
+        for _ in range(MOVES):
+            if is_right(found := self.primary()):
+                return found
+            self.switch_over()
+            self.await_moved(found["metadata"]["uid"])
+            self.await_whole()
+        raise Surprise(f"the primary of {self.name} is {found['metadata']['name']} whatever is done")
+
+    def await_gone(self, container: str) -> None:
+        """Wait until a container of the storage, by its id, is seen to have ended."""
+
+        def is_gone() -> bool:
+            pods = self.pods()
+            # None at all: the API server does not answer, or their successors are still to come.
+            return bool(pods) and container not in map(processes.container_id, pods)
+
+        until(f"the container {container[:12]} has ended", is_gone, WHOLE_SECONDS)
+
+    def await_moved(self, uid: str) -> None:
+        """Wait until the Service leads to another pod than the one with this uid."""
+
+        def is_so() -> bool:
+            found = self._leads_to()
+            return found is not None and found["metadata"]["uid"] != uid
+
+        until(f"{self.name} has another primary", is_so, WHOLE_SECONDS)
+
+    def change(self, changed: Object) -> None:
+        """Change fields of the storage."""
+        self.api.patch(f"{STORAGES}/{self.name}", changed)
+
+    def switch_over(self) -> None:
+        """Ask for another primary, as an administrator does."""
+        self.change({"metadata": {"annotations": {SWITCHOVER: datetime.now(UTC).isoformat()}}})
+
+
+def is_whole(storage: Object, pods: Sequence[Object]) -> bool:
+    """Tell whether a storage says that all is well, and its pods bear it out. Pure.
+
+    Args:
+        storage: As the API server has it; empty if it was not to be had.
+        pods: All of its Valkey pods.
+    """
+    if not storage:
+        return False
+    status = storage.get("status", {})
+    if status.get("observedGeneration") != storage["metadata"]["generation"]:
+        return False
+    wanted = PRESETS[Size(storage["spec"]["size"])].replicas
+    true = {kind for kind in ("Ready", "Redundant", "Updating") if condition(storage, kind).get("status") == "True"}
+    is_settled = "Ready" in true and "Updating" not in true and ("Redundant" in true or wanted == 1)
+    staying = [pod for pod in pods if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+    are_there = len(staying) == len(pods) == wanted
+    return is_settled and are_there and all(node.get("synced", True) for node in status.get("nodes", []))

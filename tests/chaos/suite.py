@@ -1,0 +1,142 @@
+"""All faults on all sizes, one after the other, on one cluster; what an earlier run has left is removed first."""
+
+from __future__ import annotations
+
+import random
+import re
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from deploy.demo import installation
+from deploy.demo.errors import DemoError
+from deploy.demo.storages import KIND
+from deploy.local import progress
+from deploy.local.errors import LocalClusterError
+from shared.names import ANNOTATION_FORCE_DELETE
+from shared.sizes import Size
+from tests.chaos import floor, hosts, trials
+from tests.chaos.api import NAMESPACE, Api
+from tests.chaos.figures import Trial
+from tests.chaos.report import Measured
+from tests.chaos.stand import SERVERS, Stand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from deploy.demo.images import Images
+    from deploy.demo.kube import Kube
+    from tests.chaos.faults.fault import Fault
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do.
+
+    Attributes:
+        faults: Which, in this order.
+        sizes: On which, where a fault is tried on them.
+        runs: How often each.
+        seed: Of all chance.
+    """
+
+    faults: Sequence[Fault]
+    sizes: Sequence[Size]
+    runs: int
+    seed: int
+
+    def steps(self) -> Iterator[tuple[Size, Fault, random.Random]]:
+        """List all runs; those on one size follow each other, so that they can share a storage. Pure."""
+        for size in self.sizes:
+            for fault in self.faults:
+                if size in fault.targets:
+                    for number in range(self.runs):
+                        yield size, fault, random.Random(f"{self.seed} {fault.name} {size} {number}")
+
+
+@dataclass
+class Stage:
+    """The cluster, with one stand for each size that is needed.
+
+    Attributes:
+        kube: The cluster.
+        api: Its API server.
+        images: What runs on it.
+        made: Seconds that each storage took from being asked for to Ready, by size.
+        valkey: The version that storages run, once there is one.
+    """
+
+    kube: Kube
+    api: Api
+    images: Images
+    made: dict[Size, list[float]] = field(default_factory=dict)
+    valkey: str = "unknown"
+
+    def stand(self, size: Size) -> Stand:
+        """Return the stand of a size as it is, or a new one if it is not there, was resized, or is not whole."""
+        stand = Stand(self.kube, self.api, self.images, size.value)
+        if stand.storage().get("spec", {}).get("size") == size:
+            try:
+                stand.await_whole()
+            except DemoError as error:
+                progress.step(f"{size}: made anew, because {error}")
+            else:
+                return stand
+        # With its data on the control plane's node, a storage of one node could not be cut off alone.
+        kept_away = nullcontext() if size is Size.LARGE else hosts.cordoned(self.kube, hosts.CONTROL_PLANE)
+        with kept_away:
+            took = stand.make(size)
+        self.made.setdefault(size, []).append(took)
+        self.valkey = _valkey_version(stand)
+        progress.step(f"{size}: ready {took:.1f} s after it was asked for")
+        return stand
+
+
+def measure(kube: Kube, images: Images, plan: Plan) -> Measured:
+    """Do everything that is planned, and tell each run as it ends."""
+    with _stage(kube, images) as stage:
+        lowest = floor.measure(kube, stage.api, images)
+        progress.step(f"a Service moves its clients in {', '.join(f'{took * 1000:.0f}' for took in lowest.seconds)} ms")
+        done: list[Trial] = []
+        for size, fault, chance in plan.steps():
+            trial = _try(stage, size, fault, chance)
+            progress.step(str(trial))
+            done.append(trial)
+        return Measured(done, stage.made, lowest, stage.valkey)
+
+
+def _try(stage: Stage, size: Size, fault: Fault, chance: random.Random) -> Trial:
+    """Run a fault once; what goes wrong is part of the answer."""
+    try:
+        return trials.run(fault, stage.stand(size), size, chance)
+    except (DemoError, LocalClusterError) as error:
+        return Trial(fault.name, size, problem=str(error).partition("\n")[0])
+
+
+def _valkey_version(stand: Stand) -> str:
+    """Ask a node's own program which version it is: `Valkey server v=9.1.2 sha=...`."""
+    said = stand.kube.run("exec", stand.primary()["metadata"]["name"], "--", "valkey-server", "-v", namespace=NAMESPACE)
+    return re.sub(r".* v=(\S+).*", r"\1", said.strip())
+
+
+@contextmanager
+def _stage(kube: Kube, images: Images) -> Iterator[Stage]:
+    """Install the chart and make a namespace; both are as they were at the end, whatever happens."""
+    hosts.mend(kube)
+    installation.install(kube, images)
+    installation.restart_outdated(kube)
+    kube.delete_namespaces(NAMESPACE)
+    kube.create_namespace(NAMESPACE)
+    try:
+        yield Stage(kube, Api(hosts.KUBECONFIG), images)
+    finally:
+        # Runs of the image update may have left the other reference.
+        installation.install(kube, images)
+        _remove_everything(kube)
+
+
+def _remove_everything(kube: Kube) -> None:
+    """Remove consumers before what they use, or it would have to wait for them."""
+    kube.run("delete", SERVERS, "--all", namespace=NAMESPACE)
+    kube.run("annotate", KIND, "--all", f"{ANNOTATION_FORCE_DELETE}=true", namespace=NAMESPACE)
+    kube.delete_namespaces(NAMESPACE)

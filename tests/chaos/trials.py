@@ -1,0 +1,38 @@
+"""One run of one fault: everything is whole, a writer and sessions are at work, it strikes, and all is whole again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.chaos import leaders, sessions
+from tests.chaos.faults.fault import Scene, now
+from tests.chaos.figures import Trial
+from tests.chaos.writing import writing
+
+if TYPE_CHECKING:
+    import random
+
+    from shared.sizes import Size
+    from tests.chaos.faults.fault import Fault
+    from tests.chaos.stand import Stand
+
+
+def run(fault: Fault, stand: Stand, size: Size, chance: random.Random) -> Trial:
+    """Try a fault once.
+
+    Raises:
+        DemoError: Something did not become as it should be, before or afterwards.
+        LocalClusterError: The machine refused something.
+    """
+    leaders.refresh(stand.kube)
+    stand.await_whole()
+    stand.refresh()
+    with fault.setting(stand):
+        with writing(stand) as writer, sessions.in_use(stand) as opened:
+            struck = fault.inflict(Scene(stand, writer, chance))
+            stand.await_whole()
+            whole = now() - struck
+            writer.await_steady()
+            verdict = writer.end(struck)
+        use = opened.outcome()
+    return Trial(fault.name, size, whole, verdict, use)

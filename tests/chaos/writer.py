@@ -1,0 +1,250 @@
+"""Runs in a pod: writes a new key about every 2 ms through a storage's Service, and knows which were acknowledged.
+
+It needs nothing but Python. Every second it prints how far it is; told to end (SIGTERM), it asks the primary for every
+key that was acknowledged, prints the verdict as one line, and takes its keys away again. Times are those of the
+monotonic clock, which all of a machine's namespaces share, so that whoever inflicts a fault can relate them to it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PORT = 6379
+PACE_SECONDS = 0.002
+TIMEOUT_SECONDS = 0.5
+REPORT_SECONDS = 1.0
+GAPS_TOLD = 20
+BATCH = 500
+VERDICT_SECONDS = 60
+RETRY_SECONDS = 0.1
+CLOSED = "closed"
+GIVEN_UP = frozenset({"READONLY", "WRONGPASS", "NOAUTH"})
+"""Answers after which a client connects anew, as go-redis, the library of ToolHive's proxies, does after READONLY."""
+
+
+class Refused(Exception):
+    """The server answered with an error; the first word says which."""
+
+
+class Connection:
+    """One login to whatever server the Service leads to."""
+
+    def __init__(self, address: tuple[str, int], password: str) -> None:
+        self._socket = socket.create_connection(address, timeout=TIMEOUT_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._answers = self._socket.makefile("rb")
+        try:
+            self.ask(("AUTH", password))
+        except (OSError, Refused):
+            self.close()
+            raise
+
+    def ask(self, *commands: Sequence[str]) -> list[str]:
+        """Send commands at once and return what is answered to each.
+
+        Raises:
+            OSError: The connection is of no use any more.
+            Refused: One answer was an error.
+        """
+        self._socket.sendall(b"".join(map(encoded, commands)))
+        return [self._answer() for _ in commands]
+
+    def _answer(self) -> str:
+        line = self._answers.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionResetError
+        kind, rest = line[:1], line[1:-2].decode()
+        if kind == b"-":
+            raise Refused(rest.split()[0])
+        if kind == b"$":
+            return self._answers.read(int(rest) + 2)[:-2].decode()
+        return rest
+
+    def close(self) -> None:
+        self._answers.close()
+        self._socket.close()
+
+
+class Journal:
+    """What was acknowledged when, and what went wrong in between, since the first acknowledgement."""
+
+    def __init__(self) -> None:
+        self.numbers = array("Q")
+        self.times = array("d")
+        self.errors: list[tuple[float, str]] = []
+
+    def acknowledge(self, number: int, at: float) -> None:
+        self.numbers.append(number)
+        self.times.append(at)
+
+    def fail(self, kind: str, at: float) -> None:
+        # Until its pod's address is admitted everywhere, a client is refused for reasons that are no fault.
+        if self.times:
+            self.errors.append((at, kind))
+
+    def gaps(self, end: float) -> list[dict[str, object]]:
+        """List the longest times without an acknowledgement, longest first; the last one may be open."""
+        longest = heapq.nlargest(GAPS_TOLD, pairwise((*self.times, end)), key=lambda pair: pair[1] - pair[0])
+        return [
+            {"begun": begun, "seconds": end - begun, "errors": count(self.errors, begun, end)} for begun, end in longest
+        ]
+
+
+class Writer:
+    """The loop, and the verdict at its end."""
+
+    def __init__(self, address: tuple[str, int], password: str, prefix: str) -> None:
+        self._address = address
+        self._password = password
+        self._prefix = prefix
+        self._connection: Connection | None = None
+        self.journal = Journal()
+        self.is_ending = False
+
+    def end(self, *_: object) -> None:
+        self.is_ending = True
+
+    def run(self) -> None:
+        """Write until told to end."""
+        number, told = 0, 0.0
+        while not self.is_ending:
+            number += 1
+            try:
+                self._connected().ask(("SET", self._key(number), "x"))
+                self.journal.acknowledge(number, time.monotonic())
+            except (OSError, Refused) as error:
+                self.journal.fail(kind_of(error), time.monotonic())
+                self._give_up(error)
+            if time.monotonic() - told > REPORT_SECONDS:
+                told = time.monotonic()
+                tell({"acked": len(self.journal.times)})
+            time.sleep(PACE_SECONDS)
+
+    def verdict(self) -> dict[str, object]:
+        """Ask the primary for every acknowledged key, and tell all that was seen."""
+        ended = time.monotonic()
+        role, missing = self._insist(self._missing)
+        seen = {
+            "acked": len(self.journal.times),
+            "role": role,
+            "lost": [round(self.journal.times[place], 3) for place in missing],
+            "gaps": self.journal.gaps(ended),
+            "errors": count(self.journal.errors, 0.0, ended),
+        }
+        self._insist(self._clean)
+        self._drop()
+        return seen
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = Connection(self._address, self._password)
+        return self._connection
+
+    def _give_up(self, error: Exception) -> None:
+        """Drop a connection that is of no use; one that answered with another error is kept, as clients keep it."""
+        if not isinstance(error, Refused) or kind_of(error) in GIVEN_UP:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _key(self, number: int) -> str:
+        return f"{self._prefix}{number}"
+
+    def _insist(self, act: Callable[[Connection], T]) -> T:
+        """Try until it works: the store may still be on its way back."""
+        deadline = time.monotonic() + VERDICT_SECONDS
+        while True:
+            try:
+                return act(self._connected())
+            except (OSError, Refused) as error:
+                self._drop()
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"no verdict within {VERDICT_SECONDS} s: {kind_of(error)}") from error
+                time.sleep(RETRY_SECONDS)
+
+    def _missing(self, connection: Connection) -> tuple[str, list[int]]:
+        """Return the server's role, and places in the journal of keys that it does not have."""
+        (info,) = connection.ask(("INFO", "replication"))
+        missing = [
+            place
+            for begin, keys in self._batches()
+            for place, answer in enumerate(connection.ask(*(("EXISTS", key) for key in keys)), begin)
+            if answer == "0"
+        ]
+        return role_in(info), missing
+
+    def _clean(self, connection: Connection) -> None:
+        for _, keys in self._batches():
+            connection.ask(("UNLINK", *keys))
+
+    def _batches(self) -> Iterator[tuple[int, list[str]]]:
+        numbers = self.journal.numbers
+        for begin in range(0, len(numbers), BATCH):
+            yield begin, [self._key(number) for number in numbers[begin : begin + BATCH]]
+
+
+def encoded(command: Sequence[str]) -> bytes:
+    """Write a command as the protocol wants it (RESP, an array of bulk strings)."""
+    words = [word.encode() for word in command]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
+def kind_of(error: Exception) -> str:
+    """Name an error by what a client would make of it."""
+    match error:
+        case Refused():
+            return str(error)
+        case TimeoutError():
+            return "timeout"
+        case ConnectionRefusedError():
+            return "refused"
+        case ConnectionError():
+            return CLOSED
+        case _:
+            return "unreachable"
+
+
+def role_in(info: str) -> str:
+    """Find the role in what `INFO replication` answers."""
+    fields = dict(line.partition(":")[::2] for line in info.splitlines())
+    return fields.get("role", "")
+
+
+def count(errors: Iterable[tuple[float, str]], begun: float, end: float) -> dict[str, int]:
+    """Count errors of a stretch of time by their kind."""
+    return Counter(kind for at, kind in errors if begun <= at <= end)
+
+
+def tell(said: dict[str, object]) -> None:
+    """Print one line."""
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    # Once: what is measured is the Service, and not how the cluster's DNS fares meanwhile.
+    address = (socket.gethostbyname(os.environ["VALKEY_HOST"]), PORT)
+    writer = Writer(address, os.environ["REDIS_PASSWORD"], os.environ["KEY_PREFIX"])
+    signal.signal(signal.SIGTERM, writer.end)
+    writer.run()
+    tell(writer.verdict())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Faults and planned moves of a large storage under load, once each and with generous bounds; `make chaos` has more."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.demo.storages import KIND
+from shared.names import ANNOTATION_FORCE_DELETE
+from shared.sizes import Size
+from tests.chaos import hosts, trials
+from tests.chaos.api import Api
+from tests.chaos.catalogue import BY_NAME
+from tests.chaos.stand import Stand
+from tests.e2e.conftest import Run
+from tests.e2e.namespaces import ROTATION, STORAGES
+
+GAP_SECONDS = 5.0
+"""What is wanted is far less; a machine that runs other tests as well is no measure of it."""
+
+
+@pytest.fixture(scope="module")
+def stand(run: Run) -> Iterator[Stand]:
+    """Three nodes, and two proxies before a server with open sessions. They need the room of what others have made."""
+    for namespace in (STORAGES, ROTATION):
+        run.kube.run("annotate", KIND, "--all", f"{ANNOTATION_FORCE_DELETE}=true", namespace=namespace)
+        run.kube.run("delete", KIND, "--all", "--cascade=foreground", namespace=namespace)
+    large = Stand(run.kube, Api(hosts.KUBECONFIG), run.images, "large")
+    large.make(Size.LARGE)
+    yield large
+    large.remove()
+
+
+@pytest.mark.parametrize("name", ["sigkill", "force-delete", "switchover", "drain"])
+def test_clients_go_on_and_nothing_is_lost(stand: Stand, name: str, figures: list[str]) -> None:
+    trial = trials.run(BY_NAME[name], stand, Size.LARGE, random.Random(0))
+    figures.append(str(trial))
+    assert trial.verdict is not None
+    assert trial.verdict.lost == ()
+    assert trial.verdict.gap.seconds <= GAP_SECONDS
+    assert trial.use.lost == 0

@@ -1,0 +1,124 @@
+"""Real Valkeys on a real API server: they come up in sync, one takes over, and planned changes lose nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import valkey
+
+from shared import names
+from shared.resources import Object
+from tests.integration.conftest import Kubectl, eventually
+from tests.integration.storages import await_ready, condition, read, secret_value, status, storage
+
+pytestmark = pytest.mark.usefixtures("processes", "kubelet")
+
+
+def primary(kubectl: Kubectl, namespace: str) -> int:
+    """Tell which node clients get to."""
+    service = read(kubectl, "service", "mine-valkey", namespace)
+    return int(service["spec"]["selector"][names.LABEL_NODE])
+
+
+def pod(kubectl: Kubectl, namespace: str, node: int) -> Object:
+    return read(kubectl, "pod", names.valkey_pod("mine", node), namespace)
+
+
+def client(kubectl: Kubectl, namespace: str, node: int) -> valkey.Valkey:
+    password = secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD")
+    address = pod(kubectl, namespace, node)["status"]["podIP"]
+    return valkey.Valkey(host=address, password=password, socket_timeout=1)
+
+
+def await_redundant(kubectl: Kubectl, namespace: str) -> None:
+    eventually(
+        lambda: condition(kubectl, namespace, "mine", "Redundant").get("status") == "True", what="replicas in sync"
+    )
+
+
+def server_pid(kubectl: Kubectl, namespace: str, node: int) -> int:
+    """Find the server of a pod by its address."""
+    address = pod(kubectl, namespace, node)["status"]["podIP"]
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (process / "cmdline").read_text()
+            if command.startswith("valkey-server") and f" {address}:" in command:
+                return int(process.name)
+    raise AssertionError(f"no server at {address}")
+
+
+def test_three_nodes_come_up_in_sync(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(storage("mine", namespace, size="large"))
+    await_ready(kubectl, namespace, "mine")
+    await_redundant(kubectl, namespace)
+    nodes = {each["name"]: (each["role"], each["synced"]) for each in status(kubectl, namespace, "mine")["nodes"]}
+    assert nodes == {
+        "mine-valkey-0": ("primary", True),
+        "mine-valkey-1": ("replica", True),
+        "mine-valkey-2": ("replica", True),
+    }
+
+
+def test_another_node_takes_over_when_the_primary_dies(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(storage("mine", namespace, size="large"))
+    await_ready(kubectl, namespace, "mine")
+    await_redundant(kubectl, namespace)
+    with client(kubectl, namespace, 0) as before:
+        before.set("thv:key", "kept")
+        assert before.wait(2, 1000) == 2
+    os.kill(server_pid(kubectl, namespace, 0), signal.SIGKILL)
+    eventually(lambda: primary(kubectl, namespace) != 0, what="another primary")
+    with client(kubectl, namespace, primary(kubectl, namespace)) as after:
+        assert after.get("thv:key") == b"kept"
+        eventually(lambda: bool(after.set("thv:other", "x")), what="writes are taken")
+    eventually(
+        lambda: status(kubectl, namespace, "mine").get("lastFailover", {}).get("reason") == "PrimaryLost",
+        what="it is told of",
+    )
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_the_primary_moves_when_somebody_asks_for_it(kubectl: Kubectl, namespace: str, size: str) -> None:
+    kubectl.apply(storage("mine", namespace, size=size))
+    await_ready(kubectl, namespace, "mine")
+    with client(kubectl, namespace, 0) as before:
+        eventually(lambda: bool(before.set("thv:key", "kept")), what="writes are taken")
+    kubectl("annotate", "sessionstorage", "mine", f"{names.ANNOTATION_SWITCHOVER}=one", "-n", namespace)
+    eventually(lambda: primary(kubectl, namespace) != 0, what="another primary")
+    with client(kubectl, namespace, primary(kubectl, namespace)) as after:
+        assert after.get("thv:key") == b"kept"
+        eventually(lambda: bool(after.set("thv:other", "x")), what="writes are taken")
+    await_count(kubectl, namespace, 3 if size == "large" else 1)
+
+
+def await_count(kubectl: Kubectl, namespace: str, count: int) -> None:
+    """Wait until a storage has so many nodes, all of them in sync."""
+
+    def is_so() -> bool:
+        nodes = status(kubectl, namespace, "mine")["nodes"]
+        return len(nodes) == count and all(each["synced"] for each in nodes)
+
+    eventually(is_so, what=f"{count} nodes")
+
+
+def await_size(kubectl: Kubectl, namespace: str, size: str) -> None:
+    eventually(lambda: status(kubectl, namespace, "mine").get("size") == size, what=size)
+
+
+def test_a_size_changes_up_and_down_again(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(storage("mine", namespace, size="medium"))
+    await_ready(kubectl, namespace, "mine")
+    with client(kubectl, namespace, 0) as before:
+        before.set("thv:key", "kept")
+    for size, count in (("large", 3), ("medium", 1), ("small", 1)):
+        kubectl.apply(storage("mine", namespace, size=size))
+        await_size(kubectl, namespace, size)
+        await_count(kubectl, namespace, count)
+        with client(kubectl, namespace, primary(kubectl, namespace)) as after:
+            assert after.get("thv:key") == b"kept"
+    claims = kubectl("get", "pvc", "-n", namespace, "-o", "jsonpath={.items[*].spec.resources.requests.storage}")
+    assert claims.split() == ["10Gi"]

@@ -1,0 +1,332 @@
+"""Nodes in memory and real Valkeys do the same: who follows whom, who takes writes, what a node says of it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from shared import credentials, valkey_node, valkey_replication
+from shared.credentials import CONSUMER, OPERATOR, REPLICATION
+from shared.login import Login
+from shared.names import VALKEY_PORT
+from shared.replication import PRIMARY, REPLICA
+from shared.valkey_node import NodeFacts
+from shared.valkey_replication import told
+from tests.fakevalkey import OK, WAITS, FakeNode, FakeSession, FakeValkey
+from tests.integration.nodes import ADDRESSES, PASSWORDS, running
+
+OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
+REPLICATING = Login(REPLICATION.user, PASSWORDS[REPLICATION.key])
+A, B, C = ADDRESSES.values()
+
+
+class Client(Protocol):
+    """A connection of a consumer."""
+
+    def write(self, key: str) -> None: ...
+    def answer(self) -> str:
+        """Tell the first word of what was answered; empty if nothing was yet."""
+
+
+class RealClient:
+    def __init__(self, stack: ExitStack, address: str) -> None:
+        self._socket = stack.enter_context(socket.create_connection((address, VALKEY_PORT), timeout=2))
+        self._socket.sendall(f"AUTH {PASSWORDS[CONSUMER.key]}\r\n".encode())
+        assert self._socket.recv(64) == b"+OK\r\n"
+        self._socket.settimeout(0)
+
+    def write(self, key: str) -> None:
+        self._socket.sendall(f"SET {key} x\r\n".encode())
+
+    def answer(self) -> str:
+        try:
+            words = self._socket.recv(1024).decode().split()
+        except BlockingIOError:
+            return ""
+        except ConnectionResetError:
+            return "closed"
+        return words[0].strip("+-") if words else "closed"
+
+
+class FakeClient:
+    def __init__(self, valkey: FakeValkey, address: str) -> None:
+        self._valkey, self._node = valkey, valkey.nodes[address]
+        self._session: FakeSession = self._node.connect(CONSUMER.user, PASSWORDS[CONSUMER.key], "127.0.0.1")
+        self._key, self._answer = "", ""
+
+    def write(self, key: str) -> None:
+        self._key, self._answer = key, self._valkey.write(self._node, self._session, key)
+
+    def answer(self) -> str:
+        if self._answer != WAITS:
+            return self._answer
+        if self._key in self._valkey.acknowledged:
+            return OK
+        return "" if self._session.is_open else "closed"
+
+
+class World(Protocol):
+    """Three nodes, each its own primary at first."""
+
+    async def facts(self, address: str) -> NodeFacts: ...
+    def client(self, address: str) -> Client: ...
+    def restart(self, address: str) -> None: ...
+
+
+class Fake:
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._valkey = FakeValkey()
+        self._valkey.nodes = {address: FakeNode(credentials.users_acl(PASSWORDS)) for address in ADDRESSES.values()}
+        patch.setattr(valkey_replication, "connected", self._valkey.connected)
+
+    async def facts(self, address: str) -> NodeFacts:
+        return await self._valkey.observe(address, VALKEY_PORT, OPERATING)
+
+    def client(self, address: str) -> FakeClient:
+        return FakeClient(self._valkey, address)
+
+    def restart(self, address: str) -> None:
+        self._valkey.nodes[address].restart()
+
+
+class Real:
+    def __init__(self, stack: ExitStack, directory: Path) -> None:
+        self._stack, self._directory = stack, directory
+        self._servers = {address: stack.enter_context(ExitStack()) for address in ADDRESSES.values()}
+        for address in ADDRESSES.values():
+            (directory / address).mkdir()
+            self._start(address)
+
+    async def facts(self, address: str) -> NodeFacts:
+        return await valkey_node.observe(address, VALKEY_PORT, OPERATING)
+
+    def client(self, address: str) -> RealClient:
+        return RealClient(self._stack, address)
+
+    def restart(self, address: str) -> None:
+        self._servers[address].close()
+        self._start(address)
+
+    def _start(self, address: str) -> None:
+        (size,) = (size for size, each in ADDRESSES.items() if each == address)
+        self._servers[address].enter_context(running(self._directory / address, size))
+
+
+@pytest.fixture(name="world", params=["fake", "real"])
+async def world_fixture(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    with ExitStack() as stack:
+        made: dict[str, Callable[[], World]] = {
+            "fake": lambda: Fake(monkeypatch),
+            "real": lambda: Real(stack, tmp_path),
+        }
+        yield made[request.param]()
+
+
+async def until(world: World, address: str, is_so: Callable[[NodeFacts], object]) -> NodeFacts:
+    """Wait until a node says something of itself."""
+    async with asyncio.timeout(10):
+        while True:
+            facts = await world.facts(address)
+            if is_so(facts):
+                return facts
+            await asyncio.sleep(0.02)
+
+
+async def answer(client: Client) -> str:
+    async with asyncio.timeout(10):
+        while True:
+            if said := client.answer():
+                return said
+            await asyncio.sleep(0.01)
+
+
+async def tell(address: str, command: str, *arguments: Any) -> None:
+    async with told(address, VALKEY_PORT, OPERATING) as node:
+        await getattr(node, command)(*arguments)
+
+
+async def written(world: World, address: str, key: str) -> str:
+    client = world.client(address)
+    client.write(key)
+    return await answer(client)
+
+
+async def follow(world: World, address: str, primary: str) -> None:
+    """Have a node follow another one, and wait until what is written there gets to it."""
+    await tell(address, "follow", primary, REPLICATING)
+    await until(world, primary, lambda facts: any(each.is_online for each in attached(facts, address)))
+
+
+def attached(facts: NodeFacts, host: str) -> list[Any]:
+    return [each for each in (facts.replication.attached(host),) if each is not None]
+
+
+async def test_a_node_starts_as_its_own_primary_without_a_history(world: World) -> None:
+    facts = await world.facts(A)
+    assert facts.role == PRIMARY
+    assert facts.replication.upstream == ""
+    assert facts.replication.is_empty
+    assert not facts.replication.has_history
+    assert not facts.is_paused
+    assert facts.fence == 0
+
+
+async def test_a_replica_has_what_its_primary_has_and_says_so(world: World) -> None:
+    assert await written(world, A, "thv:1") == OK
+    await follow(world, B, A)
+    assert await written(world, A, "thv:2") == OK
+    primary = await world.facts(A)
+    replica = await until(world, B, lambda facts: facts.replication.offset >= primary.replication.offset)
+    assert replica.role == REPLICA
+    assert replica.replication.upstream == A
+    assert replica.replication.is_linked
+    assert replica.replication.silence in {0, 1}
+    assert replica.replication.down_for is None
+    assert replica.replication.lineage == primary.replication.lineage
+    assert replica.replication.keys == 2
+    assert replica.upstream_hash == credentials.sha256(REPLICATING.password)
+    assert await written(world, B, "thv:3") == "READONLY"
+
+
+async def test_a_promoted_replica_goes_on_with_the_history_and_takes_others_along(world: World) -> None:
+    assert await written(world, A, "thv:1") == OK
+    for address in (B, C):
+        await follow(world, address, A)
+    lineage = (await world.facts(A)).replication.lineage
+    await tell(B, "promote")
+    await follow(world, C, B)
+    await follow(world, A, B)
+    promoted = (await world.facts(B)).replication
+    assert promoted.former_lineage == lineage != promoted.lineage
+    assert await written(world, B, "thv:2") == OK
+    for address in (A, C):
+        await until(world, address, lambda facts: facts.replication.keys == 2)
+
+
+async def test_promoting_a_primary_changes_nothing(world: World) -> None:
+    lineage = (await world.facts(A)).replication.lineage
+    await tell(A, "promote")
+    assert (await world.facts(A)).replication.lineage == lineage
+
+
+async def test_a_replica_of_an_empty_primary_empties_itself(world: World) -> None:
+    assert await written(world, B, "thv:1") == OK
+    await follow(world, B, A)
+    await until(world, B, lambda facts: facts.replication.is_empty)
+
+
+async def test_a_replica_by_a_wrong_password_is_not_linked_until_it_has_the_right_one(world: World) -> None:
+    await tell(B, "follow", A, Login(REPLICATION.user, credentials.generate()))
+    facts = await world.facts(B)
+    assert facts.replication.upstream == A
+    assert not facts.replication.is_linked
+    await tell(B, "relogin", REPLICATING)
+    await until(world, B, lambda facts: facts.replication.is_linked)
+    await tell(B, "relogin", REPLICATING)
+    await until(world, B, lambda facts: facts.replication.is_linked)
+
+
+async def test_a_fenced_primary_refuses_writes_without_enough_replicas(world: World) -> None:
+    await tell(A, "fence", 1)
+    assert (await world.facts(A)).fence == 1
+    assert await written(world, A, "thv:1") == "NOREPLICAS"
+    await follow(world, B, A)
+    assert await written(world, A, "thv:1") == OK
+    await tell(A, "fence", 2)
+    assert await written(world, A, "thv:2") == "NOREPLICAS"
+
+
+async def test_writes_wait_while_they_are_paused_and_are_carried_out_then(world: World) -> None:
+    client = world.client(A)
+    await tell(A, "pause", 60)
+    await tell(A, "pause", 1)  # which makes it no shorter
+    client.write("thv:1")
+    facts = await world.facts(A)
+    assert facts.is_paused
+    assert facts.replication.is_empty
+    assert client.answer() == ""
+    await tell(A, "resume")
+    assert await answer(client) == OK
+    assert not (await world.facts(A)).is_paused
+    await tell(A, "resume")
+
+
+async def test_a_fence_refuses_even_what_would_wait(world: World) -> None:
+    await tell(A, "pause", 60)
+    await tell(A, "fence", 1)
+    assert await written(world, A, "thv:1") == "NOREPLICAS"
+
+
+async def test_a_write_that_waits_is_lost_with_its_connection(world: World) -> None:
+    client = world.client(A)
+    await tell(A, "pause", 60)
+    client.write("thv:1")
+    await until(world, A, lambda facts: facts.is_paused)
+    await tell(A, "send_clients_away")
+    assert await answer(client) == "closed"
+    await tell(A, "resume")
+    assert (await world.facts(A)).replication.is_empty
+
+
+async def test_a_primary_that_becomes_a_replica_sends_its_clients_away_and_lets_nobody_wait(world: World) -> None:
+    client = world.client(A)
+    await tell(A, "pause", 60)
+    client.write("thv:1")
+    await follow(world, A, B)
+    assert await answer(client) == "closed"
+    facts = await world.facts(A)
+    assert not facts.is_paused
+    assert facts.replication.is_empty
+
+
+async def test_a_replica_takes_nothing_in_while_writes_wait_there(world: World) -> None:
+    await follow(world, B, A)
+    await tell(B, "pause", 60)
+    assert await written(world, A, "thv:1") == OK
+    assert (await world.facts(B)).replication.is_empty
+    await tell(B, "follow", A, REPLICATING)
+    await until(world, B, lambda facts: not facts.replication.is_empty)
+
+
+async def test_a_replica_that_follows_somebody_else_keeps_its_clients(world: World) -> None:
+    await follow(world, B, A)
+    client = world.client(B)
+    await follow(world, B, C)
+    client.write("thv:1")
+    assert await answer(client) == "READONLY"
+
+
+async def test_a_restart_brings_data_back_as_another_history_without_pause_or_fence(world: World) -> None:
+    await follow(world, B, A)
+    assert await written(world, A, "thv:1") == OK
+    await tell(A, "pause", 60)
+    await tell(A, "fence", 1)
+    before = await world.facts(A)
+    async with told(A, VALKEY_PORT, OPERATING) as node:
+        run_id = await node.run_id()
+    await tell(B, "promote")
+    world.restart(A)
+    after = await world.facts(A)
+    assert after.replication.keys == 1
+    assert after.replication.lineage != before.replication.lineage
+    assert not after.replication.has_history
+    assert not after.is_paused
+    assert after.fence == 0
+    async with told(A, VALKEY_PORT, OPERATING) as node:
+        assert await node.run_id() != run_id
+
+
+async def test_a_primary_that_has_gone_is_missed(world: World) -> None:
+    await follow(world, B, A)
+    await tell(B, "follow", "127.11.0.9", REPLICATING)
+    facts = await until(world, B, lambda facts: not facts.replication.is_linked)
+    assert facts.replication.silence is None
+    await until(world, A, lambda facts: not facts.replication.replicas)

@@ -1,0 +1,307 @@
+"""The primary of real Valkeys moves under load, and nothing that was acknowledged is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from reconciler.switchover import Move, Outcome, Place, switch_over
+from shared import errors
+from shared.credentials import CONSUMER, OPERATOR, REPLICATION
+from shared.login import Login
+from shared.names import VALKEY_PORT
+from shared.valkey_replication import Node, told
+from tests.integration.conftest import eventually
+from tests.integration.nodes import ADDRESSES, ADMIN, PASSWORDS, connect, running
+
+OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
+REPLICATING = Login(REPLICATION.user, PASSWORDS[REPLICATION.key])
+LAG_SECONDS = 0.05
+"""What kube-proxy takes to send new connections elsewhere."""
+FENCE = 1
+
+
+class Service:
+    """Where new connections get to; an old one stays where it is, as with kube-proxy."""
+
+    def __init__(self, primary: str) -> None:
+        self.primary = primary
+
+    def point(self, primary: str, lag: float) -> None:
+        asyncio.get_running_loop().call_later(lag, setattr, self, "primary", primary)
+
+
+class Writer:
+    """Writes key after key through the Service, one at a time, and connects again when it has to.
+
+    Attributes:
+        acknowledged: Keys whose write was answered by OK.
+        refusals: Answers that said something else.
+        reconnects: How many times a connection ended.
+        gap: Longest time between two acknowledged writes, since it was last taken.
+    """
+
+    def __init__(self, service: Service, name: str, pause: float) -> None:
+        self._service = service
+        self._name = name
+        self._pause = pause
+        self.acknowledged: list[str] = []
+        self.refusals: list[bytes] = []
+        self.reconnects = 0
+        self.gap = 0.0
+        self._last = time.monotonic()
+
+    async def run(self) -> None:
+        while True:
+            with contextlib.suppress(OSError, TimeoutError, EOFError):
+                reader, writer = await asyncio.open_connection(self._service.primary, VALKEY_PORT)
+                try:
+                    await self._write(reader, writer)
+                finally:
+                    writer.transport.abort()
+            self.reconnects += 1
+
+    async def _write(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"AUTH {CONSUMER.user} {PASSWORDS[CONSUMER.key]}\r\n".encode())
+        assert await reader.readline() in {b"+OK\r\n", b""}
+        while True:
+            key = f"thv:{self._name}:{len(self.acknowledged)}"
+            writer.write(f"SET {key} x\r\n".encode())
+            async with asyncio.timeout(0.5):
+                answer = await reader.readline()
+            if answer == b"+OK\r\n":
+                now = time.monotonic()
+                self.gap, self._last = max(self.gap, now - self._last), now
+                self.acknowledged.append(key)
+            elif answer.startswith(b"-"):
+                self.refusals.append(answer)
+            else:
+                raise EOFError
+            await asyncio.sleep(self._pause)
+
+
+class World:
+    """The record of who is primary, and the Service that reads it after a while."""
+
+    def __init__(self, service: Service, target: str, lag: float = 0) -> None:
+        self._service = service
+        self._target = target
+        self._lag = lag
+        self.told: list[str] = []
+
+    async def claim(self) -> None:
+        self.told.append("claim")
+
+    async def release(self) -> None:
+        self.told.append("release")
+
+    async def point(self) -> None:
+        self.told.append("point")
+        self._service.point(self._target, self._lag)
+
+    async def reaches(self, run_id: str) -> bool:
+        try:
+            async with told(self._service.primary, VALKEY_PORT, OPERATING) as there:
+                return await there.run_id() == run_id
+        except errors.SessionStoreError:
+            return False
+
+
+class Storage:
+    """Three nodes, one of which is primary."""
+
+    def __init__(self, primary: str) -> None:
+        self.service = Service(primary)
+
+    @property
+    def primary(self) -> str:
+        return self.service.primary
+
+    @property
+    def replicas(self) -> list[str]:
+        return [address for address in ADDRESSES.values() if address != self.primary]
+
+    def move(self, target: str) -> Move:
+        others = tuple(Place(address, OPERATING) for address in self.replicas if address != target)
+        return Move(Place(self.primary, OPERATING), Place(target, OPERATING), others, REPLICATING, FENCE)
+
+    async def switch_over(self, target: str, lag: float = 0) -> Outcome:
+        return await switch_over(self.move(target), World(self.service, target, lag))
+
+    async def await_sync(self) -> None:
+        """Wait until all replicas follow the primary, beside what runs here."""
+        await asyncio.to_thread(eventually, self._is_in_sync, what="replicas in sync")
+
+    def _is_in_sync(self) -> bool:
+        return all(is_synced(address, self.primary) for address in self.replicas)
+
+    def keys(self, address: str) -> set[str]:
+        with connect(ADMIN, address) as client:
+            return {key.decode() for key in client.scan_iter("thv:*", count=10_000)}
+
+
+def is_synced(address: str, primary: str) -> bool:
+    """Tell whether a replica has what the primary had when it was asked, and goes on from there."""
+    with connect(ADMIN, address) as replica, connect(ADMIN, primary) as other:
+        theirs, ours = other.info("replication"), replica.info("replication")
+        is_linked = ours.get("master_link_status") == "up" and ours["master_replid"] == theirs["master_replid"]
+        return is_linked and int(ours["master_repl_offset"]) >= int(theirs["master_repl_offset"])
+
+
+def pid(address: str) -> int:
+    with connect(ADMIN, address) as client:
+        return int(client.info("server")["process_id"])
+
+
+@pytest.fixture(name="storage")
+async def storage_fixture(tmp_path: Path) -> AsyncIterator[Storage]:
+    with ExitStack() as stack:
+        primary, *replicas = ADDRESSES
+        for size in ADDRESSES:
+            (tmp_path / size).mkdir()
+        stack.enter_context(running(tmp_path / primary, primary, f"min-replicas-to-write {FENCE}"))
+        for size in replicas:
+            following = f"replicaof {ADDRESSES[primary]} {VALKEY_PORT}"
+            stack.enter_context(running(tmp_path / size, size, f"min-replicas-to-write {FENCE}", following))
+        storage = Storage(ADDRESSES[primary])
+        await storage.await_sync()
+        yield storage
+
+
+@contextlib.asynccontextmanager
+async def writing(*writers: Writer) -> AsyncIterator[None]:
+    """Have writers write as long as the block lasts."""
+    tasks = [asyncio.ensure_future(writer.run()) for writer in writers]
+    try:
+        for writer in writers:
+            await more(writer, 1)
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def more(writer: Writer, count: int) -> None:
+    """Wait until a writer has had so many further writes acknowledged."""
+    wanted = len(writer.acknowledged) + count
+    await asyncio.to_thread(eventually, lambda: len(writer.acknowledged) >= wanted, what="writes are taken")
+
+
+@pytest.mark.parametrize("lag", [0, LAG_SECONDS])
+async def test_twenty_moves_under_load_lose_nothing_and_refuse_nothing(
+    storage: Storage, lag: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fast = Writer(storage.service, "fast", 0.001)
+    others = [Writer(storage.service, f"slow{number}", 0.02) for number in range(4)]
+    gaps, outcomes = [], []
+    async with writing(fast, *others):
+        for _ in range(20):
+            fast.gap = 0.0
+            outcomes.append(await storage.switch_over(storage.replicas[0], lag))
+            await more(fast, 50)
+            gaps.append(fast.gap)
+            await storage.await_sync()
+    assert [outcome.aborted for outcome in outcomes] == [""] * 20
+    for writer in (fast, *others):
+        assert writer.refusals == []
+        assert writer.reconnects <= 20
+    acknowledged = {key for writer in (fast, *others) for key in writer.acknowledged}
+    for address in ADDRESSES.values():
+        assert acknowledged - storage.keys(address) == set()
+    assert max(gaps) < 2
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n20 moves, Service {lag * 1000:.0f} ms late: {len(acknowledged)} writes acknowledged, 0 lost;"
+            f" write gap {milliseconds(gaps)}, until promoted {milliseconds(each.promoted for each in outcomes)},"
+            f" after it was reached {milliseconds(each.total - each.reached for each in outcomes)}\n"
+        )
+
+
+def milliseconds(seconds: Iterable[float]) -> str:
+    found = [each * 1000 for each in seconds]
+    return f"{statistics.median(found):.1f} ms (worst {max(found):.1f})"
+
+
+@contextlib.contextmanager
+def stopped(address: str) -> Iterator[None]:
+    process = pid(address)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+async def test_a_candidate_that_hangs_changes_nothing(storage: Storage) -> None:
+    primary, (target, _) = storage.primary, storage.replicas
+    writer, world = Writer(storage.service, "one", 0.001), World(storage.service, target)
+    async with writing(writer):
+        with stopped(target):
+            outcome = await switch_over(storage.move(target), world)
+            await more(writer, 50)
+        assert outcome.aborted
+        assert world.told == ["claim", "release"]
+        await storage.await_sync()
+    assert storage.primary == primary
+    assert writer.reconnects == 0
+    assert writer.refusals == []
+    assert set(writer.acknowledged) <= storage.keys(target)
+
+
+async def test_a_candidate_that_hangs_once_writes_wait_changes_nothing(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, _ = storage.replicas
+    writer, world = Writer(storage.service, "one", 0.001), World(storage.service, target)
+    async with writing(writer):
+        with ExitStack() as stack:
+            before(monkeypatch, "pause", lambda: stack.enter_context(stopped(target)))
+            outcome = await switch_over(storage.move(target), world)
+            await more(writer, 50)
+        assert outcome.aborted
+        assert world.told == ["claim", "release"]
+        await storage.await_sync()
+    assert writer.refusals == []
+    assert set(writer.acknowledged) <= storage.keys(target)
+
+
+def before(monkeypatch: pytest.MonkeyPatch, command: str, happens: Callable[[], object]) -> None:
+    """Have something happen once, just before a command is given."""
+    original, pending = getattr(Node, command), [happens]
+
+    async def wrapped(node: Node, *arguments: object) -> object:
+        if pending:
+            pending.pop()()
+        return await original(node, *arguments)
+
+    monkeypatch.setattr(Node, command, wrapped)
+
+
+@pytest.mark.parametrize("command", ["pause", "promote", "run_id", "send_clients_away"])
+async def test_when_the_old_primary_dies_meanwhile_the_candidate_has_every_write_that_counts(
+    storage: Storage, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (target, _), old = storage.replicas, pid(storage.primary)
+    writer, world = Writer(storage.service, "one", 0.001), World(storage.service, target)
+    async with writing(writer):
+        before(monkeypatch, command, lambda: os.kill(old, signal.SIGKILL))
+        if command == "pause":
+            with pytest.raises(errors.StoreUnreachable):
+                await switch_over(storage.move(target), world)
+            assert world.told == ["claim"]
+            return
+        outcome = await switch_over(storage.move(target), world)
+        assert outcome.aborted == ""
+        await more(writer, 50)
+    assert set(writer.acknowledged) <= storage.keys(target)

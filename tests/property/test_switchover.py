@@ -1,0 +1,269 @@
+"""Wherever a move of the primary breaks off, no acknowledged write is lost, and it ends with one that takes writes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shared import credentials, errors, names
+from shared.resources import SESSION_STORAGES
+from tests.drill import Killed
+from tests.fakevalkey import OK, WAITS, FakeNode, FakeSession
+from tests.simulated import KEY, Simulation
+from tests.virtual_time import in_virtual_time
+
+SIZES = ("small", "large")
+PASSES = 40
+SHORT_PAUSE = 5_000
+"""Milliseconds; a pause that is no longer ends while nobody looks."""
+
+
+class Writer:
+    """A client that writes a key whenever it can, on one connection as long as that lasts.
+
+    Attributes:
+        answers: What it was told, but for OK.
+    """
+
+    def __init__(self, simulation: Simulation, name: str) -> None:
+        self._simulation = simulation
+        self._keys = (f"{name}:{number}" for number in itertools.count())
+        self._node: FakeNode | None = None
+        self._session: FakeSession | None = None
+        self.answers: set[str] = set()
+
+    def write(self) -> None:
+        if self._session is None or not self._session.is_open:
+            self._connect()
+        if self._node is None or self._session is None or self._session.waiting:
+            return
+        answer = self._simulation.valkey.write(self._node, self._session, next(self._keys))
+        self.answers |= {answer} - {OK, WAITS}
+        # As ToolHive's client does, which leaves a server that refuses to write.
+        if answer not in {OK, WAITS}:
+            self._session.is_open = False
+
+    def _connect(self) -> None:
+        self._node, self._session = self._simulation.valkey.nodes.get(self._simulation.primary), None
+        if self._node is not None and self._node.is_reachable:
+            password = self._simulation.secret("mine-connection")[names.KEY_REDIS_PASSWORD]
+            self._session = self._node.connect(credentials.CONSUMER.user, password, "10.9.0.1")
+
+
+class Handover:
+    """A storage whose primary is asked to move, and clients that write before and after every effect of it.
+
+    Attributes:
+        effects: Everything that the reconciler has done since it was asked, in order.
+        at: Number of the effect at which something happens, and whether before or after it.
+        happens: What; None once it has.
+    """
+
+    def __init__(self, size: str) -> None:
+        self.simulation = Simulation()
+        self.size = size
+        self.effects: list[str] = []
+        self.at = (0, "")
+        self.happens: Callable[[str], BaseException | None] | None = None
+        self._is_acting = False
+        self.writers = [Writer(self.simulation, name) for name in ("busy", "late", "fresh")]
+        self.simulation.api.refuse = lambda what: self._happened(what, "before")
+        self.simulation.api.on_write = lambda what: self._raise(what, "after")
+        self.simulation.valkey.before = lambda what: self._raise(what, "before")
+        self.simulation.valkey.after = lambda what: self._raise(what, "after")
+
+    async def start(self) -> None:
+        await self.simulation.ask_for(size=self.size)
+        await self.simulation.settle()
+        for writer in self.writers:
+            writer.write()
+        word = {"metadata": {"annotations": {names.ANNOTATION_SWITCHOVER: "one"}}}
+        await self.simulation.edit(SESSION_STORAGES, KEY[1], word)
+
+    async def step(self) -> None:
+        """Let the reconciler make a pass, or as much of one as it lives to make."""
+        self._is_acting = True
+        try:
+            await self.simulation.reconcile()
+        except Killed:
+            self.simulation.start()
+        except errors.SessionStorageError:
+            pass  # the queue tries again
+        finally:
+            self._is_acting = False
+        await self.simulation.boot()
+        self.look()
+
+    async def finish(self) -> None:
+        """Wait until nothing is written any more."""
+        quiet = 0
+        for _ in range(PASSES):
+            writes = len(self.simulation.api.writes)
+            await self.step()
+            quiet = quiet + 1 if len(self.simulation.api.writes) == writes else 0
+            if quiet == 3:
+                return
+        raise AssertionError(f"not over after {PASSES} passes: {self.simulation.status}, {self.effects}")
+
+    @property
+    def has_moved(self) -> bool:
+        return self.simulation.status.get("primary") not in {None, "mine-valkey-0"}
+
+    @property
+    def nodes(self) -> dict[str, FakeNode]:
+        return self.simulation.valkey.nodes
+
+    @property
+    def primary(self) -> FakeNode:
+        return self.nodes[self.simulation.primary]
+
+    def look(self) -> None:
+        """Let clients write, and check that no two of them can write in two places."""
+        busy, _, fresh = self.writers
+        busy.write()
+        fresh._session = None
+        fresh.write()
+        named = self.nodes.get(self.simulation.primary)
+        writable = [node for node in self.nodes.values() if not (node.history.upstream or node.history.pause)]
+        reached = [node for node in writable if node is named or any(each.is_open for each in node.sessions)]
+        assert len(reached) <= 1, "clients can write in two places"
+
+    def assert_kept(self) -> None:
+        """Everything that was acknowledged is there, and writes are taken."""
+        for writer in self.writers:
+            writer.write()
+            writer.write()
+        valkey = self.simulation.valkey
+        probe = self.primary.connect(
+            credentials.CONSUMER.user, self.simulation.secret("mine-connection")["REDIS_PASSWORD"], "10.9.0.2"
+        )
+        assert valkey.write(self.primary, probe, "probe") == OK
+        assert [valkey.acknowledged - node.history.disk for node in self.nodes.values()] == [set()] * len(self.nodes)
+        assert not any(node.history.pause for node in self.nodes.values())
+        assert len(self.nodes) == (3 if self.size == "large" else 1)
+        assert self.primary.history.fence == (1 if self.size == "large" else 0)
+
+    def _raise(self, what: str, when: str) -> None:
+        if error := self._happened(what, when):
+            raise error
+
+    def _happened(self, what: str, when: str) -> BaseException | None:
+        if not self._is_acting:
+            return None
+        if when == "before":
+            self.effects.append(what)
+        self.look()
+        if self.happens is not None and self.at == (len(self.effects), when):
+            happens, self.happens = self.happens, None
+            return happens(what)
+        return None
+
+    def restart(self, index: int) -> None:
+        """Start the server of a node anew, if there is one."""
+        pod = self.simulation._pods.get(f"mine-valkey-{index}-0")
+        node = self.nodes.get(pod["status"]["podIP"]) if pod is not None else None
+        if node is not None:
+            node.restart()
+
+    def let_time_pass(self) -> None:
+        for node in self.nodes.values():
+            if node.history.pause <= SHORT_PAUSE:
+                self.simulation.valkey.resume(node)
+        self.look()
+
+
+def killed(handover: Handover, what: str) -> BaseException:
+    return Killed()
+
+
+def killed_for_a_while(handover: Handover, what: str) -> BaseException:
+    handover.let_time_pass()
+    return Killed()
+
+
+def killed_with_the_old_primary(handover: Handover, what: str) -> BaseException:
+    handover.restart(0)
+    return Killed()
+
+
+def killed_with_the_candidate(handover: Handover, what: str) -> BaseException:
+    handover.restart(1)
+    return Killed()
+
+
+def unanswered(handover: Handover, what: str) -> BaseException:
+    """It was done, or was not: nobody knows."""
+    is_request = "/" in what
+    return errors.Unavailable("no answer") if is_request else errors.StoreUnreachable("no answer")
+
+
+def overtaken(handover: Handover, what: str) -> None:
+    """It stands still for so long that another one leads meanwhile, makes its passes, and then it goes on."""
+    handover._is_acting = False
+    other = copy.copy(handover.simulation)
+
+    async def lead() -> None:
+        other.start()
+        for _ in range(6):
+            with contextlib.suppress(errors.SessionStorageError):  # the queue tries again
+                await other.reconcile()
+            handover.look()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, lead()).result()
+    handover._is_acting = True
+
+
+FAULTS = (
+    (killed, "after"),
+    (killed_for_a_while, "after"),
+    (killed_with_the_old_primary, "after"),
+    (killed_with_the_candidate, "after"),
+    (overtaken, "after"),
+    (unanswered, "before"),
+    (unanswered, "after"),
+)
+"""What happens, and on which side of an effect; where that makes no difference, after one is before the next."""
+
+
+@pytest.mark.parametrize("size", SIZES)
+@in_virtual_time
+async def test_a_move_that_is_left_alone_is_seen_by_nobody(size: str) -> None:
+    handover = Handover(size)
+    await handover.start()
+    await handover.finish()
+    handover.assert_kept()
+    assert handover.has_moved
+    assert {answer for writer in handover.writers for answer in writer.answers} == set()
+
+
+@pytest.mark.parametrize(("fault", "when"), FAULTS)
+@pytest.mark.parametrize("size", SIZES)
+@in_virtual_time
+async def test_whatever_happens_at_any_effect_of_a_move_no_acknowledged_write_is_lost(
+    size: str, fault: Callable[[Handover, str], BaseException | None], when: str
+) -> None:
+    for handover in handovers(size, fault, when):
+        await handover.start()
+        await handover.finish()
+        handover.assert_kept()
+        # If the candidate dies as soon as it is primary, whoever was primary before takes over again.
+        assert handover.has_moved or fault is killed_with_the_candidate
+
+
+def handovers(size: str, fault: Callable[[Handover, str], BaseException | None], when: str) -> Iterator[Handover]:
+    """Make one for each effect that there is something to happen at."""
+    for number in itertools.count(1):
+        handover = Handover(size)
+        handover.at = (number, when)
+        handover.happens = lambda what, handover=handover: fault(handover, what)
+        yield handover
+        if handover.happens is not None:
+            assert number > 20, "there must have been effects for something to happen at"
+            return

@@ -1,0 +1,188 @@
+"""Storages as they are observed when all is well; a test takes away, or changes, what it is about."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from reconciler import rotation, wanted
+from reconciler.hosts import Hosts
+from reconciler.nodes import NodeReport
+from reconciler.observed import Observed
+from reconciler.wanted import Settings
+from shared import credentials, manifests, names
+from shared.keyring import KeyRing
+from shared.login import Login
+from shared.manifests import ROLE_PRIMARY, ROLE_REPLICA, Peers, Storage
+from shared.replication import PRIMARY, REPLICA, Attached, Replication
+from shared.resources import (
+    CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+)
+from shared.sessionstorage import SessionStorageSpec
+from shared.sizes import PRESETS, Size
+from shared.valkey_node import NodeFacts
+from shared.workload import Image
+
+NOW: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
+CREATED: Final = "2026-11-23T10:00:00Z"
+"""When the objects were made."""
+STARTED: Final = "2026-11-23T11:59:50Z"
+"""When the pods were made: so lately that a server may be on its way up."""
+STORAGE: Final = Storage("mine", "team", "uid-1")
+HOST: Final = "mine-valkey.team.svc"
+CLUSTER_IP: Final = "10.0.0.9"
+PASSWORDS: Final = {key: f"{key.title():x<32}".replace("-", "0") for key in credentials.PASSWORD_KEYS}
+RING: Final = KeyRing(PASSWORDS)
+OPERATOR: Final = Login("operator", PASSWORDS["operator-password"])
+REPLICATION: Final = Login("replication", PASSWORDS["replication-password"])
+IMAGE: Final = Image("registry.example/valkey:9", "IfNotPresent")
+SETTINGS: Final = Settings(
+    IMAGE,
+    Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
+    rotation.Settings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
+)
+OTHER_IMAGE: Final = replace(SETTINGS, image=Image("registry.example/valkey:10", "IfNotPresent"))
+HOSTS: Final = Hosts(frozenset({"host-0", "host-1", "host-2"}))
+LINEAGE: Final = "a" * 40
+OFFSET: Final = 50 << 20
+"""Bytes of history that all nodes have."""
+
+
+def session_storage(spec: object, **metadata: object) -> Object:
+    """Build a SessionStorage as the API server keeps it."""
+    own = {"name": "mine", "namespace": "team", "uid": "uid-1", "generation": 1}
+    return {"metadata": own | metadata, "spec": spec}
+
+
+def stored(obj: Object) -> Object:
+    """Give an object what the API server gives it."""
+    stamps = {"uid": f"uid-of-{obj['metadata']['name']}", "resourceVersion": "7", "creationTimestamp": CREATED}
+    return {**obj, "metadata": obj["metadata"] | stamps}
+
+
+def workload(index: int, size: Size, settings: Settings = SETTINGS) -> Object:
+    """Build the StatefulSet of a node, as the plan makes it of nothing."""
+    nothing = Observed(session_storage({"size": size}), {}, hosts=HOSTS)
+    return wanted.workload(nothing, SessionStorageSpec(size=size), index, settings)
+
+
+def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> dict[tuple[str, str], Object]:
+    """Build everything that belongs to a storage; of as many nodes as its size has, if none are named."""
+    preset = PRESETS[size]
+    indexes = indexes or tuple(range(preset.replicas))
+    of_replicas = preset.is_redundant
+    made = {
+        SECRETS: [
+            manifests.auth_secret(STORAGE, RING),
+            manifests.connection_secret(STORAGE, PASSWORDS["password"]),
+        ],
+        NETWORK_POLICIES: [manifests.network_policy(STORAGE, SETTINGS.peers)],
+        CONFIG_MAPS: [manifests.config_map(STORAGE, primary, indexes)],
+        STATEFUL_SETS: [workload(index, size) for index in indexes],
+        SERVICES: [
+            manifests.headless_service(STORAGE),
+            manifests.primary_service(STORAGE, primary),
+            *([manifests.replicas_service(STORAGE)] if of_replicas else []),
+        ],
+        DISRUPTION_BUDGETS: [
+            manifests.disruption_budget(STORAGE, role)
+            for role in manifests.ROLES
+            if of_replicas or role == ROLE_PRIMARY
+        ],
+    }
+    built = {
+        (resource.plural, obj["metadata"]["name"]): stored(obj) for resource, objects in made.items() for obj in objects
+    }
+    built["services", "mine-valkey"]["spec"]["clusterIP"] = CLUSTER_IP
+    return built
+
+
+def pod(index: int = 0, size: Size = Size.SMALL, role: str = ROLE_PRIMARY, **metadata: Any) -> Object:
+    """Build the pod of a node; each is on a host of its own."""
+    template = copy.deepcopy(workload(index, size)["spec"]["template"])
+    labels = template["metadata"]["labels"] | {names.LABEL_ROLE: role}
+    own: Object = {
+        "name": names.valkey_pod("mine", index),
+        "namespace": "team",
+        "uid": f"uid-of-pod-{index}",
+        "creationTimestamp": STARTED,
+        "labels": labels,
+        "annotations": template["metadata"]["annotations"],
+    }
+    status = {"phase": "Running", "podIP": address(index)}
+    return {"metadata": own | metadata, "spec": {"nodeName": f"host-{index}"}, "status": status}
+
+
+def address(index: int) -> str:
+    """Tell where a node can be reached."""
+    return f"10.1.0.{index + 1}"
+
+
+def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> NodeReport:
+    """Report of a primary, and of those that follow it."""
+    attached = tuple(Attached(address(each), is_online=True, offset=OFFSET, lag=0) for each in replicas)
+    facts = NodeFacts(
+        role=PRIMARY,
+        server_version="9.1.2",
+        is_loading=False,
+        hashes=RING.accepted,
+        replication=Replication(lineage=LINEAGE, offset=OFFSET, replicas=attached, keys=3),
+        fence=1 if PRESETS[size].is_redundant else 0,
+        upstream_hash=credentials.sha256(REPLICATION.password),
+    )
+    return NodeReport(index, pod(index, size), facts, operator=OPERATOR)
+
+
+def replica(index: int, size: Size = Size.LARGE, upstream: str = HOST) -> NodeReport:
+    """Report of a replica that could take over."""
+    facts = NodeFacts(
+        role=REPLICA,
+        server_version="9.1.2",
+        is_loading=False,
+        hashes=RING.accepted,
+        replication=Replication(lineage=LINEAGE, offset=OFFSET, upstream=upstream, is_linked=True, silence=0, keys=3),
+        fence=1 if PRESETS[size].is_redundant else 0,
+        upstream_hash=credentials.sha256(REPLICATION.password),
+    )
+    return NodeReport(index, pod(index, size, ROLE_REPLICA), facts, operator=OPERATOR)
+
+
+def replicated(node: NodeReport, **changes: Any) -> NodeReport:
+    """Change what a node says of its replication."""
+    assert node.facts is not None
+    return replace(node, facts=replace(node.facts, replication=replace(node.facts.replication, **changes)))
+
+
+def nodes(size: Size) -> tuple[NodeReport, ...]:
+    """Report of every node of a storage; the first is primary."""
+    others = range(1, PRESETS[size].replicas)
+    return (primary(0, size, *others), *(replica(index, size) for index in others))
+
+
+def observed(size: str = "small", *reports: NodeReport) -> Observed:
+    """Observe a storage whose objects are all there; all its nodes are well, if none are given."""
+    known = Size(size)
+    return Observed(session_storage({"size": size}), children(known), reports or nodes(known), hosts=HOSTS)
+
+
+def without(before: Observed, *keys: tuple[str, str]) -> Observed:
+    """Take children away."""
+    return replace(before, children={key: obj for key, obj in before.children.items() if key not in keys})
+
+
+def with_child(before: Observed, key: tuple[str, str], obj: Object) -> Observed:
+    """Put a child in the place of another one."""
+    return replace(before, children={**before.children, key: obj})
+
+
+def settled(before: Observed, status: Object | None) -> Observed:
+    """The same storage with the status that was decided."""
+    return replace(before, storage={**before.storage, "status": status or before.storage.get("status", {})})

@@ -1,0 +1,75 @@
+"""Runs are summed up and held against what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from tests.chaos.figures import Summary, Target, Trial, Use, seconds, summaries
+from tests.chaos.verdicts import Gap, Verdict
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
+def trial(gap: float = 0.1, lost: tuple[float, ...] = (), errors: Mapping[str, int] = NOTHING) -> Trial:
+    return Trial("sigkill", "large", 3.0, Verdict(1000, lost, (Gap(0, gap, {}),), errors, "master"), Use(3, 0, 20, 1))
+
+
+@pytest.mark.parametrize(
+    ("trials", "target", "misses"),
+    [
+        pytest.param([trial(0.2), trial(0.3), trial(1.2)], Target(0.3, 1.2), [], id="all is well"),
+        pytest.param([trial(0.2), trial(0.31), trial(1.0)], Target(0.3, 1.2), ["median gap"], id="median"),
+        pytest.param([trial(0.2), trial(0.3), trial(1.3)], Target(0.3, 1.2), ["worst gap"], id="worst"),
+        pytest.param([trial(9.0)], Target(), [], id="no bound"),
+        pytest.param([trial(lost=(0.1,))], Target(), ["writes lost"], id="lost"),
+        pytest.param([trial(lost=(0.1, 3.9))], Target(fence=4), [], id="lost within the fence"),
+        pytest.param([trial(lost=(4.1,))], Target(fence=4), ["writes lost"], id="lost after the fence"),
+        pytest.param([trial(lost=(-0.1,))], Target(fence=4), ["writes lost"], id="lost before the fault"),
+        pytest.param([trial(errors={"closed": 1})], Target(is_quiet=True), [], id="one reconnect"),
+        pytest.param([trial(errors={"closed": 2})], Target(is_quiet=True), ["errors at the client"], id="two"),
+        pytest.param([trial(errors={"closed": 2})], Target(), [], id="errors do not matter"),
+        pytest.param([replace(trial(), use=Use(3, 1))], Target(), ["sessions lost"], id="sessions"),
+        pytest.param(
+            [trial(), Trial("sigkill", "large", problem="not whole")],
+            Target(),
+            ["1 of 2 runs not finished"],
+            id="one failed",
+        ),
+        pytest.param(
+            [Trial("sigkill", "large", problem="not whole")], Target(0.3), ["1 of 1 runs not finished"], id="all failed"
+        ),
+    ],
+)
+def test_a_target_is_met_or_it_is_said_what_was_missed(trials: list[Trial], target: Target, misses: list[str]) -> None:
+    assert Summary(trials).misses(target) == misses
+
+
+def test_runs_of_one_fault_on_one_size_are_together() -> None:
+    small, large = Trial("drain", "small"), Trial("drain", "large")
+    assert {key: list(found.trials) for key, found in summaries([small, large, small]).items()} == {
+        ("drain", "small"): [small, small],
+        ("drain", "large"): [large],
+    }
+
+
+def test_a_run_is_told_in_one_line() -> None:
+    told = str(trial(0.2345, (0.5,), {"closed": 1, "refused": 4}))
+    assert told == (
+        "sigkill (large); gap 0.234 s; lost 1 of 1000; 1 closed, 4 refused; sessions lost 0 of 3, calls failed 1 of 20;"
+        " whole after 3.0 s"
+    )
+    assert str(Trial("drain", "small", problem="not whole")).endswith("FAILED: not whole")
+
+
+def test_a_target_says_what_it_wants() -> None:
+    assert str(Target(0.12, 0.4, is_quiet=True)) == "≤ 0.12 s median, ≤ 0.4 s worst, 0 lost, one reconnect"
+    assert str(Target(worst=5, fence=4)) == "≤ 5 s worst, lost only within 4 s"
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0614, "0.061"), (1.2345, "1.23"), (24.2, "24.20")])
+def test_seconds_have_as_many_figures_as_mean_something(value: float, text: str) -> None:
+    assert seconds(value) == text

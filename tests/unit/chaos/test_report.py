@@ -1,0 +1,59 @@
+"""The document holds what was measured, and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+from shared.sizes import Size
+from tests.chaos.catalogue import FAULTS
+from tests.chaos.figures import Trial, Use
+from tests.chaos.floor import Floor
+from tests.chaos.report import Circumstances, Measured, document, is_met
+from tests.chaos.verdicts import Gap, Verdict
+
+
+def trial(fault: str, gap: float, lost: int = 0) -> Trial:
+    verdict = Verdict(1000, (0.0,) * lost, (Gap(0, gap, {}),), {"closed": 1}, "master")
+    return Trial(fault, "large", 2.0, verdict, Use(3, 0, 20, 1))
+
+
+TRIALS = [trial("sigkill", 0.2), trial("sigkill", 0.9), trial("sigkill", 0.25), trial("drain", 0.5, lost=2)]
+MADE = {Size.LARGE: [7.0, 8.0, 6.0]}
+CIRCUMSTANCES = Circumstances("2026-11-25", {"processors": "2 x Some"}, 42)
+TEXT = document(Measured(TRIALS, MADE, Floor((0.04, 0.05, 0.06)), "9.1.2"), CIRCUMSTANCES)
+
+
+def test_each_fault_that_was_tried_has_a_row_with_its_figures_and_its_target() -> None:
+    figures, target = "0.250 | 0.900 | 3000 | 0 | 0 | 0 of 9 | 3 of 60", "≤ 0.3 s median, ≤ 1.2 s worst, 0 lost"
+    assert f"| sigkill | large | 3 | {figures} | {target} | yes |\n" in TEXT
+    assert "| **no**: median gap, worst gap, writes lost |\n" in TEXT
+
+
+def test_what_was_not_tried_has_no_row() -> None:
+    assert "| sigstop | large |" not in TEXT
+
+
+def test_every_fault_is_explained() -> None:
+    assert all(f"| {fault.name} | {fault.what} |\n" in TEXT for fault in FAULTS)
+
+
+def test_the_floor_the_creations_and_the_circumstances_are_told() -> None:
+    assert "after 40 to\n60 ms, 50 ms in the median of 3 moves" in TEXT
+    assert "| large | 3 | 7.0 | 8.0 |\n" in TEXT
+    assert "was 42." in TEXT
+    assert "| processors | 2 x Some |" in TEXT
+    assert "2026-11-25" in TEXT
+    assert not re.search(r"\{\w*\}", TEXT)
+
+
+def test_runs_that_failed_are_told_with_their_reason() -> None:
+    failed = Trial("partition", "large", problem="large is whole: not so after 180 s")
+    text = document(Measured([failed], MADE, Floor((0.05,)), "9.1.2"), CIRCUMSTANCES)
+    assert "- partition (large): large is whole: not so after 180 s\n" in text
+    assert "| partition | large | 1 | - | - | - | - | - | 0 of 0 | 0 of 0 |" in text
+    assert "Every run came to its end." in TEXT
+
+
+def test_one_target_that_was_missed_is_one_too_many() -> None:
+    assert is_met(TRIALS[:3])
+    assert not is_met(TRIALS)

@@ -1,0 +1,49 @@
+"""When a storage is whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.chaos.stand import is_whole
+
+
+def a_storage(size: str = "large", nodes: Any = (), observed: int = 3, **conditions: str) -> dict[str, Any]:
+    stated = {"Ready": "True", "Redundant": "True", "Updating": "False"} | conditions
+    status = {
+        "observedGeneration": observed,
+        "conditions": [{"type": kind, "status": value} for kind, value in stated.items()],
+        "nodes": list(nodes),
+    }
+    return {"metadata": {"generation": 3}, "spec": {"size": size}, "status": status}
+
+
+def pods(count: int, ready: str = "True", **metadata: str) -> list[dict[str, Any]]:
+    return [
+        {"metadata": metadata, "status": {"conditions": [{"type": "Ready", "status": ready}]}} for _ in range(count)
+    ]
+
+
+def test_a_storage_that_says_so_and_has_all_its_pods_is_whole() -> None:
+    assert is_whole(a_storage(nodes=[{"synced": True}] * 3), pods(3))
+    assert is_whole(a_storage("medium", Redundant="False"), pods(1))
+
+
+@pytest.mark.parametrize(
+    ("storage", "found"),
+    [
+        pytest.param({}, [], id="the API server does not answer"),
+        pytest.param(a_storage(), pods(2), id="a pod is missing"),
+        pytest.param(a_storage("medium"), pods(2), id="a node too many, for the time of a move"),
+        pytest.param(a_storage(), pods(3, "False"), id="pods are not ready"),
+        pytest.param(a_storage(), pods(3, deletionTimestamp="now"), id="pods are on their way out"),
+        pytest.param(a_storage(Ready="False"), pods(3), id="it is not ready"),
+        pytest.param(a_storage(Redundant="False"), pods(3), id="it is not redundant"),
+        pytest.param(a_storage(Updating="True"), pods(3), id="it is being updated"),
+        pytest.param(a_storage(observed=2), pods(3), id="its status is older than its wishes"),
+        pytest.param(a_storage(nodes=[{"synced": True}, {"synced": False}]), pods(3), id="a node lags behind"),
+    ],
+)
+def test_anything_else_is_not_whole(storage: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    assert not is_whole(storage, found)

@@ -1,0 +1,67 @@
+"""What the writer counts, and what it makes of errors."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.chaos.writer import Journal, Refused, encoded, kind_of, role_in
+
+
+def journal(*times: float) -> Journal:
+    written = Journal()
+    for number, at in enumerate(times):
+        written.acknowledge(number, at)
+    return written
+
+
+def test_the_longest_gap_comes_first_with_what_went_wrong_in_it() -> None:
+    written = journal(1.0, 1.1, 3.1)
+    written.fail("closed", 1.2)
+    written.fail("refused", 1.3)
+    written.fail("refused", 1.4)
+    first, *_ = written.gaps(3.2)
+    assert first == {"begun": 1.1, "seconds": pytest.approx(2.0), "errors": {"closed": 1, "refused": 2}}
+
+
+def test_a_gap_that_never_ended_lasts_to_the_end() -> None:
+    assert journal(1.0, 1.1).gaps(9.0)[0]["begun"] == 1.1
+
+
+def test_errors_before_the_first_acknowledgement_are_nobodys_fault() -> None:
+    written = Journal()
+    written.fail("timeout", 0.5)
+    written.acknowledge(1, 1.0)
+    assert written.errors == []
+
+
+@given(st.lists(st.floats(0, 1000), min_size=1, max_size=15).map(sorted), st.floats(0, 10))
+def test_gaps_together_are_the_whole_time(times: list[float], rest: float) -> None:
+    end = times[-1] + rest
+    lengths = [gap["seconds"] for gap in journal(*times).gaps(end)]
+    assert sum(map(float, map(str, lengths))) == pytest.approx(end - times[0], abs=1e-9)
+    assert lengths == sorted(lengths, key=lambda length: -float(str(length)))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (Refused("NOREPLICAS"), "NOREPLICAS"),
+        (TimeoutError(), "timeout"),
+        (ConnectionRefusedError(), "refused"),
+        (ConnectionResetError(), "closed"),
+        (BrokenPipeError(), "closed"),
+        (OSError(113, "No route to host"), "unreachable"),
+    ],
+)
+def test_errors_have_the_names_that_a_client_would_give_them(error: Exception, kind: str) -> None:
+    assert kind_of(error) == kind
+
+
+def test_commands_are_arrays_of_bulk_strings() -> None:
+    assert encoded(("SET", "w:1", "ü")) == b"*3\r\n$3\r\nSET\r\n$3\r\nw:1\r\n$2\r\n\xc3\xbc\r\n"
+
+
+def test_the_role_is_in_the_server_s_own_account() -> None:
+    assert role_in("# Replication\r\nrole:master\r\nconnected_slaves:2\r\n") == "master"

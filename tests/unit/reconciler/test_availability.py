@@ -1,0 +1,328 @@
+"""One primary, replicas that follow it, and nobody else who takes writes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler import availability
+from reconciler.availability import CLOSE_BYTES, Group
+from reconciler.failover import Blocked, Decision, Promote, Stay, Wait
+from reconciler.node_steps import Fence, Follow, LogInAnew, Resume
+from reconciler.node_steps import Promote as Promotion
+from reconciler.nodes import NodeReport
+from reconciler.observed import Observed
+from reconciler.primacy import Claim
+from reconciler.steps import Mark, Step
+from shared import credentials, manifests, names
+from shared.keyring import KeyRing
+from shared.resources import Object
+from shared.sizes import PRESETS, Size
+from tests.storages import (
+    CLUSTER_IP,
+    HOST,
+    NOW,
+    OFFSET,
+    REPLICATION,
+    RING,
+    STORAGE,
+    address,
+    observed,
+    pod,
+    primary,
+    replica,
+    replicated,
+    stored,
+    with_child,
+    without,
+)
+
+HEAD, NEAR, FAR = primary(0, Size.LARGE, 1, 2), replica(1), replica(2)
+ELSEWHERE = "10.9.9.9"
+
+
+def group_of(
+    *nodes: NodeReport, size: Size = Size.LARGE, ring: KeyRing = RING, before: Observed | None = None
+) -> Group:
+    known = replace(before or observed(size), nodes=nodes)
+    return Group.of(known, PRESETS[size], ring)
+
+
+def steps(*nodes: NodeReport, decision: Decision | None = None, **group: Any) -> list[Step]:
+    return list(availability.steps(group_of(*nodes, **group), decision or Stay(), NOW))
+
+
+def said(node: NodeReport, **facts: Any) -> NodeReport:
+    """Change what a node says of itself."""
+    assert node.facts is not None
+    return replace(node, facts=replace(node.facts, **facts))
+
+
+def silent(node: NodeReport) -> NodeReport:
+    return replace(node, facts=None, problem="unreachable")
+
+
+def gone(node: NodeReport) -> NodeReport:
+    return NodeReport(node.index)
+
+
+# Who is primary
+
+
+def test_the_service_says_who_is_primary_whatever_nodes_take_themselves_for() -> None:
+    before = with_child(observed("large"), ("services", "mine-valkey"), stored(manifests.primary_service(STORAGE, 2)))
+    group = group_of(HEAD, NEAR, FAR, before=before)
+    assert (group.primary, group.others, group.nodes) == (FAR, (HEAD, NEAR), (FAR, HEAD, NEAR))
+
+
+def test_a_node_that_the_service_names_is_primary_even_if_there_is_no_trace_of_it_unless_another_one_is() -> None:
+    before = with_child(observed("large"), ("services", "mine-valkey"), stored(manifests.primary_service(STORAGE, 9)))
+    assert group_of(NEAR, FAR, before=before).primary == NodeReport(9)
+    assert group_of(HEAD, NEAR, before=before).primary.index == 0
+
+
+def test_without_the_service_the_primary_that_has_replicas_is_it() -> None:
+    nothing = without(observed("large"), ("services", "mine-valkey"))
+    stray = primary(0, Size.LARGE)
+    assert group_of(stray, primary(1, Size.LARGE, 2), FAR, before=nothing).primary.index == 1
+    assert group_of(NEAR, FAR, before=nothing).primary.index == 1
+    assert group_of(said(HEAD, is_loading=True), NEAR, before=nothing).primary.index == 0
+    assert group_of(before=nothing).primary == NodeReport(0)
+
+
+def test_while_the_service_is_gone_nobody_is_promoted_for_nobody_could_lose_to_another_leader() -> None:
+    nothing = without(observed("large"), ("services", "mine-valkey"))
+    decision = Promote(1, "PrimaryLost", "m")
+    assert steps(gone(HEAD), NEAR, FAR, before=nothing, decision=decision) == []
+
+
+# Who is in sync
+
+
+@pytest.mark.parametrize("behind", [0, CLOSE_BYTES - 1])
+def test_a_linked_replica_of_the_same_history_that_is_close_is_in_sync(behind: int) -> None:
+    near = replicated(NEAR, offset=OFFSET - behind)
+    group = group_of(HEAD, near, FAR)
+    assert (group.is_synced(near), group.lag(near), len(group.synced)) == (True, behind, 2)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        replicated(NEAR, offset=OFFSET - CLOSE_BYTES),
+        replicated(NEAR, is_linked=False),
+        replicated(NEAR, lineage="b" * 40),
+        replace(NEAR, problem="refused"),
+        silent(NEAR),
+        gone(NEAR),
+    ],
+    ids=["far behind", "not linked", "another history", "refusing", "silent", "gone"],
+)
+def test_no_other_node_is_in_sync(node: NodeReport) -> None:
+    assert group_of(HEAD, node, FAR).synced == (FAR,)
+
+
+def test_nobody_is_in_sync_with_a_primary_that_does_not_answer() -> None:
+    group = group_of(silent(HEAD), NEAR, FAR)
+    assert (group.synced, group.lag(NEAR)) == ((), None)
+
+
+def test_a_replica_that_is_ahead_of_what_the_primary_said_before_is_not_behind() -> None:
+    """They are not asked at the same instant."""
+    assert group_of(HEAD, replicated(NEAR, offset=OFFSET + 5), FAR).lag(replicated(NEAR, offset=OFFSET + 5)) == 0
+
+
+def test_a_replica_is_attached_as_soon_as_one_of_both_says_so() -> None:
+    unlinked = replicated(NEAR, is_linked=False)
+    for head, node, is_attached in (
+        (HEAD, unlinked, True),
+        (primary(0, Size.LARGE), NEAR, True),
+        (HEAD, silent(NEAR), True),
+        (primary(0, Size.LARGE), unlinked, False),
+        (HEAD, gone(NEAR), False),
+    ):
+        assert group_of(head, node, FAR).is_attached(node) is is_attached
+
+
+# What is done
+
+
+@pytest.mark.parametrize("size", Size)
+def test_a_storage_that_is_well_needs_no_step(size: Size) -> None:
+    assert steps(*observed(size).nodes, size=size) == []
+
+
+def test_a_second_primary_is_demoted() -> None:
+    second = replace(primary(1, Size.LARGE), pod=NEAR.pod)
+    assert steps(HEAD, second, FAR) == [Follow(second, address(0), REPLICATION)]
+
+
+@pytest.mark.parametrize(
+    ("astray", "is_astray"),
+    [
+        (replicated(NEAR, upstream=ELSEWHERE, is_linked=False), True),
+        (replicated(NEAR, upstream=ELSEWHERE), True),
+        (replicated(NEAR, lineage="b" * 40), True),
+        (replicated(NEAR, upstream=HOST, is_linked=False), False),
+        (replicated(NEAR, upstream=CLUSTER_IP, is_linked=False), False),
+        (replicated(NEAR, upstream=address(0), is_linked=False), False),
+        (said(replicated(NEAR, upstream=ELSEWHERE, is_linked=False), is_loading=True), False),
+        (said(replicated(NEAR, upstream=ELSEWHERE), hashes=None), False),
+        (silent(NEAR), False),
+        (gone(NEAR), False),
+    ],
+    ids=[
+        "another address",
+        "a replica of a replica",
+        "another history",
+        "on its way by name",
+        "on its way by the address of the Service",
+        "on its way by the address of the primary",
+        "loading",
+        "cannot be told",
+        "silent",
+        "gone",
+    ],
+)
+def test_a_replica_that_follows_somebody_else_is_told_and_one_on_its_way_is_left_alone(
+    astray: NodeReport, *, is_astray: bool
+) -> None:
+    followed = [step.node for step in steps(HEAD, astray, FAR) if isinstance(step, Follow)]
+    assert followed == ([astray] if is_astray else [])
+
+
+@pytest.mark.parametrize(
+    "head", [silent(HEAD), replica(0), said(HEAD, is_loading=True), replace(HEAD, problem="refused")]
+)
+def test_nobody_is_told_to_follow_a_primary_that_is_none(head: NodeReport) -> None:
+    assert steps(head, primary(1, Size.LARGE), replicated(FAR, upstream=ELSEWHERE)) == []
+
+
+def rotated() -> KeyRing:
+    return KeyRing({**RING.current, credentials.REPLICATION.key: "N" * 32}, former=RING.current)
+
+
+def test_replicas_log_in_anew_one_by_one_for_without_any_a_primary_takes_no_writes() -> None:
+    ring = rotated()
+    first = steps(HEAD, NEAR, FAR, ring=ring)
+    assert [(type(step), step.node) for step in first if isinstance(step, LogInAnew)] == [(LogInAnew, NEAR)]
+    assert [step.replication.password for step in first if isinstance(step, LogInAnew)] == ["N" * 32]
+    done = said(NEAR, upstream_hash=credentials.sha256("N" * 32))
+    second = steps(HEAD, done, FAR, ring=ring)
+    assert [step.node for step in second if isinstance(step, LogInAnew)] == [FAR]
+    assert steps(HEAD, done, said(FAR, upstream_hash=credentials.sha256("N" * 32)), ring=ring) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [replicated(FAR, is_linked=False), silent(FAR), replicated(FAR, upstream=ELSEWHERE, is_linked=False)],
+    ids=["not linked", "silent", "astray"],
+)
+def test_no_replica_logs_in_anew_while_another_one_is_not_in_sync(other: NodeReport) -> None:
+    assert not [step for step in steps(HEAD, NEAR, other, ring=rotated()) if isinstance(step, LogInAnew)]
+
+
+def test_the_fence_is_taken_down_only_if_all_other_nodes_are_known_to_be_gone() -> None:
+    alone = primary(0, Size.LARGE)
+    assert steps(alone, gone(NEAR), gone(FAR)) == [Fence(alone, 0)]
+    assert steps(alone, gone(NEAR), silent(FAR)) == []
+
+
+def test_the_fence_is_put_up_again_as_soon_as_another_node_may_run() -> None:
+    open_head = said(HEAD, fence=0)
+    assert steps(open_head, NEAR, gone(FAR)) == [Fence(open_head, 1)]
+    assert steps(open_head, silent(NEAR), gone(FAR)) == [Fence(open_head, 1)]
+
+
+def test_a_fence_that_a_move_left_behind_is_taken_back() -> None:
+    """A primary that was to move is fenced for good, until the move is over or taken back."""
+    fenced = said(HEAD, fence=1000)
+    assert steps(fenced, NEAR, FAR) == [Fence(fenced, 1)]
+
+
+def test_writes_that_a_move_paused_and_never_let_go_again_are_let_go_under_a_new_claim() -> None:
+    """Whoever moved may live still, and must lose."""
+    service = stored(manifests.primary_service(STORAGE, 0))
+    left = Claim(epoch=4, to=1, reason="Asked", began="2026-11-23T11:00:00Z", asked="please", handled="before")
+    service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: left.text}
+    before = with_child(observed("large"), ("services", "mine-valkey"), service)
+    paused = said(HEAD, is_paused=True)
+    assert steps(paused, NEAR, FAR, before=before) == [Resume(service, Claim(epoch=5, to=0, handled="before"), paused)]
+
+
+def test_one_node_is_never_fenced_even_while_a_second_one_comes() -> None:
+    head = primary(0, Size.MEDIUM, 1)
+    assert steps(head, replica(1, Size.MEDIUM), size=Size.MEDIUM) == []
+
+
+def test_a_pod_is_marked_by_its_role_unless_it_is_going() -> None:
+    old = replace(NEAR, pod=pod(1, Size.LARGE, "primary"))
+    assert steps(HEAD, old, FAR) == [Mark(old.pod or {}, "replica")]
+    going = replace(NEAR, pod=pod(1, Size.LARGE, "primary", deletionTimestamp="2026-11-23T12:00:00Z"))
+    assert steps(HEAD, going, FAR) == []
+
+
+def test_a_mark_is_for_the_very_pod_that_was_seen() -> None:
+    (step,) = steps(HEAD, replace(NEAR, pod=pod(1, Size.LARGE, "primary")), FAR)
+    assert isinstance(step, Mark)
+    assert step.operations == [
+        {"op": "test", "path": "/metadata/uid", "value": "uid-of-pod-1"},
+        {"op": "add", "path": "/metadata/labels/toolhive.stacklok.dev~1role", "value": "replica"},
+    ]
+
+
+# When another node takes over
+
+
+def test_who_takes_over_is_claimed_and_followed_at_once_by_all_that_answer() -> None:
+    returning = replica(0)
+    (step,) = steps(returning, NEAR, silent(FAR), decision=Promote(1, "PrimaryLost", "m"))
+    assert isinstance(step, Promotion)
+    assert (step.node, step.followers, step.replication) == (NEAR, (returning,), REPLICATION)
+    assert (step.claim.epoch, step.claim.to, step.claim.reason, step.claim.is_under_way) == (1, 1, "PrimaryLost", True)
+
+
+def test_a_claim_counts_on_from_the_last_one_and_keeps_what_the_user_was_given() -> None:
+    service = stored(manifests.primary_service(STORAGE, 0))
+    last = Claim(epoch=4, to=0, reason="Asked", handled="please")
+    service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: last.text}
+    before = with_child(observed("large"), ("services", "mine-valkey"), service)
+    (step,) = steps(gone(HEAD), NEAR, FAR, before=before, decision=Promote(2, "PrimaryLost", "m"))
+    assert isinstance(step, Promotion)
+    assert (step.service, step.claim.epoch, step.claim.handled) == (service, 5, "please")
+
+
+@pytest.mark.parametrize("decision", [Stay("OnlyNode"), Wait(1, "PrimarySilent", "m"), Blocked("NoHistory", "m")])
+def test_as_long_as_nobody_takes_over_nothing_is_done_about_a_lost_primary(decision: Decision) -> None:
+    assert steps(silent(HEAD), NEAR, FAR, decision=decision) == []
+
+
+def test_who_has_to_be_primary_is_decided_on_all_nodes() -> None:
+    assert availability.decide(group_of(HEAD, NEAR, FAR), observed("large").storage) == Stay()
+    lost = NodeReport(0, pod(0, Size.LARGE), problem="down", silent_for=60)
+    down = [replicated(node, is_linked=False, silence=None, down_for=1) for node in (NEAR, FAR)]
+    decision = availability.decide(group_of(replace(lost, pod=None), *down), observed("large").storage)
+    assert isinstance(decision, Promote)
+    assert decision.index == 1
+
+
+def test_a_person_can_name_who_is_to_be_promoted() -> None:
+    storage: Object = observed("large").storage
+    storage = {
+        **storage,
+        "metadata": {**storage["metadata"], "annotations": {names.ANNOTATION_PROMOTE: "mine-valkey-2"}},
+    }
+    unheard = [replicated(node, is_linked=False, down_for=99) for node in (NEAR, replicated(FAR, lineage="b" * 40))]
+    lost = NodeReport(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
+    assert isinstance(availability.decide(group_of(lost, *unheard), observed("large").storage), Blocked)
+    decision = availability.decide(group_of(lost, *unheard), storage)
+    assert isinstance(decision, Promote)
+    assert decision.index == 2
+
+
+def test_no_password_is_in_the_text_of_a_step() -> None:
+    text = repr(steps(HEAD, primary(1, Size.LARGE), FAR, ring=rotated()))
+    text += repr(steps(gone(HEAD), NEAR, FAR, decision=Promote(1, "PrimaryLost", "m")))
+    assert not [password for password in (*RING.current.values(), "N" * 32) if password in text]

@@ -1,0 +1,339 @@
+"""Who becomes primary, and when: each case is what four sources say at one moment, three nodes and the API."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler import pods
+from reconciler.failover import FENCE_SECONDS, Blocked, Promote, Stay, Wait, decide, fence, unheard_for
+from reconciler.members import Member
+from reconciler.nodes import NodeReport
+from shared.replication import PRIMARY, REPLICA, Replication
+from shared.resources import Object
+from shared.valkey_node import NodeFacts
+
+LONG_SILENT = FENCE_SECONDS + 30.0
+
+
+def member(index: int, report: NodeReport, **known: Any) -> Member:
+    pod = {"metadata": {"name": f"cache-valkey-{index}-0"}}
+    return Member(index, replace(report, pod=pod), **known)
+
+
+def speaking(index: int, role: str, replication: Replication, *, is_loading: bool = False) -> Member:
+    return member(index, NodeReport(facts=NodeFacts(role, "9.1.2", is_loading, replication=replication)))
+
+
+def primary(index: int = 0, *, is_loading: bool = False, **said: Any) -> Member:
+    usual: dict[str, Any] = {"lineage": "a", "offset": 100, "keys": 9}
+    return speaking(index, PRIMARY, Replication(**usual | said), is_loading=is_loading)
+
+
+def replica(index: int, *, is_loading: bool = False, **said: Any) -> Member:
+    """A replica whose link broke two seconds ago, unless it says something else."""
+    usual: dict[str, Any] = {"lineage": "a", "offset": 100, "keys": 9, "upstream": "10.0.0.1", "down_for": 2}
+    return speaking(index, REPLICA, Replication(**(usual | said)), is_loading=is_loading)
+
+
+def linked(index: int, silence: int, **said: Any) -> Member:
+    return replica(index, is_linked=True, silence=silence, down_for=None, **said)
+
+
+def restarted(index: int, keys: int = 9) -> Member:
+    """A replica that has started anew: what it has is from its disk."""
+    return replica(index, lineage=f"own-{index}", offset=0, keys=keys, down_for=None)
+
+
+def down(index: int, silent_for: float = 2.0, **known: Any) -> Member:
+    problem: Any = "down"
+    return member(index, NodeReport(problem=problem), silent_for=silent_for, **known)
+
+
+def gone(index: int, silent_for: float = 2.0) -> Member:
+    return member(index, NodeReport(), is_gone=True, silent_for=silent_for)
+
+
+def unreachable(index: int, silent_for: float = 2.0) -> Member:
+    return member(index, NodeReport(problem="unreachable"), silent_for=silent_for)
+
+
+def test_a_primary_that_answers_stays() -> None:
+    assert decide(0, [primary(), replica(1), replica(2)], 3) == Stay()
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(down(0), id="its host refuses connections"),
+        pytest.param(gone(0), id="the API says that it is gone"),
+        pytest.param(replica(0, lineage="own", offset=0, keys=0), id="it came back empty, as a replica"),
+        pytest.param(
+            primary(is_loading=True, keys=0), id="it reads its data, which takes longer than to go on without it"
+        ),
+        pytest.param(unreachable(0, FENCE_SECONDS), id="it does not answer, and the fence has closed"),
+    ],
+)
+def test_who_has_most_of_the_history_takes_over_from_a_primary_that_takes_no_writes(lost: Member) -> None:
+    decision = decide(0, [lost, replica(1, offset=100), replica(2, offset=101)], 3)
+    assert isinstance(decision, Promote)
+    assert (decision.index, decision.reason) == (2, "PrimaryLost")
+
+
+def test_of_equals_the_first_takes_over() -> None:
+    decision = decide(0, [down(0), replica(2), replica(1)], 3)
+    assert isinstance(decision, Promote)
+    assert decision.index == 1
+
+
+@pytest.mark.parametrize("lost", [down(0), gone(0)])
+def test_a_primary_that_is_still_heard_is_looked_at_again_at_once(lost: Member) -> None:
+    decision = decide(0, [lost, linked(1, 0), replica(2)], 3)
+    assert isinstance(decision, Wait)
+    assert (decision.reason, decision.seconds < 0.5) == ("PrimaryStops", True)
+
+
+def test_a_primary_that_only_we_cannot_reach_stays() -> None:
+    decision = decide(0, [unreachable(0, LONG_SILENT), linked(1, 9), linked(2, 2)], 3)
+    assert decision == Stay("UnreachableByUs", "cache-valkey-0 does not answer us, and is heard by cache-valkey-2")
+
+
+def test_a_primary_that_does_not_let_us_in_stays() -> None:
+    decision = decide(0, [member(0, NodeReport(problem="refused")), replica(1), replica(2)], 3)
+    assert isinstance(decision, Stay)
+    assert decision.reason == "CredentialRefused"
+
+
+def test_what_a_replica_hears_from_one_that_was_promoted_already_is_no_sign_of_the_old_primary() -> None:
+    half_way = primary(1, lineage="b", former_lineage="a")
+    decision = decide(0, [gone(0), half_way, linked(2, 0, lineage="b", former_lineage="a")], 3)
+    assert isinstance(decision, Promote)
+    assert decision.index == 1
+
+
+def test_a_primary_that_may_live_is_given_the_time_that_its_fence_takes() -> None:
+    decision = decide(0, [unreachable(0, 3.0), linked(1, 3), replica(2)], 3)
+    assert isinstance(decision, Wait)
+    assert (decision.seconds, decision.reason) == (FENCE_SECONDS - 3.0, "PrimarySilent")
+
+
+@pytest.mark.parametrize("lost", [unreachable(0, LONG_SILENT), down(0, LONG_SILENT)])
+@pytest.mark.parametrize("hidden", [unreachable(2, LONG_SILENT), down(2, LONG_SILENT)])
+@pytest.mark.parametrize("candidate", [linked(1, 34), replica(1, down_for=34)])
+def test_nobody_takes_over_from_a_primary_that_may_go_on_with_a_replica_that_nobody_sees(
+    lost: Member, hidden: Member, candidate: Member
+) -> None:
+    decision = decide(0, [lost, candidate, hidden], 3)
+    assert isinstance(decision, Blocked)
+    assert decision.reason == "PrimaryMayServe"
+
+
+def test_a_pod_that_was_deleted_by_force_proves_nothing_while_a_link_has_only_fallen_silent() -> None:
+    decision = decide(0, [gone(0, LONG_SILENT), linked(1, 30), unreachable(2, LONG_SILENT)], 3)
+    assert isinstance(decision, Blocked)
+    assert decision.reason == "PrimaryMayServe"
+
+
+def test_a_third_node_is_not_waited_for_if_the_candidate_saw_the_primary_die() -> None:
+    decision = decide(0, [gone(0), replica(1), unreachable(2)], 3)
+    assert isinstance(decision, Promote)
+    assert decision.index == 1
+
+
+@pytest.mark.parametrize("third", [restarted(2), gone(2, 60.0)])
+@pytest.mark.parametrize("candidate", [linked(1, 60), replica(1, down_for=0)])
+def test_a_candidate_that_did_not_see_the_primary_die_may_have_been_cut_off_alone(
+    candidate: Member, third: Member
+) -> None:
+    decision = decide(0, [gone(0, 60.0), candidate, third], 3)
+    assert isinstance(decision, Blocked)
+    assert decision.reason in {"CandidateBehind", "PrimaryMayServe"}
+
+
+def test_a_candidate_that_was_without_the_primary_long_before_is_stale() -> None:
+    behind = replica(1, down_for=25)
+    assert isinstance(decide(0, [gone(0, 5.0), behind, restarted(2)], 3), Wait), "the primary may come back in a moment"
+    decision = decide(0, [gone(0, 21.0), replica(1, down_for=24), restarted(2)], 3)
+    assert isinstance(decision, Blocked)
+    assert decision.reason == "CandidateBehind"
+
+
+def test_a_candidate_that_was_seen_without_the_primary_is_stale_whatever_it_says() -> None:
+    behind = replace(replica(1, down_for=0), behind_for=16.0)
+    decision = decide(0, [gone(0, 1.0), behind, restarted(2, 0)], 3)
+    assert isinstance(decision, Wait)
+    assert decision.reason == "CandidateBehind"
+
+
+def test_how_long_ago_the_primary_was_lost_does_not_matter_if_all_replicas_are_there() -> None:
+    decision = decide(0, [gone(0, 1.0), replica(1, down_for=600), replica(2, down_for=600, offset=101)], 3)
+    assert isinstance(decision, Promote)
+    assert decision.index == 2
+
+
+def test_a_primary_that_comes_back_with_its_data_goes_before_a_stale_candidate() -> None:
+    decision = decide(0, [restarted(0), replica(1, down_for=600), restarted(2)], 3)
+    assert decision == Promote(
+        0, "PrimaryReturned", "cache-valkey-0 came back with its data, which cache-valkey-1 may lack"
+    )
+
+
+def test_a_primary_that_reads_its_data_is_waited_for_if_nobody_else_is_known_to_have_as_much() -> None:
+    decision = decide(0, [primary(is_loading=True, keys=0), restarted(1), restarted(2)], 3)
+    assert isinstance(decision, Stay)
+    assert decision.reason == "LoadingData"
+
+
+def test_an_empty_node_never_goes_before_one_with_data() -> None:
+    decision = decide(0, [gone(0), replica(1, offset=200, keys=0), replica(2)], 3)
+    assert isinstance(decision, Promote)
+    assert decision.index == 2
+
+
+def test_a_node_that_loads_is_no_candidate() -> None:
+    decision = decide(0, [gone(0), replica(1, is_loading=True, offset=200), replica(2)], 3)
+    assert isinstance(decision, Promote)
+    assert decision.index == 2
+
+
+def test_of_two_histories_the_one_that_continues_the_other_is_newer() -> None:
+    newer = replica(1, lineage="b", former_lineage="a", offset=50)
+    decision = decide(0, [gone(0), newer, replica(2, offset=100)], 3)
+    assert isinstance(decision, Promote)
+    assert decision.index == 1
+
+
+def test_two_histories_of_which_none_continues_the_other_are_for_a_person_to_choose() -> None:
+    decision = decide(0, [gone(0), replica(1), replica(2, lineage="b", down_for=3)], 3)
+    assert isinstance(decision, Blocked)
+    assert decision.reason == "HistoriesDiffer"
+    assert decision.message.endswith(
+        "(cache-valkey-0 is gone; cache-valkey-1 has 9 keys, offset 100 of a, without a primary for 2 s;"
+        " cache-valkey-2 has 9 keys, offset 100 of b, without a primary for 3 s): to promote one that answers all the"
+        " same, annotate this storage with toolhive.stacklok.dev/promote=<name>"
+    )
+
+
+def test_a_primary_of_the_past_that_restarted_has_nothing_new() -> None:
+    decision = decide(0, [gone(0), primary(1, lineage="own", offset=900), replica(2)], 3)
+    assert isinstance(decision, Promote)
+    assert decision.index == 2
+
+
+def test_at_the_first_start_the_recorded_primary_begins_once_all_answer_and_are_empty() -> None:
+    empty = [restarted(index, keys=0) for index in range(3)]
+    decision = decide(0, empty, 3)
+    assert isinstance(decision, Promote)
+    assert (decision.index, decision.reason) == (0, "FirstStart")
+    waiting = decide(0, [*empty[:2], gone(2)], 3)
+    assert waiting == Wait(
+        1.0, "NodesMissing", "no node that answers is known to have the newest data; waiting for cache-valkey-2"
+    )
+    assert isinstance(decide(0, empty[:2], 3), Blocked), "a node that nobody knows of may have data"
+
+
+@pytest.mark.parametrize("others", [[restarted(1, 0), restarted(2, 0)], [restarted(1), restarted(2)]])
+def test_a_recorded_primary_that_came_back_with_its_data_goes_on(others: list[Member]) -> None:
+    decision = decide(0, [restarted(0), *others], 3)
+    assert isinstance(decision, Promote)
+    assert (decision.index, decision.reason) == (0, "PrimaryReturned")
+
+
+@pytest.mark.parametrize("holder", [restarted(2), replica(2, down_for=600)])
+def test_the_only_node_with_data_takes_over_once_all_others_answer(holder: Member) -> None:
+    decision = decide(0, [restarted(0, 0), restarted(1, 0), holder], 3)
+    assert isinstance(decision, Promote)
+    assert decision.index == 2
+
+
+def test_an_empty_primary_and_two_nodes_with_data_of_unknown_age_are_for_a_person() -> None:
+    decision = decide(0, [restarted(0, 0), restarted(1), restarted(2)], 3)
+    assert isinstance(decision, Blocked)
+    assert decision.reason == "DataUnclear"
+
+
+def test_a_person_can_name_the_node_to_promote_where_nothing_else_helps() -> None:
+    nodes = [restarted(0, 0), restarted(1), restarted(2)]
+    decision = decide(0, nodes, 3, "cache-valkey-2")
+    assert isinstance(decision, Promote)
+    assert (decision.index, decision.reason) == (2, "PromotedByHand")
+    assert isinstance(decide(0, nodes, 3, "other-valkey-2"), Blocked)
+    assert decide(0, [primary(), *nodes[1:]], 3, "cache-valkey-2") == Stay(), "an old word overrules no primary"
+
+
+def test_a_node_that_does_not_answer_cannot_be_promoted_by_hand_either() -> None:
+    nodes = [gone(0, LONG_SILENT), gone(1, LONG_SILENT), gone(2, LONG_SILENT)]
+    assert isinstance(decide(0, nodes, 3, "cache-valkey-2"), Blocked)
+
+
+@pytest.mark.parametrize("lost", [gone(0), down(0), unreachable(0, LONG_SILENT)])
+def test_a_storage_of_one_node_waits_for_it(lost: Member) -> None:
+    decision = decide(0, [lost], 1)
+    assert isinstance(decision, Stay)
+    assert decision.reason == "OnlyNode"
+
+
+def test_a_storage_of_one_node_has_nobody_else_to_promote() -> None:
+    decision = decide(0, [restarted(0, 0)], 1)
+    assert isinstance(decision, Promote)
+    assert decision.index == 0
+
+
+def test_a_primary_without_a_fence_is_replaced_only_if_it_was_seen_to_die() -> None:
+    assert isinstance(decide(0, [gone(0), replica(1)], 1), Promote)
+    for lost in (unreachable(0, LONG_SILENT), down(0, LONG_SILENT)):
+        decision = decide(0, [lost, linked(1, 30)], 1)
+        assert isinstance(decision, Blocked)
+        assert decision.reason == "PrimaryMayServe"
+
+
+@pytest.mark.parametrize(
+    ("others", "expected", "replicas"),
+    [
+        pytest.param([], 1, 0, id="a storage of one node"),
+        pytest.param([replica(1)], 1, 0, id="a storage of one node that is about to move"),
+        pytest.param([linked(1, 0), linked(2, 0)], 3, 1, id="all well"),
+        pytest.param([gone(1), unreachable(2)], 3, 1, id="one of whom nothing is known"),
+        pytest.param([gone(1), down(2)], 3, 1, id="one that refuses connections"),
+        pytest.param([gone(1), gone(2)], 3, 0, id="nobody left"),
+    ],
+)
+def test_the_fence_is_lifted_only_where_nobody_else_can_be(others: list[Member], expected: int, replicas: int) -> None:
+    assert fence(0, [primary(), *others], expected) == replicas
+
+
+@pytest.mark.parametrize(
+    ("others", "seconds"),
+    [
+        ([replica(1), unreachable(2)], 30.0),
+        ([linked(1, 4), linked(2, 0)], 1.0),
+        ([linked(1, 0, lineage="b"), primary(2, lineage="b")], 30.0),
+    ],
+)
+def test_a_primary_that_a_replica_hears_has_given_a_sign_of_life(others: list[Member], seconds: float) -> None:
+    assert unheard_for(0, [unreachable(0, 30.0), *others]) == seconds
+
+
+def pod(phase: str, **state: Object) -> Object:
+    return {"status": {"phase": phase, "containerStatuses": [{"state": state}] if state else []}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (None, True),
+        (pod("Pending"), True),
+        (pod("Failed"), True),
+        (pod("Succeeded", terminated={}), True),
+        (pod("Running", running={}), False),
+        (pod("Running", terminated={}), True),
+        (pod("Running", waiting={"reason": "CrashLoopBackOff"}), True),
+        (pod("Running"), False),
+        (pod("Unknown"), False),
+        ({"metadata": {}}, False),
+    ],
+)
+def test_a_server_is_gone_only_if_the_api_says_so(seen: Object | None, *, expected: bool) -> None:
+    assert pods.is_gone(seen) is expected

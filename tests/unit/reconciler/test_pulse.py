@@ -1,0 +1,144 @@
+"""A server that dies is news at once, one that hangs within a second or two, and one that lives is none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from reconciler import pulse
+from reconciler.pulse import Pulse
+from shared import names
+
+KEY = ("team", "mine")
+UID = "uid-1"
+
+
+class Server:
+    """Answers as a server that asks for a password does, unless it hangs."""
+
+    def __init__(self) -> None:
+        self.is_hanging = False
+        self.asked = 0
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        with contextlib.suppress(ConnectionError):
+            while await reader.readline():
+                self.asked += 1
+                if not self.is_hanging:
+                    writer.write(b"-NOAUTH Authentication required.\r\n")
+
+
+class World:
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self.pulse = Pulse(self.told.put_nowait)
+        self.server = Server()
+
+    async def hear(self) -> None:
+        async with asyncio.timeout(10):
+            assert await self.told.get() == KEY
+
+
+def pod(address: str = "127.0.0.1") -> dict[str, Any]:
+    labels = {names.LABEL_NODE: "0", names.LABEL_STORAGE: "mine"}
+    status = {"phase": "Running", "podIP": address} if address else {}
+    return {
+        "metadata": {"name": "mine-valkey-0-0", "namespace": "team", "uid": UID, "labels": labels},
+        "status": status,
+    }
+
+
+@pytest.fixture(name="world")
+async def world_fixture(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        world = World(found.getsockname()[1])
+    monkeypatch.setattr(names, "VALKEY_PORT", world.port)
+    monkeypatch.setattr(pulse, "PERIOD_SECONDS", 0.05)
+    monkeypatch.setattr(pulse, "TIMEOUT_SECONDS", 0.05)
+    task = asyncio.ensure_future(world.pulse.run([]))
+    await asyncio.sleep(0)
+    yield world
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+@contextlib.asynccontextmanager
+async def serving(world: World) -> AsyncIterator[None]:
+    server = await asyncio.start_server(world.server.serve, "127.0.0.1", world.port)
+    try:
+        yield
+    finally:
+        server.close()
+        for writer in world.server.writers:
+            writer.transport.abort()
+
+
+async def until_asked(world: World, times: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if world.server.asked >= times:
+                return
+            await asyncio.sleep(0.005)
+
+
+async def test_a_server_that_lives_is_no_news(world: World) -> None:
+    async with serving(world):
+        world.pulse.on_pod(None, pod())
+        await until_asked(world, 5)
+        assert world.told.empty()
+        assert world.pulse.silent_for(pod()) < 1
+
+
+async def test_a_server_that_dies_is_told_of_and_found_again(world: World) -> None:
+    async with serving(world):
+        world.pulse.on_pod(None, pod())
+        await until_asked(world, 2)
+    await world.hear()
+    asked = world.server.asked
+    async with serving(world):
+        await until_asked(world, asked + 2)
+        assert world.pulse.silent_for(pod()) < 1
+
+
+async def test_a_server_that_hangs_is_told_of_again_and_again(world: World) -> None:
+    async with serving(world):
+        world.pulse.on_pod(None, pod())
+        await until_asked(world, 1)
+        world.server.is_hanging = True
+        await world.hear()
+        first = world.pulse.silent_for(pod())
+        await world.hear()
+        assert world.pulse.silent_for(pod()) > first > 0
+
+
+async def test_a_pod_that_goes_is_asked_no_more(world: World) -> None:
+    async with serving(world):
+        world.pulse.on_pod(None, pod())
+        await until_asked(world, 1)
+        world.pulse.on_pod(pod(), None)
+        assert world.pulse.silent_for(pod()) == 0
+        assert world.pulse._nodes == {}
+
+
+async def test_pods_without_an_address_and_pods_of_others_are_not_asked(world: World) -> None:
+    other = pod()
+    other["metadata"]["labels"] = {}
+    for each in (pod(""), other):
+        world.pulse.on_pod(None, each)
+    assert world.pulse._nodes == {}
+
+
+async def test_nobody_is_asked_by_who_does_not_lead(world: World) -> None:
+    idle = Pulse(world.told.put_nowait)
+    idle.on_pod(None, pod())
+    assert idle._nodes == {}

@@ -1,0 +1,140 @@
+"""What the objects of a storage are to be, and what of a node stays as it was made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler import wanted
+from reconciler.availability import Group
+from reconciler.hosts import Hosts
+from reconciler.observed import Observed
+from shared import names
+from shared.resources import Object
+from shared.sessionstorage import SessionStorageSpec
+from shared.sizes import PRESETS, Size
+from tests.storages import HOSTS, RING, SETTINGS, children, observed, pod, session_storage, with_child, workload
+
+
+def built(before: Observed, size: Size, index: int = 0) -> Object:
+    return wanted.workload(before, SessionStorageSpec(size=size), index, SETTINGS)
+
+
+def disk(made: Object) -> str:
+    claims = made["spec"].get("volumeClaimTemplates") or []
+    found: str = claims[0]["spec"]["resources"]["requests"]["storage"] if claims else ""
+    return found
+
+
+def is_spread(made: Object) -> bool:
+    affinity = made["spec"]["template"]["spec"].get("affinity", {}).get("podAntiAffinity", {})
+    return "requiredDuringSchedulingIgnoredDuringExecution" in affinity
+
+
+def group_of(before: Observed, size: Size) -> Group:
+    return Group.of(before, PRESETS[size], RING)
+
+
+@pytest.mark.parametrize(
+    ("running", "asked", "new"),
+    [
+        (Size.SMALL, Size.SMALL, ""),
+        (Size.SMALL, Size.MEDIUM, "5Gi"),
+        (Size.SMALL, Size.LARGE, "10Gi"),
+        (Size.MEDIUM, Size.SMALL, "5Gi"),
+        (Size.MEDIUM, Size.LARGE, "10Gi"),
+        (Size.LARGE, Size.SMALL, "10Gi"),
+        (Size.LARGE, Size.MEDIUM, "10Gi"),
+    ],
+    ids=str,
+)
+def test_disks_grow_with_the_size_and_never_shrink(running: Size, asked: Size, new: str) -> None:
+    assert disk(built(observed(running), asked, index=7)) == new
+
+
+@pytest.mark.parametrize("asked", Size)
+@pytest.mark.parametrize("running", Size)
+def test_a_node_that_is_there_keeps_its_volume(running: Size, asked: Size) -> None:
+    before = observed(running)
+    made, present = built(before, asked), before.children["statefulsets", "mine-valkey-0"]
+    assert made["spec"].get("volumeClaimTemplates") == present["spec"].get("volumeClaimTemplates")
+    volumes = {volume["name"] for volume in made["spec"]["template"]["spec"]["volumes"]}
+    assert ("data" in volumes) is (running is Size.SMALL)
+    assert made["metadata"]["labels"][names.LABEL_SIZE] == asked
+
+
+@pytest.mark.parametrize(
+    ("running", "asked", "unfit"),
+    [(a, b, PRESETS[a].disk_gib < PRESETS[b].disk_gib) for a in Size for b in Size],
+    ids=str,
+)
+def test_a_node_whose_volume_is_too_small_is_unfit(running: Size, asked: Size, *, unfit: bool) -> None:
+    before = observed(running)
+    every = frozenset(node.index for node in before.nodes)
+    assert wanted.unfit(before, SessionStorageSpec(size=asked)) == (every if unfit else frozenset())
+
+
+def test_a_volume_of_a_size_that_is_none_of_ours_is_as_good_as_its_figure() -> None:
+    before = observed("medium")
+    made = workload(0, Size.MEDIUM)
+    made["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = "77Gi"
+    larger = with_child(before, ("statefulsets", "mine-valkey-0"), made)
+    assert wanted.unfit(larger, SessionStorageSpec(size=Size.LARGE)) == frozenset()
+    assert disk(built(larger, Size.LARGE, index=1)) == "77Gi"
+
+
+@pytest.mark.parametrize(("hosts", "spread"), [(3, True), (4, True), (2, False), (0, False)])
+def test_new_nodes_are_spread_by_force_if_there_are_hosts_enough(hosts: int, *, spread: bool) -> None:
+    open_hosts = Hosts(frozenset(f"host-{number}" for number in range(hosts)), frozenset({"closing"}))
+    nothing = Observed(session_storage({}), {}, hosts=open_hosts)
+    assert is_spread(built(nothing, Size.LARGE)) is spread
+
+
+@pytest.mark.parametrize("hosts", [HOSTS, Hosts()], ids=["enough", "too few"])
+@pytest.mark.parametrize("made_with", [HOSTS, Hosts()], ids=["hard", "soft"])
+def test_nodes_that_are_there_keep_their_spread_or_every_host_that_goes_would_restart_them(
+    made_with: Hosts, hosts: Hosts
+) -> None:
+    present = built(Observed(session_storage({}), {}, hosts=made_with), Size.LARGE)
+    before = Observed(session_storage({}), {("statefulsets", "mine-valkey-0"): present}, hosts=hosts)
+    assert built(before, Size.LARGE)["spec"]["template"] == present["spec"]["template"]
+
+
+def test_what_is_shared_has_a_name_of_its_own_and_is_what_is_there() -> None:
+    for size in Size:
+        before = observed(size)
+        indexes = [node.index for node in before.nodes]
+        made = list(wanted.objects(before, SessionStorageSpec(size=size), group_of(before, size), indexes, SETTINGS))
+        named = {(resource.plural, obj["metadata"]["name"]) for resource, obj in made}
+        assert len(named) == len(made)
+        secrets = {("secrets", "mine-auth"), ("secrets", "mine-connection")}
+        assert named | secrets | {("services", "mine-valkey")} == set(children(size))
+
+
+def test_what_is_made_for_replicas_alone_is_superfluous_without_them() -> None:
+    before = observed("large")
+    assert list(wanted.superfluous(before, group_of(before, Size.LARGE))) == []
+    gone = [obj["metadata"]["name"] for _, obj in wanted.superfluous(before, group_of(before, Size.MEDIUM))]
+    assert gone == ["mine-valkey-replicas", "mine-valkey-replica"]
+    never = observed("medium")
+    assert list(wanted.superfluous(never, group_of(never, Size.MEDIUM))) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "size"), [("small", Size.SMALL), ("large", Size.LARGE), ("huge", Size.MEDIUM), (None, Size.MEDIUM)]
+)
+def test_the_primarys_pod_tells_the_size_that_runs(label: Any, size: Size) -> None:
+    made = pod(0, Size.SMALL)
+    made["metadata"]["labels"].pop(names.LABEL_SIZE)
+    made["metadata"]["labels"] |= {names.LABEL_SIZE: label} if label else {}
+    before = observed("small")
+    running = replace(before, nodes=(replace(before.nodes[0], pod=made),))
+    assert wanted.running_size(group_of(running, Size.MEDIUM), SessionStorageSpec(size=Size.MEDIUM)) is size
+
+
+def test_without_a_pod_the_size_that_is_asked_for_is_told() -> None:
+    nothing = Observed(session_storage({}), {})
+    assert wanted.running_size(group_of(nothing, Size.LARGE), SessionStorageSpec(size=Size.LARGE)) is Size.LARGE
+    assert wanted.running_size(group_of(nothing, Size.MEDIUM), SessionStorageSpec()) is Size.MEDIUM
