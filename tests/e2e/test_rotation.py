@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from deploy.demo.errors import NotInTime, SessionLost, Surprise
+from deploy.demo.errors import CommandFailed, NotInTime, SessionLost, Surprise
 from deploy.demo.kube import Kube, Object, until
 from deploy.demo.proxies import MCP_REMOTE_PROXY, Proxies, is_ready
 from deploy.demo.storages import KIND
@@ -125,7 +125,7 @@ def session_in_use(kube: Kube, size: str) -> Iterator[list[str]]:
 
     def call() -> bool:
         # A proxy that is just going, or whose backend restarts, answers with an error: its client asks again.
-        with contextlib.suppress(SessionLost, Surprise):
+        with contextlib.suppress(SessionLost, Surprise, CommandFailed):
             ready = [pod["metadata"]["name"] for pod in proxies.pods() if is_ready(pod)]
             return bool(proxies.call(ready[0], session, TOOL)) if ready else False
         return False
