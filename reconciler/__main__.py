@@ -231,6 +231,8 @@ class _Process:
         self._on_child(old, new)
 
     def _on_host(self, old: Object | None, new: Object | None) -> None:
+        if old is not None and new is not None and old["spec"] == new["spec"]:
+            return  # kubelet writes the status of a host again and again
         host = (new or old or {})["metadata"]["name"]
         for pod in self._caches[PODS.plural].objects.values():
             if pod["spec"].get("nodeName") == host:

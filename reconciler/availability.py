@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reconciler import failover, pods
+from reconciler import failover
 from reconciler.members import Member
 from reconciler.node_steps import Fence, Follow, LogInAnew, Promote, Resume
 from reconciler.primacy import Claim, primary_of
 from reconciler.steps import Mark, Step
 from shared import credentials, names
-from shared.login import Login
 from shared.manifests import ROLE_PRIMARY, ROLE_REPLICA
-from shared.resources import SERVICES
+from shared.resources import SERVICES, annotation_of
 from shared.sizes import PRESETS, Size
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.nodes import NodeReport
     from reconciler.observed import Observed
     from shared.keyring import KeyRing
+    from shared.login import Login
     from shared.resources import Object
     from shared.sizes import Preset
 
@@ -68,7 +68,7 @@ class Group:
     @property
     def replication(self) -> Login:
         """How a node logs in to its primary."""
-        return Login(credentials.REPLICATION.user, self.ring.current.get(credentials.REPLICATION.key, ""))
+        return self.ring.login(credentials.REPLICATION)
 
     def is_synced(self, node: NodeReport) -> bool:
         """Tell whether a node follows the primary closely."""
@@ -98,15 +98,21 @@ class Group:
     @property
     def fence(self) -> int:
         """Without how many replicas the primary is to take no writes."""
-        wanted = failover.fence(self.primary.index, members(self), self.preset.replicas)
-        return wanted if self._was_redundant or self._has_replica else 0
+        wanted = failover.fence(self.primary.index, self.members, self.preset.replicas)
+        # If the primary was not made to have replicas, they come only now, and clients need not wait for them.
+        was_redundant = self.size is None or PRESETS[self.size].is_redundant
+        return wanted if was_redundant or self._has_replica else 0
 
     @property
-    def _was_redundant(self) -> bool:
-        """Whether the primary was made to have replicas; if they come only now, clients need not wait for them."""
-        labels = (self.primary.pod or {"metadata": {}})["metadata"].get("labels", {})
-        size = next((size for size in Size if size.value == labels.get(names.LABEL_SIZE)), None)
-        return size is None or PRESETS[size].is_redundant
+    def size(self) -> Size | None:
+        """The size that the primary was made as; None if it does not say."""
+        label = (self.primary.pod or {"metadata": {}})["metadata"].get("labels", {}).get(names.LABEL_SIZE)
+        return next((size for size in Size if size.value == label), None)
+
+    @property
+    def members(self) -> list[Member]:
+        """The nodes, as the decision about them wants them."""
+        return [Member.of(node) for node in self.nodes]
 
     @property
     def _has_replica(self) -> bool:
@@ -121,15 +127,10 @@ def _leading(nodes: Sequence[NodeReport]) -> int:
     return best.index if best is not None else min((node.index for node in nodes), default=0)
 
 
-def members(group: Group) -> list[Member]:
-    """Put the nodes as the decision wants them."""
-    return [Member(node.index, node, pods.is_gone(node.pod), node.silent_for, node.behind_for) for node in group.nodes]
-
-
 def decide(group: Group, storage: Object) -> Decision:
     """Decide who has to be primary."""
-    asked: str = (storage["metadata"].get("annotations") or {}).get(names.ANNOTATION_PROMOTE, "")
-    return failover.decide(group.primary.index, members(group), group.preset.replicas, asked)
+    asked = annotation_of(storage, names.ANNOTATION_PROMOTE)
+    return failover.decide(group.primary.index, group.members, group.preset.replicas, asked)
 
 
 def steps(group: Group, decision: Decision, now: datetime) -> Iterator[Step]:
@@ -143,8 +144,9 @@ def steps(group: Group, decision: Decision, now: datetime) -> Iterator[Step]:
     if group.primary.facts is not None and group.primary.facts.is_paused and group.service is not None:
         yield Resume(group.service, Claim.of(group.service).withdrawn(group.primary.index), group.primary)
     yield from _following(group)
-    if group.primary.facts is not None and group.primary.facts.fence != group.fence:
-        yield Fence(group.primary, group.fence)
+    fence = group.fence
+    if group.primary.facts is not None and group.primary.facts.fence != fence:
+        yield Fence(group.primary, fence)
     yield from _marks(group)
 
 

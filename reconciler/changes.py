@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from reconciler import pods
 from reconciler.node_steps import Remove, SwitchOver
@@ -210,10 +210,7 @@ def _removal(group: Group, wish: Wish, node: NodeReport) -> tuple[Step, ...]:
 
 
 def _deletion(pod: Object) -> tuple[Step, ...]:
-    metadata = pod["metadata"]
-    if metadata.get("deletionTimestamp"):
-        return ()
-    return (Delete(PODS, metadata["namespace"], metadata["name"], metadata["uid"]),)
+    return () if pod["metadata"].get("deletionTimestamp") else (Delete.of(PODS, pod),)
 
 
 def _has_no_room(node: NodeReport, wish: Wish) -> bool:
@@ -242,5 +239,5 @@ def _named(storage: Object, nodes: Sequence[NodeReport]) -> str:
     return ", ".join(names.valkey_node(storage["metadata"]["name"], node.index) for node in nodes)
 
 
-def _told(status: str, reason: str, message: str) -> Finding:
-    return Finding(UPDATING, "True" if status == "True" else "False", reason, message)
+def _told(status: Literal["True", "False"], reason: str, message: str) -> Finding:
+    return Finding(UPDATING, status, reason, message)

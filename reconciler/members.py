@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
+from reconciler import pods
 from shared.replication import PRIMARY, Replication
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Member:
     is_gone: bool = False
     silent_for: float = 0.0
     behind_for: float = 0.0
+
+    @classmethod
+    def of(cls, report: NodeReport) -> Self:
+        """Put a report as the decision wants it."""
+        return cls(report.index, report, pods.is_gone(report.pod), report.silent_for, report.behind_for)
 
     @property
     def name(self) -> str:

@@ -66,6 +66,5 @@ def mirror_steps(connection: Object, wanted: Iterable[str], present: Mapping[str
 def removals(storage: Key, secrets: Iterable[Object]) -> Iterator[Step]:
     """Delete those Secrets that are copies of the storage's connection."""
     for secret in secrets:
-        metadata = secret["metadata"]
-        if storage_of(secret) == storage and not metadata.get("deletionTimestamp"):
-            yield Delete(SECRETS, metadata["namespace"], metadata["name"], metadata["uid"])
+        if storage_of(secret) == storage and not secret["metadata"].get("deletionTimestamp"):
+            yield Delete.of(SECRETS, secret)

@@ -21,7 +21,7 @@ from reconciler.node_steps import (
     SwitchOver,
 )
 from reconciler.primacy import Claim, claimed, pointed, primary_of
-from reconciler.switchover import Move, Place, switch_over
+from reconciler.switchover import Move, Place, have_follow, switch_over
 from shared import errors, names, valkey_node
 from shared.resources import SERVICES, STATEFUL_SETS, VOLUME_CLAIMS, Object, Resource, key_of
 from shared.valkey_replication import told
@@ -90,12 +90,8 @@ class Mover:
         async with told(*_where(step.node)) as there:
             await there.promote()
         for node in step.followers:
-            try:
-                async with told(*_where(node)) as there:
-                    await there.follow(step.node.address, step.replication)
-            except errors.SessionStoreError as error:
-                # It may have gone as well; who is left must be reached by clients all the same.
-                _log.warning("a node does not follow", extra={"node": node.address, "error": str(error)})
+            # It may have gone as well; who is left must be reached by clients all the same.
+            await have_follow(_place(node), _place(step.node), step.replication)
         await self.point(service, step.node.index, step.claim, time.monotonic() - started)
 
     async def _switch_over(self, step: SwitchOver) -> None:

@@ -96,8 +96,7 @@ async def _asked(node: NodeReport, ring: KeyRing, patience: float | None) -> Nod
         async with asyncio.timeout(patience):
             facts = await valkey_node.observe(node.address, names.VALKEY_PORT, node.operator)
         if facts.role == PRIMARY and not facts.is_loading:  # others refuse what consumers do
-            consumer = Login(credentials.CONSUMER.user, ring.current.get(credentials.CONSUMER.key, ""))
-            await valkey_node.ping(node.address, names.VALKEY_PORT, consumer)
+            await valkey_node.ping(node.address, names.VALKEY_PORT, ring.login(credentials.CONSUMER))
     except errors.StoreRefused as error:
         return replace(node, facts=facts, problem="refused", detail=str(error))
     except errors.StoreDown as error:

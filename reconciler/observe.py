@@ -115,8 +115,8 @@ class Observer:
         Raises:
             ClusterError: A live read failed.
         """
-        name, namespace = storage["metadata"]["name"], storage["metadata"]["namespace"]
-        usages = self._consumers.usages((namespace, name))
+        namespace, name = key = key_of(storage)
+        usages = self._consumers.usages(key)
         mirrors = await self._mirrors(storage, usages)
         if (external := _external(storage)) is not None:
             connection = names.connection_secret(name)
@@ -127,9 +127,10 @@ class Observer:
             return Observed(storage, children, (), facts, usages, mirrors, holders)
         children = await self._children(storage)
         auth = children.get((SECRETS.plural, names.auth_secret(name)))
-        asked = await self._ask(storage, node_indexes(children), auth)
+        indexes = node_indexes(children)
+        asked = await self._ask(key, indexes, auth)
         primary = primary_of(children.get((SERVICES.plural, names.valkey(name))))
-        reports = self._outlook.signs.take((namespace, name), primary, asked)
+        reports = self._outlook.signs.take(key, primary, asked)
         holders = await self._credentialed(storage, usages, auth)
         return Observed(
             storage=storage,
@@ -140,19 +141,20 @@ class Observer:
             holders=holders,
             is_due=self._outlook.is_due(storage),
             hosts=self._outlook.hosts(),
-            claims=self._claims(namespace, name, node_indexes(children)),
-            may_update=self._outlook.may_update((namespace, name)),
+            claims=self._claims(key, indexes),
+            may_update=self._outlook.may_update(key),
         )
 
-    def _claims(self, namespace: str, storage: str, indexes: Iterable[int]) -> dict[int, Object]:
+    def _claims(self, storage: Key, indexes: Iterable[int]) -> dict[int, Object]:
+        namespace, name = storage
         found = {
-            index: self._caches[VOLUME_CLAIMS.plural].get((namespace, names.valkey_claim(storage, index)))
+            index: self._caches[VOLUME_CLAIMS.plural].get((namespace, names.valkey_claim(name, index)))
             for index in indexes
         }
         return {index: claim for index, claim in found.items() if claim is not None}
 
-    async def _ask(self, storage: Object, indexes: Sequence[int], auth: Object | None) -> list[NodeReport]:
-        namespace, name = key_of(storage)
+    async def _ask(self, storage: Key, indexes: Sequence[int], auth: Object | None) -> list[NodeReport]:
+        namespace, name = storage
 
         async def ask(index: int) -> NodeReport:
             pod = self._caches[PODS.plural].get((namespace, names.valkey_pod(name, index)))
@@ -176,7 +178,7 @@ class Observer:
         return live is not None and live["metadata"]["uid"] == metadata["uid"]
 
     async def _children(self, storage: Object) -> dict[tuple[str, str], Object]:
-        namespace, name = key_of(storage)[0], storage["metadata"]["name"]
+        namespace, name = key_of(storage)
         workloads = self._workloads(namespace, name) or initial_workloads(storage)
         wanted = [(resource, child) for resource in CHILD_RESOURCES for child in child_names(resource, name)]
         wanted += [(STATEFUL_SETS, workload) for workload in workloads]

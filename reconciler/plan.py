@@ -25,7 +25,7 @@ from shared import credentials, errors, manifests, names
 from shared.endpoint import Endpoint
 from shared.external_store import Outcome
 from shared.keyring import KeyRing
-from shared.resources import PODS, SECRETS, SERVICES, Object, Resource, key_of, last_written
+from shared.resources import PODS, SECRETS, SERVICES, Object, Resource, annotation_of, last_written
 from shared.sessionstorage import External, SessionStorageSpec, parse_spec
 from shared.sizes import DEFAULT_SIZE
 
@@ -111,7 +111,7 @@ def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, n
 
 def _wish(observed: Observed, spec: SessionStorageSpec, group: Group, settings: Settings, now: datetime) -> Wish:
     present = wanted.workloads(observed)
-    asked = (observed.storage["metadata"].get("annotations") or {}).get(names.ANNOTATION_SWITCHOVER, "")
+    asked = annotation_of(observed.storage, names.ANNOTATION_SWITCHOVER)
     return Wish(
         count=spec.preset.replicas,
         present=present,
@@ -132,7 +132,7 @@ def _repairs(
         if step := _repair(resource, obj, observed.child(resource, obj["metadata"]["name"])):
             yield step
     for resource, obj in wanted.superfluous(observed, group):
-        yield Delete(resource, *key_of(obj), obj["metadata"]["uid"])
+        yield Delete.of(resource, obj)
     service = manifests.primary_service(wanted.storage_of(observed), group.primary.index)
     if step := versioned(SERVICES, service, group.service):
         yield step
@@ -164,8 +164,7 @@ def _auth(observed: Observed, storage: Storage) -> WriteAuth | None:
             ring = replace(ring, current={**ring.current, names.KEY_PASSWORD: handed_out})
     if secret is None and present is None:
         # Passwords that nobody has had yet need no rotation, even if one was asked for before they were made.
-        word = observed.storage["metadata"].get("annotations", {}).get(names.ANNOTATION_ROTATE, "")
-        record = replace(record, handled=word)
+        record = replace(record, handled=annotation_of(observed.storage, names.ANNOTATION_ROTATE))
     version = secret["metadata"]["resourceVersion"] if secret else ""
     return WriteAuth(storage, ring, version, record.text, is_staging=is_staging)
 
@@ -182,7 +181,7 @@ def _outdated_pods(observed: Observed) -> Iterable[Delete]:
             continue
         metadata = node.pod["metadata"]
         if not metadata.get("deletionTimestamp") and metadata["creationTimestamp"] <= last_written(secret):
-            yield Delete(PODS, metadata["namespace"], metadata["name"], metadata["uid"])
+            yield Delete.of(PODS, node.pod)
 
 
 def _foreign_children(observed: Observed) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from reconciler import rotation
 from reconciler.node_steps import Admit, Retire
 from reconciler.rollouts import next_ones
 from reconciler.rotation import Record, revision_of
-from reconciler.rotation_progress import Scene, annotation, finding, is_over, progress
+from reconciler.rotation_progress import Scene, finding, is_over, progress
 from reconciler.steps import Restart, Step, WriteAuth
 from shared import credentials, names
 from shared.keyring import KeyRing
-from shared.resources import SECRETS
+from shared.resources import SECRETS, annotation_of
 from shared.sessionstorage import RotationPhase
 from shared.stamp import Stamp
 
@@ -106,7 +106,7 @@ def _moves(scene: Scene, auth: _Auth, phase: RotationPhase | None) -> Iterator[S
             yield from _restarts(scene, record)
         case RotationPhase.AWAIT_CONSUMERS if record.has_refreshed(scene.settings.refresh, scene.now):
             yield auth.become(ring.settled(), record)
-        case RotationPhase.DISCARDING if _can_discard(scene):
+        case RotationPhase.DISCARDING if _can_discard(scene, ring):
             yield auth.become(ring, record.end(scene.now))
         case _:
             pass
@@ -114,13 +114,14 @@ def _moves(scene: Scene, auth: _Auth, phase: RotationPhase | None) -> Iterator[S
 
 def _access(scene: Scene, ring: KeyRing, phase: RotationPhase | None) -> Iterator[Step]:
     """Have nodes accept what they must, and refuse what they must not; those that do not answer are told later."""
+    is_discarding = phase is RotationPhase.DISCARDING and _can_discard(scene, ring)
     for node in scene.observed.nodes:
         if not node.can_be_told:
             continue
         # Once more before anything is handed out: a node may accept what it has not saved, if we died in between.
         if phase is RotationPhase.ADDED or not rotation.accepts(node, ring):
             yield Admit(node, ring.accepted)
-        if phase is RotationPhase.DISCARDING and _can_discard(scene):
+        if is_discarding:
             yield Retire(node, ring.retired, _spared(scene))
         elif not rotation.refuses(node, ring):
             yield Retire(node, ring.retired)
@@ -133,18 +134,17 @@ def _spared(scene: Scene) -> frozenset[str]:
     return frozenset((*consumers, *(node.address for node in scene.observed.nodes)))
 
 
-def _can_discard(scene: Scene) -> bool:
+def _can_discard(scene: Scene, ring: KeyRing) -> bool:
     """Tell whether all nodes can be told, log in to each other anew, and it is known whose sessions are to go on."""
     nodes = scene.observed.nodes
-    ring = KeyRing.of(scene.observed.child(SECRETS, names.auth_secret(scene.observed.storage["metadata"]["name"])))
-    replication = credentials.sha256(ring.current.get(credentials.REPLICATION.key, ""))
+    replication = credentials.sha256(ring.login(credentials.REPLICATION).password)
     is_told = bool(nodes) and all(node.can_be_told for node in nodes)
     return is_told and scene.observed.holders is not None and all(rotation.logs_in(node, replication) for node in nodes)
 
 
 def _asked(scene: Scene, record: Record) -> str | None:
     """Return the user's word to be noted as handled, if a rotation is to begin; the last one if only the time asks."""
-    word = annotation(scene, names.ANNOTATION_ROTATE)
+    word = annotation_of(scene.observed.storage, names.ANNOTATION_ROTATE)
     if word and word != record.handled:
         return word
     return record.handled if scene.observed.is_due else None

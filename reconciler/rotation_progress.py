@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler.rotation import Record, read_time, written
 from shared import names
 from shared.conditions import Finding
+from shared.resources import annotation_of
 from shared.sessionstorage import RotationPhase
 
 if TYPE_CHECKING:
@@ -50,15 +51,9 @@ class Scene:
     is_published: bool
 
 
-def annotation(scene: Scene, name: str) -> str:
-    """Read an annotation of the storage; empty if there is none."""
-    value: str = (scene.observed.storage["metadata"].get("annotations") or {}).get(name, "")
-    return value
-
-
 def is_over(scene: Scene, record: Record) -> bool:
     """Tell whether nobody is left who has to be restarted, or the user does not want to wait for who is."""
-    is_forced = annotation(scene, names.ANNOTATION_ROTATE_FORCE) == record.revision
+    is_forced = annotation_of(scene.observed.storage, names.ANNOTATION_ROTATE_FORCE) == record.revision
     holders = scene.observed.holders
     return is_forced or (holders is not None and all(each.is_done for each in holders))
 

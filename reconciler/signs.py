@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler import failover, pods
+from reconciler import failover
 from reconciler.members import Member
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Signs:
         """
         now, found = self._clock(), tuple(reports)
         lived, heard = self._of(self._lived, storage, found), self._of(self._heard, storage, found)
-        members = [Member(node.index, node, pods.is_gone(node.pod), node.silent_for) for node in found]
+        members = [Member.of(node) for node in found]
         for member in members:
             silent_for = member.silent_for
             if member.index == primary:

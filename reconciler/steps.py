@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from reconciler.node_steps import NodeStep
 from shared import names
+from shared.resources import key_of
 
 if TYPE_CHECKING:
     from reconciler.status import EventNote
@@ -92,6 +93,11 @@ class Delete:
     namespace: str
     name: str
     uid: str
+
+    @classmethod
+    def of(cls, resource: Resource, obj: Object) -> Self:
+        """Delete this very object."""
+        return cls(resource, *key_of(obj), obj["metadata"]["uid"])
 
     def __repr__(self) -> str:
         return f"Delete({self.resource.kind}, {self.namespace}/{self.name})"

@@ -233,7 +233,7 @@ async def _promote(move: Move, new: Node) -> str:
     try:
         await new.promote()
         for place in move.others:
-            await _have_follow(place, move.new, move.replication)
+            await have_follow(place, move.new, move.replication)
         if not await _within(ATTACH_SECONDS if move.others else 0, has_replicas):
             # The old one is to be its only replica, and is still needed. The next look sets the fence again.
             await new.fence(0)
@@ -264,11 +264,12 @@ async def _undo(move: Move, world: World, old: Node, reason: str) -> Outcome:
     await old.fence(move.fence)
     await old.resume()
     # It may have been promoted, or yet be when it wakes up. It has no clients.
-    await _have_follow(move.new, move.old, move.replication)
+    await have_follow(move.new, move.old, move.replication)
     return Outcome(aborted=reason)
 
 
-async def _have_follow(place: Place, primary: Place, replication: Login) -> None:
+async def have_follow(place: Place, primary: Place, replication: Login) -> None:
+    """Make a node a replica of another one, if it can be told."""
     try:
         async with _told(place) as node:
             await node.follow(primary.address, replication)

@@ -123,8 +123,7 @@ def unfit(observed: Observed, spec: SessionStorageSpec) -> frozenset[int]:
 
 def running_size(group: Group, spec: SessionStorageSpec) -> Size:
     """Tell how large the primary is."""
-    label = (group.primary.pod or {"metadata": {}})["metadata"].get("labels", {}).get(names.LABEL_SIZE, "")
-    return next((size for size in Size if size.value == label), spec.size or DEFAULT_SIZE)
+    return group.size or spec.size or DEFAULT_SIZE
 
 
 def _node(observed: Observed, spec: SessionStorageSpec, index: int, present: Object | None) -> Node:

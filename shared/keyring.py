@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from shared import credentials, names
+from shared.login import Login
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shared.credentials import Identity
     from shared.resources import Object
 
 _STAGED: Final = "next-"
@@ -50,6 +52,10 @@ class KeyRing:
             former=_passwords(values, _FORMER),
             retired={user: digest for user, _, digest in lines if digest and " " not in digest},
         )
+
+    def login(self, identity: Identity) -> Login:
+        """Tell how an identity logs in now; without a password if there is none."""
+        return Login(identity.user, self.current.get(identity.key, ""))
 
     @property
     def generations(self) -> tuple[Mapping[str, str], ...]:

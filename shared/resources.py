@@ -87,6 +87,12 @@ def last_written(obj: Object) -> str:
     return max(times)
 
 
+def annotation_of(obj: Object, name: str) -> str:
+    """Read an annotation; empty if there is none."""
+    value: str = (obj["metadata"].get("annotations") or {}).get(name, "")
+    return value
+
+
 def key_of(obj: Object) -> Key:
     """Tell an object's (namespace, name)."""
     metadata = obj.get("metadata", {})

@@ -39,7 +39,6 @@ class NodeFacts:
         replication: What it says of its replication.
         fence: Replicas without which it takes no writes (`min-replicas-to-write`).
         is_paused: Whether it lets writes wait (`CLIENT PAUSE`).
-        maxmemory: Bytes that its data may fill.
         upstream_hash: Of the password that it logs in to its primary with; empty if it has none.
     """
 
@@ -50,7 +49,6 @@ class NodeFacts:
     replication: Replication = field(default_factory=Replication)
     fence: int = 0
     is_paused: bool = False
-    maxmemory: int = 0
     upstream_hash: str = field(default="", repr=False)
 
 
@@ -63,7 +61,7 @@ async def observe(host: str, port: int, login: Login) -> NodeFacts:
     """
     async with connected(host, port, login) as execute:
         info = await execute("INFO", "server", "clients", "replication", "persistence", "keyspace")
-        config = await execute("CONFIG GET", "min-replicas-to-write", "maxmemory", "primaryauth")
+        config = await execute("CONFIG GET", "min-replicas-to-write", "primaryauth")
         hashes = {identity.user: await _hashes(execute, identity.user) for identity in credentials.IDENTITIES}
     return facts_from(info, hashes, config)
 
@@ -181,7 +179,6 @@ def facts_from(
         replication=replication_from(info),
         fence=int(config.get("min-replicas-to-write", 0)),
         is_paused=str(info.get("paused_reason", "none")) != "none",
-        maxmemory=int(config.get("maxmemory", 0)),
         upstream_hash=credentials.sha256(password) if password else "",
     )
 

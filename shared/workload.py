@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared import credentials, names, valkey_config
+from shared.resources import annotation_of
 from shared.sizes import PRESETS
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ def stateful_set(metadata: Object, node: Node, image: Image, placement: Placemen
 def template_hash(pod_or_set: Object) -> str:
     """Tell what a pod was made from, or what a StatefulSet makes pods from; empty if that is not known."""
     template = pod_or_set.get("spec", {}).get("template") or pod_or_set
-    found: str = (template["metadata"].get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_HASH, "")
-    return found
+    return annotation_of(template, names.ANNOTATION_TEMPLATE_HASH)
 
 
 def _hash(pod: Object) -> str:

@@ -123,7 +123,6 @@ class FakeValkey:
         node = self._enter(host, login)
         config = {
             "min-replicas-to-write": str(node.history.fence),
-            "maxmemory": "0",
             "primaryauth": node.history.password,
         }
         return facts_from(self._info(node), dict(node.users), config)
