@@ -53,10 +53,7 @@ class Group:
     def of(cls, observed: Observed, preset: Preset, ring: KeyRing) -> Group:
         """Sort what was observed by its role."""
         service = observed.child(SERVICES, names.valkey(observed.storage["metadata"]["name"]))
-        named = primary_of(service)
-        is_there = any(node.index == named for node in observed.nodes)
-        is_known = named is not None and (is_there or not any(node.is_primary for node in observed.nodes))
-        primary = named if named is not None and is_known else _leading(observed.nodes)
+        primary = _recorded(service, observed.nodes)
         others = tuple(node for node in observed.nodes if node.index != primary)
         return cls(service, observed.node(primary), others, preset, ring)
 
@@ -106,8 +103,12 @@ class Group:
     @property
     def size(self) -> Size | None:
         """The size that the primary was made as; None if it does not say."""
-        label = (self.primary.pod or {"metadata": {}})["metadata"].get("labels", {}).get(names.LABEL_SIZE)
-        return next((size for size in Size if size.value == label), None)
+        return _size(self.primary)
+
+    @property
+    def sizes(self) -> frozenset[Size]:
+        """The sizes that nodes were made as, as far as they say."""
+        return frozenset(size for size in map(_size, self.nodes) if size is not None)
 
     @property
     def members(self) -> list[Member]:
@@ -118,6 +119,22 @@ class Group:
     def _has_replica(self) -> bool:
         facts = self.primary.facts
         return facts is not None and any(replica.is_online for replica in facts.replication.replicas)
+
+
+def _size(node: NodeReport) -> Size | None:
+    label = (node.pod or {"metadata": {}})["metadata"].get("labels", {}).get(names.LABEL_SIZE)
+    return next((size for size in Size if size.value == label), None)
+
+
+def _recorded(service: Object | None, nodes: Sequence[NodeReport]) -> int:
+    """Tell who is primary by what the Service says; the record counts if the selector names nobody that there is."""
+    named, present = primary_of(service), {node.index for node in nodes}
+    if named is not None and named in present:
+        return named
+    settled = Claim.of(service).settled
+    stated = named if settled is None else settled
+    is_trusted = stated in present or not any(node.is_primary for node in nodes)
+    return stated if stated is not None and is_trusted else _leading(nodes)
 
 
 def _leading(nodes: Sequence[NodeReport]) -> int:

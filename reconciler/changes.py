@@ -117,12 +117,14 @@ def next_change(group: Group, wish: Wish, storage: Object) -> Change:
     is_held = bool(stale) and not wish.may_update
     if is_held:
         # What cannot wait is done with nodes as they are: a host is drained, or a person wants it.
-        wish = replace(wish, desired={}, unfit=frozenset())
+        wish, stale = replace(wish, desired={}, unfit=frozenset()), []
     if wish.is_stale(group.primary) or wish.hosts.is_leaving(group.primary.pod) or wish.asked:
         return _move(group, wish, storage, present)
-    if is_held:
-        return Change(present, (), _told("False", "WaitsForItsTurn", "an update waits until those of others are done"))
-    return _tidy(group, wish, storage, present, stale)
+    change = _tidy(group, wish, storage, present, stale)
+    if is_held and change.finding is None:
+        waits = _told("False", "WaitsForItsTurn", "an update waits until those of others are done")
+        return replace(change, finding=waits)
+    return change
 
 
 def _move(group: Group, wish: Wish, storage: Object, present: tuple[int, ...]) -> Change:

@@ -15,7 +15,7 @@ from reconciler.changes import Wish, next_change
 from reconciler.drift import has_additions, is_covered, versioned
 from reconciler.external import ExternalFacts
 from reconciler.failover import Wait
-from reconciler.primacy import Claim
+from reconciler.primacy import Claim, first, pointed
 from reconciler.rotation import Record, revision_of
 from reconciler.rotation_progress import Scene
 from reconciler.status import status_of
@@ -120,7 +120,8 @@ def _wish(observed: Observed, spec: SessionStorageSpec, group: Group, settings: 
         unfit=wanted.unfit(observed, spec),
         hosts=observed.hosts,
         asked=asked if asked != Claim.of(group.service).handled else "",
-        may_update=observed.may_update or wanted.running_size(group, spec) is not (spec.size or DEFAULT_SIZE),
+        # Another size is what this user wants; only what the installation wants of all storages goes one by one.
+        may_update=observed.may_update or bool(group.sizes - {spec.size or DEFAULT_SIZE}),
         now=now,
     )
 
@@ -134,6 +135,8 @@ def _repairs(
     for resource, obj in wanted.superfluous(observed, group):
         yield Delete.of(resource, obj)
     service = manifests.primary_service(wanted.storage_of(observed), group.primary.index)
+    if group.service is None:
+        service = pointed(service, group.primary.index, first(group.primary.index))
     if step := versioned(SERVICES, service, group.service):
         yield step
 

@@ -31,7 +31,7 @@ class Claim:
     """What is to happen to the primary, or what happened to it last, as an annotation of the Service keeps it.
 
     Attributes:
-        epoch: How many times the primary has changed, or was about to.
+        epoch: How many times a primary was chosen, or was about to be.
         to: Number of the node that becomes the primary.
         reason: Why, as one CamelCase word.
         began: When it was claimed; this and the other time as RFC 3339, empty if it has not come to that.
@@ -79,6 +79,11 @@ class Claim:
         """Whether somebody has claimed to change the primary, and has not come to the end of it."""
         return bool(self.began) and not self.ended
 
+    @property
+    def settled(self) -> int | None:
+        """The node that clients were sent to when this was written; None if it does not tell."""
+        return self.to if self.epoch and not self.is_under_way else None
+
     def next(self, to: int, reason: str, now: datetime, asked: str = "") -> Claim:
         """Claim a change of the primary."""
         return Claim(self.epoch + 1, to, reason, began=written(now), asked=asked, handled=self.handled)
@@ -97,6 +102,11 @@ class Claim:
         if self.reason == FIRST_START or not self.ended or read_time(self.ended) is None:
             return None
         return {"at": self.ended, "reason": self.reason, "seconds": self.took}
+
+
+def first(node: int) -> Claim:
+    """Write down whom clients are sent to from the first."""
+    return Claim(1, node)
 
 
 def primary_of(service: Object | None) -> int | None:

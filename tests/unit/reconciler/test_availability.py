@@ -14,7 +14,7 @@ from reconciler.node_steps import Fence, Follow, LogInAnew, Resume
 from reconciler.node_steps import Promote as Promotion
 from reconciler.nodes import NodeReport
 from reconciler.observed import Observed
-from reconciler.primacy import Claim
+from reconciler.primacy import Claim, first, pointed
 from reconciler.steps import Mark, Step
 from shared import credentials, manifests, names
 from shared.keyring import KeyRing
@@ -81,6 +81,23 @@ def test_a_node_that_the_service_names_is_primary_even_if_there_is_no_trace_of_i
     before = with_child(observed("large"), ("services", "mine-valkey"), stored(manifests.primary_service(STORAGE, 9)))
     assert group_of(NEAR, FAR, before=before).primary == NodeReport(9)
     assert group_of(HEAD, NEAR, before=before).primary.index == 0
+
+
+def edited(record: Claim) -> Observed:
+    """A storage whose Service somebody has sent to a node that there never was."""
+    service = pointed(stored(manifests.primary_service(STORAGE, 0)), 7, record)
+    return with_child(observed("large"), ("services", "mine-valkey"), service)
+
+
+def test_a_selector_that_a_person_wrote_is_not_believed_even_while_the_primary_starts() -> None:
+    assert group_of(silent(HEAD), NEAR, FAR, before=edited(first(0))).primary.index == 0
+    moved = edited(first(0).next(1, "Asked", NOW).end(NOW))
+    assert group_of(HEAD, silent(NEAR), FAR, before=moved).primary.index == 1
+    assert group_of(HEAD, gone(FAR), before=moved).primary.index == 0
+
+
+def test_a_move_that_did_not_end_tells_nothing_of_who_is_primary() -> None:
+    assert group_of(silent(HEAD), NEAR, FAR, before=edited(first(0).next(1, "Asked", NOW))).primary.index == 7
 
 
 def test_without_the_service_the_primary_that_has_replicas_is_it() -> None:

@@ -476,6 +476,13 @@ def test_a_move_that_cannot_wait_is_done_with_nodes_as_they_are(wish: dict[str, 
     assert move.new.index == 1
 
 
+def test_a_node_that_is_no_longer_needed_goes_even_if_updates_wait() -> None:
+    decided = change(
+        primary(1, Size.MEDIUM), replica(0), size=Size.MEDIUM, desired=outdated(Size.MEDIUM, 1), may_update=False
+    )
+    assert (removed(decided), reason(decided), decided.is_under_way) == ([0], "NodeRemoved", True)
+
+
 def test_growing_waits_for_nobodys_turn() -> None:
     assert change(*MEDIUM, present=sets(Size.MEDIUM, 0), may_update=False).nodes == (0, 1, 2)
 

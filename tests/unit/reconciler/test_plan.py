@@ -31,11 +31,14 @@ from tests.storages import (
     observed,
     pod,
     primary,
+    replica,
     replicated,
     session_storage,
     settled,
+    stored,
     with_child,
     without,
+    workload,
 )
 
 EARLIER, LATER = "2026-11-23T09:59:59Z", "2026-11-23T10:00:01Z"
@@ -217,6 +220,14 @@ def test_a_move_out_of_turn_is_no_update_that_others_wait_for() -> None:
     before = replace(observed("large"), storage=asked, may_update=False)
     decided = plan(before, SETTINGS, NOW)
     assert ([type(step) for step in decided.steps], decided.is_changing) == ([SwitchOver], False)
+
+
+def test_another_size_waits_for_nobodys_turn_even_once_the_primary_has_it() -> None:
+    nodes = (primary(0, Size.MEDIUM, 1, 2), replica(1), replica(2))
+    medium = {("statefulsets", f"mine-valkey-{index}"): stored(workload(index, Size.MEDIUM)) for index in (1, 2)}
+    before = observed("medium")
+    shrinking = replace(before, nodes=nodes, children={**before.children, **medium}, may_update=False)
+    assert reason(plan(shrinking, SETTINGS, NOW), "Updating") == "NodeRemoved"
 
 
 def test_another_image_is_first_written_down_for_nodes_that_start_then_on() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.primacy import Claim, claimed, pointed, primary_of
+from reconciler.primacy import Claim, claimed, first, pointed, primary_of
 from shared import manifests, names
 from shared.resources import Object
 from tests.storages import NOW, STORAGE, stored
@@ -42,6 +42,14 @@ def test_a_claim_is_under_way_until_it_has_ended() -> None:
     claim = BEFORE.next(2, "Asked", NOW, "second")
     assert (claim.epoch, claim.to, claim.reason, claim.began) == (7, 2, "Asked", "2026-11-23T12:00:00Z")
     assert (Claim().is_under_way, claim.is_under_way, claim.end(NOW).is_under_way) == (False, True, False)
+
+
+def test_whom_clients_were_sent_to_is_known_unless_that_is_about_to_change() -> None:
+    claim = first(2)
+    moving = claim.next(0, "Asked", NOW)
+    assert (Claim().settled, claim.settled, moving.settled, moving.end(NOW).settled) == (None, 2, None, 0)
+    assert moving.withdrawn(2).settled == 2
+    assert (claim.status(), moving.epoch) == (None, 2)
 
 
 def test_the_users_word_is_done_only_when_the_move_is() -> None:
