@@ -22,6 +22,7 @@ from shared.resources import NAMESPACES, SECRETS, SESSION_STORAGES
 from shared.toolhive import CONSUMER_RESOURCES, trimmed
 from webhook import consumers, deletion, deployments, server, storage
 from webhook.access import AccessReviews
+from webhook.late import LateStorages
 from webhook.pulse import BEAT_SECONDS, Pulse
 from webhook.settings import Settings
 from webhook.tls import ServingCertificate
@@ -72,6 +73,7 @@ class _Process:
             for resource in CONSUMER_RESOURCES
         }
         self._access = AccessReviews(cluster)
+        self._late = LateStorages(cluster, self._storages)
         self._cluster = cluster
         self._pulse = Pulse()
 
@@ -102,8 +104,11 @@ class _Process:
 
     async def _decide_on_consumer(self, request: AdmissionRequest) -> Decision:
         storages, default_target = self._storages.objects, self._settings.default_target
-        question = consumers.question(request, storages)
-        may_use = await self._access.may_use(question) if question else False
+        may_use: bool | None = False
+        if reference := consumers.reference(request):
+            await self._late.await_known(reference.key)
+            if question := consumers.question(request, reference, storages):
+                may_use = await self._access.may_use(question)
         return consumers.decide(request, storages, default_target, may_use=may_use)
 
     @property

@@ -29,23 +29,27 @@ if TYPE_CHECKING:
 _NAMESPACE: Final = ("metadata", "namespace")
 
 
-def question(request: AdmissionRequest, storages: Mapping[Key, Object]) -> Question | None:
+def reference(request: AdmissionRequest) -> StorageReference | None:
+    """Tell which storage the decision on a request depends on, if it does on any."""
+    consumer = _written(request)
+    if consumer is None:
+        return None
+    try:
+        return _reference(consumer, request.old_object)
+    except InvalidSpec:
+        return None
+
+
+def question(request: AdmissionRequest, referred: StorageReference, storages: Mapping[Key, Object]) -> Question | None:
     """Tell what has to be found out before this request can be decided; mostly nothing.
 
     Whoever makes a reference to a storage that is not shared with the namespace needs the right to use it. Who
     writes the object later, as ToolHive's operator does, is asked about too, but never refused: a reference that
     nobody has judged yet is granted by the first author who has the right.
     """
-    consumer = _written(request)
-    if consumer is None:
-        return None
-    try:
-        reference = _reference(consumer, request.old_object)
-    except InvalidSpec:
-        return None
-    if reference is None or not _needs_right(consumer, reference, request.old_object, storages):
-        return None
-    return Question(request.user, reference.key)
+    if _needs_right(request.namespace, referred, request.old_object, storages):
+        return Question(request.user, referred.key)
+    return None
 
 
 def decide(
@@ -72,7 +76,7 @@ def decide(
         return Deny((*error.problems, *_problems_of_target(consumer)))
     if reference is None:
         return _changed(consumer, wiring.unwire(consumer, previous=previous), ())
-    if _needs_right(consumer, reference, previous, storages):
+    if _needs_right(request.namespace, reference, previous, storages):
         if not may_use and not _is_same(reference, previous):
             refusal = _refusal(request, consumer, reference, may_use=may_use)
             return Deny((refusal, *_problems_of_target(consumer)), reason="Forbidden")
@@ -104,9 +108,9 @@ def _reference(consumer: Object, previous: Object | None) -> StorageReference | 
 
 
 def _needs_right(
-    consumer: Object, reference: StorageReference, previous: Object | None, storages: Mapping[Key, Object]
+    namespace: str, reference: StorageReference, previous: Object | None, storages: Mapping[Key, Object]
 ) -> bool:
-    namespace, storage = consumer["metadata"]["namespace"], storages.get(reference.key)
+    storage = storages.get(reference.key)
     if reference.namespace == namespace or (storage is not None and is_shared_with(storage, namespace)):
         return False
     return previous is None or not wiring.is_granted(previous, reference)

@@ -142,7 +142,8 @@ class ConsumerRule(Rule):
         operation = "UPDATE" if self.old else "CREATE"
         request = AdmissionRequest("1", operation, TEAM, "", self.written, self.old, {"username": ANN})
         known = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in self.storages}
-        is_asked = consumers.question(request, known) is not None
+        reference = consumers.reference(request)
+        is_asked = reference is not None and consumers.question(request, reference, known) is not None
         return consumers.decide(request, known, Target.ALL, may_use=self.may_use if is_asked else False)
 
 
