@@ -56,6 +56,9 @@ ATTACH_SECONDS: Final = 0.3
 """A replica that goes on with another primary from where it is takes some milliseconds."""
 REACH_SECONDS: Final = 3.0
 """kube-proxy takes about 0.05 s, and up to its sync period of 1 s after another change."""
+STRAGGLER_SECONDS: Final = (0.05, 0.05, 0.05)
+"""Pauses after which clients are sent away again: another host's kube-proxy may be later than the one that we asked by,
+and who comes back meanwhile must neither wait for long nor meet a replica."""
 _LOOK_SECONDS: Final = 0.002
 
 _log = logging.getLogger(__name__)
@@ -247,6 +250,9 @@ async def _retire(move: Move, old: Node) -> None:
     try:
         # Before it becomes a replica: for an instant one answers nothing, and reads do not wait as writes do.
         await old.send_clients_away()
+        for pause in STRAGGLER_SECONDS:
+            await asyncio.sleep(pause)
+            await old.send_clients_away()
         await old.follow(move.new.address, move.replication)
         await old.fence(move.fence)
     except errors.SessionStoreError as error:

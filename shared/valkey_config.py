@@ -53,8 +53,9 @@ def valkey_conf() -> str:
         "maxmemory-policy": "allkeys-lru",
         # A dead client is noticed within about two minutes, not never.
         "tcp-keepalive": 60,
-        # Well under the default grace period of a pod, so that a stop is always a clean one.
-        "shutdown-timeout": 10,
+        # Who stops flushes to its replicas either way. To wait until they say that they have it takes up to the second
+        # between two acknowledgements, and clients wait with it: in 12 stops 0.15-1.7 s, and 0.01-0.10 s without.
+        "shutdown-timeout": 0,
         # Replicas are few: one that comes need not wait 5 s for others to come with it.
         "repl-diskless-sync": "yes",
         "repl-diskless-sync-delay": 0,

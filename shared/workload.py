@@ -29,7 +29,7 @@ _ZONE: Final = "topology.kubernetes.io/zone"
 _MOUNTED: Final = (names.KEY_USERS_ACL, credentials.PROBE.key, credentials.REPLICATION.key)
 """What of the auth Secret a node gets to see."""
 GRACE_SECONDS: Final = 30
-"""Longer than Valkey's own shutdown-timeout of 10 s plus a last fsync."""
+"""Kubernetes' default: a stop takes Valkey a last fsync, which a slow disk may take its time for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from shared.resources import SESSION_STORAGES
 from tests.drill import Killed
 from tests.fakevalkey import OK, WAITS, FakeNode, FakeSession
 from tests.simulated import KEY, Simulation
-from tests.virtual_time import in_virtual_time
+from tests.virtual_time import VirtualTimeLoop, in_virtual_time
 
 SIZES = ("small", "large")
 PASSES = 40
@@ -215,8 +215,12 @@ def overtaken(handover: Handover, what: str) -> None:
                 await other.reconcile()
             handover.look()
 
+    def run() -> None:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(lead())
+
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, lead()).result()
+        thread.submit(run).result()
     handover._is_acting = True
 
 
