@@ -52,8 +52,8 @@ bench: venv ## Measure the webhook against two in Go and on a real API server; w
 	@$(PYTHON) -m tests.bench
 
 .PHONY: chaos
-chaos: venv cluster ## Inflict faults on storages of the local cluster, see what clients notice; writes docs/resilience.md
-	@$(PYTHON) -m tests.chaos
+chaos: venv cluster ## Inflict faults on storages of the local cluster, see what clients notice; writes docs/resilience*.md
+	@$(PYTHON) -m tests.chaos; settled=$$?; $(PYTHON) -m tests.chaos --rotating && exit $$settled
 
 .PHONY: cluster
 cluster: venv ## Start the local cluster with ToolHive (or use KUBECONFIG, if it is set)

@@ -1,4 +1,7 @@
-"""Inflicts faults on storages of the local cluster and writes docs/resilience.md: `python -m tests.chaos`."""
+"""Inflicts faults on storages of the local cluster and writes docs/resilience.md: `python -m tests.chaos`.
+
+With `--rotating` they strike in the middle of rotations, and docs/resilience-rotation.md is written.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,21 @@ from deploy.demo.images import Images
 from deploy.demo.kube import Kube
 from deploy.local import binaries, paths, progress
 from deploy.local.errors import LocalClusterError
+from shared.sessionstorage import RotationPhase
 from shared.sizes import Size
 from tests import machine
 from tests.chaos import catalogue, report, suite
 from tests.chaos.report import Circumstances
-from tests.chaos.suite import Plan
+from tests.chaos.rotating import report as rotating_report
+from tests.chaos.rotating import suite as rotating_suite
+from tests.chaos.rotating.rotation import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "resilience.md"
+DOCS: Final = Path(__file__).parents[2] / "docs"
+DOCUMENT: Final = DOCS / "resilience.md"
+ROTATING_DOCUMENT: Final = DOCS / "resilience-rotation.md"
 RUNS: Final = 5
 VERSIONS: Final = {"Kubernetes": binaries.KUBERNETES_VERSION, "ToolHive": binaries.TOOLHIVE_VERSION}
 
@@ -33,9 +41,19 @@ VERSIONS: Final = {"Kubernetes": binaries.KUBERNETES_VERSION, "ToolHive": binari
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     described = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    described.add_argument("--faults", type=_of(catalogue.BY_NAME), help="names, with commas; all by default")
+    described.add_argument(
+        "--faults",
+        type=_of(catalogue.BY_NAME),
+        help="names, with commas; all by default, or the usual ones if rotating",
+    )
     described.add_argument("--sizes", type=_of([size.value for size in Size]), help="with commas; all by default")
-    described.add_argument("--runs", type=int, default=RUNS, help="of each fault on each size")
+    described.add_argument("--rotating", action="store_true", help="in the middle of rotations, on a large storage")
+    described.add_argument(
+        "--phase", type=RotationPhase, choices=PHASES, help="of the rotation; by chance if not named"
+    )
+    described.add_argument(
+        "--runs", type=int, help=f"of each fault on each size; {RUNS}, or {rotating_suite.RUNS} rotating"
+    )
     described.add_argument("--seed", type=int, help="of all chance; a new one by default")
     described.add_argument("--write", action="store_true", help="write the document although not everything was done")
     return described
@@ -64,17 +82,39 @@ def run(given: argparse.Namespace) -> bool:
         raise DemoError(
             "KUBECONFIG names another cluster; nodes are cut off and processes killed on the local one only"
         )
-    faults = [catalogue.BY_NAME[name] for name in given.faults or catalogue.BY_NAME]
-    sizes = [Size(name) for name in given.sizes or Size]
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     progress.step(f"seed {seed}")
-    measured = suite.measure(Kube.of(os.environ), Images.of(os.environ), Plan(faults, sizes, given.runs, seed))
-    facts = {**machine.facts(), "Valkey": measured.valkey, **VERSIONS}
-    text = report.document(measured, Circumstances(datetime.now(UTC).date().isoformat(), facts, seed))
-    sys.stdout.write(text)
-    if given.write or not (given.faults or given.sizes):
-        DOCUMENT.write_text(text)
+    return _rotating(given, seed) if given.rotating else _settled(given, seed)
+
+
+def _settled(given: argparse.Namespace, seed: int) -> bool:
+    faults = [catalogue.BY_NAME[name] for name in given.faults or catalogue.BY_NAME]
+    sizes = [Size(name) for name in given.sizes or Size]
+    plan = suite.Plan(faults, sizes, given.runs or RUNS, seed)
+    measured = suite.measure(Kube.of(os.environ), Images.of(os.environ), plan)
+    text = report.document(measured, _circumstances(measured.valkey, seed))
+    _put_out(text, DOCUMENT, is_kept=given.write or not (given.faults or given.sizes))
     return report.is_met(measured.trials)
+
+
+def _rotating(given: argparse.Namespace, seed: int) -> bool:
+    faults = [catalogue.BY_NAME[name] for name in given.faults or rotating_suite.DEFAULTS]
+    plan = rotating_suite.Plan(faults, given.phase, given.runs or rotating_suite.RUNS, seed)
+    trials, valkey = rotating_suite.measure(Kube.of(os.environ), Images.of(os.environ), plan)
+    text = rotating_report.document(trials, _circumstances(valkey, seed))
+    _put_out(text, ROTATING_DOCUMENT, is_kept=given.write or not (given.faults or given.phase))
+    return rotating_report.is_met(trials)
+
+
+def _circumstances(valkey: str, seed: int) -> Circumstances:
+    facts = {**machine.facts(), "Valkey": valkey, **VERSIONS}
+    return Circumstances(datetime.now(UTC).date().isoformat(), facts, seed)
+
+
+def _put_out(text: str, document: Path, *, is_kept: bool) -> None:
+    sys.stdout.write(text)
+    if is_kept:
+        document.write_text(text)
 
 
 def main() -> int:

@@ -94,7 +94,7 @@ class Stage:
 
 def measure(kube: Kube, images: Images, plan: Plan) -> Measured:
     """Do everything that is planned, and tell each run as it ends."""
-    with _stage(kube, images) as stage:
+    with staged(kube, images) as stage:
         lowest = floor.measure(kube, stage.api, images)
         progress.step(f"a Service moves its clients in {', '.join(f'{took * 1000:.0f}' for took in lowest.seconds)} ms")
         done: list[Trial] = []
@@ -120,7 +120,7 @@ def _valkey_version(stand: Stand) -> str:
 
 
 @contextmanager
-def _stage(kube: Kube, images: Images) -> Iterator[Stage]:
+def staged(kube: Kube, images: Images) -> Iterator[Stage]:
     """Install the chart and make a namespace; both are as they were at the end, whatever happens."""
     hosts.mend(kube)
     installation.install(kube, images)

@@ -24,9 +24,7 @@ def run(fault: Fault, stand: Stand, size: Size, chance: random.Random) -> Trial:
         DemoError: Something did not become as it should be, before or afterwards.
         LocalClusterError: The machine refused something.
     """
-    leaders.refresh(stand.kube)
-    stand.await_whole()
-    stand.refresh()
+    prepare(stand)
     with fault.setting(stand):
         with writing(stand) as writer, sessions.in_use(stand) as opened:
             struck = fault.inflict(Scene(stand, writer, chance))
@@ -36,3 +34,10 @@ def run(fault: Fault, stand: Stand, size: Size, chance: random.Random) -> Trial:
             verdict = writer.end(struck)
         use = opened.outcome()
     return Trial(fault.name, size, whole, verdict, use)
+
+
+def prepare(stand: Stand) -> None:
+    """Have everything be whole, and as if nothing had befallen it before."""
+    leaders.refresh(stand.kube)
+    stand.await_whole()
+    stand.refresh()

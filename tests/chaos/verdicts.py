@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from tests.chaos.wire import CLOSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-CLOSED: Final = "closed"
-"""What the writer calls the end of a connection that worked."""
 
 
 @dataclass(frozen=True)

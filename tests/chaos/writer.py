@@ -1,81 +1,36 @@
 """Runs in a pod: writes a new key about every 2 ms through a storage's Service, and knows which were acknowledged.
 
-It needs nothing but Python. Every second it prints how far it is; told to end (SIGTERM), it asks the primary for every
-key that was acknowledged, prints the verdict as one line, and takes its keys away again. Times are those of the
-monotonic clock, which all of a machine's namespaces share, so that whoever inflicts a fault can relate them to it.
+It reads the password anew for each connection. Every second it prints how far it is; told to end (SIGTERM), it asks the
+primary for every key that was acknowledged, prints the verdict as one line, and takes its keys away again. Times are
+those of the monotonic clock, which all of a machine's namespaces share, so that whoever inflicts a fault can relate
+them to it.
 """
 
 from __future__ import annotations
 
 import heapq
-import json
 import os
 import signal
 import socket
-import sys
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import TypeVar
 
+from tests.chaos.wire import LOCKED_OUT, PORT, Connection, Refused, handed_out, kind_of, tell
+
 T = TypeVar("T")
 
-PORT = 6379
 PACE_SECONDS = 0.002
-TIMEOUT_SECONDS = 0.5
 REPORT_SECONDS = 1.0
 GAPS_TOLD = 20
 BATCH = 500
 VERDICT_SECONDS = 60
 RETRY_SECONDS = 0.1
-CLOSED = "closed"
-GIVEN_UP = frozenset({"READONLY", "WRONGPASS", "NOAUTH"})
+GIVEN_UP = LOCKED_OUT | {"READONLY"}
 """Answers after which a client connects anew, as go-redis, the library of ToolHive's proxies, does after READONLY."""
-
-
-class Refused(Exception):
-    """The server answered with an error; the first word says which."""
-
-
-class Connection:
-    """One login to whatever server the Service leads to."""
-
-    def __init__(self, address: tuple[str, int], password: str) -> None:
-        self._socket = socket.create_connection(address, timeout=TIMEOUT_SECONDS)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._answers = self._socket.makefile("rb")
-        try:
-            self.ask(("AUTH", password))
-        except (OSError, Refused):
-            self.close()
-            raise
-
-    def ask(self, *commands: Sequence[str]) -> list[str]:
-        """Send commands at once and return what is answered to each.
-
-        Raises:
-            OSError: The connection is of no use any more.
-            Refused: One answer was an error.
-        """
-        self._socket.sendall(b"".join(map(encoded, commands)))
-        return [self._answer() for _ in commands]
-
-    def _answer(self) -> str:
-        line = self._answers.readline()
-        if not line.endswith(b"\r\n"):
-            raise ConnectionResetError
-        kind, rest = line[:1], line[1:-2].decode()
-        if kind == b"-":
-            raise Refused(rest.split()[0])
-        if kind == b"$":
-            return self._answers.read(int(rest) + 2)[:-2].decode()
-        return rest
-
-    def close(self) -> None:
-        self._answers.close()
-        self._socket.close()
 
 
 class Journal:
@@ -106,7 +61,7 @@ class Journal:
 class Writer:
     """The loop, and the verdict at its end."""
 
-    def __init__(self, address: tuple[str, int], password: str, prefix: str) -> None:
+    def __init__(self, address: tuple[str, int], password: Callable[[], str], prefix: str) -> None:
         self._address = address
         self._password = password
         self._prefix = prefix
@@ -150,7 +105,7 @@ class Writer:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = Connection(self._address, self._password)
+            self._connection = Connection(self._address, self._password())
         return self._connection
 
     def _give_up(self, error: Exception) -> None:
@@ -199,27 +154,6 @@ class Writer:
             yield begin, [self._key(number) for number in numbers[begin : begin + BATCH]]
 
 
-def encoded(command: Sequence[str]) -> bytes:
-    """Write a command as the protocol wants it (RESP, an array of bulk strings)."""
-    words = [word.encode() for word in command]
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
-
-
-def kind_of(error: Exception) -> str:
-    """Name an error by what a client would make of it."""
-    match error:
-        case Refused():
-            return str(error)
-        case TimeoutError():
-            return "timeout"
-        case ConnectionRefusedError():
-            return "refused"
-        case ConnectionError():
-            return CLOSED
-        case _:
-            return "unreachable"
-
-
 def role_in(info: str) -> str:
     """Find the role in what `INFO replication` answers."""
     fields = dict(line.partition(":")[::2] for line in info.splitlines())
@@ -231,16 +165,10 @@ def count(errors: Iterable[tuple[float, str]], begun: float, end: float) -> dict
     return Counter(kind for at, kind in errors if begun <= at <= end)
 
 
-def tell(said: dict[str, object]) -> None:
-    """Print one line."""
-    sys.stdout.write(json.dumps(said) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> None:
     # Once: what is measured is the Service, and not how the cluster's DNS fares meanwhile.
     address = (socket.gethostbyname(os.environ["VALKEY_HOST"]), PORT)
-    writer = Writer(address, os.environ["REDIS_PASSWORD"], os.environ["KEY_PREFIX"])
+    writer = Writer(address, handed_out, os.environ["KEY_PREFIX"])
     signal.signal(signal.SIGTERM, writer.end)
     writer.run()
     tell(writer.verdict())

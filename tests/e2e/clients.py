@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from deploy.demo import samples
 from deploy.demo.images import Images
-from deploy.demo.kube import Kube, Object
+from deploy.demo.kube import Kube, Object, until
 from deploy.demo.refusals import PATIENCE_SECONDS
 
+END_SECONDS = 120
 PROXY_LABELS = {"toolhive.stacklok.dev/component": "proxy"}
 
 
@@ -17,6 +20,22 @@ def client(name: str, namespace: str, images: Images, secret: str = "") -> Objec
     if secret:
         pod["spec"]["containers"][0]["envFrom"] = [{"secretRef": {"name": secret}}]
     return pod
+
+
+def program(pod: Object, images: Images, command: list[str], environment: Mapping[str, str]) -> Object:
+    """Have a client's pod run a program in Python instead, once."""
+    container = pod["spec"]["containers"][0]
+    container |= {"image": images.mcp_server, "command": command}
+    container["env"] = [{"name": name, "value": value} for name, value in environment.items()]
+    container["resources"] = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+    pod["spec"]["restartPolicy"] = "Never"
+    return pod
+
+
+def end(kube: Kube, name: str, namespace: str, phase: Callable[[], str]) -> None:
+    """Tell a pod's program to end in order, and wait until it has; `phase` looks at its pod."""
+    kube.run("exec", name, "--", "sh", "-c", "kill -TERM 1", namespace=namespace)
+    until(f"{name} has ended", lambda: phase() in {"Succeeded", "Failed"}, END_SECONDS)
 
 
 def await_client(kube: Kube, name: str, namespace: str) -> None:

@@ -82,18 +82,13 @@ class LoadPod:
     def start(self, run: Run, size: str) -> None:
         pod = clients.client(self.name, ROTATION, run.images, f"{size}-connection")
         pod["metadata"]["labels"] = {**clients.PROXY_LABELS, names.LABEL_CONSUMER_OF: size}
-        container = pod["spec"]["containers"][0]
-        container |= {"image": run.images.mcp_server, "command": ["python", "-c", PROGRAM]}
-        container["env"] = [{"name": "VALKEY_HOST", "value": f"{size}-valkey.{ROTATION}.svc"}]
-        container["resources"] = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
-        pod["spec"]["restartPolicy"] = "Never"
-        self.kube.apply(pod)
+        host = {"VALKEY_HOST": f"{size}-valkey.{ROTATION}.svc"}
+        self.kube.apply(clients.program(pod, run.images, ["python", "-c", PROGRAM], host))
         until(f"{self.name} is busy", lambda: self.tally().get("commands", 0) > 1000, 120)
 
     def stop(self) -> dict[str, Any]:
         """Have it end in order, and return all that it has seen."""
-        self.kube.run("exec", self.name, "--", "sh", "-c", "kill -TERM 1", namespace=ROTATION)
-        until(f"{self.name} has ended", lambda: self._phase() in {"Succeeded", "Failed"}, 60)
+        clients.end(self.kube, self.name, ROTATION, self._phase)
         return self.tally()
 
     def tally(self) -> dict[str, Any]:

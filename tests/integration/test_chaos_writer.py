@@ -11,7 +11,8 @@ import valkey
 
 from shared.credentials import CONSUMER
 from shared.sizes import Size
-from tests.chaos.writer import PORT, Writer
+from tests.chaos.wire import PORT
+from tests.chaos.writer import Writer
 from tests.integration.conftest import eventually
 from tests.integration.nodes import ADMIN, PASSWORDS, connect, running
 
@@ -34,7 +35,7 @@ def admin_fixture(node: str) -> Iterator[valkey.Valkey]:
 @contextmanager
 def at_work(node: str) -> Iterator[Writer]:
     """Write as a consumer does until the block ends."""
-    writer = Writer((node, PORT), PASSWORDS[CONSUMER.key], PREFIX)
+    writer = Writer((node, PORT), lambda: PASSWORDS[CONSUMER.key], PREFIX)
     thread = threading.Thread(target=writer.run)
     thread.start()
     try:

@@ -38,7 +38,7 @@ def cut_off_node(scene: Scene) -> float:
 
 def cut_off_client(scene: Scene) -> float:
     """Drop all packets between the writer and the primary; everybody else goes on talking with both."""
-    return _cut_off_primary(scene, [scene.writer.address()])
+    return _cut_off_primary(scene, [scene.writer.program.address()])
 
 
 def cut_off_reconcilers(scene: Scene) -> float:

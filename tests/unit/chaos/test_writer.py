@@ -1,4 +1,4 @@
-"""What the writer counts, and what it makes of errors."""
+"""What the writer counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chaos.writer import Journal, Refused, encoded, kind_of, role_in
+from tests.chaos.writer import Journal, role_in
 
 
 def journal(*times: float) -> Journal:
@@ -42,25 +42,6 @@ def test_gaps_together_are_the_whole_time(times: list[float], rest: float) -> No
     lengths = [gap["seconds"] for gap in journal(*times).gaps(end)]
     assert sum(map(float, map(str, lengths))) == pytest.approx(end - times[0], abs=1e-9)
     assert lengths == sorted(lengths, key=lambda length: -float(str(length)))
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (Refused("NOREPLICAS"), "NOREPLICAS"),
-        (TimeoutError(), "timeout"),
-        (ConnectionRefusedError(), "refused"),
-        (ConnectionResetError(), "closed"),
-        (BrokenPipeError(), "closed"),
-        (OSError(113, "No route to host"), "unreachable"),
-    ],
-)
-def test_errors_have_the_names_that_a_client_would_give_them(error: Exception, kind: str) -> None:
-    assert kind_of(error) == kind
-
-
-def test_commands_are_arrays_of_bulk_strings() -> None:
-    assert encoded(("SET", "w:1", "ü")) == b"*3\r\n$3\r\nSET\r\n$3\r\nw:1\r\n$2\r\n\xc3\xbc\r\n"
 
 
 def test_the_role_is_in_the_server_s_own_account() -> None:

@@ -1,0 +1,86 @@
+"""Runs of faults in the middle of a rotation, and what is wanted of every one. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.sizes import PRESETS, Size
+from tests.chaos.catalogue import BY_NAME
+from tests.chaos.report import NONE
+from tests.chaos.wire import LOCKED_OUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.chaos.rotating.logins import Logins
+    from tests.chaos.verdicts import Verdict
+
+SIZE = Size.LARGE
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of one run.
+
+    Attributes:
+        whole: Seconds from the fault until the storage was whole again.
+        ended: Seconds from the fault until nodes were about to refuse the former password.
+        took: Seconds from the annotation to Discarded.
+        writes: What the writer saw.
+        logins: What the prober saw.
+    """
+
+    whole: float
+    ended: float
+    took: float
+    writes: Verdict
+    logins: Logins
+
+    @property
+    def commands_failed(self) -> int:
+        """How many writes were not acknowledged."""
+        return sum(self.writes.errors.values())
+
+    def misses(self, fault: str) -> Iterator[str]:
+        """Say what of the invariant was not kept under a fault."""
+        yield from self.logins.misses(self.whole, self.ended, PRESETS[SIZE].replicas)
+        if self.writes.errors.keys() & LOCKED_OUT:
+            yield "commands refused"
+        if not BY_NAME[fault].targets[SIZE].excuses(self.writes.lost):
+            yield "writes lost"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of one fault in the middle of one rotation.
+
+    Attributes:
+        fault: Its name.
+        phase: That was waited for.
+        struck_in: The phase in which it struck.
+        seen: What came of it; None if it did not come to its end.
+        problem: Why not; empty if it did.
+    """
+
+    fault: str
+    phase: str
+    struck_in: str = NONE
+    seen: Seen | None = None
+    problem: str = ""
+
+    @property
+    def misses(self) -> list[str]:
+        """What was not as it must be; nothing, if all is well."""
+        return ["not finished"] if self.seen is None else list(self.seen.misses(self.fault))
+
+    def __str__(self) -> str:
+        told = [f"{self.fault} from {self.phase} on, in {self.struck_in}"]
+        if self.seen is not None:
+            logins, writes = self.seen.logins, self.seen.writes
+            told.append(f"{logins.refused} of {logins.logins + logins.failed} logins refused")
+            told.append(", ".join(map(str, logins.failures)) or "no login failed")
+            told.append(f"{self.seen.commands_failed} commands failed, lost {len(writes.lost)} of {writes.acked}")
+            told.append(f"whole after {self.seen.whole:.1f} s, Discarded after {self.seen.took:.0f} s")
+        told.append(self.problem or ", ".join(self.misses) or "kept")
+        return "; ".join(told)

@@ -1,0 +1,203 @@
+"""Runs in a pod: logs in about every 50 ms to each node of a storage and to its Service, and closes at once.
+
+It does so with every password that gets in by promise: the one that the connection Secret has now, read from the API
+server, and the one that it had when kubelet last looked, as mounted. Every second it prints how far it is; told to end
+(SIGTERM), it tries the newest password and all former ones everywhere, and prints what it has seen as one line. No
+password leaves it. Times are those of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.wire import LOCKED_OUT, PORT, Connection, Refused, handed_out, kind_of, tell
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+SERVICE = "service"
+PACE_SECONDS = 0.05
+LOOK_SECONDS = 0.1
+LOOK_TIMEOUT_SECONDS = 2.0
+PROMISE_SECONDS = 100.0
+"""For so long at least what has left the connection Secret is accepted."""
+REPORT_SECONDS = 1.0
+VERDICT_SECONDS = 60.0
+ACCEPTED = "accepted"
+
+
+class Sight:
+    """What the connection Secret holds, and where the nodes are, as last seen."""
+
+    def __init__(self, service: str) -> None:
+        self.addresses = {SERVICE: service}
+        self.passwords: list[str] = []
+        self._seen_at = 0.0
+
+    def take_in(self, password: str, nodes: Mapping[str, str], at: float) -> None:
+        if password not in self.passwords:
+            self.passwords.append(password)
+        self.addresses = {SERVICE: self.addresses[SERVICE], **nodes}
+        self._seen_at = at
+
+    def promised(self, mounted: str, at: float) -> set[str]:
+        """Tell which passwords must get in at this time."""
+        return {mounted, *(self.passwords[-1:] if at - self._seen_at < PROMISE_SECONDS else ())}
+
+
+class Tally:
+    """What came of the logins at one place, since the first that worked; of those locked out, from the start."""
+
+    def __init__(self) -> None:
+        self.logins = 0
+        self.failures: dict[str, list[float]] = {}
+
+    def count(self, outcome: str, at: float) -> None:
+        if outcome == ACCEPTED:
+            self.logins += 1
+        # Until its pod's address is admitted everywhere, a client is refused for reasons that are no fault.
+        elif self.logins or outcome in LOCKED_OUT:
+            self.failures.setdefault(outcome, []).append(at)
+
+    def told(self, place: str) -> list[dict[str, object]]:
+        return [
+            {"place": place, "kind": kind, "times": [round(at, 3) for at in times]}
+            for kind, times in self.failures.items()
+        ]
+
+
+class Account:
+    """Reads from the API server what the pod's service account may."""
+
+    def __init__(self, storage: str, secret: str) -> None:
+        namespace = (ACCOUNT / "namespace").read_text()
+        self._secret = f"/api/v1/namespaces/{namespace}/secrets/{secret}"
+        self._pods = f"/api/v1/namespaces/{namespace}/pods?labelSelector={storage}"
+        self._connection = http.client.HTTPSConnection(
+            os.environ["KUBERNETES_SERVICE_HOST"],
+            int(os.environ["KUBERNETES_SERVICE_PORT"]),
+            timeout=LOOK_TIMEOUT_SECONDS,
+            context=ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt")),
+        )
+
+    def look(self, sight: Sight) -> bool:
+        """Refresh what was seen, and tell whether the API server let us."""
+        try:
+            secret, pods = self._read(self._secret), self._read(self._pods)
+        except (OSError, http.client.HTTPException, LookupError, ValueError):
+            self._connection.close()
+            return False
+        password = base64.b64decode(secret["data"]["REDIS_PASSWORD"]).decode()
+        nodes = {
+            pod["metadata"]["name"]: pod["status"]["podIP"]
+            for pod in pods["items"]
+            if "podIP" in pod["status"] and "deletionTimestamp" not in pod["metadata"]
+        }
+        sight.take_in(password, nodes, time.monotonic())
+        return True
+
+    def _read(self, path: str) -> dict[str, Any]:
+        token = (ACCOUNT / "token").read_text()
+        self._connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        answer = self._connection.getresponse()
+        said = answer.read()
+        if answer.status != http.HTTPStatus.OK:
+            raise LookupError(answer.status)
+        found: dict[str, Any] = json.loads(said)
+        return found
+
+
+class Prober:
+    """The loops, one for each place, and the verdict at their end."""
+
+    def __init__(self, sight: Sight, look: Callable[[Sight], bool], mounted: Callable[[], str]) -> None:
+        self.sight = sight
+        self.tallies: dict[str, Tally] = {}
+        self._look = look
+        self._mounted = mounted
+        self._ended = threading.Event()
+
+    def end(self, *_: object) -> None:
+        self._ended.set()
+
+    def run(self) -> None:
+        """Log in until told to end."""
+        threads: list[threading.Thread] = []
+        told = 0.0
+        while not self._ended.wait(LOOK_SECONDS):
+            self._look(self.sight)
+            for place in self.sight.addresses.keys() - self.tallies.keys():
+                self.tallies[place] = Tally()
+                threads.append(threading.Thread(target=self._stay, args=(place, self.tallies[place])))
+                threads[-1].start()
+            if time.monotonic() - told > REPORT_SECONDS:
+                told = time.monotonic()
+                tell({"logins": self.logins(), "steady": sum(tally.logins > 0 for tally in self.tallies.values())})
+        for thread in threads:
+            thread.join()
+
+    def logins(self) -> int:
+        return sum(tally.logins for tally in self.tallies.values())
+
+    def verdict(self) -> dict[str, object]:
+        """Try everything everywhere, and tell all that was seen."""
+        deadline = time.monotonic() + VERDICT_SECONDS
+        while not self._look(self.sight):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"no verdict within {VERDICT_SECONDS} s: the API server does not answer")
+            time.sleep(LOOK_SECONDS)
+        *former, newest = self.sight.passwords
+        places = self.sight.addresses.items()
+        return {
+            "logins": self.logins(),
+            "failures": [told for place, tally in self.tallies.items() for told in tally.told(place)],
+            "passwords": len(self.sight.passwords),
+            "newest": {place: insist(address, newest, deadline) for place, address in places},
+            "former": {place: [insist(address, each, deadline) for each in former] for place, address in places},
+        }
+
+    def _stay(self, place: str, tally: Tally) -> None:
+        while not self._ended.wait(PACE_SECONDS):
+            address = self.sight.addresses.get(place)
+            if address is None:
+                continue
+            for password in self.sight.promised(self._mounted(), time.monotonic()):
+                tally.count(outcome(address, password), time.monotonic())
+
+
+def outcome(address: str, password: str) -> str:
+    """Log in once, close, and tell what came of it."""
+    try:
+        Connection((address, PORT), password).close()
+    except (OSError, Refused) as error:
+        return kind_of(error)
+    return ACCEPTED
+
+
+def insist(address: str, password: str, deadline: float) -> str:
+    """Log in until the server has said yes or no, or time is up."""
+    while (found := outcome(address, password)) not in {ACCEPTED, *LOCKED_OUT} and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+    return found
+
+
+def main() -> None:
+    sight = Sight(socket.gethostbyname(os.environ["VALKEY_HOST"]))
+    account = Account(os.environ["STORAGE_SELECTOR"], os.environ["CONNECTION_SECRET"])
+    prober = Prober(sight, account.look, handed_out)
+    signal.signal(signal.SIGTERM, prober.end)
+    prober.run()
+    tell(prober.verdict())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Faults in the middle of rotations, one after the other, on one storage."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from deploy.demo.errors import DemoError
+from deploy.local import progress
+from deploy.local.errors import LocalClusterError
+from tests.chaos.rotating import trials
+from tests.chaos.rotating.figures import SIZE, Trial
+from tests.chaos.rotating.rotation import PHASES
+from tests.chaos.suite import staged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from deploy.demo.images import Images
+    from deploy.demo.kube import Kube
+    from shared.sessionstorage import RotationPhase
+    from tests.chaos.faults.fault import Fault
+    from tests.chaos.suite import Stage
+
+DEFAULTS: Final = (
+    "sigkill",
+    "force-delete",
+    "partition",
+    "leader-in-failover",
+    "leader-in-switchover",
+    "switchover",
+    "drain",
+    "all-pods",
+)
+RUNS: Final = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do.
+
+    Attributes:
+        faults: Which, in this order.
+        phase: In which each strikes; None leaves that to chance.
+        runs: How often each.
+        seed: Of all chance.
+    """
+
+    faults: Sequence[Fault]
+    phase: RotationPhase | None
+    runs: int
+    seed: int
+
+    def steps(self) -> Iterator[tuple[Fault, RotationPhase, random.Random]]:
+        """List all runs. Pure."""
+        for fault in self.faults:
+            for number in range(self.runs):
+                chance = random.Random(f"{self.seed} rotating {fault.name} {number}")
+                by_chance = chance.choice(PHASES)
+                yield fault, self.phase or by_chance, chance
+
+
+def measure(kube: Kube, images: Images, plan: Plan) -> tuple[list[Trial], str]:
+    """Do everything that is planned, telling each run as it ends; return the runs and Valkey's version."""
+    with staged(kube, images) as stage:
+        done: list[Trial] = []
+        for step in plan.steps():
+            done.append(_try(stage, *step))
+            progress.step(str(done[-1]))
+        return done, stage.valkey
+
+
+def _try(stage: Stage, fault: Fault, phase: RotationPhase, chance: random.Random) -> Trial:
+    """Run a fault once; what goes wrong is part of the answer."""
+    progress.step(f"{fault.name} in {phase}")
+    try:
+        return trials.run(fault, stage.stand(SIZE), phase, chance)
+    except (DemoError, LocalClusterError) as error:
+        return Trial(fault.name, phase, problem=str(error).partition("\n")[0])
