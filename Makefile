@@ -48,7 +48,7 @@ e2e: venv cluster ## Run tests on the cluster: real nodes, real ToolHive
 	@$(PYTEST) -q tests/e2e
 
 .PHONY: bench
-bench: venv ## Measure the webhook against two in Go and on a real API server; writes docs/benchmarks.md
+bench: venv ## Measure the webhook against two in Go and on a real API server, and the reconciler's probing; writes docs/benchmarks.md
 	@$(PYTHON) -m tests.bench
 
 .PHONY: chaos

@@ -17,11 +17,12 @@ from certs.settings import CertificateSettings
 from reconciler import hosts, loop, metrics, schedule
 from reconciler.apply import Applier
 from reconciler.caretaker import Announcements, Caretaker
+from reconciler.children import CHILD_RESOURCES, parent_of
 from reconciler.events import EventRecorder
 from reconciler.holders import Holders
 from reconciler.leader import Election
 from reconciler.moves import Mover
-from reconciler.observe import CHILD_RESOURCES, Observer, Outlook
+from reconciler.observe import Observer, Outlook
 from reconciler.proxies import ProxyCaretaker
 from reconciler.pulse import Pulse
 from reconciler.questions import Questions
@@ -239,12 +240,8 @@ class _Process:
                 self._on_child(None, pod)
 
     def _on_child(self, old: Object | None, new: Object | None) -> None:
-        child = new or old or {}
-        labels = child["metadata"].get("labels") or {}
-        # A copy of a connection Secret stands elsewhere than its storage.
-        namespace = labels.get(names.LABEL_STORAGE_NAMESPACE) or child["metadata"]["namespace"]
-        if storage := labels.get(names.LABEL_STORAGE):
-            self._queue.add((namespace, storage))
+        if storage := parent_of(new or old or {}):
+            self._queue.add(storage)
 
 
 def _asked(storage: Object) -> tuple[object, ...]:

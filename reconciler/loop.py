@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 Name: TypeAlias = tuple[str, ...]
 Reconcile: TypeAlias = "Callable[[Any], Awaitable[float | None]]"
 
-WORKERS: Final = 8
-"""Enough that a few slow nodes do not hold up the rest; each mostly waits for the API or for Valkey."""
+WORKERS: Final = 64
+"""Each mostly waits for the API or for Valkey: as many nodes may be silent at once, as when hosts are lost, before they
+hold up the rest."""
 
 _log = logging.getLogger(__name__)
 

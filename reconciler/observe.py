@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from reconciler import nodes
+from reconciler.children import CHILD_RESOURCES, child_names, initial_workloads, node_indexes, parent_of
 from reconciler.external import ExternalFacts, is_other, login_in, login_of
 from reconciler.mirrors import sharing_namespaces, storage_of
 from reconciler.observed import Observed
 from reconciler.primacy import primary_of
 from reconciler.rotation import Record, read_time
-from shared import errors, external_store, manifests, names
+from shared import errors, external_store, names
 from shared.endpoint import Endpoint
+from shared.index import Index
 from shared.keyring import KeyRing
 from shared.resources import (
-    CONFIG_MAPS,
-    DISRUPTION_BUDGETS,
-    NETWORK_POLICIES,
     PODS,
     SECRETS,
     SERVICES,
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from reconciler.signs import Signs
     from shared.consumer_index import Usage
     from shared.informer import Informer
-
-CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES, DISRUPTION_BUDGETS)
 
 
 class Reader(Protocol):
@@ -105,6 +102,8 @@ class Observer:
     ) -> None:
         self._cluster = cluster
         self._caches = caches
+        self._secrets = Index(caches[SECRETS.plural], parent_of)
+        self._workloads = Index(caches[STATEFUL_SETS.plural], parent_of)
         self._consumers = consumers
         self._holders = holders
         self._outlook = outlook
@@ -165,7 +164,7 @@ class Observer:
 
     def mirrors_of(self, storage: Key) -> list[Object]:
         """List the known copies of a storage's connection Secret, whether the storage exists or not."""
-        return [secret for secret in self._caches[SECRETS.plural].objects.values() if storage_of(secret) == storage]
+        return [secret for secret in self._secrets.get(storage) if storage_of(secret) == storage]
 
     def forget(self, storage: Key) -> None:
         """Drop what is remembered of a storage that is gone."""
@@ -179,21 +178,14 @@ class Observer:
 
     async def _children(self, storage: Object) -> dict[tuple[str, str], Object]:
         namespace, name = key_of(storage)
-        workloads = self._workloads(namespace, name) or initial_workloads(storage)
+        known = self._workloads.get(key_of(storage))
+        workloads = sorted(each["metadata"]["name"] for each in known) or initial_workloads(storage)
         wanted = [(resource, child) for resource in CHILD_RESOURCES for child in child_names(resource, name)]
         wanted += [(STATEFUL_SETS, workload) for workload in workloads]
         found = await asyncio.gather(*(self._read(resource, namespace, name) for resource, name in wanted))
         return {
             (resource.plural, name): obj for (resource, name), obj in zip(wanted, found, strict=True) if obj is not None
         }
-
-    def _workloads(self, namespace: str, storage: str) -> list[str]:
-        """Name the StatefulSets that are known of a storage."""
-        return sorted(
-            name
-            for (where, name), workload in self._caches[STATEFUL_SETS.plural].objects.items()
-            if where == namespace and workload["metadata"].get("labels", {}).get(names.LABEL_STORAGE) == storage
-        )
 
     async def _dial(self, namespace: str, external: External, connection: Object | None) -> ExternalFacts:
         secret, endpoint = (
@@ -244,31 +236,6 @@ class Observer:
             return await self._cluster.get(resource, namespace, name)
         except errors.NotFound:
             return None
-
-
-def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
-    """Names of a storage's children of one kind; those of its nodes are told by a label."""
-    return {
-        SECRETS.plural: (names.auth_secret(storage), names.connection_secret(storage)),
-        NETWORK_POLICIES.plural: (names.valkey(storage),),
-        CONFIG_MAPS.plural: (names.valkey(storage),),
-        SERVICES.plural: (names.valkey(storage), names.valkey_headless(storage), names.valkey_replicas(storage)),
-        DISRUPTION_BUDGETS.plural: tuple(names.valkey_budget(storage, role) for role in manifests.ROLES),
-    }.get(resource.plural, ())
-
-
-def initial_workloads(storage: Object) -> list[str]:
-    """Name the StatefulSets that a storage begins with."""
-    try:
-        replicas = parse_spec(storage).preset.replicas
-    except errors.InvalidSpec:
-        replicas = 1
-    return [names.valkey_node(storage["metadata"]["name"], index) for index in range(replicas)]
-
-
-def node_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:
-    """Number the nodes that there are, or that there were: each has a StatefulSet."""
-    return sorted(names.node_index(name) for plural, name in children if plural == STATEFUL_SETS.plural)
 
 
 def _external(storage: Object) -> External | None:

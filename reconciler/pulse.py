@@ -26,16 +26,15 @@ _QUESTION: Final = b"PING\r\n"
 
 
 class _Line(asyncio.Protocol):
-    """A connection to a server: when it last said anything, and whether it is still there."""
+    """A connection to a server: tells when it says anything, and knows whether it is still there."""
 
-    def __init__(self) -> None:
-        self.clock = asyncio.get_running_loop().time
-        self.answered_at = self.clock()
+    def __init__(self, answered: Callable[[], None]) -> None:
+        self._answered = answered
         self.closed = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
         del data  # whatever it says, it lives
-        self.answered_at = self.clock()
+        self._answered()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc  # the reason makes no difference: who it was finds out by connecting again
@@ -56,6 +55,9 @@ class _Node:
     def silent_for(self) -> float:
         return self._clock() - self._answered_at
 
+    def _answer(self) -> None:
+        self._answered_at = self._clock()
+
     def stop(self) -> None:
         self._task.cancel()
 
@@ -75,7 +77,7 @@ class _Node:
         """
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            transport, line = await loop.create_connection(_Line, self.address, names.VALKEY_PORT)
+            transport, line = await loop.create_connection(lambda: _Line(self._answer), self.address, names.VALKEY_PORT)
         try:
             while not line.closed.is_set():
                 asked = self._clock()
@@ -83,9 +85,8 @@ class _Node:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PERIOD_SECONDS):
                         await line.closed.wait()
-                if line.answered_at < asked:
+                if self._answered_at < asked:
                     break
-                self._answered_at = line.answered_at
         finally:
             transport.abort()
 

@@ -55,7 +55,7 @@ class Informer:
         self._cluster = cluster
         self._selector = selector
         self._keep = keep
-        self._on_change = on_change
+        self._handlers = [on_change] if on_change is not None else []
         self._objects: dict[Key, Object] = {}
         self._position = ""
         self._is_listed = False
@@ -69,6 +69,12 @@ class Informer:
     def get(self, key: Key) -> Object | None:
         """Look an object up."""
         return self._objects.get(key)
+
+    def follow(self, on_change: OnChange) -> None:
+        """Tell one more of every change, and now of all objects that there are."""
+        for obj in self._objects.values():
+            on_change(None, obj)
+        self._handlers.append(on_change)
 
     def remember(self, obj: Object) -> None:
         """Take in what the API server answered to a write of ours, so that the next look does not see the past."""
@@ -165,8 +171,8 @@ class Informer:
             self._notify(old, None)
 
     def _notify(self, old: Object | None, new: Object | None) -> None:
-        if self._on_change is not None:
-            self._on_change(old, new)
+        for handler in self._handlers:
+            handler(old, new)
 
 
 def _version(obj: Object) -> str:

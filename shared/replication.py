@@ -6,6 +6,7 @@ an offset near nothing, however much data it has read from its disk.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 
 PRIMARY: Final = "master"
 REPLICA: Final = "slave"
-_NO_LINEAGE: Final = frozenset({"", "0", "0" * 40})
-"""How `master_replid2` says that there is none; the client library takes forty zeros for a number."""
+_LINE: Final = re.compile(r"^(\w+):([^\r\n]*)", re.MULTILINE)
+_COMPOUND: Final = re.compile(r"(slave|db)\d+")
+_NO_LINEAGE: Final = "0" * 40
+"""How `master_replid2` says that there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,21 @@ class Replication:
         return next((each for each in self.replicas if each.host == host), None)
 
 
+def info_from(text: str) -> dict[str, Any]:
+    """Read a reply to INFO: values by name, and by name again those of a replica or a database."""
+    found: dict[str, Any] = dict(_LINE.findall(text))
+    for name in [name for name, value in found.items() if "=" in value and _COMPOUND.fullmatch(name)]:
+        found[name] = dict(pair.split("=", 1) for pair in found[name].split(","))
+    return found
+
+
 def replication_from(info: Mapping[str, Any]) -> Replication:
-    """Read a reply to `INFO replication keyspace`, as the client library gives it."""
+    """Pick what is about replication and keys out of a reply to INFO."""
     linked = info.get("master_link_status") == "up"
     former = str(info.get("master_replid2", ""))
     return Replication(
         lineage=str(info.get("master_replid", "")),
-        former_lineage="" if former in _NO_LINEAGE else former,
+        former_lineage="" if former == _NO_LINEAGE else former,
         offset=int(info.get("master_repl_offset", 0)),
         upstream=str(info.get("master_host", "")),
         is_linked=linked,

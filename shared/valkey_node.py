@@ -1,30 +1,27 @@
-"""The edge to one Valkey node, and the only module that imports the Valkey client."""
+"""What a Valkey node is asked, and told, about its users and its sessions."""
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
-
-import valkey.asyncio
-from valkey import exceptions
-from valkey.asyncio.retry import Retry
-from valkey.backoff import NoBackoff
+from typing import TYPE_CHECKING, Any, Final
 
 from shared import credentials, errors
-from shared.replication import Replication, replication_from
+from shared.replication import Replication, info_from, replication_from
+from shared.valkey_session import connected
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from shared.login import Login
-
-    Execute: TypeAlias = Callable[..., Awaitable[Any]]
+    from shared.valkey_session import Execute
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-DIAL_TIMEOUT_SECONDS: Final = 1.0
-"""A node in the same cluster answers within a millisecond; who waits longer learns nothing new."""
+_QUESTIONS: Final = (
+    ("INFO", "server", "clients", "replication", "persistence", "keyspace"),
+    ("CONFIG", "GET", "min-replicas-to-write", "primaryauth"),
+    *(("ACL", "GETUSER", identity.user) for identity in credentials.IDENTITIES),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +56,10 @@ async def observe(host: str, port: int, login: Login) -> NodeFacts:
         StoreUnreachable: No connection, no answer in time, or still loading.
         StoreRefused: The credential was refused.
     """
-    async with connected(host, port, login) as execute:
-        info = await execute("INFO", "server", "clients", "replication", "persistence", "keyspace")
-        config = await execute("CONFIG GET", "min-replicas-to-write", "primaryauth")
-        hashes = {identity.user: await _hashes(execute, identity.user) for identity in credentials.IDENTITIES}
-    return facts_from(info, hashes, config)
+    async with connected(host, port, login) as session:
+        info, config, *users = await session.ask(*_QUESTIONS)
+    hashes = {identity.user: _hashes_in(user) for identity, user in zip(credentials.IDENTITIES, users, strict=True)}
+    return facts_from(info_from(info), hashes, dict(zip(config[::2], config[1::2], strict=True)))
 
 
 async def ping(host: str, port: int, login: Login) -> None:
@@ -184,58 +180,11 @@ def facts_from(
 
 
 async def _hashes(execute: Execute, user: str) -> frozenset[str]:
-    """Ask which passwords a user has; none if there is no such user."""
-    reply: list[Any] = await execute("ACL", "GETUSER", user) or []
+    return _hashes_in(await execute("ACL", "GETUSER", user))
+
+
+def _hashes_in(reply: Sequence[Any] | None) -> frozenset[str]:
+    """Read which passwords a user has; none if there is no such user."""
+    reply = reply or ()
     fields = dict(zip(reply[::2], reply[1::2], strict=True))
     return frozenset(fields.get("passwords", ()))
-
-
-@contextlib.asynccontextmanager
-async def connected(host: str, port: int, login: Login) -> AsyncIterator[Execute]:
-    """Log in to a node for as long as the block lasts.
-
-    Raises:
-        StoreDown: No server listens.
-        StoreUnreachable: No connection, no answer in time, or still loading.
-        StoreRefused: The credential was refused, or is not enough.
-    """
-    # One fresh connection: what is asked is whether a login works now, not whether an old one still lives.
-    client = valkey.asyncio.Valkey(
-        host=host,
-        port=port,
-        username=login.user,
-        password=login.password,
-        socket_timeout=DIAL_TIMEOUT_SECONDS,
-        socket_connect_timeout=DIAL_TIMEOUT_SECONDS,
-        single_connection_client=True,
-        retry=Retry(NoBackoff(), 0),
-        lib_name=None,
-        lib_version=None,
-        decode_responses=True,
-    )
-    command: Execute = client.execute_command  # carries no annotations
-    where = f"{host}:{port} as {login.user}"
-
-    async def execute(*words: str) -> Any:
-        with _translated(where):
-            return await command(*words)
-
-    try:
-        yield execute
-    finally:
-        await client.aclose()
-
-
-@contextlib.contextmanager
-def _translated(where: str) -> Iterator[None]:
-    try:
-        yield
-    except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
-        # Without the cause: a client library may quote the command that was refused.
-        raise errors.StoreRefused(f"{where}: {type(error).__name__}") from None
-    except exceptions.ConnectionError as error:
-        is_down = isinstance(error.__context__, ConnectionRefusedError)
-        kind = errors.StoreDown if is_down else errors.StoreUnreachable
-        raise kind(f"{where}: {type(error).__name__}: {error}") from error
-    except (exceptions.ValkeyError, OSError, TimeoutError) as error:
-        raise errors.StoreUnreachable(f"{where}: {type(error).__name__}: {error}") from error

@@ -6,14 +6,14 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from shared import errors
-from shared.replication import PRIMARY, REPLICA, Replication, replication_from
-from shared.valkey_node import connected
+from shared.replication import PRIMARY, REPLICA, Replication, info_from, replication_from
+from shared.valkey_session import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from shared.login import Login
-    from shared.valkey_node import Execute
+    from shared.valkey_session import Execute
 
 
 class Node:
@@ -26,11 +26,11 @@ class Node:
 
     async def replication(self) -> Replication:
         """Ask how much history it has, of which lineage, and from whom; it is not asked for its keys."""
-        return replication_from(await self._execute("INFO", "replication"))
+        return replication_from(info_from(await self._execute("INFO", "replication")))
 
     async def run_id(self) -> str:
         """Ask which server it is; another one after each start."""
-        return str((await self._execute("INFO", "server"))["run_id"])
+        return str(info_from(await self._execute("INFO", "server"))["run_id"])
 
     async def promote(self) -> None:
         """Make it a primary; those that followed the same one before can go on with it from where they are."""

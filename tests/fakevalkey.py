@@ -20,7 +20,7 @@ from shared.valkey_node import NodeFacts, facts_from
 from tests.fakehistory import FakeHistory
 
 if TYPE_CHECKING:
-    from shared.valkey_node import Execute
+    from shared.valkey_session import Execute
 
 Effect = Callable[[str], None]
 OK = "OK"
@@ -199,7 +199,7 @@ class FakeValkey:
     def _answer(self, node: FakeNode, *words: str) -> Any:
         match words:
             case ("INFO", *_):
-                return self._info(node)
+                return _text(self._info(node))
             case ("ROLE",):
                 return [REPLICA if node.history.upstream else PRIMARY]
         return self._effect(" ".join(words[:2]).lower(), lambda: self._told(node, *words))
@@ -299,3 +299,12 @@ class FakeValkey:
         answer = change()
         self.after(what)
         return answer
+
+
+def _text(info: Mapping[str, Any]) -> str:
+    """Write a reply to INFO, as `shared.replication.info_from` reads it."""
+    compound = {
+        name: ",".join(f"{key}={each}" for key, each in value.items()) if isinstance(value, dict) else value
+        for name, value in info.items()
+    }
+    return "\r\n".join(["# Everything", *(f"{name}:{value}" for name, value in compound.items())])

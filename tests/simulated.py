@@ -10,11 +10,12 @@ from unittest.mock import patch
 
 from reconciler import rotation, schedule
 from reconciler.apply import Applier
+from reconciler.children import CHILD_RESOURCES
 from reconciler.events import EventRecorder
 from reconciler.holders import Holders
 from reconciler.hosts import Hosts
 from reconciler.moves import Mover
-from reconciler.observe import CHILD_RESOURCES, Observer, Outlook
+from reconciler.observe import Observer, Outlook
 from reconciler.plan import plan
 from reconciler.reconcile import Planner, Reconciler
 from reconciler.signs import Signs

@@ -16,7 +16,7 @@ from typing import Final
 
 from deploy.local import binaries, toolchain
 from tests import machine
-from tests.bench import creates, programs, report, reviews
+from tests.bench import creates, probing, programs, report, reviews
 from tests.bench.reviews import CONNECTIONS, Plan
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -28,14 +28,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=6, help="turns of each server in each case")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
     parser.add_argument("--creates", type=int, default=1000, help="objects of each kind to create")
+    parser.add_argument(
+        "--probing-seconds", type=float, default=20.0, help="length of each run of the reconciler's probing"
+    )
     given = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as directory:
         outcome = reviews.measure(Path(directory), Plan(given.rounds, given.seconds))
         created = creates.measure(Path(directory), given.creates)
+        probed = probing.measure(Path(directory), given.probing_seconds)
     today = datetime.now(UTC).date().isoformat()
     circumstances = report.Circumstances(today, _facts(), load, given.rounds, given.seconds, CONNECTIONS, given.creates)
-    DOCUMENT.write_text(report.document(outcome, created, circumstances))
+    DOCUMENT.write_text(report.document(outcome, created, probed, circumstances))
     return 0
 
 

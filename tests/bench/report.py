@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.bench.figures import Figures
+    from tests.bench.probing import Probing
     from tests.bench.reviews import Outcome
 
 _COLUMNS: Final = ("requests/s", "p50 ms", "p99 ms", "p99.9 ms")
@@ -41,7 +42,9 @@ class Circumstances:
     creates: int
 
 
-def document(outcome: Outcome, created: Mapping[str, Figures], circumstances: Circumstances) -> str:
+def document(
+    outcome: Outcome, created: Mapping[str, Figures], probed: Mapping[str, Probing], circumstances: Circumstances
+) -> str:
     """Write the document."""
     return "\n".join(
         (
@@ -55,6 +58,8 @@ def document(outcome: Outcome, created: Mapping[str, Figures], circumstances: Ci
             _CREATES.format(**vars(circumstances)),
             table(("an MCPServer of about 10 kB", *_COLUMNS[1:]), _create_rows(created)),
             _added(created),
+            _PROBING,
+            table(("", "% of a processor", "late ms, p50", "late ms, worst"), _probing_rows(probed)),
             _BOUNDS,
         )
     )
@@ -89,6 +94,11 @@ def _memory_rows(outcome: Outcome) -> Iterator[tuple[str, str]]:
 def _create_rows(created: Mapping[str, Figures]) -> Iterator[tuple[str, ...]]:
     for arm, figures in created.items():
         yield arm, *_times(figures)
+
+
+def _probing_rows(probed: Mapping[str, Probing]) -> Iterator[tuple[str, ...]]:
+    for case, found in probed.items():
+        yield case, f"{found.processor:.1f}", milliseconds(found.p50), milliseconds(found.worst)
 
 
 def _added(created: Mapping[str, Figures]) -> str:
@@ -135,6 +145,14 @@ _CREATES = """\
 On a real API server, etcd and all, with our webhook and reconciler beside it on the same processors; one connection,
 one request at a time, {creates} creates of each kind in turns. Where we are not asked is `kube-system`, which our rules
 exclude.
+"""
+_PROBING = """\
+## Watching storages
+
+What it takes the reconciler to watch 200 storages, whose Valkeys are other processes. The pulse asks every node once a
+second; a look logs in to each node, and asks what it is, how it is set and which passwords it takes. A pass of the
+reconciler makes a look at least every 10 s; what it decides from it, and what it reads out of its caches, is not in
+these figures. Late is how far the least recent answer of all nodes was beyond one second, in samples 0.2 s apart.
 """
 _BOUNDS = """\
 ## What bounds it

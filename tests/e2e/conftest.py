@@ -66,25 +66,6 @@ class Run:
     logs: list[str] = field(default_factory=list)
 
 
-FIGURES = pytest.StashKey[list[str]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[FIGURES] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if figures := config.stash[FIGURES]:
-        terminalreporter.section("figures")
-        terminalreporter.write_line("\n".join(figures))
-
-
-@pytest.fixture
-def figures(request: pytest.FixtureRequest) -> list[str]:
-    """What was measured, for the reader of the report."""
-    return request.config.stash[FIGURES]
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
 

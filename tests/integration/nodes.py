@@ -64,6 +64,17 @@ def running(directory: Path, size: Size, *directives: str) -> Iterator[str]:
             server.kill()
 
 
+def servers() -> dict[str, int]:
+    """Find the servers that run on this machine: their processes, by address."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command, _, rest = (process / "cmdline").read_text().rstrip("\0 ").partition(" ")
+            if command.endswith("valkey-server"):
+                found[rest.split(":")[0]] = int(process.name)
+    return found
+
+
 def _answers(client: valkey.Valkey) -> bool:
     try:
         return bool(client.ping())

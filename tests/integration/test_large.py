@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-from pathlib import Path
 
 import pytest
 import valkey
@@ -13,6 +11,7 @@ import valkey
 from shared import names
 from shared.resources import Object
 from tests.integration.conftest import Kubectl, eventually
+from tests.integration.nodes import servers
 from tests.integration.storages import await_ready, condition, read, secret_value, status, storage
 
 pytestmark = pytest.mark.usefixtures("processes", "kubelet")
@@ -41,14 +40,7 @@ def await_redundant(kubectl: Kubectl, namespace: str) -> None:
 
 
 def server_pid(kubectl: Kubectl, namespace: str, node: int) -> int:
-    """Find the server of a pod by its address."""
-    address = pod(kubectl, namespace, node)["status"]["podIP"]
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            command = (process / "cmdline").read_text()
-            if command.startswith("valkey-server") and f" {address}:" in command:
-                return int(process.name)
-    raise AssertionError(f"no server at {address}")
+    return servers()[pod(kubectl, namespace, node)["status"]["podIP"]]
 
 
 def test_three_nodes_come_up_in_sync(kubectl: Kubectl, namespace: str) -> None:

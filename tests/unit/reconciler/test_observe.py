@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.children import CHILD_RESOURCES, child_names
 from reconciler.external import ExternalFacts
 from reconciler.holders import Holders
 from reconciler.nodes import NodeReport
-from reconciler.observe import CHILD_RESOURCES, Observer, Outlook, child_names
+from reconciler.observe import Observer, Outlook
 from reconciler.observed import Observed
 from reconciler.signs import Signs
 from shared import credentials, errors, external_store, valkey_node
@@ -217,7 +218,8 @@ async def test_a_pod_that_has_ended_is_not_dialled_for_its_address_may_be_anothe
 async def test_only_the_storage_that_is_stored_now_is_current() -> None:
     api = FakeApi()
     storage = await api.create(SESSION_STORAGES, {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {}})
-    observer = Observer(api, {}, ConsumerIndex(), Holders(api, lambda _: None), fresh_outlook())
+    caches = {resource.plural: Informer(api, resource) for resource in CACHED}
+    observer = Observer(api, caches, ConsumerIndex(), Holders(api, lambda _: None), fresh_outlook())
     assert await observer.is_current(storage)
     assert not await observer.is_current({"metadata": storage["metadata"] | {"uid": "of-its-predecessor"}})
     await api.delete(SESSION_STORAGES, NAMESPACE, "mine")

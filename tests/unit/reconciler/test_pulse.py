@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -83,12 +83,16 @@ async def serving(world: World) -> AsyncIterator[None]:
             writer.transport.abort()
 
 
-async def until_asked(world: World, times: int) -> None:
+async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while True:
-            if world.server.asked >= times:
+            if holds():
                 return
             await asyncio.sleep(0.005)
+
+
+async def until_asked(world: World, times: int) -> None:
+    await until(lambda: world.server.asked >= times)
 
 
 async def test_a_server_that_lives_is_no_news(world: World) -> None:
@@ -97,6 +101,19 @@ async def test_a_server_that_lives_is_no_news(world: World) -> None:
         await until_asked(world, 5)
         assert world.told.empty()
         assert world.pulse.silent_for(pod()) < 1
+
+
+async def test_an_answer_counts_when_it_comes_and_not_a_period_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "PERIOD_SECONDS", 60)
+    world.server.is_hanging = True
+    async with serving(world):
+        world.pulse.on_pod(None, pod())
+        await until_asked(world, 1)
+        await until(lambda: world.pulse.silent_for(pod()) > 0.5)
+        world.server.writers[0].write(b"-NOAUTH Authentication required.\r\n")
+        await until(lambda: world.pulse.silent_for(pod()) < 0.5)
 
 
 async def test_a_server_that_dies_is_told_of_and_found_again(world: World) -> None:

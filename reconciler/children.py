@@ -1,0 +1,58 @@
+"""What a storage's children are called, and whose child an object is. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shared import errors, manifests, names
+from shared.resources import (
+    CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Key,
+    Object,
+    Resource,
+)
+from shared.sessionstorage import parse_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES, DISRUPTION_BUDGETS)
+
+
+def parent_of(child: Object) -> Key | None:
+    """Tell by its labels which storage an object belongs to; None if to none."""
+    labels = child["metadata"].get("labels") or {}
+    # A copy of a connection Secret stands elsewhere than its storage.
+    namespace = labels.get(names.LABEL_STORAGE_NAMESPACE) or child["metadata"].get("namespace", "")
+    storage = labels.get(names.LABEL_STORAGE)
+    return (namespace, storage) if storage else None
+
+
+def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
+    """Names of a storage's children of one kind; those of its nodes are told by a label."""
+    return {
+        SECRETS.plural: (names.auth_secret(storage), names.connection_secret(storage)),
+        NETWORK_POLICIES.plural: (names.valkey(storage),),
+        CONFIG_MAPS.plural: (names.valkey(storage),),
+        SERVICES.plural: (names.valkey(storage), names.valkey_headless(storage), names.valkey_replicas(storage)),
+        DISRUPTION_BUDGETS.plural: tuple(names.valkey_budget(storage, role) for role in manifests.ROLES),
+    }.get(resource.plural, ())
+
+
+def initial_workloads(storage: Object) -> list[str]:
+    """Name the StatefulSets that a storage begins with."""
+    try:
+        replicas = parse_spec(storage).preset.replicas
+    except errors.InvalidSpec:
+        replicas = 1
+    return [names.valkey_node(storage["metadata"]["name"], index) for index in range(replicas)]
+
+
+def node_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:
+    """Number the nodes that there are, or that there were: each has a StatefulSet."""
+    return sorted(names.node_index(name) for plural, name in children if plural == STATEFUL_SETS.plural)

@@ -1,0 +1,145 @@
+"""The edge to one Valkey node: a connection that is logged in. Replies are as the server gives them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+from shared import errors
+from shared.resp import Refusal, Replies, packed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from shared.login import Login
+
+    Execute: TypeAlias = Callable[..., Awaitable[Any]]
+
+DIAL_TIMEOUT_SECONDS: Final = 1.0
+"""A node in the same cluster answers within a millisecond; who waits longer learns nothing new."""
+_DENIED: Final = frozenset({"WRONGPASS", "NOAUTH", "NOPERM"})
+
+
+class _Line(asyncio.Protocol):
+    """A connection, and the replies that have come by it."""
+
+    def __init__(self) -> None:
+        self.replies = Replies()
+        self._news = asyncio.Event()
+        self._is_closed = False
+
+    def data_received(self, data: bytes) -> None:
+        self.replies.feed(data)
+        self._news.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc  # a reply that is missing is missing either way
+        self._is_closed = True
+        self._news.set()
+
+    async def take(self, count: int) -> list[Any]:
+        """Wait for so many replies.
+
+        Raises:
+            ConnectionError: They will not come any more.
+        """
+        while len(self.replies) < count:
+            if self._is_closed:
+                raise ConnectionError("the connection was closed")
+            self._news.clear()
+            await self._news.wait()
+        return [self.replies.take() for _ in range(count)]
+
+
+class Session:
+    """A connection with a node. It is made when something is asked, and made anew after a failure."""
+
+    def __init__(self, host: str, port: int, login: Login) -> None:
+        self._place = host, port
+        self._login = login
+        self._where = f"{host}:{port} as {login.user}"
+        self._open: tuple[asyncio.WriteTransport, _Line] | None = None
+
+    async def ask(self, *commands: tuple[str, ...]) -> list[Any]:
+        """Send commands together, which costs both sides less than one after the other; return their replies.
+
+        Raises:
+            StoreDown: No server listens.
+            StoreUnreachable: No connection, no answer in time, or one of the answers is an error.
+            StoreRefused: The credential was refused, or is not enough.
+        """
+        if self._open is None:
+            await self._log_in()
+        return await self._exchange(*commands)
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._open is not None:
+            self._open[0].abort()
+            self._open = None
+
+    async def _log_in(self) -> None:
+        with _translated(self._where):
+            async with asyncio.timeout(DIAL_TIMEOUT_SECONDS):
+                transport, line = await asyncio.get_running_loop().create_connection(_Line, *self._place)
+        self._open = cast("asyncio.WriteTransport", transport), line
+        try:
+            await self._exchange(("AUTH", self._login.user, self._login.password))
+        except errors.SessionStoreError:
+            self.close()
+            raise
+
+    async def _exchange(self, *commands: tuple[str, ...]) -> list[Any]:
+        try:
+            with _translated(self._where):
+                async with asyncio.timeout(DIAL_TIMEOUT_SECONDS):
+                    replies = await self._send(*commands)
+        except BaseException:
+            self.close()  # or a late reply would be taken for that to another question
+            raise
+        for reply in replies:
+            if isinstance(reply, Refusal):
+                self._refuse(reply)
+        return replies
+
+    async def _send(self, *commands: tuple[str, ...]) -> list[Any]:
+        if self._open is None:
+            raise ConnectionError("the connection was closed")
+        transport, line = self._open
+        transport.write(packed(commands))
+        return await line.take(len(commands))
+
+    async def __call__(self, *words: str) -> Any:
+        """Send one command, and return its reply; raises as `ask` does."""
+        (reply,) = await self.ask(words)
+        return reply
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if refusal.kind in _DENIED:
+            # Without the rest: it may quote the command.
+            raise errors.StoreRefused(f"{self._where}: {refusal.kind}")
+        raise errors.StoreUnreachable(f"{self._where}: {refusal.text}")
+
+
+@contextlib.asynccontextmanager
+async def connected(host: str, port: int, login: Login) -> AsyncIterator[Session]:
+    """Talk to a node for as long as the block lasts; the first question logs in.
+
+    One fresh connection: what is asked is whether a login works now, not whether an old one still lives.
+    """
+    session = Session(host, port, login)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@contextlib.contextmanager
+def _translated(where: str) -> Iterator[None]:
+    try:
+        yield
+    except ConnectionRefusedError as error:
+        raise errors.StoreDown(f"{where}: {error}") from error
+    except OSError as error:
+        raise errors.StoreUnreachable(f"{where}: {type(error).__name__}: {error}") from error
