@@ -123,8 +123,9 @@ class Draft:
         Raises:
             InvalidSpec: Something above the field is there, but is no object or array. The draft is of no more use.
         """
-        if path[:-1] != self._above:
-            self._parent, self._above = self._owned_parent(path, made), path[:-1]
+        above = path[:-1]
+        if above != self._above:
+            self._parent, self._above = self._owned_parent(path, made), above
         _set_child(self._parent, path[-1], value)
 
     def remove(self, path: Path) -> None:

@@ -7,6 +7,7 @@ webhook's, one in an object that is just being written may be anybody's.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -27,12 +28,15 @@ _MAX_RECORDED: Final = 32
 """Twice the paths that any kind has; a longer list was not written here."""
 _MAX_TEXT: Final = 16 * 1024
 """Ten times the longest record; a longer text was not written here."""
+_MAX_POINTERS: Final = 128
 _MAX_KNOWN: Final = 16
 _known: Final[dict[str, Record | None]] = {}
 """What texts say that were read or written just now, because one request looks at one half a dozen times.
 
 To read it takes 16 µs, a tenth of an admission (docs/benchmarks.md). The answer is the same with or without this.
 """
+_pointer: Final = lru_cache(_MAX_POINTERS)(pointer)
+"""The same dozen paths are written again and again; none of them is long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,8 @@ class Record:
             "by": "field" if self.reference.is_by_field else "annotation",
             "for": self.target.value,
             "granted": self.is_granted,
-            "made": [pointer(path) for path in self.made],
-            "put": {pointer(path): value for path, value in self.put.items()},
+            "made": [_pointer(path) for path in self.made],
+            "put": {_pointer(path): value for path, value in self.put.items()},
             "storage": str(self.reference),
         }
         text = orjson.dumps(content).decode()

@@ -28,9 +28,10 @@ from webhook.settings import Settings
 from webhook.tls import ServingCertificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable
 
     from shared.consumer_index import Consumer
+    from shared.reference import StorageReference
     from shared.resources import Object
     from webhook.review import AdmissionRequest, Decision
 
@@ -61,7 +62,6 @@ class _Process:
 
     def __init__(self, cluster: Cluster, settings: Settings) -> None:
         self._settings = settings
-        self._draining = server.Draining()
         self._certificate = ServingCertificate(check.dns_names(settings.service, settings.namespace)[:1], _clock)
         own_secret = Selector(namespace=settings.namespace, fields=f"metadata.name={settings.tls_secret}")
         self._secrets = Informer(cluster, SECRETS, self._certificate.on_change, selector=own_secret)
@@ -76,40 +76,46 @@ class _Process:
         self._late = LateStorages(cluster, self._storages)
         self._cluster = cluster
         self._pulse = Pulse()
+        self._reviews = server.Server(
+            {
+                "/mutate/sessionstorages": storage.decide,
+                "/mutate/consumers": self._decide_on_consumer,
+                "/mutate/deployments": lambda request: deployments.decide(request, self._find),
+                "/validate/deletions": lambda request: deletion.decide(
+                    request, self._index.usages, self._namespaces.objects
+                ),
+            }
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         settings = self._settings
-        decisions: dict[str, server.Decide] = {
-            "/mutate/sessionstorages": _at_once(storage.decide),
-            "/mutate/consumers": self._decide_on_consumer,
-            "/mutate/deployments": _at_once(lambda request: deployments.decide(request, self._find)),
-            "/validate/deletions": _at_once(
-                lambda request: deletion.decide(request, self._index.usages, self._namespaces.objects)
-            ),
-        }
-        reviews = server.build_server(decisions, self._draining)
         async with asyncio.TaskGroup() as group:
             watches = [group.create_task(cache.run()) for cache in self._caches]
             watches.append(group.create_task(self._keep_up()))
             probing = await probes.serve(probes.probes_app(self._waits, self._remarks), settings.http_port)
-            reviewing = await server.serve(reviews, settings.webhook_port, self._certificate.context)
-            # What start-up has made lives as long as the process: the collector need not walk it again and again.
-            gc.freeze()
-            await stop.wait()
-            await self._drain()
-            await reviewing.cleanup()
+            async with self._reviews.serving(settings.webhook_port, self._certificate.context):
+                # What start-up has made lives as long as the process: the collector need not walk it again and again.
+                gc.freeze()
+                await stop.wait()
+                await self._drain()
             await probing.cleanup()
             for watch in watches:
                 watch.cancel()
 
-    async def _decide_on_consumer(self, request: AdmissionRequest) -> Decision:
-        storages, default_target = self._storages.objects, self._settings.default_target
-        may_use: bool | None = False
-        if reference := consumers.reference(request):
-            await self._late.await_known(reference.key)
-            if question := consumers.question(request, reference, storages):
-                may_use = await self._access.may_use(question)
-        return consumers.decide(request, storages, default_target, may_use=may_use)
+    def _decide_on_consumer(self, request: AdmissionRequest) -> Decision | Awaitable[Decision]:
+        storages, reference = self._storages.objects, consumers.reference(request)
+        if reference is None or (
+            reference.key in storages and consumers.question(request, reference, storages) is None
+        ):
+            return consumers.decide(request, storages, self._settings.default_target)
+        return self._decide_after_asking(request, reference)
+
+    async def _decide_after_asking(self, request: AdmissionRequest, reference: StorageReference) -> Decision:
+        storages = self._storages.objects
+        await self._late.await_known(reference.key)
+        question = consumers.question(request, reference, storages)
+        may_use = await self._access.may_use(question) if question else False
+        return consumers.decide(request, storages, self._settings.default_target, may_use=may_use)
 
     @property
     def _caches(self) -> tuple[Informer, ...]:
@@ -120,7 +126,7 @@ class _Process:
 
     async def _drain(self) -> None:
         _log.info("draining", extra={"seconds": self._settings.drain_seconds})
-        self._draining.is_under_way = True
+        self._reviews.is_draining = True
         await asyncio.sleep(self._settings.drain_seconds)
 
     async def _keep_up(self) -> None:
@@ -154,16 +160,9 @@ class _Process:
             waits.append(f"a certificate in Secret {self._settings.tls_secret} that has not expired")
         if self._pulse.has_missed_beats():
             waits.append("news of what it missed while it stood still")
-        if self._draining.is_under_way:
+        if self._reviews.is_draining:
             waits.append("its clients to leave")
         return waits
-
-
-def _at_once(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide:
-    async def decided(request: AdmissionRequest) -> Decision:
-        return decide(request)
-
-    return decided
 
 
 def _metadata(obj: Object) -> Object:

@@ -35,8 +35,9 @@ def _objects(before: Object, after: Object, path: str, operations: list[Object])
             _value(old, value, path + _step(key), operations)
         else:
             operations.append({"op": "remove", "path": path + _step(key)})
-    gone = [key for key in before if key not in after and before[key] is not None]
-    operations += [{"op": "remove", "path": path + _step(key)} for key in gone]
+    if not before.keys() <= after.keys():
+        gone = [key for key in before if key not in after and before[key] is not None]
+        operations += [{"op": "remove", "path": path + _step(key)} for key in gone]
 
 
 def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:

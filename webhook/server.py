@@ -1,153 +1,173 @@
-"""Serves admission reviews over HTTPS: takes bytes in, has them decided, sends bytes out.
-
-It stands on aiohttp's `web.Server` and not on `web.Application`, whose routes, middlewares and signals cost a tenth of
-the time of a review, and serve four paths that never change (docs/benchmarks.md).
-"""
+"""Serves admission reviews over HTTPS: what is decided at which path, and how a process comes and goes."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from dataclasses import dataclass, field
-from functools import partial
+from email.utils import formatdate
+from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
-
 from shared.errors import MalformedReview
 from webhook import metrics, review
+from webhook.connection import Connection
+from webhook.messages import Response
 from webhook.review import Allow, Deny, Patch
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    Decide: TypeAlias = Callable[[review.AdmissionRequest], Awaitable[review.Decision]]
+    from webhook.messages import Request
 
-MAX_BODY_BYTES: Final = 8 * 1024 * 1024
-"""The API server takes objects of up to 3 MiB, and a review of an update holds two."""
-BODY_SECONDS: Final = 10.0
-"""No API server waits longer than this for our answer; a client that sends this slowly is none."""
-KEEP_ALIVE_SECONDS: Final = 300.0
-"""API servers drop idle connections after 90 s. Were we first, a request could meet the closing connection."""
+    Decide: TypeAlias = Callable[[review.AdmissionRequest], review.Decision | Awaitable[review.Decision]]
+    """A decision, or, where something has to be found out first, what will become one."""
+
+HANDSHAKE_SECONDS: Final = 10.0
 SHUTDOWN_SECONDS: Final = 5.0
 """For answers under way when the server stops: the webhook's own `timeoutSeconds`."""
+TICK_SECONDS: Final = 1.0
+"""One timer looks at all connections: one per request would cost as much as reading the request."""
 
 _JSON: Final = "application/json"
+_DECISIONS: Final = (Allow, Patch, Deny)
+_logger = logging.getLogger(__name__)
 
 
-@dataclass
-class Draining:
-    """Whether this process is on its way out: it serves on, but asks every client to connect elsewhere."""
+class Server:
+    """Answers the requests of all connections.
 
-    is_under_way: bool = field(default=False)
-
-
-def build_server(decisions: Mapping[str, Decide], draining: Draining) -> web.Server:
-    """Build what answers requests; needs the event loop that it will serve on.
-
-    Args:
-        decisions: What decides the reviews that are posted to each path.
-        draining: Looked at with each answer.
+    Attributes:
+        date: The time, as HTTP writes it; a tick old at most.
+        is_draining: Whether this process is on its way out: it serves on, but asks every client to connect elsewhere.
     """
-    endpoints = {path: _Endpoint(path, decide) for path, decide in decisions.items()}
 
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        response = await _respond(request, endpoints.get(request.path))
-        if draining.is_under_way:
-            response.force_close()
-        return response
+    def __init__(self, decisions: Mapping[str, Decide]) -> None:
+        """Take what decides the reviews that are posted to each path."""
+        self.date = formatdate(usegmt=True)
+        self.is_draining = False
+        self._endpoints = {path: _Endpoint(path, decide) for path, decide in decisions.items()}
+        self._connections: set[Connection] = set()
+        self._all_gone = asyncio.Event()
 
-    logger = logging.getLogger(__name__)
-    logger.addFilter(_is_our_fault)
-    return web.Server(
-        handle,
-        request_factory=partial(web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=MAX_BODY_BYTES),
-        access_log=None,
-        logger=logger,
-        # API servers compress nothing; a few kilobytes of somebody else's could unfold into gigabytes.
-        auto_decompress=False,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
-    )
+    @contextlib.asynccontextmanager
+    async def serving(self, port: int, context: ssl.SSLContext, *, host: str | None = None) -> AsyncIterator[int]:
+        """Serve on every address of the pod, or on one; the block is given the port.
 
+        At its end nobody can connect any more, and answers under way are waited for.
+        """
+        listening = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self),
+            host,
+            port,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+        )
+        ticking = asyncio.create_task(self._tick())
+        try:
+            yield listening.sockets[0].getsockname()[1]
+        finally:
+            listening.close()
+            await self._part()
+            ticking.cancel()
 
-async def serve(server: web.Server, port: int, context: ssl.SSLContext, *, host: str | None = None) -> web.ServerRunner:
-    """Serve on every address of the pod, or one; the caller cleans the runner up."""
-    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
-    await runner.setup()
-    await web.TCPSite(runner, host, port, ssl_context=context).start()
-    return runner
+    def respond(self, request: Request) -> Response | Awaitable[Response]:
+        """Answer, or say by an HTTP status what went wrong: 4xx is the client's doing, 500 is ours."""
+        if request.method != "POST":
+            # It may be HEAD, whose answer must have no content.
+            return Response(HTTPStatus.METHOD_NOT_ALLOWED)
+        endpoint = self._endpoints.get(request.path)
+        if endpoint is None:
+            return Response.of_text(HTTPStatus.NOT_FOUND, "only reviews are served")
+        if request.content_type != _JSON or request.is_encoded:
+            # API servers compress nothing; a few kilobytes of somebody else's could unfold into gigabytes.
+            return Response.of_text(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"must be {_JSON}, and nothing else in between")
+        return endpoint.respond(request.body)
 
+    def has_come(self, connection: Connection) -> None:
+        """Look after a connection."""
+        self._connections.add(connection)
+        self._all_gone.clear()
 
-def _is_our_fault(record: logging.LogRecord) -> bool:
-    """Tell whether a message is worth a line: bad HTTP is answered or hung up on, and anybody can send any amount."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
+    def has_gone(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._all_gone.set()
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.date = formatdate(usegmt=True)
+            for connection in tuple(self._connections):
+                connection.look_at_clock(loop.time())
+
+    async def _part(self) -> None:
+        self.is_draining = True
+        for connection in tuple(self._connections):
+            connection.leave()
+        if not self._connections:
+            return
+        try:
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
+                await self._all_gone.wait()
+        except TimeoutError:
+            _logger.warning("clients were cut off", extra={"connections": len(self._connections)})
+            for connection in tuple(self._connections):
+                connection.abort()
 
 
 class _Endpoint:
     """What is served at one path."""
 
     def __init__(self, path: str, decide: Decide) -> None:
-        self.path = path
+        self._path = path
         self._decide = decide
         # Bound here, because to look a metric's labels up takes longer than to count.
         self._seconds = metrics.REVIEW_SECONDS.labels(path)
-        self._answers = {kind: metrics.REVIEWS.labels(path, kind.__name__.lower()) for kind in (Allow, Patch, Deny)}
+        self._answers = {kind: metrics.REVIEWS.labels(path, kind.__name__.lower()) for kind in _DECISIONS}
 
-    async def answer(self, body: bytes) -> bytes:
-        """Decide a review.
-
-        Raises:
-            MalformedReview: The body is none.
-        """
+    def respond(self, body: bytes) -> Response | Awaitable[Response]:
+        """Decide a review; at once, if nothing has to be found out."""
         start = perf_counter()
-        asked = review.parse(body)
-        decision = await self._decide(asked)
+        try:
+            asked = review.parse(body)
+            decision = self._decide(asked)
+            if isinstance(decision, _DECISIONS):
+                return self._answer(asked, decision, start)
+        except (MalformedReview, RecursionError) as error:
+            return self._refuse(error)
+        except Exception:
+            _logger.exception("a review could not be decided", extra={"path": self._path})
+            return self._fail()
+        return self._respond_late(asked, decision, start)
+
+    async def _respond_late(
+        self, asked: review.AdmissionRequest, decision: Awaitable[review.Decision], start: float
+    ) -> Response:
+        try:
+            return self._answer(asked, await decision, start)
+        except RecursionError as error:
+            return self._refuse(error)
+        except Exception:
+            _logger.exception("a review could not be decided", extra={"path": self._path})
+            return self._fail()
+
+    def _answer(self, asked: review.AdmissionRequest, decision: review.Decision, start: float) -> Response:
         answer = review.render(asked.uid, decision)
         self._seconds.observe(perf_counter() - start)
         self._answers[type(decision)].inc()
-        return answer
+        return Response(HTTPStatus.OK, answer, _JSON)
 
-    def count(self, answer: str) -> None:
-        """Count what is no decision."""
-        metrics.REVIEWS.labels(self.path, answer).inc()
+    def _refuse(self, error: MalformedReview | RecursionError) -> Response:
+        metrics.REVIEWS.labels(self._path, "malformed").inc()
+        text = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return Response.of_text(HTTPStatus.BAD_REQUEST, text)
 
-
-async def _respond(request: web.BaseRequest, endpoint: _Endpoint | None) -> web.StreamResponse:
-    """Answer, or say by an HTTP status what went wrong: 4xx is the client's doing, 500 is ours."""
-    if endpoint is None:
-        return web.Response(status=404, text="only reviews are served\n")
-    if request.method != "POST":
-        return web.Response(status=405, text="must be posted\n", headers={"Allow": "POST"})
-    if request.content_type != _JSON:
-        return web.Response(status=415, text=f"must be {_JSON}\n")
-    try:
-        return web.Response(body=await endpoint.answer(await _body(request)), content_type=_JSON)
-    except web.HTTPException:
-        raise
-    except MalformedReview as error:
-        endpoint.count("malformed")
-        return web.Response(status=400, text=f"{error}\n")
-    except RecursionError:
-        endpoint.count("malformed")
-        return web.Response(status=400, text="nested too deeply\n")
-    except Exception:
-        # aiohttp logs it and answers 500.
-        endpoint.count("error")
-        raise
-
-
-async def _body(request: web.BaseRequest) -> bytes:
-    try:
-        if request.content.is_eof():
-            # It has come with its head, as it mostly does: there is nothing to wait for, and no timer to be set.
-            return await request.read()
-        async with asyncio.timeout(BODY_SECONDS):
-            return await request.read()
-    except TimeoutError as error:
-        raise web.HTTPRequestTimeout from error
-    except (web.RequestPayloadError, ConnectionError) as error:
-        raise MalformedReview("the body cannot be read") from error
+    def _fail(self) -> Response:
+        metrics.REVIEWS.labels(self._path, "error").inc()
+        return Response.of_text(HTTPStatus.INTERNAL_SERVER_ERROR, "the review could not be decided")

@@ -47,7 +47,7 @@ def _facts() -> dict[str, str]:
     go = subprocess.run(
         [toolchain.go(), "env", "GOVERSION"], capture_output=True, text=True, check=True, env=toolchain.environment()
     )
-    libraries = ", ".join(f"{name} {metadata.version(name)}" for name in ("aiohttp", "uvloop", "orjson"))
+    libraries = ", ".join(f"{name} {metadata.version(name)}" for name in ("httptools", "uvloop", "orjson"))
     return {
         **machine.facts(),
         "Python": f"{platform.python_version()}, {_python_build()}; {libraries}",

@@ -1,11 +1,17 @@
-"""Measures what we add to the creation of an MCPServer on a real API server, with our processes beside it."""
+"""Measures what we add to the creation of an MCPServer on a real API server, with our processes beside it.
+
+Creates are offered at a fixed rate, whatever becomes of those before (an open loop), because one after the other they
+would keep all processors busy: then the slowest tell of queues for a processor, and not of us.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 import json
+import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from deploy.local import api, progress
@@ -26,12 +32,16 @@ NO_REFERENCE: Final = "without a reference"
 ENTRIES: Final = 90
 """Settings of a server of about 10 kB."""
 WARM_UP: Final = 50
+PER_SECOND: Final = 20
+"""Creates, of all kinds together; a busy cluster has a few."""
+_AT_ONCE: Final = 16
+"""Connections: enough that no create waits for another one's, if one takes less than 0.8 s."""
 _NAMESPACES: Final = {WITH_US: "team", WITHOUT_US: "kube-system", NO_REFERENCE: "team"}
 _FIELD: Final = "sessionStorageRef"
 
 
 def measure(directory: Path, creates: int) -> dict[str, Figures]:
-    """Create servers in turns, with us and without us, over one connection.
+    """Create servers in turns, with us and without us.
 
     Args:
         directory: For the control plane and our processes.
@@ -46,30 +56,62 @@ def measure(directory: Path, creates: int) -> dict[str, Figures]:
         await_wiring(kubectl)
         kubectl("create", "namespace", _NAMESPACES[WITH_US])
         kubectl.apply(STORAGE)
-        connection = stack.enter_context(contextlib.closing(api.Client(control_plane.kubeconfig).connection()))
-        progress.step(f"measuring {creates} creates of each kind")
-        return _measure(connection, creates)
+        progress.step(f"measuring {creates} creates of each kind, {PER_SECOND} in a second")
+        connections = stack.enter_context(contextlib.closing(_Connections(api.Client(control_plane.kubeconfig))))
+        return _measure(connections, creates)
 
 
-def _measure(connection: http.client.HTTPSConnection, creates: int) -> dict[str, Figures]:
-    nanoseconds: dict[str, list[int]] = {arm: [] for arm in _NAMESPACES}
-    for number in range(WARM_UP + creates):
-        for arm in _NAMESPACES:
-            took = _create(connection, arm, number)
-            if number >= WARM_UP:
-                nanoseconds[arm].append(took)
-    return {arm: Figures.of(sum(taken) / 1e9, taken) for arm, taken in nanoseconds.items()}
+class _Connections:
+    """One for each thread, kept."""
+
+    def __init__(self, client: api.Client) -> None:
+        self._client = client
+        self._own = threading.local()
+        self._all: list[http.client.HTTPSConnection] = []
+
+    @property
+    def own(self) -> http.client.HTTPSConnection:
+        """The connection of this thread."""
+        if not hasattr(self._own, "connection"):
+            self._own.connection = self._client.connection()
+            self._all.append(self._own.connection)
+        connection: http.client.HTTPSConnection = self._own.connection
+        return connection
+
+    def close(self) -> None:
+        """Close all."""
+        for connection in self._all:
+            connection.close()
 
 
-def _create(connection: http.client.HTTPSConnection, arm: str, number: int) -> int:
-    obj = _server(arm, number)
-    path = f"/apis/{obj['apiVersion']}/namespaces/{obj['metadata']['namespace']}/mcpservers"
-    body = json.dumps(obj)
+def _measure(connections: _Connections, creates: int) -> dict[str, Figures]:
+    # The order rotates: what one create leaves to be done falls upon the next.
+    offered = [(arm, number) for number in range(WARM_UP + creates) for arm in _rotated(tuple(_NAMESPACES), number)]
     start = time.perf_counter_ns()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        pending: dict[str, list[Future[int]]] = {arm: [] for arm in _NAMESPACES}
+        for place, (arm, number) in enumerate(offered):
+            obj, due = _server(arm, number), start + place * 10**9 // PER_SECOND
+            path = f"/apis/{obj['apiVersion']}/namespaces/{obj['metadata']['namespace']}/mcpservers"
+            body = json.dumps(obj)
+            time.sleep(max(0, due - time.perf_counter_ns()) / 1e9)
+            pending[arm].append(pool.submit(_create, connections, arm, path, body, due))
+    seconds = len(offered) / PER_SECOND
+    return {arm: Figures.of(seconds, [took.result() for took in own[WARM_UP:]]) for arm, own in pending.items()}
+
+
+def _rotated(arms: tuple[str, ...], turn: int) -> tuple[str, ...]:
+    first = turn % len(arms)
+    return (*arms[first:], *arms[:first])
+
+
+def _create(connections: _Connections, arm: str, path: str, body: str, due: int) -> int:
+    """Create a server; returns the nanoseconds since it was due, not since somebody found the time for it."""
+    connection = connections.own
     connection.request("POST", path, body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
     content = answer.read()
-    took = time.perf_counter_ns() - start
+    took = time.perf_counter_ns() - due
     assert answer.status == http.client.CREATED, content
     assert ("sessionStorage" in json.loads(content)["spec"]) == (arm == WITH_US), f"{arm}: {content!r}"
     return took

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import gzip
 import io
 import socket
@@ -18,18 +20,20 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from certs import check, issue
 from certs.pem import bundle_pem, encoded
 from shared.target import Target
-from webhook import consumers, server, storage
+from webhook import connection, consumers, server, storage
+from webhook.review import AdmissionRequest, Allow, Decision, Deny
 from webhook.tls import ServingCertificate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
-    from webhook.review import AdmissionRequest, Decision
 
 NAMES = check.dns_names("r-webhook", "toolhive-system")
 JSON = {"Content-Type": "application/json"}
 SERVERS = "/mutate/consumers"
 STORAGES = "/mutate/sessionstorages"
+LATE = "/late"
+BROKEN = "/broken"
 MCP_SERVER = {
     "apiVersion": "toolhive.stacklok.dev/v1beta1",
     "kind": "MCPServer",
@@ -43,10 +47,19 @@ def review(obj: Any, **request: Any) -> bytes:
     return orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked})
 
 
+async def late() -> Decision:
+    await asyncio.sleep(0)
+    return Deny(("late",))
+
+
+def broken(_: AdmissionRequest) -> Decision:
+    raise ZeroDivisionError
+
+
 class Webhook:
-    def __init__(self, session: aiohttp.ClientSession, draining: server.Draining) -> None:
+    def __init__(self, session: aiohttp.ClientSession, reviews: server.Server) -> None:
         self.session = session
-        self.draining = draining
+        self.reviews = reviews
 
     async def post(self, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:
         async with self.session.post(path, data=io.BytesIO(body), headers={**JSON, **headers}) as response:
@@ -58,15 +71,7 @@ class Webhook:
         return orjson.loads(content)["response"]
 
 
-def awaitable(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide:
-    async def decided(request: AdmissionRequest) -> Decision:
-        return decide(request)
-
-    return decided
-
-
-@pytest.fixture
-async def webhook() -> AsyncIterator[Webhook]:
+def serving_certificate() -> tuple[ServingCertificate, bytes]:
     now = datetime.now(UTC)
     authority = issue.issue_authority(now)
     leaf = issue.issue_serving(authority, NAMES, now)
@@ -74,18 +79,24 @@ async def webhook() -> AsyncIterator[Webhook]:
     content = {"tls.crt": leaf.certificate_pem, "tls.key": leaf.key_pem, "ca.crt": bundle}
     certificate = ServingCertificate(NAMES, lambda: now)
     certificate.on_change(None, {"data": {key: encoded(value) for key, value in content.items()}})
-    draining = server.Draining()
+    return certificate, bundle
+
+
+@pytest.fixture
+async def webhook() -> AsyncIterator[Webhook]:
+    certificate, bundle = serving_certificate()
     decisions: dict[str, server.Decide] = {
-        STORAGES: awaitable(storage.decide),
-        SERVERS: awaitable(lambda request: consumers.decide(request, {}, Target.ALL)),
+        STORAGES: storage.decide,
+        SERVERS: lambda request: consumers.decide(request, {}, Target.ALL),
     }
-    runner = await server.serve(server.build_server(decisions, draining), 0, certificate.context, host="127.0.0.1")
+    decisions[LATE] = lambda _: late()
+    decisions[BROKEN] = broken
+    reviews = server.Server(decisions)
     trusting = ssl.create_default_context(cadata=bundle.decode())
-    connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
-    base = f"https://{NAMES[0]}:{runner.addresses[0][1]}"
-    async with aiohttp.ClientSession(base, connector=connector) as session:
-        yield Webhook(session, draining)
-    await runner.cleanup()
+    async with reviews.serving(0, certificate.context, host="127.0.0.1") as port:
+        connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
+        async with aiohttp.ClientSession(f"https://{NAMES[0]}:{port}", connector=connector) as session:
+            yield Webhook(session, reviews)
 
 
 class Loopback(AbstractResolver):
@@ -135,7 +146,7 @@ async def test_a_bad_storage_is_refused_with_its_message(webhook: Webhook) -> No
         pytest.param(review({"metadata": {}}), 200, id="empty object"),
         pytest.param(review({"metadata": {}, "spec": "x" * 3_000_000}), 200, id="3 MB of text"),
         pytest.param(review({"metadata": {"annotations": [1]}, "spec": [[]]}), 200, id="arrays for objects"),
-        pytest.param(b" " * (server.MAX_BODY_BYTES + 1), 413, id="too large"),
+        pytest.param(b" " * (connection.MAX_BODY_BYTES + 1), 413, id="too large"),
     ],
 )
 async def test_hostile_bodies_are_answered(webhook: Webhook, path: str, body: bytes, status: int) -> None:
@@ -154,19 +165,19 @@ async def test_what_is_nested_too_deeply_is_the_clients_fault(webhook: Webhook, 
 
 async def test_other_types_of_content_are_refused(webhook: Webhook) -> None:
     assert (await webhook.post(SERVERS, review(MCP_SERVER), **{"Content-Type": "text/plain"}))[0] == 415
-    assert (await webhook.post(SERVERS, b"no gzip", **{"Content-Encoding": "gzip"}))[0] == 400
+    assert (await webhook.post(SERVERS, b"no gzip", **{"Content-Encoding": "gzip"}))[0] == 415
 
 
 async def test_what_is_compressed_is_not_unfolded(webhook: Webhook) -> None:
     body = gzip.compress(review(MCP_SERVER))
-    assert (await webhook.post(SERVERS, body, **{"Content-Encoding": "gzip"}))[0] == 400
+    assert (await webhook.post(SERVERS, body, **{"Content-Encoding": "gzip"}))[0] == 415
 
 
 async def test_bad_http_is_answered_without_a_word_in_the_log(
     webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with webhook.session.post(SERVERS, headers={"X-Long": "x" * 10_000}) as response:
-        assert response.status == 400
+    async with webhook.session.post(SERVERS, headers={"X-Long": "x" * 20_000}) as response:
+        assert response.status == 431
     assert caplog.text == ""
 
 
@@ -179,7 +190,59 @@ async def test_only_reviews_are_served(webhook: Webhook) -> None:
 async def test_connections_are_kept_until_draining(webhook: Webhook) -> None:
     async with webhook.session.post(SERVERS, data=review(MCP_SERVER), headers=JSON) as response:
         assert "Connection" not in response.headers
-    webhook.draining.is_under_way = True
+    webhook.reviews.is_draining = True
     async with webhook.session.post(SERVERS, data=review(MCP_SERVER), headers=JSON) as response:
         assert response.status == 200
         assert response.headers["Connection"] == "close"
+
+
+async def test_decisions_that_have_to_find_something_out_are_waited_for(webhook: Webhook) -> None:
+    assert (await webhook.answer(LATE, review(MCP_SERVER)))["status"]["message"] == "late"
+
+
+async def test_a_bug_is_answered_and_told_once(webhook: Webhook, caplog: pytest.LogCaptureFixture) -> None:
+    status, body = await webhook.post(BROKEN, review(MCP_SERVER))
+    assert (status, body) == (500, b"the review could not be decided\n")
+    (record,) = caplog.records
+    assert record.exc_info
+    assert (await webhook.post(SERVERS, review(MCP_SERVER)))[0] == 200
+
+
+async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
+    certificate, bundle = serving_certificate()
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def decide() -> Decision:
+        asked.set()
+        await may_answer.wait()
+        return Allow()
+
+    trusting = ssl.create_default_context(cadata=bundle.decode())
+    connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
+    async with aiohttp.ClientSession(connector=connector) as session:
+        async with server.Server({LATE: lambda _: decide()}).serving(0, certificate.context, host="127.0.0.1") as port:
+            url = f"https://{NAMES[0]}:{port}{LATE}"
+            posting = asyncio.create_task(session.post(url, data=review(MCP_SERVER), headers=JSON))
+            await asked.wait()
+            asyncio.get_running_loop().call_soon(may_answer.set)
+        async with await posting as response:
+            assert response.status == 200
+            assert response.headers["Connection"] == "close"
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await session.post(url)
+
+
+async def test_who_is_owed_nothing_does_not_keep_a_server_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SHUTDOWN_SECONDS", 0.1)
+    certificate, bundle = serving_certificate()
+    trusting = ssl.create_default_context(cadata=bundle.decode())
+    async with server.Server({}).serving(0, certificate.context, host="127.0.0.1") as port:
+        opened = [
+            await asyncio.open_connection("127.0.0.1", port, ssl=trusting, server_hostname=NAMES[0]) for _ in range(2)
+        ]
+        opened[0][1].write(b"POST")
+        await opened[0][1].drain()
+    for reader, writer in opened:
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.transport.abort()

@@ -1,0 +1,65 @@
+"""A session with a node, against servers that answer as no node of ours would; real ones are in the contract tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared import errors
+from shared.login import Login
+from shared.valkey_session import Session
+
+LOGIN = Login("operator", "correct horse")
+HOST = "127.0.0.1"
+
+
+@contextlib.asynccontextmanager
+async def answered(*pieces: bytes) -> AsyncIterator[Session]:
+    """Open a session with a server that takes its login, sends this whatever it is asked, and hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(LOGIN.password.encode() + b"\r\n")
+        for piece in (b"+OK\r\n", *pieces):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with server:
+        session = Session(HOST, server.sockets[0].getsockname()[1], LOGIN)
+        yield session
+        session.close()
+
+
+async def test_replies_may_come_in_any_pieces() -> None:
+    async with answered(b"$5\r", b"\nhel", b"lo\r\n*2\r\n:", b"1\r\n$-1\r\n") as session:
+        assert await session.ask(("GET", "greeting"), ("EXEC",)) == ["hello", [1, None]]
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"$5\r\nhel"], ids=["not Valkey", "nothing", "half a reply"]
+)
+async def test_a_server_that_makes_no_sense_is_out_of_reach(answer: bytes) -> None:
+    async with answered(answer) as session:
+        with pytest.raises(errors.StoreUnreachable):
+            await session("PING")
+
+
+@pytest.mark.parametrize("kind", ["WRONGPASS", "NOAUTH", "NOPERM"])
+async def test_a_refusal_quotes_nothing_that_was_sent(kind: str) -> None:
+    async with answered(f"-{kind} for 'ACL|SETUSER' with argument 'correct horse'\r\n".encode()) as session:
+        with pytest.raises(errors.StoreRefused) as caught:
+            await session("ACL", "SETUSER", "consumer")
+        assert LOGIN.password not in str(caught.value)
+        assert kind in str(caught.value)
+
+
+async def test_where_nobody_listens_a_server_is_down() -> None:
+    async with answered() as session:
+        pass
+    with pytest.raises(errors.StoreDown):
+        await session("PING")
