@@ -9,7 +9,6 @@ where it is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from reconciler import pods
@@ -18,28 +17,25 @@ from reconciler.primacy import Claim
 from reconciler.steps import Delete, Step
 from shared import names
 from shared.conditions import Finding
-from shared.resources import PODS, last_written
+from shared.resources import PODS
 from shared.valkey_config import fence
-from shared.workload import template_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from reconciler.availability import Group
-    from reconciler.hosts import Hosts
     from reconciler.nodes import NodeReport
+    from reconciler.wish import Wish
     from shared.resources import Object
 
 UPDATING: Final = "Updating"
-NO_ROOM_AFTER: Final = timedelta(seconds=30)
-"""How long a pod may be without a host before there counts as none: a cluster autoscaler that is at work takes longer,
-but a storage that must restart must not wait for one that may not exist."""
 FOLLOWING_SECONDS: Final = 0.5
 """How soon it is looked again while a change goes on; a node takes about two seconds to start and follow."""
 ASKED: Final = "Asked"
 DRAINED: Final = "HostIsDrained"
 OUTDATED: Final = "NodeIsOutdated"
-PLANNED: Final = frozenset({ASKED, DRAINED, OUTDATED})
+DELETED: Final = "PodIsDeleted"
+PLANNED: Final = frozenset({ASKED, DRAINED, OUTDATED, DELETED})
 """Reasons for which the primary moves without any need."""
 
 
@@ -68,42 +64,6 @@ class Change:
         return FOLLOWING_SECONDS if self.is_under_way else None
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for.
-
-    Attributes:
-        count: How many nodes there are to be in the end.
-        present: StatefulSet of each node, by its number.
-        desired: The same, as they are to be.
-        claims: On the volumes of nodes, by number.
-        unfit: Nodes whose volume cannot become what it is to be.
-        hosts: Where nodes can be.
-        asked: The user's word for a move, if there is a new one.
-        may_update: Whether it is this storage's turn to be brought up to date.
-        now: Aware instant.
-    """
-
-    count: int
-    present: Mapping[int, Object]
-    desired: Mapping[int, Object]
-    claims: Mapping[int, Object]
-    unfit: frozenset[int]
-    hosts: Hosts
-    asked: str
-    may_update: bool
-    now: datetime
-
-    def is_stale(self, node: NodeReport) -> bool:
-        """Tell whether a node is not what it is to be."""
-        return node.index in self.unfit or self.is_outdated(node)
-
-    def is_outdated(self, node: NodeReport) -> bool:
-        """Tell whether a node was started from what it is no longer to be."""
-        desired = self.desired.get(node.index)
-        return desired is not None and node.pod is not None and template_hash(node.pod) != template_hash(desired)
-
-
 def next_change(group: Group, wish: Wish, storage: Object) -> Change:
     """Decide on the next step; none as long as the storage is not well."""
     present = tuple(sorted(wish.present))
@@ -113,6 +73,8 @@ def next_change(group: Group, wish: Wish, storage: Object) -> Change:
         return Change(tuple(sorted({*known, *_free(known, max(wish.count - len(known), 0))})))
     if not group.primary.is_primary or group.primary.problem:
         return Change(present)
+    if pods.is_deleted(group.primary.pod):
+        return _succession(group, wish, storage)
     stale = [node for node in group.nodes if wish.is_stale(node)]
     is_held = bool(stale) and not wish.may_update
     if is_held:
@@ -131,14 +93,11 @@ def _move(group: Group, wish: Wish, storage: Object, present: tuple[int, ...]) -
     """Have another node become primary; first bring one up to date, or a further one into being."""
     is_leaving = wish.hosts.is_leaving(group.primary.pod)
     fresh = [node for node in group.others if not wish.is_stale(node) and not wish.hosts.is_leaving(node.pod)]
-    ready = [node for node in fresh if group.is_synced(node)]
-    if ready and group.service is not None:
-        reason = DRAINED if is_leaving else ASKED if wish.asked else OUTDATED
-        step = _switch_over(group, wish, ready[0], group.service, reason)
-        target = names.valkey_node(storage["metadata"]["name"], ready[0].index)
-        return Change(present, (step,), _told("True", "MovingPrimary", f"{target} becomes the primary"))
+    reason = DRAINED if is_leaving else ASKED if wish.asked else OUTDATED
+    if change := _handover(group, wish, storage, fresh, reason):
+        return change
     if fresh:
-        if all(_has_no_room(node, wish) for node in fresh):
+        if all(wish.has_no_room(node) for node in fresh):
             return _without_room(group, wish, storage, present)
         return Change(present, (), _told("True", "NodeStarts", f"waiting until {_named(storage, fresh)} is in sync"))
     if len(group.others) > (1 if group.preset.is_redundant else 0):
@@ -149,6 +108,28 @@ def _move(group: Group, wish: Wish, storage: Object, present: tuple[int, ...]) -
     (extra,) = _free(present, 1)
     name = names.valkey_node(storage["metadata"]["name"], extra)
     return Change((*present, extra), (), _told("True", "NodeAdded", f"{name} comes, to take over"))
+
+
+def _succession(group: Group, wish: Wish, storage: Object) -> Change:
+    """Have a replica take over from a primary whose pod was deleted, and which stops soon.
+
+    Without one there is nothing to be done: the pod comes back anyway.
+    """
+    staying = [node for node in group.others if not wish.hosts.is_leaving(node.pod)]
+    preferred = sorted(staying, key=lambda node: (wish.is_stale(node), node.index))
+    return _handover(group, wish, storage, preferred, DELETED) or Change(tuple(sorted(wish.present)))
+
+
+def _handover(
+    group: Group, wish: Wish, storage: Object, candidates: Sequence[NodeReport], reason: str
+) -> Change | None:
+    """Move the primary to the first candidate that could take over now; None if none could."""
+    ready = (node for node in candidates if group.is_synced(node) and not pods.is_deleted(node.pod))
+    if group.service is None or (new := next(ready, None)) is None:
+        return None
+    step = _switch_over(group, wish, new, group.service, reason)
+    target = names.valkey_node(storage["metadata"]["name"], new.index)
+    return Change(tuple(sorted(wish.present)), (step,), _told("True", "MovingPrimary", f"{target} becomes the primary"))
 
 
 def _tidy(group: Group, wish: Wish, storage: Object, present: tuple[int, ...], stale: Sequence[NodeReport]) -> Change:
@@ -212,23 +193,7 @@ def _removal(group: Group, wish: Wish, node: NodeReport) -> tuple[Step, ...]:
 
 
 def _deletion(pod: Object) -> tuple[Step, ...]:
-    return () if pod["metadata"].get("deletionTimestamp") else (Delete.of(PODS, pod),)
-
-
-def _has_no_room(node: NodeReport, wish: Wish) -> bool:
-    """Tell whether no host takes a node's pod, or a quota not even lets there be one."""
-    workload = wish.present.get(node.index)
-    if node.pod is not None:
-        obstacle = pods.obstacle(node.pod)
-        is_waiting = obstacle is not None and obstacle.reason == "Unschedulable"
-        since = node.pod["metadata"]["creationTimestamp"]
-    elif workload is not None:
-        # A pod that was deleted comes back at once; a set that could not make one says so, and is written no more.
-        is_waiting = not workload.get("status", {}).get("replicas")
-        since = last_written(workload)
-    else:
-        return False
-    return is_waiting and wish.now - datetime.fromisoformat(since).astimezone(UTC) > NO_ROOM_AFTER
+    return () if pods.is_deleted(pod) else (Delete.of(PODS, pod),)
 
 
 def _free(present: Iterable[int], count: int) -> list[int]:

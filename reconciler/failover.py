@@ -33,8 +33,9 @@ than `min-replicas-max-lag`, 3 whole seconds, which is up to 4 by the clock; it 
 speaks once a second. So the fence closes 2 to 5 s after the last word got through; 2.7 to 4.5 s were measured (32
 times, Valkey 9.1.2). A rare longer one costs no write more: what a primary takes alone is lost whenever another one is
 promoted, which is why it is given no longer."""
-AGAIN_SECONDS: Final = 0.1
-"""How soon a primary is looked at again that is on its way down; its connections close within milliseconds."""
+AGAIN_SECONDS: Final = 0.03
+"""How soon a primary is looked at again that is on its way down; its connections close within milliseconds, and a look
+takes some."""
 MISSING_SECONDS: Final = 1.0
 """How often it is looked while a node that should come back has not."""
 BY_HAND: Final = "PromotedByHand"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler import availability, connection, external, pods, rotating, wanted
 from reconciler.availability import Group
-from reconciler.changes import Wish, next_change
+from reconciler.changes import next_change
 from reconciler.drift import has_additions, is_covered, versioned
 from reconciler.external import ExternalFacts
 from reconciler.failover import Wait
@@ -21,6 +21,7 @@ from reconciler.rotation_progress import Scene
 from reconciler.status import status_of
 from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, Write, WriteAuth
 from reconciler.verdict import Verdict, judge, was_ready
+from reconciler.wish import Wish
 from shared import credentials, errors, manifests, names
 from shared.endpoint import Endpoint
 from shared.external_store import Outcome

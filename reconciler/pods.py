@@ -56,6 +56,11 @@ def is_gone(pod: Object | None) -> bool:
     return bool(states) and all("terminated" in state or "waiting" in state for state in states)
 
 
+def is_deleted(pod: Object | None) -> bool:
+    """Tell whether a pod has been told to go, and is still there."""
+    return bool((pod or {}).get("metadata", {}).get("deletionTimestamp"))
+
+
 def is_starting(pod: Object | None, now: datetime) -> bool:
     """Tell whether a pod's server may still be on its way up."""
     if pod is None:

@@ -244,7 +244,9 @@ class LastFailover(_Model):
     """The last time that the primary changed."""
 
     at: datetime
-    reason: Annotated[str, Field(description="Why, as one word; Asked, NodeIsOutdated and HostIsDrained were planned.")]
+    reason: Annotated[
+        str, Field(description="Why, as one word; Asked, NodeIsOutdated, HostIsDrained and PodIsDeleted were planned.")
+    ]
     seconds: Annotated[float, Field(description="From the decision until clients were sent to the new primary.")]
 
 

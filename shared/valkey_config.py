@@ -30,6 +30,11 @@ START_FILE: Final = "start.conf"
 DATA_DIRECTORY: Final = "/data"
 FENCE_LAG_SECONDS: Final = 3
 """How long a replica that counts may have been silent; Valkey counts whole seconds."""
+STOP_SECONDS: Final = 0.5
+"""How long a node that is told to stop goes on. Clients that it has are served meanwhile, new ones go elsewhere as soon
+as hosts have learnt that its pod goes (0.05-0.3 s), and a primary is taken over from while it lives. Without that, who
+connects again meets an address behind which there is nothing, and waits for a time-out of its own. A pod that is
+deleted by force has two seconds for all of it (kubelet, `minimumGracePeriodInSeconds`)."""
 LARGEST_EMPTY_BASE: Final = 119
 """Bytes of the base of an AOF without a key: 89 when Valkey 9.1 starts on an empty disk. After a synchronisation it is
 170 and more, because it then says with which history it goes."""
@@ -80,7 +85,8 @@ def start_command(node: int, host: str, preset: Preset) -> str:
 
     A new pod takes the ACL file from the Secret, which is mounted fresh. A container that starts again in the same pod
     keeps the file that the node has saved since: the mounted one may be older than what was agreed on by `ACL SETUSER`.
-    The file gets its name last, so that a crash leaves either no file or a whole one.
+    The file gets its name last, so that a crash leaves either no file or a whole one. The shell stays, to have the
+    server stop a little later than it is told to.
 
     A node starts as a replica of whoever the Service names. It starts as the primary only if it was told to be, and if
     its data has survived or there is no other node: one that is empty would have all replicas empty themselves too.
@@ -112,7 +118,11 @@ def start_command(node: int, host: str, preset: Preset) -> str:
         f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}",
         f"printf '%s\\n' {lines} \"primaryauth $(cat {password})\" > {start}",
         f"if ! {named} || ! {{ {alone} || {kept}; }}; then {following}; fi",
-        f"exec valkey-server {config}/{CONFIG_FILE}",
+        f"{{ valkey-server {config}/{CONFIG_FILE} & }}",
+        "server=$!",
+        f'trap "sleep {STOP_SECONDS:g}; kill $server" TERM',
+        # A signal ends a wait, and not the server.
+        "while kill -0 $server 2>/dev/null; do wait $server; done",
     )
     return " && ".join(steps)
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from deploy.demo.kube import Object
 
 PROC: Final = Path("/proc")
+SERVER: Final = "valkey-server"
+"""A shell that lets it stop later has started it."""
 
 
 class NoProcess(DemoError):
@@ -24,13 +26,13 @@ class NoProcess(DemoError):
 
 
 def of_pod(pod: Object) -> int:
-    """Find the process of a pod's only container.
+    """Find the process that a pod's only container is there for.
 
     Raises:
         NoProcess: It does not run.
     """
     container = container_id(pod)
-    found = first({pid: _status(pid) for pid in _members(pod["spec"]["nodeName"], container)}) if container else None
+    found = main({pid: _status(pid) for pid in _members(pod["spec"]["nodeName"], container)}) if container else None
     if found is None:
         raise NoProcess(f"pod {pod['metadata']['name']} has no process")
     return found
@@ -60,19 +62,18 @@ def restarts(pod: Object) -> int:
     return sum(status["restartCount"] for status in pod["status"].get("containerStatuses", []))
 
 
-def first(statuses: Mapping[int, str]) -> int | None:
-    """Choose the process that a container was started with: the first in its own namespace of processes.
+def main(statuses: Mapping[int, str]) -> int | None:
+    """Choose the process that a container is there for: the server, or what the container was started with.
 
     Probes and whatever else is executed in a container are in its control group too.
 
     Args:
         statuses: Content of `/proc/<pid>/status` by process id; format in proc_pid_status(5).
     """
-    for pid, status in statuses.items():
-        for line in status.splitlines():
-            if line.startswith("NSpid:") and line.split()[-1] == "1":
-                return pid
-    return None
+    fields = {pid: dict(line.partition(":\t")[::2] for line in status.splitlines()) for pid, status in statuses.items()}
+    servers = [pid for pid, found in fields.items() if found.get("Name") == SERVER]
+    started = [pid for pid, found in fields.items() if found.get("NSpid", "").split()[-1:] == ["1"]]
+    return next(iter(servers + started), None)
 
 
 def kill(pid: int) -> None:

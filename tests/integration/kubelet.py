@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import itertools
+import os
 import shutil
 import signal
 import sys
@@ -59,13 +60,14 @@ class Kubelet:
             server = await asyncio.create_subprocess_exec(
                 "setpriv", "--pdeathsig", "KILL", "--", *command,
                 env={"PATH": f"{VALKEY_SERVER.parent}:/usr/bin:/bin"}, stdout=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
             )  # fmt: skip
             try:
                 await self._report(pod, address)
                 await server.wait()
             finally:
                 with contextlib.suppress(ProcessLookupError):
-                    server.kill()
+                    os.killpg(server.pid, signal.SIGKILL)
                 await server.wait()
         finally:
             shutil.rmtree(directory, ignore_errors=True)

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.availability import Group
-from reconciler.changes import Change, Wish, next_change
+from reconciler.changes import Change, next_change
 from reconciler.hosts import Hosts
 from reconciler.node_steps import Remove, SwitchOver
 from reconciler.nodes import NodeReport
 from reconciler.steps import Delete
+from reconciler.wish import Wish
 from shared import manifests, names
 from shared.resources import Object
 from shared.sizes import PRESETS, Size

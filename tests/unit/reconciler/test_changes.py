@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from reconciler.availability import Group
-from reconciler.changes import NO_ROOM_AFTER, Change, Wish, next_change
+from reconciler.changes import Change, next_change
 from reconciler.hosts import Hosts
 from reconciler.node_steps import Remove, SwitchOver
 from reconciler.nodes import NodeReport
 from reconciler.primacy import Claim
 from reconciler.steps import Delete, Step
+from reconciler.wish import NO_ROOM_AFTER, Wish
 from shared import manifests, names
 from shared.resources import PODS, Object
 from shared.sizes import PRESETS, Size
@@ -419,6 +420,34 @@ def test_a_primary_on_a_host_that_is_drained_moves() -> None:
 def test_it_does_not_move_to_another_host_that_is_drained() -> None:
     assert the_move(change(*LARGE, hosts=closing(0, 1))).new.index == 2
     assert change(*LARGE, hosts=closing(0, 1, 2)) == Change((0, 1, 2))
+
+
+def deleted(node: NodeReport) -> NodeReport:
+    return with_pod(node, deletionTimestamp="2026-11-25T12:00:00Z")
+
+
+def test_a_primary_whose_pod_is_deleted_moves_while_it_lives() -> None:
+    move = the_move(change(deleted(LARGE[0]), *LARGE[1:]))
+    assert (move.new.index, move.claim.reason) == (1, "PodIsDeleted")
+
+
+def test_it_does_not_move_to_one_that_is_deleted_lags_or_has_to_leave_as_well() -> None:
+    first, second, third = LARGE
+    assert the_move(change(deleted(first), deleted(second), third)).new.index == 2
+    assert the_move(change(deleted(first), lagging(second), third)).new.index == 2
+    assert the_move(change(deleted(first), second, third, hosts=closing(1))).new.index == 2
+    assert change(*map(deleted, LARGE)) == Change((0, 1, 2))
+
+
+def test_it_moves_to_one_that_is_not_up_to_date_rather_than_to_none() -> None:
+    first, second, third = LARGE
+    outdated_but: dict[str, Any] = {"desired": outdated(Size.LARGE, 0, 1, 2), "may_update": False}
+    assert the_move(change(deleted(first), second, updated(third), **outdated_but)).new.index == 2
+    assert the_move(change(deleted(first), second, third, **outdated_but)).new.index == 1
+
+
+def test_the_only_node_comes_back_when_its_pod_is_deleted() -> None:
+    assert change(deleted(MEDIUM[0]), size=Size.MEDIUM) == Change((0,))
 
 
 def test_replicas_are_left_to_the_drain_itself() -> None:
