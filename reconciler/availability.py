@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reconciler import failover
+from reconciler import failover, pods
 from reconciler.members import Member
 from reconciler.node_steps import Fence, Follow, LogInAnew, Promote, Resume
 from reconciler.primacy import Claim, primary_of
@@ -209,7 +209,7 @@ def _is_service(group: Group, host: str) -> bool:
 
 def _marks(group: Group) -> Iterator[Step]:
     for node in group.nodes:
-        if node.pod is None or node.pod["metadata"].get("deletionTimestamp"):
+        if node.pod is None or pods.is_deleted(node.pod):
             continue
         role = ROLE_PRIMARY if node.index == group.primary.index else ROLE_REPLICA
         if node.pod["metadata"].get("labels", {}).get(names.LABEL_ROLE) != role:

@@ -66,13 +66,12 @@ class Change:
 
 def next_change(group: Group, wish: Wish, storage: Object) -> Change:
     """Decide on the next step; none as long as the storage is not well."""
-    present = tuple(sorted(wish.present))
-    if len(present) < wish.count or group.primary.index not in wish.present:
+    if len(wish.numbers) < wish.count or group.primary.index not in wish.present:
         # First of all whoever clients get to: its data may be there still.
-        known = {*present, group.primary.index}
+        known = {*wish.numbers, group.primary.index}
         return Change(tuple(sorted({*known, *_free(known, max(wish.count - len(known), 0))})))
     if not group.primary.is_primary or group.primary.problem:
-        return Change(present)
+        return Change(wish.numbers)
     if pods.is_deleted(group.primary.pod):
         return _succession(group, wish, storage)
     stale = [node for node in group.nodes if wish.is_stale(node)]
@@ -81,15 +80,15 @@ def next_change(group: Group, wish: Wish, storage: Object) -> Change:
         # What cannot wait is done with nodes as they are: a host is drained, or a person wants it.
         wish, stale = replace(wish, desired={}, unfit=frozenset()), []
     if wish.is_stale(group.primary) or wish.hosts.is_leaving(group.primary.pod) or wish.asked:
-        return _move(group, wish, storage, present)
-    change = _tidy(group, wish, storage, present, stale)
+        return _move(group, wish, storage)
+    change = _tidy(group, wish, storage, stale)
     if is_held and change.finding is None:
         waits = _told("False", "WaitsForItsTurn", "an update waits until those of others are done")
         return replace(change, finding=waits)
     return change
 
 
-def _move(group: Group, wish: Wish, storage: Object, present: tuple[int, ...]) -> Change:
+def _move(group: Group, wish: Wish, storage: Object) -> Change:
     """Have another node become primary; first bring one up to date, or a further one into being."""
     is_leaving = wish.hosts.is_leaving(group.primary.pod)
     fresh = [node for node in group.others if not wish.is_stale(node) and not wish.hosts.is_leaving(node.pod)]
@@ -98,16 +97,18 @@ def _move(group: Group, wish: Wish, storage: Object, present: tuple[int, ...]) -
         return change
     if fresh:
         if all(wish.has_no_room(node) for node in fresh):
-            return _without_room(group, wish, storage, present)
-        return Change(present, (), _told("True", "NodeStarts", f"waiting until {_named(storage, fresh)} is in sync"))
+            return _without_room(group, wish, storage)
+        return Change(
+            wish.numbers, (), _told("True", "NodeStarts", f"waiting until {_named(storage, fresh)} is in sync")
+        )
     if len(group.others) > (1 if group.preset.is_redundant else 0):
         outdated = [node for node in group.others if wish.is_stale(node)]
-        return _roll(group, wish, storage, present, outdated) if outdated else Change(present)
+        return _roll(group, wish, storage, outdated) if outdated else Change(wish.numbers)
     if group.preset.is_redundant:
-        return Change(present)
-    (extra,) = _free(present, 1)
+        return Change(wish.numbers)
+    (extra,) = _free(wish.numbers, 1)
     name = names.valkey_node(storage["metadata"]["name"], extra)
-    return Change((*present, extra), (), _told("True", "NodeAdded", f"{name} comes, to take over"))
+    return Change((*wish.numbers, extra), (), _told("True", "NodeAdded", f"{name} comes, to take over"))
 
 
 def _succession(group: Group, wish: Wish, storage: Object) -> Change:
@@ -117,7 +118,7 @@ def _succession(group: Group, wish: Wish, storage: Object) -> Change:
     """
     staying = [node for node in group.others if not wish.hosts.is_leaving(node.pod)]
     preferred = sorted(staying, key=lambda node: (wish.is_stale(node), node.index))
-    return _handover(group, wish, storage, preferred, DELETED) or Change(tuple(sorted(wish.present)))
+    return _handover(group, wish, storage, preferred, DELETED) or Change(wish.numbers)
 
 
 def _handover(
@@ -129,18 +130,18 @@ def _handover(
         return None
     step = _switch_over(group, wish, new, group.service, reason)
     target = names.valkey_node(storage["metadata"]["name"], new.index)
-    return Change(tuple(sorted(wish.present)), (step,), _told("True", "MovingPrimary", f"{target} becomes the primary"))
+    return Change(wish.numbers, (step,), _told("True", "MovingPrimary", f"{target} becomes the primary"))
 
 
-def _tidy(group: Group, wish: Wish, storage: Object, present: tuple[int, ...], stale: Sequence[NodeReport]) -> Change:
+def _tidy(group: Group, wish: Wish, storage: Object, stale: Sequence[NodeReport]) -> Change:
     """Remove nodes that are too many, and bring replicas up to date; the primary is what it is to be."""
-    if len(present) > wish.count:
+    if len(wish.numbers) > wish.count:
         leaving = min(group.others, key=lambda node: (node not in stale, group.is_attached(node), -node.index))
         if wish.count == 1 or _is_spare(group, wish, leaving):
             steps = _removal(group, wish, leaving)
             told = _told("True", "NodeRemoved", f"{_named(storage, [leaving])} is no longer needed")
-            return Change(tuple(index for index in present if index != leaving.index), steps, told)
-    return _roll(group, wish, storage, present, stale) if stale else Change(present)
+            return Change(tuple(index for index in wish.numbers if index != leaving.index), steps, told)
+    return _roll(group, wish, storage, stale) if stale else Change(wish.numbers)
 
 
 def _is_spare(group: Group, wish: Wish, node: NodeReport) -> bool:
@@ -154,29 +155,27 @@ def _is_spare(group: Group, wish: Wish, node: NodeReport) -> bool:
     return all(group.is_synced(other) for other in needed)
 
 
-def _roll(
-    group: Group, wish: Wish, storage: Object, present: tuple[int, ...], outdated: Sequence[NodeReport]
-) -> Change:
+def _roll(group: Group, wish: Wish, storage: Object, outdated: Sequence[NodeReport]) -> Change:
     """Start one replica anew, if it can be spared."""
     chosen = min(outdated, key=lambda node: (group.is_attached(node), group.is_synced(node), node.index))
     told = _told("True", "NodeRestarts", f"{_named(storage, [chosen])} is brought up to date")
     if not _is_spare(group, wish, chosen) or chosen.pod is None:
-        return Change(present, (), told)
+        return Change(wish.numbers, (), told)
     if chosen.index in wish.unfit:
-        kept = tuple(index for index in present if index != chosen.index)
+        kept = tuple(index for index in wish.numbers if index != chosen.index)
         return Change(kept, _removal(group, wish, chosen), told)
-    return Change(present, _deletion(chosen.pod), told)
+    return Change(wish.numbers, _deletion(chosen.pod), told)
 
 
-def _without_room(group: Group, wish: Wish, storage: Object, present: tuple[int, ...]) -> Change:
+def _without_room(group: Group, wish: Wish, storage: Object) -> Change:
     name = names.valkey_node(storage["metadata"]["name"], group.primary.index)
     # A restart gives nobody another volume, and would be the first of many.
     would_help = wish.is_outdated(group.primary) and group.primary.index not in wish.unfit
     if group.preset.is_redundant or group.primary.pod is None or not would_help:
         message = f"no host has room for another node, and {name} cannot change without one: make room"
-        return Change(present, (), _told("False", "NoRoom", message))
+        return Change(wish.numbers, (), _told("False", "NoRoom", message))
     message = f"no host has room for another node, so {name} restarts where it is: clients wait for some seconds"
-    return Change(present, _deletion(group.primary.pod), _told("True", "RestartsInPlace", message))
+    return Change(wish.numbers, _deletion(group.primary.pod), _told("True", "RestartsInPlace", message))
 
 
 def _switch_over(group: Group, wish: Wish, new: NodeReport, service: Object, reason: str) -> SwitchOver:

@@ -48,6 +48,11 @@ class Wish:
     may_update: bool
     now: datetime
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Of the nodes that there are, in order."""
+        return tuple(sorted(self.present))
+
     def is_stale(self, node: NodeReport) -> bool:
         """Tell whether a node is not what it is to be."""
         return node.index in self.unfit or self.is_outdated(node)
