@@ -20,6 +20,7 @@ from certs.settings import CertificateSettings
 from certs.witness import Witness
 from shared.names import ANNOTATION_ROTATE_CERTIFICATES
 from shared.resources import MUTATING_WEBHOOKS, PODS, SECRETS, VALIDATING_WEBHOOKS
+from tests.background import beside
 from tests.fakes import FakeApi
 from webhook.tls import ServingCertificate
 
@@ -168,13 +169,8 @@ class World:
     @contextlib.asynccontextmanager
     async def keeping(self) -> AsyncIterator[None]:
         """Run a keeper, and another whenever one was killed."""
-        task = asyncio.ensure_future(self._keep())
-        try:
+        async with beside(self._keep()):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def settle(self) -> None:
         """Wait until nothing has been written for longer than any wait of the keeper's."""

@@ -17,6 +17,7 @@ from reconciler.queue import WorkQueue
 from reconciler.steps import RECHECK_SECONDS
 from shared import credentials, names
 from shared.sizes import PRESETS, Size
+from tests.background import beside
 from tests.bench.figures import percentile
 from tests.integration.nodes import PASSWORDS, running
 
@@ -114,7 +115,7 @@ async def _watch(pods: dict[Key, list[Object]], seconds: float, *, looks: bool) 
 async def _pulse(pods: list[Object]) -> AsyncIterator[Pulse]:
     told = list[object]()
     pulse = Pulse(told.append)
-    async with _background(asyncio.ensure_future(pulse.run(pods))):
+    async with beside(pulse.run(pods)):
         yield pulse
     assert not told, "a node did not answer"
 
@@ -134,15 +135,5 @@ async def _looks(pods: dict[Key, list[Object]], pulse: Pulse) -> AsyncIterator[N
 
     for number, key in enumerate(pods):
         queue.add_after(key, RECHECK_SECONDS * number / len(pods))
-    async with _background(asyncio.ensure_future(loop.run(queue, look))):
+    async with beside(loop.run(queue, look)):
         yield
-
-
-@contextlib.asynccontextmanager
-async def _background(task: asyncio.Task[None]) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
