@@ -72,7 +72,7 @@ class Group:
         if self.primary.facts is None or node.facts is None or node.problem:
             return False
         lag = self.lag(node)
-        return node.facts.replication.is_linked and lag is not None and lag < CLOSE_BYTES
+        return node.facts.replication.is_streaming and lag is not None and lag < CLOSE_BYTES
 
     def is_attached(self, node: NodeReport) -> bool:
         """Tell whether a node is connected with the primary, in sync or not, as either of them says."""

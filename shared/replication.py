@@ -27,7 +27,8 @@ class Attached:
 
     Attributes:
         host: Where it comes from.
-        is_online: Whether it has got everything there was when it came, and follows from then on.
+        is_online: Whether it has been sent everything there was when it came. It may get what was written since only
+            up to a second later, when it has said that it has all that.
         offset: What it has acknowledged; it says so once a second.
         lag: Seconds since it last said so.
     """
@@ -48,6 +49,8 @@ class Replication:
         offset: How much of the history the node has.
         upstream: Host that a replica was told to follow; empty for a primary.
         is_linked: Whether a replica is connected with it and up to date.
+        is_streaming: Whether a replica has got anything that was written since it was given everything there was;
+            its primary's next sign of life, within a second, is such a thing.
         silence: Seconds since a replica last heard of it; None if it never did, or is not linked.
         down_for: Seconds since a replica lost its link; None if it has one, or never had.
         replicas: Of a primary; of a replica, those that follow it in turn.
@@ -59,6 +62,7 @@ class Replication:
     offset: int = 0
     upstream: str = ""
     is_linked: bool = False
+    is_streaming: bool = False
     silence: int | None = None
     down_for: int | None = None
     replicas: tuple[Attached, ...] = ()
@@ -97,6 +101,7 @@ def replication_from(info: Mapping[str, Any]) -> Replication:
         offset=int(info.get("master_repl_offset", 0)),
         upstream=str(info.get("master_host", "")),
         is_linked=linked,
+        is_streaming=linked and int(info.get("repl_backlog_histlen", 0)) > 0,
         silence=_seconds(info.get("master_last_io_seconds_ago")) if linked else None,
         down_for=_seconds(info.get("master_link_down_since_seconds")),
         replicas=tuple(

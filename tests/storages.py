@@ -148,7 +148,9 @@ def replica(index: int, size: Size = Size.LARGE, upstream: str = HOST) -> NodeRe
         server_version="9.1.2",
         is_loading=False,
         hashes=RING.accepted,
-        replication=Replication(lineage=LINEAGE, offset=OFFSET, upstream=upstream, is_linked=True, silence=0, keys=3),
+        replication=Replication(
+            lineage=LINEAGE, offset=OFFSET, upstream=upstream, is_linked=True, is_streaming=True, silence=0, keys=3
+        ),
         fence=1 if PRESETS[size].is_redundant else 0,
         upstream_hash=credentials.sha256(REPLICATION.password),
     )
@@ -159,6 +161,11 @@ def replicated(node: NodeReport, **changes: Any) -> NodeReport:
     """Change what a node says of its replication."""
     assert node.facts is not None
     return replace(node, facts=replace(node.facts, replication=replace(node.facts.replication, **changes)))
+
+
+def unlinked(node: NodeReport, **changes: Any) -> NodeReport:
+    """Take a replica's link with its primary away."""
+    return replicated(node, is_linked=False, is_streaming=False, **changes)
 
 
 def nodes(size: Size) -> tuple[NodeReport, ...]:

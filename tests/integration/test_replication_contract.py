@@ -196,6 +196,14 @@ async def test_a_replica_has_what_its_primary_has_and_says_so(world: World) -> N
     assert await written(world, B, "thv:3") == "READONLY"
 
 
+async def test_a_replica_says_when_it_gets_what_is_written_and_not_only_what_there_was(world: World) -> None:
+    await tell(B, "follow", A, REPLICATING)
+    await until(world, B, lambda facts: facts.replication.is_streaming)
+    assert (await world.facts(A)).replication.attached(B)
+    await tell(B, "promote")
+    assert not (await world.facts(B)).replication.is_streaming
+
+
 async def test_a_promoted_replica_goes_on_with_the_history_and_takes_others_along(world: World) -> None:
     assert await written(world, A, "thv:1") == OK
     for address in (B, C):
@@ -208,7 +216,8 @@ async def test_a_promoted_replica_goes_on_with_the_history_and_takes_others_alon
     assert promoted.former_lineage == lineage != promoted.lineage
     assert await written(world, B, "thv:2") == OK
     for address in (A, C):
-        await until(world, address, lambda facts: facts.replication.keys == 2)
+        replica = await until(world, address, lambda facts: facts.replication.keys == 2)
+        assert replica.replication.is_streaming
 
 
 async def test_promoting_a_primary_changes_nothing(world: World) -> None:

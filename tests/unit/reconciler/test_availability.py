@@ -35,6 +35,7 @@ from tests.storages import (
     replica,
     replicated,
     stored,
+    unlinked,
     with_child,
     without,
 )
@@ -129,13 +130,14 @@ def test_a_linked_replica_of_the_same_history_that_is_close_is_in_sync(behind: i
     "node",
     [
         replicated(NEAR, offset=OFFSET - CLOSE_BYTES),
-        replicated(NEAR, is_linked=False),
+        unlinked(NEAR),
+        replicated(NEAR, is_streaming=False),
         replicated(NEAR, lineage="b" * 40),
         replace(NEAR, problem="refused"),
         silent(NEAR),
         gone(NEAR),
     ],
-    ids=["far behind", "not linked", "another history", "refusing", "silent", "gone"],
+    ids=["far behind", "not linked", "without news", "another history", "refusing", "silent", "gone"],
 )
 def test_no_other_node_is_in_sync(node: NodeReport) -> None:
     assert group_of(HEAD, node, FAR).synced == (FAR,)
@@ -152,12 +154,12 @@ def test_a_replica_that_is_ahead_of_what_the_primary_said_before_is_not_behind()
 
 
 def test_a_replica_is_attached_as_soon_as_one_of_both_says_so() -> None:
-    unlinked = replicated(NEAR, is_linked=False)
+    alone = unlinked(NEAR)
     for head, node, is_attached in (
-        (HEAD, unlinked, True),
+        (HEAD, alone, True),
         (primary(0, Size.LARGE), NEAR, True),
         (HEAD, silent(NEAR), True),
-        (primary(0, Size.LARGE), unlinked, False),
+        (primary(0, Size.LARGE), alone, False),
         (HEAD, gone(NEAR), False),
     ):
         assert group_of(head, node, FAR).is_attached(node) is is_attached
@@ -179,13 +181,13 @@ def test_a_second_primary_is_demoted() -> None:
 @pytest.mark.parametrize(
     ("astray", "is_astray"),
     [
-        (replicated(NEAR, upstream=ELSEWHERE, is_linked=False), True),
+        (unlinked(NEAR, upstream=ELSEWHERE), True),
         (replicated(NEAR, upstream=ELSEWHERE), True),
         (replicated(NEAR, lineage="b" * 40), True),
-        (replicated(NEAR, upstream=HOST, is_linked=False), False),
-        (replicated(NEAR, upstream=CLUSTER_IP, is_linked=False), False),
-        (replicated(NEAR, upstream=address(0), is_linked=False), False),
-        (said(replicated(NEAR, upstream=ELSEWHERE, is_linked=False), is_loading=True), False),
+        (unlinked(NEAR, upstream=HOST), False),
+        (unlinked(NEAR, upstream=CLUSTER_IP), False),
+        (unlinked(NEAR, upstream=address(0)), False),
+        (said(unlinked(NEAR, upstream=ELSEWHERE), is_loading=True), False),
         (said(replicated(NEAR, upstream=ELSEWHERE), hashes=None), False),
         (silent(NEAR), False),
         (gone(NEAR), False),
@@ -234,7 +236,7 @@ def test_replicas_log_in_anew_one_by_one_for_without_any_a_primary_takes_no_writ
 
 @pytest.mark.parametrize(
     "other",
-    [replicated(FAR, is_linked=False), silent(FAR), replicated(FAR, upstream=ELSEWHERE, is_linked=False)],
+    [unlinked(FAR), silent(FAR), unlinked(FAR, upstream=ELSEWHERE)],
     ids=["not linked", "silent", "astray"],
 )
 def test_no_replica_logs_in_anew_while_another_one_is_not_in_sync(other: NodeReport) -> None:
@@ -319,7 +321,7 @@ def test_as_long_as_nobody_takes_over_nothing_is_done_about_a_lost_primary(decis
 def test_who_has_to_be_primary_is_decided_on_all_nodes() -> None:
     assert availability.decide(group_of(HEAD, NEAR, FAR), observed("large").storage) == Stay()
     lost = NodeReport(0, pod(0, Size.LARGE), problem="down", silent_for=60)
-    down = [replicated(node, is_linked=False, silence=None, down_for=1) for node in (NEAR, FAR)]
+    down = [unlinked(node, silence=None, down_for=1) for node in (NEAR, FAR)]
     decision = availability.decide(group_of(replace(lost, pod=None), *down), observed("large").storage)
     assert isinstance(decision, Promote)
     assert decision.index == 1
@@ -331,7 +333,7 @@ def test_a_person_can_name_who_is_to_be_promoted() -> None:
         **storage,
         "metadata": {**storage["metadata"], "annotations": {names.ANNOTATION_PROMOTE: "mine-valkey-2"}},
     }
-    unheard = [replicated(node, is_linked=False, down_for=99) for node in (NEAR, replicated(FAR, lineage="b" * 40))]
+    unheard = [unlinked(node, down_for=99) for node in (NEAR, replicated(FAR, lineage="b" * 40))]
     lost = NodeReport(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
     assert isinstance(availability.decide(group_of(lost, *unheard), observed("large").storage), Blocked)
     decision = availability.decide(group_of(lost, *unheard), storage)

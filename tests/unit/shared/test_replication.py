@@ -26,6 +26,7 @@ master_link_status:up\r
 master_last_io_seconds_ago:1\r
 slave_repl_offset:56\r
 connected_slaves:0\r
+repl_backlog_histlen:14\r
 """
 
 
@@ -42,4 +43,9 @@ def test_a_primary_tells_of_its_replicas_and_its_keys() -> None:
 def test_a_replica_tells_of_its_primary() -> None:
     found = replication_from(info_from(REPLICA))
     assert (found.upstream, found.is_linked, found.silence, found.down_for) == ("fd00::1", True, 1, None)
-    assert (found.replicas, found.is_empty) == ((), True)
+    assert (found.replicas, found.is_empty, found.is_streaming) == ((), True, True)
+
+
+def test_a_replica_that_has_read_what_there_was_may_still_wait_for_what_came_since() -> None:
+    found = replication_from(info_from(REPLICA.replace("histlen:14", "histlen:0")))
+    assert (found.is_linked, found.is_streaming) == (True, False)
