@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from reconciler import metrics
 from reconciler.node_steps import (
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from reconciler.nodes import NodeReport
     from shared.informer import Informer
     from shared.login import Login
+
+REACH_DIAL_SECONDS: Final = 0.1
+"""What is sent to a Service in the instant at which kube-proxy changes it may be dropped, and TCP repeats it after a
+second only. A connection in the same cluster takes a millisecond."""
 
 _log = logging.getLogger(__name__)
 
@@ -156,8 +160,9 @@ class _Service:
 
     async def reaches(self, run_id: str) -> bool:
         """Ask by the Service's address who answers there: its name could be an answer of the past."""
+        address, (_, port, operator) = self._step.service["spec"]["clusterIP"], _where(self._step.new)
         try:
-            async with told(self._step.service["spec"]["clusterIP"], *_where(self._step.new)[1:]) as there:
+            async with told(address, port, operator, REACH_DIAL_SECONDS) as there:
                 return await there.run_id() == run_id
         except errors.SessionStoreError:
             return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shared import errors
 from shared.replication import PRIMARY, REPLICA, Replication, info_from, replication_from
-from shared.valkey_session import connected
+from shared.valkey_session import TIMEOUT_SECONDS, connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -91,12 +91,18 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def told(host: str, port: int, login: Login) -> AsyncIterator[Node]:
+async def told(host: str, port: int, login: Login, dial_seconds: float = TIMEOUT_SECONDS) -> AsyncIterator[Node]:
     """Log in to a node, to tell it things as long as the block lasts.
+
+    Args:
+        host: Of the node.
+        port: Of the node.
+        login: By which it lets us in.
+        dial_seconds: How long a connection may take to stand.
 
     Raises:
         StoreUnreachable: It is not known whether it did what it was told last.
         StoreRefused: The credential was refused.
     """
-    async with connected(host, port, login) as execute:
+    async with connected(host, port, login, dial_seconds) as execute:
         yield Node(execute, host, port)

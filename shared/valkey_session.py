@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     Execute: TypeAlias = Callable[..., Awaitable[Any]]
 
-DIAL_TIMEOUT_SECONDS: Final = 1.0
-"""A node in the same cluster answers within a millisecond; who waits longer learns nothing new."""
+TIMEOUT_SECONDS: Final = 1.0
+"""For a connection, and for each answer. A node in the same cluster takes a millisecond; who waits longer learns
+nothing new."""
 _DENIED: Final = frozenset({"WRONGPASS", "NOAUTH", "NOPERM"})
 
 
@@ -27,12 +28,15 @@ class _Line(asyncio.Protocol):
 
     The client library reads each element of a reply by a coroutine of its own; of the hundred that a look at a node
     takes, that made most of its cost. Its parser alone does not.
+
+    Attributes:
+        is_closed: Whether nothing more can come, or be sent.
     """
 
     def __init__(self) -> None:
         self._reader = libvalkey.Reader(encoding="utf-8", errors="replace")
         self._news = asyncio.Event()
-        self._is_closed = False
+        self.is_closed = False
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -40,7 +44,7 @@ class _Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc  # a reply that is missing is missing either way
-        self._is_closed = True
+        self.is_closed = True
         self._news.set()
 
     async def take(self, count: int) -> list[Any]:
@@ -56,7 +60,7 @@ class _Line(asyncio.Protocol):
             if (reply := self._reader.gets()) is not False:
                 replies.append(reply)
                 continue
-            if self._is_closed:
+            if self.is_closed:
                 raise ConnectionError("the connection was closed")
             self._news.clear()
             await self._news.wait()
@@ -66,9 +70,11 @@ class _Line(asyncio.Protocol):
 class Session:
     """A connection with a node. It is made when something is asked, and made anew after a failure."""
 
-    def __init__(self, host: str, port: int, login: Login) -> None:
+    def __init__(self, host: str, port: int, login: Login, dial_seconds: float = TIMEOUT_SECONDS) -> None:
+        """Take where the node is, how to log in, and how long a connection may take to stand."""
         self._place = host, port
         self._login = login
+        self._dial_seconds = dial_seconds
         self._where = f"{host}:{port} as {login.user}"
         self._open: tuple[asyncio.WriteTransport, _Line] | None = None
 
@@ -92,7 +98,7 @@ class Session:
 
     async def _log_in(self) -> None:
         with _translated(self._where):
-            async with asyncio.timeout(DIAL_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._dial_seconds):
                 transport, line = await asyncio.get_running_loop().create_connection(_Line, *self._place)
         self._open = cast("asyncio.WriteTransport", transport), line
         try:
@@ -104,7 +110,7 @@ class Session:
     async def _exchange(self, *commands: tuple[str, ...]) -> list[Any]:
         try:
             with _translated(self._where):
-                async with asyncio.timeout(DIAL_TIMEOUT_SECONDS):
+                async with asyncio.timeout(TIMEOUT_SECONDS):
                     replies = await self._send(*commands)
         except BaseException:
             self.close()  # or a late reply would be taken for that to another question
@@ -115,7 +121,7 @@ class Session:
         return replies
 
     async def _send(self, *commands: tuple[str, ...]) -> list[Any]:
-        if self._open is None:
+        if self._open is None or self._open[1].is_closed:
             raise ConnectionError("the connection was closed")
         transport, line = self._open
         # The name of a command may be two words, such as `CONFIG SET`.
@@ -137,12 +143,14 @@ class Session:
 
 
 @contextlib.asynccontextmanager
-async def connected(host: str, port: int, login: Login) -> AsyncIterator[Session]:
+async def connected(
+    host: str, port: int, login: Login, dial_seconds: float = TIMEOUT_SECONDS
+) -> AsyncIterator[Session]:
     """Talk to a node for as long as the block lasts; the first question logs in.
 
     One fresh connection: what is asked is whether a login works now, not whether an old one still lives.
     """
-    session = Session(host, port, login)
+    session = Session(host, port, login, dial_seconds)
     try:
         yield session
     finally:

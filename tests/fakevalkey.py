@@ -154,8 +154,8 @@ class FakeValkey:
         return len(closed)
 
     @contextlib.asynccontextmanager
-    async def connected(self, host: str, port: int, login: Login) -> AsyncIterator[Execute]:
-        """Give commands as to a server; those of a transaction at its end."""
+    async def connected(self, host: str, port: int, login: Login, dial_seconds: float = 0.0) -> AsyncIterator[Execute]:
+        """Give commands as to a server, at once; those of a transaction at its end."""
         address, transaction = self.resolve(host), list[tuple[str, ...]]()
 
         async def execute(*words: str) -> Any:

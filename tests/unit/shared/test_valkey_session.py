@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 
 from shared import errors
 from shared.login import Login
-from shared.valkey_session import Session
+from shared.valkey_session import TIMEOUT_SECONDS, Session
 
 LOGIN = Login("operator", "correct horse")
 HOST = "127.0.0.1"
+ROUNDS = 10
+"""Of the event loop, in which it hears that a server on the same loop has hung up."""
 
 
 @contextlib.asynccontextmanager
@@ -56,6 +60,32 @@ async def test_a_refusal_quotes_nothing_that_was_sent(kind: str) -> None:
             await session("ACL", "SETUSER", "consumer")
         assert LOGIN.password not in str(caught.value)
         assert kind in str(caught.value)
+
+
+def test_a_server_that_hung_up_before_it_was_asked_is_out_of_reach() -> None:
+    """The loop that the product runs on refuses to write to what is closed, by an error of no kind of its own."""
+
+    async def ask_twice() -> None:
+        async with answered(b"+PONG\r\n") as session:
+            assert await session("PING") == "PONG"
+            for _ in range(ROUNDS):
+                await asyncio.sleep(0)
+            with pytest.raises(errors.StoreUnreachable):
+                await session("PING")
+
+    uvloop.run(ask_twice())
+
+
+async def test_a_connection_that_does_not_come_about_is_waited_for_as_long_as_is_said() -> None:
+    with socket.socket() as deaf, socket.socket() as first:
+        deaf.bind((HOST, 0))
+        # Who comes second is dropped, as by a firewall: the queue has one place.
+        deaf.listen(0)
+        first.connect(deaf.getsockname())
+        session = Session(HOST, deaf.getsockname()[1], LOGIN, dial_seconds=0.01)
+        async with asyncio.timeout(TIMEOUT_SECONDS / 2):
+            with pytest.raises(errors.StoreUnreachable, match="TimeoutError"):
+                await session("PING")
 
 
 async def test_where_nobody_listens_a_server_is_down() -> None:
