@@ -63,6 +63,11 @@ class Group:
         return self.primary, *self.others
 
     @property
+    def is_serving(self) -> bool:
+        """Whether the primary takes logins and writes, as far as can be seen."""
+        return self.primary.is_primary and not self.primary.problem
+
+    @property
     def replication(self) -> Login:
         """How a node logs in to its primary."""
         return self.ring.login(credentials.REPLICATION)
@@ -156,7 +161,7 @@ def steps(group: Group, decision: Decision, now: datetime) -> Iterator[Step]:
         if group.service is not None:
             yield _promotion(group, group.service, decision, now)
         return
-    if not group.primary.is_primary or group.primary.problem:
+    if not group.is_serving:
         return
     if group.primary.facts is not None and group.primary.facts.is_paused and group.service is not None:
         yield Resume(group.service, Claim.of(group.service).withdrawn(group.primary.index), group.primary)

@@ -70,7 +70,7 @@ def next_change(group: Group, wish: Wish, storage: Object) -> Change:
         # First of all whoever clients get to: its data may be there still.
         known = {*wish.numbers, group.primary.index}
         return Change(tuple(sorted({*known, *_free(known, max(wish.count - len(known), 0))})))
-    if not group.primary.is_primary or group.primary.problem:
+    if not group.is_serving:
         return Change(wish.numbers)
     if pods.is_deleted(group.primary.pod):
         return _succession(group, wish, storage)

@@ -20,13 +20,13 @@ from reconciler.rotation import Record, revision_of
 from reconciler.rotation_progress import Scene
 from reconciler.status import status_of
 from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, Write, WriteAuth
-from reconciler.verdict import Verdict, judge, was_ready
+from reconciler.verdict import Verdict, is_out_of_service, judge, was_ready
 from reconciler.wish import Wish
 from shared import credentials, errors, manifests, names
 from shared.endpoint import Endpoint
 from shared.external_store import Outcome
 from shared.keyring import KeyRing
-from shared.resources import PODS, SECRETS, SERVICES, Object, Resource, annotation_of, last_written
+from shared.resources import DISRUPTION_BUDGETS, PODS, SECRETS, SERVICES, Object, Resource, annotation_of, last_written
 from shared.sessionstorage import External, SessionStorageSpec, parse_spec
 from shared.sizes import DEFAULT_SIZE
 
@@ -92,7 +92,11 @@ def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, n
     verdict = judge(observed, spec, group, decision, now).changing(change, observed.storage)
     if write := _auth(observed, storage):
         return replace(_concluded(observed, verdict, now, 0), steps=(write,))
-    repairs = tuple(_repairs(observed, spec, group, change, settings))
+    budget = manifests.primary_budget(storage, is_out_of_service=is_out_of_service(observed.storage, group, now))
+    repairs = (
+        *_repairs(observed, spec, group, change, settings),
+        *_repaired(observed, DISRUPTION_BUDGETS, budget),
+    )
     handed_out = manifests.connection_secret(storage, ring.current[names.KEY_PASSWORD])
     present = observed.child(SECRETS, handed_out["metadata"]["name"])
     handout = connection.hand_out(observed, handed_out, Record(), present)
@@ -131,8 +135,7 @@ def _repairs(
     observed: Observed, spec: SessionStorageSpec, group: Group, change: Change, settings: Settings
 ) -> Iterable[Step]:
     for resource, obj in wanted.objects(observed, spec, group, change.nodes, settings):
-        if step := _repair(resource, obj, observed.child(resource, obj["metadata"]["name"])):
-            yield step
+        yield from _repaired(observed, resource, obj)
     for resource, obj in wanted.superfluous(observed, group):
         yield Delete.of(resource, obj)
     service = manifests.primary_service(wanted.storage_of(observed), group.primary.index)
@@ -142,12 +145,14 @@ def _repairs(
         yield step
 
 
-def _repair(resource: Resource, desired: Object, present: Object | None) -> Step | None:
-    """Say how an object becomes what it should be; None if it is."""
+def _repaired(observed: Observed, resource: Resource, desired: Object) -> Iterable[Step]:
+    """Say how an object becomes what it should be, if it is not."""
+    present = observed.child(resource, desired["metadata"]["name"])
     if present is not None and has_additions(desired, present):
         content = {key: value for key, value in desired.items() if key != "metadata"}
-        return Replace(resource, present | content)
-    return None if present is not None and is_covered(desired, present) else Apply(resource, desired)
+        yield Replace(resource, present | content)
+    elif present is None or not is_covered(desired, present):
+        yield Apply(resource, desired)
 
 
 def _auth(observed: Observed, storage: Storage) -> WriteAuth | None:

@@ -9,6 +9,7 @@ from reconciler import pods
 from reconciler.changes import UPDATING
 from reconciler.failover import Blocked, Wait
 from reconciler.primacy import Claim
+from reconciler.rotation import read_time
 from reconciler.wanted import running_size
 from shared import names
 from shared.conditions import Finding
@@ -109,11 +110,20 @@ def was_ready(storage: Object) -> bool:
     return storage.get("status", {}).get("phase") in {Phase.READY, Phase.ROTATING, Phase.DEGRADED}
 
 
+def is_out_of_service(storage: Object, group: Group, now: datetime) -> bool:
+    """Tell whether the primary does not serve, and has not for so long that it is no failover that goes on."""
+    if group.is_serving:
+        return False
+    told = [item for item in storage.get("status", {}).get("conditions", []) if item["type"] == AVAILABLE]
+    since = read_time(told[0]["lastTransitionTime"]) if told and told[0]["status"] == "False" else None
+    return since is not None and now - since >= pods.START_LIMIT
+
+
 def judge(observed: Observed, spec: SessionStorageSpec, group: Group, decision: Decision, now: datetime) -> Verdict:
     """Sum up a managed storage."""
     name = observed.storage["metadata"]["name"]
     has_connection = ("secrets", names.connection_secret(name)) in observed.children
-    is_serving = has_connection and group.primary.is_primary and not group.primary.problem
+    is_serving = has_connection and group.is_serving
     reason, message = (
         ("StorageReady", "Storage is ready and secured") if is_serving else _obstacle(group, decision, now)
     )

@@ -73,7 +73,7 @@ def workloads(observed: Observed) -> dict[int, Object]:
 def objects(
     observed: Observed, spec: SessionStorageSpec, group: Group, nodes: Sequence[int], settings: Settings
 ) -> Iterable[tuple[Resource, Object]]:
-    """Build what a storage with these nodes consists of, but for its Secrets and the Service that names the primary."""
+    """Build what a storage with these nodes consists of, but for its Secrets and what depends on how its primary is."""
     storage = storage_of(observed)
     sharing = sharing_namespaces(observed.storage, observed.usages)
     yield NETWORK_POLICIES, manifests.network_policy(storage, settings.peers, sharing)
@@ -81,7 +81,6 @@ def objects(
     for index in nodes:
         yield STATEFUL_SETS, workload(observed, spec, index, settings)
     yield SERVICES, manifests.headless_service(storage)
-    yield DISRUPTION_BUDGETS, manifests.disruption_budget(storage, manifests.ROLE_PRIMARY)
     if group.preset.is_redundant:
         yield from _of_replicas(storage)
 
@@ -97,7 +96,7 @@ def superfluous(observed: Observed, group: Group) -> Iterable[tuple[Resource, Ob
 
 def _of_replicas(storage: Storage) -> Iterable[tuple[Resource, Object]]:
     yield SERVICES, manifests.replicas_service(storage)
-    yield DISRUPTION_BUDGETS, manifests.disruption_budget(storage, manifests.ROLE_REPLICA)
+    yield DISRUPTION_BUDGETS, manifests.replicas_budget(storage)
 
 
 def workload(observed: Observed, spec: SessionStorageSpec, index: int, settings: Settings) -> Object:

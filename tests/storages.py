@@ -93,9 +93,8 @@ def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> 
             *([manifests.replicas_service(STORAGE)] if of_replicas else []),
         ],
         DISRUPTION_BUDGETS: [
-            manifests.disruption_budget(STORAGE, role)
-            for role in manifests.ROLES
-            if of_replicas or role == ROLE_PRIMARY
+            manifests.primary_budget(STORAGE),
+            *([manifests.replicas_budget(STORAGE)] if of_replicas else []),
         ],
     }
     built = {

@@ -280,7 +280,8 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
         (SERVICES, manifests.primary_service(storage, 0)),
         (SERVICES, manifests.headless_service(storage)),
         (SERVICES, manifests.replicas_service(storage)),
-        *((DISRUPTION_BUDGETS, manifests.disruption_budget(storage, role)) for role in manifests.ROLES),
+        (DISRUPTION_BUDGETS, manifests.primary_budget(storage)),
+        (DISRUPTION_BUDGETS, manifests.replicas_budget(storage)),
     ]
 
 

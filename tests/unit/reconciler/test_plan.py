@@ -80,8 +80,8 @@ def test_with_passwords_all_else_follows_in_the_order_of_the_proposal() -> None:
         "Apply(ConfigMap, mine-valkey)",
         "Apply(StatefulSet, mine-valkey-0)",
         "Apply(Service, mine-valkey-nodes)",
-        "Apply(PodDisruptionBudget, mine-valkey-primary)",
         "Write(Service, mine-valkey)",
+        "Apply(PodDisruptionBudget, mine-valkey-primary)",
         "Write(Secret, mine-connection)",
     ]
 
@@ -189,6 +189,28 @@ def test_what_is_made_for_replicas_goes_with_them() -> None:
         (SERVICES, "mine-valkey-replicas", "uid-of-mine-valkey-replicas"),
         (DISRUPTION_BUDGETS, "mine-valkey-replica", "uid-of-mine-valkey-replica"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("available", "since", "is_silent", "policy"),
+    [
+        ("True", LONG_AGO, False, None),
+        ("True", LONG_AGO, True, None),
+        ("False", NOW.strftime("%Y-%m-%dT%H:%M:%SZ"), True, None),
+        ("False", LONG_AGO, False, None),
+        ("False", LONG_AGO, True, "AlwaysAllow"),
+    ],
+    ids=["serves", "just fell silent", "being replaced", "serves again", "away"],
+)
+def test_only_a_primary_that_is_away_for_good_may_be_evicted(
+    available: str, since: str, policy: str | None, *, is_silent: bool
+) -> None:
+    node = primary(0)
+    seen = observed("small", replace(node, facts=None, problem="unreachable") if is_silent else node)
+    told = {"type": "Available", "status": available, "reason": "R", "message": "m", "lastTransitionTime": since}
+    steps = steps_of(settled(seen, {"conditions": [told]}))
+    budgets = [step.obj for step in steps if isinstance(step, Apply) and step.resource is DISRUPTION_BUDGETS]
+    assert [budget["spec"]["unhealthyPodEvictionPolicy"] for budget in budgets] == ([policy] if policy else [])
 
 
 def test_a_planned_change_waits_until_everything_else_is_done() -> None:

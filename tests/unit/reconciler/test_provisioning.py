@@ -32,8 +32,8 @@ CHILDREN = [
     (CONFIG_MAPS, "mine-valkey"),
     (STATEFUL_SETS, "mine-valkey-0"),
     (SERVICES, "mine-valkey-nodes"),
-    (DISRUPTION_BUDGETS, "mine-valkey-primary"),
     (SERVICES, "mine-valkey"),
+    (DISRUPTION_BUDGETS, "mine-valkey-primary"),
     (SECRETS, "mine-connection"),
 ]
 VERSIONED = {"secrets/mine-auth", "services/mine-valkey", "secrets/mine-connection"}

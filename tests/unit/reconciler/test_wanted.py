@@ -110,7 +110,8 @@ def test_what_is_shared_has_a_name_of_its_own_and_is_what_is_there() -> None:
         named = {(resource.plural, obj["metadata"]["name"]) for resource, obj in made}
         assert len(named) == len(made)
         secrets = {("secrets", "mine-auth"), ("secrets", "mine-connection")}
-        assert named | secrets | {("services", "mine-valkey")} == set(children(size))
+        of_primary = {("services", "mine-valkey"), ("poddisruptionbudgets", "mine-valkey-primary")}
+        assert named | secrets | of_primary == set(children(size))
 
 
 def test_what_is_made_for_replicas_alone_is_superfluous_without_them() -> None:
