@@ -6,17 +6,18 @@ template for an MCPRemoteProxy, would make it rewrite a Deployment for ever.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from shared import names
 from shared.errors import InvalidSpec
-from shared.fieldpath import Path, read
+from shared.fieldpath import Path
 from shared.stamp import Stamp
 from shared.store import ProxySupport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from shared.reference import StorageReference
     from shared.resources import Object
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from shared.target import Target
 
 SESSION_STORAGE: Final = ("spec", "sessionStorage")
-SESSION_STORAGE_FIELDS: Final = ("provider", "address", "db", "keyPrefix", "passwordRef", "tls")
-"""Everything that ToolHive's field can say (`mcpserver_types.go`, SessionStorageConfig)."""
+Fields: TypeAlias = tuple[Path, Mapping[str, Any]]
+"""Fields of one object, or entries of one array: its path, and the values by the last step of theirs."""
 _PROXY_PODS: Final = ("spec", "resourceOverrides", "proxyDeployment", "podTemplateMetadataOverrides")
 _TEMPLATE: Final = ("spec", "podTemplateSpec", "metadata")
 
@@ -91,53 +92,51 @@ def secret_of(reference: StorageReference, consumer_namespace: str) -> str:
     return names.mirrored_connection_secret(reference.name, reference.namespace)
 
 
-def settings(consumer: Object, reference: StorageReference, store: Store, target: Target) -> Iterator[tuple[Path, Any]]:
-    """List the fields that a consumer of this storage has; None is a field that it must not have.
+def settings(consumer: Object, reference: StorageReference, store: Store, target: Target) -> Iterator[Fields]:
+    """List the fields that a consumer of this storage has, by what holds them; None is a field that it must not have.
 
     Raises:
         InvalidSpec: The consumer's kind is none that keeps sessions.
     """
     kind = kind_of(consumer)
-    namespace, name = read(consumer, ("metadata", "namespace")) or "", read(consumer, ("metadata", "name"))
+    metadata: Object = consumer["metadata"]
+    namespace, name = metadata.get("namespace") or "", metadata.get("name")
     secret = secret_of(reference, namespace)
-    container = kind.backend if target.has_backend else None
-    proxy = kind.proxy if target.has_proxy else None
-    for path in filter(None, (container, proxy)):
-        # Appended, because of two sources with the same variable the last one wins.
-        yield (*path, "envFrom", secret), {"secretRef": {"name": secret}}
+    has_backend, has_proxy = target.has_backend, target.has_proxy
+    for is_meant, container in ((has_backend, kind.backend), (has_proxy, kind.proxy)):
+        if is_meant and container:
+            # Appended, because of two sources with the same variable the last one wins.
+            yield (*container, "envFrom"), {secret: {"secretRef": {"name": secret}}}
     if not store.is_external:
         # What the NetworkPolicy admits; other people's stores have none of ours.
-        if kind.backend_labels and target.has_backend:
-            yield (*kind.backend_labels, names.LABEL_CONSUMER_OF), reference.name
-        if kind.proxy_labels and target.has_proxy:
-            yield (*kind.proxy_labels, names.LABEL_COMPONENT), names.COMPONENT_PROXY
+        if has_backend and kind.backend_labels:
+            yield kind.backend_labels, {names.LABEL_CONSUMER_OF: reference.name}
+        if has_proxy and kind.proxy_labels:
+            yield kind.proxy_labels, {names.LABEL_COMPONENT: names.COMPONENT_PROXY}
     if stamp := Stamp.of(consumer):
         # Changes whenever the storage has a new credential, and with it the pods: they read it only as they start.
-        if kind.backend_annotations and target.has_backend:
-            yield (*kind.backend_annotations, names.ANNOTATION_REVISION), stamp.revision
-        if kind.proxy_annotations and target.has_proxy:
-            yield (*kind.proxy_annotations, names.ANNOTATION_REVISION), stamp.revision
-    if name and target.has_proxy and store.supports_proxies:
+        if has_backend and kind.backend_annotations:
+            yield kind.backend_annotations, {names.ANNOTATION_REVISION: stamp.revision}
+        if has_proxy and kind.proxy_annotations:
+            yield kind.proxy_annotations, {names.ANNOTATION_REVISION: stamp.revision}
+    if name and has_proxy and store.endpoint is not None and store.supports_proxies:
         # With generateName there is no name before admission, and without a name no key prefix of one's own.
-        native = _session_storage(store, secret, names.key_prefix(consumer["kind"], namespace, name))
-        for field in SESSION_STORAGE_FIELDS:
-            yield (*SESSION_STORAGE, field), native.get(field)
+        # This is ToolHive's own field, which its proxies read, with everything that it can say (`mcpserver_types.go`,
+        # SessionStorageConfig).
+        yield (
+            SESSION_STORAGE,
+            {
+                "provider": "redis",
+                "address": store.endpoint.address,
+                "db": store.endpoint.db,
+                "keyPrefix": names.key_prefix(consumer["kind"], namespace, name),
+                "passwordRef": {"name": secret, "key": names.KEY_REDIS_PASSWORD} if store.has_password else None,
+                "tls": _tls(store, secret),
+            },
+        )
 
 
-def _session_storage(store: Store, secret: str, key_prefix: str) -> Object:
-    """Write ToolHive's own `spec.sessionStorage`, which its proxies read."""
-    if store.endpoint is None:
-        return {}
-    native: Object = {
-        "provider": "redis",
-        "address": store.endpoint.address,
-        "db": store.endpoint.db,
-        "keyPrefix": key_prefix,
-    }
-    if store.has_password:
-        native["passwordRef"] = {"name": secret, "key": names.KEY_REDIS_PASSWORD}
+def _tls(store: Store, secret: str) -> Object | None:
     if store.support is ProxySupport.CA_TLS:
-        native["tls"] = {"caCertSecretRef": {"name": secret, "key": names.KEY_CA}}
-    elif store.support is ProxySupport.SYSTEM_TLS:
-        native["tls"] = {}
-    return native
+        return {"caCertSecretRef": {"name": secret, "key": names.KEY_CA}}
+    return {} if store.support is ProxySupport.SYSTEM_TLS else None

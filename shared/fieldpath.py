@@ -14,7 +14,7 @@ import orjson
 from shared.errors import InvalidSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from shared.resources import Object
 
@@ -67,8 +67,8 @@ def read(obj: Object, path: Path) -> Any:
     """Look a field up; None if it, or anything above it, is absent or of another shape."""
     node: Any = obj
     for step in path:
-        # Mostly an object; to call `_child` costs as much as the look-up itself.
-        node = node.get(step) if isinstance(node, dict) else _child(node, step)
+        # Mostly an object; to call `child` costs as much as the look-up itself.
+        node = node.get(step) if isinstance(node, dict) else child(node, step)
         if node is None:
             return None
     return node
@@ -102,60 +102,66 @@ class Draft:
         obj: What has become of the object; the very one as long as nothing has changed.
     """
 
-    __slots__ = ("_above", "_own", "_parent", "obj")
+    __slots__ = ("_own", "obj")
 
     def __init__(self, obj: Object) -> None:
         self.obj = obj
         # The nodes that are not shared, by id; they are held so that no id can come to mean another node.
         self._own: dict[int, Any] = {}
-        # The last field's parent: what is put in a row mostly has the same.
-        self._above: Path | None = None
-        self._parent: Any = None
 
-    def put(self, path: Path, value: Any, made: list[Path] | None = None) -> None:
+    def put(self, path: Path, value: Any) -> None:
         """Set a field, making the objects and arrays above it that are absent.
 
         Args:
             path: Of the field.
             value: Of the field; the last entry, if the field is an array's entry that was absent.
-            made: Takes the path of the topmost object or array that had to be made, unless it holds one above that.
 
         Raises:
             InvalidSpec: Something above the field is there, but is no object or array. The draft is of no more use.
         """
-        above = path[:-1]
-        if above != self._above:
-            self._parent, self._above = self._owned_parent(path, made), above
-        _set_child(self._parent, path[-1], value)
+        self.put_all(path[:-1], {path[-1]: value}, [])
+
+    def put_all(self, above: Path, fields: Mapping[str, Any], made: list[Path]) -> None:
+        """Set fields of one object, or entries of one array; making what is absent, unless there are none.
+
+        Args:
+            above: Path of the object or array.
+            fields: Values by the last step of their paths.
+            made: Takes the path of the topmost object or array that had to be made, unless it holds one above that.
+
+        Raises:
+            InvalidSpec: As `put`.
+        """
+        if not fields:
+            return
+        node: Any = self._owned_root()
+        for depth, step in enumerate(above):
+            below = node.get(step) if isinstance(node, dict) else child(node, step)
+            if below is None:
+                if not is_below(above[: depth + 1], made):
+                    made.append(above[: depth + 1])
+                _set_child(node, step, _holding(above, depth, fields))
+                return
+            if id(below) not in self._own:
+                if not isinstance(below, list if step in ARRAYS else dict):
+                    raise InvalidSpec([_wrong_shape(above[: depth + 1])])
+                below = self._copied(node, step, below)
+            node = below
+        if isinstance(node, dict):
+            node.update(fields)
+        else:
+            for step, value in fields.items():
+                _set_child(node, step, value)
 
     def remove(self, path: Path) -> None:
         """Take a field away, if there is one."""
         if read(self.obj, path) is None:
             return
-        self._above = None
         node: Any = self._owned_root()
         for step in path[:-1]:
-            child = _child(node, step)
-            node = child if id(child) in self._own else self._copied(node, step, child)
+            below = child(node, step)
+            node = below if id(below) in self._own else self._copied(node, step, below)
         del node[_index(node, path[-1]) if isinstance(node, list) else path[-1]]
-
-    def _owned_parent(self, path: Path, made: list[Path] | None) -> Any:
-        node: Any = self._owned_root()
-        own, is_making = self._own, False
-        for depth, step in enumerate(path[:-1], 1):
-            child = node.get(step) if isinstance(node, dict) else _child(node, step)
-            if child is None:
-                if not is_making and made is not None and not is_below(path[:depth], made):
-                    made.append(path[:depth])
-                is_making = True
-                child = _hollow(node, step)
-                own[id(child)] = child
-                _set_child(node, step, child)
-            elif id(child) not in own:
-                _check_shape(child, path, depth)
-                child = self._copied(node, step, child)
-            node = child
-        return node
 
     def _owned_root(self) -> Object:
         if id(self.obj) not in self._own:
@@ -163,12 +169,15 @@ class Draft:
             self._own[id(self.obj)] = self.obj
         return self.obj
 
-    def _copied(self, node: Any, step: str, child: Any) -> Any:
-        copy = child.copy()
+    def _copied(self, node: Any, step: str, below: Any) -> Any:
+        copy = below.copy()
         # One of a wrong shape, past which things can only be taken away, is left to be checked by what is put there.
         if isinstance(copy, list) is (step in ARRAYS):
             self._own[id(copy)] = copy
-        _set_child(node, step, copy)
+        if isinstance(node, dict):
+            node[step] = copy
+        else:
+            _set_child(node, step, copy)
         return copy
 
 
@@ -187,15 +196,12 @@ def is_below(path: Path, tops: Iterable[Path]) -> bool:
     return False
 
 
-def _check_shape(node: Any, path: Path, depth: int) -> None:
-    if path[depth - 1] in ARRAYS:
-        if not isinstance(node, list):
-            raise InvalidSpec([f"{dotted(path[:depth])}: Invalid value: must be an array"])
-    elif not isinstance(node, dict):
-        raise InvalidSpec([f"{dotted(path[:depth])}: Invalid value: must be an object"])
+def _wrong_shape(path: Path) -> str:
+    return f"{dotted(path)}: Invalid value: must be an {'array' if path[-1] in ARRAYS else 'object'}"
 
 
-def _child(node: Any, step: str) -> Any:
+def child(node: Any, step: str) -> Any:
+    """Look one step of a path up; None if there is no such thing, or the node is neither object nor array."""
     if isinstance(node, dict):
         return node.get(step)
     if isinstance(node, list):
@@ -213,10 +219,16 @@ def _set_child(node: Any, step: str, child: Any) -> None:
         node[index] = child
 
 
-def _hollow(parent: Any, step: str) -> Any:
-    if isinstance(parent, list):
-        return {"name": step}
-    return [] if step in ARRAYS else {}
+def _holding(above: Path, depth: int, fields: Mapping[str, Any]) -> Any:
+    """Make what is absent from a depth of the path on, so that it holds these fields."""
+    node: Any = list(fields.values()) if above[-1] in ARRAYS else fields
+    for index in range(len(above) - 1, depth - 1, -1):
+        is_entry = index > 0 and above[index - 1] in ARRAYS
+        if is_entry:
+            node = {"name": above[index], **node}
+        if index > depth:
+            node = [node] if is_entry else {above[index]: node}
+    return node
 
 
 def _index(entries: list[Any], step: str) -> int | None:

@@ -46,7 +46,9 @@ class Stamp:
     def of(cls, consumer: Object) -> Self | None:
         """Read the stamp of a consumer; None if it has none, or nothing intelligible."""
         text = read(consumer, STAMP)
-        revision, _, at = text.partition("@") if isinstance(text, str) else ("", "", "")
+        if not isinstance(text, str):
+            return None
+        revision, _, at = text.partition("@")
         if not _REVISION.fullmatch(revision):
             return None
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shared import names
@@ -35,6 +36,8 @@ class ProxySupport(StrEnum):
 
 
 _SUPPORTED: Final = frozenset({ProxySupport.PLAIN, ProxySupport.SYSTEM_TLS, ProxySupport.CA_TLS})
+_MAX_MANAGED: Final = 256
+"""An admission asks twice, and the next one mostly for the same; names are short (`MAX_STORAGE_NAME`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,7 @@ class Store:
 def store_of(reference: StorageReference, storage: Object | None) -> Store:
     """Tell what wiring needs to know; of a storage that does not exist (yet), what it will be if it is managed."""
     if storage is None or (url := read(storage, ("spec", "external", "url"))) is None:
-        host = names.valkey_host(reference.name, reference.namespace)
-        return Store(Endpoint(host, names.VALKEY_PORT, 0, is_tls=False))
+        return _managed(reference.name, reference.namespace)
     support = _support(storage)
     has_password = read(storage, ("spec", "external", "secretRef")) is not None
     try:
@@ -74,6 +76,11 @@ def store_of(reference: StorageReference, storage: Object | None) -> Store:
         # The condition tells of an address that the storage had before.
         support = ProxySupport.NOT_CHECKED
     return Store(endpoint, support, has_password, is_external=True)
+
+
+@lru_cache(_MAX_MANAGED)
+def _managed(name: str, namespace: str) -> Store:
+    return Store(Endpoint(names.valkey_host(name, namespace), names.VALKEY_PORT, 0, is_tls=False))
 
 
 def _support(storage: Object) -> ProxySupport:

@@ -13,18 +13,21 @@ import orjson
 
 from shared.consumer_kinds import SESSION_STORAGE, secret_of, settings
 from shared.errors import InvalidSpec
-from shared.fieldpath import Draft, Path, dotted, is_below, is_hollow, read
+from shared.fieldpath import Draft, Path, child, dotted, is_below, read
 from shared.names import ANNOTATION_REVISION
-from shared.record import RECORD, Record, record_of
-from shared.reference import ANNOTATIONS, FIELD, StorageReference, stated_reference
+from shared.record import RECORD, Record, record_of, records
+from shared.reference import FIELD, StorageReference, stated_reference
+from shared.settled import is_settled
 from shared.sharing import is_shared_with
 from shared.stamp import STAMP
 from shared.store import store_of
 from shared.target import Target, target_of
+from shared.undoing import remove_annotation, undone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from shared.consumer_kinds import Fields
     from shared.resources import Key, Object
     from shared.store import Store
 
@@ -104,32 +107,20 @@ def wire(
     Raises:
         InvalidSpec: The user's own settings contradict, or are of another shape than ToolHive's.
     """
-    draft = _bare(consumer, known.previous)
-    added: dict[Path, Any] = {}
-    made: list[Path] = []
-    problems: list[str] = []
-    for path, value in settings(consumer, reference, store, known.target):
-        present = read(draft.obj, path)
-        try:
-            if value is not None and (present is None or _is_outdated_stamp(path, present, value)):
-                draft.put(path, value, made)
-                added[path] = value
-            elif present is not None and not _agrees(present, path, value):
-                problems.append(_contradiction(path, value, reference))
-        except InvalidSpec as error:
-            problems += error.problems
-    if problems:
-        raise InvalidSpec(list(dict.fromkeys(problems)))
-    record = Record(reference, known.target, known.is_granted, added, tuple(made))
-    draft.put(RECORD, record.text)
+    wanted = list(settings(consumer, reference, store, known.target))
+    if _is_wired(consumer, reference, wanted, known):
+        return consumer
+    draft = undone(consumer, known.previous)
+    added, made = _fill(draft, wanted, reference)
+    draft.put(RECORD, Record(reference, known.target, known.is_granted, added, made).text)
     return draft.obj
 
 
 def unwire(consumer: Object, *, previous: Object | None = None) -> Object:
     """Take out of a consumer what `wire` put there and nobody has changed since; the very object if that is nothing."""
-    bare = _bare(consumer, previous)
-    _remove_annotation(bare, STAMP)
-    made = [path for record in _records(consumer, previous) for path in record.made]
+    bare = undone(consumer, previous)
+    remove_annotation(bare, STAMP)
+    made = [path for record in records(consumer, previous) for path in record.made]
     if read(bare.obj, _PROVIDER) is None and is_below(SESSION_STORAGE, made):
         # Of no use without a provider, and refused by ToolHive's schema: what was added to it meanwhile goes too.
         bare.remove(SESSION_STORAGE)
@@ -182,62 +173,63 @@ def _is_permitted(
     only who owns the consumer decides that it goes on without a store.
     """
     namespace = read(consumer, ("metadata", "namespace"))
+    if reference.namespace == namespace or (storage is not None and is_shared_with(storage, str(namespace))):
+        return True
     record = record_of(previous)
-    return (
-        reference.namespace == namespace
-        or (storage is not None and is_shared_with(storage, str(namespace)))
-        or (record is not None and record.reference == reference)
-    )
+    return record is not None and record.reference == reference
 
 
-def _records(consumer: Object, previous: Object | None) -> list[Record]:
-    """List what was put there: the stored object's word, and that of an earlier look at the same request.
+def _is_wired(consumer: Object, reference: StorageReference, wanted: list[Fields], known: Circumstances) -> bool:
+    """Tell whether nothing is to do, as for nearly all that is not just being made."""
+    record = record_of(consumer)
+    if record is None or records(consumer, known.previous) != [record]:
+        return False
+    put = {(*above, step): value for above, fields in wanted for step, value in fields.items() if value is not None}
+    again = Record(reference, known.target, known.is_granted, put, record.made)
+    return again.text == read(consumer, RECORD) and is_settled(consumer, wanted, record.made)
 
-    A record that a user made up tells of nothing but that user's own fields.
+
+def _fill(
+    draft: Draft, wanted: Iterable[Fields], reference: StorageReference
+) -> tuple[dict[Path, Any], tuple[Path, ...]]:
+    """Put in what is wanted and not there; return that, and what had to be made to hold it.
+
+    Raises:
+        InvalidSpec: With all that is in the way.
     """
-    own, remembered = record_of(consumer), record_of(previous)
-    # Mostly they say the same; to undo it twice would be half of the work of an update.
-    return [record for record in (own, None if remembered == own else remembered) if record is not None]
+    added: dict[Path, Any] = {}
+    made: list[Path] = []
+    problems: list[str] = []
+    for above, fields in wanted:
+        holder = read(draft.obj, above)
+        missing = {step: value for step, value in fields.items() if value is not None}
+        if holder is not None:
+            for step, value in fields.items():
+                present = child(holder, step)
+                if present is None or _is_outdated_stamp(step, present, value):
+                    continue
+                missing.pop(step, None)
+                if not _agrees(present, above, value):
+                    problems.append(_contradiction((*above, step), value, reference))
+        try:
+            draft.put_all(above, missing, made)
+        except InvalidSpec as error:
+            problems += error.problems
+        for step, value in missing.items():
+            added[*above, step] = value
+    if problems:
+        raise InvalidSpec(list(dict.fromkeys(problems)))
+    return added, tuple(made)
 
 
-def _bare(consumer: Object, previous: Object | None) -> Draft:
-    """Undo what the records say, as far as nobody has changed it since."""
-    bare = Draft(consumer)
-    _remove_annotation(bare, RECORD)
-    for record in _records(consumer, previous):
-        for path, value in record.put.items():
-            if read(bare.obj, path) == value:
-                bare.remove(path)
-            _remove_hollows_above(bare, path, record.made)
-    return bare
-
-
-def _remove_annotation(bare: Draft, path: Path) -> None:
-    """Take one away, and the object of them all with the last: to the API server, an empty one is the same as none."""
-    if read(bare.obj, path) is None:
-        return
-    bare.remove(path)
-    if not read(bare.obj, ANNOTATIONS):
-        bare.remove(ANNOTATIONS)
-
-
-def _remove_hollows_above(bare: Draft, path: Path, made: tuple[Path, ...]) -> None:
-    """Take away what was made to hold a field, from the inside out, as far as nobody has put anything else there."""
-    for length in range(len(path) - 1, 0, -1):
-        above = path[:length]
-        if not is_below(above, made) or not is_hollow(read(bare.obj, above), above[-1]):
-            break
-        bare.remove(above)
-
-
-def _agrees(present: Any, path: Path, value: Any) -> bool:
+def _agrees(present: Any, above: Path, value: Any) -> bool:
     # An envFrom entry is found by its Secret; the rest of it, such as `optional`, is the user's.
-    return path[-2] == "envFrom" or bool(present == value)
+    return above[-1] == "envFrom" or bool(present == value)
 
 
-def _is_outdated_stamp(path: Path, present: Any, value: Any) -> bool:
+def _is_outdated_stamp(step: str, present: Any, value: Any) -> bool:
     """Tell whether there is an earlier stamp, as in a manifest that was copied: there is nothing else it could be."""
-    return path[-1] == ANNOTATION_REVISION and bool(present != value)
+    return step == ANNOTATION_REVISION and bool(present != value)
 
 
 def _contradiction(path: Path, value: Any, reference: StorageReference) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from shared.consumer_index import Consumer
     from shared.reference import StorageReference
     from shared.resources import Object
+    from webhook.consumers import Writing
     from webhook.review import AdmissionRequest, Decision
 
 _log = logging.getLogger("webhook")
@@ -103,19 +104,18 @@ class _Process:
                 watch.cancel()
 
     def _decide_on_consumer(self, request: AdmissionRequest) -> Decision | Awaitable[Decision]:
-        storages, reference = self._storages.objects, consumers.reference(request)
-        if reference is None or (
-            reference.key in storages and consumers.question(request, reference, storages) is None
-        ):
-            return consumers.decide(request, storages, self._settings.default_target)
-        return self._decide_after_asking(request, reference)
+        storages, writing = self._storages.objects, consumers.writing_of(request)
+        reference = writing.reference
+        if reference is None or (reference.key in storages and consumers.question(writing, storages) is None):
+            return consumers.decide(writing, storages, self._settings.default_target)
+        return self._decide_after_asking(writing, reference)
 
-    async def _decide_after_asking(self, request: AdmissionRequest, reference: StorageReference) -> Decision:
+    async def _decide_after_asking(self, writing: Writing, reference: StorageReference) -> Decision:
         storages = self._storages.objects
         await self._late.await_known(reference.key)
-        question = consumers.question(request, reference, storages)
+        question = consumers.question(writing, storages)
         may_use = await self._access.may_use(question) if question else False
-        return consumers.decide(request, storages, self._settings.default_target, may_use=may_use)
+        return consumers.decide(writing, storages, self._settings.default_target, may_use=may_use)
 
     @property
     def _caches(self) -> tuple[Informer, ...]:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 _NAME: Final = itemgetter("name")
 _PROVIDER: Final = (*SESSION_STORAGE, "provider")
-_REPLICAS: Final = ("spec", "replicas")
-_AFFINITY: Final = ("spec", "sessionAffinity")
-_TRANSPORT: Final = ("spec", "transport")
 _SECRETS: Final = ("spec", "secrets")
 _PROXY_DEPLOYMENT_ENV: Final = ("spec", "resourceOverrides", "proxyDeployment", "env")
 
@@ -64,7 +61,7 @@ def warnings(wired: Object, reference: StorageReference, storage: Object | None)
         found += _of_transport(wired, reference)
         found += _of_plain_text(wired, reference, store)
         found += _of_variables(wired, reference, store, record.target)
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found)) if found else ()
 
 
 def _of_storage(wired: Object, reference: StorageReference, storage: Object | None, store: Store) -> Iterator[str]:
@@ -79,7 +76,7 @@ def _of_storage(wired: Object, reference: StorageReference, storage: Object | No
 
 
 def _of_reference(wired: Object, reference: StorageReference) -> Iterator[str]:
-    if not read(wired, ("metadata", "name")):
+    if not wired["metadata"].get("name"):
         yield (
             "an object with metadata.generateName has no name yet: its proxies are connected to the storage when it"
             " is next changed"
@@ -99,13 +96,15 @@ def _of_transport(wired: Object, reference: StorageReference) -> Iterator[str]:
     if read(wired, _PROVIDER) != "redis":
         # Then sessions are in the memory of each proxy, and affinity is what keeps them together.
         return
-    replicas = read(wired, _REPLICAS)
-    if read(wired, _TRANSPORT) == "stdio":
+    spec: Object = wired["spec"]
+    if spec.get("transport") == "stdio":
         yield (
             f'spec.transport is stdio: ToolHive runs one proxy, and SessionStorage "{reference}" only keeps sessions'
             " over restarts: to have replicas, use streamable-http or sse"
         )
-    elif isinstance(replicas, int) and replicas > 1 and read(wired, _AFFINITY) == "ClientIP":
+    elif (
+        spec.get("sessionAffinity") == "ClientIP" and isinstance(replicas := spec.get("replicas"), int) and replicas > 1
+    ):
         yield (
             f"spec.sessionAffinity is ClientIP: each client sticks to one of {replicas} replicas, though all find its"
             f' sessions in SessionStorage "{reference}": set it to None'
@@ -125,11 +124,12 @@ def _of_variables(wired: Object, reference: StorageReference, store: Store, targ
     """Name variables of the user's own that are in the connection Secret too: Kubernetes prefers `env` to `envFrom`."""
     injected = _injected(store)
     kind: str = wired["kind"]
-    backend, proxy = _BACKEND_ENV.get(kind, ()), _PROXY_ENV.get(kind, ())
-    for path in (*(backend if target.has_backend else ()), *(proxy if target.has_proxy else ())):
+    backend = _BACKEND_ENV.get(kind, ()) if target.has_backend else ()
+    proxy = _PROXY_ENV.get(kind, ()) if target.has_proxy else ()
+    for path in backend + proxy:
         for entry in _entries_of(read(wired, path), injected):
             yield _hides(path, entry, entry["name"], reference)
-    if backend and target.has_backend:
+    if backend:
         for entry in _entries(read(wired, _SECRETS)):
             # ToolHive calls the variable after the key, unless told otherwise.
             variable = entry.get("targetEnvName") or entry.get("key")

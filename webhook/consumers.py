@@ -5,7 +5,7 @@ The rule itself is `shared.wiring`; here stand the cases that only an admission 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared import wiring
 from shared.errors import InvalidSpec
@@ -29,31 +29,50 @@ if TYPE_CHECKING:
 _NAMESPACE: Final = ("metadata", "namespace")
 
 
-def reference(request: AdmissionRequest) -> StorageReference | None:
-    """Tell which storage the decision on a request depends on, if it does on any."""
-    consumer = _written(request)
-    if consumer is None:
-        return None
+class Writing(NamedTuple):
+    """A consumer that is being written, and what it says of its storage.
+
+    Attributes:
+        request: What was asked for.
+        consumer: As it would be stored, with its namespace; None if there is nothing to decide about it.
+        reference: The storage on which the decision depends, if it does on any.
+        problems: What is wrong with the reference.
+    """
+
+    request: AdmissionRequest
+    consumer: Object | None
+    reference: StorageReference | None = None
+    problems: tuple[str, ...] = ()
+
+
+def writing_of(request: AdmissionRequest) -> Writing:
+    """Read a request about a consumer of any kind in `KINDS`."""
+    consumer, previous = request.written, request.old_object
+    if consumer is None or _is_untouched(consumer, previous):
+        return Writing(request, None)
+    if read(consumer, _NAMESPACE) is None:
+        consumer = put(consumer, _NAMESPACE, request.namespace)
     try:
-        return _reference(consumer, request.old_object)
-    except InvalidSpec:
-        return None
+        return Writing(request, consumer, _reference(consumer, previous))
+    except InvalidSpec as error:
+        return Writing(request, consumer, problems=tuple(error.problems))
 
 
-def question(request: AdmissionRequest, referred: StorageReference, storages: Mapping[Key, Object]) -> Question | None:
-    """Tell what has to be found out before this request can be decided; mostly nothing.
+def question(writing: Writing, storages: Mapping[Key, Object]) -> Question | None:
+    """Tell what has to be found out before this can be decided; mostly nothing.
 
     Whoever makes a reference to a storage that is not shared with the namespace needs the right to use it. Who
     writes the object later, as ToolHive's operator does, is asked about too, but never refused: a reference that
     nobody has judged yet is granted by the first author who has the right.
     """
-    if _needs_right(request.namespace, referred, request.old_object, storages):
-        return Question(request.user, referred.key)
-    return None
+    request, reference = writing.request, writing.reference
+    if reference is None or not _needs_right(request, reference, storages):
+        return None
+    return Question(request.user, reference.key)
 
 
 def decide(
-    request: AdmissionRequest,
+    writing: Writing,
     storages: Mapping[Key, Object],
     default_target: Target,
     *,
@@ -62,21 +81,20 @@ def decide(
     """Wire a consumer that refers to a storage, unwire one that no longer does.
 
     Args:
-        request: About a consumer of any kind in `KINDS`.
+        writing: What is written.
         storages: Every SessionStorage that is known; one that is missing may come later.
         default_target: For consumers that do not say which of their parts are meant.
         may_use: The answer to `question`; None if it could not be found out.
     """
-    consumer, previous = _written(request), request.old_object
+    request, consumer, reference, problems = writing
     if consumer is None:
         return Allow()
-    try:
-        reference = _reference(consumer, previous)
-    except InvalidSpec as error:
-        return Deny((*error.problems, *_problems_of_target(consumer)))
+    if problems:
+        return Deny((*problems, *_problems_of_target(consumer)))
+    previous = request.old_object
     if reference is None:
         return _changed(consumer, wiring.unwire(consumer, previous=previous), ())
-    if _needs_right(request.namespace, reference, previous, storages):
+    if _needs_right(request, reference, storages):
         if not may_use and not _is_same(reference, previous):
             refusal = _refusal(request, consumer, reference, may_use=may_use)
             return Deny((refusal, *_problems_of_target(consumer)), reason="Forbidden")
@@ -90,14 +108,6 @@ def decide(
     return _changed(consumer, wired, advice.warnings(wired, reference, storages.get(reference.key)))
 
 
-def _written(request: AdmissionRequest) -> Object | None:
-    """Return the object with its namespace, if there is anything to decide about it."""
-    consumer = request.written
-    if consumer is None or _is_untouched(consumer, request.old_object):
-        return None
-    return consumer if read(consumer, _NAMESPACE) is not None else put(consumer, _NAMESPACE, request.namespace)
-
-
 def _reference(consumer: Object, previous: Object | None) -> StorageReference | None:
     """Read the reference; one that ToolHive's CRD has lost is remembered.
 
@@ -107,11 +117,11 @@ def _reference(consumer: Object, previous: Object | None) -> StorageReference | 
     return wiring.reference_of(consumer, remembered=previous if is_lost else None)
 
 
-def _needs_right(
-    namespace: str, reference: StorageReference, previous: Object | None, storages: Mapping[Key, Object]
-) -> bool:
-    storage = storages.get(reference.key)
-    if reference.namespace == namespace or (storage is not None and is_shared_with(storage, namespace)):
+def _needs_right(request: AdmissionRequest, reference: StorageReference, storages: Mapping[Key, Object]) -> bool:
+    if reference.namespace == request.namespace:
+        return False
+    storage, previous = storages.get(reference.key), request.old_object
+    if storage is not None and is_shared_with(storage, request.namespace):
         return False
     return previous is None or not wiring.is_granted(previous, reference)
 
@@ -156,9 +166,12 @@ def _wired(
     Raises:
         InvalidSpec: With all problems.
     """
-    problems = _problems_of_target(consumer)
-    if not problems:
+    try:
         return wiring.desired(consumer, reference, storages, known)
+    except InvalidSpec:
+        problems = _problems_of_target(consumer)
+        if not problems:
+            raise
     try:
         wiring.desired(without(consumer, TARGET), reference, storages, known)
     except InvalidSpec as error:

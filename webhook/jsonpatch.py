@@ -7,12 +7,16 @@ entry, and there are no `test` operations, which would refuse an object that som
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.fieldpath import pointer
 
 if TYPE_CHECKING:
     from shared.resources import Object
+
+_MAX_STEPS: Final = 256
+"""Patches change the same few fields again and again."""
 
 
 def diff(before: Object, after: Object) -> list[Object]:
@@ -31,19 +35,20 @@ def _objects(before: Object, after: Object, path: str, operations: list[Object])
         old = before.get(key)
         if value is old:
             continue
-        if value is not None:
-            _value(old, value, path + _step(key), operations)
+        place = path + _step(key)
+        if value is None:
+            operations.append({"op": "remove", "path": place})
+        elif old is None:
+            operations.append({"op": "add", "path": place, "value": value})
         else:
-            operations.append({"op": "remove", "path": path + _step(key)})
+            _value(old, value, place, operations)
     if not before.keys() <= after.keys():
         gone = [key for key in before if key not in after and before[key] is not None]
         operations += [{"op": "remove", "path": path + _step(key)} for key in gone]
 
 
 def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:
-    if old is None:
-        operations.append({"op": "add", "path": path, "value": new})
-    elif isinstance(old, dict) and isinstance(new, dict):
+    if isinstance(old, dict) and isinstance(new, dict):
         _objects(old, new, path, operations)
     elif isinstance(old, list) and isinstance(new, list):
         _arrays(old, new, path, operations)
@@ -51,15 +56,17 @@ def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:
         operations.append({"op": "replace", "path": path, "value": new})
 
 
+@lru_cache(_MAX_STEPS)
 def _step(key: str) -> str:
-    return pointer((key,)) if "~" in key or "/" in key else "/" + key
+    return pointer((key,))
 
 
 def _arrays(before: list[Any], after: list[Any], path: str, operations: list[Object]) -> None:
     """Take out what is gone, put in what is new, and look into what stayed."""
     stayed = _stayed(before, after)
-    gone = set(range(len(before))).difference(stayed.values())
-    operations += [{"op": "remove", "path": f"{path}/{index}"} for index in sorted(gone, reverse=True)]
+    kept = set(stayed.values())
+    gone = [index for index in range(len(before) - 1, -1, -1) if index not in kept]
+    operations += [{"op": "remove", "path": f"{path}/{index}"} for index in gone]
     length = len(stayed)
     for index, entry in enumerate(after):
         if index not in stayed:
@@ -76,10 +83,11 @@ def _stayed(before: list[Any], after: list[Any]) -> dict[int, int]:
     stayed: dict[int, int] = {}
     start = 0
     for old, entry in enumerate(before):
-        index = next((new for new in range(start, len(after)) if _is_same_entry(entry, after[new])), None)
-        if index is not None:
-            stayed[index] = old
-            start = index + 1
+        for index in range(start, len(after)):
+            if _is_same_entry(entry, after[index]):
+                stayed[index] = old
+                start = index + 1
+                break
     return stayed
 
 

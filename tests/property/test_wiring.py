@@ -31,7 +31,8 @@ targets = st.sampled_from(list(Target))
 
 def decide(consumer: Object, old: Object | None = None, target: Target = Target.ALL) -> Decision:
     operation = "CREATE" if old is None else "UPDATE"
-    return webhook.decide(AdmissionRequest("1", operation, "default", "", consumer, old), KNOWN, target)
+    request = AdmissionRequest("1", operation, "default", "", consumer, old)
+    return webhook.decide(webhook.writing_of(request), KNOWN, target)
 
 
 def patched(consumer: Object, decision: Decision) -> Object:

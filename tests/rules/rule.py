@@ -141,10 +141,10 @@ class ConsumerRule(Rule):
     def decision(self) -> Decision:
         operation = "UPDATE" if self.old else "CREATE"
         request = AdmissionRequest("1", operation, TEAM, "", self.written, self.old, {"username": ANN})
+        writing = consumers.writing_of(request)
         known = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in self.storages}
-        reference = consumers.reference(request)
-        is_asked = reference is not None and consumers.question(request, reference, known) is not None
-        return consumers.decide(request, known, Target.ALL, may_use=self.may_use if is_asked else False)
+        is_asked = consumers.question(writing, known) is not None
+        return consumers.decide(writing, known, Target.ALL, may_use=self.may_use if is_asked else False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

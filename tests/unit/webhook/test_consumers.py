@@ -28,7 +28,7 @@ def server(spec: Any = None, annotations: Any = None, **metadata: Any) -> Object
 
 def decide(new: Object, old: Object | None = None, known: Any = MANAGED) -> Decision:
     request = AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", new, old)
-    return consumers.decide(request, known, Target.ALL)
+    return consumers.decide(consumers.writing_of(request), known, Target.ALL)
 
 
 def patched(new: Object, old: Object | None = None, known: Any = MANAGED) -> Object:

@@ -87,7 +87,7 @@ async def webhook() -> AsyncIterator[Webhook]:
     certificate, bundle = serving_certificate()
     decisions: dict[str, server.Decide] = {
         STORAGES: storage.decide,
-        SERVERS: lambda request: consumers.decide(request, {}, Target.ALL),
+        SERVERS: lambda request: consumers.decide(consumers.writing_of(request), {}, Target.ALL),
     }
     decisions[LATE] = lambda _: late()
     decisions[BROKEN] = broken
