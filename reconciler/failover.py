@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from reconciler import pods
 from reconciler.candidates import Choice, Doubt, choose
 from reconciler.members import Situation
+from reconciler.nodes import HASTY_SECONDS
 from shared import names
 
 if TYPE_CHECKING:
@@ -159,7 +160,9 @@ def _afterglow(situation: Situation) -> Wait | Doubt | None:
     if recorded.is_gone or recorded.is_down or recorded.silent_for >= FENCE_SECONDS:
         return None
     message = f"{recorded.name} does not answer; it stops taking writes by itself within {FENCE_SECONDS:g} s"
-    return Wait(FENCE_SECONDS - recorded.silent_for, "PrimarySilent", message)
+    # The next look asks it once more, for as long as it is given; what that shows is to be decided on in time.
+    wait = max(FENCE_SECONDS - recorded.silent_for - HASTY_SECONDS, AGAIN_SECONDS)
+    return Wait(wait, "PrimarySilent", message)
 
 
 def _doubted(situation: Situation, doubt: Doubt, asked: str) -> Decision:

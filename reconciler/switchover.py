@@ -56,9 +56,9 @@ ATTACH_SECONDS: Final = 0.3
 """A replica that goes on with another primary from where it is takes some milliseconds."""
 REACH_SECONDS: Final = 3.0
 """kube-proxy takes about 0.05 s, and up to its sync period of 1 s after another change."""
-STRAGGLER_SECONDS: Final = (0.05, 0.05, 0.05)
-"""Pauses after which clients are sent away again: another host's kube-proxy may be later than the one that we asked by,
-and who comes back meanwhile must neither wait for long nor meet a replica."""
+PARTING_SECONDS: Final = (0.03, 0.05, 0.05, 0.05)
+"""Pauses after which clients are sent away, again and again: another host's kube-proxy may be later than the one that
+we asked by. Who comes back meanwhile connects once more than need be, and must neither wait long nor meet a replica."""
 _LOOK_SECONDS: Final = 0.002
 
 _log = logging.getLogger(__name__)
@@ -249,8 +249,7 @@ async def _retire(move: Move, old: Node) -> None:
     """Have clients of the old primary leave it for the new one, and make it a replica."""
     try:
         # Before it becomes a replica: for an instant one answers nothing, and reads do not wait as writes do.
-        await old.send_clients_away()
-        for pause in STRAGGLER_SECONDS:
+        for pause in PARTING_SECONDS:
             await asyncio.sleep(pause)
             await old.send_clients_away()
         await old.follow(move.new.address, move.replication)

@@ -11,7 +11,10 @@ from pathlib import Path
 HANDED = Path("/handed/REDIS_PASSWORD")
 """Where a pod has the connection Secret mounted; kubelet follows its changes."""
 PORT = 6379
+DIAL_SECONDS = 0.25
+"""For a connection and the login: a client that was cut off tries so often."""
 TIMEOUT_SECONDS = 0.5
+"""For an answer."""
 CLOSED = "closed"
 LOCKED_OUT = frozenset({"WRONGPASS", "NOAUTH", "NOPERM"})
 """Answers to whoever does not get in, or not as far as consumers should."""
@@ -25,7 +28,7 @@ class Connection:
     """One login."""
 
     def __init__(self, address: tuple[str, int], password: str) -> None:
-        self._socket = socket.create_connection(address, timeout=TIMEOUT_SECONDS)
+        self._socket = socket.create_connection(address, timeout=DIAL_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._answers = self._socket.makefile("rb")
         try:
@@ -33,6 +36,7 @@ class Connection:
         except (OSError, Refused):
             self.close()
             raise
+        self._socket.settimeout(TIMEOUT_SECONDS)
 
     def ask(self, *commands: Sequence[str]) -> list[str]:
         """Send commands at once and return what is answered to each.

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from reconciler import pods
-from reconciler.failover import FENCE_SECONDS, Blocked, Promote, Stay, Wait, decide, fence, unheard_for
+from reconciler.failover import AGAIN_SECONDS, FENCE_SECONDS, Blocked, Promote, Stay, Wait, decide, fence, unheard_for
 from reconciler.members import Member
-from reconciler.nodes import NodeReport
+from reconciler.nodes import HASTY_SECONDS, NodeReport
 from shared.replication import PRIMARY, REPLICA, Replication
 from shared.resources import Object
 from shared.valkey_node import NodeFacts
@@ -116,7 +116,14 @@ def test_what_a_replica_hears_from_one_that_was_promoted_already_is_no_sign_of_t
 def test_a_primary_that_may_live_is_given_the_time_that_its_fence_takes() -> None:
     decision = decide(0, [unreachable(0, 3.0), linked(1, 3), replica(2)], 3)
     assert isinstance(decision, Wait)
-    assert (decision.seconds, decision.reason) == (FENCE_SECONDS - 3.0, "PrimarySilent")
+    assert decision.seconds == pytest.approx(FENCE_SECONDS - 3.0 - HASTY_SECONDS)
+    assert decision.reason == "PrimarySilent"
+
+
+def test_a_look_that_ends_sooner_than_it_may_is_repeated_until_the_fence_has_closed() -> None:
+    decision = decide(0, [unreachable(0, FENCE_SECONDS - 0.1), linked(1, 3), replica(2)], 3)
+    assert isinstance(decision, Wait)
+    assert decision.seconds == AGAIN_SECONDS
 
 
 @pytest.mark.parametrize("lost", [unreachable(0, LONG_SILENT), down(0, LONG_SILENT)])
