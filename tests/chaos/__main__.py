@@ -23,6 +23,7 @@ from shared.sessionstorage import RotationPhase
 from shared.sizes import Size
 from tests import machine
 from tests.chaos import catalogue, report, suite
+from tests.chaos.archive import dump, load, merged
 from tests.chaos.report import Circumstances
 from tests.chaos.rotating import report as rotating_report
 from tests.chaos.rotating import suite as rotating_suite
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 DOCUMENT: Final = DOCS / "resilience.md"
+ARCHIVE: Final = DOCUMENT.with_suffix(".json")
 ROTATING_DOCUMENT: Final = DOCS / "resilience-rotation.md"
 RUNS: Final = 5
 VERSIONS: Final = {"Kubernetes": binaries.KUBERNETES_VERSION, "ToolHive": binaries.TOOLHIVE_VERSION}
@@ -55,7 +57,11 @@ def parser() -> argparse.ArgumentParser:
         "--runs", type=int, help=f"of each fault on each size; {RUNS}, or {rotating_suite.RUNS} rotating"
     )
     described.add_argument("--seed", type=int, help="of all chance; a new one by default")
-    described.add_argument("--write", action="store_true", help="write the document although not everything was done")
+    described.add_argument(
+        "--write",
+        action="store_true",
+        help="write the document although not everything was done; rows of what was not done stay",
+    )
     return described
 
 
@@ -92,8 +98,14 @@ def _settled(given: argparse.Namespace, seed: int) -> bool:
     sizes = [Size(name) for name in given.sizes or Size]
     plan = suite.Plan(faults, sizes, given.runs or RUNS, seed)
     measured = suite.measure(Kube.of(os.environ), Images.of(os.environ), plan)
-    text = report.document(measured, _circumstances(measured.valkey, seed))
-    _put_out(text, DOCUMENT, is_kept=given.write or not (given.faults or given.sizes))
+    is_whole = not (given.faults or given.sizes)
+    told = (
+        measured if is_whole or not (given.write and ARCHIVE.exists()) else merged(load(ARCHIVE.read_text()), measured)
+    )
+    text = report.document(told, _circumstances(measured.valkey, seed))
+    if is_whole or given.write:
+        ARCHIVE.write_text(dump(told))
+    _put_out(text, DOCUMENT, is_kept=is_whole or given.write)
     return report.is_met(measured.trials)
 
 

@@ -67,6 +67,7 @@ class Trial:
         verdict: Of the writer; None if it came to none.
         use: Of MCP sessions.
         problem: Why the run did not come to its end; empty if it did.
+        date: Day of the run, as ISO 8601 writes it.
     """
 
     fault: str
@@ -75,6 +76,7 @@ class Trial:
     verdict: Verdict | None = None
     use: Use = Use()
     problem: str = ""
+    date: str = ""
 
     def __str__(self) -> str:
         told = [f"{self.fault} ({self.size})"]

@@ -74,6 +74,7 @@ def document(measured: Measured, circumstances: Circumstances) -> str:
 _COLUMNS: Final = (
     "fault",
     "size",
+    "day",
     "runs",
     "gap median s",
     "gap worst s",
@@ -99,7 +100,8 @@ def _target(summary: Summary) -> Target:
 
 def _rows(trials: Sequence[Trial]) -> Iterator[tuple[str, ...]]:
     for key, summary in summaries(trials).items():
-        yield (*key, str(len(summary.trials)), *_writes(summary), *_sessions(summary), *_judged(summary))
+        day = max(trial.date for trial in summary.trials)
+        yield (*key, day, str(len(summary.trials)), *_writes(summary), *_sessions(summary), *_judged(summary))
 
 
 def _writes(summary: Summary) -> tuple[str, ...]:
@@ -142,8 +144,9 @@ def _problems(trials: Sequence[Trial]) -> str:
 _INTRODUCTION: Final = """\
 # Resilience
 
-Written by `make chaos`, which does all of this again and takes one to two hours; `tests/chaos/` has the programs. A
-short part of it (a kill, a deletion, a switchover, a drain) is in `make e2e`, with generous bounds.
+Written by `make chaos`, which does all of this again and takes two hours; `tests/chaos/` has the programs. One fault
+alone is tried again by `python -m tests.chaos --faults NAME --write`, which replaces its rows alone. A short part of it
+(a kill, a deletion, a switchover, a drain) is in `make e2e`, with generous bounds.
 """
 _METHOD: Final = """\
 ## What is done, and what is measured
@@ -152,17 +155,18 @@ Three nodes in network namespaces of one machine, with kubelets, kube-proxies an
 unmodified ToolHive; our chart with its defaults. All nodes share the machine's processors and its disk.
 
 A client in a pod on another node than the primary's sets a new key about every 2 ms, through the Service that
-consumers use, with their password; it gives up on an answer after 0.5 s, and connects anew at once. A **gap** is the
-longest time between two acknowledged writes that was not over when the fault struck. When all is whole again, the
-client asks the primary for every key whose write was acknowledged; what is missing is **lost**. Meanwhile three MCP
-sessions are gone on with through two of ToolHive's proxies, one call a second; a session that either proxy refuses
-afterwards is **lost** too. A run is over when all nodes are in sync again and the storage says so.
+consumers use, with their password; it gives up on an answer after 0.5 s, on a new connection after 0.25 s, and
+connects anew at once. A **gap** is the longest time between two acknowledged writes that was not over when the fault
+struck. When all is whole again, the client asks the primary for every key whose write was acknowledged; what is missing
+is **lost**. Meanwhile three MCP sessions are gone on with through two of ToolHive's proxies, one call a second; a
+session that either proxy refuses afterwards is **lost** too. A run is over when all nodes are in sync again and the
+storage says so.
 """
 _RESULTS: Final = """\
 ## Results
 
-The seed of whatever was left to chance was {seed}. Of planned changes the client may see one closed connection, and
-nothing else.
+The seed of whatever was left to chance in the newest runs was {seed}. Of planned changes the client may see one closed
+connection, and nothing else.
 """
 _FLOOR: Final = """\
 A Service that is pointed at another pod by one patch of its selector leads new connections there after {least} to

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import re
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from deploy.demo import installation
@@ -101,7 +102,7 @@ def measure(kube: Kube, images: Images, plan: Plan) -> Measured:
         for size, fault, chance in plan.steps():
             trial = _try(stage, size, fault, chance)
             progress.step(str(trial))
-            done.append(trial)
+            done.append(replace(trial, date=datetime.now(UTC).date().isoformat()))
         return Measured(done, stage.made, lowest, stage.valkey)
 
 

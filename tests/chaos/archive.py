@@ -1,0 +1,66 @@
+"""Runs as JSON, beside the document made of them: a fault that is tried again replaces its own runs alone. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from shared.sizes import Size
+from tests.chaos.catalogue import BY_NAME
+from tests.chaos.figures import Trial, Use
+from tests.chaos.floor import Floor
+from tests.chaos.report import Measured
+from tests.chaos.verdicts import Gap, Verdict
+
+
+def dump(measured: Measured) -> str:
+    """Write what the document needs; of a run's gaps, that is one."""
+    content = {
+        "valkey": measured.valkey,
+        "floor": measured.floor.seconds,
+        "made": measured.made,
+        "trials": [asdict(_brief(trial)) for trial in measured.trials],
+    }
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"
+
+
+def load(text: str) -> Measured:
+    """Read what `dump` wrote."""
+    content = json.loads(text)
+    made = {Size(size): seconds for size, seconds in content["made"].items()}
+    trials = [_trial(**trial) for trial in content["trials"]]
+    return Measured(trials, made, Floor(tuple(content["floor"])), content["valkey"])
+
+
+def merged(before: Measured, anew: Measured) -> Measured:
+    """Put runs of two times together: whatever was tried anew counts as it is now.
+
+    Of how long storages took to be made, the more frequent observation stays.
+    """
+    tried = {(trial.fault, trial.size) for trial in anew.trials}
+    kept = [trial for trial in before.trials if (trial.fault, trial.size) not in tried]
+    made = {size: max(before.made.get(size, ()), anew.made.get(size, ()), key=len) for size in Size}
+    return replace(
+        anew,
+        trials=sorted([*kept, *anew.trials], key=_place),
+        made={size: seconds for size, seconds in made.items() if seconds},
+    )
+
+
+def _place(trial: Trial) -> tuple[int, int]:
+    return list(Size).index(Size(trial.size)), list(BY_NAME).index(trial.fault)
+
+
+def _brief(trial: Trial) -> Trial:
+    if trial.verdict is None:
+        return trial
+    return replace(trial, verdict=replace(trial.verdict, gaps=(trial.verdict.gap,)))
+
+
+def _trial(*, verdict: dict[str, Any] | None, use: dict[str, int], **rest: Any) -> Trial:
+    return Trial(verdict=None if verdict is None else _verdict(**verdict), use=Use(**use), **rest)
+
+
+def _verdict(*, lost: list[float], gaps: list[dict[str, Any]], **rest: Any) -> Verdict:
+    return Verdict(lost=tuple(lost), gaps=tuple(Gap(**gap) for gap in gaps), **rest)
