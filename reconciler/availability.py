@@ -213,7 +213,12 @@ def _is_service(group: Group, host: str) -> bool:
 
 
 def _marks(group: Group) -> Iterator[Step]:
-    for node in group.nodes:
+    """Label each pod by its role, the primary last.
+
+    Kubernetes' disruption controller does not count anew when a pod loses the label by which a budget knows it. If two
+    pods had that of the primary for a moment, one of them could be evicted from then on.
+    """
+    for node in (*group.others, group.primary):
         if node.pod is None or pods.is_deleted(node.pod):
             continue
         role = ROLE_PRIMARY if node.index == group.primary.index else ROLE_REPLICA

@@ -291,11 +291,12 @@ def test_one_node_says_nothing_of_redundancy() -> None:
     assert reason(plan(observed("medium"), SETTINGS, NOW), "Redundant") is None
 
 
-def test_nodes_are_marked_by_their_role() -> None:
+def test_nodes_are_marked_by_their_role_the_primary_last() -> None:
+    """Never two primaries: a budget would go on counting the one that no longer is, and have the other one evicted."""
     before = observed("large")
     unmarked = tuple(replace(node, pod=pod(node.index, Size.LARGE, "")) for node in before.nodes)
     steps = steps_of(replace(before, nodes=unmarked))
-    assert [step.role for step in steps if isinstance(step, Mark)] == ["primary", "replica", "replica"]
+    assert [step.role for step in steps if isinstance(step, Mark)] == ["replica", "replica", "primary"]
 
 
 def usage(namespace: str, name: str = "srv", *, is_granted: bool = False) -> Usage:
