@@ -56,7 +56,7 @@ ATTACH_SECONDS: Final = 0.3
 """A replica that goes on with another primary from where it is takes some milliseconds."""
 REACH_SECONDS: Final = 3.0
 """kube-proxy takes about 0.05 s, and up to its sync period of 1 s after another change."""
-PARTING_SECONDS: Final = (0.03, 0.05, 0.05, 0.05)
+PARTING_SECONDS: Final = (0.02, 0.05, 0.05, 0.05)
 """Pauses after which clients are sent away, again and again: another host's kube-proxy may be later than the one that
 we asked by. Who comes back meanwhile connects once more than need be, and must neither wait long nor meet a replica."""
 _LOOK_SECONDS: Final = 0.002
