@@ -37,6 +37,9 @@ promoted, which is why it is given no longer."""
 AGAIN_SECONDS: Final = 0.03
 """How soon a primary is looked at again that is on its way down; its connections close within milliseconds, and a look
 takes some."""
+HEARD_SECONDS: Final = 0.5
+"""How soon one is looked at again that replicas hear and we do not. They say in whole seconds when they last heard it,
+so that a look may come an instant too early; the pulse calls for the next one two seconds later."""
 MISSING_SECONDS: Final = 1.0
 """How often it is looked while a node that should come back has not."""
 BY_HAND: Final = "PromotedByHand"
@@ -144,7 +147,8 @@ def _hindrance(situation: Situation) -> Stay | Wait | Doubt | None:
         return _afterglow(situation)
     if recorded.is_gone or recorded.is_down:
         return Wait(AGAIN_SECONDS, "PrimaryStops", f"{recorded.name} stops, and is still heard by {_list(hearing)}")
-    return Stay("UnreachableByUs", f"{recorded.name} does not answer us, and is heard by {_list(hearing)}")
+    message = f"{recorded.name} does not answer us, and is heard by {_list(hearing)}"
+    return Wait(HEARD_SECONDS, "UnreachableByUs", message)
 
 
 def _afterglow(situation: Situation) -> Wait | Doubt | None:

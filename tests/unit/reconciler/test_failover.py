@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from reconciler import pods
-from reconciler.failover import AGAIN_SECONDS, FENCE_SECONDS, Blocked, Promote, Stay, Wait, decide, fence, unheard_for
+from reconciler.failover import (
+    AGAIN_SECONDS,
+    FENCE_SECONDS,
+    HEARD_SECONDS,
+    Blocked,
+    Promote,
+    Stay,
+    Wait,
+    decide,
+    fence,
+    unheard_for,
+)
 from reconciler.members import Member
 from reconciler.nodes import HASTY_SECONDS, NodeReport
 from shared.replication import PRIMARY, REPLICA, Replication
@@ -97,7 +108,8 @@ def test_a_primary_that_is_still_heard_is_looked_at_again_at_once(lost: Member) 
 
 def test_a_primary_that_only_we_cannot_reach_stays() -> None:
     decision = decide(0, [unreachable(0, LONG_SILENT), linked(1, 9), linked(2, 2)], 3)
-    assert decision == Stay("UnreachableByUs", "cache-valkey-0 does not answer us, and is heard by cache-valkey-2")
+    message = "cache-valkey-0 does not answer us, and is heard by cache-valkey-2"
+    assert decision == Wait(HEARD_SECONDS, "UnreachableByUs", message)
 
 
 def test_a_primary_that_does_not_let_us_in_stays() -> None:
