@@ -22,7 +22,7 @@ from reconciler.status import status_of
 from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, Write, WriteAuth
 from reconciler.verdict import Verdict, is_out_of_service, judge, was_ready
 from reconciler.wish import Wish
-from shared import credentials, errors, manifests, names
+from shared import budgets, credentials, errors, manifests, names
 from shared.endpoint import Endpoint
 from shared.external_store import Outcome
 from shared.keyring import KeyRing
@@ -92,7 +92,7 @@ def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, n
     verdict = judge(observed, spec, group, decision, now).changing(change, observed.storage)
     if write := _auth(observed, storage):
         return replace(_concluded(observed, verdict, now, 0), steps=(write,))
-    budget = manifests.primary_budget(storage, is_out_of_service=is_out_of_service(observed.storage, group, now))
+    budget = budgets.primary_budget(storage, is_out_of_service=is_out_of_service(observed.storage, group, now))
     repairs = (
         *_repairs(observed, spec, group, change, settings),
         *_repaired(observed, DISRUPTION_BUDGETS, budget),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler import rotation
 from reconciler.mirrors import sharing_namespaces
-from shared import manifests, names
+from shared import budgets, manifests, names
 from shared.fieldpath import read
 from shared.manifests import Peers, Storage
 from shared.resources import (
@@ -96,7 +96,7 @@ def superfluous(observed: Observed, group: Group) -> Iterable[tuple[Resource, Ob
 
 def _of_replicas(storage: Storage) -> Iterable[tuple[Resource, Object]]:
     yield SERVICES, manifests.replicas_service(storage)
-    yield DISRUPTION_BUDGETS, manifests.replicas_budget(storage)
+    yield DISRUPTION_BUDGETS, budgets.replicas_budget(storage)
 
 
 def workload(observed: Observed, spec: SessionStorageSpec, index: int, settings: Settings) -> Object:

@@ -12,7 +12,7 @@ from reconciler.hosts import Hosts
 from reconciler.nodes import NodeReport
 from reconciler.observed import Observed
 from reconciler.wanted import Settings
-from shared import credentials, manifests, names
+from shared import budgets, credentials, manifests, names
 from shared.keyring import KeyRing
 from shared.login import Login
 from shared.manifests import ROLE_PRIMARY, ROLE_REPLICA, Peers, Storage
@@ -93,8 +93,8 @@ def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> 
             *([manifests.replicas_service(STORAGE)] if of_replicas else []),
         ],
         DISRUPTION_BUDGETS: [
-            manifests.primary_budget(STORAGE),
-            *([manifests.replicas_budget(STORAGE)] if of_replicas else []),
+            budgets.primary_budget(STORAGE),
+            *([budgets.replicas_budget(STORAGE)] if of_replicas else []),
         ],
     }
     built = {

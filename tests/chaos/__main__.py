@@ -98,14 +98,13 @@ def _settled(given: argparse.Namespace, seed: int) -> bool:
     sizes = [Size(name) for name in given.sizes or Size]
     plan = suite.Plan(faults, sizes, given.runs or RUNS, seed)
     measured = suite.measure(Kube.of(os.environ), Images.of(os.environ), plan)
-    is_whole = not (given.faults or given.sizes)
-    told = (
-        measured if is_whole or not (given.write and ARCHIVE.exists()) else merged(load(ARCHIVE.read_text()), measured)
-    )
-    text = report.document(told, _circumstances(measured.valkey, seed))
-    if is_whole or given.write:
+    is_partial = bool(given.faults or given.sizes)
+    is_kept = given.write or not is_partial
+    has_others = is_kept and is_partial and ARCHIVE.exists()
+    told = merged(load(ARCHIVE.read_text()), measured) if has_others else measured
+    if is_kept:
         ARCHIVE.write_text(dump(told))
-    _put_out(text, DOCUMENT, is_kept=is_whole or given.write)
+    _put_out(report.document(told, _circumstances(measured.valkey, seed)), DOCUMENT, is_kept=is_kept)
     return report.is_met(measured.trials)
 
 

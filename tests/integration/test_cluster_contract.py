@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.drift import has_additions, is_covered
-from shared import credentials, errors, manifests
+from shared import budgets, credentials, errors, manifests
 from shared.cluster import Cluster, Selector
 from shared.informer import Informer
 from shared.keyring import KeyRing
@@ -280,8 +280,8 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
         (SERVICES, manifests.primary_service(storage, 0)),
         (SERVICES, manifests.headless_service(storage)),
         (SERVICES, manifests.replicas_service(storage)),
-        (DISRUPTION_BUDGETS, manifests.primary_budget(storage)),
-        (DISRUPTION_BUDGETS, manifests.replicas_budget(storage)),
+        (DISRUPTION_BUDGETS, budgets.primary_budget(storage)),
+        (DISRUPTION_BUDGETS, budgets.replicas_budget(storage)),
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared import credentials, manifests, names, valkey_config
+from shared import budgets, credentials, manifests, names, valkey_config
 from shared.keyring import KeyRing
 from shared.manifests import Peers, Storage
 from shared.resources import Object
@@ -42,8 +42,8 @@ def objects(size: Size) -> dict[str, Object]:
         "service": manifests.primary_service(STORAGE, 0),
         "headless": manifests.headless_service(STORAGE),
         "replicas": manifests.replicas_service(STORAGE),
-        "budget": manifests.primary_budget(STORAGE),
-        "budget-of-replicas": manifests.replicas_budget(STORAGE),
+        "budget": budgets.primary_budget(STORAGE),
+        "budget-of-replicas": budgets.replicas_budget(STORAGE),
     }
 
 
@@ -227,15 +227,15 @@ def test_reads_are_spread_over_replicas_that_are_ready_alone() -> None:
 
 def test_no_eviction_takes_the_primary_or_two_replicas_at_once() -> None:
     """A pod that two budgets name is not evicted at all: each role has one of its own."""
-    of_primary = manifests.primary_budget(STORAGE)["spec"]
-    of_replicas = manifests.replicas_budget(STORAGE)["spec"]
+    of_primary = budgets.primary_budget(STORAGE)["spec"]
+    of_replicas = budgets.replicas_budget(STORAGE)["spec"]
     assert (of_primary["minAvailable"], of_replicas["maxUnavailable"]) == (1, 1)
     selectors = [spec["selector"]["matchLabels"][names.LABEL_ROLE] for spec in (of_primary, of_replicas)]
     assert selectors == ["primary", "replica"]
 
 
 def test_a_primary_that_kubelet_has_not_found_ready_yet_is_not_evicted_unless_it_is_known_not_to_serve() -> None:
-    serving, away = (manifests.primary_budget(STORAGE, is_out_of_service=is_out) for is_out in (False, True))
+    serving, away = (budgets.primary_budget(STORAGE, is_out_of_service=is_out) for is_out in (False, True))
     policies = [budget["spec"]["unhealthyPodEvictionPolicy"] for budget in (serving, away)]
     assert policies == ["IfHealthyBudget", "AlwaysAllow"]
 

@@ -1,0 +1,39 @@
+"""Builders of the PodDisruptionBudgets of a managed storage: which of its pods may be evicted. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared import names
+from shared.manifests import ROLE_PRIMARY, ROLE_REPLICA
+
+if TYPE_CHECKING:
+    from shared.manifests import Storage
+    from shared.resources import Object
+
+
+def primary_budget(storage: Storage, *, is_out_of_service: bool = False) -> Object:
+    """Build the PodDisruptionBudget of the primary, which is never evicted: it is moved first, and goes as a replica.
+
+    Not even if kubelet has not found it ready yet, which takes some seconds after it began to serve. Only one that does
+    not serve may go, or it would hold a drain up for ever.
+    """
+    policy = "AlwaysAllow" if is_out_of_service else "IfHealthyBudget"
+    return _budget(storage, ROLE_PRIMARY, {"minAvailable": 1, "unhealthyPodEvictionPolicy": policy})
+
+
+def replicas_budget(storage: Storage) -> Object:
+    """Build the PodDisruptionBudget of replicas, of which one may go at a time."""
+    return _budget(storage, ROLE_REPLICA, {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"})
+
+
+def _budget(storage: Storage, role: str, limits: Object) -> Object:
+    """Build the budget of a role; the API server evicts no pod that two of them name.
+
+    Source: Kubernetes, "Specifying a Disruption Budget for your Application".
+    """
+    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_ROLE: role}
+    return {
+        "metadata": storage.metadata(names.valkey_budget(storage.name, role)),
+        "spec": {**limits, "selector": {"matchLabels": selector}},
+    }
