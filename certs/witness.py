@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography import x509
 
+from shared.conditions import holds
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -108,11 +110,8 @@ def ready_endpoints(pods: Mapping[Key, Object]) -> dict[str, Endpoint]:
 
 
 def _is_ready(pod: Object) -> bool:
-    status = pod.get("status", {})
-    conditions = {item["type"]: item["status"] for item in status.get("conditions") or ()}
-    return (
-        conditions.get("Ready") == "True" and bool(status.get("podIP")) and not pod["metadata"].get("deletionTimestamp")
-    )
+    has_address = bool(pod.get("status", {}).get("podIP"))
+    return has_address and holds(pod, "Ready") and not pod["metadata"].get("deletionTimestamp")
 
 
 def _port(pod: Object) -> int | None:

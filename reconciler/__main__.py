@@ -36,6 +36,7 @@ from reconciler.toolhive import ToolHive
 from reconciler.turns import Turns
 from shared import errors, log, names, probes, proxy_deployment
 from shared.cluster import Cluster, Selector
+from shared.conditions import condition_of
 from shared.consumer_index import ConsumerIndex, consumer_of
 from shared.informer import Informer
 from shared.resources import (
@@ -254,9 +255,11 @@ def _offered(storage: Object | None) -> tuple[object, ...]:
     """Pick what of a storage its consumers depend on."""
     if storage is None:
         return ()
-    conditions = storage.get("status", {}).get("conditions", [])
-    support = next((item["reason"] for item in conditions if item["type"] == PROXIES_SUPPORTED), None)
-    return storage["metadata"]["uid"], storage.get("spec"), support
+    return (
+        storage["metadata"]["uid"],
+        storage.get("spec"),
+        (condition_of(storage, PROXIES_SUPPORTED) or {}).get("reason"),
+    )
 
 
 if __name__ == "__main__":

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from shared.conditions import Finding
+from shared.conditions import Finding, condition_of
 from shared.consumer_index import usage_of
 from shared.errors import InvalidSpec
-from shared.fieldpath import read
 from shared.sharing import UNADMITTED, is_admitted
 from shared.wiring import project
 
@@ -50,13 +49,6 @@ def attention(consumer: Object, storages: Mapping[Key, Object], default_target: 
     return Attention(is_stale, _news(consumer, _finding(usage_of(consumer), storages)))
 
 
-def condition_of(consumer: Object) -> Object | None:
-    """Return our condition in a consumer's status."""
-    conditions: Any = read(consumer, ("status", "conditions"))
-    found = conditions if isinstance(conditions, list) else []
-    return next((item for item in found if isinstance(item, dict) and item.get("type") == RESOLVED), None)
-
-
 def age_seconds(consumer: Object, now: datetime) -> float:
     """Tell how long ago a consumer was created."""
     created = now.fromisoformat(consumer["metadata"]["creationTimestamp"].replace("Z", "+00:00"))
@@ -85,7 +77,7 @@ def _finding(usage: Usage | None, storages: Mapping[Key, Object]) -> Finding:
 
 def _news(consumer: Object, finding: Finding) -> Finding | None:
     """Drop what has been said already, and good news where there was no bad."""
-    said = condition_of(consumer)
+    said = condition_of(consumer, RESOLVED)
     if said is None:
         return finding if finding.status == "False" else None
     same = (said.get("status"), said.get("reason"), said.get("message"))

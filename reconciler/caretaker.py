@@ -9,10 +9,10 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler.attention import age_seconds, attention, condition_of
+from reconciler.attention import RESOLVED, age_seconds, attention
 from reconciler.status import EventNote
 from shared import errors, names
-from shared.conditions import conditions
+from shared.conditions import condition_of, conditions
 from shared.consumer_index import Consumer
 from shared.toolhive import CONSUMER_RESOURCES
 
@@ -58,7 +58,7 @@ class Announcements:
         Raises:
             ClusterError: Something transient.
         """
-        said = condition_of(consumer)
+        said = condition_of(consumer, RESOLVED)
         generation = consumer["metadata"].get("generation", 0)
         written = conditions([finding], [said] if said else [], generation, now)
         metadata = {"namespace": who.namespace, "name": who.name, "uid": consumer["metadata"]["uid"]}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from shared.conditions import condition_of
+
 if TYPE_CHECKING:
     from shared.resources import Object
 
@@ -27,9 +29,9 @@ class Obstacle:
 def obstacle(pod: Object) -> Obstacle | None:
     """Tell what keeps a pod from running, other than time."""
     name, status = pod["metadata"]["name"], pod.get("status", {})
-    for condition in status.get("conditions", []):
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return Obstacle("Unschedulable", f"no node takes pod {name}: {condition.get('message', '')}")
+    scheduled = condition_of(pod, "PodScheduled")
+    if scheduled is not None and scheduled.get("status") == "False":
+        return Obstacle("Unschedulable", f"no node takes pod {name}: {scheduled.get('message', '')}")
     for container in status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason") not in _ORDINARY_WAITS:

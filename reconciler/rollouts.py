@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler import pods
+from shared.conditions import holds
 from shared.names import ANNOTATION_REVISION
 
 if TYPE_CHECKING:
@@ -105,5 +106,4 @@ def _is_of(pod: Object, stamp: Stamp) -> bool:
 
 
 def _is_ready(pod: Object) -> bool:
-    conditions: list[Any] = pod.get("status", {}).get("conditions", [])
-    return not pods.is_deleted(pod) and any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+    return not pods.is_deleted(pod) and holds(pod, "Ready")

@@ -12,7 +12,7 @@ from reconciler.primacy import Claim
 from reconciler.rotation import read_time
 from reconciler.wanted import running_size
 from shared import names
-from shared.conditions import Finding
+from shared.conditions import Finding, condition_of
 from shared.manifests import ROLE_PRIMARY, ROLE_REPLICA
 from shared.sessionstorage import Phase
 from shared.sizes import DEFAULT_SIZE, Size
@@ -114,8 +114,8 @@ def is_out_of_service(storage: Object, group: Group, now: datetime) -> bool:
     """Tell whether the primary does not serve, and has not for so long that it is no failover that goes on."""
     if group.is_serving:
         return False
-    told = [item for item in storage.get("status", {}).get("conditions", []) if item["type"] == AVAILABLE]
-    since = read_time(told[0]["lastTransitionTime"]) if told and told[0]["status"] == "False" else None
+    told = condition_of(storage, AVAILABLE)
+    since = read_time(told["lastTransitionTime"]) if told and told["status"] == "False" else None
     return since is not None and now - since >= pods.START_LIMIT
 
 
@@ -204,8 +204,7 @@ def _blocked(observed: Observed, blocked: Blocked | None) -> Finding | None:
 
 def _over(storage: Object, finding: Finding) -> Finding | None:
     """Tell that something is over, if it was told of before."""
-    before = [item["type"] for item in storage.get("status", {}).get("conditions", [])]
-    return finding if finding.type in before else None
+    return finding if condition_of(storage, finding.type) else None
 
 
 def _size(spec: SessionStorageSpec, running: Size) -> Finding | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from shared.fieldpath import read
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
@@ -27,6 +29,19 @@ class Finding:
     status: Literal["True", "False", "Unknown"]
     reason: str
     message: str
+
+
+def condition_of(obj: Object, kind: str) -> Object | None:
+    """Return an object's condition of one type; None if its status has none, or is none that conventions know."""
+    found = read(obj, ("status", "conditions"))
+    items = found if isinstance(found, list) else ()
+    return next((item for item in items if isinstance(item, dict) and item.get("type") == kind), None)
+
+
+def holds(obj: Object, kind: str) -> bool:
+    """Tell whether an object's condition of one type is known to be true."""
+    condition = condition_of(obj, kind)
+    return condition is not None and condition.get("status") == "True"
 
 
 def conditions(findings: Iterable[Finding], existing: Sequence[Object], generation: int, now: datetime) -> list[Object]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shared import names
+from shared.conditions import condition_of
 from shared.endpoint import Endpoint
 from shared.errors import InvalidSpec
 from shared.fieldpath import read
@@ -84,8 +85,5 @@ def _managed(name: str, namespace: str) -> Store:
 
 
 def _support(storage: Object) -> ProxySupport:
-    for condition in read(storage, ("status", "conditions")) or []:
-        if condition.get("type") == PROXIES_SUPPORTED:
-            reason = condition.get("reason")
-            return ProxySupport(reason) if reason in set(ProxySupport) else ProxySupport.NOT_CHECKED
-    return ProxySupport.NOT_CHECKED
+    reason = (condition_of(storage, PROXIES_SUPPORTED) or {}).get("reason")
+    return ProxySupport(reason) if reason in set(ProxySupport) else ProxySupport.NOT_CHECKED
