@@ -7,10 +7,8 @@ import os
 import platform
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +36,8 @@ def main() -> int:
         created = creates.measure(Path(directory), given.creates)
         probed = probing.measure(Path(directory), given.probing_seconds)
     today = datetime.now(UTC).date().isoformat()
-    circumstances = report.Circumstances(today, _facts(), load, given.rounds, given.seconds, CONNECTIONS, given.creates)
+    facts = {**_facts(), "Python of the webhook": outcome.python}
+    circumstances = report.Circumstances(today, facts, load, given.rounds, given.seconds, CONNECTIONS, given.creates)
     DOCUMENT.write_text(report.document(outcome, created, probed, circumstances))
     return 0
 
@@ -47,19 +46,12 @@ def _facts() -> dict[str, str]:
     go = subprocess.run(
         [toolchain.go(), "env", "GOVERSION"], capture_output=True, text=True, check=True, env=toolchain.environment()
     )
-    libraries = ", ".join(f"{name} {metadata.version(name)}" for name in ("httptools", "uvloop", "orjson"))
     return {
         **machine.facts(),
-        "Python": f"{platform.python_version()}, {_python_build()}; {libraries}",
+        "Python of the reconciler": platform.python_version(),
         "Go": f"{go.stdout.strip().removeprefix('go')}; controller-runtime {programs.CONTROLLER_RUNTIME.version}",
         "Kubernetes": binaries.KUBERNETES_VERSION,
     }
-
-
-def _python_build() -> str:
-    """Tell how the interpreter was compiled: a build that was optimised by profiles runs Python a fifth faster."""
-    is_optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
-    return "optimised by profiles" if is_optimised else "not configured with --enable-optimizations"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import os
 import socket
 import ssl
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,12 +18,12 @@ from typing import TYPE_CHECKING, Final
 from certs import check, issue
 from certs.pem import bundle_pem
 from deploy.local import binaries
-from tests.bench import programs
+from tests.bench import image, programs
 from tests.bench.cases import PATH, STORAGES
 from tests.integration.conftest import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 SERVICE: Final = ("session-storage-webhook", "toolhive-system")
@@ -80,15 +79,24 @@ class Server:
         return content
 
 
+@dataclass(frozen=True)
+class _Start:
+    port: int
+    command: Sequence[str | Path]
+    environment: Mapping[str, str]
+
+
 @contextlib.contextmanager
-def running(directory: Path, processor: int) -> Iterator[list[Server]]:
-    """Run all servers with one certificate on one processor until the block ends."""
+def running(directory: Path, root: Path, processor: int) -> Iterator[list[Server]]:
+    """Run all servers with one certificate on one processor until the block ends; ours in the image, unpacked there."""
     _write_certificates(directory)
     (directory / "storages.json").write_text(json.dumps(["/".join(key) for key in STORAGES]))
     with contextlib.ExitStack() as stack:
-        servers = [
-            stack.enter_context(_running(name, directory, processor)) for name in (OURS, NET_HTTP, CONTROLLER_RUNTIME)
-        ]
+        servers = []
+        for name in (OURS, NET_HTTP, CONTROLLER_RUNTIME):
+            port = free_port()
+            start = _our_start(directory, root, port) if name == OURS else _go_start(name, directory, port)
+            servers.append(stack.enter_context(_running(name, start, directory, processor)))
         for server in servers:
             _await(server)
         yield servers
@@ -104,42 +112,37 @@ def _write_certificates(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def _running(name: str, directory: Path, processor: int) -> Iterator[Server]:
-    port = free_port()
-    command = _our_command(directory) if name == OURS else _go_command(name, directory, port)
-    environ = {**os.environ, **_environ(port), "GOMAXPROCS": "1"}
+def _running(name: str, start: _Start, directory: Path, processor: int) -> Iterator[Server]:
     with (directory / f"{name.replace('/', '-')}.log").open("wb") as log:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", "taskset", "--cpu-list", str(processor), *command],
-            env=environ,
+            ["setpriv", "--pdeathsig", "KILL", "--", "taskset", "--cpu-list", str(processor), *start.command],
+            env={**os.environ, **start.environment},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
         )
     try:
-        yield Server(name, port, process.pid, directory / "authority.pem")
+        yield Server(name, start.port, process.pid, directory / "authority.pem")
     finally:
         process.kill()
         process.wait()
 
 
-def _our_command(directory: Path) -> list[str]:
-    return [sys.executable, "-m", "tests.bench.webhook", str(directory)]
-
-
-def _environ(port: int) -> dict[str, str]:
+def _our_start(directory: Path, root: Path, port: int) -> _Start:
     service, namespace = SERVICE
-    return {
+    environment = {
         "POD_NAMESPACE": namespace,
         "WEBHOOK_SERVICE": service,
         "TLS_SECRET": "session-storage-webhook-tls",
         "WEBHOOK_PORT": str(port),
         "HTTP_PORT": "0",
     }
+    command = image.command(root, "tests.bench.webhook", directory)
+    return _Start(port, command, {**image.ENVIRONMENT, **environment})
 
 
-def _go_command(name: str, directory: Path, port: int) -> list[str]:
+def _go_start(name: str, directory: Path, port: int) -> _Start:
     program = programs.NET_HTTP if name == NET_HTTP else programs.CONTROLLER_RUNTIME
     options = {
         "address": f"127.0.0.1:{port}",
@@ -147,7 +150,8 @@ def _go_command(name: str, directory: Path, port: int) -> list[str]:
         "key": directory / "key.pem",
         "storages": directory / "storages.json",
     }
-    return [str(binaries.built(program)), *(f"-{option}={value}" for option, value in options.items())]
+    command = [str(binaries.built(program)), *(f"-{option}={value}" for option, value in options.items())]
+    return _Start(port, command, {"GOMAXPROCS": "1"})
 
 
 def _await(server: Server) -> None:

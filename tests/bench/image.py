@@ -1,0 +1,85 @@
+"""The product's image, unpacked: what runs in it has the Python and the libraries of a pod, and no others."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import jsonpatch
+import jsonpointer
+
+from deploy.local import images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PYTHON: Final = "/opt/venv/bin/python"
+_HOME: Final = "/opt/session-storage"
+_GIVEN: Final = "/mnt"
+_SITE: Final = "site"
+_TESTS: Final = Path(__file__).parents[1]
+_ENTER: Final = f"""set -e
+mount --bind /proc "$1/proc"
+mount --bind "$2" "$1{_HOME}/tests"
+mount --bind "$3" "$1{_GIVEN}"
+exec chroot "$1" {_PYTHON} -m "$4" {_GIVEN}"""
+
+_TELL: Final = """
+import platform, sys
+from importlib import metadata
+libraries = ", ".join(f"{name} {metadata.version(name)}" for name in sys.argv[1:])
+print(f"{platform.python_version()}, {platform.python_compiler()}; {libraries}")
+"""
+
+ENVIRONMENT: Final = {"PYTHONPATH": f"{_HOME}:{_GIVEN}/{_SITE}", "PYTHONDONTWRITEBYTECODE": "1"}
+"""What programs in the image are started with."""
+
+
+def unpack(root: Path) -> None:
+    """Unpack the image, made first if the cache lacks it; its layers take nothing away (OCI image-spec, `layer.md`)."""
+    with tarfile.open(images.archive(images.PRODUCT)) as archive:
+
+        def blob(described: dict[str, str]) -> bytes:
+            return _read(archive, f"blobs/{described['digest'].replace(':', '/')}")
+
+        index = json.loads(_read(archive, "index.json"))
+        root.mkdir()
+        for layer in json.loads(blob(index["manifests"][0]))["layers"]:
+            compression = ["--zstd"] * layer["mediaType"].endswith("+zstd")
+            subprocess.run(["tar", "--extract", "--directory", root, *compression], input=blob(layer), check=True)
+    for place in (f"{_HOME}/tests", _GIVEN, "/proc"):
+        (root / place.removeprefix("/")).mkdir(exist_ok=True)
+
+
+def command(root: Path, module: str, directory: Path) -> list[str | Path]:
+    """Say how a module of the tests is run in the image by the very process that runs this; it takes a root user.
+
+    Args:
+        root: Where the image is unpacked.
+        module: Is given the path of the directory, as it sees it, as its only argument.
+        directory: Of its files; what the tests need beyond the image's libraries is put there.
+    """
+    site = directory / _SITE
+    site.mkdir(exist_ok=True)
+    for needed in (jsonpatch, jsonpointer):
+        shutil.copy(inspect.getfile(needed), site)
+    return ["unshare", "--mount", "--", "sh", "-c", _ENTER, "--", root, _TESTS, directory, module]
+
+
+def python_of(root: Path, libraries: Iterable[str]) -> str:
+    """Say what Python is in there, what compiled it, and which versions of some libraries."""
+    command = ["chroot", root, _PYTHON, "-c", _TELL, *libraries]
+    environment = {**os.environ, **ENVIRONMENT}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
+
+
+def _read(archive: tarfile.TarFile, name: str) -> bytes:
+    found = archive.extractfile(name)
+    assert found is not None, name
+    return found.read()
