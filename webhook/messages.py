@@ -126,7 +126,7 @@ class Reader:
         self._path = b""
         self._fields: dict[bytes, bytes] = {}
         self._head_bytes = 0
-        self._body = bytearray()
+        self._body: bytes | bytearray = b""
         self._has_head = False
         self._keeps_alive = False
         self._is_moving = False
@@ -150,8 +150,7 @@ class Reader:
     def end(self) -> None:
         """Read no more, and let go of what has come; the parser and this object hold one another."""
         self._refusal = self._refusal or Refusal(HTTPStatus.BAD_REQUEST, "ended")
-        self._body = bytearray()
-        self._fields = {}
+        self._body, self._fields = b"", {}
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -198,7 +197,13 @@ class Reader:
     def on_body(self, piece: bytes) -> None:
         """Take a piece of a body."""
         self._is_moving = True
-        self._body += piece
+        # Mostly the first is all, and is not copied. Kept in a list, a million small ones would take far more room.
+        if not self._body:
+            self._body = piece
+        elif isinstance(self._body, bytearray):
+            self._body += piece
+        else:
+            self._body = bytearray(self._body + piece)
         if len(self._body) > self._max_body_bytes:
             self._refuse_size()
 
@@ -206,7 +211,7 @@ class Reader:
         """End a request."""
         self.is_within, self._is_moving = False, True
         fields, body = self._fields, bytes(self._body)
-        self._body = bytearray()
+        self._body = b""
         request = Request(
             method=self._parser.get_method().decode("ascii"),
             path=self._path.partition(b"?")[0].decode("latin-1"),
