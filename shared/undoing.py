@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.fieldpath import Draft, Path, is_below, is_hollow, read
-from shared.record import RECORD, records
+from shared.record import RECORD
 from shared.reference import ANNOTATIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.record import Record
     from shared.resources import Object
 
 
-def undone(consumer: Object, previous: Object | None) -> Draft:
+def undone(consumer: Object, told: Sequence[Record]) -> Draft:
     """Undo what the records say, as far as nobody has changed it since."""
     bare = Draft(consumer)
     remove_annotation(bare, RECORD)
-    for record in records(consumer, previous):
+    for record in told:
         for path, value in record.put.items():
             if read(bare.obj, path) == value:
                 bare.remove(path)

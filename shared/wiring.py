@@ -108,9 +108,10 @@ def wire(
         InvalidSpec: The user's own settings contradict, or are of another shape than ToolHive's.
     """
     wanted = list(settings(consumer, reference, store, known.target))
-    if _is_wired(consumer, reference, wanted, known):
+    told = records(consumer, known.previous)
+    if _is_wired(consumer, reference, wanted, told, known):
         return consumer
-    draft = undone(consumer, known.previous)
+    draft = undone(consumer, told)
     added, made = _fill(draft, wanted, reference)
     draft.put(RECORD, Record(reference, known.target, known.is_granted, added, made).text)
     return draft.obj
@@ -118,9 +119,10 @@ def wire(
 
 def unwire(consumer: Object, *, previous: Object | None = None) -> Object:
     """Take out of a consumer what `wire` put there and nobody has changed since; the very object if that is nothing."""
-    bare = undone(consumer, previous)
+    told = records(consumer, previous)
+    bare = undone(consumer, told)
     remove_annotation(bare, STAMP)
-    made = [path for record in records(consumer, previous) for path in record.made]
+    made = [path for record in told for path in record.made]
     if read(bare.obj, _PROVIDER) is None and is_below(SESSION_STORAGE, made):
         # Of no use without a provider, and refused by ToolHive's schema: what was added to it meanwhile goes too.
         bare.remove(SESSION_STORAGE)
@@ -179,10 +181,11 @@ def _is_permitted(
     return record is not None and record.reference == reference
 
 
-def _is_wired(consumer: Object, reference: StorageReference, wanted: list[Fields], known: Circumstances) -> bool:
+def _is_wired(
+    consumer: Object, reference: StorageReference, wanted: list[Fields], told: list[Record], known: Circumstances
+) -> bool:
     """Tell whether nothing is to do, as for nearly all that is not just being made."""
-    record = record_of(consumer)
-    if record is None or records(consumer, known.previous) != [record]:
+    if len(told) != 1 or (record := record_of(consumer)) is None:
         return False
     put = {(*above, step): value for above, fields in wanted for step, value in fields.items() if value is not None}
     again = Record(reference, known.target, known.is_granted, put, record.made)

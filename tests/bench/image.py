@@ -74,9 +74,10 @@ def command(root: Path, module: str, directory: Path) -> list[str | Path]:
 
 def python_of(root: Path, libraries: Iterable[str]) -> str:
     """Say what Python is in there, what compiled it, and which versions of some libraries."""
-    command = ["chroot", root, _PYTHON, "-c", _TELL, *libraries]
+    command = ["chroot", str(root), _PYTHON, "-c", _TELL, *libraries]
     environment = {**os.environ, **ENVIRONMENT}
-    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return told.stdout.strip()
 
 
 def _read(archive: tarfile.TarFile, name: str) -> bytes:

@@ -122,8 +122,8 @@ _REVIEWS = """\
 The same AdmissionReviews are posted to three webhooks that give the same answers, which is checked before anything is
 measured: the decision, and that the patches make the same object (the record annotation included).
 
-- **this webhook**: the process that a pod runs, whole (caches, metrics, certificate out of its Secret), in the product's
-  image, with its Python; on an API server in memory. Its memory includes that stand-in.
+- **this webhook**: the process that a pod runs, whole (caches, metrics, certificate out of its Secret), in the
+  product's image, with its Python; on an API server in memory. Its memory includes that stand-in.
 - **Go, net/http by hand**: `encoding/json`, typed structs for what is read, a patch put together field by field. It
   leaves out what no case reaches (unwiring, external storages, rights across namespaces) and metrics, to its favour.
 - **Go, controller-runtime**: `admission.Handler` on an unstructured object, and `PatchResponseFromRaw`.
