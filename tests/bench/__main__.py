@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from typing import Final
 
 from deploy.local import binaries, toolchain
 from tests import machine
-from tests.bench import creates, probing, programs, report, reviews
+from tests.bench import creates, image, probing, programs, report, reviews
 from tests.bench.reviews import CONNECTIONS, Plan
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -32,23 +31,25 @@ def main() -> int:
     given = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as directory:
-        outcome = reviews.measure(Path(directory), Plan(given.rounds, given.seconds))
+        root = Path(directory) / "root"
+        image.unpack(root)
+        facts = _facts(root)
+        outcome = reviews.measure(Path(directory), root, Plan(given.rounds, given.seconds))
         created = creates.measure(Path(directory), given.creates)
-        probed = probing.measure(Path(directory), given.probing_seconds)
+        probed = probing.measure(Path(directory), root, given.probing_seconds)
     today = datetime.now(UTC).date().isoformat()
-    facts = {**_facts(), "Python of the webhook": outcome.python}
     circumstances = report.Circumstances(today, facts, load, given.rounds, given.seconds, CONNECTIONS, given.creates)
     DOCUMENT.write_text(report.document(outcome, created, probed, circumstances))
     return 0
 
 
-def _facts() -> dict[str, str]:
+def _facts(root: Path) -> dict[str, str]:
     go = subprocess.run(
         [toolchain.go(), "env", "GOVERSION"], capture_output=True, text=True, check=True, env=toolchain.environment()
     )
     return {
         **machine.facts(),
-        "Python of the reconciler": platform.python_version(),
+        "Python": image.python_of(root, ("httptools", "uvloop", "orjson")),
         "Go": f"{go.stdout.strip().removeprefix('go')}; controller-runtime {programs.CONTROLLER_RUNTIME.version}",
         "Kubernetes": binaries.KUBERNETES_VERSION,
     }

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.bench.figures import Figures
-    from tests.bench.probing import Probing
     from tests.bench.reviews import Outcome
+    from tests.bench.watcher import Watched
 
 _COLUMNS: Final = ("requests/s", "p50 ms", "p99 ms", "p99.9 ms")
 _SERVERS: Final = (servers.OURS, servers.NET_HTTP, servers.CONTROLLER_RUNTIME)
@@ -43,7 +43,7 @@ class Circumstances:
 
 
 def document(
-    outcome: Outcome, created: Mapping[str, Figures], probed: Mapping[str, Probing], circumstances: Circumstances
+    outcome: Outcome, created: Mapping[str, Figures], probed: Mapping[str, Watched], circumstances: Circumstances
 ) -> str:
     """Write the document."""
     return "\n".join(
@@ -96,7 +96,7 @@ def _create_rows(created: Mapping[str, Figures]) -> Iterator[tuple[str, ...]]:
         yield arm, *_times(figures)
 
 
-def _probing_rows(probed: Mapping[str, Probing]) -> Iterator[tuple[str, ...]]:
+def _probing_rows(probed: Mapping[str, Watched]) -> Iterator[tuple[str, ...]]:
     for case, found in probed.items():
         yield case, f"{found.processor:.1f}", milliseconds(found.p50), milliseconds(found.worst)
 

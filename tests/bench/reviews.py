@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from deploy.local import binaries, progress
-from tests.bench import image, programs, servers
+from tests.bench import programs, servers
 from tests.bench.answers import Meaning, meaning
 from tests.bench.cases import NAME, PATH, Case, cases
 from tests.bench.figures import Figures
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 CONNECTIONS: Final = 8
 """What one API server keeps open to a busy webhook; it may have 25 idle ones (client-go `transport/cache.go`)."""
-_LIBRARIES: Final = ("httptools", "uvloop", "orjson")
 
 
 @dataclass(frozen=True)
@@ -45,27 +44,24 @@ class Outcome:
     Attributes:
         figures: By case and server.
         resident_mb: Memory of each server, in millions of bytes, after all cases.
-        python: What our webhook ran on.
     """
 
     figures: dict[tuple[Case, str], Figures] = field(default_factory=dict)
     resident_mb: dict[str, float] = field(default_factory=dict)
-    python: str = ""
 
 
-def measure(directory: Path, plan: Plan, chosen: Iterable[Case] | None = None) -> Outcome:
+def measure(directory: Path, root: Path, plan: Plan, chosen: Iterable[Case] | None = None) -> Outcome:
     """Run all servers and ask them.
 
     Args:
         directory: For certificates, bodies and logs.
+        root: Where the product's image is unpacked.
         plan: How long.
         chosen: Cases; all of them by default.
     """
     to_ask = list(cases() if chosen is None else chosen)
     serving, asking = processors()
-    root = directory / "root"
-    image.unpack(root)
-    outcome = Outcome(python=image.python_of(root, _LIBRARIES))
+    outcome = Outcome()
     with servers.running(directory, root, serving) as running:
         for case in to_ask:
             (directory / f"{case.name}.json").write_bytes(case.body)

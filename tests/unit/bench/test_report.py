@@ -5,9 +5,9 @@ import re
 from tests.bench import creates, servers
 from tests.bench.cases import Case
 from tests.bench.figures import Figures
-from tests.bench.probing import Probing
 from tests.bench.report import Circumstances, document
 from tests.bench.reviews import Outcome
+from tests.bench.watcher import Watched
 
 CASE = Case("create", 10, b"x" * 9800)
 SERVERS = (servers.OURS, servers.NET_HTTP, servers.CONTROLLER_RUNTIME)
@@ -20,7 +20,7 @@ CREATED = {
     creates.WITHOUT_US: Figures(100.0, 2.0, 5.5, 12.0),
     creates.NO_REFERENCE: Figures(100.0, 2.0, 5.0, 12.0),
 }
-PROBED = {"200 large storages": Probing(7.25, 1.5, 31.25)}
+PROBED = {"200 large storages": Watched(7.25, 1.5, 31.25)}
 CIRCUMSTANCES = Circumstances("2026-11-24", {"processors": "2 x Some"}, 0.5, 6, 3.0, 8, 1000)
 
 

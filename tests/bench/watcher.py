@@ -1,0 +1,148 @@
+"""Watches storages as the reconciler does, for the benchmark: `python -m tests.bench.watcher DIRECTORY`.
+
+What to watch it reads from `watch.json` there; what that took it writes to `watched.json`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import uvloop
+
+from reconciler import loop, nodes
+from reconciler.pulse import PERIOD_SECONDS, Pulse
+from reconciler.queue import WorkQueue
+from reconciler.steps import RECHECK_SECONDS
+from shared import credentials, names
+from tests.background import beside
+from tests.bench.figures import percentile
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from shared.resources import Key, Object
+
+ASKED: Final = "watch.json"
+ANSWER: Final = "watched.json"
+WARM_UP_SECONDS: Final = 2.0
+"""For 600 connections to stand."""
+SAMPLE_SECONDS: Final = 0.2
+"""Seldom enough to take little of what is measured."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is to be watched, and how.
+
+    Attributes:
+        seconds: How long.
+        storages: How many storages.
+        addresses: Of the nodes of each; all storages share them.
+        looks: Whether each node is looked at, beside its pulse.
+        passwords: Of the nodes, by their key in the auth Secret.
+    """
+
+    seconds: float
+    storages: int
+    addresses: Sequence[str]
+    looks: bool
+    passwords: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What watching cost, and how well it was done.
+
+    Attributes:
+        processor: Percent of one processor.
+        p50: How many milliseconds after its time the least recent answer of all nodes came, in half of all samples.
+        worst: The same of all samples.
+    """
+
+    processor: float
+    p50: float
+    worst: float
+
+    @classmethod
+    def of(cls, seconds: float, processor_seconds: float, silences: Sequence[float]) -> Watched:
+        """Sum a run up.
+
+        Args:
+            seconds: How long it took.
+            processor_seconds: How long the process ran meanwhile.
+            silences: Of each sample, the seconds since the least recent answer of a node.
+        """
+        late = sorted(max(0.0, silence - PERIOD_SECONDS) * 1000 for silence in silences)
+        return cls(processor_seconds / seconds * 100, percentile(late, 0.5), late[-1])
+
+
+async def watch(asked: Watch) -> Watched:
+    """Watch; a node that does not answer ends it."""
+    pods = _pods(asked)
+    every = [pod for group in pods.values() for pod in group]
+    async with _pulse(every) as pulse, _looks(asked, pods, pulse):
+        await asyncio.sleep(WARM_UP_SECONDS)
+        silences, started, ran = list[float](), time.monotonic(), time.process_time()
+        while time.monotonic() - started < asked.seconds:
+            await asyncio.sleep(SAMPLE_SECONDS)
+            silences.append(max(map(pulse.silent_for, every)))
+        return Watched.of(time.monotonic() - started, time.process_time() - ran, silences)
+
+
+def _pods(asked: Watch) -> dict[Key, list[Object]]:
+    return {
+        ("team", f"s{number}"): [_pod(f"s{number}", index, address) for index, address in enumerate(asked.addresses)]
+        for number in range(asked.storages)
+    }
+
+
+def _pod(storage: str, index: int, address: str) -> Object:
+    name = names.valkey_pod(storage, index)
+    labels = {names.LABEL_STORAGE: storage, names.LABEL_NODE: str(index)}
+    return {
+        "metadata": {"namespace": "team", "name": name, "uid": name, "labels": labels},
+        "status": {"phase": "Running", "podIP": address},
+    }
+
+
+@contextlib.asynccontextmanager
+async def _pulse(pods: list[Object]) -> AsyncIterator[Pulse]:
+    told = list[object]()
+    pulse = Pulse(told.append)
+    async with beside(pulse.run(pods)):
+        yield pulse
+    assert not told, "a node did not answer"
+
+
+@contextlib.asynccontextmanager
+async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], pulse: Pulse) -> AsyncIterator[None]:
+    queue = WorkQueue()
+    auth: Object = {"metadata": {}, "data": credentials.encoded(dict(asked.passwords))}
+
+    async def look(key: Key) -> float:
+        group = pods[key]
+        questions = (
+            nodes.ask(index, pod, auth, pulse.silent_for(pod), is_urgent=len(group) > 1)
+            for index, pod in enumerate(group)
+        )
+        reports = await asyncio.gather(*questions)
+        assert all(report.facts for report in reports), reports
+        return RECHECK_SECONDS
+
+    for number, key in enumerate(pods if asked.looks else ()):
+        queue.add_after(key, RECHECK_SECONDS * number / len(pods))
+    async with beside(loop.run(queue, look)):
+        yield
+
+
+if __name__ == "__main__":
+    _directory = Path(sys.argv[1])
+    _watched = uvloop.run(watch(Watch(**json.loads((_directory / ASKED).read_text()))))
+    (_directory / ANSWER).write_text(json.dumps(asdict(_watched)))
