@@ -24,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=6, help="turns of each server in each case")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
-    parser.add_argument("--creates", type=int, default=1000, help="objects of each kind to create")
+    parser.add_argument("--creates", type=int, default=300, help="objects of each kind to create")
     parser.add_argument(
         "--probing-seconds", type=float, default=20.0, help="length of each run of the reconciler's probing"
     )
