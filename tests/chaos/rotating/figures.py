@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.sizes import PRESETS, Size
+from shared.sizes import Size
 from tests.chaos.catalogue import BY_NAME
 from tests.chaos.report import NONE
 from tests.chaos.wire import LOCKED_OUT
@@ -29,6 +29,7 @@ class Seen:
         took: Seconds from the annotation to Discarded.
         writes: What the writer saw.
         logins: What the prober saw.
+        nodes: How many the storage had at the end.
     """
 
     whole: float
@@ -36,6 +37,7 @@ class Seen:
     took: float
     writes: Verdict
     logins: Logins
+    nodes: int
 
     @property
     def commands_failed(self) -> int:
@@ -44,7 +46,7 @@ class Seen:
 
     def misses(self, fault: str) -> Iterator[str]:
         """Say what of the invariant was not kept under a fault."""
-        yield from self.logins.misses(self.whole, self.ended, PRESETS[SIZE].replicas)
+        yield from self.logins.misses(self.whole, self.ended, self.nodes)
         if self.writes.errors.keys() & LOCKED_OUT:
             yield "commands refused"
         if not BY_NAME[fault].targets[SIZE].excuses(self.writes.lost):

@@ -31,7 +31,9 @@ DEFAULTS: Final = (
     "leader-in-switchover",
     "switchover",
     "drain",
+    "image",
     "all-pods",
+    "resize",
 )
 RUNS: Final = 1
 

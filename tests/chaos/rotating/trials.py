@@ -41,5 +41,5 @@ def run(fault: Fault, stand: Stand, wanted: RotationPhase, chance: random.Random
         writer.await_steady()
         logins = prober.end(struck)
         ended = reached_at(rotation.course, RotationPhase.DISCARDING) - struck
-        seen = Seen(whole, ended, took, writer.end(struck), logins)
+        seen = Seen(whole, ended, took, writer.end(struck), logins, len(stand.pods()))
     return Trial(fault.name, wanted, phase_at(rotation.course, struck) or NONE, seen)

@@ -26,7 +26,7 @@ LOGINS = Logins(
     dict.fromkeys(PLACES, ("WRONGPASS",)),
 )
 WRITES = Verdict(1000, (), (), {"closed": 2, "refused": 3}, "master")
-SEEN = Seen(2.0, 130.1, 131.4, WRITES, LOGINS)
+SEEN = Seen(2.0, 130.1, 131.4, WRITES, LOGINS, 3)
 KEPT = Trial("sigkill", "Added", "AwaitConsumers", SEEN)
 FAILED = Trial("drain", "Added", problem="large is whole: not so after 180 s")
 CIRCUMSTANCES = Circumstances("2026-11-25", {"processors": "2 x Some"}, 42)
