@@ -7,7 +7,6 @@ another one. Here stand bounds, and what llhttp leaves to its users (docs/adr/00
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
@@ -22,8 +21,6 @@ _FIELDS: Final = frozenset(
 )
 """Header fields that are looked at; a request that has one of them twice says two things at once."""
 _VERSIONS: Final = ("1.0", "1.1")
-_MAX_KNOWN: Final = 8
-"""Values that are read anew and again; API servers send one."""
 _TEXT: Final = "text/plain; charset=utf-8"
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
@@ -107,11 +104,6 @@ def render(response: Response, date: str, *, is_last: bool) -> bytes:
     return head.encode("ascii") + response.body
 
 
-@lru_cache(_MAX_KNOWN)
-def _media_type(value: bytes) -> str:
-    return value.partition(b";")[0].strip().lower().decode("latin-1")
-
-
 class _Refused(Exception):
     """Ends the work of the parser, out of one of its calls."""
 
@@ -168,17 +160,13 @@ class Reader:
     def on_url(self, url: bytes) -> None:
         """Take the target of a request, or a piece of it."""
         self._path += url
-        self._head_bytes += len(url)
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse_head()
+        self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field; one that comes after the body could not be seen by who has judged the head."""
         if self._has_head:
             self._refuse(HTTPStatus.BAD_REQUEST, "trailers are not read")
-        self._head_bytes += len(name) + len(value) + len(": \r\n")
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse_head()
+        self._count(len(name) + len(value) + len(": \r\n"))
         name = name.lower()
         if name in _FIELDS:
             if name in self._fields:
@@ -227,15 +215,17 @@ class Reader:
         request = Request(
             method=self._parser.get_method().decode("ascii"),
             path=self._path.partition(b"?")[0].decode("latin-1"),
-            content_type=_media_type(fields.get(b"content-type", b"")),
+            content_type=fields.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1"),
             is_encoded=b"content-encoding" in fields,
             keeps_alive=self._keeps_alive,
             body=body,
         )
         self._messages.append(request)
 
-    def _refuse_head(self) -> None:
-        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"head is longer than {MAX_HEAD_BYTES} bytes")
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"head is longer than {MAX_HEAD_BYTES} bytes")
 
     def _refuse_size(self) -> None:
         text = f"body is longer than {self._max_body_bytes} bytes"
