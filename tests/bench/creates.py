@@ -12,22 +12,28 @@ import json
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from deploy.local import api, progress
 from deploy.local.controlplane import ControlPlane
-from tests.bench.cases import STORAGE, server
+from tests.bench import calls, rival
+from tests.bench.cases import PATH, STORAGE, server
 from tests.bench.figures import Figures
 from tests.integration.conftest import Kubectl, free_port, install_chart, install_toolhive_crds, running_processes
 from tests.integration.mcpservers import await_wiring
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from shared.resources import Object
+    from tests.bench.calls import Calls
+    from tests.integration.conftest import Process
 
 WITH_US: Final = "with a reference, wired by us"
 WITHOUT_US: Final = "with a reference, in a namespace where we are not asked"
+THEIRS: Final = "with a reference, wired by the Go webhook on controller-runtime"
 NO_REFERENCE: Final = "without a reference"
 ENTRIES: Final = 90
 """Settings of a server of about 10 kB."""
@@ -37,11 +43,27 @@ PER_SECOND: Final = 6
 them a plain one took 30 ms in half of all cases, and 500 at p99, and nothing could be told of ours."""
 _AT_ONCE: Final = 16
 """Connections: enough that no create waits for another one's, if one takes less than 0.8 s."""
-_NAMESPACES: Final = {WITH_US: "team", WITHOUT_US: "kube-system", NO_REFERENCE: "team"}
+_NAMESPACES: Final = {WITH_US: "team", THEIRS: rival.NAMESPACE, WITHOUT_US: rival.NAMESPACE, NO_REFERENCE: "team"}
+_WEBHOOK: Final = "consumers.toolhive.stacklok.dev"
 _FIELD: Final = "sessionStorageRef"
 
 
-def measure(directory: Path, creates: int) -> dict[str, Figures]:
+@dataclass(frozen=True)
+class Created:
+    """What was measured.
+
+    Attributes:
+        figures: Of creates, by who has a part in them.
+        calls: The API server's to webhooks, by the same.
+        answers: Of our webhook, as itself counts them.
+    """
+
+    figures: Mapping[str, Figures]
+    calls: Mapping[str, Calls]
+    answers: Calls
+
+
+def measure(directory: Path, creates: int) -> Created:
     """Create servers in turns, with us and without us.
 
     Args:
@@ -53,13 +75,13 @@ def measure(directory: Path, creates: int) -> dict[str, Figures]:
         kubectl, port = Kubectl(control_plane.kubeconfig), free_port()
         install_toolhive_crds(kubectl)
         objects = install_chart(kubectl, port)
-        stack.enter_context(running_processes(objects, kubectl, control_plane.kubeconfig, port, directory))
+        ours = stack.enter_context(running_processes(objects, kubectl, control_plane.kubeconfig, port, directory))
         await_wiring(kubectl)
         kubectl("create", "namespace", _NAMESPACES[WITH_US])
         kubectl.apply(STORAGE)
+        stack.enter_context(rival.running(kubectl, directory / "rival"))
         progress.step(f"measuring {creates} creates of each kind, {PER_SECOND} in a second")
-        connections = stack.enter_context(contextlib.closing(_Connections(api.Client(control_plane.kubeconfig))))
-        return _measure(connections, creates)
+        return _measure(api.Client(control_plane.kubeconfig), ours["webhook"], creates)
 
 
 class _Connections:
@@ -85,9 +107,25 @@ class _Connections:
             connection.close()
 
 
-def _measure(connections: _Connections, creates: int) -> dict[str, Figures]:
+def _measure(client: api.Client, webhook: Process, creates: int) -> Created:
+    with contextlib.closing(_Connections(client)) as connections:
+        _offer(connections, range(WARM_UP))
+        before = _counted(client, webhook)
+        took = _offer(connections, range(WARM_UP, WARM_UP + creates))
+    ours, theirs, answers = (now.since(then) for now, then in zip(_counted(client, webhook), before, strict=True))
+    seconds = len(_NAMESPACES) * creates / PER_SECOND
+    figures = {arm: Figures.of(seconds, own) for arm, own in took.items()}
+    return Created(figures, {WITH_US: ours, THEIRS: theirs}, answers)
+
+
+def _counted(client: api.Client, webhook: Process) -> tuple[Calls, Calls, Calls]:
+    ours, theirs = (calls.made_by(client, name) for name in (_WEBHOOK, rival.WEBHOOK))
+    return ours, theirs, calls.answered(webhook.read("/metrics"), PATH)
+
+
+def _offer(connections: _Connections, numbers: range) -> dict[str, list[int]]:
     # The order rotates: what one create leaves to be done falls upon the next.
-    offered = [(arm, number) for number in range(WARM_UP + creates) for arm in _rotated(tuple(_NAMESPACES), number)]
+    offered = [(arm, number) for number in numbers for arm in _rotated(tuple(_NAMESPACES), number)]
     start = time.perf_counter_ns()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         pending: dict[str, list[Future[int]]] = {arm: [] for arm in _NAMESPACES}
@@ -97,8 +135,7 @@ def _measure(connections: _Connections, creates: int) -> dict[str, Figures]:
             body = json.dumps(obj)
             time.sleep(max(0, due - time.perf_counter_ns()) / 1e9)
             pending[arm].append(pool.submit(_create, connections, arm, path, body, due))
-    seconds = len(offered) / PER_SECOND
-    return {arm: Figures.of(seconds, [took.result() for took in own[WARM_UP:]]) for arm, own in pending.items()}
+    return {arm: [took.result() for took in own] for arm, own in pending.items()}
 
 
 def _rotated(arms: tuple[str, ...], turn: int) -> tuple[str, ...]:
@@ -114,15 +151,17 @@ def _create(connections: _Connections, arm: str, path: str, body: str, due: int)
     content = answer.read()
     took = time.perf_counter_ns() - due
     assert answer.status == http.client.CREATED, content
-    assert ("sessionStorage" in json.loads(content)["spec"]) == (arm == WITH_US), f"{arm}: {content!r}"
+    assert ("sessionStorage" in json.loads(content)["spec"]) == (arm in {WITH_US, THEIRS}), f"{arm}: {content!r}"
     return took
 
 
 def _server(arm: str, number: int) -> Object:
     obj = server(ENTRIES)
     del obj["metadata"]["managedFields"]
-    suffix = "-alone" if arm == NO_REFERENCE else ""
-    obj["metadata"] |= {"name": f"search-{number}{suffix}", "namespace": _NAMESPACES[arm]}
+    place = tuple(_NAMESPACES).index(arm)
+    obj["metadata"] |= {"name": f"search-{place}-{number}", "namespace": _NAMESPACES[arm]}
+    if arm == THEIRS:
+        obj["metadata"]["labels"] |= rival.LABELS
     if arm == NO_REFERENCE:
         del obj["spec"][_FIELD]
     return obj

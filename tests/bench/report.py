@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tests.bench import creates, servers
+from tests.bench import calls, creates, servers
 from tests.bench.figures import milliseconds, ratio, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.bench.creates import Created
     from tests.bench.figures import Figures
     from tests.bench.reviews import Outcome
     from tests.bench.watcher import Watched
@@ -42,9 +43,7 @@ class Circumstances:
     creates: int
 
 
-def document(
-    outcome: Outcome, created: Mapping[str, Figures], probed: Mapping[str, Watched], circumstances: Circumstances
-) -> str:
+def document(outcome: Outcome, created: Created, probed: Mapping[str, Watched], circumstances: Circumstances) -> str:
     """Write the document."""
     return "\n".join(
         (
@@ -56,8 +55,10 @@ def document(
             table(("case", "against", "requests/s", "p50", "p99", "p99.9", "processor"), _ratio_rows(outcome)),
             table(("server", "resident memory, MB"), _memory_rows(outcome)),
             _CREATES.format(**vars(circumstances), per_second=creates.PER_SECOND),
-            table(("an MCPServer of about 10 kB", *_COLUMNS[1:]), _create_rows(created)),
-            _added(created),
+            table(("an MCPServer of about 10 kB", *_COLUMNS[1:]), _create_rows(created.figures)),
+            _added(created.figures),
+            _CALLS,
+            table(("calls", "number", "mean ms", f"within {1000 * calls.SOON_SECONDS:g} ms"), _call_rows(created)),
             _PROBING,
             table(("", "% of a processor", "late ms, p50", "late ms, worst"), _probing_rows(probed)),
             _BOUNDS,
@@ -106,6 +107,11 @@ def _added(created: Mapping[str, Figures]) -> str:
     return f"Added by us: {ours.p50 - without.p50:.1f} ms at p50, {ours.p99 - without.p99:.1f} ms at p99.\n"
 
 
+def _call_rows(created: Created) -> Iterator[tuple[str, ...]]:
+    for name, own in {**created.calls, "answered by us, as we count": created.answers}.items():
+        yield name, str(own.total), f"{own.mean_ms:.1f}", f"{100 * own.soon / own.total:.0f} %"
+
+
 def _times(figures: Figures) -> tuple[str, str, str]:
     return milliseconds(figures.p50), milliseconds(figures.p99), milliseconds(figures.p999)
 
@@ -146,6 +152,10 @@ On a real API server, etcd and all, with our webhook and reconciler beside it on
 of each kind in turns, {per_second} of all kinds in a second, each at its appointed instant whatever became of those
 before (an open loop); times count from that instant. Where we are not asked is `kube-system`, which our rules exclude.
 Ours run on the Python of the tests here, not on that of the image, which was compiled with more care.
+"""
+_CALLS = """\
+What a webhook has a part in is its call, and the API server counts those itself, from the object before to the object
+after: it writes the review, waits for the answer, applies the patch and reads the result.
 """
 _PROBING = """\
 ## Watching storages

@@ -23,7 +23,9 @@ from tests.bench.cases import PATH, STORAGES
 from tests.integration.conftest import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from shared.resources import Key
 
 ROOT: Final = Path(__file__).parents[2]
 SERVICE: Final = ("session-storage-webhook", "toolhive-system")
@@ -89,33 +91,55 @@ class _Start:
 @contextlib.contextmanager
 def running(directory: Path, root: Path, processor: int) -> Iterator[list[Server]]:
     """Run all servers with one certificate on one processor until the block ends; ours in the image, unpacked there."""
-    _write_certificates(directory)
-    (directory / "storages.json").write_text(json.dumps(["/".join(key) for key in STORAGES]))
+    _write_certificates(directory, SERVICE)
+    _write_storages(directory, STORAGES)
     with contextlib.ExitStack() as stack:
         servers = []
         for name in (OURS, NET_HTTP, CONTROLLER_RUNTIME):
             port = free_port()
-            start = _our_start(directory, root, port) if name == OURS else _go_start(name, directory, port)
+            start = _our_start(directory, root, port) if name == OURS else _go_start(name, directory, port, "1")
             servers.append(stack.enter_context(_running(name, start, directory, processor)))
         for server in servers:
             _await(server)
         yield servers
 
 
-def _write_certificates(directory: Path) -> None:
+@contextlib.contextmanager
+def controller_runtime(directory: Path, service: tuple[str, str], storages: Iterable[Key]) -> Iterator[Server]:
+    """Run the webhook on controller-runtime alone, on all processors, until the block ends.
+
+    Args:
+        directory: For its files.
+        service: Name and namespace of the Service by which it is called.
+        storages: Those that it knows.
+    """
+    directory.mkdir()
+    _write_certificates(directory, service)
+    _write_storages(directory, storages)
+    start = _go_start(CONTROLLER_RUNTIME, directory, free_port())
+    with _running(CONTROLLER_RUNTIME, start, directory) as server:
+        yield server
+
+
+def _write_storages(directory: Path, storages: Iterable[Key]) -> None:
+    (directory / "storages.json").write_text(json.dumps(["/".join(key) for key in storages]))
+
+
+def _write_certificates(directory: Path, service: tuple[str, str]) -> None:
     now = datetime.now(UTC)
     authority = issue.issue_authority(now)
-    leaf = issue.issue_serving(authority, check.dns_names(*SERVICE), now)
+    leaf = issue.issue_serving(authority, check.dns_names(*service), now)
     (directory / "authority.pem").write_bytes(bundle_pem([authority.certificate]))
     (directory / "certificate.pem").write_bytes(leaf.certificate_pem)
     (directory / "key.pem").write_bytes(leaf.key_pem)
 
 
 @contextlib.contextmanager
-def _running(name: str, start: _Start, directory: Path, processor: int) -> Iterator[Server]:
+def _running(name: str, start: _Start, directory: Path, processor: int | None = None) -> Iterator[Server]:
+    pinned = [] if processor is None else ["taskset", "--cpu-list", str(processor)]
     with (directory / f"{name.replace('/', '-')}.log").open("wb") as log:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", "taskset", "--cpu-list", str(processor), *start.command],
+            ["setpriv", "--pdeathsig", "KILL", "--", *pinned, *start.command],
             env={**os.environ, **start.environment},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -142,7 +166,7 @@ def _our_start(directory: Path, root: Path, port: int) -> _Start:
     return _Start(port, command, {**image.ENVIRONMENT, **environment})
 
 
-def _go_start(name: str, directory: Path, port: int) -> _Start:
+def _go_start(name: str, directory: Path, port: int, processors: str = "") -> _Start:
     program = programs.NET_HTTP if name == NET_HTTP else programs.CONTROLLER_RUNTIME
     options = {
         "address": f"127.0.0.1:{port}",
@@ -151,7 +175,7 @@ def _go_start(name: str, directory: Path, port: int) -> _Start:
         "storages": directory / "storages.json",
     }
     command = [str(binaries.built(program)), *(f"-{option}={value}" for option, value in options.items())]
-    return _Start(port, command, {"GOMAXPROCS": "1"})
+    return _Start(port, command, {"GOMAXPROCS": processors})
 
 
 def _await(server: Server) -> None:
