@@ -1,4 +1,4 @@
-"""What metrics tell of calls to webhooks: the API server's, and our own."""
+"""What the API server itself counts of its calls to webhooks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SOON_SECONDS: Final = 0.005
 """The shortest duration that API servers count separately (`k8s.io/apiserver/pkg/admission/metrics`)."""
 _CALLS: Final = "apiserver_admission_webhook_admission_duration_seconds"
-_REVIEWS: Final = "session_storage_webhook_review_seconds"
+_ANSWERS: Final = "rest_client_request_duration_seconds"
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,51 @@ class Calls:
         return Calls(self.total - earlier.total, self.soon - earlier.soon, self.seconds - earlier.seconds)
 
 
-def made_by(client: api.Client, webhook: str) -> Calls:
-    """Read how often the API server has called a webhook because of new objects, from review to changed object."""
+@dataclass(frozen=True)
+class Webhook:
+    """A webhook, as metrics call it.
+
+    Attributes:
+        name: In its configuration.
+        host: Name and port by which it is called.
+    """
+
+    name: str
+    host: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a webhook's part in creates was.
+
+    Attributes:
+        calls: From the object as it came to the object as the webhook wants it.
+        answers: Of that, from the request's first byte to the head of the answer.
+    """
+
+    calls: Calls
+    answers: Calls
+
+    def since(self, earlier: Asked) -> Asked:
+        """Leave out what was counted before."""
+        return Asked(self.calls.since(earlier.calls), self.answers.since(earlier.answers))
+
+
+def metrics_of(client: api.Client) -> str:
+    """Read the API server's metrics."""
     # A connection of its own, because an API server closes one that is idle for as long as a measurement takes.
     with contextlib.closing(client.connection()) as connection:
         connection.request("GET", "/metrics")
         answer = connection.getresponse()
         text = answer.read().decode()
     assert answer.status == http.client.OK, text
-    return counted(text, _CALLS, name=webhook, operation="CREATE")
+    return text
 
 
-def answered(metrics: str, path: str) -> Calls:
-    """Read how often our webhook has answered, from a review's last byte to the answer's first."""
-    return counted(metrics, _REVIEWS, path=path)
+def asked(metrics: str, webhook: Webhook) -> Asked:
+    """Tell how often the API server has called a webhook because of new objects."""
+    calls = counted(metrics, _CALLS, name=webhook.name, operation="CREATE")
+    return Asked(calls, counted(metrics, _ANSWERS, host=webhook.host, verb="POST"))
 
 
 def counted(metrics: str, histogram: str, **labels: str) -> Calls:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from deploy.local import api, progress
 from deploy.local.controlplane import ControlPlane
-from tests.bench import calls, rival
-from tests.bench.cases import PATH, STORAGE, server
+from tests.bench import rival, servers
+from tests.bench.calls import Webhook, asked, metrics_of
+from tests.bench.cases import STORAGE, server
 from tests.bench.figures import Figures
 from tests.integration.conftest import Kubectl, free_port, install_chart, install_toolhive_crds, running_processes
 from tests.integration.mcpservers import await_wiring
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shared.resources import Object
-    from tests.bench.calls import Calls
-    from tests.integration.conftest import Process
+    from tests.bench.calls import Asked
 
 WITH_US: Final = "with a reference, wired by us"
 WITHOUT_US: Final = "with a reference, in a namespace where we are not asked"
@@ -54,13 +54,11 @@ class Created:
 
     Attributes:
         figures: Of creates, by who has a part in them.
-        calls: The API server's to webhooks, by the same.
-        answers: Of our webhook, as itself counts them.
+        asked: What the API server counted of webhooks, by the same.
     """
 
     figures: Mapping[str, Figures]
-    calls: Mapping[str, Calls]
-    answers: Calls
+    asked: Mapping[str, Asked]
 
 
 def measure(directory: Path, creates: int) -> Created:
@@ -75,13 +73,14 @@ def measure(directory: Path, creates: int) -> Created:
         kubectl, port = Kubectl(control_plane.kubeconfig), free_port()
         install_toolhive_crds(kubectl)
         objects = install_chart(kubectl, port)
-        ours = stack.enter_context(running_processes(objects, kubectl, control_plane.kubeconfig, port, directory))
+        stack.enter_context(running_processes(objects, kubectl, control_plane.kubeconfig, port, directory))
         await_wiring(kubectl)
         kubectl("create", "namespace", _NAMESPACES[WITH_US])
         kubectl.apply(STORAGE)
-        stack.enter_context(rival.running(kubectl, directory / "rival"))
+        theirs = stack.enter_context(rival.running(kubectl, directory / "rival"))
+        ours = Webhook(_WEBHOOK, f"{servers.NAME}:{port}")
         progress.step(f"measuring {creates} creates of each kind, {PER_SECOND} in a second")
-        return _measure(api.Client(control_plane.kubeconfig), ours["webhook"], creates)
+        return _measure(api.Client(control_plane.kubeconfig), {WITH_US: ours, THEIRS: theirs}, creates)
 
 
 class _Connections:
@@ -107,20 +106,17 @@ class _Connections:
             connection.close()
 
 
-def _measure(client: api.Client, webhook: Process, creates: int) -> Created:
+def _measure(client: api.Client, webhooks: Mapping[str, Webhook], creates: int) -> Created:
     with contextlib.closing(_Connections(client)) as connections:
         _offer(connections, range(WARM_UP))
-        before = _counted(client, webhook)
+        before = metrics_of(client)
         took = _offer(connections, range(WARM_UP, WARM_UP + creates))
-    ours, theirs, answers = (now.since(then) for now, then in zip(_counted(client, webhook), before, strict=True))
+    after = metrics_of(client)
     seconds = len(_NAMESPACES) * creates / PER_SECOND
-    figures = {arm: Figures.of(seconds, own) for arm, own in took.items()}
-    return Created(figures, {WITH_US: ours, THEIRS: theirs}, answers)
-
-
-def _counted(client: api.Client, webhook: Process) -> tuple[Calls, Calls, Calls]:
-    ours, theirs = (calls.made_by(client, name) for name in (_WEBHOOK, rival.WEBHOOK))
-    return ours, theirs, calls.answered(webhook.read("/metrics"), PATH)
+    return Created(
+        {arm: Figures.of(seconds, own) for arm, own in took.items()},
+        {arm: asked(after, webhook).since(asked(before, webhook)) for arm, webhook in webhooks.items()},
+    )
 
 
 def _offer(connections: _Connections, numbers: range) -> dict[str, list[int]]:

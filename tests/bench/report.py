@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tests.bench import calls, creates, servers
+from tests.bench import creates, servers
+from tests.bench.calls import SOON_SECONDS
 from tests.bench.figures import milliseconds, ratio, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.bench.calls import Asked
     from tests.bench.creates import Created
     from tests.bench.figures import Figures
     from tests.bench.reviews import Outcome
     from tests.bench.watcher import Watched
 
 _COLUMNS: Final = ("requests/s", "p50 ms", "p99 ms", "p99.9 ms")
+_SOON: Final = f"answers within {1000 * SOON_SECONDS:g} ms"
 _SERVERS: Final = (servers.OURS, servers.NET_HTTP, servers.CONTROLLER_RUNTIME)
 
 
@@ -58,7 +61,7 @@ def document(outcome: Outcome, created: Created, probed: Mapping[str, Watched], 
             table(("an MCPServer of about 10 kB", *_COLUMNS[1:]), _create_rows(created.figures)),
             _added(created.figures),
             _CALLS,
-            table(("calls", "number", "mean ms", f"within {1000 * calls.SOON_SECONDS:g} ms"), _call_rows(created)),
+            table(("called", "times", "a call, ms", "waiting for the answer, ms", _SOON), _call_rows(created.asked)),
             _PROBING,
             table(("", "% of a processor", "late ms, p50", "late ms, worst"), _probing_rows(probed)),
             _BOUNDS,
@@ -107,9 +110,10 @@ def _added(created: Mapping[str, Figures]) -> str:
     return f"Added by us: {ours.p50 - without.p50:.1f} ms at p50, {ours.p99 - without.p99:.1f} ms at p99.\n"
 
 
-def _call_rows(created: Created) -> Iterator[tuple[str, ...]]:
-    for name, own in {**created.calls, "answered by us, as we count": created.answers}.items():
-        yield name, str(own.total), f"{own.mean_ms:.1f}", f"{100 * own.soon / own.total:.0f} %"
+def _call_rows(asked: Mapping[str, Asked]) -> Iterator[tuple[str, ...]]:
+    for arm, own in asked.items():
+        soon = f"{100 * own.answers.soon / own.answers.total:.0f} %"
+        yield arm, str(own.calls.total), f"{own.calls.mean_ms:.1f}", f"{own.answers.mean_ms:.1f}", soon
 
 
 def _times(figures: Figures) -> tuple[str, str, str]:
@@ -155,7 +159,8 @@ Ours run on the Python of the tests here, not on that of the image, which was co
 """
 _CALLS = """\
 What a webhook has a part in is its call, and the API server counts those itself, from the object before to the object
-after: it writes the review, waits for the answer, applies the patch and reads the result.
+after: it writes the review, sends it and waits for the answer, applies the patch and reads the result. Means, because
+its metrics do not tell more.
 """
 _PROBING = """\
 ## Watching storages

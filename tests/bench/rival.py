@@ -6,7 +6,9 @@ import base64
 import contextlib
 from typing import TYPE_CHECKING, Final
 
+from certs import check
 from tests.bench import servers
+from tests.bench.calls import Webhook
 from tests.bench.cases import PATH, STORAGE
 
 if TYPE_CHECKING:
@@ -18,18 +20,18 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "kube-system"
 """Where we are not asked."""
-WEBHOOK: Final = "rival.example.com"
+_NAME: Final = "rival.example.com"
 LABELS: Final = {"example.com/wired-by": "rival"}
 _SERVICE: Final = {"name": "rival", "namespace": NAMESPACE}
 
 
 @contextlib.contextmanager
-def running(kubectl: Kubectl, directory: Path) -> Iterator[None]:
+def running(kubectl: Kubectl, directory: Path) -> Iterator[Webhook]:
     """Run it until the block ends."""
     storage = (NAMESPACE, STORAGE["metadata"]["name"])
     with servers.controller_runtime(directory, (_SERVICE["name"], NAMESPACE), [storage]) as server:
         kubectl.apply(_service(server), _configuration(server))
-        yield
+        yield Webhook(_NAME, f"{check.dns_names(_SERVICE['name'], NAMESPACE)[0]}:{server.port}")
 
 
 def _service(server: servers.Server) -> Object:
@@ -40,7 +42,7 @@ def _service(server: servers.Server) -> Object:
 def _configuration(server: servers.Server) -> Object:
     authority = base64.b64encode(server.authority.read_bytes()).decode()
     webhook = {
-        "name": WEBHOOK,
+        "name": _NAME,
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
         "clientConfig": {"service": {**_SERVICE, "path": PATH, "port": server.port}, "caBundle": authority},
