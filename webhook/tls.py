@@ -124,7 +124,7 @@ def _context_of(pair: Pair) -> ssl.SSLContext:
             file.write(pair.certificate_pem + pair.key_pem)
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     except (OSError, ssl.SSLError) as error:
-        raise CertificateError("OpenSSL does not take the certificate or its key") from error
+        raise CertificateError(f"the certificate and its key cannot be taken up: {error}") from error
     finally:
         os.close(descriptor)
     return context

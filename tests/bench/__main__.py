@@ -35,7 +35,7 @@ def main() -> int:
         image.unpack(root)
         facts = _facts(root)
         outcome = reviews.measure(Path(directory), root, Plan(given.rounds, given.seconds))
-        created = creates.measure(Path(directory), given.creates)
+        created = creates.measure(Path(directory), root, given.creates)
         probed = probing.measure(Path(directory), root, given.probing_seconds)
     today = datetime.now(UTC).date().isoformat()
     circumstances = report.Circumstances(today, facts, load, given.rounds, given.seconds, CONNECTIONS, given.creates)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from deploy.local import api, progress
 from deploy.local.controlplane import ControlPlane
-from tests.bench import rival, servers
+from tests.bench import image, rival, servers
 from tests.bench.calls import Webhook, asked, metrics_of
 from tests.bench.cases import STORAGE, server
 from tests.bench.figures import Figures
@@ -61,19 +61,21 @@ class Created:
     asked: Mapping[str, Asked]
 
 
-def measure(directory: Path, creates: int) -> Created:
+def measure(directory: Path, root: Path, creates: int) -> Created:
     """Create servers in turns, with us and without us.
 
     Args:
         directory: For the control plane and our processes.
+        root: Where the product's image is unpacked.
         creates: How many of each.
     """
+    commands = {component: image.command(root, component, directory) for component in ("webhook", "reconciler")}
     with contextlib.ExitStack() as stack:
         control_plane = stack.enter_context(ControlPlane.on_loopback(directory / "control-plane"))
         kubectl, port = Kubectl(control_plane.kubeconfig), free_port()
         install_toolhive_crds(kubectl)
         objects = install_chart(kubectl, port)
-        stack.enter_context(running_processes(objects, kubectl, control_plane.kubeconfig, port, directory))
+        stack.enter_context(running_processes(objects, kubectl, port, directory, commands))
         await_wiring(kubectl)
         kubectl("create", "namespace", _NAMESPACES[WITH_US])
         kubectl.apply(STORAGE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import shutil
 import subprocess
 import tarfile
@@ -21,14 +20,16 @@ if TYPE_CHECKING:
 
 _PYTHON: Final = "/opt/venv/bin/python"
 _HOME: Final = "/opt/session-storage"
-_GIVEN: Final = "/mnt"
 _SITE: Final = "site"
 _TESTS: Final = Path(__file__).parents[1]
 _ENTER: Final = f"""set -e
+mkdir -p "$1$3"
 mount --bind /proc "$1/proc"
 mount --bind "$2" "$1{_HOME}/tests"
-mount --bind "$3" "$1{_GIVEN}"
-exec chroot "$1" {_PYTHON} -m "$4" {_GIVEN}"""
+mount --bind "$3" "$1$3"
+export PYTHONPATH="{_HOME}:$3/{_SITE}" PYTHONDONTWRITEBYTECODE=1
+exec chroot "$1" {_PYTHON} -m "$4" "$3"
+"""
 
 _TELL: Final = """
 import platform, sys
@@ -36,9 +37,6 @@ from importlib import metadata
 libraries = ", ".join(f"{name} {metadata.version(name)}" for name in sys.argv[1:])
 print(f"{platform.python_version()}, {platform.python_compiler()}; {libraries}")
 """
-
-ENVIRONMENT: Final = {"PYTHONPATH": f"{_HOME}:{_GIVEN}/{_SITE}", "PYTHONDONTWRITEBYTECODE": "1"}
-"""What programs in the image are started with."""
 
 
 def unpack(root: Path) -> None:
@@ -53,17 +51,18 @@ def unpack(root: Path) -> None:
         for layer in json.loads(blob(index["manifests"][0]))["layers"]:
             compression = ["--zstd"] * layer["mediaType"].endswith("+zstd")
             subprocess.run(["tar", "--extract", "--directory", root, *compression], input=blob(layer), check=True)
-    for place in (f"{_HOME}/tests", _GIVEN, "/proc"):
+    for place in (f"{_HOME}/tests", "/proc"):
         (root / place.removeprefix("/")).mkdir(exist_ok=True)
 
 
 def command(root: Path, module: str, directory: Path) -> list[str | Path]:
-    """Say how a module of the tests is run in the image by the very process that runs this; it takes a root user.
+    """Say how a module is run in the image by the very process that runs this; it takes a root user.
 
     Args:
         root: Where the image is unpacked.
-        module: Is given the path of the directory, as it sees it, as its only argument.
-        directory: Of its files; what the tests need beyond the image's libraries is put there.
+        module: Of the product or of the tests; is given the path of the directory as its only argument.
+        directory: Of its files, which has the same path in there; what the tests need beyond the image's libraries is
+            put there.
     """
     site = directory / _SITE
     site.mkdir(exist_ok=True)
@@ -75,8 +74,7 @@ def command(root: Path, module: str, directory: Path) -> list[str | Path]:
 def python_of(root: Path, libraries: Iterable[str]) -> str:
     """Say what Python is in there, what compiled it, and which versions of some libraries."""
     command = ["chroot", str(root), _PYTHON, "-c", _TELL, *libraries]
-    environment = {**os.environ, **ENVIRONMENT}
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return told.stdout.strip()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
@@ -51,5 +50,5 @@ def measure(directory: Path, root: Path, seconds: float) -> dict[str, Watched]:
 def _watched(directory: Path, root: Path, asked: Watch) -> Watched:
     (directory / watcher.ASKED).write_text(json.dumps(asdict(asked)))
     command = image.command(root, watcher.__name__, directory)
-    subprocess.run(command, check=True, env={**os.environ, **image.ENVIRONMENT})
+    subprocess.run(command, check=True)
     return Watched(**json.loads((directory / watcher.ANSWER).read_text()))

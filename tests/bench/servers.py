@@ -163,7 +163,7 @@ def _our_start(directory: Path, root: Path, port: int) -> _Start:
         "HTTP_PORT": "0",
     }
     command = image.command(root, "tests.bench.webhook", directory)
-    return _Start(port, command, {**image.ENVIRONMENT, **environment})
+    return _Start(port, command, environment)
 
 
 def _go_start(name: str, directory: Path, port: int, processors: str = "") -> _Start:

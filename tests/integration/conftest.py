@@ -16,8 +16,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import yaml
@@ -38,6 +39,7 @@ class Kubectl:
     """kubectl, as the administrator."""
 
     def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
         self._command = [str(binaries.binary("kubernetes")), "kubectl", f"--kubeconfig={kubeconfig}"]
 
     def __call__(self, *arguments: str, stdin: str = "") -> str:
@@ -63,8 +65,11 @@ class Kubectl:
 class Process:
     """One of our processes, started as often as a test likes."""
 
-    def __init__(self, module: str, environ: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, module: str, environ: dict[str, str], log: Path, command: Sequence[str | Path] | None = None
+    ) -> None:
         self._module = module
+        self._command = command or [sys.executable, "-m", module]
         self.environ = environ
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -72,7 +77,7 @@ class Process:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", self._module],
+                ["setpriv", "--pdeathsig", "KILL", "--", *self._command],
                 env=os.environ | self.environ,
                 cwd=ROOT,
                 stderr=log,
@@ -240,34 +245,42 @@ def kubeconfig_for(kubectl: Kubectl, admin: Path, service_account: str, director
 
 @pytest.fixture(scope="session")
 def processes(
-    chart: list[Object],
-    kubectl: Kubectl,
-    kubeconfig: Path,
-    webhook_port: int,
-    tmp_path_factory: pytest.TempPathFactory,
+    chart: list[Object], kubectl: Kubectl, webhook_port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Process]]:
     directory = tmp_path_factory.mktemp("processes")
-    with running_processes(chart, kubectl, kubeconfig, webhook_port, directory) as made:
+    with running_processes(chart, kubectl, webhook_port, directory) as made:
         yield made
 
 
 @contextlib.contextmanager
 def running_processes(
-    objects: list[Object], kubectl: Kubectl, kubeconfig: Path, webhook_port: int, directory: Path
+    objects: list[Object],
+    kubectl: Kubectl,
+    webhook_port: int,
+    directory: Path,
+    commands: Mapping[str, Sequence[str | Path]] = MappingProxyType({}),
 ) -> Iterator[dict[str, Process]]:
-    """Run the webhook and the reconciler as the chart would, and as its service accounts, until the block ends."""
+    """Run the webhook and the reconciler as the chart would, and as its service accounts, until the block ends.
+
+    Args:
+        objects: The chart's.
+        kubectl: Of the cluster's administrator.
+        webhook_port: Where the webhook serves.
+        directory: For logs and kubeconfigs.
+        commands: How to start them, by name, if not on the Python of the tests.
+    """
     made = {}
     for component in ("webhook", "reconciler"):
         service_account = f"{RELEASE}-{component}"
         environ = environment_of(objects, component) | {
-            "KUBECONFIG": str(kubeconfig_for(kubectl, kubeconfig, service_account, directory)),
+            "KUBECONFIG": str(kubeconfig_for(kubectl, kubectl.kubeconfig, service_account, directory)),
             "POD_NAME": f"{service_account}-0",
             "POD_NAMESPACE": NAMESPACE,
             "HTTP_PORT": str(free_port()),
             "WEBHOOK_PORT": str(webhook_port),
             "ROTATION_REFRESH_SECONDS": "0",  # there is no kubelet here that would be late
         }
-        made[component] = Process(component, environ, directory / f"{component}.log")
+        made[component] = Process(component, environ, directory / f"{component}.log", commands.get(component))
     with contextlib.ExitStack() as stack:
         for process in made.values():
             stack.callback(process.kill)
