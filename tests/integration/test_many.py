@@ -26,8 +26,7 @@ from tests.integration.storages import storage
 pytestmark = pytest.mark.usefixtures("processes", "kubelet")
 
 UP_SECONDS = 120
-AT_ONCE = 10
-"""Storages that are made together: the first synchronisation of 30 servers is enough for two processors."""
+"""For 30 servers on two processors that have other things to do."""
 OVER_SECONDS = 60
 WRITES = 5
 """Of each storage, before its primary dies."""
@@ -191,7 +190,7 @@ def kill_all(addresses: list[str]) -> float:
     return at
 
 
-@pytest.mark.parametrize("count", [2, 50])
+@pytest.mark.parametrize("count", [2, 10])
 async def test_all_primaries_die_at_once(
     kubectl: Kubectl, cluster: Cluster, namespace: str, count: int, figures: list[str]
 ) -> None:
@@ -199,10 +198,8 @@ async def test_all_primaries_die_at_once(
     clients = {name: Client(world, name) for name in found}
     async with world.followed():
         begun = time.monotonic()
-        for first in range(0, count, AT_ONCE):
-            batch = found[first : first + AT_ONCE]
-            kubectl.apply(*(storage(name, namespace, size="large") for name in batch))
-            await world.until_all(batch, world.is_redundant, UP_SECONDS)
+        kubectl.apply(*(storage(name, namespace, size="large") for name in found))
+        await world.until_all(found, world.is_redundant, UP_SECONDS)
         figures.append(f"{count} storages: in sync after {time.monotonic() - begun:.0f} s")
         async with writing(clients.values()):
             await world.until_all(found, lambda name: len(clients[name].acknowledged) >= WRITES, OVER_SECONDS)
