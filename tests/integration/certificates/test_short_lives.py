@@ -20,7 +20,11 @@ WHILE_AWAY = {"SERVING_LIFE": "60s", "RENEW_AT": "0.1", "DWELL": "500ms"}
 """Away for a quarter of a leaf's life, from before the leaf is due; a minute is less than a 40000th of a real one's."""
 SECONDS_OF_LIFE = {"AUTHORITY_LIFE": "10s", "SERVING_LIFE": "8s", "RENEW_AT": "0.15", "DWELL": "200ms"}
 """Renewed after a second or so, and long before they end: a busy machine is late by a second now and then."""
-AMONG_KILLS = {"AUTHORITY_LIFE": "40s", "SERVING_LIFE": "20s", "RENEW_AT": "0.1", "DWELL": "200ms"}
+AMONG_KILLS = {"AUTHORITY_LIFE": "80s", "SERVING_LIFE": "40s", "RENEW_AT": "0.05", "DWELL": "200ms"}
+"""Renewed every two seconds, which is what a killed process takes to come back on a busy machine: the rest of the life
+is for one that is killed many times before it gets to renewing."""
+LONG_SECONDS = 30
+"""What only a leaf under `AMONG_KILLS` has left: an authority of `SECONDS_OF_LIFE` ends sooner, and all it signed."""
 
 
 def issued(stage: Stage, process: Process, kind: str) -> int:
@@ -31,6 +35,10 @@ def await_leaf(stage: Stage, process: Process) -> None:
     """Wait until the reconciler has made a leaf by its own settings, and every replica serves it."""
     eventually(lambda: issued(stage, process, "serving") > 0, what="a leaf")
     eventually(lambda: is_served(stage, stage.leaf()), what="the leaf is served")
+
+
+def is_long(leaf: x509.Certificate) -> bool:
+    return leaf.not_valid_after_utc.timestamp() > time.time() + LONG_SECONDS
 
 
 def serves_another(stage: Stage, before: x509.Certificate) -> bool:
@@ -71,6 +79,7 @@ def test_the_reconciler_is_killed_at_random_moments(stage: Stage, replicas: None
     authorities = set()
     with stage.supervised(stage.process("reconciler", "reconciler-0", **AMONG_KILLS)) as process:
         await_leaf(stage, process)
+        eventually(lambda: is_long(stage.leaf()) and is_served(stage, stage.leaf()), what="a long leaf is served")
         with stage.users_at_work(f"reconciler killed {KILLS} times, seed {seed}") as tally:
             for _ in range(KILLS):
                 time.sleep(chance.uniform(0.5, 4))  # the fault itself: a kill at a random moment
