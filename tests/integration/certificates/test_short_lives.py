@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 TIMES = 50
 KILLS = 10
+MOST_KILLS = 3 * KILLS
+"""On a busy machine a process may be killed ten times before it comes to rotating; then nothing was tried yet."""
 AWAY_SECONDS = 15.0
 WHILE_AWAY = {"SERVING_LIFE": "60s", "RENEW_AT": "0.1", "DWELL": "500ms"}
 """Away for a quarter of a leaf's life, from before the leaf is due; a minute is less than a 40000th of a real one's."""
@@ -78,13 +80,16 @@ def test_the_reconciler_is_killed_at_random_moments(stage: Stage, replicas: None
     chance = random.Random(seed)
     authorities = set()
     with stage.supervised(stage.process("reconciler", "reconciler-0", **AMONG_KILLS)) as process:
+        stage.ask_for_rotation("to lives that outlast kills")
         await_leaf(stage, process)
         eventually(lambda: is_long(stage.leaf()) and is_served(stage, stage.leaf()), what="a long leaf is served")
-        with stage.users_at_work(f"reconciler killed {KILLS} times, seed {seed}") as tally:
-            for _ in range(KILLS):
+        with stage.users_at_work(f"reconciler killed {KILLS} times or more, seed {seed}") as tally:
+            for kills in range(1, MOST_KILLS + 1):
                 time.sleep(chance.uniform(0.5, 4))  # the fault itself: a kill at a random moment
                 process.kill()
                 authorities.add(stage.authority())
+                if kills >= KILLS and len(authorities) > 1:
+                    break
             last = stage.authority()
             eventually(lambda: stage.authority() != last, what="it still rotates")
     assert len(authorities) > 1, seed
