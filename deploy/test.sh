@@ -20,6 +20,9 @@ level "unit" pytest -q tests/unit
 level "property" pytest -q tests/property
 level "golden" pytest -q tests/golden
 level "integration" pytest -q tests/integration
+level "demo" python -m deploy.demo
+# What the story left there is nothing to test on.
+python -m deploy.local down
 level "cluster" python -m deploy.local up
 level "e2e" pytest -q tests/e2e
 
