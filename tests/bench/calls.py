@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,8 +9,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
     from prometheus_client.samples import Sample
-
-    from deploy.local import api
 
 SOON_SECONDS: Final = 0.005
 """The shortest duration that API servers count separately (`k8s.io/apiserver/pkg/admission/metrics`)."""
@@ -72,17 +68,6 @@ class Asked:
     def since(self, earlier: Asked) -> Asked:
         """Leave out what was counted before."""
         return Asked(self.calls.since(earlier.calls), self.answers.since(earlier.answers))
-
-
-def metrics_of(client: api.Client) -> str:
-    """Read the API server's metrics."""
-    # A connection of its own, because an API server closes one that is idle for as long as a measurement takes.
-    with contextlib.closing(client.connection()) as connection:
-        connection.request("GET", "/metrics")
-        answer = connection.getresponse()
-        text = answer.read().decode()
-    assert answer.status == http.client.OK, text
-    return text
 
 
 def asked(metrics: str, webhook: Webhook) -> Asked:
