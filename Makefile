@@ -75,7 +75,7 @@ format: venv ## Format the code and sort its imports
 .PHONY: generate
 generate: venv ## Write the generated files: the CRD, the table of rules
 	@mkdir -p $(dir $(CRD)) $(dir $(RULES))
-	@$(PYTHON) -m shared.crd > $(CRD)
+	@$(PYTHON) -m shared.session_storage.crd > $(CRD)
 	@$(PYTHON) -m tests.rules.document > $(RULES)
 
 .PHONY: golden

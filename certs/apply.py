@@ -9,26 +9,28 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from certs import issue, metrics, notices
-from certs.actions import IssueAuthority, IssueServing, StoreAuthorities, StoreBundle
-from certs.authorities import Authorities
-from certs.bundles import PublishBundle
-from certs.pem import KEY_BUNDLE, KEY_CERTIFICATE, KEY_PRIVATE_KEY, SECRET_TYPE, encoded
+from certs import metrics
+from certs.pki import issue
+from certs.pki.pem import KEY_BUNDLE, KEY_CERTIFICATE, KEY_PRIVATE_KEY, SECRET_TYPE, encoded
+from certs.rotation import notices
+from certs.rotation.actions import IssueAuthority, IssueServing, StoreAuthorities, StoreBundle
+from certs.rotation.ca_bundles import PublishBundle
+from certs.rotation.ca_secret import Authorities
 from shared import errors
 from shared.names import ANNOTATION_CERTIFICATES_ROTATED, FIELD_MANAGER_CERTIFICATES, LABEL_MANAGED_BY, MANAGED_BY
-from shared.resources import SECRETS
+from shared.objects.resources import SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from certs.actions import Action, Terms
-    from certs.bundles import WebhookConfiguration
-    from certs.notices import Notice
-    from certs.pem import Pair
-    from shared.cluster import Cluster
-    from shared.informer import Informer
-    from shared.resources import Key, Object
+    from certs.pki.pem import Pair
+    from certs.rotation.actions import Action, Terms
+    from certs.rotation.ca_bundles import WebhookConfiguration
+    from shared.kubernetes.client import Cluster
+    from shared.kubernetes.informer import Informer
+    from shared.objects.events import EventNote
+    from shared.objects.resources import Key, Object
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ class Applier:
         self._terms = terms
         self._published: dict[WebhookConfiguration, bytes] = {}
 
-    async def do(self, action: Action, now: datetime) -> Notice | None:
+    async def do(self, action: Action, now: datetime) -> EventNote | None:
         """Do it, unless somebody else has written meanwhile; return what there is to tell.
 
         Raises:
@@ -89,7 +91,7 @@ class Applier:
             case PublishBundle():
                 return await self._publish(action)
 
-    async def _issue_authority(self, action: IssueAuthority, now: datetime) -> Notice | None:
+    async def _issue_authority(self, action: IssueAuthority, now: datetime) -> EventNote | None:
         pair = issue.issue_authority(now, lifetimes=self._terms.lifetimes)
         predecessor = action.predecessor
         if predecessor is None:
@@ -122,7 +124,7 @@ class Applier:
         cache.informer.remember(stored)
         return True
 
-    async def _publish(self, action: PublishBundle) -> Notice | None:
+    async def _publish(self, action: PublishBundle) -> EventNote | None:
         configuration = action.configuration
         informer = self._caches.configurations[configuration]
         seen = informer.objects["", configuration.name]["metadata"]

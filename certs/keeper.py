@@ -13,25 +13,27 @@ import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from certs import check, metrics, notices, rotate, theirs
-from certs.actions import Lasted, Observed, Phase, Plan, Terms
+from certs import metrics
 from certs.apply import Applier, Caches, SecretCache
-from certs.patience import Patience
-from certs.witness import Witness
+from certs.pki import validation
+from certs.rotation import external_issuer, notices, planner
+from certs.rotation.actions import Lasted, Observed, Phase, Plan, Terms
+from certs.rotation.dwell_timer import Patience
+from certs.served_certificates import Witness
 from shared import errors
-from shared.cluster import Selector
-from shared.informer import Informer
-from shared.resources import PODS, SECRETS, Object
+from shared.kubernetes.client import Selector
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import PODS, SECRETS, Object
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from certs.notices import Notice
     from certs.settings import CertificateSettings
-    from shared.cluster import Cluster
+    from shared.kubernetes.client import Cluster
+    from shared.objects.events import EventNote
 
-    Announce: TypeAlias = Callable[[Object, Notice], Awaitable[None]]
+    Announce: TypeAlias = Callable[[Object, EventNote], Awaitable[None]]
     """Writes an Event about the serving Secret."""
 
 LOOK_AGAIN_SECONDS: Final = 60.0
@@ -87,7 +89,7 @@ class Keeper:
         self._settings = settings
         self._clock = clock
         self._announce = announce
-        self._terms = Terms(check.dns_names(settings.service, settings.namespace), settings.lifetimes)
+        self._terms = Terms(validation.dns_names(settings.service, settings.namespace), settings.lifetimes)
         self._changed = asyncio.Event()
 
         def secret(name: str) -> SecretCache:
@@ -146,7 +148,7 @@ class Keeper:
         """
         now = self._clock()
         observed = self._observe()
-        lasted = self._patience.measure(rotate.evidence(observed, self._terms, now), asyncio.get_running_loop().time())
+        lasted = self._patience.measure(planner.evidence(observed, self._terms, now), asyncio.get_running_loop().time())
         plan = self._plan(observed, lasted, now)
         metrics.show(observed, plan, self._terms, now)
         self.witness.look_often(often=plan.phase is not Phase.STABLE)
@@ -159,8 +161,8 @@ class Keeper:
 
     def _plan(self, observed: Observed, lasted: Lasted, now: datetime) -> Plan:
         if self._settings.issues:
-            return rotate.plan(observed, self._terms, lasted, now)
-        return theirs.plan(observed, now)
+            return planner.plan(observed, self._terms, lasted, now)
+        return external_issuer.plan(observed, now)
 
     def _observe(self) -> Observed:
         configurations = {
@@ -186,7 +188,7 @@ class Keeper:
             await self._tell(notices.held_up(pods))
             self._held_up_by = pods
 
-    async def _tell(self, notice: Notice) -> None:
+    async def _tell(self, notice: EventNote) -> None:
         _log.log(
             logging.WARNING if notice.type == "Warning" else logging.INFO,
             "certificates",

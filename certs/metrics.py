@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge
 
-from certs import authorities, bundles
-from certs.actions import Phase
-from certs.pem import pair_of
+from certs.pki.pem import pair_of
+from certs.rotation import ca_bundles, ca_secret
+from certs.rotation.actions import Phase
 from shared.errors import CertificateError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from certs.actions import Observed, Plan, Terms
-    from certs.pem import Pair
+    from certs.pki.pem import Pair
+    from certs.rotation.actions import Observed, Plan, Terms
 
 NOT_AFTER: Final = Gauge(
     "session_storage_certificate_not_after_seconds",
@@ -50,7 +50,7 @@ _OF_THE_LEADER: Final = (NOT_AFTER, DUE, BUNDLE_NOT_AFTER, PHASE, PODS)
 
 def show(observed: Observed, plan: Plan, terms: Terms, now: datetime) -> None:
     """Set all gauges to what was observed."""
-    held = authorities.read(observed.authority, now)
+    held = ca_secret.read(observed.authority, now)
     signs = held.authorities
     pairs = {"authority": signs.current if signs else None, "next": held.next, "serving": _serving(observed)}
     for kind, pair in pairs.items():
@@ -58,7 +58,7 @@ def show(observed: Observed, plan: Plan, terms: Terms, now: datetime) -> None:
         # A certificate of somebody else's is due when they say so.
         _set(DUE, kind, terms.lifetimes.due(pair.certificate) if pair and signs and kind != "next" else None)
     for configuration, obj in observed.configurations.items():
-        end = bundles.first_to_expire(obj, now)
+        end = ca_bundles.first_to_expire(obj, now)
         BUNDLE_NOT_AFTER.labels(str(configuration)).set(end.timestamp() if end else 0)
     for phase in Phase:
         PHASE.labels(phase.value).set(phase is plan.phase)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography import x509
 
-from shared.conditions import holds
+from shared.objects.conditions import holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shared.resources import Key, Object
+    from shared.objects.resources import Key, Object
 
 PORT_NAME: Final = "https"
 """Of the container's port; the Service leads to the same."""

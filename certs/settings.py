@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
-from certs.bundles import WebhookConfiguration
-from certs.lifetimes import DEFAULT, Lifetimes
-from shared.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
-from shared.settings import Environment
+from certs.pki.lifetimes import DEFAULT, Lifetimes
+from certs.rotation.ca_bundles import WebhookConfiguration
+from shared.objects.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
+from shared.process.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

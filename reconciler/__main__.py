@@ -14,48 +14,43 @@ import uvloop
 
 from certs import keeper
 from certs.settings import CertificateSettings
-from reconciler import hosts, loop, metrics, schedule
-from reconciler.apply import Applier
-from reconciler.caretaker import Announcements, Caretaker
-from reconciler.children import CHILD_RESOURCES, parent_of
-from reconciler.events import EventRecorder
-from reconciler.holders import Holders
-from reconciler.leader import Election
-from reconciler.moves import Mover
-from reconciler.observe import Observer, Outlook
-from reconciler.proxies import ProxyCaretaker
-from reconciler.pulse import Pulse
-from reconciler.questions import Questions
-from reconciler.queue import WorkQueue
-from reconciler.reconcile import Planner, Reconciler
-from reconciler.referenced_secrets import ReferencedSecrets
+from reconciler.apply.applier import Applier
+from reconciler.apply.instance_actions import Mover
+from reconciler.controllers.consumer import Announcements, Caretaker
+from reconciler.controllers.proxy_deployment import ProxyCaretaker
+from reconciler.controllers.readmission import Questions
+from reconciler.controllers.session_storage import Planner, Reconciler
+from reconciler.controllers.toolhive import ToolHive
+from reconciler.controllers.update_slots import Turns
+from reconciler.observe.credential_holders import Holders
+from reconciler.observe.heartbeat import Pulse
+from reconciler.observe.last_seen import Signs
+from reconciler.observe.observer import Observer, Outlook
+from reconciler.observe.secret_watches import ReferencedSecrets
+from reconciler.rotation import schedule
+from reconciler.runtime import metrics, workers
+from reconciler.runtime.event_recorder import EventRecorder
+from reconciler.runtime.leader_election import Election
+from reconciler.runtime.workqueue import WorkQueue
 from reconciler.settings import Settings
-from reconciler.signs import Signs
-from reconciler.status import EventNote
-from reconciler.toolhive import ToolHive
-from reconciler.turns import Turns
-from shared import errors, log, names, probes, proxy_deployment
-from shared.cluster import Cluster, Selector
-from shared.conditions import condition_of
-from shared.consumer_index import ConsumerIndex, consumer_of
-from shared.informer import Informer
-from shared.resources import (
-    DEPLOYMENTS,
-    NODES,
-    PODS,
-    SECRETS,
-    SESSION_STORAGES,
-    VOLUME_CLAIMS,
-    Object,
-    key_of,
-)
-from shared.store import PROXIES_SUPPORTED
-from shared.toolhive import PROXY_SELECTOR, serves_session_tls
+from reconciler.state import kubernetes_nodes
+from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of
+from shared import errors, names
+from shared.consumers import proxy_deployment
+from shared.consumers.identity import consumer_of
+from shared.consumers.storage_endpoint import PROXIES_SUPPORTED
+from shared.consumers.toolhive import PROXY_SELECTOR, serves_session_tls
+from shared.consumers.usage_index import ConsumerIndex
+from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.informer import Informer
+from shared.objects.conditions import condition_of
+from shared.objects.events import EventNote
+from shared.objects.resources import DEPLOYMENTS, NODES, PODS, SECRETS, SESSION_STORAGES, VOLUME_CLAIMS, Object, key_of
+from shared.process import json_log, probes
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from certs.notices import Notice
 
 _log = logging.getLogger("reconciler")
 
@@ -68,7 +63,7 @@ def main() -> int:
     except errors.InvalidSettings as error:
         sys.stderr.write(f"reconciler: {error}\n")
         return 2
-    log.configure("reconciler", settings.log_level)
+    json_log.configure("reconciler", settings.log_level)
     return uvloop.run(_run(settings, certificates))
 
 
@@ -116,7 +111,7 @@ class _Process:
         self._turns = Turns(settings.storage.updates_at_once)
         self._caches[PODS.plural] = Informer(cluster, PODS, self._on_pod, selector=managed)
         self._caches[VOLUME_CLAIMS.plural] = Informer(cluster, VOLUME_CLAIMS, selector=managed)
-        self._hosts = Informer(cluster, NODES, self._on_host, keep=hosts.trimmed)
+        self._hosts = Informer(cluster, NODES, self._on_host, keep=kubernetes_nodes.trimmed)
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._queue))
 
     async def run(self) -> None:
@@ -151,7 +146,7 @@ class _Process:
                 for extension in self._toolhive.extensions():
                     group.create_task(extension)
 
-    async def _tell_of_certificates(self, secret: Object, notice: Notice) -> None:
+    async def _tell_of_certificates(self, secret: Object, notice: EventNote) -> None:
         recorder = EventRecorder(self._cluster, self._settings.candidate.identity)
         # What an informer lists does not say what it is.
         regarding = {"apiVersion": SECRETS.api_version, "kind": SECRETS.kind, **secret}
@@ -168,7 +163,7 @@ class _Process:
             knows_consumers=self._toolhive.is_known,
             is_due=self._is_due,
             silent_for=self._pulse.silent_for,
-            hosts=lambda: hosts.Hosts.of(self._hosts.objects.values()),
+            hosts=lambda: kubernetes_nodes.Hosts.of(self._hosts.objects.values()),
             may_update=self._turns.may_begin,
             signs=Signs(time.monotonic),
         )
@@ -183,7 +178,7 @@ class _Process:
             self._queue.add(key)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pulse.run(list(self._caches[PODS.plural].objects.values())))
-            group.create_task(loop.run(self._queue, reconciler.reconcile))
+            group.create_task(workers.run(self._queue, reconciler.reconcile))
             for part in self._caretaking(recorder):
                 group.create_task(part)
 
@@ -196,7 +191,7 @@ class _Process:
             self._attention.add(consumer_of(consumer))
         for key in self._deployments.objects:
             self._proxies.add(key)
-        return [loop.run(self._attention, consumers.look), loop.run(self._proxies, proxies.look)]
+        return [workers.run(self._attention, consumers.look), workers.run(self._proxies, proxies.look)]
 
     def _serves_session_tls(self) -> bool:
         return all(serves_session_tls(crd) for crd in self._toolhive.crds())

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
-from reconciler import rotation
-from reconciler.leader import Candidate
-from reconciler.wanted import Settings as StorageSettings
-from shared.manifests import Peers
-from shared.settings import Environment
-from shared.target import Target
-from shared.workload import Image, Placement
+from reconciler.manifests.network_policy import Peers
+from reconciler.manifests.stateful_set import Image, Placement
+from reconciler.plan.settings import Settings as StorageSettings
+from reconciler.rotation import phases
+from reconciler.runtime.leader_election import Candidate
+from shared.consumers.targets import Target
+from shared.process.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,9 +69,9 @@ class Settings:
         return settings
 
 
-def _rotation(env: Environment) -> rotation.Settings:
-    default = rotation.Settings()
-    return rotation.Settings(
+def _rotation(env: Environment) -> phases.Settings:
+    default = phases.Settings()
+    return phases.Settings(
         wave_percent=env.number("ROTATION_WAVE_PERCENT", default.wave_percent, 100),
         patience=_seconds(env, "ROTATION_PATIENCE_SECONDS", default.patience),
         refresh=_seconds(env, "ROTATION_REFRESH_SECONDS", default.refresh),

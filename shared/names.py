@@ -154,3 +154,12 @@ def key_prefix(kind: str, namespace: str, consumer: str) -> str:
     Source: ToolHive `pkg/transport/session/storage_redis.go`.
     """
     return f"thv:{_SESSION_OWNERS[kind]}:session:{{{namespace}:{consumer}}}:"
+
+
+ROLE_PRIMARY: Final = "primary"
+
+
+ROLE_REPLICA: Final = "replica"
+
+
+ROLES: Final = (ROLE_PRIMARY, ROLE_REPLICA)

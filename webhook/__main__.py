@@ -13,28 +13,30 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from certs import check
-from shared import errors, log, probes
-from shared.cluster import Cluster, Selector
-from shared.consumer_index import ConsumerIndex
-from shared.informer import Informer
-from shared.resources import NAMESPACES, SECRETS, SESSION_STORAGES
-from shared.toolhive import CONSUMER_RESOURCES, trimmed
-from webhook import consumers, deletion, deployments, server, storage
-from webhook.access import AccessReviews
-from webhook.late import LateStorages
-from webhook.pulse import BEAT_SECONDS, Pulse
+from certs.pki import validation
+from shared import errors
+from shared.consumers.toolhive import CONSUMER_RESOURCES, trimmed
+from shared.consumers.usage_index import ConsumerIndex
+from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import NAMESPACES, SECRETS, SESSION_STORAGES
+from shared.process import json_log, probes
+from webhook import server
+from webhook.access_reviews import AccessReviews
+from webhook.admission import consumers, deletions, proxy_deployments, session_storages
+from webhook.serving_certificate import ServingCertificate
 from webhook.settings import Settings
-from webhook.tls import ServingCertificate
+from webhook.storage_lookup import LateStorages
+from webhook.suspension import BEAT_SECONDS, Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from shared.consumer_index import Consumer
-    from shared.reference import StorageReference
-    from shared.resources import Object
-    from webhook.consumers import Writing
-    from webhook.review import AdmissionRequest, Decision
+    from shared.consumers.identity import Consumer
+    from shared.consumers.reference import StorageReference
+    from shared.objects.resources import Object
+    from webhook.admission.consumers import Writing
+    from webhook.admission.review import AdmissionRequest, Decision
 
 _log = logging.getLogger("webhook")
 
@@ -46,7 +48,7 @@ def main() -> int:
     except errors.InvalidSettings as error:
         sys.stderr.write(f"webhook: {error}\n")
         return 2
-    log.configure("webhook", settings.log_level)
+    json_log.configure("webhook", settings.log_level)
     uvloop.run(_run(settings))
     return 0
 
@@ -63,7 +65,7 @@ class _Process:
 
     def __init__(self, cluster: Cluster, settings: Settings) -> None:
         self._settings = settings
-        self._certificate = ServingCertificate(check.dns_names(settings.service, settings.namespace)[:1], _clock)
+        self._certificate = ServingCertificate(validation.dns_names(settings.service, settings.namespace)[:1], _clock)
         own_secret = Selector(namespace=settings.namespace, fields=f"metadata.name={settings.tls_secret}")
         self._secrets = Informer(cluster, SECRETS, self._certificate.on_change, selector=own_secret)
         self._storages = Informer(cluster, SESSION_STORAGES)
@@ -79,10 +81,10 @@ class _Process:
         self._pulse = Pulse()
         self._reviews = server.Server(
             {
-                "/mutate/sessionstorages": storage.decide,
+                "/mutate/sessionstorages": session_storages.decide,
                 "/mutate/consumers": self._decide_on_consumer,
-                "/mutate/deployments": lambda request: deployments.decide(request, self._find),
-                "/validate/deletions": lambda request: deletion.decide(
+                "/mutate/deployments": lambda request: proxy_deployments.decide(request, self._find),
+                "/validate/deletions": lambda request: deletions.decide(
                     request, self._index.usages, self._namespaces.objects
                 ),
             }

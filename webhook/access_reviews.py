@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared import errors
-from shared.resources import SESSION_STORAGES, SUBJECT_ACCESS_REVIEWS, Key, Object, Resource
+from shared.objects.resources import SESSION_STORAGES, SUBJECT_ACCESS_REVIEWS, Object, Resource
 
 if TYPE_CHECKING:
     from typing import Any
+
+    from webhook.admission.access_question import Question
 
 ANSWER_SECONDS: Final = 3.0
 """Well within the 5 s after which the API server stops waiting for us."""
@@ -25,19 +26,6 @@ class Creator(Protocol):
 
     async def create(self, resource: Resource, obj: Object) -> Object:
         """Create an object."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """May this user use that storage?
-
-    Attributes:
-        user: `userInfo` of an admission request.
-        storage: The storage.
-    """
-
-    user: Object = field(repr=False)
-    storage: Key
 
 
 class AccessReviews:

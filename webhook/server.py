@@ -11,10 +11,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shared.errors import MalformedReview
-from webhook import metrics, review
+from webhook import metrics
+from webhook.admission import review
+from webhook.admission.review import Allow, Deny, Patch
 from webhook.connection import Connection
 from webhook.messages import Response
-from webhook.review import Allow, Deny, Patch
 
 if TYPE_CHECKING:
     import ssl

@@ -7,8 +7,8 @@ import os
 import ssl
 from typing import TYPE_CHECKING
 
-from certs import check
-from certs.pem import bundle_of, pair_of
+from certs.pki import validation
+from certs.pki.pem import bundle_of, pair_of
 from shared.errors import CertificateError
 from webhook import metrics
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from certs.pem import Pair
-    from shared.resources import Object
+    from certs.pki.pem import Pair
+    from shared.objects.resources import Object
 
 _log = logging.getLogger(__name__)
 
@@ -93,8 +93,8 @@ class ServingCertificate:
 
     def _sound_pair(self, secret: Object | None) -> Pair:
         if secret is None:
-            raise CertificateError(check.Problem.ABSENT)
-        problems = check.serving_problems(secret, bundle_of(secret), self._names, self._clock())
+            raise CertificateError(validation.Problem.ABSENT)
+        problems = validation.serving_problems(secret, bundle_of(secret), self._names, self._clock())
         if problems:
             raise CertificateError("; ".join(problems))
         return pair_of(secret)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from shared.settings import Environment
-from shared.target import Target
+from shared.consumers.targets import Target
+from shared.process.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,12 +11,12 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared import errors
-from shared.resources import SESSION_STORAGES, Resource
+from shared.objects.resources import SESSION_STORAGES, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.resources import Key, Object
+    from shared.objects.resources import Key, Object
 
 READ_SECONDS: Final = 1.0
 """With the question who may use a storage, well within the 5 s after which the API server stops waiting for us."""

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs.lifetimes import DEFAULT, Lifetimes
-from certs.pem import Pair
+from certs.pki.lifetimes import DEFAULT, Lifetimes
+from certs.pki.pem import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -28,7 +28,7 @@ from shared.errors import CertificateError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 SECRET_TYPE: Final = "kubernetes.io/tls"
 KEY_CERTIFICATE: Final = "tls.crt"

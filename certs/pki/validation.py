@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from certs.pem import MAIN, Pair, Slot, pair_of
+from certs.pki.pem import MAIN, Pair, Slot, pair_of
 from shared.errors import CertificateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 
 class Problem(StrEnum):

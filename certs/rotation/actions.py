@@ -7,19 +7,19 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from certs.bundles import PublishBundle
+from certs.rotation.ca_bundles import PublishBundle
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from cryptography import x509
 
-    from certs.authorities import Authorities
-    from certs.bundles import WebhookConfiguration
-    from certs.check import Problem
-    from certs.lifetimes import Lifetimes
-    from certs.pem import Pair
-    from shared.resources import Object
+    from certs.pki.lifetimes import Lifetimes
+    from certs.pki.pem import Pair
+    from certs.pki.validation import Problem
+    from certs.rotation.ca_bundles import WebhookConfiguration
+    from certs.rotation.ca_secret import Authorities
+    from shared.objects.resources import Object
 
 AT_ONCE: Final = timedelta()
 

@@ -6,8 +6,8 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from certs.authorities import unexpired
-from certs.pem import bundle_pem, certificates_in, encoded
+from certs.pki.pem import bundle_pem, certificates_in, encoded
+from certs.rotation.ca_secret import unexpired
 from shared.errors import CertificateError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from shared.resources import Object, Resource
+    from shared.objects.resources import Object, Resource
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from certs import check
-from certs.pem import MAIN, Pair, Slot, bundle_of, bundle_pem, encoded, pair_of
+from certs.pki import validation
+from certs.pki.pem import MAIN, Pair, Slot, bundle_of, bundle_pem, encoded, pair_of
 from shared.errors import CertificateError
 from shared.names import ANNOTATION_CERTIFICATES_ROTATED
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from certs.check import Problem
-    from shared.resources import Object
+    from certs.pki.validation import Problem
+    from shared.objects.resources import Object
 
 NEXT: Final = Slot("next.crt", "next.key")
 KEY_RETIRED: Final = "retired.crt"
@@ -98,12 +98,12 @@ def unexpired(certificates: Iterable[x509.Certificate], now: datetime) -> tuple[
     return tuple(
         certificate
         for certificate in dict.fromkeys(certificates)
-        if now <= certificate.not_valid_after_utc and check.may_sign(certificate)
+        if now <= certificate.not_valid_after_utc and validation.may_sign(certificate)
     )
 
 
 def _usable(secret: Object | None, now: datetime, slot: Slot) -> tuple[Pair | None, tuple[Problem, ...]]:
-    problems = check.authority_problems(secret, now, slot)
+    problems = validation.authority_problems(secret, now, slot)
     return (None, problems) if problems or secret is None else (pair_of(secret, slot), ())
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from certs.actions import AT_ONCE, Evidence, Lasted
+from certs.rotation.actions import AT_ONCE, Evidence, Lasted
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -9,15 +9,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from certs import authorities, bundles
-from certs.actions import Phase, Plan
-from certs.pem import bundle_of, pair_of
+from certs.pki.pem import bundle_of, pair_of
+from certs.rotation import ca_bundles, ca_secret
+from certs.rotation.actions import Phase, Plan
 from shared.errors import CertificateError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from certs.actions import Observed
+    from certs.rotation.actions import Observed
 
 LOOK_AGAIN: Final = timedelta(minutes=1)
 
@@ -28,10 +28,10 @@ def plan(observed: Observed, now: datetime) -> Plan:
         leaf, trusted = pair_of(observed.serving or {}).certificate, bundle_of(observed.serving or {})
     except CertificateError:
         leaf, trusted = None, ()
-    trusted = authorities.unexpired(trusted, now)
+    trusted = ca_secret.unexpired(trusted, now)
     others = tuple(sorted(name for name, seen in observed.pods.items() if seen is None or seen != leaf))
     if not trusted:
         return Plan(Phase.BOOTSTRAP, wait=LOOK_AGAIN, others=others)
-    former = bundles.trusted_now(observed.configurations, now) if others else ()
-    publications = bundles.publications(observed.configurations, tuple(dict.fromkeys([*trusted, *former])))
+    former = ca_bundles.trusted_now(observed.configurations, now) if others else ()
+    publications = ca_bundles.publications(observed.configurations, tuple(dict.fromkeys([*trusted, *former])))
     return Plan(Phase.RETIRE if others else Phase.STABLE, publications, LOOK_AGAIN, others)

@@ -19,10 +19,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from certs import authorities, bundles, check
-from certs.actions import Evidence, IssueAuthority, IssueServing, Phase, Plan, StoreAuthorities, StoreBundle
-from certs.check import Problem
-from certs.pem import KEY_BUNDLE, entry, pair_of
+from certs.pki import validation
+from certs.pki.pem import KEY_BUNDLE, entry, pair_of
+from certs.pki.validation import Problem
+from certs.rotation import ca_bundles, ca_secret
+from certs.rotation.actions import Evidence, IssueAuthority, IssueServing, Phase, Plan, StoreAuthorities, StoreBundle
 from shared.errors import CertificateError
 from shared.names import ANNOTATION_ROTATE_CERTIFICATES
 
@@ -31,17 +32,17 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from certs.actions import Action, Lasted, Observed, Terms
-    from certs.authorities import Authorities, Held
-    from shared.resources import Object
+    from certs.rotation.actions import Action, Lasted, Observed, Terms
+    from certs.rotation.ca_secret import Authorities, Held
+    from shared.objects.resources import Object
 
 
 def evidence(observed: Observed, terms: Terms, now: datetime) -> Evidence:
     """Tell what of the evidence that steps rest on is there now."""
-    held = authorities.read(observed.authority, now).authorities
+    held = ca_secret.read(observed.authority, now).authorities
     if held is None:
         return Evidence()
-    is_published = not bundles.publications(observed.configurations, _to_trust(held, observed, now))
+    is_published = not ca_bundles.publications(observed.configurations, _to_trust(held, observed, now))
     versions = frozenset(
         (configuration, obj.get("metadata", {}).get("resourceVersion"))
         for configuration, obj in observed.configurations.items()
@@ -62,7 +63,7 @@ def plan(observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Pla
         lasted: For how long the evidence has been there.
         now: Aware instant.
     """
-    held = authorities.read(observed.authority, now)
+    held = ca_secret.read(observed.authority, now)
     if held.authorities is None:
         return Plan(Phase.BOOTSTRAP, (_replacement(held, observed, now),), others=tuple(sorted(observed.pods)))
     step = _step(held.authorities, observed, terms, lasted, now)
@@ -73,7 +74,7 @@ def _step(known: Authorities, observed: Observed, terms: Terms, lasted: Lasted, 
     if strangers := _worth_keeping(known, observed, terms, now):
         adopted = replace(known, retired=(*known.retired, *strangers))
         return Plan(Phase.SWITCH, (StoreAuthorities(adopted, Phase.SWITCH),))
-    if publications := bundles.publications(observed.configurations, _to_trust(known, observed, now)):
+    if publications := ca_bundles.publications(observed.configurations, _to_trust(known, observed, now)):
         return Plan(_phase(known, observed.serving, terms, now), publications)
     return _serving_step(known, observed, terms, lasted, now) or _next_phase(known, observed, terms, lasted, now)
 
@@ -85,7 +86,7 @@ def _to_trust(known: Authorities, observed: Observed, now: datetime) -> tuple[x5
     """
     if None not in observed.pods.values():
         return known.trusted
-    return tuple(dict.fromkeys([*known.trusted, *bundles.trusted_now(observed.configurations, now)]))
+    return tuple(dict.fromkeys([*known.trusted, *ca_bundles.trusted_now(observed.configurations, now)]))
 
 
 def _others(observed: Observed, known: Authorities, terms: Terms, now: datetime) -> tuple[str, ...]:
@@ -93,7 +94,7 @@ def _others(observed: Observed, known: Authorities, terms: Terms, now: datetime)
     return tuple(
         name
         for name, leaf in sorted(observed.pods.items())
-        if leaf is None or not check.is_vouched_for(leaf, (known.current.certificate,), terms.called, now)
+        if leaf is None or not validation.is_vouched_for(leaf, (known.current.certificate,), terms.called, now)
     )
 
 
@@ -130,10 +131,10 @@ def _next_phase(known: Authorities, observed: Observed, terms: Terms, lasted: La
 
 def _replacement(held: Held, observed: Observed, now: datetime) -> Action:
     """Replace an authority that is lost, without taking trust from what pods may serve."""
-    trusted = bundles.trusted_now(observed.configurations, now)
+    trusted = ca_bundles.trusted_now(observed.configurations, now)
     if held.next:
         retired = tuple(certificate for certificate in trusted if certificate != held.next.certificate)
-        return StoreAuthorities(authorities.Authorities(held.next, None, retired, held.handled), Phase.SWITCH)
+        return StoreAuthorities(ca_secret.Authorities(held.next, None, retired, held.handled), Phase.SWITCH)
     return IssueAuthority(held.problems, retired=trusted, handled=_wish(observed.serving) or held.handled)
 
 
@@ -143,26 +144,26 @@ def _worth_keeping(known: Authorities, observed: Observed, terms: Terms, now: da
     Only such as API servers trust already: nobody becomes trusted by what a Secret or a pod says.
     """
     leaves = {leaf for leaf in observed.pods.values() if leaf} | _leaf(observed.serving)
-    orphans = [leaf for leaf in leaves if not check.is_vouched_for(leaf, known.trusted, terms.called, now)]
+    orphans = [leaf for leaf in leaves if not validation.is_vouched_for(leaf, known.trusted, terms.called, now)]
     return tuple(
         authority
-        for authority in bundles.trusted_now(observed.configurations, now)
+        for authority in ca_bundles.trusted_now(observed.configurations, now)
         if authority not in known.trusted
-        and any(check.is_vouched_for(leaf, (authority,), terms.called, now) for leaf in orphans)
+        and any(validation.is_vouched_for(leaf, (authority,), terms.called, now) for leaf in orphans)
     )
 
 
 def _phase(known: Authorities, serving: Object | None, terms: Terms, now: datetime) -> Phase:
     if known.next:
         return Phase.TRUST_NEXT
-    problems = check.serving_problems(serving, (known.current.certificate,), terms.names, now)
+    problems = validation.serving_problems(serving, (known.current.certificate,), terms.names, now)
     if known.retired:
         return Phase.SWITCH if problems else Phase.RETIRE
     return Phase.BOOTSTRAP if problems else Phase.STABLE
 
 
 def _serving_reasons(known: Authorities, secret: Object | None, terms: Terms, now: datetime) -> tuple[Problem, ...]:
-    problems = check.serving_problems(secret, (known.current.certificate,), terms.names, now)
+    problems = validation.serving_problems(secret, (known.current.certificate,), terms.names, now)
     if problems:
         return problems
     return (Problem.RENEWAL_DUE,) if now >= _serving_due(secret, terms) else ()
@@ -178,7 +179,8 @@ def _is_served(known: Authorities, observed: Observed, terms: Terms, now: dateti
     A leaf that is not valid yet says that our clock is behind, not that API servers refuse it.
     """
     return any(
-        leaf is None or check.is_vouched_for(leaf, known.trusted, terms.called, max(now, leaf.not_valid_before_utc))
+        leaf is None
+        or validation.is_vouched_for(leaf, known.trusted, terms.called, max(now, leaf.not_valid_before_utc))
         for leaf in observed.pods.values()
     )
 

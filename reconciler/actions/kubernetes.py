@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
-from reconciler.node_steps import NodeStep
 from shared import names
-from shared.resources import key_of
+from shared.objects.resources import key_of
 
 if TYPE_CHECKING:
-    from reconciler.status import EventNote
-    from shared.consumer_index import Consumer
-    from shared.keyring import KeyRing
-    from shared.manifests import Storage
-    from shared.resources import Object, Resource
-
-RECHECK_SECONDS: Final = 10.0
-"""How often a storage that is well is looked at, without any event."""
+    from reconciler.credentials.key_ring import KeyRing
+    from reconciler.manifests.storage import Storage
+    from shared.consumers.identity import Consumer
+    from shared.objects.resources import Object, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,25 +133,3 @@ class Mark:
         path = "/metadata/labels/" + names.LABEL_ROLE.replace("/", "~1")
         uid = {"op": "test", "path": "/metadata/uid", "value": self.pod["metadata"]["uid"]}
         return [uid, {"op": "add", "path": path, "value": self.role}]
-
-
-Step: TypeAlias = WriteAuth | Apply | Replace | Write | Share | Delete | Restart | Mark | NodeStep
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to do, in this order.
-
-    Attributes:
-        steps: Writes to the storage's objects.
-        status: The new status, or None if the present one holds.
-        events: What happened, for people.
-        requeue_after_seconds: When to look again without an event; 0 means at once.
-        is_changing: Whether nodes are being brought up to date.
-    """
-
-    steps: tuple[Step, ...] = ()
-    status: Object | None = None
-    events: tuple[EventNote, ...] = ()
-    requeue_after_seconds: float = RECHECK_SECONDS
-    is_changing: bool = False

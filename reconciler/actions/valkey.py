@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.nodes import NodeReport
-    from reconciler.primacy import Claim
-    from shared.login import Login
-    from shared.resources import Object
+    from reconciler.credentials.login import Login
+    from reconciler.state.instance import NodeReport
+    from reconciler.state.primary_record import Claim
+    from shared.objects.resources import Object
 
 
 @dataclass(frozen=True, slots=True)

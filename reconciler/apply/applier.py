@@ -6,18 +6,22 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler.steps import Apply, Delete, Mark, Plan, Replace, Restart, Share, Step, Write, WriteAuth
-from shared import credentials, errors, manifests, names
-from shared.resources import PODS, SECRETS, SESSION_STORAGES, Object, Resource, key_of
-from shared.toolhive import CONSUMER_RESOURCES
+from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Restart, Share, Write, WriteAuth
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.manifests import secrets
+from shared import errors, names
+from shared.consumers.toolhive import CONSUMER_RESOURCES
+from shared.objects.resources import PODS, SECRETS, SESSION_STORAGES, Object, Resource, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from reconciler.moves import Mover
-    from reconciler.status import EventNote
-    from shared.consumer_index import Consumer
-    from shared.informer import Informer
+    from reconciler.actions.plan import Plan, Step
+    from reconciler.apply.instance_actions import Mover
+    from shared.consumers.identity import Consumer
+    from shared.kubernetes.informer import Informer
+    from shared.objects.events import EventNote
 
 MAX_REASON: Final = 256
 """Characters of other people's words that are repeated about one consumer."""
@@ -162,13 +166,13 @@ class Applier:
             self._refused(who, f"it could not be written: {error}"[:MAX_REASON])
 
     async def _write_auth(self, step: WriteAuth) -> None:
-        ring, needed = step.ring, credentials.PASSWORD_KEYS
-        current = {**{key: credentials.generate() for key in needed if key not in ring.current}, **ring.current}
+        ring, needed = step.ring, identities.PASSWORD_KEYS
+        current = {**{key: passwords.generate() for key in needed if key not in ring.current}, **ring.current}
         staged = dict(ring.staged)
         if step.is_staging:
-            staged |= {key: credentials.generate() for key in needed if key not in ring.staged}
+            staged |= {key: passwords.generate() for key in needed if key not in ring.staged}
         annotations = {names.ANNOTATION_ROTATION: step.record} if step.record else {}
-        secret = manifests.auth_secret(step.storage, replace(ring, current=current, staged=staged), annotations)
+        secret = secrets.auth_secret(step.storage, replace(ring, current=current, staged=staged), annotations)
         if step.resource_version:
             secret["metadata"]["resourceVersion"] = step.resource_version
             self._remember(SECRETS, await self._cluster.replace(SECRETS, secret))

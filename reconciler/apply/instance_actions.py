@@ -7,8 +7,7 @@ import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler import metrics
-from reconciler.node_steps import (
+from reconciler.actions.valkey import (
     Admit,
     Fence,
     Follow,
@@ -20,19 +19,21 @@ from reconciler.node_steps import (
     Retire,
     SwitchOver,
 )
-from reconciler.primacy import Claim, claimed, pointed, primary_of
-from reconciler.switchover import Move, Place, have_follow, switch_over
-from shared import errors, names, valkey_node
-from shared.resources import SERVICES, STATEFUL_SETS, VOLUME_CLAIMS, Object, Resource, key_of
-from shared.valkey_replication import told
+from reconciler.apply.switchover import Move, Place, have_follow, switch_over
+from reconciler.runtime import metrics
+from reconciler.state.primary_record import Claim, claimed, pointed, primary_of
+from reconciler.valkey import users
+from reconciler.valkey.replication import told
+from shared import errors, names
+from shared.objects.resources import SERVICES, STATEFUL_SETS, VOLUME_CLAIMS, Object, Resource, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from reconciler.nodes import NodeReport
-    from shared.informer import Informer
-    from shared.login import Login
+    from reconciler.credentials.login import Login
+    from reconciler.state.instance import NodeReport
+    from shared.kubernetes.informer import Informer
 
 REACH_DIAL_SECONDS: Final = 0.1
 """What is sent to a Service in the instant at which kube-proxy changes it may be dropped, and TCP repeats it after a
@@ -79,11 +80,11 @@ class Mover:
             case Resume():
                 await self._resume(step)
             case Admit(node, hashes):
-                await valkey_node.admit(*_where(node), hashes)
+                await users.admit(*_where(node), hashes)
             case Retire(node, hashes, spared):
-                await valkey_node.retire(*_where(node), hashes)
+                await users.retire(*_where(node), hashes)
                 if spared is not None:
-                    closed = await valkey_node.disconnect(*_where(node), spared)
+                    closed = await users.disconnect(*_where(node), spared)
                     _log.info("former password retired", extra={"node": node.address, "closed_sessions": closed})
             case Remove():
                 await self._remove(step)

@@ -32,16 +32,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from shared import errors, valkey_replication
+from reconciler.valkey import replication
+from shared import errors
 from shared.names import VALKEY_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from shared.login import Login
-    from shared.replication import Replication
-    from shared.valkey_replication import Node
+    from reconciler.credentials.login import Login
+    from reconciler.state.replication_info import Replication
+    from reconciler.valkey.replication import Node
 
 PAUSE_SECONDS: Final = 5.0
 """How long writes wait if we die before the candidate is known to have all of them."""
@@ -295,4 +296,4 @@ async def _within(seconds: float, is_so: Callable[[], Awaitable[bool]]) -> bool:
 
 
 def _told(place: Place) -> AbstractAsyncContextManager[Node]:
-    return valkey_replication.told(place.address, VALKEY_PORT, place.operator)
+    return replication.told(place.address, VALKEY_PORT, place.operator)

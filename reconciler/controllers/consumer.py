@@ -9,20 +9,20 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler.attention import RESOLVED, age_seconds, attention
-from reconciler.status import EventNote
+from reconciler.plan.consumer_status import RESOLVED, age_seconds, attention
 from shared import errors, names
-from shared.conditions import condition_of, conditions
-from shared.consumer_index import Consumer
-from shared.toolhive import CONSUMER_RESOURCES
+from shared.consumers.identity import Consumer
+from shared.consumers.toolhive import CONSUMER_RESOURCES
+from shared.objects.conditions import condition_of, conditions
+from shared.objects.events import EventNote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reconciler.questions import Questions
-    from shared.conditions import Finding
-    from shared.resources import Key, Object, Resource
-    from shared.target import Target
+    from reconciler.controllers.readmission import Questions
+    from shared.consumers.targets import Target
+    from shared.objects.conditions import Finding
+    from shared.objects.resources import Key, Object, Resource
 
 GRACE_SECONDS: Final = 5.0
 """How long a consumer may be ahead of its storage, as when both are applied at once, before anything is said."""

@@ -11,12 +11,12 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from shared import errors, names
-from shared.resources import CRDS, Object, Resource
-from shared.toolhive import spec_properties
+from shared.consumers.toolhive import spec_properties
+from shared.objects.resources import CRDS, Object, Resource
 
 if TYPE_CHECKING:
-    from reconciler.questions import Patcher
-    from shared.informer import Informer
+    from reconciler.controllers.readmission import Patcher
+    from shared.kubernetes.informer import Informer
 
 FIELD: Final = "sessionStorageRef"
 PROPERTY: Final[Object] = {

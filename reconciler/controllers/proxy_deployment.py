@@ -9,16 +9,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from shared import wiring
-from shared.proxy_deployment import owner_of, wire
-from shared.resources import DEPLOYMENTS
+from shared.consumers import injection
+from shared.consumers.proxy_deployment import owner_of, wire
+from shared.objects.resources import DEPLOYMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reconciler.questions import Questions
-    from shared.consumer_index import Consumer
-    from shared.resources import Key, Object
+    from reconciler.controllers.readmission import Questions
+    from shared.consumers.identity import Consumer
+    from shared.objects.resources import Key, Object
 
 
 class ProxyCaretaker:
@@ -58,4 +58,4 @@ class ProxyCaretaker:
         consumer = self._find(owner) if owner is not None else None
         if consumer is None or any("deletionTimestamp" in obj["metadata"] for obj in (deployment, consumer)):
             return False
-        return wire(deployment, wiring.proxy_secret_of(consumer)) is not deployment
+        return wire(deployment, injection.proxy_secret_of(consumer)) is not deployment

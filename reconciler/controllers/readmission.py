@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared import errors, names
-from shared.resources import key_of
+from shared.objects.resources import key_of
 
 if TYPE_CHECKING:
-    from shared.resources import Key, Object, Resource
+    from shared.objects.resources import Key, Object, Resource
 
 FIRST_PAUSE_SECONDS: Final = 1.0
 MAX_PAUSE_SECONDS: Final = 60.0

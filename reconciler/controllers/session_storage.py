@@ -5,24 +5,24 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from reconciler.mirrors import removals
-from reconciler.plan import FOR_THE_USER_SECONDS, plan
-from reconciler.status import status_of
-from reconciler.steps import Plan
-from reconciler.verdict import Verdict
+from reconciler.actions.plan import Plan
+from reconciler.plan.health import Verdict
+from reconciler.plan.mirrors import removals
+from reconciler.plan.planner import FOR_THE_USER_SECONDS, plan
+from reconciler.plan.status import status_of
 from shared import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from reconciler.apply import Applier
-    from reconciler.observe import Observer
-    from reconciler.observed import Observed
-    from reconciler.turns import Turns
-    from reconciler.wanted import Settings
-    from shared.informer import Informer
-    from shared.resources import Key
+    from reconciler.apply.applier import Applier
+    from reconciler.controllers.update_slots import Turns
+    from reconciler.observe.observer import Observer
+    from reconciler.plan.settings import Settings
+    from reconciler.state.storage_state import Observed
+    from shared.kubernetes.informer import Informer
+    from shared.objects.resources import Key
 
 _log = logging.getLogger(__name__)
 

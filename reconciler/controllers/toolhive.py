@@ -6,16 +6,16 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from reconciler.crd_extension import CrdExtension, crd_name
-from shared.cluster import Cluster, Selector
-from shared.informer import Informer, OnChange
-from shared.resources import CRDS, Object, Resource
-from shared.toolhive import CONSUMER_RESOURCES
+from reconciler.controllers.crd_extension import CrdExtension, crd_name
+from shared.consumers.toolhive import CONSUMER_RESOURCES
+from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.informer import Informer, OnChange
+from shared.objects.resources import CRDS, Object, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from shared.consumer_index import Consumer
+    from shared.consumers.identity import Consumer
 
 PATIENCE_SECONDS: Final = 10.0
 """How long to wait for the first list of consumers; what is said of storages without it would come and go."""

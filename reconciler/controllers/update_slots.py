@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shared.resources import Key
+    from shared.objects.resources import Key
 
 
 class Turns:

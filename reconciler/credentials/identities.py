@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import secrets
 import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -63,11 +62,6 @@ BACKUP: Final = Identity(
 
 IDENTITIES: Final = (CONSUMER, OPERATOR, REPLICATION, EXPORTER, PROBE, BACKUP)
 PASSWORD_KEYS: Final = tuple(identity.key for identity in IDENTITIES)
-
-
-def generate() -> str:
-    """Make up a password from the system's randomness."""
-    return "".join(secrets.choice(PASSWORD_ALPHABET) for _ in range(PASSWORD_LENGTH))
 
 
 def rules() -> str:

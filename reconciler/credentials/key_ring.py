@@ -10,14 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from shared import credentials, names
-from shared.login import Login
+from reconciler.credentials import identities
+from reconciler.credentials.login import Login
+from shared import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.credentials import Identity
-    from shared.resources import Object
+    from reconciler.credentials.identities import Identity
+    from shared.objects.resources import Object
 
 _STAGED: Final = "next-"
 _FORMER: Final = "former-"
@@ -44,7 +45,7 @@ class KeyRing:
     @classmethod
     def of(cls, secret: Object | None) -> Self:
         """Read an auth Secret; what is no password of ours is left out."""
-        values = credentials.decoded((secret or {}).get("data"))
+        values = identities.decoded((secret or {}).get("data"))
         lines = (line.partition(" ") for line in values.get(KEY_RETIRED, "").splitlines())
         return cls(
             current=_passwords(values, ""),
@@ -65,12 +66,12 @@ class KeyRing:
     @property
     def accepted(self) -> Mapping[str, frozenset[str]]:
         """Hashes that every node must accept, by user."""
-        return credentials.hashes(*self.generations)
+        return identities.hashes(*self.generations)
 
     @property
     def operators(self) -> tuple[str, ...]:
         """Passwords by which the operator may get into a node, the likeliest first."""
-        key = credentials.OPERATOR.key
+        key = identities.OPERATOR.key
         return tuple(generation[key] for generation in self.generations if key in generation)
 
     @property
@@ -81,7 +82,7 @@ class KeyRing:
         values |= {f"{_FORMER}{key}": password for key, password in self.former.items()}
         if self.retired:
             values[KEY_RETIRED] = "".join(f"{user} {digest}\n" for user, digest in sorted(self.retired.items()))
-        return values | {names.KEY_USERS_ACL: credentials.users_acl(*self.generations)}
+        return values | {names.KEY_USERS_ACL: identities.users_acl(*self.generations)}
 
     def promoted(self) -> KeyRing:
         """Hand out what was staged, and go on accepting what was handed out before."""
@@ -89,11 +90,11 @@ class KeyRing:
 
     def settled(self) -> KeyRing:
         """Accept nothing but what is handed out."""
-        refused = credentials.hashes(self.former)
+        refused = identities.hashes(self.former)
         retired = {user: digest for user, digests in refused.items() for digest in digests}
         return KeyRing(current=self.current, retired=retired or self.retired)
 
 
 def _passwords(values: Mapping[str, str], prefix: str) -> dict[str, str]:
-    found = {key: values.get(f"{prefix}{key}", "") for key in credentials.PASSWORD_KEYS}
-    return {key: password for key, password in found.items() if credentials.is_password(password)}
+    found = {key: values.get(f"{prefix}{key}", "") for key in identities.PASSWORD_KEYS}
+    return {key: password for key, password in found.items() if identities.is_password(password)}

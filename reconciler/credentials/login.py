@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +14,18 @@ class Login:
 
     def __repr__(self) -> str:
         return f"Login(user={self.user!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to log in; empty strings are none. Nothing of it is shown.
+
+    Attributes:
+        username: Valkey's user; empty means `default`.
+        password: Its password.
+        ca: PEM of the authority that signed the server's certificate; empty means the system's roots.
+    """
+
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    ca: str = field(default="", repr=False)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from reconciler.state.primary_record import FIRST_START
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.members import Member, Situation
+    from reconciler.failover.members import Member, Situation
 
 LOST: Final = "PrimaryLost"
 RETURNED: Final = "PrimaryReturned"
-FIRST_START: Final = "FirstStart"
 
 STALE_MARGIN_SECONDS: Final = 2.0
 """How much longer than the primary has been silent to us a replica may have been without it. Both are news of the same

@@ -17,16 +17,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from reconciler import pods
-from reconciler.candidates import Choice, Doubt, choose
-from reconciler.members import Situation
-from reconciler.nodes import HASTY_SECONDS
+from reconciler.failover.candidates import Choice, Doubt, choose
+from reconciler.failover.members import Situation
+from reconciler.state import pod_status
+from reconciler.state.instance import HASTY_SECONDS
 from shared import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from reconciler.members import Member
+    from reconciler.failover.members import Member
 
 FENCE_SECONDS: Final = 4.5
 """After which a primary without replicas takes no writes. Valkey counts a replica until it has been silent for more
@@ -176,7 +176,7 @@ def _doubted(situation: Situation, doubt: Doubt, asked: str) -> Decision:
         # Its file may hold writes that no replica was ever sent, and nobody else is known to have as much.
         return Stay("LoadingData", f"{recorded.name} is reading its data from disk")
     told = f"{doubt.message}; waiting for {_list(doubt.missing)}" if doubt.missing else doubt.message
-    if any(member.silent_for < pods.START_LIMIT.total_seconds() for member in doubt.missing):
+    if any(member.silent_for < pod_status.START_LIMIT.total_seconds() for member in doubt.missing):
         return Wait(MISSING_SECONDS, doubt.reason, told)
     if wanted := next((member for member in situation.members if asked == member.name and member.answers), None):
         return Promote(wanted.index, BY_HAND, f"{wanted.name} was named by {names.ANNOTATION_PROMOTE}")

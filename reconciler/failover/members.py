@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from reconciler import pods
-from shared.replication import PRIMARY, Replication
+from reconciler.state import pod_status
+from reconciler.state.replication_info import PRIMARY, Replication
 
 if TYPE_CHECKING:
-    from reconciler.nodes import NodeReport
+    from reconciler.state.instance import NodeReport
 
 RECENT_SECONDS: Final = 2
 """Who has heard of its primary within so many seconds hears it. A primary speaks once a second
@@ -41,7 +41,7 @@ class Member:
     @classmethod
     def of(cls, report: NodeReport) -> Self:
         """Put a report as the decision wants it."""
-        return cls(report.index, report, pods.is_gone(report.pod), report.silent_for, report.behind_for)
+        return cls(report.index, report, pod_status.is_gone(report.pod), report.silent_for, report.behind_for)
 
     @property
     def name(self) -> str:

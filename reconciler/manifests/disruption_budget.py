@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared import names
-from shared.manifests import ROLE_PRIMARY, ROLE_REPLICA
+from shared.names import ROLE_PRIMARY, ROLE_REPLICA
 
 if TYPE_CHECKING:
-    from shared.manifests import Storage
-    from shared.resources import Object
+    from reconciler.manifests.storage import Storage
+    from shared.objects.resources import Object
 
 
 def primary_budget(storage: Storage, *, is_out_of_service: bool = False) -> Object:

@@ -11,22 +11,25 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shared import credentials, names, valkey_config
-from shared.resources import annotation_of
-from shared.sizes import PRESETS
+from reconciler.credentials import identities
+from reconciler.manifests import valkey_config
+from reconciler.manifests.storage import labels_of
+from shared import names
+from shared.objects.resources import annotation_of
+from shared.session_storage.sizes import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shared.resources import Object
-    from shared.sizes import Preset, Size
+    from shared.objects.resources import Object
+    from shared.session_storage.sizes import Preset, Size
 
 VALKEY_UID: Final = 999
 """User and group `valkey` of the official image (valkey-io/valkey-container, Debian variant)."""
 CONTAINER: Final = "valkey"
 _HOST: Final = "kubernetes.io/hostname"
 _ZONE: Final = "topology.kubernetes.io/zone"
-_MOUNTED: Final = (names.KEY_USERS_ACL, credentials.PROBE.key, credentials.REPLICATION.key)
+_MOUNTED: Final = (names.KEY_USERS_ACL, identities.PROBE.key, identities.REPLICATION.key)
 """What of the auth Secret a node gets to see."""
 GRACE_SECONDS: Final = 30
 """Kubernetes' default: a stop takes Valkey a last fsync, which a slow disk may take its time for."""
@@ -77,16 +80,6 @@ class Node:
         return PRESETS[self.size]
 
 
-def labels_of(storage: str) -> dict[str, str]:
-    """Labels of everything that belongs to a storage."""
-    return {
-        names.LABEL_STORAGE: storage,
-        names.LABEL_MANAGED_BY: names.MANAGED_BY,
-        "app.kubernetes.io/name": "valkey",
-        "app.kubernetes.io/instance": storage,
-    }
-
-
 def stateful_set(metadata: Object, node: Node, image: Image, placement: Placement) -> Object:
     """Build the StatefulSet of one node.
 
@@ -129,7 +122,7 @@ def template_hash(pod_or_set: Object) -> str:
 
 def _hash(pod: Object) -> str:
     """Tell apart what needs a new pod to take effect: its own spec, the configuration, and who has which rights."""
-    text = json.dumps(pod, sort_keys=True) + valkey_config.valkey_conf() + credentials.rules()
+    text = json.dumps(pod, sort_keys=True) + valkey_config.valkey_conf() + identities.rules()
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -221,8 +214,8 @@ def _quantity(mebibytes: int) -> str:
 
 def _ping(option: str) -> Object:
     """Ask as the probe user; the password comes from a file, never from a command line."""
-    password_file = f"{valkey_config.ACL_DIRECTORY}/{credentials.PROBE.key}"
-    command = " ".join(filter(None, ["exec valkey-cli", option, f"--user {credentials.PROBE.user} ping"]))
+    password_file = f"{valkey_config.ACL_DIRECTORY}/{identities.PROBE.key}"
+    command = " ".join(filter(None, ["exec valkey-cli", option, f"--user {identities.PROBE.user} ping"]))
     return {"exec": {"command": ["sh", "-c", f'REDISCLI_AUTH="$(cat {password_file})" {command}']}}
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared import credentials, names
+from reconciler.credentials import identities
+from shared import names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shared.sizes import Preset
+    from shared.session_storage.sizes import Preset
 
 CONFIG_DIRECTORY: Final = "/valkey/config"
 CONFIG_FILE: Final = "valkey.conf"
@@ -98,12 +99,12 @@ def start_command(node: int, host: str, preset: Preset) -> str:
     """
     live, mounted = f"{LIVE_DIRECTORY}/{names.KEY_USERS_ACL}", f"{ACL_DIRECTORY}/{names.KEY_USERS_ACL}"
     start, config = f"{LIVE_DIRECTORY}/{START_FILE}", CONFIG_DIRECTORY
-    password = f"{ACL_DIRECTORY}/{credentials.REPLICATION.key}"
+    password = f"{ACL_DIRECTORY}/{identities.REPLICATION.key}"
     sized = {
         "maxmemory": preset.maxmemory_bytes,
         "repl-backlog-size": preset.backlog_bytes,
         "min-replicas-to-write": fence(preset),
-        "primaryuser": credentials.REPLICATION.user,
+        "primaryuser": identities.REPLICATION.user,
     }
     lines = " ".join(f"'{name} {value}'" for name, value in sized.items())
     kept = (

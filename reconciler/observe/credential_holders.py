@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler.rollouts import Report, Workload, addresses_of, is_alive, report
+from reconciler.state.credential_rollout import Report, Workload, addresses_of, is_alive, report
 from shared import errors, names
-from shared.cluster import Selector
-from shared.consumer_kinds import KINDS
-from shared.record import record_of
-from shared.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Key, Object, Resource, key_of
-from shared.sharing import is_admitted
-from shared.stamp import Stamp
+from shared.consumers.access import is_admitted
+from shared.consumers.credential_revision import Stamp
+from shared.consumers.injection_record import record_of
+from shared.consumers.kinds import KINDS
+from shared.kubernetes.client import Selector
+from shared.objects.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Key, Object, Resource, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from shared.consumer_index import Consumer, Usage
+    from shared.consumers.identity import Consumer, Usage
 
 REFUSAL_SECONDS: Final = 60.0
 """How long a consumer whose stamp was refused is left alone."""

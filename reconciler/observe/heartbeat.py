@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final, cast
 
-from reconciler import pods
+from reconciler.state import pod_status
 from shared import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from shared.resources import Key, Object
+    from shared.objects.resources import Key, Object
 
 PERIOD_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 1.0
@@ -132,7 +132,7 @@ class Pulse:
         uid, labels = pod["metadata"]["uid"], pod["metadata"].get("labels") or {}
         if not self._is_running or names.LABEL_NODE not in labels:
             return
-        address = pods.address(new)
+        address = pod_status.address(new)
         known = self._nodes.get(uid)
         if known is not None and known.address != address:
             self._nodes.pop(uid).stop()

@@ -3,65 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-from reconciler import pods
-from shared import credentials, errors, names, valkey_node
-from shared.keyring import KeyRing
-from shared.login import Login
-from shared.replication import PRIMARY
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.credentials.login import Login
+from reconciler.state import pod_status
+from reconciler.state.instance import HASTY_SECONDS, NOBODY, NodeReport
+from reconciler.state.replication_info import PRIMARY
+from reconciler.valkey import users
+from shared import errors, names
 
 if TYPE_CHECKING:
-    from shared.resources import Object
-    from shared.valkey_node import NodeFacts
+    from shared.objects.resources import Object
 
-Problem = Literal["", "down", "unreachable", "refused"]
 SILENT_SECONDS: Final = 1.5
 """From when on a node counts as silent: it is spoken to every second."""
-HASTY_SECONDS: Final = 0.3
-"""How long a silent node is given once more, when others wait for what is decided about it."""
-NOBODY: Final = Login("", "")
-
-
-@dataclass(frozen=True, slots=True)
-class NodeReport:
-    """One Valkey node, as its pod and its server show it.
-
-    Attributes:
-        index: Its number.
-        pod: The pod, if there is one.
-        facts: What the server says; None if it did not answer, or does not let the operator in.
-        problem: Why it cannot be used: nobody listens, no answer, or a refused credential.
-        detail: The problem in words.
-        operator: The login that it was asked by.
-        silent_for: Seconds since its server last answered anything; 0 if it does.
-        behind_for: Seconds since it was last seen to hear its primary; 0 if it does, or never was.
-    """
-
-    index: int = 0
-    pod: Object | None = None
-    facts: NodeFacts | None = None
-    problem: Problem = ""
-    detail: str = ""
-    operator: Login = NOBODY
-    silent_for: float = 0.0
-    behind_for: float = 0.0
-
-    @property
-    def is_primary(self) -> bool:
-        """Whether it takes itself for the primary, and has read its data."""
-        return self.facts is not None and self.facts.role == PRIMARY and not self.facts.is_loading
-
-    @property
-    def address(self) -> str:
-        """Where it can be reached; empty if nowhere."""
-        return pods.address(self.pod)
-
-    @property
-    def can_be_told(self) -> bool:
-        """Whether the operator gets in, and knows which passwords the node accepts."""
-        return self.facts is not None and self.facts.hashes is not None
 
 
 async def ask(
@@ -78,12 +36,12 @@ async def ask(
     """
     patience = HASTY_SECONDS if is_urgent and silent_for > SILENT_SECONDS else None
     ring = KeyRing.of(auth)
-    if not pods.address(pod) or auth is None:
+    if not pod_status.address(pod) or auth is None:
         return NodeReport(index, pod, silent_for=silent_for)
     report = NodeReport(index, pod, problem="refused", detail="no password of the operator is known")
     # While passwords change, a node may know the former one alone, as after a start from an old copy of its file.
     for password in ring.operators:
-        operator = Login(credentials.OPERATOR.user, password)
+        operator = Login(identities.OPERATOR.user, password)
         report = await _asked(NodeReport(index, pod, operator=operator, silent_for=silent_for), ring, patience)
         if report.facts is not None or report.problem != "refused":
             break
@@ -94,9 +52,9 @@ async def _asked(node: NodeReport, ring: KeyRing, patience: float | None) -> Nod
     facts = None
     try:
         async with asyncio.timeout(patience):
-            facts = await valkey_node.observe(node.address, names.VALKEY_PORT, node.operator)
+            facts = await users.observe(node.address, names.VALKEY_PORT, node.operator)
         if facts.role == PRIMARY and not facts.is_loading:  # others refuse what consumers do
-            await valkey_node.ping(node.address, names.VALKEY_PORT, ring.login(credentials.CONSUMER))
+            await users.ping(node.address, names.VALKEY_PORT, ring.login(identities.CONSUMER))
     except errors.StoreRefused as error:
         return replace(node, facts=facts, problem="refused", detail=str(error))
     except errors.StoreDown as error:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler import failover
-from reconciler.members import Member
+from reconciler.failover import decision
+from reconciler.failover.members import Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from reconciler.nodes import NodeReport
-    from shared.resources import Key
+    from reconciler.state.instance import NodeReport
+    from shared.objects.resources import Key
 
 
 class Signs:
@@ -42,7 +42,7 @@ class Signs:
         for member in members:
             silent_for = member.silent_for
             if member.index == primary:
-                silent_for = failover.unheard_for(member.index, members)
+                silent_for = decision.unheard_for(member.index, members)
             uid = _uid(member.report)
             lived[uid] = max(lived.get(uid, now - silent_for), now - silent_for)
             if member.hears:

@@ -6,18 +6,18 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler import nodes
-from reconciler.children import CHILD_RESOURCES, child_names, initial_workloads, node_indexes, parent_of
-from reconciler.external import ExternalFacts, is_other, login_in, login_of
-from reconciler.mirrors import sharing_namespaces, storage_of
-from reconciler.observed import Observed
-from reconciler.primacy import primary_of
-from reconciler.rotation import Record, read_time
-from shared import errors, external_store, names
-from shared.endpoint import Endpoint
-from shared.index import Index
-from shared.keyring import KeyRing
-from shared.resources import (
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.observe import instance_probe
+from reconciler.rotation.phases import Record
+from reconciler.state.external_store import ExternalFacts, Outcome, is_other, login_in, login_of
+from reconciler.state.mirrored_secrets import sharing_namespaces, storage_of
+from reconciler.state.owned_objects import CHILD_RESOURCES, child_names, initial_workloads, node_indexes, parent_of
+from reconciler.state.primary_record import primary_of
+from reconciler.state.storage_state import Observed
+from reconciler.valkey import external_store
+from shared import errors, names
+from shared.kubernetes.index import Index
+from shared.objects.resources import (
     PODS,
     SECRETS,
     SERVICES,
@@ -29,18 +29,20 @@ from shared.resources import (
     Resource,
     key_of,
 )
-from shared.sessionstorage import External, parse_spec
+from shared.objects.timestamps import read_time
+from shared.session_storage.endpoint import Endpoint
+from shared.session_storage.models import External, parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from reconciler.hosts import Hosts
-    from reconciler.nodes import NodeReport
-    from reconciler.rollouts import Report
-    from reconciler.signs import Signs
-    from shared.consumer_index import Usage
-    from shared.informer import Informer
+    from reconciler.observe.last_seen import Signs
+    from reconciler.state.credential_rollout import Report
+    from reconciler.state.instance import NodeReport
+    from reconciler.state.kubernetes_nodes import Hosts
+    from shared.consumers.identity import Usage
+    from shared.kubernetes.informer import Informer
 
 
 class Reader(Protocol):
@@ -158,7 +160,7 @@ class Observer:
         async def ask(index: int) -> NodeReport:
             pod = self._caches[PODS.plural].get((namespace, names.valkey_pod(name, index)))
             silent_for = self._outlook.silent_for(pod) if pod is not None else 0.0
-            return await nodes.ask(index, pod, auth, silent_for, is_urgent=len(indexes) > 1)
+            return await instance_probe.ask(index, pod, auth, silent_for, is_urgent=len(indexes) > 1)
 
         return await asyncio.gather(*(ask(index) for index in indexes))
 
@@ -194,7 +196,7 @@ class Observer:
         )
         login, handed_out = login_of(external, secret), None
         report = await external_store.dial(endpoint, login) if login is not None else None
-        is_usable = report is None or report.outcome is external_store.Outcome.OK
+        is_usable = report is None or report.outcome is Outcome.OK
         if not is_usable and connection is not None and login is not None and is_other(login, connection):
             handed_out = await external_store.dial(endpoint, login_in(connection))
         return ExternalFacts(secret, report, self._outlook.serves_tls(), handed_out)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from shared.cluster import Cluster, Selector
-from shared.fieldpath import read
-from shared.informer import Informer
-from shared.resources import SECRETS, Key, Object, key_of
+from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.informer import Informer
+from shared.objects.field_path import read
+from shared.objects.resources import SECRETS, Key, Object, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

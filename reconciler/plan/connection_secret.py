@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.drift import versioned
-from reconciler.mirrors import mirror_steps, sharing_namespaces
+from reconciler.plan.drift import versioned
+from reconciler.plan.mirrors import mirror_steps
+from reconciler.state.mirrored_secrets import sharing_namespaces
 from shared import names
-from shared.resources import SECRETS
+from shared.objects.resources import SECRETS
 
 if TYPE_CHECKING:
-    from reconciler.observed import Observed
-    from reconciler.rotation import Record
-    from reconciler.steps import Step
-    from shared.resources import Object
+    from reconciler.actions.plan import Step
+    from reconciler.rotation.phases import Record
+    from reconciler.state.storage_state import Observed
+    from shared.objects.resources import Object
 
 
 def hand_out(observed: Observed, desired: Object | None, record: Record, present: Object | None) -> tuple[Step, ...]:

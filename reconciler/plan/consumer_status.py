@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shared.conditions import Finding, condition_of
-from shared.consumer_index import usage_of
+from shared.consumers.access import UNADMITTED, is_admitted
+from shared.consumers.injection import project
+from shared.consumers.usage_index import usage_of
 from shared.errors import InvalidSpec
-from shared.sharing import UNADMITTED, is_admitted
-from shared.wiring import project
+from shared.objects.conditions import Finding, condition_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from shared.consumer_index import Usage
-    from shared.resources import Key, Object
-    from shared.target import Target
+    from shared.consumers.identity import Usage
+    from shared.consumers.targets import Target
+    from shared.objects.resources import Key, Object
 
 RESOLVED: Final = "SessionStorageResolved"
 """Type of the condition on consumers; written only once there is something to complain of."""

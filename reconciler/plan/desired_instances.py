@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from reconciler import pods
-from shared.resources import last_written
-from shared.workload import template_hash
+from reconciler.manifests.stateful_set import template_hash
+from reconciler.state import pod_status
+from shared.objects.resources import last_written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.hosts import Hosts
-    from reconciler.nodes import NodeReport
-    from shared.resources import Object
+    from reconciler.state.instance import NodeReport
+    from reconciler.state.kubernetes_nodes import Hosts
+    from shared.objects.resources import Object
 
 NO_ROOM_AFTER: Final = timedelta(seconds=30)
 """How long a pod may be without a host before there counts as none: a cluster autoscaler that is at work takes longer,
@@ -66,7 +66,7 @@ class Wish:
         """Tell whether no host takes a node's pod, or a quota not even lets there be one."""
         workload = self.present.get(node.index)
         if node.pod is not None:
-            obstacle = pods.obstacle(node.pod)
+            obstacle = pod_status.obstacle(node.pod)
             is_waiting = obstacle is not None and obstacle.reason == "Unschedulable"
             since = node.pod["metadata"]["creationTimestamp"]
         elif workload is not None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from reconciler import rotation
-from reconciler.mirrors import sharing_namespaces
-from shared import budgets, manifests, names
-from shared.fieldpath import read
-from shared.manifests import Peers, Storage
-from shared.resources import (
+from reconciler.manifests import config_map, disruption_budget, network_policy, services
+from reconciler.manifests.stateful_set import Node, stateful_set
+from reconciler.manifests.storage import Storage
+from reconciler.state.mirrored_secrets import sharing_namespaces
+from shared import names
+from shared.objects.field_path import read
+from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
     NETWORK_POLICIES,
@@ -19,40 +19,21 @@ from shared.resources import (
     Object,
     Resource,
 )
-from shared.sizes import DEFAULT_SIZE, PRESETS, Size
-from shared.workload import Image, Node, Placement, stateful_set
+from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from reconciler.availability import Group
-    from reconciler.observed import Observed
-    from shared.sessionstorage import SessionStorageSpec
+    from reconciler.failover.group import Group
+    from reconciler.plan.settings import Settings
+    from reconciler.state.storage_state import Observed
+    from shared.session_storage.models import SessionStorageSpec
 
 _GIBIBYTES: Final = "Gi"
 _SPREAD: Final = (
     *("spec", "template", "spec", "affinity", "podAntiAffinity"),
     "requiredDuringSchedulingIgnoredDuringExecution",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the installation decides about every storage.
-
-    Attributes:
-        image: Valkey's.
-        peers: Who may reach storages besides their consumers.
-        rotation: How passwords change.
-        placement: Where nodes run.
-        updates_at_once: How many storages may be brought up to date at the same time.
-    """
-
-    image: Image
-    peers: Peers
-    rotation: rotation.Settings = field(default_factory=rotation.Settings)
-    placement: Placement = field(default_factory=Placement)
-    updates_at_once: int = 1
 
 
 def storage_of(observed: Observed) -> Storage:
@@ -76,11 +57,11 @@ def objects(
     """Build what a storage with these nodes consists of, but for its Secrets and what depends on how its primary is."""
     storage = storage_of(observed)
     sharing = sharing_namespaces(observed.storage, observed.usages)
-    yield NETWORK_POLICIES, manifests.network_policy(storage, settings.peers, sharing)
-    yield CONFIG_MAPS, manifests.config_map(storage, group.primary.index, nodes)
+    yield NETWORK_POLICIES, network_policy.network_policy(storage, settings.peers, sharing)
+    yield CONFIG_MAPS, config_map.config_map(storage, group.primary.index, nodes)
     for index in nodes:
         yield STATEFUL_SETS, workload(observed, spec, index, settings)
-    yield SERVICES, manifests.headless_service(storage)
+    yield SERVICES, services.headless_service(storage)
     if group.preset.is_redundant:
         yield from _of_replicas(storage)
 
@@ -95,8 +76,8 @@ def superfluous(observed: Observed, group: Group) -> Iterable[tuple[Resource, Ob
 
 
 def _of_replicas(storage: Storage) -> Iterable[tuple[Resource, Object]]:
-    yield SERVICES, manifests.replicas_service(storage)
-    yield DISRUPTION_BUDGETS, budgets.replicas_budget(storage)
+    yield SERVICES, services.replicas_service(storage)
+    yield DISRUPTION_BUDGETS, disruption_budget.replicas_budget(storage)
 
 
 def workload(observed: Observed, spec: SessionStorageSpec, index: int, settings: Settings) -> Object:

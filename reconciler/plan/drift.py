@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.steps import Write
+from reconciler.actions.kubernetes import Write
 
 if TYPE_CHECKING:
-    from shared.resources import Object, Resource
+    from shared.objects.resources import Object, Resource
 
 ATOMIC: Final = frozenset({"selector", "podSelector", "namespaceSelector", "ingress", "egress", "policyTypes"})
 """Keys whose values are compared whole: a foreign label in a selector or one more peer changes their meaning."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler.verdict import Verdict
-from shared import credentials, names
-from shared.conditions import Finding
-from shared.endpoint import Endpoint
-from shared.external_store import Credentials, Outcome, Report
-from shared.sessionstorage import Phase
-from shared.store import PROXIES_SUPPORTED, ProxySupport
+from reconciler.plan.health import Verdict
+from reconciler.state.external_store import ExternalFacts, Outcome, login_of
+from shared.consumers.storage_endpoint import PROXIES_SUPPORTED, ProxySupport
+from shared.objects.conditions import Finding
+from shared.session_storage.endpoint import Endpoint
+from shared.session_storage.models import Phase
 
 if TYPE_CHECKING:
-    from shared.resources import Object
-    from shared.sessionstorage import External
+    from reconciler.credentials.login import Credentials
+    from shared.session_storage.models import External
 
 RECHECK_SECONDS: Final = 30.0
 """How often a store that is well is dialled: a new connection each time, which its owner sees in his logs."""
@@ -49,47 +48,6 @@ _SUPPORT_MESSAGES: Final = {
     ),
     ProxySupport.NOT_CHECKED: "the Secret could not be read yet",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ExternalFacts:
-    """What was seen of an external store.
-
-    Attributes:
-        secret: The user's Secret, if it exists.
-        report: What came of dialling; None if there was nothing to log in with.
-        serves_tls: Whether ToolHive's CRDs in this cluster have `sessionStorage.tls`.
-        handed_out: What came of dialling with what consumers were handed; None if it is the same credential, or that
-            one works.
-    """
-
-    secret: Object | None = field(default=None, repr=False)
-    report: Report | None = None
-    serves_tls: bool = False
-    handed_out: Report | None = None
-
-
-def login_of(external: External, secret: Object | None) -> Credentials | None:
-    """Read how to log in; None if a Secret is named and has no readable password."""
-    if external.secret_ref is None:
-        return Credentials()
-    values = credentials.decoded((secret or {}).get("data"))
-    if not values.get(names.KEY_PASSWORD):
-        return None
-    return Credentials(values.get(names.KEY_USERNAME, ""), values[names.KEY_PASSWORD], values.get(names.KEY_CA, ""))
-
-
-def login_in(connection: Object) -> Credentials:
-    """Read how consumers log in, from what they were handed."""
-    values = credentials.decoded(connection.get("data"))
-    return Credentials(
-        values.get(names.KEY_REDIS_USERNAME, ""), values.get(names.KEY_REDIS_PASSWORD, ""), values.get(names.KEY_CA, "")
-    )
-
-
-def is_other(login: Credentials, connection: Object) -> bool:
-    """Tell whether a credential is another than consumers were handed."""
-    return login != login_in(connection)
 
 
 def proxy_support(endpoint: Endpoint, login: Credentials | None, *, serves_tls: bool) -> ProxySupport:

@@ -5,30 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from reconciler import pods
-from reconciler.changes import UPDATING
-from reconciler.failover import Blocked, Wait
-from reconciler.primacy import Claim
-from reconciler.rotation import read_time
-from reconciler.wanted import running_size
+from reconciler.failover.decision import Blocked, Wait
+from reconciler.plan.desired_objects import running_size
+from reconciler.plan.rolling_update import UPDATING
+from reconciler.state import pod_status
+from reconciler.state.primary_record import Claim
 from shared import names
-from shared.conditions import Finding, condition_of
-from shared.manifests import ROLE_PRIMARY, ROLE_REPLICA
-from shared.sessionstorage import Phase
-from shared.sizes import DEFAULT_SIZE, Size
+from shared.names import ROLE_PRIMARY, ROLE_REPLICA
+from shared.objects.conditions import Finding, condition_of
+from shared.objects.timestamps import read_time
+from shared.session_storage.models import Phase
+from shared.session_storage.sizes import DEFAULT_SIZE, Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from reconciler.availability import Group
-    from reconciler.changes import Change
-    from reconciler.failover import Decision
-    from reconciler.nodes import NodeReport
-    from reconciler.observed import Observed
-    from reconciler.rotating import Turn
-    from shared.resources import Object
-    from shared.sessionstorage import SessionStorageSpec
+    from reconciler.failover.decision import Decision
+    from reconciler.failover.group import Group
+    from reconciler.plan.rolling_update import Change
+    from reconciler.rotation.next_actions import Turn
+    from reconciler.state.instance import NodeReport
+    from reconciler.state.storage_state import Observed
+    from shared.objects.resources import Object
+    from shared.session_storage.models import SessionStorageSpec
 
 READY: Final = "Ready"
 AVAILABLE: Final = "Available"
@@ -116,7 +116,7 @@ def is_out_of_service(storage: Object, group: Group, now: datetime) -> bool:
         return False
     told = condition_of(storage, AVAILABLE)
     since = read_time(told["lastTransitionTime"]) if told and told["status"] == "False" else None
-    return since is not None and now - since >= pods.START_LIMIT
+    return since is not None and now - since >= pod_status.START_LIMIT
 
 
 def judge(observed: Observed, spec: SessionStorageSpec, group: Group, decision: Decision, now: datetime) -> Verdict:
@@ -162,13 +162,13 @@ def _obstacle(group: Group, decision: Decision, now: datetime) -> tuple[str, str
     pod = group.primary.pod
     if told := _of_server(group.primary):
         return told
-    if stuck := next((found for node in group.nodes if node.pod and (found := pods.obstacle(node.pod))), None):
+    if stuck := next((found for node in group.nodes if node.pod and (found := pod_status.obstacle(node.pod))), None):
         return stuck.reason, stuck.message
     if isinstance(decision, Wait | Blocked):
         return decision.reason, decision.message
     if pod is None:
         return "Provisioning", "Valkey's objects are being created"
-    if pods.is_starting(pod, now) or group.primary.facts is not None:
+    if pod_status.is_starting(pod, now) or group.primary.facts is not None:
         return "Starting", "Valkey is starting"
     return (
         "Unreachable",

@@ -8,38 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.drift import has_additions, is_covered
-from reconciler.steps import Delete, Share, Step
+from reconciler.actions.kubernetes import Delete, Share
+from reconciler.manifests.secrets import mirrored_secret
+from reconciler.plan.drift import has_additions, is_covered
+from reconciler.state.mirrored_secrets import storage_of
 from shared import names
-from shared.manifests import mirrored_secret
-from shared.resources import SECRETS, Key, Object
-from shared.sharing import is_admitted
+from shared.objects.resources import SECRETS, Key, Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from shared.consumer_index import Usage
-
-
-def storage_of(secret: Object) -> Key | None:
-    """Tell whose connection a Secret repeats; None if it is no copy."""
-    labels = secret["metadata"].get("labels") or {}
-    namespace, name = labels.get(names.LABEL_STORAGE_NAMESPACE), labels.get(names.LABEL_STORAGE)
-    if labels.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY or not (namespace and name):
-        return None
-    return namespace, name
-
-
-def sharing_namespaces(storage: Object, usages: Iterable[Usage]) -> tuple[str, ...]:
-    """List the other namespaces that have a consumer which may use the storage."""
-    own = storage["metadata"]["namespace"]
-    admitted = {usage.consumer.namespace for usage in usages if not usage.is_going and is_admitted(storage, usage)}
-    return tuple(sorted(admitted - {own}))
-
-
-def taken(storage: Key, present: Mapping[str, Object]) -> tuple[str, ...]:
-    """List the namespaces in which a Secret that is not ours has the copy's name."""
-    return tuple(sorted(namespace for namespace, secret in present.items() if storage_of(secret) != storage))
+    from reconciler.actions.plan import Step
 
 
 def mirror_steps(connection: Object, wanted: Iterable[str], present: Mapping[str, Object]) -> Iterator[Step]:

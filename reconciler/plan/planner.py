@@ -9,36 +9,50 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler import availability, connection, external, pods, rotating, wanted
-from reconciler.availability import Group
-from reconciler.changes import next_change
-from reconciler.drift import has_additions, is_covered, versioned
-from reconciler.external import ExternalFacts
-from reconciler.failover import Wait
-from reconciler.primacy import Claim, first, pointed
-from reconciler.rotation import Record, revision_of
-from reconciler.rotation_progress import Scene
-from reconciler.status import status_of
-from reconciler.steps import RECHECK_SECONDS, Apply, Delete, Plan, Replace, Step, Write, WriteAuth
-from reconciler.verdict import Verdict, is_out_of_service, judge, was_ready
-from reconciler.wish import Wish
-from shared import budgets, credentials, errors, manifests, names
-from shared.endpoint import Endpoint
-from shared.external_store import Outcome
-from shared.keyring import KeyRing
-from shared.resources import DISRUPTION_BUDGETS, PODS, SECRETS, SERVICES, Object, Resource, annotation_of, last_written
-from shared.sessionstorage import External, SessionStorageSpec, parse_spec
-from shared.sizes import DEFAULT_SIZE
+from reconciler.actions.kubernetes import Apply, Delete, Replace, Write, WriteAuth
+from reconciler.actions.plan import RECHECK_SECONDS, Plan, Step
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.failover import replication
+from reconciler.failover.decision import Wait
+from reconciler.failover.group import Group
+from reconciler.manifests import disruption_budget, secrets, services
+from reconciler.plan import connection_secret, desired_objects, external_storage
+from reconciler.plan.desired_instances import Wish
+from reconciler.plan.drift import has_additions, is_covered, versioned
+from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
+from reconciler.plan.rolling_update import next_change
+from reconciler.plan.status import status_of
+from reconciler.rotation import next_actions
+from reconciler.rotation.phases import Record, revision_of
+from reconciler.rotation.progress import Scene
+from reconciler.state import external_store, pod_status
+from reconciler.state.external_store import ExternalFacts, Outcome
+from reconciler.state.primary_record import Claim, first, pointed
+from shared import errors, names
+from shared.objects.resources import (
+    DISRUPTION_BUDGETS,
+    PODS,
+    SECRETS,
+    SERVICES,
+    Object,
+    Resource,
+    annotation_of,
+    last_written,
+)
+from shared.session_storage.endpoint import Endpoint
+from shared.session_storage.models import External, SessionStorageSpec, parse_spec
+from shared.session_storage.sizes import DEFAULT_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from reconciler.changes import Change
-    from reconciler.failover import Decision
-    from reconciler.observed import Observed
-    from reconciler.wanted import Settings
-    from shared.manifests import Storage
+    from reconciler.failover.decision import Decision
+    from reconciler.manifests.storage import Storage
+    from reconciler.plan.rolling_update import Change
+    from reconciler.plan.settings import Settings
+    from reconciler.state.storage_state import Observed
 
 STARTING_SECONDS: Final = 0.2
 """How soon a node that has an address but no answer yet is asked again; Valkey starts in about 0.1 s."""
@@ -65,46 +79,48 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
 
 def _external(observed: Observed, spec: External, settings: Settings, now: datetime) -> Plan:
     """Hand out a connection once it has worked; one that does not work leaves consumers with what they have."""
-    facts, storage = observed.external or ExternalFacts(), wanted.storage_of(observed)
-    name, login = names.connection_secret(storage.name), external.login_of(spec, facts.secret)
+    facts, storage = observed.external or ExternalFacts(), desired_objects.storage_of(observed)
+    name, login = names.connection_secret(storage.name), external_store.login_of(spec, facts.secret)
     present = observed.child(SECRETS, name)
     desired, record = present, Record.of(present)
     if login is not None and facts.report is not None and facts.report.outcome is Outcome.OK:
-        desired = manifests.external_connection_secret(storage, Endpoint.of_url(spec.url), login)
-        if present is not None and facts.secret is not None and external.is_other(login, present):
+        desired = secrets.external_connection_secret(storage, Endpoint.of_url(spec.url), login)
+        if present is not None and facts.secret is not None and external_store.is_other(login, present):
             record = record.start(record.handled, revision_of(facts.secret), now).publish(now)
-    handout = connection.hand_out(observed, desired, record, present)
+    handout = connection_secret.hand_out(observed, desired, record, present)
     scene = Scene(observed, settings.rotation, now, is_published=not handout)
-    turn, after = rotating.handed_on(scene, record)
-    steps = (*(handout or connection.hand_out(observed, desired, after, present)), *turn.steps)
-    verdict = external.judge(
+    turn, after = next_actions.handed_on(scene, record)
+    steps = (*(handout or connection_secret.hand_out(observed, desired, after, present)), *turn.steps)
+    verdict = external_storage.judge(
         spec, facts, was_ready=was_ready(observed.storage), connection_secret=name if desired is not None else ""
     )
-    pause = external.pause_seconds(facts) if turn.pause is None else turn.pause
+    pause = external_storage.pause_seconds(facts) if turn.pause is None else turn.pause
     return replace(_concluded(observed, verdict.rotating(turn), now, pause), steps=steps)
 
 
 def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, now: datetime) -> Plan:
-    storage, ring = wanted.storage_of(observed), _ring(observed)
+    storage, ring = desired_objects.storage_of(observed), _ring(observed)
     group = Group.of(observed, spec.preset, ring)
-    decision = availability.decide(group, observed.storage)
+    decision = replication.decide(group, observed.storage)
     change = next_change(group, _wish(observed, spec, group, settings, now), observed.storage)
     verdict = judge(observed, spec, group, decision, now).changing(change, observed.storage)
     if write := _auth(observed, storage):
         return replace(_concluded(observed, verdict, now, 0), steps=(write,))
-    budget = budgets.primary_budget(storage, is_out_of_service=is_out_of_service(observed.storage, group, now))
+    budget = disruption_budget.primary_budget(
+        storage, is_out_of_service=is_out_of_service(observed.storage, group, now)
+    )
     repairs = (
         *_repairs(observed, spec, group, change, settings),
         *_repaired(observed, DISRUPTION_BUDGETS, budget),
     )
-    handed_out = manifests.connection_secret(storage, ring.current[names.KEY_PASSWORD])
+    handed_out = secrets.connection_secret(storage, ring.current[names.KEY_PASSWORD])
     present = observed.child(SECRETS, handed_out["metadata"]["name"])
-    handout = connection.hand_out(observed, handed_out, Record(), present)
+    handout = connection_secret.hand_out(observed, handed_out, Record(), present)
     scene = Scene(observed, settings.rotation, now, is_published=not handout)
-    turn = rotating.managed(scene, storage)
+    turn = next_actions.managed(scene, storage)
     # A Service that is being put right is not the one that can be claimed.
     is_named = not any(isinstance(step, Write) and step.resource is SERVICES for step in repairs)
-    keeping = tuple(availability.steps(group, decision, now)) if is_named else ()
+    keeping = tuple(replication.steps(group, decision, now)) if is_named else ()
     # Only from calm to calm: what else there is to be done comes first.
     changing = change.steps if not (repairs or handout or keeping) else ()
     steps = (*repairs, *handout, *keeping, *turn.steps, *_outdated_pods(observed), *changing)
@@ -115,14 +131,14 @@ def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, n
 
 
 def _wish(observed: Observed, spec: SessionStorageSpec, group: Group, settings: Settings, now: datetime) -> Wish:
-    present = wanted.workloads(observed)
+    present = desired_objects.workloads(observed)
     asked = annotation_of(observed.storage, names.ANNOTATION_SWITCHOVER)
     return Wish(
         count=spec.preset.replicas,
         present=present,
-        desired={index: wanted.workload(observed, spec, index, settings) for index in present},
+        desired={index: desired_objects.workload(observed, spec, index, settings) for index in present},
         claims=observed.claims,
-        unfit=wanted.unfit(observed, spec),
+        unfit=desired_objects.unfit(observed, spec),
         hosts=observed.hosts,
         asked=asked if asked != Claim.of(group.service).handled else "",
         # Another size is what this user wants; only what the installation wants of all storages goes one by one.
@@ -134,11 +150,11 @@ def _wish(observed: Observed, spec: SessionStorageSpec, group: Group, settings: 
 def _repairs(
     observed: Observed, spec: SessionStorageSpec, group: Group, change: Change, settings: Settings
 ) -> Iterable[Step]:
-    for resource, obj in wanted.objects(observed, spec, group, change.nodes, settings):
+    for resource, obj in desired_objects.objects(observed, spec, group, change.nodes, settings):
         yield from _repaired(observed, resource, obj)
-    for resource, obj in wanted.superfluous(observed, group):
+    for resource, obj in desired_objects.superfluous(observed, group):
         yield Delete.of(resource, obj)
-    service = manifests.primary_service(wanted.storage_of(observed), group.primary.index)
+    service = services.primary_service(desired_objects.storage_of(observed), group.primary.index)
     if group.service is None:
         service = pointed(service, group.primary.index, first(group.primary.index))
     if step := versioned(SERVICES, service, group.service):
@@ -159,17 +175,17 @@ def _auth(observed: Observed, storage: Storage) -> WriteAuth | None:
     """Say what the auth Secret lacks. A password that consumers hold already outlives the loss of the Secret."""
     secret = observed.child(SECRETS, names.auth_secret(storage.name))
     ring, record = KeyRing.of(secret), Record.of(secret)
-    needed = set(credentials.PASSWORD_KEYS)
+    needed = set(identities.PASSWORD_KEYS)
     missing, is_staging = needed - ring.current.keys(), bool(ring.staged)
     if secret is not None and not missing and not (is_staging and needed - ring.staged.keys()):
         annotations = {names.ANNOTATION_ROTATION: record.text} if record.text else {}
-        desired = manifests.auth_secret(storage, ring, annotations)
+        desired = secrets.auth_secret(storage, ring, annotations)
         if is_covered(desired, secret) and not has_additions(desired, secret):
             return None
     present = observed.child(SECRETS, names.connection_secret(storage.name))
     if names.KEY_PASSWORD in missing:
-        handed_out = credentials.decoded((present or {}).get("data")).get(names.KEY_REDIS_PASSWORD, "")
-        if credentials.is_password(handed_out):
+        handed_out = identities.decoded((present or {}).get("data")).get(names.KEY_REDIS_PASSWORD, "")
+        if identities.is_password(handed_out):
             ring = replace(ring, current={**ring.current, names.KEY_PASSWORD: handed_out})
     if secret is None and present is None:
         # Passwords that nobody has had yet need no rotation, even if one was asked for before they were made.
@@ -220,7 +236,7 @@ def _is_orphan(metadata: Object, storage: str) -> bool:
 def _pause(group: Group, verdict: Verdict, now: datetime) -> float:
     if verdict.is_ready and len(group.synced) == len(group.others):
         return RECHECK_SECONDS
-    is_starting = any(pods.address(node.pod) and pods.is_starting(node.pod, now) for node in group.nodes)
+    is_starting = any(pod_status.address(node.pod) and pod_status.is_starting(node.pod, now) for node in group.nodes)
     return STARTING_SECONDS if is_starting else WAITING_SECONDS
 
 

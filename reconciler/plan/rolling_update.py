@@ -11,22 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from reconciler import pods
-from reconciler.node_steps import Remove, SwitchOver
-from reconciler.primacy import Claim
-from reconciler.steps import Delete, Step
+from reconciler.actions.kubernetes import Delete
+from reconciler.actions.valkey import Remove, SwitchOver
+from reconciler.manifests.valkey_config import fence
+from reconciler.state import pod_status
+from reconciler.state.primary_record import Claim
 from shared import names
-from shared.conditions import Finding
-from shared.resources import PODS
-from shared.valkey_config import fence
+from shared.objects.conditions import Finding
+from shared.objects.resources import PODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from reconciler.availability import Group
-    from reconciler.nodes import NodeReport
-    from reconciler.wish import Wish
-    from shared.resources import Object
+    from reconciler.actions.plan import Step
+    from reconciler.failover.group import Group
+    from reconciler.plan.desired_instances import Wish
+    from reconciler.state.instance import NodeReport
+    from shared.objects.resources import Object
 
 UPDATING: Final = "Updating"
 FOLLOWING_SECONDS: Final = 0.5
@@ -72,7 +73,7 @@ def next_change(group: Group, wish: Wish, storage: Object) -> Change:
         return Change(tuple(sorted({*known, *_free(known, max(wish.count - len(known), 0))})))
     if not group.is_serving:
         return Change(wish.numbers)
-    if pods.is_deleted(group.primary.pod):
+    if pod_status.is_deleted(group.primary.pod):
         return _succession(group, wish, storage)
     stale = [node for node in group.nodes if wish.is_stale(node)]
     is_held = bool(stale) and not wish.may_update
@@ -125,7 +126,7 @@ def _handover(
     group: Group, wish: Wish, storage: Object, candidates: Sequence[NodeReport], reason: str
 ) -> Change | None:
     """Move the primary to the first candidate that could take over now; None if none could."""
-    ready = (node for node in candidates if group.is_synced(node) and not pods.is_deleted(node.pod))
+    ready = (node for node in candidates if group.is_synced(node) and not pod_status.is_deleted(node.pod))
     if group.service is None or (new := next(ready, None)) is None:
         return None
     step = _switch_over(group, wish, new, group.service, reason)
@@ -192,7 +193,7 @@ def _removal(group: Group, wish: Wish, node: NodeReport) -> tuple[Step, ...]:
 
 
 def _deletion(pod: Object) -> tuple[Step, ...]:
-    return () if pods.is_deleted(pod) else (Delete.of(PODS, pod),)
+    return () if pod_status.is_deleted(pod) else (Delete.of(PODS, pod),)
 
 
 def _free(present: Iterable[int], count: int) -> list[int]:

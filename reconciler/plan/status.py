@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from reconciler.changes import PLANNED
-from reconciler.mirrors import taken
-from reconciler.verdict import AVAILABLE, FAILOVER_BLOCKED, READY, Verdict
+from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, READY, Verdict
+from reconciler.plan.rolling_update import PLANNED
+from reconciler.state.mirrored_secrets import taken
 from shared import names
-from shared.conditions import Finding, conditions
-from shared.sessionstorage import Phase, RotationPhase
-from shared.sharing import is_admitted
+from shared.consumers.access import is_admitted
+from shared.objects.conditions import Finding, conditions
+from shared.objects.events import EventNote
+from shared.session_storage.models import Phase, RotationPhase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from reconciler.observed import Observed
-    from shared.resources import Object
+    from reconciler.state.storage_state import Observed
+    from shared.objects.resources import Object
 
 CONSUMERS_ADMITTED: Final = "ConsumersAdmitted"
 
@@ -32,15 +32,6 @@ _TOLD_ALREADY: Final = frozenset({READY, AVAILABLE})
 """Conditions whose change is told by the first Event of a pass."""
 LISTED_CONSUMERS: Final = 10
 """How many names a message holds; the rest is counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventNote:
-    """One Event about a storage, before it has a time."""
-
-    type: Literal["Normal", "Warning"]
-    reason: str
-    note: str
 
 
 def status_of(observed: Observed, verdict: Verdict, now: datetime) -> tuple[Object | None, tuple[EventNote, ...]]:

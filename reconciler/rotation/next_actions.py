@@ -6,24 +6,26 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from reconciler import rotation
-from reconciler.node_steps import Admit, Retire
-from reconciler.rollouts import next_ones
-from reconciler.rotation import Record, revision_of
-from reconciler.rotation_progress import Scene, finding, is_over, progress
-from reconciler.steps import Restart, Step, WriteAuth
-from shared import credentials, names
-from shared.keyring import KeyRing
-from shared.resources import SECRETS, annotation_of
-from shared.sessionstorage import RotationPhase
-from shared.stamp import Stamp
+from reconciler.actions.kubernetes import Restart, WriteAuth
+from reconciler.actions.valkey import Admit, Retire
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.rotation import phases
+from reconciler.rotation.phases import Record, revision_of
+from reconciler.rotation.progress import Scene, finding, is_over, progress
+from reconciler.rotation.waves import next_ones
+from shared import names
+from shared.consumers.credential_revision import Stamp
+from shared.objects.resources import SECRETS, annotation_of
+from shared.session_storage.models import RotationPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.conditions import Finding
-    from shared.manifests import Storage
-    from shared.resources import Object
+    from reconciler.actions.plan import Step
+    from reconciler.manifests.storage import Storage
+    from shared.objects.conditions import Finding
+    from shared.objects.resources import Object
 
 FOLLOWING_SECONDS: Final = 1.0
 """How often nodes and roll-outs are looked at while a rotation waits for them; a proxy takes seconds to restart."""
@@ -64,7 +66,7 @@ def managed(scene: Scene, storage: Storage) -> Turn:
     observed = scene.observed
     auth = observed.child(SECRETS, names.auth_secret(storage.name)) or {}
     ring, record = KeyRing.of(auth), Record.of(auth)
-    phase = rotation.phase(ring, record, observed.nodes, is_published=scene.is_published)
+    phase = phases.phase(ring, record, observed.nodes, is_published=scene.is_published)
     steps = (*_access(scene, ring, phase), *_moves(scene, _Auth(storage, auth, ring, record), phase))
     pause = 0 if any(isinstance(step, WriteAuth | Admit) for step in steps) else _pause(scene, record, phase)
     return _told(scene, record, phase, steps, pause)
@@ -119,11 +121,11 @@ def _access(scene: Scene, ring: KeyRing, phase: RotationPhase | None) -> Iterato
         if not node.can_be_told:
             continue
         # Once more before anything is handed out: a node may accept what it has not saved, if we died in between.
-        if phase is RotationPhase.ADDED or not rotation.accepts(node, ring):
+        if phase is RotationPhase.ADDED or not phases.accepts(node, ring):
             yield Admit(node, ring.accepted)
         if is_discarding:
             yield Retire(node, ring.retired, _spared(scene))
-        elif not rotation.refuses(node, ring):
+        elif not phases.refuses(node, ring):
             yield Retire(node, ring.retired)
 
 
@@ -137,9 +139,9 @@ def _spared(scene: Scene) -> frozenset[str]:
 def _can_discard(scene: Scene, ring: KeyRing) -> bool:
     """Tell whether all nodes can be told, log in to each other anew, and it is known whose sessions are to go on."""
     nodes = scene.observed.nodes
-    replication = credentials.sha256(ring.login(credentials.REPLICATION).password)
+    replication = identities.sha256(ring.login(identities.REPLICATION).password)
     is_told = bool(nodes) and all(node.can_be_told for node in nodes)
-    return is_told and scene.observed.holders is not None and all(rotation.logs_in(node, replication) for node in nodes)
+    return is_told and scene.observed.holders is not None and all(phases.logs_in(node, replication) for node in nodes)
 
 
 def _asked(scene: Scene, record: Record) -> str | None:

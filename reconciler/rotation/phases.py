@@ -18,25 +18,25 @@ never take away what is needed.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 import orjson
 
-from shared.fieldpath import read
+from reconciler.state.replication_info import PRIMARY
 from shared.names import ANNOTATION_ROTATION
-from shared.replication import PRIMARY
-from shared.sessionstorage import RotationPhase
+from shared.objects.field_path import read
+from shared.objects.timestamps import read_time, written
+from shared.session_storage.models import RotationPhase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.nodes import NodeReport
-    from shared.keyring import KeyRing
-    from shared.resources import Object
+    from reconciler.credentials.key_ring import KeyRing
+    from reconciler.state.instance import NodeReport
+    from shared.objects.resources import Object
 
 _RECORD: Final = ("metadata", "annotations", ANNOTATION_ROTATION)
-_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +117,6 @@ class Record:
         """Tell whether pods have had the time to get the new credential into the files that they have mounted."""
         published = read_time(self.published)
         return published is None or now - published >= refresh
-
-
-def written(moment: datetime) -> str:
-    """Write an instant as Kubernetes does."""
-    return moment.astimezone(UTC).strftime(_TIME)
-
-
-def read_time(text: str) -> datetime | None:
-    """Read what `written` wrote; None if it is nothing of the kind."""
-    try:
-        return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def revision_of(secret: Object) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reconciler.rotation import Record, read_time, written
 from shared import names
-from shared.conditions import Finding
-from shared.resources import annotation_of
-from shared.sessionstorage import RotationPhase
+from shared.objects.conditions import Finding
+from shared.objects.resources import annotation_of
+from shared.objects.timestamps import read_time, written
+from shared.session_storage.models import RotationPhase
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from reconciler.observed import Observed
-    from reconciler.rotation import Settings
-    from shared.resources import Object
+    from reconciler.rotation.phases import Record, Settings
+    from reconciler.state.storage_state import Observed
+    from shared.objects.resources import Object
 
 ROTATED: Final = "CredentialRotated"
 """Type of the condition; written once there has been a rotation."""

@@ -6,10 +6,11 @@ import hashlib
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from reconciler.rotation import Record, read_time
+from reconciler.rotation.phases import Record
 from shared import errors, names
-from shared.resources import Key, Object, key_of
-from shared.sessionstorage import parse_spec
+from shared.objects.resources import Key, Object, key_of
+from shared.objects.timestamps import read_time
+from shared.session_storage.models import parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

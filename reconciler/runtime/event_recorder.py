@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared import errors
-from shared.resources import EVENTS, Object, Resource
+from shared.objects.resources import EVENTS, Object, Resource
 
 if TYPE_CHECKING:
-    from reconciler.status import EventNote
+    from shared.objects.events import EventNote
 
 CONTROLLER: Final = "toolhive.stacklok.dev/session-storage"
 MAX_NOTE: Final = 1024

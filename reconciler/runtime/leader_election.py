@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler import metrics
+from reconciler.runtime import metrics
 from shared import errors
-from shared.resources import LEASES, Object, Resource
+from shared.objects.resources import LEASES, Object, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -7,13 +7,13 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from reconciler import metrics
+from reconciler.runtime import metrics
 from shared import errors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from reconciler.queue import WorkQueue
+    from reconciler.runtime.workqueue import WorkQueue
 
 Name: TypeAlias = tuple[str, ...]
 Reconcile: TypeAlias = "Callable[[Any], Awaitable[float | None]]"

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reconciler import pods
-from shared.conditions import holds
+from reconciler.state import pod_status
 from shared.names import ANNOTATION_REVISION
+from shared.objects.conditions import holds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from datetime import datetime, timedelta
 
-    from reconciler.rotation import Settings
-    from shared.consumer_index import Consumer
-    from shared.resources import Object
-    from shared.stamp import Stamp
+    from shared.consumers.credential_revision import Stamp
+    from shared.consumers.identity import Consumer
+    from shared.objects.resources import Object
 
 _ENDED: Final = frozenset({"Succeeded", "Failed"})
 
@@ -77,18 +76,6 @@ def is_alive(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") not in _ENDED
 
 
-def next_ones(reports: Sequence[Report], settings: Settings, now: datetime) -> tuple[Consumer, ...]:
-    """Choose the consumers to restart now, so that no more than a wave are restarting at once."""
-    total = sum(1 for each in reports if each.consumer is not None)
-    restarting = [
-        each for each in reports if each.stamp and not each.is_done and not each.is_late(settings.patience, now)
-    ]
-    waiting = [
-        each.consumer for each in reports if each.consumer and not (each.stamp or each.is_done or each.is_refused)
-    ]
-    return tuple(waiting[: max(0, settings.wave(total) - len(restarting))])
-
-
 def _obstacle(workload: Workload, stamp: Stamp) -> str:
     metadata, status = workload.obj["metadata"], workload.obj.get("status", {})
     alive = [pod for pod in workload.pods if is_alive(pod)]
@@ -106,4 +93,4 @@ def _is_of(pod: Object, stamp: Stamp) -> bool:
 
 
 def _is_ready(pod: Object) -> bool:
-    return not pods.is_deleted(pod) and holds(pod, "Ready")
+    return not pod_status.is_deleted(pod) and holds(pod, "Ready")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 
 @dataclass(frozen=True, slots=True)

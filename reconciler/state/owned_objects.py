@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared import errors, manifests, names
-from shared.resources import (
+from shared import errors, names
+from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
     NETWORK_POLICIES,
@@ -16,7 +16,7 @@ from shared.resources import (
     Object,
     Resource,
 )
-from shared.sessionstorage import parse_spec
+from shared.session_storage.models import parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
         NETWORK_POLICIES.plural: (names.valkey(storage),),
         CONFIG_MAPS.plural: (names.valkey(storage),),
         SERVICES.plural: (names.valkey(storage), names.valkey_headless(storage), names.valkey_replicas(storage)),
-        DISRUPTION_BUDGETS.plural: tuple(names.valkey_budget(storage, role) for role in manifests.ROLES),
+        DISRUPTION_BUDGETS.plural: tuple(names.valkey_budget(storage, role) for role in names.ROLES),
     }.get(resource.plural, ())
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.conditions import condition_of
+from shared.objects.conditions import condition_of
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 START_LIMIT: Final = timedelta(seconds=20)
 """How long a server may take before it counts as not answering; Valkey takes 0.1 s, or seconds on a cold node."""

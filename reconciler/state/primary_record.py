@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
-from reconciler.candidates import FIRST_START
-from reconciler.rotation import read_time, written
 from shared import names
-from shared.fieldpath import read
+from shared.objects.field_path import read
+from shared.objects.timestamps import read_time, written
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
+FIRST_START: Final = "FirstStart"
 _RECORD: Final = ("metadata", "annotations", names.ANNOTATION_PRIMARY)
 
 

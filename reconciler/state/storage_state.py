@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler.hosts import Hosts
-from reconciler.nodes import NodeReport
+from reconciler.state.instance import NodeReport
+from reconciler.state.kubernetes_nodes import Hosts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.external import ExternalFacts
-    from reconciler.rollouts import Report
-    from shared.consumer_index import Usage
-    from shared.resources import Object, Resource
+    from reconciler.state.credential_rollout import Report
+    from reconciler.state.external_store import ExternalFacts
+    from shared.consumers.identity import Usage
+    from shared.objects.resources import Object, Resource
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ import asyncio
 import secrets
 import socket
 import ssl
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import valkey.asyncio
@@ -15,57 +13,19 @@ from valkey import exceptions
 from valkey.asyncio.retry import Retry
 from valkey.backoff import NoBackoff
 
+from reconciler.state.external_store import Outcome, Report
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from shared.endpoint import Endpoint
+    from reconciler.credentials.login import Credentials
+    from shared.session_storage.endpoint import Endpoint
 
 STEP_SECONDS: Final = 3.0
 """For a name, a connection or an answer each: ToolHive's proxies wait 3 s for an answer (toolhive-core `redisconn`)."""
 PROBE_PREFIX: Final = "thv:session-storage:probe:"
 PROBE_SECONDS: Final = 10
 """How long the key that is written lives; nobody has to delete it."""
-
-
-class Outcome(StrEnum):
-    """What came of dialling a store; the values are reasons of the condition `Ready`."""
-
-    OK = "StorageReady"
-    DNS = "DnsFailed"
-    REFUSED = "ConnectionRefused"
-    TIMEOUT = "TimedOut"
-    TLS = "TlsFailed"
-    AUTH = "AuthenticationFailed"
-    READ_ONLY = "ReadOnly"
-    UNUSABLE = "StoreUnusable"
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """How to log in; empty strings are none. Nothing of it is shown.
-
-    Attributes:
-        username: Valkey's user; empty means `default`.
-        password: Its password.
-        ca: PEM of the authority that signed the server's certificate; empty means the system's roots.
-    """
-
-    username: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-    ca: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What came of dialling a store.
-
-    Attributes:
-        outcome: In one word.
-        detail: What was seen, in words that hold no credential.
-    """
-
-    outcome: Outcome
-    detail: str = ""
 
 
 async def dial(endpoint: Endpoint, login: Credentials) -> Report:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from reconciler.state.replication_info import PRIMARY, REPLICA, Replication, info_from, replication_from
+from reconciler.valkey.session import TIMEOUT_SECONDS, connected
 from shared import errors
-from shared.replication import PRIMARY, REPLICA, Replication, info_from, replication_from
-from shared.valkey_session import TIMEOUT_SECONDS, connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from shared.login import Login
-    from shared.valkey_session import Execute
+    from reconciler.credentials.login import Login
+    from reconciler.valkey.session import Execute
 
 
 class Node:

@@ -13,7 +13,7 @@ from shared import errors
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from shared.login import Login
+    from reconciler.credentials.login import Login
 
     Execute: TypeAlias = Callable[..., Awaitable[Any]]
 

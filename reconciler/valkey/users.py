@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from shared import credentials, errors
-from shared.replication import Replication, info_from, replication_from
-from shared.valkey_session import connected
+from reconciler.credentials import identities
+from reconciler.state.instance_facts import NodeFacts, facts_from
+from reconciler.state.replication_info import info_from
+from reconciler.valkey.session import connected
+from shared import errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from shared.login import Login
-    from shared.valkey_session import Execute
+    from reconciler.credentials.login import Login
+    from reconciler.valkey.session import Execute
 
-_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _QUESTIONS: Final = (
     ("INFO", "server", "clients", "replication", "persistence", "keyspace"),
     ("CONFIG", "GET", "min-replicas-to-write", "primaryauth"),
-    *(("ACL", "GETUSER", identity.user) for identity in credentials.IDENTITIES),
+    *(("ACL", "GETUSER", identity.user) for identity in identities.IDENTITIES),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
-    """What a node says of itself.
-
-    Attributes:
-        role: `master` or `slave`, in Valkey's words.
-        server_version: Such as `9.1.2`.
-        is_loading: Whether it still reads its data from disk.
-        hashes: Of the passwords that each of our users may log in with; None if that was not asked.
-        replication: What it says of its replication.
-        fence: Replicas without which it takes no writes (`min-replicas-to-write`).
-        is_paused: Whether it lets writes wait (`CLIENT PAUSE`).
-        upstream_hash: Of the password that it logs in to its primary with; empty if it has none.
-    """
-
-    role: str
-    server_version: str
-    is_loading: bool
-    hashes: Mapping[str, frozenset[str]] | None = field(default=None, repr=False)
-    replication: Replication = field(default_factory=Replication)
-    fence: int = 0
-    is_paused: bool = False
-    upstream_hash: str = field(default="", repr=False)
 
 
 async def observe(host: str, port: int, login: Login) -> NodeFacts:
@@ -58,7 +33,7 @@ async def observe(host: str, port: int, login: Login) -> NodeFacts:
     """
     async with connected(host, port, login) as session:
         info, config, *users = await session.ask(*_QUESTIONS)
-    hashes = {identity.user: _hashes_in(user) for identity, user in zip(credentials.IDENTITIES, users, strict=True)}
+    hashes = {identity.user: _hashes_in(user) for identity, user in zip(identities.IDENTITIES, users, strict=True)}
     return facts_from(info_from(info), hashes, dict(zip(config[::2], config[1::2], strict=True)))
 
 
@@ -158,25 +133,6 @@ def clients_from(listing: str) -> list[Client]:
         host, _, _ = fields.get("addr", "").rpartition(":")
         found.append(Client(int(fields["id"]), host.strip("[]")))
     return found
-
-
-def facts_from(
-    info: Mapping[str, Any],
-    hashes: Mapping[str, frozenset[str]] | None = None,
-    config: Mapping[str, str] = _NONE,
-) -> NodeFacts:
-    """Pick the facts out of the replies to INFO and CONFIG GET."""
-    password = config.get("primaryauth", "")
-    return NodeFacts(
-        role=str(info.get("role", "")),
-        server_version=str(info.get("valkey_version") or info.get("redis_version", "")),
-        is_loading=bool(int(info.get("loading", 0))),
-        hashes=hashes,
-        replication=replication_from(info),
-        fence=int(config.get("min-replicas-to-write", 0)),
-        is_paused=str(info.get("paused_reason", "none")) != "none",
-        upstream_hash=credentials.sha256(password) if password else "",
-    )
 
 
 async def _hashes(execute: Execute, user: str) -> frozenset[str]:

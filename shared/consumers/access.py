@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared.fieldpath import read
-from shared.sessionstorage import ALL_NAMESPACES
+from shared.objects.field_path import read
+from shared.session_storage.models import ALL_NAMESPACES
 
 if TYPE_CHECKING:
-    from shared.consumer_index import Usage
-    from shared.resources import Object
+    from shared.consumers.identity import Usage
+    from shared.objects.resources import Object
 
 UNADMITTED: Final = frozenset({"kube-system"})
 """Namespaces that the webhook leaves alone: what stands in their objects has not been judged by anybody."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Self
 
-from shared.fieldpath import read
+from shared.consumers.reference import ANNOTATIONS
 from shared.names import ANNOTATION_REVISION
-from shared.reference import ANNOTATIONS
+from shared.objects.field_path import read
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 STAMP: Final = (*ANNOTATIONS, ANNOTATION_REVISION)
 _REVISION: Final = re.compile("[-A-Za-z0-9]{1,63}")

@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from shared.consumer_kinds import SESSION_STORAGE, secret_of, settings
+from shared.consumers.access import is_shared_with
+from shared.consumers.credential_revision import STAMP
+from shared.consumers.injection_record import RECORD, Record, record_of, records
+from shared.consumers.kinds import SESSION_STORAGE, secret_of, settings
+from shared.consumers.reference import FIELD, StorageReference, stated_reference
+from shared.consumers.removal import remove_annotation, undone
+from shared.consumers.storage_endpoint import store_of
+from shared.consumers.targets import Target, target_of
+from shared.consumers.up_to_date import is_settled
 from shared.errors import InvalidSpec
-from shared.fieldpath import Draft, Path, child, dotted, is_below, read
 from shared.names import ANNOTATION_REVISION
-from shared.record import RECORD, Record, record_of, records
-from shared.reference import FIELD, StorageReference, stated_reference
-from shared.settled import is_settled
-from shared.sharing import is_shared_with
-from shared.stamp import STAMP
-from shared.store import store_of
-from shared.target import Target, target_of
-from shared.undoing import remove_annotation, undone
+from shared.objects.field_path import Draft, Path, child, dotted, is_below, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from shared.consumer_kinds import Fields
-    from shared.resources import Key, Object
-    from shared.store import Store
+    from shared.consumers.kinds import Fields
+    from shared.consumers.storage_endpoint import Store
+    from shared.objects.resources import Key, Object
 
 _PROVIDER: Final = (*SESSION_STORAGE, "provider")
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from shared.consumers.reference import ANNOTATIONS, StorageReference, reference_named
+from shared.consumers.targets import Target
 from shared.errors import InvalidSpec
-from shared.fieldpath import Path, path_of, pointer, read
 from shared.names import ANNOTATION_WIRED
-from shared.reference import ANNOTATIONS, StorageReference, reference_named
-from shared.target import Target
+from shared.objects.field_path import Path, path_of, pointer, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 RECORD: Final = (*ANNOTATIONS, ANNOTATION_WIRED)
 _MAX_RECORDED: Final = 32

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from shared import names
+from shared.consumers.credential_revision import Stamp
+from shared.consumers.storage_endpoint import ProxySupport
 from shared.errors import InvalidSpec
-from shared.fieldpath import Path
-from shared.stamp import Stamp
-from shared.store import ProxySupport
+from shared.objects.field_path import Path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.reference import StorageReference
-    from shared.resources import Object
-    from shared.store import Store
-    from shared.target import Target
+    from shared.consumers.reference import StorageReference
+    from shared.consumers.storage_endpoint import Store
+    from shared.consumers.targets import Target
+    from shared.objects.resources import Object
 
 SESSION_STORAGE: Final = ("spec", "sessionStorage")
 Fields: TypeAlias = tuple[Path, Mapping[str, Any]]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.consumer_index import Consumer
-from shared.consumer_kinds import KINDS
-from shared.fieldpath import Path, put, read, without
+from shared.consumers.identity import Consumer
+from shared.consumers.kinds import KINDS
 from shared.names import ANNOTATION_WIRED, GROUP
+from shared.objects.field_path import Path, put, read, without
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 _KEPT: Final = ("namespace", "name", "uid", "resourceVersion", "deletionTimestamp", "ownerReferences")
 _RECORD: Final = ("metadata", "annotations", ANNOTATION_WIRED)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.errors import InvalidSpec
-from shared.fieldpath import dotted, read, shown
 from shared.names import ANNOTATION_STORAGE, MAX_STORAGE_NAME
-from shared.sessionstorage import STORAGE_NAME_PATTERN
+from shared.objects.field_path import dotted, read, shown
+from shared.session_storage.models import STORAGE_NAME_PATTERN
 
 if TYPE_CHECKING:
-    from shared.resources import Key, Object
+    from shared.objects.resources import Key, Object
 
 FIELD: Final = ("spec", "sessionStorageRef")
 ANNOTATIONS: Final = ("metadata", "annotations")

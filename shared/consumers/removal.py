@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.fieldpath import Draft, Path, is_below, is_hollow, read
-from shared.record import RECORD
-from shared.reference import ANNOTATIONS
+from shared.consumers.injection_record import RECORD
+from shared.consumers.reference import ANNOTATIONS
+from shared.objects.field_path import Draft, Path, is_below, is_hollow, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shared.record import Record
-    from shared.resources import Object
+    from shared.consumers.injection_record import Record
+    from shared.objects.resources import Object
 
 
 def undone(consumer: Object, told: Sequence[Record]) -> Draft:

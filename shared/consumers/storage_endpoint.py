@@ -12,14 +12,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shared import names
-from shared.conditions import condition_of
-from shared.endpoint import Endpoint
 from shared.errors import InvalidSpec
-from shared.fieldpath import read
+from shared.objects.conditions import condition_of
+from shared.objects.field_path import read
+from shared.session_storage.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from shared.reference import StorageReference
-    from shared.resources import Object
+    from shared.consumers.reference import StorageReference
+    from shared.objects.resources import Object
 
 PROXIES_SUPPORTED: Final = "ProxiesSupported"
 """Type of the condition on external storages."""

@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import InvalidSpec
-from shared.fieldpath import dotted, read, shown
 from shared.names import ANNOTATION_TARGETS
+from shared.objects.field_path import dotted, read, shown
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 ANNOTATION: Final = ("metadata", "annotations", ANNOTATION_TARGETS)
 

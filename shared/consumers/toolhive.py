@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from shared import names
-from shared.resources import MCP_REMOTE_PROXIES, MCP_SERVERS, VIRTUAL_MCP_SERVERS, Object
+from shared.objects.resources import MCP_REMOTE_PROXIES, MCP_SERVERS, VIRTUAL_MCP_SERVERS, Object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,14 +10,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.fieldpath import ARRAYS, child
+from shared.objects.field_path import ARRAYS, child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from shared.consumer_kinds import Fields
-    from shared.fieldpath import Path
-    from shared.resources import Object
+    from shared.consumers.kinds import Fields
+    from shared.objects.field_path import Path
+    from shared.objects.resources import Object
 
 _MAX_HOLDERS: Final = 32
 """Each kind of consumer has a dozen combinations of target, storage and stamp at most, and few of them are used."""

@@ -2,62 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from shared import errors, wiring
+from shared import errors
+from shared.consumers import injection
+from shared.consumers.identity import Consumer, Usage, consumer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.resources import Key, Object
-
-
-class Consumer(NamedTuple):
-    """A consumer's identity."""
-
-    kind: str
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Usage:
-    """One consumer of a storage.
-
-    Attributes:
-        consumer: Who.
-        storage: Which.
-        is_granted: Whether somebody with the right to use the storage made the reference.
-        is_going: Whether the consumer is being deleted.
-    """
-
-    consumer: Consumer
-    storage: Key
-    is_granted: bool = False
-    is_going: bool = False
-
-
-def consumer_of(obj: Object) -> Consumer:
-    """Tell the identity of an object of a consumer's kind."""
-    metadata = obj["metadata"]
-    return Consumer(obj["kind"], metadata.get("namespace", ""), metadata.get("name", ""))
+    from shared.objects.resources import Key, Object
 
 
 def usage_of(obj: Object) -> Usage | None:
     """Tell which storage a consumer uses; None if it uses none or its reference is malformed."""
     try:
         # Between an upgrade of ToolHive's CRD and our repair of it, consumers read as if they had no reference.
-        reference = wiring.reference_of(obj, remembered=obj)
+        reference = injection.reference_of(obj, remembered=obj)
     except errors.InvalidSpec:
         return None
     if reference is None:
         return None
     is_going = bool(obj["metadata"].get("deletionTimestamp"))
-    return Usage(consumer_of(obj), reference.key, wiring.is_granted(obj, reference), is_going)
+    return Usage(consumer_of(obj), reference.key, injection.is_granted(obj, reference), is_going)
 
 
 class ConsumerIndex:

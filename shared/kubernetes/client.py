@@ -18,13 +18,14 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException
 
-from shared import answers, errors
-from shared.server_clock import ServerClock
+from shared import errors
+from shared.kubernetes import responses
+from shared.kubernetes.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from shared.resources import Object, Resource
+    from shared.objects.resources import Object, Resource
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 WATCH_SECONDS: Final = 300
@@ -177,16 +178,16 @@ class Cluster:
         }
         async with self._open(_Request("GET", resource.path(selector.namespace), query=query), _WATCH) as response:
             async for line in _lines(response):
-                event = answers.parsed(line)
+                event = responses.parsed(line)
                 if event is None:
                     raise errors.Unavailable(f"watch of {resource.plural}: an event is not JSON")
                 if event.get("type") == "ERROR":
-                    raise answers.translated(event["object"].get("code", 500), event["object"])
+                    raise responses.translated(event["object"].get("code", 500), event["object"])
                 yield event
 
     async def _call(self, request: _Request) -> Object:
         async with self._open(request, _CALL) as response:
-            answer = answers.parsed(await response.read())
+            answer = responses.parsed(await response.read())
         if answer is None:
             raise errors.Unavailable(f"{request.method} {request.path}: the answer is not a JSON object")
         return answer
@@ -207,10 +208,10 @@ class Cluster:
                 self.clock.hear(response.headers.get("Date"))
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     body = await response.read()
-                    status = answers.parsed(body) or {"message": body[:200].decode(errors="replace")}
+                    status = responses.parsed(body) or {"message": body[:200].decode(errors="replace")}
                     if "/secrets" in request.path:
-                        status = answers.without_quotes(status)
-                    raise answers.translated(response.status, status, response.headers.get("Retry-After"))
+                        status = responses.without_quotes(status)
+                    raise responses.translated(response.status, status, response.headers.get("Retry-After"))
                 yield response
         except (aiohttp.ClientError, OSError, TimeoutError, ConfigException) as error:
             what = f"{request.method} {request.path}: {type(error).__name__}: {error}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.resources import Key, Object, key_of
+from shared.objects.resources import Key, Object, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.informer import Informer
+    from shared.kubernetes.informer import Informer
 
 
 class Index:

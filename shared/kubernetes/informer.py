@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shared import errors
-from shared.cluster import EVERYTHING, Cluster, Selector
-from shared.resources import Key, Object, Resource, key_of
+from shared.kubernetes.client import EVERYTHING, Cluster, Selector
+from shared.objects.resources import Key, Object, Resource, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

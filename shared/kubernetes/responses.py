@@ -11,7 +11,7 @@ from shared import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 _FROM_THE_FUTURE: Final = "Too large resource version"
 """How the API server refuses a resourceVersion that it has not reached, as after a restore from a backup."""

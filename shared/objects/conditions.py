@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from shared.fieldpath import read
+from shared.objects.field_path import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from shared.errors import InvalidSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 _MAX_SHOWN: Final = 64
 """Characters of a user's text that an error repeats."""

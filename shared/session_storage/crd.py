@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition, made from the pydantic models. Pure; `python -m shared.crd` prints it.
+"""The CustomResourceDefinition, made from the pydantic models. Pure; `python -m shared.session_storage.crd` prints it.
 
 A structural schema (Kubernetes "Specifying a structural schema") is JSON Schema without references, titles and
 null types, so that is what this module takes away.
@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import yaml
 
-from shared.resources import SESSION_STORAGES, Object
-from shared.sessionstorage import SessionStorage
+from shared.objects.resources import SESSION_STORAGES, Object
+from shared.session_storage.models import SessionStorage
 
 SHORT_NAME: Final = "sstore"
 CATEGORY: Final = "toolhive"
@@ -115,7 +115,7 @@ def _resolved(schema: Object, definitions: Object) -> Object:
 
 def main() -> None:
     """Print the CRD as YAML, in the form that the chart ships."""
-    sys.stdout.write("# Generated from shared/sessionstorage.py by `make generate`; do not edit.\n")
+    sys.stdout.write("# Generated from shared/session_storage/models.py by `make generate`; do not edit.\n")
     yaml.safe_dump(crd(), sys.stdout, sort_keys=False, width=120, allow_unicode=True)
 
 

@@ -16,10 +16,10 @@ from pydantic.alias_generators import to_camel
 
 from shared.errors import InvalidSpec
 from shared.names import MAX_STORAGE_NAME
-from shared.sizes import DEFAULT_SIZE, PRESETS, Preset, Size
+from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Preset, Size
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 URL_PATTERN = r"^(rediss?|valkeys?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[0-9]{1,5})?$"
 URL_HINT = (

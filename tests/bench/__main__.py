@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local import binaries, toolchain
-from tests import machine
 from tests.bench import creates, image, probing, programs, report, reviews
 from tests.bench.reviews import CONNECTIONS, Plan
+from tests.support import machine
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from deploy.local import progress
 from shared import names
-from shared.sizes import PRESETS, Size
+from shared.session_storage.sizes import PRESETS, Size
 from tests.bench import image, watcher
 from tests.bench.watcher import Watch, Watched
 from tests.integration.nodes import PASSWORDS, running

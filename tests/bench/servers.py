@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from certs import check, issue
-from certs.pem import bundle_pem
+from certs.pki import issue, validation
+from certs.pki.pem import bundle_pem
 from deploy.local import binaries
 from tests.bench import image, programs
 from tests.bench.cases import PATH, STORAGES
@@ -25,11 +25,11 @@ from tests.integration.conftest import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from shared.resources import Key
+    from shared.objects.resources import Key
 
 ROOT: Final = Path(__file__).parents[2]
 SERVICE: Final = ("session-storage-webhook", "toolhive-system")
-NAME: Final = check.dns_names(*SERVICE)[0]
+NAME: Final = validation.dns_names(*SERVICE)[0]
 """What the certificate is good for, and clients call every server."""
 START_SECONDS: Final = 30
 
@@ -128,7 +128,7 @@ def _write_storages(directory: Path, storages: Iterable[Key]) -> None:
 def _write_certificates(directory: Path, service: tuple[str, str]) -> None:
     now = datetime.now(UTC)
     authority = issue.issue_authority(now)
-    leaf = issue.issue_serving(authority, check.dns_names(*service), now)
+    leaf = issue.issue_serving(authority, validation.dns_names(*service), now)
     (directory / "authority.pem").write_bytes(bundle_pem([authority.certificate]))
     (directory / "certificate.pem").write_bytes(leaf.certificate_pem)
     (directory / "key.pem").write_bytes(leaf.key_pem)

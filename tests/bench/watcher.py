@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from reconciler import loop, nodes
-from reconciler.pulse import PERIOD_SECONDS, Pulse
-from reconciler.queue import WorkQueue
-from reconciler.steps import RECHECK_SECONDS
-from shared import credentials, names
-from tests.background import beside
+from reconciler.actions.plan import RECHECK_SECONDS
+from reconciler.credentials import identities
+from reconciler.observe import instance_probe
+from reconciler.observe.heartbeat import PERIOD_SECONDS, Pulse
+from reconciler.runtime import workers
+from reconciler.runtime.workqueue import WorkQueue
+from shared import names
 from tests.bench.figures import percentile
+from tests.support.background import beside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from shared.resources import Key, Object
+    from shared.objects.resources import Key, Object
 
 ASKED: Final = "watch.json"
 ANSWER: Final = "watched.json"
@@ -124,12 +126,12 @@ async def _pulse(pods: list[Object]) -> AsyncIterator[Pulse]:
 @contextlib.asynccontextmanager
 async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], pulse: Pulse) -> AsyncIterator[None]:
     queue = WorkQueue()
-    auth: Object = {"metadata": {}, "data": credentials.encoded(dict(asked.passwords))}
+    auth: Object = {"metadata": {}, "data": identities.encoded(dict(asked.passwords))}
 
     async def look(key: Key) -> float:
         group = pods[key]
         questions = (
-            nodes.ask(index, pod, auth, pulse.silent_for(pod), is_urgent=len(group) > 1)
+            instance_probe.ask(index, pod, auth, pulse.silent_for(pod), is_urgent=len(group) > 1)
             for index, pod in enumerate(group)
         )
         reports = await asyncio.gather(*questions)
@@ -138,7 +140,7 @@ async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], pulse: Pulse) -
 
     for number, key in enumerate(pods if asked.looks else ()):
         queue.add_after(key, RECHECK_SECONDS * number / len(pods))
-    async with beside(loop.run(queue, look)):
+    async with beside(workers.run(queue, look)):
         yield
 
 

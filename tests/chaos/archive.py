@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.chaos.catalogue import BY_NAME
 from tests.chaos.figures import Trial, Use
 from tests.chaos.floor import Floor

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.chaos.faults import control, losses, partitions, planned, sequences, servers
 from tests.chaos.faults.fault import Fault
 from tests.chaos.figures import Target

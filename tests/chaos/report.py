@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.bench.figures import table
 from tests.chaos.catalogue import BY_NAME, FAULTS
 from tests.chaos.figures import seconds, summaries

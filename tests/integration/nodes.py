@@ -10,16 +10,19 @@ from pathlib import Path
 import valkey
 from valkey import exceptions
 
-from shared import credentials, names, valkey_config
-from shared.credentials import REPLICATION, Identity
-from shared.sizes import PRESETS, Size
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.credentials.identities import REPLICATION, Identity
+from reconciler.manifests import valkey_config
+from shared import names
+from shared.session_storage.sizes import PRESETS, Size
 from tests.integration.conftest import eventually
 from tests.integration.kubelet import VALKEY_SERVER
 
 ADDRESSES = {Size.SMALL: "127.11.0.1", Size.MEDIUM: "127.11.0.2", Size.LARGE: "127.11.0.3"}
-PASSWORDS = {key: credentials.generate() for key in credentials.PASSWORD_KEYS}
+PASSWORDS = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
 ADMIN = Identity("test-admin", "admin", "~* &* +@all")
-ADMIN_PASSWORD = credentials.generate()
+ADMIN_PASSWORD = passwords.generate()
 
 
 def connect(identity: Identity, address: str = ADDRESSES[Size.SMALL]) -> valkey.Valkey:
@@ -53,7 +56,7 @@ def running(directory: Path, size: Size, *directives: str) -> Iterator[str]:
     admin = f"user {ADMIN.user} on >{ADMIN_PASSWORD} {ADMIN.rule}\n"
     acl = directory / names.KEY_USERS_ACL
     if not acl.exists():  # what the node has saved since stays, as in a pod
-        acl.write_text(credentials.users_acl(PASSWORDS) + admin)
+        acl.write_text(identities.users_acl(PASSWORDS) + admin)
     command = ["setpriv", "--pdeathsig", "KILL", "--", str(VALKEY_SERVER), str(directory / "valkey.conf")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:

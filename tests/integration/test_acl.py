@@ -11,11 +11,21 @@ import pytest
 import valkey
 from valkey import exceptions
 
-from shared import credentials, valkey_node
-from shared.credentials import BACKUP, CONSUMER, EXPORTER, IDENTITIES, OPERATOR, PROBE, REPLICATION, Identity
+from reconciler.apply import passwords
+from reconciler.credentials.identities import (
+    BACKUP,
+    CONSUMER,
+    EXPORTER,
+    IDENTITIES,
+    OPERATOR,
+    PROBE,
+    REPLICATION,
+    Identity,
+)
+from reconciler.credentials.login import Login
+from reconciler.valkey import users
 from shared.errors import StoreRefused, StoreUnreachable
-from shared.login import Login
-from shared.sizes import PRESETS, Size
+from shared.session_storage.sizes import PRESETS, Size
 from tests.integration.nodes import ADMIN, PASSWORDS, connect, running
 
 
@@ -249,15 +259,15 @@ def test_what_was_acknowledged_survives_a_restart(tmp_path: Path) -> None:
 
 async def test_the_edge_module_tells_role_and_refusal_apart(node: str) -> None:
     login = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
-    facts = await valkey_node.observe(node, 6379, login)
+    facts = await users.observe(node, 6379, login)
     assert (facts.role, facts.is_loading) == ("master", False)
     assert facts.server_version.startswith("9.")
-    await valkey_node.ping(node, 6379, Login(CONSUMER.user, PASSWORDS[CONSUMER.key]))
-    wrong = credentials.generate()
+    await users.ping(node, 6379, Login(CONSUMER.user, PASSWORDS[CONSUMER.key]))
+    wrong = passwords.generate()
     with pytest.raises(StoreRefused) as caught:
-        await valkey_node.ping(node, 6379, Login(CONSUMER.user, wrong))
+        await users.ping(node, 6379, Login(CONSUMER.user, wrong))
     assert wrong not in str(caught.value)
     with pytest.raises(StoreRefused):
-        await valkey_node.observe(node, 6379, Login(PROBE.user, PASSWORDS[PROBE.key]))
+        await users.observe(node, 6379, Login(PROBE.user, PASSWORDS[PROBE.key]))
     with pytest.raises(StoreUnreachable):
-        await valkey_node.ping("127.11.0.99", 6379, login)
+        await users.ping("127.11.0.99", 6379, login)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from shared.resources import Object
+from shared.objects.resources import Object
 from tests.integration.conftest import ROOT, Kubectl, Process, eventually
 from tests.integration.mcpservers import ANNOTATION, RECORD, await_wiring, defaults, server, stored, wired_to
 from tests.integration.storages import await_ready, await_reason, condition, read, status, storage

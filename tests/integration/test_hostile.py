@@ -20,9 +20,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.hostile import JSON, UID, Hostile, Post, good, not_http
 from tests.integration.conftest import NAMESPACE, RELEASE, Kubectl, Process, free_port
 from tests.integration.storages import read
+from tests.support.hostile import JSON, UID, Hostile, Post, good, not_http
 
 REVIEWS = 10_000
 SEED = 20261124

@@ -9,7 +9,7 @@ import pytest
 import valkey
 
 from shared import names
-from shared.resources import Object
+from shared.objects.resources import Object
 from tests.integration.conftest import Kubectl, eventually
 from tests.integration.nodes import servers
 from tests.integration.storages import await_ready, condition, read, secret_value, status, storage

@@ -10,17 +10,20 @@ from typing import Any, Protocol
 
 import pytest
 
-from shared import credentials, errors, valkey_node
-from shared.credentials import CONSUMER, IDENTITIES, OPERATOR
-from shared.login import Login
-from shared.sizes import Size
-from tests.fakevalkey import FakeNode, FakeSession, FakeValkey
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.credentials.identities import CONSUMER, IDENTITIES, OPERATOR
+from reconciler.credentials.login import Login
+from reconciler.valkey import users
+from shared import errors
+from shared.session_storage.sizes import Size
 from tests.integration.nodes import PASSWORDS, running
+from tests.support.fakevalkey import FakeNode, FakeSession, FakeValkey
 
 OLD = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
-NEW_PASSWORDS = {key: credentials.generate() for key in credentials.PASSWORD_KEYS}
-BOTH = credentials.hashes(PASSWORDS, NEW_PASSWORDS)
-GONE = {user: digest for user, digests in credentials.hashes(PASSWORDS).items() for digest in digests}
+NEW_PASSWORDS = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
+BOTH = identities.hashes(PASSWORDS, NEW_PASSWORDS)
+GONE = {user: digest for user, digests in identities.hashes(PASSWORDS).items() for digest in digests}
 NEAR, FAR = "127.12.0.1", "127.12.0.2"
 PORT = 6379
 
@@ -62,7 +65,7 @@ class World(Protocol):
 class Fake:
     def __init__(self) -> None:
         self.edge, self.address = FakeValkey(), "10.1.0.1"
-        self._node = self.edge.nodes[self.address] = FakeNode(credentials.users_acl(PASSWORDS))
+        self._node = self.edge.nodes[self.address] = FakeNode(identities.users_acl(PASSWORDS))
 
     def session(self, password: str, host: str) -> FakeSession:
         return self._node.connect(CONSUMER.user, password, host)
@@ -73,7 +76,7 @@ class Fake:
 
 class Real:
     def __init__(self, stack: ExitStack, directory: Path) -> None:
-        self.edge: Any = valkey_node
+        self.edge: Any = users
         self._stack, self._directory = stack, directory
         self._running = stack.enter_context(ExitStack())
         self.address = self._running.enter_context(running(directory, Size.SMALL))
@@ -111,7 +114,7 @@ EVERYBODY = {identity.user for identity in IDENTITIES}
 
 async def test_a_node_tells_what_it_accepts(world: World) -> None:
     facts = await world.edge.observe(world.address, PORT, OLD)
-    assert facts.hashes == credentials.hashes(PASSWORDS)
+    assert facts.hashes == identities.hashes(PASSWORDS)
 
 
 async def test_what_is_admitted_gets_in_beside_what_was_there_and_survives_a_restart(world: World) -> None:
@@ -146,7 +149,7 @@ async def test_sessions_outlive_their_password_until_they_are_closed(world: Worl
 
 
 async def test_whoever_does_not_get_in_changes_nothing(world: World) -> None:
-    stranger = Login(OPERATOR.user, credentials.generate())
+    stranger = Login(OPERATOR.user, passwords.generate())
     with pytest.raises(errors.StoreRefused):
         await world.edge.admit(world.address, PORT, stranger, BOTH)
     with pytest.raises(errors.StoreRefused):

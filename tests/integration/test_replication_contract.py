@@ -11,15 +11,17 @@ from typing import Any, Protocol
 
 import pytest
 
-from shared import credentials, valkey_node, valkey_replication
-from shared.credentials import CONSUMER, OPERATOR, REPLICATION
-from shared.login import Login
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.credentials.identities import CONSUMER, OPERATOR, REPLICATION
+from reconciler.credentials.login import Login
+from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.replication_info import PRIMARY, REPLICA
+from reconciler.valkey import replication, users
+from reconciler.valkey.replication import told
 from shared.names import VALKEY_PORT
-from shared.replication import PRIMARY, REPLICA
-from shared.valkey_node import NodeFacts
-from shared.valkey_replication import told
-from tests.fakevalkey import OK, WAITS, FakeNode, FakeSession, FakeValkey
 from tests.integration.nodes import ADDRESSES, PASSWORDS, running
+from tests.support.fakevalkey import OK, WAITS, FakeNode, FakeSession, FakeValkey
 
 OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
 REPLICATING = Login(REPLICATION.user, PASSWORDS[REPLICATION.key])
@@ -82,8 +84,8 @@ class World(Protocol):
 class Fake:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._valkey = FakeValkey()
-        self._valkey.nodes = {address: FakeNode(credentials.users_acl(PASSWORDS)) for address in ADDRESSES.values()}
-        patch.setattr(valkey_replication, "connected", self._valkey.connected)
+        self._valkey.nodes = {address: FakeNode(identities.users_acl(PASSWORDS)) for address in ADDRESSES.values()}
+        patch.setattr(replication, "connected", self._valkey.connected)
 
     async def facts(self, address: str) -> NodeFacts:
         return await self._valkey.observe(address, VALKEY_PORT, OPERATING)
@@ -104,7 +106,7 @@ class Real:
             self._start(address)
 
     async def facts(self, address: str) -> NodeFacts:
-        return await valkey_node.observe(address, VALKEY_PORT, OPERATING)
+        return await users.observe(address, VALKEY_PORT, OPERATING)
 
     def client(self, address: str) -> RealClient:
         return RealClient(self._stack, address)
@@ -192,7 +194,7 @@ async def test_a_replica_has_what_its_primary_has_and_says_so(world: World) -> N
     assert replica.replication.down_for is None
     assert replica.replication.lineage == primary.replication.lineage
     assert replica.replication.keys == 2
-    assert replica.upstream_hash == credentials.sha256(REPLICATING.password)
+    assert replica.upstream_hash == identities.sha256(REPLICATING.password)
     assert await written(world, B, "thv:3") == "READONLY"
 
 
@@ -233,7 +235,7 @@ async def test_a_replica_of_an_empty_primary_empties_itself(world: World) -> Non
 
 
 async def test_a_replica_by_a_wrong_password_is_not_linked_until_it_has_the_right_one(world: World) -> None:
-    await tell(B, "follow", A, Login(REPLICATION.user, credentials.generate()))
+    await tell(B, "follow", A, Login(REPLICATION.user, passwords.generate()))
     facts = await world.facts(B)
     assert facts.replication.upstream == A
     assert not facts.replication.is_linked

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.switchover import Move, Outcome, Place, switch_over
+from reconciler.apply.switchover import Move, Outcome, Place, switch_over
+from reconciler.credentials.identities import CONSUMER, OPERATOR, REPLICATION
+from reconciler.credentials.login import Login
+from reconciler.valkey.replication import Node, told
 from shared import errors
-from shared.credentials import CONSUMER, OPERATOR, REPLICATION
-from shared.login import Login
 from shared.names import VALKEY_PORT
-from shared.valkey_replication import Node, told
 from tests.integration.conftest import eventually
 from tests.integration.nodes import ADDRESSES, ADMIN, PASSWORDS, connect, running
 

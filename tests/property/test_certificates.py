@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from certs import issue
-from certs.pem import encoded
-from shared.resources import SECRETS
-from tests.certificates import CA, NAMES, NAMESPACE, TLS, Crash, World
-from tests.virtual_time import in_virtual_time
+from certs.pki import issue
+from certs.pki.pem import encoded
+from shared.objects.resources import SECRETS
+from tests.support.certificates import CA, NAMES, NAMESPACE, TLS, Crash, World
+from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

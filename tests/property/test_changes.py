@@ -9,17 +9,18 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.availability import Group
-from reconciler.changes import Change, next_change
-from reconciler.hosts import Hosts
-from reconciler.node_steps import Remove, SwitchOver
-from reconciler.nodes import NodeReport
-from reconciler.steps import Delete
-from reconciler.wish import Wish
-from shared import manifests, names
-from shared.resources import Object
-from shared.sizes import PRESETS, Size
-from tests.storages import NOW, RING, STORAGE, primary, replica, replicated, session_storage, stored, workload
+from reconciler.actions.kubernetes import Delete
+from reconciler.actions.valkey import Remove, SwitchOver
+from reconciler.failover.group import Group
+from reconciler.manifests import services
+from reconciler.plan.desired_instances import Wish
+from reconciler.plan.rolling_update import Change, next_change
+from reconciler.state.instance import NodeReport
+from reconciler.state.kubernetes_nodes import Hosts
+from shared import names
+from shared.objects.resources import Object
+from shared.session_storage.sizes import PRESETS, Size
+from tests.support.storages import NOW, RING, STORAGE, primary, replica, replicated, session_storage, stored, workload
 
 MINE = session_storage({})
 ENOUGH = 60
@@ -77,7 +78,7 @@ class Model:
 
     def decide(self) -> Change:
         others = tuple(self._report(index) for index in sorted(self.nodes) if index != self.primary)
-        service = stored(manifests.primary_service(STORAGE, self.primary))
+        service = stored(services.primary_service(STORAGE, self.primary))
         group = Group(service, self._report(self.primary), others, PRESETS[self.size], RING)
         present = {index: wanted(index, self.size) for index in self.nodes}
         wish = Wish(

@@ -6,10 +6,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from reconciler.failover import Blocked, Promote
-from shared.replication import PRIMARY, REPLICA
-from tests.electing import Reconciler
-from tests.replicated import FENCE_TICKS, TICK_SECONDS, US, Node, Storage
+from reconciler.failover.decision import Blocked, Promote
+from reconciler.state.replication_info import PRIMARY, REPLICA
+from tests.support.electing import Reconciler
+from tests.support.replicated import FENCE_TICKS, TICK_SECONDS, US, Node, Storage
 
 ALL = {0, 1, 2}
 NODES = st.sampled_from(range(3))

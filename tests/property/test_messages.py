@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hostile import not_http
+from tests.support.hostile import not_http
 from webhook.messages import Expectation, Message, Reader, Refusal, Request
 
 MAX_BODY = 4096

@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared import credentials, errors, names
-from shared.resources import SESSION_STORAGES
-from tests.drill import Killed
-from tests.fakevalkey import OK, WAITS, FakeNode, FakeSession
-from tests.simulated import KEY, Simulation
-from tests.virtual_time import VirtualTimeLoop, in_virtual_time
+from reconciler.credentials import identities
+from shared import errors, names
+from shared.objects.resources import SESSION_STORAGES
+from tests.support.drill import Killed
+from tests.support.fakevalkey import OK, WAITS, FakeNode, FakeSession
+from tests.support.simulated import KEY, Simulation
+from tests.support.virtual_time import VirtualTimeLoop, in_virtual_time
 
 SIZES = ("small", "large")
 PASSES = 40
@@ -53,7 +54,7 @@ class Writer:
         self._node, self._session = self._simulation.valkey.nodes.get(self._simulation.primary), None
         if self._node is not None and self._node.is_reachable:
             password = self._simulation.secret("mine-connection")[names.KEY_REDIS_PASSWORD]
-            self._session = self._node.connect(credentials.CONSUMER.user, password, "10.9.0.1")
+            self._session = self._node.connect(identities.CONSUMER.user, password, "10.9.0.1")
 
 
 class Handover:
@@ -141,7 +142,7 @@ class Handover:
             writer.write()
         valkey = self.simulation.valkey
         probe = self.primary.connect(
-            credentials.CONSUMER.user, self.simulation.secret("mine-connection")["REDIS_PASSWORD"], "10.9.0.2"
+            identities.CONSUMER.user, self.simulation.secret("mine-connection")["REDIS_PASSWORD"], "10.9.0.2"
         )
         assert valkey.write(self.primary, probe, "probe") == OK
         assert [valkey.acknowledged - node.history.disk for node in self.nodes.values()] == [set()] * len(self.nodes)

@@ -1,7 +1,8 @@
 """The certificates' keeper at work in memory, with webhook pods and API servers that learn of every change late.
 
-Runs in virtual time (tests/virtual_time.py). Every pod serves by the webhook's own rules; every API server trusts what
-it has heard of. Whenever one of them learns something, each pair is asked whether an admission would go through.
+Runs in virtual time (tests/support/virtual_time.py). Every pod serves by the webhook's own rules; every API server
+trusts what it has heard of. Whenever one of them learns something, each pair is asked whether an admission would go
+through.
 """
 
 from __future__ import annotations
@@ -14,29 +15,31 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from certs import authorities, check, keeper
-from certs.pem import certificates_in
+from certs import keeper
+from certs.pki import validation
+from certs.pki.pem import certificates_in
+from certs.rotation import ca_secret
+from certs.served_certificates import Witness
 from certs.settings import CertificateSettings
-from certs.witness import Witness
 from shared.names import ANNOTATION_ROTATE_CERTIFICATES
-from shared.resources import MUTATING_WEBHOOKS, PODS, SECRETS, VALIDATING_WEBHOOKS
-from tests.background import beside
-from tests.fakes import FakeApi
-from webhook.tls import ServingCertificate
+from shared.objects.resources import MUTATING_WEBHOOKS, PODS, SECRETS, VALIDATING_WEBHOOKS
+from tests.support.background import beside
+from tests.support.fakes import FakeApi
+from webhook.serving_certificate import ServingCertificate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from cryptography import x509
 
-    from certs.notices import Notice
-    from certs.witness import Endpoint
-    from shared.resources import Object
+    from certs.served_certificates import Endpoint
+    from shared.objects.events import EventNote
+    from shared.objects.resources import Object
 
 NAMESPACE = "toolhive-system"
 SERVICE = CONFIGURATION = "release-webhook"
 CA, TLS = "release-webhook-ca", "release-webhook-tls"
-NAMES = check.dns_names(SERVICE, NAMESPACE)
+NAMES = validation.dns_names(SERVICE, NAMESPACE)
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SELECTOR = {"app.kubernetes.io/component": "webhook"}
 ENVIRON = {
@@ -132,7 +135,7 @@ class World:
         self.servers = [ApiServer(self, lag) for lag in LAGS]
         self.pods = [Pod(self, f"pod-{number}", lag) for number, lag in enumerate(POD_LAGS)]
         self.failures: list[str] = []
-        self.notices: list[Notice] = []
+        self.notices: list[EventNote] = []
         self._is_watched = False
         self._running: dict[Pod | ApiServer, asyncio.Future[None]] = {}
 
@@ -185,11 +188,11 @@ class World:
     @property
     def is_settled(self) -> bool:
         """Whether one authority is left, all trust it, and the leaf is its own."""
-        held = authorities.read(self.secret(CA), self.clock()).authorities
+        held = ca_secret.read(self.secret(CA), self.clock()).authorities
         if held is None or held.next or held.retired or self.secret(TLS) is None:
             return False
         trusted = (held.current.certificate,)
-        return self.bundles == {held.bundle} and not check.serving_problems(
+        return self.bundles == {held.bundle} and not validation.serving_problems(
             self.secret(TLS), trusted, NAMES, self.clock()
         )
 
@@ -250,7 +253,7 @@ class World:
                     raise
                 await asyncio.sleep(2)  # kubelet starts it again
 
-    async def _announce(self, _secret: Object, notice: Notice) -> None:
+    async def _announce(self, _secret: Object, notice: EventNote) -> None:
         self.notices.append(notice)
 
     async def _seen(self, at: Endpoint) -> x509.Certificate | None:
@@ -261,4 +264,4 @@ class World:
     def _is_trusted(self, leaf: x509.Certificate, bundle: bytes) -> bool:
         now = self.clock()
         trusted = tuple(certificate for certificate in certificates_in(bundle, "bundle")) if bundle else ()
-        return check.is_vouched_for(leaf, trusted, NAMES, now)
+        return validation.is_vouched_for(leaf, trusted, NAMES, now)

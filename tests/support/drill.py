@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
-from shared import credentials, errors, names
-from shared.resources import PODS, SECRETS, SESSION_STORAGES
-from tests.fakevalkey import FakeNode, digest
-from tests.simulated import KEY, NAMESPACE, Simulation
-from tests.toolhive import ToolHive
+from reconciler.credentials import identities
+from shared import errors, names
+from shared.objects.resources import PODS, SECRETS, SESSION_STORAGES
+from tests.support.fakevalkey import FakeNode, digest
+from tests.support.simulated import KEY, NAMESPACE, Simulation
+from tests.support.toolhive import ToolHive
 
 ELSEWHERE = "elsewhere"
 MIRROR = f"{NAMESPACE}.mine-connection"
@@ -108,12 +109,12 @@ class Drill:
         """Check that whoever was, is or will be handed a password gets in, now and after any restart of the node."""
         api = self.simulation.api
         handed_out = [
-            credentials.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
+            identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
             for key in ((SECRETS.plural, NAMESPACE, "mine-connection"), (SECRETS.plural, ELSEWHERE, MIRROR))
             if (secret := api.objects.get(key))
         ]
         held = [holder.password for holder in self.toolhive.holders]
-        auth = credentials.decoded((self.simulation.find(SECRETS, "mine-auth") or {}).get("data"))
+        auth = identities.decoded((self.simulation.find(SECRETS, "mine-auth") or {}).get("data"))
         new_pod = FakeNode(auth.get("users.acl", ""))
         for password in (*handed_out, *held):
             assert new_pod.accepts("default", password), "a new pod would refuse it"
@@ -144,19 +145,19 @@ class Drill:
 
 def passwords(drill: Drill) -> dict[str, str]:
     values = drill.simulation.secret("mine-auth")
-    return {key: values[key] for key in credentials.PASSWORD_KEYS}
+    return {key: values[key] for key in identities.PASSWORD_KEYS}
 
 
 def secrets_text(drill: Drill) -> str:
     stored = [obj for key, obj in drill.simulation.api.objects.items() if key[0] == SECRETS.plural]
-    return str([credentials.decoded(secret["data"]) for secret in stored])
+    return str([identities.decoded(secret["data"]) for secret in stored])
 
 
 def assert_gone(drill: Drill, old: dict[str, str]) -> None:
     """Nothing of what was before is left: not accepted, not kept, not in use."""
     new = passwords(drill)
     assert not set(old.values()) & set(new.values())
-    for identity in credentials.IDENTITIES:
+    for identity in identities.IDENTITIES:
         assert drill.node.users[identity.user] == {digest(new[identity.key])}
         assert FakeNode(drill.node.file).users[identity.user] == {digest(new[identity.key])}
     assert not [key for key, password in old.items() if password in secrets_text(drill)]

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler.failover import Decision, Promote, decide, fence, unheard_for
-from tests.replicated import TICK_SECONDS, US
+from reconciler.failover.decision import Decision, Promote, decide, fence, unheard_for
+from tests.support.replicated import TICK_SECONDS, US
 
 if TYPE_CHECKING:
-    from reconciler.members import Member
-    from tests.replicated import Storage
+    from reconciler.failover.members import Member
+    from tests.support.replicated import Storage
 
 FRESH_TICKS = 2
 """How long it may take from looking to acting; what it planned is thrown away then."""

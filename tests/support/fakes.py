@@ -13,9 +13,9 @@ import jsonpatch
 import orjson
 
 from shared import errors
-from shared.cluster import EVERYTHING, Cluster, Selector
-from shared.resources import Object, Resource
-from shared.server_clock import ServerClock
+from shared.kubernetes.client import EVERYTHING, Cluster, Selector
+from shared.kubernetes.server_clock import ServerClock
+from shared.objects.resources import Object, Resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

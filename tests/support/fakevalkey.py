@@ -12,15 +12,15 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reconciler.credentials.identities import REPLICATION
+from reconciler.credentials.login import Login
+from reconciler.state.instance_facts import NodeFacts, facts_from
+from reconciler.state.replication_info import PRIMARY, REPLICA
 from shared import errors
-from shared.credentials import REPLICATION
-from shared.login import Login
-from shared.replication import PRIMARY, REPLICA
-from shared.valkey_node import NodeFacts, facts_from
-from tests.fakehistory import FakeHistory
+from tests.support.fakehistory import FakeHistory
 
 if TYPE_CHECKING:
-    from shared.valkey_session import Execute
+    from reconciler.valkey.session import Execute
 
 Effect = Callable[[str], None]
 OK = "OK"

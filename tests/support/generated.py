@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
 
+from shared.consumers.reference import StorageReference
+from shared.consumers.targets import Target
 from shared.names import ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED
-from shared.reference import StorageReference
-from shared.target import Target
 
 if TYPE_CHECKING:
-    from shared.resources import Key, Object
+    from shared.objects.resources import Key, Object
 
 LEAST: dict[str, Object] = {
     "MCPServer": {"image": "mcp:latest"},

@@ -11,12 +11,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.names import ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED, key_prefix
-from tests.generated import LEAST
+from tests.support.generated import LEAST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 JSON: Final = "application/json"
 UID: Final = "705ab4f5-6393-11e8-b7cc-42010a800002"

@@ -10,10 +10,10 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.members import Member
-from reconciler.nodes import NodeReport
-from shared.replication import PRIMARY, REPLICA, Replication
-from shared.valkey_node import NodeFacts
+from reconciler.failover.members import Member
+from reconciler.state.instance import NodeReport
+from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.replication_info import PRIMARY, REPLICA, Replication
 
 TICK_SECONDS = 0.5
 FENCE_TICKS = 10

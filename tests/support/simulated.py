@@ -8,24 +8,31 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from reconciler import rotation, schedule
-from reconciler.apply import Applier
-from reconciler.children import CHILD_RESOURCES
-from reconciler.events import EventRecorder
-from reconciler.holders import Holders
-from reconciler.hosts import Hosts
-from reconciler.moves import Mover
-from reconciler.observe import Observer, Outlook
-from reconciler.plan import plan
-from reconciler.reconcile import Planner, Reconciler
-from reconciler.signs import Signs
-from reconciler.turns import Turns
-from reconciler.wanted import Settings
-from shared import credentials, names, valkey_config, valkey_node, valkey_replication
-from shared.consumer_index import Consumer, ConsumerIndex
-from shared.informer import Informer
-from shared.manifests import Peers
-from shared.resources import (
+from reconciler.apply.applier import Applier
+from reconciler.apply.instance_actions import Mover
+from reconciler.controllers.session_storage import Planner, Reconciler
+from reconciler.controllers.update_slots import Turns
+from reconciler.credentials import identities
+from reconciler.manifests import valkey_config
+from reconciler.manifests.network_policy import Peers
+from reconciler.manifests.stateful_set import Image
+from reconciler.observe.credential_holders import Holders
+from reconciler.observe.last_seen import Signs
+from reconciler.observe.observer import Observer, Outlook
+from reconciler.plan.planner import plan
+from reconciler.plan.settings import Settings
+from reconciler.rotation import phases, schedule
+from reconciler.runtime.event_recorder import EventRecorder
+from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.kubernetes_nodes import Hosts
+from reconciler.state.owned_objects import CHILD_RESOURCES
+from reconciler.valkey import replication, users
+from shared import names
+from shared.consumers.identity import Consumer
+from shared.consumers.toolhive import CONSUMER_RESOURCES
+from shared.consumers.usage_index import ConsumerIndex
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import (
     CONFIG_MAPS,
     EVENTS,
     PODS,
@@ -38,25 +45,22 @@ from shared.resources import (
     Object,
     Resource,
 )
-from shared.sizes import DEFAULT_SIZE, PRESETS, Size
-from shared.toolhive import CONSUMER_RESOURCES
-from shared.valkey_node import NodeFacts
-from shared.workload import Image
-from tests.fakehistory import FakeHistory
-from tests.fakes import FakeApi
-from tests.fakevalkey import FakeNode, FakeValkey
+from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
+from tests.support.fakehistory import FakeHistory
+from tests.support.fakes import FakeApi
+from tests.support.fakevalkey import FakeNode, FakeValkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.steps import Plan
+    from reconciler.actions.plan import Plan
 
 NAMESPACE = "team"
 KEY: Key = (NAMESPACE, "mine")
 SETTINGS = Settings(
     Image("registry.example/valkey:9", "IfNotPresent"),
     Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
-    rotation.Settings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
+    phases.Settings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
 )
 PRIMARY = NodeFacts(role="master", server_version="9.1.2", is_loading=False)
 PASSES = 24
@@ -116,8 +120,8 @@ class Simulation:
         """Let Valkey nodes be those in memory."""
         commands = ("observe", "ping", "admit", "retire", "disconnect")
         with (
-            patch.multiple(valkey_node, **{name: getattr(self.valkey, name) for name in commands}),
-            patch.object(valkey_replication, "connected", self.valkey.connected),
+            patch.multiple(users, **{name: getattr(self.valkey, name) for name in commands}),
+            patch.object(replication, "connected", self.valkey.connected),
         ):
             yield
 
@@ -162,7 +166,7 @@ class Simulation:
     async def _start(self, name: str, template: Object) -> None:
         address = f"10.1.0.{next(self._numbers)}"
         auth = self.find(SECRETS, names.auth_secret(KEY[1])) or {}
-        file = credentials.decoded(auth.get("data")).get(names.KEY_USERS_ACL, "")
+        file = identities.decoded(auth.get("data")).get(names.KEY_USERS_ACL, "")
         index = names.node_index(name.removesuffix("-0"))
         self.valkey.nodes[address] = FakeNode(file, lambda disk: self._history(index, disk))
         status = {"phase": "Running", "podIP": address}
@@ -172,12 +176,12 @@ class Simulation:
     def _history(self, index: int, disk: set[str]) -> FakeHistory:
         """Start as the boot guard has it (`valkey_config.start_command`)."""
         config = (self.find(CONFIG_MAPS, names.valkey(KEY[1])) or {}).get("data", {})
-        auth = credentials.decoded((self.find(SECRETS, names.auth_secret(KEY[1])) or {}).get("data"))
+        auth = identities.decoded((self.find(SECRETS, names.auth_secret(KEY[1])) or {}).get("data"))
         is_alone = config.get(valkey_config.NODES_FILE) == str(index)
         leads = config.get(valkey_config.PRIMARY_FILE) == str(index) and (is_alone or bool(disk))
         upstream = "" if leads else names.valkey_host(KEY[1], NAMESPACE)
         fence = 0 if is_alone else self._fence()
-        return FakeHistory(disk, upstream=upstream, password=auth.get(credentials.REPLICATION.key, ""), fence=fence)
+        return FakeHistory(disk, upstream=upstream, password=auth.get(identities.REPLICATION.key, ""), fence=fence)
 
     def _fence(self) -> int:
         storage = self.find(SESSION_STORAGES, KEY[1]) or {}
@@ -214,7 +218,7 @@ class Simulation:
     def secret(self, name: str) -> dict[str, str]:
         secret = self.find(SECRETS, name)
         assert secret is not None
-        return credentials.decoded(secret["data"])
+        return identities.decoded(secret["data"])
 
     @property
     def status(self) -> Object:

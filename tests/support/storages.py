@@ -7,17 +7,24 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from reconciler import rotation, wanted
-from reconciler.hosts import Hosts
-from reconciler.nodes import NodeReport
-from reconciler.observed import Observed
-from reconciler.wanted import Settings
-from shared import budgets, credentials, manifests, names
-from shared.keyring import KeyRing
-from shared.login import Login
-from shared.manifests import ROLE_PRIMARY, ROLE_REPLICA, Peers, Storage
-from shared.replication import PRIMARY, REPLICA, Attached, Replication
-from shared.resources import (
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.credentials.login import Login
+from reconciler.manifests import config_map, disruption_budget, network_policy, secrets, services
+from reconciler.manifests.network_policy import Peers
+from reconciler.manifests.stateful_set import Image
+from reconciler.manifests.storage import Storage
+from reconciler.plan import desired_objects
+from reconciler.plan.settings import Settings
+from reconciler.rotation import phases
+from reconciler.state.instance import NodeReport
+from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.kubernetes_nodes import Hosts
+from reconciler.state.replication_info import PRIMARY, REPLICA, Attached, Replication
+from reconciler.state.storage_state import Observed
+from shared import names
+from shared.names import ROLE_PRIMARY, ROLE_REPLICA
+from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
     NETWORK_POLICIES,
@@ -26,10 +33,8 @@ from shared.resources import (
     STATEFUL_SETS,
     Object,
 )
-from shared.sessionstorage import SessionStorageSpec
-from shared.sizes import PRESETS, Size
-from shared.valkey_node import NodeFacts
-from shared.workload import Image
+from shared.session_storage.models import SessionStorageSpec
+from shared.session_storage.sizes import PRESETS, Size
 
 NOW: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CREATED: Final = "2026-11-23T10:00:00Z"
@@ -39,7 +44,7 @@ STARTED: Final = "2026-11-23T11:59:50Z"
 STORAGE: Final = Storage("mine", "team", "uid-1")
 HOST: Final = "mine-valkey.team.svc"
 CLUSTER_IP: Final = "10.0.0.9"
-PASSWORDS: Final = {key: f"{key.title():x<32}".replace("-", "0") for key in credentials.PASSWORD_KEYS}
+PASSWORDS: Final = {key: f"{key.title():x<32}".replace("-", "0") for key in identities.PASSWORD_KEYS}
 RING: Final = KeyRing(PASSWORDS)
 OPERATOR: Final = Login("operator", PASSWORDS["operator-password"])
 REPLICATION: Final = Login("replication", PASSWORDS["replication-password"])
@@ -47,7 +52,7 @@ IMAGE: Final = Image("registry.example/valkey:9", "IfNotPresent")
 SETTINGS: Final = Settings(
     IMAGE,
     Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
-    rotation.Settings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
+    phases.Settings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
 )
 OTHER_IMAGE: Final = replace(SETTINGS, image=Image("registry.example/valkey:10", "IfNotPresent"))
 HOSTS: Final = Hosts(frozenset({"host-0", "host-1", "host-2"}))
@@ -71,7 +76,7 @@ def stored(obj: Object) -> Object:
 def workload(index: int, size: Size, settings: Settings = SETTINGS) -> Object:
     """Build the StatefulSet of a node, as the plan makes it of nothing."""
     nothing = Observed(session_storage({"size": size}), {}, hosts=HOSTS)
-    return wanted.workload(nothing, SessionStorageSpec(size=size), index, settings)
+    return desired_objects.workload(nothing, SessionStorageSpec(size=size), index, settings)
 
 
 def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> dict[tuple[str, str], Object]:
@@ -81,20 +86,20 @@ def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> 
     of_replicas = preset.is_redundant
     made = {
         SECRETS: [
-            manifests.auth_secret(STORAGE, RING),
-            manifests.connection_secret(STORAGE, PASSWORDS["password"]),
+            secrets.auth_secret(STORAGE, RING),
+            secrets.connection_secret(STORAGE, PASSWORDS["password"]),
         ],
-        NETWORK_POLICIES: [manifests.network_policy(STORAGE, SETTINGS.peers)],
-        CONFIG_MAPS: [manifests.config_map(STORAGE, primary, indexes)],
+        NETWORK_POLICIES: [network_policy.network_policy(STORAGE, SETTINGS.peers)],
+        CONFIG_MAPS: [config_map.config_map(STORAGE, primary, indexes)],
         STATEFUL_SETS: [workload(index, size) for index in indexes],
         SERVICES: [
-            manifests.headless_service(STORAGE),
-            manifests.primary_service(STORAGE, primary),
-            *([manifests.replicas_service(STORAGE)] if of_replicas else []),
+            services.headless_service(STORAGE),
+            services.primary_service(STORAGE, primary),
+            *([services.replicas_service(STORAGE)] if of_replicas else []),
         ],
         DISRUPTION_BUDGETS: [
-            budgets.primary_budget(STORAGE),
-            *([budgets.replicas_budget(STORAGE)] if of_replicas else []),
+            disruption_budget.primary_budget(STORAGE),
+            *([disruption_budget.replicas_budget(STORAGE)] if of_replicas else []),
         ],
     }
     built = {
@@ -135,7 +140,7 @@ def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> NodeRepo
         hashes=RING.accepted,
         replication=Replication(lineage=LINEAGE, offset=OFFSET, replicas=attached, keys=3),
         fence=1 if PRESETS[size].is_redundant else 0,
-        upstream_hash=credentials.sha256(REPLICATION.password),
+        upstream_hash=identities.sha256(REPLICATION.password),
     )
     return NodeReport(index, pod(index, size), facts, operator=OPERATOR)
 
@@ -151,7 +156,7 @@ def replica(index: int, size: Size = Size.LARGE, upstream: str = HOST) -> NodeRe
             lineage=LINEAGE, offset=OFFSET, upstream=upstream, is_linked=True, is_streaming=True, silence=0, keys=3
         ),
         fence=1 if PRESETS[size].is_redundant else 0,
-        upstream_hash=credentials.sha256(REPLICATION.password),
+        upstream_hash=identities.sha256(REPLICATION.password),
     )
     return NodeReport(index, pod(index, size, ROLE_REPLICA), facts, operator=OPERATOR)
 

@@ -9,17 +9,27 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from shared import credentials, names
-from shared.consumer_kinds import KINDS, secret_of
-from shared.fieldpath import read
-from shared.record import record_of
-from shared.resources import DEPLOYMENTS, MCP_SERVERS, PODS, SECRETS, SESSION_STORAGES, STATEFUL_SETS, Object, Resource
-from shared.target import Target
-from shared.wiring import project
+from reconciler.credentials import identities
+from shared import names
+from shared.consumers.injection import project
+from shared.consumers.injection_record import record_of
+from shared.consumers.kinds import KINDS, secret_of
+from shared.consumers.targets import Target
+from shared.objects.field_path import read
+from shared.objects.resources import (
+    DEPLOYMENTS,
+    MCP_SERVERS,
+    PODS,
+    SECRETS,
+    SESSION_STORAGES,
+    STATEFUL_SETS,
+    Object,
+    Resource,
+)
 
 if TYPE_CHECKING:
-    from tests.fakes import FakeApi
-    from tests.fakevalkey import FakeNode, FakeSession, FakeValkey
+    from tests.support.fakes import FakeApi
+    from tests.support.fakevalkey import FakeNode, FakeSession, FakeValkey
 
 
 @dataclass
@@ -96,7 +106,7 @@ class ToolHive:
         if secret is None or not self._valkey.nodes:
             return False
         number = next(self._numbers)
-        password = credentials.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
+        password = identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
         metadata: Object = {"name": f"{name}-{number}", "namespace": namespace, "labels": _labels(resource, name)}
         if revision is not None:
             metadata["annotations"] = {names.ANNOTATION_REVISION: revision}
@@ -105,7 +115,7 @@ class ToolHive:
         status = {"phase": "Running", "podIPs": [{"ip": address}], "conditions": ready}
         if not self._node.is_reachable:
             return False
-        session = self._node.connect(credentials.CONSUMER.user, password, address)
+        session = self._node.connect(identities.CONSUMER.user, password, address)
         pod = await self._api.create(PODS, {"metadata": metadata, "status": status})
         self.holders.append(Holder(pod, password, session))
         return True

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("module", "file"),
     [
-        pytest.param("shared.crd", "deploy/chart/files/sessionstorages.crd.yaml", id="the CRD of the chart"),
+        pytest.param(
+            "shared.session_storage.crd", "deploy/chart/files/sessionstorages.crd.yaml", id="the CRD of the chart"
+        ),
         pytest.param("tests.rules.document", "docs/reference/rules.md", id="the table of rules"),
     ],
 )

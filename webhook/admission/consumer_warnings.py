@@ -9,19 +9,20 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from shared import names, wiring
-from shared.consumer_kinds import SESSION_STORAGE, secret_of
-from shared.fieldpath import Path, dotted, read
-from shared.record import record_of
-from shared.store import store_of
+from shared import names
+from shared.consumers import injection
+from shared.consumers.injection_record import record_of
+from shared.consumers.kinds import SESSION_STORAGE, secret_of
+from shared.consumers.storage_endpoint import store_of
+from shared.objects.field_path import Path, dotted, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from shared.reference import StorageReference
-    from shared.resources import Object
-    from shared.store import Store
-    from shared.target import Target
+    from shared.consumers.reference import StorageReference
+    from shared.consumers.storage_endpoint import Store
+    from shared.consumers.targets import Target
+    from shared.objects.resources import Object
 
 _NAME: Final = itemgetter("name")
 _PROVIDER: Final = (*SESSION_STORAGE, "provider")
@@ -81,7 +82,7 @@ def _of_reference(wired: Object, reference: StorageReference) -> Iterator[str]:
             "an object with metadata.generateName has no name yet: its proxies are connected to the storage when it"
             " is next changed"
         )
-    if reference.is_by_field and not wiring.has_field(wired):
+    if reference.is_by_field and not injection.has_field(wired):
         yield (
             f'SessionStorage "{reference}" stays connected, though spec.sessionStorageRef was lost with its CRD'
             " field: to disconnect, set the field and take it out again"

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from shared import wiring
+from shared.consumers import injection
+from shared.consumers.access import is_shared_with
+from shared.consumers.reference import ANNOTATION, ANNOTATIONS, FIELD
+from shared.consumers.targets import ANNOTATION as TARGET
+from shared.consumers.targets import Target, target_of
 from shared.errors import InvalidSpec
-from shared.fieldpath import dotted, put, read, shown, without
-from shared.reference import ANNOTATION, ANNOTATIONS, FIELD
-from shared.sharing import is_shared_with
-from shared.target import ANNOTATION as TARGET
-from shared.target import Target, target_of
-from webhook import advice
-from webhook.access import Question
-from webhook.jsonpatch import diff
-from webhook.review import Allow, Deny, Patch
+from shared.objects.field_path import dotted, put, read, shown, without
+from webhook.admission import consumer_warnings
+from webhook.admission.access_question import Question
+from webhook.admission.json_patch import diff
+from webhook.admission.review import Allow, Deny, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.reference import StorageReference
-    from shared.resources import Key, Object
-    from webhook.review import AdmissionRequest, Decision
+    from shared.consumers.reference import StorageReference
+    from shared.objects.resources import Key, Object
+    from webhook.admission.review import AdmissionRequest, Decision
 
 _NAMESPACE: Final = ("metadata", "namespace")
 
@@ -93,19 +93,19 @@ def decide(
         return Deny((*problems, *_problems_of_target(consumer)))
     previous = request.old_object
     if reference is None:
-        return _changed(consumer, wiring.unwire(consumer, previous=previous), ())
+        return _changed(consumer, injection.unwire(consumer, previous=previous), ())
     if _needs_right(request, reference, storages):
         if not may_use and not _is_same(reference, previous):
             refusal = _refusal(request, consumer, reference, may_use=may_use)
             return Deny((refusal, *_problems_of_target(consumer)), reason="Forbidden")
         granted = may_use is True
     else:
-        granted = previous is not None and wiring.is_granted(previous, reference)
+        granted = previous is not None and injection.is_granted(previous, reference)
     try:
-        wired = _wired(consumer, reference, storages, wiring.Circumstances(default_target, previous, granted))
+        wired = _wired(consumer, reference, storages, injection.Circumstances(default_target, previous, granted))
     except InvalidSpec as error:
         return Deny(error.problems)
-    return _changed(consumer, wired, advice.warnings(wired, reference, storages.get(reference.key)))
+    return _changed(consumer, wired, consumer_warnings.warnings(wired, reference, storages.get(reference.key)))
 
 
 def _reference(consumer: Object, previous: Object | None) -> StorageReference | None:
@@ -113,8 +113,8 @@ def _reference(consumer: Object, previous: Object | None) -> StorageReference | 
 
     While the CRD lacks the field, the API server prunes it from the stored object as well as from the new one.
     """
-    is_lost = previous is not None and not wiring.has_field(previous)
-    return wiring.reference_of(consumer, remembered=previous if is_lost else None)
+    is_lost = previous is not None and not injection.has_field(previous)
+    return injection.reference_of(consumer, remembered=previous if is_lost else None)
 
 
 def _needs_right(request: AdmissionRequest, reference: StorageReference, storages: Mapping[Key, Object]) -> bool:
@@ -123,13 +123,13 @@ def _needs_right(request: AdmissionRequest, reference: StorageReference, storage
     storage, previous = storages.get(reference.key), request.old_object
     if storage is not None and is_shared_with(storage, request.namespace):
         return False
-    return previous is None or not wiring.is_granted(previous, reference)
+    return previous is None or not injection.is_granted(previous, reference)
 
 
 def _is_same(reference: StorageReference, previous: Object | None) -> bool:
     """Tell whether the stored object has this reference already: then it was somebody else who made it."""
     try:
-        return previous is not None and wiring.reference_of(previous, remembered=previous) == reference
+        return previous is not None and injection.reference_of(previous, remembered=previous) == reference
     except InvalidSpec:
         return False
 
@@ -159,7 +159,7 @@ def _problems_of_target(consumer: Object) -> tuple[str, ...]:
 
 
 def _wired(
-    consumer: Object, reference: StorageReference, storages: Mapping[Key, Object], known: wiring.Circumstances
+    consumer: Object, reference: StorageReference, storages: Mapping[Key, Object], known: injection.Circumstances
 ) -> Object:
     """Wire a consumer; a target that makes no sense does not hide what else is wrong.
 
@@ -167,13 +167,13 @@ def _wired(
         InvalidSpec: With all problems.
     """
     try:
-        return wiring.desired(consumer, reference, storages, known)
+        return injection.desired(consumer, reference, storages, known)
     except InvalidSpec:
         problems = _problems_of_target(consumer)
         if not problems:
             raise
     try:
-        wiring.desired(without(consumer, TARGET), reference, storages, known)
+        injection.desired(without(consumer, TARGET), reference, storages, known)
     except InvalidSpec as error:
         problems += error.problems
     raise InvalidSpec(problems)

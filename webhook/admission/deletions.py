@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared.fieldpath import read
 from shared.names import ANNOTATION_FORCE_DELETE
-from webhook.review import Allow, Deny
+from shared.objects.field_path import read
+from webhook.admission.review import Allow, Deny
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shared.consumer_index import Usage
-    from shared.resources import Key, Object
-    from webhook.review import AdmissionRequest, Decision
+    from shared.consumers.identity import Usage
+    from shared.objects.resources import Key, Object
+    from webhook.admission.review import AdmissionRequest, Decision
 
 _FORCE: Final = ("metadata", "annotations", ANNOTATION_FORCE_DELETE)
 _GOING: Final = ("metadata", "deletionTimestamp")

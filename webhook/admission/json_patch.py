@@ -10,10 +10,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.fieldpath import pointer
+from shared.objects.field_path import pointer
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 _MAX_STEPS: Final = 256
 """Patches change the same few fields again and again."""

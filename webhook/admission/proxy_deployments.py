@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared import proxy_deployment, wiring
-from shared.fieldpath import put, read
-from webhook.jsonpatch import diff
-from webhook.review import Allow, Patch
+from shared.consumers import injection, proxy_deployment
+from shared.objects.field_path import put, read
+from webhook.admission.json_patch import diff
+from webhook.admission.review import Allow, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.consumer_index import Consumer
-    from shared.resources import Object
-    from webhook.review import AdmissionRequest, Decision
+    from shared.consumers.identity import Consumer
+    from shared.objects.resources import Object
+    from webhook.admission.review import AdmissionRequest, Decision
 
 
 def decide(request: AdmissionRequest, find: Callable[[Consumer], Object | None]) -> Decision:
@@ -36,5 +36,5 @@ def decide(request: AdmissionRequest, find: Callable[[Consumer], Object | None])
     consumer = find(owner) if owner is not None else None
     if consumer is None:
         return Allow()
-    operations = diff(deployment, proxy_deployment.wire(deployment, wiring.proxy_secret_of(consumer)))
+    operations = diff(deployment, proxy_deployment.wire(deployment, injection.proxy_secret_of(consumer)))
     return Patch(operations) if operations else Allow()

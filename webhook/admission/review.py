@@ -11,7 +11,7 @@ import orjson
 from shared.errors import MalformedReview
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 _TEXT_OR_NONE: Final = (str, type(None))
 """To write `str | None` in a check makes that union anew each time, which takes ten times as long as the check."""

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from shared.fieldpath import read, shown
-from shared.sessionstorage import MAX_NAMESPACES, URL_HINT, SessionStorageSpec
-from shared.sizes import Size
+from shared.objects.field_path import read, shown
+from shared.session_storage.models import MAX_NAMESPACES, URL_HINT, SessionStorageSpec
+from shared.session_storage.sizes import Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 _URL: Final = ("external", "url")
 _SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys")

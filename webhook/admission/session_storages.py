@@ -9,21 +9,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from shared.endpoint import Endpoint
-from shared.fieldpath import put, read, shown
 from shared.names import MAX_STORAGE_NAME
-from shared.sessionstorage import KIND_CHANGE_HINT, STORAGE_NAME_PATTERN
-from shared.sizes import DEFAULT_SIZE, Size, shrinks
-from webhook.jsonpatch import diff
-from webhook.review import Allow, Deny, Patch
-from webhook.storage_spec import problems_of_spec
+from shared.objects.field_path import put, read, shown
+from shared.session_storage.endpoint import Endpoint
+from shared.session_storage.models import KIND_CHANGE_HINT, STORAGE_NAME_PATTERN
+from shared.session_storage.sizes import DEFAULT_SIZE, Size, shrinks
+from webhook.admission.json_patch import diff
+from webhook.admission.review import Allow, Deny, Patch
+from webhook.admission.session_storage_spec import problems_of_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.fieldpath import Path
-    from shared.resources import Object
-    from webhook.review import AdmissionRequest, Decision
+    from shared.objects.field_path import Path
+    from shared.objects.resources import Object
+    from webhook.admission.review import AdmissionRequest, Decision
 
 _SIZE: Final = ("spec", "size")
 _EXTERNAL: Final = ("spec", "external")

@@ -22,8 +22,8 @@ from cryptography import x509
 from deploy.local import api
 from deploy.local.controlplane import ControlPlane
 from shared import errors
-from shared.cluster import Cluster
-from shared.resources import PODS, Object
+from shared.kubernetes.client import Cluster
+from shared.objects.resources import PODS, Object
 from tests.integration.certificates.backstage import Backstage
 from tests.integration.certificates.load import Load, Tally
 from tests.integration.certificates.relay import Relay

@@ -9,15 +9,15 @@ import logging
 import pytest
 from prometheus_client import REGISTRY
 
-from certs import authorities
 from certs.apply import Applier
-from certs.bundles import PublishBundle, WebhookConfiguration
-from certs.pem import encoded
+from certs.pki.pem import encoded
+from certs.rotation import ca_secret
+from certs.rotation.ca_bundles import PublishBundle, WebhookConfiguration
 from shared import errors
-from shared.informer import Informer
-from shared.resources import MUTATING_WEBHOOKS, SECRETS
-from tests.certificates import CA, CONFIGURATION, NAMESPACE, TLS, World
-from tests.virtual_time import in_virtual_time
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import MUTATING_WEBHOOKS, SECRETS
+from tests.support.certificates import CA, CONFIGURATION, NAMESPACE, TLS, World
+from tests.support.virtual_time import in_virtual_time
 
 BOOTSTRAP = [
     f"create secrets/{CA}",
@@ -127,7 +127,7 @@ async def test_each_wish_for_a_rotation_is_fulfilled_once_whoever_leads() -> Non
             assert world.bundles != first
             await world.delete_secret(CA)
             await world.settle()
-    held = authorities.read(world.secret(CA), world.clock())
+    held = ca_secret.read(world.secret(CA), world.clock())
     assert held.handled == "two"
 
 

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from certs import check, issue, witness
-from certs.pem import Pair, bundle_pem, encoded
-from certs.witness import Endpoint, Witness, ready_endpoints
-from webhook.tls import ServingCertificate
+from certs import served_certificates
+from certs.pki import issue, validation
+from certs.pki.pem import Pair, bundle_pem, encoded
+from certs.served_certificates import Endpoint, Witness, ready_endpoints
+from webhook.serving_certificate import ServingCertificate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from shared.resources import Key, Object
+    from shared.objects.resources import Key, Object
 
 NOW = datetime.now(UTC)
-NAMES = check.dns_names("r-webhook", "toolhive-system")
+NAMES = validation.dns_names("r-webhook", "toolhive-system")
 AUTHORITY = issue.issue_authority(NOW)
 
 
@@ -82,7 +83,7 @@ async def test_it_sees_each_new_certificate_as_soon_as_somebody_waits_for_it() -
 
 
 async def test_whoever_takes_a_connection_and_says_nothing_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(witness, "DIAL_SECONDS", 0.05)
+    monkeypatch.setattr(served_certificates, "DIAL_SECONDS", 0.05)
     talk = asyncio.Event()
 
     async def stay_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.chaos.catalogue import FAULTS
 from tests.chaos.figures import Trial, Use
 from tests.chaos.floor import Floor

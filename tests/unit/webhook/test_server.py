@@ -17,18 +17,19 @@ import orjson
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from certs import check, issue
-from certs.pem import bundle_pem, encoded
-from shared.target import Target
-from webhook import connection, consumers, server, storage
-from webhook.review import AdmissionRequest, Allow, Decision, Deny
-from webhook.tls import ServingCertificate
+from certs.pki import issue, validation
+from certs.pki.pem import bundle_pem, encoded
+from shared.consumers.targets import Target
+from webhook import connection, server
+from webhook.admission import consumers, session_storages
+from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny
+from webhook.serving_certificate import ServingCertificate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-NAMES = check.dns_names("r-webhook", "toolhive-system")
+NAMES = validation.dns_names("r-webhook", "toolhive-system")
 JSON = {"Content-Type": "application/json"}
 SERVERS = "/mutate/consumers"
 STORAGES = "/mutate/sessionstorages"
@@ -86,7 +87,7 @@ def serving_certificate() -> tuple[ServingCertificate, bytes]:
 async def webhook() -> AsyncIterator[Webhook]:
     certificate, bundle = serving_certificate()
     decisions: dict[str, server.Decide] = {
-        STORAGES: storage.decide,
+        STORAGES: session_storages.decide,
         SERVERS: lambda request: consumers.decide(consumers.writing_of(request), {}, Target.ALL),
     }
     decisions[LATE] = lambda _: late()

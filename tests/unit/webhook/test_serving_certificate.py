@@ -9,18 +9,18 @@ import pytest
 import uvloop
 from cryptography import x509
 
-from certs import check, issue
-from certs.pem import Pair, bundle_pem, encoded
+from certs.pki import issue, validation
+from certs.pki.pem import Pair, bundle_pem, encoded
 from webhook import metrics
-from webhook.tls import ServingCertificate
+from webhook.serving_certificate import ServingCertificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 NOW = datetime.now(UTC)
-NAMES = check.dns_names("r-webhook", "toolhive-system")
+NAMES = validation.dns_names("r-webhook", "toolhive-system")
 AUTHORITY = issue.issue_authority(NOW)
 
 

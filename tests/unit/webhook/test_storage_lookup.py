@@ -6,9 +6,9 @@ import logging
 import pytest
 
 from shared import errors
-from shared.resources import SESSION_STORAGES, Key, Object, Resource, key_of
-from tests.virtual_time import in_virtual_time
-from webhook.late import LateStorages
+from shared.objects.resources import SESSION_STORAGES, Key, Object, Resource, key_of
+from tests.support.virtual_time import in_virtual_time
+from webhook.storage_lookup import LateStorages
 
 KEY = ("ns", "store")
 STORAGE = {"metadata": {"namespace": "ns", "name": "store"}, "spec": {"size": "small"}}

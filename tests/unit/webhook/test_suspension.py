@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from webhook.pulse import BEAT_SECONDS, STILL_SECONDS, Pulse
+from webhook.suspension import BEAT_SECONDS, STILL_SECONDS, Pulse
 
 
 class Clock:

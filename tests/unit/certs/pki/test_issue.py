@@ -13,11 +13,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from certs import check, issue
-from certs.pem import Pair, bundle_pem
+from certs.pki import issue, validation
+from certs.pki.pem import Pair, bundle_pem
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NAMES = check.dns_names("release-webhook", "toolhive-system")
+NAMES = validation.dns_names("release-webhook", "toolhive-system")
 
 
 @pytest.fixture(name="authority")

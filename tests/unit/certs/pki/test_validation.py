@@ -13,16 +13,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certs import check, issue
-from certs.check import Problem
-from certs.pem import Pair, bundle_of, encoded, entry, pair_of
+from certs.pki import issue, validation
+from certs.pki.pem import Pair, bundle_of, encoded, entry, pair_of
+from certs.pki.validation import Problem
 from shared.errors import CertificateError
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NAMES = check.dns_names("release-webhook", "toolhive-system")
+NAMES = validation.dns_names("release-webhook", "toolhive-system")
 AUTHORITY = issue.issue_authority(NOW)
 TRUSTED = (AUTHORITY.certificate,)
 LEAF = issue.issue_serving(AUTHORITY, NAMES, NOW)
@@ -40,8 +40,8 @@ def rsa_key() -> str:
 
 
 def test_a_sound_pair_has_no_problems() -> None:
-    assert check.authority_problems(secret(AUTHORITY), NOW) == ()
-    assert check.serving_problems(secret(LEAF), TRUSTED, NAMES, NOW) == ()
+    assert validation.authority_problems(secret(AUTHORITY), NOW) == ()
+    assert validation.serving_problems(secret(LEAF), TRUSTED, NAMES, NOW) == ()
 
 
 def test_a_secret_gives_back_the_pair_that_was_put_in() -> None:
@@ -64,14 +64,14 @@ def test_a_secret_gives_back_the_pair_that_was_put_in() -> None:
     ],
 )
 def test_a_broken_secret_is_told_from_a_sound_one(content: Object | None, problem: Problem) -> None:
-    assert check.serving_problems(content, TRUSTED, NAMES, NOW) == (problem,)
-    assert problem in check.authority_problems(content, NOW)
+    assert validation.serving_problems(content, TRUSTED, NAMES, NOW) == (problem,)
+    assert problem in validation.authority_problems(content, NOW)
 
 
 @given(st.dictionaries(st.sampled_from(ENTRIES), st.binary().map(encoded) | st.text(string.printable + "é€")))
 def test_whatever_the_secret_holds_is_judged_and_never_raises(data: dict[str, str]) -> None:
-    assert check.authority_problems({"data": data}, NOW) == (Problem.MALFORMED,)
-    assert check.serving_problems({"data": data}, TRUSTED, NAMES, NOW) == (Problem.MALFORMED,)
+    assert validation.authority_problems({"data": data}, NOW) == (Problem.MALFORMED,)
+    assert validation.serving_problems({"data": data}, TRUSTED, NAMES, NOW) == (Problem.MALFORMED,)
 
 
 @given(st.integers(0, len(LEAF_DER) - 1), st.integers(1, 255))
@@ -80,7 +80,7 @@ def test_no_byte_of_a_certificate_can_change_unnoticed(position: int, change: in
     altered[position] ^= change
     content = secret(LEAF)
     content["data"]["tls.crt"] = encoded(ssl.DER_cert_to_PEM_cert(bytes(altered)).encode())
-    assert check.serving_problems(content, TRUSTED, NAMES, NOW)
+    assert validation.serving_problems(content, TRUSTED, NAMES, NOW)
 
 
 def test_a_malformed_key_is_not_quoted() -> None:
@@ -90,24 +90,24 @@ def test_a_malformed_key_is_not_quoted() -> None:
 
 
 def test_a_leaf_is_no_authority() -> None:
-    assert check.authority_problems(secret(LEAF), NOW) == (Problem.NOT_AN_AUTHORITY,)
+    assert validation.authority_problems(secret(LEAF), NOW) == (Problem.NOT_AN_AUTHORITY,)
 
 
 def test_an_authority_is_no_serving_certificate() -> None:
-    assert check.serving_problems(secret(AUTHORITY), TRUSTED, NAMES, NOW) == (Problem.UNTRUSTED,)
+    assert validation.serving_problems(secret(AUTHORITY), TRUSTED, NAMES, NOW) == (Problem.UNTRUSTED,)
 
 
 def test_a_leaf_of_another_authority_is_untrusted() -> None:
     stranger = issue.issue_authority(NOW).certificate
-    assert check.serving_problems(secret(LEAF), (stranger,), NAMES, NOW) == (Problem.UNTRUSTED,)
-    assert check.serving_problems(secret(LEAF), (), NAMES, NOW) == (Problem.UNTRUSTED,)
-    assert check.serving_problems(secret(LEAF), (stranger, *TRUSTED), NAMES, NOW) == ()
+    assert validation.serving_problems(secret(LEAF), (stranger,), NAMES, NOW) == (Problem.UNTRUSTED,)
+    assert validation.serving_problems(secret(LEAF), (), NAMES, NOW) == (Problem.UNTRUSTED,)
+    assert validation.serving_problems(secret(LEAF), (stranger, *TRUSTED), NAMES, NOW) == ()
 
 
 def test_a_leaf_must_be_good_for_every_name() -> None:
-    other = check.dns_names("release-webhook", "elsewhere")
-    assert check.serving_problems(secret(LEAF), TRUSTED, other, NOW) == (Problem.UNTRUSTED,)
-    assert check.serving_problems(secret(LEAF), TRUSTED, (NAMES[0], other[0]), NOW) == (Problem.UNTRUSTED,)
+    other = validation.dns_names("release-webhook", "elsewhere")
+    assert validation.serving_problems(secret(LEAF), TRUSTED, other, NOW) == (Problem.UNTRUSTED,)
+    assert validation.serving_problems(secret(LEAF), TRUSTED, (NAMES[0], other[0]), NOW) == (Problem.UNTRUSTED,)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_leaf_must_be_good_for_every_name() -> None:
     ],
 )
 def test_validity_is_judged_at_the_given_instant(at: timedelta, problems: tuple[Problem, ...]) -> None:
-    assert check.serving_problems(secret(LEAF), TRUSTED, NAMES, NOW + at) == problems
+    assert validation.serving_problems(secret(LEAF), TRUSTED, NAMES, NOW + at) == problems
 
 
 def test_a_bundle_is_read_whole_or_not_at_all() -> None:

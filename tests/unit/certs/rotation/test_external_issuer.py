@@ -10,18 +10,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from certs import check, issue, theirs
-from certs.actions import Observed, Phase
-from certs.bundles import PublishBundle, WebhookConfiguration
-from certs.pem import Pair, bundle_pem, encoded
-from shared.resources import MUTATING_WEBHOOKS
-from webhook.tls import ServingCertificate
+from certs.pki import issue, validation
+from certs.pki.pem import Pair, bundle_pem, encoded
+from certs.rotation import external_issuer
+from certs.rotation.actions import Observed, Phase
+from certs.rotation.ca_bundles import PublishBundle, WebhookConfiguration
+from shared.objects.resources import MUTATING_WEBHOOKS
+from webhook.serving_certificate import ServingCertificate
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 NOW = datetime.now(UTC)
-NAMES = check.dns_names("release-webhook", "toolhive-system")
+NAMES = validation.dns_names("release-webhook", "toolhive-system")
 CONFIGURATION = WebhookConfiguration(MUTATING_WEBHOOKS, "release-webhook")
 OLD, NEW = issue.issue_authority(NOW), issue.issue_authority(NOW)
 OLD_LEAF, NEW_LEAF = (issue.issue_serving(authority, NAMES, NOW) for authority in (OLD, NEW))
@@ -46,14 +47,14 @@ def seen(serving: Object | None, trusted: tuple[Pair, ...], **pods: x509.Certifi
 
 
 def published(observed: Observed) -> bytes | None:
-    actions = theirs.plan(observed, NOW).actions
+    actions = external_issuer.plan(observed, NOW).actions
     assert all(isinstance(action, PublishBundle) for action in actions)
     return actions[0].bundle if actions and isinstance(actions[0], PublishBundle) else None
 
 
 def test_their_authority_is_published_and_then_nothing_is_done() -> None:
     assert published(seen(secret(NEW_LEAF, NEW), ())) == bundle_pem([NEW.certificate])
-    at_rest = theirs.plan(seen(secret(NEW_LEAF, NEW), (NEW,), a=NEW_LEAF.certificate), NOW)
+    at_rest = external_issuer.plan(seen(secret(NEW_LEAF, NEW), (NEW,), a=NEW_LEAF.certificate), NOW)
     assert (at_rest.phase, at_rest.actions, at_rest.others) == (Phase.STABLE, (), ())
 
 
@@ -67,7 +68,7 @@ def test_the_former_authority_is_trusted_for_as_long_as_a_pod_may_serve_what_it_
     for pod in (OLD_LEAF.certificate, None):
         observed = seen(secret(NEW_LEAF, NEW), (OLD,), a=pod, b=NEW_LEAF.certificate)
         assert published(observed) == both
-        assert theirs.plan(observed, NOW).held_up_by == ("a",)
+        assert external_issuer.plan(observed, NOW).held_up_by == ("a",)
     assert published(seen(secret(NEW_LEAF, NEW), (NEW, OLD), a=NEW_LEAF.certificate)) == bundle_pem([NEW.certificate])
 
 
@@ -80,7 +81,7 @@ def test_without_a_usable_secret_no_trust_is_taken_away() -> None:
         secret(NEW_LEAF, NEW_LEAF),
     ]
     for unusable in unusable_ones:
-        step = theirs.plan(seen(unusable, (OLD,), a=None), NOW)
+        step = external_issuer.plan(seen(unusable, (OLD,), a=None), NOW)
         assert (step.phase, step.actions, step.others) == (Phase.BOOTSTRAP, (), ("a",))
 
 

@@ -12,8 +12,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from certs import authorities, check, issue, rotate
-from certs.actions import (
+from certs.pki import issue, validation
+from certs.pki.lifetimes import DEFAULT
+from certs.pki.pem import Pair, bundle_of, bundle_pem, encoded, pair_of
+from certs.pki.validation import Problem
+from certs.rotation import ca_secret, planner
+from certs.rotation.actions import (
     Action,
     Evidence,
     IssueAuthority,
@@ -25,21 +29,18 @@ from certs.actions import (
     StoreBundle,
     Terms,
 )
-from certs.authorities import Authorities
-from certs.bundles import PublishBundle, WebhookConfiguration
-from certs.check import Problem
-from certs.lifetimes import DEFAULT
-from certs.pem import Pair, bundle_of, bundle_pem, encoded, pair_of
+from certs.rotation.ca_bundles import PublishBundle, WebhookConfiguration
+from certs.rotation.ca_secret import Authorities
 from shared.names import ANNOTATION_ROTATE_CERTIFICATES
-from shared.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
+from shared.objects.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NAMES = check.dns_names("release-webhook", "toolhive-system")
+NAMES = validation.dns_names("release-webhook", "toolhive-system")
 TERMS = Terms(NAMES, DEFAULT)
 MUTATING = WebhookConfiguration(MUTATING_WEBHOOKS, "release-webhook")
 VALIDATING = WebhookConfiguration(VALIDATING_WEBHOOKS, "release-webhook")
@@ -69,9 +70,9 @@ def applied(observed: Observed, action: Action, now: datetime) -> Observed:
                 if predecessor
                 else Authorities(new, None, retired, handled)
             )
-            return replace(observed, authority=ca_secret(stored))
+            return replace(observed, authority=stored_secret(stored))
         case StoreAuthorities(stored, _):
-            return replace(observed, authority=ca_secret(stored))
+            return replace(observed, authority=stored_secret(stored))
         case PublishBundle(configuration, webhooks, bundle):
             obj = copy.deepcopy(observed.configurations[configuration])
             for webhook in obj["webhooks"]:
@@ -89,7 +90,7 @@ def applied(observed: Observed, action: Action, now: datetime) -> Observed:
             return replace(observed, serving={**observed.serving, "data": data})
 
 
-def ca_secret(stored: Authorities) -> Object:
+def stored_secret(stored: Authorities) -> Object:
     annotations = {"toolhive.stacklok.dev/certificates-rotated": stored.handled} if stored.handled else {}
     return {"metadata": {"annotations": annotations}, "data": stored.content()}
 
@@ -97,7 +98,7 @@ def ca_secret(stored: Authorities) -> Object:
 def settled(observed: Observed, now: datetime) -> tuple[Observed, list[Action]]:
     history: list[Action] = []
     for _ in range(STEPS):
-        actions = rotate.plan(observed, TERMS, LONG, now).actions
+        actions = planner.plan(observed, TERMS, LONG, now).actions
         if not actions:
             return observed, history
         for action in actions:
@@ -134,13 +135,13 @@ def test_bootstrap_makes_the_authority_then_the_bundles_then_the_leaf() -> None:
     observed, history = settled(empty(), NOW)
     assert kinds(history) == ["IssueAuthority", "PublishBundle", "PublishBundle", "IssueServing"]
     assert observed.serving is not None
-    assert check.serving_problems(observed.serving, bundle_of(observed.serving), NAMES, NOW) == ()
+    assert validation.serving_problems(observed.serving, bundle_of(observed.serving), NAMES, NOW) == ()
 
 
 def test_nothing_waits_for_time_to_pass_while_nobody_serves() -> None:
     observed = empty()
     for kind in ("IssueAuthority", "PublishBundle", "IssueServing"):
-        actions = rotate.plan(observed, TERMS, FRESH, NOW).actions
+        actions = planner.plan(observed, TERMS, FRESH, NOW).actions
         assert {type(action).__name__ for action in actions} == {kind}
         for action in actions:
             observed = applied(observed, action, NOW)
@@ -179,7 +180,7 @@ def test_a_bundle_that_anybody_changed_is_restored_and_nothing_else_is_touched(b
     ],
 )
 def test_a_lost_leaf_is_signed_again_at_once_by_the_same_authority(serving: Object | None, reason: Problem) -> None:
-    (action,) = rotate.plan(replace(SETTLED, serving=serving), TERMS, FRESH, NOW).actions
+    (action,) = planner.plan(replace(SETTLED, serving=serving), TERMS, FRESH, NOW).actions
     assert isinstance(action, IssueServing)
     assert action.reasons == (reason,)
 
@@ -193,8 +194,8 @@ def test_the_bundle_beside_the_leaf_is_restored_and_the_leaf_stays(bundle: str) 
 
 
 def test_a_renamed_service_gets_a_new_leaf() -> None:
-    terms = Terms(check.dns_names("other", "toolhive-system"), DEFAULT)
-    (action,) = rotate.plan(SETTLED, terms, LONG, NOW).actions
+    terms = Terms(validation.dns_names("other", "toolhive-system"), DEFAULT)
+    (action,) = planner.plan(SETTLED, terms, LONG, NOW).actions
     assert isinstance(action, IssueServing)
 
 
@@ -219,23 +220,23 @@ def test_a_wish_is_fulfilled_once_and_another_one_again() -> None:
 
 def until(observed: Observed, kind: type) -> Observed:
     """Go on until the next step is of a kind."""
-    while not isinstance(rotate.plan(observed, TERMS, LONG, NOW).actions[0], kind):
-        for action in rotate.plan(observed, TERMS, LONG, NOW).actions:
+    while not isinstance(planner.plan(observed, TERMS, LONG, NOW).actions[0], kind):
+        for action in planner.plan(observed, TERMS, LONG, NOW).actions:
             observed = applied(observed, action, NOW)
     return observed
 
 
 def test_a_successor_signs_only_when_it_has_been_in_every_bundle_for_the_dwell() -> None:
     staged = until(asked(SETTLED, "please"), StoreAuthorities)
-    waiting = rotate.plan(staged, TERMS, Lasted(timedelta(seconds=59)), NOW)
+    waiting = planner.plan(staged, TERMS, Lasted(timedelta(seconds=59)), NOW)
     assert (waiting.phase, waiting.actions, waiting.wait) == (Phase.TRUST_NEXT, (), timedelta(seconds=1))
-    assert kinds(rotate.plan(staged, TERMS, Lasted(timedelta(seconds=60)), NOW).actions) == ["StoreAuthorities"]
+    assert kinds(planner.plan(staged, TERMS, Lasted(timedelta(seconds=60)), NOW).actions) == ["StoreAuthorities"]
     assert leaf_of(staged) == leaf_of(SETTLED)
 
 
 def test_the_old_authority_retires_only_when_every_ready_pod_was_seen_to_serve_the_new_leaf() -> None:
     switched = until(until(asked(SETTLED, "please"), IssueServing), IssueServing)
-    (action,) = rotate.plan(switched, TERMS, LONG, NOW).actions
+    (action,) = planner.plan(switched, TERMS, LONG, NOW).actions
     switched = applied(switched, action, NOW)
     new, old = leaf_of(switched), leaf_of(SETTLED)
     for pods, behind in (
@@ -243,60 +244,60 @@ def test_the_old_authority_retires_only_when_every_ready_pod_was_seen_to_serve_t
         ({"a": new, "b": old}, ("b",)),
         ({"a": old, "b": None}, ("a", "b")),
     ):
-        waiting = rotate.plan(replace(switched, pods=pods), TERMS, LONG, NOW)
+        waiting = planner.plan(replace(switched, pods=pods), TERMS, LONG, NOW)
         assert (waiting.phase, waiting.actions, waiting.held_up_by) == (Phase.RETIRE, (), behind)
     seen = replace(switched, pods={"a": new, "b": new})
-    assert rotate.plan(seen, TERMS, Lasted(timedelta(hours=1), timedelta(seconds=59)), NOW).actions == ()
-    assert kinds(rotate.plan(seen, TERMS, LONG, NOW).actions) == ["StoreAuthorities"]
+    assert planner.plan(seen, TERMS, Lasted(timedelta(hours=1), timedelta(seconds=59)), NOW).actions == ()
+    assert kinds(planner.plan(seen, TERMS, LONG, NOW).actions) == ["StoreAuthorities"]
 
 
 def test_evidence_is_of_what_is_there_and_changes_when_anything_is_written() -> None:
-    found = rotate.evidence(SETTLED, TERMS, NOW)
+    found = planner.evidence(SETTLED, TERMS, NOW)
     assert found.trust is not None
     assert found.service is not None
     rewritten = copy.deepcopy(dict(SETTLED.configurations))
     rewritten[MUTATING]["metadata"] = {"resourceVersion": "7"}
-    assert rotate.evidence(replace(SETTLED, configurations=rewritten), TERMS, NOW).trust != found.trust
-    assert rotate.evidence(replace(SETTLED, configurations=empty().configurations), TERMS, NOW).trust is None
-    assert rotate.evidence(replace(SETTLED, pods={"one": None}), TERMS, NOW).service is None
-    assert rotate.evidence(empty(), TERMS, NOW) == Evidence()
+    assert planner.evidence(replace(SETTLED, configurations=rewritten), TERMS, NOW).trust != found.trust
+    assert planner.evidence(replace(SETTLED, configurations=empty().configurations), TERMS, NOW).trust is None
+    assert planner.evidence(replace(SETTLED, pods={"one": None}), TERMS, NOW).service is None
+    assert planner.evidence(empty(), TERMS, NOW) == Evidence()
 
 
 def test_a_lost_authority_is_followed_by_another_without_distrusting_the_one_that_pods_rely_on() -> None:
     observed, history = settled(replace(SETTLED, authority=None), NOW)
     assert kinds(history) == RECOVERED
     published = next(action.bundle for action in history if isinstance(action, PublishBundle))
-    old = authorities.read(SETTLED.authority, NOW).authorities
+    old = ca_secret.read(SETTLED.authority, NOW).authorities
     assert old is not None
     assert published.endswith(old.bundle)
     assert old.current.certificate_pem not in b"".join(
-        authority.bundle for authority in [authorities.read(observed.authority, NOW).authorities] if authority
+        authority.bundle for authority in [ca_secret.read(observed.authority, NOW).authorities] if authority
     )
 
 
 def test_a_new_leaf_waits_for_trust_while_pods_serve_an_old_one() -> None:
     lost = until(replace(SETTLED, authority=None), IssueServing)
-    assert rotate.plan(lost, TERMS, FRESH, NOW).actions == ()
-    assert rotate.plan(replace(lost, pods={"one": None}), TERMS, FRESH, NOW).actions == ()
-    assert kinds(rotate.plan(replace(lost, pods={}), TERMS, FRESH, NOW).actions) == ["IssueServing"]
+    assert planner.plan(lost, TERMS, FRESH, NOW).actions == ()
+    assert planner.plan(replace(lost, pods={"one": None}), TERMS, FRESH, NOW).actions == ()
+    assert kinds(planner.plan(replace(lost, pods={}), TERMS, FRESH, NOW).actions) == ["IssueServing"]
 
 
 def test_a_clock_that_is_behind_takes_no_trust_away_in_haste() -> None:
     yesterday = NOW - timedelta(days=1)
     observed = SETTLED
-    while actions := rotate.plan(observed, TERMS, FRESH, yesterday).actions:
+    while actions := planner.plan(observed, TERMS, FRESH, yesterday).actions:
         assert not isinstance(actions[0], IssueServing)
         for action in actions:
             observed = applied(observed, action, yesterday)
     published = next(iter(observed.configurations.values()))["webhooks"][0]["clientConfig"]["caBundle"]
-    old = authorities.read(SETTLED.authority, NOW).authorities
+    old = ca_secret.read(SETTLED.authority, NOW).authorities
     assert old is not None
     assert old.current.certificate_pem in base64.b64decode(published)
 
 
 def test_an_authority_from_a_backup_does_not_push_the_present_one_out() -> None:
     other = Authorities(issue.issue_authority(NOW))
-    _, history = settled(replace(SETTLED, authority=ca_secret(other)), NOW)
+    _, history = settled(replace(SETTLED, authority=stored_secret(other)), NOW)
     assert kinds(history) == ["StoreAuthorities", "PublishBundle", "PublishBundle", "IssueServing", *ROTATED[6:]]
 
 
@@ -306,15 +307,15 @@ def test_an_installation_that_comes_back_from_certificates_of_others_keeps_trust
     their_leaf = issue.issue_serving(others, NAMES[:1], NOW).certificate
     theirs = {"webhooks": [{"name": "a", "clientConfig": {"caBundle": encoded(others.certificate_pem)}}]}
     unseen = replace(SETTLED, configurations={MUTATING: theirs}, pods={"a": None})
-    (action,) = rotate.plan(unseen, TERMS, FRESH, NOW).actions
+    (action,) = planner.plan(unseen, TERMS, FRESH, NOW).actions
     assert isinstance(action, PublishBundle)
     assert action.bundle.endswith(others.certificate_pem)
     both = applied(unseen, action, NOW)
-    assert rotate.plan(both, TERMS, FRESH, NOW).actions == ()
-    seen = rotate.plan(replace(both, pods={"a": their_leaf}), TERMS, FRESH, NOW).actions[0]
+    assert planner.plan(both, TERMS, FRESH, NOW).actions == ()
+    seen = planner.plan(replace(both, pods={"a": their_leaf}), TERMS, FRESH, NOW).actions[0]
     assert isinstance(seen, StoreAuthorities)
     assert seen.authorities.retired == (others.certificate,)
-    assert kinds(rotate.plan(replace(both, pods={"a": leaf_of(both)}), TERMS, FRESH, NOW).actions) == ["PublishBundle"]
+    assert kinds(planner.plan(replace(both, pods={"a": leaf_of(both)}), TERMS, FRESH, NOW).actions) == ["PublishBundle"]
 
 
 def test_nobody_becomes_trusted_by_what_the_serving_secret_says() -> None:
@@ -332,18 +333,18 @@ def test_a_successor_takes_over_from_an_authority_that_is_lost_or_has_expired() 
     observed, history = settled(replace(staged, authority={**staged.authority, "data": data}), NOW)
     assert kinds(history)[0] == "StoreAuthorities"
     assert "IssueAuthority" not in kinds(history)
-    held = authorities.read(observed.authority, NOW).authorities
+    held = ca_secret.read(observed.authority, NOW).authorities
     assert held is not None
     assert bundle_pem(held.trusted) == bundle_pem([held.current.certificate])
 
 
 def test_duplicates_and_expired_authorities_leave_the_bundle() -> None:
-    held = authorities.read(SETTLED.authority, NOW).authorities
+    held = ca_secret.read(SETTLED.authority, NOW).authorities
     assert held is not None
     old = issue.issue_authority(NOW - timedelta(days=500)).certificate
     recent = issue.issue_authority(NOW - timedelta(days=300)).certificate
-    stored = ca_secret(replace(held, retired=(recent, old, recent, held.current.certificate)))
-    published = rotate.plan(replace(SETTLED, authority=stored), TERMS, LONG, NOW).actions[0]
+    stored = stored_secret(replace(held, retired=(recent, old, recent, held.current.certificate)))
+    published = planner.plan(replace(SETTLED, authority=stored), TERMS, LONG, NOW).actions[0]
     assert isinstance(published, PublishBundle)
     assert published.bundle == bundle_pem([held.current.certificate, recent])
 
@@ -365,8 +366,8 @@ def test_time_alone_brings_renewal(after: timedelta, expected: list[str]) -> Non
 
 
 def test_the_next_look_is_when_the_next_thing_is_due() -> None:
-    assert rotate.plan(SETTLED, TERMS, LONG, NOW).wait == timedelta(days=20)
-    assert rotate.plan(SETTLED, TERMS, LONG, NOW + timedelta(days=19)).wait == timedelta(days=1)
+    assert planner.plan(SETTLED, TERMS, LONG, NOW).wait == timedelta(days=20)
+    assert planner.plan(SETTLED, TERMS, LONG, NOW + timedelta(days=19)).wait == timedelta(days=1)
 
 
 def test_a_year_of_daily_looks_renews_leaves_every_twenty_days_and_never_cuts_one_short() -> None:

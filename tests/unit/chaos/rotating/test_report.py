@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.sessionstorage import RotationPhase
+from shared.session_storage.models import RotationPhase
 from tests.chaos.catalogue import BY_NAME
 from tests.chaos.report import Circumstances
 from tests.chaos.rotating.figures import Seen, Trial

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator
 import jsonpatch
 import pytest
 
-from reconciler import crd_extension
-from reconciler.crd_extension import CrdExtension, crd_name, extension
+from reconciler.controllers import crd_extension
+from reconciler.controllers.crd_extension import CrdExtension, crd_name, extension
 from shared import errors
-from shared.informer import Informer
-from shared.resources import CRDS, MCP_SERVERS, Object
-from tests.fakes import FakeApi
-from tests.virtual_time import in_virtual_time
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import CRDS, MCP_SERVERS, Object
+from tests.support.fakes import FakeApi
+from tests.support.virtual_time import in_virtual_time
 
 NAME = "mcpservers.toolhive.stacklok.dev"
 

@@ -7,22 +7,23 @@ from typing import Any
 
 import pytest
 
-from reconciler import questions
-from reconciler.proxies import ProxyCaretaker
-from reconciler.questions import MAX_PAUSE_SECONDS, Questions
-from shared import errors, proxy_deployment, wiring
-from shared.consumer_index import Consumer
+from reconciler.controllers import readmission
+from reconciler.controllers.proxy_deployment import ProxyCaretaker
+from reconciler.controllers.readmission import MAX_PAUSE_SECONDS, Questions
+from shared import errors
+from shared.consumers import injection, proxy_deployment
+from shared.consumers.identity import Consumer
+from shared.consumers.reference import StorageReference
+from shared.consumers.storage_endpoint import store_of
 from shared.names import ANNOTATION_WIRED, FIELD_MANAGER
-from shared.reference import StorageReference
-from shared.resources import DEPLOYMENTS
-from shared.store import store_of
+from shared.objects.resources import DEPLOYMENTS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = ("team", "srv")
 WHO = Consumer("MCPServer", *KEY)
 REFERENCE = StorageReference("team", "mine")
 SERVER: Any = {"kind": "MCPServer", "metadata": {"name": "srv", "namespace": "team"}, "spec": {}}
-WIRED = wiring.wire(SERVER, REFERENCE, store_of(REFERENCE, None))
+WIRED = injection.wire(SERVER, REFERENCE, store_of(REFERENCE, None))
 GOING: Any = {**WIRED, "metadata": {**WIRED["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
 
 
@@ -113,12 +114,12 @@ async def test_questions_come_less_and_less_often_until_one_helps() -> None:
     assert pauses == [1, 2, 4, 8, 16, 32, MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS]
     assert len(patcher.patches) == len(pauses)
     asking.settle(DEPLOYMENTS, KEY)
-    assert await asking.ask(DEPLOYMENTS, deployment(), now) == questions.FIRST_PAUSE_SECONDS
+    assert await asking.ask(DEPLOYMENTS, deployment(), now) == readmission.FIRST_PAUSE_SECONDS
 
 
 @pytest.mark.parametrize("failure", [errors.Rejected("no"), errors.Forbidden("no"), errors.NotFound("no")])
 async def test_a_question_that_is_refused_is_put_again_later(failure: errors.ClusterError) -> None:
-    assert await Questions(Patcher(failure)).ask(DEPLOYMENTS, deployment(), NOW) == questions.FIRST_PAUSE_SECONDS
+    assert await Questions(Patcher(failure)).ask(DEPLOYMENTS, deployment(), NOW) == readmission.FIRST_PAUSE_SECONDS
 
 
 async def test_trouble_with_the_api_is_the_callers() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.turns import Turns
+from reconciler.controllers.update_slots import Turns
 
 ONE, TWO, THREE = ("team", "one"), ("team", "two"), ("other", "one")
 

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import credentials
-from shared.credentials import CONSUMER, IDENTITIES, PASSWORD_KEYS
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.credentials.identities import CONSUMER, IDENTITIES, PASSWORD_KEYS
 
-PASSWORDS = {key: credentials.generate() for key in PASSWORD_KEYS}
-ACL = credentials.users_acl(PASSWORDS)
+PASSWORDS = {key: passwords.generate() for key in PASSWORD_KEYS}
+ACL = identities.users_acl(PASSWORDS)
 
 
 def test_passwords_have_32_letters_and_digits_and_are_never_the_same() -> None:
-    made = [credentials.generate() for _ in range(200)]
+    made = [passwords.generate() for _ in range(200)]
     assert all(re.fullmatch("[A-Za-z0-9]{32}", password) for password in made)
     assert len(set(made)) == 200
     assert len(set("".join(made))) == 62
@@ -53,30 +54,30 @@ def test_only_consumers_reach_keys() -> None:
 
 
 def test_the_rules_can_be_compared_without_any_password() -> None:
-    assert credentials.rules() == "\n".join(f"{identity.user} {identity.rule}" for identity in IDENTITIES)
+    assert identities.rules() == "\n".join(f"{identity.user} {identity.rule}" for identity in IDENTITIES)
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text()))
 def test_a_secret_reads_as_it_was_written(values: dict[str, str]) -> None:
-    assert credentials.decoded(credentials.encoded(values)) == values
+    assert identities.decoded(identities.encoded(values)) == values
 
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_whatever_stands_in_a_secret_can_be_read(data: dict[str, str]) -> None:
-    assert credentials.decoded(data).keys() <= data.keys()
+    assert identities.decoded(data).keys() <= data.keys()
 
 
 def test_values_that_cannot_be_read_are_left_out() -> None:
     data = {"bad": "%%%", "binary": base64.b64encode(b"\xff\xfe").decode(), "umlaut": "ä", "good": "eA=="}
-    assert credentials.decoded(data) == {"good": "x"}
-    assert credentials.decoded(None) == {}
+    assert identities.decoded(data) == {"good": "x"}
+    assert identities.decoded(None) == {}
 
 
 @pytest.mark.parametrize("value", ["", "x" * 31, "x" * 31 + " ", "x" * 31 + "\n", "ä" * 32, "x" * 40 + ":", "x@" * 20])
 def test_what_would_need_escaping_or_is_short_is_no_password(value: str) -> None:
-    assert not credentials.is_password(value)
+    assert not identities.is_password(value)
 
 
 @pytest.mark.parametrize("value", ["x" * 32, "Az09" * 8, "x" * 64])
 def test_longer_passwords_of_the_same_letters_are_fine(value: str) -> None:
-    assert credentials.is_password(value)
+    assert identities.is_password(value)

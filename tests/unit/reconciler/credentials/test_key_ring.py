@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from shared import credentials
-from shared.credentials import IDENTITIES, PASSWORD_KEYS
-from shared.keyring import KeyRing
-from tests.fakevalkey import digest
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.credentials.identities import IDENTITIES, PASSWORD_KEYS
+from reconciler.credentials.key_ring import KeyRing
+from tests.support.fakevalkey import digest
 
-OLD = {key: credentials.generate() for key in PASSWORD_KEYS}
-NEW = {key: credentials.generate() for key in PASSWORD_KEYS}
+OLD = {key: passwords.generate() for key in PASSWORD_KEYS}
+NEW = {key: passwords.generate() for key in PASSWORD_KEYS}
 STAGED = KeyRing(current=OLD, staged=NEW)
 
 
 def stored(ring: KeyRing) -> KeyRing:
-    return KeyRing.of({"data": credentials.encoded(ring.data)})
+    return KeyRing.of({"data": identities.encoded(ring.data)})
 
 
 def test_a_ring_reads_as_it_was_written() -> None:
@@ -41,14 +42,14 @@ def test_the_acl_file_accepts_what_nodes_must() -> None:
 
 def test_settling_keeps_nothing_of_the_former_passwords_but_hashes() -> None:
     settled = STAGED.promoted().settled()
-    assert settled.accepted == credentials.hashes(NEW)
+    assert settled.accepted == identities.hashes(NEW)
     assert settled.retired == {identity.user: digest(OLD[identity.key]) for identity in IDENTITIES}
     assert not [password for password in OLD.values() if password in str(settled.data)]
 
 
 def test_what_is_retired_is_remembered_until_the_next_is() -> None:
     settled = STAGED.promoted().settled()
-    newest = {key: credentials.generate() for key in PASSWORD_KEYS}
+    newest = {key: passwords.generate() for key in PASSWORD_KEYS}
     again = KeyRing(current=NEW, staged=newest, retired=settled.retired)
     assert again.promoted().retired == settled.retired
     assert again.promoted().settled().retired["default"] == digest(NEW["password"])
@@ -61,7 +62,7 @@ def test_the_operator_tries_the_likeliest_password_first() -> None:
 
 
 def test_what_is_no_password_of_ours_is_left_out() -> None:
-    spoilt = credentials.encoded(STAGED.data | {"next-password": "short", "retired.acl": "a b c\nnonsense\nuser hash"})
+    spoilt = identities.encoded(STAGED.data | {"next-password": "short", "retired.acl": "a b c\nnonsense\nuser hash"})
     ring = KeyRing.of({"data": spoilt})
     assert "password" not in ring.staged
     assert ring.retired == {"user": "hash"}

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler import pods
-from reconciler.failover import (
+from reconciler.failover.decision import (
     AGAIN_SECONDS,
     FENCE_SECONDS,
     HEARD_SECONDS,
@@ -20,11 +19,12 @@ from reconciler.failover import (
     fence,
     unheard_for,
 )
-from reconciler.members import Member
-from reconciler.nodes import HASTY_SECONDS, NodeReport
-from shared.replication import PRIMARY, REPLICA, Replication
-from shared.resources import Object
-from shared.valkey_node import NodeFacts
+from reconciler.failover.members import Member
+from reconciler.state import pod_status
+from reconciler.state.instance import HASTY_SECONDS, NodeReport
+from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.replication_info import PRIMARY, REPLICA, Replication
+from shared.objects.resources import Object
 
 LONG_SILENT = FENCE_SECONDS + 30.0
 
@@ -355,4 +355,4 @@ def pod(phase: str, **state: Object) -> Object:
     ],
 )
 def test_a_server_is_gone_only_if_the_api_says_so(seen: Object | None, *, expected: bool) -> None:
-    assert pods.is_gone(seen) is expected
+    assert pod_status.is_gone(seen) is expected

@@ -7,20 +7,23 @@ from typing import Any
 
 import pytest
 
-from reconciler import availability
-from reconciler.availability import CLOSE_BYTES, Group
-from reconciler.failover import Blocked, Decision, Promote, Stay, Wait
-from reconciler.node_steps import Fence, Follow, LogInAnew, Resume
-from reconciler.node_steps import Promote as Promotion
-from reconciler.nodes import NodeReport
-from reconciler.observed import Observed
-from reconciler.primacy import Claim, first, pointed
-from reconciler.steps import Mark, Step
-from shared import credentials, manifests, names
-from shared.keyring import KeyRing
-from shared.resources import Object
-from shared.sizes import PRESETS, Size
-from tests.storages import (
+from reconciler.actions.kubernetes import Mark
+from reconciler.actions.plan import Step
+from reconciler.actions.valkey import Fence, Follow, LogInAnew, Resume
+from reconciler.actions.valkey import Promote as Promotion
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.failover import replication
+from reconciler.failover.decision import Blocked, Decision, Promote, Stay, Wait
+from reconciler.failover.group import CLOSE_BYTES, Group
+from reconciler.manifests import services
+from reconciler.state.instance import NodeReport
+from reconciler.state.primary_record import Claim, first, pointed
+from reconciler.state.storage_state import Observed
+from shared import names
+from shared.objects.resources import Object
+from shared.session_storage.sizes import PRESETS, Size
+from tests.support.storages import (
     CLUSTER_IP,
     HOST,
     NOW,
@@ -52,7 +55,7 @@ def group_of(
 
 
 def steps(*nodes: NodeReport, decision: Decision | None = None, **group: Any) -> list[Step]:
-    return list(availability.steps(group_of(*nodes, **group), decision or Stay(), NOW))
+    return list(replication.steps(group_of(*nodes, **group), decision or Stay(), NOW))
 
 
 def said(node: NodeReport, **facts: Any) -> NodeReport:
@@ -73,20 +76,20 @@ def gone(node: NodeReport) -> NodeReport:
 
 
 def test_the_service_says_who_is_primary_whatever_nodes_take_themselves_for() -> None:
-    before = with_child(observed("large"), ("services", "mine-valkey"), stored(manifests.primary_service(STORAGE, 2)))
+    before = with_child(observed("large"), ("services", "mine-valkey"), stored(services.primary_service(STORAGE, 2)))
     group = group_of(HEAD, NEAR, FAR, before=before)
     assert (group.primary, group.others, group.nodes) == (FAR, (HEAD, NEAR), (FAR, HEAD, NEAR))
 
 
 def test_a_node_that_the_service_names_is_primary_even_if_there_is_no_trace_of_it_unless_another_one_is() -> None:
-    before = with_child(observed("large"), ("services", "mine-valkey"), stored(manifests.primary_service(STORAGE, 9)))
+    before = with_child(observed("large"), ("services", "mine-valkey"), stored(services.primary_service(STORAGE, 9)))
     assert group_of(NEAR, FAR, before=before).primary == NodeReport(9)
     assert group_of(HEAD, NEAR, before=before).primary.index == 0
 
 
 def edited(record: Claim) -> Observed:
     """A storage whose Service somebody has sent to a node that there never was."""
-    service = pointed(stored(manifests.primary_service(STORAGE, 0)), 7, record)
+    service = pointed(stored(services.primary_service(STORAGE, 0)), 7, record)
     return with_child(observed("large"), ("services", "mine-valkey"), service)
 
 
@@ -220,7 +223,7 @@ def test_nobody_is_told_to_follow_a_primary_that_is_none(head: NodeReport) -> No
 
 
 def rotated() -> KeyRing:
-    return KeyRing({**RING.current, credentials.REPLICATION.key: "N" * 32}, former=RING.current)
+    return KeyRing({**RING.current, identities.REPLICATION.key: "N" * 32}, former=RING.current)
 
 
 def test_replicas_log_in_anew_one_by_one_for_without_any_a_primary_takes_no_writes() -> None:
@@ -228,10 +231,10 @@ def test_replicas_log_in_anew_one_by_one_for_without_any_a_primary_takes_no_writ
     first = steps(HEAD, NEAR, FAR, ring=ring)
     assert [(type(step), step.node) for step in first if isinstance(step, LogInAnew)] == [(LogInAnew, NEAR)]
     assert [step.replication.password for step in first if isinstance(step, LogInAnew)] == ["N" * 32]
-    done = said(NEAR, upstream_hash=credentials.sha256("N" * 32))
+    done = said(NEAR, upstream_hash=identities.sha256("N" * 32))
     second = steps(HEAD, done, FAR, ring=ring)
     assert [step.node for step in second if isinstance(step, LogInAnew)] == [FAR]
-    assert steps(HEAD, done, said(FAR, upstream_hash=credentials.sha256("N" * 32)), ring=ring) == []
+    assert steps(HEAD, done, said(FAR, upstream_hash=identities.sha256("N" * 32)), ring=ring) == []
 
 
 @pytest.mark.parametrize(
@@ -263,7 +266,7 @@ def test_a_fence_that_a_move_left_behind_is_taken_back() -> None:
 
 def test_writes_that_a_move_paused_and_never_let_go_again_are_let_go_under_a_new_claim() -> None:
     """Whoever moved may live still, and must lose."""
-    service = stored(manifests.primary_service(STORAGE, 0))
+    service = stored(services.primary_service(STORAGE, 0))
     left = Claim(epoch=4, to=1, reason="Asked", began="2026-11-23T11:00:00Z", asked="please", handled="before")
     service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: left.text}
     before = with_child(observed("large"), ("services", "mine-valkey"), service)
@@ -304,7 +307,7 @@ def test_who_takes_over_is_claimed_and_followed_at_once_by_all_that_answer() -> 
 
 
 def test_a_claim_counts_on_from_the_last_one_and_keeps_what_the_user_was_given() -> None:
-    service = stored(manifests.primary_service(STORAGE, 0))
+    service = stored(services.primary_service(STORAGE, 0))
     last = Claim(epoch=4, to=0, reason="Asked", handled="please")
     service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: last.text}
     before = with_child(observed("large"), ("services", "mine-valkey"), service)
@@ -319,10 +322,10 @@ def test_as_long_as_nobody_takes_over_nothing_is_done_about_a_lost_primary(decis
 
 
 def test_who_has_to_be_primary_is_decided_on_all_nodes() -> None:
-    assert availability.decide(group_of(HEAD, NEAR, FAR), observed("large").storage) == Stay()
+    assert replication.decide(group_of(HEAD, NEAR, FAR), observed("large").storage) == Stay()
     lost = NodeReport(0, pod(0, Size.LARGE), problem="down", silent_for=60)
     down = [unlinked(node, silence=None, down_for=1) for node in (NEAR, FAR)]
-    decision = availability.decide(group_of(replace(lost, pod=None), *down), observed("large").storage)
+    decision = replication.decide(group_of(replace(lost, pod=None), *down), observed("large").storage)
     assert isinstance(decision, Promote)
     assert decision.index == 1
 
@@ -335,8 +338,8 @@ def test_a_person_can_name_who_is_to_be_promoted() -> None:
     }
     unheard = [unlinked(node, down_for=99) for node in (NEAR, replicated(FAR, lineage="b" * 40))]
     lost = NodeReport(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
-    assert isinstance(availability.decide(group_of(lost, *unheard), observed("large").storage), Blocked)
-    decision = availability.decide(group_of(lost, *unheard), storage)
+    assert isinstance(replication.decide(group_of(lost, *unheard), observed("large").storage), Blocked)
+    decision = replication.decide(group_of(lost, *unheard), storage)
     assert isinstance(decision, Promote)
     assert decision.index == 2
 

@@ -9,17 +9,21 @@ from typing import Any
 
 import pytest
 
-from shared import budgets, credentials, manifests, names, valkey_config
-from shared.keyring import KeyRing
-from shared.manifests import Peers, Storage
-from shared.resources import Object
-from shared.sizes import PRESETS, Size
-from shared.workload import Image, Node, Placement, stateful_set, template_hash
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.manifests import config_map, disruption_budget, network_policy, secrets, services, valkey_config
+from reconciler.manifests.network_policy import Peers
+from reconciler.manifests.stateful_set import Image, Node, Placement, stateful_set, template_hash
+from reconciler.manifests.storage import Storage
+from shared import names
+from shared.objects.resources import Object
+from shared.session_storage.sizes import PRESETS, Size
 
 STORAGE = Storage("shared-storage", "team", "uid-1")
 PEERS = Peers("toolhive-system", {"app.kubernetes.io/component": "reconciler"})
 ZONE = ["topology.kubernetes.io/zone"]
-PASSWORDS = {key: credentials.generate() for key in credentials.PASSWORD_KEYS}
+PASSWORDS = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
 IMAGE = Image("registry.example/valkey@sha256:abc", "IfNotPresent")
 
 
@@ -34,16 +38,16 @@ def node(size: Size, *, index: int = 0, is_spread: bool = False) -> Node:
 
 def objects(size: Size) -> dict[str, Object]:
     return {
-        "auth": manifests.auth_secret(STORAGE, KeyRing(PASSWORDS)),
-        "connection": manifests.connection_secret(STORAGE, PASSWORDS["password"]),
-        "config": manifests.config_map(STORAGE, 0, range(PRESETS[size].replicas)),
-        "policy": manifests.network_policy(STORAGE, PEERS),
+        "auth": secrets.auth_secret(STORAGE, KeyRing(PASSWORDS)),
+        "connection": secrets.connection_secret(STORAGE, PASSWORDS["password"]),
+        "config": config_map.config_map(STORAGE, 0, range(PRESETS[size].replicas)),
+        "policy": network_policy.network_policy(STORAGE, PEERS),
         "workload": workload(size),
-        "service": manifests.primary_service(STORAGE, 0),
-        "headless": manifests.headless_service(STORAGE),
-        "replicas": manifests.replicas_service(STORAGE),
-        "budget": budgets.primary_budget(STORAGE),
-        "budget-of-replicas": budgets.replicas_budget(STORAGE),
+        "service": services.primary_service(STORAGE, 0),
+        "headless": services.headless_service(STORAGE),
+        "replicas": services.replicas_service(STORAGE),
+        "budget": disruption_budget.primary_budget(STORAGE),
+        "budget-of-replicas": disruption_budget.replicas_budget(STORAGE),
     }
 
 
@@ -91,7 +95,7 @@ def test_no_child_bears_the_bare_name_of_the_storage(obj: Object) -> None:
 
 @pytest.mark.parametrize("obj", ALL)
 def test_nothing_says_toolhive_true_or_the_domain_of_a_cluster(obj: Object) -> None:
-    decoded = credentials.decoded(obj.get("data")) if obj.get("type") else {}
+    decoded = identities.decoded(obj.get("data")) if obj.get("type") else {}
     text = json.dumps([obj, decoded])
     assert "cluster.local" not in text
     assert '"toolhive"' not in text
@@ -113,13 +117,13 @@ def test_passwords_stand_in_secrets_only(obj: Object) -> None:
 
 
 def test_the_auth_secret_holds_every_password_and_the_acl_file() -> None:
-    data = credentials.decoded(manifests.auth_secret(STORAGE, KeyRing(PASSWORDS))["data"])
-    assert data == PASSWORDS | {"users.acl": credentials.users_acl(PASSWORDS)}
+    data = identities.decoded(secrets.auth_secret(STORAGE, KeyRing(PASSWORDS))["data"])
+    assert data == PASSWORDS | {"users.acl": identities.users_acl(PASSWORDS)}
 
 
 def test_the_connection_secret_keeps_the_contract() -> None:
     password = PASSWORDS["password"]
-    assert credentials.decoded(manifests.connection_secret(STORAGE, password)["data"]) == {
+    assert identities.decoded(secrets.connection_secret(STORAGE, password)["data"]) == {
         "REDIS_URL": f"redis://:{password}@shared-storage-valkey.team.svc:6379",
         "REDIS_PASSWORD": password,
         "SESSION_STORAGE_TYPE": "redis",
@@ -199,7 +203,7 @@ def test_each_node_is_one_replica_that_its_labels_name(size: Size) -> None:
     selector = spec["selector"]["matchLabels"]
     assert selector.items() <= spec["template"]["metadata"]["labels"].items()
     assert selector == {names.LABEL_STORAGE: "shared-storage", names.LABEL_NODE: "0"}
-    assert spec["serviceName"] == manifests.headless_service(STORAGE)["metadata"]["name"]
+    assert spec["serviceName"] == services.headless_service(STORAGE)["metadata"]["name"]
 
 
 def test_a_probe_takes_its_password_from_a_file() -> None:
@@ -213,29 +217,29 @@ def test_a_probe_takes_its_password_from_a_file() -> None:
 
 def test_the_service_names_one_node_and_hides_none() -> None:
     for node in (0, 7):
-        spec = manifests.primary_service(STORAGE, node)["spec"]
+        spec = services.primary_service(STORAGE, node)["spec"]
         assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage", names.LABEL_NODE: str(node)}
         assert spec["publishNotReadyAddresses"] is True
-    assert manifests.headless_service(STORAGE)["spec"]["clusterIP"] == "None"
+    assert services.headless_service(STORAGE)["spec"]["clusterIP"] == "None"
 
 
 def test_reads_are_spread_over_replicas_that_are_ready_alone() -> None:
-    spec = manifests.replicas_service(STORAGE)["spec"]
+    spec = services.replicas_service(STORAGE)["spec"]
     assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage", names.LABEL_ROLE: "replica"}
     assert "publishNotReadyAddresses" not in spec
 
 
 def test_no_eviction_takes_the_primary_or_two_replicas_at_once() -> None:
     """A pod that two budgets name is not evicted at all: each role has one of its own."""
-    of_primary = budgets.primary_budget(STORAGE)["spec"]
-    of_replicas = budgets.replicas_budget(STORAGE)["spec"]
+    of_primary = disruption_budget.primary_budget(STORAGE)["spec"]
+    of_replicas = disruption_budget.replicas_budget(STORAGE)["spec"]
     assert (of_primary["minAvailable"], of_replicas["maxUnavailable"]) == (1, 1)
     selectors = [spec["selector"]["matchLabels"][names.LABEL_ROLE] for spec in (of_primary, of_replicas)]
     assert selectors == ["primary", "replica"]
 
 
 def test_a_primary_that_kubelet_has_not_found_ready_yet_is_not_evicted_unless_it_is_known_not_to_serve() -> None:
-    serving, away = (budgets.primary_budget(STORAGE, is_out_of_service=is_out) for is_out in (False, True))
+    serving, away = (disruption_budget.primary_budget(STORAGE, is_out_of_service=is_out) for is_out in (False, True))
     policies = [budget["spec"]["unhealthyPodEvictionPolicy"] for budget in (serving, away)]
     assert policies == ["IfHealthyBudget", "AlwaysAllow"]
 
@@ -288,7 +292,7 @@ def test_a_pod_tells_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> N
     hashes = [hash_of(size) for size in Size]
     hashes += [hash_of(Size.LARGE, Image("registry.example/valkey:10", "IfNotPresent"))]
     hashes += [hash_of(Size.LARGE, placement=Placement("important"))]
-    monkeypatch.setattr(credentials, "rules", lambda: "other rights")
+    monkeypatch.setattr(identities, "rules", lambda: "other rights")
     hashes += [hash_of(Size.LARGE)]
     monkeypatch.setattr(valkey_config, "valkey_conf", lambda: "another configuration")
     hashes += [hash_of(Size.LARGE)]
@@ -296,13 +300,13 @@ def test_a_pod_tells_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_nodes_are_told_who_is_primary_in_a_file_that_makes_no_pod_out_of_date() -> None:
-    before, after = manifests.config_map(STORAGE, 0, [0]), manifests.config_map(STORAGE, 1, [0, 1])
+    before, after = config_map.config_map(STORAGE, 0, [0]), config_map.config_map(STORAGE, 1, [0, 1])
     assert before["data"]["valkey.conf"] == after["data"]["valkey.conf"]
     assert (after["data"]["primary"], after["data"]["nodes"]) == ("1", "0 1")
 
 
 def test_the_policy_admits_consumers_nodes_and_the_reconciler_and_nobody_else() -> None:
-    spec = manifests.network_policy(STORAGE, PEERS)["spec"]
+    spec = network_policy.network_policy(STORAGE, PEERS)["spec"]
     assert spec["podSelector"] == {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     (rule,) = spec["ingress"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared import valkey_config
-from shared.sizes import PRESETS, Size
+from reconciler.manifests import valkey_config
+from shared.session_storage.sizes import PRESETS, Size
 
 HOST = "mine-valkey.team.svc"
 EMPTY_BASE, SYNCED_BASE = b"x" * 89, b"x" * 172

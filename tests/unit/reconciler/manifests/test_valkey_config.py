@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from shared import credentials, names
-from shared.credentials import Identity
-from shared.sizes import PRESETS, Size
-from shared.valkey_config import fence, start_command, topology, valkey_conf
+from reconciler.credentials import identities
+from reconciler.credentials.identities import Identity
+from reconciler.manifests.valkey_config import fence, start_command, topology, valkey_conf
+from shared import names
+from shared.session_storage.sizes import PRESETS, Size
 
 MIB = 1024 * 1024
 DIRECTIVES = dict(line.split(" ", 1) for line in valkey_conf().splitlines())
@@ -65,6 +66,6 @@ def test_no_password_stands_in_a_command() -> None:
 
 
 def test_other_rights_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = credentials.rules()
-    monkeypatch.setattr(credentials, "IDENTITIES", (Identity("default", "password", "+ping"),))
-    assert credentials.rules() != before
+    before = identities.rules()
+    monkeypatch.setattr(identities, "IDENTITIES", (Identity("default", "password", "+ping"),))
+    assert identities.rules() != before

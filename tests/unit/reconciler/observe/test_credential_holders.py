@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.holders import Holders
+from reconciler.observe.credential_holders import Holders
 from shared import names
-from shared.consumer_index import Consumer, Usage
-from shared.resources import MCP_SERVERS, PODS, Object, Resource
-from tests.simulated import KEY, NAMESPACE, Simulation
-from tests.toolhive import ToolHive
+from shared.consumers.identity import Consumer, Usage
+from shared.objects.resources import MCP_SERVERS, PODS, Object, Resource
+from tests.support.simulated import KEY, NAMESPACE, Simulation
+from tests.support.toolhive import ToolHive
 
 SINCE = datetime(2026, 11, 24, tzinfo=UTC)
 WHO = Consumer("MCPServer", NAMESPACE, "near")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from reconciler import pulse
-from reconciler.pulse import Pulse
+from reconciler.observe import heartbeat
+from reconciler.observe.heartbeat import Pulse
 from shared import names
 
 KEY = ("team", "mine")
@@ -62,8 +62,8 @@ async def world_fixture(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]
         found.bind(("127.0.0.1", 0))
         world = World(found.getsockname()[1])
     monkeypatch.setattr(names, "VALKEY_PORT", world.port)
-    monkeypatch.setattr(pulse, "PERIOD_SECONDS", 0.05)
-    monkeypatch.setattr(pulse, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "PERIOD_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "TIMEOUT_SECONDS", 0.05)
     task = asyncio.ensure_future(world.pulse.run([]))
     await asyncio.sleep(0)
     yield world
@@ -106,7 +106,7 @@ async def test_a_server_that_lives_is_no_news(world: World) -> None:
 async def test_an_answer_counts_when_it_comes_and_not_a_period_later(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "PERIOD_SECONDS", 60)
+    monkeypatch.setattr(heartbeat, "PERIOD_SECONDS", 60)
     world.server.is_hanging = True
     async with serving(world):
         world.pulse.on_pod(None, pod())

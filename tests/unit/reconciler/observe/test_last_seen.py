@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.nodes import NodeReport
-from reconciler.signs import Signs
-from shared.replication import Replication
-from shared.valkey_node import NodeFacts
+from reconciler.observe.last_seen import Signs
+from reconciler.state.instance import NodeReport
+from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.replication_info import Replication
 
 KEY = ("team", "mine")
 

@@ -6,22 +6,24 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.children import CHILD_RESOURCES, child_names
-from reconciler.external import ExternalFacts
-from reconciler.holders import Holders
-from reconciler.nodes import NodeReport
-from reconciler.observe import Observer, Outlook
-from reconciler.observed import Observed
-from reconciler.signs import Signs
-from shared import credentials, errors, external_store, valkey_node
-from shared.consumer_index import ConsumerIndex
-from shared.endpoint import Endpoint
-from shared.informer import Informer
-from shared.login import Login
-from shared.resources import PODS, SECRETS, SESSION_STORAGES, STATEFUL_SETS, VOLUME_CLAIMS, Object
-from shared.valkey_node import NodeFacts
-from tests.fakes import FakeApi
-from tests.storages import HOSTS
+from reconciler.credentials import identities, login
+from reconciler.credentials.login import Login
+from reconciler.observe.credential_holders import Holders
+from reconciler.observe.last_seen import Signs
+from reconciler.observe.observer import Observer, Outlook
+from reconciler.state.external_store import ExternalFacts, Outcome, Report
+from reconciler.state.instance import NodeReport
+from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
+from reconciler.state.storage_state import Observed
+from reconciler.valkey import external_store, users
+from shared import errors
+from shared.consumers.usage_index import ConsumerIndex
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import PODS, SECRETS, SESSION_STORAGES, STATEFUL_SETS, VOLUME_CLAIMS, Object
+from shared.session_storage.endpoint import Endpoint
+from tests.support.fakes import FakeApi
+from tests.support.storages import HOSTS
 
 NAMESPACE = "team"
 
@@ -41,10 +43,10 @@ def fresh_outlook() -> Outlook:
 PRIMARY = NodeFacts(role="master", server_version="9.1.2", is_loading=False)
 REPLICA = replace(PRIMARY, role="slave")
 OPERATOR = Login("operator", "p" * 32)
-PASSWORDS = dict.fromkeys(credentials.PASSWORD_KEYS, "p" * 32)
+PASSWORDS = dict.fromkeys(identities.PASSWORD_KEYS, "p" * 32)
 AUTH: Object = {
     "metadata": {"name": "mine-auth", "namespace": NAMESPACE},
-    "data": credentials.encoded(PASSWORDS),
+    "data": identities.encoded(PASSWORDS),
 }
 SET: Object = {
     "kind": "StatefulSet",
@@ -91,8 +93,8 @@ class Nodes:
 @pytest.fixture(name="nodes")
 def nodes_fixture(monkeypatch: pytest.MonkeyPatch) -> Nodes:
     nodes = Nodes()
-    monkeypatch.setattr(valkey_node, "observe", nodes.observe)
-    monkeypatch.setattr(valkey_node, "ping", nodes.ping)
+    monkeypatch.setattr(users, "observe", nodes.observe)
+    monkeypatch.setattr(users, "ping", nodes.ping)
     return nodes
 
 
@@ -240,19 +242,19 @@ async def test_without_passwords_nobody_is_dialled() -> None:
 
 
 async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    logins: list[external_store.Credentials] = []
+    logins: list[login.Credentials] = []
 
-    async def dial(endpoint: Endpoint, login: external_store.Credentials) -> external_store.Report:
+    async def dial(endpoint: Endpoint, login: login.Credentials) -> Report:
         logins.append(login)
-        return external_store.Report(external_store.Outcome.OK, endpoint.host)
+        return Report(Outcome.OK, endpoint.host)
 
     monkeypatch.setattr(external_store, "dial", dial)
     api = FakeApi()
-    content = credentials.encoded({"password": "theirs", "username": "me"})
+    content = identities.encoded({"password": "theirs", "username": "me"})
     theirs = await api.create(SECRETS, {"metadata": {"name": "theirs", "namespace": NAMESPACE}, "data": content})
     await api.create(SECRETS, AUTH)
     found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}})
-    report = external_store.Report(external_store.Outcome.OK, "elsewhere")
+    report = Report(Outcome.OK, "elsewhere")
     assert found.external == ExternalFacts(theirs, report, serves_tls=True)
     assert found.children == {}
     assert (await observed(api, {"external": {"url": "redis://elsewhere"}})).external == ExternalFacts(
@@ -260,5 +262,5 @@ async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytes
     )
     missing = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "no"}})
     assert missing.external == ExternalFacts(None, None, serves_tls=True)
-    assert logins == [external_store.Credentials("me", "theirs"), external_store.Credentials()]
+    assert logins == [login.Credentials("me", "theirs"), login.Credentials()]
     assert "theirs" not in repr(logins)

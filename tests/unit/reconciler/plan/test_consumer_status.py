@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.attention import Attention, attention
-from shared import wiring
-from shared.conditions import Finding
+from reconciler.plan.consumer_status import Attention, attention
+from shared.consumers import injection
+from shared.consumers.reference import StorageReference
+from shared.consumers.storage_endpoint import store_of
+from shared.consumers.targets import Target
 from shared.names import ANNOTATION_WIRED
-from shared.reference import StorageReference
-from shared.store import store_of
-from shared.target import Target
+from shared.objects.conditions import Finding
 
 HERE, FAR = StorageReference("team", "mine"), StorageReference("far", "mine")
 STORAGES: Any = {
@@ -29,8 +29,8 @@ def server(reference: StorageReference | None = HERE, condition: Any = None, **m
 
 
 def wired(reference: StorageReference = HERE, condition: Any = None, *, is_granted: bool = False) -> Any:
-    known = wiring.Circumstances(is_granted=is_granted)
-    return wiring.wire(server(reference, condition), reference, store_of(reference, None), known)
+    known = injection.Circumstances(is_granted=is_granted)
+    return injection.wire(server(reference, condition), reference, store_of(reference, None), known)
 
 
 def look(consumer: Any, storages: Any = STORAGES, target: Target = Target.ALL) -> Attention:

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from reconciler import wanted
-from reconciler.availability import Group
-from reconciler.hosts import Hosts
-from reconciler.observed import Observed
+from reconciler.failover.group import Group
+from reconciler.plan import desired_objects
+from reconciler.state.kubernetes_nodes import Hosts
+from reconciler.state.storage_state import Observed
 from shared import names
-from shared.resources import Object
-from shared.sessionstorage import SessionStorageSpec
-from shared.sizes import PRESETS, Size
-from tests.storages import HOSTS, RING, SETTINGS, children, observed, pod, session_storage, with_child, workload
+from shared.objects.resources import Object
+from shared.session_storage.models import SessionStorageSpec
+from shared.session_storage.sizes import PRESETS, Size
+from tests.support.storages import HOSTS, RING, SETTINGS, children, observed, pod, session_storage, with_child, workload
 
 
 def built(before: Observed, size: Size, index: int = 0) -> Object:
-    return wanted.workload(before, SessionStorageSpec(size=size), index, SETTINGS)
+    return desired_objects.workload(before, SessionStorageSpec(size=size), index, SETTINGS)
 
 
 def disk(made: Object) -> str:
@@ -73,7 +73,7 @@ def test_a_node_that_is_there_keeps_its_volume(running: Size, asked: Size) -> No
 def test_a_node_whose_volume_is_too_small_is_unfit(running: Size, asked: Size, *, unfit: bool) -> None:
     before = observed(running)
     every = frozenset(node.index for node in before.nodes)
-    assert wanted.unfit(before, SessionStorageSpec(size=asked)) == (every if unfit else frozenset())
+    assert desired_objects.unfit(before, SessionStorageSpec(size=asked)) == (every if unfit else frozenset())
 
 
 def test_a_volume_of_a_size_that_is_none_of_ours_is_as_good_as_its_figure() -> None:
@@ -81,7 +81,7 @@ def test_a_volume_of_a_size_that_is_none_of_ours_is_as_good_as_its_figure() -> N
     made = workload(0, Size.MEDIUM)
     made["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = "77Gi"
     larger = with_child(before, ("statefulsets", "mine-valkey-0"), made)
-    assert wanted.unfit(larger, SessionStorageSpec(size=Size.LARGE)) == frozenset()
+    assert desired_objects.unfit(larger, SessionStorageSpec(size=Size.LARGE)) == frozenset()
     assert disk(built(larger, Size.LARGE, index=1)) == "77Gi"
 
 
@@ -106,7 +106,9 @@ def test_what_is_shared_has_a_name_of_its_own_and_is_what_is_there() -> None:
     for size in Size:
         before = observed(size)
         indexes = [node.index for node in before.nodes]
-        made = list(wanted.objects(before, SessionStorageSpec(size=size), group_of(before, size), indexes, SETTINGS))
+        made = list(
+            desired_objects.objects(before, SessionStorageSpec(size=size), group_of(before, size), indexes, SETTINGS)
+        )
         named = {(resource.plural, obj["metadata"]["name"]) for resource, obj in made}
         assert len(named) == len(made)
         secrets = {("secrets", "mine-auth"), ("secrets", "mine-connection")}
@@ -116,11 +118,11 @@ def test_what_is_shared_has_a_name_of_its_own_and_is_what_is_there() -> None:
 
 def test_what_is_made_for_replicas_alone_is_superfluous_without_them() -> None:
     before = observed("large")
-    assert list(wanted.superfluous(before, group_of(before, Size.LARGE))) == []
-    gone = [obj["metadata"]["name"] for _, obj in wanted.superfluous(before, group_of(before, Size.MEDIUM))]
+    assert list(desired_objects.superfluous(before, group_of(before, Size.LARGE))) == []
+    gone = [obj["metadata"]["name"] for _, obj in desired_objects.superfluous(before, group_of(before, Size.MEDIUM))]
     assert gone == ["mine-valkey-replicas", "mine-valkey-replica"]
     never = observed("medium")
-    assert list(wanted.superfluous(never, group_of(never, Size.MEDIUM))) == []
+    assert list(desired_objects.superfluous(never, group_of(never, Size.MEDIUM))) == []
 
 
 @pytest.mark.parametrize(
@@ -132,10 +134,12 @@ def test_the_primarys_pod_tells_the_size_that_runs(label: Any, size: Size) -> No
     made["metadata"]["labels"] |= {names.LABEL_SIZE: label} if label else {}
     before = observed("small")
     running = replace(before, nodes=(replace(before.nodes[0], pod=made),))
-    assert wanted.running_size(group_of(running, Size.MEDIUM), SessionStorageSpec(size=Size.MEDIUM)) is size
+    assert desired_objects.running_size(group_of(running, Size.MEDIUM), SessionStorageSpec(size=Size.MEDIUM)) is size
 
 
 def test_without_a_pod_the_size_that_is_asked_for_is_told() -> None:
     nothing = Observed(session_storage({}), {})
-    assert wanted.running_size(group_of(nothing, Size.LARGE), SessionStorageSpec(size=Size.LARGE)) is Size.LARGE
-    assert wanted.running_size(group_of(nothing, Size.MEDIUM), SessionStorageSpec()) is Size.MEDIUM
+    assert (
+        desired_objects.running_size(group_of(nothing, Size.LARGE), SessionStorageSpec(size=Size.LARGE)) is Size.LARGE
+    )
+    assert desired_objects.running_size(group_of(nothing, Size.MEDIUM), SessionStorageSpec()) is Size.MEDIUM

@@ -6,13 +6,13 @@ import copy
 
 import pytest
 
-from reconciler.drift import is_covered
-from shared import manifests
-from shared.resources import Object
-from tests.storages import SETTINGS, STORAGE
+from reconciler.manifests import network_policy, services
+from reconciler.plan.drift import is_covered
+from shared.objects.resources import Object
+from tests.support.storages import SETTINGS, STORAGE
 
-SERVICE = manifests.primary_service(STORAGE, 0)
-POLICY = manifests.network_policy(STORAGE, SETTINGS.peers)
+SERVICE = services.primary_service(STORAGE, 0)
+POLICY = network_policy.network_policy(STORAGE, SETTINGS.peers)
 
 
 @pytest.mark.parametrize(

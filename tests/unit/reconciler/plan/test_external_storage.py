@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from reconciler.external import ExternalFacts
-from reconciler.observed import Observed
-from reconciler.plan import plan
-from reconciler.rollouts import Report as RolloutReport
-from reconciler.rotation import Record
-from reconciler.steps import Plan, Restart, Write
-from shared import credentials, names
-from shared.consumer_index import Consumer
-from shared.external_store import Outcome, Report
-from tests.storages import NOW, SETTINGS
+from reconciler.actions.kubernetes import Restart, Write
+from reconciler.actions.plan import Plan
+from reconciler.credentials import identities
+from reconciler.plan.planner import plan
+from reconciler.rotation.phases import Record
+from reconciler.state.credential_rollout import Report as RolloutReport
+from reconciler.state.external_store import ExternalFacts, Outcome, Report
+from reconciler.state.storage_state import Observed
+from shared import names
+from shared.consumers.identity import Consumer
+from tests.support.storages import NOW, SETTINGS
 
 OK = Report(Outcome.OK)
 PASSWORD = "hunter2/+ö"
@@ -29,7 +30,7 @@ def observed(
     storage: Any = {"metadata": metadata, "spec": {"external": {"url": url, "secretRef": "theirs"}}}
     data = {key.replace("_", "."): value for key, value in secret.items()}
     facts = ExternalFacts(
-        {"metadata": {"uid": "uid-2", "resourceVersion": "9"}, "data": credentials.encoded(data)}, report, serves_tls
+        {"metadata": {"uid": "uid-2", "resourceVersion": "9"}, "data": identities.encoded(data)}, report, serves_tls
     )
     return Observed(storage, {}, external=facts)
 
@@ -46,7 +47,7 @@ def condition(decision: Plan, kind: str = "Ready") -> Any:
 def handed_out(decision: Plan) -> dict[str, str]:
     (step,) = decision.steps
     assert isinstance(step, Write)
-    return credentials.decoded(step.obj["data"])
+    return identities.decoded(step.obj["data"])
 
 
 def test_a_store_that_works_is_ready_and_its_connection_is_handed_out() -> None:

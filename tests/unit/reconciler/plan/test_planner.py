@@ -8,19 +8,22 @@ from typing import Any
 
 import pytest
 
-from reconciler.node_steps import Fence, Follow, SwitchOver
-from reconciler.nodes import NodeReport
-from reconciler.observed import Observed
-from reconciler.plan import plan
-from reconciler.primacy import Claim
-from reconciler.steps import Apply, Delete, Mark, Plan, Replace, Share, Step, Write, WriteAuth
-from shared import credentials, manifests, names
-from shared.consumer_index import Consumer, Usage
-from shared.keyring import KeyRing
-from shared.resources import DISRUPTION_BUDGETS, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object
-from shared.sizes import Size
-from shared.valkey_node import NodeFacts
-from tests.storages import (
+from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Share, Write, WriteAuth
+from reconciler.actions.plan import Plan, Step
+from reconciler.actions.valkey import Fence, Follow, SwitchOver
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.manifests import network_policy, secrets
+from reconciler.plan.planner import plan
+from reconciler.state.instance import NodeReport
+from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.primary_record import Claim
+from reconciler.state.storage_state import Observed
+from shared import names
+from shared.consumers.identity import Consumer, Usage
+from shared.objects.resources import DISRUPTION_BUDGETS, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object
+from shared.session_storage.sizes import Size
+from tests.support.storages import (
     CREATED,
     NOW,
     OTHER_IMAGE,
@@ -335,7 +338,7 @@ def test_who_was_granted_the_right_needs_no_shared_namespace() -> None:
 
 def test_copies_that_nobody_needs_any_more_go_and_other_peoples_secrets_stay() -> None:
     before = observed()
-    copy_of_ours = manifests.mirrored_secret(before.children["secrets", "mine-connection"], "other")
+    copy_of_ours = secrets.mirrored_secret(before.children["secrets", "mine-connection"], "other")
     copy_of_ours["metadata"] |= {"uid": "uid-m", "resourceVersion": "3"}
     foreign: Object = {"metadata": {"name": "team.mine-connection", "namespace": "third", "uid": "x"}, "data": {}}
     mirrors = {"other": copy_of_ours, "third": foreign}
@@ -344,9 +347,9 @@ def test_copies_that_nobody_needs_any_more_go_and_other_peoples_secrets_stay() -
 
 def test_a_copy_that_is_right_is_left_alone_and_one_that_was_edited_is_put_right() -> None:
     before = replace(shared_with("*"), usages=(usage("other"),))
-    policy = manifests.network_policy(STORAGE, SETTINGS.peers, ["other"])
+    policy = network_policy.network_policy(STORAGE, SETTINGS.peers, ["other"])
     children = {**before.children, ("networkpolicies", "mine-valkey"): policy}
-    present = manifests.mirrored_secret(before.children["secrets", "mine-connection"], "other")
+    present = secrets.mirrored_secret(before.children["secrets", "mine-connection"], "other")
     present["metadata"] |= {"uid": "uid-m", "resourceVersion": "3"}
     assert steps_of(replace(before, children=children, mirrors={"other": present})) == ()
     edited = present | {"data": {**present["data"], "EXTRA": "eA=="}}
@@ -392,7 +395,7 @@ def test_a_lost_auth_secret_takes_the_password_that_consumers_hold() -> None:
 
 @pytest.mark.parametrize("spoilt", ["", "short", "with spaces in it and long enough to pass", "ä" * 32])
 def test_a_spoilt_connection_secret_gives_no_password(spoilt: str) -> None:
-    connection = manifests.connection_secret(STORAGE, spoilt)
+    connection = secrets.connection_secret(STORAGE, spoilt)
     (step,) = steps_of(Observed(session_storage({}), {("secrets", "mine-connection"): connection}))
     assert step == WriteAuth(STORAGE, KeyRing({}), "")
 
@@ -400,12 +403,12 @@ def test_a_spoilt_connection_secret_gives_no_password(spoilt: str) -> None:
 def test_the_auth_secret_wins_over_a_connection_secret_that_differs() -> None:
     before = observed()
     other = before.children["secrets", "mine-connection"] | {
-        "data": manifests.connection_secret(STORAGE, "y" * 32)["data"]
+        "data": secrets.connection_secret(STORAGE, "y" * 32)["data"]
     }
     (step,) = steps_of(with_child(before, ("secrets", "mine-connection"), other))
     assert isinstance(step, Write)
     assert step.obj["metadata"]["resourceVersion"] == "7"
-    assert credentials.decoded(step.obj["data"])["REDIS_PASSWORD"] == PASSWORDS["password"]
+    assert identities.decoded(step.obj["data"])["REDIS_PASSWORD"] == PASSWORDS["password"]
 
 
 def refused(created: str, **metadata: Any) -> Observed:

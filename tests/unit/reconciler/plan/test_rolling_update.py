@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 
-from reconciler.availability import Group
-from reconciler.changes import Change, next_change
-from reconciler.hosts import Hosts
-from reconciler.node_steps import Remove, SwitchOver
-from reconciler.nodes import NodeReport
-from reconciler.primacy import Claim
-from reconciler.steps import Delete, Step
-from reconciler.wish import NO_ROOM_AFTER, Wish
-from shared import manifests, names
-from shared.resources import PODS, Object
-from shared.sizes import PRESETS, Size
-from tests.storages import (
+from reconciler.actions.kubernetes import Delete
+from reconciler.actions.plan import Step
+from reconciler.actions.valkey import Remove, SwitchOver
+from reconciler.failover.group import Group
+from reconciler.manifests import services
+from reconciler.plan.desired_instances import NO_ROOM_AFTER, Wish
+from reconciler.plan.rolling_update import Change, next_change
+from reconciler.state.instance import NodeReport
+from reconciler.state.kubernetes_nodes import Hosts
+from reconciler.state.primary_record import Claim
+from shared import names
+from shared.objects.resources import PODS, Object
+from shared.session_storage.sizes import PRESETS, Size
+from tests.support.storages import (
     HOSTS,
     NOW,
     OTHER_IMAGE,
@@ -36,7 +38,7 @@ from tests.storages import (
 )
 
 MINE = session_storage({})
-SERVICE = stored(manifests.primary_service(STORAGE, 0))
+SERVICE = stored(services.primary_service(STORAGE, 0))
 LARGE = (primary(0, Size.LARGE, 1, 2), replica(1), replica(2))
 MEDIUM = (primary(0, Size.MEDIUM),)
 
@@ -180,7 +182,7 @@ def test_the_primary_moves_once_a_replica_is_up_to_date_and_in_sync() -> None:
 
 
 def test_after_the_move_the_others_follow_one_by_one() -> None:
-    service = stored(manifests.primary_service(STORAGE, 1))
+    service = stored(services.primary_service(STORAGE, 1))
     new, old = updated(primary(1, Size.LARGE, 0, 2)), replica(0)
     first = change(new, old, LARGE[2], service=service, desired=outdated(Size.LARGE, 0, 1, 2))
     assert first.steps == (deletion(0),)
@@ -277,7 +279,7 @@ def test_a_shrinking_storage_makes_one_replica_what_is_to_stay_and_moves_to_it()
 
 
 def test_a_shrinking_storage_drops_the_others_after_the_move() -> None:
-    service = stored(manifests.primary_service(STORAGE, 1))
+    service = stored(services.primary_service(STORAGE, 1))
     new = resized(primary(1, Size.MEDIUM, 0, 2))
     first = shrinking(new, replica(0), replica(2), service=service)
     assert (removed(first), first.nodes) == ([2], (0, 1))
@@ -301,7 +303,7 @@ def test_a_storage_of_one_node_gets_a_second_one_to_take_over() -> None:
 
 
 def test_the_second_node_has_the_smallest_number_that_is_free() -> None:
-    service = stored(manifests.primary_service(STORAGE, 1))
+    service = stored(services.primary_service(STORAGE, 1))
     decided = change(primary(1, Size.MEDIUM), size=Size.MEDIUM, service=service, desired=outdated(Size.MEDIUM, 1))
     assert decided.nodes == (1, 0)
 
@@ -317,7 +319,7 @@ def test_the_move_waits_until_the_second_node_is_in_sync() -> None:
 
 
 def test_the_old_node_goes_after_the_move() -> None:
-    service = stored(manifests.primary_service(STORAGE, 1))
+    service = stored(services.primary_service(STORAGE, 1))
     new = updated(primary(1, Size.MEDIUM, 0), Size.MEDIUM)
     decided = change(
         new, replica(0, Size.MEDIUM), size=Size.MEDIUM, service=service, desired=outdated(Size.MEDIUM, 0, 1)

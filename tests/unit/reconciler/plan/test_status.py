@@ -7,19 +7,20 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from reconciler.availability import Group
-from reconciler.changes import UPDATING, Change
-from reconciler.failover import Blocked, Decision, Stay, Wait
-from reconciler.nodes import NodeReport
-from reconciler.observed import Observed
-from reconciler.status import EventNote, status_of
-from reconciler.verdict import AVAILABLE, FAILOVER_BLOCKED, REDUNDANT, SIZE_APPLIED, Verdict, judge
-from shared.conditions import Finding, conditions
-from shared.resources import Object
-from shared.sessionstorage import Phase, SessionStorageSpec, SessionStorageStatus
-from shared.sizes import Size
-from tests import storages
-from tests.storages import NOW, RING, replicated
+from reconciler.failover.decision import Blocked, Decision, Stay, Wait
+from reconciler.failover.group import Group
+from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, REDUNDANT, SIZE_APPLIED, Verdict, judge
+from reconciler.plan.rolling_update import UPDATING, Change
+from reconciler.plan.status import status_of
+from reconciler.state.instance import NodeReport
+from reconciler.state.storage_state import Observed
+from shared.objects.conditions import Finding, conditions
+from shared.objects.events import EventNote
+from shared.objects.resources import Object
+from shared.session_storage.models import Phase, SessionStorageSpec, SessionStorageStatus
+from shared.session_storage.sizes import Size
+from tests.support import storages
+from tests.support.storages import NOW, RING, replicated
 
 LATER = NOW + timedelta(minutes=5)
 READY = Verdict(

@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from reconciler.rotating import FOLLOWING_SECONDS, PUBLISHED_WITHIN, PUBLISHING_SECONDS, WAITING_SECONDS
+from reconciler.rotation.next_actions import FOLLOWING_SECONDS, PUBLISHED_WITHIN, PUBLISHING_SECONDS, WAITING_SECONDS
 from shared import errors, names
-from shared.resources import MCP_SERVERS, SESSION_STORAGES
-from tests.drill import MIRROR, Drill, assert_gone, passwords
-from tests.simulated import KEY, NAMESPACE, SETTINGS
+from shared.objects.resources import MCP_SERVERS, SESSION_STORAGES
+from tests.support.drill import MIRROR, Drill, assert_gone, passwords
+from tests.support.simulated import KEY, NAMESPACE, SETTINGS
 
 
 @pytest.fixture(name="drill")

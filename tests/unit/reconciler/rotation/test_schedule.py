@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.rotation import Record, written
-from reconciler.schedule import due_at, is_due
+from reconciler.rotation.phases import Record
+from reconciler.rotation.schedule import due_at, is_due
 from shared import names
-from shared.resources import Object
+from shared.objects.resources import Object
+from shared.objects.timestamps import written
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(hours=24)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.events import EventRecorder
-from reconciler.status import EventNote
+from reconciler.runtime.event_recorder import EventRecorder
 from shared import errors
-from shared.resources import EVENTS, Object
-from tests.fakes import FakeApi
+from shared.objects.events import EventNote
+from shared.objects.resources import EVENTS, Object
+from tests.support.fakes import FakeApi
 
 STORAGE: Object = {
     "apiVersion": "toolhive.stacklok.dev/v1alpha1",

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from reconciler.leader import Candidate, Election
+from reconciler.runtime.leader_election import Candidate, Election
 from shared import errors
-from shared.resources import LEASES, Object, Resource
-from tests.fakes import FakeApi
-from tests.virtual_time import in_virtual_time
+from shared.objects.resources import LEASES, Object, Resource
+from tests.support.fakes import FakeApi
+from tests.support.virtual_time import in_virtual_time
 
 NAMESPACE, LEASE = "toolhive-system", "ours-reconciler"
 METADATA: Object = {"namespace": NAMESPACE, "name": LEASE}

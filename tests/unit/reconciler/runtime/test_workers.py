@@ -8,18 +8,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from reconciler import loop
-from reconciler import queue as queue_module
-from reconciler.queue import WorkQueue
+from reconciler.runtime import workers
+from reconciler.runtime import workqueue as queue_module
+from reconciler.runtime.workqueue import WorkQueue
 from shared import errors
-from shared.resources import Key
+from shared.objects.resources import Key
 
 A, B = ("team", "a"), ("team", "b")
 
 
 @contextlib.asynccontextmanager
 async def working(queue: WorkQueue, reconcile: Callable[[Key], Awaitable[float | None]]) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(loop.run(queue, reconcile))
+    task = asyncio.ensure_future(workers.run(queue, reconcile))
     try:
         async with asyncio.timeout(5):
             yield

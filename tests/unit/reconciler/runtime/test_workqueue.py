@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from reconciler import queue as queue_module
-from reconciler.queue import WorkQueue
+from reconciler.runtime import workqueue as queue_module
+from reconciler.runtime.workqueue import WorkQueue
 
 A, B = ("team", "a"), ("team", "b")
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.rollouts import Report, Workload, next_ones, report
-from reconciler.rotation import Settings
+from reconciler.rotation.phases import Settings
+from reconciler.rotation.waves import next_ones
+from reconciler.state.credential_rollout import Report, Workload, report
 from shared import names
-from shared.consumer_index import Consumer
-from shared.resources import Object
-from shared.stamp import Stamp
+from shared.consumers.credential_revision import Stamp
+from shared.consumers.identity import Consumer
+from shared.objects.resources import Object
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STAMP = Stamp("r1", NOW - timedelta(seconds=10))

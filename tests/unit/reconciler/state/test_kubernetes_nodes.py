@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.hosts import Hosts, trimmed
-from shared.resources import Object
+from reconciler.state.kubernetes_nodes import Hosts, trimmed
+from shared.objects.resources import Object
 
 
 def host(name: str, **spec: object) -> Object:

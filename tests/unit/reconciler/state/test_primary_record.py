@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.primacy import Claim, claimed, first, pointed, primary_of
-from shared import manifests, names
-from shared.resources import Object
-from tests.storages import NOW, STORAGE, stored
+from reconciler.manifests import services
+from reconciler.state.primary_record import Claim, claimed, first, pointed, primary_of
+from shared import names
+from shared.objects.resources import Object
+from tests.support.storages import NOW, STORAGE, stored
 
-SERVICE = stored(manifests.primary_service(STORAGE, 1))
+SERVICE = stored(services.primary_service(STORAGE, 1))
 BEFORE = Claim(epoch=6, to=1, reason="PrimaryLost", began="b", ended="e", took=0.2, handled="first")
 
 
@@ -99,7 +100,7 @@ def test_clients_are_moved_and_all_else_in_the_service_stays() -> None:
     assert moved["metadata"]["annotations"].pop("foreign") == "kept"
     assert moved["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert {**moved["spec"], "selector": None} == {**before["spec"], "selector": None}
-    assert moved["spec"]["selector"] == manifests.primary_service(STORAGE, 2)["spec"]["selector"]
+    assert moved["spec"]["selector"] == services.primary_service(STORAGE, 2)["spec"]["selector"]
 
 
 def test_a_claim_moves_nobody() -> None:

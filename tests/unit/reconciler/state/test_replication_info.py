@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.replication import Attached, info_from, replication_from
+from reconciler.state.replication_info import Attached, info_from, replication_from
 
 PRIMARY = """\
 # Replication\r

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 import pytest
 import uvloop
 
+from reconciler.credentials.login import Login
+from reconciler.valkey.session import TIMEOUT_SECONDS, Session
 from shared import errors
-from shared.login import Login
-from shared.valkey_session import TIMEOUT_SECONDS, Session
 
 LOGIN = Login("operator", "correct horse")
 HOST = "127.0.0.1"

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from shared import names, wiring
-from shared.fieldpath import read
-from shared.reference import StorageReference
-from shared.resources import Object
-from shared.stamp import Stamp
-from shared.store import store_of
-from shared.target import Target
-from shared.wiring import Circumstances
+from shared import names
+from shared.consumers import injection
+from shared.consumers.credential_revision import Stamp
+from shared.consumers.injection import Circumstances
+from shared.consumers.reference import StorageReference
+from shared.consumers.storage_endpoint import store_of
+from shared.consumers.targets import Target
+from shared.objects.field_path import read
+from shared.objects.resources import Object
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 REFERENCE = StorageReference("team", "store")
@@ -28,7 +29,7 @@ def consumer(kind: str = "MCPServer", stamp: Any = "r1@2026-11-23T12:00:00Z", **
 
 
 def wired(obj: Object, target: Target = Target.ALL) -> Object:
-    return wiring.wire(obj, REFERENCE, store_of(REFERENCE, None), Circumstances(target))
+    return injection.wire(obj, REFERENCE, store_of(REFERENCE, None), Circumstances(target))
 
 
 def revision(obj: Object, path: tuple[str, ...]) -> Any:
@@ -94,7 +95,7 @@ def test_a_stamp_that_came_with_a_copied_manifest_is_overwritten() -> None:
 
 
 def test_unwiring_takes_the_stamp_away() -> None:
-    assert wiring.unwire(wired(consumer(image="x"))) == {
+    assert injection.unwire(wired(consumer(image="x"))) == {
         "kind": "MCPServer",
         "metadata": {"name": "c", "namespace": "team"},
         "spec": {"image": "x"},

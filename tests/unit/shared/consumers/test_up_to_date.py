@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.settled import is_settled
+from shared.consumers.up_to_date import is_settled
 
 if TYPE_CHECKING:
-    from shared.consumer_kinds import Fields
+    from shared.consumers.kinds import Fields
 
 SOURCES = ("spec", "podTemplateSpec", "spec", "containers", "mcp", "envFrom")
 STORAGE = ("spec", "sessionStorage")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from shared.consumer_index import Consumer, ConsumerIndex, Usage
-from shared.resources import Key, Object
+from shared.consumers.identity import Consumer, Usage
+from shared.consumers.usage_index import ConsumerIndex
+from shared.objects.resources import Key, Object
 
 
 def server(name: str, reference: object, namespace: str = "team") -> Object:

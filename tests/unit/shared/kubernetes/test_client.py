@@ -14,10 +14,10 @@ from aiohttp import ClientTimeout, web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
 
-from shared import cluster as cluster_module
 from shared import errors
-from shared.cluster import EVERYTHING, Cluster, Selector
-from shared.resources import CRDS, SECRETS, Object
+from shared.kubernetes import client as cluster_module
+from shared.kubernetes.client import EVERYTHING, Cluster, Selector
+from shared.objects.resources import CRDS, SECRETS, Object
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SECRET: Object = {"metadata": {"namespace": "team", "name": "a"}, "data": {}}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.index import Index
-from shared.informer import Informer
-from shared.resources import SECRETS, Key, Object
-from tests.fakes import FakeApi
+from shared.kubernetes.index import Index
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import SECRETS, Key, Object
+from tests.support.fakes import FakeApi
 
 OWNERS = ("", "mine", "yours")
 

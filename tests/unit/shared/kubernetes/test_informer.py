@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from shared import errors
-from shared.cluster import EVERYTHING, Cluster, Selector
-from shared.informer import Informer
-from shared.resources import SECRETS, Key, Object, Resource
-from tests.fakes import FakeApi
-from tests.virtual_time import in_virtual_time
+from shared.kubernetes.client import EVERYTHING, Cluster, Selector
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import SECRETS, Key, Object, Resource
+from tests.support.fakes import FakeApi
+from tests.support.virtual_time import in_virtual_time
 
 NAMESPACE = "team"
 A: Key = (NAMESPACE, "a")

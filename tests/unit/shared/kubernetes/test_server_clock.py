@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.server_clock import ServerClock
+from shared.kubernetes.server_clock import ServerClock
 
 
 def test_the_clock_of_the_last_answer_runs_on() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import InvalidSettings
-from shared.settings import Environment
+from shared.process.environment import Environment
 
 
 def shouted(text: str) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared import log
+from shared.process import json_log
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _own_handlers() -> Iterator[None]:
 
 
 def test_a_record_is_one_line_with_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    log.configure("webhook")
+    json_log.configure("webhook")
     logging.getLogger("a.b").warning("denied", extra={"storage": "team/mine", "count": 3})
     entry = json.loads(capsys.readouterr().err)
     time = entry.pop("time")
@@ -37,7 +37,7 @@ def test_a_record_is_one_line_with_its_fields(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_traceback_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
-    log.configure("webhook")
+    json_log.configure("webhook")
     try:
         int("line\nbreak")
     except ValueError:
@@ -47,6 +47,6 @@ def test_a_traceback_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_the_level_decides_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    log.configure("webhook", "warning")
+    json_log.configure("webhook", "warning")
     logging.getLogger().info("quiet")
     assert capsys.readouterr().err == ""

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared import crd as crd_module
-from shared.crd import COLUMNS, crd
-from shared.resources import Object
-from shared.sizes import Size
+from shared.objects.resources import Object
+from shared.session_storage import crd as crd_module
+from shared.session_storage.crd import COLUMNS, crd
+from shared.session_storage.sizes import Size
 
 CRD = crd()
 (VERSION,) = CRD["spec"]["versions"]
@@ -118,4 +118,4 @@ def test_building_it_twice_gives_the_same(capsys: pytest.CaptureFixture[str]) ->
     first = capsys.readouterr().out
     crd_module.main()
     assert capsys.readouterr().out == first
-    assert first.startswith("# Generated from shared/sessionstorage.py")
+    assert first.startswith("# Generated from shared/session_storage/models.py")

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import credentials, names
-from shared.endpoint import Endpoint
-from shared.external_store import Credentials
-from shared.manifests import Storage, connection_secret, external_connection_secret
-from shared.target import Target
-from webhook import consumers
-from webhook.review import AdmissionRequest
+from reconciler.apply import passwords
+from reconciler.credentials.login import Credentials
+from reconciler.manifests.secrets import connection_secret, external_connection_secret
+from reconciler.manifests.storage import Storage
+from shared import names
+from shared.consumers.targets import Target
+from shared.session_storage.endpoint import Endpoint
+from webhook.admission import consumers
+from webhook.admission.review import AdmissionRequest
 
 MANAGED: Any = {"metadata": {"name": "store", "namespace": "ns"}, "spec": {"size": "small"}}
 KINDS = ("MCPServer", "MCPRemoteProxy", "VirtualMCPServer")
@@ -177,7 +179,7 @@ def test_an_external_storage_may_hand_out_more(login: Any, expected: list[str]) 
 def test_the_variables_that_can_be_hidden_are_those_of_the_connection_secrets() -> None:
     storage = Storage("store", "ns", "uid")
     endpoint = Endpoint("there", 6379, 0, is_tls=True)
-    managed = connection_secret(storage, credentials.generate())
+    managed = connection_secret(storage, passwords.generate())
     full = external_connection_secret(storage, endpoint, Credentials("me", "secret", "ca"))
     bare = external_connection_secret(storage, endpoint, Credentials())
     assert managed["data"].keys() == names.CONNECTION_KEYS

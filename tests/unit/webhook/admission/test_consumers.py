@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import jsonpatch
 import pytest
 
+from shared.consumers.targets import Target
 from shared.names import ANNOTATION_STORAGE, ANNOTATION_WIRED
-from shared.target import Target
-from webhook import consumers
-from webhook.review import AdmissionRequest, Allow, Decision, Deny, Patch
+from webhook.admission import consumers
+from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 METADATA = {"name": "store", "namespace": "ns"}
 MANAGED = {("ns", "store"): {"metadata": METADATA, "spec": {"size": "small"}}}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from shared.consumer_index import Consumer, Usage
-from webhook import deletion
-from webhook.review import AdmissionRequest, Allow, Decision, Deny
+from shared.consumers.identity import Consumer, Usage
+from webhook.admission import deletions
+from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny
 
 STORAGE: Any = {"metadata": {"name": "mine", "namespace": "team"}}
 FORCED: Any = {"metadata": STORAGE["metadata"] | {"annotations": {"toolhive.stacklok.dev/force-delete": "true"}}}
@@ -21,7 +21,7 @@ def users(count: int, *, is_going: bool = False) -> tuple[Usage, ...]:
 
 def decide(usages: tuple[Usage, ...], storage: Any = STORAGE, namespaces: Any = None) -> Decision:
     request = AdmissionRequest("1", "DELETE", "team", "", None, storage)
-    return deletion.decide(request, {("team", "mine"): usages}.__getitem__, namespaces or {})
+    return deletions.decide(request, {("team", "mine"): usages}.__getitem__, namespaces or {})
 
 
 def test_a_storage_that_is_used_stays_and_its_users_are_named() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from webhook.jsonpatch import diff
+from webhook.admission.json_patch import diff
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,18 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from shared import wiring
-from shared.consumer_index import Consumer
+from shared.consumers import injection
+from shared.consumers.identity import Consumer
+from shared.consumers.reference import StorageReference
+from shared.consumers.storage_endpoint import store_of
+from shared.consumers.targets import Target
 from shared.names import ANNOTATION_WIRED
-from shared.reference import StorageReference
-from shared.store import store_of
-from shared.target import Target
-from webhook import deployments
-from webhook.review import AdmissionRequest, Allow, Patch
+from webhook.admission import proxy_deployments
+from webhook.admission.review import AdmissionRequest, Allow, Patch
 
 REFERENCE = StorageReference("team", "mine")
 SERVER: Any = {"kind": "MCPServer", "metadata": {"name": "srv", "namespace": "team"}, "spec": {}}
-WIRED = wiring.wire(SERVER, REFERENCE, store_of(REFERENCE, None))
+WIRED = injection.wire(SERVER, REFERENCE, store_of(REFERENCE, None))
 SOURCE = {"secretRef": {"name": "mine-connection"}}
 
 
@@ -37,7 +37,7 @@ def deployment(*sources: Any, annotations: Any = None, **container: Any) -> Any:
 
 def decided(obj: Any, consumer: Any = WIRED) -> Any:
     request = AdmissionRequest("1", "UPDATE", "team", "", obj, None)
-    decision = deployments.decide(request, {Consumer("MCPServer", "team", "srv"): consumer}.get)
+    decision = proxy_deployments.decide(request, {Consumer("MCPServer", "team", "srv"): consumer}.get)
     if isinstance(decision, Allow):
         return obj
     assert isinstance(decision, Patch)
@@ -66,7 +66,7 @@ def test_a_consumer_that_is_disconnected_takes_exactly_that_out() -> None:
 
 def test_a_consumer_that_moves_gets_the_other_secret() -> None:
     elsewhere = StorageReference("far", "store")
-    moved = wiring.wire(SERVER, elsewhere, store_of(elsewhere, None))
+    moved = injection.wire(SERVER, elsewhere, store_of(elsewhere, None))
     expected = deployment(
         {"secretRef": {"name": "far.store-connection"}}, annotations={ANNOTATION_WIRED: "far.store-connection"}
     )
@@ -81,7 +81,7 @@ def test_a_secret_that_the_operator_put_there_is_its_own() -> None:
 
 @pytest.mark.parametrize("target", [Target.BACKEND, Target.NONE])
 def test_a_proxy_that_is_not_meant_is_left_alone(target: Target) -> None:
-    consumer = wiring.wire(SERVER, REFERENCE, store_of(REFERENCE, None), wiring.Circumstances(target))
+    consumer = injection.wire(SERVER, REFERENCE, store_of(REFERENCE, None), injection.Circumstances(target))
     present = deployment()
     assert decided(present, consumer) is present
 

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from shared.errors import MalformedReview
-from webhook import review
-from webhook.review import Allow, Deny, Patch
+from webhook.admission import review
+from webhook.admission.review import Allow, Deny, Patch
 
 REQUEST: dict[str, Any] = {
     "uid": "7",

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sessionstorage import INTERVAL_HINT
-from webhook import storage
-from webhook.review import AdmissionRequest, Allow, Decision, Deny, Patch
+from shared.session_storage.models import INTERVAL_HINT
+from webhook.admission import session_storages
+from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
 
 EXTERNAL = {"url": "redis://there:6379", "secretRef": "auth"}
 
@@ -17,7 +17,7 @@ EXTERNAL = {"url": "redis://there:6379", "secretRef": "auth"}
 def decide(spec: Any, *, name: str = "store", old: Any = None, running: Any = None) -> Decision:
     obj = {"metadata": {"name": name}, "spec": spec}
     old_object = None if old is None else {"metadata": {"name": name}, "spec": old, "status": {"size": running}}
-    return storage.decide(AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", obj, old_object))
+    return session_storages.decide(AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", obj, old_object))
 
 
 def problems(decision: Decision) -> list[str]:
@@ -170,7 +170,7 @@ def test_a_name_is_judged_only_when_it_is_given() -> None:
 @pytest.mark.parametrize("prefix", ["x" * 35, "a-"])
 def test_a_name_that_is_to_be_generated_has_room_for_what_is_appended(prefix: str) -> None:
     obj = {"metadata": {"generateName": prefix}, "spec": {"size": "small"}}
-    assert storage.decide(AdmissionRequest("1", "CREATE", "ns", "", obj, None)) == Allow()
+    assert session_storages.decide(AdmissionRequest("1", "CREATE", "ns", "", obj, None)) == Allow()
 
 
 anything = st.recursive(

@@ -1,0 +1,39 @@
+"""A plan: the actions to carry out in order, the status to write, and when to look again. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Restart, Share, Write, WriteAuth
+from reconciler.actions.valkey import NodeStep
+
+if TYPE_CHECKING:
+    from shared.objects.events import EventNote
+    from shared.objects.resources import Object
+
+
+RECHECK_SECONDS: Final = 10.0
+"""How often a storage that is well is looked at, without any event."""
+
+
+Step: TypeAlias = WriteAuth | Apply | Replace | Write | Share | Delete | Restart | Mark | NodeStep
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, in this order.
+
+    Attributes:
+        steps: Writes to the storage's objects.
+        status: The new status, or None if the present one holds.
+        events: What happened, for people.
+        requeue_after_seconds: When to look again without an event; 0 means at once.
+        is_changing: Whether nodes are being brought up to date.
+    """
+
+    steps: tuple[Step, ...] = ()
+    status: Object | None = None
+    events: tuple[EventNote, ...] = ()
+    requeue_after_seconds: float = RECHECK_SECONDS
+    is_changing: bool = False

@@ -1,0 +1,1 @@
+"""Builders of every object that belongs to a storage: arguments in, Kubernetes JSON out. Pure."""

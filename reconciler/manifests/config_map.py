@@ -1,0 +1,26 @@
+"""The ConfigMap that instances start by. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.manifests import valkey_config
+from shared import names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.manifests.storage import Storage
+    from shared.objects.resources import Object
+
+
+def config_map(storage: Storage, primary: int, nodes: Sequence[int]) -> Object:
+    """Build the ConfigMap that nodes start by.
+
+    Args:
+        storage: Whose.
+        primary: Number of the node that takes writes.
+        nodes: Numbers of all that there are to be.
+    """
+    data = {valkey_config.CONFIG_FILE: valkey_config.valkey_conf(), **valkey_config.topology(primary, nodes)}
+    return {"metadata": storage.metadata(names.valkey(storage.name)), "data": data}

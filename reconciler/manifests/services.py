@@ -1,0 +1,56 @@
+"""The Services of a storage. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared import names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.manifests.storage import Storage
+    from shared.objects.resources import Object
+
+
+def primary_service(storage: Storage, node: int) -> Object:
+    """Build the one address that consumers know; its selector names the node that is primary."""
+    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_NODE: str(node)}
+    return {
+        "metadata": storage.metadata(names.valkey(storage.name)),
+        # publishNotReadyAddresses: kubelet's view lags behind ours, and must not hide a primary that serves.
+        "spec": {
+            "type": "ClusterIP",
+            "selector": selector,
+            "ports": _service_ports(),
+            "publishNotReadyAddresses": True,
+        },
+    }
+
+
+def replicas_service(storage: Storage) -> Object:
+    """Build the Service that reads can be spread over: nodes that follow the primary closely, and are ready for it."""
+    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_ROLE: names.ROLE_REPLICA}
+    return {
+        "metadata": storage.metadata(names.valkey_replicas(storage.name)),
+        "spec": {"type": "ClusterIP", "selector": selector, "ports": _service_ports()},
+    }
+
+
+def headless_service(storage: Storage) -> Object:
+    """Build the Service that gives each node a name."""
+    selector = {names.LABEL_STORAGE: storage.name}
+    return {
+        "metadata": storage.metadata(names.valkey_headless(storage.name)),
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": "None",
+            "selector": selector,
+            "ports": _service_ports(),
+            "publishNotReadyAddresses": True,
+        },
+    }
+
+
+def _service_ports() -> Sequence[Object]:
+    return [{"name": "valkey", "protocol": "TCP", "port": names.VALKEY_PORT, "targetPort": names.VALKEY_PORT}]

@@ -1,0 +1,1 @@
+"""What any controller needs to run: leader election, work queue, workers, Events, metrics."""
