@@ -23,7 +23,7 @@ from reconciler.controllers.session_storage import Planner, Reconciler
 from reconciler.controllers.toolhive import ToolHive
 from reconciler.controllers.update_slots import Turns
 from reconciler.observe.credential_holders import Holders
-from reconciler.observe.heartbeat import Pulse
+from reconciler.observe.heartbeat import Heartbeats
 from reconciler.observe.last_seen import Signs
 from reconciler.observe.observer import Observer, Outlook
 from reconciler.observe.secret_watches import ReferencedSecrets
@@ -107,11 +107,11 @@ class _Process:
             selector=Selector(labels=PROXY_SELECTOR),
             keep=proxy_deployment.trimmed,
         )
-        self._pulse = Pulse(self._queue.add)
+        self._pulse = Heartbeats(self._queue.add)
         self._turns = Turns(settings.storage.updates_at_once)
         self._caches[PODS.plural] = Informer(cluster, PODS, self._on_pod, selector=managed)
         self._caches[VOLUME_CLAIMS.plural] = Informer(cluster, VOLUME_CLAIMS, selector=managed)
-        self._hosts = Informer(cluster, NODES, self._on_host, keep=kubernetes_nodes.trimmed)
+        self._nodes = Informer(cluster, NODES, self._on_node, keep=kubernetes_nodes.trimmed)
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._queue))
 
     async def run(self) -> None:
@@ -131,7 +131,7 @@ class _Process:
         return [
             *(informer.run() for informer in self._caches.values()),
             self._deployments.run(),
-            self._hosts.run(),
+            self._nodes.run(),
             *self._toolhive.watches(),
             self._referenced.run(),
         ]
@@ -155,7 +155,7 @@ class _Process:
     async def _reconcile(self) -> None:
         for cache in self._caches.values():
             await cache.synced.wait()
-        await self._hosts.synced.wait()
+        await self._nodes.synced.wait()
         await self._toolhive.known()
         holders = Holders(self._cluster, self._toolhive.consumer)
         outlook = Outlook(
@@ -163,7 +163,7 @@ class _Process:
             knows_consumers=self._toolhive.is_known,
             is_due=self._is_due,
             silent_for=self._pulse.silent_for,
-            hosts=lambda: kubernetes_nodes.Hosts.of(self._hosts.objects.values()),
+            nodes=lambda: kubernetes_nodes.KubernetesNodes.of(self._nodes.objects.values()),
             may_update=self._turns.may_begin,
             signs=Signs(time.monotonic),
         )
@@ -227,12 +227,12 @@ class _Process:
         self._pulse.on_pod(old, new)
         self._on_child(old, new)
 
-    def _on_host(self, old: Object | None, new: Object | None) -> None:
+    def _on_node(self, old: Object | None, new: Object | None) -> None:
         if old is not None and new is not None and old["spec"] == new["spec"]:
-            return  # kubelet writes the status of a host again and again
-        host = (new or old or {})["metadata"]["name"]
+            return  # kubelet writes the status of a node again and again
+        node = (new or old or {})["metadata"]["name"]
         for pod in self._caches[PODS.plural].objects.values():
-            if pod["spec"].get("nodeName") == host:
+            if pod["spec"].get("nodeName") == node:
                 self._on_child(None, pod)
 
     def _on_child(self, old: Object | None, new: Object | None) -> None:

@@ -122,7 +122,7 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Write a node's role on its pod."""
+    """Write an instance's role on its pod."""
 
     pod: Object = field(repr=False)
     role: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Restart, Share, Write, WriteAuth
-from reconciler.actions.valkey import NodeStep
+from reconciler.actions.valkey import InstanceAction
 
 if TYPE_CHECKING:
     from shared.objects.events import EventNote
@@ -17,7 +17,7 @@ RECHECK_SECONDS: Final = 10.0
 """How often a storage that is well is looked at, without any event."""
 
 
-Step: TypeAlias = WriteAuth | Apply | Replace | Write | Share | Delete | Restart | Mark | NodeStep
+Step: TypeAlias = WriteAuth | Apply | Replace | Write | Share | Delete | Restart | Mark | InstanceAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Plan:
         status: The new status, or None if the present one holds.
         events: What happened, for people.
         requeue_after_seconds: When to look again without an event; 0 means at once.
-        is_changing: Whether nodes are being brought up to date.
+        is_changing: Whether instances are being brought up to date.
     """
 
     steps: tuple[Step, ...] = ()

@@ -1,4 +1,4 @@
-"""What is done to the Valkey nodes of a storage. Pure data; the texts made from it hold no password."""
+"""What is done to the Valkey instances of a storage. Pure data; the texts made from it hold no password."""
 
 from __future__ import annotations
 
@@ -9,81 +9,81 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.credentials.login import Login
-    from reconciler.state.instance import NodeReport
+    from reconciler.state.instance import Instance
     from reconciler.state.primary_record import Claim
     from shared.objects.resources import Object
 
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Have a Valkey node accept these passwords beside others; carried out only when it was seen to."""
+    """Have a Valkey instance accept these passwords beside others; carried out only when it was seen to."""
 
-    node: NodeReport = field(repr=False)
+    instance: Instance = field(repr=False)
     hashes: Mapping[str, frozenset[str]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Have a Valkey node refuse these passwords.
+    """Have a Valkey instance refuse these passwords.
 
     Attributes:
-        node: Which.
+        instance: Which.
         hashes: Of each user's password.
         spared: Addresses whose sessions need not be closed; None closes no session.
     """
 
-    node: NodeReport = field(repr=False)
+    instance: Instance = field(repr=False)
     hashes: Mapping[str, str] = field(repr=False)
     spared: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Make a node the primary, and have clients get to it.
+    """Make an instance the primary, and have clients get to it.
 
     Attributes:
         service: Of the storage, the very version of it that was seen.
         claim: What is written down before.
-        node: Which becomes the primary.
-        followers: Nodes to follow it at once: without one, a redundant primary takes no writes.
+        instance: Which becomes the primary.
+        followers: Instances to follow it at once: without one, a redundant primary takes no writes.
         replication: How they log in there.
     """
 
     service: Object = field(repr=False)
     claim: Claim
-    node: NodeReport = field(repr=False)
-    followers: tuple[NodeReport, ...] = field(repr=False)
+    instance: Instance = field(repr=False)
+    followers: tuple[Instance, ...] = field(repr=False)
     replication: Login
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchOver:
-    """Move the primary from a node that lives to another one, without a write that is lost.
+    """Move the primary from an instance that lives to another one, without a write that is lost.
 
     Attributes:
         service: Of the storage, the very version of it that was seen.
         claim: What is written down before.
         old: The primary.
         new: Which becomes the primary.
-        others: Nodes that follow.
-        replication: How nodes log in to their primary.
+        others: Instances that follow.
+        replication: How instances log in to their primary.
         fence: `min-replicas-to-write` that the old primary is to have.
     """
 
     service: Object = field(repr=False)
     claim: Claim
-    old: NodeReport = field(repr=False)
-    new: NodeReport = field(repr=False)
-    others: tuple[NodeReport, ...] = field(repr=False)
+    old: Instance = field(repr=False)
+    new: Instance = field(repr=False)
+    others: tuple[Instance, ...] = field(repr=False)
     replication: Login
     fence: int
 
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Make a node a replica of the primary."""
+    """Make an instance a replica of the primary."""
 
-    node: NodeReport = field(repr=False)
+    instance: Instance = field(repr=False)
     primary: str
     replication: Login
 
@@ -92,15 +92,15 @@ class Follow:
 class LogInAnew:
     """Have a replica use the present password at its primary."""
 
-    node: NodeReport = field(repr=False)
+    instance: Instance = field(repr=False)
     replication: Login
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Have a node take writes only as long as so many replicas follow it."""
+    """Have an instance take writes only as long as so many replicas follow it."""
 
-    node: NodeReport = field(repr=False)
+    instance: Instance = field(repr=False)
     replicas: int
 
 
@@ -111,21 +111,21 @@ class Resume:
     Attributes:
         service: Of the storage, the very version of it that was seen.
         claim: What takes the place of the move's, so that it can no longer go on.
-        node: The primary.
+        instance: The primary.
     """
 
     service: Object = field(repr=False)
     claim: Claim
-    node: NodeReport = field(repr=False)
+    instance: Instance = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Take a node that is no longer needed away, with its volume; not if it has become the primary meanwhile.
+    """Take an instance that is no longer needed away, with its volume; not if it has become the primary meanwhile.
 
     Attributes:
         service: Of the storage, as it was seen.
-        workload: StatefulSet of the node.
+        workload: StatefulSet of the instance.
         claim: On its volume; None if it has none.
     """
 
@@ -134,4 +134,4 @@ class Remove:
     claim: Object | None = field(repr=False)
 
 
-NodeStep: TypeAlias = Promote | SwitchOver | Follow | LogInAnew | Fence | Resume | Admit | Retire | Remove
+InstanceAction: TypeAlias = Promote | SwitchOver | Follow | LogInAnew | Fence | Resume | Admit | Retire | Remove

@@ -76,7 +76,7 @@ class Applier:
             caches: Of the resources that are written, by plural.
             recorder: Takes the Events.
             refused: Told of each consumer that could not be stamped, and why.
-            mover: Carries out what is decided about nodes.
+            mover: Carries out what is decided about instances.
         """
         self._cluster = cluster
         self._caches = caches

@@ -1,4 +1,4 @@
-"""Carries out what is decided about Valkey nodes: who is primary, who follows, who gets in, who goes."""
+"""Carries out what is decided about Valkey instances: who is primary, who follows, who gets in, who goes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from reconciler.actions.valkey import (
     Admit,
     Fence,
     Follow,
+    InstanceAction,
     LogInAnew,
-    NodeStep,
     Promote,
     Remove,
     Resume,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.credentials.login import Login
-    from reconciler.state.instance import NodeReport
+    from reconciler.state.instance import Instance
     from shared.kubernetes.informer import Informer
 
 REACH_DIAL_SECONDS: Final = 0.1
@@ -63,12 +63,12 @@ class Mover:
         self._services = caches[SERVICES.plural]
         self._clock = clock
 
-    async def carry_out(self, step: NodeStep) -> None:
+    async def carry_out(self, step: InstanceAction) -> None:
         """Carry out a step.
 
         Raises:
             ClusterError: A write failed; what came before it stands.
-            SessionStoreError: A node did not do what it was told.
+            SessionStoreError: An instance did not do what it was told.
         """
         match step:
             case Promote():
@@ -79,29 +79,31 @@ class Mover:
                 await _tell(step)
             case Resume():
                 await self._resume(step)
-            case Admit(node, hashes):
-                await users.admit(*_where(node), hashes)
-            case Retire(node, hashes, spared):
-                await users.retire(*_where(node), hashes)
+            case Admit(instance, hashes):
+                await users.admit(*_where(instance), hashes)
+            case Retire(instance, hashes, spared):
+                await users.retire(*_where(instance), hashes)
                 if spared is not None:
-                    closed = await users.disconnect(*_where(node), spared)
-                    _log.info("former password retired", extra={"node": node.address, "closed_sessions": closed})
+                    closed = await users.disconnect(*_where(instance), spared)
+                    _log.info(
+                        "former password retired", extra={"instance": instance.address, "closed_sessions": closed}
+                    )
             case Remove():
                 await self._remove(step)
 
     async def _promote(self, step: Promote) -> None:
         started = time.monotonic()
         service = await self.claim(step.service, step.claim)
-        async with told(*_where(step.node)) as there:
+        async with told(*_where(step.instance)) as there:
             await there.promote()
-        for node in step.followers:
+        for instance in step.followers:
             # It may have gone as well; who is left must be reached by clients all the same.
-            await have_follow(_place(node), _place(step.node), step.replication)
-        await self.point(service, step.node.index, step.claim, time.monotonic() - started)
+            await have_follow(_place(instance), _place(step.instance), step.replication)
+        await self.point(service, step.instance.index, step.claim, time.monotonic() - started)
 
     async def _switch_over(self, step: SwitchOver) -> None:
         started = time.monotonic()
-        others = tuple(_place(node) for node in step.others)
+        others = tuple(_place(instance) for instance in step.others)
         move = Move(_place(step.old), _place(step.new), others, step.replication, step.fence)
         outcome = await switch_over(move, _Service(self, step, started))
         if outcome.aborted:
@@ -112,7 +114,7 @@ class Mover:
     async def _resume(self, step: Resume) -> None:
         """Only once nobody can move clients away any more: who stopped the writes may have been about to."""
         await self.claim(step.service, step.claim)
-        async with told(*_where(step.node)) as there:
+        async with told(*_where(step.instance)) as there:
             await there.resume()
 
     async def claim(self, service: Object, claim: Claim) -> Object:
@@ -121,14 +123,14 @@ class Mover:
         self._services.remember(answer)
         return answer
 
-    async def point(self, service: Object, node: int, claim: Claim, took: float) -> None:
-        """Send clients to a node, if the Service still is what it was when this was claimed."""
-        answer = await self._cluster.replace(SERVICES, pointed(service, node, claim.end(self._clock(), took)))
+    async def point(self, service: Object, instance: int, claim: Claim, took: float) -> None:
+        """Send clients to an instance, if the Service still is what it was when this was claimed."""
+        answer = await self._cluster.replace(SERVICES, pointed(service, instance, claim.end(self._clock(), took)))
         metrics.PRIMARY_CHANGES.labels(claim.reason).inc()
         self._services.remember(answer)
 
     async def _remove(self, step: Remove) -> None:
-        index = names.node_index(step.workload["metadata"]["name"])
+        index = names.instance_index(step.workload["metadata"]["name"])
         live = await self._cluster.get(SERVICES, *key_of(step.service))
         if primary_of(live) == index or Claim.of(live).epoch != Claim.of(step.service).epoch:
             raise errors.Conflict(f"{step.workload['metadata']['name']} is no longer one that may be removed")
@@ -170,7 +172,7 @@ class _Service:
 
 
 async def _tell(step: Follow | LogInAnew | Fence) -> None:
-    async with told(*_where(step.node)) as there:
+    async with told(*_where(step.instance)) as there:
         match step:
             case Follow(_, primary, replication):
                 await there.follow(primary, replication)
@@ -180,9 +182,9 @@ async def _tell(step: Follow | LogInAnew | Fence) -> None:
                 await there.fence(replicas)
 
 
-def _place(node: NodeReport) -> Place:
-    return Place(node.address, node.operator)
+def _place(instance: Instance) -> Place:
+    return Place(instance.address, instance.operator)
 
 
-def _where(node: NodeReport) -> tuple[str, int, Login]:
-    return node.address, names.VALKEY_PORT, node.operator
+def _where(instance: Instance) -> tuple[str, int, Login]:
+    return instance.address, names.VALKEY_PORT, instance.operator

@@ -1,4 +1,4 @@
-"""Moves the primary from a node that lives to another one: no acknowledged write is lost, clients connect once more.
+"""Moves the primary from one live instance to another: no acknowledged write is lost, clients reconnect once.
 
 The order is what makes it safe wherever it breaks off.
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from reconciler.credentials.login import Login
     from reconciler.state.replication_info import Replication
-    from reconciler.valkey.replication import Node
+    from reconciler.valkey.replication import ReplicationSession
 
 PAUSE_SECONDS: Final = 5.0
 """How long writes wait if we die before the candidate is known to have all of them."""
@@ -58,7 +58,7 @@ ATTACH_SECONDS: Final = 0.3
 REACH_SECONDS: Final = 3.0
 """kube-proxy takes about 0.05 s, and up to its sync period of 1 s after another change."""
 PARTING_SECONDS: Final = (0.02, 0.05, 0.05, 0.05)
-"""Pauses after which clients are sent away, again and again: another host's kube-proxy may be later than the one that
+"""Pauses after which clients are sent away, again and again: another node's kube-proxy may be later than the one that
 we asked by. Who comes back meanwhile connects once more than need be, and must neither wait long nor meet a replica."""
 _LOOK_SECONDS: Final = 0.002
 
@@ -67,7 +67,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A node, and how the operator gets in."""
+    """An instance, and how the operator gets in."""
 
     address: str
     operator: Login
@@ -80,7 +80,7 @@ class Move:
     Attributes:
         old: The primary.
         new: Which becomes it.
-        others: Nodes that follow.
+        others: Instances that follow.
         replication: How they log in to their primary.
         fence: `min-replicas-to-write` that a primary of the storage is to have.
     """
@@ -155,7 +155,7 @@ async def switch_over(move: Move, world: World) -> Outcome:
         raise errors.StoreUnreachable(f"{move.new.address} was not made primary in {LIMIT_SECONDS:g} s") from error
 
 
-async def _move(move: Move, world: World, old: Node, new: Node) -> Outcome:
+async def _move(move: Move, world: World, old: ReplicationSession, new: ReplicationSession) -> Outcome:
     if reason := await _prepare(move, old, new):
         await world.release()
         return Outcome(aborted=reason)
@@ -176,7 +176,7 @@ async def _move(move: Move, world: World, old: Node, new: Node) -> Outcome:
     return Outcome("", held, promoted, pointed, reached, clock.seconds)
 
 
-async def _prepare(move: Move, old: Node, new: Node) -> str:
+async def _prepare(move: Move, old: ReplicationSession, new: ReplicationSession) -> str:
     """Log in to both, and find whether there is any sense in having clients wait.
 
     Returns:
@@ -195,7 +195,7 @@ async def _prepare(move: Move, old: Node, new: Node) -> str:
     return ""
 
 
-async def _hold(old: Node, new: Node, clock: _Clock) -> str:
+async def _hold(old: ReplicationSession, new: ReplicationSession, clock: _Clock) -> str:
     """Have writes wait until the candidate has all that came before, and then for as long as need be.
 
     Returns:
@@ -215,7 +215,7 @@ async def _hold(old: Node, new: Node, clock: _Clock) -> str:
     return "" if clock.seconds < PAUSE_SECONDS else "the old primary may have taken writes meanwhile"
 
 
-async def _has_all(replica: Node, history: Replication) -> bool:
+async def _has_all(replica: ReplicationSession, history: Replication) -> bool:
     async def has_all() -> bool:
         own = await replica.replication()
         return own.is_linked and own.lineage == history.lineage and own.offset >= history.offset
@@ -223,7 +223,7 @@ async def _has_all(replica: Node, history: Replication) -> bool:
     return await _within(CATCH_UP_SECONDS, has_all)
 
 
-async def _promote(move: Move, new: Node) -> str:
+async def _promote(move: Move, new: ReplicationSession) -> str:
     """Have the new primary ready for clients.
 
     Returns:
@@ -246,7 +246,7 @@ async def _promote(move: Move, new: Node) -> str:
     return ""
 
 
-async def _retire(move: Move, old: Node) -> None:
+async def _retire(move: Move, old: ReplicationSession) -> None:
     """Have clients of the old primary leave it for the new one, and make it a replica."""
     try:
         # Before it becomes a replica: for an instant one answers nothing, and reads do not wait as writes do.
@@ -256,10 +256,10 @@ async def _retire(move: Move, old: Node) -> None:
         await old.follow(move.new.address, move.replication)
         await old.fence(move.fence)
     except errors.SessionStoreError as error:
-        _log.warning("the old primary does not follow", extra={"node": move.old.address, "error": str(error)})
+        _log.warning("the old primary does not follow", extra={"instance": move.old.address, "error": str(error)})
 
 
-async def _undo(move: Move, world: World, old: Node, reason: str) -> Outcome:
+async def _undo(move: Move, world: World, old: ReplicationSession, reason: str) -> Outcome:
     """Have the old primary go on as if nothing had been, unless that is no longer for us to say.
 
     Raises:
@@ -275,13 +275,13 @@ async def _undo(move: Move, world: World, old: Node, reason: str) -> Outcome:
 
 
 async def have_follow(place: Place, primary: Place, replication: Login) -> None:
-    """Make a node a replica of another one, if it can be told."""
+    """Make an instance a replica of another one, if it can be told."""
     try:
-        async with _told(place) as node:
-            await node.follow(primary.address, replication)
+        async with _told(place) as instance:
+            await instance.follow(primary.address, replication)
     except errors.SessionStoreError as error:
         # Nobody waits for it: the next look puts it right.
-        _log.warning("a node does not follow", extra={"node": place.address, "error": str(error)})
+        _log.warning("an instance does not follow", extra={"instance": place.address, "error": str(error)})
 
 
 async def _within(seconds: float, is_so: Callable[[], Awaitable[bool]]) -> bool:
@@ -295,5 +295,5 @@ async def _within(seconds: float, is_so: Callable[[], Awaitable[bool]]) -> bool:
     return False
 
 
-def _told(place: Place) -> AbstractAsyncContextManager[Node]:
+def _told(place: Place) -> AbstractAsyncContextManager[ReplicationSession]:
     return replication.told(place.address, VALKEY_PORT, place.operator)

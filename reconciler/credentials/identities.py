@@ -65,7 +65,7 @@ PASSWORD_KEYS: Final = tuple(identity.key for identity in IDENTITIES)
 
 
 def rules() -> str:
-    """Say what every identity may do, without any password; its hash tells when nodes need a restart."""
+    """Say what every identity may do, without any password; its hash tells when instances need a restart."""
     return "\n".join(f"{identity.user} {identity.rule}" for identity in IDENTITIES)
 
 

@@ -2,7 +2,7 @@
 
 All of them are in the auth Secret, beside the `users.acl` that accepts them, so that one write moves a storage on and
 no crash can come between a password and its acceptance. Of a password that is refused for good, only its hash stays:
-without it nobody could tell what to take out of a node that still accepts it.
+without it nobody could tell what to take out of an instance that still accepts it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _STAGED: Final = "next-"
 _FORMER: Final = "former-"
 KEY_RETIRED: Final = "retired.acl"
-"""In the auth Secret: `user hash` of each password that no node may accept any more, a line each."""
+"""In the auth Secret: `user hash` of each password that no instance may accept any more, a line each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +60,17 @@ class KeyRing:
 
     @property
     def generations(self) -> tuple[Mapping[str, str], ...]:
-        """Passwords that every node accepts, a mapping for each generation."""
+        """Passwords that every instance accepts, a mapping for each generation."""
         return tuple(filter(None, (self.current, self.staged, self.former)))
 
     @property
     def accepted(self) -> Mapping[str, frozenset[str]]:
-        """Hashes that every node must accept, by user."""
+        """Hashes that every instance must accept, by user."""
         return identities.hashes(*self.generations)
 
     @property
     def operators(self) -> tuple[str, ...]:
-        """Passwords by which the operator may get into a node, the likeliest first."""
+        """Passwords by which the operator may get into an instance, the likeliest first."""
         key = identities.OPERATOR.key
         return tuple(generation[key] for generation in self.generations if key in generation)
 

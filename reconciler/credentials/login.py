@@ -1,4 +1,4 @@
-"""A user of a Valkey node, and its password. Pure."""
+"""A user of a Valkey instance, and its password. Pure."""
 
 from __future__ import annotations
 

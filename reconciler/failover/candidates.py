@@ -1,4 +1,4 @@
-"""Which node's data is to go on when the recorded primary takes no writes. Pure; never a guess.
+"""Which instance's data is to go on when the recorded primary takes no writes. Pure; never a guess.
 
 A server that starts anew has no history: nothing it says tells how old the data from its disk is. One that has run on
 tells by lineage and offset what it has of its primary's writes, and by its link since when it has had no more of them.
@@ -26,7 +26,7 @@ death, each up to a second old: one by the pause between our questions, one by V
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The node to promote, and why that one."""
+    """The instance to promote, and why that one."""
 
     member: Member
     reason: str
@@ -35,12 +35,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why no node can be promoted now.
+    """Why no instance can be promoted now.
 
     Attributes:
         reason: One CamelCase word.
         message: The same as a sentence.
-        missing: Nodes that could settle it by answering.
+        missing: Instances that could settle it by answering.
     """
 
     reason: str
@@ -58,25 +58,25 @@ def choose(situation: Situation) -> Choice | Doubt:
     holders = [member for member in answering if member.holds_data]
     if situation.is_complete and len(holders) == 1:
         return _sole(situation, holders[0])
-    # No empty node goes before one with data: whatever follows it would be emptied.
+    # No empty instance goes before one with data: whatever follows it would be emptied.
     heirs = [member for member in holders or answering if member.has_history]
     return _by_history(situation, heirs) if heirs else _by_data(situation, holders)
 
 
 def _sole(situation: Situation, holder: Member) -> Choice:
     reason = RETURNED if holder.index == situation.recorded.index else LOST
-    return Choice(holder, reason, f"every node answers, and {holder.name} alone holds data")
+    return Choice(holder, reason, f"every instance answers, and {holder.name} alone holds data")
 
 
 def _by_history(situation: Situation, heirs: Sequence[Member]) -> Choice | Doubt:
     newest = _newest(heirs)
     if not newest:
-        return Doubt("HistoriesDiffer", "nodes hold histories of which none is the continuation of the others")
-    # A node that is primary already wins a tie, so that a failover that broke off is finished, not begun anew.
+        return Doubt("HistoriesDiffer", "instances hold histories of which none is the continuation of the others")
+    # An instance that is primary already wins a tie, so that a failover that broke off is finished, not begun anew.
     best = max(newest, key=lambda each: (each.replication.offset, each.is_primary, -each.index))
     recorded = situation.recorded
     if best.index == recorded.index:
-        return Choice(recorded, RETURNED, f"{recorded.name} came back, and no node has more of its history")
+        return Choice(recorded, RETURNED, f"{recorded.name} came back, and no instance has more of its history")
     if _is_vouched_for(best, situation) or _is_fresh(best, situation):
         return Choice(best, LOST, f"{recorded.name} takes no writes; {best.name} has most of its history")
     if recorded.holds_data:
@@ -86,15 +86,15 @@ def _by_history(situation: Situation, heirs: Sequence[Member]) -> Choice | Doubt
 
 
 def _by_data(situation: Situation, holders: Sequence[Member]) -> Choice | Doubt:
-    """Choose among nodes that have started anew since, all of them."""
+    """Choose among instances that have started anew since, all of them."""
     recorded = situation.recorded
     if recorded.holds_data:
         return Choice(recorded, RETURNED, f"{recorded.name} came back with its data")
     if not situation.is_complete:
-        return Doubt("NodesMissing", "no node that answers is known to have the newest data", situation.missing)
+        return Doubt("InstancesMissing", "no instance that answers is known to have the newest data", situation.missing)
     if not holders:
-        return Choice(recorded, FIRST_START, "every node answers, and none holds any data")
-    return Doubt("DataUnclear", f"{recorded.name} is empty, and nothing tells which other node's data is newer")
+        return Choice(recorded, FIRST_START, "every instance answers, and none holds any data")
+    return Doubt("DataUnclear", f"{recorded.name} is empty, and nothing tells which other instance's data is newer")
 
 
 def _newest(heirs: Sequence[Member]) -> list[Member]:
@@ -108,7 +108,7 @@ def _newest(heirs: Sequence[Member]) -> list[Member]:
 
 
 def _is_stranger(member: Member, heirs: Sequence[Member]) -> bool:
-    """Tell whether a node began a history of its own that nobody shares: a primary of the past that has restarted.
+    """Tell whether an instance began a history of its own that nobody shares: a primary of the past that has restarted.
 
     Clients were sent to the recorded primary since, so what others followed is newer than what this one read.
     """
@@ -121,8 +121,9 @@ def _is_stranger(member: Member, heirs: Sequence[Member]) -> bool:
 def _is_vouched_for(best: Member, situation: Situation) -> bool:
     """Tell whether all whom the primary could have had as replicas are there, and have no more than the best.
 
-    A primary takes no writes without a replica, so it took none that went to none of these. A node that has restarted
-    does not count: what it knew of then is gone. Nor does the fence of a storage that should have one node.
+    A primary takes no writes without a replica, so it took none that went to none of these. An instance that has
+    restarted does not count: what it knew of then is gone. Nor does the fence of a storage that should have one
+    instance.
     """
     rest = [member for member in situation.others if member.index != best.index]
     lineages = {best.replication.lineage, best.replication.former_lineage}
@@ -134,7 +135,7 @@ def _is_vouched_for(best: Member, situation: Situation) -> bool:
 
 
 def _is_fresh(best: Member, situation: Situation) -> bool:
-    """Tell whether a node had its primary until that was lost, so that nobody can have got much more than it has."""
+    """Tell whether an instance had its primary until that was lost, so that no other can have much more than it has."""
     silent_for, unheard = situation.recorded.silent_for, best.unheard_for
     if best.lets_writes_wait:
         # The primary of the past in a move that broke off after clients were sent on: it got nothing since.

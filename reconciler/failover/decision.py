@@ -1,15 +1,15 @@
-"""Whether another node becomes primary, decided on what the nodes and the API server show. Pure.
+"""Whether another instance becomes primary, decided on what the instances and the API server show. Pure.
 
 What can be lost. Replication is asynchronous: a primary answers a client before its replicas have the write. A write
 that its best replica had not received when the primary died is lost, usually those of the last milliseconds. A primary
 that is cut off from all replicas, but not from a client, goes on answering it until the engine's fence closes
-(`FENCE_SECONDS`); those writes are lost as well. A write that had reached all nodes is kept as long as one node that
-has it is left: no node without it is promoted over one that is known to have it, and where that cannot be told, nobody
-is promoted, and a person is asked.
+(`FENCE_SECONDS`); those writes are lost as well. A write that had reached all instances is kept as long as one instance
+that has it is left: no instance without it is promoted over one that is known to have it, and where that cannot be
+told, nobody is promoted, and a person is asked.
 
 What is waited for. The fence closes only if the primary has no replica left. So a primary that does not answer may
 still take writes together with a replica that does not answer us either; nobody is promoted then. It is as if a
-majority had to agree, and of three nodes two always have at least one that took part in every write.
+majority had to agree, and of three instances two always have at least one that took part in every write.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ HEARD_SECONDS: Final = 0.5
 """How soon one is looked at again that replicas hear and we do not. They say in whole seconds when they last heard it,
 so that a look may come an instant too early; the pulse calls for the next one two seconds later."""
 MISSING_SECONDS: Final = 1.0
-"""How often it is looked while a node that should come back has not."""
+"""How often it is looked while an instance that should come back has not."""
 BY_HAND: Final = "PromotedByHand"
 
 
@@ -64,7 +64,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Make a node primary: it may be the recorded one itself, which came back as a replica."""
+    """Make an instance primary: it may be the recorded one itself, which came back as a replica."""
 
     index: int
     reason: str
@@ -73,7 +73,7 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Only a node that comes back, or a person, can settle it; the message says what is known, and what to do."""
+    """Only an instance that comes back, or a person, can settle it; the message says what is known, and what to do."""
 
     reason: str
     message: str
@@ -86,10 +86,10 @@ def decide(primary: int, members: Sequence[Member], expected: int, asked: str = 
     """Decide who has to be primary.
 
     Args:
-        primary: Number of the node that clients are sent to; it is among the members.
-        members: All nodes that there are, or should be.
-        expected: How many nodes the storage should have.
-        asked: StatefulSet of the node that a person wants promoted if nothing else helps.
+        primary: Number of the instance that clients are sent to; it is among the members.
+        members: All instances that there are, or should be.
+        expected: How many instances the storage should have.
+        asked: StatefulSet of the instance that a person wants promoted if nothing else helps.
     """
     recorded = next(member for member in members if member.index == primary)
     if recorded.is_primary:
@@ -108,9 +108,9 @@ def fence(primary: int, members: Iterable[Member], expected: int) -> int:
     """Tell without how many replicas the primary is to take no writes; any doubt leaves the fence up.
 
     Args:
-        primary: Number of the node.
-        members: All nodes that there are, or should be.
-        expected: How many nodes the storage should have. One that should have one takes writes alone, even while a
+        primary: Number of the instance.
+        members: All instances that there are, or should be.
+        expected: How many instances the storage should have. One that should have one takes writes alone, even while a
             second one is being made.
     """
     others = [member for member in members if member.index != primary]
@@ -120,11 +120,11 @@ def fence(primary: int, members: Iterable[Member], expected: int) -> int:
 def unheard_for(primary: int, members: Sequence[Member]) -> float:
     """Tell how long ago a primary gave its last sign of life, to us or to a replica that tells us of it.
 
-    Whoever asks nodes keeps the latest of these instants: a primary that only we cannot reach goes on taking writes,
-    and a replica that was cut off when we were must not pass for one that had them all.
+    Whoever asks instances keeps the latest of these instants: a primary that only we cannot reach goes on taking
+    writes, and a replica that was cut off when we were must not pass for one that had them all.
 
     Args:
-        primary: Number of the node that clients are sent to; it is among the members.
+        primary: Number of the instance that clients are sent to; it is among the members.
         members: With `silent_for` as far as it is known without this.
     """
     recorded = next(member for member in members if member.index == primary)
@@ -140,7 +140,7 @@ def _hindrance(situation: Situation) -> Stay | Wait | Doubt | None:
     if recorded.speaks:  # and says that it is a replica, or still reads its data
         return None
     if not situation.others and situation.expected == 1:
-        return Stay("OnlyNode", f"{recorded.name} does not answer, and is the only node")
+        return Stay("OnlyInstance", f"{recorded.name} does not answer, and is the only instance")
     if recorded.report.problem == "refused":
         return Stay("CredentialRefused", f"{recorded.name} runs, and does not let the operator in")
     if not hearing:
@@ -154,7 +154,7 @@ def _hindrance(situation: Situation) -> Stay | Wait | Doubt | None:
 def _afterglow(situation: Situation) -> Wait | Doubt | None:
     """Tell whether a primary that neither we nor its replicas hear may go on taking writes unheard."""
     recorded = situation.recorded
-    # The API may call a server gone that runs on a host which is cut off, as when its pod was deleted by force. A
+    # The API may call a server gone that runs on a node which is cut off, as when its pod was deleted by force. A
     # replica's link tells: it breaks when the server ends, and only falls silent when the network does.
     if recorded.is_gone and not situation.linked:
         return None
@@ -190,7 +190,7 @@ def _list(members: Iterable[Member]) -> str:
 
 
 def _seen(member: Member) -> str:
-    """Sum up a node, for a person who has to choose."""
+    """Sum up an instance, for a person who has to choose."""
     if not member.answers:
         state = "loads" if member.speaks else "is gone" if member.is_gone else "does not answer"
         return f"{member.name} {state}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reconciler.credentials.key_ring import KeyRing
     from reconciler.credentials.login import Login
-    from reconciler.state.instance import NodeReport
+    from reconciler.state.instance import Instance
     from reconciler.state.storage_state import Observed
     from shared.objects.resources import Object
     from shared.session_storage.sizes import Preset
@@ -30,19 +30,19 @@ CLOSE_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The Valkey nodes of a storage, and which of them is primary.
+    """The Valkey instances of a storage, and which of them is primary.
 
     Attributes:
         service: Of the storage; None if it is not there yet.
-        primary: The node that clients get to.
+        primary: The instance that clients get to.
         others: All others.
         preset: What the wanted size decides.
         ring: The storage's passwords.
     """
 
     service: Object | None
-    primary: NodeReport
-    others: tuple[NodeReport, ...]
+    primary: Instance
+    others: tuple[Instance, ...]
     preset: Preset
     ring: KeyRing
 
@@ -50,12 +50,12 @@ class Group:
     def of(cls, observed: Observed, preset: Preset, ring: KeyRing) -> Group:
         """Sort what was observed by its role."""
         service = observed.child(SERVICES, names.valkey(observed.storage["metadata"]["name"]))
-        primary = _recorded(service, observed.nodes)
-        others = tuple(node for node in observed.nodes if node.index != primary)
-        return cls(service, observed.node(primary), others, preset, ring)
+        primary = _recorded(service, observed.instances)
+        others = tuple(instance for instance in observed.instances if instance.index != primary)
+        return cls(service, observed.instance(primary), others, preset, ring)
 
     @property
-    def nodes(self) -> tuple[NodeReport, ...]:
+    def instances(self) -> tuple[Instance, ...]:
         """All of them, the primary first."""
         return self.primary, *self.others
 
@@ -66,33 +66,33 @@ class Group:
 
     @property
     def replication(self) -> Login:
-        """How a node logs in to its primary."""
+        """How an instance logs in to its primary."""
         return self.ring.login(identities.REPLICATION)
 
-    def is_synced(self, node: NodeReport) -> bool:
-        """Tell whether a node follows the primary closely."""
-        if self.primary.facts is None or node.facts is None or node.problem:
+    def is_synced(self, instance: Instance) -> bool:
+        """Tell whether an instance follows the primary closely."""
+        if self.primary.facts is None or instance.facts is None or instance.problem:
             return False
-        lag = self.lag(node)
-        return node.facts.replication.is_streaming and lag is not None and lag < CLOSE_BYTES
+        lag = self.lag(instance)
+        return instance.facts.replication.is_streaming and lag is not None and lag < CLOSE_BYTES
 
-    def is_attached(self, node: NodeReport) -> bool:
-        """Tell whether a node is connected with the primary, in sync or not, as either of them says."""
-        if node.facts is not None and node.facts.replication.is_linked:
+    def is_attached(self, instance: Instance) -> bool:
+        """Tell whether an instance is connected with the primary, in sync or not, as either of them says."""
+        if instance.facts is not None and instance.facts.replication.is_linked:
             return True
-        return self.primary.facts is not None and self.primary.facts.replication.attached(node.address) is not None
+        return self.primary.facts is not None and self.primary.facts.replication.attached(instance.address) is not None
 
-    def lag(self, node: NodeReport) -> int | None:
-        """Tell how many bytes a node is behind the primary; None if that cannot be told."""
-        if self.primary.facts is None or node.facts is None:
+    def lag(self, instance: Instance) -> int | None:
+        """Tell how many bytes an instance is behind the primary; None if that cannot be told."""
+        if self.primary.facts is None or instance.facts is None:
             return None
-        ours, theirs = node.facts.replication, self.primary.facts.replication
+        ours, theirs = instance.facts.replication, self.primary.facts.replication
         return max(theirs.offset - ours.offset, 0) if ours.lineage == theirs.lineage else None
 
     @property
-    def synced(self) -> tuple[NodeReport, ...]:
-        """Nodes that could take over."""
-        return tuple(node for node in self.others if self.is_synced(node))
+    def synced(self) -> tuple[Instance, ...]:
+        """Instances that could take over."""
+        return tuple(instance for instance in self.others if self.is_synced(instance))
 
     @property
     def fence(self) -> int:
@@ -109,13 +109,13 @@ class Group:
 
     @property
     def sizes(self) -> frozenset[Size]:
-        """The sizes that nodes were made as, as far as they say."""
-        return frozenset(size for size in map(_size, self.nodes) if size is not None)
+        """The sizes that instances were made as, as far as they say."""
+        return frozenset(size for size in map(_size, self.instances) if size is not None)
 
     @property
     def members(self) -> list[Member]:
-        """The nodes, as the decision about them wants them."""
-        return [Member.of(node) for node in self.nodes]
+        """The instances, as the decision about them wants them."""
+        return [Member.of(instance) for instance in self.instances]
 
     @property
     def _has_replica(self) -> bool:
@@ -123,24 +123,26 @@ class Group:
         return facts is not None and any(replica.is_online for replica in facts.replication.replicas)
 
 
-def _size(node: NodeReport) -> Size | None:
-    label = (node.pod or {"metadata": {}})["metadata"].get("labels", {}).get(names.LABEL_SIZE)
+def _size(instance: Instance) -> Size | None:
+    label = (instance.pod or {"metadata": {}})["metadata"].get("labels", {}).get(names.LABEL_SIZE)
     return next((size for size in Size if size.value == label), None)
 
 
-def _recorded(service: Object | None, nodes: Sequence[NodeReport]) -> int:
+def _recorded(service: Object | None, instances: Sequence[Instance]) -> int:
     """Tell who is primary by what the Service says; the record counts if the selector names nobody that there is."""
-    named, present = primary_of(service), {node.index for node in nodes}
+    named, present = primary_of(service), {instance.index for instance in instances}
     if named is not None and named in present:
         return named
     settled = Claim.of(service).settled
     stated = named if settled is None else settled
-    is_trusted = stated in present or not any(node.is_primary for node in nodes)
-    return stated if stated is not None and is_trusted else _leading(nodes)
+    is_trusted = stated in present or not any(instance.is_primary for instance in instances)
+    return stated if stated is not None and is_trusted else _leading(instances)
 
 
-def _leading(nodes: Sequence[NodeReport]) -> int:
+def _leading(instances: Sequence[Instance]) -> int:
     """Tell who is primary where the Service names nobody that there is: who takes itself for it, and has replicas."""
-    primaries = [node for node in nodes if node.is_primary and node.facts is not None]
-    best = max(primaries, key=lambda node: len(node.facts.replication.replicas) if node.facts else 0, default=None)
-    return best.index if best is not None else min((node.index for node in nodes), default=0)
+    primaries = [instance for instance in instances if instance.is_primary and instance.facts is not None]
+    best = max(
+        primaries, key=lambda instance: len(instance.facts.replication.replicas) if instance.facts else 0, default=None
+    )
+    return best.index if best is not None else min((instance.index for instance in instances), default=0)

@@ -1,4 +1,4 @@
-"""What the nodes of a storage show of themselves, as far as it matters to who is primary. Pure."""
+"""What the instances of a storage show of themselves, as far as it matters to who is primary. Pure."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from reconciler.state import pod_status
 from reconciler.state.replication_info import PRIMARY, Replication
 
 if TYPE_CHECKING:
-    from reconciler.state.instance import NodeReport
+    from reconciler.state.instance import Instance
 
 RECENT_SECONDS: Final = 2
 """Who has heard of its primary within so many seconds hears it. A primary speaks once a second
 (`repl-ping-replica-period`), and Valkey counts whole seconds, which makes two of one and a bit."""
 DOWN: Final[str] = "down"
-"""`NodeReport.problem` of a node whose host says that no server listens there."""
+"""`Instance.problem` of an instance whose node says that no server listens there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One node of a storage.
+    """One instance of a storage.
 
     Attributes:
         index: Its number.
@@ -33,13 +33,13 @@ class Member:
     """
 
     index: int
-    report: NodeReport
+    report: Instance
     is_gone: bool = False
     silent_for: float = 0.0
     behind_for: float = 0.0
 
     @classmethod
-    def of(cls, report: NodeReport) -> Self:
+    def of(cls, report: Instance) -> Self:
         """Put a report as the decision wants it."""
         return cls(report.index, report, pod_status.is_gone(report.pod), report.silent_for, report.behind_for)
 
@@ -47,7 +47,7 @@ class Member:
     def name(self) -> str:
         """Its StatefulSet, as people know it."""
         pod = self.report.pod
-        return str(pod["metadata"]["name"]).removesuffix("-0") if pod is not None else f"node {self.index}"
+        return str(pod["metadata"]["name"]).removesuffix("-0") if pod is not None else f"instance {self.index}"
 
     @property
     def replication(self) -> Replication:
@@ -81,7 +81,7 @@ class Member:
 
     @property
     def is_down(self) -> bool:
-        """Whether its host refuses connections; what lies in between may do so in its stead."""
+        """Whether its node refuses connections; what lies in between may do so in its stead."""
         return self.report.problem == DOWN
 
     @property
@@ -117,12 +117,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """The nodes of a storage, seen from the one that clients are sent to.
+    """The instances of a storage, seen from the one that clients are sent to.
 
     Attributes:
-        recorded: The node that the Service's selector names.
+        recorded: The instance that the Service's selector names.
         others: All others that there are, or should be.
-        expected: How many nodes the storage should have.
+        expected: How many instances the storage should have.
     """
 
     recorded: Member
@@ -151,17 +151,17 @@ class Situation:
 
     @property
     def unaccounted(self) -> tuple[Member, ...]:
-        """Nodes besides the recorded primary that may be its replicas unseen, and so have it go on taking writes."""
+        """Instances that may be the recorded primary's replicas unseen, and so have it go on taking writes."""
         return tuple(member for member in self.others if not (member.speaks or member.is_gone))
 
     @property
     def missing(self) -> tuple[Member, ...]:
-        """Nodes that might have data, and cannot be asked."""
+        """Instances that might have data, and cannot be asked."""
         return tuple(member for member in self.members if not member.answers)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every node that there should be was asked, and answers."""
+        """Whether every instance that there should be was asked, and answers."""
         return len(self.members) >= self.expected and not self.missing
 
     def _follows_another(self, member: Member) -> bool:

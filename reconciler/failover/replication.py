@@ -1,4 +1,4 @@
-"""What keeps a storage available: one primary, replicas that follow it, and no other node that takes writes. Pure."""
+"""What keeps a storage available: one primary that takes writes, and replicas that follow it. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.actions.plan import Step
     from reconciler.failover.decision import Decision
     from reconciler.failover.group import Group
-    from reconciler.state.instance import NodeReport
+    from reconciler.state.instance import Instance
     from shared.objects.resources import Object
 
 
@@ -49,35 +49,39 @@ def steps(group: Group, decision: Decision, now: datetime) -> Iterator[Step]:
 
 
 def _promotion(group: Group, service: Object, decision: decisions.Promote, now: datetime) -> Promote:
-    nodes = {node.index: node for node in group.nodes}
+    instances = {instance.index: instance for instance in group.instances}
     followers = tuple(
-        node for node in group.nodes if node.index != decision.index and node.facts is not None and node.can_be_told
+        instance
+        for instance in group.instances
+        if instance.index != decision.index and instance.facts is not None and instance.can_be_told
     )
     claim = Claim.of(service).next(decision.index, decision.reason, now)
-    return Promote(service, claim, nodes[decision.index], followers, group.replication)
+    return Promote(service, claim, instances[decision.index], followers, group.replication)
 
 
 def _following(group: Group) -> Iterator[Step]:
-    """Have every node follow the primary, and log in there by the present password."""
+    """Have every instance follow the primary, and log in there by the present password."""
     wanted = identities.sha256(group.replication.password)
-    astray = [node for node in group.others if node.can_be_told and _is_astray(group, node)]
-    for node in astray:
-        yield Follow(node, group.primary.address, group.replication)
-    late = [node for node in group.synced if node.facts is not None and node.facts.upstream_hash != wanted]
+    astray = [instance for instance in group.others if instance.can_be_told and _is_astray(group, instance)]
+    for instance in astray:
+        yield Follow(instance, group.primary.address, group.replication)
+    late = [
+        instance for instance in group.synced if instance.facts is not None and instance.facts.upstream_hash != wanted
+    ]
     # One by one: without any replica, a redundant primary takes no writes.
     if late and not astray and len(group.synced) == len(group.others):
         yield LogInAnew(late[0], group.replication)
 
 
-def _is_astray(group: Group, node: NodeReport) -> bool:
-    """Tell whether a node follows nobody, or somebody else; one that is on its way to the primary is left alone."""
-    if node.facts is None or node.facts.is_loading:
+def _is_astray(group: Group, instance: Instance) -> bool:
+    """Tell whether an instance follows nobody, or another than the primary; one on its way there is left alone."""
+    if instance.facts is None or instance.facts.is_loading:
         return False
     # Where writes wait, as a leader of the past may have told a replica, what its primary sends waits as well.
-    if node.is_primary or node.facts.is_paused:
+    if instance.is_primary or instance.facts.is_paused:
         return True
-    ours = node.facts.replication
-    if ours.is_linked and group.lag(node) is None:  # of another history, so of another primary
+    ours = instance.facts.replication
+    if ours.is_linked and group.lag(instance) is None:  # of another history, so of another primary
         return True
     clusters = (group.service or {}).get("spec", {}).get("clusterIP", "")
     return ours.upstream not in {group.primary.address, clusters} and not _is_service(group, ours.upstream)
@@ -94,9 +98,9 @@ def _marks(group: Group) -> Iterator[Step]:
     Kubernetes' disruption controller does not count anew when a pod loses the label by which a budget knows it. If two
     pods had that of the primary for a moment, one of them could be evicted from then on.
     """
-    for node in (*group.others, group.primary):
-        if node.pod is None or pod_status.is_deleted(node.pod):
+    for instance in (*group.others, group.primary):
+        if instance.pod is None or pod_status.is_deleted(instance.pod):
             continue
-        role = ROLE_PRIMARY if node.index == group.primary.index else ROLE_REPLICA
-        if node.pod["metadata"].get("labels", {}).get(names.LABEL_ROLE) != role:
-            yield Mark(node.pod, role)
+        role = ROLE_PRIMARY if instance.index == group.primary.index else ROLE_REPLICA
+        if instance.pod["metadata"].get("labels", {}).get(names.LABEL_ROLE) != role:
+            yield Mark(instance.pod, role)

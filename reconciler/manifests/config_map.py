@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 
-def config_map(storage: Storage, primary: int, nodes: Sequence[int]) -> Object:
-    """Build the ConfigMap that nodes start by.
+def config_map(storage: Storage, primary: int, instances: Sequence[int]) -> Object:
+    """Build the ConfigMap that instances start by.
 
     Args:
         storage: Whose.
-        primary: Number of the node that takes writes.
-        nodes: Numbers of all that there are to be.
+        primary: Number of the instance that takes writes.
+        instances: Numbers of all that there are to be.
     """
-    data = {valkey_config.CONFIG_FILE: valkey_config.valkey_conf(), **valkey_config.topology(primary, nodes)}
+    data = {valkey_config.CONFIG_FILE: valkey_config.valkey_conf(), **valkey_config.topology(primary, instances)}
     return {"metadata": storage.metadata(names.valkey(storage.name)), "data": data}

@@ -33,7 +33,7 @@ class Peers:
 
 
 def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) -> Object:
-    """Build the NetworkPolicy: consumers, the storage's own nodes and the reconciler come in, nobody else.
+    """Build the NetworkPolicy: consumers, the storage's own instances and the reconciler come in, nobody else.
 
     Peers without a namespaceSelector mean the storage's own namespace.
 
@@ -42,7 +42,7 @@ def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) 
         peers: Of the installation.
         sharing: Other namespaces that have consumers.
     """
-    own_nodes = _pods({names.LABEL_STORAGE: storage.name})
+    own_instances = _pods({names.LABEL_STORAGE: storage.name})
     consumers = [
         _pods({names.LABEL_COMPONENT: names.COMPONENT_PROXY}),
         {"podSelector": {"matchExpressions": [_any_of("app.kubernetes.io/name", PROXY_NAMES)]}},
@@ -52,7 +52,7 @@ def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) 
     ingress = [
         *consumers,
         *({**elsewhere, **consumer} for consumer in consumers if sharing),
-        own_nodes,
+        own_instances,
         {**_namespace(peers.reconciler_namespace), **_pods(dict(peers.reconciler_labels))},
     ]
     valkey_port = [{"protocol": "TCP", "port": names.VALKEY_PORT}]
@@ -64,7 +64,7 @@ def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) 
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"from": ingress, "ports": valkey_port}],
             "egress": [
-                {"to": [own_nodes], "ports": valkey_port},
+                {"to": [own_instances], "ports": valkey_port},
                 {"to": [{"namespaceSelector": {}}], "ports": dns_ports},
             ],
         },

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 
-def primary_service(storage: Storage, node: int) -> Object:
-    """Build the one address that consumers know; its selector names the node that is primary."""
-    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_NODE: str(node)}
+def primary_service(storage: Storage, instance: int) -> Object:
+    """Build the one address that consumers know; its selector names the instance that is primary."""
+    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_INSTANCE: str(instance)}
     return {
         "metadata": storage.metadata(names.valkey(storage.name)),
         # publishNotReadyAddresses: kubelet's view lags behind ours, and must not hide a primary that serves.
@@ -29,7 +29,7 @@ def primary_service(storage: Storage, node: int) -> Object:
 
 
 def replicas_service(storage: Storage) -> Object:
-    """Build the Service that reads can be spread over: nodes that follow the primary closely, and are ready for it."""
+    """Build the Service that reads can be spread over: replicas that follow closely, and are ready."""
     selector = {names.LABEL_STORAGE: storage.name, names.LABEL_ROLE: names.ROLE_REPLICA}
     return {
         "metadata": storage.metadata(names.valkey_replicas(storage.name)),
@@ -38,7 +38,7 @@ def replicas_service(storage: Storage) -> Object:
 
 
 def headless_service(storage: Storage) -> Object:
-    """Build the Service that gives each node a name."""
+    """Build the Service that gives each instance a name."""
     selector = {names.LABEL_STORAGE: storage.name}
     return {
         "metadata": storage.metadata(names.valkey_headless(storage.name)),

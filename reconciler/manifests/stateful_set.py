@@ -1,7 +1,7 @@
-"""The StatefulSet that runs one Valkey node. Pure.
+"""The StatefulSet that runs one Valkey instance. Pure.
 
-One StatefulSet for each node, not one for all: Kubernetes revives a node without us, templates may differ while a
-change rolls, and even a one-node storage can get a second node for the time of a planned move.
+One StatefulSet for each instance, not one for all: Kubernetes revives an instance without us, templates may differ
+while a change rolls, and even a one-instance storage can get a second instance for the time of a planned move.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 VALKEY_UID: Final = 999
 """User and group `valkey` of the official image (valkey-io/valkey-container, Debian variant)."""
 CONTAINER: Final = "valkey"
-_HOST: Final = "kubernetes.io/hostname"
+_HOSTNAME: Final = "kubernetes.io/hostname"
 _ZONE: Final = "topology.kubernetes.io/zone"
 _MOUNTED: Final = (names.KEY_USERS_ACL, identities.PROBE.key, identities.REPLICATION.key)
-"""What of the auth Secret a node gets to see."""
+"""What of the auth Secret an instance gets to see."""
 GRACE_SECONDS: Final = 30
 """Kubernetes' default: a stop takes Valkey a last fsync, which a slow disk may take its time for."""
 
@@ -45,7 +45,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What the installation decides about where Valkey nodes run.
+    """What the installation decides about where Valkey instances run.
 
     Attributes:
         priority_class: Of their pods; empty means the cluster's default.
@@ -55,8 +55,8 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """One Valkey node of a storage.
+class InstanceSpec:
+    """One Valkey instance of a storage.
 
     Attributes:
         storage: Whose.
@@ -64,7 +64,7 @@ class Node:
         index: Its number.
         size: How large it is.
         disk_gib: Size of its volume, which may be larger than the size asks for; 0 if its data goes with its pod.
-        is_spread: Whether it may run on no host that has another node of the storage; else it should not.
+        is_spread: Whether it may run on no node that has another instance of the storage; else it should not.
     """
 
     storage: str
@@ -80,38 +80,38 @@ class Node:
         return PRESETS[self.size]
 
 
-def stateful_set(metadata: Object, node: Node, image: Image, placement: Placement) -> Object:
-    """Build the StatefulSet of one node.
+def stateful_set(metadata: Object, instance: InstanceSpec, image: Image, placement: Placement) -> Object:
+    """Build the StatefulSet of one instance.
 
     Args:
-        metadata: Name, namespace and owner; the size is added as a label, since it is what tells a node of
+        metadata: Name, namespace and owner; the size is added as a label, since it is what tells an instance of
             another size apart, whose volumes cannot be changed in place.
-        node: Which node, and how large.
+        instance: Which instance, and how large.
         image: Which Valkey to run.
         placement: Where.
     """
-    selector = {names.LABEL_STORAGE: node.storage, names.LABEL_NODE: str(node.index)}
-    pod = _pod_spec(node, image, placement)
+    selector = {names.LABEL_STORAGE: instance.storage, names.LABEL_INSTANCE: str(instance.index)}
+    pod = _pod_spec(instance, image, placement)
     spec: Object = {
         "replicas": 1,
-        "serviceName": names.valkey_headless(node.storage),
+        "serviceName": names.valkey_headless(instance.storage),
         # OrderedReady would keep a pod of a faulty revision for ever, even once the revision is put right
         # (Kubernetes, "StatefulSets: forced rollback").
         "podManagementPolicy": "Parallel",
-        # A pod is replaced when another node has taken over from it, which only we can see to.
+        # A pod is replaced when another instance has taken over from it, which only we can see to.
         "updateStrategy": {"type": "OnDelete"},
         "selector": {"matchLabels": selector},
         "template": {
             "metadata": {
-                "labels": labels_of(node.storage) | selector | {names.LABEL_SIZE: node.size},
+                "labels": labels_of(instance.storage) | selector | {names.LABEL_SIZE: instance.size},
                 "annotations": {names.ANNOTATION_TEMPLATE_HASH: _hash(pod)},
             },
             "spec": pod,
         },
     }
-    if node.disk_gib:
-        spec["volumeClaimTemplates"] = [_claim(node, metadata["ownerReferences"])]
-    return {"metadata": metadata | {"labels": metadata["labels"] | {names.LABEL_SIZE: node.size}}, "spec": spec}
+    if instance.disk_gib:
+        spec["volumeClaimTemplates"] = [_claim(instance, metadata["ownerReferences"])]
+    return {"metadata": metadata | {"labels": metadata["labels"] | {names.LABEL_SIZE: instance.size}}, "spec": spec}
 
 
 def template_hash(pod_or_set: Object) -> str:
@@ -126,24 +126,24 @@ def _hash(pod: Object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _claim(node: Node, owners: Sequence[Object]) -> Object:
+def _claim(instance: InstanceSpec, owners: Sequence[Object]) -> Object:
     # Data belongs to the storage: it goes with it, and stays when only the StatefulSet is deleted. The StatefulSet's
     # own retention policy would take the data away in both cases, and delays each first start by two seconds: it
     # changes a claim that the scheduler is about to bind.
     kept = [{key: owner[key] for key in ("apiVersion", "kind", "name", "uid")} for owner in owners]
     return {
-        "metadata": {"name": "data", "labels": labels_of(node.storage), "ownerReferences": kept},
+        "metadata": {"name": "data", "labels": labels_of(instance.storage), "ownerReferences": kept},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": f"{node.disk_gib}Gi"}},
+            "resources": {"requests": {"storage": f"{instance.disk_gib}Gi"}},
         },
     }
 
 
-def _pod_spec(node: Node, image: Image, placement: Placement) -> Object:
+def _pod_spec(instance: InstanceSpec, image: Image, placement: Placement) -> Object:
     return {
         **({"priorityClassName": placement.priority_class} if placement.priority_class else {}),
-        **({"affinity": _apart(node)} if node.preset.is_redundant else {}),
+        **({"affinity": _apart(instance)} if instance.preset.is_redundant else {}),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -156,35 +156,36 @@ def _pod_spec(node: Node, image: Image, placement: Placement) -> Object:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(node, image)],
-        "volumes": _volumes(node),
+        "containers": [_container(instance, image)],
+        "volumes": _volumes(instance),
     }
 
 
-def _apart(node: Node) -> Object:
-    """Keep the nodes of a storage away from each other: on hosts of their own, and in zones of their own if there are.
+def _apart(instance: InstanceSpec) -> Object:
+    """Keep a storage's instances apart: on nodes of their own, and in zones of their own if there are any.
 
-    Which ones is told by the nodes' own label, so that a node of the past, of another storage, is in nobody's way.
+    Which ones is told by the instances' own label, so that an instance of the past, of another storage, is in nobody's
+    way.
     """
-    others = {"labelSelector": {"matchLabels": {names.LABEL_STORAGE: node.storage}}}
-    hosts, zones = ({**others, "topologyKey": key} for key in (_HOST, _ZONE))
+    others = {"labelSelector": {"matchLabels": {names.LABEL_STORAGE: instance.storage}}}
+    nodes, zones = ({**others, "topologyKey": key} for key in (_HOSTNAME, _ZONE))
     wanted = [{"weight": 50, "podAffinityTerm": zones}]
-    if node.is_spread:
-        required, preferred = {"requiredDuringSchedulingIgnoredDuringExecution": [hosts]}, wanted
+    if instance.is_spread:
+        required, preferred = {"requiredDuringSchedulingIgnoredDuringExecution": [nodes]}, wanted
     else:
-        required, preferred = {}, [{"weight": 100, "podAffinityTerm": hosts}, *wanted]
+        required, preferred = {}, [{"weight": 100, "podAffinityTerm": nodes}, *wanted]
     return {"podAntiAffinity": {**required, "preferredDuringSchedulingIgnoredDuringExecution": preferred}}
 
 
-def _container(node: Node, image: Image) -> Object:
-    preset = node.preset
+def _container(instance: InstanceSpec, image: Image) -> Object:
+    preset = instance.preset
     memory = _quantity(preset.memory_mib)
-    host = names.valkey_host(node.storage, node.namespace)
+    host = names.valkey_host(instance.storage, instance.namespace)
     return {
         "name": CONTAINER,
         "image": image.reference,
         "imagePullPolicy": image.pull_policy,
-        "command": ["sh", "-c", valkey_config.start_command(node.index, host, preset)],
+        "command": ["sh", "-c", valkey_config.start_command(instance.index, host, preset)],
         "ports": [{"name": "valkey", "containerPort": names.VALKEY_PORT, "protocol": "TCP"}],
         "resources": {
             "requests": {"cpu": f"{preset.cpu_millis}m", "memory": memory},
@@ -195,7 +196,7 @@ def _container(node: Node, image: Image) -> Object:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        # -e makes LOADING a failure: a node that still reads its AOF is alive, but not ready.
+        # -e makes LOADING a failure: an instance that still reads its AOF is alive, but not ready.
         "readinessProbe": _ping("-e") | {"initialDelaySeconds": 1, "periodSeconds": 5, "timeoutSeconds": 3},
         "livenessProbe": _ping("") | {"periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 6},
         "volumeMounts": [
@@ -219,17 +220,17 @@ def _ping(option: str) -> Object:
     return {"exec": {"command": ["sh", "-c", f'REDISCLI_AUTH="$(cat {password_file})" {command}']}}
 
 
-def _volumes(node: Node) -> list[Object]:
+def _volumes(instance: InstanceSpec) -> list[Object]:
     items = [{"key": key, "path": key} for key in _MOUNTED]
     volumes: list[Object] = [
-        {"name": "config", "configMap": {"name": names.valkey(node.storage)}},
+        {"name": "config", "configMap": {"name": names.valkey(instance.storage)}},
         {
             "name": "acl",
-            "secret": {"secretName": names.auth_secret(node.storage), "items": items, "defaultMode": 0o440},
+            "secret": {"secretName": names.auth_secret(instance.storage), "items": items, "defaultMode": 0o440},
         },
-        # In memory: hashes of passwords need not be on a disk of the host.
+        # In memory: hashes of passwords need not be on a disk of the node.
         {"name": "live-acl", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
     ]
-    if not node.disk_gib:
-        volumes.append({"name": "data", "emptyDir": {"sizeLimit": f"{node.preset.disk_gib}Gi"}})
+    if not instance.disk_gib:
+        volumes.append({"name": "data", "emptyDir": {"sizeLimit": f"{instance.preset.disk_gib}Gi"}})
     return volumes

@@ -1,7 +1,7 @@
-"""How a Valkey node is set up: its configuration file, and how it starts. Pure.
+"""How a Valkey instance is set up: its configuration file, and how it starts. Pure.
 
-What all nodes of a storage share is in a ConfigMap; what depends on the size is in the pod's own command, because nodes
-of two sizes run side by side while a storage changes its size. Neither holds a secret.
+What all instances of a storage share is in a ConfigMap; what depends on the size is in the pod's own command, because
+instances of two sizes run side by side while a storage changes its size. Neither holds a secret.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 CONFIG_DIRECTORY: Final = "/valkey/config"
 CONFIG_FILE: Final = "valkey.conf"
 PRIMARY_FILE: Final = "primary"
-"""Beside the configuration: the number of the node that is primary."""
-NODES_FILE: Final = "nodes"
-"""Beside the configuration: the numbers of all nodes, with a space in between."""
+"""Beside the configuration: the number of the instance that is primary."""
+INSTANCES_FILE: Final = "nodes"
+"""Beside the configuration: the numbers of all instances, with a space in between."""
 ACL_DIRECTORY: Final = "/valkey/acl"
-"""Where the auth Secret's part for the node is mounted; kubelet refreshes it up to 90 s late."""
+"""Where the auth Secret's part for the instance is mounted; kubelet refreshes it up to 90 s late."""
 LIVE_DIRECTORY: Final = "/valkey/live-acl"
-"""Where the node's own ACL file is: a copy of the Secret's, and from then on what `ACL SAVE` writes."""
+"""Where the instance's own ACL file is: a copy of the Secret's, and from then on what `ACL SAVE` writes."""
 START_FILE: Final = "start.conf"
-"""Beside the ACL file: what is known only as the node starts, the password of replicas among it."""
+"""Beside the ACL file: what is known only as the instance starts, the password of replicas among it."""
 DATA_DIRECTORY: Final = "/data"
 FENCE_LAG_SECONDS: Final = 3
 """How long a replica that counts may have been silent; Valkey counts whole seconds."""
 STOP_SECONDS: Final = 0.5
-"""How long a node that is told to stop goes on. Clients that it has are served meanwhile, new ones go elsewhere as soon
-as hosts have learnt that its pod goes (0.05-0.3 s), and a primary is taken over from while it lives. Without that, who
-connects again meets an address behind which there is nothing, and waits for a time-out of its own. A pod that is
+"""How long an instance that is told to stop goes on. Clients that it has are served meanwhile, new ones go elsewhere as
+soon as nodes have learnt that its pod goes (0.05-0.3 s), and a primary is taken over from while it lives. Without that,
+who connects again meets an address behind which there is nothing, and waits for a time-out of its own. A pod that is
 deleted by force has two seconds for all of it (kubelet, `minimumGracePeriodInSeconds`)."""
 LARGEST_EMPTY_BASE: Final = 119
 """Bytes of the base of an AOF without a key: 89 when Valkey 9.1 starts on an empty disk. After a synchronisation it is
@@ -42,7 +42,7 @@ LARGEST_EMPTY_BASE: Final = 119
 
 
 def valkey_conf() -> str:
-    """Write `valkey.conf`, as far as all nodes share it.
+    """Write `valkey.conf`, as far as all instances share it.
 
     Sources: `valkey.conf` of Valkey 9.1; the proposal for persistence and eviction.
     """
@@ -81,21 +81,22 @@ def fence(preset: Preset) -> int:
     return 1 if preset.is_redundant else 0
 
 
-def start_command(node: int, host: str, preset: Preset) -> str:
-    """Write the shell command that starts a node.
+def start_command(instance: int, host: str, preset: Preset) -> str:
+    """Write the shell command that starts an instance.
 
     A new pod takes the ACL file from the Secret, which is mounted fresh. A container that starts again in the same pod
-    keeps the file that the node has saved since: the mounted one may be older than what was agreed on by `ACL SETUSER`.
-    The file gets its name last, so that a crash leaves either no file or a whole one. The shell stays, to have the
-    server stop a little later than it is told to.
+    keeps the file that the instance has saved since: the mounted one may be older than what was agreed on by `ACL
+    SETUSER`. The file gets its name last, so that a crash leaves either no file or a whole one. The shell stays, to
+    have the server stop a little later than it is told to.
 
-    A node starts as a replica of whoever the Service names. It starts as the primary only if it was told to be, and if
-    its data has survived or there is no other node: one that is empty would have all replicas empty themselves too.
+    An instance starts as a replica of whoever the Service names. It starts as the primary only if it was told to be,
+    and if its data has survived or there is no other instance: one that is empty would have all replicas empty
+    themselves too.
 
     Args:
-        node: Its number.
+        instance: Its number.
         host: Of the Service that names the primary.
-        preset: What the node's size decides.
+        preset: What the instance's size decides.
     """
     live, mounted = f"{LIVE_DIRECTORY}/{names.KEY_USERS_ACL}", f"{ACL_DIRECTORY}/{names.KEY_USERS_ACL}"
     start, config = f"{LIVE_DIRECTORY}/{START_FILE}", CONFIG_DIRECTORY
@@ -111,9 +112,9 @@ def start_command(node: int, host: str, preset: Preset) -> str:
         f"find {DATA_DIRECTORY}/appendonlydir -name '*.incr.aof' -size +0c"
         f" -o -name '*.base.rdb' -size +{LARGEST_EMPTY_BASE}c 2>/dev/null | grep -q ."
     )
-    named = f'[ "$(cat {config}/{PRIMARY_FILE})" = {node} ]'
+    named = f'[ "$(cat {config}/{PRIMARY_FILE})" = {instance} ]'
     following = f"echo 'replicaof {host} {names.VALKEY_PORT}' >> {start}"
-    alone = f'[ "$(cat {config}/{NODES_FILE})" = {node} ]'
+    alone = f'[ "$(cat {config}/{INSTANCES_FILE})" = {instance} ]'
     steps = (
         "umask 077",
         f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}",
@@ -128,6 +129,6 @@ def start_command(node: int, host: str, preset: Preset) -> str:
     return " && ".join(steps)
 
 
-def topology(primary: int, nodes: Sequence[int]) -> dict[str, str]:
-    """Write what a node is told about the storage as it starts."""
-    return {PRIMARY_FILE: str(primary), NODES_FILE: " ".join(map(str, sorted(nodes)))}
+def topology(primary: int, instances: Sequence[int]) -> dict[str, str]:
+    """Write what an instance is told about the storage as it starts."""
+    return {PRIMARY_FILE: str(primary), INSTANCES_FILE: " ".join(map(str, sorted(instances)))}

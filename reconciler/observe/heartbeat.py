@@ -1,4 +1,4 @@
-"""Feels the pulse of every Valkey node: a connection that is held to each, and a question each second.
+"""Feels the pulse of every Valkey instance: a connection that is held to each, and a question each second.
 
 A server that dies closes its connections, which is news within a millisecond; one that hangs, or is cut off, stays
 silent. Nobody logs in for that: a server that asks for a password has answered. So nothing here changes with passwords,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PERIOD_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 1.0
-"""A node in the same cluster answers within a millisecond."""
+"""An instance in the same cluster answers within a millisecond."""
 _QUESTION: Final = b"PING\r\n"
 
 
@@ -41,7 +41,7 @@ class _Line(asyncio.Protocol):
         self.closed.set()
 
 
-class _Node:
+class _Heartbeat:
     """One server, as long as its pod has an address."""
 
     def __init__(self, address: str, tell: Callable[[], None]) -> None:
@@ -91,26 +91,26 @@ class _Node:
             transport.abort()
 
 
-class Pulse:
-    """Knows of every node how long it has been silent, and tells of it as soon as one is."""
+class Heartbeats:
+    """Knows of every instance how long it has been silent, and tells of it as soon as one is."""
 
     def __init__(self, tell: Callable[[Key], None]) -> None:
         """Take who is told.
 
         Args:
-            tell: Called with the (namespace, name) of a storage one of whose nodes does not answer.
+            tell: Called with the (namespace, name) of a storage one of whose instances does not answer.
         """
         self._tell = tell
-        self._nodes: dict[str, _Node] = {}
+        self._instances: dict[str, _Heartbeat] = {}
         self._is_running = False
 
     def silent_for(self, pod: Object) -> float:
         """Tell for how many seconds the server in a pod has not answered; 0 if it is not known."""
-        node = self._nodes.get(pod["metadata"]["uid"])
-        return node.silent_for if node is not None else 0.0
+        instance = self._instances.get(pod["metadata"]["uid"])
+        return instance.silent_for if instance is not None else 0.0
 
     async def run(self, present: Iterable[Object]) -> None:
-        """Feel the pulse of all nodes until cancelled.
+        """Feel the pulse of all instances until cancelled.
 
         Args:
             present: Pods that there are; `on_pod` is told of all that come, change and go from now on.
@@ -122,21 +122,21 @@ class Pulse:
             await asyncio.Event().wait()
         finally:
             self._is_running = False
-            for node in self._nodes.values():
-                node.stop()
-            self._nodes.clear()
+            for instance in self._instances.values():
+                instance.stop()
+            self._instances.clear()
 
     def on_pod(self, old: Object | None, new: Object | None) -> None:
         """Take in that a pod came, changed or went."""
         pod = new or old or {}
         uid, labels = pod["metadata"]["uid"], pod["metadata"].get("labels") or {}
-        if not self._is_running or names.LABEL_NODE not in labels:
+        if not self._is_running or names.LABEL_INSTANCE not in labels:
             return
         address = pod_status.address(new)
-        known = self._nodes.get(uid)
+        known = self._instances.get(uid)
         if known is not None and known.address != address:
-            self._nodes.pop(uid).stop()
+            self._instances.pop(uid).stop()
             known = None
         if known is None and address:
             key = pod["metadata"]["namespace"], labels.get(names.LABEL_STORAGE, "")
-            self._nodes[uid] = _Node(address, lambda: self._tell(key))
+            self._instances[uid] = _Heartbeat(address, lambda: self._tell(key))

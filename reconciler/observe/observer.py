@@ -11,7 +11,7 @@ from reconciler.observe import instance_probe
 from reconciler.rotation.phases import Record
 from reconciler.state.external_store import ExternalFacts, Outcome, is_other, login_in, login_of
 from reconciler.state.mirrored_secrets import sharing_namespaces, storage_of
-from reconciler.state.owned_objects import CHILD_RESOURCES, child_names, initial_workloads, node_indexes, parent_of
+from reconciler.state.owned_objects import CHILD_RESOURCES, child_names, initial_workloads, instance_indexes, parent_of
 from reconciler.state.primary_record import primary_of
 from reconciler.state.storage_state import Observed
 from reconciler.valkey import external_store
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from reconciler.observe.last_seen import Signs
     from reconciler.state.credential_rollout import Report
-    from reconciler.state.instance import NodeReport
-    from reconciler.state.kubernetes_nodes import Hosts
+    from reconciler.state.instance import Instance
+    from reconciler.state.kubernetes_nodes import KubernetesNodes
     from shared.consumers.identity import Usage
     from shared.kubernetes.informer import Informer
 
@@ -77,16 +77,16 @@ class Outlook:
         knows_consumers: Tells whether all consumers are known.
         is_due: Tells whether a storage's schedule asks for a rotation, and it is its turn.
         silent_for: Tells for how many seconds the server in a pod has not answered anything.
-        hosts: Tells of the hosts that nodes run on.
+        nodes: Tells of the nodes that instances run on.
         may_update: Tells whether it is a storage's turn to be brought up to date.
-        signs: Remembers what nodes have shown of themselves.
+        signs: Remembers what instances have shown of themselves.
     """
 
     serves_tls: Callable[[], bool]
     knows_consumers: Callable[[], bool]
     is_due: Callable[[Object], bool]
     silent_for: Callable[[Object], float]
-    hosts: Callable[[], Hosts]
+    nodes: Callable[[], KubernetesNodes]
     may_update: Callable[[Key], bool]
     signs: Signs
 
@@ -128,7 +128,7 @@ class Observer:
             return Observed(storage, children, (), facts, usages, mirrors, holders)
         children = await self._children(storage)
         auth = children.get((SECRETS.plural, names.auth_secret(name)))
-        indexes = node_indexes(children)
+        indexes = instance_indexes(children)
         asked = await self._ask(key, indexes, auth)
         primary = primary_of(children.get((SERVICES.plural, names.valkey(name))))
         reports = self._outlook.signs.take(key, primary, asked)
@@ -136,12 +136,12 @@ class Observer:
         return Observed(
             storage=storage,
             children=children,
-            nodes=reports,
+            instances=reports,
             usages=usages,
             mirrors=mirrors,
             holders=holders,
             is_due=self._outlook.is_due(storage),
-            hosts=self._outlook.hosts(),
+            nodes=self._outlook.nodes(),
             claims=self._claims(key, indexes),
             may_update=self._outlook.may_update(key),
         )
@@ -154,10 +154,10 @@ class Observer:
         }
         return {index: claim for index, claim in found.items() if claim is not None}
 
-    async def _ask(self, storage: Key, indexes: Sequence[int], auth: Object | None) -> list[NodeReport]:
+    async def _ask(self, storage: Key, indexes: Sequence[int], auth: Object | None) -> list[Instance]:
         namespace, name = storage
 
-        async def ask(index: int) -> NodeReport:
+        async def ask(index: int) -> Instance:
             pod = self._caches[PODS.plural].get((namespace, names.valkey_pod(name, index)))
             silent_for = self._outlook.silent_for(pod) if pod is not None else 0.0
             return await instance_probe.ask(index, pod, auth, silent_for, is_urgent=len(indexes) > 1)

@@ -1,4 +1,4 @@
-"""What the nodes of a storage are to be, and how far they are from it. Pure."""
+"""What the instances of a storage are to be, and how far they are from it. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shared.objects.resources import last_written
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.state.instance import NodeReport
-    from reconciler.state.kubernetes_nodes import Hosts
+    from reconciler.state.instance import Instance
+    from reconciler.state.kubernetes_nodes import KubernetesNodes
     from shared.objects.resources import Object
 
 NO_ROOM_AFTER: Final = timedelta(seconds=30)
-"""How long a pod may be without a host before there counts as none: a cluster autoscaler that is at work takes longer,
+"""How long a pod may be without a node before there counts as none: a cluster autoscaler that is at work takes longer,
 but a storage that must restart must not wait for one that may not exist."""
 
 
@@ -27,12 +27,12 @@ class Wish:
     """What is asked for.
 
     Attributes:
-        count: How many nodes there are to be in the end.
-        present: StatefulSet of each node, by its number.
+        count: How many instances there are to be in the end.
+        present: StatefulSet of each instance, by its number.
         desired: The same, as they are to be.
-        claims: On the volumes of nodes, by number.
-        unfit: Nodes whose volume cannot become what it is to be.
-        hosts: Where nodes can be.
+        claims: On the volumes of instances, by number.
+        unfit: Instances whose volume cannot become what it is to be.
+        nodes: Where instances can be.
         asked: The user's word for a move, if there is a new one.
         may_update: Whether it is this storage's turn to be brought up to date.
         now: Aware instant.
@@ -43,32 +43,34 @@ class Wish:
     desired: Mapping[int, Object]
     claims: Mapping[int, Object]
     unfit: frozenset[int]
-    hosts: Hosts
+    nodes: KubernetesNodes
     asked: str
     may_update: bool
     now: datetime
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Of the nodes that there are, in order."""
+        """Of the instances that there are, in order."""
         return tuple(sorted(self.present))
 
-    def is_stale(self, node: NodeReport) -> bool:
-        """Tell whether a node is not what it is to be."""
-        return node.index in self.unfit or self.is_outdated(node)
+    def is_stale(self, instance: Instance) -> bool:
+        """Tell whether an instance is not what it is to be."""
+        return instance.index in self.unfit or self.is_outdated(instance)
 
-    def is_outdated(self, node: NodeReport) -> bool:
-        """Tell whether a node was started from what it is no longer to be."""
-        desired = self.desired.get(node.index)
-        return desired is not None and node.pod is not None and template_hash(node.pod) != template_hash(desired)
+    def is_outdated(self, instance: Instance) -> bool:
+        """Tell whether an instance was started from what it is no longer to be."""
+        desired = self.desired.get(instance.index)
+        return (
+            desired is not None and instance.pod is not None and template_hash(instance.pod) != template_hash(desired)
+        )
 
-    def has_no_room(self, node: NodeReport) -> bool:
-        """Tell whether no host takes a node's pod, or a quota not even lets there be one."""
-        workload = self.present.get(node.index)
-        if node.pod is not None:
-            obstacle = pod_status.obstacle(node.pod)
+    def has_no_room(self, instance: Instance) -> bool:
+        """Tell whether no node takes an instance's pod, or a quota not even lets there be one."""
+        workload = self.present.get(instance.index)
+        if instance.pod is not None:
+            obstacle = pod_status.obstacle(instance.pod)
             is_waiting = obstacle is not None and obstacle.reason == "Unschedulable"
-            since = node.pod["metadata"]["creationTimestamp"]
+            since = instance.pod["metadata"]["creationTimestamp"]
         elif workload is not None:
             # A pod that was deleted comes back at once; a set that could not make one says so, and is written no more.
             is_waiting = not workload.get("status", {}).get("replicas")

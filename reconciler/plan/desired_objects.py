@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reconciler.manifests import config_map, disruption_budget, network_policy, services
-from reconciler.manifests.stateful_set import Node, stateful_set
+from reconciler.manifests.stateful_set import InstanceSpec, stateful_set
 from reconciler.manifests.storage import Storage
 from reconciler.state.mirrored_secrets import sharing_namespaces
 from shared import names
@@ -43,23 +43,23 @@ def storage_of(observed: Observed) -> Storage:
 
 
 def workloads(observed: Observed) -> dict[int, Object]:
-    """Find the StatefulSets of all nodes, by number."""
+    """Find the StatefulSets of all instances, by number."""
     return {
-        names.node_index(name): obj
+        names.instance_index(name): obj
         for (plural, name), obj in observed.children.items()
         if plural == STATEFUL_SETS.plural
     }
 
 
 def objects(
-    observed: Observed, spec: SessionStorageSpec, group: Group, nodes: Sequence[int], settings: Settings
+    observed: Observed, spec: SessionStorageSpec, group: Group, instances: Sequence[int], settings: Settings
 ) -> Iterable[tuple[Resource, Object]]:
-    """Build what a storage with these nodes consists of, but for its Secrets and what depends on how its primary is."""
+    """Build what a storage with these instances consists of, but for Secrets and what depends on its primary."""
     storage = storage_of(observed)
     sharing = sharing_namespaces(observed.storage, observed.usages)
     yield NETWORK_POLICIES, network_policy.network_policy(storage, settings.peers, sharing)
-    yield CONFIG_MAPS, config_map.config_map(storage, group.primary.index, nodes)
-    for index in nodes:
+    yield CONFIG_MAPS, config_map.config_map(storage, group.primary.index, instances)
+    for index in instances:
         yield STATEFUL_SETS, workload(observed, spec, index, settings)
     yield SERVICES, services.headless_service(storage)
     if group.preset.is_redundant:
@@ -81,11 +81,11 @@ def _of_replicas(storage: Storage) -> Iterable[tuple[Resource, Object]]:
 
 
 def workload(observed: Observed, spec: SessionStorageSpec, index: int, settings: Settings) -> Object:
-    """Build the StatefulSet of a node."""
+    """Build the StatefulSet of an instance."""
     storage, present = storage_of(observed), workloads(observed).get(index)
-    node = _node(observed, spec, index, present)
+    instance = _instance(observed, spec, index, present)
     desired = stateful_set(
-        storage.metadata(names.valkey_node(storage.name, index)), node, settings.image, settings.placement
+        storage.metadata(names.valkey_instance(storage.name, index)), instance, settings.image, settings.placement
     )
     if present is not None:
         # The API refuses every change of them, even of the owner after a storage was deleted without its children.
@@ -96,7 +96,7 @@ def workload(observed: Observed, spec: SessionStorageSpec, index: int, settings:
 
 
 def unfit(observed: Observed, spec: SessionStorageSpec) -> frozenset[int]:
-    """Number the nodes whose volume is smaller than it is to be: only another node can have a larger one."""
+    """Number the instances whose volume is smaller than it is to be: only another instance can have a larger one."""
     wanted = _wanted_disk(observed, spec)
     return frozenset(index for index, present in workloads(observed).items() if _disk(present) < wanted)
 
@@ -106,13 +106,14 @@ def running_size(group: Group, spec: SessionStorageSpec) -> Size:
     return group.size or spec.size or DEFAULT_SIZE
 
 
-def _node(observed: Observed, spec: SessionStorageSpec, index: int, present: Object | None) -> Node:
+def _instance(observed: Observed, spec: SessionStorageSpec, index: int, present: Object | None) -> InstanceSpec:
     size = spec.size or DEFAULT_SIZE
     metadata = observed.storage["metadata"]
-    # A node that is there keeps what it was made with: neither its volume nor where it may run can change in place.
+    # An instance that is there keeps what it was made with: neither its volume nor where it may run can change in
+    # place.
     disk = _wanted_disk(observed, spec) if present is None else _disk(present)
-    is_spread = len(observed.hosts.open) >= PRESETS[size].replicas if present is None else _is_spread(present)
-    return Node(metadata["name"], metadata["namespace"], index, size, disk, is_spread)
+    is_spread = len(observed.nodes.open) >= PRESETS[size].replicas if present is None else _is_spread(present)
+    return InstanceSpec(metadata["name"], metadata["namespace"], index, size, disk, is_spread)
 
 
 def _wanted_disk(observed: Observed, spec: SessionStorageSpec) -> int:
@@ -122,7 +123,7 @@ def _wanted_disk(observed: Observed, spec: SessionStorageSpec) -> int:
 
 
 def _disk(workload: Object) -> int:
-    """Read the size of a node's volume in GiB; 0 if its data goes with its pod."""
+    """Read the size of an instance's volume in GiB; 0 if its data goes with its pod."""
     claims: list[Object] = workload["spec"].get("volumeClaimTemplates") or []
     sizes = (str(claim["spec"]["resources"]["requests"]["storage"]) for claim in claims)
     return max((int(size.removesuffix(_GIBIBYTES)) for size in sizes if size.endswith(_GIBIBYTES)), default=0)

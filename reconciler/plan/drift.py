@@ -25,7 +25,7 @@ additions alone, so they take a replacement."""
 UNWANTED: Final = frozenset(
     {"args", "binaryData", "env", "envFrom", "externalIPs", "hostIPC", "hostNetwork", "hostPID", "initContainers"}
 )
-"""Keys that open a node or its network to others wherever they are, unless they are ours."""
+"""Keys that open an instance or its network to others wherever they are, unless they are ours."""
 
 
 def is_covered(desired: Any, observed: Any) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconciler.failover.group import Group
     from reconciler.plan.rolling_update import Change
     from reconciler.rotation.next_actions import Turn
-    from reconciler.state.instance import NodeReport
+    from reconciler.state.instance import Instance
     from reconciler.state.storage_state import Observed
     from shared.objects.resources import Object
     from shared.session_storage.models import SessionStorageSpec
@@ -47,12 +47,12 @@ class Verdict:
         phase: Its phase.
         reason: Why it is or is not ready, as one CamelCase word.
         message: The same as a sentence, with the next step if somebody must act.
-        primary: The node that takes writes, if one does.
+        primary: The instance that takes writes, if one does.
         connection_secret: Name of the connection Secret, once there is one.
         also: What else there is to say, each as a condition.
         size: The size that runs, if that is known now.
         rotation: How far the newest rotation is, as the status has it.
-        nodes: Each Valkey node, as the status has it.
+        instances: Each Valkey instance, as the status has it.
         last_failover: The last change of the primary, as the status has it.
     """
 
@@ -64,7 +64,7 @@ class Verdict:
     also: tuple[Finding, ...] = ()
     size: str = ""
     rotation: Object | None = field(default=None, hash=False)
-    nodes: tuple[Object, ...] = field(default=(), hash=False)
+    instances: tuple[Object, ...] = field(default=(), hash=False)
     last_failover: Object | None = field(default=None, hash=False)
 
     @property
@@ -80,7 +80,7 @@ class Verdict:
 
     def changing(self, change: Change, storage: Object) -> Self:
         """Tell of a planned change too, and of its end."""
-        over = _over(storage, Finding(UPDATING, "False", "UpToDate", "all nodes are what they are to be"))
+        over = _over(storage, Finding(UPDATING, "False", "UpToDate", "all instances are what they are to be"))
         finding = change.finding or over
         return replace(self, also=(*self.also, finding)) if finding is not None else self
 
@@ -136,24 +136,27 @@ def judge(observed: Observed, spec: SessionStorageSpec, group: Group, decision: 
         phase=Phase.READY if is_serving else unready_phase,
         reason=reason,
         message=message,
-        primary=names.valkey_node(name, group.primary.index) if is_serving else "",
+        primary=names.valkey_instance(name, group.primary.index) if is_serving else "",
         connection_secret=names.connection_secret(name) if has_connection else "",
         also=tuple(finding for finding in also if finding),
         size=size.value,
-        nodes=tuple(_node(name, group, node) for node in sorted(group.nodes, key=lambda node: node.index)),
+        instances=tuple(
+            _instance(name, group, instance)
+            for instance in sorted(group.instances, key=lambda instance: instance.index)
+        ),
         last_failover=Claim.of(group.service).status(),
     )
 
 
-def _node(storage: str, group: Group, node: NodeReport) -> Object:
-    """Tell of one node, in figures that stay the same as long as nothing is the matter."""
-    is_primary = node.index == group.primary.index
+def _instance(storage: str, group: Group, instance: Instance) -> Object:
+    """Tell of one instance, in figures that stay the same as long as nothing is the matter."""
+    is_primary = instance.index == group.primary.index
     shown: Object = {
-        "name": names.valkey_node(storage, node.index),
+        "name": names.valkey_instance(storage, instance.index),
         "role": ROLE_PRIMARY if is_primary else ROLE_REPLICA,
-        "synced": node.is_primary if is_primary else group.is_synced(node),
+        "synced": instance.is_primary if is_primary else group.is_synced(instance),
     }
-    lag = 0 if is_primary else group.lag(node)
+    lag = 0 if is_primary else group.lag(instance)
     return shown if lag is None else {**shown, "lagMiB": lag >> 20}
 
 
@@ -162,7 +165,9 @@ def _obstacle(group: Group, decision: Decision, now: datetime) -> tuple[str, str
     pod = group.primary.pod
     if told := _of_server(group.primary):
         return told
-    if stuck := next((found for node in group.nodes if node.pod and (found := pod_status.obstacle(node.pod))), None):
+    if stuck := next(
+        (found for instance in group.instances if instance.pod and (found := pod_status.obstacle(instance.pod))), None
+    ):
         return stuck.reason, stuck.message
     if isinstance(decision, Wait | Blocked):
         return decision.reason, decision.message
@@ -176,11 +181,11 @@ def _obstacle(group: Group, decision: Decision, now: datetime) -> tuple[str, str
     )
 
 
-def _of_server(node: NodeReport) -> tuple[str, str] | None:
+def _of_server(instance: Instance) -> tuple[str, str] | None:
     """Say what the server itself gives as a reason."""
-    if node.problem == "refused":
-        return "CredentialRefused", f"Valkey does not accept the passwords of the auth Secret ({node.detail})"
-    if node.facts is not None and node.facts.is_loading:
+    if instance.problem == "refused":
+        return "CredentialRefused", f"Valkey does not accept the passwords of the auth Secret ({instance.detail})"
+    if instance.facts is not None and instance.facts.is_loading:
         return "LoadingData", "Valkey is reading its data from disk"
     return None
 

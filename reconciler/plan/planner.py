@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from reconciler.state.storage_state import Observed
 
 STARTING_SECONDS: Final = 0.2
-"""How soon a node that has an address but no answer yet is asked again; Valkey starts in about 0.1 s."""
+"""How soon an instance that has an address but no answer yet is asked again; Valkey starts in about 0.1 s."""
 WAITING_SECONDS: Final = 5.0
-"""How soon a node that should answer and does not is asked again."""
+"""How soon an instance that should answer and does not is asked again."""
 FOR_THE_USER_SECONDS: Final = 60.0
 """How often something is looked at that only a person can change, where no event would tell."""
 
@@ -139,7 +139,7 @@ def _wish(observed: Observed, spec: SessionStorageSpec, group: Group, settings: 
         desired={index: desired_objects.workload(observed, spec, index, settings) for index in present},
         claims=observed.claims,
         unfit=desired_objects.unfit(observed, spec),
-        hosts=observed.hosts,
+        nodes=observed.nodes,
         asked=asked if asked != Claim.of(group.service).handled else "",
         # Another size is what this user wants; only what the installation wants of all storages goes one by one.
         may_update=observed.may_update or bool(group.sizes - {spec.size or DEFAULT_SIZE}),
@@ -150,7 +150,7 @@ def _wish(observed: Observed, spec: SessionStorageSpec, group: Group, settings: 
 def _repairs(
     observed: Observed, spec: SessionStorageSpec, group: Group, change: Change, settings: Settings
 ) -> Iterable[Step]:
-    for resource, obj in desired_objects.objects(observed, spec, group, change.nodes, settings):
+    for resource, obj in desired_objects.objects(observed, spec, group, change.instances, settings):
         yield from _repaired(observed, resource, obj)
     for resource, obj in desired_objects.superfluous(observed, group):
         yield Delete.of(resource, obj)
@@ -199,14 +199,14 @@ def _ring(observed: Observed) -> KeyRing:
 
 
 def _outdated_pods(observed: Observed) -> Iterable[Delete]:
-    """Restart nodes that were started with passwords of an auth Secret which is no more."""
+    """Restart instances that were started with passwords of an auth Secret which is no more."""
     secret = observed.child(SECRETS, names.auth_secret(observed.storage["metadata"]["name"]))
-    for node in observed.nodes:
-        if node.problem != "refused" or node.can_be_told or node.pod is None or secret is None:
+    for instance in observed.instances:
+        if instance.problem != "refused" or instance.can_be_told or instance.pod is None or secret is None:
             continue
-        metadata = node.pod["metadata"]
+        metadata = instance.pod["metadata"]
         if not metadata.get("deletionTimestamp") and metadata["creationTimestamp"] <= last_written(secret):
-            yield Delete.of(PODS, node.pod)
+            yield Delete.of(PODS, instance.pod)
 
 
 def _foreign_children(observed: Observed) -> tuple[str, ...]:
@@ -236,7 +236,9 @@ def _is_orphan(metadata: Object, storage: str) -> bool:
 def _pause(group: Group, verdict: Verdict, now: datetime) -> float:
     if verdict.is_ready and len(group.synced) == len(group.others):
         return RECHECK_SECONDS
-    is_starting = any(pod_status.address(node.pod) and pod_status.is_starting(node.pod, now) for node in group.nodes)
+    is_starting = any(
+        pod_status.address(instance.pod) and pod_status.is_starting(instance.pod, now) for instance in group.instances
+    )
     return STARTING_SECONDS if is_starting else WAITING_SECONDS
 
 

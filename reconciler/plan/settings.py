@@ -20,7 +20,7 @@ class Settings:
         image: Valkey's.
         peers: Who may reach storages besides their consumers.
         rotation: How passwords change.
-        placement: Where nodes run.
+        placement: Where instances run.
         updates_at_once: How many storages may be brought up to date at the same time.
     """
 

@@ -47,7 +47,7 @@ def status_of(observed: Observed, verdict: Verdict, now: datetime) -> tuple[Obje
         "primary": verdict.primary,
         "size": verdict.size or old.get("size"),
         "rotation": verdict.rotation,
-        "nodes": list(verdict.nodes),
+        "nodes": list(verdict.instances),
         "lastFailover": verdict.last_failover,
         "observedGeneration": generation,
         "conditions": conditions(findings, old.get("conditions", []), generation, now),
@@ -96,6 +96,6 @@ def _events(old: Object, new: Object, verdict: Verdict) -> tuple[EventNote, ...]
             is_calm = (item["status"] == "True") is not (kind == FAILOVER_BLOCKED) or item["reason"] in _CALM
             events.append(EventNote("Normal" if is_calm else "Warning", item["reason"], item["message"]))
     if (moved := new.get("lastFailover")) and moved != old.get("lastFailover"):
-        note = f"{new.get('primary') or 'another node'} is the primary now; that took {moved['seconds']:g} s"
+        note = f"{new.get('primary') or 'another instance'} is the primary now; that took {moved['seconds']:g} s"
         events.append(EventNote("Normal" if moved["reason"] in PLANNED else "Warning", moved["reason"], note))
     return tuple(events)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 FOLLOWING_SECONDS: Final = 1.0
-"""How often nodes and roll-outs are looked at while a rotation waits for them; a proxy takes seconds to restart."""
+"""How often instances and roll-outs are looked at while a rotation waits for them; a proxy takes seconds to restart."""
 PUBLISHING_SECONDS: Final = 0.2
 """How soon the connection Secret and its copies are looked at after they were written."""
 PUBLISHED_WITHIN: Final = timedelta(seconds=10)
@@ -66,7 +66,7 @@ def managed(scene: Scene, storage: Storage) -> Turn:
     observed = scene.observed
     auth = observed.child(SECRETS, names.auth_secret(storage.name)) or {}
     ring, record = KeyRing.of(auth), Record.of(auth)
-    phase = phases.phase(ring, record, observed.nodes, is_published=scene.is_published)
+    phase = phases.phase(ring, record, observed.instances, is_published=scene.is_published)
     steps = (*_access(scene, ring, phase), *_moves(scene, _Auth(storage, auth, ring, record), phase))
     pause = 0 if any(isinstance(step, WriteAuth | Admit) for step in steps) else _pause(scene, record, phase)
     return _told(scene, record, phase, steps, pause)
@@ -115,33 +115,37 @@ def _moves(scene: Scene, auth: _Auth, phase: RotationPhase | None) -> Iterator[S
 
 
 def _access(scene: Scene, ring: KeyRing, phase: RotationPhase | None) -> Iterator[Step]:
-    """Have nodes accept what they must, and refuse what they must not; those that do not answer are told later."""
+    """Have instances accept what they must, and refuse what they must not; those that do not answer are told later."""
     is_discarding = phase is RotationPhase.DISCARDING and _can_discard(scene, ring)
-    for node in scene.observed.nodes:
-        if not node.can_be_told:
+    for instance in scene.observed.instances:
+        if not instance.can_be_told:
             continue
-        # Once more before anything is handed out: a node may accept what it has not saved, if we died in between.
-        if phase is RotationPhase.ADDED or not phases.accepts(node, ring):
-            yield Admit(node, ring.accepted)
+        # Once more before anything is handed out: an instance may accept what it has not saved, if we died in between.
+        if phase is RotationPhase.ADDED or not phases.accepts(instance, ring):
+            yield Admit(instance, ring.accepted)
         if is_discarding:
-            yield Retire(node, ring.retired, _spared(scene))
-        elif not phases.refuses(node, ring):
-            yield Retire(node, ring.retired)
+            yield Retire(instance, ring.retired, _spared(scene))
+        elif not phases.refuses(instance, ring):
+            yield Retire(instance, ring.retired)
 
 
 def _spared(scene: Scene) -> frozenset[str]:
-    """Tell where the new password is known: to consumers that have restarted, and to the nodes themselves."""
+    """Tell where the new password is known: to consumers that have restarted, and to the instances themselves."""
     reports = scene.observed.holders or ()
     consumers = (address for each in reports for address in each.addresses)
-    return frozenset((*consumers, *(node.address for node in scene.observed.nodes)))
+    return frozenset((*consumers, *(instance.address for instance in scene.observed.instances)))
 
 
 def _can_discard(scene: Scene, ring: KeyRing) -> bool:
-    """Tell whether all nodes can be told, log in to each other anew, and it is known whose sessions are to go on."""
-    nodes = scene.observed.nodes
+    """Tell whether all instances can be told, use the new password among themselves, and all holders are known."""
+    instances = scene.observed.instances
     replication = identities.sha256(ring.login(identities.REPLICATION).password)
-    is_told = bool(nodes) and all(node.can_be_told for node in nodes)
-    return is_told and scene.observed.holders is not None and all(phases.logs_in(node, replication) for node in nodes)
+    is_told = bool(instances) and all(instance.can_be_told for instance in instances)
+    return (
+        is_told
+        and scene.observed.holders is not None
+        and all(phases.logs_in(instance, replication) for instance in instances)
+    )
 
 
 def _asked(scene: Scene, record: Record) -> str | None:

@@ -1,18 +1,18 @@
 """How far a rotation of passwords is, and what comes next. Pure.
 
 At every instant, whatever crashes when, the password in the connection Secret and in each copy of it must get into
-every node. So the order of effects is the whole point, and what is remembered is remembered in one Secret:
+every instance. So the order of effects is the whole point, and what is remembered is remembered in one Secret:
 
     Pending         the next passwords are in the auth Secret, and in the `users.acl` that new pods start with
-    Added           every node was seen to accept them, and has saved that for a restart of its container
+    Added           every instance was seen to accept them, and has saved that for a restart of its container
     Published       they are the current ones; the connection Secret and its copies follow
     AwaitConsumers  consumers are restarted in waves, until none is left that was started with the former password
-    Discarding      the former passwords are in no Secret any more; nodes are made to refuse them, their sessions closed
-    Discarded       done
+    Discarding      the former passwords are in no Secret any more; instances are made to refuse them, their sessions
+    closed Discarded       done
 
-Only a password whose end is written down (`KeyRing.retired`) is ever taken out of a node. A process that takes itself
-for the leader still, and sees the past, can therefore add what is gone already, which the next look puts right, but can
-never take away what is needed.
+Only a password whose end is written down (`KeyRing.retired`) is ever taken out of an instance. A process that takes
+itself for the leader still, and sees the past, can therefore add what is gone already, which the next look puts right,
+but can never take away what is needed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.credentials.key_ring import KeyRing
-    from reconciler.state.instance import NodeReport
+    from reconciler.state.instance import Instance
     from shared.objects.resources import Object
 
 _RECORD: Final = ("metadata", "annotations", ANNOTATION_ROTATION)
@@ -125,13 +125,13 @@ def revision_of(secret: Object) -> str:
     return f"{metadata['uid'][:8]}-{metadata['resourceVersion']}"
 
 
-def phase(ring: KeyRing, record: Record, nodes: Sequence[NodeReport], *, is_published: bool) -> RotationPhase | None:
+def phase(ring: KeyRing, record: Record, instances: Sequence[Instance], *, is_published: bool) -> RotationPhase | None:
     """Tell how far the rotation of a managed storage is; None if there never was one.
 
     Args:
         ring: Its passwords.
         record: Of the rotation.
-        nodes: All its Valkey nodes.
+        instances: All its Valkey instances.
         is_published: Whether the connection Secret and its copies hold the current password.
     """
     if not record.begun:
@@ -139,26 +139,26 @@ def phase(ring: KeyRing, record: Record, nodes: Sequence[NodeReport], *, is_publ
     if record.ended:
         return RotationPhase.DISCARDED
     if ring.staged:
-        return RotationPhase.ADDED if all(accepts(node, ring) for node in nodes) else RotationPhase.PENDING
+        return RotationPhase.ADDED if all(accepts(instance, ring) for instance in instances) else RotationPhase.PENDING
     if ring.former:
         return RotationPhase.AWAIT_CONSUMERS if is_published else RotationPhase.PUBLISHED
     return RotationPhase.DISCARDING
 
 
-def accepts(node: NodeReport, ring: KeyRing) -> bool:
-    """Tell whether a node was seen to accept every password that it must."""
-    hashes = node.facts.hashes if node.facts is not None else None
+def accepts(instance: Instance, ring: KeyRing) -> bool:
+    """Tell whether an instance was seen to accept every password that it must."""
+    hashes = instance.facts.hashes if instance.facts is not None else None
     return hashes is not None and all(wanted <= hashes.get(user, frozenset()) for user, wanted in ring.accepted.items())
 
 
-def refuses(node: NodeReport, ring: KeyRing) -> bool:
-    """Tell whether a node was seen to accept no password whose end is written down."""
-    hashes = node.facts.hashes if node.facts is not None else None
+def refuses(instance: Instance, ring: KeyRing) -> bool:
+    """Tell whether an instance was seen to accept no password whose end is written down."""
+    hashes = instance.facts.hashes if instance.facts is not None else None
     return hashes is not None and not any(digest in hashes.get(user, ()) for user, digest in ring.retired.items())
 
 
-def logs_in(node: NodeReport, digest: str) -> bool:
+def logs_in(instance: Instance, digest: str) -> bool:
     """Tell whether a replica was seen to use a password at its primary; of a primary, that does not matter."""
-    if node.facts is None:
+    if instance.facts is None:
         return False
-    return node.facts.role == PRIMARY or node.facts.upstream_hash == digest
+    return instance.facts.role == PRIMARY or instance.facts.upstream_hash == digest

@@ -25,11 +25,11 @@ LISTED: Final = 10
 """How many late consumers a message names; the rest is counted."""
 
 _TOLD: Final = {
-    RotationPhase.PENDING: "the next password is staged; it is handed out once every node was seen to accept it",
-    RotationPhase.ADDED: "every node accepts the next password",
+    RotationPhase.PENDING: "the next password is staged; it is handed out once every instance was seen to accept it",
+    RotationPhase.ADDED: "every instance accepts the next password",
     RotationPhase.PUBLISHED: "the next password is being handed out",
     RotationPhase.AWAIT_CONSUMERS: "consumers are restarted in waves; both passwords are accepted meanwhile",
-    RotationPhase.DISCARDING: "the former password is being taken out of every node",
+    RotationPhase.DISCARDING: "the former password is being taken out of every instance",
     RotationPhase.DISCARDED: "consumers run with the present password, and the one before is no longer needed",
 }
 
@@ -71,9 +71,9 @@ def finding(scene: Scene, record: Record, phase: RotationPhase) -> Finding:
         elif is_over(scene, record):
             message = "consumers run with the present password; the former one goes once mounted files were refreshed"
     elif phase in {RotationPhase.PENDING, RotationPhase.DISCARDING} and not all(
-        node.can_be_told for node in scene.observed.nodes
+        instance.can_be_told for instance in scene.observed.instances
     ):
-        message = f"{message}: waiting for a node that does not answer"
+        message = f"{message}: waiting for an instance that does not answer"
     return Finding(ROTATED, "False", phase.value, message)
 
 

@@ -11,5 +11,5 @@ RECONCILE_SECONDS: Final = Histogram("session_storage_reconcile_seconds", "Durat
 QUEUE_LENGTH: Final = Gauge("session_storage_queue_length", "Storages that wait for a worker.")
 IS_LEADER: Final = Gauge("session_storage_is_leader", "1 on the replica that writes, else 0.")
 PRIMARY_CHANGES: Final = Counter(
-    "session_storage_primary_changes", "Times that clients were sent to another node, by reason.", ["reason"]
+    "session_storage_primary_changes", "Times that clients were sent to another instance, by reason.", ["reason"]
 )

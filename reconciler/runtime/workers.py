@@ -19,8 +19,8 @@ Name: TypeAlias = tuple[str, ...]
 Reconcile: TypeAlias = "Callable[[Any], Awaitable[float | None]]"
 
 WORKERS: Final = 64
-"""Each mostly waits for the API or for Valkey: as many nodes may be silent at once, as when hosts are lost, before they
-hold up the rest."""
+"""Each mostly waits for the API or for Valkey: as many instances may be silent at once, as when nodes are lost, before
+they hold up the rest."""
 
 _log = logging.getLogger(__name__)
 

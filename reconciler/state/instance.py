@@ -10,7 +10,7 @@ from reconciler.state import pod_status
 from reconciler.state.replication_info import PRIMARY
 
 if TYPE_CHECKING:
-    from reconciler.state.instance_facts import NodeFacts
+    from reconciler.state.instance_facts import InstanceFacts
     from shared.objects.resources import Object
 
 
@@ -18,15 +18,15 @@ Problem = Literal["", "down", "unreachable", "refused"]
 
 
 HASTY_SECONDS: Final = 0.3
-"""How long a silent node is given once more, when others wait for what is decided about it."""
+"""How long a silent instance is given once more, when others wait for what is decided about it."""
 
 
 NOBODY: Final = Login("", "")
 
 
 @dataclass(frozen=True, slots=True)
-class NodeReport:
-    """One Valkey node, as its pod and its server show it.
+class Instance:
+    """One Valkey instance, as its pod and its server show it.
 
     Attributes:
         index: Its number.
@@ -41,7 +41,7 @@ class NodeReport:
 
     index: int = 0
     pod: Object | None = None
-    facts: NodeFacts | None = None
+    facts: InstanceFacts | None = None
     problem: Problem = ""
     detail: str = ""
     operator: Login = NOBODY
@@ -60,5 +60,5 @@ class NodeReport:
 
     @property
     def can_be_told(self) -> bool:
-        """Whether the operator gets in, and knows which passwords the node accepts."""
+        """Whether the operator gets in, and knows which passwords the instance accepts."""
         return self.facts is not None and self.facts.hashes is not None

@@ -17,8 +17,8 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class NodeFacts:
-    """What a node says of itself.
+class InstanceFacts:
+    """What an instance says of itself.
 
     Attributes:
         role: `master` or `slave`, in Valkey's words.
@@ -45,10 +45,10 @@ def facts_from(
     info: Mapping[str, Any],
     hashes: Mapping[str, frozenset[str]] | None = None,
     config: Mapping[str, str] = _NONE,
-) -> NodeFacts:
+) -> InstanceFacts:
     """Pick the facts out of the replies to INFO and CONFIG GET."""
     password = config.get("primaryauth", "")
-    return NodeFacts(
+    return InstanceFacts(
         role=str(info.get("role", "")),
         server_version=str(info.get("valkey_version") or info.get("redis_version", "")),
         is_loading=bool(int(info.get("loading", 0))),

@@ -1,4 +1,4 @@
-"""What the hosts of a cluster mean for the nodes of a storage. Pure."""
+"""What the nodes of a cluster mean for the instances of a storage. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
-    """The hosts of a cluster.
+class KubernetesNodes:
+    """The nodes of a cluster.
 
     Attributes:
         open: Names of those that take pods.
@@ -24,11 +24,11 @@ class Hosts:
     closing: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, hosts: Iterable[Object]) -> Self:
-        """Sort hosts by whether they take pods."""
+    def of(cls, nodes: Iterable[Object]) -> Self:
+        """Sort nodes by whether they take pods."""
         by_state: dict[bool, set[str]] = {False: set(), True: set()}
-        for host in hosts:
-            by_state[bool(host.get("spec", {}).get("unschedulable"))].add(host["metadata"]["name"])
+        for node in nodes:
+            by_state[bool(node.get("spec", {}).get("unschedulable"))].add(node["metadata"]["name"])
         return cls(frozenset(by_state[False]), frozenset(by_state[True]))
 
     def is_leaving(self, pod: Object | None) -> bool:
@@ -36,7 +36,7 @@ class Hosts:
         return (pod or {}).get("spec", {}).get("nodeName") in self.closing
 
 
-def trimmed(host: Object) -> Object:
-    """Keep of a host what is looked at: kubelets write the rest every few minutes."""
-    metadata = {key: host["metadata"][key] for key in ("name", "uid", "resourceVersion") if key in host["metadata"]}
-    return {"metadata": metadata, "spec": {"unschedulable": bool(host.get("spec", {}).get("unschedulable"))}}
+def trimmed(node: Object) -> Object:
+    """Keep of a node what is looked at: kubelets write the rest every few minutes."""
+    metadata = {key: node["metadata"][key] for key in ("name", "uid", "resourceVersion") if key in node["metadata"]}
+    return {"metadata": metadata, "spec": {"unschedulable": bool(node.get("spec", {}).get("unschedulable"))}}

@@ -34,7 +34,7 @@ def parent_of(child: Object) -> Key | None:
 
 
 def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
-    """Names of a storage's children of one kind; those of its nodes are told by a label."""
+    """Names of a storage's children of one kind; those of its instances are told by a label."""
     return {
         SECRETS.plural: (names.auth_secret(storage), names.connection_secret(storage)),
         NETWORK_POLICIES.plural: (names.valkey(storage),),
@@ -50,9 +50,9 @@ def initial_workloads(storage: Object) -> list[str]:
         replicas = parse_spec(storage).preset.replicas
     except errors.InvalidSpec:
         replicas = 1
-    return [names.valkey_node(storage["metadata"]["name"], index) for index in range(replicas)]
+    return [names.valkey_instance(storage["metadata"]["name"], index) for index in range(replicas)]
 
 
-def node_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:
-    """Number the nodes that there are, or that there were: each has a StatefulSet."""
-    return sorted(names.node_index(name) for plural, name in children if plural == STATEFUL_SETS.plural)
+def instance_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:
+    """Number the instances that there are, or that there were: each has a StatefulSet."""
+    return sorted(names.instance_index(name) for plural, name in children if plural == STATEFUL_SETS.plural)

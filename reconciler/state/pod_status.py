@@ -48,7 +48,7 @@ def address(pod: Object | None) -> str:
 def is_gone(pod: Object | None) -> bool:
     """Tell whether the API says that no server runs in a pod; False in doubt.
 
-    It says so of a pod that was deleted by force too, whose server may go on where its host is cut off (Kubernetes,
+    It says so of a pod that was deleted by force too, whose server may go on where its node is cut off (Kubernetes,
     "Force Delete StatefulSet Pods"): who takes that for a proof needs another one beside it.
     """
     status = (pod or {}).get("status", {})

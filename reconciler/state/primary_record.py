@@ -1,6 +1,6 @@
 """Who is primary, as the Service of a storage has it, and the record of the last time that changed. Pure.
 
-The Service's selector names one node: that is where clients get to, so that is the primary, whatever nodes take
+The Service's selector names one instance: that is where clients get to, so that is the primary, whatever instances take
 themselves for. Before anything is done about it, who does it writes down what is to happen, and loses if somebody else
 was first; the selector is moved by whoever finds its own claim still there. So of two who both take themselves for the
 leader, one moves clients.
@@ -32,7 +32,7 @@ class Claim:
 
     Attributes:
         epoch: How many times a primary was chosen, or was about to be.
-        to: Number of the node that becomes the primary.
+        to: Number of the instance that becomes the primary.
         reason: Why, as one CamelCase word.
         began: When it was claimed; this and the other time as RFC 3339, empty if it has not come to that.
         ended: When clients were sent to the new primary.
@@ -81,7 +81,7 @@ class Claim:
 
     @property
     def settled(self) -> int | None:
-        """The node that clients were sent to when this was written; None if it does not tell."""
+        """The instance that clients were sent to when this was written; None if it does not tell."""
         return self.to if self.epoch and not self.is_under_way else None
 
     def next(self, to: int, reason: str, now: datetime, asked: str = "") -> Claim:
@@ -104,27 +104,27 @@ class Claim:
         return {"at": self.ended, "reason": self.reason, "seconds": self.took}
 
 
-def first(node: int) -> Claim:
+def first(instance: int) -> Claim:
     """Write down whom clients are sent to from the first."""
-    return Claim(1, node)
+    return Claim(1, instance)
 
 
 def primary_of(service: Object | None) -> int | None:
-    """Tell which node the Service sends clients to; None if that cannot be told."""
+    """Tell which instance the Service sends clients to; None if that cannot be told."""
     selector = (service or {}).get("spec", {}).get("selector") or {}
-    number = str(selector.get(names.LABEL_NODE, ""))
+    number = str(selector.get(names.LABEL_INSTANCE, ""))
     return int(number) if number.isdigit() else None
 
 
-def pointed(service: Object, node: int, record: Claim) -> Object:
-    """Write the Service as it sends clients to a node."""
+def pointed(service: Object, instance: int, record: Claim) -> Object:
+    """Write the Service as it sends clients to an instance."""
     metadata = service["metadata"]
     annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_PRIMARY: record.text}
     spec = service["spec"]
     return {
         **service,
         "metadata": {**metadata, "annotations": annotations},
-        "spec": {**spec, "selector": {**spec["selector"], names.LABEL_NODE: str(node)}},
+        "spec": {**spec, "selector": {**spec["selector"], names.LABEL_INSTANCE: str(instance)}},
     }
 
 

@@ -1,4 +1,4 @@
-"""What a Valkey node says of its replication, and what follows from that alone. Pure.
+"""What a Valkey instance says of its replication, and what follows from that alone. Pure.
 
 Offsets compare only within one lineage (Valkey's `master_replid`): a server that starts anew begins another one, with
 an offset near nothing, however much data it has read from its disk.
@@ -44,9 +44,9 @@ class Replication:
     """Valkey's `INFO replication`, and how many keys there are.
 
     Attributes:
-        lineage: Which history of writes the node's data is a part of.
+        lineage: Which history of writes the instance's data is a part of.
         former_lineage: Of which the present one is the continuation, as after a promotion; empty if of none.
-        offset: How much of the history the node has.
+        offset: How much of the history the instance has.
         upstream: Host that a replica was told to follow; empty for a primary.
         is_linked: Whether a replica is connected with it and up to date.
         is_streaming: Whether a replica has got anything that was written since it was given everything there was;
@@ -70,7 +70,7 @@ class Replication:
 
     @property
     def has_history(self) -> bool:
-        """Whether a node has had part in a history since its server started, so that its offset says something."""
+        """Whether an instance has had part in a history since its server started, so that its offset says something."""
         return self.offset > 0
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler.state.instance import NodeReport
-from reconciler.state.kubernetes_nodes import Hosts
+from reconciler.state.instance import Instance
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,32 +24,32 @@ class Observed:
     Attributes:
         storage: The SessionStorage.
         children: What exists of its objects, by (plural, name); those of another owner too.
-        nodes: Its Valkey nodes, in the order of their numbers.
+        instances: Its Valkey instances, in the order of their numbers.
         external: What was seen of the user's own store.
         usages: Who uses it.
         mirrors: What has the name of the connection Secret's copy, by namespace; other people's Secrets too.
         holders: While passwords change, how far each holder of the credential is; None if not all are known.
         is_due: Whether its schedule asks for a rotation, and it is its turn.
-        hosts: What is known of the hosts that nodes run on.
-        claims: On the volumes of nodes, by number.
+        nodes: What is known of the nodes that instances run on.
+        claims: On the volumes of instances, by number.
         may_update: Whether it is its turn to be brought up to date.
     """
 
     storage: Object
     children: Mapping[tuple[str, str], Object] = field(repr=False)
-    nodes: tuple[NodeReport, ...] = ()
+    instances: tuple[Instance, ...] = ()
     external: ExternalFacts | None = None
     usages: tuple[Usage, ...] = ()
     mirrors: Mapping[str, Object] = field(default_factory=dict, repr=False)
     holders: tuple[Report, ...] | None = ()
     is_due: bool = False
-    hosts: Hosts = field(default_factory=Hosts)
+    nodes: KubernetesNodes = field(default_factory=KubernetesNodes)
     claims: Mapping[int, Object] = field(default_factory=dict, repr=False)
     may_update: bool = True
 
-    def node(self, index: int) -> NodeReport:
-        """Look a node up by its number; one of which nothing is known, if it is not there."""
-        return next((node for node in self.nodes if node.index == index), NodeReport(index))
+    def instance(self, index: int) -> Instance:
+        """Look an instance up by its number; one of which nothing is known, if it is not there."""
+        return next((instance for instance in self.instances if instance.index == index), Instance(index))
 
     def child(self, resource: Resource, name: str) -> Object | None:
         """Look a child up by its name."""

@@ -1,4 +1,4 @@
-"""Commands that change who follows whom among the Valkey nodes of a storage; all can be repeated."""
+"""Commands that change who follows whom among the Valkey instances of a storage; all can be repeated."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from reconciler.valkey.session import Execute
 
 
-class Node:
-    """A node that the operator is logged in to; what is told to it goes over one connection, in order."""
+class ReplicationSession:
+    """An instance that the operator is logged in to; what is told to it goes over one connection, in order."""
 
     def __init__(self, execute: Execute, host: str, port: int) -> None:
         self._execute = execute
@@ -38,13 +38,13 @@ class Node:
         await self._expect(PRIMARY)
 
     async def follow(self, primary: str, replication: Login) -> None:
-        """Make it a replica of another node.
+        """Make it a replica of another instance.
 
         Clients of one that was primary are sent away, because none would leave by itself: they would get errors for
         ever. And nothing may wait any more, because what a primary sends to a paused replica waits as well.
 
         Args:
-            primary: Host to follow, at the node's own port.
+            primary: Host to follow, at the instance's own port.
             replication: How it logs in there.
         """
         was_primary = (await self._execute("ROLE"))[0] == PRIMARY
@@ -91,12 +91,14 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def told(host: str, port: int, login: Login, dial_seconds: float = TIMEOUT_SECONDS) -> AsyncIterator[Node]:
-    """Log in to a node, to tell it things as long as the block lasts.
+async def told(
+    host: str, port: int, login: Login, dial_seconds: float = TIMEOUT_SECONDS
+) -> AsyncIterator[ReplicationSession]:
+    """Log in to an instance, to tell it things as long as the block lasts.
 
     Args:
-        host: Of the node.
-        port: Of the node.
+        host: Of the instance.
+        port: Of the instance.
         login: By which it lets us in.
         dial_seconds: How long a connection may take to stand.
 
@@ -105,4 +107,4 @@ async def told(host: str, port: int, login: Login, dial_seconds: float = TIMEOUT
         StoreRefused: The credential was refused.
     """
     async with connected(host, port, login, dial_seconds) as execute:
-        yield Node(execute, host, port)
+        yield ReplicationSession(execute, host, port)

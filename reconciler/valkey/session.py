@@ -1,4 +1,4 @@
-"""The edge to one Valkey node: a connection that is logged in. Replies are as the server gives them."""
+"""The edge to one Valkey instance: a connection that is logged in. Replies are as the server gives them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Execute: TypeAlias = Callable[..., Awaitable[Any]]
 
 TIMEOUT_SECONDS: Final = 1.0
-"""For a connection, and for each answer. A node in the same cluster takes a millisecond; who waits longer learns
+"""For a connection, and for each answer. An instance in the same cluster takes a millisecond; who waits longer learns
 nothing new."""
 _DENIED: Final = frozenset({"WRONGPASS", "NOAUTH", "NOPERM"})
 
@@ -26,8 +26,8 @@ _DENIED: Final = frozenset({"WRONGPASS", "NOAUTH", "NOPERM"})
 class _Line(asyncio.Protocol):
     """A connection, and the replies that have come by it.
 
-    The client library reads each element of a reply by a coroutine of its own; of the hundred that a look at a node
-    takes, that made most of its cost. Its parser alone does not.
+    The client library reads each element of a reply by a coroutine of its own; of the hundred that a look at an
+    instance takes, that made most of its cost. Its parser alone does not.
 
     Attributes:
         is_closed: Whether nothing more can come, or be sent.
@@ -68,10 +68,10 @@ class _Line(asyncio.Protocol):
 
 
 class Session:
-    """A connection with a node. It is made when something is asked, and made anew after a failure."""
+    """A connection with an instance. It is made when something is asked, and made anew after a failure."""
 
     def __init__(self, host: str, port: int, login: Login, dial_seconds: float = TIMEOUT_SECONDS) -> None:
-        """Take where the node is, how to log in, and how long a connection may take to stand."""
+        """Take where the instance is, how to log in, and how long a connection may take to stand."""
         self._place = host, port
         self._login = login
         self._dial_seconds = dial_seconds
@@ -146,7 +146,7 @@ class Session:
 async def connected(
     host: str, port: int, login: Login, dial_seconds: float = TIMEOUT_SECONDS
 ) -> AsyncIterator[Session]:
-    """Talk to a node for as long as the block lasts; the first question logs in.
+    """Talk to an instance for as long as the block lasts; the first question logs in.
 
     One fresh connection: what is asked is whether a login works now, not whether an old one still lives.
     """

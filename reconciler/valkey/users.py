@@ -1,4 +1,4 @@
-"""What a Valkey node is asked, and told, about its users and its sessions."""
+"""What a Valkey instance is asked, and told, about its users and its sessions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.credentials import identities
-from reconciler.state.instance_facts import NodeFacts, facts_from
+from reconciler.state.instance_facts import InstanceFacts, facts_from
 from reconciler.state.replication_info import info_from
 from reconciler.valkey.session import connected
 from shared import errors
@@ -24,8 +24,8 @@ _QUESTIONS: Final = (
 )
 
 
-async def observe(host: str, port: int, login: Login) -> NodeFacts:
-    """Log in to a node, and ask for its role, how it is set, and for the passwords that it accepts.
+async def observe(host: str, port: int, login: Login) -> InstanceFacts:
+    """Log in to an instance, and ask for its role, how it is set, and for the passwords that it accepts.
 
     Raises:
         StoreUnreachable: No connection, no answer in time, or still loading.
@@ -49,7 +49,7 @@ async def ping(host: str, port: int, login: Login) -> None:
 
 
 async def admit(host: str, port: int, login: Login, hashes: Mapping[str, frozenset[str]]) -> None:
-    """Have a node accept passwords beside those that it accepts already, now and after a restart of its container.
+    """Have an instance accept passwords beside those that it accepts already, now and after a restart of its container.
 
     Raises:
         StoreUnreachable: It is not known whether it does.
@@ -66,7 +66,7 @@ async def admit(host: str, port: int, login: Login, hashes: Mapping[str, frozens
 
 
 async def retire(host: str, port: int, login: Login, hashes: Mapping[str, str]) -> None:
-    """Have a node refuse passwords, now and after a restart of its container. Sessions that used them go on.
+    """Have an instance refuse passwords, now and after a restart of its container. Sessions that used them go on.
 
     Raises:
         StoreUnreachable: It is not known whether it does.
@@ -90,8 +90,8 @@ async def disconnect(host: str, port: int, login: Login, spared: Collection[str]
     password is known are spared.
 
     Args:
-        host: Of the node.
-        port: Of the node.
+        host: Of the instance.
+        port: Of the instance.
         login: Of the operator.
         spared: Addresses of clients that hold the new password.
 

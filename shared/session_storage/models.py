@@ -245,7 +245,8 @@ class LastFailover(_Model):
 
     at: datetime
     reason: Annotated[
-        str, Field(description="Why, as one word; Asked, NodeIsOutdated, HostIsDrained and PodIsDeleted were planned.")
+        str,
+        Field(description="Why, as one word; Asked, InstanceIsOutdated, NodeIsDrained and PodIsDeleted were planned."),
     ]
     seconds: Annotated[float, Field(description="From the decision until clients were sent to the new primary.")]
 

@@ -12,7 +12,7 @@ from shared import names
 from shared.session_storage.sizes import PRESETS, Size
 from tests.bench import image, watcher
 from tests.bench.watcher import Watch, Watched
-from tests.integration.nodes import PASSWORDS, running
+from tests.integration.instances import PASSWORDS, running
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ import uvloop
 from reconciler.actions.plan import RECHECK_SECONDS
 from reconciler.credentials import identities
 from reconciler.observe import instance_probe
-from reconciler.observe.heartbeat import PERIOD_SECONDS, Pulse
+from reconciler.observe.heartbeat import PERIOD_SECONDS, Heartbeats
 from reconciler.runtime import workers
 from reconciler.runtime.workqueue import WorkQueue
 from shared import names
@@ -107,7 +107,7 @@ def _pods(asked: Watch) -> dict[Key, list[Object]]:
 
 def _pod(storage: str, index: int, address: str) -> Object:
     name = names.valkey_pod(storage, index)
-    labels = {names.LABEL_STORAGE: storage, names.LABEL_NODE: str(index)}
+    labels = {names.LABEL_STORAGE: storage, names.LABEL_INSTANCE: str(index)}
     return {
         "metadata": {"namespace": "team", "name": name, "uid": name, "labels": labels},
         "status": {"phase": "Running", "podIP": address},
@@ -115,16 +115,16 @@ def _pod(storage: str, index: int, address: str) -> Object:
 
 
 @contextlib.asynccontextmanager
-async def _pulse(pods: list[Object]) -> AsyncIterator[Pulse]:
+async def _pulse(pods: list[Object]) -> AsyncIterator[Heartbeats]:
     told = list[object]()
-    pulse = Pulse(told.append)
+    pulse = Heartbeats(told.append)
     async with beside(pulse.run(pods)):
         yield pulse
     assert not told, "a node did not answer"
 
 
 @contextlib.asynccontextmanager
-async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], pulse: Pulse) -> AsyncIterator[None]:
+async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], pulse: Heartbeats) -> AsyncIterator[None]:
     queue = WorkQueue()
     auth: Object = {"metadata": {}, "data": identities.encoded(dict(asked.passwords))}
 

@@ -99,7 +99,7 @@ class Kubelet:
     async def _primary(self, namespace: str, storage: str) -> str:
         """Say where the Service leads to, as its address would."""
         service = await self._await(SERVICES, namespace, names.valkey(storage))
-        name = names.valkey_pod(storage, int(service["spec"]["selector"][names.LABEL_NODE]))
+        name = names.valkey_pod(storage, int(service["spec"]["selector"][names.LABEL_INSTANCE]))
         with contextlib.suppress(errors.NotFound):
             pod = await self._cluster.get(PODS, namespace, name)
             return pod.get("status", {}).get("podIP") or NOBODY

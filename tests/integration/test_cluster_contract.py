@@ -15,7 +15,7 @@ from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import config_map, disruption_budget, network_policy, secrets, services
 from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image, Node, Placement, stateful_set
+from reconciler.manifests.stateful_set import Image, InstanceSpec, Placement, stateful_set
 from reconciler.manifests.storage import Storage
 from reconciler.plan.drift import has_additions, is_covered
 from shared import errors
@@ -273,7 +273,9 @@ async def test_an_informer_ends_with_what_there_is(api: Cluster, team: str) -> N
 
 def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
     passwords = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
-    node = Node(storage.name, storage.namespace, 0, size, PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0)
+    node = InstanceSpec(
+        storage.name, storage.namespace, 0, size, PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0
+    )
     metadata = storage.metadata(f"{storage.name}-valkey-0")
     return [
         (SECRETS, secrets.auth_secret(storage, KeyRing(passwords))),

@@ -21,7 +21,7 @@ from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import PODS, SECRETS, SERVICES, SESSION_STORAGES, Object, Resource
 from tests.integration.conftest import Kubectl
-from tests.integration.nodes import servers
+from tests.integration.instances import servers
 from tests.integration.storages import storage
 
 pytestmark = pytest.mark.usefixtures("processes", "kubelet")
@@ -68,7 +68,7 @@ class World:
 
     def primary(self, name: str) -> int:
         """Tell which node of a storage clients get to."""
-        return int(self.find(SERVICES, names.valkey(name))["spec"]["selector"][names.LABEL_NODE])
+        return int(self.find(SERVICES, names.valkey(name))["spec"]["selector"][names.LABEL_INSTANCE])
 
     def address(self, name: str) -> str:
         """Tell where clients of a storage get to; empty if nowhere."""

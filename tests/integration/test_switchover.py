@@ -18,11 +18,11 @@ import pytest
 from reconciler.apply.switchover import Move, Outcome, Place, switch_over
 from reconciler.credentials.identities import CONSUMER, OPERATOR, REPLICATION
 from reconciler.credentials.login import Login
-from reconciler.valkey.replication import Node, told
+from reconciler.valkey.replication import ReplicationSession, told
 from shared import errors
 from shared.names import VALKEY_PORT
 from tests.integration.conftest import eventually
-from tests.integration.nodes import ADDRESSES, ADMIN, PASSWORDS, connect, running
+from tests.integration.instances import ADDRESSES, ADMIN, PASSWORDS, connect, running
 
 OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
 REPLICATING = Login(REPLICATION.user, PASSWORDS[REPLICATION.key])
@@ -118,7 +118,7 @@ class World:
 
 
 class Storage:
-    """Three nodes, one of which is primary."""
+    """Three instances, one of which is primary."""
 
     def __init__(self, primary: str) -> None:
         self.service = Service(primary)
@@ -278,14 +278,14 @@ async def test_a_candidate_that_hangs_once_writes_wait_changes_nothing(
 
 def before(monkeypatch: pytest.MonkeyPatch, command: str, happens: Callable[[], object]) -> None:
     """Have something happen once, just before a command is given."""
-    original, pending = getattr(Node, command), [happens]
+    original, pending = getattr(ReplicationSession, command), [happens]
 
-    async def wrapped(node: Node, *arguments: object) -> object:
+    async def wrapped(instance: ReplicationSession, *arguments: object) -> object:
         if pending:
             pending.pop()()
-        return await original(node, *arguments)
+        return await original(instance, *arguments)
 
-    monkeypatch.setattr(Node, command, wrapped)
+    monkeypatch.setattr(ReplicationSession, command, wrapped)
 
 
 @pytest.mark.parametrize("command", ["pause", "promote", "run_id", "send_clients_away"])

@@ -59,7 +59,7 @@ async def make_earlier(cluster: Cluster, namespace: str) -> None:
 def primary_pod(kubectl: Kubectl, namespace: str) -> Object:
     """Read the pod that the Service leads to: an update moves the primary."""
     service = read(kubectl, "service", "mine-valkey", namespace)
-    return read(kubectl, "pod", f"mine-valkey-{service['spec']['selector'][names.LABEL_NODE]}-0", namespace)
+    return read(kubectl, "pod", f"mine-valkey-{service['spec']['selector'][names.LABEL_INSTANCE]}-0", namespace)
 
 
 def config_hash(kubectl: Kubectl, namespace: str) -> str:

@@ -106,9 +106,9 @@ async def do_harm(simulation: Simulation, harm: Harm) -> None:
 def essence(simulation: Simulation) -> Object:
     """Everything but who is primary, the system's own passwords, which may be new, and labels of others."""
     children = {key: copy.deepcopy(obj) for key, obj in simulation.children.items()}
-    primary = children["services", "mine-valkey"]["spec"]["selector"].pop(names.LABEL_NODE)
+    primary = children["services", "mine-valkey"]["spec"]["selector"].pop(names.LABEL_INSTANCE)
     assert children["configmaps", "mine-valkey"]["data"].pop("primary") == primary
-    assert ("statefulsets", names.valkey_node("mine", int(primary))) in children
+    assert ("statefulsets", names.valkey_instance("mine", int(primary))) in children
     auth = identities.decoded(children["secrets", "mine-auth"].pop("data"))
     for (plural, _), obj in children.items():
         foreign = {"team"} if plural == STATEFUL_SETS.plural else {"team", names.LABEL_SIZE}

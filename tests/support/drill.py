@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from reconciler.credentials import identities
 from shared import errors, names
 from shared.objects.resources import PODS, SECRETS, SESSION_STORAGES
-from tests.support.fakevalkey import FakeNode, digest
+from tests.support.fakevalkey import FakeInstance, digest
 from tests.support.simulated import KEY, NAMESPACE, Simulation
 from tests.support.toolhive import ToolHive
 
@@ -52,9 +52,9 @@ class Drill:
         self.effects.clear()
 
     @property
-    def node(self) -> FakeNode:
-        (node,) = self.simulation.valkey.nodes.values()
-        return node
+    def instance(self) -> FakeInstance:
+        (instance,) = self.simulation.valkey.instances.values()
+        return instance
 
     @property
     def phase(self) -> str | None:
@@ -106,7 +106,7 @@ class Drill:
         return f'"handled":"{word}"' in record and '"ended"' in record and self.phase == "Discarded"
 
     def probe(self) -> None:
-        """Check that whoever was, is or will be handed a password gets in, now and after any restart of the node."""
+        """Check that whoever was, is or will be handed a password gets in, now and after any restart."""
         api = self.simulation.api
         handed_out = [
             identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
@@ -115,12 +115,14 @@ class Drill:
         ]
         held = [holder.password for holder in self.toolhive.holders]
         auth = identities.decoded((self.simulation.find(SECRETS, "mine-auth") or {}).get("data"))
-        new_pod = FakeNode(auth.get("users.acl", ""))
+        new_pod = FakeInstance(auth.get("users.acl", ""))
         for password in (*handed_out, *held):
             assert new_pod.accepts("default", password), "a new pod would refuse it"
-            for node in self.simulation.valkey.nodes.values():
-                assert node.accepts("default", password), "the node refuses it"
-                assert FakeNode(node.file).accepts("default", password), "the node would refuse it once restarted"
+            for instance in self.simulation.valkey.instances.values():
+                assert instance.accepts("default", password), "the instance refuses it"
+                assert FakeInstance(instance.file).accepts("default", password), (
+                    "the instance would refuse it once restarted"
+                )
 
     def _may_happen(self, what: str) -> None:
         if error := self._happens(what, "before"):
@@ -158,10 +160,10 @@ def assert_gone(drill: Drill, old: dict[str, str]) -> None:
     new = passwords(drill)
     assert not set(old.values()) & set(new.values())
     for identity in identities.IDENTITIES:
-        assert drill.node.users[identity.user] == {digest(new[identity.key])}
-        assert FakeNode(drill.node.file).users[identity.user] == {digest(new[identity.key])}
+        assert drill.instance.users[identity.user] == {digest(new[identity.key])}
+        assert FakeInstance(drill.instance.file).users[identity.user] == {digest(new[identity.key])}
     assert not [key for key, password in old.items() if password in secrets_text(drill)]
-    assert not [each for each in drill.node.sessions if each.is_open and each.password in old.values()]
+    assert not [each for each in drill.instance.sessions if each.is_open and each.password in old.values()]
     assert {holder.password for holder in drill.toolhive.holders} == {new["password"]}
     assert len(drill.toolhive.holders) == 4
 
@@ -171,21 +173,21 @@ async def nothing(drill: Drill) -> None:
 
 
 async def container_restarts(drill: Drill) -> None:
-    for node in drill.simulation.valkey.nodes.values():
-        node.restart()
+    for instance in drill.simulation.valkey.instances.values():
+        instance.restart()
 
 
 async def pod_is_replaced(drill: Drill) -> None:
-    drill.simulation.valkey.nodes = {}
+    drill.simulation.valkey.instances = {}
     await drill.simulation.api.delete(PODS, NAMESPACE, "mine-valkey-0-0")
     await drill.simulation.boot()
 
 
-async def node_is_away(drill: Drill) -> None:
-    drill.node.is_reachable = False
+async def instance_is_away(drill: Drill) -> None:
+    drill.instance.is_reachable = False
     for _ in range(3):
         await drill.step()
-    drill.node.is_reachable = True
+    drill.instance.is_reachable = True
 
 
 async def api_server_is_away(drill: Drill) -> None:
@@ -205,7 +207,14 @@ async def toolhive_is_away(drill: Drill) -> None:
 
 
 Fault = Callable[[Drill], Awaitable[None]]
-FAULTS: list[Fault] = [nothing, container_restarts, pod_is_replaced, node_is_away, api_server_is_away, toolhive_is_away]
+FAULTS: list[Fault] = [
+    nothing,
+    container_restarts,
+    pod_is_replaced,
+    instance_is_away,
+    api_server_is_away,
+    toolhive_is_away,
+]
 
 
 @contextlib.contextmanager

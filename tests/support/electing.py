@@ -1,4 +1,4 @@
-"""A process that looks after three modelled nodes: it asks, decides, and carries out effect by effect.
+"""A process that looks after three modelled instances: it asks, decides, and carries out effect by effect.
 
 What it decides is the product's own decision; what comes of it is, in short, what the plan of a storage makes of it.
 """
@@ -26,10 +26,10 @@ class Reconciler:
     Attributes:
         storage: What it looks after.
         began: When it started; before that it knows nothing.
-        heard: When each node gave its last sign of life.
+        heard: When each instance gave its last sign of life.
         hearing: When each replica was last seen to hear its primary.
         looked: When it made its plan; the view, the version of the Service and its selector are of then.
-        effects: What is left of the plan, each with the node that it is about.
+        effects: What is left of the plan, each with the instance that it is about.
     """
 
     storage: Storage
@@ -45,17 +45,17 @@ class Reconciler:
     claim: tuple[int, int] = (0, 0)
 
     def hear(self) -> None:
-        """Ask all nodes, and keep when each gave its last sign of life."""
+        """Ask all instances, and keep when each gave its last sign of life."""
         storage = self.storage
-        for node in storage.nodes:
-            if node.is_alive and not storage.is_cut(US, node.index):
-                self.heard[node.index] = storage.now
+        for instance in storage.instances:
+            if instance.is_alive and not storage.is_cut(US, instance.index):
+                self.heard[instance.index] = storage.now
         self.hearing |= {member.index: storage.now for member in self._members() if member.hears}
         sign = storage.now - unheard_for(storage.selected, self._members()) / TICK_SECONDS
         self.heard[storage.selected] = max(sign, self.heard.get(storage.selected, self.began))
 
     def look(self) -> None:
-        """Ask all nodes, decide, and plan."""
+        """Ask all instances, decide, and plan."""
         self.hear()
         self.view, self.looked = self._members(), self.storage.now
         self.version, self.selected = self.storage.version, self.storage.selected
@@ -88,10 +88,10 @@ class Reconciler:
         return [("fence", self.selected), *(("follow", each.index) for each in astray)]
 
     def _is_astray(self, member: Member) -> bool:
-        return member.is_primary or self.storage.nodes[member.index].upstream not in {None, self.selected}
+        return member.is_primary or self.storage.instances[member.index].upstream not in {None, self.selected}
 
     def _reaches(self, index: int) -> bool:
-        return self.storage.nodes[index].is_alive and not self.storage.is_cut(US, index)
+        return self.storage.instances[index].is_alive and not self.storage.is_cut(US, index)
 
     # Effects; each tells whether the plan goes on after it
 
@@ -123,5 +123,5 @@ class Reconciler:
 
     def _fence(self, index: int) -> bool:
         if self._reaches(index):
-            self.storage.nodes[index].fence = fence(index, self.view, 3)
+            self.storage.instances[index].fence = fence(index, self.view, 3)
         return True

@@ -1,6 +1,6 @@
-"""Valkey nodes in memory: who gets in, what a restart brings back, which sessions live, who follows whom.
+"""Valkey instances in memory: who gets in, what a restart brings back, which sessions live, who follows whom.
 
-tests/integration/test_node_contract.py and test_replication_contract.py hold it to the behaviour of the real one.
+tests/integration/test_instance_contract.py and test_replication_contract.py hold it to the behaviour of the real one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.credentials.identities import REPLICATION
 from reconciler.credentials.login import Login
-from reconciler.state.instance_facts import NodeFacts, facts_from
+from reconciler.state.instance_facts import InstanceFacts, facts_from
 from reconciler.state.replication_info import PRIMARY, REPLICA
 from shared import errors
 from tests.support.fakehistory import FakeHistory
@@ -46,8 +46,8 @@ class FakeSession:
     waiting: str = ""
 
 
-class FakeNode:
-    """One node; its ACL file and its disk are its own, as in a pod.
+class FakeInstance:
+    """One instance; its ACL file and its disk are its own, as in a pod.
 
     Attributes:
         file: What it starts with, and what `ACL SAVE` has written since.
@@ -102,51 +102,51 @@ class FakeNode:
 
 
 class FakeValkey:
-    """Takes the place of the module `shared.valkey_node`, and of its connections.
+    """Takes the place of the module `shared.valkey_instance`, and of its connections.
 
     Attributes:
-        nodes: By address.
+        instances: By address.
         resolve: Tells the address that a host name, or a Service's address, leads to.
         acknowledged: Keys of writes that were answered by OK.
-        before: Told of each command that changes a node, before it does.
+        before: Told of each command that changes an instance, before it does.
         after: Told of the same, once it has.
     """
 
     def __init__(self) -> None:
-        self.nodes: dict[str, FakeNode] = {}
+        self.instances: dict[str, FakeInstance] = {}
         self.resolve: Callable[[str], str] = lambda host: host
         self.acknowledged: set[str] = set()
         self.before: Effect = lambda _: None
         self.after: Effect = lambda _: None
 
-    async def observe(self, host: str, port: int, login: Login) -> NodeFacts:
-        node = self._enter(host, login)
+    async def observe(self, host: str, port: int, login: Login) -> InstanceFacts:
+        instance = self._enter(host, login)
         config = {
-            "min-replicas-to-write": str(node.history.fence),
-            "primaryauth": node.history.password,
+            "min-replicas-to-write": str(instance.history.fence),
+            "primaryauth": instance.history.password,
         }
-        return facts_from(self._info(node), dict(node.users), config)
+        return facts_from(self._info(instance), dict(instance.users), config)
 
     async def ping(self, host: str, port: int, login: Login) -> None:
         self._enter(host, login)
 
     async def admit(self, host: str, port: int, login: Login, hashes: Mapping[str, frozenset[str]]) -> None:
-        node = self._enter(host, login)
+        instance = self._enter(host, login)
         for user, wanted in hashes.items():
-            if wanted - node.users.get(user, frozenset()):
-                self._change(node, f"setuser {user} #", {user: node.users.get(user, frozenset()) | wanted})
-        self._save(node)
+            if wanted - instance.users.get(user, frozenset()):
+                self._change(instance, f"setuser {user} #", {user: instance.users.get(user, frozenset()) | wanted})
+        self._save(instance)
 
     async def retire(self, host: str, port: int, login: Login, hashes: Mapping[str, str]) -> None:
-        node = self._enter(host, login)
+        instance = self._enter(host, login)
         for user, gone in hashes.items():
-            if gone in node.users.get(user, ()):
-                self._change(node, f"setuser {user} !", {user: node.users[user] - {gone}})
-        self._save(node)
+            if gone in instance.users.get(user, ()):
+                self._change(instance, f"setuser {user} !", {user: instance.users[user] - {gone}})
+        self._save(instance)
 
     async def disconnect(self, host: str, port: int, login: Login, spared: Collection[str]) -> int:
-        node = self._enter(host, login)
-        closed = [session for session in node.sessions if session.is_open and session.host not in spared]
+        instance = self._enter(host, login)
+        closed = [session for session in instance.sessions if session.is_open and session.host not in spared]
         for session in closed:
             self.before("client kill")
             session.is_open = False
@@ -159,26 +159,26 @@ class FakeValkey:
         address, transaction = self.resolve(host), list[tuple[str, ...]]()
 
         async def execute(*words: str) -> Any:
-            node = self._enter(address, login)
+            instance = self._enter(address, login)
             if words == ("EXEC",):
                 commands = transaction[1:]
                 transaction.clear()
-                return self._effect("exec", lambda: [self._told(node, *each) for each in commands])
+                return self._effect("exec", lambda: [self._told(instance, *each) for each in commands])
             if words == ("MULTI",) or transaction:
                 transaction.append(words)
                 return "QUEUED"
-            return self._answer(node, *words)
+            return self._answer(instance, *words)
 
         yield execute
 
-    def write(self, node: FakeNode, session: FakeSession, key: str) -> str:
+    def write(self, instance: FakeInstance, session: FakeSession, key: str) -> str:
         """Write a key as a client does; one whose write waits waits with it."""
-        history = node.history
-        if not (session.is_open and node.is_reachable):
+        history = instance.history
+        if not (session.is_open and instance.is_reachable):
             return "closed"
         if history.upstream:
             return "READONLY"
-        if len(self._replicas(node)) < history.fence:
+        if len(self._replicas(instance)) < history.fence:
             return "NOREPLICAS"
         if history.pause:
             session.waiting = key
@@ -188,24 +188,24 @@ class FakeValkey:
         self._replicate()
         return OK
 
-    def resume(self, node: FakeNode) -> None:
+    def resume(self, instance: FakeInstance) -> None:
         """End a pause: writes that wait are carried out."""
-        node.history.pause = 0
-        for session in node.sessions:
+        instance.history.pause = 0
+        for session in instance.sessions:
             key, session.waiting = session.waiting, ""
             if key:
-                self.write(node, session, key)
+                self.write(instance, session, key)
 
-    def _answer(self, node: FakeNode, *words: str) -> Any:
+    def _answer(self, instance: FakeInstance, *words: str) -> Any:
         match words:
             case ("INFO", *_):
-                return _text(self._info(node))
+                return _text(self._info(instance))
             case ("ROLE",):
-                return [REPLICA if node.history.upstream else PRIMARY]
-        return self._effect(" ".join(words[:2]).lower(), lambda: self._told(node, *words))
+                return [REPLICA if instance.history.upstream else PRIMARY]
+        return self._effect(" ".join(words[:2]).lower(), lambda: self._told(instance, *words))
 
-    def _told(self, node: FakeNode, *words: str) -> str:
-        history = node.history
+    def _told(self, instance: FakeInstance, *words: str) -> str:
+        history = instance.history
         match words:
             case ("REPLICAOF", "NO", "ONE"):
                 history.promote()
@@ -218,9 +218,9 @@ class FakeValkey:
             case ("CLIENT PAUSE", milliseconds, "WRITE"):
                 history.pause = max(history.pause, int(milliseconds))
             case ("CLIENT UNPAUSE",):
-                self.resume(node)
+                self.resume(instance)
             case ("CLIENT KILL", "TYPE", "normal", *_):
-                for session in node.sessions:
+                for session in instance.sessions:
                     session.is_open = False
             case ("CLIENT KILL", "TYPE", "primary"):
                 pass  # links are looked at anew each time
@@ -229,13 +229,13 @@ class FakeValkey:
         self._replicate()
         return OK
 
-    def _info(self, node: FakeNode) -> dict[str, Any]:
+    def _info(self, instance: FakeInstance) -> dict[str, Any]:
         self._replicate()
-        history, primary = node.history, self._primary(node)
-        replicas = self._replicas(node)
+        history, primary = instance.history, self._primary(instance)
+        replicas = self._replicas(instance)
         info: dict[str, Any] = {
             "valkey_version": "9.1.2",
-            "run_id": node.run_id,
+            "run_id": instance.run_id,
             "loading": 0,
             "paused_reason": "client_pause" if history.pause else "none",
             "role": REPLICA if history.upstream else PRIMARY,
@@ -253,14 +253,14 @@ class FakeValkey:
             info |= {"master_host": history.upstream, **(link if primary is not None else lost)}
         return info
 
-    def _replicas(self, node: FakeNode) -> dict[str, FakeNode]:
-        return {address: each for address, each in self.nodes.items() if self._primary(each) is node}
+    def _replicas(self, instance: FakeInstance) -> dict[str, FakeInstance]:
+        return {address: each for address, each in self.instances.items() if self._primary(each) is instance}
 
-    def _primary(self, node: FakeNode) -> FakeNode | None:
-        """Find the node that a replica is linked with; only what is in sync itself can be followed."""
-        seen, there = [node], node
+    def _primary(self, instance: FakeInstance) -> FakeInstance | None:
+        """Find the instance that a replica is linked with; only what is in sync itself can be followed."""
+        seen, there = [instance], instance
         while there.history.upstream:
-            upstream = self.nodes.get(self.resolve(there.history.upstream))
+            upstream = self.instances.get(self.resolve(there.history.upstream))
             if upstream is None or upstream in seen or not (there.is_reachable and upstream.is_reachable):
                 return None
             if (
@@ -275,24 +275,24 @@ class FakeValkey:
 
     def _replicate(self) -> None:
         # As often as a chain of replicas may be long.
-        for _ in self.nodes:
-            for node in self.nodes.values():
-                primary = self._primary(node)
+        for _ in self.instances:
+            for instance in self.instances.values():
+                primary = self._primary(instance)
                 if primary is not None:
-                    node.history.copy(primary.history)
+                    instance.history.copy(primary.history)
 
-    def _enter(self, host: str, login: Login) -> FakeNode:
-        node = self.nodes.get(self.resolve(host))
-        if node is None:
+    def _enter(self, host: str, login: Login) -> FakeInstance:
+        instance = self.instances.get(self.resolve(host))
+        if instance is None:
             raise errors.StoreUnreachable(f"{host}: nobody there")
-        node.enter(login)
-        return node
+        instance.enter(login)
+        return instance
 
-    def _change(self, node: FakeNode, what: str, users: Mapping[str, frozenset[str]]) -> None:
-        self._effect(what, lambda: node.users.update(users))
+    def _change(self, instance: FakeInstance, what: str, users: Mapping[str, frozenset[str]]) -> None:
+        self._effect(what, lambda: instance.users.update(users))
 
-    def _save(self, node: FakeNode) -> None:
-        self._effect("acl save", node.save)
+    def _save(self, instance: FakeInstance) -> None:
+        self._effect("acl save", instance.save)
 
     def _effect(self, what: str, change: Callable[[], object]) -> Any:
         self.before(what)

@@ -65,7 +65,7 @@ containers = st.lists(
     max_size=3,
 )
 template = optional(
-    metadata=optional(labels=pairs, annotations=pairs), spec=optional(containers=containers, nodeSelector=pairs)
+    metadata=optional(labels=pairs, annotations=pairs), spec=optional(containers=containers, instanceSelector=pairs)
 )
 overrides = optional(
     proxyDeployment=optional(

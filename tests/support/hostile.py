@@ -269,11 +269,11 @@ class Hostile:
         return Post(path, json.dumps(asked).encode())
 
 
-def _places(node: Any) -> Iterator[tuple[Any, Any]]:
-    keys = node.keys() if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
+def _places(instance: Any) -> Iterator[tuple[Any, Any]]:
+    keys = instance.keys() if isinstance(instance, dict) else range(len(instance)) if isinstance(instance, list) else ()
     for key in keys:
-        yield node, key
-        yield from _places(node[key])
+        yield instance, key
+        yield from _places(instance[key])
 
 
 def not_http() -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Three nodes that replicate asynchronously, as a model: what each holds, hears and answers, tick by tick.
+"""Three instances that replicate asynchronously, as a model: what each holds, hears and answers, tick by tick.
 
 Stands for Valkey's side of a failover: fence, lineages, links that break or only fall silent, boot guard. It has no
 idea of who decides what.
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.failover.members import Member
-from reconciler.state.instance import NodeReport
-from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.instance import Instance
+from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.replication_info import PRIMARY, REPLICA, Replication
 
 TICK_SECONDS = 0.5
@@ -25,12 +25,12 @@ US = -1
 
 
 @dataclass
-class Node:
+class SimulatedInstance:
     """A server and its disk.
 
     Attributes:
-        upstream: Number of the node it was told to follow; None if whoever the Service names.
-        link: Number of the node that it is connected with, as far as it knows.
+        upstream: Number of the instance it was told to follow; None if whoever the Service names.
+        link: Number of the instance that it is connected with, as far as it knows.
         heard: When it last had news through the link.
         acked: When each replica last spoke, by number.
         has_clients: Whether clients got to it since it became a primary.
@@ -55,11 +55,11 @@ class Node:
 
 
 class Storage:
-    """The nodes, the network between them, and the Service."""
+    """The instances, the network between them, and the Service."""
 
     def __init__(self) -> None:
         self.now = 0
-        self.nodes = [Node(index) for index in range(3)]
+        self.instances = [SimulatedInstance(index) for index in range(3)]
         self.selected = 0
         self.version = 0
         self.claim = (0, 0)
@@ -67,8 +67,8 @@ class Storage:
         self.cuts: dict[frozenset[int], bool] = {}
         self.api_gone = [False] * 3
         self._lineages = itertools.count(1)
-        for node in self.nodes:
-            self.boot(node.index)
+        for instance in self.instances:
+            self.boot(instance.index)
 
     def is_cut(self, one: int, other: int) -> bool:
         return frozenset({one, other}) in self.cuts
@@ -80,13 +80,13 @@ class Storage:
     def new_lineage(self) -> str:
         return f"history-{next(self._lineages)}"
 
-    # What happens to nodes
+    # What happens to instances
 
     def crash(self, index: int) -> None:
-        node = self.nodes[index]
-        node.is_alive, node.has_clients, node.acked = False, False, {}
-        node.link, node.down_since = None, None
-        for other in self.nodes:
+        instance = self.instances[index]
+        instance.is_alive, instance.has_clients, instance.acked = False, False, {}
+        instance.link, instance.down_since = None, None
+        for other in self.instances:
             if not self.is_cut(index, other.index):
                 other.acked.pop(index, None)
                 if other.link == index:
@@ -94,146 +94,146 @@ class Storage:
 
     def boot(self, index: int) -> None:
         """Start as the boot guard has it, by the topology that the pod has mounted."""
-        node = self.nodes[index]
-        is_primary = self.mounted[index] == index and bool(node.log)
-        node.is_alive, node.is_loading, node.is_deleted = True, bool(node.log), False
-        node.role = PRIMARY if is_primary else REPLICA
-        node.lineage, node.former, node.offset = self.new_lineage(), "", 0
-        node.upstream, node.link, node.down_since, node.fence = None, None, None, 1
+        instance = self.instances[index]
+        is_primary = self.mounted[index] == index and bool(instance.log)
+        instance.is_alive, instance.is_loading, instance.is_deleted = True, bool(instance.log), False
+        instance.role = PRIMARY if is_primary else REPLICA
+        instance.lineage, instance.former, instance.offset = self.new_lineage(), "", 0
+        instance.upstream, instance.link, instance.down_since, instance.fence = None, None, None, 1
         self.api_gone[index] = False
 
-    def unlink(self, node: Node) -> None:
-        node.link, node.down_since = None, self.now
+    def unlink(self, instance: SimulatedInstance) -> None:
+        instance.link, instance.down_since = None, self.now
 
     def promote(self, index: int) -> None:
-        node = self.nodes[index]
-        if node.role == PRIMARY:
+        instance = self.instances[index]
+        if instance.role == PRIMARY:
             return
-        if node.link is not None and not self.is_cut(index, node.link):
-            self.nodes[node.link].acked.pop(index, None)
-        node.role, node.former, node.lineage = PRIMARY, node.lineage, self.new_lineage()
-        node.link, node.down_since, node.acked, node.has_clients = None, None, {}, False
+        if instance.link is not None and not self.is_cut(index, instance.link):
+            self.instances[instance.link].acked.pop(index, None)
+        instance.role, instance.former, instance.lineage = PRIMARY, instance.lineage, self.new_lineage()
+        instance.link, instance.down_since, instance.acked, instance.has_clients = None, None, {}, False
 
     def follow(self, index: int, upstream: int) -> None:
-        node = self.nodes[index]
-        if node.role == REPLICA and node.upstream == upstream:
+        instance = self.instances[index]
+        if instance.role == REPLICA and instance.upstream == upstream:
             return
-        if node.link is not None and not self.is_cut(index, node.link):
-            self.nodes[node.link].acked.pop(index, None)
-        for other in self.nodes:
+        if instance.link is not None and not self.is_cut(index, instance.link):
+            self.instances[instance.link].acked.pop(index, None)
+        for other in self.instances:
             if other.link == index and not self.is_cut(index, other.index):
                 self.unlink(other)
-        node.role, node.upstream, node.link, node.down_since = REPLICA, upstream, None, None
-        node.acked, node.has_clients = {}, False
+        instance.role, instance.upstream, instance.link, instance.down_since = REPLICA, upstream, None, None
+        instance.acked, instance.has_clients = {}, False
 
     # What goes on by itself
 
     def tick(self) -> None:
         self.now += 1
-        for node in self.nodes:
-            if node.is_deleted and not self.is_cut(US, node.index) and node.is_alive:
-                self.crash(node.index)
-            if not node.is_alive and not self.is_cut(US, node.index):
-                self.api_gone[node.index] = True
-        for node in self.nodes:
-            if node.is_alive and node.is_loading:
-                node.is_loading = False
-            elif node.is_alive and node.role == REPLICA:
-                self._replicate(node)
-        named = self.nodes[self.selected]
+        for instance in self.instances:
+            if instance.is_deleted and not self.is_cut(US, instance.index) and instance.is_alive:
+                self.crash(instance.index)
+            if not instance.is_alive and not self.is_cut(US, instance.index):
+                self.api_gone[instance.index] = True
+        for instance in self.instances:
+            if instance.is_alive and instance.is_loading:
+                instance.is_loading = False
+            elif instance.is_alive and instance.role == REPLICA:
+                self._replicate(instance)
+        named = self.instances[self.selected]
         if named.is_alive and named.role == PRIMARY:
             named.has_clients = True
 
-    def _replicate(self, node: Node) -> None:
-        if node.link is not None:
-            self._keep(node)
+    def _replicate(self, instance: SimulatedInstance) -> None:
+        if instance.link is not None:
+            self._keep(instance)
             return
-        target = self.nodes[self.selected if node.upstream is None else node.upstream]
-        if target is node or not target.is_alive or target.is_loading or self.is_cut(node.index, target.index):
+        target = self.instances[self.selected if instance.upstream is None else instance.upstream]
+        if target is instance or not target.is_alive or target.is_loading or self.is_cut(instance.index, target.index):
             return
         if target.role == PRIMARY:
-            node.link, node.down_since = target.index, None
-            self._copy(node, target)
+            instance.link, instance.down_since = target.index, None
+            self._copy(instance, target)
 
-    def _keep(self, node: Node) -> None:
-        assert node.link is not None
-        target = self.nodes[node.link]
-        if self.is_cut(node.index, target.index):
-            if self.now - node.heard > TIMEOUT_TICKS:
-                self.unlink(node)
-        elif target.is_alive and target.role == PRIMARY and node.index in target.acked:
-            self._copy(node, target)
+    def _keep(self, instance: SimulatedInstance) -> None:
+        assert instance.link is not None
+        target = self.instances[instance.link]
+        if self.is_cut(instance.index, target.index):
+            if self.now - instance.heard > TIMEOUT_TICKS:
+                self.unlink(instance)
+        elif target.is_alive and target.role == PRIMARY and instance.index in target.acked:
+            self._copy(instance, target)
         else:
-            self.unlink(node)
+            self.unlink(instance)
 
-    def _copy(self, node: Node, target: Node) -> None:
-        node.log, node.offset = list(target.log), target.offset
-        node.lineage, node.former = target.lineage, target.former
-        node.heard = target.acked[node.index] = self.now
+    def _copy(self, instance: SimulatedInstance, target: SimulatedInstance) -> None:
+        instance.log, instance.offset = list(target.log), target.offset
+        instance.lineage, instance.former = target.lineage, target.former
+        instance.heard = target.acked[instance.index] = self.now
 
     # What clients see
 
-    def good(self, node: Node) -> list[int]:
-        return [index for index, at in node.acked.items() if self.now - at < FENCE_TICKS]
+    def good(self, instance: SimulatedInstance) -> list[int]:
+        return [index for index, at in instance.acked.items() if self.now - at < FENCE_TICKS]
 
-    def takes_writes(self, node: Node) -> bool:
-        is_reached = node.has_clients or self.selected == node.index
-        is_serving = node.is_alive and not node.is_loading and node.role == PRIMARY
-        return is_serving and is_reached and len(self.good(node)) >= node.fence
+    def takes_writes(self, instance: SimulatedInstance) -> bool:
+        is_reached = instance.has_clients or self.selected == instance.index
+        is_serving = instance.is_alive and not instance.is_loading and instance.role == PRIMARY
+        return is_serving and is_reached and len(self.good(instance)) >= instance.fence
 
     @property
     def is_well(self) -> bool:
-        """Whether the named node takes writes, all others follow it, and none is about to end."""
-        named = self.nodes[self.selected]
-        is_any_ending = any(node.is_deleted for node in self.nodes)
-        return not is_any_ending and self.takes_writes(named) and len(self.followers(named)) == len(self.nodes) - 1
+        """Whether the named instance takes writes, all others follow it, and none is about to end."""
+        named = self.instances[self.selected]
+        is_any_ending = any(instance.is_deleted for instance in self.instances)
+        return not is_any_ending and self.takes_writes(named) and len(self.followers(named)) == len(self.instances) - 1
 
-    def followers(self, node: Node) -> list[Node]:
-        """Replicas that really follow a node, whoever knows of it."""
+    def followers(self, instance: SimulatedInstance) -> list[SimulatedInstance]:
+        """Replicas that really follow an instance, whoever knows of it."""
         return [
             each
-            for each in self.nodes
-            if each.is_alive and each.link == node.index and not self.is_cut(each.index, node.index)
+            for each in self.instances
+            if each.is_alive and each.link == instance.index and not self.is_cut(each.index, instance.index)
         ]
 
     def write(self, index: int, key: int, delivered: set[int]) -> None:
         """Acknowledge a write that gets to some replicas at once, and to others at the next tick."""
-        node = self.nodes[index]
-        node.log.append(key)
-        node.offset += 1
-        for replica in self.followers(node):
-            if replica.index in delivered and replica.index in node.acked:
-                self._copy(replica, node)
+        instance = self.instances[index]
+        instance.log.append(key)
+        instance.offset += 1
+        for replica in self.followers(instance):
+            if replica.index in delivered and replica.index in instance.acked:
+                self._copy(replica, instance)
 
     # What the reconciler sees
 
     def member(self, index: int, silent_for: float, behind_for: float) -> Member:
-        node = self.nodes[index]
+        instance = self.instances[index]
         problem: Any = ""
         facts = None
         if self.is_cut(US, index):
             problem = "down" if self.cuts[frozenset({US, index})] else "unreachable"
-        elif not node.is_alive:
+        elif not instance.is_alive:
             problem = "down"
         else:
-            facts = self._facts(node)
+            facts = self._facts(instance)
         pod = {"metadata": {"name": f"cache-valkey-{index}-0"}}
         return Member(
-            index, NodeReport(pod=pod, facts=facts, problem=problem), self.api_gone[index], silent_for, behind_for
+            index, Instance(pod=pod, facts=facts, problem=problem), self.api_gone[index], silent_for, behind_for
         )
 
-    def _facts(self, node: Node) -> NodeFacts:
-        linked = node.link is not None and not node.is_loading
-        silence = int((self.now - node.heard) * TICK_SECONDS) if linked else None
-        down_for = None if node.down_since is None else int((self.now - node.down_since) * TICK_SECONDS)
+    def _facts(self, instance: SimulatedInstance) -> InstanceFacts:
+        linked = instance.link is not None and not instance.is_loading
+        silence = int((self.now - instance.heard) * TICK_SECONDS) if linked else None
+        down_for = None if instance.down_since is None else int((self.now - instance.down_since) * TICK_SECONDS)
         replication = Replication(
-            lineage=node.lineage,
-            former_lineage=node.former,
-            offset=node.offset,
-            upstream="" if node.role == PRIMARY else "somebody",
+            lineage=instance.lineage,
+            former_lineage=instance.former,
+            offset=instance.offset,
+            upstream="" if instance.role == PRIMARY else "somebody",
             is_linked=linked,
             silence=silence,
             down_for=down_for,
-            keys=0 if node.is_loading else len(node.log),
+            keys=0 if instance.is_loading else len(instance.log),
         )
-        return NodeFacts(node.role, "9.1.2", node.is_loading, replication=replication, fence=node.fence)
+        return InstanceFacts(instance.role, "9.1.2", instance.is_loading, replication=replication, fence=instance.fence)

@@ -1,4 +1,4 @@
-"""The reconciler at work on an API server and Valkey nodes in memory."""
+"""The reconciler at work on an API server and Valkey instances in memory."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from reconciler.plan.planner import plan
 from reconciler.plan.settings import Settings
 from reconciler.rotation import phases, schedule
 from reconciler.runtime.event_recorder import EventRecorder
-from reconciler.state.instance_facts import NodeFacts
-from reconciler.state.kubernetes_nodes import Hosts
+from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.owned_objects import CHILD_RESOURCES
 from reconciler.valkey import replication, users
 from shared import names
@@ -48,7 +48,7 @@ from shared.objects.resources import (
 from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
 from tests.support.fakehistory import FakeHistory
 from tests.support.fakes import FakeApi
-from tests.support.fakevalkey import FakeNode, FakeValkey
+from tests.support.fakevalkey import FakeInstance, FakeValkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ SETTINGS = Settings(
     Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
     phases.Settings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
 )
-PRIMARY = NodeFacts(role="master", server_version="9.1.2", is_loading=False)
+PRIMARY = InstanceFacts(role="master", server_version="9.1.2", is_loading=False)
 PASSES = 24
 """More than any start needs: secrets, objects, a restarted pod, a primary that moves, and a status after each."""
 CLUSTER_IP = "10.0.0.9"
@@ -92,7 +92,9 @@ class Simulation:
         holders = Holders(self.api, self._consumer)
         turns = Turns(1)
         signs = Signs(lambda: 0.0)
-        outlook = Outlook(lambda: True, lambda: True, self._is_due, lambda _: 0.0, Hosts, turns.may_begin, signs)
+        outlook = Outlook(
+            lambda: True, lambda: True, self._is_due, lambda _: 0.0, KubernetesNodes, turns.may_begin, signs
+        )
         clock = self.api.clock.now
         self._observer = Observer(self.api, self._caches, self.consumers, holders, outlook)
         recorder, mover = EventRecorder(self.api, "reconciler-0"), Mover(self.api, self._caches, clock)
@@ -107,7 +109,7 @@ class Simulation:
     async def reconcile(self) -> float | None:
         """Make one pass, with caches that are up to date."""
         await self.look()
-        with self.nodes():
+        with self.instances():
             return await self._reconciler.reconcile(KEY)
 
     async def look(self) -> None:
@@ -116,8 +118,8 @@ class Simulation:
             await cache._list()
 
     @contextlib.contextmanager
-    def nodes(self) -> Iterator[None]:
-        """Let Valkey nodes be those in memory."""
+    def instances(self) -> Iterator[None]:
+        """Let Valkey instances be those in memory."""
         commands = ("observe", "ping", "admit", "retire", "disconnect")
         with (
             patch.multiple(users, **{name: getattr(self.valkey, name) for name in commands}),
@@ -129,12 +131,12 @@ class Simulation:
         """Do the first half of a pass, with caches as they are; at a later time, if the time itself is what counts."""
         storage = self._caches[SESSION_STORAGES.plural].get(KEY)
         assert storage is not None
-        with self.nodes():
+        with self.instances():
             return storage, plan(await self._observer.observe(storage), SETTINGS, datetime.now(UTC) + later)
 
     async def carry_out(self, storage: Object, decided: Plan) -> None:
         """Do the other half, however late."""
-        with self.nodes():
+        with self.instances():
             await self._applier.apply(storage, decided)
 
     async def settle(self) -> None:
@@ -153,13 +155,15 @@ class Simulation:
         for (plural, _, name), workload in self.api.objects.items():
             template = workload.get("spec", {}).get("template", {})
             labels = template.get("metadata", {}).get("labels", {})
-            # ToolHive's sets have no node; one without a template is none that a real API server would have taken.
-            if plural == STATEFUL_SETS.plural and names.LABEL_NODE in labels:
+            # ToolHive's sets have no instance; one without a template is none that a real API server would have taken.
+            if plural == STATEFUL_SETS.plural and names.LABEL_INSTANCE in labels:
                 wanted[f"{name}-0"] = template
         for name in [name for name in self._pods if name not in wanted]:
             await self.api.delete(PODS, NAMESPACE, name)
         present = {pod["status"]["podIP"] for pod in self._pods.values()}
-        self.valkey.nodes = {address: node for address, node in self.valkey.nodes.items() if address in present}
+        self.valkey.instances = {
+            address: instance for address, instance in self.valkey.instances.items() if address in present
+        }
         for name in sorted(wanted.keys() - self._pods.keys()):
             await self._start(name, wanted[name])
 
@@ -167,8 +171,8 @@ class Simulation:
         address = f"10.1.0.{next(self._numbers)}"
         auth = self.find(SECRETS, names.auth_secret(KEY[1])) or {}
         file = identities.decoded(auth.get("data")).get(names.KEY_USERS_ACL, "")
-        index = names.node_index(name.removesuffix("-0"))
-        self.valkey.nodes[address] = FakeNode(file, lambda disk: self._history(index, disk))
+        index = names.instance_index(name.removesuffix("-0"))
+        self.valkey.instances[address] = FakeInstance(file, lambda disk: self._history(index, disk))
         status = {"phase": "Running", "podIP": address}
         metadata = {"name": name, "namespace": NAMESPACE, **template["metadata"]}
         await self.api.create(PODS, {"metadata": metadata, "spec": template.get("spec", {}), "status": status})
@@ -177,7 +181,7 @@ class Simulation:
         """Start as the boot guard has it (`valkey_config.start_command`)."""
         config = (self.find(CONFIG_MAPS, names.valkey(KEY[1])) or {}).get("data", {})
         auth = identities.decoded((self.find(SECRETS, names.auth_secret(KEY[1])) or {}).get("data"))
-        is_alone = config.get(valkey_config.NODES_FILE) == str(index)
+        is_alone = config.get(valkey_config.INSTANCES_FILE) == str(index)
         leads = config.get(valkey_config.PRIMARY_FILE) == str(index) and (is_alone or bool(disk))
         upstream = "" if leads else names.valkey_host(KEY[1], NAMESPACE)
         fence = 0 if is_alone else self._fence()
@@ -188,24 +192,24 @@ class Simulation:
         return valkey_config.fence(PRESETS[Size(storage.get("spec", {}).get("size") or DEFAULT_SIZE)])
 
     def _resolve(self, host: str) -> str:
-        """Follow the Service to the node that it names; every other address is one."""
+        """Follow the Service to the instance that it names; every other address is one."""
         return self.primary if host in {CLUSTER_IP, names.valkey_host(KEY[1], NAMESPACE)} else host
 
     @property
     def primary(self) -> str:
         """Where new connections by the Service get to; empty if nowhere."""
         service = self.find(SERVICES, names.valkey(KEY[1])) or {}
-        number = (service.get("spec", {}).get("selector") or {}).get(names.LABEL_NODE, "")
+        number = (service.get("spec", {}).get("selector") or {}).get(names.LABEL_INSTANCE, "")
         pod = self._pods.get(f"{names.valkey(KEY[1])}-{number}-0")
         return pod["status"]["podIP"] if pod is not None else ""
 
     @property
     def _pods(self) -> dict[str, Object]:
-        """Pods of Valkey nodes, by name."""
+        """Pods of Valkey instances, by name."""
         return {
             name: pod
             for (plural, _, name), pod in self.api.objects.items()
-            if plural == PODS.plural and names.LABEL_NODE in pod["metadata"].get("labels", {})
+            if plural == PODS.plural and names.LABEL_INSTANCE in pod["metadata"].get("labels", {})
         }
 
     async def edit(self, resource: Resource, name: str, changes: Object) -> None:

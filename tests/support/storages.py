@@ -17,9 +17,9 @@ from reconciler.manifests.storage import Storage
 from reconciler.plan import desired_objects
 from reconciler.plan.settings import Settings
 from reconciler.rotation import phases
-from reconciler.state.instance import NodeReport
-from reconciler.state.instance_facts import NodeFacts
-from reconciler.state.kubernetes_nodes import Hosts
+from reconciler.state.instance import Instance
+from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.replication_info import PRIMARY, REPLICA, Attached, Replication
 from reconciler.state.storage_state import Observed
 from shared import names
@@ -55,10 +55,10 @@ SETTINGS: Final = Settings(
     phases.Settings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
 )
 OTHER_IMAGE: Final = replace(SETTINGS, image=Image("registry.example/valkey:10", "IfNotPresent"))
-HOSTS: Final = Hosts(frozenset({"host-0", "host-1", "host-2"}))
+HOSTS: Final = KubernetesNodes(frozenset({"host-0", "host-1", "host-2"}))
 LINEAGE: Final = "a" * 40
 OFFSET: Final = 50 << 20
-"""Bytes of history that all nodes have."""
+"""Bytes of history that all instances have."""
 
 
 def session_storage(spec: object, **metadata: object) -> Object:
@@ -74,13 +74,13 @@ def stored(obj: Object) -> Object:
 
 
 def workload(index: int, size: Size, settings: Settings = SETTINGS) -> Object:
-    """Build the StatefulSet of a node, as the plan makes it of nothing."""
-    nothing = Observed(session_storage({"size": size}), {}, hosts=HOSTS)
+    """Build the StatefulSet of an instance, as the plan makes it of nothing."""
+    nothing = Observed(session_storage({"size": size}), {}, nodes=HOSTS)
     return desired_objects.workload(nothing, SessionStorageSpec(size=size), index, settings)
 
 
 def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> dict[tuple[str, str], Object]:
-    """Build everything that belongs to a storage; of as many nodes as its size has, if none are named."""
+    """Build everything that belongs to a storage; of as many instances as its size has, if none are named."""
     preset = PRESETS[size]
     indexes = indexes or tuple(range(preset.replicas))
     of_replicas = preset.is_redundant
@@ -110,7 +110,7 @@ def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> 
 
 
 def pod(index: int = 0, size: Size = Size.SMALL, role: str = ROLE_PRIMARY, **metadata: Any) -> Object:
-    """Build the pod of a node; each is on a host of its own."""
+    """Build the pod of an instance; each is on a host of its own."""
     template = copy.deepcopy(workload(index, size)["spec"]["template"])
     labels = template["metadata"]["labels"] | {names.LABEL_ROLE: role}
     own: Object = {
@@ -126,14 +126,14 @@ def pod(index: int = 0, size: Size = Size.SMALL, role: str = ROLE_PRIMARY, **met
 
 
 def address(index: int) -> str:
-    """Tell where a node can be reached."""
+    """Tell where an instance can be reached."""
     return f"10.1.0.{index + 1}"
 
 
-def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> NodeReport:
+def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> Instance:
     """Report of a primary, and of those that follow it."""
     attached = tuple(Attached(address(each), is_online=True, offset=OFFSET, lag=0) for each in replicas)
-    facts = NodeFacts(
+    facts = InstanceFacts(
         role=PRIMARY,
         server_version="9.1.2",
         is_loading=False,
@@ -142,12 +142,12 @@ def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> NodeRepo
         fence=1 if PRESETS[size].is_redundant else 0,
         upstream_hash=identities.sha256(REPLICATION.password),
     )
-    return NodeReport(index, pod(index, size), facts, operator=OPERATOR)
+    return Instance(index, pod(index, size), facts, operator=OPERATOR)
 
 
-def replica(index: int, size: Size = Size.LARGE, upstream: str = HOST) -> NodeReport:
+def replica(index: int, size: Size = Size.LARGE, upstream: str = HOST) -> Instance:
     """Report of a replica that could take over."""
-    facts = NodeFacts(
+    facts = InstanceFacts(
         role=REPLICA,
         server_version="9.1.2",
         is_loading=False,
@@ -158,30 +158,30 @@ def replica(index: int, size: Size = Size.LARGE, upstream: str = HOST) -> NodeRe
         fence=1 if PRESETS[size].is_redundant else 0,
         upstream_hash=identities.sha256(REPLICATION.password),
     )
-    return NodeReport(index, pod(index, size, ROLE_REPLICA), facts, operator=OPERATOR)
+    return Instance(index, pod(index, size, ROLE_REPLICA), facts, operator=OPERATOR)
 
 
-def replicated(node: NodeReport, **changes: Any) -> NodeReport:
-    """Change what a node says of its replication."""
-    assert node.facts is not None
-    return replace(node, facts=replace(node.facts, replication=replace(node.facts.replication, **changes)))
+def replicated(instance: Instance, **changes: Any) -> Instance:
+    """Change what an instance says of its replication."""
+    assert instance.facts is not None
+    return replace(instance, facts=replace(instance.facts, replication=replace(instance.facts.replication, **changes)))
 
 
-def unlinked(node: NodeReport, **changes: Any) -> NodeReport:
+def unlinked(instance: Instance, **changes: Any) -> Instance:
     """Take a replica's link with its primary away."""
-    return replicated(node, is_linked=False, is_streaming=False, **changes)
+    return replicated(instance, is_linked=False, is_streaming=False, **changes)
 
 
-def nodes(size: Size) -> tuple[NodeReport, ...]:
-    """Report of every node of a storage; the first is primary."""
+def instances(size: Size) -> tuple[Instance, ...]:
+    """Report of every instance of a storage; the first is primary."""
     others = range(1, PRESETS[size].replicas)
     return (primary(0, size, *others), *(replica(index, size) for index in others))
 
 
-def observed(size: str = "small", *reports: NodeReport) -> Observed:
-    """Observe a storage whose objects are all there; all its nodes are well, if none are given."""
+def observed(size: str = "small", *reports: Instance) -> Observed:
+    """Observe a storage whose objects are all there; all its instances are well, if none are given."""
     known = Size(size)
-    return Observed(session_storage({"size": size}), children(known), reports or nodes(known), hosts=HOSTS)
+    return Observed(session_storage({"size": size}), children(known), reports or instances(known), nodes=HOSTS)
 
 
 def without(before: Observed, *keys: tuple[str, str]) -> Observed:

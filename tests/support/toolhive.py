@@ -29,7 +29,7 @@ from shared.objects.resources import (
 
 if TYPE_CHECKING:
     from tests.support.fakes import FakeApi
-    from tests.support.fakevalkey import FakeNode, FakeSession, FakeValkey
+    from tests.support.fakevalkey import FakeInstance, FakeSession, FakeValkey
 
 
 @dataclass
@@ -103,7 +103,7 @@ class ToolHive:
         record = record_of(server)
         assert record is not None
         secret = self._api.objects.get((SECRETS.plural, namespace, secret_of(record.reference, namespace)))
-        if secret is None or not self._valkey.nodes:
+        if secret is None or not self._valkey.instances:
             return False
         number = next(self._numbers)
         password = identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
@@ -113,9 +113,9 @@ class ToolHive:
         address = f"10.9.0.{number}"
         ready = [{"type": "Ready", "status": "True"}]
         status = {"phase": "Running", "podIPs": [{"ip": address}], "conditions": ready}
-        if not self._node.is_reachable:
+        if not self._instance.is_reachable:
             return False
-        session = self._node.connect(identities.CONSUMER.user, password, address)
+        session = self._instance.connect(identities.CONSUMER.user, password, address)
         pod = await self._api.create(PODS, {"metadata": metadata, "status": status})
         self.holders.append(Holder(pod, password, session))
         return True
@@ -128,9 +128,9 @@ class ToolHive:
         await self._api.delete(PODS, metadata["namespace"], metadata["name"])
 
     @property
-    def _node(self) -> FakeNode:
-        (node,) = self._valkey.nodes.values()
-        return node
+    def _instance(self) -> FakeInstance:
+        (instance,) = self._valkey.instances.values()
+        return instance
 
     def _admit(self, resource: Resource, obj: Object) -> Object:
         if resource is not MCP_SERVERS:

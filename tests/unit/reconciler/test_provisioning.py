@@ -156,7 +156,7 @@ async def test_missing_passwords_are_made_up_and_the_others_stay(mine: Simulatio
     assert mine.status["phase"] == "Ready"
 
 
-async def test_a_node_restarts_once_when_the_passwords_of_its_secret_are_new(mine: Simulation) -> None:
+async def test_a_instance_restarts_once_when_the_passwords_of_its_secret_are_new(mine: Simulation) -> None:
     pod = mine.find(PODS, "mine-valkey-0-0")
     await mine.api.delete(SECRETS, NAMESPACE, "mine-auth")
     await mine.settle()

@@ -59,7 +59,7 @@ def test_rotations_have_settings_of_their_own() -> None:
     assert "ROTATION_WAVE_PERCENT is no number from 0 to 100" in problems(ROTATION_WAVE_PERCENT="101")
 
 
-def test_nodes_have_a_priority_and_updates_a_limit() -> None:
+def test_instances_have_a_priority_and_updates_a_limit() -> None:
     default = Settings.from_environ(ENVIRON).storage
     assert (default.placement, default.updates_at_once) == (Placement(""), 1)
     said = Settings.from_environ(ENVIRON | {"VALKEY_PRIORITY_CLASS": "important", "UPDATES_AT_ONCE": "5"}).storage

@@ -1,4 +1,4 @@
-"""Passwords in use, to come and to go: what the auth Secret holds of them, and what nodes must accept."""
+"""Passwords in use, to come and to go: what the auth Secret holds of them, and what instances must accept."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_promoting_changes_what_is_handed_out_and_nothing_of_what_is_accepted() 
     assert promoted.accepted == STAGED.accepted
 
 
-def test_the_acl_file_accepts_what_nodes_must() -> None:
+def test_the_acl_file_accepts_what_instances_must() -> None:
     for ring in (KeyRing(OLD), STAGED, STAGED.promoted()):
         for line in ring.data["users.acl"].splitlines():
             _, user, _, *words = line.split(" ")

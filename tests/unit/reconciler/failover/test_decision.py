@@ -1,4 +1,4 @@
-"""Who becomes primary, and when: each case is what four sources say at one moment, three nodes and the API."""
+"""Who becomes primary, and when: each case is what four sources say at one moment, three instances and the API."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from reconciler.failover.decision import (
 )
 from reconciler.failover.members import Member
 from reconciler.state import pod_status
-from reconciler.state.instance import HASTY_SECONDS, NodeReport
-from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.instance import HASTY_SECONDS, Instance
+from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.replication_info import PRIMARY, REPLICA, Replication
 from shared.objects.resources import Object
 
 LONG_SILENT = FENCE_SECONDS + 30.0
 
 
-def member(index: int, report: NodeReport, **known: Any) -> Member:
+def member(index: int, report: Instance, **known: Any) -> Member:
     pod = {"metadata": {"name": f"cache-valkey-{index}-0"}}
     return Member(index, replace(report, pod=pod), **known)
 
 
 def speaking(index: int, role: str, replication: Replication, *, is_loading: bool = False) -> Member:
-    return member(index, NodeReport(facts=NodeFacts(role, "9.1.2", is_loading, replication=replication)))
+    return member(index, Instance(facts=InstanceFacts(role, "9.1.2", is_loading, replication=replication)))
 
 
 def primary(index: int = 0, *, is_loading: bool = False, **said: Any) -> Member:
@@ -60,15 +60,15 @@ def restarted(index: int, keys: int = 9) -> Member:
 
 def down(index: int, silent_for: float = 2.0, **known: Any) -> Member:
     problem: Any = "down"
-    return member(index, NodeReport(problem=problem), silent_for=silent_for, **known)
+    return member(index, Instance(problem=problem), silent_for=silent_for, **known)
 
 
 def gone(index: int, silent_for: float = 2.0) -> Member:
-    return member(index, NodeReport(), is_gone=True, silent_for=silent_for)
+    return member(index, Instance(), is_gone=True, silent_for=silent_for)
 
 
 def unreachable(index: int, silent_for: float = 2.0) -> Member:
-    return member(index, NodeReport(problem="unreachable"), silent_for=silent_for)
+    return member(index, Instance(problem="unreachable"), silent_for=silent_for)
 
 
 def test_a_primary_that_answers_stays() -> None:
@@ -113,7 +113,7 @@ def test_a_primary_that_only_we_cannot_reach_stays() -> None:
 
 
 def test_a_primary_that_does_not_let_us_in_stays() -> None:
-    decision = decide(0, [member(0, NodeReport(problem="refused")), replica(1), replica(2)], 3)
+    decision = decide(0, [member(0, Instance(problem="refused")), replica(1), replica(2)], 3)
     assert isinstance(decision, Stay)
     assert decision.reason == "CredentialRefused"
 
@@ -155,7 +155,7 @@ def test_a_pod_that_was_deleted_by_force_proves_nothing_while_a_link_has_only_fa
     assert decision.reason == "PrimaryMayServe"
 
 
-def test_a_third_node_is_not_waited_for_if_the_candidate_saw_the_primary_die() -> None:
+def test_a_third_instance_is_not_waited_for_if_the_candidate_saw_the_primary_die() -> None:
     decision = decide(0, [gone(0), replica(1), unreachable(2)], 3)
     assert isinstance(decision, Promote)
     assert decision.index == 1
@@ -205,13 +205,13 @@ def test_a_primary_that_reads_its_data_is_waited_for_if_nobody_else_is_known_to_
     assert decision.reason == "LoadingData"
 
 
-def test_an_empty_node_never_goes_before_one_with_data() -> None:
+def test_an_empty_instance_never_goes_before_one_with_data() -> None:
     decision = decide(0, [gone(0), replica(1, offset=200, keys=0), replica(2)], 3)
     assert isinstance(decision, Promote)
     assert decision.index == 2
 
 
-def test_a_node_that_loads_is_no_candidate() -> None:
+def test_a_instance_that_loads_is_no_candidate() -> None:
     decision = decide(0, [gone(0), replica(1, is_loading=True, offset=200), replica(2)], 3)
     assert isinstance(decision, Promote)
     assert decision.index == 2
@@ -248,9 +248,9 @@ def test_at_the_first_start_the_recorded_primary_begins_once_all_answer_and_are_
     assert (decision.index, decision.reason) == (0, "FirstStart")
     waiting = decide(0, [*empty[:2], gone(2)], 3)
     assert waiting == Wait(
-        1.0, "NodesMissing", "no node that answers is known to have the newest data; waiting for cache-valkey-2"
+        1.0, "InstancesMissing", "no instance that answers is known to have the newest data; waiting for cache-valkey-2"
     )
-    assert isinstance(decide(0, empty[:2], 3), Blocked), "a node that nobody knows of may have data"
+    assert isinstance(decide(0, empty[:2], 3), Blocked), "an instance that nobody knows of may have data"
 
 
 @pytest.mark.parametrize("others", [[restarted(1, 0), restarted(2, 0)], [restarted(1), restarted(2)]])
@@ -261,40 +261,40 @@ def test_a_recorded_primary_that_came_back_with_its_data_goes_on(others: list[Me
 
 
 @pytest.mark.parametrize("holder", [restarted(2), replica(2, down_for=600)])
-def test_the_only_node_with_data_takes_over_once_all_others_answer(holder: Member) -> None:
+def test_the_only_instance_with_data_takes_over_once_all_others_answer(holder: Member) -> None:
     decision = decide(0, [restarted(0, 0), restarted(1, 0), holder], 3)
     assert isinstance(decision, Promote)
     assert decision.index == 2
 
 
-def test_an_empty_primary_and_two_nodes_with_data_of_unknown_age_are_for_a_person() -> None:
+def test_an_empty_primary_and_two_instances_with_data_of_unknown_age_are_for_a_person() -> None:
     decision = decide(0, [restarted(0, 0), restarted(1), restarted(2)], 3)
     assert isinstance(decision, Blocked)
     assert decision.reason == "DataUnclear"
 
 
-def test_a_person_can_name_the_node_to_promote_where_nothing_else_helps() -> None:
-    nodes = [restarted(0, 0), restarted(1), restarted(2)]
-    decision = decide(0, nodes, 3, "cache-valkey-2")
+def test_a_person_can_name_the_instance_to_promote_where_nothing_else_helps() -> None:
+    instances = [restarted(0, 0), restarted(1), restarted(2)]
+    decision = decide(0, instances, 3, "cache-valkey-2")
     assert isinstance(decision, Promote)
     assert (decision.index, decision.reason) == (2, "PromotedByHand")
-    assert isinstance(decide(0, nodes, 3, "other-valkey-2"), Blocked)
-    assert decide(0, [primary(), *nodes[1:]], 3, "cache-valkey-2") == Stay(), "an old word overrules no primary"
+    assert isinstance(decide(0, instances, 3, "other-valkey-2"), Blocked)
+    assert decide(0, [primary(), *instances[1:]], 3, "cache-valkey-2") == Stay(), "an old word overrules no primary"
 
 
-def test_a_node_that_does_not_answer_cannot_be_promoted_by_hand_either() -> None:
-    nodes = [gone(0, LONG_SILENT), gone(1, LONG_SILENT), gone(2, LONG_SILENT)]
-    assert isinstance(decide(0, nodes, 3, "cache-valkey-2"), Blocked)
+def test_a_instance_that_does_not_answer_cannot_be_promoted_by_hand_either() -> None:
+    instances = [gone(0, LONG_SILENT), gone(1, LONG_SILENT), gone(2, LONG_SILENT)]
+    assert isinstance(decide(0, instances, 3, "cache-valkey-2"), Blocked)
 
 
 @pytest.mark.parametrize("lost", [gone(0), down(0), unreachable(0, LONG_SILENT)])
-def test_a_storage_of_one_node_waits_for_it(lost: Member) -> None:
+def test_a_storage_of_one_instance_waits_for_it(lost: Member) -> None:
     decision = decide(0, [lost], 1)
     assert isinstance(decision, Stay)
-    assert decision.reason == "OnlyNode"
+    assert decision.reason == "OnlyInstance"
 
 
-def test_a_storage_of_one_node_has_nobody_else_to_promote() -> None:
+def test_a_storage_of_one_instance_has_nobody_else_to_promote() -> None:
     decision = decide(0, [restarted(0, 0)], 1)
     assert isinstance(decision, Promote)
     assert decision.index == 0
@@ -311,8 +311,8 @@ def test_a_primary_without_a_fence_is_replaced_only_if_it_was_seen_to_die() -> N
 @pytest.mark.parametrize(
     ("others", "expected", "replicas"),
     [
-        pytest.param([], 1, 0, id="a storage of one node"),
-        pytest.param([replica(1)], 1, 0, id="a storage of one node that is about to move"),
+        pytest.param([], 1, 0, id="a storage of one instance"),
+        pytest.param([replica(1)], 1, 0, id="a storage of one instance that is about to move"),
         pytest.param([linked(1, 0), linked(2, 0)], 3, 1, id="all well"),
         pytest.param([gone(1), unreachable(2)], 3, 1, id="one of whom nothing is known"),
         pytest.param([gone(1), down(2)], 3, 1, id="one that refuses connections"),

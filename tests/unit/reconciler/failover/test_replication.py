@@ -17,7 +17,7 @@ from reconciler.failover import replication
 from reconciler.failover.decision import Blocked, Decision, Promote, Stay, Wait
 from reconciler.failover.group import CLOSE_BYTES, Group
 from reconciler.manifests import services
-from reconciler.state.instance import NodeReport
+from reconciler.state.instance import Instance
 from reconciler.state.primary_record import Claim, first, pointed
 from reconciler.state.storage_state import Observed
 from shared import names
@@ -48,47 +48,47 @@ ELSEWHERE = "10.9.9.9"
 
 
 def group_of(
-    *nodes: NodeReport, size: Size = Size.LARGE, ring: KeyRing = RING, before: Observed | None = None
+    *instances: Instance, size: Size = Size.LARGE, ring: KeyRing = RING, before: Observed | None = None
 ) -> Group:
-    known = replace(before or observed(size), nodes=nodes)
+    known = replace(before or observed(size), instances=instances)
     return Group.of(known, PRESETS[size], ring)
 
 
-def steps(*nodes: NodeReport, decision: Decision | None = None, **group: Any) -> list[Step]:
-    return list(replication.steps(group_of(*nodes, **group), decision or Stay(), NOW))
+def steps(*instances: Instance, decision: Decision | None = None, **group: Any) -> list[Step]:
+    return list(replication.steps(group_of(*instances, **group), decision or Stay(), NOW))
 
 
-def said(node: NodeReport, **facts: Any) -> NodeReport:
-    """Change what a node says of itself."""
-    assert node.facts is not None
-    return replace(node, facts=replace(node.facts, **facts))
+def said(instance: Instance, **facts: Any) -> Instance:
+    """Change what an instance says of itself."""
+    assert instance.facts is not None
+    return replace(instance, facts=replace(instance.facts, **facts))
 
 
-def silent(node: NodeReport) -> NodeReport:
-    return replace(node, facts=None, problem="unreachable")
+def silent(instance: Instance) -> Instance:
+    return replace(instance, facts=None, problem="unreachable")
 
 
-def gone(node: NodeReport) -> NodeReport:
-    return NodeReport(node.index)
+def gone(instance: Instance) -> Instance:
+    return Instance(instance.index)
 
 
 # Who is primary
 
 
-def test_the_service_says_who_is_primary_whatever_nodes_take_themselves_for() -> None:
+def test_the_service_says_who_is_primary_whatever_instances_take_themselves_for() -> None:
     before = with_child(observed("large"), ("services", "mine-valkey"), stored(services.primary_service(STORAGE, 2)))
     group = group_of(HEAD, NEAR, FAR, before=before)
-    assert (group.primary, group.others, group.nodes) == (FAR, (HEAD, NEAR), (FAR, HEAD, NEAR))
+    assert (group.primary, group.others, group.instances) == (FAR, (HEAD, NEAR), (FAR, HEAD, NEAR))
 
 
-def test_a_node_that_the_service_names_is_primary_even_if_there_is_no_trace_of_it_unless_another_one_is() -> None:
+def test_a_instance_that_the_service_names_is_primary_even_if_there_is_no_trace_of_it_unless_another_one_is() -> None:
     before = with_child(observed("large"), ("services", "mine-valkey"), stored(services.primary_service(STORAGE, 9)))
-    assert group_of(NEAR, FAR, before=before).primary == NodeReport(9)
+    assert group_of(NEAR, FAR, before=before).primary == Instance(9)
     assert group_of(HEAD, NEAR, before=before).primary.index == 0
 
 
 def edited(record: Claim) -> Observed:
-    """A storage whose Service somebody has sent to a node that there never was."""
+    """A storage whose Service somebody has sent to an instance that there never was."""
     service = pointed(stored(services.primary_service(STORAGE, 0)), 7, record)
     return with_child(observed("large"), ("services", "mine-valkey"), service)
 
@@ -110,7 +110,7 @@ def test_without_the_service_the_primary_that_has_replicas_is_it() -> None:
     assert group_of(stray, primary(1, Size.LARGE, 2), FAR, before=nothing).primary.index == 1
     assert group_of(NEAR, FAR, before=nothing).primary.index == 1
     assert group_of(said(HEAD, is_loading=True), NEAR, before=nothing).primary.index == 0
-    assert group_of(before=nothing).primary == NodeReport(0)
+    assert group_of(before=nothing).primary == Instance(0)
 
 
 def test_while_the_service_is_gone_nobody_is_promoted_for_nobody_could_lose_to_another_leader() -> None:
@@ -130,7 +130,7 @@ def test_a_linked_replica_of_the_same_history_that_is_close_is_in_sync(behind: i
 
 
 @pytest.mark.parametrize(
-    "node",
+    "instance",
     [
         replicated(NEAR, offset=OFFSET - CLOSE_BYTES),
         unlinked(NEAR),
@@ -142,8 +142,8 @@ def test_a_linked_replica_of_the_same_history_that_is_close_is_in_sync(behind: i
     ],
     ids=["far behind", "not linked", "without news", "another history", "refusing", "silent", "gone"],
 )
-def test_no_other_node_is_in_sync(node: NodeReport) -> None:
-    assert group_of(HEAD, node, FAR).synced == (FAR,)
+def test_no_other_instance_is_in_sync(instance: Instance) -> None:
+    assert group_of(HEAD, instance, FAR).synced == (FAR,)
 
 
 def test_nobody_is_in_sync_with_a_primary_that_does_not_answer() -> None:
@@ -158,14 +158,14 @@ def test_a_replica_that_is_ahead_of_what_the_primary_said_before_is_not_behind()
 
 def test_a_replica_is_attached_as_soon_as_one_of_both_says_so() -> None:
     alone = unlinked(NEAR)
-    for head, node, is_attached in (
+    for head, instance, is_attached in (
         (HEAD, alone, True),
         (primary(0, Size.LARGE), NEAR, True),
         (HEAD, silent(NEAR), True),
         (primary(0, Size.LARGE), alone, False),
         (HEAD, gone(NEAR), False),
     ):
-        assert group_of(head, node, FAR).is_attached(node) is is_attached
+        assert group_of(head, instance, FAR).is_attached(instance) is is_attached
 
 
 # What is done
@@ -173,7 +173,7 @@ def test_a_replica_is_attached_as_soon_as_one_of_both_says_so() -> None:
 
 @pytest.mark.parametrize("size", Size)
 def test_a_storage_that_is_well_needs_no_step(size: Size) -> None:
-    assert steps(*observed(size).nodes, size=size) == []
+    assert steps(*observed(size).instances, size=size) == []
 
 
 def test_a_second_primary_is_demoted() -> None:
@@ -209,16 +209,16 @@ def test_a_second_primary_is_demoted() -> None:
     ],
 )
 def test_a_replica_that_follows_somebody_else_is_told_and_one_on_its_way_is_left_alone(
-    astray: NodeReport, *, is_astray: bool
+    astray: Instance, *, is_astray: bool
 ) -> None:
-    followed = [step.node for step in steps(HEAD, astray, FAR) if isinstance(step, Follow)]
+    followed = [step.instance for step in steps(HEAD, astray, FAR) if isinstance(step, Follow)]
     assert followed == ([astray] if is_astray else [])
 
 
 @pytest.mark.parametrize(
     "head", [silent(HEAD), replica(0), said(HEAD, is_loading=True), replace(HEAD, problem="refused")]
 )
-def test_nobody_is_told_to_follow_a_primary_that_is_none(head: NodeReport) -> None:
+def test_nobody_is_told_to_follow_a_primary_that_is_none(head: Instance) -> None:
     assert steps(head, primary(1, Size.LARGE), replicated(FAR, upstream=ELSEWHERE)) == []
 
 
@@ -229,11 +229,11 @@ def rotated() -> KeyRing:
 def test_replicas_log_in_anew_one_by_one_for_without_any_a_primary_takes_no_writes() -> None:
     ring = rotated()
     first = steps(HEAD, NEAR, FAR, ring=ring)
-    assert [(type(step), step.node) for step in first if isinstance(step, LogInAnew)] == [(LogInAnew, NEAR)]
+    assert [(type(step), step.instance) for step in first if isinstance(step, LogInAnew)] == [(LogInAnew, NEAR)]
     assert [step.replication.password for step in first if isinstance(step, LogInAnew)] == ["N" * 32]
     done = said(NEAR, upstream_hash=identities.sha256("N" * 32))
     second = steps(HEAD, done, FAR, ring=ring)
-    assert [step.node for step in second if isinstance(step, LogInAnew)] == [FAR]
+    assert [step.instance for step in second if isinstance(step, LogInAnew)] == [FAR]
     assert steps(HEAD, done, said(FAR, upstream_hash=identities.sha256("N" * 32)), ring=ring) == []
 
 
@@ -242,17 +242,17 @@ def test_replicas_log_in_anew_one_by_one_for_without_any_a_primary_takes_no_writ
     [unlinked(FAR), silent(FAR), unlinked(FAR, upstream=ELSEWHERE)],
     ids=["not linked", "silent", "astray"],
 )
-def test_no_replica_logs_in_anew_while_another_one_is_not_in_sync(other: NodeReport) -> None:
+def test_no_replica_logs_in_anew_while_another_one_is_not_in_sync(other: Instance) -> None:
     assert not [step for step in steps(HEAD, NEAR, other, ring=rotated()) if isinstance(step, LogInAnew)]
 
 
-def test_the_fence_is_taken_down_only_if_all_other_nodes_are_known_to_be_gone() -> None:
+def test_the_fence_is_taken_down_only_if_all_other_instances_are_known_to_be_gone() -> None:
     alone = primary(0, Size.LARGE)
     assert steps(alone, gone(NEAR), gone(FAR)) == [Fence(alone, 0)]
     assert steps(alone, gone(NEAR), silent(FAR)) == []
 
 
-def test_the_fence_is_put_up_again_as_soon_as_another_node_may_run() -> None:
+def test_the_fence_is_put_up_again_as_soon_as_another_instance_may_run() -> None:
     open_head = said(HEAD, fence=0)
     assert steps(open_head, NEAR, gone(FAR)) == [Fence(open_head, 1)]
     assert steps(open_head, silent(NEAR), gone(FAR)) == [Fence(open_head, 1)]
@@ -274,7 +274,7 @@ def test_writes_that_a_move_paused_and_never_let_go_again_are_let_go_under_a_new
     assert steps(paused, NEAR, FAR, before=before) == [Resume(service, Claim(epoch=5, to=0, handled="before"), paused)]
 
 
-def test_one_node_is_never_fenced_even_while_a_second_one_comes() -> None:
+def test_one_instance_is_never_fenced_even_while_a_second_one_comes() -> None:
     head = primary(0, Size.MEDIUM, 1)
     assert steps(head, replica(1, Size.MEDIUM), size=Size.MEDIUM) == []
 
@@ -295,14 +295,14 @@ def test_a_mark_is_for_the_very_pod_that_was_seen() -> None:
     ]
 
 
-# When another node takes over
+# When another instance takes over
 
 
 def test_who_takes_over_is_claimed_and_followed_at_once_by_all_that_answer() -> None:
     returning = replica(0)
     (step,) = steps(returning, NEAR, silent(FAR), decision=Promote(1, "PrimaryLost", "m"))
     assert isinstance(step, Promotion)
-    assert (step.node, step.followers, step.replication) == (NEAR, (returning,), REPLICATION)
+    assert (step.instance, step.followers, step.replication) == (NEAR, (returning,), REPLICATION)
     assert (step.claim.epoch, step.claim.to, step.claim.reason, step.claim.is_under_way) == (1, 1, "PrimaryLost", True)
 
 
@@ -316,15 +316,15 @@ def test_a_claim_counts_on_from_the_last_one_and_keeps_what_the_user_was_given()
     assert (step.service, step.claim.epoch, step.claim.handled) == (service, 5, "please")
 
 
-@pytest.mark.parametrize("decision", [Stay("OnlyNode"), Wait(1, "PrimarySilent", "m"), Blocked("NoHistory", "m")])
+@pytest.mark.parametrize("decision", [Stay("OnlyInstance"), Wait(1, "PrimarySilent", "m"), Blocked("NoHistory", "m")])
 def test_as_long_as_nobody_takes_over_nothing_is_done_about_a_lost_primary(decision: Decision) -> None:
     assert steps(silent(HEAD), NEAR, FAR, decision=decision) == []
 
 
-def test_who_has_to_be_primary_is_decided_on_all_nodes() -> None:
+def test_who_has_to_be_primary_is_decided_on_all_instances() -> None:
     assert replication.decide(group_of(HEAD, NEAR, FAR), observed("large").storage) == Stay()
-    lost = NodeReport(0, pod(0, Size.LARGE), problem="down", silent_for=60)
-    down = [unlinked(node, silence=None, down_for=1) for node in (NEAR, FAR)]
+    lost = Instance(0, pod(0, Size.LARGE), problem="down", silent_for=60)
+    down = [unlinked(instance, silence=None, down_for=1) for instance in (NEAR, FAR)]
     decision = replication.decide(group_of(replace(lost, pod=None), *down), observed("large").storage)
     assert isinstance(decision, Promote)
     assert decision.index == 1
@@ -336,8 +336,8 @@ def test_a_person_can_name_who_is_to_be_promoted() -> None:
         **storage,
         "metadata": {**storage["metadata"], "annotations": {names.ANNOTATION_PROMOTE: "mine-valkey-2"}},
     }
-    unheard = [unlinked(node, down_for=99) for node in (NEAR, replicated(FAR, lineage="b" * 40))]
-    lost = NodeReport(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
+    unheard = [unlinked(instance, down_for=99) for instance in (NEAR, replicated(FAR, lineage="b" * 40))]
+    lost = Instance(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
     assert isinstance(replication.decide(group_of(lost, *unheard), observed("large").storage), Blocked)
     decision = replication.decide(group_of(lost, *unheard), storage)
     assert isinstance(decision, Promote)

@@ -14,7 +14,7 @@ from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import config_map, disruption_budget, network_policy, secrets, services, valkey_config
 from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image, Node, Placement, stateful_set, template_hash
+from reconciler.manifests.stateful_set import Image, InstanceSpec, Placement, stateful_set, template_hash
 from reconciler.manifests.storage import Storage
 from shared import names
 from shared.objects.resources import Object
@@ -28,12 +28,12 @@ IMAGE = Image("registry.example/valkey@sha256:abc", "IfNotPresent")
 
 
 def workload(size: Size) -> Object:
-    return stateful_set(STORAGE.metadata(names.valkey_node(STORAGE.name, 0)), node(size), IMAGE, Placement())
+    return stateful_set(STORAGE.metadata(names.valkey_instance(STORAGE.name, 0)), instance(size), IMAGE, Placement())
 
 
-def node(size: Size, *, index: int = 0, is_spread: bool = False) -> Node:
+def instance(size: Size, *, index: int = 0, is_spread: bool = False) -> InstanceSpec:
     disk = PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0
-    return Node(STORAGE.name, STORAGE.namespace, index, size, disk, is_spread)
+    return InstanceSpec(STORAGE.name, STORAGE.namespace, index, size, disk, is_spread)
 
 
 def objects(size: Size) -> dict[str, Object]:
@@ -197,12 +197,12 @@ def test_a_mount_has_its_volume(size: Size) -> None:
 
 
 @pytest.mark.parametrize("size", Size)
-def test_each_node_is_one_replica_that_its_labels_name(size: Size) -> None:
+def test_each_instance_is_one_replica_that_its_labels_name(size: Size) -> None:
     spec = workload(size)["spec"]
     assert spec["replicas"] == 1
     selector = spec["selector"]["matchLabels"]
     assert selector.items() <= spec["template"]["metadata"]["labels"].items()
-    assert selector == {names.LABEL_STORAGE: "shared-storage", names.LABEL_NODE: "0"}
+    assert selector == {names.LABEL_STORAGE: "shared-storage", names.LABEL_INSTANCE: "0"}
     assert spec["serviceName"] == services.headless_service(STORAGE)["metadata"]["name"]
 
 
@@ -215,10 +215,10 @@ def test_a_probe_takes_its_password_from_a_file() -> None:
         assert not re.search(r"\s-a\s|--pass", command)
 
 
-def test_the_service_names_one_node_and_hides_none() -> None:
-    for node in (0, 7):
-        spec = services.primary_service(STORAGE, node)["spec"]
-        assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage", names.LABEL_NODE: str(node)}
+def test_the_service_names_one_instance_and_hides_none() -> None:
+    for instance in (0, 7):
+        spec = services.primary_service(STORAGE, instance)["spec"]
+        assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage", names.LABEL_INSTANCE: str(instance)}
         assert spec["publishNotReadyAddresses"] is True
     assert services.headless_service(STORAGE)["spec"]["clusterIP"] == "None"
 
@@ -251,11 +251,11 @@ def test_a_pod_is_replaced_by_nobody_but_us() -> None:
 
 
 def affinity(size: Size, *, is_spread: bool) -> Any:
-    made = stateful_set(STORAGE.metadata("x"), node(size, is_spread=is_spread), IMAGE, Placement())
+    made = stateful_set(STORAGE.metadata("x"), instance(size, is_spread=is_spread), IMAGE, Placement())
     return made["spec"]["template"]["spec"].get("affinity", {}).get("podAntiAffinity")
 
 
-def test_nodes_of_a_redundant_storage_are_kept_apart_by_force_where_there_are_hosts_enough() -> None:
+def test_instances_of_a_redundant_storage_are_kept_apart_by_force_where_there_are_hosts_enough() -> None:
     hard, soft = affinity(Size.LARGE, is_spread=True), affinity(Size.LARGE, is_spread=False)
     (term,) = hard["requiredDuringSchedulingIgnoredDuringExecution"]
     assert term["topologyKey"] == "kubernetes.io/hostname"
@@ -268,7 +268,7 @@ def test_nodes_of_a_redundant_storage_are_kept_apart_by_force_where_there_are_ho
 
 
 def test_a_priority_class_is_set_if_there_is_one() -> None:
-    made = stateful_set(STORAGE.metadata("x"), node(Size.LARGE), IMAGE, Placement("important"))
+    made = stateful_set(STORAGE.metadata("x"), instance(Size.LARGE), IMAGE, Placement("important"))
     assert made["spec"]["template"]["spec"]["priorityClassName"] == "important"
     assert "priorityClassName" not in pod(Size.LARGE)
 
@@ -282,7 +282,7 @@ def test_the_size_is_told_by_the_pod_too() -> None:
 
 
 def hash_of(size: Size, image: Image = IMAGE, placement: Placement | None = None) -> str:
-    return template_hash(stateful_set(STORAGE.metadata("x"), node(size), image, placement or Placement()))
+    return template_hash(stateful_set(STORAGE.metadata("x"), instance(size), image, placement or Placement()))
 
 
 def test_a_pod_tells_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,13 +299,13 @@ def test_a_pod_tells_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(set(hashes)) == len(hashes)
 
 
-def test_nodes_are_told_who_is_primary_in_a_file_that_makes_no_pod_out_of_date() -> None:
+def test_instances_are_told_who_is_primary_in_a_file_that_makes_no_pod_out_of_date() -> None:
     before, after = config_map.config_map(STORAGE, 0, [0]), config_map.config_map(STORAGE, 1, [0, 1])
     assert before["data"]["valkey.conf"] == after["data"]["valkey.conf"]
     assert (after["data"]["primary"], after["data"]["nodes"]) == ("1", "0 1")
 
 
-def test_the_policy_admits_consumers_nodes_and_the_reconciler_and_nobody_else() -> None:
+def test_the_policy_admits_consumers_instances_and_the_reconciler_and_nobody_else() -> None:
     spec = network_policy.network_policy(STORAGE, PEERS)["spec"]
     assert spec["podSelector"] == {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}
     assert spec["policyTypes"] == ["Ingress", "Egress"]
@@ -340,14 +340,14 @@ def test_the_longest_name_still_fits_every_object(name: str) -> None:
         names.valkey_replicas(name),
         names.valkey_budget(name, "primary"),
         names.valkey_budget(name, "replica"),
-        names.valkey_node(name, 99),
+        names.valkey_instance(name, 99),
     ]
     assert len(set(derived)) == len(derived)
     for each in derived:
         assert re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", each)
         assert len(each) <= 63
     # controller-revision-hash: a StatefulSet's name, and up to 11 characters.
-    assert len(names.valkey_node(name, 99)) + 11 <= 63
+    assert len(names.valkey_instance(name, 99)) + 11 <= 63
 
 
 def test_a_mirrored_secret_never_meets_a_local_one() -> None:

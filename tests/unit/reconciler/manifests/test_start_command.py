@@ -1,4 +1,4 @@
-"""How a node starts, by the shell that starts it: who is primary, and who may never be."""
+"""How an instance starts, by the shell that starts it: who is primary, and who may never be."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Pod:
         server.write_text("#!/bin/sh\necho started with $@\n")
         server.chmod(0o755)
 
-    def is_told(self, primary: int, *nodes: int) -> None:
-        for name, text in valkey_config.topology(primary, nodes).items():
+    def is_told(self, primary: int, *instances: int) -> None:
+        for name, text in valkey_config.topology(primary, instances).items():
             (self.directory / "config" / name).write_text(text)
 
     def has_data(self, base: bytes, increment: bytes) -> None:
@@ -37,8 +37,8 @@ class Pod:
         for name, content in (("appendonly.aof.1.base.rdb", base), ("appendonly.aof.1.incr.aof", increment)):
             (self.directory / "data" / "appendonlydir" / name).write_bytes(content)
 
-    def start(self, node: int = 0, size: Size = Size.LARGE) -> str:
-        command = valkey_config.start_command(node, HOST, PRESETS[size])
+    def start(self, instance: int = 0, size: Size = Size.LARGE) -> str:
+        command = valkey_config.start_command(instance, HOST, PRESETS[size])
         for ours, theirs in (
             (valkey_config.CONFIG_DIRECTORY, "config"),
             (valkey_config.LIVE_DIRECTORY, "live"),
@@ -61,7 +61,7 @@ def follows(start: str) -> bool:
     return f"replicaof {HOST} 6379" in start.splitlines()
 
 
-def test_the_only_node_is_the_primary_whatever_it_has(pod: Pod) -> None:
+def test_the_only_instance_is_the_primary_whatever_it_has(pod: Pod) -> None:
     pod.is_told(0, 0)
     assert not follows(pod.start())
 
@@ -80,16 +80,16 @@ def test_a_primary_whose_data_is_gone_follows_and_goes_on_to_when_it_starts_agai
     assert follows(pod.start())
 
 
-@pytest.mark.parametrize("nodes", [(0, 1), (0, 1, 2)])
-def test_a_replica_follows_whatever_it_has(pod: Pod, nodes: tuple[int, ...]) -> None:
-    pod.is_told(0, *nodes)
+@pytest.mark.parametrize("instances", [(0, 1), (0, 1, 2)])
+def test_a_replica_follows_whatever_it_has(pod: Pod, instances: tuple[int, ...]) -> None:
+    pod.is_told(0, *instances)
     pod.has_data(SYNCED_BASE, b"x")
-    assert follows(pod.start(node=1))
+    assert follows(pod.start(instance=1))
 
 
-def test_a_node_that_is_no_longer_one_follows(pod: Pod) -> None:
+def test_a_instance_that_is_no_longer_one_follows(pod: Pod) -> None:
     pod.is_told(1, 1)
-    assert follows(pod.start(node=0))
+    assert follows(pod.start(instance=0))
 
 
 def test_a_new_pod_takes_the_acl_file_and_one_that_starts_again_keeps_it(pod: Pod) -> None:
@@ -103,7 +103,7 @@ def test_a_new_pod_takes_the_acl_file_and_one_that_starts_again_keeps_it(pod: Po
 
 
 @pytest.mark.parametrize("size", Size)
-def test_what_the_size_decides_is_in_the_nodes_own_file(pod: Pod, size: Size) -> None:
+def test_what_the_size_decides_is_in_the_instances_own_file(pod: Pod, size: Size) -> None:
     pod.is_told(0, 0)
     found = dict(line.split(" ", 1) for line in pod.start(size=size).splitlines())
     assert int(found["maxmemory"]) == PRESETS[size].maxmemory_bytes

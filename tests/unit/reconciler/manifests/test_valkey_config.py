@@ -1,4 +1,4 @@
-"""The configuration of a node; that a real Valkey takes it is in tests/integration/test_acl.py."""
+"""The configuration of an instance; that a real Valkey takes it is in tests/integration/test_acl.py."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def test_only_a_primary_that_has_replicas_is_fenced() -> None:
     assert [fence(PRESETS[size]) for size in Size] == [0, 0, 1]
 
 
-def test_a_node_is_told_who_is_primary_and_who_else_there_is() -> None:
+def test_a_instance_is_told_who_is_primary_and_who_else_there_is() -> None:
     assert topology(2, (2, 0, 1)) == {"primary": "2", "nodes": "0 1 2"}
 
 
 def test_no_password_stands_in_a_command() -> None:
-    """It is read from its file as the node starts."""
+    """It is read from its file as the instance starts."""
     command = start_command(0, names.valkey_host("mine", "team"), PRESETS[Size.LARGE])
     assert '"primaryauth $(cat /valkey/acl/replication-password)"' in command
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.observe import heartbeat
-from reconciler.observe.heartbeat import Pulse
+from reconciler.observe.heartbeat import Heartbeats
 from shared import names
 
 KEY = ("team", "mine")
@@ -39,7 +39,7 @@ class World:
     def __init__(self, port: int) -> None:
         self.port = port
         self.told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        self.pulse = Pulse(self.told.put_nowait)
+        self.pulse = Heartbeats(self.told.put_nowait)
         self.server = Server()
 
     async def hear(self) -> None:
@@ -48,7 +48,7 @@ class World:
 
 
 def pod(address: str = "127.0.0.1") -> dict[str, Any]:
-    labels = {names.LABEL_NODE: "0", names.LABEL_STORAGE: "mine"}
+    labels = {names.LABEL_INSTANCE: "0", names.LABEL_STORAGE: "mine"}
     status = {"phase": "Running", "podIP": address} if address else {}
     return {
         "metadata": {"name": "mine-valkey-0-0", "namespace": "team", "uid": UID, "labels": labels},
@@ -144,7 +144,7 @@ async def test_a_pod_that_goes_is_asked_no_more(world: World) -> None:
         await until_asked(world, 1)
         world.pulse.on_pod(pod(), None)
         assert world.pulse.silent_for(pod()) == 0
-        assert world.pulse._nodes == {}
+        assert world.pulse._instances == {}
 
 
 async def test_pods_without_an_address_and_pods_of_others_are_not_asked(world: World) -> None:
@@ -152,10 +152,10 @@ async def test_pods_without_an_address_and_pods_of_others_are_not_asked(world: W
     other["metadata"]["labels"] = {}
     for each in (pod(""), other):
         world.pulse.on_pod(None, each)
-    assert world.pulse._nodes == {}
+    assert world.pulse._instances == {}
 
 
 async def test_nobody_is_asked_by_who_does_not_lead(world: World) -> None:
-    idle = Pulse(world.told.put_nowait)
+    idle = Heartbeats(world.told.put_nowait)
     idle.on_pod(None, pod())
-    assert idle._nodes == {}
+    assert idle._instances == {}

@@ -1,4 +1,4 @@
-"""What was seen of nodes before counts beside what they say now."""
+"""What was seen of instances before counts beside what they say now."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from reconciler.observe.last_seen import Signs
-from reconciler.state.instance import NodeReport
-from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.instance import Instance
+from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.replication_info import Replication
 
 KEY = ("team", "mine")
@@ -25,7 +25,7 @@ class Watch:
         self.now += seconds
         return self
 
-    def take(self, *reports: NodeReport) -> tuple[NodeReport, ...]:
+    def take(self, *reports: Instance) -> tuple[Instance, ...]:
         return self.signs.take(KEY, 0, reports)
 
 
@@ -36,13 +36,13 @@ def pod(index: int, uid: str = "") -> dict[str, Any]:
     }
 
 
-def replica(index: int, silence: int | None, uid: str = "") -> NodeReport:
+def replica(index: int, silence: int | None, uid: str = "") -> Instance:
     seen = Replication("a" * 40, offset=7, upstream="x", is_linked=silence is not None, silence=silence)
-    return NodeReport(index, pod(index, uid), NodeFacts("slave", "9.1.2", is_loading=False, replication=seen))
+    return Instance(index, pod(index, uid), InstanceFacts("slave", "9.1.2", is_loading=False, replication=seen))
 
 
-def silent(index: int, seconds: float) -> NodeReport:
-    return NodeReport(index, pod(index), problem="unreachable", silent_for=seconds)
+def silent(index: int, seconds: float) -> Instance:
+    return Instance(index, pod(index), problem="unreachable", silent_for=seconds)
 
 
 @pytest.fixture(name="watch")
@@ -61,8 +61,8 @@ def test_the_latest_sign_is_remembered_when_who_told_of_it_is_gone(watch: Watch)
     assert primary.silent_for == 4.0
 
 
-def test_a_node_that_answers_is_not_silent(watch: Watch) -> None:
-    assert [node.silent_for for node in watch.take(replica(0, silence=0), replica(1, silence=0))] == [0.0, 0.0]
+def test_a_instance_that_answers_is_not_silent(watch: Watch) -> None:
+    assert [instance.silent_for for instance in watch.take(replica(0, silence=0), replica(1, silence=0))] == [0.0, 0.0]
 
 
 def test_a_replica_is_behind_since_it_was_last_seen_to_hear_its_primary(watch: Watch) -> None:

@@ -1,4 +1,4 @@
-"""What the observer reads, and what it makes of a node's answers."""
+"""What the observer reads, and what it makes of an instance's answers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from reconciler.observe.credential_holders import Holders
 from reconciler.observe.last_seen import Signs
 from reconciler.observe.observer import Observer, Outlook
 from reconciler.state.external_store import ExternalFacts, Outcome, Report
-from reconciler.state.instance import NodeReport
-from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.instance import Instance
+from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
 from reconciler.state.storage_state import Observed
 from reconciler.valkey import external_store, users
@@ -34,13 +34,13 @@ def fresh_outlook() -> Outlook:
         knows_consumers=lambda: True,
         is_due=lambda _: False,
         silent_for=lambda _: 3.5,
-        hosts=lambda: HOSTS,
+        nodes=lambda: HOSTS,
         may_update=lambda key: key != (NAMESPACE, "mine"),
         signs=Signs(lambda: 0.0),
     )
 
 
-PRIMARY = NodeFacts(role="master", server_version="9.1.2", is_loading=False)
+PRIMARY = InstanceFacts(role="master", server_version="9.1.2", is_loading=False)
 REPLICA = replace(PRIMARY, role="slave")
 OPERATOR = Login("operator", "p" * 32)
 PASSWORDS = dict.fromkeys(identities.PASSWORD_KEYS, "p" * 32)
@@ -68,7 +68,7 @@ POD: Object = {
 CACHED = (*CHILD_RESOURCES, PODS, VOLUME_CLAIMS)
 
 
-class Nodes:
+class Instances:
     """Answers in place of Valkey, and keeps who asked."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Nodes:
         self.refused_user = ""
         self.logins: list[str] = []
 
-    async def observe(self, host: str, port: int, login: Login) -> NodeFacts:
+    async def observe(self, host: str, port: int, login: Login) -> InstanceFacts:
         await self.ping(host, port, login)
         return self.facts
 
@@ -90,12 +90,12 @@ class Nodes:
             raise errors.StoreRefused(login.user)
 
 
-@pytest.fixture(name="nodes")
-def nodes_fixture(monkeypatch: pytest.MonkeyPatch) -> Nodes:
-    nodes = Nodes()
-    monkeypatch.setattr(users, "observe", nodes.observe)
-    monkeypatch.setattr(users, "ping", nodes.ping)
-    return nodes
+@pytest.fixture(name="instances")
+def instances_fixture(monkeypatch: pytest.MonkeyPatch) -> Instances:
+    instances = Instances()
+    monkeypatch.setattr(users, "observe", instances.observe)
+    monkeypatch.setattr(users, "ping", instances.ping)
+    return instances
 
 
 async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) -> Observed:
@@ -107,10 +107,10 @@ async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) ->
     return await Observer(api, caches, ConsumerIndex(), Holders(api, lambda _: None), fresh_outlook()).observe(storage)
 
 
-async def node(*cached: Object) -> NodeReport:
+async def instance(*cached: Object) -> Instance:
     api = FakeApi()
     await api.create(SECRETS, AUTH)
-    return (await observed(api, None, *cached, SET)).node(0)
+    return (await observed(api, None, *cached, SET)).instance(0)
 
 
 async def test_children_that_no_cache_knows_are_read_live() -> None:
@@ -125,7 +125,7 @@ async def test_children_that_no_cache_knows_are_read_live() -> None:
     assert found.child(SECRETS, "mine-auth") is not None
 
 
-async def test_nodes_are_those_that_have_a_stateful_set_whatever_the_size_is() -> None:
+async def test_instances_are_those_that_have_a_stateful_set_whatever_the_size_is() -> None:
     api = FakeApi()
     made = [{**SET, "metadata": SET["metadata"] | {"name": f"mine-valkey-{index}"}} for index in (1, 12, 3)]
     others: Object = {**SET, "metadata": SET["metadata"] | {"name": "others-valkey-7", "labels": {}}}
@@ -137,9 +137,9 @@ async def test_nodes_are_those_that_have_a_stateful_set_whatever_the_size_is() -
     }
     claim["metadata"]["resourceVersion"] = "1"
     found = await observed(api, {"size": "large"}, *made, others, claim)
-    assert [node.index for node in found.nodes] == [1, 3, 12]
+    assert [instance.index for instance in found.instances] == [1, 3, 12]
     assert found.claims == {12: claim}
-    assert found.node(99) == NodeReport(99)
+    assert found.instance(99) == Instance(99)
 
 
 @pytest.mark.parametrize(("size", "count"), [("small", 1), ("large", 3), ("huge", 1)])
@@ -148,12 +148,12 @@ async def test_a_set_that_no_cache_knows_yet_is_read_live(size: str, count: int)
     api = FakeApi()
     for index in range(5):
         await api.create(STATEFUL_SETS, {**SET, "metadata": SET["metadata"] | {"name": f"mine-valkey-{index}"}})
-    assert [node.index for node in (await observed(api, {"size": size})).nodes] == list(range(count))
+    assert [instance.index for instance in (await observed(api, {"size": size})).instances] == list(range(count))
 
 
 async def test_what_else_is_known_is_handed_on() -> None:
     found = await observed(FakeApi())
-    assert (found.hosts, found.may_update, found.is_due) == (HOSTS, False, False)
+    assert (found.nodes, found.may_update, found.is_due) == (HOSTS, False, False)
 
 
 async def test_a_failed_read_is_no_absence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,55 +166,55 @@ async def test_a_failed_read_is_no_absence(monkeypatch: pytest.MonkeyPatch) -> N
         await observed(api)
 
 
-async def test_a_node_is_asked_as_operator_and_as_consumer(nodes: Nodes) -> None:
-    assert await node(POD) == NodeReport(0, POD, PRIMARY, operator=OPERATOR)
-    assert nodes.logins == ["operator", "default"]
+async def test_a_instance_is_asked_as_operator_and_as_consumer(instances: Instances) -> None:
+    assert await instance(POD) == Instance(0, POD, PRIMARY, operator=OPERATOR)
+    assert instances.logins == ["operator", "default"]
 
 
-async def test_a_node_that_still_loads_is_asked_no_more(nodes: Nodes) -> None:
+async def test_a_instance_that_still_loads_is_asked_no_more(instances: Instances) -> None:
     """Whoever loads answers INFO, and refuses everything else."""
-    nodes.facts = NodeFacts("master", "9.1.2", is_loading=True)
-    assert await node(POD) == NodeReport(0, POD, nodes.facts, operator=OPERATOR)
-    assert nodes.logins == ["operator"]
+    instances.facts = InstanceFacts("master", "9.1.2", is_loading=True)
+    assert await instance(POD) == Instance(0, POD, instances.facts, operator=OPERATOR)
+    assert instances.logins == ["operator"]
 
 
-async def test_a_replica_is_not_asked_as_a_consumer(nodes: Nodes) -> None:
+async def test_a_replica_is_not_asked_as_a_consumer(instances: Instances) -> None:
     """It refuses what a consumer does, as long as it is not in sync."""
-    nodes.facts = REPLICA
-    assert (await node(POD)).facts == REPLICA
-    assert nodes.logins == ["operator"]
+    instances.facts = REPLICA
+    assert (await instance(POD)).facts == REPLICA
+    assert instances.logins == ["operator"]
 
 
-async def test_a_node_where_nobody_listens_is_down(nodes: Nodes) -> None:
-    nodes.error = errors.StoreDown("refused")
-    report = await node(POD)
+async def test_a_instance_where_nobody_listens_is_down(instances: Instances) -> None:
+    instances.error = errors.StoreDown("refused")
+    report = await instance(POD)
     assert (report.problem, report.can_be_told, report.silent_for) == ("down", False, 3.5)
 
 
 @pytest.mark.parametrize("user", ["operator", "default"])
-async def test_a_refused_credential_is_a_problem_whichever_it_is(nodes: Nodes, user: str) -> None:
-    nodes.refused_user = user
+async def test_a_refused_credential_is_a_problem_whichever_it_is(instances: Instances, user: str) -> None:
+    instances.refused_user = user
     facts = None if user == "operator" else PRIMARY
-    assert await node(POD) == NodeReport(0, POD, facts, "refused", user, OPERATOR)
+    assert await instance(POD) == Instance(0, POD, facts, "refused", user, OPERATOR)
 
 
-async def test_a_node_that_does_not_answer_is_unreachable(nodes: Nodes) -> None:
-    nodes.error = errors.StoreUnreachable("no route")
-    assert await node(POD) == NodeReport(0, POD, None, "unreachable", "no route", silent_for=3.5)
+async def test_a_instance_that_does_not_answer_is_unreachable(instances: Instances) -> None:
+    instances.error = errors.StoreUnreachable("no route")
+    assert await instance(POD) == Instance(0, POD, None, "unreachable", "no route", silent_for=3.5)
 
 
-@pytest.mark.usefixtures("nodes")
+@pytest.mark.usefixtures("instances")
 async def test_a_pod_without_an_address_is_not_dialled() -> None:
     starting = POD | {"status": {}}
-    assert await node(starting) == NodeReport(0, starting, silent_for=3.5)
-    assert await node() == NodeReport(0)
+    assert await instance(starting) == Instance(0, starting, silent_for=3.5)
+    assert await instance() == Instance(0)
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Succeeded", "Failed", "Unknown"])
-@pytest.mark.usefixtures("nodes")
+@pytest.mark.usefixtures("instances")
 async def test_a_pod_that_has_ended_is_not_dialled_for_its_address_may_be_anothers_by_now(phase: str) -> None:
     ended = POD | {"status": {"phase": phase, "podIP": "10.1.0.1"}}
-    assert await node(ended) == NodeReport(0, ended, silent_for=3.5)
+    assert await instance(ended) == Instance(0, ended, silent_for=3.5)
 
 
 async def test_only_the_storage_that_is_stored_now_is_current() -> None:
@@ -228,7 +228,7 @@ async def test_only_the_storage_that_is_stored_now_is_current() -> None:
     assert not await observer.is_current(storage)
 
 
-@pytest.mark.usefixtures("nodes")
+@pytest.mark.usefixtures("instances")
 async def test_no_password_is_in_the_text_of_what_was_observed() -> None:
     api = FakeApi()
     await api.create(SECRETS, AUTH)
@@ -236,9 +236,9 @@ async def test_no_password_is_in_the_text_of_what_was_observed() -> None:
     assert not [value for value in AUTH["data"].values() if value in text]
 
 
-@pytest.mark.usefixtures("nodes")
+@pytest.mark.usefixtures("instances")
 async def test_without_passwords_nobody_is_dialled() -> None:
-    assert (await observed(FakeApi(), None, POD, SET)).node(0) == NodeReport(0, POD, silent_for=3.5)
+    assert (await observed(FakeApi(), None, POD, SET)).instance(0) == Instance(0, POD, silent_for=3.5)
 
 
 async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the objects of a storage are to be, and what of a node stays as it was made."""
+"""What the objects of a storage are to be, and what of an instance stays as it was made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.failover.group import Group
 from reconciler.plan import desired_objects
-from reconciler.state.kubernetes_nodes import Hosts
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.storage_state import Observed
 from shared import names
 from shared.objects.resources import Object
@@ -56,7 +56,7 @@ def test_disks_grow_with_the_size_and_never_shrink(running: Size, asked: Size, n
 
 @pytest.mark.parametrize("asked", Size)
 @pytest.mark.parametrize("running", Size)
-def test_a_node_that_is_there_keeps_its_volume(running: Size, asked: Size) -> None:
+def test_a_instance_that_is_there_keeps_its_volume(running: Size, asked: Size) -> None:
     before = observed(running)
     made, present = built(before, asked), before.children["statefulsets", "mine-valkey-0"]
     assert made["spec"].get("volumeClaimTemplates") == present["spec"].get("volumeClaimTemplates")
@@ -70,9 +70,9 @@ def test_a_node_that_is_there_keeps_its_volume(running: Size, asked: Size) -> No
     [(a, b, PRESETS[a].disk_gib < PRESETS[b].disk_gib) for a in Size for b in Size],
     ids=str,
 )
-def test_a_node_whose_volume_is_too_small_is_unfit(running: Size, asked: Size, *, unfit: bool) -> None:
+def test_a_instance_whose_volume_is_too_small_is_unfit(running: Size, asked: Size, *, unfit: bool) -> None:
     before = observed(running)
-    every = frozenset(node.index for node in before.nodes)
+    every = frozenset(instance.index for instance in before.instances)
     assert desired_objects.unfit(before, SessionStorageSpec(size=asked)) == (every if unfit else frozenset())
 
 
@@ -86,26 +86,26 @@ def test_a_volume_of_a_size_that_is_none_of_ours_is_as_good_as_its_figure() -> N
 
 
 @pytest.mark.parametrize(("hosts", "spread"), [(3, True), (4, True), (2, False), (0, False)])
-def test_new_nodes_are_spread_by_force_if_there_are_hosts_enough(hosts: int, *, spread: bool) -> None:
-    open_hosts = Hosts(frozenset(f"host-{number}" for number in range(hosts)), frozenset({"closing"}))
-    nothing = Observed(session_storage({}), {}, hosts=open_hosts)
+def test_new_instances_are_spread_by_force_if_there_are_hosts_enough(hosts: int, *, spread: bool) -> None:
+    open_hosts = KubernetesNodes(frozenset(f"host-{number}" for number in range(hosts)), frozenset({"closing"}))
+    nothing = Observed(session_storage({}), {}, nodes=open_hosts)
     assert is_spread(built(nothing, Size.LARGE)) is spread
 
 
-@pytest.mark.parametrize("hosts", [HOSTS, Hosts()], ids=["enough", "too few"])
-@pytest.mark.parametrize("made_with", [HOSTS, Hosts()], ids=["hard", "soft"])
-def test_nodes_that_are_there_keep_their_spread_or_every_host_that_goes_would_restart_them(
-    made_with: Hosts, hosts: Hosts
+@pytest.mark.parametrize("hosts", [HOSTS, KubernetesNodes()], ids=["enough", "too few"])
+@pytest.mark.parametrize("made_with", [HOSTS, KubernetesNodes()], ids=["hard", "soft"])
+def test_instances_that_are_there_keep_their_spread_or_every_host_that_goes_would_restart_them(
+    made_with: KubernetesNodes, hosts: KubernetesNodes
 ) -> None:
-    present = built(Observed(session_storage({}), {}, hosts=made_with), Size.LARGE)
-    before = Observed(session_storage({}), {("statefulsets", "mine-valkey-0"): present}, hosts=hosts)
+    present = built(Observed(session_storage({}), {}, nodes=made_with), Size.LARGE)
+    before = Observed(session_storage({}), {("statefulsets", "mine-valkey-0"): present}, nodes=hosts)
     assert built(before, Size.LARGE)["spec"]["template"] == present["spec"]["template"]
 
 
 def test_what_is_shared_has_a_name_of_its_own_and_is_what_is_there() -> None:
     for size in Size:
         before = observed(size)
-        indexes = [node.index for node in before.nodes]
+        indexes = [instance.index for instance in before.instances]
         made = list(
             desired_objects.objects(before, SessionStorageSpec(size=size), group_of(before, size), indexes, SETTINGS)
         )
@@ -133,7 +133,7 @@ def test_the_primarys_pod_tells_the_size_that_runs(label: Any, size: Size) -> No
     made["metadata"]["labels"].pop(names.LABEL_SIZE)
     made["metadata"]["labels"] |= {names.LABEL_SIZE: label} if label else {}
     before = observed("small")
-    running = replace(before, nodes=(replace(before.nodes[0], pod=made),))
+    running = replace(before, instances=(replace(before.instances[0], pod=made),))
     assert desired_objects.running_size(group_of(running, Size.MEDIUM), SessionStorageSpec(size=Size.MEDIUM)) is size
 
 

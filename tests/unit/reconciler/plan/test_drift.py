@@ -20,7 +20,7 @@ POLICY = network_policy.network_policy(STORAGE, SETTINGS.peers)
     [
         ({"a": 1}, {"a": 1, "b": 2}),
         ({"spec": {"a": 1}}, {"spec": {"a": 1, "default": True}, "status": {}}),
-        ({"ports": [{"name": "valkey", "port": 1}]}, {"ports": [{"name": "valkey", "port": 1, "nodePort": 3}]}),
+        ({"ports": [{"name": "valkey", "port": 1}]}, {"ports": [{"name": "valkey", "port": 1, "instancePort": 3}]}),
         ({"containers": [{"name": "a"}]}, {"containers": [{"name": "injected"}, {"name": "a"}]}),
         ({"claims": [{"spec": {"a": 1}}]}, {"claims": [{"spec": {"a": 1, "volumeMode": "Filesystem"}, "status": {}}]}),
         ({"selector": {"matchLabels": {}}}, {"selector": {"matchLabels": None}}),

@@ -15,8 +15,8 @@ from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import network_policy, secrets
 from reconciler.plan.planner import plan
-from reconciler.state.instance import NodeReport
-from reconciler.state.instance_facts import NodeFacts
+from reconciler.state.instance import Instance
+from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.primary_record import Claim
 from reconciler.state.storage_state import Observed
 from shared import names
@@ -208,8 +208,8 @@ def test_what_is_made_for_replicas_goes_with_them() -> None:
 def test_only_a_primary_that_is_away_for_good_may_be_evicted(
     available: str, since: str, policy: str | None, *, is_silent: bool
 ) -> None:
-    node = primary(0)
-    seen = observed("small", replace(node, facts=None, problem="unreachable") if is_silent else node)
+    instance = primary(0)
+    seen = observed("small", replace(instance, facts=None, problem="unreachable") if is_silent else instance)
     told = {"type": "Available", "status": available, "reason": "R", "message": "m", "lastTransitionTime": since}
     steps = steps_of(settled(seen, {"conditions": [told]}))
     budgets = [step.obj for step in steps if isinstance(step, Apply) and step.resource is DISRUPTION_BUDGETS]
@@ -224,7 +224,7 @@ def test_a_planned_change_waits_until_everything_else_is_done() -> None:
     assert (decided.is_changing, decided.requeue_after_seconds) == (True, 0.5)
     edited = without(before, ("configmaps", "mine-valkey"))
     assert [type(step) for step in steps_of(edited)] == [Apply]
-    stray = replace(before, nodes=(*before.nodes[:2], replicated(before.nodes[2], upstream="10.9.9.9")))
+    stray = replace(before, instances=(*before.instances[:2], replicated(before.instances[2], upstream="10.9.9.9")))
     assert [type(step) for step in steps_of(stray)] == [Follow]
 
 
@@ -248,14 +248,14 @@ def test_a_move_out_of_turn_is_no_update_that_others_wait_for() -> None:
 
 
 def test_another_size_waits_for_nobodys_turn_even_once_the_primary_has_it() -> None:
-    nodes = (primary(0, Size.MEDIUM, 1, 2), replica(1), replica(2))
+    instances = (primary(0, Size.MEDIUM, 1, 2), replica(1), replica(2))
     medium = {("statefulsets", f"mine-valkey-{index}"): stored(workload(index, Size.MEDIUM)) for index in (1, 2)}
     before = observed("medium")
-    shrinking = replace(before, nodes=nodes, children={**before.children, **medium}, may_update=False)
-    assert reason(plan(shrinking, SETTINGS, NOW), "Updating") == "NodeRemoved"
+    shrinking = replace(before, instances=instances, children={**before.children, **medium}, may_update=False)
+    assert reason(plan(shrinking, SETTINGS, NOW), "Updating") == "InstanceRemoved"
 
 
-def test_another_image_is_first_written_down_for_nodes_that_start_then_on() -> None:
+def test_another_image_is_first_written_down_for_instances_that_start_then_on() -> None:
     steps = plan(observed("large"), OTHER_IMAGE, NOW).steps
     assert [repr(step) for step in steps] == [f"Apply(StatefulSet, mine-valkey-{index})" for index in range(3)]
 
@@ -281,24 +281,24 @@ def test_volumes_of_no_size_of_ours_do_not_stop_the_pass() -> None:
     assert steps_of(replace(before, children=edited)) == ()
 
 
-def test_large_says_whether_another_node_could_take_over() -> None:
+def test_large_says_whether_another_instance_could_take_over() -> None:
     decided = plan(observed("large"), SETTINGS, NOW)
     assert (reason(decided), reason(decided, "Redundant")) == ("StorageReady", "InSync")
-    alone = observed("large", primary(0, Size.LARGE), NodeReport(1), NodeReport(2))
+    alone = observed("large", primary(0, Size.LARGE), Instance(1), Instance(2))
     decided = plan(alone, SETTINGS, NOW)
     assert (reason(decided), reason(decided, "Redundant")) == ("StorageReady", "ReplicasMissing")
-    assert decided.steps == (Fence(alone.nodes[0], 0),)
+    assert decided.steps == (Fence(alone.instances[0], 0),)
 
 
-def test_one_node_says_nothing_of_redundancy() -> None:
+def test_one_instance_says_nothing_of_redundancy() -> None:
     assert reason(plan(observed("medium"), SETTINGS, NOW), "Redundant") is None
 
 
-def test_nodes_are_marked_by_their_role_the_primary_last() -> None:
+def test_instances_are_marked_by_their_role_the_primary_last() -> None:
     """Never two primaries: a budget would go on counting the one that no longer is, and have the other one evicted."""
     before = observed("large")
-    unmarked = tuple(replace(node, pod=pod(node.index, Size.LARGE, "")) for node in before.nodes)
-    steps = steps_of(replace(before, nodes=unmarked))
+    unmarked = tuple(replace(instance, pod=pod(instance.index, Size.LARGE, "")) for instance in before.instances)
+    steps = steps_of(replace(before, instances=unmarked))
     assert [step.role for step in steps if isinstance(step, Mark)] == ["replica", "replica", "primary"]
 
 
@@ -413,21 +413,21 @@ def test_the_auth_secret_wins_over_a_connection_secret_that_differs() -> None:
 
 def refused(created: str, **metadata: Any) -> Observed:
     return observed(
-        "small", NodeReport(0, pod(creationTimestamp=created, **metadata), problem="refused", detail="as operator")
+        "small", Instance(0, pod(creationTimestamp=created, **metadata), problem="refused", detail="as operator")
     )
 
 
-def test_a_node_that_is_older_than_its_secret_and_refuses_it_restarts() -> None:
+def test_a_instance_that_is_older_than_its_secret_and_refuses_it_restarts() -> None:
     assert steps_of(refused(created=EARLIER)) == (Delete(PODS, "team", "mine-valkey-0-0", "uid-of-pod-0"),)
 
 
-def test_a_node_that_is_younger_than_its_secret_never_restarts() -> None:
+def test_a_instance_that_is_younger_than_its_secret_never_restarts() -> None:
     decided = plan(refused(created=LATER), SETTINGS, NOW)
     assert decided.steps == ()
     assert reason(decided) == "CredentialRefused"
 
 
-def test_a_node_that_is_going_already_is_not_deleted_twice() -> None:
+def test_a_instance_that_is_going_already_is_not_deleted_twice() -> None:
     assert steps_of(refused(created=EARLIER, deletionTimestamp=LATER)) == ()
 
 
@@ -439,56 +439,56 @@ def test_a_secret_that_was_written_again_counts_from_then() -> None:
     assert [type(step) for step in steps_of(rewritten)] == [Delete]
 
 
-def test_a_node_that_only_does_not_answer_never_restarts() -> None:
-    assert steps_of(observed("small", NodeReport(0, pod(creationTimestamp=EARLIER)))) == ()
-    assert steps_of(observed("small", NodeReport(0, pod(creationTimestamp=EARLIER), problem="unreachable"))) == ()
+def test_a_instance_that_only_does_not_answer_never_restarts() -> None:
+    assert steps_of(observed("small", Instance(0, pod(creationTimestamp=EARLIER)))) == ()
+    assert steps_of(observed("small", Instance(0, pod(creationTimestamp=EARLIER), problem="unreachable"))) == ()
 
 
 @pytest.mark.parametrize(
-    ("node", "seconds"),
+    ("instance", "seconds"),
     [
         (primary(), 10),
-        (NodeReport(0), 5),
-        (NodeReport(0, pod() | {"status": {}}), 5),
-        (NodeReport(0, pod(), problem="unreachable"), 0.2),
-        (NodeReport(0, pod(), NodeFacts("master", "9.1.2", is_loading=True)), 0.2),
-        (NodeReport(0, pod(creationTimestamp=LONG_AGO), problem="unreachable"), 5),
-        (NodeReport(0, pod(creationTimestamp=LONG_AGO), problem="refused"), 5),
+        (Instance(0), 5),
+        (Instance(0, pod() | {"status": {}}), 5),
+        (Instance(0, pod(), problem="unreachable"), 0.2),
+        (Instance(0, pod(), InstanceFacts("master", "9.1.2", is_loading=True)), 0.2),
+        (Instance(0, pod(creationTimestamp=LONG_AGO), problem="unreachable"), 5),
+        (Instance(0, pod(creationTimestamp=LONG_AGO), problem="refused"), 5),
     ],
 )
-def test_how_soon_to_look_again_follows_from_what_is_waited_for(node: NodeReport, seconds: float) -> None:
-    assert plan(observed("small", node), SETTINGS, NOW).requeue_after_seconds == seconds
+def test_how_soon_to_look_again_follows_from_what_is_waited_for(instance: Instance, seconds: float) -> None:
+    assert plan(observed("small", instance), SETTINGS, NOW).requeue_after_seconds == seconds
 
 
 @pytest.mark.parametrize(
-    ("node", "expected"),
+    ("instance", "expected"),
     [
-        (NodeReport(0), "Provisioning"),
-        (NodeReport(0, pod(), problem="unreachable"), "Starting"),
-        (NodeReport(0, pod(creationTimestamp=LONG_AGO), problem="unreachable"), "Unreachable"),
-        (NodeReport(0, pod(), NodeFacts("slave", "9.1.2", is_loading=False)), "Starting"),
-        (NodeReport(0, pod(), NodeFacts("master", "9.1.2", is_loading=True)), "LoadingData"),
-        (NodeReport(0, pod(), problem="refused"), "CredentialRefused"),
+        (Instance(0), "Provisioning"),
+        (Instance(0, pod(), problem="unreachable"), "Starting"),
+        (Instance(0, pod(creationTimestamp=LONG_AGO), problem="unreachable"), "Unreachable"),
+        (Instance(0, pod(), InstanceFacts("slave", "9.1.2", is_loading=False)), "Starting"),
+        (Instance(0, pod(), InstanceFacts("master", "9.1.2", is_loading=True)), "LoadingData"),
+        (Instance(0, pod(), problem="refused"), "CredentialRefused"),
     ],
 )
-def test_a_storage_is_ready_only_when_its_primary_serves(node: NodeReport, expected: str) -> None:
-    decided = plan(observed("small", node), SETTINGS, NOW)
+def test_a_storage_is_ready_only_when_its_primary_serves(instance: Instance, expected: str) -> None:
+    decided = plan(observed("small", instance), SETTINGS, NOW)
     assert reason(decided) == expected
     assert decided.status is not None
     assert decided.status["phase"] == "Provisioning"
     assert "primary" not in decided.status
 
 
-def test_a_storage_that_was_ready_is_degraded_when_its_node_is_gone() -> None:
+def test_a_storage_that_was_ready_is_degraded_when_its_instance_is_gone() -> None:
     ready = settled(observed(), plan(observed(), SETTINGS, NOW).status)
-    decided = plan(replace(ready, nodes=(NodeReport(0),)), SETTINGS, NOW)
+    decided = plan(replace(ready, instances=(Instance(0),)), SETTINGS, NOW)
     assert decided.status is not None
     assert decided.status["phase"] == "Degraded"
     assert [note.reason for note in decided.events] == ["Provisioning"]
 
 
-def test_a_node_that_should_answer_and_does_not_is_a_warning() -> None:
-    silent = NodeReport(0, pod(creationTimestamp=LONG_AGO), problem="unreachable")
+def test_a_instance_that_should_answer_and_does_not_is_a_warning() -> None:
+    silent = Instance(0, pod(creationTimestamp=LONG_AGO), problem="unreachable")
     decided = plan(observed("small", silent), SETTINGS, NOW)
     assert [(note.type, note.reason) for note in decided.events] == [("Warning", "Unreachable")]
 
@@ -497,20 +497,20 @@ def test_a_restarted_server_gets_its_time_again() -> None:
     old = pod(creationTimestamp="2026-11-23T09:00:00Z")
     running = {"state": {"running": {"startedAt": "2026-11-23T11:59:55Z"}}}
     restarted = old | {"status": old["status"] | {"containerStatuses": [running]}}
-    decided = plan(observed("small", NodeReport(0, restarted, problem="unreachable")), SETTINGS, NOW)
+    decided = plan(observed("small", Instance(0, restarted, problem="unreachable")), SETTINGS, NOW)
     assert (reason(decided), decided.requeue_after_seconds) == ("Starting", 0.2)
 
 
 def test_what_kubernetes_says_of_the_pod_is_passed_on() -> None:
-    unschedulable = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
+    unschedulable = {"type": "PodScheduled", "status": "False", "message": "0/3 instances are available"}
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
     for status, expected, text in (
-        ({"conditions": [unschedulable]}, "Unschedulable", "0/3 nodes are available"),
+        ({"conditions": [unschedulable]}, "Unschedulable", "0/3 instances are available"),
         ({"containerStatuses": [{"state": waiting}]}, "ImagePullBackOff", "no such image"),
         ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, "Starting", "starting"),
         ({"containerStatuses": [{"state": {"running": {"startedAt": LATER}}}]}, "Unreachable", "see its log"),
     ):
-        decided = plan(observed("small", NodeReport(0, pod() | {"status": status})), SETTINGS, NOW)
+        decided = plan(observed("small", Instance(0, pod() | {"status": status})), SETTINGS, NOW)
         assert reason(decided) == expected
         assert decided.status is not None
         assert text in decided.status["message"]

@@ -1,4 +1,4 @@
-"""What is changed next, and what is left alone, while nodes are added, replaced and moved."""
+"""What is changed next, and what is left alone, while instances are added, replaced and moved."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from reconciler.failover.group import Group
 from reconciler.manifests import services
 from reconciler.plan.desired_instances import NO_ROOM_AFTER, Wish
 from reconciler.plan.rolling_update import Change, next_change
-from reconciler.state.instance import NodeReport
-from reconciler.state.kubernetes_nodes import Hosts
+from reconciler.state.instance import Instance
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.primary_record import Claim
 from shared import names
 from shared.objects.resources import PODS, Object
@@ -47,57 +47,62 @@ def sets(size: Size, *indexes: int, settings: Any = SETTINGS) -> dict[int, Objec
     return {index: stored(workload(index, size, settings)) for index in indexes}
 
 
-def group_of(*nodes: NodeReport, size: Size = Size.LARGE, service: Object | None = SERVICE) -> Group:
-    return Group(service, nodes[0], nodes[1:], PRESETS[size], RING)
+def group_of(*instances: Instance, size: Size = Size.LARGE, service: Object | None = SERVICE) -> Group:
+    return Group(service, instances[0], instances[1:], PRESETS[size], RING)
 
 
-def change(*nodes: NodeReport, size: Size = Size.LARGE, service: Object | None = SERVICE, **wish: Any) -> Change:
-    """Decide about a storage of a size that has these nodes, the first of them the primary."""
-    present = sets(size, *(node.index for node in nodes))
+def change(*instances: Instance, size: Size = Size.LARGE, service: Object | None = SERVICE, **wish: Any) -> Change:
+    """Decide about a storage of a size that has these instances, the first of them the primary."""
+    present = sets(size, *(instance.index for instance in instances))
     known = Wish(
         count=PRESETS[size].replicas,
         present=present,
         desired=present,
         claims={},
         unfit=frozenset(),
-        hosts=HOSTS,
+        nodes=HOSTS,
         asked="",
         may_update=True,
         now=NOW,
     )
-    return next_change(group_of(*nodes, size=size, service=service), replace(known, **wish), MINE)
+    return next_change(group_of(*instances, size=size, service=service), replace(known, **wish), MINE)
 
 
-def updated(node: NodeReport, size: Size = Size.LARGE) -> NodeReport:
-    """The same node, made from what OTHER_IMAGE makes."""
-    template = workload(node.index, size, OTHER_IMAGE)["spec"]["template"]
-    return with_pod(node, annotations=template["metadata"]["annotations"])
+def updated(instance: Instance, size: Size = Size.LARGE) -> Instance:
+    """The same instance, made from what OTHER_IMAGE makes."""
+    template = workload(instance.index, size, OTHER_IMAGE)["spec"]["template"]
+    return with_pod(instance, annotations=template["metadata"]["annotations"])
 
 
-def with_pod(node: NodeReport, **metadata: Any) -> NodeReport:
-    assert node.pod is not None
-    return replace(node, pod={**node.pod, "metadata": node.pod["metadata"] | metadata})
+def with_pod(instance: Instance, **metadata: Any) -> Instance:
+    assert instance.pod is not None
+    return replace(instance, pod={**instance.pod, "metadata": instance.pod["metadata"] | metadata})
 
 
-def silent(node: NodeReport) -> NodeReport:
-    return replace(node, facts=None, problem="unreachable")
+def silent(instance: Instance) -> Instance:
+    return replace(instance, facts=None, problem="unreachable")
 
 
-def lagging(node: NodeReport) -> NodeReport:
-    return replicated(node, offset=1)
+def lagging(instance: Instance) -> Instance:
+    return replicated(instance, offset=1)
 
 
-def pending(node: NodeReport, *, created: str) -> NodeReport:
-    """The same node, while no host takes its pod."""
-    assert node.pod is not None
-    unschedulable = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
+def pending(instance: Instance, *, created: str) -> Instance:
+    """The same instance, while no host takes its pod."""
+    assert instance.pod is not None
+    unschedulable = {"type": "PodScheduled", "status": "False", "message": "0/3 instances are available"}
     status = {"phase": "Pending", "conditions": [unschedulable]}
-    pod = {**node.pod, "metadata": node.pod["metadata"] | {"creationTimestamp": created}, "status": status, "spec": {}}
-    return NodeReport(node.index, pod)
+    pod = {
+        **instance.pod,
+        "metadata": instance.pod["metadata"] | {"creationTimestamp": created},
+        "status": status,
+        "spec": {},
+    }
+    return Instance(instance.index, pod)
 
 
 def outdated(size: Size, *indexes: int) -> dict[int, Object]:
-    """What nodes are to be, when the image is to be another one."""
+    """What instances are to be, when the image is to be another one."""
     return sets(size, *indexes, settings=OTHER_IMAGE)
 
 
@@ -110,7 +115,9 @@ def deletion(index: int) -> Delete:
 
 
 def removed(decided: Change) -> list[int]:
-    return [names.node_index(step.workload["metadata"]["name"]) for step in decided.steps if isinstance(step, Remove)]
+    return [
+        names.instance_index(step.workload["metadata"]["name"]) for step in decided.steps if isinstance(step, Remove)
+    ]
 
 
 def the_move(decided: Change) -> SwitchOver:
@@ -119,57 +126,59 @@ def the_move(decided: Change) -> SwitchOver:
     return step
 
 
-@pytest.mark.parametrize(("size", "nodes"), [(Size.SMALL, (primary(0),)), (Size.MEDIUM, MEDIUM), (Size.LARGE, LARGE)])
-def test_a_storage_that_is_what_it_should_be_is_left_alone(size: Size, nodes: tuple[NodeReport, ...]) -> None:
-    decided = change(*nodes, size=size)
-    assert decided == Change(tuple(range(len(nodes))))
+@pytest.mark.parametrize(
+    ("size", "instances"), [(Size.SMALL, (primary(0),)), (Size.MEDIUM, MEDIUM), (Size.LARGE, LARGE)]
+)
+def test_a_storage_that_is_what_it_should_be_is_left_alone(size: Size, instances: tuple[Instance, ...]) -> None:
+    decided = change(*instances, size=size)
+    assert decided == Change(tuple(range(len(instances))))
     assert (decided.is_under_way, decided.pause) == (False, None)
 
 
-def test_a_growing_storage_gets_all_its_nodes_at_once() -> None:
+def test_a_growing_storage_gets_all_its_instances_at_once() -> None:
     decided = change(*MEDIUM, present=sets(Size.MEDIUM, 0))
     assert decided == Change((0, 1, 2))
 
 
-def test_a_new_storage_gets_all_its_nodes_at_once() -> None:
-    assert change(NodeReport(0), present={}) == Change((0, 1, 2))
-    assert change(NodeReport(0), size=Size.SMALL, present={}) == Change((0,))
+def test_a_new_storage_gets_all_its_instances_at_once() -> None:
+    assert change(Instance(0), present={}) == Change((0, 1, 2))
+    assert change(Instance(0), size=Size.SMALL, present={}) == Change((0,))
 
 
-def test_the_node_that_clients_get_to_comes_back_before_any_other() -> None:
+def test_the_instance_that_clients_get_to_comes_back_before_any_other() -> None:
     """Its data may be there still."""
-    lost = NodeReport(4)
-    assert change(lost, replica(1), present=sets(Size.LARGE, 1)).nodes == (0, 1, 4)
-    assert change(lost, size=Size.MEDIUM, present={}).nodes == (4,)
+    lost = Instance(4)
+    assert change(lost, replica(1), present=sets(Size.LARGE, 1)).instances == (0, 1, 4)
+    assert change(lost, size=Size.MEDIUM, present={}).instances == (4,)
 
 
-def test_the_node_that_clients_get_to_comes_back_even_if_there_are_enough_others() -> None:
-    assert change(NodeReport(0), replica(1), size=Size.MEDIUM, present=sets(Size.MEDIUM, 1)).nodes == (0, 1)
+def test_the_instance_that_clients_get_to_comes_back_even_if_there_are_enough_others() -> None:
+    assert change(Instance(0), replica(1), size=Size.MEDIUM, present=sets(Size.MEDIUM, 1)).instances == (0, 1)
 
 
 @pytest.mark.parametrize(
     "unwell",
-    [silent(LARGE[0]), replica(0), NodeReport(0), replace(LARGE[0], problem="refused")],
+    [silent(LARGE[0]), replica(0), Instance(0), replace(LARGE[0], problem="refused")],
     ids=["silent", "a replica", "gone", "refusing"],
 )
-def test_nothing_changes_while_the_primary_is_not_well(unwell: NodeReport) -> None:
+def test_nothing_changes_while_the_primary_is_not_well(unwell: Instance) -> None:
     decided = change(unwell, *LARGE[1:], desired=outdated(Size.LARGE, 0, 1, 2), asked="now")
     assert decided == Change((0, 1, 2))
 
 
-# Another image, or size, on three nodes
+# Another image, or size, on three instances
 
 
 def test_an_update_restarts_one_replica_first() -> None:
     decided = change(*LARGE, desired=outdated(Size.LARGE, 0, 1, 2))
     assert decided.steps == (deletion(1),)
-    assert (reason(decided), decided.is_under_way, decided.pause) == ("NodeRestarts", True, 0.5)
+    assert (reason(decided), decided.is_under_way, decided.pause) == ("InstanceRestarts", True, 0.5)
 
 
 def test_no_other_replica_restarts_while_the_first_is_not_in_sync() -> None:
-    for restarted in (silent(updated(LARGE[1])), lagging(updated(LARGE[1])), NodeReport(1, updated(LARGE[1]).pod)):
+    for restarted in (silent(updated(LARGE[1])), lagging(updated(LARGE[1])), Instance(1, updated(LARGE[1]).pod)):
         decided = change(LARGE[0], restarted, LARGE[2], desired=outdated(Size.LARGE, 0, 1, 2))
-        assert (decided.steps, reason(decided)) == ((), "NodeStarts")
+        assert (decided.steps, reason(decided)) == ((), "InstanceStarts")
 
 
 def test_the_primary_moves_once_a_replica_is_up_to_date_and_in_sync() -> None:
@@ -178,7 +187,7 @@ def test_the_primary_moves_once_a_replica_is_up_to_date_and_in_sync() -> None:
     move = the_move(decided)
     assert (move.old, move.new, move.others) == (LARGE[0], new, (LARGE[2],))
     assert (move.replication, move.fence, move.service) == (REPLICATION, 1, SERVICE)
-    assert (move.claim.to, move.claim.epoch, move.claim.reason) == (1, 1, "NodeIsOutdated")
+    assert (move.claim.to, move.claim.epoch, move.claim.reason) == (1, 1, "InstanceIsOutdated")
 
 
 def test_after_the_move_the_others_follow_one_by_one() -> None:
@@ -201,7 +210,7 @@ def test_a_replica_that_does_not_follow_goes_first() -> None:
 
 def test_a_replica_that_catches_up_counts_and_is_not_restarted_before_the_others_are_in_sync() -> None:
     decided = change(LARGE[0], lagging(LARGE[1]), lagging(LARGE[2]), desired=outdated(Size.LARGE, 0, 1, 2))
-    assert (decided.steps, reason(decided)) == ((), "NodeRestarts")
+    assert (decided.steps, reason(decided)) == ((), "InstanceRestarts")
 
 
 def test_a_replica_that_we_cannot_reach_but_the_primary_can_counts_as_one_that_follows() -> None:
@@ -211,7 +220,7 @@ def test_a_replica_that_we_cannot_reach_but_the_primary_can_counts_as_one_that_f
 
 
 def test_a_faulty_image_reaches_one_replica_and_is_left_there() -> None:
-    faulty = NodeReport(1, updated(LARGE[1]).pod)
+    faulty = Instance(1, updated(LARGE[1]).pod)
     head = primary(0, Size.LARGE, 2)
     assert change(head, faulty, LARGE[2], desired=outdated(Size.LARGE, 0, 1, 2)).steps == ()
     # Not even if another one loses its connection meanwhile.
@@ -220,23 +229,23 @@ def test_a_faulty_image_reaches_one_replica_and_is_left_there() -> None:
 
 
 def test_a_faulty_image_that_is_taken_back_costs_the_one_replica_a_restart() -> None:
-    faulty = NodeReport(1, updated(LARGE[1]).pod)
+    faulty = Instance(1, updated(LARGE[1]).pod)
     assert change(primary(0, Size.LARGE, 2), faulty, LARGE[2]).steps == (deletion(1),)
 
 
 def test_a_faulty_image_that_is_replaced_by_a_third_one_costs_the_stuck_replica_a_restart_first() -> None:
-    faulty = NodeReport(1, with_pod(LARGE[1], annotations={names.ANNOTATION_TEMPLATE_HASH: "faulty"}).pod)
+    faulty = Instance(1, with_pod(LARGE[1], annotations={names.ANNOTATION_TEMPLATE_HASH: "faulty"}).pod)
     decided = change(primary(0, Size.LARGE, 2), faulty, LARGE[2], desired=outdated(Size.LARGE, 0, 1, 2))
     assert decided.steps == (deletion(1),)
 
 
 def test_of_replicas_that_are_all_stuck_one_is_repaired_at_a_time() -> None:
     stuck = tuple(
-        NodeReport(index, with_pod(LARGE[index], annotations={names.ANNOTATION_TEMPLATE_HASH: "faulty"}).pod)
+        Instance(index, with_pod(LARGE[index], annotations={names.ANNOTATION_TEMPLATE_HASH: "faulty"}).pod)
         for index in (1, 2)
     )
     assert change(primary(0, Size.LARGE), *stuck).steps == (deletion(1),)
-    starting = NodeReport(1, LARGE[1].pod)
+    starting = Instance(1, LARGE[1].pod)
     assert change(primary(0, Size.LARGE), starting, stuck[1]).steps == ()
     assert change(primary(0, Size.LARGE, 1), LARGE[1], stuck[1]).steps == (deletion(2),)
 
@@ -244,14 +253,14 @@ def test_of_replicas_that_are_all_stuck_one_is_repaired_at_a_time() -> None:
 def test_a_pod_that_is_going_is_not_deleted_twice() -> None:
     going = silent(with_pod(LARGE[1], deletionTimestamp="2026-11-23T12:00:00Z"))
     decided = change(primary(0, Size.LARGE, 2), going, LARGE[2], desired=outdated(Size.LARGE, 0, 1, 2))
-    assert (decided.steps, reason(decided)) == ((), "NodeRestarts")
+    assert (decided.steps, reason(decided)) == ((), "InstanceRestarts")
 
 
 def test_a_replica_whose_volume_is_too_small_is_made_anew() -> None:
     decided = change(*LARGE, unfit=frozenset({2}), claims={2: {"metadata": {"name": "data-mine-valkey-2-0"}}})
     (step,) = decided.steps
     assert isinstance(step, Remove)
-    assert (removed(decided), decided.nodes) == ([2], (0, 1))
+    assert (removed(decided), decided.instances) == ([2], (0, 1))
     assert step.claim == {"metadata": {"name": "data-mine-valkey-2-0"}}
 
 
@@ -262,15 +271,15 @@ def test_a_primary_whose_volume_is_too_small_moves_first() -> None:
 # From large to medium
 
 
-def shrinking(*nodes: NodeReport, **wish: Any) -> Change:
-    present = sets(Size.LARGE, *(node.index for node in nodes))
-    wanted = sets(Size.MEDIUM, *(node.index for node in nodes))
-    return change(*nodes, size=Size.MEDIUM, present=present, desired=wanted, **wish)
+def shrinking(*instances: Instance, **wish: Any) -> Change:
+    present = sets(Size.LARGE, *(instance.index for instance in instances))
+    wanted = sets(Size.MEDIUM, *(instance.index for instance in instances))
+    return change(*instances, size=Size.MEDIUM, present=present, desired=wanted, **wish)
 
 
-def resized(node: NodeReport) -> NodeReport:
-    template = workload(node.index, Size.MEDIUM)["spec"]["template"]
-    return with_pod(node, annotations=template["metadata"]["annotations"])
+def resized(instance: Instance) -> Instance:
+    template = workload(instance.index, Size.MEDIUM)["spec"]["template"]
+    return with_pod(instance, annotations=template["metadata"]["annotations"])
 
 
 def test_a_shrinking_storage_makes_one_replica_what_is_to_stay_and_moves_to_it() -> None:
@@ -282,59 +291,59 @@ def test_a_shrinking_storage_drops_the_others_after_the_move() -> None:
     service = stored(services.primary_service(STORAGE, 1))
     new = resized(primary(1, Size.MEDIUM, 0, 2))
     first = shrinking(new, replica(0), replica(2), service=service)
-    assert (removed(first), first.nodes) == ([2], (0, 1))
+    assert (removed(first), first.instances) == ([2], (0, 1))
     second = shrinking(new, replica(0), service=service)
-    assert (removed(second), second.nodes) == ([0], (1,))
+    assert (removed(second), second.instances) == ([0], (1,))
     assert shrinking(new, service=service) == Change((1,))
 
 
-def test_of_too_many_nodes_none_goes_that_others_cannot_stand_in_for() -> None:
+def test_of_too_many_instances_none_goes_that_others_cannot_stand_in_for() -> None:
     four = (primary(0, Size.LARGE, 1, 2, 3), replica(1), replica(2), replica(3))
     assert removed(change(*four)) == [3]
     assert change(four[0], lagging(four[1]), four[2], four[3]) == Change((0, 1, 2, 3))
 
 
-# One node
+# One instance
 
 
-def test_a_storage_of_one_node_gets_a_second_one_to_take_over() -> None:
+def test_a_storage_of_one_instance_gets_a_second_one_to_take_over() -> None:
     decided = change(*MEDIUM, size=Size.MEDIUM, desired=outdated(Size.MEDIUM, 0))
-    assert (decided.nodes, decided.steps, reason(decided)) == ((0, 1), (), "NodeAdded")
+    assert (decided.instances, decided.steps, reason(decided)) == ((0, 1), (), "InstanceAdded")
 
 
-def test_the_second_node_has_the_smallest_number_that_is_free() -> None:
+def test_the_second_instance_has_the_smallest_number_that_is_free() -> None:
     service = stored(services.primary_service(STORAGE, 1))
     decided = change(primary(1, Size.MEDIUM), size=Size.MEDIUM, service=service, desired=outdated(Size.MEDIUM, 1))
-    assert decided.nodes == (1, 0)
+    assert decided.instances == (1, 0)
 
 
-def test_the_move_waits_until_the_second_node_is_in_sync() -> None:
+def test_the_move_waits_until_the_second_instance_is_in_sync() -> None:
     wanted = outdated(Size.MEDIUM, 0, 1)
-    starting = NodeReport(1, updated(replica(1, Size.MEDIUM), Size.MEDIUM).pod)
+    starting = Instance(1, updated(replica(1, Size.MEDIUM), Size.MEDIUM).pod)
     decided = change(*MEDIUM, starting, size=Size.MEDIUM, desired=wanted)
-    assert (decided.steps, reason(decided), decided.nodes) == ((), "NodeStarts", (0, 1))
+    assert (decided.steps, reason(decided), decided.instances) == ((), "InstanceStarts", (0, 1))
     synced = updated(replica(1, Size.MEDIUM), Size.MEDIUM)
     move = the_move(change(*MEDIUM, synced, size=Size.MEDIUM, desired=wanted))
     assert (move.new, move.fence) == (synced, 0)
 
 
-def test_the_old_node_goes_after_the_move() -> None:
+def test_the_old_instance_goes_after_the_move() -> None:
     service = stored(services.primary_service(STORAGE, 1))
     new = updated(primary(1, Size.MEDIUM, 0), Size.MEDIUM)
     decided = change(
         new, replica(0, Size.MEDIUM), size=Size.MEDIUM, service=service, desired=outdated(Size.MEDIUM, 0, 1)
     )
-    assert (removed(decided), decided.nodes, reason(decided)) == ([0], (1,), "NodeRemoved")
+    assert (removed(decided), decided.instances, reason(decided)) == ([0], (1,), "InstanceRemoved")
 
 
-def test_a_second_node_that_is_stuck_is_made_anew_as_soon_as_it_can_be_put_right() -> None:
-    stuck = NodeReport(1, with_pod(replica(1, Size.MEDIUM), annotations={}).pod)
+def test_a_second_instance_that_is_stuck_is_made_anew_as_soon_as_it_can_be_put_right() -> None:
+    stuck = Instance(1, with_pod(replica(1, Size.MEDIUM), annotations={}).pod)
     decided = change(*MEDIUM, stuck, size=Size.MEDIUM, desired=outdated(Size.MEDIUM, 0, 1))
     assert decided.steps == (deletion(1),)
 
 
-def test_a_second_node_that_is_stuck_goes_if_the_first_is_what_it_should_be_again() -> None:
-    stuck = NodeReport(1, updated(replica(1, Size.MEDIUM), Size.MEDIUM).pod)
+def test_a_second_instance_that_is_stuck_goes_if_the_first_is_what_it_should_be_again() -> None:
+    stuck = Instance(1, updated(replica(1, Size.MEDIUM), Size.MEDIUM).pod)
     assert removed(change(*MEDIUM, stuck, size=Size.MEDIUM)) == [1]
 
 
@@ -352,14 +361,14 @@ LATELY = (NOW - NO_ROOM_AFTER).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 def test_a_host_may_come_yet_for_a_pod_that_has_none() -> None:
     decided = crowded(Size.MEDIUM, LATELY)
-    assert (decided.steps, reason(decided)) == ((), "NodeStarts")
+    assert (decided.steps, reason(decided)) == ((), "InstanceStarts")
 
 
-def test_without_room_for_a_second_node_the_one_node_restarts_where_it_is_and_that_is_said() -> None:
+def test_without_room_for_a_second_instance_the_one_instance_restarts_where_it_is_and_that_is_said() -> None:
     decided = crowded(Size.MEDIUM, LONG_AGO)
     assert (decided.steps, reason(decided)) == ((deletion(0),), "RestartsInPlace")
     assert decided.finding is not None
-    assert "no host has room" in decided.finding.message
+    assert "no node has room" in decided.finding.message
 
 
 def test_without_room_nothing_restarts_for_a_move_alone() -> None:
@@ -375,22 +384,22 @@ def test_without_room_nothing_restarts_for_a_volume_that_it_would_not_get_by_tha
 
 
 def podless(*, replicas: int, changed: str) -> Change:
-    """Decide about one node that is out of date, while the pod of a second one is missing."""
+    """Decide about one instance that is out of date, while the pod of a second one is missing."""
     present = sets(Size.MEDIUM, 0, 1)
     present[1] |= {"status": {"replicas": replicas}}
     present[1]["metadata"]["managedFields"] = [{"manager": "kube-controller-manager", "time": changed}]
     desired = outdated(Size.MEDIUM, 0, 1)
-    return change(*MEDIUM, NodeReport(1), size=Size.MEDIUM, present=present, desired=desired)
+    return change(*MEDIUM, Instance(1), size=Size.MEDIUM, present=present, desired=desired)
 
 
 def test_a_quota_that_allows_no_second_pod_means_that_there_is_no_room() -> None:
-    assert reason(podless(replicas=0, changed=LATELY)) == "NodeStarts"
+    assert reason(podless(replicas=0, changed=LATELY)) == "InstanceStarts"
     assert reason(podless(replicas=0, changed=LONG_AGO)) == "RestartsInPlace"
 
 
 def test_a_pod_that_was_deleted_and_comes_back_at_once_is_no_want_of_room() -> None:
-    """Or each restart of a second node would cost the first one a restart too."""
-    assert reason(podless(replicas=1, changed=LONG_AGO)) == "NodeStarts"
+    """Or each restart of a second instance would cost the first one a restart too."""
+    assert reason(podless(replicas=1, changed=LONG_AGO)) == "InstanceStarts"
 
 
 def test_without_room_a_redundant_storage_never_restarts_its_primary() -> None:
@@ -399,7 +408,7 @@ def test_without_room_a_redundant_storage_never_restarts_its_primary() -> None:
     assert (decided.steps, reason(decided)) == ((), "NoRoom")
 
 
-def test_after_a_restart_where_it_is_the_second_node_is_no_longer_needed() -> None:
+def test_after_a_restart_where_it_is_the_second_instance_is_no_longer_needed() -> None:
     restarted = updated(primary(0, Size.MEDIUM), Size.MEDIUM)
     extra = pending(updated(replica(1, Size.MEDIUM), Size.MEDIUM), created=LONG_AGO)
     decided = change(restarted, extra, size=Size.MEDIUM, desired=outdated(Size.MEDIUM, 0, 1))
@@ -409,23 +418,23 @@ def test_after_a_restart_where_it_is_the_second_node_is_no_longer_needed() -> No
 # Drains and moves that are asked for
 
 
-def closing(*hosts: int) -> Hosts:
+def closing(*hosts: int) -> KubernetesNodes:
     names_of = frozenset(f"host-{host}" for host in hosts)
-    return Hosts(HOSTS.open - names_of, names_of)
+    return KubernetesNodes(HOSTS.open - names_of, names_of)
 
 
 def test_a_primary_on_a_host_that_is_drained_moves() -> None:
-    move = the_move(change(*LARGE, hosts=closing(0)))
-    assert (move.new.index, move.claim.reason, move.claim.asked) == (1, "HostIsDrained", "")
+    move = the_move(change(*LARGE, nodes=closing(0)))
+    assert (move.new.index, move.claim.reason, move.claim.asked) == (1, "NodeIsDrained", "")
 
 
 def test_it_does_not_move_to_another_host_that_is_drained() -> None:
-    assert the_move(change(*LARGE, hosts=closing(0, 1))).new.index == 2
-    assert change(*LARGE, hosts=closing(0, 1, 2)) == Change((0, 1, 2))
+    assert the_move(change(*LARGE, nodes=closing(0, 1))).new.index == 2
+    assert change(*LARGE, nodes=closing(0, 1, 2)) == Change((0, 1, 2))
 
 
-def deleted(node: NodeReport) -> NodeReport:
-    return with_pod(node, deletionTimestamp="2026-11-25T12:00:00Z")
+def deleted(instance: Instance) -> Instance:
+    return with_pod(instance, deletionTimestamp="2026-11-25T12:00:00Z")
 
 
 def test_a_primary_whose_pod_is_deleted_moves_while_it_lives() -> None:
@@ -437,7 +446,7 @@ def test_it_does_not_move_to_one_that_is_deleted_lags_or_has_to_leave_as_well() 
     first, second, third = LARGE
     assert the_move(change(deleted(first), deleted(second), third)).new.index == 2
     assert the_move(change(deleted(first), lagging(second), third)).new.index == 2
-    assert the_move(change(deleted(first), second, third, hosts=closing(1))).new.index == 2
+    assert the_move(change(deleted(first), second, third, nodes=closing(1))).new.index == 2
     assert change(*map(deleted, LARGE)) == Change((0, 1, 2))
 
 
@@ -448,18 +457,18 @@ def test_it_moves_to_one_that_is_not_up_to_date_rather_than_to_none() -> None:
     assert the_move(change(deleted(first), second, third, **outdated_but)).new.index == 1
 
 
-def test_the_only_node_comes_back_when_its_pod_is_deleted() -> None:
+def test_the_only_instance_comes_back_when_its_pod_is_deleted() -> None:
     assert change(deleted(MEDIUM[0]), size=Size.MEDIUM) == Change((0,))
 
 
 def test_replicas_are_left_to_the_drain_itself() -> None:
-    assert change(*LARGE, hosts=closing(1, 2)) == Change((0, 1, 2))
+    assert change(*LARGE, nodes=closing(1, 2)) == Change((0, 1, 2))
 
 
-def test_one_node_on_a_host_that_is_drained_gets_a_second_one() -> None:
-    decided = change(*MEDIUM, size=Size.MEDIUM, hosts=closing(0))
-    assert (decided.nodes, reason(decided)) == ((0, 1), "NodeAdded")
-    assert the_move(change(*MEDIUM, replica(1, Size.MEDIUM), size=Size.MEDIUM, hosts=closing(0))).new.index == 1
+def test_one_instance_on_a_host_that_is_drained_gets_a_second_one() -> None:
+    decided = change(*MEDIUM, size=Size.MEDIUM, nodes=closing(0))
+    assert (decided.instances, reason(decided)) == ((0, 1), "InstanceAdded")
+    assert the_move(change(*MEDIUM, replica(1, Size.MEDIUM), size=Size.MEDIUM, nodes=closing(0))).new.index == 1
 
 
 def test_a_move_that_is_asked_for_is_done_and_noted() -> None:
@@ -468,8 +477,8 @@ def test_a_move_that_is_asked_for_is_done_and_noted() -> None:
     assert move.claim.end(NOW).handled == "please"
 
 
-def test_one_node_that_is_asked_to_move_gets_a_second_one_first() -> None:
-    assert reason(change(*MEDIUM, size=Size.MEDIUM, asked="please")) == "NodeAdded"
+def test_one_instance_that_is_asked_to_move_gets_a_second_one_first() -> None:
+    assert reason(change(*MEDIUM, size=Size.MEDIUM, asked="please")) == "InstanceAdded"
 
 
 def test_nobody_moves_without_a_service_that_could_be_moved() -> None:
@@ -480,7 +489,7 @@ def test_a_move_counts_on_from_the_last_one() -> None:
     record = Claim(epoch=6, to=0, reason="PrimaryLost", handled="before")
     annotations = {names.ANNOTATION_PRIMARY: record.text}
     service = {**SERVICE, "metadata": SERVICE["metadata"] | {"annotations": annotations}}
-    claim = the_move(change(*LARGE, service=service, hosts=closing(0))).claim
+    claim = the_move(change(*LARGE, service=service, nodes=closing(0))).claim
     assert (claim.epoch, claim.handled) == (7, "before")
 
 
@@ -488,11 +497,11 @@ def test_a_move_counts_on_from_the_last_one() -> None:
 
 
 def test_an_update_waits_for_its_turn_and_says_so() -> None:
-    for size, nodes in ((Size.MEDIUM, MEDIUM), (Size.LARGE, LARGE)):
-        indexes = [node.index for node in nodes]
-        decided = change(*nodes, size=size, desired=outdated(size, *indexes), may_update=False)
+    for size, instances in ((Size.MEDIUM, MEDIUM), (Size.LARGE, LARGE)):
+        indexes = [instance.index for instance in instances]
+        decided = change(*instances, size=size, desired=outdated(size, *indexes), may_update=False)
         assert decided.steps == ()
-        assert decided.nodes == tuple(indexes)
+        assert decided.instances == tuple(indexes)
         assert (reason(decided), decided.is_under_way) == ("WaitsForItsTurn", False)
 
 
@@ -501,21 +510,21 @@ def test_what_is_up_to_date_waits_for_nobodys_turn() -> None:
     assert change(*LARGE, may_update=False) == Change((0, 1, 2))
 
 
-@pytest.mark.parametrize("wish", [{"hosts": closing(0)}, {"asked": "please"}], ids=["drain", "asked"])
-def test_a_move_that_cannot_wait_is_done_with_nodes_as_they_are(wish: dict[str, Any]) -> None:
+@pytest.mark.parametrize("wish", [{"nodes": closing(0)}, {"asked": "please"}], ids=["drain", "asked"])
+def test_a_move_that_cannot_wait_is_done_with_instances_as_they_are(wish: dict[str, Any]) -> None:
     move = the_move(change(*LARGE, desired=outdated(Size.LARGE, 0, 1, 2), may_update=False, **wish))
     assert move.new.index == 1
 
 
-def test_a_node_that_is_no_longer_needed_goes_even_if_updates_wait() -> None:
+def test_a_instance_that_is_no_longer_needed_goes_even_if_updates_wait() -> None:
     decided = change(
         primary(1, Size.MEDIUM), replica(0), size=Size.MEDIUM, desired=outdated(Size.MEDIUM, 1), may_update=False
     )
-    assert (removed(decided), reason(decided), decided.is_under_way) == ([0], "NodeRemoved", True)
+    assert (removed(decided), reason(decided), decided.is_under_way) == ([0], "InstanceRemoved", True)
 
 
 def test_growing_waits_for_nobodys_turn() -> None:
-    assert change(*MEDIUM, present=sets(Size.MEDIUM, 0), may_update=False).nodes == (0, 1, 2)
+    assert change(*MEDIUM, present=sets(Size.MEDIUM, 0), may_update=False).instances == (0, 1, 2)
 
 
 def steps_of(*changes: Change) -> list[Step]:

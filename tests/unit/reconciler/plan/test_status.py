@@ -12,7 +12,7 @@ from reconciler.failover.group import Group
 from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, REDUNDANT, SIZE_APPLIED, Verdict, judge
 from reconciler.plan.rolling_update import UPDATING, Change
 from reconciler.plan.status import status_of
-from reconciler.state.instance import NodeReport
+from reconciler.state.instance import Instance
 from reconciler.state.storage_state import Observed
 from shared.objects.conditions import Finding, conditions
 from shared.objects.events import EventNote
@@ -30,7 +30,7 @@ READY = Verdict(
     "mine-valkey-0",
     "mine-connection",
     size="small",
-    nodes=({"name": "mine-valkey-0", "role": "primary", "synced": True, "lagMiB": 0},),
+    instances=({"name": "mine-valkey-0", "role": "primary", "synced": True, "lagMiB": 0},),
 )
 MOVED: Object = {"at": "2026-11-23T11:00:00Z", "reason": "PrimaryLost", "seconds": 0.25}
 STARTING = Verdict(Phase.PROVISIONING, "Starting", "Valkey is starting")
@@ -94,7 +94,7 @@ def test_empty_fields_are_left_out() -> None:
         (STARTING, "Normal"),
         (BROKEN, "Warning"),
         (Verdict(Phase.DEGRADED, "Unreachable", "does not answer"), "Warning"),
-        (Verdict(Phase.PROVISIONING, "Unschedulable", "no node"), "Warning"),
+        (Verdict(Phase.PROVISIONING, "Unschedulable", "no instance"), "Warning"),
         (Verdict.invalid("spec.size: bad"), "Warning"),
         (Verdict.name_taken(["Secret mine-auth"]), "Warning"),
         (Verdict(Phase.PENDING, "DnsFailed", "no such host"), "Warning"),
@@ -132,7 +132,7 @@ def test_a_further_condition_is_told_when_it_comes_and_not_when_it_goes() -> Non
 @pytest.mark.parametrize(
     ("finding", "kind"),
     [
-        (Finding(UPDATING, "True", "NodeRestarts", "m"), "Normal"),
+        (Finding(UPDATING, "True", "InstanceRestarts", "m"), "Normal"),
         (Finding(UPDATING, "False", "WaitsForItsTurn", "m"), "Normal"),
         (Finding(UPDATING, "False", "UpToDate", "m"), "Normal"),
         (Finding(SIZE_APPLIED, "False", "Resizing", "m"), "Normal"),
@@ -170,13 +170,13 @@ def verdict_of(before: Observed, decision: Decision | None = None) -> Verdict:
     return judge(before, spec, group, decision or Stay(), NOW)
 
 
-def test_every_node_is_told_of_with_its_role_and_how_far_behind_it_is() -> None:
-    head, near, far = storages.observed("large").nodes
+def test_every_instance_is_told_of_with_its_role_and_how_far_behind_it_is() -> None:
+    head, near, far = storages.observed("large").instances
     stranger = replicated(far, lineage="b" * 40)
     for last, shown in ((replicated(far, offset=0), {"synced": False, "lagMiB": 50}), (stranger, {"synced": False})):
         verdict = verdict_of(storages.observed("large", head, near, last))
         assert verdict.primary == "mine-valkey-0"
-        assert verdict.nodes == (
+        assert verdict.instances == (
             {"name": "mine-valkey-0", "role": "primary", "synced": True, "lagMiB": 0},
             {"name": "mine-valkey-1", "role": "replica", "synced": True, "lagMiB": 0},
             {"name": "mine-valkey-2", "role": "replica", **shown},
@@ -191,8 +191,8 @@ def test_the_size_that_runs_is_that_of_the_primarys_pod() -> None:
 
 
 @pytest.mark.parametrize("decision", [Wait(1, "PrimarySilent", "soon"), Blocked("NoHistory", "a person decides")])
-def test_why_no_node_takes_over_is_said(decision: Wait | Blocked) -> None:
-    gone = storages.observed("large", NodeReport(0), *storages.nodes(Size.LARGE)[1:])
+def test_why_no_instance_takes_over_is_said(decision: Wait | Blocked) -> None:
+    gone = storages.observed("large", Instance(0), *storages.instances(Size.LARGE)[1:])
     verdict = verdict_of(gone, decision)
     assert (verdict.is_ready, verdict.reason, verdict.message) == (False, decision.reason, decision.message)
     blocked = [finding.reason for finding in verdict.also if finding.type == FAILOVER_BLOCKED]
@@ -206,7 +206,7 @@ def test_a_failover_that_was_blocked_is_said_to_be_so_no_longer() -> None:
 
 
 def test_that_all_is_up_to_date_is_said_once_something_was_not() -> None:
-    nothing, change = Change((0,)), Finding(UPDATING, "True", "NodeRestarts", "m")
+    nothing, change = Change((0,)), Finding(UPDATING, "True", "InstanceRestarts", "m")
     assert READY.changing(nothing, observed(after(READY)).storage).also == ()
     during = after(READY.changing(Change((0,), (), change), observed().storage))
     done = READY.changing(nothing, observed(during).storage)

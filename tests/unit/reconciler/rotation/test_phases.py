@@ -1,4 +1,4 @@
-"""Rotations on an API server and nodes in memory; tests/property/test_rotation.py has what goes wrong."""
+"""Rotations on an API server and instances in memory; tests/property/test_rotation.py has what goes wrong."""
 
 from __future__ import annotations
 
@@ -118,13 +118,13 @@ async def test_the_rotation_waits_for_whoever_cannot_restart_until_it_is_forced(
     for _ in range(30):
         await drill.step()
     assert drill.phase == "AwaitConsumers"
-    assert drill.node.accepts("default", old["password"])
+    assert drill.instance.accepts("default", old["password"])
     revision = drill.simulation.status["rotation"]["revision"]
     forced = {"metadata": {"annotations": {names.ANNOTATION_ROTATE_FORCE: revision}}}
     await drill.simulation.edit(SESSION_STORAGES, KEY[1], forced)
     drill.toolhive.holders.clear()  # whoever is left behind is refused: that is what was asked for
     await drill.until(lambda: drill.phase == "Discarded")
-    assert not drill.node.accepts("default", old["password"])
+    assert not drill.instance.accepts("default", old["password"])
 
 
 async def test_a_consumer_that_cannot_be_written_is_named_and_holds_up_nobody_else(drill: Drill) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.state.kubernetes_nodes import Hosts, trimmed
+from reconciler.state.kubernetes_nodes import KubernetesNodes, trimmed
 from shared.objects.resources import Object
 
 
@@ -14,14 +14,14 @@ def host(name: str, **spec: object) -> Object:
     return {"metadata": {"name": name}, "spec": spec}
 
 
-HOSTS = Hosts.of(
+HOSTS = KubernetesNodes.of(
     [host("a"), host("b", unschedulable=False), host("c", unschedulable=True), {"metadata": {"name": "d"}}]
 )
 
 
 def test_a_host_that_is_cordoned_is_closing_and_all_others_are_open() -> None:
-    assert Hosts(frozenset("abd"), frozenset("c")) == HOSTS
-    assert Hosts.of([]) == Hosts()
+    assert KubernetesNodes(frozenset("abd"), frozenset("c")) == HOSTS
+    assert KubernetesNodes.of([]) == KubernetesNodes()
 
 
 @pytest.mark.parametrize(
@@ -51,5 +51,5 @@ def test_of_a_host_only_what_is_looked_at_is_kept_so_that_its_heartbeat_is_no_ne
         "metadata": {"name": "a", "uid": "u", "resourceVersion": "7"},
         "spec": {"unschedulable": True},
     }
-    assert Hosts.of([kept]) == Hosts.of([full])
+    assert KubernetesNodes.of([kept]) == KubernetesNodes.of([full])
     assert trimmed({"metadata": {"name": "a"}}) == {"metadata": {"name": "a"}, "spec": {"unschedulable": False}}

@@ -76,12 +76,12 @@ def test_a_change_of_the_primary_is_told_once_it_is_done() -> None:
 
 
 @pytest.mark.parametrize(
-    ("selector", "node"),
+    ("selector", "instance"),
     [({"toolhive.stacklok.dev/node": "12"}, 12), ({"toolhive.stacklok.dev/node": "x"}, None), ({}, None), (None, None)],
     ids=str,
 )
-def test_the_selector_tells_who_is_primary(selector: Any, node: int | None) -> None:
-    assert primary_of({"spec": {"selector": selector}}) == node
+def test_the_selector_tells_who_is_primary(selector: Any, instance: int | None) -> None:
+    assert primary_of({"spec": {"selector": selector}}) == instance
 
 
 @pytest.mark.parametrize("service", [None, {}, {"spec": {}}], ids=str)

@@ -1,4 +1,4 @@
-"""A session with a node, against servers that answer as no node of ours would; real ones are in the contract tests."""
+"""A session with servers that answer as no instance of ours would; real ones are in the contract tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs single Valkey nodes as their pods would, but for the paths and the address."""
+"""Runs single Valkey instances as their pods would, but for the paths and the address."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def connect(identity: Identity, address: str = ADDRESSES[Size.SMALL]) -> valkey.
 
 @contextlib.contextmanager
 def running(directory: Path, size: Size, *directives: str) -> Iterator[str]:
-    """Run a node; the tests add a user of their own.
+    """Run an instance; the tests add a user of their own.
 
     Args:
         directory: Where it keeps everything.
-        size: Of the node; nodes that run side by side have different ones.
+        size: Of the instance; instances that run side by side have different ones.
         directives: Besides what a pod's command adds to the configuration.
     """
     address = ADDRESSES[size]
@@ -55,7 +55,7 @@ def running(directory: Path, size: Size, *directives: str) -> Iterator[str]:
     (directory / valkey_config.START_FILE).write_text("\n".join((*sized, *login, *directives)))
     admin = f"user {ADMIN.user} on >{ADMIN_PASSWORD} {ADMIN.rule}\n"
     acl = directory / names.KEY_USERS_ACL
-    if not acl.exists():  # what the node has saved since stays, as in a pod
+    if not acl.exists():  # what the instance has saved since stays, as in a pod
         acl.write_text(identities.users_acl(PASSWORDS) + admin)
     command = ["setpriv", "--pdeathsig", "KILL", "--", str(VALKEY_SERVER), str(directory / "valkey.conf")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:

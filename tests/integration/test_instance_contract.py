@@ -1,4 +1,4 @@
-"""The node in memory and a real Valkey do the same: who gets in, what a restart brings back, who is cut off."""
+"""The instance in memory and a real Valkey do the same: who gets in, what a restart brings back, who is cut off."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from reconciler.credentials.login import Login
 from reconciler.valkey import users
 from shared import errors
 from shared.session_storage.sizes import Size
-from tests.integration.nodes import PASSWORDS, running
-from tests.support.fakevalkey import FakeNode, FakeSession, FakeValkey
+from tests.integration.instances import PASSWORDS, running
+from tests.support.fakevalkey import FakeInstance, FakeSession, FakeValkey
 
 OLD = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
 NEW_PASSWORDS = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
@@ -36,8 +36,8 @@ class Session(Protocol):
 
 
 class RealSession:
-    def __init__(self, stack: ExitStack, node: str, password: str, host: str) -> None:
-        connected = socket.create_connection((node, PORT), timeout=2, source_address=(host, 0))
+    def __init__(self, stack: ExitStack, instance: str, password: str, host: str) -> None:
+        connected = socket.create_connection((instance, PORT), timeout=2, source_address=(host, 0))
         self._socket = stack.enter_context(connected)
         self._socket.sendall(f"AUTH {password}\r\n".encode())
         assert self._socket.recv(64) == b"+OK\r\n"
@@ -52,7 +52,7 @@ class RealSession:
 
 
 class World(Protocol):
-    """A node, and what talks to it: the edge module, or what stands in for it."""
+    """An instance, and what talks to it: the edge module, or what stands in for it."""
 
     @property
     def edge(self) -> Any: ...
@@ -65,13 +65,13 @@ class World(Protocol):
 class Fake:
     def __init__(self) -> None:
         self.edge, self.address = FakeValkey(), "10.1.0.1"
-        self._node = self.edge.nodes[self.address] = FakeNode(identities.users_acl(PASSWORDS))
+        self._instance = self.edge.instances[self.address] = FakeInstance(identities.users_acl(PASSWORDS))
 
     def session(self, password: str, host: str) -> FakeSession:
-        return self._node.connect(CONSUMER.user, password, host)
+        return self._instance.connect(CONSUMER.user, password, host)
 
     def restart(self) -> None:
-        self._node.restart()
+        self._instance.restart()
 
 
 class Real:
@@ -112,7 +112,7 @@ async def accepted(world: World, passwords: dict[str, str]) -> set[str]:
 EVERYBODY = {identity.user for identity in IDENTITIES}
 
 
-async def test_a_node_tells_what_it_accepts(world: World) -> None:
+async def test_a_instance_tells_what_it_accepts(world: World) -> None:
     facts = await world.edge.observe(world.address, PORT, OLD)
     assert facts.hashes == identities.hashes(PASSWORDS)
 
