@@ -73,10 +73,11 @@ format: venv ## Format the code and sort its imports
 	@.venv/bin/ruff format --quiet .
 
 .PHONY: generate
-generate: venv ## Write the generated files: the CRD, the table of rules
+generate: venv ## Write the generated files: the CRD, the table of rules, the diagram of packages
 	@mkdir -p $(dir $(CRD)) $(dir $(RULES))
 	@$(PYTHON) -m shared.session_storage.crd > $(CRD)
 	@$(PYTHON) -m tests.rules.document > $(RULES)
+	@$(PYTHON) -m tests.layout.diagram
 
 .PHONY: golden
 golden: venv ## Rewrite the golden files; read the diff before you commit it
