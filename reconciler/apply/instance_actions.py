@@ -97,7 +97,7 @@ class InstanceActions:
     async def _switch_over(self, action: SwitchOver) -> None:
         result = await switch_over(action, _ServiceClaim(self, action))
         if result.aborted:
-            raise errors.StoreUnreachable(f"the operator did not move the primary: {result.aborted}")
+            raise errors.StoreUnreachable(f"the reconciler did not move the primary: {result.aborted}")
         seconds = {name: round(value, 3) for name, value in asdict(result).items() if name != "aborted"}
         _log.info("moved the primary", extra={"storage": "/".join(action.service.key), **seconds})
 
@@ -125,7 +125,7 @@ class InstanceActions:
         name = action.workload["metadata"]["name"]
         live = PrimaryService.of(await self._cluster.get(SERVICES, *action.service.key))
         if live.primary == names.instance_index(name) or live.record.epoch != action.service.record.epoch:
-            raise errors.Conflict(f"{name} may have become the primary, so the operator does not remove it")
+            raise errors.Conflict(f"{name} may have become the primary, so the reconciler does not remove it")
         # The volume's claim first, because only the StatefulSet tells that there is one; it goes when the pod has gone.
         for resource, obj in ((VOLUME_CLAIMS, action.volume_claim), (STATEFUL_SETS, action.workload)):
             if obj is not None:

@@ -20,7 +20,7 @@ reason the old primary's own fence is open while writes wait.
 
 Until the Service is written, whoever still has the claim can undo everything. From then on nobody can: even an answer
 that says no may be wrong about what was written. The next look repairs a switchover that broke off. The Service says
-which of two primaries is the primary, and the other one follows it; or the operator takes the claim away and has the
+which of two primaries is the primary, and the other one follows it; or the reconciler takes the claim away and has the
 old primary take writes again.
 """
 
@@ -131,7 +131,7 @@ async def switch_over(step: SwitchOver, service: ServiceClaim) -> SwitchoverResu
         ):
             return await _switch_over(step, service, old, new)
     except TimeoutError as error:
-        message = f"the operator could not make {step.new.address} the primary in {LIMIT_SECONDS:g} s"
+        message = f"the reconciler could not make {step.new.address} the primary in {LIMIT_SECONDS:g} s"
         raise errors.StoreUnreachable(message) from error
 
 

@@ -85,7 +85,7 @@ class Verdict:
 
     @classmethod
     def invalid(cls, problems: str) -> Self:
-        """The operator cannot read the spec; only objects from before the CRD's rules get here."""
+        """The reconciler cannot read the spec; only objects from before the CRD's rules get here."""
         return cls(Phase.FAILED, "InvalidSpec", problems)
 
     @classmethod

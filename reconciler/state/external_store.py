@@ -28,9 +28,9 @@ class ExternalFacts:
     """
 
     secret: Object | None = field(default=None, repr=False)
-    report: Report | None = None
+    report: DialResult | None = None
     serves_tls: bool = False
-    handed_out: Report | None = None
+    handed_out: DialResult | None = None
 
 
 def login_of(external: External, secret: Object | None) -> Credentials | None:
@@ -70,7 +70,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DialResult:
     """What came of dialling a store.
 
     Attributes:

@@ -125,7 +125,7 @@ def test_a_primary_that_is_still_heard_is_looked_at_again_at_once(lost: Instance
 
 def test_a_primary_that_only_we_cannot_reach_stays() -> None:
     decision = decide(0, [unreachable(0, LONG_SILENT), linked(1, 9), linked(2, 2)], 3)
-    message = "cache-valkey-0 does not answer the operator, but cache-valkey-2 still hears it"
+    message = "cache-valkey-0 does not answer the reconciler, but cache-valkey-2 still hears it"
     assert decision == LookAgain(STILL_HEARD_SECONDS, "UnreachableByUs", message)
 
 

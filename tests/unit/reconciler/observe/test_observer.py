@@ -11,7 +11,7 @@ from reconciler.credentials.login import Login
 from reconciler.observe.credential_holders import Holders
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer, Outlook
-from reconciler.state.external_store import ExternalFacts, Outcome, Report
+from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.instance import Instance
 from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
@@ -244,9 +244,9 @@ async def test_without_passwords_nobody_is_dialled() -> None:
 async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     logins: list[login.Credentials] = []
 
-    async def dial(endpoint: Endpoint, login: login.Credentials) -> Report:
+    async def dial(endpoint: Endpoint, login: login.Credentials) -> DialResult:
         logins.append(login)
-        return Report(Outcome.OK, endpoint.host)
+        return DialResult(Outcome.OK, endpoint.host)
 
     monkeypatch.setattr(external_store, "dial", dial)
     api = FakeApi()
@@ -254,7 +254,7 @@ async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytes
     theirs = await api.create(SECRETS, {"metadata": {"name": "theirs", "namespace": NAMESPACE}, "data": content})
     await api.create(SECRETS, AUTH)
     found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}})
-    report = Report(Outcome.OK, "elsewhere")
+    report = DialResult(Outcome.OK, "elsewhere")
     assert found.external == ExternalFacts(theirs, report, serves_tls=True)
     assert found.children == {}
     assert (await observed(api, {"external": {"url": "redis://elsewhere"}})).external == ExternalFacts(

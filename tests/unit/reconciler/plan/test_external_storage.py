@@ -12,19 +12,19 @@ from reconciler.actions.plan import Plan
 from reconciler.credentials import identities
 from reconciler.plan.planner import plan
 from reconciler.rotation.phases import Record
-from reconciler.state.credential_rollout import Report as RolloutReport
-from reconciler.state.external_store import ExternalFacts, Outcome, Report
+from reconciler.state.credential_rollout import Report
+from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.storage_state import Observed
 from shared import names
 from shared.consumers.identity import Consumer
 from tests.support.storages import NOW, SETTINGS
 
-OK = Report(Outcome.OK)
+OK = DialResult(Outcome.OK)
 PASSWORD = "hunter2/+ö"
 
 
 def observed(
-    report: Report | None = OK, url: str = "redis://elsewhere", *, serves_tls: bool = True, **secret: str
+    report: DialResult | None = OK, url: str = "redis://elsewhere", *, serves_tls: bool = True, **secret: str
 ) -> Observed:
     metadata = {"name": "mine", "namespace": "team", "uid": "uid-1", "generation": 1}
     storage: Any = {"metadata": metadata, "spec": {"external": {"url": url, "secretRef": "theirs"}}}
@@ -73,7 +73,7 @@ def test_user_name_database_and_authority_are_handed_on() -> None:
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.OK])
 def test_a_store_that_does_not_work_is_not_handed_out_and_the_next_step_is_said(outcome: Outcome) -> None:
-    decision = decided(observed(Report(outcome, "seen"), password=PASSWORD))
+    decision = decided(observed(DialResult(outcome, "seen"), password=PASSWORD))
     assert decision.steps == ()
     found = condition(decision)
     assert (found["status"], found["reason"]) == ("False", outcome)
@@ -101,9 +101,9 @@ def test_a_changed_credential_that_works_is_handed_on_and_consumers_are_to_follo
     assert condition(decision)["status"] == "True"
 
 
-@pytest.mark.parametrize("handed_out", [None, OK, Report(Outcome.AUTH)])
-def test_a_changed_credential_that_does_not_work_changes_nothing(handed_out: Report | None) -> None:
-    before = with_connection(observed(Report(Outcome.AUTH, "seen"), password="new"), handing_out("old"))
+@pytest.mark.parametrize("handed_out", [None, OK, DialResult(Outcome.AUTH)])
+def test_a_changed_credential_that_does_not_work_changes_nothing(handed_out: DialResult | None) -> None:
+    before = with_connection(observed(DialResult(Outcome.AUTH, "seen"), password="new"), handing_out("old"))
     facts = before.external
     assert facts is not None
     decision = decided(replace(before, external=replace(facts, handed_out=handed_out)))
@@ -128,7 +128,7 @@ def test_another_address_is_handed_on_without_a_rotation() -> None:
 def test_once_all_consumers_follow_the_rotation_of_a_users_own_credential_is_over() -> None:
     record = {"revision": "r", "begun": "2026-11-23T11:00:00Z", "published": "2026-11-23T11:00:00Z"}
     before = with_connection(observed(password="new"), handing_out("new", **record))
-    waiting = replace(before, holders=(RolloutReport("MCPServer team/a", Consumer("MCPServer", "team", "a")),))
+    waiting = replace(before, holders=(Report("MCPServer team/a", Consumer("MCPServer", "team", "a")),))
     (step,) = decided(waiting).steps
     assert step == Restart(Consumer("MCPServer", "team", "a"), "r@2026-11-23T12:00:00Z")
     (step,) = decided(before).steps
