@@ -34,6 +34,10 @@ class Images:
             mcp_server=environ.get("MCP_IMAGE", images.MCP_DEMO),
         )
 
+    def variables(self) -> dict[str, str]:
+        """Give each image by the environment variable that names it."""
+        return {"PRODUCT_IMAGE": self.product, "VALKEY_IMAGE": self.valkey, "MCP_IMAGE": self.mcp_server}
+
     def chart_values(self) -> list[str]:
         """Write what Helm is told about images."""
         repository, _, tag = self.product.rpartition(":")

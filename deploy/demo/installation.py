@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deploy.demo.errors import DemoError
+from deploy.demo import foreign
 from deploy.demo.kube import until
 from deploy.local import images as local_images
 from deploy.local import paths
@@ -31,10 +31,10 @@ def install(kube: Kube, images: Images) -> None:
     """Install or upgrade the release, and return when it is at work.
 
     Raises:
-        DemoError: It was not ready in time, or ToolHive is missing.
+        DemoError: It was not ready in time, or a cluster that is not ours lacks something.
     """
-    if kube.get("customresourcedefinition", "mcpservers.toolhive.stacklok.dev") is None:
-        raise DemoError("ToolHive is not installed on this cluster: install its operator-crds and operator charts")
+    if not kube.is_local:
+        foreign.check(kube, images)
     if not is_whole(kube):
         uninstall(kube)
     kube.run_helm(
