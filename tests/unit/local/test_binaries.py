@@ -46,3 +46,13 @@ def test_every_program_has_a_place_of_its_own() -> None:
 )
 def test_a_program_made_of_something_else_lies_elsewhere(changed: Program) -> None:
     assert binaries.path(changed) != binaries.path(PROGRAMS["helm"])
+
+
+def test_programs_of_one_module_are_built_by_one_command() -> None:
+    assert binaries.batches([PROGRAMS["kubernetes"], PROGRAMS["helm"]]) == [[PROGRAMS["kubernetes"], PROGRAMS["helm"]]]
+
+
+def test_a_program_that_go_takes_for_another_is_built_by_a_command_of_its_own() -> None:
+    batches = binaries.batches(PROGRAMS.values())
+    assert [PROGRAMS["local-path-provisioner"]] in batches
+    assert sorted(program.name for batch in batches for program in batch) == sorted(PROGRAMS)
