@@ -4,7 +4,9 @@ import json
 import subprocess
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path, PurePosixPath
 
 from deploy.local import paths, progress, toolchain
@@ -19,6 +21,9 @@ KUBERNETES_STAMP = "k8s.io/component-base/version.git"
 # No debugger looks at these programs, so its tables are neither compiled nor linked. The tag leaves
 # out gRPC's tracing page, which keeps the linker from dropping unused methods of all types.
 FLAGS = ("-tags", "grpcnotrace", "-gcflags=all=-dwarf=false")
+
+# Of setpriority(2): such a process gets what the others leave.
+LEAST_URGENT = 19
 
 
 @dataclass(frozen=True)
@@ -122,9 +127,11 @@ def built(program: Program) -> Path:
 
 
 def build(programs: Iterable[Program]) -> None:
-    """Build all programs that the cache lacks, those of one module by one command.
+    """Build all programs that the cache lacks, so that no processor is idle meanwhile.
 
-    A program is linked by one processor at the end, while packages of the others are compiled by the rest.
+    The programs of one module are built by one command: while one of them is linked, which takes one processor,
+    packages of the others are compiled. Modules are built side by side, those behind the first with what processor
+    time that one leaves; what they have in common with it, they mostly find compiled.
 
     Raises:
         StepFailed: A build failed.
@@ -132,18 +139,20 @@ def build(programs: Iterable[Program]) -> None:
     wanted = list(programs)
     if not _missing(wanted):
         return
-    # One at a time: a build uses all processors, and the later ones find what the earlier compiled.
-    with paths.locked(paths.builds() / ".go.lock"):
-        for batch in batches(_missing(wanted)):
-            _build(batch)
+    with paths.locked(paths.builds() / ".go.lock"), ThreadPoolExecutor() as pool:
+        modules = batches(_missing(wanted)).values()
+        nicenesses = chain([0], repeat(LEAST_URGENT))
+        for done in [pool.submit(_build_in_turn, *each) for each in zip(modules, nicenesses, strict=False)]:
+            done.result()
 
 
-def batches(programs: Iterable[Program]) -> list[list[Program]]:
-    """Group programs by the commands that build them, in the order of each group's first."""
-    groups: dict[tuple[str, str], list[Program]] = {}
+def batches(programs: Iterable[Program]) -> dict[str, list[list[Program]]]:
+    """Group programs by the commands that build them, and these by their module; the order is kept."""
+    modules: dict[str, dict[str, list[Program]]] = {}
     for program in programs:
-        groups.setdefault((program.module, program.name if program.is_built_alone else ""), []).append(program)
-    return list(groups.values())
+        groups = modules.setdefault(program.module, {})
+        groups.setdefault(program.name if program.is_built_alone else "", []).append(program)
+    return {module: list(groups.values()) for module, groups in modules.items()}
 
 
 def path(program: Program) -> Path:
@@ -173,19 +182,24 @@ def _missing(programs: Iterable[Program]) -> list[Program]:
     return [program for program in programs if not path(program).exists()]
 
 
-def _build(programs: Sequence[Program]) -> None:
-    """Build programs of one module, and put each in its place."""
-    names = ", ".join(f"{program.name} {program.version}" for program in programs)
-    work = paths.builds() / ".go.partial"
+def _build_in_turn(groups: Iterable[Sequence[Program]], niceness: int) -> None:
+    for programs in groups:
+        _build(programs, niceness)
+
+
+def _build(programs: Sequence[Program], niceness: int) -> None:
+    """Build programs by one command, and put each in its place."""
+    progress.step(f"building {', '.join(f'{each.name} {each.version}' for each in programs)} (once per version)")
+    work = paths.builds() / f".{programs[0].name}.partial"
     paths.remove(work)
     work.mkdir()
     try:
-        progress.step(f"building {names} (once per version)")
         toolchain.build(
-            names,
             [*FLAGS, *map(_linker_option, programs), "-o", work, *(program.package for program in programs)],
-            log=paths.logs() / f"go-{programs[0].name}.log",
+            what=f"building {', '.join(program.name for program in programs)}",
             module=MODULES / programs[0].module,
+            log=paths.logs() / f"go-{programs[0].name}.log",
+            niceness=niceness,
         )
         for program in programs:
             with paths.appearing(path(program).parent) as place:
@@ -193,7 +207,7 @@ def _build(programs: Sequence[Program]) -> None:
                 (work / PurePosixPath(program.package).name).replace(place / program.name)
     finally:
         paths.remove(work)
-    progress.step(f"built: {names}")
+    progress.step(f"built: {', '.join(program.name for program in programs)}")
 
 
 def _linker_option(program: Program) -> str:

@@ -42,21 +42,24 @@ def go() -> Path:
     return _packaged_go()
 
 
-def build(what: str, arguments: Sequence[str | Path], *, log: Path, module: Path) -> None:
+def build(arguments: Sequence[str | Path], *, what: str, module: Path, log: Path, niceness: int = 0) -> None:
     """Run `go build` in a module's directory.
 
     Args:
-        what: Named in messages.
         arguments: Of `go build`.
-        log: Where the names of compiled packages and all complaints go.
+        what: What this is, in messages.
         module: Directory of the go.mod file.
+        log: Where the names of compiled packages and all complaints go.
+        niceness: 0 to 19; the higher, the more it stands back behind others.
 
     Raises:
         StepFailed: With what to do about it.
     """
+    command = ["nice", f"--adjustment={niceness}", go(), "build", "-v", *arguments]
     try:
-        progress.run(f"building {what}", [go(), "build", "-v", *arguments], log=log, env=environment(), cwd=module)
+        progress.run(what, command, log=log, env=environment(), cwd=module)
     except StepFailed as error:
+        progress.step(f"{what} failed; what is built beside it is finished first")
         raise StepFailed(f"{error}\n{advice(log.read_text(errors='replace'))}") from error
 
 
