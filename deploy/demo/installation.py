@@ -22,6 +22,8 @@ NAMESPACE: Final = "toolhive-system"
 CHART: Final = paths.REPOSITORY / "deploy" / "chart"
 PROCESSES: Final = (f"{RELEASE}-webhook", f"{RELEASE}-reconciler")
 PODS: Final = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=toolhive-session-storage"
+EVERY_STATUS: Final = ("--deployed", "--failed", "--pending", "--uninstalling")
+"""Helm 3 leaves some out unless told `--all`, which Helm 4 does not know."""
 CONSUMERS: Final = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
 WEBHOOK_CONFIGURATION: Final = f"{RELEASE}-webhook"
 READY_SECONDS: Final = 60
@@ -47,7 +49,7 @@ def install(kube: Kube, images: Images) -> None:
 
 def is_whole(kube: Kube) -> bool:
     """Tell whether there is no release, or one that Helm can go on from: neither interrupted nor failed."""
-    releases = json.loads(kube.run_helm("list", "--all", f"--namespace={NAMESPACE}", "--output=json"))
+    releases = json.loads(kube.run_helm("list", *EVERY_STATUS, f"--namespace={NAMESPACE}", "--output=json"))
     return all(release["status"] == "deployed" for release in releases if release["name"] == RELEASE)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 import yaml
 
 from deploy.demo.errors import CommandFailed, NotInTime
-from deploy.local import binaries, paths
+from deploy.local import binaries, helm, paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,11 +68,11 @@ class Kube:
         is_local = paths.is_local(environ)
         # A cluster of the user's own is best served by the programs that belong to it.
         kubectl = None if is_local else shutil.which("kubectl")
-        helm = None if is_local else shutil.which("helm")
+        installed_helm = None if is_local else shutil.which("helm")
         cache = paths.cache_root() / "clients"
         return cls(
             kubectl=(kubectl,) if kubectl else (str(binaries.binary("kubernetes")), "kubectl"),
-            helm=helm or str(binaries.binary("helm")),
+            helm=installed_helm or str(helm.helm()),
             environment={
                 **environ,
                 "KUBECONFIG": environ.get("KUBECONFIG") or str(paths.kubeconfig()),

