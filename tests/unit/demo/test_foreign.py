@@ -8,6 +8,7 @@ from deploy.demo import foreign
 from deploy.demo.images import Images
 
 IMAGES = Images.of({"PRODUCT_IMAGE": "product:1", "VALKEY_IMAGE": "valkey:1", "MCP_IMAGE": "mcp:1"})
+FOREIGN = {"KUBECONFIG": "/home/somebody/.kube/config"}
 ENDED = {"terminated": {"exitCode": 0, "reason": "Completed"}}
 # An image without the command is an image all the same.
 UNABLE = {"terminated": {"exitCode": 128, "reason": "StartError"}}
@@ -57,3 +58,9 @@ def test_nothing_is_said_before_every_image_was_tried(undecided: dict[str, Any])
 )
 def test_a_storage_class_is_the_default_by_its_annotation(annotations: dict[str, str], *, is_default: bool) -> None:
     assert foreign.is_default({"metadata": {"name": "standard", "annotations": annotations}}) == is_default
+
+
+def test_a_foreign_cluster_runs_the_valkey_of_the_chart_unless_it_is_told_another() -> None:
+    assert Images.of(FOREIGN).valkey.startswith("docker.io/valkey/valkey:")
+    assert Images.of({**FOREIGN, "VALKEY_IMAGE": "registry.example.com/valkey:9"}).valkey.endswith("/valkey:9")
+    assert Images.of({}).valkey.startswith("localhost/")
