@@ -195,7 +195,9 @@ def _redundancy(spec: SessionStorageSpec, group: ReplicationGroup) -> Finding | 
     wanted, there = spec.preset.replicas - 1, len(group.synced)
     if there >= wanted:
         return Finding(REDUNDANT, "True", "InSync", f"{wanted} replicas could take over")
-    message = f"{there} of {wanted} replicas could take over; the others are starting, catch up, or do not answer"
+    message = (
+        f"{there} of {wanted} replicas could take over; the others are starting, are catching up, or do not answer"
+    )
     return Finding(REDUNDANT, "False", "ReplicasMissing", message)
 
 

@@ -78,6 +78,10 @@ class Replication:
         """Whether it has no key, so that nothing would be lost with it."""
         return self.keys == 0
 
+    def has_all_of(self, primary: Replication) -> bool:
+        """Tell whether this replica is linked, and has every write that a primary had."""
+        return self.is_linked and self.lineage == primary.lineage and self.offset >= primary.offset
+
     def attached(self, host: str) -> Attached | None:
         """Find a replica by its address."""
         return next((each for each in self.replicas if each.host == host), None)

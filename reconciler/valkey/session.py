@@ -75,7 +75,7 @@ class Session:
         self._address = host, port
         self._login = login
         self._dial_seconds = dial_seconds
-        self._described = f"{host}:{port} as {login.user}"
+        self._label = f"{host}:{port} as {login.user}"
         self._open: tuple[asyncio.WriteTransport, _Connection] | None = None
 
     async def ask(self, *commands: tuple[str, ...]) -> list[Any]:
@@ -97,7 +97,7 @@ class Session:
             self._open = None
 
     async def _log_in(self) -> None:
-        with _translated(self._described):
+        with _translated(self._label):
             async with asyncio.timeout(self._dial_seconds):
                 transport, connection = await asyncio.get_running_loop().create_connection(_Connection, *self._address)
         self._open = cast("asyncio.WriteTransport", transport), connection
@@ -109,7 +109,7 @@ class Session:
 
     async def _exchange(self, *commands: tuple[str, ...]) -> list[Any]:
         try:
-            with _translated(self._described):
+            with _translated(self._label):
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     replies = await self._send(*commands)
         except BaseException:
@@ -138,8 +138,8 @@ class Session:
         kind = reply.partition(" ")[0]
         if kind in _DENIED:
             # Without the rest: it may quote the command.
-            raise errors.StoreRefused(f"{self._described}: {kind}")
-        raise errors.StoreUnreachable(f"{self._described}: {reply}")
+            raise errors.StoreRefused(f"{self._label}: {kind}")
+        raise errors.StoreUnreachable(f"{self._label}: {reply}")
 
 
 @contextlib.asynccontextmanager
