@@ -1,4 +1,4 @@
-"""However the bytes of a client are cut, the same reviews are decided, and nothing that is sent brings the server down."""
+"""However the bytes of a client are cut, the same reviews are decided, and nothing that is sent makes a 5xx."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -32,6 +32,23 @@ TICK_SECONDS: Final = 1.0
 """One timer looks at all connections: one per request would cost as much as reading the request."""
 
 _log = logging.getLogger(__name__)
+
+
+class Client(Protocol):
+    """What is known of a client.
+
+    Attributes:
+        since: When it came, or was last answered, by the event loop's clock.
+        has_asked: Whether it ever asked a whole question.
+        is_owed: Whether it has asked one that is not answered yet.
+    """
+
+    since: float
+    has_asked: bool
+    is_owed: bool
+
+
+_Client = TypeVar("_Client", bound=Client)
 
 
 class Listener:
@@ -152,13 +169,15 @@ class Listener:
                 self._cut_off(connection)
 
 
-def least_useful(inside: Iterable[Connection], before: float) -> Connection | None:
+def least_useful(inside: Iterable[_Client], before: float) -> _Client | None:
     """Choose who is missed least: first who never asked anything, then who was answered the longest ago.
 
-    Nobody is chosen who is owed an answer, or has come or was answered since the instant that is given.
+    That one has some time left if it has come, or was answered, since the instant that is given; then there is nobody,
+    so that many who come at once do not push out those who were of use. Who is owed an answer is never chosen.
     """
-    idle = [connection for connection in inside if not connection.is_owed and connection.since < before]
-    return min(idle, key=lambda connection: (connection.has_asked, connection.since), default=None)
+    idle = [connection for connection in inside if not connection.is_owed]
+    least = min(idle, key=lambda connection: (connection.has_asked, connection.since), default=None)
+    return least if least is not None and least.since < before else None
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -8,8 +8,6 @@ import contextlib
 import gzip
 import io
 import socket
-import ssl
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -17,19 +15,16 @@ import orjson
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from certs import check, issue
-from certs.pem import bundle_pem, encoded
 from shared.target import Target
+from tests.serving import NAMES, serving_certificate
 from webhook import consumers, server, storage
 from webhook.http import heads, listener
 from webhook.review import AdmissionRequest, Allow, Decision, Deny
-from webhook.tls import ServingCertificate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-NAMES = check.dns_names("r-webhook", "toolhive-system")
 JSON = {"Content-Type": "application/json"}
 SERVERS = "/mutate/consumers"
 STORAGES = "/mutate/sessionstorages"
@@ -80,22 +75,10 @@ class Webhook:
         return orjson.loads(content)["response"]
 
 
-def serving_certificate() -> tuple[ServingCertificate, bytes]:
-    now = datetime.now(UTC)
-    authority = issue.issue_authority(now)
-    leaf = issue.issue_serving(authority, NAMES, now)
-    bundle = bundle_pem([authority.certificate])
-    content = {"tls.crt": leaf.certificate_pem, "tls.key": leaf.key_pem, "ca.crt": bundle}
-    certificate = ServingCertificate(NAMES, lambda: now)
-    certificate.on_change(None, {"data": {key: encoded(value) for key, value in content.items()}})
-    return certificate, bundle
-
-
 @pytest.fixture
 async def webhook() -> AsyncIterator[Webhook]:
-    certificate, bundle = serving_certificate()
+    certificate, trusting = serving_certificate()
     reviews = server.Server({STORAGES: store, SERVERS: consume, LATE: late, BROKEN: broken})
-    trusting = ssl.create_default_context(cadata=bundle.decode())
     async with reviews.serving(0, certificate.context, host="127.0.0.1") as port:
         connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
         async with aiohttp.ClientSession(f"https://{NAMES[0]}:{port}", connector=connector) as session:
@@ -212,7 +195,7 @@ async def test_a_bug_is_answered_and_told_once(webhook: Webhook, caplog: pytest.
 
 
 async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
-    certificate, bundle = serving_certificate()
+    certificate, trusting = serving_certificate()
     asked, may_answer = asyncio.Event(), asyncio.Event()
 
     async def decide(_: AdmissionRequest) -> Decision:
@@ -220,7 +203,6 @@ async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
         await may_answer.wait()
         return Allow()
 
-    trusting = ssl.create_default_context(cadata=bundle.decode())
     connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
     async with aiohttp.ClientSession(connector=connector) as session:
         async with server.Server({LATE: decide}).serving(0, certificate.context, host="127.0.0.1") as port:
@@ -237,8 +219,7 @@ async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
 
 async def test_who_is_owed_nothing_does_not_keep_a_server_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "SHUTDOWN_SECONDS", 0.1)
-    certificate, bundle = serving_certificate()
-    trusting = ssl.create_default_context(cadata=bundle.decode())
+    certificate, trusting = serving_certificate()
     async with server.Server({}).serving(0, certificate.context, host="127.0.0.1") as port:
         opened = [
             await asyncio.open_connection("127.0.0.1", port, ssl=trusting, server_hostname=NAMES[0]) for _ in range(2)
