@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS: Final = 128
 """Five API servers, the most that etcd is advised for, with the 25 idle connections that each may keep to a webhook
 (client-go `transport/cache.go`)."""
-PATIENCE_SECONDS: Final = 1.0
+PATIENCE_SECONDS: Final = 0.5
 """With a client that asks nothing, while another one waits outside; an API server asks within milliseconds."""
 BACKLOG: Final = 512
 """Clients that the system lets wait outside."""
@@ -70,7 +70,7 @@ class Listener:
 
     @property
     def must_close(self) -> bool:
-        """Whether each connection is to close with its next answer."""
+        """Whether each connection is to close with its next answer: places are wanted, and all inside are of use."""
         return self.is_draining or self._is_crowded
 
     def forget(self, connection: Connection) -> None:
@@ -130,13 +130,14 @@ class Listener:
     async def _await_room(self) -> None:
         loop = asyncio.get_running_loop()
         while len(self._inside) >= MAX_CONNECTIONS:
-            self._is_crowded = True
+            least = least_useful(self._inside)
+            self._is_crowded = least is None or least.has_asked
+            if least is not None and least.since + PATIENCE_SECONDS <= loop.time():
+                self._cut_off(least)
+                continue
             self._has_left.clear()
-            idle = least_useful(self._inside, loop.time() - PATIENCE_SECONDS)
-            if idle is not None:
-                self._cut_off(idle)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with asyncio.timeout_at(None if least is None else least.since + PATIENCE_SECONDS):
                     await self._has_left.wait()
         self._is_crowded = False
 
@@ -169,15 +170,13 @@ class Listener:
                 self._cut_off(connection)
 
 
-def least_useful(inside: Iterable[_Client], before: float) -> _Client | None:
+def least_useful(inside: Iterable[_Client]) -> _Client | None:
     """Choose who is missed least: first who never asked anything, then who was answered the longest ago.
 
-    That one has some time left if it has come, or was answered, since the instant that is given; then there is nobody,
-    so that many who come at once do not push out those who were of use. Who is owed an answer is never chosen.
+    Many who come at once do not push out those who were of use. Who is owed an answer is never chosen.
     """
-    idle = [connection for connection in inside if not connection.is_owed]
-    least = min(idle, key=lambda connection: (connection.has_asked, connection.since), default=None)
-    return least if least is not None and least.since < before else None
+    idle = (client for client in inside if not client.is_owed)
+    return min(idle, key=lambda client: (client.has_asked, client.since), default=None)
 
 
 def _listening(host: str, port: int) -> socket.socket:

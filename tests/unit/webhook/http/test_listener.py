@@ -211,12 +211,13 @@ class Visitor:
     is_owed: bool = False
 
 
-def test_nobody_has_to_go_who_has_just_come_or_is_owed_an_answer() -> None:
-    busy, fresh, useful = Visitor(1, is_owed=True), Visitor(9), Visitor(2, has_asked=True)
-    assert least_useful([busy], before=5) is None
-    assert least_useful([busy, useful, fresh], before=5) is None
-    assert least_useful([busy, useful, fresh], before=10) is fresh
-    assert least_useful([busy, useful], before=5) is useful
+def test_who_asked_nothing_goes_before_who_asked_and_who_is_owed_an_answer_stays() -> None:
+    busy, fresh, stale = Visitor(1, is_owed=True), Visitor(9), Visitor(8)
+    useful, more_useful = Visitor(2, has_asked=True), Visitor(3, has_asked=True)
+    assert least_useful([busy]) is None
+    assert least_useful([busy, more_useful, useful]) is useful
+    assert least_useful([busy, useful, fresh]) is fresh
+    assert least_useful([fresh, stale, useful]) is stale
 
 
 def test_there_is_room_for_what_five_api_servers_keep() -> None:
