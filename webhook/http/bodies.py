@@ -6,6 +6,7 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from webhook import metrics
 from webhook.http.heads import Refusal
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Bodies:
                     self.held_bytes += len(piece)
                     self._give_up_the_oldest()
         except TimeoutError:
+            metrics.CLIENTS_CUT_OFF.labels("bodies" if reading.is_given_up else "slow").inc()
             return _TOO_MANY if reading.is_given_up else TOO_SLOW
         finally:
             self.held_bytes -= len(reading.body)

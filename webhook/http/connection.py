@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from aiohttp.http_exceptions import LineTooLong
 
+from webhook import metrics
 from webhook.http.answers import Answer
 from webhook.http.bodies import REQUEST_SECONDS, TOO_SLOW
 from webhook.http.heads import Refusal
@@ -133,8 +134,10 @@ class Connection(web.RequestHandler):
     def look_at_clock(self, now: float) -> None:
         """End what takes too long; who reads a body sees to that itself."""
         if self._unread_since is not None and now >= self._unread_since + READING_SECONDS:
+            metrics.CLIENTS_CUT_OFF.labels("slow").inc()
             self.abort()
         elif self._begun is not None and self.transport is not None and now >= self._begun + REQUEST_SECONDS:
+            metrics.CLIENTS_CUT_OFF.labels("slow").inc()
             self.transport.write(Answer.of_refusal(TOO_SLOW).render(self.site.date))
             self.force_close()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from aiohttp import web
 
+from webhook import metrics
 from webhook.http.connection import Connection
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class Listener:
             least = least_useful(self._inside)
             self._is_crowded = least is None or least.has_asked
             if least is not None and least.since + PATIENCE_SECONDS <= loop.time():
+                metrics.CLIENTS_CUT_OFF.labels("room").inc()
                 self._cut_off(least)
                 continue
             self._has_left.clear()
@@ -152,6 +154,7 @@ class Listener:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.date = formatdate(usegmt=True)
+            metrics.CONNECTIONS.set(len(self._inside))
             for connection in tuple(self._inside):
                 connection.look_at_clock(loop.time())
 

@@ -7,6 +7,7 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 
 from tests.clients import Transport
+from webhook import metrics
 from webhook.http import bodies
 from webhook.http.bodies import Bodies
 from webhook.http.heads import MAX_BODY_BYTES, Refusal
@@ -69,12 +70,14 @@ async def test_a_body_that_is_there_at_once_takes_none_of_what_all_may_hold(read
 
 
 async def test_who_sends_for_the_longest_is_given_up_when_all_hold_too_much(reader: Bodies) -> None:
+    before = metrics.CLIENTS_CUT_OFF.labels("bodies")._value.get()
     clients = [Client(reader) for _ in range(3)]
     for client in clients:
         await client.send(b"a" * (BOUND // 2))
     refusal = await clients[0].reading
     assert isinstance(refusal, Refusal)
     assert refusal.status == 503
+    assert metrics.CLIENTS_CUT_OFF.labels("bodies")._value.get() > before
     assert reader.held_bytes == BOUND
     assert [await client.finish() for client in clients[1:]] == [b"a" * (BOUND // 2)] * 2
     assert reader.held_bytes == 0

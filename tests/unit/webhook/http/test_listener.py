@@ -98,7 +98,7 @@ class Client:
 @pytest.fixture
 async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     monkeypatch.setattr(listeners, "MAX_CONNECTIONS", ROOM)
-    monkeypatch.setattr(listeners, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(listeners, "PATIENCE_SECONDS", 0.3)
     monkeypatch.setattr(listeners, "SHUTDOWN_SECONDS", 0.2)
     certificate, trusting = serving_certificate()
     served = Site(trusting)
@@ -132,7 +132,7 @@ async def test_clients_that_do_not_speak_tls_take_places_too_and_are_the_first_t
     async with contextlib.AsyncExitStack() as stack:
         useful = await stack.enter_async_context(await site.open())
         await useful.ask()
-        plain = [await stack.enter_async_context(await site.open(speaks_tls=False)) for _ in range(3 * ROOM)]
+        plain = [await stack.enter_async_context(await site.open(speaks_tls=False)) for _ in range(ROOM + 1)]
         await site.until(lambda: site.inside == ROOM)
         async with await site.open() as late:
             assert b"200" in await late.ask()
@@ -144,6 +144,7 @@ async def test_who_is_owed_an_answer_does_not_have_to_go(site: Site) -> None:
     site.may_answer.clear()
     async with await site.open() as first, await site.open() as second, await site.open() as third:
         asking = [asyncio.create_task(client.ask()) for client in (first, second, third)]
+        await site.until(lambda: site.asked == ROOM)
         late = asyncio.create_task(site.open())
         await site.until(lambda: site.listener.must_close)
         await asyncio.sleep(2 * listeners.PATIENCE_SECONDS)
