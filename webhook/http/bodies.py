@@ -54,11 +54,16 @@ class Bodies:
                     self.held_bytes += len(piece)
                     self._give_up_the_oldest()
         except TimeoutError:
-            metrics.CLIENTS_CUT_OFF.labels("bodies" if reading.is_given_up else "slow").inc()
-            return _TOO_MANY if reading.is_given_up else TOO_SLOW
+            if not reading.is_given_up:
+                metrics.CLIENTS_CUT_OFF.labels("slow").inc()
+                return TOO_SLOW
         finally:
             self.held_bytes -= len(reading.body)
             self._begun.pop(reading, None)
+        # The last piece may have come just before the reading was to end.
+        if reading.is_given_up:
+            metrics.CLIENTS_CUT_OFF.labels("bodies").inc()
+            return _TOO_MANY
         return bytes(reading.body)
 
     def _give_up_the_oldest(self) -> None:

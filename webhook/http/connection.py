@@ -85,6 +85,11 @@ class Connection(web.RequestHandler):
         self._begun: float | None = None
         self._unread_since: float | None = None
 
+    @property
+    def is_established(self) -> bool:
+        """Whether TLS has been established, even if all has ended since."""
+        return self._socket is not None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; TLS is established."""
         self._socket = cast("asyncio.Transport", transport)

@@ -86,14 +86,18 @@ class Listener:
         At its end nobody can connect any more, and answers under way are waited for.
         """
         with _listening(host, port) as listening:
-            tasks = [asyncio.create_task(self._let_in(listening, context)), asyncio.create_task(self._tick())]
-            try:
-                yield listening.getsockname()[1]
-            finally:
-                tasks[0].cancel()
-                listening.close()
-                await self._part()
-                tasks[1].cancel()
+            async with asyncio.TaskGroup() as group:
+                letting_in = group.create_task(self._let_in(listening, context))
+                ticking = group.create_task(self._tick())
+                try:
+                    yield listening.getsockname()[1]
+                finally:
+                    self.is_draining = True
+                    letting_in.cancel()
+                    await asyncio.wait([letting_in])
+                    listening.close()
+                    await self._part()
+                    ticking.cancel()
 
     async def _let_in(self, listening: socket.socket, context: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
@@ -126,7 +130,10 @@ class Listener:
             )
         except OSError:
             # The client speaks no TLS that we do, or has gone; neither is news.
-            self.forget(connection)
+            pass
+        finally:
+            if not connection.is_established:
+                self.forget(connection)
 
     async def _await_room(self) -> None:
         loop = asyncio.get_running_loop()
@@ -159,7 +166,6 @@ class Listener:
                 connection.look_at_clock(loop.time())
 
     async def _part(self) -> None:
-        self.is_draining = True
         for connection in tuple(self._inside):
             connection.leave()
         try:

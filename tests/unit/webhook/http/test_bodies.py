@@ -83,6 +83,18 @@ async def test_who_sends_for_the_longest_is_given_up_when_all_hold_too_much(read
     assert reader.held_bytes == 0
 
 
+async def test_a_body_that_was_given_up_is_not_taken_for_a_whole_one_when_it_ends_at_that_instant(
+    reader: Bodies,
+) -> None:
+    first, second = Client(reader), Client(reader)
+    await first.send(b"a" * BOUND)
+    second.content.feed_data(b"b")
+    await asyncio.sleep(0)
+    first.content.feed_eof()
+    assert isinstance(await first.reading, Refusal)
+    assert await second.finish() == b"b"
+
+
 async def test_what_is_held_is_bounded_at_every_instant(reader: Bodies) -> None:
     clients = [Client(reader) for _ in range(20)]
     await asyncio.sleep(0)
