@@ -109,6 +109,11 @@ class Connection(web.RequestHandler):
                 self._begun = self._loop.time()
         super().data_received(data)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's own
+        """Read on, if reading was paused: aiohttp asks for that after each piece of a body, paused or not."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def pause_writing(self) -> None:
         """Answer no more until the client has read."""
         super().pause_writing()
