@@ -9,7 +9,7 @@ import pytest
 from tests.clients import HEAD, Stage, post, review
 from webhook.http import connection as connections
 from webhook.http.bodies import REQUEST_SECONDS
-from webhook.http.connection import KEEP_ALIVE_SECONDS, MAX_FIELDS, MAX_LINE_BYTES, READING_SECONDS
+from webhook.http.connection import KEEP_ALIVE_SECONDS, MAX_FIELDS, MAX_LINE_BYTES, READ_AHEAD_BYTES, READING_SECONDS
 from webhook.http.heads import CONTINUE, MAX_BODY_BYTES
 
 TYPED = HEAD + b"Content-Type: application/json\r\n"
@@ -50,6 +50,25 @@ async def test_what_comes_later_waits_for_an_answer_that_takes_time(stage: Stage
     await stage.until(lambda: stage.asked == ["late"])
     assert stage.transport.written == []
     stage.may_answer.set()
+    assert await stage.answers(2) == ["late", "1"]
+
+
+async def test_little_is_read_ahead_while_an_answer_is_owed(stage: Stage) -> None:
+    stage.hear(post("late"))
+    await stage.until(lambda: stage.asked == ["late"])
+    body = review("1").ljust(1_000_000)
+    stage.hear(TYPED + b"Content-Length: %d\r\n\r\n" % len(body))
+    sent = 0
+    while stage.transport.is_asked_on:
+        stage.hear(body[sent : sent + 10_000])
+        sent += 10_000
+    assert sent <= 2 * READ_AHEAD_BYTES + 10_000
+    stage.may_answer.set()
+    await stage.answers(1)
+    while sent < len(body):
+        await stage.until(lambda: stage.transport.is_asked_on)
+        stage.hear(body[sent : sent + 10_000])
+        sent += 10_000
     assert await stage.answers(2) == ["late", "1"]
 
 
