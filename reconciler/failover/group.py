@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.credentials.key_ring import KeyRing
     from reconciler.credentials.login import Login
     from reconciler.state.instance import Instance
-    from reconciler.state.storage_state import Observed
+    from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Object
     from shared.session_storage.sizes import Preset
 
@@ -47,12 +47,12 @@ class Group:
     ring: KeyRing
 
     @classmethod
-    def of(cls, observed: Observed, preset: Preset, ring: KeyRing) -> Group:
+    def of(cls, state: StorageState, preset: Preset, ring: KeyRing) -> Group:
         """Sort what was observed by its role."""
-        service = observed.child(SERVICES, names.valkey(observed.storage["metadata"]["name"]))
-        primary = _recorded(service, observed.instances)
-        others = tuple(instance for instance in observed.instances if instance.index != primary)
-        return cls(service, observed.instance(primary), others, preset, ring)
+        service = state.child(SERVICES, names.valkey(state.storage.name))
+        primary = _recorded(service, state.instances)
+        others = tuple(instance for instance in state.instances if instance.index != primary)
+        return cls(service, state.instance(primary), others, preset, ring)
 
     @property
     def instances(self) -> tuple[Instance, ...]:

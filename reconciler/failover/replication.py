@@ -12,7 +12,6 @@ from reconciler.state import pod_status
 from reconciler.state.primary_record import Claim
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
-from shared.objects.resources import annotation_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +24,9 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 
-def decide(group: Group, storage: Object) -> Decision:
-    """Decide who has to be primary."""
-    asked = annotation_of(storage, names.ANNOTATION_PROMOTE)
-    return decisions.decide(group.primary.index, group.members, group.preset.replicas, asked)
+def decide(group: Group, promotion: str) -> Decision:
+    """Decide who has to be primary; a user may name the StatefulSet of the instance to promote."""
+    return decisions.decide(group.primary.index, group.members, group.preset.replicas, promotion)
 
 
 def steps(group: Group, decision: Decision, now: datetime) -> Iterator[Step]:

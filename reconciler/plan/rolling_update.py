@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.failover.group import Group
     from reconciler.plan.desired_instances import Wish
     from reconciler.state.instance import Instance
+    from reconciler.state.session_storage import DeclaredStorage
     from shared.objects.resources import Object
 
 UPDATING: Final = "Updating"
@@ -65,7 +66,7 @@ class Change:
         return FOLLOWING_SECONDS if self.is_under_way else None
 
 
-def next_change(group: Group, wish: Wish, storage: Object) -> Change:
+def next_change(group: Group, wish: Wish, storage: DeclaredStorage) -> Change:
     """Decide on the next step; none as long as the storage is not well."""
     if len(wish.numbers) < wish.count or group.primary.index not in wish.present:
         # First of all whoever clients get to: its data may be there still.
@@ -89,7 +90,7 @@ def next_change(group: Group, wish: Wish, storage: Object) -> Change:
     return change
 
 
-def _move(group: Group, wish: Wish, storage: Object) -> Change:
+def _move(group: Group, wish: Wish, storage: DeclaredStorage) -> Change:
     """Have another instance become primary; first bring one up to date, or a further one into being."""
     is_leaving = wish.nodes.is_leaving(group.primary.pod)
     fresh = [
@@ -110,11 +111,11 @@ def _move(group: Group, wish: Wish, storage: Object) -> Change:
     if group.preset.is_redundant:
         return Change(wish.numbers)
     (extra,) = _free(wish.numbers, 1)
-    name = names.valkey_instance(storage["metadata"]["name"], extra)
+    name = names.valkey_instance(storage.name, extra)
     return Change((*wish.numbers, extra), (), _told("True", "InstanceAdded", f"{name} comes, to take over"))
 
 
-def _succession(group: Group, wish: Wish, storage: Object) -> Change:
+def _succession(group: Group, wish: Wish, storage: DeclaredStorage) -> Change:
     """Have a replica take over from a primary whose pod was deleted, and which stops soon.
 
     Without one there is nothing to be done: the pod comes back anyway.
@@ -124,7 +125,9 @@ def _succession(group: Group, wish: Wish, storage: Object) -> Change:
     return _handover(group, wish, storage, preferred, DELETED) or Change(wish.numbers)
 
 
-def _handover(group: Group, wish: Wish, storage: Object, candidates: Sequence[Instance], reason: str) -> Change | None:
+def _handover(
+    group: Group, wish: Wish, storage: DeclaredStorage, candidates: Sequence[Instance], reason: str
+) -> Change | None:
     """Move the primary to the first candidate that could take over now; None if none could."""
     ready = (
         instance for instance in candidates if group.is_synced(instance) and not pod_status.is_deleted(instance.pod)
@@ -132,11 +135,11 @@ def _handover(group: Group, wish: Wish, storage: Object, candidates: Sequence[In
     if group.service is None or (new := next(ready, None)) is None:
         return None
     step = _switch_over(group, wish, new, group.service, reason)
-    target = names.valkey_instance(storage["metadata"]["name"], new.index)
+    target = names.valkey_instance(storage.name, new.index)
     return Change(wish.numbers, (step,), _told("True", "MovingPrimary", f"{target} becomes the primary"))
 
 
-def _tidy(group: Group, wish: Wish, storage: Object, stale: Sequence[Instance]) -> Change:
+def _tidy(group: Group, wish: Wish, storage: DeclaredStorage, stale: Sequence[Instance]) -> Change:
     """Remove instances that are too many, and bring replicas up to date; the primary is what it is to be."""
     if len(wish.numbers) > wish.count:
         leaving = min(
@@ -160,7 +163,7 @@ def _is_spare(group: Group, wish: Wish, instance: Instance) -> bool:
     return all(group.is_synced(other) for other in needed)
 
 
-def _roll(group: Group, wish: Wish, storage: Object, outdated: Sequence[Instance]) -> Change:
+def _roll(group: Group, wish: Wish, storage: DeclaredStorage, outdated: Sequence[Instance]) -> Change:
     """Start one replica anew, if it can be spared."""
     chosen = min(
         outdated, key=lambda instance: (group.is_attached(instance), group.is_synced(instance), instance.index)
@@ -174,8 +177,8 @@ def _roll(group: Group, wish: Wish, storage: Object, outdated: Sequence[Instance
     return Change(wish.numbers, _deletion(chosen.pod), told)
 
 
-def _without_room(group: Group, wish: Wish, storage: Object) -> Change:
-    name = names.valkey_instance(storage["metadata"]["name"], group.primary.index)
+def _without_room(group: Group, wish: Wish, storage: DeclaredStorage) -> Change:
+    name = names.valkey_instance(storage.name, group.primary.index)
     # A restart gives nobody another volume, and would be the first of many.
     would_help = wish.is_outdated(group.primary) and group.primary.index not in wish.unfit
     if group.preset.is_redundant or group.primary.pod is None or not would_help:
@@ -208,8 +211,8 @@ def _free(present: Iterable[int], count: int) -> list[int]:
     return [number for number in range(len(taken) + count) if number not in taken][:count]
 
 
-def _named(storage: Object, instances: Sequence[Instance]) -> str:
-    return ", ".join(names.valkey_instance(storage["metadata"]["name"], instance.index) for instance in instances)
+def _named(storage: DeclaredStorage, instances: Sequence[Instance]) -> str:
+    return ", ".join(names.valkey_instance(storage.name, instance.index) for instance in instances)
 
 
 def _told(status: Literal["True", "False"], reason: str, message: str) -> Finding:

@@ -16,6 +16,7 @@ import orjson
 from shared import names
 from shared.objects.field_path import read
 from shared.objects.timestamps import read_time, written
+from shared.session_storage.models import LastFailover
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -97,11 +98,12 @@ class Claim:
         handled = self.asked or self.handled
         return replace(self, ended=written(now), took=round(took, 3), asked="", handled=handled)
 
-    def status(self) -> Object | None:
+    def status(self) -> LastFailover | None:
         """Tell of it as the storage's status does; None if nothing changed since the storage began."""
-        if self.reason == FIRST_START or not self.ended or read_time(self.ended) is None:
+        at = read_time(self.ended)
+        if self.reason == FIRST_START or at is None:
             return None
-        return {"at": self.ended, "reason": self.reason, "seconds": self.took}
+        return LastFailover(at=at, reason=self.reason, seconds=self.took)
 
 
 def first(instance: int) -> Claim:

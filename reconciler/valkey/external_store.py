@@ -13,7 +13,7 @@ from valkey import exceptions
 from valkey.asyncio.retry import Retry
 from valkey.backoff import NoBackoff
 
-from reconciler.state.external_store import Outcome, Report
+from reconciler.state.external_store import DialResult, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ PROBE_SECONDS: Final = 10
 """How long the key that is written lives; nobody has to delete it."""
 
 
-async def dial(endpoint: Endpoint, login: Credentials) -> Report:
+async def dial(endpoint: Endpoint, login: Credentials) -> DialResult:
     """Resolve, connect, verify, log in, PING, write a key and read it back."""
     try:
         async with asyncio.timeout(STEP_SECONDS):
@@ -36,17 +36,17 @@ async def dial(endpoint: Endpoint, login: Credentials) -> Report:
                 endpoint.host, endpoint.port, type=socket.SOCK_STREAM
             )
     except (OSError, UnicodeError) as error:
-        return Report(Outcome.DNS, f"the name {endpoint.host} is not known here ({type(error).__name__})")
+        return DialResult(Outcome.DNS, f"the name {endpoint.host} is not known here ({type(error).__name__})")
     if unreachable := await _reach(addresses):
         return unreachable
     if login.ca and not _is_authority(login.ca):
-        return Report(Outcome.TLS, "ca.crt in the Secret is no certificate in PEM form")
+        return DialResult(Outcome.TLS, "ca.crt in the Secret is no certificate in PEM form")
     return await _probe(_client(endpoint, login))
 
 
-async def _reach(addresses: list[Any]) -> Report | None:
+async def _reach(addresses: list[Any]) -> DialResult | None:
     """Connect to one of the addresses; say why none can be reached."""
-    found = Report(Outcome.UNUSABLE, "no address")
+    found = DialResult(Outcome.UNUSABLE, "no address")
     for family, kind, protocol, _, address in addresses:
         connection = socket.socket(family, kind, protocol)
         connection.settimeout(0)
@@ -54,11 +54,11 @@ async def _reach(addresses: list[Any]) -> Report | None:
             async with asyncio.timeout(STEP_SECONDS):
                 await asyncio.get_running_loop().sock_connect(connection, address)
         except TimeoutError:
-            found = Report(Outcome.TIMEOUT, f"no connection within {STEP_SECONDS:.0f} s")
+            found = DialResult(Outcome.TIMEOUT, f"no connection within {STEP_SECONDS:.0f} s")
         except ConnectionRefusedError:
-            found = Report(Outcome.REFUSED, "nothing listens there")
+            found = DialResult(Outcome.REFUSED, "nothing listens there")
         except OSError as error:
-            found = Report(Outcome.UNUSABLE, f"no connection: {error.strerror or type(error).__name__}")
+            found = DialResult(Outcome.UNUSABLE, f"no connection: {error.strerror or type(error).__name__}")
         else:
             return None
         finally:
@@ -94,19 +94,19 @@ def _client(endpoint: Endpoint, login: Credentials) -> valkey.asyncio.Valkey:
     )
 
 
-async def _probe(client: valkey.asyncio.Valkey) -> Report:
+async def _probe(client: valkey.asyncio.Valkey) -> DialResult:
     execute: Callable[..., Awaitable[Any]] = client.execute_command  # carries no annotations
     key, value = f"{PROBE_PREFIX}{secrets.token_hex(8)}", secrets.token_hex(8)
     try:
         await execute("PING")
         await execute("SET", key, value, "EX", PROBE_SECONDS)
         if await execute("GET", key) != value:
-            return Report(Outcome.UNUSABLE, "a key that was written cannot be read back")
+            return DialResult(Outcome.UNUSABLE, "a key that was written cannot be read back")
     except (exceptions.ValkeyError, OSError, TimeoutError) as error:
-        return report_of(error)
+        return dial_result_of(error)
     finally:
         await client.aclose()
-    return Report(Outcome.OK)
+    return DialResult(Outcome.OK)
 
 
 _MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...]] = (
@@ -123,17 +123,19 @@ _MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...
 """What an error means, the first that fits."""
 
 
-def report_of(error: BaseException) -> Report:
+def dial_result_of(error: BaseException) -> DialResult:
     """Tell what an error of the client means; its text is not repeated, for it may quote what was sent."""
     chain = _chain(error)
     if tls := next((each for each in chain if isinstance(each, ssl.SSLError)), None):
-        return Report(Outcome.TLS, getattr(tls, "verify_message", "") or str(tls.reason or type(tls).__name__))
+        return DialResult(Outcome.TLS, getattr(tls, "verify_message", "") or str(tls.reason or type(tls).__name__))
     for kinds, outcome, detail in _MEANINGS:
         if any(isinstance(each, kinds) for each in chain):
-            return Report(outcome, detail)
+            return DialResult(outcome, detail)
     if isinstance(error, exceptions.ResponseError):
-        return Report(Outcome.UNUSABLE, f"it answers with the error {str(error).partition(' ')[0][:32]}")
-    return Report(Outcome.UNUSABLE, "it closes the connection: a port that speaks TLS needs rediss:// or valkeys://")
+        return DialResult(Outcome.UNUSABLE, f"it answers with the error {str(error).partition(' ')[0][:32]}")
+    return DialResult(
+        Outcome.UNUSABLE, "it closes the connection: a port that speaks TLS needs rediss:// or valkeys://"
+    )
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -17,12 +17,13 @@ from reconciler.plan.desired_instances import Wish
 from reconciler.plan.rolling_update import Change, next_change
 from reconciler.state.instance import Instance
 from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.session_storage import DeclaredStorage
 from shared import names
 from shared.objects.resources import Object
 from shared.session_storage.sizes import PRESETS, Size
 from tests.support.storages import NOW, RING, STORAGE, primary, replica, replicated, session_storage, stored, workload
 
-MINE = session_storage({})
+MINE = DeclaredStorage.of(session_storage({}))
 ENOUGH = 60
 """Steps; more than any mix of instances takes."""
 OPEN = 9

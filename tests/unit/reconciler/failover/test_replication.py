@@ -19,9 +19,8 @@ from reconciler.failover.group import CLOSE_BYTES, Group
 from reconciler.manifests import services
 from reconciler.state.instance import Instance
 from reconciler.state.primary_record import Claim, first, pointed
-from reconciler.state.storage_state import Observed
+from reconciler.state.storage_state import StorageState
 from shared import names
-from shared.objects.resources import Object
 from shared.session_storage.sizes import PRESETS, Size
 from tests.support.storages import (
     CLUSTER_IP,
@@ -48,7 +47,7 @@ ELSEWHERE = "10.9.9.9"
 
 
 def group_of(
-    *instances: Instance, size: Size = Size.LARGE, ring: KeyRing = RING, before: Observed | None = None
+    *instances: Instance, size: Size = Size.LARGE, ring: KeyRing = RING, before: StorageState | None = None
 ) -> Group:
     known = replace(before or observed(size), instances=instances)
     return Group.of(known, PRESETS[size], ring)
@@ -87,7 +86,7 @@ def test_a_instance_that_the_service_names_is_primary_even_if_there_is_no_trace_
     assert group_of(HEAD, NEAR, before=before).primary.index == 0
 
 
-def edited(record: Claim) -> Observed:
+def edited(record: Claim) -> StorageState:
     """A storage whose Service somebody has sent to an instance that there never was."""
     service = pointed(stored(services.primary_service(STORAGE, 0)), 7, record)
     return with_child(observed("large"), ("services", "mine-valkey"), service)
@@ -322,24 +321,19 @@ def test_as_long_as_nobody_takes_over_nothing_is_done_about_a_lost_primary(decis
 
 
 def test_who_has_to_be_primary_is_decided_on_all_instances() -> None:
-    assert replication.decide(group_of(HEAD, NEAR, FAR), observed("large").storage) == Stay()
+    assert replication.decide(group_of(HEAD, NEAR, FAR), "") == Stay()
     lost = Instance(0, pod(0, Size.LARGE), problem="down", silent_for=60)
     down = [unlinked(instance, silence=None, down_for=1) for instance in (NEAR, FAR)]
-    decision = replication.decide(group_of(replace(lost, pod=None), *down), observed("large").storage)
+    decision = replication.decide(group_of(replace(lost, pod=None), *down), "")
     assert isinstance(decision, Promote)
     assert decision.index == 1
 
 
 def test_a_person_can_name_who_is_to_be_promoted() -> None:
-    storage: Object = observed("large").storage
-    storage = {
-        **storage,
-        "metadata": {**storage["metadata"], "annotations": {names.ANNOTATION_PROMOTE: "mine-valkey-2"}},
-    }
     unheard = [unlinked(instance, down_for=99) for instance in (NEAR, replicated(FAR, lineage="b" * 40))]
     lost = Instance(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
-    assert isinstance(replication.decide(group_of(lost, *unheard), observed("large").storage), Blocked)
-    decision = replication.decide(group_of(lost, *unheard), storage)
+    assert isinstance(replication.decide(group_of(lost, *unheard), ""), Blocked)
+    decision = replication.decide(group_of(lost, *unheard), "mine-valkey-2")
     assert isinstance(decision, Promote)
     assert decision.index == 2
 

@@ -18,6 +18,7 @@ from reconciler.plan.rolling_update import Change, next_change
 from reconciler.state.instance import Instance
 from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.primary_record import Claim
+from reconciler.state.session_storage import DeclaredStorage
 from shared import names
 from shared.objects.resources import PODS, Object
 from shared.session_storage.sizes import PRESETS, Size
@@ -37,7 +38,7 @@ from tests.support.storages import (
     workload,
 )
 
-MINE = session_storage({})
+MINE = DeclaredStorage.of(session_storage({}))
 SERVICE = stored(services.primary_service(STORAGE, 0))
 LARGE = (primary(0, Size.LARGE, 1, 2), replica(1), replica(2))
 MEDIUM = (primary(0, Size.MEDIUM),)
