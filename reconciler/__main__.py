@@ -15,7 +15,7 @@ import uvloop
 from certs import keeper
 from certs.settings import CertificateSettings
 from reconciler.apply.applier import Applier
-from reconciler.apply.instance_actions import Mover
+from reconciler.apply.instance_actions import InstanceActions
 from reconciler.controllers.consumer import Announcements, Caretaker
 from reconciler.controllers.proxy_deployment import ProxyCaretaker
 from reconciler.controllers.readmission import Questions
@@ -23,7 +23,7 @@ from reconciler.controllers.session_storage import Planner, Reconciler
 from reconciler.controllers.update_slots import UpdateSlots
 from reconciler.controllers.watches import Watches
 from reconciler.observe.credential_rollouts import CredentialRollouts
-from reconciler.observe.last_seen import Signs
+from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer, Surroundings
 from reconciler.rotation import schedule
 from reconciler.runtime import metrics, workers
@@ -132,11 +132,11 @@ class _Process:
             silent_for=watches.heartbeats.silent_for,
             nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values()),
             may_update=self._slots.may_take,
-            signs=Signs(time.monotonic),
+            last_seen=LastSeen(time.monotonic),
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
-        mover = Mover(self._cluster, watches.caches, clock)
-        applier = Applier(self._cluster, watches.caches, self._recorder, rollouts.refuse, mover)
+        instances = InstanceActions(self._cluster, watches.caches, clock)
+        applier = Applier(self._cluster, watches.caches, self._recorder, rollouts.refuse, instances)
         return Reconciler(watches.storages, observer, applier, Planner(self._settings.storage, clock, self._slots))
 
     def _consumer_controllers(self) -> list[Coroutine[None, None, None]]:

@@ -58,9 +58,9 @@ def _describe_instance_action(action: InstanceAction) -> str:
             sessions = "" if action.spared is None else " and close their sessions"
             text = f"have {_pod(instance)} refuse the former passwords{sessions}"
         case Promote():
-            text = f"promote {_pod(action.instance)} to primary ({action.claim.reason})"
+            text = f"promote {_pod(action.instance)} to primary ({action.record.reason})"
         case SwitchOver():
-            text = f"move the primary from {_pod(action.old)} to {_pod(action.new)} ({action.claim.reason})"
+            text = f"move the primary from {_pod(action.old)} to {_pod(action.new)} ({action.record.reason})"
         case Follow(instance, primary):
             text = f"have {_pod(instance)} follow the primary at {primary}"
         case LogInAnew(instance):

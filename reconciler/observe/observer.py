@@ -10,7 +10,7 @@ from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import instance_probe
 from reconciler.state.external_store import ExternalFacts, login_from_connection, login_from_secret
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names, initial_workloads, instance_indexes, parent_of
-from reconciler.state.primary_record import primary_of
+from reconciler.state.primary_record import PrimaryService
 from reconciler.state.rotation_record import RotationRecord, revision_of
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.sharing import Sharing, original_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from reconciler.observe.last_seen import Signs
+    from reconciler.observe.last_seen import LastSeen
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.instance import Instance
     from reconciler.state.kubernetes_nodes import KubernetesNodes
@@ -79,7 +79,7 @@ class Surroundings:
         silent_for: Tells for how many seconds the server in a pod has not answered anything.
         nodes: Tells of Kubernetes' nodes.
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
-        signs: Remembers what instances have shown of themselves.
+        last_seen: Remembers when instances answered, and heard their primary.
     """
 
     serves_tls: Callable[[], bool]
@@ -88,7 +88,7 @@ class Surroundings:
     silent_for: Callable[[Object], float]
     nodes: Callable[[], KubernetesNodes]
     may_update: Callable[[Key], bool]
-    signs: Signs
+    last_seen: LastSeen
 
 
 class Observer:
@@ -140,15 +140,18 @@ class Observer:
         children = await self._children(storage)
         auth = children.get((SECRETS.plural, names.auth_secret(storage.name)))
         ring, indexes = KeyRing.of(auth), instance_indexes(children)
-        asked = await self._ask(storage.key, indexes, ring if auth is not None else None)
-        primary = primary_of(children.get((SERVICES.plural, names.valkey(storage.name))))
+        manifest = children.get((SERVICES.plural, names.valkey(storage.name)))
+        service = PrimaryService.of(manifest) if manifest is not None else None
+        instances = await self._probe(storage.key, indexes, ring if auth is not None else None)
+        primary = service.primary if service is not None else None
         record, rollouts = await self._rotation(storage.key, sharing, auth, ring)
         return StorageState(
             storage=storage,
             children=children,
             key_ring=ring,
             rotation=record,
-            instances=self._surroundings.signs.take(storage.key, primary, asked),
+            instances=self._surroundings.last_seen.update(storage.key, primary, instances),
+            primary_service=service,
             sharing=sharing,
             rollouts=rollouts,
             is_rotation_due=self._surroundings.is_rotation_due(storage),
@@ -165,15 +168,15 @@ class Observer:
         }
         return {index: claim for index, claim in found.items() if claim is not None}
 
-    async def _ask(self, storage: Key, indexes: Sequence[int], ring: KeyRing | None) -> list[Instance]:
+    async def _probe(self, storage: Key, indexes: Sequence[int], ring: KeyRing | None) -> tuple[Instance, ...]:
         namespace, name = storage
 
-        async def ask(index: int) -> Instance:
+        async def probe(index: int) -> Instance:
             pod = self._caches[PODS.plural].get((namespace, names.valkey_pod(name, index)))
             silent_for = self._surroundings.silent_for(pod) if pod is not None else 0.0
-            return await instance_probe.ask(index, pod, ring, silent_for, is_urgent=len(indexes) > 1)
+            return await instance_probe.probe(index, pod, ring, silent_for, is_urgent=len(indexes) > 1)
 
-        return await asyncio.gather(*(ask(index) for index in indexes))
+        return tuple(await asyncio.gather(*(probe(index) for index in indexes)))
 
     def copies_of(self, storage: Key) -> list[Object]:
         """List the known copies of a storage's connection Secret, whether the storage exists or not."""
@@ -181,7 +184,7 @@ class Observer:
 
     def forget(self, storage: Key) -> None:
         """Drop what the observer remembers of a storage that is gone."""
-        self._surroundings.signs.forget(storage)
+        self._surroundings.last_seen.forget(storage)
 
     async def is_current(self, storage: Object) -> bool:
         """Tell whether a storage still exists, past the cache: objects made for one that is gone would be orphans."""

@@ -42,7 +42,7 @@ def restart_outdated_pods(state: StorageState) -> Iterator[Delete]:
     """Restart instances that started with the passwords of an auth Secret which was lost since."""
     secret = state.child(SECRETS, names.auth_secret(state.storage.name))
     for instance in state.instances:
-        if instance.problem != "refused" or instance.can_be_told or instance.pod is None or secret is None:
+        if instance.problem != "refused" or instance.accepts_operator or instance.pod is None or secret is None:
             continue
         metadata = instance.pod["metadata"]
         if not metadata.get("deletionTimestamp") and metadata["creationTimestamp"] <= last_written(secret):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler.manifests import config_map, disruption_budget, network_policy, services
 from reconciler.manifests.stateful_set import InstanceSpec, stateful_set
 from reconciler.manifests.storage import Storage
-from reconciler.state.primary_record import first, pointed
+from reconciler.state.primary_record import PrimaryRecord
 from shared import names
 from shared.objects.field_path import read
 from shared.objects.resources import (
@@ -23,7 +23,7 @@ from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.failover.group import Group
+    from reconciler.failover.replication_group import ReplicationGroup
     from reconciler.plan.settings import StorageSettings
     from reconciler.state.session_storage import DeclaredStorage
     from reconciler.state.storage_state import StorageState
@@ -73,7 +73,7 @@ def workloads(state: StorageState) -> dict[int, Object]:
 def build(
     state: StorageState,
     spec: SessionStorageSpec,
-    group: Group,
+    group: ReplicationGroup,
     instances: Sequence[int],
     settings: StorageSettings,
 ) -> DesiredObjects:
@@ -93,9 +93,9 @@ def build(
     )
 
 
-def _primary_service(owner: Storage, group: Group) -> Object:
-    service = services.primary_service(owner, group.primary.index)
-    return pointed(service, group.primary.index, first(group.primary.index)) if group.service is None else service
+def _primary_service(owner: Storage, group: ReplicationGroup) -> Object:
+    record = PrimaryRecord.first(group.primary.index) if group.service is None else None
+    return services.primary_service(owner, group.primary.index, record)
 
 
 def workload(state: StorageState, spec: SessionStorageSpec, index: int, settings: StorageSettings) -> Object:
@@ -113,13 +113,13 @@ def workload(state: StorageState, spec: SessionStorageSpec, index: int, settings
     return desired
 
 
-def unfit(state: StorageState, spec: SessionStorageSpec) -> frozenset[int]:
+def undersized(state: StorageState, spec: SessionStorageSpec) -> frozenset[int]:
     """Number the instances whose volume is smaller than it is to be: only another instance can have a larger one."""
     wanted = _wanted_disk(state, spec)
     return frozenset(index for index, present in workloads(state).items() if _disk(present) < wanted)
 
 
-def running_size(group: Group, spec: SessionStorageSpec) -> Size:
+def running_size(group: ReplicationGroup, spec: SessionStorageSpec) -> Size:
     """Tell how large the primary is."""
     return group.size or spec.size or DEFAULT_SIZE
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.actions.kubernetes import Delete, Write
 from reconciler.actions.plan import RECHECK_SECONDS, Plan
-from reconciler.failover import replication
-from reconciler.failover.decision import Wait
-from reconciler.failover.group import Group
+from reconciler.failover.decision import LookAgain, decide_primary
+from reconciler.failover.replication import replication_steps
+from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests import disruption_budget, secrets
 from reconciler.plan import auth_secret, connection_secret, desired_objects, external_storage
-from reconciler.plan.desired_instances import Wish
+from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.drift import repair, versioned
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
 from reconciler.plan.ownership import foreign_children
@@ -25,7 +25,6 @@ from reconciler.plan.status import status_of
 from reconciler.rotation.rotation_plan import plan_external_rotation, plan_managed_rotation
 from reconciler.state import pod_status
 from reconciler.state.external_store import ExternalFacts
-from reconciler.state.primary_record import Claim
 from shared import names
 from shared.objects.resources import (
     CONFIG_MAPS,
@@ -96,16 +95,16 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
 
 def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: StorageSettings, now: datetime) -> Plan:
     """Bring every object to what it should be; only then go on with a rotation, a planned move or an update."""
-    owner, group = desired_objects.owner_of(state.storage), Group.of(state, spec.preset, state.key_ring)
-    decision = replication.decide(group, state.storage.requests.promotion)
-    change = next_change(group, _wish(state, spec, group, settings, now), state.storage)
+    owner, group = desired_objects.owner_of(state.storage), ReplicationGroup.of(state, spec.preset)
+    decision = decide_primary(group, state.storage.requests.promotion)
+    change = next_change(group, _desired_instances(state, spec, group, settings, now))
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
     if auth := auth_secret.complete(state, owner):
         return replace(_concluded(state, verdict, now, 0), steps=(auth,))
     desired = desired_objects.build(state, spec, group, change.instances, settings)
     is_evictable = is_out_of_service(state.storage, group, now)
     budget = disruption_budget.primary_budget(owner, is_out_of_service=is_evictable)
-    objects = _object_steps(state, group, desired, budget)
+    objects = _object_steps(state, desired, budget)
     connection = connection_secret.publish(
         secrets.connection_secret(owner, state.key_ring.current[names.KEY_PASSWORD]),
         state.child(SECRETS, names.connection_secret(owner.name)),
@@ -113,27 +112,26 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     )
     # A Service that this pass puts right is not the version that a failover could claim.
     is_service_right = not any(isinstance(step, Write) for step in objects)
-    availability = tuple(replication.steps(group, decision, now)) if is_service_right else ()
+    availability = tuple(replication_steps(group, decision, now)) if is_service_right else ()
     rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
     repairs = (*objects, *connection, *availability)
     steps = (*repairs, *rotation.steps, *auth_secret.restart_outdated_pods(state), *(() if repairs else change.steps))
-    waits = decision.seconds if isinstance(decision, Wait) else None
+    waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
     pause = min(each for each in pauses if each is not None)
     concluded = _concluded(state, verdict.rotating(rotation), now, pause)
     return replace(concluded, steps=steps, is_changing=change.is_under_way and state.may_update)
 
 
-def _object_steps(
-    state: StorageState, group: Group, desired: DesiredObjects, primary_budget: Object
-) -> tuple[Step, ...]:
+def _object_steps(state: StorageState, desired: DesiredObjects, primary_budget: Object) -> tuple[Step, ...]:
     """Bring everything but Secrets to what it should be, in the order of the proposal."""
+    service = state.child(SERVICES, names.valkey(state.storage.name))
     return (
         *_repairs(state, NETWORK_POLICIES, desired.network_policy),
         *_repairs(state, CONFIG_MAPS, desired.config_map),
         *_repairs(state, STATEFUL_SETS, *desired.stateful_sets),
         *_repairs(state, SERVICES, *desired.services),
-        *filter(None, [versioned(SERVICES, desired.primary_service, group.service)]),
+        *filter(None, [versioned(SERVICES, desired.primary_service, service)]),
         *_repairs(state, DISRUPTION_BUDGETS, *filter(None, [desired.replicas_budget]), primary_budget),
         *(Delete.of(resource, obj) for resource, obj in desired.superfluous),
     )
@@ -145,26 +143,27 @@ def _repairs(state: StorageState, resource: Resource, *desired: Object) -> Itera
             yield step
 
 
-def _wish(
-    state: StorageState, spec: SessionStorageSpec, group: Group, settings: StorageSettings, now: datetime
-) -> Wish:
+def _desired_instances(
+    state: StorageState, spec: SessionStorageSpec, group: ReplicationGroup, settings: StorageSettings, now: datetime
+) -> DesiredInstances:
     present = desired_objects.workloads(state)
     request = state.storage.requests.switchover
-    return Wish(
+    handled = group.service.record.handled if group.service is not None else ""
+    return DesiredInstances(
         count=spec.preset.replicas,
         present=present,
-        desired={index: desired_objects.workload(state, spec, index, settings) for index in present},
-        claims=state.claims,
-        unfit=desired_objects.unfit(state, spec),
+        target={index: desired_objects.workload(state, spec, index, settings) for index in present},
+        volume_claims=state.claims,
+        undersized=desired_objects.undersized(state, spec),
         nodes=state.nodes,
-        asked=request if request != Claim.of(group.service).handled else "",
+        requested_switchover=request if request != handled else "",
         # The user wants another size now; only what the installation wants of all storages goes one by one.
         may_update=state.may_update or bool(group.sizes - {spec.size or DEFAULT_SIZE}),
         now=now,
     )
 
 
-def _pause(group: Group, verdict: Verdict, now: datetime) -> float:
+def _pause(group: ReplicationGroup, verdict: Verdict, now: datetime) -> float:
     if verdict.is_ready and len(group.synced) == len(group.others):
         return RECHECK_SECONDS
     is_starting = any(

@@ -119,7 +119,7 @@ class RotationProgress:
                 " refreshed the files that pods have mounted"
             )
         needs_instances = phase in {RotationPhase.PENDING, RotationPhase.DISCARDING}
-        if needs_instances and not all(instance.can_be_told for instance in self.instances):
+        if needs_instances and not all(instance.accepts_operator for instance in self.instances):
             return f"{message}: waiting for an instance that does not answer"
         return message
 

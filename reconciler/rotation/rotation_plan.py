@@ -141,7 +141,7 @@ def _password_steps(state: StorageState, phase: RotationPhase | None) -> Iterato
     """Have instances accept and refuse the passwords that they must; those that do not answer are told later."""
     ring, is_discarding = state.key_ring, phase is RotationPhase.DISCARDING and _can_discard(state)
     for instance in state.instances:
-        if not instance.can_be_told:
+        if not instance.accepts_operator:
             continue
         # Once more before the reconciler publishes the password: an instance may accept what it has not saved, if the
         # process died in between.
@@ -165,7 +165,7 @@ def _can_discard(state: StorageState) -> bool:
     return (
         bool(state.instances)
         and state.rollouts is not None
-        and all(instance.can_be_told and phases.logs_in(instance, replication) for instance in state.instances)
+        and all(instance.accepts_operator and phases.logs_in(instance, replication) for instance in state.instances)
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.external_store import ExternalFacts
+    from reconciler.state.primary_record import PrimaryService
     from reconciler.state.session_storage import DeclaredStorage
     from shared.objects.resources import Object, Resource
 
@@ -31,6 +32,7 @@ class StorageState:
         key_ring: The passwords in its auth Secret.
         rotation: The record of its newest rotation.
         instances: Its Valkey instances, in the order of their numbers.
+        primary_service: The Service that names its primary; None if it does not exist yet.
         external: What was seen of the user's own store.
         sharing: Who uses it, who may, and the copies of its connection Secret.
         rollouts: While passwords change, how far each user of the credential is; None if not all are known.
@@ -45,6 +47,7 @@ class StorageState:
     key_ring: KeyRing = field(default_factory=KeyRing, repr=False)
     rotation: RotationRecord = field(default_factory=RotationRecord)
     instances: tuple[Instance, ...] = ()
+    primary_service: PrimaryService | None = None
     external: ExternalFacts | None = None
     sharing: Sharing = field(default_factory=Sharing)
     rollouts: tuple[CredentialRollout, ...] | None = ()

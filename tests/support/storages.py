@@ -20,6 +20,7 @@ from reconciler.rotation.phases import RotationSettings
 from reconciler.state.instance import Instance
 from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.primary_record import PrimaryService
 from reconciler.state.replication_info import PRIMARY, REPLICA, Attached, Replication
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
@@ -213,6 +214,7 @@ def state_of(
         children=children or {},
         key_ring=KeyRing() if external else KeyRing.of(secret),
         rotation=RotationRecord.of(secret),
+        primary_service=_primary_service(children or {}),
         sharing=Sharing.of(storage, usages).with_secrets(declared.key, secrets or {}),
         **observed,
     )
@@ -233,7 +235,18 @@ def declared(before: StorageState, storage: Object) -> StorageState:
 def with_children(before: StorageState, children: Mapping[tuple[str, str], Object]) -> StorageState:
     """The same storage with other children."""
     auth = children.get((SECRETS.plural, names.auth_secret(before.storage.name)))
-    return replace(before, children=children, key_ring=KeyRing.of(auth), rotation=RotationRecord.of(auth))
+    return replace(
+        before,
+        children=children,
+        key_ring=KeyRing.of(auth),
+        rotation=RotationRecord.of(auth),
+        primary_service=_primary_service(children),
+    )
+
+
+def _primary_service(children: Mapping[tuple[str, str], Object]) -> PrimaryService | None:
+    service = children.get((SERVICES.plural, names.valkey(STORAGE.name)))
+    return PrimaryService.of(service) if service is not None else None
 
 
 def without(before: StorageState, *keys: tuple[str, str]) -> StorageState:
