@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from reconciler.manifests.stateful_set import template_hash
 from reconciler.state import pod_status
 from shared.objects.resources import last_written
+from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from reconciler.state.instance import Instance
     from reconciler.state.kubernetes_nodes import KubernetesNodes
@@ -79,4 +81,4 @@ class DesiredInstances:
             since = last_written(workload)
         else:
             return False
-        return is_waiting and self.now - datetime.fromisoformat(since).astimezone(UTC) > NO_ROOM_AFTER
+        return is_waiting and self.now - parse_time(since) > NO_ROOM_AFTER

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from shared import errors
 from shared.objects.resources import EVENTS, Object, Resource
+from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
     from shared.objects.events import EventNote
@@ -39,7 +40,7 @@ class EventRecorder:
         metadata = regarding["metadata"]
         event = {
             "metadata": {"namespace": metadata["namespace"], "name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}"},
-            "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "eventTime": written_precisely(datetime.now(UTC)),
             "type": note.type,
             "reason": note.reason,
             "note": note.note[:MAX_NOTE],

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from reconciler.runtime import metrics
 from shared import errors
 from shared.objects.resources import LEASES, Object, Resource
+from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -150,7 +151,7 @@ class Election:
         return time.monotonic() - self._sighting.seen > duration
 
     def _lease(self, old: Object) -> Object:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = written_precisely(datetime.now(UTC))
         spec = old.get("spec", {})
         is_ours = spec.get("holderIdentity") == self._candidate.identity
         return {

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.objects.conditions import condition_of
+from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shared.objects.resources import Object
 
 START_LIMIT: Final = timedelta(seconds=20)
@@ -73,4 +76,4 @@ def is_starting(pod: Object | None, now: datetime) -> bool:
         if container.get("state", {}).get("running")
     ]
     started = max(running, default=pod["metadata"]["creationTimestamp"])
-    return now - datetime.strptime(started, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) < START_LIMIT
+    return now - parse_time(started) < START_LIMIT
