@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from certs import keeper
+from certs import controller as certificate_controller
 from certs.settings import CertificateSettings
 from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import Mover
@@ -44,12 +44,13 @@ from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.conditions import condition_of
-from shared.objects.events import EventNote
 from shared.objects.resources import DEPLOYMENTS, NODES, PODS, SECRETS, SESSION_STORAGES, VOLUME_CLAIMS, Object, key_of
 from shared.process import json_log, probes
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from shared.objects.events import EventNote
 
 
 _log = logging.getLogger("reconciler")
@@ -139,18 +140,20 @@ class _Process:
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(
-                keeper.keep(self._cluster, self._certificates, self._cluster.clock.now, self._tell_of_certificates)
+                certificate_controller.run(
+                    self._cluster, self._certificates, self._cluster.clock.now, self._record_certificate_event
+                )
             )
             group.create_task(self._reconcile())
             if self._settings.extends_toolhive_crds:
                 for extension in self._toolhive.extensions():
                     group.create_task(extension)
 
-    async def _tell_of_certificates(self, secret: Object, notice: EventNote) -> None:
+    async def _record_certificate_event(self, secret: Object, note: EventNote) -> None:
         recorder = EventRecorder(self._cluster, self._settings.candidate.identity)
-        # What an informer lists does not say what it is.
+        # Items of a list carry neither apiVersion nor kind.
         regarding = {"apiVersion": SECRETS.api_version, "kind": SECRETS.kind, **secret}
-        await recorder.record(regarding, EventNote(notice.type, notice.reason, notice.note))
+        await recorder.record(regarding, note)
 
     async def _reconcile(self) -> None:
         for cache in self._caches.values():
