@@ -30,7 +30,7 @@ from reconciler.observe.secret_watches import ReferencedSecrets
 from reconciler.rotation import schedule
 from reconciler.runtime import metrics, workers
 from reconciler.runtime.event_recorder import EventRecorder
-from reconciler.runtime.leader_election import Election
+from reconciler.runtime.leader_election import LeaderElector
 from reconciler.runtime.workqueue import WorkQueue
 from reconciler.settings import Settings
 from reconciler.state import kubernetes_nodes
@@ -116,13 +116,13 @@ class _Process:
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._queue))
 
     async def run(self) -> None:
-        election = Election(self._cluster, self._settings.candidate)
+        elector = LeaderElector(self._cluster, self._settings.candidate)
         runner = await probes.serve(probes.probes_app(self._waits), self._settings.http_port)
         try:
             # One group: a watch that ends by a bug must end the process, or it would decide on a frozen picture.
             async with asyncio.TaskGroup() as group:
                 watches = [group.create_task(part) for part in self._watching()]
-                await election.lead(self._lead)
+                await elector.run(self._lead)
                 for watch in watches:
                     watch.cancel()
         finally:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from shared import errors, names
 from shared.objects.resources import key_of
 
 if TYPE_CHECKING:
+    from shared.kubernetes.verbs import Patcher
     from shared.objects.resources import Key, Object, Resource
 
 FIRST_PAUSE_SECONDS: Final = 1.0
@@ -22,15 +23,6 @@ MAX_PAUSE_SECONDS: Final = 60.0
 """How long an object may wait once the webhook is back, however long that was away."""
 
 _log = logging.getLogger(__name__)
-
-
-class Patcher(Protocol):
-    """The one write that it takes."""
-
-    async def patch(
-        self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
-    ) -> Object:
-        """Apply RFC 6902 operations."""
 
 
 class Questions:
