@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, Self
 from certs.pki.lifetimes import DEFAULT, Lifetimes
 from certs.rotation.ca_bundles import WebhookConfiguration
 from shared.objects.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
-from shared.process.environment import Environment
+from shared.process.environment import FromEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from shared.process.environment import Environment
 
 _KINDS: Final = {"mutating": MUTATING_WEBHOOKS, "validating": VALIDATING_WEBHOOKS}
 
@@ -21,7 +21,7 @@ SHORTEST_LIFE: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateSettings:
+class CertificateSettings(FromEnvironment):
     """Where the certificates are stored and which webhook configurations carry their CA bundle.
 
     Attributes:
@@ -45,14 +45,8 @@ class CertificateSettings:
     lifetimes: Lifetimes
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings from environment variables.
-
-        Raises:
-            InvalidSettings: Variables are missing or malformed; the message lists all of them.
-        """
-        env = Environment(environ)
-        settings = cls(
+    def _read(cls, env: Environment) -> Self:
+        return cls(
             namespace=env.required("POD_NAMESPACE"),
             service=env.required("WEBHOOK_SERVICE"),
             ca_secret=env.required("CA_SECRET"),
@@ -64,8 +58,6 @@ class CertificateSettings:
             webhook_selector=env.required("WEBHOOK_SELECTOR"),
             lifetimes=_lifetimes(env),
         )
-        env.check()
-        return settings
 
 
 def _lifetimes(env: Environment) -> Lifetimes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from datetime import timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from shared.errors import InvalidSettings
 
@@ -123,3 +124,26 @@ class Environment:
         """Raise InvalidSettings if there were faults; the message lists them all."""
         if self._problems:
             raise InvalidSettings("; ".join(self._problems))
+
+
+class FromEnvironment(ABC):
+    """Settings that a process reads from its environment."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings from environment variables.
+
+        Raises:
+            InvalidSettings: Variables are missing or malformed; the message lists all of them.
+        """
+        env = Environment(environ)
+        settings = cls._read(env)
+        env.check()
+        return settings
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, env: Environment) -> Self:
+        """Read each setting; a faulty variable may yield any value of its type."""
