@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from reconciler.plan.consumer_status import RESOLVED, age_seconds, attention
 from shared import errors, names
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.controllers.readmission import Questions
+    from reconciler.runtime.event_recorder import Recorder
     from shared.consumers.targets import Target
+    from shared.kubernetes.verbs import Applier
     from shared.objects.conditions import Finding
-    from shared.objects.resources import Key, Object, Resource
+    from shared.objects.resources import Key, Object
 
 GRACE_SECONDS: Final = 5.0
 """How long a consumer may be ahead of its storage, as when both are applied at once, before anything is said."""
@@ -31,24 +33,10 @@ _RESOURCES: Final = {resource.kind: resource for resource in CONSUMER_RESOURCES}
 _log = logging.getLogger(__name__)
 
 
-class Writer(Protocol):
-    """The one write that it takes."""
-
-    async def apply(self, resource: Resource, obj: Object, *, field_manager: str, subresource: str = "") -> Object:
-        """Apply an object server-side."""
-
-
-class Recorder(Protocol):
-    """Tells people what happened."""
-
-    async def record(self, regarding: Object, note: EventNote) -> None:
-        """Write one Event about an object."""
-
-
 class Announcements:
     """Tells consumers, in their own status and by Events, how it stands with their storage."""
 
-    def __init__(self, cluster: Writer, recorder: Recorder) -> None:
+    def __init__(self, cluster: Applier, recorder: Recorder) -> None:
         self._cluster = cluster
         self._recorder = recorder
 

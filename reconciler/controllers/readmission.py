@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from shared import errors, names
 from shared.objects.field_path import pointer
@@ -17,6 +17,7 @@ from shared.objects.resources import key_of
 from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
+    from shared.kubernetes.verbs import Patcher
     from shared.objects.resources import Key, Object, Resource
 
 FIRST_PAUSE_SECONDS: Final = 1.0
@@ -24,15 +25,6 @@ MAX_PAUSE_SECONDS: Final = 60.0
 """How long an object may wait once the webhook is back, however long that was away."""
 
 _log = logging.getLogger(__name__)
-
-
-class Patcher(Protocol):
-    """The one write that it takes."""
-
-    async def patch(
-        self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
-    ) -> Object:
-        """Apply RFC 6902 operations."""
 
 
 class Questions:

@@ -57,8 +57,8 @@ def test_no_module_of_a_pure_package_loads_io(graph: grimp.ImportGraph) -> None:
 
 
 def test_the_loader_finds_io_where_it_is() -> None:
-    run = subprocess.run([sys.executable, "-c", LOADER, "certs.keeper"], cwd=ROOT, capture_output=True, check=False)
-    assert b"certs.keeper loads aiohttp, asyncio, kubernetes" in run.stderr
+    run = subprocess.run([sys.executable, "-c", LOADER, "certs.controller"], cwd=ROOT, capture_output=True, check=False)
+    assert b"certs.controller loads aiohttp, asyncio, kubernetes" in run.stderr
 
 
 def test_no_module_imports_itself_by_way_of_others_not_even_for_types(graph: grimp.ImportGraph) -> None:
