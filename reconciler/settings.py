@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image, Placement
-from reconciler.plan.settings import Settings as StorageSettings
-from reconciler.rotation import phases
+from reconciler.plan.settings import StorageSettings
+from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from shared.consumers.targets import Target
 from shared.process.environment import FromEnvironment
@@ -61,9 +61,9 @@ class Settings(FromEnvironment):
         )
 
 
-def _rotation(env: Environment) -> phases.Settings:
-    default = phases.Settings()
-    return phases.Settings(
+def _rotation(env: Environment) -> RotationSettings:
+    default = RotationSettings()
+    return RotationSettings(
         wave_percent=env.number("ROTATION_WAVE_PERCENT", default.wave_percent, 100),
         patience=_seconds(env, "ROTATION_PATIENCE_SECONDS", default.patience),
         refresh=_seconds(env, "ROTATION_REFRESH_SECONDS", default.refresh),

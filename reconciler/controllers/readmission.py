@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared import errors, names
+from shared.objects.field_path import pointer
 from shared.objects.resources import key_of
+from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
     from shared.kubernetes.verbs import Patcher
@@ -62,9 +64,9 @@ class Questions:
 
 def _question(obj: Object, now: datetime) -> list[Object]:
     metadata = obj["metadata"]
-    text = json.dumps({"asked": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")})
+    text = json.dumps({"asked": written_precisely(now)})
     same = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
     if not metadata.get("annotations"):
         return [same, {"op": "add", "path": "/metadata/annotations", "value": {names.ANNOTATION_WIRED: text}}]
-    path = "/metadata/annotations/" + names.ANNOTATION_WIRED.replace("/", "~1")
+    path = pointer(("metadata", "annotations", names.ANNOTATION_WIRED))
     return [same, {"op": "add", "path": path, "value": text}]

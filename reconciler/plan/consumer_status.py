@@ -10,6 +10,7 @@ from shared.consumers.injection import project
 from shared.consumers.usage_index import usage_of
 from shared.errors import InvalidSpec
 from shared.objects.conditions import Finding, condition_of
+from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +52,7 @@ def attention(consumer: Object, storages: Mapping[Key, Object], default_target: 
 
 def age_seconds(consumer: Object, now: datetime) -> float:
     """Tell how long ago a consumer was created."""
-    created = now.fromisoformat(consumer["metadata"]["creationTimestamp"].replace("Z", "+00:00"))
-    return (now - created).total_seconds()
+    return (now - parse_time(consumer["metadata"]["creationTimestamp"])).total_seconds()
 
 
 def _finding(usage: Usage | None, storages: Mapping[Key, Object]) -> Finding:
