@@ -73,7 +73,7 @@ def test_a_circle_is_found_where_there_is_one() -> None:
     assert circle({"a": ["b"], "b": ["c"], "c": ["a"]})
 
 
-@pytest.mark.parametrize("process", ["reconciler", "certs", "shared"])
+@pytest.mark.parametrize("process", diagram.PROCESSES)
 def test_every_module_and_package_has_its_layer(graph: grimp.ImportGraph, process: str) -> None:
     layers = {
         name.strip()
