@@ -56,9 +56,9 @@ class Questions:
         extra = {"object": f"{resource.kind} {'/'.join(key)}"}
         try:
             await self._cluster.patch(resource, *key, _question(obj, now), field_manager=names.FIELD_MANAGER)
-            _log.info("asked for another look", extra=extra)
+            _log.info("asked the webhook to review an object again", extra=extra)
         except (errors.Rejected, errors.Forbidden, errors.NotFound) as error:
-            _log.warning("not looked at again", extra={**extra, "error": str(error)})
+            _log.warning("could not ask the webhook to review an object again", extra={**extra, "error": str(error)})
         return pause
 
 

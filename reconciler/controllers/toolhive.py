@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.consumers.identity import Consumer
 
 PATIENCE_SECONDS: Final = 10.0
-"""How long to wait for the first list of consumers; what is said of storages without it would come and go."""
+"""How long to wait for the first list of consumers; without it, conditions of storages would come and go."""
 SCHEMA_SECONDS: Final = 2.0
 """Until the API server reads objects by a new schema; it takes well under a second to notice a changed CRD."""
 
@@ -86,7 +86,7 @@ class ToolHive:
         return [kind.extend() for kind in self._kinds.values()]
 
     async def known(self) -> None:
-        """Wait until it is known which kinds are served, and for their objects, but for those not for ever."""
+        """Wait until this knows which kinds the cluster serves; and for their objects, but not for ever."""
         for kind in self._kinds.values():
             await kind.crd.synced.wait()
         served = [kind.objects for kind in self._kinds.values() if kind.extension.served.is_set()]
@@ -96,10 +96,10 @@ class ToolHive:
                     await objects.synced.wait()
         except TimeoutError:
             missing = [objects.resource.plural for objects in served if not objects.synced.is_set()]
-            _log.warning("going on without knowing all consumers", extra={"resources": missing})
+            _log.warning("the reconciler starts without having listed all consumers", extra={"resources": missing})
 
     def is_known(self) -> bool:
-        """Tell whether all objects are known of every kind that is served."""
+        """Tell whether this knows all objects of every kind that the cluster serves."""
         kinds = self._kinds.values()
         return all(kind.objects.synced.is_set() for kind in kinds if kind.extension.served.is_set())
 
