@@ -16,12 +16,12 @@ from certs import keeper
 from certs.settings import CertificateSettings
 from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import Mover
-from reconciler.controllers.consumer import Announcements, Caretaker
-from reconciler.controllers.proxy_deployment import ProxyCaretaker
-from reconciler.controllers.readmission import Questions
+from reconciler.controllers.consumer import ConsumerReconciler, ConsumerStatusWriter
+from reconciler.controllers.proxy_deployment import ProxyDeploymentReconciler
+from reconciler.controllers.readmission import Readmissions
 from reconciler.controllers.session_storage import Planner, Reconciler
 from reconciler.controllers.toolhive import ToolHive
-from reconciler.controllers.update_slots import Turns
+from reconciler.controllers.update_slots import UpdateSlots
 from reconciler.observe.credential_holders import Holders
 from reconciler.observe.heartbeat import Heartbeats
 from reconciler.observe.last_seen import Signs
@@ -38,7 +38,7 @@ from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of
 from shared import errors, names
 from shared.consumers import proxy_deployment
 from shared.consumers.identity import consumer_of
-from shared.consumers.storage_endpoint import PROXIES_SUPPORTED
+from shared.consumers.storage_connection import PROXIES_SUPPORTED
 from shared.consumers.toolhive import PROXY_SELECTOR, serves_session_tls
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
@@ -90,8 +90,8 @@ class _Process:
         self._queue = WorkQueue()
         self._consumers = ConsumerIndex(self._queue.add)
         self._referenced = ReferencedSecrets(cluster, self._queue.add)
-        self._attention = WorkQueue()
-        self._proxies = WorkQueue()
+        self._consumer_queue = WorkQueue()
+        self._deployment_queue = WorkQueue()
         self._toolhive = ToolHive(cluster, self._on_consumer)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         self._caches = {
@@ -105,10 +105,10 @@ class _Process:
             DEPLOYMENTS,
             self._on_deployment,
             selector=Selector(labels=PROXY_SELECTOR),
-            keep=proxy_deployment.trimmed,
+            keep=proxy_deployment.source_fields_of,
         )
         self._pulse = Heartbeats(self._queue.add)
-        self._turns = Turns(settings.storage.updates_at_once)
+        self._slots = UpdateSlots(settings.storage.updates_at_once)
         self._caches[PODS.plural] = Informer(cluster, PODS, self._on_pod, selector=managed)
         self._caches[VOLUME_CLAIMS.plural] = Informer(cluster, VOLUME_CLAIMS, selector=managed)
         self._nodes = Informer(cluster, NODES, self._on_node, keep=kubernetes_nodes.trimmed)
@@ -164,7 +164,7 @@ class _Process:
             is_due=self._is_due,
             silent_for=self._pulse.silent_for,
             nodes=lambda: kubernetes_nodes.KubernetesNodes.of(self._nodes.objects.values()),
-            may_update=self._turns.may_begin,
+            may_update=self._slots.is_available,
             signs=Signs(time.monotonic),
         )
         observer = Observer(self._cluster, self._caches, self._consumers, holders, outlook)
@@ -172,26 +172,31 @@ class _Process:
         clock = self._cluster.clock.now
         mover = Mover(self._cluster, self._caches, clock)
         applier = Applier(self._cluster, self._caches, recorder, holders.refuse, mover)
-        planner = Planner(self._settings.storage, clock, self._turns)
+        planner = Planner(self._settings.storage, clock, self._slots)
         reconciler = Reconciler(self._storages, observer, applier, planner)
         for key in self._storages.objects:
             self._queue.add(key)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pulse.run(list(self._caches[PODS.plural].objects.values())))
             group.create_task(workers.run(self._queue, reconciler.reconcile))
-            for part in self._caretaking(recorder):
+            for part in self._consumer_controllers(recorder):
                 group.create_task(part)
 
-    def _caretaking(self, recorder: EventRecorder) -> list[Coroutine[None, None, None]]:
-        questions, find = Questions(self._cluster), self._toolhive.consumer
+    def _consumer_controllers(self, recorder: EventRecorder) -> list[Coroutine[None, None, None]]:
+        readmissions, find = Readmissions(self._cluster), self._toolhive.consumer
         storages, target = self._storages.objects, self._settings.default_target
-        consumers = Caretaker(questions, Announcements(self._cluster, recorder), find, storages, target)
-        proxies = ProxyCaretaker(questions, self._deployments.objects, find)
+        consumers = ConsumerReconciler(
+            readmissions, ConsumerStatusWriter(self._cluster, recorder), find, storages, target
+        )
+        proxies = ProxyDeploymentReconciler(readmissions, self._deployments.objects, find)
         for consumer in self._toolhive.consumers():
-            self._attention.add(consumer_of(consumer))
+            self._consumer_queue.add(consumer_of(consumer))
         for key in self._deployments.objects:
-            self._proxies.add(key)
-        return [workers.run(self._attention, consumers.look), workers.run(self._proxies, proxies.look)]
+            self._deployment_queue.add(key)
+        return [
+            workers.run(self._consumer_queue, consumers.reconcile),
+            workers.run(self._deployment_queue, proxies.reconcile),
+        ]
 
     def _serves_session_tls(self) -> bool:
         return all(serves_session_tls(crd) for crd in self._toolhive.crds())
@@ -207,21 +212,21 @@ class _Process:
     def _on_storage(self, old: Object | None, new: Object | None) -> None:
         self._referenced.on_storage(old, new)
         # Our own status writes come back as changes; they are no news.
-        if old is None or new is None or _asked(old) != _asked(new):
+        if old is None or new is None or _without_status(old) != _without_status(new):
             self._queue.add(key_of(new or old or {}))
 
-        if _offered(old) != _offered(new):
+        if _what_consumers_get(old) != _what_consumers_get(new):
             for usage in self._consumers.usages(key_of(new or old or {})):
-                self._attention.add(usage.consumer)
+                self._consumer_queue.add(usage.consumer)
 
     def _on_consumer(self, old: Object | None, new: Object | None) -> None:
         self._consumers.on_change(old, new)
-        self._attention.add(consumer_of(new or old or {}))
+        self._consumer_queue.add(consumer_of(new or old or {}))
         # ToolHive calls a proxy's Deployment as its consumer.
-        self._proxies.add(key_of(new or old or {}))
+        self._deployment_queue.add(key_of(new or old or {}))
 
     def _on_deployment(self, old: Object | None, new: Object | None) -> None:
-        self._proxies.add(key_of(new or old or {}))
+        self._deployment_queue.add(key_of(new or old or {}))
 
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
         self._pulse.on_pod(old, new)
@@ -240,14 +245,14 @@ class _Process:
             self._queue.add(storage)
 
 
-def _asked(storage: Object) -> tuple[object, ...]:
-    """Pick what of a storage says what is asked for: everything but its status."""
+def _without_status(storage: Object) -> tuple[object, ...]:
+    """Pick the parts of a storage that its users write: everything but its status."""
     metadata = storage["metadata"]
     return tuple(metadata.get(field) for field in ("uid", "generation", "deletionTimestamp", "annotations"))
 
 
-def _offered(storage: Object | None) -> tuple[object, ...]:
-    """Pick what of a storage its consumers depend on."""
+def _what_consumers_get(storage: Object | None) -> tuple[object, ...]:
+    """Pick the parts of a storage on which its consumers' injection depends."""
     if storage is None:
         return ()
     return (

@@ -15,7 +15,7 @@ import uvloop
 
 from certs.pki import validation
 from shared import errors
-from shared.consumers.toolhive import CONSUMER_RESOURCES, trimmed
+from shared.consumers.toolhive import CONSUMER_RESOURCES, reference_fields_of
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
@@ -26,8 +26,8 @@ from webhook.access_reviews import AccessReviews
 from webhook.admission import consumers, deletions, proxy_deployments, session_storages
 from webhook.serving_certificate import ServingCertificate
 from webhook.settings import Settings
-from webhook.storage_lookup import LateStorages
-from webhook.suspension import BEAT_SECONDS, Pulse
+from webhook.storage_lookup import StorageLookup
+from webhook.suspension import CHECK_SECONDS, SuspensionDetector
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from shared.consumers.identity import Consumer
     from shared.consumers.reference import StorageReference
     from shared.objects.resources import Object
-    from webhook.admission.consumers import Writing
+    from webhook.admission.consumers import ConsumerWrite
     from webhook.admission.review import AdmissionRequest, Decision
 
 _log = logging.getLogger("webhook")
@@ -72,13 +72,13 @@ class _Process:
         self._namespaces = Informer(cluster, NAMESPACES, keep=_metadata)
         self._index = ConsumerIndex()
         self._consumers = {
-            resource.kind: Informer(cluster, resource, self._index.on_change, keep=trimmed)
+            resource.kind: Informer(cluster, resource, self._index.on_change, keep=reference_fields_of)
             for resource in CONSUMER_RESOURCES
         }
         self._access = AccessReviews(cluster)
-        self._late = LateStorages(cluster, self._storages)
+        self._storage_lookup = StorageLookup(cluster, self._storages)
         self._cluster = cluster
-        self._pulse = Pulse()
+        self._suspension = SuspensionDetector()
         self._reviews = server.Server(
             {
                 "/mutate/sessionstorages": session_storages.decide,
@@ -106,18 +106,18 @@ class _Process:
                 watch.cancel()
 
     def _decide_on_consumer(self, request: AdmissionRequest) -> Decision | Awaitable[Decision]:
-        storages, writing = self._storages.objects, consumers.writing_of(request)
-        reference = writing.reference
-        if reference is None or (reference.key in storages and consumers.question(writing, storages) is None):
-            return consumers.decide(writing, storages, self._settings.default_target)
-        return self._decide_after_asking(writing, reference)
+        storages, write = self._storages.objects, consumers.ConsumerWrite.of(request)
+        reference = write.reference
+        if reference is None or (reference.key in storages and consumers.required_access(write, storages) is None):
+            return consumers.decide(write, storages, self._settings.default_target)
+        return self._decide_after_asking(write, reference)
 
-    async def _decide_after_asking(self, writing: Writing, reference: StorageReference) -> Decision:
+    async def _decide_after_asking(self, write: ConsumerWrite, reference: StorageReference) -> Decision:
         storages = self._storages.objects
-        await self._late.await_known(reference.key)
-        question = consumers.question(writing, storages)
-        may_use = await self._access.may_use(question) if question else False
-        return consumers.decide(writing, storages, self._settings.default_target, may_use=may_use)
+        await self._storage_lookup.ensure_cached(reference.key)
+        access = consumers.required_access(write, storages)
+        may_use = await self._access.may_use(access) if access else False
+        return consumers.decide(write, storages, self._settings.default_target, may_use=may_use)
 
     @property
     def _caches(self) -> tuple[Informer, ...]:
@@ -134,10 +134,10 @@ class _Process:
     async def _keep_up(self) -> None:
         """Read the serving Secret anew after the process stood still; its watch may be dead, and nobody would know."""
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             self._certificate.look_again()
-            if self._pulse.has_missed_beats() and await self._has_read_secret():
-                self._pulse.catch_up()
+            if self._suspension.was_suspended() and await self._has_read_secret():
+                self._suspension.reset()
 
     async def _has_read_secret(self) -> bool:
         settings = self._settings
@@ -160,7 +160,7 @@ class _Process:
             waits.append(f"a usable certificate in Secret {self._settings.tls_secret}")
         if self._certificate.has_expired:
             waits.append(f"a certificate in Secret {self._settings.tls_secret} that has not expired")
-        if self._pulse.has_missed_beats():
+        if self._suspension.was_suspended():
             waits.append("news of what it missed while it stood still")
         if self._reviews.is_draining:
             waits.append("its clients to leave")

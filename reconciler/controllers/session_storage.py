@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.apply.applier import Applier
-    from reconciler.controllers.update_slots import Turns
+    from reconciler.controllers.update_slots import UpdateSlots
     from reconciler.observe.observer import Observer
     from reconciler.plan.settings import Settings
     from reconciler.state.storage_state import Observed
@@ -30,22 +30,22 @@ _log = logging.getLogger(__name__)
 class Planner:
     """Decides what to do now, and keeps too many storages from changing at once."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime], turns: Turns) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], datetime], slots: UpdateSlots) -> None:
         """Take what decisions depend on besides what is observed.
 
         Args:
             settings: Of the installation.
             clock: Tells the aware instant; the same for whoever leads next, who judges by it what was noted before.
-            turns: Knows which storages change now.
+            slots: Limits how many storages are updated at once.
         """
         self._settings = settings
         self._clock = clock
-        self._turns = turns
+        self._slots = slots
 
     def decide(self, key: Key, observed: Observed) -> Plan:
         """Decide what to do about a storage."""
         decided = plan(observed, self._settings, self._clock())
-        self._turns.note(key, is_changing=decided.is_changing)
+        self._slots.record(key, is_updating=decided.is_changing)
         return decided
 
     def report(self, observed: Observed, verdict: Verdict) -> Plan:
@@ -54,8 +54,8 @@ class Planner:
         return Plan(status=status, events=events)
 
     def forget(self, key: Key) -> None:
-        """Let others have the turn of a storage that is gone."""
-        self._turns.note(key, is_changing=False)
+        """Free the slot of a storage that is gone."""
+        self._slots.record(key, is_updating=False)
 
 
 class Reconciler:

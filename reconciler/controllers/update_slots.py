@@ -1,6 +1,6 @@
-"""Whose turn it is to be brought up to date: a faulty image must not reach all storages at once. In memory; no I/O.
+"""Limits how many storages are updated at once, so that a faulty image does not reach all of them. In memory; no I/O.
 
-Nothing is lost with it when the leader changes: the next one finds out again which storages are being changed.
+Nothing is lost when the leader changes: the next one finds out again which storages are being updated.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from shared.objects.resources import Key
 
 
-class Turns:
-    """Storages that change now."""
+class UpdateSlots:
+    """The storages that are being updated."""
 
-    def __init__(self, at_once: int) -> None:
-        self._at_once = at_once
-        self._changing: set[Key] = set()
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._taken: set[Key] = set()
 
-    def may_begin(self, storage: Key) -> bool:
-        """Tell whether a storage may change, or go on with it."""
-        return storage in self._changing or len(self._changing) < self._at_once
+    def is_available(self, storage: Key) -> bool:
+        """Tell whether a storage may begin its update, or go on with it."""
+        return storage in self._taken or len(self._taken) < self._count
 
-    def note(self, storage: Key, *, is_changing: bool) -> None:
-        """Take in whether a storage is being changed."""
-        (self._changing.add if is_changing else self._changing.discard)(storage)
+    def record(self, storage: Key, *, is_updating: bool) -> None:
+        """Give a storage its slot while it is being updated, and free the slot afterwards."""
+        (self._taken.add if is_updating else self._taken.discard)(storage)

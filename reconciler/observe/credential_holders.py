@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from reconciler.state.credential_rollout import Report, Workload, addresses_of, is_alive, report
 from shared import errors, names
 from shared.consumers.access import is_admitted
-from shared.consumers.credential_revision import Stamp
-from shared.consumers.injection_record import record_of
+from shared.consumers.credential_revision import CredentialRevision
+from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.kinds import KINDS
 from shared.kubernetes.client import Selector
 from shared.objects.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Key, Object, Resource, key_of
@@ -88,7 +88,7 @@ class Holders:
     async def _report(self, who: Consumer, obj: Object, memory: _Memory) -> Report:
         if done := memory.done.get(obj["metadata"]["uid"]):
             return done
-        stamp = Stamp.of(obj)
+        stamp = CredentialRevision.of(obj)
         if stamp is None or stamp.revision != memory.revision:
             at, reason = self._refused.get(who, (None, ""))
             is_refused = at is not None and _now() - at < timedelta(seconds=REFUSAL_SECONDS)
@@ -129,13 +129,13 @@ def _of_nobody(pod: Object, since: datetime) -> Report:
 
 
 def _is_connected(consumer: Object, storage: Key) -> bool:
-    record = record_of(consumer)
+    record = InjectionRecord.of(consumer)
     return record is not None and record.reference.key == storage
 
 
 def _resources(consumer: Object) -> Iterator[Resource]:
     """Name what runs those pods of a consumer that hold the credential; each bears the consumer's name."""
-    record, kind = record_of(consumer), KINDS[consumer["kind"]]
+    record, kind = InjectionRecord.of(consumer), KINDS[consumer["kind"]]
     if record is None:
         return
     if record.target.has_proxy:

@@ -15,7 +15,7 @@ from reconciler.rotation.phases import Record, revision_of
 from reconciler.rotation.progress import Scene, finding, is_over, progress
 from reconciler.rotation.waves import next_ones
 from shared import names
-from shared.consumers.credential_revision import Stamp
+from shared.consumers.credential_revision import CredentialRevision
 from shared.objects.resources import SECRETS, annotation_of
 from shared.session_storage.models import RotationPhase
 
@@ -158,7 +158,7 @@ def _asked(scene: Scene, record: Record) -> str | None:
 
 def _restarts(scene: Scene, record: Record) -> Iterator[Step]:
     for consumer in next_ones(scene.observed.holders or (), scene.settings, scene.now):
-        yield Restart(consumer, Stamp(record.revision, scene.now).text)
+        yield Restart(consumer, CredentialRevision(record.revision, scene.now).text)
 
 
 def _pause(scene: Scene, record: Record, phase: RotationPhase | None) -> float | None:

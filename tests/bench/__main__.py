@@ -38,7 +38,7 @@ def main() -> int:
         created = creates.measure(Path(directory), root, given.creates)
         probed = probing.measure(Path(directory), root, given.probing_seconds)
     today = datetime.now(UTC).date().isoformat()
-    circumstances = report.Circumstances(today, facts, load, given.rounds, given.seconds, CONNECTIONS, given.creates)
+    circumstances = report.InjectionContext(today, facts, load, given.rounds, given.seconds, CONNECTIONS, given.creates)
     DOCUMENT.write_text(report.document(outcome, created, probed, circumstances))
     return 0
 

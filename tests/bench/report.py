@@ -24,7 +24,7 @@ _SERVERS: Final = (servers.OURS, servers.NET_HTTP, servers.CONTROLLER_RUNTIME)
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class InjectionContext:
     """Where and when it was measured.
 
     Attributes:
@@ -46,7 +46,7 @@ class Circumstances:
     creates: int
 
 
-def document(outcome: Outcome, created: Created, probed: Mapping[str, Watched], circumstances: Circumstances) -> str:
+def document(outcome: Outcome, created: Created, probed: Mapping[str, Watched], circumstances: InjectionContext) -> str:
     """Write the document."""
     return "\n".join(
         (

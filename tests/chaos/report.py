@@ -21,7 +21,7 @@ NONE: Final = "-"
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class InjectionContext:
     """Where and when it was measured.
 
     Attributes:
@@ -52,7 +52,7 @@ class Measured:
     valkey: str
 
 
-def document(measured: Measured, circumstances: Circumstances) -> str:
+def document(measured: Measured, circumstances: InjectionContext) -> str:
     """Write the document."""
     return "\n".join(
         (

@@ -11,7 +11,7 @@ from unittest.mock import patch
 from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import Mover
 from reconciler.controllers.session_storage import Planner, Reconciler
-from reconciler.controllers.update_slots import Turns
+from reconciler.controllers.update_slots import UpdateSlots
 from reconciler.credentials import identities
 from reconciler.manifests import valkey_config
 from reconciler.manifests.network_policy import Peers
@@ -90,16 +90,16 @@ class Simulation:
             resource.kind: Informer(self.api, resource, self.consumers.on_change) for resource in CONSUMER_RESOURCES
         }
         holders = Holders(self.api, self._consumer)
-        turns = Turns(1)
+        slots = UpdateSlots(1)
         signs = Signs(lambda: 0.0)
         outlook = Outlook(
-            lambda: True, lambda: True, self._is_due, lambda _: 0.0, KubernetesNodes, turns.may_begin, signs
+            lambda: True, lambda: True, self._is_due, lambda _: 0.0, KubernetesNodes, slots.is_available, signs
         )
         clock = self.api.clock.now
         self._observer = Observer(self.api, self._caches, self.consumers, holders, outlook)
         recorder, mover = EventRecorder(self.api, "reconciler-0"), Mover(self.api, self._caches, clock)
         self._applier = Applier(self.api, self._caches, recorder, holders.refuse, mover)
-        planner = Planner(SETTINGS, clock, turns)
+        planner = Planner(SETTINGS, clock, slots)
         self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], self._observer, self._applier, planner)
 
     async def ask_for(self, **spec: object) -> None:

@@ -11,11 +11,11 @@ from tests.chaos.report import NONE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.chaos.report import Circumstances
+    from tests.chaos.report import InjectionContext
     from tests.chaos.rotating.figures import Trial
 
 
-def document(trials: Sequence[Trial], circumstances: Circumstances) -> str:
+def document(trials: Sequence[Trial], circumstances: InjectionContext) -> str:
     """Write the document."""
     explained = ((name, BY_NAME[name].what) for name in dict.fromkeys(trial.fault for trial in trials))
     return "\n".join(

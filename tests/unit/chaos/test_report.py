@@ -8,7 +8,7 @@ from shared.session_storage.sizes import Size
 from tests.chaos.catalogue import FAULTS
 from tests.chaos.figures import Trial, Use
 from tests.chaos.floor import Floor
-from tests.chaos.report import Circumstances, Measured, document, is_met
+from tests.chaos.report import InjectionContext, Measured, document, is_met
 from tests.chaos.verdicts import Gap, Verdict
 
 
@@ -19,7 +19,7 @@ def trial(fault: str, gap: float, lost: int = 0) -> Trial:
 
 TRIALS = [trial("sigkill", 0.2), trial("sigkill", 0.9), trial("sigkill", 0.25), trial("drain", 0.5, lost=2)]
 MADE = {Size.LARGE: [7.0, 8.0, 6.0]}
-CIRCUMSTANCES = Circumstances("2026-11-25", {"processors": "2 x Some"}, 42)
+CIRCUMSTANCES = InjectionContext("2026-11-25", {"processors": "2 x Some"}, 42)
 TEXT = document(Measured(TRIALS, MADE, Floor((0.04, 0.05, 0.06)), "9.1.2"), CIRCUMSTANCES)
 
 

@@ -88,7 +88,7 @@ async def webhook() -> AsyncIterator[Webhook]:
     certificate, bundle = serving_certificate()
     decisions: dict[str, server.Decide] = {
         STORAGES: session_storages.decide,
-        SERVERS: lambda request: consumers.decide(consumers.writing_of(request), {}, Target.ALL),
+        SERVERS: lambda request: consumers.decide(consumers.ConsumerWrite.of(request), {}, Target.ALL),
     }
     decisions[LATE] = lambda _: late()
     decisions[BROKEN] = broken

@@ -9,7 +9,7 @@ import pytest
 
 from shared.session_storage.models import RotationPhase
 from tests.chaos.catalogue import BY_NAME
-from tests.chaos.report import Circumstances
+from tests.chaos.report import InjectionContext
 from tests.chaos.rotating.figures import Seen, Trial
 from tests.chaos.rotating.logins import Failure, Logins
 from tests.chaos.rotating.report import document, is_met
@@ -29,7 +29,7 @@ WRITES = Verdict(1000, (), (), {"closed": 2, "refused": 3}, "master")
 SEEN = Seen(2.0, 130.1, 131.4, WRITES, LOGINS, 3)
 KEPT = Trial("sigkill", "Added", "AwaitConsumers", SEEN)
 FAILED = Trial("drain", "Added", problem="large is whole: not so after 180 s")
-CIRCUMSTANCES = Circumstances("2026-11-25", {"processors": "2 x Some"}, 42)
+CIRCUMSTANCES = InjectionContext("2026-11-25", {"processors": "2 x Some"}, 42)
 
 
 def with_writes(fault: str, writes: Verdict) -> Trial:
