@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from shared import errors
-from shared.objects.resources import SESSION_STORAGES, SUBJECT_ACCESS_REVIEWS, Object, Resource
+from shared.objects.resources import SESSION_STORAGES, SUBJECT_ACCESS_REVIEWS
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from shared.kubernetes.verbs import Creator
     from webhook.admission.access_request import AccessRequest
 
 ANSWER_SECONDS: Final = 3.0
@@ -19,13 +20,6 @@ ANSWER_SECONDS: Final = 3.0
 VERB: Final = "use"
 
 _log = logging.getLogger(__name__)
-
-
-class Creator(Protocol):
-    """The one request that access reviews need."""
-
-    async def create(self, resource: Resource, obj: Object) -> Object:
-        """Create an object."""
 
 
 class AccessReviews:

@@ -11,24 +11,18 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared import errors
-from shared.objects.resources import SESSION_STORAGES, Resource
+from shared.objects.resources import SESSION_STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shared.kubernetes.verbs import Getter
     from shared.objects.resources import Key, Object
 
 READ_SECONDS: Final = 1.0
 """Together with an access review, well within the 5 s after which the API server stops waiting for the webhook."""
 
 _log = logging.getLogger(__name__)
-
-
-class Getter(Protocol):
-    """The one request that a look-up needs."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Read one object."""
 
 
 class Cache(Protocol):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from deploy.demo import story
+from deploy.demo import foreign, story
 from deploy.demo.errors import DemoError
 from deploy.demo.images import Images
 from deploy.demo.kube import Kube
@@ -27,17 +27,19 @@ def run(environ: Mapping[str, str]) -> None:
         DemoError: A step failed.
         LocalClusterError: A program could not be built.
     """
-    if not environ.get("KUBECONFIG"):
+    if paths.is_local(environ):
         ensure_local_cluster()
     kube = Kube.of(environ)
+    if not kube.is_local:
+        foreign.reach(kube)
     stage = Stage(kube, Images.of(environ), Narrator(lambda text: print(text, flush=True)))
     story.tell(stage)
     stage.narrator.remark(story.farewell(kube.environment["KUBECONFIG"]))
 
 
 def ensure_local_cluster() -> None:
-    """Bring the local cluster up; it tells its own steps."""
-    command = [sys.executable, "-m", "deploy.local", "up"]
+    """Bring the local cluster up with what the story needs; it tells its own steps."""
+    command = [sys.executable, "-m", "deploy.local", "up", "--without-vmcp"]
     if subprocess.run(command, cwd=paths.REPOSITORY, check=False, stdin=subprocess.DEVNULL).returncode:
         raise DemoError("the local cluster did not come up, for the reason above")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 import yaml
 
 from deploy.demo.errors import CommandFailed, NotInTime
-from deploy.local import binaries, paths
+from deploy.local import binaries, helm, paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,6 +47,19 @@ def until(what: str, probe: Callable[[], T | None], seconds: float) -> T:
 
 
 @dataclass(frozen=True)
+class Applied:
+    """What `kubectl apply` printed.
+
+    Attributes:
+        lines: One for each object.
+        warnings: What the API server and the webhook warned of; empty if they did not.
+    """
+
+    lines: list[str]
+    warnings: str
+
+
+@dataclass(frozen=True)
 class Kube:
     """kubectl and Helm for one cluster, as its administrator.
 
@@ -65,23 +78,23 @@ class Kube:
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
         """Take the cluster that KUBECONFIG names, or else the local one; programs that are missing are built."""
-        kubeconfig = environ.get("KUBECONFIG")
+        is_local = paths.is_local(environ)
         # A cluster of the user's own is best served by the programs that belong to it.
-        kubectl = shutil.which("kubectl") if kubeconfig else None
-        helm = shutil.which("helm") if kubeconfig else None
+        kubectl = None if is_local else shutil.which("kubectl")
+        installed_helm = None if is_local else shutil.which("helm")
         cache = paths.cache_root() / "clients"
         return cls(
             kubectl=(kubectl,) if kubectl else (str(binaries.binary("kubernetes")), "kubectl"),
-            helm=helm or str(binaries.binary("helm")),
+            helm=installed_helm or str(helm.helm()),
             environment={
                 **environ,
-                "KUBECONFIG": kubeconfig or str(paths.kubeconfig()),
+                "KUBECONFIG": environ.get("KUBECONFIG") or str(paths.kubeconfig()),
                 "KUBECACHEDIR": str(cache / "kubectl"),
                 "HELM_CACHE_HOME": str(cache / "helm" / "cache"),
                 "HELM_CONFIG_HOME": str(cache / "helm" / "config"),
                 "HELM_DATA_HOME": str(cache / "helm" / "data"),
             },
-            is_local=not kubeconfig,
+            is_local=is_local,
         )
 
     def run(self, *arguments: str | Path, stdin: str = "", namespace: str = "") -> str:
@@ -103,7 +116,16 @@ class Kube:
 
     def apply(self, *objects: Object) -> list[str]:
         """Apply objects as `kubectl apply -f` does, with its strict validation; return its line for each."""
-        return self.run("apply", "-f", "-", stdin=yaml.safe_dump_all(objects)).splitlines()
+        return self.apply_with_warnings(*objects).lines
+
+    def apply_with_warnings(self, *objects: Object) -> Applied:
+        """Apply objects as `apply` does, and return the warnings as well.
+
+        Raises:
+            CommandFailed: With what kubectl complained of.
+        """
+        done = self._kubectl(("apply", "-f", "-"), yaml.safe_dump_all(objects), "")
+        return Applied(_succeeded(done).splitlines(), _complaint(done.stderr))
 
     def create_namespace(self, name: str) -> None:
         """Make a namespace, if it is not there."""

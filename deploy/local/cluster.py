@@ -84,8 +84,12 @@ class Cluster:
         return [self.machine(of) for of in NODES]
 
 
-def up(cluster: Cluster) -> None:
+def up(cluster: Cluster, *, has_vmcp: bool = True) -> None:
     """Make the cluster run, with everything on it, and return when it does.
+
+    Args:
+        cluster: The cluster.
+        has_vmcp: Whether VirtualMCPServers shall run on it; those that run already go on in any case.
 
     Raises:
         PrerequisiteMissing: This machine can't run it.
@@ -93,7 +97,7 @@ def up(cluster: Cluster) -> None:
     """
     requirements.check()
     packages.install_missing()
-    archives = images.build_all()
+    archives = images.build_all(has_vmcp=has_vmcp)
     with _locked():
         _ensure_disks(cluster, archives)
         commands = _boot(cluster)
@@ -160,11 +164,16 @@ def _boot(cluster: Cluster) -> dict[Node, dict[str, tuple[str, ...]]]:
 
 def _start_control_plane(cluster: Cluster) -> api.Client:
     layout = controlplane.Layout(Path(nodeservices.KUBERNETES), node.INSIDE / disks.CONTROL_PLANE)
-    for name, command in controlplane.commands(layout, disks.ENDPOINTS).items():
-        _ensure_service(cluster, CONTROL_PLANE_NODE, name, command)
+    commands = controlplane.commands(layout, disks.ENDPOINTS)
     admin = disks.admin_kubeconfig(cluster.disks)
     client = api.Client(admin)
+    for name in controlplane.SERVERS:
+        _ensure_service(cluster, CONTROL_PLANE_NODE, name, commands.pop(name))
     log = cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-apiserver.log"
+    readiness.wait("API server serves", partial(client.answers, controlplane.ADMISSION_TO_HEALTH), log)
+    for name, command in commands.items():
+        _ensure_service(cluster, CONTROL_PLANE_NODE, name, command)
+    log = cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-controller-manager.log"
     readiness.wait("control plane serves", partial(readiness.serves, client), log)
     pki.write_private(cluster.kubeconfig, admin.read_bytes())
     return client

@@ -3,13 +3,16 @@
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from deploy.local import api, progress
+from deploy.local import api, controlplane, progress
 
 # Each was seen to take under 15 s on 2 idle cores.
 DEADLINE_SECONDS = 180
+# Where a pod's status tells of its containers; those of the first kind may go on beside the pod's own.
+CONTAINERS = ("initContainerStatuses", "containerStatuses")
 
 
 def wait(what: str, is_true: Callable[[], bool], log: Path) -> None:
@@ -45,7 +48,7 @@ def is_rolled_out(deployment: Any | None) -> bool:
 
 def serves(client: api.Client) -> bool:
     """Tell whether the control plane admits pods: the controller manager has made the first service account."""
-    return client.answers("/api/v1/namespaces/default/serviceaccounts/default")
+    return client.answers(controlplane.FIRST_ACCOUNT)
 
 
 def node_is_ready(client: api.Client, name: str) -> bool:
@@ -60,17 +63,21 @@ def deployment_is_ready(client: api.Client, namespace: str, name: str) -> bool:
 
 
 def is_up_to_date(pods: Iterable[Any], boot: datetime) -> bool:
-    """Tell whether no pod is said to be ready by word from before its node booted.
+    """Tell whether no container is said to run by word from before its node booted.
+
+    That a pod is not ready says nothing: the controller manager calls pods so whose node has been silent, and leaves
+    their containers running on paper until the kubelet reports.
 
     Args:
         pods: All pods of a node.
         boot: When that node booted.
     """
+    statuses = (pod["status"] for pod in pods)
+    containers = chain.from_iterable(status.get(kind, ()) for status in statuses for kind in CONTAINERS)
     started = (
-        datetime.fromisoformat(container["state"]["running"]["startedAt"])
-        for pod in pods
-        if has_condition(pod, "Ready")
-        for container in pod["status"]["containerStatuses"]
+        datetime.fromisoformat(running["startedAt"])
+        for container in containers
+        if (running := container.get("state", {}).get("running"))
     )
     # Kubernetes tells whole seconds, rounded down.
     return all(moment + timedelta(seconds=1) > boot for moment in started)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from reconciler.plan.consumer_status import RESOLVED, age_seconds, consumer_status
 from shared import errors, names
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.controllers.readmission import Readmissions
+    from reconciler.runtime.event_recorder import Recorder
     from shared.consumers.targets import Target
+    from shared.kubernetes.verbs import Applier
     from shared.objects.conditions import Finding
-    from shared.objects.resources import Key, Object, Resource
+    from shared.objects.resources import Key, Object
 
 GRACE_SECONDS: Final = 5.0
 """How long a storage may be missing before its consumer is told, as when a user applies both in one go."""
@@ -31,24 +33,10 @@ _RESOURCES: Final = {resource.kind: resource for resource in CONSUMER_RESOURCES}
 _log = logging.getLogger(__name__)
 
 
-class Writer(Protocol):
-    """The one write that a status needs."""
-
-    async def apply(self, resource: Resource, obj: Object, *, field_manager: str, subresource: str = "") -> Object:
-        """Apply an object server-side."""
-
-
-class Recorder(Protocol):
-    """Writes Events."""
-
-    async def record(self, regarding: Object, note: EventNote) -> None:
-        """Write one Event about an object."""
-
-
 class ConsumerStatusWriter:
     """Writes the condition about a consumer's storage into that consumer's status, and an Event beside it."""
 
-    def __init__(self, cluster: Writer, recorder: Recorder) -> None:
+    def __init__(self, cluster: Applier, recorder: Recorder) -> None:
         self._cluster = cluster
         self._recorder = recorder
 

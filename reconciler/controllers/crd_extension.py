@@ -15,8 +15,8 @@ from shared.consumers.toolhive import spec_properties
 from shared.objects.resources import CRDS, Object, Resource
 
 if TYPE_CHECKING:
-    from reconciler.controllers.readmission import Patcher
     from shared.kubernetes.informer import Informer
+    from shared.kubernetes.verbs import Patcher
 
 FIELD: Final = "sessionStorageRef"
 PROPERTY: Final[Object] = {

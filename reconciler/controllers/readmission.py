@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from shared import errors, names
 from shared.consumers.injection_record import RECORD_PATH
 from shared.objects.field_path import pointer
 from shared.objects.resources import key_of
-from shared.objects.timestamps import written_with_microseconds
+from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
+    from shared.kubernetes.verbs import Patcher
     from shared.objects.resources import Key, Object, Resource
 
 FIRST_PAUSE_SECONDS: Final = 1.0
@@ -25,15 +26,6 @@ MAX_PAUSE_SECONDS: Final = 60.0
 """The longest that an object waits once the webhook is back, however long the webhook was away."""
 
 _log = logging.getLogger(__name__)
-
-
-class Patcher(Protocol):
-    """The one write that a readmission needs."""
-
-    async def patch(
-        self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
-    ) -> Object:
-        """Apply RFC 6902 operations."""
 
 
 class Readmissions:
@@ -73,7 +65,7 @@ class Readmissions:
 
 def _placeholder(obj: Object, now: datetime) -> list[Object]:
     metadata = obj["metadata"]
-    text = json.dumps({"asked": written_with_microseconds(now)})
+    text = json.dumps({"asked": written_precisely(now)})
     same = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
     if not metadata.get("annotations"):
         return [same, {"op": "add", "path": "/metadata/annotations", "value": {names.ANNOTATION_INJECTION: text}}]

@@ -59,7 +59,7 @@ class _Kind:
                 watch.cancel()
                 change.cancel()
                 await asyncio.wait({watch, change})
-            self.objects.distrust()
+            self.objects.relist()
 
     def _on_crd(self, old: Object | None, new: Object | None) -> None:
         self.extension.on_change(old, new)

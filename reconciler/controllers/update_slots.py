@@ -1,6 +1,6 @@
-"""Limits how many storages are updated at once, so that a faulty image does not reach all of them. In memory; no I/O.
+"""Which storages may be updated at the same time: a faulty image must not reach all of them at once. In memory; no I/O.
 
-Nothing is lost when the leader changes: the next one finds out again which storages are being updated.
+Nothing is lost when the leader changes: the next one finds out again which storages are being changed.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class UpdateSlots:
-    """The storages that are being updated."""
+    """The slots for storages that are updated now."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._taken: set[Key] = set()
+        self._taken_by: set[Key] = set()
 
-    def is_available(self, storage: Key) -> bool:
-        """Tell whether a storage may begin its update, or go on with it."""
-        return storage in self._taken or len(self._taken) < self._count
+    def may_take(self, storage: Key) -> bool:
+        """Tell whether a storage has a slot, or may take one."""
+        return storage in self._taken_by or len(self._taken_by) < self._count
 
-    def record(self, storage: Key, *, is_updating: bool) -> None:
-        """Give a storage its slot while it is being updated, and free the slot afterwards."""
-        (self._taken.add if is_updating else self._taken.discard)(storage)
+    def note(self, storage: Key, *, is_changing: bool) -> None:
+        """Give a storage a slot while it changes, and free the slot afterwards."""
+        (self._taken_by.add if is_changing else self._taken_by.discard)(storage)

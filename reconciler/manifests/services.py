@@ -1,4 +1,4 @@
-"""The Services of a storage. Pure."""
+"""Builds the Services of a storage. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.manifests.storage import Storage
+    from reconciler.state.primary_record import PrimaryRecord
     from shared.objects.resources import Object
 
 
-def primary_service(storage: Storage, instance: int) -> Object:
-    """Build the one address that consumers know; its selector names the instance that is primary."""
-    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_INSTANCE: str(instance)}
+def primary_service(storage: Storage, primary: int, record: PrimaryRecord | None = None) -> Object:
+    """Build the one address that consumers know; its selector names the instance that is primary.
+
+    Args:
+        storage: Whose.
+        primary: Number of the instance.
+        record: To begin with; None leaves the record that the Service has.
+    """
+    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_INSTANCE: str(primary)}
+    annotations = {"annotations": {names.ANNOTATION_PRIMARY: record.text}} if record is not None else {}
     return {
-        "metadata": storage.metadata(names.valkey(storage.name)),
-        # publishNotReadyAddresses: kubelet's view lags behind ours, and must not hide a primary that serves.
+        "metadata": {**storage.metadata(names.valkey(storage.name)), **annotations},
+        # publishNotReadyAddresses: kubelet learns later than the reconciler that a primary serves; it must not hide it.
         "spec": {
             "type": "ClusterIP",
             "selector": selector,
@@ -29,7 +37,7 @@ def primary_service(storage: Storage, instance: int) -> Object:
 
 
 def replicas_service(storage: Storage) -> Object:
-    """Build the Service that reads can be spread over: replicas that follow closely, and are ready."""
+    """Build the Service that spreads reads over replicas that are ready."""
     selector = {names.LABEL_STORAGE: storage.name, names.LABEL_ROLE: names.ROLE_REPLICA}
     return {
         "metadata": storage.metadata(names.valkey_replicas(storage.name)),

@@ -10,6 +10,7 @@ from shared.consumers.injection import desired_of_stored
 from shared.consumers.stored_consumer import StoredConsumer
 from shared.errors import InvalidSpec
 from shared.objects.conditions import Finding, condition_of
+from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +55,7 @@ def consumer_status(consumer: Object, storages: Mapping[Key, Object], default_ta
 
 def age_seconds(consumer: Object, now: datetime) -> float:
     """Tell how long ago a consumer was created."""
-    created = now.fromisoformat(consumer["metadata"]["creationTimestamp"])
-    return (now - created).total_seconds()
+    return (now - parse_time(consumer["metadata"]["creationTimestamp"])).total_seconds()
 
 
 def _finding(usage: Usage | None, storages: Mapping[Key, Object]) -> Finding:

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.manifests.stateful_set import Image, Placement
-from reconciler.rotation import phases
+from reconciler.rotation.phases import RotationSettings
 
 if TYPE_CHECKING:
     from reconciler.manifests.network_policy import Peers
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class StorageSettings:
     """What the installation decides about every storage.
 
     Attributes:
@@ -26,6 +26,6 @@ class Settings:
 
     image: Image
     peers: Peers
-    rotation: phases.Settings = field(default_factory=phases.Settings)
+    rotation: RotationSettings = field(default_factory=RotationSettings)
     placement: Placement = field(default_factory=Placement)
     updates_at_once: int = 1

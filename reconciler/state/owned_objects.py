@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared import errors, names
+from shared import names
 from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
@@ -16,10 +16,11 @@ from shared.objects.resources import (
     Object,
     Resource,
 )
-from shared.session_storage.models import parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from reconciler.state.session_storage import DeclaredStorage
 
 CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES, DISRUPTION_BUDGETS)
 
@@ -44,13 +45,10 @@ def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
     }.get(resource.plural, ())
 
 
-def initial_workloads(storage: Object) -> list[str]:
+def initial_workloads(storage: DeclaredStorage) -> list[str]:
     """Name the StatefulSets that a storage begins with."""
-    try:
-        replicas = parse_spec(storage).preset.replicas
-    except errors.InvalidSpec:
-        replicas = 1
-    return [names.valkey_instance(storage["metadata"]["name"], index) for index in range(replicas)]
+    replicas = storage.spec.preset.replicas if storage.spec is not None else 1
+    return [names.valkey_instance(storage.name, index) for index in range(replicas)]
 
 
 def instance_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:

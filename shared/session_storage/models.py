@@ -7,11 +7,11 @@ rule, so that the API server refuses a bad object even while the webhook is down
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared.errors import InvalidSpec
@@ -121,6 +121,11 @@ class RotationPhase(StrEnum):
 class _Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
+    def to_object(self) -> Object:
+        """Write it as the API server keeps it: without fields that hold nothing."""
+        content: Object = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {key: value for key, value in content.items() if value != []}
+
 
 class External(_Model):
     """An existing Redis or Valkey, used instead of a managed one."""
@@ -216,17 +221,17 @@ class Condition(_Model):
     reason: Annotated[str, Field(max_length=1024)]
     message: Annotated[str, Field(max_length=32768)] = ""
     observed_generation: int | None = None
-    last_transition_time: datetime
+    last_transition_time: AwareDatetime
 
 
 class RotationStatus(_Model):
     """The newest rotation of the storage's passwords."""
 
     phase: Annotated[RotationPhase, Field(description="How far it is; Discarded when it is over.")]
-    since: Annotated[datetime, Field(description="When it got that far.")]
+    since: Annotated[AwareDatetime, Field(description="When it got that far.")]
     revision: Annotated[str, Field(description="Names the credential that consumers get; says nothing about it.")]
-    consumers_done: Annotated[int, Field(description="Consumers that all run with it.")] = 0
-    consumers_total: Annotated[int, Field(description="Consumers that have to.")] = 0
+    consumers_done: Annotated[int | None, Field(description="Consumers that all run with it.")] = None
+    consumers_total: Annotated[int | None, Field(description="Consumers that have to.")] = None
 
 
 class NodeStatus(_Model):
@@ -243,7 +248,7 @@ class NodeStatus(_Model):
 class LastFailover(_Model):
     """The last time that the primary changed."""
 
-    at: datetime
+    at: AwareDatetime
     reason: Annotated[
         str,
         Field(description="Why, as one word; Asked, InstanceIsOutdated, NodeIsDrained and PodIsDeleted were planned."),

@@ -23,7 +23,7 @@ from shared.session_storage.models import RotationPhase
 from shared.session_storage.sizes import Size
 from tests.chaos import catalogue, report, suite
 from tests.chaos.archive import dump, load, merged
-from tests.chaos.report import InjectionContext
+from tests.chaos.report import Circumstances
 from tests.chaos.rotating import report as rotating_report
 from tests.chaos.rotating import suite as rotating_suite
 from tests.chaos.rotating.rotation import PHASES
@@ -117,9 +117,9 @@ def _rotating(given: argparse.Namespace, seed: int) -> bool:
     return rotating_report.is_met(trials)
 
 
-def _circumstances(valkey: str, seed: int) -> InjectionContext:
+def _circumstances(valkey: str, seed: int) -> Circumstances:
     facts = {**machine.facts(), "Valkey": valkey, **VERSIONS}
-    return InjectionContext(datetime.now(UTC).date().isoformat(), facts, seed)
+    return Circumstances(datetime.now(UTC).date().isoformat(), facts, seed)
 
 
 def _put_out(text: str, document: Path, *, is_kept: bool) -> None:

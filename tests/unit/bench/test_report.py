@@ -6,7 +6,7 @@ from tests.bench import creates, servers
 from tests.bench.calls import Asked, Calls
 from tests.bench.cases import Case
 from tests.bench.figures import Figures
-from tests.bench.report import InjectionContext, document
+from tests.bench.report import Circumstances, document
 from tests.bench.reviews import Outcome
 from tests.bench.watcher import Watched
 
@@ -25,7 +25,7 @@ CREATED = creates.Created(
     {creates.WITH_US: Asked(calls=Calls(1000, 750, 4.0), answers=Calls(1000, 998, 0.5))},
 )
 PROBED = {"200 large storages": Watched(7.25, 1.5, 31.25)}
-CIRCUMSTANCES = InjectionContext("2026-11-24", {"processors": "2 x Some"}, 0.5, 6, 3.0, 8, 1000)
+CIRCUMSTANCES = Circumstances("2026-11-24", {"processors": "2 x Some"}, 0.5, 6, 3.0, 8, 1000)
 
 
 def test_the_document_has_every_figure_and_every_ratio() -> None:

@@ -30,12 +30,12 @@ def test_it_agrees_with_a_look_through_the_cache(changes: list[tuple[int, str | 
         if version > late and not indexes:
             indexes.append(Index(cache, owner))
         if belongs is None:
-            cache.forget(("team", str(name)))
+            cache._drop(("team", str(name)))
         else:
             cache.remember(secret(name, belongs, version))
     index = indexes[0] if indexes else Index(cache, owner)
     for each in OWNERS:
         expected = [obj for obj in cache.objects.values() if each and owner(obj) == ("team", each)]
         assert sorted(map(str, index.get(("team", each)))) == sorted(map(str, expected))
-    assert index._found.keys() <= {("team", each) for each in OWNERS if each}
-    assert all(index._found.values())
+    assert index._by_key.keys() <= {("team", each) for each in OWNERS if each}
+    assert all(index._by_key.values())
