@@ -14,7 +14,7 @@ from reconciler.rotation.progress import RotationProgress
 from reconciler.rotation.waves import next_wave
 from reconciler.state.rotation_record import revision_of
 from shared import names
-from shared.consumers.credential_revision import Stamp
+from shared.consumers.credential_revision import CredentialRevision
 from shared.objects.resources import SECRETS
 from shared.session_storage.models import RotationPhase
 
@@ -179,7 +179,7 @@ def _request(state: StorageState) -> str | None:
 
 def _restarts(progress: RotationProgress) -> Iterator[Step]:
     for consumer in next_wave(progress.rollouts or (), progress.settings, progress.now):
-        yield Restart(consumer, Stamp(progress.record.revision, progress.now).text)
+        yield Restart(consumer, CredentialRevision(progress.record.revision, progress.now).text)
 
 
 def _pause(progress: RotationProgress) -> float | None:
