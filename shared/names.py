@@ -35,16 +35,16 @@ ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
 ANNOTATION_PRIMARY: Final = f"{GROUP}/primary"
 """On the Service of a storage: the record of the last time that its primary changed (JSON)."""
 ANNOTATION_SWITCHOVER: Final = f"{GROUP}/switchover"
-"""On a storage: each new value moves its primary to another node once."""
+"""On a storage: each new value moves its primary to another instance once."""
 ANNOTATION_PROMOTE: Final = f"{GROUP}/promote"
-"""On a storage whose failover is blocked: the StatefulSet of the node to promote all the same."""
+"""On a storage whose failover is blocked: the StatefulSet of the instance to promote all the same."""
 
 LABEL_STORAGE: Final = f"{GROUP}/storage"
 """On everything that belongs to a storage."""
 LABEL_STORAGE_NAMESPACE: Final = f"{GROUP}/storage-namespace"
 """On a connection Secret that was mirrored beside a consumer: where its storage is."""
-LABEL_NODE: Final = f"{GROUP}/node"
-"""On Valkey's pods: which node of the storage it is; the Service's selector names exactly one."""
+LABEL_INSTANCE: Final = f"{GROUP}/node"
+"""On Valkey's pods: which instance of the storage it is; the Service's selector names exactly one."""
 LABEL_ROLE: Final = f"{GROUP}/role"
 """On Valkey's pods, for people and PodDisruptionBudgets: `primary` or `replica`."""
 LABEL_SIZE: Final = f"{GROUP}/size"
@@ -110,33 +110,33 @@ def valkey_replicas(storage: str) -> str:
 
 
 def valkey_budget(storage: str, role: str) -> str:
-    """Name of the PodDisruptionBudget of the nodes in a role."""
+    """Name of the PodDisruptionBudget of the instances in a role."""
     return f"{storage}-valkey-{role}"
 
 
 def valkey_headless(storage: str) -> str:
-    """Name of the headless Service that gives each Valkey node a DNS name."""
+    """Name of the headless Service that gives each Valkey instance a DNS name."""
     return f"{storage}-valkey-nodes"
 
 
-def valkey_node(storage: str, node: int) -> str:
-    """Name of the one-replica StatefulSet that is one Valkey node."""
-    return f"{storage}-valkey-{node}"
+def valkey_instance(storage: str, instance: int) -> str:
+    """Name of the one-replica StatefulSet that is one Valkey instance."""
+    return f"{storage}-valkey-{instance}"
 
 
-def node_index(workload: str) -> int:
-    """Tell the number of a Valkey node by the name of its StatefulSet."""
+def instance_index(workload: str) -> int:
+    """Tell the number of a Valkey instance by the name of its StatefulSet."""
     return int(workload.rpartition("-")[2])
 
 
-def valkey_pod(storage: str, node: int) -> str:
-    """Name of the pod of a Valkey node."""
-    return f"{valkey_node(storage, node)}-0"
+def valkey_pod(storage: str, instance: int) -> str:
+    """Name of the pod of a Valkey instance."""
+    return f"{valkey_instance(storage, instance)}-0"
 
 
-def valkey_claim(storage: str, node: int) -> str:
-    """Name of the claim on a Valkey node's volume."""
-    return f"data-{valkey_pod(storage, node)}"
+def valkey_claim(storage: str, instance: int) -> str:
+    """Name of the claim on a Valkey instance's volume."""
+    return f"data-{valkey_pod(storage, instance)}"
 
 
 def valkey_host(storage: str, namespace: str) -> str:
@@ -154,3 +154,12 @@ def key_prefix(kind: str, namespace: str, consumer: str) -> str:
     Source: ToolHive `pkg/transport/session/storage_redis.go`.
     """
     return f"thv:{_SESSION_OWNERS[kind]}:session:{{{namespace}:{consumer}}}:"
+
+
+ROLE_PRIMARY: Final = "primary"
+
+
+ROLE_REPLICA: Final = "replica"
+
+
+ROLES: Final = (ROLE_PRIMARY, ROLE_REPLICA)

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs.issue import issue_authority
-from certs.pem import PrivateKey
+from certs.pki.issue import issue_authority
+from certs.pki.pem import PrivateKey
 
 # A cluster lives for days; a year keeps one that was forgotten usable.
 LIFETIME = timedelta(days=365)

@@ -16,7 +16,7 @@ import orjson
 from shared.names import ANNOTATION_WIRED
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
     from tests.bench.cases import Case
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import jsonpatch
 import orjson
 
-from shared.target import Target
-from webhook import consumers
-from webhook.review import AdmissionRequest, Patch
+from shared.consumers.targets import Target
+from webhook.admission import consumers
+from webhook.admission.review import AdmissionRequest, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 PATH: Final = "/mutate/consumers"
 NAMESPACE: Final = "team"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
     from tests.bench.calls import Asked
 
 WITH_US: Final = "with a reference, wired by us"

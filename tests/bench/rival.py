@@ -6,7 +6,7 @@ import base64
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from certs import check
+from certs.pki import validation
 from tests.bench import servers
 from tests.bench.calls import Webhook
 from tests.bench.cases import PATH, STORAGE
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from shared.resources import Object
+    from shared.objects.resources import Object
     from tests.integration.conftest import Kubectl
 
 NAMESPACE: Final = "kube-system"
@@ -31,7 +31,7 @@ def running(kubectl: Kubectl, directory: Path) -> Iterator[Webhook]:
     storage = (NAMESPACE, STORAGE["metadata"]["name"])
     with servers.controller_runtime(directory, (_SERVICE["name"], NAMESPACE), [storage]) as server:
         kubectl.apply(_service(server), _configuration(server))
-        yield Webhook(_NAME, f"{check.dns_names(_SERVICE['name'], NAMESPACE)[0]}:{server.port}")
+        yield Webhook(_NAME, f"{validation.dns_names(_SERVICE['name'], NAMESPACE)[0]}:{server.port}")
 
 
 def _service(server: servers.Server) -> Object:

@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from reconciler import loop, nodes
-from reconciler.pulse import PERIOD_SECONDS, Pulse
-from reconciler.queue import WorkQueue
-from reconciler.steps import RECHECK_SECONDS
-from shared import credentials, names
-from tests.background import beside
+from reconciler.actions.plan import RECHECK_SECONDS
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.observe import instance_probe
+from reconciler.observe.heartbeat import PERIOD_SECONDS, Heartbeats
+from reconciler.runtime import workers
+from reconciler.runtime.workqueue import WorkQueue
+from shared import names
 from tests.bench.figures import percentile
+from tests.support.background import beside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from shared.resources import Key, Object
+    from shared.objects.resources import Key, Object
 
 ASKED: Final = "watch.json"
 ANSWER: Final = "watched.json"
@@ -45,7 +47,7 @@ class Watch:
         seconds: How long.
         storages: How many storages.
         addresses: Of the nodes of each; all storages share them.
-        looks: Whether each node is looked at, beside its pulse.
+        looks: Whether each node is looked at, beside its heartbeats.
         passwords: Of the nodes, by their key in the auth Secret.
     """
 
@@ -87,12 +89,12 @@ async def watch(asked: Watch) -> Watched:
     """Watch; a node that does not answer ends it."""
     pods = _pods(asked)
     every = [pod for group in pods.values() for pod in group]
-    async with _pulse(every) as pulse, _looks(asked, pods, pulse):
+    async with _heartbeats(every) as heartbeats, _looks(asked, pods, heartbeats):
         await asyncio.sleep(WARM_UP_SECONDS)
         silences, started, ran = list[float](), time.monotonic(), time.process_time()
         while time.monotonic() - started < asked.seconds:
             await asyncio.sleep(SAMPLE_SECONDS)
-            silences.append(max(map(pulse.silent_for, every)))
+            silences.append(max(map(heartbeats.silent_for, every)))
         return Watched.of(time.monotonic() - started, time.process_time() - ran, silences)
 
 
@@ -105,7 +107,7 @@ def _pods(asked: Watch) -> dict[Key, list[Object]]:
 
 def _pod(storage: str, index: int, address: str) -> Object:
     name = names.valkey_pod(storage, index)
-    labels = {names.LABEL_STORAGE: storage, names.LABEL_NODE: str(index)}
+    labels = {names.LABEL_STORAGE: storage, names.LABEL_INSTANCE: str(index)}
     return {
         "metadata": {"namespace": "team", "name": name, "uid": name, "labels": labels},
         "status": {"phase": "Running", "podIP": address},
@@ -113,23 +115,23 @@ def _pod(storage: str, index: int, address: str) -> Object:
 
 
 @contextlib.asynccontextmanager
-async def _pulse(pods: list[Object]) -> AsyncIterator[Pulse]:
-    told = list[object]()
-    pulse = Pulse(told.append)
-    async with beside(pulse.run(pods)):
-        yield pulse
-    assert not told, "a node did not answer"
+async def _heartbeats(pods: list[Object]) -> AsyncIterator[Heartbeats]:
+    silent = list[object]()
+    heartbeats = Heartbeats(silent.append)
+    async with beside(heartbeats.run(pods)):
+        yield heartbeats
+    assert not silent, "an instance did not answer"
 
 
 @contextlib.asynccontextmanager
-async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], pulse: Pulse) -> AsyncIterator[None]:
+async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], heartbeats: Heartbeats) -> AsyncIterator[None]:
     queue = WorkQueue()
-    auth: Object = {"metadata": {}, "data": credentials.encoded(dict(asked.passwords))}
+    ring = KeyRing(dict(asked.passwords))
 
     async def look(key: Key) -> float:
         group = pods[key]
         questions = (
-            nodes.ask(index, pod, auth, pulse.silent_for(pod), is_urgent=len(group) > 1)
+            instance_probe.probe(index, pod, ring, heartbeats.silent_for(pod), is_urgent=len(group) > 1)
             for index, pod in enumerate(group)
         )
         reports = await asyncio.gather(*questions)
@@ -138,7 +140,7 @@ async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], pulse: Pulse) -
 
     for number, key in enumerate(pods if asked.looks else ()):
         queue.add_after(key, RECHECK_SECONDS * number / len(pods))
-    async with beside(loop.run(queue, look)):
+    async with beside(workers.run(queue, look)):
         yield
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import uvloop
 
-from shared import log
-from shared.resources import SECRETS, SESSION_STORAGES
+from shared.objects.resources import SECRETS, SESSION_STORAGES
+from shared.process import json_log
 from tests.bench.cases import STORAGE
-from tests.fakes import FakeApi
+from tests.support.fakes import FakeApi
 from webhook.__main__ import _Process
 from webhook.settings import Settings
 
@@ -35,5 +35,5 @@ async def _run(settings: Settings, certificates: Path) -> None:
 
 if __name__ == "__main__":
     _settings = Settings.from_environ(os.environ)
-    log.configure("webhook", _settings.log_level)
+    json_log.configure("webhook", _settings.log_level)
     uvloop.run(_run(_settings, Path(sys.argv[1])))

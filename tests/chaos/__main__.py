@@ -19,15 +19,15 @@ from deploy.demo.images import Images
 from deploy.demo.kube import Kube
 from deploy.local import binaries, paths, progress
 from deploy.local.errors import LocalClusterError
-from shared.sessionstorage import RotationPhase
-from shared.sizes import Size
-from tests import machine
+from shared.session_storage.models import RotationPhase
+from shared.session_storage.sizes import Size
 from tests.chaos import catalogue, report, suite
 from tests.chaos.archive import dump, load, merged
 from tests.chaos.report import Circumstances
 from tests.chaos.rotating import report as rotating_report
 from tests.chaos.rotating import suite as rotating_suite
 from tests.chaos.rotating.rotation import PHASES
+from tests.support import machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.chaos.catalogue import BY_NAME
 from tests.chaos.figures import Trial, Use
 from tests.chaos.floor import Floor
@@ -28,7 +28,7 @@ def dump(measured: Measured) -> str:
 def load(text: str) -> Measured:
     """Read what `dump` wrote."""
     content = json.loads(text)
-    made = {Size(size): seconds for size, seconds in content["made"].items()}
+    made = {size: content["made"][size] for size in Size if size in content["made"]}
     trials = [_trial(**trial) for trial in content["trials"]]
     return Measured(trials, made, Floor(tuple(content["floor"])), content["valkey"])
 

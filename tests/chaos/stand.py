@@ -11,7 +11,7 @@ from deploy.demo.kube import until
 from deploy.demo.proxies import Proxies, is_ready
 from deploy.demo.storages import KIND, condition
 from shared import names
-from shared.sizes import PRESETS, Size
+from shared.session_storage.sizes import PRESETS, Size
 from tests.chaos import processes
 from tests.chaos.api import CORE, NAMESPACE, STORAGES
 from tests.e2e.storages import seconds_to_ready, server, storage

@@ -15,7 +15,7 @@ from deploy.demo.storages import KIND
 from deploy.local import progress
 from deploy.local.errors import LocalClusterError
 from shared.names import ANNOTATION_FORCE_DELETE
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.chaos import floor, hosts, trials
 from tests.chaos.api import NAMESPACE, Api
 from tests.chaos.figures import Trial

@@ -12,7 +12,7 @@ from tests.chaos.writing import writing
 if TYPE_CHECKING:
     import random
 
-    from shared.sizes import Size
+    from shared.session_storage.sizes import Size
     from tests.chaos.faults.fault import Fault
     from tests.chaos.stand import Stand
 

@@ -6,7 +6,7 @@ import time
 
 from deploy.demo.kube import Kube, Object
 from deploy.demo.storages import KIND
-from shared import credentials
+from reconciler.credentials import identities
 
 CHILD_KINDS = "secrets,configmaps,services,statefulsets,networkpolicies,poddisruptionbudgets"
 
@@ -50,13 +50,13 @@ def read(kube: Kube, kind: str, name: str, namespace: str) -> Object:
 
 def secret(kube: Kube, name: str, namespace: str) -> dict[str, str]:
     """Read a Secret; never let it get into an assertion."""
-    return credentials.decoded(read(kube, "secret", name, namespace)["data"])
+    return identities.decoded(read(kube, "secret", name, namespace)["data"])
 
 
 def has_one_password(kube: Kube, name: str, namespace: str) -> bool:
     """Tell whether consumers are handed the password that is the storage's."""
     handed_out = secret(kube, f"{name}-connection", namespace)["REDIS_PASSWORD"]
-    return credentials.is_password(handed_out) and handed_out == secret(kube, f"{name}-auth", namespace)["password"]
+    return identities.is_password(handed_out) and handed_out == secret(kube, f"{name}-auth", namespace)["password"]
 
 
 def children(kube: Kube, name: str, namespace: str) -> set[str]:

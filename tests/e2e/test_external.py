@@ -10,8 +10,9 @@ from deploy.demo import storages
 from deploy.demo.images import Images
 from deploy.demo.kube import Kube, Object, until
 from deploy.demo.proxies import Proxies
-from shared import credentials, names
-from shared.external_store import PROBE_PREFIX
+from reconciler.apply import passwords
+from reconciler.valkey.external_store import PROBE_PREFIX
+from shared import names
 from tests.e2e import clients
 from tests.e2e.conftest import Run
 from tests.e2e.namespaces import THEIRS
@@ -56,7 +57,7 @@ def valkey(images: Images) -> list[Object]:
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {**metadata, "labels": {names.LABEL_STORAGE: STORAGE}},  # found by who looks for passwords
-            "stringData": {"password": credentials.generate()},
+            "stringData": {"password": passwords.generate()},
         },
         {
             "apiVersion": "v1",
@@ -107,7 +108,7 @@ def test_sessions_are_kept_there_under_prefixes_and_nothing_else_is(run: Run, ex
 
 def test_a_changed_password_is_handed_on(external: Kube) -> None:
     before = secret(external, f"{STORAGE}-connection", THEIRS)["REDIS_PASSWORD"]
-    changed = credentials.generate()
+    changed = passwords.generate()
     external.apply(
         {
             "apiVersion": "v1",

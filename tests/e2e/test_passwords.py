@@ -9,7 +9,7 @@ import pytest
 
 from deploy.demo import installation
 from deploy.demo.kube import Kube, Object
-from shared import credentials
+from reconciler.credentials import identities
 from tests.e2e.conftest import Run
 from tests.e2e.storages import read
 
@@ -25,9 +25,9 @@ def forbidden(kube: Kube, servers: object) -> frozenset[str]:
     plain: set[str] = set()
     written: set[str] = set()
     for found in kube.items("secrets", "", f"--selector={OF_STORAGES}"):
-        values = credentials.decoded(found["data"])
-        plain |= {value for value in values.values() if credentials.is_password(value)}
-        written |= {found["data"][key] for key, value in values.items() if len(value) >= credentials.PASSWORD_LENGTH}
+        values = identities.decoded(found["data"])
+        plain |= {value for value in values.values() if identities.is_password(value)}
+        written |= {found["data"][key] for key, value in values.items() if len(value) >= identities.PASSWORD_LENGTH}
     for name in CERTIFICATES:
         data = read(kube, "secret", name, installation.NAMESPACE)["data"]
         written |= {value for key, value in data.items() if key.endswith("key")}

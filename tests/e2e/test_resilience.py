@@ -9,7 +9,7 @@ import pytest
 
 from deploy.demo.storages import KIND
 from shared.names import ANNOTATION_FORCE_DELETE
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.chaos import hosts, trials
 from tests.chaos.api import Api
 from tests.chaos.catalogue import BY_NAME

@@ -20,8 +20,9 @@ from deploy.demo.errors import CommandFailed, NotInTime, SessionLost, Surprise
 from deploy.demo.kube import Kube, Object, until
 from deploy.demo.proxies import MCP_REMOTE_PROXY, Proxies, is_ready
 from deploy.demo.storages import KIND
-from reconciler.rotation import read_time
-from shared import credentials, names
+from reconciler.credentials import identities
+from shared import names
+from shared.objects.timestamps import read_time
 from tests.e2e import clients
 from tests.e2e.conftest import Run
 from tests.e2e.consumers import TOOL
@@ -192,8 +193,8 @@ def test_nobody_notices_that_passwords_change(run: Run, rotated: str, figures: l
 
 def assert_gone(run: Run, size: str, old: dict[str, str]) -> None:
     """Nothing of the former passwords is left."""
-    everything = str([credentials.decoded(found.get("data")) for found in run.kube.items("secrets")])
-    assert sum(old[key] in everything for key in credentials.PASSWORD_KEYS) == 0
+    everything = str([identities.decoded(found.get("data")) for found in run.kube.items("secrets")])
+    assert sum(old[key] in everything for key in identities.PASSWORD_KEYS) == 0
     asker = f"asker-{size}"
     run.kube.apply(clients.client(asker, ROTATION, run.images))
     clients.await_client(run.kube, asker, ROTATION)

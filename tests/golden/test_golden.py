@@ -13,13 +13,13 @@ import jsonpatch
 import pytest
 import yaml
 
-from shared.resources import key_of
-from shared.target import Target
-from webhook import consumers
-from webhook.review import AdmissionRequest, Allow, Patch
+from shared.consumers.targets import Target
+from shared.objects.resources import key_of
+from webhook.admission import consumers
+from webhook.admission.review import AdmissionRequest, Allow, Patch
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 HERE = Path(__file__).parent
 CASES = sorted(path for path in HERE.iterdir() if path.is_dir() and path.name != "__pycache__")

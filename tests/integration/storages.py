@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.integration.conftest import eventually
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
     from tests.integration.conftest import Kubectl
 
 CHILD_KINDS = "secrets,configmaps,services,statefulsets,networkpolicies,poddisruptionbudgets"

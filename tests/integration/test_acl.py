@@ -11,23 +11,33 @@ import pytest
 import valkey
 from valkey import exceptions
 
-from shared import credentials, valkey_node
-from shared.credentials import BACKUP, CONSUMER, EXPORTER, IDENTITIES, OPERATOR, PROBE, REPLICATION, Identity
+from reconciler.apply import passwords
+from reconciler.credentials.identities import (
+    BACKUP,
+    CONSUMER,
+    EXPORTER,
+    IDENTITIES,
+    OPERATOR,
+    PROBE,
+    REPLICATION,
+    Identity,
+)
+from reconciler.credentials.login import Login
+from reconciler.valkey import users
 from shared.errors import StoreRefused, StoreUnreachable
-from shared.login import Login
-from shared.sizes import PRESETS, Size
-from tests.integration.nodes import ADMIN, PASSWORDS, connect, running
+from shared.session_storage.sizes import PRESETS, Size
+from tests.integration.instances import ADMIN, PASSWORDS, connect, running
 
 
-@pytest.fixture(name="node", scope="module")
-def node_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(name="instance", scope="module")
+def instance_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running(tmp_path_factory.mktemp("valkey"), Size.SMALL) as address:
         yield address
 
 
 @pytest.fixture(name="admin")
-def admin_fixture(node: str) -> Iterator[valkey.Valkey]:
-    with connect(ADMIN, node) as client:
+def admin_fixture(instance: str) -> Iterator[valkey.Valkey]:
+    with connect(ADMIN, instance) as client:
         yield client
 
 
@@ -183,29 +193,29 @@ def test_each_system_identity_may_do_its_work_and_nothing_else(admin: valkey.Val
 
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.user)
-def test_each_identity_gets_in_with_its_own_password_only(node: str, identity: Identity) -> None:
-    with connect(identity, node) as client:
+def test_each_identity_gets_in_with_its_own_password_only(instance: str, identity: Identity) -> None:
+    with connect(identity, instance) as client:
         assert client.ping()
     for other in IDENTITIES:
         if other is not identity:
             stranger = Identity(identity.user, other.key, "")
-            with connect(stranger, node) as client, pytest.raises(exceptions.AuthenticationError):
+            with connect(stranger, instance) as client, pytest.raises(exceptions.AuthenticationError):
                 client.ping()
 
 
-def test_nobody_gets_in_without_a_password(node: str) -> None:
-    with valkey.Valkey(host=node) as client, pytest.raises(exceptions.AuthenticationError):
+def test_nobody_gets_in_without_a_password(instance: str) -> None:
+    with valkey.Valkey(host=instance) as client, pytest.raises(exceptions.AuthenticationError):
         client.ping()
 
 
-def test_toolhives_scripts_run(node: str) -> None:
+def test_toolhives_scripts_run(instance: str) -> None:
     """The sliding session look-up and a token bucket, with the commands that ToolHive's scripts use."""
     touch = "local v = redis.call('GET', KEYS[1]) if v then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end return v"
     bucket = (
         "local t = redis.call('TIME') redis.call('HSET', KEYS[1], 'at', t[1])"
         " redis.call('EXPIRE', KEYS[1], 60) return redis.call('HMGET', KEYS[1], 'at')"
     )
-    with connect(CONSUMER, node) as client:
+    with connect(CONSUMER, instance) as client:
         client.set("session", "here", ex=5)
         assert client.eval(touch, 1, "session", 60_000) == b"here"
         assert client.ttl("session") > 5
@@ -215,14 +225,14 @@ def test_toolhives_scripts_run(node: str) -> None:
         client.delete("session", "limit")
 
 
-def test_a_script_cannot_do_what_its_caller_may_not(node: str) -> None:
-    with connect(CONSUMER, node) as client, pytest.raises(exceptions.ResponseError):
+def test_a_script_cannot_do_what_its_caller_may_not(instance: str) -> None:
+    with connect(CONSUMER, instance) as client, pytest.raises(exceptions.ResponseError):
         client.eval("return redis.call('FLUSHALL')", 0)
 
 
 @pytest.mark.parametrize("size", Size)
-def test_a_node_of_each_size_starts_with_its_share_of_memory(tmp_path: Path, node: str, size: Size) -> None:
-    running_already = contextlib.nullcontext(node)
+def test_a_instance_of_each_size_starts_with_its_share_of_memory(tmp_path: Path, instance: str, size: Size) -> None:
+    running_already = contextlib.nullcontext(instance)
     with (
         running_already if size is Size.SMALL else running(tmp_path, size) as address,
         connect(ADMIN, address) as client,
@@ -247,17 +257,17 @@ def test_what_was_acknowledged_survives_a_restart(tmp_path: Path) -> None:
         assert client.ttl("session") > 500
 
 
-async def test_the_edge_module_tells_role_and_refusal_apart(node: str) -> None:
+async def test_the_edge_module_tells_role_and_refusal_apart(instance: str) -> None:
     login = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
-    facts = await valkey_node.observe(node, 6379, login)
+    facts = await users.observe(instance, 6379, login)
     assert (facts.role, facts.is_loading) == ("master", False)
     assert facts.server_version.startswith("9.")
-    await valkey_node.ping(node, 6379, Login(CONSUMER.user, PASSWORDS[CONSUMER.key]))
-    wrong = credentials.generate()
+    await users.ping(instance, 6379, Login(CONSUMER.user, PASSWORDS[CONSUMER.key]))
+    wrong = passwords.generate()
     with pytest.raises(StoreRefused) as caught:
-        await valkey_node.ping(node, 6379, Login(CONSUMER.user, wrong))
+        await users.ping(instance, 6379, Login(CONSUMER.user, wrong))
     assert wrong not in str(caught.value)
     with pytest.raises(StoreRefused):
-        await valkey_node.observe(node, 6379, Login(PROBE.user, PASSWORDS[PROBE.key]))
+        await users.observe(instance, 6379, Login(PROBE.user, PASSWORDS[PROBE.key]))
     with pytest.raises(StoreUnreachable):
-        await valkey_node.ping("127.11.0.99", 6379, login)
+        await users.ping("127.11.0.99", 6379, login)

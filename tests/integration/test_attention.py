@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.resources import Object
+from shared.objects.resources import Object
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.consumers import KINDS, await_wiring_of_all, found, referring
 from tests.integration.guards import BINDING, WEBHOOK, without

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from shared.resources import Object
+from shared.objects.resources import Object
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.mcpservers import ANNOTATION, await_wiring, server, stored, wired_to
 from tests.integration.storages import await_reason, storage

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from shared.credentials import CONSUMER, generate
-from shared.sizes import Size
+from reconciler.apply.passwords import generate
+from reconciler.credentials.identities import CONSUMER
+from shared.session_storage.sizes import Size
 from tests.chaos.rotating.prober import SERVICE, Prober, Sight
 from tests.integration.conftest import eventually
-from tests.integration.nodes import ADDRESSES, ADMIN, PASSWORDS, connect, running
+from tests.integration.instances import ADDRESSES, ADMIN, PASSWORDS, connect, running
 
 ADDRESS = ADDRESSES[Size.MEDIUM]
 NODE = "node"

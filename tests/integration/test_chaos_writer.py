@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import pytest
 import valkey
 
-from shared.credentials import CONSUMER
-from shared.sizes import Size
+from reconciler.credentials.identities import CONSUMER
+from shared.session_storage.sizes import Size
 from tests.chaos.wire import PORT
 from tests.chaos.writer import Writer
 from tests.integration.conftest import eventually
-from tests.integration.nodes import ADMIN, PASSWORDS, connect, running
+from tests.integration.instances import ADMIN, PASSWORDS, connect, running
 
 PREFIX = "w:"
 

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.drift import has_additions, is_covered
-from shared import budgets, credentials, errors, manifests
-from shared.cluster import Cluster, Selector
-from shared.informer import Informer
-from shared.keyring import KeyRing
-from shared.manifests import Peers, Storage
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.manifests import config_map, disruption_budget, network_policy, secrets, services
+from reconciler.manifests.network_policy import Peers
+from reconciler.manifests.stateful_set import Image, InstanceSpec, Placement, stateful_set
+from reconciler.manifests.storage import Storage
+from reconciler.plan.drift import has_additions, is_covered
+from shared import errors
+from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.informer import Informer
 from shared.names import FIELD_MANAGER
-from shared.resources import (
+from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
     NAMESPACES,
@@ -28,9 +33,8 @@ from shared.resources import (
     Object,
     Resource,
 )
-from shared.sizes import PRESETS, Size
-from shared.workload import Image, Node, Placement, stateful_set
-from tests.fakes import FakeApi
+from shared.session_storage.sizes import PRESETS, Size
+from tests.support.fakes import FakeApi
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -139,7 +143,7 @@ async def test_applying_takes_a_field_back_that_somebody_edited(api: Cluster, te
 
 async def test_applying_replaces_a_selector_whole(api: Cluster, team: str) -> None:
     owner = await api.create(CONFIG_MAPS, config(team, "owner"))
-    service = manifests.primary_service(Owned("mine", team, owner["metadata"]["uid"]), 0)
+    service = services.primary_service(Owned("mine", team, owner["metadata"]["uid"]), 0)
     made = await api.apply(SERVICES, service, field_manager="ours")
     edited = copy.deepcopy(made)
     edited["spec"]["selector"]["stranger"] = "yes"
@@ -150,7 +154,7 @@ async def test_applying_replaces_a_selector_whole(api: Cluster, team: str) -> No
 
 async def test_applying_replaces_the_rules_of_a_policy_whole(api: Cluster, team: str) -> None:
     owner = await api.create(CONFIG_MAPS, config(team, "owner"))
-    policy = manifests.network_policy(Owned("mine", team, owner["metadata"]["uid"]), Peers("x", {"a": "b"}))
+    policy = network_policy.network_policy(Owned("mine", team, owner["metadata"]["uid"]), Peers("x", {"a": "b"}))
     made = await api.apply(NETWORK_POLICIES, policy, field_manager="ours")
     edited = copy.deepcopy(made)
     edited["spec"]["ingress"].append({})
@@ -268,20 +272,22 @@ async def test_an_informer_ends_with_what_there_is(api: Cluster, team: str) -> N
 
 
 def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
-    passwords = {key: credentials.generate() for key in credentials.PASSWORD_KEYS}
-    node = Node(storage.name, storage.namespace, 0, size, PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0)
+    passwords = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
+    node = InstanceSpec(
+        storage.name, storage.namespace, 0, size, PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0
+    )
     metadata = storage.metadata(f"{storage.name}-valkey-0")
     return [
-        (SECRETS, manifests.auth_secret(storage, KeyRing(passwords))),
-        (SECRETS, manifests.connection_secret(storage, passwords["password"])),
-        (CONFIG_MAPS, manifests.config_map(storage, 0, range(PRESETS[size].replicas))),
-        (NETWORK_POLICIES, manifests.network_policy(storage, Peers("x", {"a": "b"}))),
+        (SECRETS, secrets.auth_secret(storage, KeyRing(passwords))),
+        (SECRETS, secrets.connection_secret(storage, passwords["password"])),
+        (CONFIG_MAPS, config_map.config_map(storage, 0, range(PRESETS[size].replicas))),
+        (NETWORK_POLICIES, network_policy.network_policy(storage, Peers("x", {"a": "b"}))),
         (STATEFUL_SETS, stateful_set(metadata, node, Image("registry.example/valkey:9", "IfNotPresent"), Placement())),
-        (SERVICES, manifests.primary_service(storage, 0)),
-        (SERVICES, manifests.headless_service(storage)),
-        (SERVICES, manifests.replicas_service(storage)),
-        (DISRUPTION_BUDGETS, budgets.primary_budget(storage)),
-        (DISRUPTION_BUDGETS, budgets.replicas_budget(storage)),
+        (SERVICES, services.primary_service(storage, 0)),
+        (SERVICES, services.headless_service(storage)),
+        (SERVICES, services.replicas_service(storage)),
+        (DISRUPTION_BUDGETS, disruption_budget.primary_budget(storage)),
+        (DISRUPTION_BUDGETS, disruption_budget.replicas_budget(storage)),
     ]
 
 

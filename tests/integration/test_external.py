@@ -14,9 +14,9 @@ import pytest
 import valkey
 import yaml
 
-from certs import issue
-from certs.pem import bundle_pem
-from shared.toolhive import serves_session_tls
+from certs.pki import issue
+from certs.pki.pem import bundle_pem
+from shared.consumers.toolhive import serves_session_tls
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, free_port, toolhive_crd
 from tests.integration.kubelet import VALKEY_SERVER
 from tests.integration.mcpservers import await_wiring, server, stored

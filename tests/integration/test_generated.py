@@ -15,18 +15,18 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shared.cluster import Cluster, _Request
+from shared.consumers.targets import Target
+from shared.consumers.toolhive import CONSUMER_RESOURCES
 from shared.errors import Forbidden, Rejected
-from shared.resources import Key, Object, Resource
-from shared.target import Target
-from shared.toolhive import CONSUMER_RESOURCES
-from tests.generated import SHARED, changes, consumers, made_up_records
+from shared.kubernetes.client import Cluster, _Request
+from shared.objects.resources import Key, Object, Resource
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.consumers import await_wiring_of_all
 from tests.integration.mcpservers import server
 from tests.integration.storages import read, storage
-from webhook.consumers import decide, writing_of
-from webhook.review import AdmissionRequest, Deny, Patch
+from tests.support.generated import SHARED, changes, consumers, made_up_records
+from webhook.admission.consumers import decide, writing_of
+from webhook.admission.review import AdmissionRequest, Deny, Patch
 
 CREATED = 300
 UPDATED = 150

@@ -11,7 +11,7 @@ import pytest
 
 from deploy.local import binaries
 from deploy.local.controlplane import ControlPlane
-from shared.resources import Object
+from shared.objects.resources import Object
 from tests.integration.conftest import NAMESPACE, RELEASE, ROOT, Kubectl, Process, eventually, free_port, kubeconfig_for
 from tests.integration.mcpservers import has_field, install_toolhive_crd, server
 from tests.integration.storages import read, storage

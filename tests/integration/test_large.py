@@ -9,27 +9,27 @@ import pytest
 import valkey
 
 from shared import names
-from shared.resources import Object
+from shared.objects.resources import Object
 from tests.integration.conftest import Kubectl, eventually
-from tests.integration.nodes import servers
+from tests.integration.instances import servers
 from tests.integration.storages import await_ready, condition, read, secret_value, status, storage
 
 pytestmark = pytest.mark.usefixtures("processes", "kubelet")
 
 
 def primary(kubectl: Kubectl, namespace: str) -> int:
-    """Tell which node clients get to."""
+    """Tell which instance clients get to."""
     service = read(kubectl, "service", "mine-valkey", namespace)
-    return int(service["spec"]["selector"][names.LABEL_NODE])
+    return int(service["spec"]["selector"][names.LABEL_INSTANCE])
 
 
-def pod(kubectl: Kubectl, namespace: str, node: int) -> Object:
-    return read(kubectl, "pod", names.valkey_pod("mine", node), namespace)
+def pod(kubectl: Kubectl, namespace: str, instance: int) -> Object:
+    return read(kubectl, "pod", names.valkey_pod("mine", instance), namespace)
 
 
-def client(kubectl: Kubectl, namespace: str, node: int) -> valkey.Valkey:
+def client(kubectl: Kubectl, namespace: str, instance: int) -> valkey.Valkey:
     password = secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD")
-    address = pod(kubectl, namespace, node)["status"]["podIP"]
+    address = pod(kubectl, namespace, instance)["status"]["podIP"]
     return valkey.Valkey(host=address, password=password, socket_timeout=1)
 
 
@@ -39,23 +39,23 @@ def await_redundant(kubectl: Kubectl, namespace: str) -> None:
     )
 
 
-def server_pid(kubectl: Kubectl, namespace: str, node: int) -> int:
-    return servers()[pod(kubectl, namespace, node)["status"]["podIP"]]
+def server_pid(kubectl: Kubectl, namespace: str, instance: int) -> int:
+    return servers()[pod(kubectl, namespace, instance)["status"]["podIP"]]
 
 
-def test_three_nodes_come_up_in_sync(kubectl: Kubectl, namespace: str) -> None:
+def test_three_instances_come_up_in_sync(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(storage("mine", namespace, size="large"))
     await_ready(kubectl, namespace, "mine")
     await_redundant(kubectl, namespace)
-    nodes = {each["name"]: (each["role"], each["synced"]) for each in status(kubectl, namespace, "mine")["nodes"]}
-    assert nodes == {
+    instances = {each["name"]: (each["role"], each["synced"]) for each in status(kubectl, namespace, "mine")["nodes"]}
+    assert instances == {
         "mine-valkey-0": ("primary", True),
         "mine-valkey-1": ("replica", True),
         "mine-valkey-2": ("replica", True),
     }
 
 
-def test_another_node_takes_over_when_the_primary_dies(kubectl: Kubectl, namespace: str) -> None:
+def test_another_instance_takes_over_when_the_primary_dies(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(storage("mine", namespace, size="large"))
     await_ready(kubectl, namespace, "mine")
     await_redundant(kubectl, namespace)
@@ -88,13 +88,13 @@ def test_the_primary_moves_when_somebody_asks_for_it(kubectl: Kubectl, namespace
 
 
 def await_count(kubectl: Kubectl, namespace: str, count: int) -> None:
-    """Wait until a storage has so many nodes, all of them in sync."""
+    """Wait until a storage has so many instances, all of them in sync."""
 
     def is_so() -> bool:
-        nodes = status(kubectl, namespace, "mine")["nodes"]
-        return len(nodes) == count and all(each["synced"] for each in nodes)
+        instances = status(kubectl, namespace, "mine")["nodes"]
+        return len(instances) == count and all(each["synced"] for each in instances)
 
-    eventually(is_so, what=f"{count} nodes")
+    eventually(is_so, what=f"{count} instances")
 
 
 def await_size(kubectl: Kubectl, namespace: str, size: str) -> None:

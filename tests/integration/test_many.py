@@ -15,12 +15,13 @@ import pytest
 import valkey.asyncio
 from valkey import exceptions
 
-from shared import credentials, names
-from shared.cluster import Cluster, Selector
-from shared.informer import Informer
-from shared.resources import PODS, SECRETS, SERVICES, SESSION_STORAGES, Object, Resource
+from reconciler.credentials import identities
+from shared import names
+from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import PODS, SECRETS, SERVICES, SESSION_STORAGES, Object, Resource
 from tests.integration.conftest import Kubectl
-from tests.integration.nodes import servers
+from tests.integration.instances import servers
 from tests.integration.storages import storage
 
 pytestmark = pytest.mark.usefixtures("processes", "kubelet")
@@ -67,7 +68,7 @@ class World:
 
     def primary(self, name: str) -> int:
         """Tell which node of a storage clients get to."""
-        return int(self.find(SERVICES, names.valkey(name))["spec"]["selector"][names.LABEL_NODE])
+        return int(self.find(SERVICES, names.valkey(name))["spec"]["selector"][names.LABEL_INSTANCE])
 
     def address(self, name: str) -> str:
         """Tell where clients of a storage get to; empty if nowhere."""
@@ -75,7 +76,7 @@ class World:
         return found
 
     def password(self, name: str) -> str:
-        data = credentials.decoded(self.find(SECRETS, names.connection_secret(name))["data"])
+        data = identities.decoded(self.find(SECRETS, names.connection_secret(name))["data"])
         return data["REDIS_PASSWORD"]
 
     def status(self, name: str) -> Object:

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from deploy.local.netpol.__main__ import enforce
-from shared.resources import NETWORK_POLICIES, PODS
+from shared.objects.resources import NETWORK_POLICIES, PODS
 
 if TYPE_CHECKING:
-    from shared.cluster import Cluster
+    from shared.kubernetes.client import Cluster
 
 NODE = "netpol-node"
 WAIT_SECONDS = 20

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.record import record_of
-from shared.resources import Object
+from shared.consumers.injection_record import record_of
+from shared.objects.resources import Object
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually
 from tests.integration.consumers import (
     KINDS,

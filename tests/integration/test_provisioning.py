@@ -10,7 +10,7 @@ import signal
 import pytest
 import valkey
 
-from shared import credentials
+from reconciler.credentials import identities
 from tests.integration.conftest import Kubectl, eventually
 from tests.integration.storages import (
     await_ready,
@@ -100,9 +100,9 @@ def test_new_system_passwords_reach_the_node(kubectl: Kubectl, namespace: str) -
     kubectl("delete", "secret", "mine-auth", "-n", namespace)
 
     def operator_gets_in() -> bool:
-        password = secret_value(kubectl, namespace, "mine-auth", credentials.OPERATOR.key)
+        password = secret_value(kubectl, namespace, "mine-auth", identities.OPERATOR.key)
         with valkey.Valkey(
-            host=address(kubectl, namespace, "mine"), username=credentials.OPERATOR.user, password=password
+            host=address(kubectl, namespace, "mine"), username=identities.OPERATOR.user, password=password
         ) as client:
             try:
                 return bool(client.ping())
@@ -168,9 +168,9 @@ def test_a_deleted_storage_leaves_nothing_and_may_come_again(kubectl: Kubectl, n
 def test_a_node_that_stops_answering_is_reported_until_it_answers_again(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(storage("mine", namespace, size="medium"))
     await_ready(kubectl, namespace, "mine")
-    password = secret_value(kubectl, namespace, "mine-auth", credentials.EXPORTER.key)
+    password = secret_value(kubectl, namespace, "mine-auth", identities.EXPORTER.key)
     with valkey.Valkey(
-        host=address(kubectl, namespace, "mine"), username=credentials.EXPORTER.user, password=password
+        host=address(kubectl, namespace, "mine"), username=identities.EXPORTER.user, password=password
     ) as client:
         pid = int(client.info("server")["process_id"])
     os.kill(pid, signal.SIGSTOP)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.resources import Object
-from tests.hostile import JSON, review
+from shared.objects.resources import Object
 from tests.integration.conftest import (
     NAMESPACE,
     RELEASE,
@@ -24,6 +23,7 @@ from tests.integration.conftest import (
 from tests.integration.consumers import KINDS, await_wiring_of_all, change, change_is_refused, consumer, found
 from tests.integration.mcpservers import ANNOTATION, RECORD
 from tests.integration.storages import read
+from tests.support.hostile import JSON, review
 
 DIFFERENT = f"metadata.annotations[{ANNOTATION}]: Invalid value: names SessionStorage"
 

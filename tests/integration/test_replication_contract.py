@@ -1,4 +1,4 @@
-"""Nodes in memory and real Valkeys do the same: who follows whom, who takes writes, what a node says of it."""
+"""Instances in memory and real Valkeys do the same: who follows whom, who takes writes, what an instance says of it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import Any, Protocol
 
 import pytest
 
-from shared import credentials, valkey_node, valkey_replication
-from shared.credentials import CONSUMER, OPERATOR, REPLICATION
-from shared.login import Login
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.credentials.identities import CONSUMER, OPERATOR, REPLICATION
+from reconciler.credentials.login import Login
+from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.replication_info import PRIMARY, REPLICA
+from reconciler.valkey import replication, users
+from reconciler.valkey.replication import replication_session
 from shared.names import VALKEY_PORT
-from shared.replication import PRIMARY, REPLICA
-from shared.valkey_node import NodeFacts
-from shared.valkey_replication import told
-from tests.fakevalkey import OK, WAITS, FakeNode, FakeSession, FakeValkey
-from tests.integration.nodes import ADDRESSES, PASSWORDS, running
+from tests.integration.instances import ADDRESSES, PASSWORDS, running
+from tests.support.fakevalkey import OK, WAITS, FakeInstance, FakeSession, FakeValkey
 
 OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
 REPLICATING = Login(REPLICATION.user, PASSWORDS[REPLICATION.key])
@@ -56,12 +58,12 @@ class RealClient:
 
 class FakeClient:
     def __init__(self, valkey: FakeValkey, address: str) -> None:
-        self._valkey, self._node = valkey, valkey.nodes[address]
-        self._session: FakeSession = self._node.connect(CONSUMER.user, PASSWORDS[CONSUMER.key], "127.0.0.1")
+        self._valkey, self._instance = valkey, valkey.instances[address]
+        self._session: FakeSession = self._instance.connect(CONSUMER.user, PASSWORDS[CONSUMER.key], "127.0.0.1")
         self._key, self._answer = "", ""
 
     def write(self, key: str) -> None:
-        self._key, self._answer = key, self._valkey.write(self._node, self._session, key)
+        self._key, self._answer = key, self._valkey.write(self._instance, self._session, key)
 
     def answer(self) -> str:
         if self._answer != WAITS:
@@ -72,9 +74,9 @@ class FakeClient:
 
 
 class World(Protocol):
-    """Three nodes, each its own primary at first."""
+    """Three instances, each its own primary at first."""
 
-    async def facts(self, address: str) -> NodeFacts: ...
+    async def facts(self, address: str) -> InstanceFacts: ...
     def client(self, address: str) -> Client: ...
     def restart(self, address: str) -> None: ...
 
@@ -82,17 +84,19 @@ class World(Protocol):
 class Fake:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._valkey = FakeValkey()
-        self._valkey.nodes = {address: FakeNode(credentials.users_acl(PASSWORDS)) for address in ADDRESSES.values()}
-        patch.setattr(valkey_replication, "connected", self._valkey.connected)
+        self._valkey.instances = {
+            address: FakeInstance(identities.users_acl(PASSWORDS)) for address in ADDRESSES.values()
+        }
+        patch.setattr(replication, "connected", self._valkey.connected)
 
-    async def facts(self, address: str) -> NodeFacts:
+    async def facts(self, address: str) -> InstanceFacts:
         return await self._valkey.observe(address, VALKEY_PORT, OPERATING)
 
     def client(self, address: str) -> FakeClient:
         return FakeClient(self._valkey, address)
 
     def restart(self, address: str) -> None:
-        self._valkey.nodes[address].restart()
+        self._valkey.instances[address].restart()
 
 
 class Real:
@@ -103,8 +107,8 @@ class Real:
             (directory / address).mkdir()
             self._start(address)
 
-    async def facts(self, address: str) -> NodeFacts:
-        return await valkey_node.observe(address, VALKEY_PORT, OPERATING)
+    async def facts(self, address: str) -> InstanceFacts:
+        return await users.observe(address, VALKEY_PORT, OPERATING)
 
     def client(self, address: str) -> RealClient:
         return RealClient(self._stack, address)
@@ -130,8 +134,8 @@ async def world_fixture(
         yield made[request.param]()
 
 
-async def until(world: World, address: str, is_so: Callable[[NodeFacts], object]) -> NodeFacts:
-    """Wait until a node says something of itself."""
+async def until(world: World, address: str, is_so: Callable[[InstanceFacts], object]) -> InstanceFacts:
+    """Wait until an instance says something of itself."""
     async with asyncio.timeout(10):
         while True:
             facts = await world.facts(address)
@@ -149,8 +153,8 @@ async def answer(client: Client) -> str:
 
 
 async def tell(address: str, command: str, *arguments: Any) -> None:
-    async with told(address, VALKEY_PORT, OPERATING) as node:
-        await getattr(node, command)(*arguments)
+    async with replication_session(address, VALKEY_PORT, OPERATING) as session:
+        await getattr(session, command)(*arguments)
 
 
 async def written(world: World, address: str, key: str) -> str:
@@ -160,16 +164,16 @@ async def written(world: World, address: str, key: str) -> str:
 
 
 async def follow(world: World, address: str, primary: str) -> None:
-    """Have a node follow another one, and wait until what is written there gets to it."""
+    """Have an instance follow another one, and wait until what is written there gets to it."""
     await tell(address, "follow", primary, REPLICATING)
     await until(world, primary, lambda facts: any(each.is_online for each in attached(facts, address)))
 
 
-def attached(facts: NodeFacts, host: str) -> list[Any]:
+def attached(facts: InstanceFacts, host: str) -> list[Any]:
     return [each for each in (facts.replication.attached(host),) if each is not None]
 
 
-async def test_a_node_starts_as_its_own_primary_without_a_history(world: World) -> None:
+async def test_an_instance_starts_as_its_own_primary_without_a_history(world: World) -> None:
     facts = await world.facts(A)
     assert facts.role == PRIMARY
     assert facts.replication.upstream == ""
@@ -192,7 +196,7 @@ async def test_a_replica_has_what_its_primary_has_and_says_so(world: World) -> N
     assert replica.replication.down_for is None
     assert replica.replication.lineage == primary.replication.lineage
     assert replica.replication.keys == 2
-    assert replica.upstream_hash == credentials.sha256(REPLICATING.password)
+    assert replica.upstream_hash == identities.sha256(REPLICATING.password)
     assert await written(world, B, "thv:3") == "READONLY"
 
 
@@ -233,13 +237,13 @@ async def test_a_replica_of_an_empty_primary_empties_itself(world: World) -> Non
 
 
 async def test_a_replica_by_a_wrong_password_is_not_linked_until_it_has_the_right_one(world: World) -> None:
-    await tell(B, "follow", A, Login(REPLICATION.user, credentials.generate()))
+    await tell(B, "follow", A, Login(REPLICATION.user, passwords.generate()))
     facts = await world.facts(B)
     assert facts.replication.upstream == A
     assert not facts.replication.is_linked
-    await tell(B, "relogin", REPLICATING)
+    await tell(B, "log_in_anew", REPLICATING)
     await until(world, B, lambda facts: facts.replication.is_linked)
-    await tell(B, "relogin", REPLICATING)
+    await tell(B, "log_in_anew", REPLICATING)
     await until(world, B, lambda facts: facts.replication.is_linked)
 
 
@@ -279,7 +283,7 @@ async def test_a_write_that_waits_is_lost_with_its_connection(world: World) -> N
     await tell(A, "pause", 60)
     client.write("thv:1")
     await until(world, A, lambda facts: facts.is_paused)
-    await tell(A, "send_clients_away")
+    await tell(A, "disconnect_clients")
     assert await answer(client) == "closed"
     await tell(A, "resume")
     assert (await world.facts(A)).replication.is_empty
@@ -319,8 +323,8 @@ async def test_a_restart_brings_data_back_as_another_history_without_pause_or_fe
     await tell(A, "pause", 60)
     await tell(A, "fence", 1)
     before = await world.facts(A)
-    async with told(A, VALKEY_PORT, OPERATING) as node:
-        run_id = await node.run_id()
+    async with replication_session(A, VALKEY_PORT, OPERATING) as session:
+        run_id = await session.run_id()
     await tell(B, "promote")
     world.restart(A)
     after = await world.facts(A)
@@ -329,8 +333,8 @@ async def test_a_restart_brings_data_back_as_another_history_without_pause_or_fe
     assert not after.replication.has_history
     assert not after.is_paused
     assert after.fence == 0
-    async with told(A, VALKEY_PORT, OPERATING) as node:
-        assert await node.run_id() != run_id
+    async with replication_session(A, VALKEY_PORT, OPERATING) as session:
+        assert await session.run_id() != run_id
 
 
 async def test_a_primary_that_has_gone_is_missed(world: World) -> None:

@@ -12,11 +12,13 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from shared import credentials, names, valkey_node
-from shared.cluster import Cluster
-from shared.credentials import CONSUMER, IDENTITIES, OPERATOR
+from reconciler.credentials import identities
+from reconciler.credentials.identities import CONSUMER, IDENTITIES, OPERATOR
+from reconciler.credentials.login import Login
+from reconciler.valkey import users
+from shared import names
 from shared.errors import StoreRefused
-from shared.login import Login
+from shared.kubernetes.client import Cluster
 from tests.integration.conftest import Kubectl, Process
 from tests.integration.mcpservers import await_wiring, server
 from tests.integration.storages import await_ready, condition, read, secret_value, status, storage
@@ -40,7 +42,7 @@ def annotate(kubectl: Kubectl, namespace: str, name: str, value: str) -> None:
 
 def passwords(kubectl: Kubectl, namespace: str) -> dict[str, str]:
     data = read(kubectl, "secret", "mine-auth", namespace)["data"]
-    return {key: base64.b64decode(data[key]).decode() for key in credentials.PASSWORD_KEYS}
+    return {key: base64.b64decode(data[key]).decode() for key in identities.PASSWORD_KEYS}
 
 
 def valkey_address(kubectl: Kubectl, namespace: str) -> str:
@@ -124,16 +126,16 @@ async def test_nobody_notices_that_passwords_change_even_if_the_reconciler_dies_
     new = passwords(kubectl, namespace)
     assert not set(old.values()) & set(new.values())
     for identity in IDENTITIES:
-        await valkey_node.ping(address, names.VALKEY_PORT, Login(identity.user, new[identity.key]))
+        await users.ping(address, names.VALKEY_PORT, Login(identity.user, new[identity.key]))
         with pytest.raises(StoreRefused):
-            await valkey_node.ping(address, names.VALKEY_PORT, Login(identity.user, old[identity.key]))
+            await users.ping(address, names.VALKEY_PORT, Login(identity.user, old[identity.key]))
     assert sum(value in everything(kubectl) for value in old.values()) == 0
 
 
 def everything(kubectl: Kubectl) -> str:
     """All that stands in any Secret, decoded."""
     secrets = json.loads(kubectl("get", "secrets", "-A", "-o", "json"))["items"]
-    return str([credentials.decoded(secret.get("data")) for secret in secrets])
+    return str([identities.decoded(secret.get("data")) for secret in secrets])
 
 
 async def test_a_consumer_that_never_gets_there_is_named_and_can_be_left_behind(
@@ -155,14 +157,14 @@ async def test_a_consumer_that_never_gets_there_is_named_and_can_be_left_behind(
         await until(lambda: f"MCPServer {namespace}/server-0" in complaint(), "it is named")
         await until(lambda: rotation(kubectl, namespace).get("consumersDone") == SERVERS - 1, "the others are done")
         assert status(kubectl, namespace, "mine")["phase"] == "Rotating"
-        await valkey_node.ping(address, names.VALKEY_PORT, Login(CONSUMER.user, old["password"]))
+        await users.ping(address, names.VALKEY_PORT, Login(CONSUMER.user, old["password"]))
         revision = rotation(kubectl, namespace)["revision"]
         assert f"{names.ANNOTATION_ROTATE_FORCE}={revision}" in complaint()
         assert toolhive.tally.failures == []
         annotate(kubectl, namespace, names.ANNOTATION_ROTATE_FORCE, str(revision))
         await until(lambda: rotation(kubectl, namespace).get("phase") == "Discarded", "it is over")
         with pytest.raises(StoreRefused):
-            await valkey_node.ping(address, names.VALKEY_PORT, Login(CONSUMER.user, old["password"]))
+            await users.ping(address, names.VALKEY_PORT, Login(CONSUMER.user, old["password"]))
     finally:
         del reconciler.environ["ROTATION_PATIENCE_SECONDS"]
         await asyncio.to_thread(reconciler.kill)
@@ -184,11 +186,11 @@ async def test_a_hundred_rotations_in_a_row_leave_nothing_behind(kubectl: Kubect
     assert len(seen) == ROTATIONS_IN_A_ROW + 1
     await until(lambda: rotation(kubectl, namespace).get("phase") == "Discarded", "the status says so")
     auth = read(kubectl, "secret", "mine-auth", namespace)
-    assert set(auth["data"]) == {*credentials.PASSWORD_KEYS, "users.acl", "retired.acl"}
+    assert set(auth["data"]) == {*identities.PASSWORD_KEYS, "users.acl", "retired.acl"}
     current = passwords(kubectl, namespace)
     address = valkey_address(kubectl, namespace)
-    facts = await valkey_node.observe(address, names.VALKEY_PORT, Login(OPERATOR.user, current[OPERATOR.key]))
-    assert facts.hashes == credentials.hashes(current)
+    facts = await users.observe(address, names.VALKEY_PORT, Login(OPERATOR.user, current[OPERATOR.key]))
+    assert facts.hashes == identities.hashes(current)
     before = versions(kubectl, namespace)
     await asyncio.sleep(REST_SECONDS)  # the thing measured: a stretch of time without an event
     assert versions(kubectl, namespace) == before

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.resources import Object
+from shared.objects.resources import Object
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.mcpservers import await_wiring
 from tests.rules import consumer_refusals, consumer_warnings, storage_refusals, storage_warnings

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.resources import Object
+from shared.objects.resources import Object
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually
 from tests.integration.consumers import KINDS, await_wiring_of_all, change, change_is_refused, consumer, found
 from tests.integration.mcpservers import ANNOTATION, RECORD, server, stored

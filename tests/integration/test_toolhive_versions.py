@@ -12,8 +12,8 @@ from functools import partial
 
 import pytest
 
-from certs import issue
-from certs.pem import bundle_pem
+from certs.pki import issue
+from certs.pki.pem import bundle_pem
 from deploy.local import binaries
 from shared.names import key_prefix
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, toolhive_crd

@@ -9,9 +9,11 @@ from contextlib import contextmanager, suppress
 import pytest
 import valkey
 
-from shared import credentials, names, valkey_config
-from shared.cluster import Cluster
-from shared.resources import CONFIG_MAPS, SECRETS, STATEFUL_SETS, Object, Resource
+from reconciler.credentials import identities
+from reconciler.manifests import valkey_config
+from shared import names
+from shared.kubernetes.client import Cluster
+from shared.objects.resources import CONFIG_MAPS, SECRETS, STATEFUL_SETS, Object, Resource
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.storages import await_ready, read, secret_value, status, storage
 
@@ -31,10 +33,10 @@ async def change(cluster: Cluster, resource: Resource, namespace: str, name: str
 async def make_earlier(cluster: Cluster, namespace: str) -> None:
     """Make a storage what it was before nodes had an ACL file of their own: they read the one that is mounted."""
     auth = await cluster.get(SECRETS, namespace, "mine-auth")
-    values = credentials.decoded(auth["data"])
+    values = identities.decoded(auth["data"])
     assert LATER_RIGHTS in values[names.KEY_USERS_ACL]
     values[names.KEY_USERS_ACL] = values[names.KEY_USERS_ACL].replace(LATER_RIGHTS, "")
-    await change(cluster, SECRETS, namespace, "mine-auth", data=credentials.encoded(values))
+    await change(cluster, SECRETS, namespace, "mine-auth", data=identities.encoded(values))
 
     config = await cluster.get(CONFIG_MAPS, namespace, "mine-valkey")
     text = config["data"][valkey_config.CONFIG_FILE]
@@ -57,7 +59,7 @@ async def make_earlier(cluster: Cluster, namespace: str) -> None:
 def primary_pod(kubectl: Kubectl, namespace: str) -> Object:
     """Read the pod that the Service leads to: an update moves the primary."""
     service = read(kubectl, "service", "mine-valkey", namespace)
-    return read(kubectl, "pod", f"mine-valkey-{service['spec']['selector'][names.LABEL_NODE]}-0", namespace)
+    return read(kubectl, "pod", f"mine-valkey-{service['spec']['selector'][names.LABEL_INSTANCE]}-0", namespace)
 
 
 def config_hash(kubectl: Kubectl, namespace: str) -> str:
@@ -138,8 +140,8 @@ async def test_a_storage_of_an_earlier_release_keeps_its_passwords_and_can_rotat
             logins = consumer.logins
             eventually(lambda: consumer.logins > logins, what="a consumer is in again")
             after = read(kubectl, "secret", "mine-auth", namespace)["data"]
-            assert {key: after[key] for key in credentials.PASSWORD_KEYS} == {
-                key: before[key] for key in credentials.PASSWORD_KEYS
+            assert {key: after[key] for key in identities.PASSWORD_KEYS} == {
+                key: before[key] for key in identities.PASSWORD_KEYS
             }
             assert len(consumer.passwords) == 1
             kubectl("annotate", "sessionstorage", "mine", f"{names.ANNOTATION_ROTATE}=one", "-n", namespace)

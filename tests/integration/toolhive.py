@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from shared import errors, names
-from shared.cluster import Cluster, Selector
-from shared.consumer_kinds import KINDS, secret_of
-from shared.fieldpath import read
-from shared.informer import Informer
-from shared.record import record_of
-from shared.resources import DEPLOYMENTS, MCP_SERVERS, PODS, SECRETS, STATEFUL_SETS, Object, Resource, key_of
+from shared.consumers.injection_record import record_of
+from shared.consumers.kinds import KINDS, secret_of
+from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.informer import Informer
+from shared.objects.field_path import read
+from shared.objects.resources import DEPLOYMENTS, MCP_SERVERS, PODS, SECRETS, STATEFUL_SETS, Object, Resource, key_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""From whatever state of its nodes, step by step, a storage becomes what is asked for, and serves all the time."""
+"""From whatever state of its instances, step by step, a storage becomes what is asked for, and serves all the time."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.availability import Group
-from reconciler.changes import Change, next_change
-from reconciler.hosts import Hosts
-from reconciler.node_steps import Remove, SwitchOver
-from reconciler.nodes import NodeReport
-from reconciler.steps import Delete
-from reconciler.wish import Wish
-from shared import manifests, names
-from shared.resources import Object
-from shared.sizes import PRESETS, Size
-from tests.storages import NOW, RING, STORAGE, primary, replica, replicated, session_storage, stored, workload
+from reconciler.actions.kubernetes import Delete
+from reconciler.actions.valkey import Remove, SwitchOver
+from reconciler.failover.replication_group import ReplicationGroup
+from reconciler.manifests import services
+from reconciler.plan.desired_instances import DesiredInstances
+from reconciler.plan.rolling_update import Change, next_change
+from reconciler.state.instance import Instance
+from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.primary_record import PrimaryService
+from shared import names
+from shared.objects.resources import Object
+from shared.session_storage.sizes import PRESETS, Size
+from tests.support.storages import NOW, RING, STORAGE, primary, replica, replicated, stored, workload
 
-MINE = session_storage({})
 ENOUGH = 60
-"""Steps; more than any mix of nodes takes."""
+"""Steps; more than any mix of instances takes."""
 OPEN = 9
 """A host that is never drained."""
 
@@ -34,8 +35,8 @@ def wanted(index: int, size: Size) -> Object:
 
 
 @dataclass
-class Node:
-    """One node; what it says follows from this.
+class DrawnInstance:
+    """One instance; what it says follows from this.
 
     Attributes:
         host: Number of the host that it runs on; None while there is none for it.
@@ -58,10 +59,10 @@ class Node:
 
 @dataclass
 class Model:
-    """A storage, its nodes, and the cluster's part in what is done about them."""
+    """A storage, its instances, and the cluster's part in what is done about them."""
 
     size: Size
-    nodes: dict[int, Node]
+    instances: dict[int, DrawnInstance]
     primary: int
     closing: frozenset[int]
     asked: str
@@ -73,83 +74,84 @@ class Model:
 
     @property
     def synced(self) -> set[int]:
-        return {index for index, node in self.nodes.items() if index != self.primary and node.is_synced}
+        return {index for index, instance in self.instances.items() if index != self.primary and instance.is_synced}
 
     def decide(self) -> Change:
-        others = tuple(self._report(index) for index in sorted(self.nodes) if index != self.primary)
-        service = stored(manifests.primary_service(STORAGE, self.primary))
-        group = Group(service, self._report(self.primary), others, PRESETS[self.size], RING)
-        present = {index: wanted(index, self.size) for index in self.nodes}
-        wish = Wish(
+        others = tuple(self._report(index) for index in sorted(self.instances) if index != self.primary)
+        service = PrimaryService.of(stored(services.primary_service(STORAGE, self.primary)))
+        key, preset = ("team", "mine"), PRESETS[self.size]
+        group = ReplicationGroup(key, service, self._report(self.primary), others, preset, RING)
+        present = {index: wanted(index, self.size) for index in self.instances}
+        desired = DesiredInstances(
             count=self.count,
             present=present,
-            desired=present,
-            claims={},
-            unfit=frozenset(index for index, node in self.nodes.items() if node.is_unfit),
-            hosts=Hosts(frozenset({f"host-{OPEN}"}), frozenset(f"host-{host}" for host in self.closing)),
-            asked=self.asked,
+            target=present,
+            volume_claims={},
+            undersized=frozenset(index for index, instance in self.instances.items() if instance.is_unfit),
+            nodes=KubernetesNodes(frozenset({f"host-{OPEN}"}), frozenset(f"host-{host}" for host in self.closing)),
+            requested_switchover=self.asked,
             may_update=True,
             now=NOW,
         )
-        return next_change(group, wish, MINE)
+        return next_change(group, desired)
 
     def apply(self, change: Change) -> None:
-        for index in set(change.nodes) - self.nodes.keys():
-            self.nodes[index] = Node(OPEN if self.has_room else None)
+        for index in set(change.instances) - self.instances.keys():
+            self.instances[index] = DrawnInstance(OPEN if self.has_room else None)
         for step in change.steps:
             match step:
                 case SwitchOver():
-                    self.nodes[self.primary].is_synced = self.nodes[self.primary].is_attached = True
+                    self.instances[self.primary].is_synced = self.instances[self.primary].is_attached = True
                     self.primary, self.asked = step.new.index, ""
                 case Remove():
-                    del self.nodes[names.node_index(step.workload["metadata"]["name"])]
+                    del self.instances[names.instance_index(step.workload["metadata"]["name"])]
                 case Delete():
-                    self._restart(names.node_index(step.name.removesuffix("-0")))
+                    self._restart(names.instance_index(step.name.removesuffix("-0")))
                 case _:
                     raise AssertionError(step)
 
     def pass_time(self) -> None:
-        """Have nodes catch up, and the drain evict what it may."""
-        for node in self.nodes.values():
-            if node.host is not None and (node.is_attached or not node.is_stale):
-                node.is_synced = node.is_attached = True
-        for index, node in self.nodes.items():
-            if index != self.primary and node.host in self.closing and self.synced | {index} == self._others:
+        """Have instances catch up, and the drain evict what it may."""
+        for instance in self.instances.values():
+            if instance.host is not None and (instance.is_attached or not instance.is_stale):
+                instance.is_synced = instance.is_attached = True
+        for index, instance in self.instances.items():
+            if index != self.primary and instance.host in self.closing and self.synced | {index} == self._others:
                 self._restart(index)
 
     @property
     def _others(self) -> set[int]:
-        return self.nodes.keys() - {self.primary}
+        return self.instances.keys() - {self.primary}
 
     def _restart(self, index: int) -> None:
         """Put a new pod in the place of one that has gone; it has the room of the former."""
-        host = OPEN if self.nodes[index].host in self.closing else self.nodes[index].host
-        self.nodes[index] = Node(host, is_unfit=self.nodes[index].is_unfit)
+        host = OPEN if self.instances[index].host in self.closing else self.instances[index].host
+        self.instances[index] = DrawnInstance(host, is_unfit=self.instances[index].is_unfit)
 
-    def _report(self, index: int) -> NodeReport:
-        node = self.nodes[index]
-        attached = [other for other in self._others if self.nodes[other].is_attached]
+    def _report(self, index: int) -> Instance:
+        instance = self.instances[index]
+        attached = [other for other in self._others if self.instances[other].is_attached]
         seen = primary(index, self.size, *attached) if index == self.primary else replica(index, self.size)
         assert seen.pod is not None
         annotations = (
-            {names.ANNOTATION_TEMPLATE_HASH: "stale"} if node.is_stale else seen.pod["metadata"]["annotations"]
+            {names.ANNOTATION_TEMPLATE_HASH: "stale"} if instance.is_stale else seen.pod["metadata"]["annotations"]
         )
         metadata = seen.pod["metadata"] | {"annotations": annotations, "creationTimestamp": "2026-11-23T10:00:00Z"}
-        pod = seen.pod | {"metadata": metadata, "spec": {"nodeName": f"host-{node.host}"}}
-        if node.host is None:
+        pod = seen.pod | {"metadata": metadata, "spec": {"nodeName": f"host-{instance.host}"}}
+        if instance.host is None:
             unschedulable = {"type": "PodScheduled", "status": "False"}
-            return NodeReport(index, pod | {"spec": {}, "status": {"phase": "Pending", "conditions": [unschedulable]}})
-        if index == self.primary or node.is_synced:
+            return Instance(index, pod | {"spec": {}, "status": {"phase": "Pending", "conditions": [unschedulable]}})
+        if index == self.primary or instance.is_synced:
             return replace(seen, pod=pod)
-        if node.is_attached:
+        if instance.is_attached:
             return replicated(replace(seen, pod=pod), offset=1)
-        return NodeReport(index, pod, problem="down")
+        return Instance(index, pod, problem="down")
 
 
 @st.composite
-def nodes(draw: st.DrawFn) -> Node:
+def instances(draw: st.DrawFn) -> DrawnInstance:
     is_attached = draw(st.booleans())
-    return Node(
+    return DrawnInstance(
         host=draw(st.integers(0, 3)),
         is_stale=draw(st.booleans()),
         is_unfit=draw(st.booleans()),
@@ -160,15 +162,15 @@ def nodes(draw: st.DrawFn) -> Node:
 
 @st.composite
 def models(draw: st.DrawFn) -> Model:
-    present = draw(st.dictionaries(st.integers(0, 5), nodes(), min_size=1, max_size=4))
+    present = draw(st.dictionaries(st.integers(0, 5), instances(), min_size=1, max_size=4))
     size = draw(st.sampled_from([Size.MEDIUM, Size.LARGE]))
     return Model(
         size=size,
-        nodes=present,
+        instances=present,
         primary=draw(st.sampled_from(sorted(present))),
         closing=draw(st.frozensets(st.integers(0, 3), max_size=3)),
         asked=draw(st.sampled_from(["", "please"])),
-        # A redundant storage without room for its nodes stays as it is; tests/unit has that.
+        # A redundant storage without room for its instances stays as it is; tests/unit has that.
         has_room=size is Size.LARGE or draw(st.booleans()),
     )
 
@@ -178,7 +180,7 @@ def models(draw: st.DrawFn) -> Model:
 def test_every_storage_becomes_what_is_asked_for_and_serves_all_the_time(model: Model) -> None:
     for _ in range(ENOUGH):
         change, former = model.decide(), copy.deepcopy(model)
-        before = model.primary, model.synced, model.nodes[model.primary]
+        before = model.primary, model.synced, model.instances[model.primary]
         model.apply(change)
         _check(model, change, *before)
         if change.finding is not None and change.finding.reason == "NoRoom":
@@ -188,23 +190,23 @@ def test_every_storage_becomes_what_is_asked_for_and_serves_all_the_time(model: 
         model.pass_time()
         if model == former:
             break
-    assert len(model.nodes) == model.count
-    assert all(node.is_fresh for node in model.nodes.values())
-    assert model.decide() == Change(tuple(sorted(model.nodes)))
-    assert model.nodes[model.primary].host not in model.closing
+    assert len(model.instances) == model.count
+    assert all(instance.is_fresh for instance in model.instances.values())
+    assert model.decide() == Change(tuple(sorted(model.instances)))
+    assert model.instances[model.primary].host not in model.closing
     assert model.asked == ""
 
 
-def _check(model: Model, change: Change, before: int, synced: set[int], head: Node) -> None:
+def _check(model: Model, change: Change, before: int, synced: set[int], head: DrawnInstance) -> None:
     """Assert that a step has taken nothing away that anybody needs."""
     assert len(change.steps) <= 1, "one at a time"
-    assert before in model.nodes, "who clients got to is never removed"
+    assert before in model.instances, "who clients got to is never removed"
     if model.primary != before:
         assert model.primary in synced, "nobody takes over who is not in sync"
-        assert model.nodes[model.primary].is_fresh
+        assert model.instances[model.primary].is_fresh
     elif PRESETS[model.size].is_redundant:
-        assert model.nodes[before] is head, "the primary of a redundant storage is never restarted"
+        assert model.instances[before] is head, "the primary of a redundant storage is never restarted"
     elif model.has_room:
-        assert model.nodes[before] is head, "with room for another node, nor is that of any other"
+        assert model.instances[before] is head, "with room for another instance, nor is that of any other"
     if PRESETS[model.size].is_redundant and synced:
         assert model.synced, "a replica that could take over is left"

@@ -10,12 +10,22 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import credentials, names
-from shared.resources import CONFIG_MAPS, NETWORK_POLICIES, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object, Resource
-from shared.sizes import Size
-from tests.simulated import NAMESPACE, Simulation
+from reconciler.credentials import identities
+from shared import names
+from shared.objects.resources import (
+    CONFIG_MAPS,
+    NETWORK_POLICIES,
+    PODS,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+    Resource,
+)
+from shared.session_storage.sizes import Size
+from tests.support.simulated import NAMESPACE, Simulation
 
-SYSTEM_KEYS = [identity.key for identity in credentials.IDENTITIES if identity is not credentials.CONSUMER]
+SYSTEM_KEYS = [identity.key for identity in identities.IDENTITIES if identity is not identities.CONSUMER]
 TEXTS = st.one_of(st.text(max_size=8), st.just("eA=="), st.just("y" * 44), st.none())
 
 
@@ -96,10 +106,10 @@ async def do_harm(simulation: Simulation, harm: Harm) -> None:
 def essence(simulation: Simulation) -> Object:
     """Everything but who is primary, the system's own passwords, which may be new, and labels of others."""
     children = {key: copy.deepcopy(obj) for key, obj in simulation.children.items()}
-    primary = children["services", "mine-valkey"]["spec"]["selector"].pop(names.LABEL_NODE)
+    primary = children["services", "mine-valkey"]["spec"]["selector"].pop(names.LABEL_INSTANCE)
     assert children["configmaps", "mine-valkey"]["data"].pop("primary") == primary
-    assert ("statefulsets", names.valkey_node("mine", int(primary))) in children
-    auth = credentials.decoded(children["secrets", "mine-auth"].pop("data"))
+    assert ("statefulsets", names.valkey_instance("mine", int(primary))) in children
+    auth = identities.decoded(children["secrets", "mine-auth"].pop("data"))
     for (plural, _), obj in children.items():
         foreign = {"team"} if plural == STATEFUL_SETS.plural else {"team", names.LABEL_SIZE}
         obj["metadata"]["labels"] = {k: v for k, v in obj["metadata"]["labels"].items() if k not in foreign}
@@ -109,9 +119,9 @@ def essence(simulation: Simulation) -> Object:
 async def assert_sound(simulation: Simulation, before: Object) -> None:
     assert essence(simulation) == before
     secret = simulation.secret("mine-auth")
-    passwords = {key: secret[key] for key in credentials.PASSWORD_KEYS}
-    assert secret["users.acl"] == credentials.users_acl(passwords)
-    assert all(map(credentials.is_password, passwords.values()))
+    passwords = {key: secret[key] for key in identities.PASSWORD_KEYS}
+    assert secret["users.acl"] == identities.users_acl(passwords)
+    assert all(map(identities.is_password, passwords.values()))
     with simulation.quiet():
         await simulation.reconcile()
 

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.drift import ATOMIC, CLOSED, UNWANTED, has_additions, is_covered
-from shared.resources import Object
+from reconciler.plan.drift import ATOMIC, CLOSED, UNWANTED, has_additions, is_covered
+from shared.objects.resources import Object
 
 KEYS = st.sampled_from(["a", "b", "c", "spec", *sorted(ATOMIC)])
 LEAVES = st.one_of(st.integers(-3, 3), st.booleans(), st.text("xy", max_size=2))

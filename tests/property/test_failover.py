@@ -1,4 +1,4 @@
-"""Whatever goes wrong with nodes, network and reconcilers: what must never be, and what must come back by itself."""
+"""Whatever goes wrong with instances, network and reconcilers: what must never be, and what comes back by itself."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from reconciler.failover import Blocked, Promote
-from shared.replication import PRIMARY, REPLICA
-from tests.electing import Reconciler
-from tests.replicated import FENCE_TICKS, TICK_SECONDS, US, Node, Storage
+from reconciler.failover.decision import FailoverBlocked, NewPrimary
+from reconciler.state.replication_info import PRIMARY, REPLICA
+from tests.support.electing import Reconciler
+from tests.support.replicated import FENCE_TICKS, TICK_SECONDS, US, SimulatedInstance, Storage
 
 ALL = {0, 1, 2}
 NODES = st.sampled_from(range(3))
@@ -17,7 +17,7 @@ RECONCILERS = st.sampled_from(range(2))
 WHILES = st.sampled_from([1, 2, 4, 7, 10, 16, 30])
 """Ticks: within a fence, about as long as it takes to close, and well beyond."""
 SETTLING_TICKS = 60
-"""Longer than a fence, a start, and the time for which a node that should come back is waited for, together."""
+"""Longer than a fence, a start, and the time for which an instance that should come back is waited for, together."""
 STALE_TICKS = 8
 """How much older than the primary's last sign of life a write may be that is lost: the margin for a candidate, and the
 parts of seconds that Valkey cuts off."""
@@ -33,9 +33,9 @@ class Failover(RuleBasedStateMachine):
         self.keys = 0
         self.written: dict[int, int] = {}
         self.kept_by: dict[int, set[int]] = {}  # of each write: who had it once it was acknowledged, and kept its disk
-        self.safe: set[int] = set()  # writes that all nodes had when they were acknowledged
+        self.safe: set[int] = set()  # writes that all instances had when they were acknowledged
         self.settle()
-        self.write_once(self.storage.nodes[self.storage.selected], ALL)
+        self.write_once(self.storage.instances[self.storage.selected], ALL)
 
     # Faults
 
@@ -46,14 +46,14 @@ class Failover(RuleBasedStateMachine):
     @rule(index=NODES)
     def crash_and_lose_all(self, index: int) -> None:
         self.storage.crash(index)
-        self.storage.nodes[index].log = []
+        self.storage.instances[index].log = []
         for keepers in self.kept_by.values():
             keepers.discard(index)
 
     @rule(index=NODES)
     def boot(self, index: int) -> None:
-        """Start a node; what it was told about who is primary may be from before."""
-        if not self.storage.nodes[index].is_alive:
+        """Start an instance; what it was told about who is primary may be from before."""
+        if not self.storage.instances[index].is_alive:
             self.storage.boot(index)
 
     @rule(index=NODES)
@@ -62,12 +62,12 @@ class Failover(RuleBasedStateMachine):
 
     @rule(index=NODES)
     def delete_by_force(self, index: int) -> None:
-        self.storage.nodes[index].is_deleted = True
+        self.storage.instances[index].is_deleted = True
         self.storage.api_gone[index] = True
 
     @rule(alone=NODES, others=st.sets(NODES, min_size=1), ours=st.sets(NODES), is_loud=st.booleans(), ticks=WHILES)
     def split(self, alone: int, others: set[int], ours: set[int], *, is_loud: bool, ticks: int) -> None:
-        """Cut one node off from others, and us from some, by silence or by refusals, for a while at least."""
+        """Cut one instance off from others, and us from some, by silence or by refusals, for a while at least."""
         for index in others - {alone}:
             self.storage.cut(alone, index, is_loud=is_loud)
         for index in ALL - ours:
@@ -100,18 +100,18 @@ class Failover(RuleBasedStateMachine):
 
     @rule(delivered=st.sets(NODES))
     def write(self, delivered: set[int]) -> None:
-        for node in self.storage.nodes:
-            if self.storage.takes_writes(node):
-                self.write_once(node, delivered)
+        for instance in self.storage.instances:
+            if self.storage.takes_writes(instance):
+                self.write_once(instance, delivered)
 
-    def write_once(self, node: Node, delivered: set[int]) -> None:
-        lost = [key for key in self.safe if self.kept_by[key] and key not in node.log]
-        assert not lost, f"{node.index} takes writes without {lost}, which all had, and some have kept"
+    def write_once(self, instance: SimulatedInstance, delivered: set[int]) -> None:
+        lost = [key for key in self.safe if self.kept_by[key] and key not in instance.log]
+        assert not lost, f"{instance.index} takes writes without {lost}, which all had, and some have kept"
         self.keys += 1
-        self.storage.write(node.index, self.keys, delivered)
-        if node.index != self.storage.selected:
+        self.storage.write(instance.index, self.keys, delivered)
+        if instance.index != self.storage.selected:
             return  # taken by one that is about to be fenced: nobody promises to keep it
-        holders = {each.index for each in self.storage.nodes if self.keys in each.log}
+        holders = {each.index for each in self.storage.instances if self.keys in each.log}
         if len(holders) == 1:
             return  # what a primary takes alone is lost with it
         self.written[self.keys] = self.storage.now
@@ -150,7 +150,7 @@ class Failover(RuleBasedStateMachine):
         before = self.storage.selected
         reconciler.act()
         if self.storage.selected != before:  # what is lost now was judged when that was decided
-            kept = self.safe.union(self.storage.nodes[self.storage.selected].log)
+            kept = self.safe.union(self.storage.instances[self.storage.selected].log)
             self.kept_by = {key: keepers for key, keepers in self.kept_by.items() if key in kept}
 
     def settle(self) -> None:
@@ -160,24 +160,26 @@ class Failover(RuleBasedStateMachine):
             if self.storage.is_well:
                 return
             self.step()
-            for node in self.storage.nodes:
-                if not node.is_alive:
-                    self.storage.mounted[node.index] = self.storage.selected
-                    self.storage.boot(node.index)
+            for instance in self.storage.instances:
+                if not instance.is_alive:
+                    self.storage.mounted[instance.index] = self.storage.selected
+                    self.storage.boot(instance.index)
 
     # What must hold
 
     def judge(self, reconciler: Reconciler) -> None:
         """Hold a decision against what is really so at that moment."""
-        if not isinstance(reconciler.decision, Promote):
+        if not isinstance(reconciler.decision, NewPrimary):
             return
-        storage, chosen = self.storage, self.storage.nodes[reconciler.decision.index]
-        primary = storage.nodes[storage.selected]
+        storage, chosen = self.storage, self.storage.instances[reconciler.decision.instance.index]
+        primary = storage.instances[storage.selected]
         if not chosen.log and not chosen.offset:
-            assert not any(node.log for node in storage.nodes), "an empty node is promoted, and another has data"
+            assert not any(instance.log for instance in storage.instances), (
+                "an empty instance is promoted, and another has data"
+            )
         if chosen is primary:
             return
-        followers = [node.index for node in storage.followers(primary)]
+        followers = [instance.index for instance in storage.followers(primary)]
         is_serving = primary.is_alive and primary.role == PRIMARY and not primary.is_loading
         assert not (is_serving and followers), f"{chosen.index} is promoted, and {followers} follow {primary.index}"
         # What is lost was taken about when the primary was: neither while all was well, nor long after.
@@ -189,19 +191,19 @@ class Failover(RuleBasedStateMachine):
 
     @invariant()
     def no_two_take_writes_beyond_the_fence(self) -> None:
-        taking = [node for node in self.storage.nodes if self.storage.takes_writes(node)]
-        backed = [node.index for node in taking if self.storage.followers(node) or not node.fence]
+        taking = [instance for instance in self.storage.instances if self.storage.takes_writes(instance)]
+        backed = [instance.index for instance in taking if self.storage.followers(instance) or not instance.fence]
         assert len(backed) <= 1, f"{backed} take writes, and will go on"
 
     def teardown(self) -> None:
         self.settle()
         self.step()  # for a decision on what is so now
         storage, decision = self.storage, self.reconcilers[0].decision
-        primary = storage.nodes[storage.selected]
-        if isinstance(decision, Blocked):
+        primary = storage.instances[storage.selected]
+        if isinstance(decision, FailoverBlocked):
             assert primary.role == REPLICA
             assert not primary.log, "the primary's data is there, so nobody need be asked"
-            assert sum(bool(node.log) for node in storage.nodes) > 1, "there is nothing to choose between"
+            assert sum(bool(instance.log) for instance in storage.instances) > 1, "there is nothing to choose between"
         else:
             assert storage.takes_writes(primary), f"nobody takes writes, and nobody is asked: {decision}"
             self.write_once(primary, ALL)

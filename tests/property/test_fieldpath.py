@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidSpec
-from shared.fieldpath import Draft, Path, path_of, pointer, put, read, without
+from shared.objects.field_path import Draft, Path, path_of, pointer, put, read, without
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 steps = st.sampled_from(["a", "b/c", "d~e", "containers", "envFrom"])
 keys = steps | st.just("name")

@@ -9,11 +9,11 @@ import jsonpatch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.fieldpath import pointer
-from webhook.jsonpatch import diff
+from shared.objects.field_path import pointer
+from webhook.admission.json_patch import diff
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 keys = st.sampled_from(["name", "a", "b/c", "~d", "~1", ""])
 values = st.recursive(

@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from shared import errors
-from tests.drill import FAULTS, Drill, Fault, acting, assert_gone, passwords
+from tests.support.drill import FAULTS, Drill, Fault, acting, assert_gone, passwords
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared import credentials, errors, names
-from shared.resources import SESSION_STORAGES
-from tests.drill import Killed
-from tests.fakevalkey import OK, WAITS, FakeNode, FakeSession
-from tests.simulated import KEY, Simulation
-from tests.virtual_time import VirtualTimeLoop, in_virtual_time
+from reconciler.credentials import identities
+from shared import errors, names
+from shared.objects.resources import SESSION_STORAGES
+from tests.support.drill import Killed
+from tests.support.fakevalkey import OK, WAITS, FakeInstance, FakeSession
+from tests.support.simulated import KEY, Simulation
+from tests.support.virtual_time import VirtualTimeLoop, in_virtual_time
 
 SIZES = ("small", "large")
 PASSES = 40
@@ -34,26 +35,26 @@ class Writer:
     def __init__(self, simulation: Simulation, name: str) -> None:
         self._simulation = simulation
         self._keys = (f"{name}:{number}" for number in itertools.count())
-        self._node: FakeNode | None = None
+        self._instance: FakeInstance | None = None
         self._session: FakeSession | None = None
         self.answers: set[str] = set()
 
     def write(self) -> None:
         if self._session is None or not self._session.is_open:
             self._connect()
-        if self._node is None or self._session is None or self._session.waiting:
+        if self._instance is None or self._session is None or self._session.waiting:
             return
-        answer = self._simulation.valkey.write(self._node, self._session, next(self._keys))
+        answer = self._simulation.valkey.write(self._instance, self._session, next(self._keys))
         self.answers |= {answer} - {OK, WAITS}
         # As ToolHive's client does, which leaves a server that refuses to write.
         if answer not in {OK, WAITS}:
             self._session.is_open = False
 
     def _connect(self) -> None:
-        self._node, self._session = self._simulation.valkey.nodes.get(self._simulation.primary), None
-        if self._node is not None and self._node.is_reachable:
+        self._instance, self._session = self._simulation.valkey.instances.get(self._simulation.primary), None
+        if self._instance is not None and self._instance.is_reachable:
             password = self._simulation.secret("mine-connection")[names.KEY_REDIS_PASSWORD]
-            self._session = self._node.connect(credentials.CONSUMER.user, password, "10.9.0.1")
+            self._session = self._instance.connect(identities.CONSUMER.user, password, "10.9.0.1")
 
 
 class Handover:
@@ -116,12 +117,12 @@ class Handover:
         return self.simulation.status.get("primary") not in {None, "mine-valkey-0"}
 
     @property
-    def nodes(self) -> dict[str, FakeNode]:
-        return self.simulation.valkey.nodes
+    def instances(self) -> dict[str, FakeInstance]:
+        return self.simulation.valkey.instances
 
     @property
-    def primary(self) -> FakeNode:
-        return self.nodes[self.simulation.primary]
+    def primary(self) -> FakeInstance:
+        return self.instances[self.simulation.primary]
 
     def look(self) -> None:
         """Let clients write, and check that no two of them can write in two places."""
@@ -129,9 +130,15 @@ class Handover:
         busy.write()
         fresh._session = None
         fresh.write()
-        named = self.nodes.get(self.simulation.primary)
-        writable = [node for node in self.nodes.values() if not (node.history.upstream or node.history.pause)]
-        reached = [node for node in writable if node is named or any(each.is_open for each in node.sessions)]
+        named = self.instances.get(self.simulation.primary)
+        writable = [
+            instance
+            for instance in self.instances.values()
+            if not (instance.history.upstream or instance.history.pause)
+        ]
+        reached = [
+            instance for instance in writable if instance is named or any(each.is_open for each in instance.sessions)
+        ]
         assert len(reached) <= 1, "clients can write in two places"
 
     def assert_kept(self) -> None:
@@ -141,12 +148,14 @@ class Handover:
             writer.write()
         valkey = self.simulation.valkey
         probe = self.primary.connect(
-            credentials.CONSUMER.user, self.simulation.secret("mine-connection")["REDIS_PASSWORD"], "10.9.0.2"
+            identities.CONSUMER.user, self.simulation.secret("mine-connection")["REDIS_PASSWORD"], "10.9.0.2"
         )
         assert valkey.write(self.primary, probe, "probe") == OK
-        assert [valkey.acknowledged - node.history.disk for node in self.nodes.values()] == [set()] * len(self.nodes)
-        assert not any(node.history.pause for node in self.nodes.values())
-        assert len(self.nodes) == (3 if self.size == "large" else 1)
+        assert [valkey.acknowledged - instance.history.disk for instance in self.instances.values()] == [set()] * len(
+            self.instances
+        )
+        assert not any(instance.history.pause for instance in self.instances.values())
+        assert len(self.instances) == (3 if self.size == "large" else 1)
         assert self.primary.history.fence == (1 if self.size == "large" else 0)
 
     def _raise(self, what: str, when: str) -> None:
@@ -165,16 +174,16 @@ class Handover:
         return None
 
     def restart(self, index: int) -> None:
-        """Start the server of a node anew, if there is one."""
+        """Start the server of an instance anew, if there is one."""
         pod = self.simulation._pods.get(f"mine-valkey-{index}-0")
-        node = self.nodes.get(pod["status"]["podIP"]) if pod is not None else None
-        if node is not None:
-            node.restart()
+        instance = self.instances.get(pod["status"]["podIP"]) if pod is not None else None
+        if instance is not None:
+            instance.restart()
 
     def let_time_pass(self) -> None:
-        for node in self.nodes.values():
-            if node.history.pause <= SHORT_PAUSE:
-                self.simulation.valkey.resume(node)
+        for instance in self.instances.values():
+            if instance.history.pause <= SHORT_PAUSE:
+                self.simulation.valkey.resume(instance)
         self.look()
 
 

@@ -12,17 +12,27 @@ import jsonpatch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import wiring
+from shared.consumers import injection
+from shared.consumers.reference import StorageReference
+from shared.consumers.storage_endpoint import store_of
+from shared.consumers.targets import Target
 from shared.names import ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED
-from shared.reference import StorageReference
-from shared.store import store_of
-from shared.target import Target
-from tests.generated import NOWHERE, Change, annotated, changes, consumers, made_up_records, stamps, storages, words
-from webhook import consumers as webhook
-from webhook.review import AdmissionRequest, Allow, Decision, Deny, Patch
+from tests.support.generated import (
+    NOWHERE,
+    Change,
+    annotated,
+    changes,
+    consumers,
+    made_up_records,
+    stamps,
+    storages,
+    words,
+)
+from webhook.admission import consumers as webhook
+from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 KNOWN = storages("default")
 POLICY = Path(__file__).parents[2] / "deploy/chart/templates/webhook/policy.yaml"
@@ -70,9 +80,9 @@ def test_a_wired_object_is_left_alone(consumer: Object, target: Target) -> None:
 
 @given(consumers(), targets)
 def test_the_patch_makes_what_wiring_says(consumer: Object, target: Target) -> None:
-    reference = wiring.reference_of(consumer)
+    reference = injection.reference_of(consumer)
     assert reference is not None
-    desired = wiring.desired(consumer, reference, KNOWN, wiring.Circumstances(target))
+    desired = injection.desired(consumer, reference, KNOWN, injection.Circumstances(target))
     assert without_nulls(patched(consumer, decide(consumer, target=target))) == without_nulls(desired)
 
 
@@ -81,7 +91,7 @@ def test_unwiring_gives_back_what_was_there(consumer: Object, target: Target) ->
     before = copy.deepcopy(consumer)
     wired = patched(consumer, decide(consumer, target=target))
     assert consumer == before
-    assert canonical(wiring.unwire(wired)) == canonical(unstamped(consumer))
+    assert canonical(injection.unwire(wired)) == canonical(unstamped(consumer))
 
 
 @given(consumers(), targets)
@@ -121,7 +131,7 @@ def test_other_targets_and_back_is_no_change(consumer: Object, target: Target) -
     asked = annotated(there, ANNOTATION_TARGETS, wired["metadata"]["annotations"].get(ANNOTATION_TARGETS))
     back = patched(asked, decide(asked, old=there))
     assert without_nulls(back["spec"]) == without_nulls(wired["spec"])
-    assert canonical(wiring.unwire(back)) == canonical(wiring.unwire(wired))
+    assert canonical(injection.unwire(back)) == canonical(injection.unwire(wired))
 
 
 @given(consumers())
@@ -129,8 +139,8 @@ def test_moving_to_another_storage_is_like_having_been_there_always(consumer: Ob
     consumer["spec"].pop("sessionStorage", None)
     first, second = StorageReference("default", "first"), StorageReference("other", "second")
     to_first, to_second = store_of(first, None), store_of(second, None)
-    moved = wiring.wire(wiring.wire(consumer, first, to_first), second, to_second)
-    assert without_nulls(moved) == without_nulls(wiring.wire(consumer, second, to_second))
+    moved = injection.wire(injection.wire(consumer, first, to_first), second, to_second)
+    assert without_nulls(moved) == without_nulls(injection.wire(consumer, second, to_second))
 
 
 @given(consumers(), targets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from shared.names import ANNOTATION_WIRED
-from shared.resources import Object
+from shared.objects.resources import Object
 from tests.rules.rule import BY_FIELD, ELSEWHERE, EXTERNAL, PLATFORM, PRIVATE, TEAM, ConsumerRule, session_storage
 
 

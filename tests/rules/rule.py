@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shared.consumer_index import Consumer, Usage
-from shared.resources import Object
-from shared.target import Target
-from webhook import consumers, deletion, storage
-from webhook.review import AdmissionRequest, Decision, Deny
+from shared.consumers.identity import Consumer, Usage
+from shared.consumers.targets import Target
+from shared.objects.resources import Object
+from webhook.admission import consumers, deletions, session_storages
+from webhook.admission.review import AdmissionRequest, Decision, Deny
 
 TEAM: Final = "team"
 """Where the examples are."""
@@ -102,7 +102,9 @@ class StorageRule(Rule):
     @property
     def decision(self) -> Decision:
         old = self.stored()
-        return storage.decide(AdmissionRequest("1", "UPDATE" if old else "CREATE", TEAM, "", self.written(), old))
+        return session_storages.decide(
+            AdmissionRequest("1", "UPDATE" if old else "CREATE", TEAM, "", self.written(), old)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,4 +165,4 @@ class DeletionRule(Rule):
             Usage(Consumer("MCPServer", TEAM, f"srv-{number}"), (TEAM, "mine")) for number in range(self.servers)
         )
         request = AdmissionRequest("1", "DELETE", TEAM, "", None, session_storage({"size": "small"}))
-        return deletion.decide(request, lambda _: usages, {})
+        return deletions.decide(request, lambda _: usages, {})

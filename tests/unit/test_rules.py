@@ -9,28 +9,33 @@ from pathlib import Path
 
 import pytest
 
-from shared import sessionstorage
-from shared.crd import crd
-from shared.resources import Object
+from shared.objects.resources import Object
+from shared.session_storage import models
+from shared.session_storage.crd import crd
 from tests.rules import consumer_refusals, consumer_warnings, deletions, storage_refusals, storage_warnings
 from tests.rules.rule import ConsumerRule, Rule, StorageRule
-from webhook.review import MAX_WARNING, Deny
+from webhook.admission.review import MAX_WARNING, Deny
 
 ROOT = Path(__file__).parents[2]
 DECIDING = (
-    "webhook/storage.py",
-    "webhook/storage_spec.py",
-    "webhook/consumers.py",
-    "webhook/advice.py",
-    "webhook/deletion.py",
-    "shared/reference.py",
-    "shared/target.py",
-    "shared/wiring.py",
-    "shared/consumer_kinds.py",
-    "shared/fieldpath.py",
+    "webhook/admission/session_storages.py",
+    "webhook/admission/session_storage_spec.py",
+    "webhook/admission/consumers.py",
+    "webhook/admission/consumer_warnings.py",
+    "webhook/admission/deletions.py",
+    "shared/consumers/reference.py",
+    "shared/consumers/targets.py",
+    "shared/consumers/injection.py",
+    "shared/consumers/kinds.py",
+    "shared/objects/field_path.py",
 )
 """All modules that word a refusal or a warning."""
-ELSEWHERE = {"shared/endpoint.py", "shared/sessionstorage.py", "webhook/review.py", "shared/errors.py"}
+ELSEWHERE = {
+    "shared/session_storage/endpoint.py",
+    "shared/session_storage/models.py",
+    "webhook/admission/review.py",
+    "shared/errors.py",
+}
 """Modules that know the words, but say nothing at admission: what the reconciler reads has passed it."""
 REFUSALS: tuple[Rule, ...] = (*storage_refusals.RULES, *deletions.RULES, *consumer_refusals.RULES)
 WARNINGS: tuple[Rule, ...] = (*storage_warnings.RULES, *consumer_warnings.RULES)
@@ -98,7 +103,7 @@ def test_no_sentence_that_the_code_can_say_is_missing(module: str) -> None:
 
 
 def test_no_hint_of_the_models_is_missing() -> None:
-    hints = [value for name, value in vars(sessionstorage).items() if name.endswith("_HINT")]
+    hints = [value for name, value in vars(models).items() if name.endswith("_HINT")]
     assert len(hints) == 5
     assert [hint for hint in hints if not any(hint in message for message in MESSAGES)] == []
 
@@ -147,7 +152,7 @@ def test_what_is_wrong_with_a_storage_is_said_at_once() -> None:
         'spec.size: Unsupported value: "huge": supported values: "small", "medium", "large"',
         "spec.allowedNamespaces[0]: Invalid value: \"No\": must be the name of a namespace, or '*' for all of them",
         'spec.allowedNamespaces[2]: Duplicate value: "a"',
-        f"spec.external: Forbidden: {sessionstorage.KIND_CHANGE_HINT}",
+        f"spec.external: Forbidden: {models.KIND_CHANGE_HINT}",
     )
 
 

@@ -10,9 +10,10 @@ from deploy.local.netpol.enforcer import Enforcer, Load
 from deploy.local.netpol.ruleset import render
 from deploy.local.network import NAMESPACES
 from deploy.local.topology import NODES
-from shared import log, resources
-from shared.cluster import Cluster
-from shared.informer import Informer
+from shared.kubernetes.client import Cluster
+from shared.kubernetes.informer import Informer
+from shared.objects import resources
+from shared.process import json_log
 
 
 async def enforce(kubeconfig: str, network_namespaces: Mapping[str, Path], load: Load) -> None:
@@ -45,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.netpol", description=__doc__)
     parser.add_argument("--kubeconfig", required=True, help="how to reach the cluster")
     arguments = parser.parse_args()
-    log.configure("netpol")
+    json_log.configure("netpol")
     network_namespaces = {node.name: NAMESPACES / node.interface for node in NODES}
     asyncio.run(enforce(arguments.kubeconfig, network_namespaces, nft.load))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from shared.resources import Object, key_of
+from shared.objects.resources import Object, key_of
 
 # Pods that have ended keep their address in the API although the node may have given it to another.
 _ENDED = frozenset({"Succeeded", "Failed"})

@@ -10,7 +10,7 @@ from typing import Final
 
 from deploy.local.netpol.endpoints import Endpoint
 from deploy.local.netpol.selector import matches
-from shared.resources import Object, key_of
+from shared.objects.resources import Object, key_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Final
 from deploy.local.netpol.endpoints import Endpoint, endpoints
 from deploy.local.netpol.rules import EGRESS, INGRESS, Direction, accepting, selects
 from deploy.local.topology import API_PORT
-from shared.resources import Object, key_of
+from shared.objects.resources import Object, key_of
 
 TABLE: Final = "inet tss-netpol"
 

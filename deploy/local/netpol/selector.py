@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from shared.resources import Object
+from shared.objects.resources import Object
 
 
 def matches(selector: Object, labels: Mapping[str, str]) -> bool:

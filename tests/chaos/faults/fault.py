@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.chaos.figures import Target
 from tests.chaos.stand import Stand
 from tests.chaos.writing import Writing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from deploy.demo import installation
 from deploy.demo.kube import until
 from shared import names
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.chaos import hosts
 from tests.chaos.faults.fault import now
 from tests.chaos.stand import WHOLE_SECONDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.chaos.catalogue import BY_NAME
 from tests.chaos.report import NONE
 from tests.chaos.wire import LOCKED_OUT

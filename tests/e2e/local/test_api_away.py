@@ -12,7 +12,7 @@ import pytest
 
 from deploy.demo.kube import until
 from deploy.local import paths, processes
-from shared import credentials
+from reconciler.credentials import identities
 from tests.e2e import test_rotation as rotations
 from tests.e2e.conftest import Run
 from tests.e2e.namespaces import ROTATION
@@ -58,4 +58,4 @@ def test_it_may_be_away_for_a_minute(run: Run, rotated: str, phase: str) -> None
     assert handed_out != old["password"]
     assert handed_out == secret(kube, f"{size}-auth", ROTATION)["password"]
     auth = read(kube, "secret", f"{size}-auth", ROTATION)
-    assert old["password"] not in credentials.decoded(auth["data"]).values()
+    assert old["password"] not in identities.decoded(auth["data"]).values()

@@ -9,13 +9,13 @@ import ssl
 
 from cryptography import x509
 
-from certs import check
-from certs.pem import Pair, bundle_pem
+from certs.pki import validation
+from certs.pki.pem import Pair, bundle_pem
 from tests.integration.certificates.replica import SERVICE, Replica
 from tests.integration.certificates.stage import CONFIGURATION, Stage
 from tests.integration.conftest import NAMESPACE
 
-NAMES = check.dns_names(SERVICE, NAMESPACE)
+NAMES = validation.dns_names(SERVICE, NAMESPACE)
 THEIRS = "from-cert-manager"
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 PER_SECOND = 60.0
 REQUEST_SECONDS = 20.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.integration.conftest import NAMESPACE, RELEASE, Process
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 SERVICE = f"{RELEASE}-webhook"
 

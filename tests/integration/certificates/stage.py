@@ -22,8 +22,8 @@ from cryptography import x509
 from deploy.local import api
 from deploy.local.controlplane import ControlPlane
 from shared import errors
-from shared.cluster import Cluster
-from shared.resources import PODS, Object
+from shared.kubernetes.client import Cluster
+from shared.objects.resources import PODS, Object
 from tests.integration.certificates.backstage import Backstage
 from tests.integration.certificates.load import Load, Tally
 from tests.integration.certificates.relay import Relay
@@ -163,8 +163,8 @@ class Stage:
             lambda: self.authority() != before and self.is_stable(), seconds=seconds, what="another authority for all"
         )
 
-    def ask_for_rotation(self, wish: str) -> None:
-        self.kubectl("annotate", "secret", SERVING, f"{ROTATE}={wish}", "--overwrite", "-n", NAMESPACE)
+    def ask_for_rotation(self, request: str) -> None:
+        self.kubectl("annotate", "secret", SERVING, f"{ROTATE}={request}", "--overwrite", "-n", NAMESPACE)
 
     def edit_serving(self, **entries: bytes) -> None:
         data = {key.replace("_", "."): base64.b64encode(value).decode() for key, value in entries.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.integration.conftest import RELEASE, chart_objects, environment_of
 
 if TYPE_CHECKING:
-    from shared.resources import Object
+    from shared.objects.resources import Object
 
 OURS = f"{RELEASE}-webhook-tls"
 

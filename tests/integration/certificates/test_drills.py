@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from certs import issue
+from certs.pki import issue
 from tests.integration.certificates.deeds import (
     NAMES,
     THEIRS,

@@ -3,12 +3,12 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from shared.target import Target
+from shared.consumers.targets import Target
 from tests.bench.answers import meaning
 from tests.bench.cases import ANNOUNCED, NAME, SIZES_KB, STORAGES, Case, cases
 from tests.bench.reviews import check
 from tests.bench.servers import CONTROLLER_RUNTIME, OURS
-from webhook import consumers, review
+from webhook.admission import consumers, review
 
 CASES = list(cases())
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.pulse import PERIOD_SECONDS
+from reconciler.observe.heartbeat import PERIOD_SECONDS
 from tests.bench.watcher import Watched
 
 

@@ -1,4 +1,4 @@
-"""The keeper starts with complete settings or says everything that is missing."""
+"""The controller starts with complete settings or says everything that is missing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from fractions import Fraction
 
 import pytest
 
-from certs.bundles import WebhookConfiguration
-from certs.lifetimes import Lifetimes
+from certs.pki.lifetimes import Lifetimes
+from certs.rotation.ca_bundles import WebhookConfiguration
 from certs.settings import CertificateSettings
 from shared.errors import InvalidSettings
-from shared.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
+from shared.objects.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
 
 ENVIRON = {
     "POD_NAMESPACE": "toolhive-system",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.chaos.archive import dump, load, merged
 from tests.chaos.figures import Trial, Use
 from tests.chaos.floor import Floor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from shared.sizes import Size
+from shared.session_storage.sizes import Size
 from tests.chaos.catalogue import BY_NAME, FAULTS
 from tests.chaos.faults import planned, sequences
 from tests.chaos.floor import first_after

@@ -8,7 +8,7 @@ from deploy.demo import samples
 from deploy.demo.errors import Surprise
 from deploy.demo.images import Images
 from deploy.demo.narrator import Narrator, StepFailed
-from shared.sessionstorage import parse_spec
+from shared.session_storage.models import parse_spec
 
 IMAGES = Images.of({"PRODUCT_IMAGE": "registry.example.com:5000/product:1", "VALKEY_IMAGE": "v:1", "MCP_IMAGE": "m:1"})
 

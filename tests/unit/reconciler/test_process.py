@@ -11,9 +11,9 @@ import pytest
 from certs.settings import CertificateSettings
 from reconciler.__main__ import _Process, main
 from reconciler.settings import Settings
-from shared.cluster import EVERYTHING, Selector
-from shared.resources import CONFIG_MAPS, CRDS, LEASES, SECRETS, SESSION_STORAGES, Object, Resource
-from tests.fakes import FakeApi
+from shared.kubernetes.client import EVERYTHING, Selector
+from shared.objects.resources import CONFIG_MAPS, CRDS, LEASES, SECRETS, SESSION_STORAGES, Object, Resource
+from tests.support.fakes import FakeApi
 
 ENVIRON = {
     "POD_NAME": "ours-reconciler-0",

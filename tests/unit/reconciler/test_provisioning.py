@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.steps import Plan, WriteAuth
-from shared import credentials, errors
-from shared.keyring import KeyRing
-from shared.manifests import Storage
-from shared.resources import (
+from reconciler.actions.kubernetes import WriteAuth
+from reconciler.actions.plan import Plan
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.manifests.storage import Storage
+from shared import errors
+from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
     NETWORK_POLICIES,
@@ -24,7 +26,7 @@ from shared.resources import (
     Object,
     Resource,
 )
-from tests.simulated import KEY, NAMESPACE, Simulation
+from tests.support.simulated import KEY, NAMESPACE, Simulation
 
 CHILDREN = [
     (SECRETS, "mine-auth"),
@@ -100,7 +102,7 @@ async def test_a_deleted_child_comes_back_as_it_was(mine: Simulation, resource: 
     if name != "mine-auth":  # the passwords of the system's own users are new then
         assert after == before
     assert (
-        mine.secret("mine-auth")["password"] == credentials.decoded(before["secrets", "mine-auth"]["data"])["password"]
+        mine.secret("mine-auth")["password"] == identities.decoded(before["secrets", "mine-auth"]["data"])["password"]
     )
     assert mine.status["phase"] == "Ready"
 
@@ -150,11 +152,11 @@ async def test_missing_passwords_are_made_up_and_the_others_stay(mine: Simulatio
     after = mine.secret("mine-auth")
     changed = {key for key in before if before[key] != after[key]}
     assert changed == {"operator-password", "probe-password", "backup-password", "users.acl"}
-    assert all(credentials.is_password(after[key]) for key in credentials.PASSWORD_KEYS)
+    assert all(identities.is_password(after[key]) for key in identities.PASSWORD_KEYS)
     assert mine.status["phase"] == "Ready"
 
 
-async def test_a_node_restarts_once_when_the_passwords_of_its_secret_are_new(mine: Simulation) -> None:
+async def test_a_instance_restarts_once_when_the_passwords_of_its_secret_are_new(mine: Simulation) -> None:
     pod = mine.find(PODS, "mine-valkey-0-0")
     await mine.api.delete(SECRETS, NAMESPACE, "mine-auth")
     await mine.settle()
@@ -269,8 +271,8 @@ async def test_no_password_is_logged_or_told(caplog: pytest.LogCaptureFixture) -
         [obj for (plural, _, _), obj in simulation.api.objects.items() if plural != SECRETS.plural]
     )
     secrets = simulation.secret("mine-auth")
-    assert "applying" in caplog.messages
-    assert not [key for key in credentials.PASSWORD_KEYS if secrets[key] in told]
+    assert "changing a storage" in caplog.messages
+    assert not [key for key in identities.PASSWORD_KEYS if secrets[key] in told]
 
 
 async def test_the_status_is_not_given_to_a_storage_that_was_made_anew(mine: Simulation) -> None:

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler import rotation
-from reconciler.leader import Candidate
+from reconciler.manifests.network_policy import Peers
+from reconciler.manifests.stateful_set import Image, Placement
+from reconciler.rotation.phases import RotationSettings
+from reconciler.runtime.leader_election import Candidate
 from reconciler.settings import Settings
 from shared.errors import InvalidSettings
-from shared.manifests import Peers
-from shared.workload import Image, Placement
 
 ENVIRON = {
     "POD_NAME": "ours-reconciler-1",
@@ -46,20 +46,20 @@ def test_what_is_said_counts() -> None:
 
 
 def test_rotations_have_settings_of_their_own() -> None:
-    assert Settings.from_environ(ENVIRON).storage.rotation == rotation.Settings()
+    assert Settings.from_environ(ENVIRON).storage.rotation == RotationSettings()
     said = {
         "ROTATION_WAVE_PERCENT": "25",
         "ROTATION_PATIENCE_SECONDS": "60",
         "ROTATION_REFRESH_SECONDS": "0",
         "ROTATIONS_AT_ONCE": "3",
     }
-    assert Settings.from_environ(ENVIRON | said).storage.rotation == rotation.Settings(
+    assert Settings.from_environ(ENVIRON | said).storage.rotation == RotationSettings(
         25, timedelta(minutes=1), timedelta(0), 3
     )
     assert "ROTATION_WAVE_PERCENT is no number from 0 to 100" in problems(ROTATION_WAVE_PERCENT="101")
 
 
-def test_nodes_have_a_priority_and_updates_a_limit() -> None:
+def test_instances_have_a_priority_and_updates_a_limit() -> None:
     default = Settings.from_environ(ENVIRON).storage
     assert (default.placement, default.updates_at_once) == (Placement(""), 1)
     said = Settings.from_environ(ENVIRON | {"VALKEY_PRIORITY_CLASS": "important", "UPDATES_AT_ONCE": "5"}).storage

@@ -1,5 +1,5 @@
 // Package wiring is what both Go webhooks share: the names, the reference, the record and the rules about them, as
-// shared/reference.py, record.py and names.py have them.
+// shared/consumers/reference.py, record.py and names.py have them.
 //
 // Left out is what none of the measured cases reaches: unwiring, external storages, the right to use a storage of
 // another namespace, and the other two kinds. That makes the Go webhooks a little faster than they would be.

@@ -1,0 +1,1 @@
+"""Decides how the webhook's certificates come, are replaced and go. Pure."""

@@ -1,0 +1,137 @@
+"""What a plan does to objects in Kubernetes. Pure data; the texts made from it hold no password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from reconciler.state.rotation_record import RotationRecord
+from shared import names
+from shared.objects.field_path import pointer
+from shared.objects.resources import key_of
+
+if TYPE_CHECKING:
+    from reconciler.credentials.key_ring import KeyRing
+    from reconciler.manifests.storage import Storage
+    from shared.consumers.identity import Consumer
+    from shared.objects.resources import Object, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAuth:
+    """Create or replace the auth Secret; whoever carries the step out makes up the passwords that are missing.
+
+    Attributes:
+        storage: Whose.
+        ring: The passwords that stay.
+        resource_version: Of the Secret to replace; empty to create it.
+        record: Of the newest rotation.
+        is_staging: Whether the Secret needs the next passwords too.
+    """
+
+    storage: Storage
+    ring: KeyRing
+    resource_version: str
+    record: RotationRecord = field(default_factory=RotationRecord)
+    is_staging: bool = False
+
+    def __repr__(self) -> str:
+        return f"WriteAuth(storage={self.storage.name!r}, kept={sorted(self.ring.current)}, record={self.record})"
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Apply an object server-side: the fields that are ours become what they should be."""
+
+    resource: Resource
+    obj: Object
+
+    def __repr__(self) -> str:
+        return f"Apply({self.resource.kind}, {self.obj['metadata']['name']})"
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Replace an object by resourceVersion: this removes what somebody added to it, which an apply would leave."""
+
+    resource: Resource
+    obj: Object
+
+    def __repr__(self) -> str:
+        return f"Replace({self.resource.kind}, {self.obj['metadata']['name']})"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Create an object, or replace the very version of it that was observed: of two writers at once, one loses."""
+
+    resource: Resource
+    obj: Object
+
+    def __repr__(self) -> str:
+        return f"Write({self.resource.kind}, {self.obj['metadata']['name']})"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Write a copy of the connection Secret into another namespace, which may be terminating, or not exist."""
+
+    obj: Object
+
+    def __repr__(self) -> str:
+        return f"Share({self.obj['metadata']['namespace']}/{self.obj['metadata']['name']})"
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an object, if it still is the one that was observed."""
+
+    resource: Resource
+    namespace: str
+    name: str
+    uid: str
+
+    @classmethod
+    def of(cls, resource: Resource, obj: Object) -> Self:
+        """Delete this very object."""
+        return cls(resource, *key_of(obj), obj["metadata"]["uid"])
+
+    def __repr__(self) -> str:
+        return f"Delete({self.resource.kind}, {self.namespace}/{self.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Restart the pods of a consumer, by a stamp in its annotations that ToolHive's operator copies to its pods.
+
+    Attributes:
+        consumer: Which.
+        stamp: The annotation's value.
+    """
+
+    consumer: Consumer
+    stamp: str
+
+    def __repr__(self) -> str:
+        return f"Restart({self.consumer}, {self.stamp})"
+
+    @property
+    def operations(self) -> list[Object]:
+        """The stamp as RFC 6902 operations; a connected consumer has annotations."""
+        path = pointer(("metadata", "annotations", names.ANNOTATION_REVISION))
+        return [{"op": "add", "path": path, "value": self.stamp}]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Write an instance's role on its pod."""
+
+    pod: Object = field(repr=False)
+    role: str
+
+    @property
+    def operations(self) -> list[Object]:
+        """The label as RFC 6902 operations; a pod of ours has labels."""
+        path = pointer(("metadata", "labels", names.LABEL_ROLE))
+        uid = {"op": "test", "path": "/metadata/uid", "value": self.pod["metadata"]["uid"]}
+        return [uid, {"op": "add", "path": path, "value": self.role}]

@@ -1,0 +1,1 @@
+"""Writes: carries out a plan, one idempotent action after the other."""

@@ -1,0 +1,165 @@
+"""Carries out a plan: one idempotent step after the other, the status last. It never reads."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Restart, Share, Write, WriteAuth
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.manifests import secrets
+from shared import errors, names
+from shared.consumers.toolhive import CONSUMER_RESOURCES
+from shared.objects.resources import PODS, SECRETS, SESSION_STORAGES, Object, Resource, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from reconciler.actions.plan import Plan, Step
+    from reconciler.apply.instance_actions import InstanceActions
+    from reconciler.runtime.event_recorder import Recorder
+    from shared.consumers.identity import Consumer
+    from shared.kubernetes.informer import Informer
+    from shared.kubernetes.verbs import Writer
+
+MAX_REASON: Final = 256
+"""How many characters of the API server's words a message repeats about one consumer."""
+_RESOURCES: Final = {resource.kind: resource for resource in CONSUMER_RESOURCES}
+
+_log = logging.getLogger(__name__)
+
+
+class Applier:
+    """Carries out plans, and lets the caches know at once what the API server answered."""
+
+    def __init__(
+        self,
+        cluster: Writer,
+        caches: Mapping[str, Informer],
+        recorder: Recorder,
+        refused: Callable[[Consumer, str], None],
+        instances: InstanceActions,
+    ) -> None:
+        """Remember what carries out steps.
+
+        Args:
+            cluster: Takes the writes.
+            caches: Of the resources that are written, by plural.
+            recorder: Takes the Events.
+            refused: Called with each consumer that the API server refused to stamp, and why.
+            instances: Carries out actions on instances.
+        """
+        self._cluster = cluster
+        self._caches = caches
+        self._recorder = recorder
+        self._refused = refused
+        self._instances = instances
+
+    async def carry_out(self, steps: Sequence[Step]) -> None:
+        """Carry out steps, one after the other.
+
+        Raises:
+            ClusterError: A write failed; what came before it stands.
+        """
+        for step in steps:
+            await self._step(step)
+
+    async def apply(self, storage: Object, plan: Plan) -> None:
+        """Carry out a plan.
+
+        Raises:
+            ClusterError: A write failed; what came before it stands, and the next plan goes on from there.
+        """
+        await self.carry_out(plan.steps)
+        if plan.status is not None:
+            await self._status(storage, plan.status)
+        for note in plan.events:
+            await self._recorder.record(storage, note)
+
+    async def _step(self, step: Step) -> None:
+        match step:
+            case WriteAuth():
+                await self._write_auth(step)
+            case Apply() | Replace() | Write():
+                self._remember(step.resource, await self._write(step))
+            case Share(obj):
+                await self._share(obj)
+            case Restart():
+                await self._restart(step)
+            case Mark(pod):
+                await self._mark(pod, step.operations)
+            case Delete(resource, namespace, name, uid):
+                await self._cluster.delete(resource, namespace, name, uid=uid)
+            case _:
+                await self._instances.carry_out(step)
+
+    async def _write(self, step: Apply | Replace | Write) -> Object:
+        if isinstance(step, Apply):
+            return await self._cluster.apply(step.resource, step.obj, field_manager=names.FIELD_MANAGER)
+        if isinstance(step, Write) and "resourceVersion" not in step.obj["metadata"]:
+            return await self._cluster.create(step.resource, step.obj)
+        return await self._cluster.replace(step.resource, step.obj)
+
+    async def _mark(self, pod: Object, operations: list[Object]) -> None:
+        namespace, name = key_of(pod)
+        try:
+            answer = await self._cluster.patch(PODS, namespace, name, operations, field_manager=names.FIELD_MANAGER)
+        except (errors.NotFound, errors.Rejected) as error:
+            # Another pod has its name by now, or none; that one gets a label of its own.
+            _log.info("could not label a pod by its role", extra={"pod": name, "error": str(error)})
+        else:
+            self._remember(PODS, answer)
+
+    async def _share(self, secret: Object) -> None:
+        try:
+            if "resourceVersion" in secret["metadata"]:
+                answer = await self._cluster.replace(SECRETS, secret)
+            else:
+                answer = await self._cluster.create(SECRETS, secret)
+        except (errors.NotFound, errors.Forbidden, errors.Rejected, errors.Conflict, errors.AlreadyExists) as error:
+            # A terminating namespace refuses it; neither the storage nor other namespaces must depend on that.
+            metadata = secret["metadata"]
+            where = f"{metadata['namespace']}/{metadata['name']}"
+            _log.warning("could not copy the connection Secret", extra={"secret": where, "error": str(error)})
+        else:
+            self._remember(SECRETS, answer)
+
+    async def _restart(self, step: Restart) -> None:
+        who = step.consumer
+        try:
+            resource = _RESOURCES[who.kind]
+            await self._cluster.patch(
+                resource, who.namespace, who.name, step.operations, field_manager=names.FIELD_MANAGER
+            )
+        except (errors.Rejected, errors.Forbidden, errors.NotFound) as error:
+            # A consumer that the API server lets nobody write must not hold up the others.
+            _log.warning("could not restart a consumer", extra={"consumer": str(who), "error": str(error)})
+            self._refused(who, f"it could not be written: {error}"[:MAX_REASON])
+
+    async def _write_auth(self, step: WriteAuth) -> None:
+        ring, needed = step.ring, identities.PASSWORD_KEYS
+        current = {**{key: passwords.generate() for key in needed if key not in ring.current}, **ring.current}
+        staged = dict(ring.staged)
+        if step.is_staging:
+            staged |= {key: passwords.generate() for key in needed if key not in ring.staged}
+        ring = replace(ring, current=current, staged=staged)
+        secret = secrets.auth_secret(step.storage, ring, step.record.annotations)
+        if step.resource_version:
+            secret["metadata"]["resourceVersion"] = step.resource_version
+            self._remember(SECRETS, await self._cluster.replace(SECRETS, secret))
+        else:
+            # Create, never apply: of two writers at once one must lose, or a storage would have two passwords.
+            self._remember(SECRETS, await self._cluster.create(SECRETS, secret))
+
+    async def _status(self, storage: Object, status: Object) -> None:
+        metadata = {"name": storage["metadata"]["name"], "namespace": storage["metadata"]["namespace"]}
+        # The uid keeps the status of a storage that was deleted and made anew meanwhile from going to the new one.
+        body = {"metadata": metadata | {"uid": storage["metadata"]["uid"]}, "status": status}
+        manager = names.FIELD_MANAGER_STATUS
+        answer = await self._cluster.apply(SESSION_STORAGES, body, field_manager=manager, subresource="status")
+        self._remember(SESSION_STORAGES, answer)
+
+    def _remember(self, resource: Resource, obj: Object) -> None:
+        self._caches[resource.plural].remember(obj)

@@ -1,0 +1,1 @@
+"""One controller for each kind of object that the reconciler looks after."""

@@ -1,0 +1,83 @@
+"""Keeps `spec.sessionStorageRef` in ToolHive's CRDs: the stock schema prunes the field before admission sees it.
+
+The property has no type, so that a string and an object both pass. It is added again whenever an upgrade of
+ToolHive's chart, which replaces a CRD's versions whole, has dropped it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from shared import errors, names
+from shared.consumers.toolhive import spec_properties
+from shared.objects.resources import CRDS, Object, Resource
+
+if TYPE_CHECKING:
+    from shared.kubernetes.informer import Informer
+    from shared.kubernetes.verbs import Patcher
+
+FIELD: Final = "sessionStorageRef"
+PROPERTY: Final[Object] = {
+    "description": "SessionStorage to keep this server's sessions in: its name, or an object with name and namespace.",
+    "x-kubernetes-preserve-unknown-fields": True,
+}
+RETRY_SECONDS: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def crd_name(resource: Resource) -> str:
+    """Name of the CRD that defines a resource."""
+    return f"{resource.plural}.{resource.group}"
+
+
+def extension(crd: Object) -> list[Object]:
+    """Tell which operations give every version of a CRD the field; none if all have it."""
+    additions = [
+        {"op": "add", "path": f"/spec/versions/{index}{_PROPERTIES}/{FIELD}", "value": PROPERTY}
+        for index, version in enumerate(crd["spec"]["versions"])
+        if FIELD not in spec_properties(version)
+    ]
+    if not additions:
+        return []
+    # Indices are only right for the object that was read.
+    same = {"op": "test", "path": "/metadata/resourceVersion", "value": crd["metadata"]["resourceVersion"]}
+    return [same, *additions]
+
+
+_PROPERTIES: Final = "/schema/openAPIV3Schema/properties/spec/properties"
+
+
+class CrdExtension:
+    """Watches one ToolHive CRD and repairs it."""
+
+    def __init__(self, cluster: Patcher, resource: Resource) -> None:
+        self._cluster = cluster
+        self._name = crd_name(resource)
+        self._changed = asyncio.Event()
+        self.served = asyncio.Event()
+
+    def on_change(self, _old: Object | None, new: Object | None) -> None:
+        """Take note that the CRD changed."""
+        self._changed.set()
+        if new is not None:
+            self.served.set()
+
+    async def run(self, crds: Informer) -> None:
+        """Extend the CRD, whenever it lacks the field, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            crd = crds.get(("", self._name))
+            if crd is None or not (operations := extension(crd)):
+                continue
+            try:
+                manager = names.FIELD_MANAGER_CRD
+                crds.remember(await self._cluster.patch(CRDS, "", self._name, operations, field_manager=manager))
+                _log.info("extended CRD", extra={"crd": self._name, "field": FIELD})
+            except errors.ClusterError as error:
+                _log.warning("CRD not extended", extra={"crd": self._name, "error": str(error)})
+                await asyncio.sleep(RETRY_SECONDS)
+                self._changed.set()

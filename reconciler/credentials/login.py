@@ -1,0 +1,31 @@
+"""A user of a Valkey instance, and its password. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user and its password; the password stays out of every text made from it."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Login(user={self.user!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to log in; empty strings are none. Nothing of it is shown.
+
+    Attributes:
+        username: Valkey's user; empty means `default`.
+        password: Its password.
+        ca: PEM of the authority that signed the server's certificate; empty means the system's roots.
+    """
+
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    ca: str = field(default="", repr=False)

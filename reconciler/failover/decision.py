@@ -1,0 +1,173 @@
+"""Decides whether another instance becomes primary, by what the instances and the API server show. Pure.
+
+What a failover can lose. Replication is asynchronous: a primary answers a client before its replicas have the write. A
+write that the best replica had not received when the primary died is lost; usually these are the writes of the last
+milliseconds. A primary that is cut off from all replicas, but not from a client, goes on answering that client until
+Valkey's own fence closes (`FENCE_SECONDS`); those writes are lost as well. A write that had reached all instances is
+kept as long as one instance that has it is left: the reconciler promotes no instance without it over one that is known
+to have it. Where it cannot tell, it promotes none, and asks a person.
+
+What the reconciler waits for. The fence closes only if the primary has no replica left. So a primary that does not
+answer may still take writes together with a replica that does not answer the reconciler either; then the reconciler
+promotes none. It is as if a majority had to agree: of three instances, two always include one that took part in every
+write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from reconciler.failover.candidates import Candidate, NoCandidate, choose_candidate
+from reconciler.state import pod_status
+from shared import names
+
+if TYPE_CHECKING:
+    from reconciler.failover.replication_group import ReplicationGroup
+    from reconciler.state.instance import Instance
+
+FENCE_SECONDS: Final = 4.5
+"""After so long, a primary without replicas takes no writes. Valkey counts a replica until that has been silent for
+more than `min-replicas-max-lag`, 3 whole seconds, which is up to 4 by the clock; it counts once a second, and a replica
+speaks once a second. So the fence closes 2 to 5 s after the last word got through; 2.7 to 4.5 s were measured (32
+times, Valkey 9.1.2). If it rarely takes longer, that costs no further write: what a primary takes alone is lost
+whenever another one is promoted, so the reconciler gives it no longer."""
+URGENT_TIMEOUT_SECONDS: Final = 0.3
+"""How long the reconciler waits for the answer of an instance that is silent already, while others could take over."""
+STOPPING_SECONDS: Final = 0.03
+"""How soon the reconciler looks again at a primary that is stopping; its connections close within milliseconds, and a
+look takes some."""
+STILL_HEARD_SECONDS: Final = 0.5
+"""How soon the reconciler looks again at a primary that replicas hear and it does not. Replicas say in whole seconds
+when they last heard the primary, so a look may come an instant too early; the heartbeat calls for the next one two
+seconds later."""
+MISSING_SECONDS: Final = 1.0
+"""How often the reconciler looks while it waits for an instance to come back."""
+BY_HAND: Final = "PromotedByHand"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPrimary:
+    """The recorded primary remains primary; the reason is empty if all is well with it."""
+
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Nothing is decided yet; look again after so many seconds."""
+
+    seconds: float
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewPrimary:
+    """Make an instance primary: it may be the recorded primary itself, which came back as a replica."""
+
+    instance: Instance
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverBlocked:
+    """Only a person, or an instance that comes back, can settle it; the message says what is known and what to do."""
+
+    reason: str
+    message: str
+
+
+Decision: TypeAlias = KeepPrimary | LookAgain | NewPrimary | FailoverBlocked
+
+
+def decide_primary(group: ReplicationGroup, requested: str = "") -> Decision:
+    """Decide which instance has to be primary.
+
+    Args:
+        group: All instances that there are, or should be.
+        requested: Name of the instance that a person wants promoted if nothing else helps (value of the annotation
+            `promote`).
+    """
+    if group.primary.is_primary:
+        return KeepPrimary()
+    found = _reason_not_to_promote(group) or choose_candidate(group)
+    if isinstance(found, Candidate):
+        return NewPrimary(found.instance, found.reason, found.message)
+    if isinstance(found, NoCandidate):
+        return _without_candidate(group, found, requested)
+    return found
+
+
+def _reason_not_to_promote(group: ReplicationGroup) -> KeepPrimary | LookAgain | NoCandidate | None:
+    """Say why the recorded primary may still take writes, or may come to; None if it cannot."""
+    primary, name = group.primary, group.name(group.primary)
+    if primary.responds:  # and says that it is a replica, or still reads its data
+        return None
+    if not group.others and not group.preset.is_redundant:
+        return KeepPrimary("OnlyInstance", f"{name} does not answer, and is the only instance")
+    if primary.problem == "refused":
+        return KeepPrimary("CredentialRefused", f"{name} runs, and does not let the reconciler in")
+    if not (hearing := group.name(*group.hearing)):
+        return _reason_to_fear_unseen_writes(group)
+    if primary.is_gone or primary.is_down:
+        return LookAgain(STOPPING_SECONDS, "PrimaryStops", f"{name} is stopping, and {hearing} still hears it")
+    message = f"{name} does not answer the reconciler, but {hearing} still hears it"
+    return LookAgain(STILL_HEARD_SECONDS, "UnreachableByUs", message)
+
+
+def _reason_to_fear_unseen_writes(group: ReplicationGroup) -> LookAgain | NoCandidate | None:
+    """Say why a primary that neither the reconciler nor a replica hears may go on taking writes; None if it cannot."""
+    primary, name = group.primary, group.name(group.primary)
+    # The API may call a server gone that runs on a node which is cut off, as when somebody deleted its pod by force. A
+    # replica's link tells the two apart: it breaks when the server ends, and only falls silent when the network does.
+    if primary.is_gone and not group.linked:
+        return None
+    if not group.preset.is_redundant or group.unaccounted:
+        message = f"{name} may still take writes, alone or together with instances that do not answer the reconciler"
+        return NoCandidate("PrimaryMayServe", message, (primary, *group.unaccounted))
+    if primary.is_gone or primary.is_down or primary.silent_for >= FENCE_SECONDS:
+        return None
+    message = f"{name} does not answer; it stops taking writes by itself within {FENCE_SECONDS:g} s"
+    # The next look asks it once more, for as long as it is given; what that shows is to be decided on in time.
+    wait = max(FENCE_SECONDS - primary.silent_for - URGENT_TIMEOUT_SECONDS, STOPPING_SECONDS)
+    return LookAgain(wait, "PrimarySilent", message)
+
+
+def _without_candidate(group: ReplicationGroup, problem: NoCandidate, requested: str) -> Decision:
+    """Decide whether time settles it, or a person has to."""
+    if group.primary.is_loading_as_primary:
+        # Its file may hold writes that no replica was ever sent, and no other instance is known to have as much.
+        return KeepPrimary("LoadingData", f"{group.name(group.primary)} is reading its data from disk")
+    waiting = f"; waiting for {group.name(*problem.missing)}" if problem.missing else ""
+    if any(instance.silent_for < pod_status.START_LIMIT.total_seconds() for instance in problem.missing):
+        return LookAgain(MISSING_SECONDS, problem.reason, f"{problem.message}{waiting}")
+    for instance in group.in_order:
+        if instance.is_loaded and group.name(instance) == requested:
+            return NewPrimary(instance, BY_HAND, f"{requested} was named by {names.ANNOTATION_PROMOTE}")
+    seen = "; ".join(_summary(group, instance) for instance in group.in_order)
+    return FailoverBlocked(problem.reason, f"{problem.message}{waiting} ({seen}): {_way_out(group, problem.best)}")
+
+
+def _way_out(group: ReplicationGroup, best: Instance | None) -> str:
+    """Say what a person can do, what that may lose, and the command to copy."""
+    namespace, storage = group.storage
+    chosen = group.name(best) if best is not None else "<name>"
+    which = f"{chosen}, which probably lacks least," if best is not None else "an instance that answers"
+    command = f"kubectl annotate -n {namespace} sessionstorage {storage} {names.ANNOTATION_PROMOTE}={chosen}"
+    return f"to promote {which} and lose the writes that it never received, run `{command}`"
+
+
+def _summary(group: ReplicationGroup, instance: Instance) -> str:
+    """Sum up an instance, for a person who has to choose."""
+    name = group.name(instance)
+    if not instance.is_loaded:
+        state = "loads" if instance.responds else "is gone" if instance.is_gone else "does not answer"
+        return f"{name} {state}"
+    replication, without_for = instance.replication, instance.without_primary_for
+    has_history = replication.has_history
+    history = f"offset {replication.offset} of {replication.lineage[:8]}" if has_history else "no history"
+    since = f", without a primary for {without_for:g} s" if without_for is not None else ""
+    return f"{name} has {replication.keys} keys, {history}{since}"

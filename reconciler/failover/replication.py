@@ -1,0 +1,90 @@
+"""Keeps a storage available: one primary that takes writes, and replicas that follow it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.actions.kubernetes import Mark
+from reconciler.actions.valkey import Fence, Follow, LogInAnew, Promote, Resume
+from reconciler.credentials import identities
+from reconciler.failover.decision import NewPrimary
+from reconciler.state import pod_status
+from shared import names
+from shared.names import ROLE_PRIMARY, ROLE_REPLICA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from reconciler.actions.plan import Step
+    from reconciler.failover.decision import Decision
+    from reconciler.failover.replication_group import ReplicationGroup
+    from reconciler.state.instance import Instance
+
+
+def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime) -> Iterator[Step]:
+    """Say what makes the storage available, or more so."""
+    if isinstance(decision, NewPrimary):
+        yield from _promotion(group, decision, now)
+        return
+    if not group.is_serving:
+        return
+    if group.primary.is_paused and group.service is not None:
+        yield Resume(group.service, group.service.record.withdrawn(group.primary.index), group.primary)
+    yield from _following(group)
+    if group.primary.facts is not None and group.primary.facts.fence != group.fence:
+        yield Fence(group.primary, group.fence)
+    yield from _roles(group)
+
+
+def _promotion(group: ReplicationGroup, decision: NewPrimary, now: datetime) -> Iterator[Promote]:
+    """Promote an instance under a claim; without the Service, no process could lose to another leader."""
+    if group.service is None:
+        return
+    instance = decision.instance
+    followers = tuple(other for other in group.instances if other is not instance and other.accepts_operator)
+    record = group.service.record.claim(instance.index, decision.reason, now)
+    yield Promote(group.service, record, instance, followers, group.replication)
+
+
+def _following(group: ReplicationGroup) -> Iterator[Step]:
+    """Have every instance follow the primary, and log in there by the present password."""
+    present_hash = identities.sha256(group.replication.password)
+    misdirected = [instance for instance in group.others if _is_misdirected(group, instance)]
+    for instance in misdirected:
+        yield Follow(instance, group.primary.address, group.replication)
+    by_former_password = [
+        instance
+        for instance in group.synced
+        if instance.facts is not None and instance.facts.upstream_hash != present_hash
+    ]
+    # One by one: without any replica, a redundant primary takes no writes.
+    if by_former_password and not misdirected and len(group.synced) == len(group.others):
+        yield LogInAnew(by_former_password[0], group.replication)
+
+
+def _is_misdirected(group: ReplicationGroup, instance: Instance) -> bool:
+    """Tell whether an instance follows nobody, or another one than the primary; one on its way there is left alone."""
+    if not instance.accepts_operator or not instance.is_loaded:
+        return False
+    # If a former leader paused a replica, what its primary sends waits there as well.
+    if instance.is_primary or instance.is_paused:
+        return True
+    has_other_history = group.lag(instance) is None
+    if instance.replication.is_linked and has_other_history:
+        return True
+    return instance.replication.upstream not in group.primary_hosts
+
+
+def _roles(group: ReplicationGroup) -> Iterator[Mark]:
+    """Label each pod by its role, the primary last.
+
+    Kubernetes' disruption controller does not count anew when a pod loses the label by which a budget knows it. If two
+    pods had that of the primary for a moment, one of them could be evicted from then on.
+    """
+    for instance in (*group.others, group.primary):
+        if instance.pod is None or pod_status.is_deleted(instance.pod):
+            continue
+        role = ROLE_PRIMARY if instance is group.primary else ROLE_REPLICA
+        if instance.pod["metadata"].get("labels", {}).get(names.LABEL_ROLE) != role:
+            yield Mark(instance.pod, role)

@@ -1,0 +1,1 @@
+"""Builds every object that belongs to a storage: arguments in, Kubernetes JSON out. Pure."""

@@ -1,0 +1,83 @@
+"""Builds the NetworkPolicy of a storage, which says who may reach its Valkey. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shared import names
+from shared.consumers.toolhive import PROXY_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.manifests.storage import Storage
+    from shared.objects.resources import Object
+
+
+_NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
+"""Label that the API server puts on every namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Who may reach a storage besides the consumers in its own namespace.
+
+    Attributes:
+        reconciler_namespace: Where the reconciler runs.
+        reconciler_labels: Labels of its pods.
+    """
+
+    reconciler_namespace: str
+    reconciler_labels: Mapping[str, str]
+
+
+def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) -> Object:
+    """Build the NetworkPolicy: it admits consumers, the storage's own instances and the reconciler, and nobody else.
+
+    A peer without a namespaceSelector is in the storage's own namespace.
+
+    Args:
+        storage: Whose.
+        peers: Of the installation.
+        sharing: Other namespaces that have consumers.
+    """
+    own_instances = _pods({names.LABEL_STORAGE: storage.name})
+    consumers = [
+        _pods({names.LABEL_COMPONENT: names.COMPONENT_PROXY}),
+        {"podSelector": {"matchExpressions": [_any_of("app.kubernetes.io/name", PROXY_NAMES)]}},
+        _pods({names.LABEL_CONSUMER_OF: storage.name}),
+    ]
+    elsewhere = {"namespaceSelector": {"matchExpressions": [_any_of(_NAMESPACE_NAME, sharing)]}}
+    ingress = [
+        *consumers,
+        *({**elsewhere, **consumer} for consumer in consumers if sharing),
+        own_instances,
+        {**_namespace(peers.reconciler_namespace), **_pods(dict(peers.reconciler_labels))},
+    ]
+    valkey_port = [{"protocol": "TCP", "port": names.VALKEY_PORT}]
+    dns_ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
+    return {
+        "metadata": storage.metadata(names.valkey(storage.name)),
+        "spec": {
+            "podSelector": {"matchLabels": {names.LABEL_STORAGE: storage.name}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": ingress, "ports": valkey_port}],
+            "egress": [
+                {"to": [own_instances], "ports": valkey_port},
+                {"to": [{"namespaceSelector": {}}], "ports": dns_ports},
+            ],
+        },
+    }
+
+
+def _pods(labels: Mapping[str, str]) -> Object:
+    return {"podSelector": {"matchLabels": dict(labels)}}
+
+
+def _namespace(name: str) -> Object:
+    return {"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: name}}}
+
+
+def _any_of(key: str, values: Sequence[str]) -> Object:
+    return {"key": key, "operator": "In", "values": list(values)}

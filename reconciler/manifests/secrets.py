@@ -1,0 +1,79 @@
+"""Builds the Secrets of a storage. Pure.
+
+Each builder gives the fields that the reconciler decides and no others, because server-side apply then owns these.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from reconciler.credentials import identities
+from shared import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.credentials.key_ring import KeyRing
+    from reconciler.credentials.login import Credentials
+    from reconciler.manifests.storage import Storage
+    from shared.objects.resources import Object
+    from shared.session_storage.endpoint import Endpoint
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def auth_secret(storage: Storage, ring: KeyRing, annotations: Mapping[str, str] = _NONE) -> Object:
+    """Build the auth Secret: every password, and the ACL file that accepts them.
+
+    Args:
+        storage: Whose.
+        ring: The passwords.
+        annotations: What else to remember about them.
+    """
+    metadata = storage.metadata(names.auth_secret(storage.name))
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"metadata": metadata, "type": "Opaque", "data": identities.encoded(ring.data)}
+
+
+def connection_secret(storage: Storage, password: str) -> Object:
+    """Build the connection Secret, which consumers read: the three keys of the contract, and no more."""
+    host = names.valkey_host(storage.name, storage.namespace)
+    data = {
+        names.KEY_REDIS_URL: f"redis://:{password}@{host}:{names.VALKEY_PORT}",
+        names.KEY_REDIS_PASSWORD: password,
+        names.KEY_STORAGE_TYPE: "redis",
+    }
+    metadata = storage.metadata(names.connection_secret(storage.name))
+    return {"metadata": metadata, "type": "Opaque", "data": identities.encoded(data)}
+
+
+def external_connection_secret(storage: Storage, endpoint: Endpoint, login: Credentials) -> Object:
+    """Build the connection Secret of an external storage."""
+    user, password = quote(login.username, safe=""), quote(login.password, safe="")
+    authority = f"{user}:{password}@" if user or password else ""
+    db = f"/{endpoint.db}" if endpoint.db else ""
+    values = {
+        names.KEY_REDIS_URL: f"{'rediss' if endpoint.is_tls else 'redis'}://{authority}{endpoint.address}{db}",
+        names.KEY_REDIS_USERNAME: login.username,
+        names.KEY_REDIS_PASSWORD: login.password,
+        names.KEY_STORAGE_TYPE: "redis",
+        names.KEY_CA: login.ca,
+    }
+    data = {key: value for key, value in values.items() if value}
+    metadata = storage.metadata(names.connection_secret(storage.name))
+    return {"metadata": metadata, "type": "Opaque", "data": identities.encoded(data)}
+
+
+def mirrored_secret(connection: Object, namespace: str) -> Object:
+    """Build the mirror of a connection Secret for consumers in another namespace."""
+    own = connection["metadata"]
+    storage = own["labels"][names.LABEL_STORAGE]
+    metadata = {
+        "name": names.mirrored_connection_secret(storage, own["namespace"]),
+        "namespace": namespace,
+        "labels": own["labels"] | {names.LABEL_STORAGE_NAMESPACE: own["namespace"]},
+    }
+    return {"metadata": metadata, "type": connection["type"], "data": connection["data"]}

@@ -1,0 +1,235 @@
+"""Builds the StatefulSet that runs one Valkey instance. Pure.
+
+Each instance has a StatefulSet of its own: Kubernetes restarts an instance without the reconciler, templates may differ
+during a rolling update, and even a storage with one instance can get a second one for the time of a switchover.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from reconciler.credentials import identities
+from reconciler.manifests import valkey_config
+from reconciler.manifests.storage import labels_of
+from shared import names
+from shared.objects.resources import annotation_of
+from shared.session_storage.sizes import PRESETS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.objects.resources import Object
+    from shared.session_storage.sizes import Preset, Size
+
+VALKEY_UID: Final = 999
+"""User and group `valkey` of the official image (valkey-io/valkey-container, Debian variant)."""
+CONTAINER: Final = "valkey"
+_HOSTNAME: Final = "kubernetes.io/hostname"
+_ZONE: Final = "topology.kubernetes.io/zone"
+_MOUNTED: Final = (names.KEY_USERS_ACL, identities.PROBE.key, identities.REPLICATION.key)
+"""Keys of the auth Secret that an instance gets to see."""
+GRACE_SECONDS: Final = 30
+"""Kubernetes' default. Valkey syncs its file to disk as it stops, which may take a slow disk a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Which Valkey to run."""
+
+    reference: str
+    pull_policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What the installation decides about where Valkey instances run.
+
+    Attributes:
+        priority_class: Of their pods; empty means the cluster's default.
+    """
+
+    priority_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSpec:
+    """What the StatefulSet of one Valkey instance is built for.
+
+    Attributes:
+        storage: Name of the storage.
+        namespace: Of the storage.
+        index: Number of the instance.
+        size: How large it is.
+        disk_gib: Size of its volume, which may be larger than the size asks for; 0 if its data goes with its pod.
+        is_spread: Whether it must not run on a node that has another instance of the storage; else it only should not.
+    """
+
+    storage: str
+    namespace: str
+    index: int
+    size: Size
+    disk_gib: int
+    is_spread: bool = False
+
+    @property
+    def preset(self) -> Preset:
+        """What its size decides."""
+        return PRESETS[self.size]
+
+
+def stateful_set(metadata: Object, instance: InstanceSpec, image: Image, placement: Placement) -> Object:
+    """Build the StatefulSet of one instance.
+
+    Args:
+        metadata: Name, namespace and owner; the size is added as a label, since it is what tells an instance of
+            another size apart, whose volumes cannot be changed in place.
+        instance: Which instance, and how large.
+        image: Which Valkey to run.
+        placement: Where.
+    """
+    selector = {names.LABEL_STORAGE: instance.storage, names.LABEL_INSTANCE: str(instance.index)}
+    pod = _pod_spec(instance, image, placement)
+    spec: Object = {
+        "replicas": 1,
+        "serviceName": names.valkey_headless(instance.storage),
+        # OrderedReady would keep a pod of a faulty revision for ever, even once somebody has corrected the revision
+        # (Kubernetes, "StatefulSets: forced rollback").
+        "podManagementPolicy": "Parallel",
+        # A pod may be replaced once another instance has taken over from it, which only the reconciler can arrange.
+        "updateStrategy": {"type": "OnDelete"},
+        "selector": {"matchLabels": selector},
+        "template": {
+            "metadata": {
+                "labels": labels_of(instance.storage) | selector | {names.LABEL_SIZE: instance.size},
+                "annotations": {names.ANNOTATION_TEMPLATE_HASH: _hash(pod)},
+            },
+            "spec": pod,
+        },
+    }
+    if instance.disk_gib:
+        spec["volumeClaimTemplates"] = [_claim(instance, metadata["ownerReferences"])]
+    return {"metadata": metadata | {"labels": metadata["labels"] | {names.LABEL_SIZE: instance.size}}, "spec": spec}
+
+
+def template_hash(pod_or_set: Object) -> str:
+    """Tell which template a pod was made from, or a StatefulSet makes pods from; empty if that is not known."""
+    template = pod_or_set.get("spec", {}).get("template") or pod_or_set
+    return annotation_of(template, names.ANNOTATION_TEMPLATE_HASH)
+
+
+def _hash(pod: Object) -> str:
+    """Hash what needs a new pod to take effect: its own spec, the configuration, and the rights of each identity."""
+    text = json.dumps(pod, sort_keys=True) + valkey_config.valkey_conf() + identities.rules()
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _claim(instance: InstanceSpec, owners: Sequence[Object]) -> Object:
+    # Data belongs to the storage: it goes with the storage, and stays when only the StatefulSet is deleted. The
+    # StatefulSet's own retention policy would delete the data in both cases, and delays each first start by two
+    # seconds, because it changes a claim that the scheduler is about to bind.
+    kept = [{key: owner[key] for key in ("apiVersion", "kind", "name", "uid")} for owner in owners]
+    return {
+        "metadata": {"name": "data", "labels": labels_of(instance.storage), "ownerReferences": kept},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": f"{instance.disk_gib}Gi"}},
+        },
+    }
+
+
+def _pod_spec(instance: InstanceSpec, image: Image, placement: Placement) -> Object:
+    return {
+        **({"priorityClassName": placement.priority_class} if placement.priority_class else {}),
+        **({"affinity": _apart(instance)} if instance.preset.is_redundant else {}),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": VALKEY_UID,
+            "runAsGroup": VALKEY_UID,
+            "fsGroup": VALKEY_UID,
+            # Otherwise kubelet would change every file of a large volume at each start.
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(instance, image)],
+        "volumes": _volumes(instance),
+    }
+
+
+def _apart(instance: InstanceSpec) -> Object:
+    """Keep a storage's instances apart: on nodes of their own, and in zones of their own if there are any.
+
+    The selector is the storage's own label, so that instances of other storages are in nobody's way.
+    """
+    others = {"labelSelector": {"matchLabels": {names.LABEL_STORAGE: instance.storage}}}
+    nodes, zones = ({**others, "topologyKey": key} for key in (_HOSTNAME, _ZONE))
+    wanted = [{"weight": 50, "podAffinityTerm": zones}]
+    if instance.is_spread:
+        required, preferred = {"requiredDuringSchedulingIgnoredDuringExecution": [nodes]}, wanted
+    else:
+        required, preferred = {}, [{"weight": 100, "podAffinityTerm": nodes}, *wanted]
+    return {"podAntiAffinity": {**required, "preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+
+
+def _container(instance: InstanceSpec, image: Image) -> Object:
+    preset = instance.preset
+    memory = _quantity(preset.memory_mib)
+    host = names.valkey_host(instance.storage, instance.namespace)
+    return {
+        "name": CONTAINER,
+        "image": image.reference,
+        "imagePullPolicy": image.pull_policy,
+        "command": ["sh", "-c", valkey_config.start_command(instance.index, host, preset)],
+        "ports": [{"name": "valkey", "containerPort": names.VALKEY_PORT, "protocol": "TCP"}],
+        "resources": {
+            "requests": {"cpu": f"{preset.cpu_millis}m", "memory": memory},
+            "limits": {"memory": memory},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        # -e makes the answer LOADING a failure: an instance that still reads its AOF is alive, but not ready.
+        "readinessProbe": _ping("-e") | {"initialDelaySeconds": 1, "periodSeconds": 5, "timeoutSeconds": 3},
+        "livenessProbe": _ping("") | {"periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 6},
+        "volumeMounts": [
+            {"name": "data", "mountPath": valkey_config.DATA_DIRECTORY},
+            {"name": "config", "mountPath": valkey_config.CONFIG_DIRECTORY, "readOnly": True},
+            {"name": "acl", "mountPath": valkey_config.ACL_DIRECTORY, "readOnly": True},
+            {"name": "live-acl", "mountPath": valkey_config.LIVE_DIRECTORY},
+        ],
+    }
+
+
+def _quantity(mebibytes: int) -> str:
+    """Write memory the way the API server stores it, or every comparison would find a difference."""
+    return f"{mebibytes // 1024}Gi" if mebibytes % 1024 == 0 else f"{mebibytes}Mi"
+
+
+def _ping(option: str) -> Object:
+    """Build a probe as the identity `probe`; the password comes from a file, never from a command line."""
+    password_file = f"{valkey_config.ACL_DIRECTORY}/{identities.PROBE.key}"
+    command = " ".join(filter(None, ["exec valkey-cli", option, f"--user {identities.PROBE.user} ping"]))
+    return {"exec": {"command": ["sh", "-c", f'REDISCLI_AUTH="$(cat {password_file})" {command}']}}
+
+
+def _volumes(instance: InstanceSpec) -> list[Object]:
+    items = [{"key": key, "path": key} for key in _MOUNTED]
+    volumes: list[Object] = [
+        {"name": "config", "configMap": {"name": names.valkey(instance.storage)}},
+        {
+            "name": "acl",
+            "secret": {"secretName": names.auth_secret(instance.storage), "items": items, "defaultMode": 0o440},
+        },
+        # In memory, so that hashes of passwords are on no disk of the node.
+        {"name": "live-acl", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+    ]
+    if not instance.disk_gib:
+        volumes.append({"name": "data", "emptyDir": {"sizeLimit": f"{instance.preset.disk_gib}Gi"}})
+    return volumes

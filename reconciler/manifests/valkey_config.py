@@ -1,0 +1,130 @@
+"""Writes the configuration file of Valkey instances, and the command that starts one. Pure.
+
+A ConfigMap holds what all instances of a storage share. The pod's own command holds what depends on the size, because
+instances of two sizes run side by side while a storage changes its size. Neither holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from reconciler.credentials import identities
+from shared import names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.session_storage.sizes import Preset
+
+CONFIG_DIRECTORY: Final = "/valkey/config"
+CONFIG_FILE: Final = "valkey.conf"
+PRIMARY_FILE: Final = "primary"
+"""Beside the configuration: the number of the instance that is primary."""
+INSTANCES_FILE: Final = "nodes"
+"""Beside the configuration: the numbers of all instances, with a space in between."""
+ACL_DIRECTORY: Final = "/valkey/acl"
+"""Where kubelet mounts the instance's part of the auth Secret; kubelet refreshes it up to 90 s late."""
+LIVE_DIRECTORY: Final = "/valkey/live-acl"
+"""Where the instance keeps its own ACL file: first a copy of the Secret's, from then on what `ACL SAVE` writes."""
+START_FILE: Final = "start.conf"
+"""Beside the ACL file: what is known only as the instance starts, such as the password for replication."""
+DATA_DIRECTORY: Final = "/data"
+FENCE_LAG_SECONDS: Final = 3
+"""Value of `min-replicas-max-lag`: a replica that was silent for longer does not count; Valkey counts whole seconds."""
+STOP_SECONDS: Final = 0.5
+"""How long an instance goes on after kubelet tells it to stop. Meanwhile it serves the clients that it has, new ones go
+elsewhere as soon as nodes have learnt that its pod is stopping (0.05-0.3 s), and another instance takes over from a
+primary that still lives. Without this, a client that connects again meets an address behind which there is nothing, and
+waits for a time-out of its own. A pod that is deleted by force has two seconds for all of it (kubelet,
+`minimumGracePeriodInSeconds`)."""
+LARGEST_EMPTY_BASE: Final = 119
+"""An AOF's base of at most so many bytes has no key: Valkey 9.1 writes 89 when it starts on an empty disk. After a
+synchronisation it writes 170 and more, because the base then also names the lineage."""
+
+
+def valkey_conf() -> str:
+    """Write the part of `valkey.conf` that all instances share.
+
+    Sources: `valkey.conf` of Valkey 9.1; the proposal for persistence and eviction.
+    """
+    directives = {
+        "port": names.VALKEY_PORT,
+        "bind": "* -::*",
+        # The ACL file and the NetworkPolicy protect; protected mode would refuse every other pod.
+        "protected-mode": "no",
+        "dir": DATA_DIRECTORY,
+        "aclfile": f"{LIVE_DIRECTORY}/{names.KEY_USERS_ACL}",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": '""',
+        "maxmemory-policy": "allkeys-lru",
+        # So Valkey notices a dead client within about two minutes, not never.
+        "tcp-keepalive": 60,
+        # A primary that stops flushes to its replicas either way. To wait until they acknowledge that takes up to the
+        # second between two acknowledgements, and clients wait too: in 12 stops 0.15-1.7 s, and 0.01-0.10 s without.
+        "shutdown-timeout": 0,
+        # Replicas are few: one that connects need not wait 5 s for others to connect too.
+        "repl-diskless-sync": "yes",
+        "repl-diskless-sync-delay": 0,
+        "repl-diskless-load": "on-empty-db",
+        # When a replica last heard its primary tells a dead primary from one that only the reconciler cannot reach.
+        "repl-ping-replica-period": 1,
+        # So a replica that is not synchronised refuses reads, and the readiness probe's PING.
+        "replica-serve-stale-data": "no",
+        "min-replicas-max-lag": FENCE_LAG_SECONDS,
+        "include": f"{LIVE_DIRECTORY}/{START_FILE}",
+    }
+    return "".join(f"{name} {value}\n" for name, value in directives.items())
+
+
+def start_command(instance: int, host: str, preset: Preset) -> str:
+    """Write the shell command that starts an instance.
+
+    A new pod copies the ACL file from the Secret, which kubelet has just mounted. A container that restarts in the same
+    pod keeps the file that the instance has saved since: the mounted one may be older than what the reconciler set by
+    `ACL SETUSER`. The command renames the copy last, so that a crash leaves either no file or a whole one. The shell
+    keeps running, so that the server stops a little later than kubelet asks.
+
+    An instance starts as a replica of the instance that the Service names. It starts as the primary only if the
+    ConfigMap names it, and if its data has survived or there is no other instance: all replicas of an empty primary
+    would empty themselves too.
+
+    Args:
+        instance: Its number.
+        host: Of the Service that names the primary.
+        preset: What the instance's size decides.
+    """
+    live, mounted = f"{LIVE_DIRECTORY}/{names.KEY_USERS_ACL}", f"{ACL_DIRECTORY}/{names.KEY_USERS_ACL}"
+    start, config = f"{LIVE_DIRECTORY}/{START_FILE}", CONFIG_DIRECTORY
+    password = f"{ACL_DIRECTORY}/{identities.REPLICATION.key}"
+    sized = {
+        "maxmemory": preset.maxmemory_bytes,
+        "repl-backlog-size": preset.backlog_bytes,
+        "min-replicas-to-write": preset.fence,
+        "primaryuser": identities.REPLICATION.user,
+    }
+    lines = " ".join(f"'{name} {value}'" for name, value in sized.items())
+    kept = (
+        f"find {DATA_DIRECTORY}/appendonlydir -name '*.incr.aof' -size +0c"
+        f" -o -name '*.base.rdb' -size +{LARGEST_EMPTY_BASE}c 2>/dev/null | grep -q ."
+    )
+    named = f'[ "$(cat {config}/{PRIMARY_FILE})" = {instance} ]'
+    following = f"echo 'replicaof {host} {names.VALKEY_PORT}' >> {start}"
+    alone = f'[ "$(cat {config}/{INSTANCES_FILE})" = {instance} ]'
+    steps = (
+        "umask 077",
+        f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}",
+        f"printf '%s\\n' {lines} \"primaryauth $(cat {password})\" > {start}",
+        f"if ! {named} || ! {{ {alone} || {kept}; }}; then {following}; fi",
+        f"{{ valkey-server {config}/{CONFIG_FILE} & }}",
+        "server=$!",
+        f'trap "sleep {STOP_SECONDS:g}; kill $server" TERM',
+        # A signal ends the shell's wait, and not the server.
+        "while kill -0 $server 2>/dev/null; do wait $server; done",
+    )
+    return " && ".join(steps)
+
+
+def topology(primary: int, instances: Sequence[int]) -> dict[str, str]:
+    """Write the files by which an instance learns about the storage as it starts."""
+    return {PRIMARY_FILE: str(primary), INSTANCES_FILE: " ".join(map(str, sorted(instances)))}

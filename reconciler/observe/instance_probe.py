@@ -1,0 +1,63 @@
+"""Asks a Valkey instance what it says of itself, and whether it lets the reconciler and consumers in."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from reconciler.credentials import identities
+from reconciler.credentials.login import Login
+from reconciler.failover.decision import URGENT_TIMEOUT_SECONDS
+from reconciler.state import pod_status
+from reconciler.state.instance import NO_LOGIN, Instance
+from reconciler.valkey import users
+from shared import errors, names
+
+if TYPE_CHECKING:
+    from reconciler.credentials.key_ring import KeyRing
+    from shared.objects.resources import Object
+
+SILENT_SECONDS: Final = 1.5
+"""After so long an instance counts as silent: the heartbeat asks it every second."""
+
+
+async def probe(
+    index: int, pod: Object | None, ring: KeyRing | None, silent_for: float = 0.0, *, is_urgent: bool = False
+) -> Instance:
+    """Ask the instance in a pod.
+
+    Args:
+        index: Number of the instance.
+        pod: May not run yet, or not exist.
+        ring: The storage's passwords; None if there is no auth Secret.
+        silent_for: Seconds since its server last answered anything, as far as the heartbeat knows.
+        is_urgent: Whether other instances could take over from it.
+    """
+    limit_seconds = URGENT_TIMEOUT_SECONDS if is_urgent and silent_for > SILENT_SECONDS else None
+    if not pod_status.address(pod) or ring is None:
+        return Instance(index, pod, silent_for=silent_for)
+    instance = Instance(index, pod, problem="refused", detail="the auth Secret holds no password of the operator")
+    # While passwords change, an instance may know the former one alone, as after a start from an old copy of its file.
+    for password in ring.operators:
+        operator = Login(identities.OPERATOR.user, password)
+        instance = await _probe(Instance(index, pod, operator=operator, silent_for=silent_for), ring, limit_seconds)
+        if instance.responds or instance.problem != "refused":
+            break
+    return instance if instance.problem in {"down", "unreachable"} else replace(instance, silent_for=0.0)
+
+
+async def _probe(instance: Instance, ring: KeyRing, limit_seconds: float | None) -> Instance:
+    seen = instance
+    try:
+        async with asyncio.timeout(limit_seconds):
+            seen = replace(instance, facts=await users.observe(*instance.endpoint))
+        if seen.is_primary:  # others refuse what consumers do
+            await users.ping(seen.address, names.VALKEY_PORT, ring.login(identities.CONSUMER))
+    except errors.StoreRefused as error:
+        return replace(seen, problem="refused", detail=str(error))
+    except errors.StoreDown as error:
+        return replace(instance, problem="down", detail=str(error), operator=NO_LOGIN)
+    except (errors.StoreUnreachable, TimeoutError) as error:
+        return replace(instance, problem="unreachable", detail=str(error), operator=NO_LOGIN)
+    return seen

@@ -1,0 +1,72 @@
+"""Remembers when each instance last answered, and when each replica last heard its primary. In memory; no I/O.
+
+What an instance says now is not enough: a link that has been silent for a minute breaks as if that were new, and a
+replica may have heard a primary a moment ago that the reconciler cannot reach.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.failover.replication_group import primary_silent_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from reconciler.state.instance import Instance
+    from shared.objects.resources import Key
+
+
+class LastSeen:
+    """What was seen of the instances of all storages, as long as this process leads."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Take a monotonic clock, in seconds."""
+        self._clock = clock
+        self._answered: dict[Key, dict[str, float]] = {}
+        self._heard_primary: dict[Key, dict[str, float]] = {}
+
+    def update(self, storage: Key, primary: int | None, instances: Iterable[Instance]) -> tuple[Instance, ...]:
+        """Take in what instances show now, and add what was seen of them before.
+
+        Args:
+            storage: Whose instances.
+            primary: Number of the instance that clients are sent to, if that is known.
+            instances: All of them.
+        """
+        now, seen = self._clock(), tuple(instances)
+        answered = self._of(self._answered, storage, seen)
+        heard_primary = self._of(self._heard_primary, storage, seen)
+        for instance in seen:
+            silent_for, uid = instance.silent_for, _uid(instance)
+            if instance.index == primary:
+                silent_for = primary_silent_for(instance, [other for other in seen if other is not instance])
+            answered[uid] = max(answered.get(uid, now - silent_for), now - silent_for)
+            if instance.hears_primary:
+                heard_primary[uid] = now
+        return tuple(
+            replace(
+                instance,
+                silent_for=0.0 if instance.responds else now - answered[_uid(instance)],
+                not_hearing_for=now - heard_primary.get(_uid(instance), now),
+            )
+            for instance in seen
+        )
+
+    def forget(self, storage: Key) -> None:
+        """Drop what was seen of a storage that is gone."""
+        self._answered.pop(storage, None)
+        self._heard_primary.pop(storage, None)
+
+    @staticmethod
+    def _of(memory: dict[Key, dict[str, float]], storage: Key, seen: tuple[Instance, ...]) -> dict[str, float]:
+        """Keep of the past what is about pods that still exist."""
+        present = {_uid(instance) for instance in seen}
+        memory[storage] = {uid: at for uid, at in memory.get(storage, {}).items() if uid in present}
+        return memory[storage]
+
+
+def _uid(instance: Instance) -> str:
+    """Tell pods of one name apart; an instance without a pod goes by its number."""
+    return str(instance.pod["metadata"]["uid"]) if instance.pod is not None else str(instance.index)

@@ -1,0 +1,84 @@
+"""What the instances of a storage are to be, and how far each is from it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from reconciler.manifests.stateful_set import template_hash
+from reconciler.state import pod_status
+from shared.objects.resources import last_written
+from shared.objects.timestamps import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from reconciler.state.instance import Instance
+    from reconciler.state.kubernetes_nodes import KubernetesNodes
+    from shared.objects.resources import Object
+
+NO_ROOM_AFTER: Final = timedelta(seconds=30)
+"""After so long without a node for a pod, the reconciler assumes that there is none. A cluster autoscaler takes longer
+to add one, but a storage that must restart must not wait for an autoscaler that may not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredInstances:
+    """What the instances of a storage are to be, beside what there is.
+
+    Attributes:
+        count: How many instances there are to be in the end.
+        present: StatefulSet of each instance, by its number.
+        target: The same, as they are to be.
+        volume_claims: Claims on the volumes of instances, by number.
+        undersized: Instances whose volume is too small, and cannot grow.
+        nodes: The Kubernetes nodes that instances can run on.
+        requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
+        may_update: Whether it is this storage's turn to be updated.
+        now: Aware instant.
+    """
+
+    count: int
+    present: Mapping[int, Object]
+    target: Mapping[int, Object]
+    volume_claims: Mapping[int, Object]
+    undersized: frozenset[int]
+    nodes: KubernetesNodes
+    requested_switchover: str
+    may_update: bool
+    now: datetime
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """Numbers of the instances that exist, in order."""
+        return tuple(sorted(self.present))
+
+    def is_stale(self, instance: Instance) -> bool:
+        """Tell whether an instance is not what it is to be."""
+        return instance.index in self.undersized or self.is_outdated(instance)
+
+    def is_outdated(self, instance: Instance) -> bool:
+        """Tell whether an instance's pod was made from another template than it is to have."""
+        target = self.target.get(instance.index)
+        return target is not None and instance.pod is not None and template_hash(instance.pod) != template_hash(target)
+
+    def is_leaving(self, instance: Instance) -> bool:
+        """Tell whether an instance runs on a node that is being drained."""
+        return self.nodes.is_leaving(instance.pod)
+
+    def has_no_room(self, instance: Instance) -> bool:
+        """Tell whether no node takes an instance's pod, or a quota does not even let the pod be created."""
+        workload = self.present.get(instance.index)
+        if instance.pod is not None:
+            obstacle = pod_status.obstacle(instance.pod)
+            is_waiting = obstacle is not None and obstacle.reason == "Unschedulable"
+            since = instance.pod["metadata"]["creationTimestamp"]
+        elif workload is not None:
+            # A deleted pod comes back at once. A StatefulSet that could not create one says so, and stays as it is.
+            is_waiting = not workload.get("status", {}).get("replicas")
+            since = last_written(workload)
+        else:
+            return False
+        return is_waiting and self.now - parse_time(since) > NO_ROOM_AFTER

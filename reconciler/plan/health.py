@@ -1,0 +1,220 @@
+"""Judges the state of a storage by what was observed: in one sentence, and in conditions. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Self
+
+from reconciler.failover.decision import FailoverBlocked, LookAgain
+from reconciler.plan.desired_objects import running_size
+from reconciler.plan.rolling_update import UPDATING
+from reconciler.state import pod_status
+from shared import names
+from shared.names import ROLE_PRIMARY, ROLE_REPLICA
+from shared.objects.conditions import Finding
+from shared.session_storage.models import NodeStatus, Phase
+from shared.session_storage.sizes import DEFAULT_SIZE, Size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from reconciler.failover.decision import Decision
+    from reconciler.failover.replication_group import ReplicationGroup
+    from reconciler.plan.rolling_update import Change
+    from reconciler.rotation.rotation_plan import RotationPlan
+    from reconciler.state.instance import Instance
+    from reconciler.state.session_storage import DeclaredStorage
+    from reconciler.state.storage_state import StorageState
+    from shared.session_storage.models import LastFailover, RotationStatus, SessionStorageSpec
+
+READY: Final = "Ready"
+AVAILABLE: Final = "Available"
+FAILOVER_BLOCKED: Final = "FailoverBlocked"
+REDUNDANT: Final = "Redundant"
+SIZE_APPLIED: Final = "SizeApplied"
+MAX_QUOTED: Final = 1024
+"""Characters of other people's words that a message repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of a storage in one sentence.
+
+    Attributes:
+        phase: Its phase.
+        reason: Why it is or is not ready, as one CamelCase word.
+        message: The same as a sentence, with the next step if somebody must act.
+        primary: The instance that takes writes, if one does.
+        connection_secret: Name of the connection Secret, once there is one.
+        also: What else the status says, each as a condition.
+        size: The size that runs, if that is known now.
+        rotation: `status.rotation`: how far the newest rotation is.
+        instances: `status.nodes`: each Valkey instance.
+        last_failover: `status.lastFailover`: the last change of the primary.
+    """
+
+    phase: Phase
+    reason: str
+    message: str
+    primary: str = ""
+    connection_secret: str = ""
+    also: tuple[Finding, ...] = ()
+    size: Size | None = None
+    rotation: RotationStatus | None = None
+    instances: tuple[NodeStatus, ...] = ()
+    last_failover: LastFailover | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether consumers can use the storage."""
+        return self.phase in {Phase.READY, Phase.ROTATING}
+
+    def rotating(self, rotation: RotationPlan) -> Self:
+        """Add what a rotation shows; consumers can use a storage all the time while it rotates."""
+        phase = Phase.ROTATING if rotation.is_under_way and self.is_ready else self.phase
+        also = (*self.also, rotation.condition) if rotation.condition is not None else self.also
+        return replace(self, phase=phase, also=also, rotation=rotation.status)
+
+    def changing(self, change: Change, storage: DeclaredStorage) -> Self:
+        """Add what a planned change shows, and its end."""
+        over = _over(storage, Finding(UPDATING, "False", "UpToDate", "all instances are what they are to be"))
+        finding = change.finding or over
+        return replace(self, also=(*self.also, finding)) if finding is not None else self
+
+    @classmethod
+    def invalid(cls, problems: str) -> Self:
+        """The reconciler cannot read the spec; only objects from before the CRD's rules get here."""
+        return cls(Phase.FAILED, "InvalidSpec", problems)
+
+    @classmethod
+    def name_taken(cls, taken: Sequence[str]) -> Self:
+        """Objects of this storage's names belong to something else, or to a former storage that is being deleted."""
+        return cls(
+            Phase.PENDING,
+            "NameTaken",
+            f"{', '.join(taken)} in this namespace does not belong to this storage:"
+            " delete it, or give the storage another name",
+        )
+
+    @classmethod
+    def refused(cls, error: str) -> Self:
+        """The API server refused a write, and would refuse it again."""
+        return cls(Phase.FAILED, "ApplyRefused", f"Kubernetes refused an object of this storage: {error[:MAX_QUOTED]}")
+
+
+def was_ready(storage: DeclaredStorage) -> bool:
+    """Tell whether consumers could use the storage at some time before."""
+    return storage.status.phase in {Phase.READY, Phase.ROTATING, Phase.DEGRADED}
+
+
+def is_out_of_service(storage: DeclaredStorage, group: ReplicationGroup, now: datetime) -> bool:
+    """Tell whether the primary has not served for longer than a failover takes."""
+    if group.is_serving:
+        return False
+    available = storage.condition(AVAILABLE)
+    if available is None or available.status != "False":
+        return False
+    return now - available.last_transition_time >= pod_status.START_LIMIT
+
+
+def judge(
+    state: StorageState, spec: SessionStorageSpec, group: ReplicationGroup, decision: Decision, now: datetime
+) -> Verdict:
+    """Judge a managed storage."""
+    name = state.storage.name
+    has_connection = ("secrets", names.connection_secret(name)) in state.children
+    is_serving = has_connection and group.is_serving
+    reason, message = (
+        ("StorageReady", "Storage is ready and secured") if is_serving else _obstacle(group, decision, now)
+    )
+    unready_phase = Phase.DEGRADED if was_ready(state.storage) else Phase.PROVISIONING
+    size = running_size(group, spec)
+    available = Finding(AVAILABLE, "True" if is_serving else "False", reason, message)
+    blocked = _failover_blocked(state.storage, decision)
+    also = (available, _redundancy(spec, group), blocked, _size_applied(spec, size))
+    return Verdict(
+        phase=Phase.READY if is_serving else unready_phase,
+        reason=reason,
+        message=message,
+        primary=group.name(group.primary) if is_serving else "",
+        connection_secret=names.connection_secret(name) if has_connection else "",
+        also=tuple(finding for finding in also if finding),
+        size=size,
+        instances=tuple(_instance(group, instance) for instance in group.in_order),
+        last_failover=group.service.record.status if group.service is not None else None,
+    )
+
+
+def _instance(group: ReplicationGroup, instance: Instance) -> NodeStatus:
+    """Show one instance, in figures that stay the same as long as nothing is the matter."""
+    is_primary = instance is group.primary
+    lag = 0 if is_primary else group.lag(instance)
+    return NodeStatus(
+        name=group.name(instance),
+        role=ROLE_PRIMARY if is_primary else ROLE_REPLICA,
+        synced=instance.is_primary if is_primary else group.is_synced(instance),
+        lag_mib=None if lag is None else lag >> 20,
+    )
+
+
+def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tuple[str, str]:
+    """Say why the primary does not serve, by what is nearest to the cause."""
+    pod = group.primary.pod
+    if problem := _server_problem(group.primary):
+        return problem
+    if stuck := next(
+        (found for instance in group.instances if instance.pod and (found := pod_status.obstacle(instance.pod))), None
+    ):
+        return stuck.reason, stuck.message
+    if isinstance(decision, LookAgain | FailoverBlocked):
+        return decision.reason, decision.message
+    if pod is None:
+        return "Provisioning", "Valkey's objects are being created"
+    if pod_status.is_starting(pod, now) or group.primary.facts is not None:
+        return "Starting", "Valkey is starting"
+    return (
+        "Unreachable",
+        f"pod {pod['metadata']['name']} does not answer: check its log and the NetworkPolicies that apply to it",
+    )
+
+
+def _server_problem(instance: Instance) -> tuple[str, str] | None:
+    """Say what the server itself gives as the reason."""
+    if instance.problem == "refused":
+        return "CredentialRefused", f"Valkey does not accept the passwords of the auth Secret ({instance.detail})"
+    if instance.facts is not None and instance.facts.is_loading:
+        return "LoadingData", "Valkey is reading its data from disk"
+    return None
+
+
+def _redundancy(spec: SessionStorageSpec, group: ReplicationGroup) -> Finding | None:
+    if not spec.preset.is_redundant:
+        return None
+    wanted, there = spec.preset.replicas - 1, len(group.synced)
+    if there >= wanted:
+        return Finding(REDUNDANT, "True", "InSync", f"{wanted} replicas could take over")
+    message = (
+        f"{there} of {wanted} replicas could take over; the others are starting, are catching up, or do not answer"
+    )
+    return Finding(REDUNDANT, "False", "ReplicasMissing", message)
+
+
+def _failover_blocked(storage: DeclaredStorage, decision: Decision) -> Finding | None:
+    """Tell that a person has to decide on a failover, or that nobody has to any more."""
+    if isinstance(decision, FailoverBlocked):
+        return Finding(FAILOVER_BLOCKED, "True", decision.reason, decision.message)
+    return _over(storage, Finding(FAILOVER_BLOCKED, "False", "Decided", "nothing is in the way of a failover"))
+
+
+def _over(storage: DeclaredStorage, finding: Finding) -> Finding | None:
+    """Tell that something is over, if the status told of it before."""
+    return finding if storage.condition(finding.type) else None
+
+
+def _size_applied(spec: SessionStorageSpec, running: Size) -> Finding | None:
+    wanted = spec.size or DEFAULT_SIZE
+    if wanted is running:
+        return None
+    message = f"the primary is still {running} and becomes {wanted}: see condition {UPDATING} for its progress"
+    return Finding(SIZE_APPLIED, "False", "Resizing", message)

@@ -1,0 +1,199 @@
+"""Planned changes: another size, image or configuration, a node that is drained, a switchover by request. Pure.
+
+The reconciler takes one step at a time, and only while all is well. It changes replicas first; then it moves the
+primary to a replica that has changed, and changes the former primary as a replica. A storage with one instance gets a
+second one for that time. So on every size the switchover is the only thing that clients notice. Only where the cluster
+has no room for one more pod, the one instance restarts where it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from reconciler.actions.kubernetes import Delete
+from reconciler.actions.valkey import Remove, SwitchOver
+from reconciler.state import pod_status
+from reconciler.state.instance import Instance
+from shared.objects.conditions import Finding
+from shared.objects.resources import PODS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from reconciler.actions.plan import Step
+    from reconciler.failover.replication_group import ReplicationGroup
+    from reconciler.plan.desired_instances import DesiredInstances
+    from shared.objects.resources import Object
+
+UPDATING: Final = "Updating"
+FOLLOWING_SECONDS: Final = 0.5
+"""How soon the reconciler looks again while a change goes on; an instance takes about 2 s to start and follow."""
+REQUESTED: Final = "Asked"
+DRAINED: Final = "NodeIsDrained"
+OUTDATED: Final = "InstanceIsOutdated"
+DELETED: Final = "PodIsDeleted"
+PLANNED: Final = frozenset({REQUESTED, DRAINED, OUTDATED, DELETED})
+"""Reasons for which the primary moves although it serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The next step of a planned change.
+
+    Attributes:
+        instances: Numbers of the instances that there are to be now.
+        steps: To be carried out.
+        finding: The condition that tells of it; None if nothing changes.
+    """
+
+    instances: tuple[int, ...]
+    steps: tuple[Step, ...] = ()
+    finding: Finding | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something changes."""
+        return self.finding is not None and self.finding.status == "True"
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds until the next look; None if nothing goes on."""
+        return FOLLOWING_SECONDS if self.is_under_way else None
+
+
+def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
+    """Decide on the next step; none as long as the storage is not well."""
+    if len(desired.indexes) < desired.count or group.primary.index not in desired.present:
+        # First of all the instance that clients get to: its data may still be there.
+        known = {*desired.indexes, group.primary.index}
+        return Change(tuple(sorted({*known, *_unused_indexes(known, max(desired.count - len(known), 0))})))
+    if not group.is_serving:
+        return Change(desired.indexes)
+    if pod_status.is_deleted(group.primary.pod):
+        return _replace_deleted_primary(group, desired)
+    stale = [instance for instance in group.instances if desired.is_stale(instance)]
+    must_wait = bool(stale) and not desired.may_update
+    if must_wait:
+        # A drain or a user's request cannot wait, and is done with instances as they are.
+        desired, stale = replace(desired, target={}, undersized=frozenset()), []
+    if desired.is_stale(group.primary) or desired.is_leaving(group.primary) or desired.requested_switchover:
+        return _move_primary(group, desired)
+    change = _remove_or_update(group, desired, stale)
+    if must_wait and change.finding is None:
+        message = "this update waits until updates of other storages are done"
+        return replace(change, finding=_finding("False", "WaitsForItsTurn", message))
+    return change
+
+
+def _move_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
+    """Have another instance become primary; before that, update or add an instance that can."""
+    fresh = [each for each in group.others if not desired.is_stale(each) and not desired.is_leaving(each)]
+    reason = REQUESTED if desired.requested_switchover else OUTDATED
+    if desired.is_leaving(group.primary):
+        reason = DRAINED
+    if change := _switchover(group, desired, fresh, reason):
+        return change
+    if fresh:
+        if all(desired.has_no_room(instance) for instance in fresh):
+            return _without_room(group, desired)
+        message = f"waiting until {group.name(*fresh)} is in sync"
+        return Change(desired.indexes, (), _finding("True", "InstanceStarts", message))
+    if len(group.others) > (1 if group.preset.is_redundant else 0):
+        outdated = [instance for instance in group.others if desired.is_stale(instance)]
+        return _update_replica(group, desired, outdated) if outdated else Change(desired.indexes)
+    if group.preset.is_redundant:
+        return Change(desired.indexes)
+    (extra,) = _unused_indexes(desired.indexes, 1)
+    message = f"the reconciler adds {group.name(Instance(extra))}, which takes over"
+    return Change((*desired.indexes, extra), (), _finding("True", "InstanceAdded", message))
+
+
+def _replace_deleted_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
+    """Have a replica take over from a primary whose pod was deleted, and which stops soon.
+
+    Without a replica there is nothing to do: the pod comes back anyway.
+    """
+    staying = [instance for instance in group.others if not desired.is_leaving(instance)]
+    preferred = sorted(staying, key=lambda instance: (desired.is_stale(instance), instance.index))
+    return _switchover(group, desired, preferred, DELETED) or Change(desired.indexes)
+
+
+def _switchover(
+    group: ReplicationGroup, desired: DesiredInstances, candidates: Sequence[Instance], reason: str
+) -> Change | None:
+    """Move the primary to the first candidate that could take over now; None if none could."""
+    able = (each for each in candidates if group.is_synced(each) and not pod_status.is_deleted(each.pod))
+    if group.service is None or (new := next(able, None)) is None:
+        return None
+    record = group.service.record.claim(new.index, reason, desired.now, desired.requested_switchover)
+    others = tuple(instance for instance in group.others if instance is not new and instance.accepts_operator)
+    step = SwitchOver(group.service, record, group.primary, new, others, group.replication, group.preset.fence)
+    finding = _finding("True", "MovingPrimary", f"{group.name(new)} becomes the primary")
+    return Change(desired.indexes, (step,), finding)
+
+
+def _remove_or_update(group: ReplicationGroup, desired: DesiredInstances, stale: Sequence[Instance]) -> Change:
+    """Remove instances that are too many, and update replicas; the primary is what it is to be."""
+    if len(desired.indexes) > desired.count:
+        leaving = min(group.others, key=lambda each: (each not in stale, group.is_attached(each), -each.index))
+        if desired.count == 1 or _is_spare(group, desired, leaving):
+            finding = _finding("True", "InstanceRemoved", f"{group.name(leaving)} is no longer needed")
+            return replace(_removal(group, desired, leaving), finding=finding)
+    return _update_replica(group, desired, stale) if stale else Change(desired.indexes)
+
+
+def _is_spare(group: ReplicationGroup, desired: DesiredInstances, instance: Instance) -> bool:
+    """Tell whether the storage can do without a replica for now: all others are in sync.
+
+    If the replica does not follow anyway, removing it takes nothing away, and others like it need not be in sync. One
+    that has been updated has to be in sync all the same, or a faulty image would spread from one instance to the next.
+    """
+    rest = [other for other in group.others if other is not instance]
+    needed = rest if group.is_attached(instance) else [other for other in rest if not desired.is_stale(other)]
+    return all(group.is_synced(other) for other in needed)
+
+
+def _update_replica(group: ReplicationGroup, desired: DesiredInstances, outdated: Sequence[Instance]) -> Change:
+    """Restart one replica, or remove it if only another one can have its volume, once it can be spared."""
+    chosen = min(outdated, key=lambda each: (group.is_attached(each), group.is_synced(each), each.index))
+    finding = _finding("True", "InstanceRestarts", f"the reconciler updates {group.name(chosen)}")
+    if not _is_spare(group, desired, chosen) or chosen.pod is None:
+        return Change(desired.indexes, (), finding)
+    if chosen.index in desired.undersized:
+        return replace(_removal(group, desired, chosen), finding=finding)
+    return Change(desired.indexes, _deletion(chosen.pod), finding)
+
+
+def _without_room(group: ReplicationGroup, desired: DesiredInstances) -> Change:
+    primary, name = group.primary, group.name(group.primary)
+    # A restart gives an instance no larger volume, and would be the first of many.
+    would_help = desired.is_outdated(primary) and primary.index not in desired.undersized
+    if group.preset.is_redundant or primary.pod is None or not would_help:
+        message = (
+            f"no node has room for another instance, and {name} cannot change without one: add a node or free room"
+        )
+        return Change(desired.indexes, (), _finding("False", "NoRoom", message))
+    message = f"no node has room for another instance, so {name} restarts where it is: clients wait for some seconds"
+    return Change(desired.indexes, _deletion(primary.pod), _finding("True", "RestartsInPlace", message))
+
+
+def _removal(group: ReplicationGroup, desired: DesiredInstances, instance: Instance) -> Change:
+    kept = tuple(index for index in desired.indexes if index != instance.index)
+    workload = desired.present.get(instance.index)
+    if workload is None or group.service is None:
+        return Change(kept)
+    return Change(kept, (Remove(group.service, workload, desired.volume_claims.get(instance.index)),))
+
+
+def _deletion(pod: Object) -> tuple[Step, ...]:
+    return () if pod_status.is_deleted(pod) else (Delete.of(PODS, pod),)
+
+
+def _unused_indexes(used: Collection[int], count: int) -> list[int]:
+    """Find the smallest numbers that no instance has, so that numbers never grow."""
+    return [index for index in range(len(used) + count) if index not in used][:count]
+
+
+def _finding(status: Literal["True", "False"], reason: str, message: str) -> Finding:
+    return Finding(UPDATING, status, reason, message)

@@ -1,0 +1,95 @@
+"""What the reconciler writes about a storage for its users: status and Events, where they change. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, READY, Verdict
+from reconciler.plan.rolling_update import PLANNED
+from shared import names
+from shared.objects.conditions import Finding, conditions
+from shared.objects.events import EventNote
+from shared.session_storage.models import Condition, Phase, RotationPhase, SessionStorageStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from reconciler.state.storage_state import StorageState
+    from shared.objects.resources import Object
+
+CONSUMERS_ADMITTED: Final = "ConsumersAdmitted"
+
+_ORDINARY: Final = frozenset({"Provisioning", "Starting", "LoadingData"})
+"""Reasons that every storage passes through."""
+_CALM: Final = frozenset(
+    {*(phase.value for phase in RotationPhase), "Decided", "Resizing", "UpToDate", "WaitsForItsTurn"}
+)
+"""Reasons that every rotation, or change, passes through."""
+_IN_FIRST_EVENT: Final = frozenset({READY, AVAILABLE})
+"""Conditions whose change the first Event of a pass tells."""
+LISTED_CONSUMERS: Final = 10
+"""How many names a message holds; it counts the rest."""
+
+
+def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Object | None, tuple[EventNote, ...]]:
+    """Write the new status and the Events that tell of a change; (None, ()) if nothing changed."""
+    old, generation = state.storage.status, state.storage.generation
+    ready = Finding(READY, "True" if verdict.is_ready else "False", verdict.reason, verdict.message)
+    findings = (ready, *verdict.also, *_sharing(state))
+    existing = [item.to_object() for item in old.conditions]
+    new = SessionStorageStatus(
+        phase=verdict.phase,
+        message=verdict.message,
+        connection_secret=verdict.connection_secret or None,
+        primary=verdict.primary or None,
+        size=verdict.size or old.size,
+        rotation=verdict.rotation,
+        nodes=list(verdict.instances),
+        last_failover=verdict.last_failover,
+        observed_generation=generation,
+        conditions=[Condition.model_validate(item) for item in conditions(findings, existing, generation, now)],
+    )
+    return (None, ()) if new == old else (new.to_object(), _events(old, new, verdict))
+
+
+def _sharing(state: StorageState) -> tuple[Finding, ...]:
+    """Name the consumers that may not use the storage, and those whose namespace has something in the way."""
+    storage, sharing = state.storage, state.sharing
+    if sharing.refused:
+        message = (
+            f"not shared with {_listed([str(consumer) for consumer in sharing.refused])}: add their namespaces to"
+            " spec.allowedNamespaces, or let somebody who may use this storage take the reference out and put it in"
+            " again"
+        )
+        return (Finding(CONSUMERS_ADMITTED, "False", "NotPermitted", message),)
+    if sharing.obstructed:
+        name = names.mirrored_connection_secret(storage.name, storage.namespace)
+        message = (
+            f"somebody else made Secret {name} in {_listed(sharing.obstructed)}: delete it, and ours takes its place"
+        )
+        return (Finding(CONSUMERS_ADMITTED, "False", "NameTaken", message),)
+    return ()
+
+
+def _listed(names_of: Sequence[str]) -> str:
+    more = f" and {len(names_of) - LISTED_CONSUMERS} more" if len(names_of) > LISTED_CONSUMERS else ""
+    return f"{', '.join(names_of[:LISTED_CONSUMERS])}{more}"
+
+
+def _events(old: SessionStorageStatus, new: SessionStorageStatus, verdict: Verdict) -> tuple[EventNote, ...]:
+    events = []
+    before = {item.type: item for item in old.conditions}
+    ready = before.get(READY)
+    if (ready.reason if ready else None, old.phase) != (verdict.reason, new.phase):
+        is_calm = verdict.is_ready or (verdict.phase is Phase.PROVISIONING and verdict.reason in _ORDINARY)
+        events.append(EventNote("Normal" if is_calm else "Warning", verdict.reason, verdict.message))
+    for item in new.conditions:
+        was = before.get(item.type)
+        if item.type not in _IN_FIRST_EVENT and (was is None or was.message != item.message):
+            is_calm = (item.status == "True") is not (item.type == FAILOVER_BLOCKED) or item.reason in _CALM
+            events.append(EventNote("Normal" if is_calm else "Warning", item.reason, item.message))
+    if (moved := new.last_failover) is not None and moved != old.last_failover:
+        note = f"{new.primary or 'another instance'} is the primary now; that took {moved.seconds:g} s"
+        events.append(EventNote("Normal" if moved.reason in PLANNED else "Warning", moved.reason, note))
+    return tuple(events)

@@ -1,0 +1,1 @@
+"""Decides how far a rotation of passwords is, and what comes next. Pure."""

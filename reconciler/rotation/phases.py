@@ -1,0 +1,97 @@
+"""How far a rotation of passwords is. Pure.
+
+At every instant, whatever crashes when, the password in the connection Secret and in each copy of it must get into
+every instance. So the order of effects is the whole point, and one Secret remembers everything:
+
+    Pending         the auth Secret has the next passwords, and so has the `users.acl` that new pods start with
+    Added           the reconciler saw every instance accept them, and save that for a restart of its container
+    Published       they are the current ones; the connection Secret and its copies follow
+    AwaitConsumers  the reconciler restarts consumers in waves, until none is left that started with the former password
+    Discarding      no Secret has the former passwords any more; the reconciler makes instances refuse them, and closes
+                    their sessions
+    Discarded       the rotation has ended
+
+The reconciler takes a password out of an instance only if its end is written down (`KeyRing.retired`). A process that
+still takes itself for the leader, and sees the past, can therefore add what has gone already, which the next pass puts
+right, but can never take away what somebody needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from reconciler.state.replication_info import PRIMARY
+from shared.session_storage.models import RotationPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.credentials.key_ring import KeyRing
+    from reconciler.state.instance import Instance
+    from reconciler.state.rotation_record import RotationRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RotationSettings:
+    """What the installation decides about rotations.
+
+    Attributes:
+        wave_percent: Share of a storage's consumers that restart at once; at least one does.
+        patience: How long a consumer may take to restart before others stop waiting for it.
+        refresh: How long kubelet may take to hand a changed Secret to pods that have it mounted already: probes log in
+            with what is mounted. It looks at each pod every 60 to 90 s (Kubernetes, "Secrets: mounted Secrets are
+            updated automatically").
+        scheduled_at_once: How many storages may be rotating for a scheduled rotation to begin.
+    """
+
+    wave_percent: int = 10
+    patience: timedelta = timedelta(minutes=10)
+    refresh: timedelta = timedelta(seconds=100)
+    scheduled_at_once: int = 1
+
+    def wave(self, consumers: int) -> int:
+        """Tell how many of so many consumers may be restarting at once."""
+        return max(1, consumers * self.wave_percent // 100)
+
+
+def phase(
+    ring: KeyRing, record: RotationRecord, instances: Sequence[Instance], *, is_published: bool
+) -> RotationPhase | None:
+    """Tell how far the rotation of a managed storage is; None if there never was one.
+
+    Args:
+        ring: Its passwords.
+        record: Of the rotation.
+        instances: All its Valkey instances.
+        is_published: Whether the connection Secret and its copies hold the current password.
+    """
+    if not record.begun:
+        return None
+    if record.ended:
+        return RotationPhase.DISCARDED
+    if ring.staged:
+        return RotationPhase.ADDED if all(accepts(instance, ring) for instance in instances) else RotationPhase.PENDING
+    if ring.former:
+        return RotationPhase.AWAIT_CONSUMERS if is_published else RotationPhase.PUBLISHED
+    return RotationPhase.DISCARDING
+
+
+def accepts(instance: Instance, ring: KeyRing) -> bool:
+    """Tell whether an instance was seen to accept every password that it must."""
+    hashes = instance.facts.hashes if instance.facts is not None else None
+    return hashes is not None and all(wanted <= hashes.get(user, frozenset()) for user, wanted in ring.accepted.items())
+
+
+def refuses(instance: Instance, ring: KeyRing) -> bool:
+    """Tell whether an instance was seen to accept no password whose end is written down."""
+    hashes = instance.facts.hashes if instance.facts is not None else None
+    return hashes is not None and not any(digest in hashes.get(user, ()) for user, digest in ring.retired.items())
+
+
+def logs_in(instance: Instance, digest: str) -> bool:
+    """Tell whether a replica was seen to use a password at its primary; of a primary, that does not matter."""
+    if instance.facts is None:
+        return False
+    return instance.facts.role == PRIMARY or instance.facts.upstream_hash == digest

@@ -1,0 +1,1 @@
+"""Runs controllers: leader election, work queue, workers, Events, metrics."""

@@ -1,0 +1,64 @@
+"""Workers that get keys from a queue and reconcile them, whatever the keys stand for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from reconciler.runtime import metrics
+from shared import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from reconciler.runtime.workqueue import WorkQueue
+
+Name: TypeAlias = tuple[str, ...]
+Reconcile: TypeAlias = "Callable[[Any], Awaitable[float | None]]"
+
+WORKERS: Final = 64
+"""Each mostly waits for the API or for Valkey. So many instances may be silent at once, as when nodes fail, before they
+hold up the other storages."""
+
+_log = logging.getLogger(__name__)
+
+
+async def run(queue: WorkQueue, reconcile: Reconcile) -> None:
+    """Process keys until cancelled; that also cancels the passes under way, whose steps may all be repeated."""
+    async with asyncio.TaskGroup() as group:
+        for _ in range(WORKERS):
+            group.create_task(_work(queue, reconcile))
+
+
+async def _work(queue: WorkQueue, reconcile: Reconcile) -> None:
+    while True:
+        key = await queue.get()
+        try:
+            await _pass(queue, reconcile, key)
+        finally:
+            queue.done(key)
+
+
+async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
+    started = time.monotonic()
+    outcome = "error"
+    try:
+        requeue_after = await reconcile(key)
+        outcome = "ok"
+    except errors.SessionStorageError as error:
+        retry = queue.add_rate_limited(key)
+        extra = {"key": "/".join(key), "error": f"{type(error).__name__}: {error}", "retry_seconds": round(retry, 2)}
+        _log.warning("reconcile failed; trying again", extra=extra)
+    except Exception:  # noqa: BLE001 - a bug with one storage must not stop the others
+        retry = queue.add_rate_limited(key)
+        extra = {"key": "/".join(key), "retry_seconds": round(retry, 2)}
+        _log.exception("a bug stopped the reconcile; trying again", extra=extra)
+    else:
+        queue.forget(key)
+        if requeue_after is not None:
+            queue.add_after(key, requeue_after)
+    finally:
+        metrics.RECONCILES.labels(outcome).inc()
+        metrics.RECONCILE_SECONDS.observe(time.monotonic() - started)

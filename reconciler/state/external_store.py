@@ -1,0 +1,88 @@
+"""What was seen of a user's own store. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from reconciler.credentials import identities
+from reconciler.credentials.login import Credentials
+from shared import names
+
+if TYPE_CHECKING:
+    from shared.objects.resources import Object
+    from shared.session_storage.models import External
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalFacts:
+    """What was seen of an external store.
+
+    Attributes:
+        login: How to log in; None if the spec names a Secret without a readable password.
+        has_secret: Whether the Secret that the spec names exists.
+        revision: Names the credential in that Secret.
+        dialled: What came of dialling; None if there was nothing to log in with.
+        published_login: How consumers log in, by the connection Secret; None if there is no such Secret yet.
+        dialled_as_published: What came of dialling as consumers do; None if that is the same credential, or the
+            user's works.
+        serves_tls: Whether ToolHive's CRDs in this cluster have `sessionStorage.tls`.
+    """
+
+    login: Credentials | None = None
+    has_secret: bool = False
+    revision: str = ""
+    dialled: DialResult | None = None
+    published_login: Credentials | None = None
+    dialled_as_published: DialResult | None = None
+    serves_tls: bool = False
+
+
+def login_from_secret(external: External, secret: Object | None) -> Credentials | None:
+    """Read how to log in; None if the spec names a Secret and it has no readable password."""
+    if external.secret_ref is None:
+        return Credentials()
+    values = identities.decoded((secret or {}).get("data"))
+    if not values.get(names.KEY_PASSWORD):
+        return None
+    return Credentials(values.get(names.KEY_USERNAME, ""), values[names.KEY_PASSWORD], values.get(names.KEY_CA, ""))
+
+
+def login_from_connection(connection: Object) -> Credentials:
+    """Read how consumers log in from the connection Secret."""
+    values = identities.decoded(connection.get("data"))
+    return Credentials(
+        values.get(names.KEY_REDIS_USERNAME, ""), values.get(names.KEY_REDIS_PASSWORD, ""), values.get(names.KEY_CA, "")
+    )
+
+
+class Outcome(StrEnum):
+    """What came of dialling a store; the values are reasons of the condition `Ready`."""
+
+    OK = "StorageReady"
+    DNS = "DnsFailed"
+    REFUSED = "ConnectionRefused"
+    TIMEOUT = "TimedOut"
+    TLS = "TlsFailed"
+    AUTH = "AuthenticationFailed"
+    READ_ONLY = "ReadOnly"
+    UNUSABLE = "StoreUnusable"
+
+
+@dataclass(frozen=True, slots=True)
+class DialResult:
+    """What came of dialling a store.
+
+    Attributes:
+        outcome: In one word.
+        detail: What was seen, in words that hold no credential.
+    """
+
+    outcome: Outcome
+    detail: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the store takes writes with the credential."""
+        return self.outcome is Outcome.OK

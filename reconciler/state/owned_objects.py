@@ -1,0 +1,56 @@
+"""What a storage's children are called, and whose child an object is. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shared import names
+from shared.objects.resources import (
+    CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Key,
+    Object,
+    Resource,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.state.session_storage import DeclaredStorage
+
+CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES, DISRUPTION_BUDGETS)
+
+
+def parent_of(child: Object) -> Key | None:
+    """Tell by its labels which storage an object belongs to; None if to none."""
+    labels = child["metadata"].get("labels") or {}
+    # A copy of a connection Secret stands elsewhere than its storage.
+    namespace = labels.get(names.LABEL_STORAGE_NAMESPACE) or child["metadata"].get("namespace", "")
+    storage = labels.get(names.LABEL_STORAGE)
+    return (namespace, storage) if storage else None
+
+
+def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
+    """Names of a storage's children of one kind; those of its instances are told by a label."""
+    return {
+        SECRETS.plural: (names.auth_secret(storage), names.connection_secret(storage)),
+        NETWORK_POLICIES.plural: (names.valkey(storage),),
+        CONFIG_MAPS.plural: (names.valkey(storage),),
+        SERVICES.plural: (names.valkey(storage), names.valkey_headless(storage), names.valkey_replicas(storage)),
+        DISRUPTION_BUDGETS.plural: tuple(names.valkey_budget(storage, role) for role in names.ROLES),
+    }.get(resource.plural, ())
+
+
+def initial_workloads(storage: DeclaredStorage) -> list[str]:
+    """Name the StatefulSets that a storage begins with."""
+    replicas = storage.spec.preset.replicas if storage.spec is not None else 1
+    return [names.valkey_instance(storage.name, index) for index in range(replicas)]
+
+
+def instance_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:
+    """Number the instances that there are, or that there were: each has a StatefulSet."""
+    return sorted(names.instance_index(name) for plural, name in children if plural == STATEFUL_SETS.plural)

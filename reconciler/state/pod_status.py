@@ -1,0 +1,79 @@
+"""What a pod's status says about why it does not serve. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from shared.objects.conditions import condition_of
+from shared.objects.timestamps import parse_time
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.objects.resources import Object
+
+START_LIMIT: Final = timedelta(seconds=20)
+"""A server that takes longer to start counts as not answering; Valkey takes 0.1 s, or seconds on a cold node."""
+_ORDINARY_WAITS: Final = frozenset({None, "ContainerCreating", "PodInitializing"})
+
+_WITHOUT_SERVER: Final = frozenset({"Pending", "Succeeded", "Failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a pod does not run, in Kubernetes' own words."""
+
+    reason: str
+    message: str
+
+
+def obstacle(pod: Object) -> Obstacle | None:
+    """Tell what keeps a pod from running; None if it only needs time."""
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    scheduled = condition_of(pod, "PodScheduled")
+    if scheduled is not None and scheduled.get("status") == "False":
+        return Obstacle("Unschedulable", f"no node takes pod {name}: {scheduled.get('message', '')}")
+    for container in status.get("containerStatuses", []):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") not in _ORDINARY_WAITS:
+            return Obstacle(waiting["reason"], f"pod {name} waits: {waiting.get('message', '')}")
+    return None
+
+
+def address(pod: Object | None) -> str:
+    """Tell a running pod's address; a pod that has ended keeps an address that another pod may have by now."""
+    status = (pod or {}).get("status", {})
+    return status.get("podIP", "") if status.get("phase") == "Running" else ""
+
+
+def is_gone(pod: Object | None) -> bool:
+    """Tell whether the API says that no server runs in a pod; False in doubt.
+
+    It also says so of a pod that somebody deleted by force, although its server may go on where its node is cut off
+    (Kubernetes, "Force Delete StatefulSet Pods"). A caller that needs proof needs a second sign.
+    """
+    status = (pod or {}).get("status", {})
+    if pod is None or status.get("phase") in _WITHOUT_SERVER:
+        return True
+    states = [container.get("state", {}) for container in status.get("containerStatuses", [])]
+    return bool(states) and all("terminated" in state or "waiting" in state for state in states)
+
+
+def is_deleted(pod: Object | None) -> bool:
+    """Tell whether somebody has deleted a pod that still exists."""
+    return bool((pod or {}).get("metadata", {}).get("deletionTimestamp"))
+
+
+def is_starting(pod: Object | None, now: datetime) -> bool:
+    """Tell whether a pod's server may still be starting."""
+    if pod is None:
+        return True
+    running = [
+        container["state"]["running"]["startedAt"]
+        for container in pod.get("status", {}).get("containerStatuses", [])
+        if container.get("state", {}).get("running")
+    ]
+    started = max(running, default=pod["metadata"]["creationTimestamp"])
+    return now - parse_time(started) < START_LIMIT

@@ -1,0 +1,1 @@
+"""Talks to Valkey servers, as no other package does."""

@@ -1,0 +1,146 @@
+"""Dials a user's own store as consumers would, and returns what came of it as data."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+import valkey.asyncio
+from valkey import exceptions
+from valkey.asyncio.retry import Retry
+from valkey.backoff import NoBackoff
+
+from reconciler.state.external_store import DialResult, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from reconciler.credentials.login import Credentials
+    from shared.session_storage.endpoint import Endpoint
+
+STEP_SECONDS: Final = 3.0
+"""For each name, connection or answer: ToolHive's proxies wait 3 s for an answer (toolhive-core `redisconn`)."""
+PROBE_PREFIX: Final = "thv:session-storage:probe:"
+PROBE_SECONDS: Final = 10
+"""How long the written key lives, so that nobody has to delete it."""
+
+
+async def dial(endpoint: Endpoint, login: Credentials) -> DialResult:
+    """Resolve, connect, verify, log in, PING, write a key and read it back."""
+    try:
+        async with asyncio.timeout(STEP_SECONDS):
+            addresses = await asyncio.get_running_loop().getaddrinfo(
+                endpoint.host, endpoint.port, type=socket.SOCK_STREAM
+            )
+    except (OSError, UnicodeError) as error:
+        return DialResult(Outcome.DNS, f"the name {endpoint.host} is not known here ({type(error).__name__})")
+    if unreachable := await _reach(addresses):
+        return unreachable
+    if login.ca and not _is_authority(login.ca):
+        return DialResult(Outcome.TLS, "ca.crt in the Secret is no certificate in PEM form")
+    return await _probe(_client(endpoint, login))
+
+
+async def _reach(addresses: list[Any]) -> DialResult | None:
+    """Connect to one of the addresses; say why none can be reached."""
+    found = DialResult(Outcome.UNUSABLE, "no address")
+    for family, kind, protocol, _, address in addresses:
+        connection = socket.socket(family, kind, protocol)
+        connection.settimeout(0)
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                await asyncio.get_running_loop().sock_connect(connection, address)
+        except TimeoutError:
+            found = DialResult(Outcome.TIMEOUT, f"no connection within {STEP_SECONDS:.0f} s")
+        except ConnectionRefusedError:
+            found = DialResult(Outcome.REFUSED, "nothing listens there")
+        except OSError as error:
+            found = DialResult(Outcome.UNUSABLE, f"no connection: {error.strerror or type(error).__name__}")
+        else:
+            return None
+        finally:
+            connection.close()
+    return found
+
+
+def _is_authority(pem: str) -> bool:
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
+
+
+def _client(endpoint: Endpoint, login: Credentials) -> valkey.asyncio.Valkey:
+    return valkey.asyncio.Valkey(
+        host=endpoint.host,
+        port=endpoint.port,
+        db=endpoint.db,
+        username=login.username or None,
+        password=login.password or None,
+        socket_timeout=STEP_SECONDS,
+        socket_connect_timeout=STEP_SECONDS,
+        single_connection_client=True,
+        retry=Retry(NoBackoff(), 0),
+        lib_name=None,
+        lib_version=None,
+        decode_responses=True,
+        ssl=endpoint.is_tls,
+        ssl_check_hostname=True,
+        ssl_ca_data=login.ca or None,
+    )
+
+
+async def _probe(client: valkey.asyncio.Valkey) -> DialResult:
+    execute: Callable[..., Awaitable[Any]] = client.execute_command  # carries no annotations
+    key, value = f"{PROBE_PREFIX}{secrets.token_hex(8)}", secrets.token_hex(8)
+    try:
+        await execute("PING")
+        await execute("SET", key, value, "EX", PROBE_SECONDS)
+        if await execute("GET", key) != value:
+            return DialResult(Outcome.UNUSABLE, "a key that was written cannot be read back")
+    except (exceptions.ValkeyError, OSError, TimeoutError) as error:
+        return dial_result_of(error)
+    finally:
+        await client.aclose()
+    return DialResult(Outcome.OK)
+
+
+_MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...]] = (
+    (
+        (exceptions.AuthenticationError,),
+        Outcome.AUTH,
+        "the user name or password is wrong, missing or superfluous",
+    ),
+    ((exceptions.NoPermissionError,), Outcome.AUTH, "the user lacks the right to PING, SELECT, SET or GET"),
+    ((exceptions.ReadOnlyError,), Outcome.READ_ONLY, "it is a replica, or takes no writes"),
+    ((exceptions.TimeoutError, TimeoutError), Outcome.TIMEOUT, f"no answer within {STEP_SECONDS:.0f} s"),
+    ((exceptions.BusyLoadingError,), Outcome.UNUSABLE, "it is still reading its data"),
+)
+"""What an error means; the first line that fits counts."""
+
+
+def dial_result_of(error: BaseException) -> DialResult:
+    """Tell what an error of the client means; this leaves out its text, which may quote what was sent."""
+    chain = _chain(error)
+    if tls := next((each for each in chain if isinstance(each, ssl.SSLError)), None):
+        return DialResult(Outcome.TLS, getattr(tls, "verify_message", "") or str(tls.reason or type(tls).__name__))
+    for kinds, outcome, detail in _MEANINGS:
+        if any(isinstance(each, kinds) for each in chain):
+            return DialResult(outcome, detail)
+    if isinstance(error, exceptions.ResponseError):
+        return DialResult(Outcome.UNUSABLE, f"it answers with the error {str(error).partition(' ')[0][:32]}")
+    return DialResult(
+        Outcome.UNUSABLE, "it closes the connection: a port that speaks TLS needs rediss:// or valkeys://"
+    )
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found

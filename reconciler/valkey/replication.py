@@ -1,0 +1,112 @@
+"""Commands that change which Valkey instance follows which; each can be repeated."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from reconciler.state.replication_info import PRIMARY, REPLICA, Replication, info_from, replication_from
+from reconciler.valkey.session import TIMEOUT_SECONDS, connected
+from shared import errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from reconciler.credentials.login import Login
+    from reconciler.valkey.session import Execute
+
+
+class ReplicationSession:
+    """The reconciler's session with one instance; its commands go over one connection, in order."""
+
+    def __init__(self, execute: Execute, host: str, port: int) -> None:
+        self._execute = execute
+        self._host = host
+        self._port = port
+
+    async def replication(self) -> Replication:
+        """Ask how much history the instance has, of which lineage, and from whom; its keys are not counted."""
+        return replication_from(info_from(await self._execute("INFO", "replication")))
+
+    async def run_id(self) -> str:
+        """Ask which server this is; a server has another run ID after each start."""
+        return str(info_from(await self._execute("INFO", "server"))["run_id"])
+
+    async def promote(self) -> None:
+        """Make it a primary; replicas of its former primary can go on with it from where they are."""
+        await self._execute("REPLICAOF", "NO", "ONE")
+        await self._expect(PRIMARY)
+
+    async def follow(self, primary: str, replication: Login) -> None:
+        """Make it a replica of another instance.
+
+        This closes the clients' sessions of a former primary, because none would leave by itself: they would get errors
+        for ever. It also ends a pause, because what a primary sends to a paused replica waits as well.
+
+        Args:
+            primary: Host to follow, at the instance's own port.
+            replication: How it logs in there.
+        """
+        was_primary = (await self._execute("ROLE"))[0] == PRIMARY
+        await self._execute("CONFIG SET", "primaryuser", replication.user, "primaryauth", replication.password)
+        await self._execute("REPLICAOF", primary, str(self._port))
+        await self._expect(REPLICA)
+        if was_primary:
+            await self.disconnect_clients()
+        await self.resume()
+
+    async def fence(self, replicas: int) -> None:
+        """Have it take writes, while it is primary, only as long as so many replicas follow it closely."""
+        await self._execute("CONFIG SET", "min-replicas-to-write", str(replicas))
+
+    async def pause(self, seconds: float) -> None:
+        """Have clients' writes wait unanswered; reads go on. A later pause can make it longer, and not shorter."""
+        await self._execute("CLIENT PAUSE", str(int(seconds * 1000)), "WRITE")
+
+    async def resume(self) -> None:
+        """End a pause: the instance carries out the writes that wait, and takes new ones."""
+        await self._execute("CLIENT UNPAUSE")
+
+    async def disconnect_clients(self) -> None:
+        """Close all sessions but this one, those of replicas, and those that listen to channels.
+
+        A write that waits in a closed session is never carried out.
+        """
+        await self._execute("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    async def log_in_anew(self, replication: Login) -> None:
+        """Have a replica log in to its primary again, by another password; it goes on from where it is.
+
+        Both commands go in one transaction: after a crash in between, nobody could tell which password opened the link.
+        """
+        await self._execute("MULTI")
+        await self._execute("CONFIG SET", "primaryuser", replication.user, "primaryauth", replication.password)
+        await self._execute("CLIENT KILL", "TYPE", "primary")
+        await self._execute("EXEC")
+
+    async def _expect(self, role: str) -> None:
+        found = await self._execute("ROLE")
+        if found[0] != role:
+            raise errors.StoreUnreachable(
+                f"the reconciler made {self._host} a {role}, but it says that it is {found[0]}"
+            )
+
+
+@contextlib.asynccontextmanager
+async def replication_session(
+    host: str, port: int, login: Login, dial_seconds: float = TIMEOUT_SECONDS
+) -> AsyncIterator[ReplicationSession]:
+    """Log in to an instance for as long as the block lasts.
+
+    Args:
+        host: Of the instance.
+        port: Of the instance.
+        login: Of the identity `operator`.
+        dial_seconds: How long a connection may take to be established.
+
+    Raises:
+        StoreUnreachable: It is not known whether the instance carried out the last command.
+        StoreRefused: The instance refused the credential.
+    """
+    async with connected(host, port, login, dial_seconds) as execute:
+        yield ReplicationSession(execute, host, port)

@@ -1,0 +1,43 @@
+"""Names a consumer, and says which storage it uses. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from shared.objects.resources import Key, Object
+
+
+class Consumer(NamedTuple):
+    """A consumer's identity."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Usage:
+    """One consumer of a storage.
+
+    Attributes:
+        consumer: Who.
+        storage: Which.
+        is_granted: Whether somebody with the right to use the storage made the reference.
+        is_going: Whether the consumer is being deleted.
+    """
+
+    consumer: Consumer
+    storage: Key
+    is_granted: bool = False
+    is_going: bool = False
+
+
+def consumer_of(obj: Object) -> Consumer:
+    """Tell the identity of an object of a consumer's kind."""
+    metadata = obj["metadata"]
+    return Consumer(obj["kind"], metadata.get("namespace", ""), metadata.get("name", ""))

@@ -1,0 +1,81 @@
+"""What the Deployment of a consumer's proxy looks like: the connection Secret is a source of its environment. Pure.
+
+ToolHive's operator compares neither `envFrom` nor additional annotations of a Deployment, so both stay; labels, `env`
+or annotations of the pod template would make it rewrite the Deployment for ever
+(`cmd/thv-operator/controllers/mcpserver_controller.go`, deploymentNeedsUpdate).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.consumers.identity import Consumer
+from shared.consumers.kinds import KINDS
+from shared.names import ANNOTATION_WIRED, GROUP
+from shared.objects.field_path import Path, put, read, without
+
+if TYPE_CHECKING:
+    from shared.objects.resources import Object
+
+_KEPT: Final = ("namespace", "name", "uid", "resourceVersion", "deletionTimestamp", "ownerReferences")
+_RECORD: Final = ("metadata", "annotations", ANNOTATION_WIRED)
+_CONTAINERS: Final = ("spec", "template", "spec", "containers")
+
+
+def owner_of(deployment: Object) -> Consumer | None:
+    """Tell which consumer's proxy it is; None if no consumer controls the Deployment."""
+    owners = read(deployment, ("metadata", "ownerReferences"))
+    for owner in owners if isinstance(owners, list) else []:
+        if not (isinstance(owner, dict) and owner.get("controller") is True):
+            continue
+        group, _, _ = str(owner.get("apiVersion")).partition("/")
+        kind, name = owner.get("kind"), owner.get("name")
+        if group == GROUP and isinstance(kind, str) and kind in KINDS and isinstance(name, str):
+            return Consumer(kind, str(read(deployment, ("metadata", "namespace")) or ""), name)
+    return None
+
+
+def wire(deployment: Object, secret: str | None) -> Object:
+    """Let the proxy read a Secret, and no other that was put there before; the very object if it does already.
+
+    Args:
+        deployment: Stays as it is.
+        secret: Name of the connection Secret; None takes out what was put there.
+    """
+    sources = _sources(deployment)
+    if sources is None:
+        return deployment
+    recorded = read(deployment, _RECORD)
+    if isinstance(recorded, str) and recorded != secret:
+        deployment = without(without(deployment, (*sources, recorded)), _RECORD)
+        if read(deployment, sources) == []:
+            deployment = without(deployment, sources)
+    if secret is None or read(deployment, (*sources, secret)) is not None:
+        return deployment
+    return put(put(deployment, (*sources, secret), {"secretRef": {"name": secret}}), _RECORD, secret)
+
+
+def trimmed(deployment: Object) -> Object:
+    """Keep of a Deployment what `owner_of` and `wire` look at: a cache of whole pod templates would be large."""
+    metadata = deployment["metadata"]
+    kept = {field: metadata[field] for field in _KEPT if field in metadata}
+    containers = (
+        {field: container[field] for field in ("name", "envFrom") if field in container}
+        for container in read(deployment, _CONTAINERS) or []
+    )
+    return {
+        "metadata": {**kept, "annotations": metadata.get("annotations") or {}},
+        "spec": {"template": {"spec": {"containers": list(containers)}}},
+    }
+
+
+def _sources(deployment: Object) -> Path | None:
+    """Name the `envFrom` of the first container; None if there is no such place."""
+    containers: Any = read(deployment, _CONTAINERS)
+    first = containers[0] if isinstance(containers, list) and containers else None
+    if not isinstance(first, dict) or not isinstance(first.get("name"), str):
+        return None
+    annotations = read(deployment, ("metadata", "annotations"))
+    if not isinstance(first.get("envFrom"), list | None) or not isinstance(annotations, dict | None):
+        return None
+    return (*_CONTAINERS, first["name"], "envFrom")

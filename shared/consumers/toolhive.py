@@ -1,0 +1,56 @@
+"""What of ToolHive this project reads: its kinds, labels and schemas. Pure.
+
+Source: ToolHive `cmd/thv-operator/api/v1beta1` and `cmd/thv-operator/controllers`, releases 0.44 to 0.63.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from shared import names
+from shared.objects.resources import MCP_REMOTE_PROXIES, MCP_SERVERS, VIRTUAL_MCP_SERVERS, Object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONSUMER_RESOURCES: Final = (MCP_SERVERS, MCP_REMOTE_PROXIES, VIRTUAL_MCP_SERVERS)
+"""Kinds that keep sessions."""
+PROXY_NAMES: Final = ("mcpserver", "mcpremoteproxy", "virtualmcpserver")
+"""Values of `app.kubernetes.io/name` on proxies: their Deployments and pods."""
+PROXY_SELECTOR: Final = f"toolhive=true,app.kubernetes.io/name in ({','.join(PROXY_NAMES)})"
+
+_OURS: Final = frozenset({names.ANNOTATION_STORAGE, names.ANNOTATION_TARGETS, names.ANNOTATION_WIRED})
+_KEPT: Final = ("namespace", "name", "uid", "resourceVersion", "deletionTimestamp")
+
+
+def serves_session_tls(crd: Object) -> bool:
+    """Tell whether every version of a consumer's CRD has `spec.sessionStorage.tls`, as since ToolHive 0.49.
+
+    An older schema prunes the field in silence, and the proxy would speak plain text to a TLS port.
+    """
+    return all("tls" in _session_storage(version) for version in crd["spec"]["versions"] if version.get("served"))
+
+
+def spec_properties(version: Mapping[str, Any]) -> Object:
+    """Return the schema's properties of `spec` in one version of a CRD."""
+    schema = version.get("schema", {}).get("openAPIV3Schema", {})
+    properties: Object = schema.get("properties", {}).get("spec", {}).get("properties", {})
+    return properties
+
+
+def trimmed(consumer: Object) -> Object:
+    """Keep of a consumer what says which storage it uses: caches of whole specs would cost a hundred times as much."""
+    metadata = consumer["metadata"]
+    kept = {field: metadata[field] for field in _KEPT if field in metadata}
+    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key in _OURS}
+    reference = (consumer.get("spec") or {}).get("sessionStorageRef")
+    return {
+        "kind": consumer.get("kind"),
+        "metadata": {**kept, "annotations": annotations},
+        "spec": {"sessionStorageRef": reference},
+    }
+
+
+def _session_storage(version: Mapping[str, Any]) -> Object:
+    properties: Object = spec_properties(version).get("sessionStorage", {}).get("properties", {})
+    return properties

@@ -1,0 +1,41 @@
+"""The API server's clock, read from the `Date` of its answers.
+
+API servers judge the webhook's certificates, so the reconciler dates certificates by their clock. It dates everything
+in storages by it too, because the next leader compares these times with its own: our clock may be wrong, and so may
+that of the next leader.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class ServerClock:
+    """Runs on from the newest answer. It is up to a second slow, because a `Date` has no fractions."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._last: tuple[datetime, float] | None = None
+
+    def set(self, date: str | None) -> None:
+        """Set the clock by the `Date` of an answer; a header that is absent or malformed changes nothing."""
+        try:
+            read = parsedate_to_datetime(date) if date else None
+        except ValueError:
+            return
+        # A time without a zone could be any zone's.
+        if read is not None and read.tzinfo is not None:
+            self._last = read.astimezone(UTC), self._monotonic()
+
+    def now(self) -> datetime:
+        """Tell the aware instant; before the first answer, by our own clock."""
+        if self._last is None:
+            return datetime.now(UTC)
+        date, at = self._last
+        return date + timedelta(seconds=self._monotonic() - at)

@@ -1,0 +1,1 @@
+"""Kubernetes objects as both processes see them: resources, conditions, Events, times. Pure."""

@@ -1,0 +1,1 @@
+"""Environment, log and probes, which every process of ours has."""

@@ -1,0 +1,1 @@
+"""The SessionStorage resource: models, sizes, validation, CRD. Pure."""

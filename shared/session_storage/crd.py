@@ -1,0 +1,123 @@
+"""The CustomResourceDefinition, made from the pydantic models. Pure; `python -m shared.session_storage.crd` prints it.
+
+A structural schema (Kubernetes "Specifying a structural schema") is JSON Schema without references, titles and
+null types, so that is what this module takes away.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+import yaml
+
+from shared.objects.resources import SESSION_STORAGES, Object
+from shared.session_storage.models import SessionStorage
+
+SHORT_NAME: Final = "sstore"
+CATEGORY: Final = "toolhive"
+
+COLUMNS: Final = (
+    ("Size", ".spec.size", "Asked-for size; empty for an external storage"),
+    ("Phase", ".status.phase", "Summary of the storage's state"),
+    ("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether consumers can use the storage"),
+    ("Primary", ".status.primary", "The Valkey node that takes writes"),
+    ("Secret", ".status.connectionSecret", "Secret with the connection, for consumers"),
+)
+
+_DROPPED: Final = frozenset({"title", "default", "$defs"})
+_INTEGER_FORMAT: Final = "int64"
+
+
+def crd() -> Object:
+    """Build the CustomResourceDefinition of SessionStorage."""
+    resource = SESSION_STORAGES
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{resource.plural}.{resource.group}",
+            # An uninstall must not delete every storage of every user with it.
+            "annotations": {"helm.sh/resource-policy": "keep"},
+        },
+        "spec": {
+            "group": resource.group,
+            "scope": "Namespaced",
+            "names": {
+                "kind": resource.kind,
+                "listKind": f"{resource.kind}List",
+                "plural": resource.plural,
+                "singular": resource.kind.lower(),
+                "shortNames": [SHORT_NAME],
+                "categories": [CATEGORY],
+            },
+            "versions": [
+                {
+                    "name": resource.version,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": _columns(),
+                    "schema": {"openAPIV3Schema": _root_schema()},
+                }
+            ],
+        },
+    }
+
+
+def _columns() -> list[Object]:
+    columns = [
+        {"name": name, "type": "string", "jsonPath": path, "description": description}
+        for name, path, description in COLUMNS
+    ]
+    return [*columns, {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}]
+
+
+def _root_schema() -> Object:
+    schema = SessionStorage.model_json_schema(by_alias=True)
+    structural: Object = _structural(schema, schema["$defs"])
+    identity = {name: {"type": "string"} for name in ("apiVersion", "kind")}
+    structural["properties"] = {**identity, "metadata": {"type": "object"}, **structural["properties"]}
+    return structural
+
+
+def _structural(schema: Any, definitions: Object) -> Any:
+    if isinstance(schema, list):
+        return [_structural(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = _resolved(schema, definitions)
+    if "properties" in schema:
+        properties = {name: _structural(value, definitions) for name, value in schema["properties"].items()}
+        schema = {**schema, "properties": properties}
+    result = {
+        name: value if name == "properties" else _structural(value, definitions)
+        for name, value in schema.items()
+        if name not in _DROPPED
+    }
+    if result.get("type") == "integer":
+        result["format"] = _INTEGER_FORMAT
+    return result
+
+
+def _resolved(schema: Object, definitions: Object) -> Object:
+    """Put a reference's target in its place; of `X or null`, which is how pydantic says optional, keep X."""
+    if alternatives := schema.get("anyOf"):
+        (only,) = [item for item in alternatives if item.get("type") != "null"]
+        outer = {name: value for name, value in schema.items() if name != "anyOf"}
+        return _resolved({**only, **outer}, definitions)
+    if reference := schema.get("$ref"):
+        target = definitions[reference.rsplit("/", 1)[-1]]
+        outer = {name: value for name, value in schema.items() if name != "$ref"}
+        return _resolved({**target, **outer}, definitions)
+    return schema
+
+
+def main() -> None:
+    """Print the CRD as YAML, in the form that the chart ships."""
+    sys.stdout.write("# Generated from shared/session_storage/models.py by `make generate`; do not edit.\n")
+    yaml.safe_dump(crd(), sys.stdout, sort_keys=False, width=120, allow_unicode=True)
+
+
+if __name__ == "__main__":
+    main()

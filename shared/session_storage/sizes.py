@@ -1,0 +1,76 @@
+"""What one word, the size, binds: CPU, memory, `maxmemory`, disk, persistence and replicas. Pure.
+
+The figures are the customer-facing promise: docs and chart show them, so a change here is a release note.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Size(StrEnum):
+    """How much storage a user asks for."""
+
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE = "large"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Everything that a size decides.
+
+    Attributes:
+        replicas: Valkey nodes, one of them primary.
+        memory_mib: Request and limit of each node; equal, so that a node is never the one evicted.
+        cpu_millis: Request of each node; no limit, because throttling shows up as latency.
+        disk_gib: Size of the data volume.
+        is_persistent: Whether data survives the pod (a claim) or goes with it (`emptyDir`).
+        maxmemory_percent: Share of the memory limit that data may fill; the rest is for replication and AOF
+            buffers and copy-on-write, which eviction does not count.
+        backlog_mib: Writes that a replica may miss and still go on from where it was; they take memory from the rest.
+    """
+
+    replicas: int
+    memory_mib: int
+    cpu_millis: int
+    disk_gib: int
+    is_persistent: bool
+    maxmemory_percent: int
+    backlog_mib: int
+
+    @property
+    def is_redundant(self) -> bool:
+        """Whether another node takes over when the primary fails."""
+        return self.replicas > 1
+
+    @property
+    def fence(self) -> int:
+        """Value of Valkey's `min-replicas-to-write`: a redundant primary that is cut off must not go on alone."""
+        return 1 if self.is_redundant else 0
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Value of Valkey's `repl-backlog-size`."""
+        return self.backlog_mib * 1024 * 1024
+
+    @property
+    def maxmemory_bytes(self) -> int:
+        """Value of Valkey's `maxmemory`."""
+        return self.memory_mib * 1024 * 1024 * self.maxmemory_percent // 100
+
+
+DEFAULT_SIZE: Final = Size.MEDIUM
+
+PRESETS: Final = {
+    Size.SMALL: Preset(1, 256, 100, 1, is_persistent=False, maxmemory_percent=60, backlog_mib=8),
+    Size.MEDIUM: Preset(1, 512, 250, 5, is_persistent=True, maxmemory_percent=65, backlog_mib=16),
+    Size.LARGE: Preset(3, 1024, 500, 10, is_persistent=True, maxmemory_percent=70, backlog_mib=64),
+}
+
+
+def shrinks(before: Size, after: Size) -> bool:
+    """Tell whether a size has a smaller disk than another one, which no volume can become."""
+    return PRESETS[after].disk_gib < PRESETS[before].disk_gib

@@ -1,0 +1,87 @@
+"""Runs single Valkey instances as their pods would, but for the paths and the address."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import valkey
+from valkey import exceptions
+
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.credentials.identities import REPLICATION, Identity
+from reconciler.manifests import valkey_config
+from shared import names
+from shared.session_storage.sizes import PRESETS, Size
+from tests.integration.conftest import eventually
+from tests.integration.kubelet import VALKEY_SERVER
+
+ADDRESSES = {Size.SMALL: "127.11.0.1", Size.MEDIUM: "127.11.0.2", Size.LARGE: "127.11.0.3"}
+PASSWORDS = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
+ADMIN = Identity("test-admin", "admin", "~* &* +@all")
+ADMIN_PASSWORD = passwords.generate()
+
+
+def connect(identity: Identity, address: str = ADDRESSES[Size.SMALL]) -> valkey.Valkey:
+    password = ADMIN_PASSWORD if identity is ADMIN else PASSWORDS[identity.key]
+    return valkey.Valkey(host=address, username=identity.user, password=password, socket_timeout=5)
+
+
+@contextlib.contextmanager
+def running(directory: Path, size: Size, *directives: str) -> Iterator[str]:
+    """Run an instance; the tests add a user of their own.
+
+    Args:
+        directory: Where it keeps everything.
+        size: Of the instance; instances that run side by side have different ones.
+        directives: Besides what a pod's command adds to the configuration.
+    """
+    address = ADDRESSES[size]
+    text = valkey_config.valkey_conf()
+    for ours, theirs in (
+        (valkey_config.LIVE_DIRECTORY, str(directory)),
+        (f"dir {valkey_config.DATA_DIRECTORY}", f"dir {directory}"),
+        ("bind * -::*", f"bind {address}"),
+    ):
+        assert ours in text
+        text = text.replace(ours, theirs)
+    (directory / "valkey.conf").write_text(text)
+    # Replicas are told apart by their address, as pods are.
+    sized = (f"maxmemory {PRESETS[size].maxmemory_bytes}", f"bind-source-addr {address}")
+    login = (f"primaryuser {REPLICATION.user}", f"primaryauth {PASSWORDS[REPLICATION.key]}")
+    (directory / valkey_config.START_FILE).write_text("\n".join((*sized, *login, *directives)))
+    admin = f"user {ADMIN.user} on >{ADMIN_PASSWORD} {ADMIN.rule}\n"
+    acl = directory / names.KEY_USERS_ACL
+    if not acl.exists():  # what the instance has saved since stays, as in a pod
+        acl.write_text(identities.users_acl(PASSWORDS) + admin)
+    command = ["setpriv", "--pdeathsig", "KILL", "--", str(VALKEY_SERVER), str(directory / "valkey.conf")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            with connect(ADMIN, address) as client:
+                eventually(lambda: _answers(client), what="Valkey answers")
+            yield address
+        finally:
+            server.kill()
+
+
+def servers() -> dict[str, int]:
+    """Find the servers that run on this machine: their processes, by address."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command, _, rest = (process / "cmdline").read_text().rstrip("\0 ").partition(" ")
+            if command.endswith("valkey-server"):
+                found[rest.split(":")[0]] = int(process.name)
+    return found
+
+
+def _answers(client: valkey.Valkey) -> bool:
+    try:
+        return bool(client.ping())
+    except exceptions.ConnectionError:
+        return False
+    except exceptions.ResponseError:  # a replica that is not in sync yet
+        return True

@@ -1,0 +1,226 @@
+"""A rotation put to the test: all that the reconciler does is an effect, and after each of them a prober looks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+
+from reconciler.credentials import identities
+from shared import errors, names
+from shared.objects.resources import PODS, SECRETS, SESSION_STORAGES
+from tests.support.fakevalkey import FakeInstance, digest
+from tests.support.simulated import KEY, NAMESPACE, Simulation
+from tests.support.toolhive import ToolHive
+
+ELSEWHERE = "elsewhere"
+MIRROR = f"{NAMESPACE}.mine-connection"
+ENOUGH = 200
+"""Passes; a rotation takes about thirty."""
+
+
+class Killed(BaseException):
+    """The end of a process, which no handler sees."""
+
+
+class Drill:
+    """A storage with two consumers, one of them in another namespace, and a prober that looks after every effect.
+
+    Attributes:
+        effects: Everything that the reconciler has done, in order.
+        is_acting: Whether what happens now is the reconciler's doing.
+        killed_at: Number of the effect at which the process dies; before it happens, or just after.
+    """
+
+    def __init__(self) -> None:
+        self.simulation = Simulation()
+        self.toolhive = ToolHive(self.simulation.api, self.simulation.valkey)
+        self.effects: list[str] = []
+        self.killed_at: tuple[int, str] | None = None
+        self.is_acting = False
+        self.simulation.api.refuse = lambda call: self._happens(call, "before")
+        self.simulation.api.on_write = self._has_happened
+        self.simulation.valkey.before = self._may_happen
+        self.simulation.valkey.after = self._has_happened
+
+    async def start(self) -> None:
+        await self.simulation.ask_for(size="small", allowedNamespaces=[ELSEWHERE])
+        await self.toolhive.serve("near", NAMESPACE, "mine")
+        await self.toolhive.serve("far", ELSEWHERE, {"name": "mine", "namespace": NAMESPACE})
+        await self.simulation.settle()
+        await self.toolhive.settle()
+        await self.simulation.settle()
+        self.effects.clear()
+
+    @property
+    def instance(self) -> FakeInstance:
+        (instance,) = self.simulation.valkey.instances.values()
+        return instance
+
+    @property
+    def phase(self) -> str | None:
+        phase: str | None = self.simulation.status.get("rotation", {}).get("phase")
+        return phase
+
+    async def ask(self, word: str) -> None:
+        await self.simulation.edit(
+            SESSION_STORAGES, KEY[1], {"metadata": {"annotations": {names.ANNOTATION_ROTATE: word}}}
+        )
+
+    async def step(self) -> None:
+        """Let everybody do something: the reconciler one pass, or as much of one as it lives to do."""
+        self.is_acting = True
+        try:
+            await self.simulation.reconcile()
+        except Killed:
+            self.simulation.start()
+        except errors.SessionStorageError:
+            pass  # the queue tries again
+        finally:
+            self.is_acting = False
+        await self.simulation.boot()
+        await self.toolhive.move()
+        self.probe()
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        for _ in range(ENOUGH):
+            if is_so():
+                return
+            await self.step()
+        raise AssertionError(f"still {self.phase} after {ENOUGH} passes: {self.simulation.status}")
+
+    async def until_killed_or_over(self, word: str) -> None:
+        await self.until(lambda: self.killed_at is None or self.is_over(word))
+
+    async def finish(self, word: str) -> None:
+        """Wait until a rotation is over, and nothing is written any more."""
+        await self.until(lambda: self.is_over(word))
+        for _ in range(3):
+            await self.step()
+        with self.simulation.quiet():
+            for _ in range(3):
+                await self.step()
+
+    def is_over(self, word: str) -> bool:
+        auth = self.simulation.find(SECRETS, "mine-auth") or {}
+        record = auth["metadata"].get("annotations", {}).get(names.ANNOTATION_ROTATION, "")
+        return f'"handled":"{word}"' in record and '"ended"' in record and self.phase == "Discarded"
+
+    def probe(self) -> None:
+        """Check that whoever was, is or will be handed a password gets in, now and after any restart."""
+        api = self.simulation.api
+        handed_out = [
+            identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
+            for key in ((SECRETS.plural, NAMESPACE, "mine-connection"), (SECRETS.plural, ELSEWHERE, MIRROR))
+            if (secret := api.objects.get(key))
+        ]
+        held = [holder.password for holder in self.toolhive.holders]
+        auth = identities.decoded((self.simulation.find(SECRETS, "mine-auth") or {}).get("data"))
+        new_pod = FakeInstance(auth.get("users.acl", ""))
+        for password in (*handed_out, *held):
+            assert new_pod.accepts("default", password), "a new pod would refuse it"
+            for instance in self.simulation.valkey.instances.values():
+                assert instance.accepts("default", password), "the instance refuses it"
+                assert FakeInstance(instance.file).accepts("default", password), (
+                    "the instance would refuse it once restarted"
+                )
+
+    def _may_happen(self, what: str) -> None:
+        if error := self._happens(what, "before"):
+            raise error
+
+    def _has_happened(self, what: str) -> None:
+        if self.is_acting:
+            self.probe()
+            if error := self._happens(what, "after"):
+                raise error
+
+    def _happens(self, what: str, when: str) -> BaseException | None:
+        if not self.is_acting:
+            return None
+        if when == "before":
+            self.effects.append(what)
+        if self.killed_at == (len(self.effects), when):
+            self.killed_at = None
+            return Killed()
+        return None
+
+
+def passwords(drill: Drill) -> dict[str, str]:
+    values = drill.simulation.secret("mine-auth")
+    return {key: values[key] for key in identities.PASSWORD_KEYS}
+
+
+def secrets_text(drill: Drill) -> str:
+    stored = [obj for key, obj in drill.simulation.api.objects.items() if key[0] == SECRETS.plural]
+    return str([identities.decoded(secret["data"]) for secret in stored])
+
+
+def assert_gone(drill: Drill, old: dict[str, str]) -> None:
+    """Nothing of what was before is left: not accepted, not kept, not in use."""
+    new = passwords(drill)
+    assert not set(old.values()) & set(new.values())
+    for identity in identities.IDENTITIES:
+        assert drill.instance.users[identity.user] == {digest(new[identity.key])}
+        assert FakeInstance(drill.instance.file).users[identity.user] == {digest(new[identity.key])}
+    assert not [key for key, password in old.items() if password in secrets_text(drill)]
+    assert not [each for each in drill.instance.sessions if each.is_open and each.password in old.values()]
+    assert {holder.password for holder in drill.toolhive.holders} == {new["password"]}
+    assert len(drill.toolhive.holders) == 4
+
+
+async def nothing(drill: Drill) -> None:
+    pass
+
+
+async def container_restarts(drill: Drill) -> None:
+    for instance in drill.simulation.valkey.instances.values():
+        instance.restart()
+
+
+async def pod_is_replaced(drill: Drill) -> None:
+    drill.simulation.valkey.instances = {}
+    await drill.simulation.api.delete(PODS, NAMESPACE, "mine-valkey-0-0")
+    await drill.simulation.boot()
+
+
+async def instance_is_away(drill: Drill) -> None:
+    drill.instance.is_reachable = False
+    for _ in range(3):
+        await drill.step()
+    drill.instance.is_reachable = True
+
+
+async def api_server_is_away(drill: Drill) -> None:
+    """For the reconciler: what others ask of it is no matter here."""
+    refuse, away = drill.simulation.api.refuse, errors.Unavailable("the API server does not answer")
+    drill.simulation.api.refuse = lambda _: away if drill.is_acting else None
+    for _ in range(3):
+        await drill.step()
+    drill.simulation.api.refuse = refuse
+
+
+async def toolhive_is_away(drill: Drill) -> None:
+    drill.toolhive.is_idle = True
+    for _ in range(3):
+        await drill.step()
+    drill.toolhive.is_idle = False
+
+
+Fault = Callable[[Drill], Awaitable[None]]
+FAULTS: list[Fault] = [
+    nothing,
+    container_restarts,
+    pod_is_replaced,
+    instance_is_away,
+    api_server_is_away,
+    toolhive_is_away,
+]
+
+
+@contextlib.contextmanager
+def acting(drill: Drill) -> Iterator[None]:
+    drill.is_acting = True
+    try:
+        yield
+    finally:
+        drill.is_acting = False

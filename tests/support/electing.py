@@ -1,0 +1,136 @@
+"""A reconciler of three modelled instances: it asks them, decides, and carries out its plan effect by effect.
+
+The decision is the product's own; the plan is a short form of what the product plans.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.failover.decision import Decision, NewPrimary, decide_primary
+from reconciler.failover.replication_group import ReplicationGroup, primary_silent_for
+from shared.session_storage.sizes import PRESETS, Size
+from tests.support.replicated import TICK_SECONDS, US
+
+if TYPE_CHECKING:
+    from reconciler.state.instance import Instance
+    from tests.support.replicated import Storage
+
+FRESH_TICKS = 2
+"""A reconciler throws away a plan that is older."""
+
+
+@dataclass
+class Reconciler:
+    """One of two that may both consider themselves the leader.
+
+    Attributes:
+        storage: The modelled storage.
+        began: When it started; it knows nothing of the time before.
+        heard: When each instance gave its last sign of life.
+        hearing: When each replica was last seen to hear its primary.
+        looked: When it made its plan; the view, the version of the Service and its selector are of then.
+        effects: The rest of the plan, each effect with the instance that it is about.
+    """
+
+    storage: Storage
+    began: int = 0
+    heard: dict[int, float] = field(default_factory=dict)
+    hearing: dict[int, int] = field(default_factory=dict)
+    looked: int = 0
+    version: int = 0
+    selected: int = 0
+    view: list[Instance] = field(default_factory=list)
+    decision: Decision | None = None
+    effects: list[tuple[str, int]] = field(default_factory=list)
+    claim: tuple[int, int] = (0, 0)
+
+    def hear(self) -> None:
+        """Ask all instances, and keep when each gave its last sign of life."""
+        storage = self.storage
+        for instance in storage.instances:
+            if instance.is_alive and not storage.is_cut(US, instance.index):
+                self.heard[instance.index] = storage.now
+        self.hearing |= {each.index: storage.now for each in self._observed() if each.hears_primary}
+        group = _group(storage.selected, self._observed())
+        sign = storage.now - primary_silent_for(group.primary, group.others) / TICK_SECONDS
+        self.heard[storage.selected] = max(sign, self.heard.get(storage.selected, self.began))
+
+    def look(self) -> None:
+        """Ask all instances, decide, and plan."""
+        self.hear()
+        self.view, self.looked = self._observed(), self.storage.now
+        self.version, self.selected = self.storage.version, self.storage.selected
+        self.decision = decide_primary(_group(self.selected, self.view))
+        self.effects = self._planned(self.decision)
+
+    def act(self) -> None:
+        """Carry out the next effect of the plan, if there is one."""
+        if not self.effects:
+            return
+        what, index = self.effects.pop(0)
+        if not getattr(self, f"_{what}")(index):
+            self.effects = []
+
+    def _observed(self) -> list[Instance]:
+        now = self.storage.now
+        silent = [(now - self.heard.get(index, self.began)) * TICK_SECONDS for index in range(3)]
+        behind = [(now - self.hearing.get(index, now)) * TICK_SECONDS for index in range(3)]
+        return [self.storage.observed(index, silent[index], behind[index]) for index in range(3)]
+
+    def _planned(self, decision: Decision) -> list[tuple[str, int]]:
+        answering = [each for each in self.view if each.is_loaded]
+        if isinstance(decision, NewPrimary):
+            to = decision.instance.index
+            followers = [("follow", each.index) for each in answering if each.index != to]
+            return [("claim", to), ("promote", to), *followers, ("select", to), ("fence", to)]
+        if not self.view[self.selected].is_primary:
+            return []
+        misdirected = [each for each in answering if each.index != self.selected and self._is_misdirected(each)]
+        return [("fence", self.selected), *(("follow", each.index) for each in misdirected)]
+
+    def _is_misdirected(self, instance: Instance) -> bool:
+        return instance.is_primary or self.storage.instances[instance.index].upstream not in {None, self.selected}
+
+    def _reaches(self, index: int) -> bool:
+        return self.storage.instances[index].is_alive and not self.storage.is_cut(US, index)
+
+    # Effects; each tells whether the plan goes on after it
+
+    def _claim(self, index: int) -> bool:
+        storage = self.storage
+        if self.version != storage.version or storage.now - self.looked > FRESH_TICKS:
+            return False
+        storage.version += 1
+        storage.claim = self.claim = (storage.version, index)
+        return True
+
+    def _promote(self, index: int) -> bool:
+        if self._reaches(index):
+            self.storage.promote(index)
+        return self._reaches(index)
+
+    def _follow(self, index: int) -> bool:
+        if self._reaches(index):
+            self.storage.follow(index, self.claim[1] if isinstance(self.decision, NewPrimary) else self.selected)
+        return True
+
+    def _select(self, index: int) -> bool:
+        storage = self.storage
+        if storage.claim != self.claim:
+            return False
+        storage.version += 1
+        storage.selected = index
+        return True
+
+    def _fence(self, index: int) -> bool:
+        if self._reaches(index):
+            self.storage.instances[index].fence = _group(index, self.view).fence
+        return True
+
+
+def _group(primary: int, view: list[Instance]) -> ReplicationGroup:
+    others = tuple(each for each in view if each.index != primary)
+    return ReplicationGroup(("team", "cache"), None, view[primary], others, PRESETS[Size.LARGE], KeyRing())

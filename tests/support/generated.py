@@ -1,0 +1,177 @@
+"""Consumers of every kind, made up by hypothesis: whatever a user may have put there, and a user's next change to it.
+
+All of it is sound by ToolHive's schemas, so that a real API server takes it; `podTemplateSpec` has none, and holds
+what people only do by mistake.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from hypothesis import strategies as st
+
+from shared.consumers.reference import StorageReference
+from shared.consumers.targets import Target
+from shared.names import ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED
+
+if TYPE_CHECKING:
+    from shared.objects.resources import Key, Object
+
+LEAST: dict[str, Object] = {
+    "MCPServer": {"image": "mcp:latest"},
+    "MCPRemoteProxy": {"remoteUrl": "https://there.example/mcp"},
+    "VirtualMCPServer": {"groupRef": {"name": "group"}, "incomingAuth": {"type": "anonymous"}},
+}
+"""What ToolHive's schemas demand of each kind."""
+SHARED = StorageReference("far", "shared")
+"""A storage of another namespace, shared with all."""
+
+
+def storages(namespace: str) -> dict[Key, Object]:
+    """Every storage that exists; `store` and `other` do not, or not yet."""
+    shared = {"metadata": {"name": SHARED.name, "namespace": SHARED.namespace}, "spec": {"allowedNamespaces": ["*"]}}
+    external = {"metadata": {"name": "theirs", "namespace": namespace}, "spec": {"external": {"url": "redis://there"}}}
+    return {SHARED.key: shared, (namespace, "theirs"): external}
+
+
+def optional(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[Object]:
+    """Objects in which each member is absent, null or as given."""
+    return st.fixed_dictionaries({}, optional={key: st.none() | value for key, value in members.items()})
+
+
+words = st.text(alphabet="ab~/.é\u2028-", min_size=1, max_size=4)
+pairs = st.dictionaries(words, words, min_size=1, max_size=2)
+labels = st.dictionaries(st.sampled_from(["own", "own.example/a_b", "toolhive.stacklok.dev/own"]), words, max_size=2)
+sources = st.sampled_from(["store-connection", "theirs-connection", "far.shared-connection", "own"])
+env_from = st.lists(
+    st.one_of(
+        st.builds(lambda name, rest: {"secretRef": {"name": name, **rest}}, sources, optional(optional=st.booleans())),
+        st.builds(lambda name, prefix: {"secretRef": {"name": name}, "prefix": prefix}, sources, words),
+        st.builds(lambda name: {"configMapRef": {"name": name}}, words),
+        st.none(),
+    ),
+    max_size=3,
+)
+containers = st.lists(
+    st.builds(
+        lambda name, rest: {"name": name, **rest},
+        st.sampled_from(["mcp", "vmcp", "toolhive", "sidecar", "mcp~1"]),
+        optional(envFrom=env_from, image=words, env=st.just([{"name": "REDIS_URL", "value": "mine"}])),
+    )
+    | st.none()
+    | words,
+    max_size=3,
+)
+template = optional(
+    metadata=optional(labels=pairs, annotations=pairs), spec=optional(containers=containers, instanceSelector=pairs)
+)
+overrides = optional(
+    proxyDeployment=optional(
+        podTemplateMetadataOverrides=optional(labels=pairs, annotations=pairs),
+        env=st.lists(st.builds(lambda name: {"name": name, "value": "x"}, words), max_size=1),
+    )
+)
+targets = st.sampled_from([target.value for target in Target])
+stamps = st.sampled_from(["first-1@2026-11-23T12:00:00Z", "second-2@2026-11-23T13:00:00Z", 'made "up@now'])
+no_record = st.none()
+made_up_records = st.sampled_from(
+    [
+        "{}",
+        "not JSON",
+        "null",
+        json.dumps({"asked": "2026-01-01T00:00:00Z"}),
+        json.dumps(
+            {
+                "by": "field",
+                "for": "none",
+                "granted": True,
+                "made": ["/spec/podTemplateSpec"],
+                "put": {"/spec/podTemplateSpec/metadata/labels/a~1": "a"},
+                "storage": "far/secret",
+            }
+        ),
+    ]
+)
+
+
+class Statement(NamedTuple):
+    """How a user names a storage: by field, by annotation or both; by neither, if both are None."""
+
+    reference: StorageReference
+    field: Any
+    annotation: str | None
+
+    def put(self, consumer: Object) -> Object:
+        """Make it the only reference of a consumer, on a copy."""
+        spec = {key: value for key, value in consumer["spec"].items() if key != "sessionStorageRef"}
+        spec |= {} if self.field is None else {"sessionStorageRef": self.field}
+        return annotated({**consumer, "spec": spec}, ANNOTATION_STORAGE, self.annotation)
+
+
+def annotated(consumer: Object, key: str, value: str | None) -> Object:
+    """Set an annotation on a copy, or take it out."""
+    annotations = {**consumer["metadata"].get("annotations", {})}
+    annotations.pop(key, None)
+    annotations |= {} if value is None else {key: value}
+    return {**consumer, "metadata": {**consumer["metadata"], "annotations": annotations}}
+
+
+@st.composite
+def statements(draw: st.DrawFn, namespace: str) -> Statement:
+    """Draw a reference, named in one of the ways that mean it."""
+    near = [StorageReference(namespace, name) for name in ("store", "theirs", "other")]
+    reference = draw(st.sampled_from([*near, SHARED]))
+    full = {"name": reference.name, "namespace": reference.namespace}
+    short = [reference.name, {"name": reference.name, "namespace": None}] if reference in near else []
+    field = draw(st.sampled_from([full, *short]))
+    annotation = draw(st.sampled_from([str(reference), *([reference.name] if reference in near else [])]))
+    ways = draw(st.sampled_from([(field, None), (None, annotation), (field, annotation)]))
+    return Statement(reference, *ways)
+
+
+@st.composite
+def consumers(
+    draw: st.DrawFn, namespace: str = "default", records: st.SearchStrategy[str | None] = no_record
+) -> Object:
+    """Draw a consumer that refers to a storage."""
+    kind = draw(st.sampled_from(sorted(LEAST)))
+    statement = draw(statements(namespace))
+    spec = {**LEAST[kind], **draw(optional(podTemplateSpec=template))}
+    if kind != "VirtualMCPServer":
+        spec |= draw(optional(resourceOverrides=overrides))
+    if draw(st.booleans()):
+        spec["sessionStorage"] = equal_settings(statement.reference) | draw(st.sampled_from([{}, {"db": 0}]))
+    metadata: Object = {"name": "srv", "namespace": namespace, "annotations": draw(labels)}
+    consumer = {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": kind, "metadata": metadata, "spec": spec}
+    consumer = annotated(consumer, ANNOTATION_TARGETS, draw(st.none() | targets))
+    consumer = annotated(consumer, ANNOTATION_REVISION, draw(st.none() | stamps))
+    return statement.put(annotated(consumer, ANNOTATION_WIRED, draw(records)))
+
+
+def equal_settings(reference: StorageReference) -> Object:
+    """What a user may have written who knew what we would write."""
+    return {"provider": "redis", "address": f"{reference.name}-valkey.{reference.namespace}.svc:6379"}
+
+
+NOWHERE = Statement(SHARED, None, None)
+Change: TypeAlias = Callable[["Object"], "Object"]
+
+
+def changes(namespace: str = "default") -> st.SearchStrategy[Change]:
+    """Draw what becomes of a stored consumer: another reference, target, stamp or record; more of its own, or less."""
+    return st.one_of(
+        statements(namespace).map(lambda statement: statement.put),
+        st.just(NOWHERE.put),
+        targets.map(lambda target: lambda consumer: annotated(consumer, ANNOTATION_TARGETS, target)),
+        stamps.map(lambda stamp: lambda consumer: annotated(consumer, ANNOTATION_REVISION, stamp)),
+        made_up_records.map(lambda record: lambda consumer: annotated(consumer, ANNOTATION_WIRED, record)),
+        template.map(lambda own: lambda consumer: with_spec(consumer, podTemplateSpec=own)),
+        st.just(lambda consumer: annotated(with_spec(consumer, sessionStorage=None), ANNOTATION_WIRED, None)),
+    )
+
+
+def with_spec(consumer: Object, **fields: Any) -> Object:
+    """Set fields of the spec on a copy."""
+    return {**consumer, "spec": {**consumer["spec"], **fields}}

@@ -1,0 +1,269 @@
+"""The reconciler at work on an API server and Valkey instances in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from reconciler.apply.applier import Applier
+from reconciler.apply.instance_actions import InstanceActions
+from reconciler.controllers.session_storage import Planner, Reconciler
+from reconciler.controllers.update_slots import UpdateSlots
+from reconciler.credentials import identities
+from reconciler.manifests import valkey_config
+from reconciler.manifests.network_policy import Peers
+from reconciler.manifests.stateful_set import Image
+from reconciler.observe.credential_rollouts import CredentialRollouts
+from reconciler.observe.last_seen import LastSeen
+from reconciler.observe.observer import Observer, Surroundings
+from reconciler.plan.planner import plan
+from reconciler.plan.settings import StorageSettings
+from reconciler.rotation import schedule
+from reconciler.rotation.phases import RotationSettings
+from reconciler.runtime.event_recorder import EventRecorder
+from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.owned_objects import CHILD_RESOURCES
+from reconciler.state.session_storage import DeclaredStorage
+from reconciler.valkey import replication, users
+from shared import names
+from shared.consumers.identity import Consumer
+from shared.consumers.toolhive import CONSUMER_RESOURCES
+from shared.consumers.usage_index import ConsumerIndex
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import (
+    CONFIG_MAPS,
+    EVENTS,
+    PODS,
+    SECRETS,
+    SERVICES,
+    SESSION_STORAGES,
+    STATEFUL_SETS,
+    VOLUME_CLAIMS,
+    Key,
+    Object,
+    Resource,
+)
+from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
+from tests.support.fakehistory import FakeHistory
+from tests.support.fakes import FakeApi
+from tests.support.fakevalkey import FakeInstance, FakeValkey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.actions.plan import Plan
+
+NAMESPACE = "team"
+KEY: Key = (NAMESPACE, "mine")
+SETTINGS = StorageSettings(
+    Image("registry.example/valkey:9", "IfNotPresent"),
+    Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
+    RotationSettings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
+)
+PRIMARY = InstanceFacts(role="master", server_version="9.1.2", is_loading=False)
+PASSES = 24
+"""More than any start needs: secrets, objects, a restarted pod, a primary that moves, and a status after each."""
+CLUSTER_IP = "10.0.0.9"
+"""What the API server in memory gives every Service."""
+
+
+class Simulation:
+    """One storage `mine` in the namespace `team`, its reconciler, and the kubelet that boots its pods."""
+
+    def __init__(self) -> None:
+        self.api = FakeApi()
+        self.valkey = FakeValkey()
+        self.valkey.resolve = self._resolve
+        self._numbers = itertools.count(1)
+        self.start()
+
+    def start(self) -> None:
+        """Start the reconciler's process anew: nothing that it remembered is left."""
+        self.consumers = ConsumerIndex()
+        self._caches = {
+            resource.plural: Informer(self.api, resource)
+            for resource in (*CHILD_RESOURCES, PODS, VOLUME_CLAIMS, SESSION_STORAGES)
+        }
+        self._kinds = {
+            resource.kind: Informer(self.api, resource, self.consumers.on_change) for resource in CONSUMER_RESOURCES
+        }
+        rollouts = CredentialRollouts(self.api, self._consumer)
+        slots = UpdateSlots(1)
+        last_seen = LastSeen(lambda: 0.0)
+        surroundings = Surroundings(
+            lambda: True, lambda: True, self._is_due, lambda _: 0.0, KubernetesNodes, slots.may_take, last_seen
+        )
+        clock = self.api.clock.now
+        self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)
+        recorder, instances = EventRecorder(self.api, "reconciler-0"), InstanceActions(self.api, self._caches, clock)
+        self._applier = Applier(self.api, self._caches, recorder, rollouts.refuse, instances)
+        planner = Planner(SETTINGS, clock, slots)
+        self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], self._observer, self._applier, planner)
+
+    async def ask_for(self, **spec: object) -> None:
+        body = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": spec}
+        await self.api.apply(SESSION_STORAGES, body, field_manager="kubectl")
+
+    async def reconcile(self) -> float | None:
+        """Make one pass, with caches that are up to date."""
+        await self.look()
+        with self.instances():
+            return await self._reconciler.reconcile(KEY)
+
+    async def look(self) -> None:
+        """Bring all caches up to date."""
+        for cache in (*self._caches.values(), *self._kinds.values()):
+            await cache._list()
+
+    @contextlib.contextmanager
+    def instances(self) -> Iterator[None]:
+        """Let Valkey instances be those in memory."""
+        commands = ("observe", "ping", "admit", "retire", "disconnect")
+        with (
+            patch.multiple(users, **{name: getattr(self.valkey, name) for name in commands}),
+            patch.object(replication, "connected", self.valkey.connected),
+        ):
+            yield
+
+    async def decide(self, *, later: timedelta = timedelta(0)) -> tuple[Object, Plan]:
+        """Do the first half of a pass, with caches as they are; at a later time, if the time itself is what counts."""
+        storage = self._caches[SESSION_STORAGES.plural].get(KEY)
+        assert storage is not None
+        with self.instances():
+            return storage, plan(await self._observer.observe(storage), SETTINGS, datetime.now(UTC) + later)
+
+    async def carry_out(self, storage: Object, decided: Plan) -> None:
+        """Do the other half, however late."""
+        with self.instances():
+            await self._applier.apply(storage, decided)
+
+    async def settle(self) -> None:
+        """Make passes, and boot pods in between, until a pass writes nothing."""
+        for _ in range(PASSES):
+            written = len(self.api.writes)
+            await self.reconcile()
+            await self.boot()
+            if len(self.api.writes) == written:
+                return
+        raise AssertionError(f"still writing after {PASSES} passes: {self.api.writes[-10:]}")
+
+    async def boot(self) -> None:
+        """Do as StatefulSet controller and kubelet do: each set has a pod, and it reads the ACL file as it starts."""
+        wanted: dict[str, Object] = {}
+        for (plural, _, name), workload in self.api.objects.items():
+            template = workload.get("spec", {}).get("template", {})
+            labels = template.get("metadata", {}).get("labels", {})
+            # ToolHive's sets have no instance; one without a template is none that a real API server would have taken.
+            if plural == STATEFUL_SETS.plural and names.LABEL_INSTANCE in labels:
+                wanted[f"{name}-0"] = template
+        for name in [name for name in self._pods if name not in wanted]:
+            await self.api.delete(PODS, NAMESPACE, name)
+        present = {pod["status"]["podIP"] for pod in self._pods.values()}
+        self.valkey.instances = {
+            address: instance for address, instance in self.valkey.instances.items() if address in present
+        }
+        for name in sorted(wanted.keys() - self._pods.keys()):
+            await self._start(name, wanted[name])
+
+    async def _start(self, name: str, template: Object) -> None:
+        address = f"10.1.0.{next(self._numbers)}"
+        auth = self.find(SECRETS, names.auth_secret(KEY[1])) or {}
+        file = identities.decoded(auth.get("data")).get(names.KEY_USERS_ACL, "")
+        index = names.instance_index(name.removesuffix("-0"))
+        self.valkey.instances[address] = FakeInstance(file, lambda disk: self._history(index, disk))
+        status = {"phase": "Running", "podIP": address}
+        metadata = {"name": name, "namespace": NAMESPACE, **template["metadata"]}
+        await self.api.create(PODS, {"metadata": metadata, "spec": template.get("spec", {}), "status": status})
+
+    def _history(self, index: int, disk: set[str]) -> FakeHistory:
+        """Start as the boot guard has it (`valkey_config.start_command`)."""
+        config = (self.find(CONFIG_MAPS, names.valkey(KEY[1])) or {}).get("data", {})
+        auth = identities.decoded((self.find(SECRETS, names.auth_secret(KEY[1])) or {}).get("data"))
+        is_alone = config.get(valkey_config.INSTANCES_FILE) == str(index)
+        leads = config.get(valkey_config.PRIMARY_FILE) == str(index) and (is_alone or bool(disk))
+        upstream = "" if leads else names.valkey_host(KEY[1], NAMESPACE)
+        fence = 0 if is_alone else self._fence()
+        return FakeHistory(disk, upstream=upstream, password=auth.get(identities.REPLICATION.key, ""), fence=fence)
+
+    def _fence(self) -> int:
+        storage = self.find(SESSION_STORAGES, KEY[1]) or {}
+        return PRESETS[Size(storage.get("spec", {}).get("size") or DEFAULT_SIZE)].fence
+
+    def _resolve(self, host: str) -> str:
+        """Follow the Service to the instance that it names; every other address is one."""
+        return self.primary if host in {CLUSTER_IP, names.valkey_host(KEY[1], NAMESPACE)} else host
+
+    @property
+    def primary(self) -> str:
+        """Where new connections by the Service get to; empty if nowhere."""
+        service = self.find(SERVICES, names.valkey(KEY[1])) or {}
+        number = (service.get("spec", {}).get("selector") or {}).get(names.LABEL_INSTANCE, "")
+        pod = self._pods.get(f"{names.valkey(KEY[1])}-{number}-0")
+        return pod["status"]["podIP"] if pod is not None else ""
+
+    @property
+    def _pods(self) -> dict[str, Object]:
+        """Pods of Valkey instances, by name."""
+        return {
+            name: pod
+            for (plural, _, name), pod in self.api.objects.items()
+            if plural == PODS.plural and names.LABEL_INSTANCE in pod["metadata"].get("labels", {})
+        }
+
+    async def edit(self, resource: Resource, name: str, changes: Object) -> None:
+        """Change a child as a person does, by a merge patch (RFC 7386)."""
+        await self.api.replace(resource, _edited(self.api.objects[resource.plural, NAMESPACE, name], changes))
+
+    def find(self, resource: Resource, name: str) -> Object | None:
+        return self.api.objects.get((resource.plural, NAMESPACE, name))
+
+    def secret(self, name: str) -> dict[str, str]:
+        secret = self.find(SECRETS, name)
+        assert secret is not None
+        return identities.decoded(secret["data"])
+
+    @property
+    def status(self) -> Object:
+        status: Object = (self.find(SESSION_STORAGES, KEY[1]) or {}).get("status", {})
+        return status
+
+    @property
+    def events(self) -> list[str]:
+        return [obj["reason"] for (plural, _, _), obj in self.api.objects.items() if plural == EVENTS.plural]
+
+    @property
+    def children(self) -> dict[tuple[str, str], Object]:
+        """What makes up the storage, without what the API server adds of its own."""
+        kinds = {resource.plural for resource in CHILD_RESOURCES}
+        return {(plural, name): _own(obj) for (plural, _, name), obj in self.api.objects.items() if plural in kinds}
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Assert that nothing is written meanwhile."""
+        before = list(self.api.writes)
+        yield
+        assert self.api.writes == before
+
+    def _consumer(self, who: Consumer) -> Object | None:
+        return self._kinds[who.kind].get((who.namespace, who.name))
+
+    def _is_due(self, storage: DeclaredStorage) -> bool:
+        storages, secrets = self._caches[SESSION_STORAGES.plural].objects, self._caches[SECRETS.plural].objects
+        return schedule.is_due(storage, storages.values(), secrets, 1, datetime.now(UTC))
+
+
+def _own(obj: Object) -> Object:
+    metadata = {name: obj["metadata"].get(name) for name in ("name", "labels", "ownerReferences")}
+    return {"metadata": metadata, **{name: obj[name] for name in ("spec", "data", "type") if name in obj}}
+
+
+def _edited(old: Any, changes: Any) -> Any:
+    if not isinstance(changes, dict):
+        return changes
+    old = old if isinstance(old, dict) else {}
+    kept = {key: value for key, value in old.items() if key not in changes}
+    return kept | {key: _edited(old.get(key), value) for key, value in changes.items() if value is not None}

@@ -1,0 +1,266 @@
+"""Storages as they are observed when all is well; a test takes away, or changes, what it is about."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.credentials.login import Login
+from reconciler.manifests import config_map, disruption_budget, network_policy, secrets, services
+from reconciler.manifests.network_policy import Peers
+from reconciler.manifests.stateful_set import Image
+from reconciler.manifests.storage import Storage
+from reconciler.plan import desired_objects
+from reconciler.plan.settings import StorageSettings
+from reconciler.rotation.phases import RotationSettings
+from reconciler.state.instance import Instance
+from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.primary_record import PrimaryService
+from reconciler.state.replication_info import PRIMARY, REPLICA, Attached, Replication
+from reconciler.state.rotation_record import RotationRecord
+from reconciler.state.session_storage import DeclaredStorage
+from reconciler.state.sharing import Sharing
+from reconciler.state.storage_state import StorageState
+from shared import names
+from shared.names import ROLE_PRIMARY, ROLE_REPLICA
+from shared.objects.resources import (
+    CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+)
+from shared.session_storage.models import SessionStorageSpec, SessionStorageStatus
+from shared.session_storage.sizes import PRESETS, Size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.consumers.identity import Usage
+
+NOW: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
+CREATED: Final = "2026-11-23T10:00:00Z"
+"""When the objects were made."""
+STARTED: Final = "2026-11-23T11:59:50Z"
+"""When the pods were made: so lately that a server may be on its way up."""
+STORAGE: Final = Storage("mine", "team", "uid-1")
+HOST: Final = "mine-valkey.team.svc"
+CLUSTER_IP: Final = "10.0.0.9"
+PASSWORDS: Final = {key: f"{key.title():x<32}".replace("-", "0") for key in identities.PASSWORD_KEYS}
+RING: Final = KeyRing(PASSWORDS)
+OPERATOR: Final = Login("operator", PASSWORDS["operator-password"])
+REPLICATION: Final = Login("replication", PASSWORDS["replication-password"])
+IMAGE: Final = Image("registry.example/valkey:9", "IfNotPresent")
+SETTINGS: Final = StorageSettings(
+    IMAGE,
+    Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
+    RotationSettings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
+)
+OTHER_IMAGE: Final = replace(SETTINGS, image=Image("registry.example/valkey:10", "IfNotPresent"))
+HOSTS: Final = KubernetesNodes(frozenset({"host-0", "host-1", "host-2"}))
+LINEAGE: Final = "a" * 40
+OFFSET: Final = 50 << 20
+"""Bytes of history that all instances have."""
+
+
+def session_storage(spec: object, **metadata: object) -> Object:
+    """Build a SessionStorage as the API server keeps it."""
+    own = {"name": "mine", "namespace": "team", "uid": "uid-1", "generation": 1}
+    return {"metadata": own | metadata, "spec": spec}
+
+
+def stored(obj: Object) -> Object:
+    """Give an object what the API server gives it."""
+    stamps = {"uid": f"uid-of-{obj['metadata']['name']}", "resourceVersion": "7", "creationTimestamp": CREATED}
+    return {**obj, "metadata": obj["metadata"] | stamps}
+
+
+def workload(index: int, size: Size, settings: StorageSettings = SETTINGS) -> Object:
+    """Build the StatefulSet of an instance, as the plan makes it of nothing."""
+    return desired_objects.workload(
+        state_of(session_storage({"size": size}), nodes=HOSTS), SessionStorageSpec(size=size), index, settings
+    )
+
+
+def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> dict[tuple[str, str], Object]:
+    """Build everything that belongs to a storage; of as many instances as its size has, if none are named."""
+    preset = PRESETS[size]
+    indexes = indexes or tuple(range(preset.replicas))
+    of_replicas = preset.is_redundant
+    made = {
+        SECRETS: [
+            secrets.auth_secret(STORAGE, RING),
+            secrets.connection_secret(STORAGE, PASSWORDS["password"]),
+        ],
+        NETWORK_POLICIES: [network_policy.network_policy(STORAGE, SETTINGS.peers)],
+        CONFIG_MAPS: [config_map.config_map(STORAGE, primary, indexes)],
+        STATEFUL_SETS: [workload(index, size) for index in indexes],
+        SERVICES: [
+            services.headless_service(STORAGE),
+            services.primary_service(STORAGE, primary),
+            *([services.replicas_service(STORAGE)] if of_replicas else []),
+        ],
+        DISRUPTION_BUDGETS: [
+            disruption_budget.primary_budget(STORAGE),
+            *([disruption_budget.replicas_budget(STORAGE)] if of_replicas else []),
+        ],
+    }
+    built = {
+        (resource.plural, obj["metadata"]["name"]): stored(obj) for resource, objects in made.items() for obj in objects
+    }
+    built["services", "mine-valkey"]["spec"]["clusterIP"] = CLUSTER_IP
+    return built
+
+
+def pod(index: int = 0, size: Size = Size.SMALL, role: str = ROLE_PRIMARY, **metadata: Any) -> Object:
+    """Build the pod of an instance; each is on a host of its own."""
+    template = copy.deepcopy(workload(index, size)["spec"]["template"])
+    labels = template["metadata"]["labels"] | {names.LABEL_ROLE: role}
+    own: Object = {
+        "name": names.valkey_pod("mine", index),
+        "namespace": "team",
+        "uid": f"uid-of-pod-{index}",
+        "creationTimestamp": STARTED,
+        "labels": labels,
+        "annotations": template["metadata"]["annotations"],
+    }
+    status = {"phase": "Running", "podIP": address(index)}
+    return {"metadata": own | metadata, "spec": {"nodeName": f"host-{index}"}, "status": status}
+
+
+def address(index: int) -> str:
+    """Tell where an instance can be reached."""
+    return f"10.1.0.{index + 1}"
+
+
+def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> Instance:
+    """Report of a primary, and of those that follow it."""
+    attached = tuple(Attached(address(each), is_online=True, offset=OFFSET, lag=0) for each in replicas)
+    facts = InstanceFacts(
+        role=PRIMARY,
+        server_version="9.1.2",
+        is_loading=False,
+        hashes=RING.accepted,
+        replication=Replication(lineage=LINEAGE, offset=OFFSET, replicas=attached, keys=3),
+        fence=1 if PRESETS[size].is_redundant else 0,
+        upstream_hash=identities.sha256(REPLICATION.password),
+    )
+    return Instance(index, pod(index, size), facts, operator=OPERATOR)
+
+
+def replica(index: int, size: Size = Size.LARGE, upstream: str = HOST) -> Instance:
+    """Report of a replica that could take over."""
+    facts = InstanceFacts(
+        role=REPLICA,
+        server_version="9.1.2",
+        is_loading=False,
+        hashes=RING.accepted,
+        replication=Replication(
+            lineage=LINEAGE, offset=OFFSET, upstream=upstream, is_linked=True, is_streaming=True, silence=0, keys=3
+        ),
+        fence=1 if PRESETS[size].is_redundant else 0,
+        upstream_hash=identities.sha256(REPLICATION.password),
+    )
+    return Instance(index, pod(index, size, ROLE_REPLICA), facts, operator=OPERATOR)
+
+
+def replicated(instance: Instance, **changes: Any) -> Instance:
+    """Change what an instance says of its replication."""
+    assert instance.facts is not None
+    return replace(instance, facts=replace(instance.facts, replication=replace(instance.facts.replication, **changes)))
+
+
+def unlinked(instance: Instance, **changes: Any) -> Instance:
+    """Take a replica's link with its primary away."""
+    return replicated(instance, is_linked=False, is_streaming=False, **changes)
+
+
+def instances(size: Size) -> tuple[Instance, ...]:
+    """Report of every instance of a storage; the first is primary."""
+    others = range(1, PRESETS[size].replicas)
+    return (primary(0, size, *others), *(replica(index, size) for index in others))
+
+
+def state_of(
+    storage: Object,
+    children: Mapping[tuple[str, str], Object] | None = None,
+    *,
+    usages: Sequence[Usage] = (),
+    secrets: Mapping[str, Object] | None = None,
+    **observed: Any,
+) -> StorageState:
+    """Make what was observed of a storage, parsed as the observer parses it.
+
+    Args:
+        storage: The SessionStorage.
+        children: Its objects; none, if they are not given.
+        usages: Who uses it.
+        secrets: What has the name of the connection Secret's copy, by namespace.
+        observed: What else there is.
+    """
+    declared = DeclaredStorage.of(storage)
+    external = declared.spec is not None and declared.spec.external is not None
+    name = names.connection_secret(declared.name) if external else names.auth_secret(declared.name)
+    secret = (children or {}).get((SECRETS.plural, name))
+    return StorageState(
+        storage=declared,
+        children=children or {},
+        key_ring=KeyRing() if external else KeyRing.of(secret),
+        rotation=RotationRecord.of(secret),
+        primary_service=_primary_service(children or {}),
+        sharing=Sharing.of(storage, usages).with_secrets(declared.key, secrets or {}),
+        **observed,
+    )
+
+
+def observed(size: str = "small", *reports: Instance, storage: Object | None = None, **others: Any) -> StorageState:
+    """Observe a storage whose objects are all there; all its instances are well, if none are given."""
+    known = Size(size)
+    others = {"children": children(known), "instances": reports or instances(known), "nodes": HOSTS, **others}
+    return state_of(storage or session_storage({"size": size}), **others)
+
+
+def declared(before: StorageState, storage: Object) -> StorageState:
+    """The same objects and instances, of a storage that asks for something else."""
+    return replace(before, storage=DeclaredStorage.of(storage))
+
+
+def with_children(before: StorageState, children: Mapping[tuple[str, str], Object]) -> StorageState:
+    """The same storage with other children."""
+    auth = children.get((SECRETS.plural, names.auth_secret(before.storage.name)))
+    return replace(
+        before,
+        children=children,
+        key_ring=KeyRing.of(auth),
+        rotation=RotationRecord.of(auth),
+        primary_service=_primary_service(children),
+    )
+
+
+def _primary_service(children: Mapping[tuple[str, str], Object]) -> PrimaryService | None:
+    service = children.get((SERVICES.plural, names.valkey(STORAGE.name)))
+    return PrimaryService.of(service) if service is not None else None
+
+
+def without(before: StorageState, *keys: tuple[str, str]) -> StorageState:
+    """Take children away."""
+    return with_children(before, {key: obj for key, obj in before.children.items() if key not in keys})
+
+
+def with_child(before: StorageState, key: tuple[str, str], obj: Object) -> StorageState:
+    """Put a child in the place of another one."""
+    return with_children(before, {**before.children, key: obj})
+
+
+def settled(before: StorageState, status: Object | None) -> StorageState:
+    """The same storage with the status that was decided."""
+    if status is None:
+        return before
+    return replace(before, storage=replace(before.storage, status=SessionStorageStatus.model_validate(status)))

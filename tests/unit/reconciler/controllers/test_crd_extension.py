@@ -1,0 +1,126 @@
+"""ToolHive's CRD gets our field, in every version, and gets it again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import json
+from collections.abc import AsyncIterator
+
+import jsonpatch
+import pytest
+
+from reconciler.controllers import crd_extension
+from reconciler.controllers.crd_extension import CrdExtension, crd_name, extension
+from shared import errors
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import CRDS, MCP_SERVERS, Object
+from tests.support.fakes import FakeApi
+from tests.support.virtual_time import in_virtual_time
+
+NAME = "mcpservers.toolhive.stacklok.dev"
+
+
+def version(name: str, **properties: Object) -> Object:
+    spec = {"type": "object", "properties": {"image": {"type": "string"}, **properties}}
+    return {"name": name, "schema": {"openAPIV3Schema": {"properties": {"spec": spec}}}}
+
+
+def stock() -> Object:
+    versions = [version("v1alpha1"), version("v1beta1")]
+    return {"metadata": {"name": NAME, "resourceVersion": "7"}, "spec": {"versions": versions}}
+
+
+def patched(crd: Object) -> Object:
+    result: Object = jsonpatch.apply_patch(copy.deepcopy(crd), json.dumps(extension(crd)))
+    return result
+
+
+def has_field(crd: Object) -> list[bool]:
+    return [
+        "sessionStorageRef" in item["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+        for item in crd["spec"]["versions"]
+    ]
+
+
+def test_every_version_gets_the_field() -> None:
+    assert has_field(patched(stock())) == [True, True]
+
+
+def test_the_field_takes_a_name_and_an_object_alike() -> None:
+    schema = patched(stock())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert schema["sessionStorageRef"]["x-kubernetes-preserve-unknown-fields"] is True
+    assert "type" not in schema["sessionStorageRef"]
+
+
+def test_what_has_the_field_needs_nothing() -> None:
+    assert extension(patched(stock())) == []
+
+
+def test_only_the_version_that_lacks_the_field_is_touched() -> None:
+    crd = stock()
+    crd["spec"]["versions"][0] = version("v1alpha1", sessionStorageRef={"type": "string"})
+    (test, add) = extension(crd)
+    assert test == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
+    assert (add["op"], add["path"].split("/")[3]) == ("add", "1")
+
+
+def test_the_name_is_the_plural_and_the_group() -> None:
+    assert crd_name(MCP_SERVERS) == NAME
+
+
+@contextlib.asynccontextmanager
+async def extending(api: FakeApi) -> AsyncIterator[CrdExtension]:
+    part = CrdExtension(api, MCP_SERVERS)
+    crds = Informer(api, CRDS, part.on_change)
+    tasks = [asyncio.ensure_future(crds.run()), asyncio.ensure_future(part.run(crds))]
+    try:
+        async with asyncio.timeout(3600):
+            yield part
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def stored(api: FakeApi) -> Object:
+    return api.objects[CRDS.plural, "", NAME]
+
+
+@in_virtual_time
+async def test_a_crd_that_comes_late_is_extended_then() -> None:
+    api = FakeApi()
+    async with extending(api) as part:
+        await asyncio.sleep(1)
+        assert not part.served.is_set()
+        await api.create(CRDS, stock())
+        await part.served.wait()
+        await asyncio.sleep(1)
+        assert has_field(stored(api)) == [True, True]
+
+
+@in_virtual_time
+async def test_an_upgrade_that_drops_the_field_is_repaired_once() -> None:
+    api = FakeApi()
+    await api.create(CRDS, stock())
+    async with extending(api):
+        await asyncio.sleep(1)
+        await api.replace(CRDS, {**stored(api), "spec": stock()["spec"]})
+        await asyncio.sleep(60)
+        assert has_field(stored(api)) == [True, True]
+    name = f"customresourcedefinitions/{NAME}"
+    assert api.writes == [f"create {name}", f"patch {name}", f"replace {name}", f"patch {name}"]
+
+
+@in_virtual_time
+async def test_a_refusal_is_tried_again_after_a_pause(caplog: pytest.LogCaptureFixture) -> None:
+    api = FakeApi()
+    await api.create(CRDS, stock())
+    api.refuse = lambda _: errors.Forbidden("403")
+    async with extending(api):
+        await asyncio.sleep(60)
+        assert 10 <= caplog.messages.count("CRD not extended") <= 60 / crd_extension.RETRY_SECONDS + 1
+        api.refuse = lambda _: None
+        await asyncio.sleep(6)
+        assert has_field(stored(api)) == [True, True]

@@ -1,0 +1,355 @@
+"""The objects of a storage: named, labelled, owned, restricted, and written the way the API server keeps them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from reconciler.apply import passwords
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.manifests import config_map, disruption_budget, network_policy, secrets, services, valkey_config
+from reconciler.manifests.network_policy import Peers
+from reconciler.manifests.stateful_set import Image, InstanceSpec, Placement, stateful_set, template_hash
+from reconciler.manifests.storage import Storage
+from shared import names
+from shared.objects.resources import Object
+from shared.session_storage.sizes import PRESETS, Size
+
+STORAGE = Storage("shared-storage", "team", "uid-1")
+PEERS = Peers("toolhive-system", {"app.kubernetes.io/component": "reconciler"})
+ZONE = ["topology.kubernetes.io/zone"]
+PASSWORDS = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
+IMAGE = Image("registry.example/valkey@sha256:abc", "IfNotPresent")
+
+
+def workload(size: Size) -> Object:
+    return stateful_set(STORAGE.metadata(names.valkey_instance(STORAGE.name, 0)), instance(size), IMAGE, Placement())
+
+
+def instance(size: Size, *, index: int = 0, is_spread: bool = False) -> InstanceSpec:
+    disk = PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0
+    return InstanceSpec(STORAGE.name, STORAGE.namespace, index, size, disk, is_spread)
+
+
+def objects(size: Size) -> dict[str, Object]:
+    return {
+        "auth": secrets.auth_secret(STORAGE, KeyRing(PASSWORDS)),
+        "connection": secrets.connection_secret(STORAGE, PASSWORDS["password"]),
+        "config": config_map.config_map(STORAGE, 0, range(PRESETS[size].replicas)),
+        "policy": network_policy.network_policy(STORAGE, PEERS),
+        "workload": workload(size),
+        "service": services.primary_service(STORAGE, 0),
+        "headless": services.headless_service(STORAGE),
+        "replicas": services.replicas_service(STORAGE),
+        "budget": disruption_budget.primary_budget(STORAGE),
+        "budget-of-replicas": disruption_budget.replicas_budget(STORAGE),
+    }
+
+
+ALL = [pytest.param(obj, id=f"{size}-{name}") for size in Size for name, obj in objects(size).items()]
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}")
+    elif isinstance(value, list) and value:
+        for inner in value:
+            yield from leaves(inner, path)
+    else:
+        yield path, value
+
+
+def pod(size: Size) -> Object:
+    spec: Object = workload(size)["spec"]["template"]["spec"]
+    return spec
+
+
+def container(size: Size) -> Object:
+    (only,) = pod(size)["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+@pytest.mark.parametrize("obj", ALL)
+def test_a_child_is_found_by_label_and_goes_with_its_storage(obj: Object) -> None:
+    metadata = obj["metadata"]
+    assert metadata["namespace"] == "team"
+    assert metadata["labels"][names.LABEL_STORAGE] == "shared-storage"
+    assert metadata["labels"][names.LABEL_MANAGED_BY] == names.MANAGED_BY
+    (owner,) = metadata["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("SessionStorage", "shared-storage", "uid-1")
+    assert owner["controller"]
+
+
+@pytest.mark.parametrize("obj", ALL)
+def test_no_child_bears_the_bare_name_of_the_storage(obj: Object) -> None:
+    """ToolHive's operator deletes a StatefulSet that bears an MCPServer's name."""
+    assert obj["metadata"]["name"].startswith("shared-storage-")
+
+
+@pytest.mark.parametrize("obj", ALL)
+def test_nothing_says_toolhive_true_or_the_domain_of_a_cluster(obj: Object) -> None:
+    decoded = identities.decoded(obj.get("data")) if obj.get("type") else {}
+    text = json.dumps([obj, decoded])
+    assert "cluster.local" not in text
+    assert '"toolhive"' not in text
+
+
+@pytest.mark.parametrize("obj", ALL)
+def test_nothing_is_null_or_empty_but_what_nobody_else_may_fill(obj: Object) -> None:
+    dropped = {path for path, value in leaves(obj) if value in (None, "", [], {})}
+    container = ".spec.template.spec.containers"
+    said = {f"{container}.{field}" for field in ("args", "env", "envFrom")} | {".spec.template.spec.initContainers"}
+    assert dropped <= {".spec.egress.to.namespaceSelector"} | said
+
+
+@pytest.mark.parametrize("obj", ALL)
+def test_passwords_stand_in_secrets_only(obj: Object) -> None:
+    if obj.get("type") == "Opaque":
+        obj = {key: value for key, value in obj.items() if key != "data"}
+    assert not [key for key, password in PASSWORDS.items() if password in json.dumps(obj)]
+
+
+def test_the_auth_secret_holds_every_password_and_the_acl_file() -> None:
+    data = identities.decoded(secrets.auth_secret(STORAGE, KeyRing(PASSWORDS))["data"])
+    assert data == PASSWORDS | {"users.acl": identities.users_acl(PASSWORDS)}
+
+
+def test_the_connection_secret_keeps_the_contract() -> None:
+    password = PASSWORDS["password"]
+    assert identities.decoded(secrets.connection_secret(STORAGE, password)["data"]) == {
+        "REDIS_URL": f"redis://:{password}@shared-storage-valkey.team.svc:6379",
+        "REDIS_PASSWORD": password,
+        "SESSION_STORAGE_TYPE": "redis",
+    }
+
+
+@pytest.mark.parametrize("size", Size)
+def test_a_pod_meets_the_restricted_standard(size: Size) -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
+    spec, only = pod(size), container(size)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] != 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert only["securityContext"]["allowPrivilegeEscalation"] is False
+    assert only["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert not [field for field in ("hostNetwork", "hostPID", "hostIPC", "initContainers") if spec.get(field)]
+    assert not any("hostPort" in port for port in only["ports"])
+    kinds = {key for volume in spec["volumes"] for key in volume if key != "name"}
+    assert kinds <= {"configMap", "secret", "emptyDir"}
+
+
+@pytest.mark.parametrize("size", Size)
+def test_a_pod_gets_no_more_than_it_needs(size: Size) -> None:
+    spec, only = pod(size), container(size)
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    assert only["securityContext"]["readOnlyRootFilesystem"] is True
+    (acl,) = [volume["secret"] for volume in spec["volumes"] if "secret" in volume]
+    assert [item["key"] for item in acl["items"]] == ["users.acl", "probe-password", "replication-password"]
+    assert acl["defaultMode"] & 0o007 == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "cpu", "memory", "disk"),
+    [
+        (Size.SMALL, "100m", "256Mi", None),
+        (Size.MEDIUM, "250m", "512Mi", "5Gi"),
+        (Size.LARGE, "500m", "1Gi", "10Gi"),
+    ],
+)
+def test_resources_are_the_sizes_written_as_the_api_server_stores_them(
+    size: Size, cpu: str, memory: str, disk: str | None
+) -> None:
+    assert container(size)["resources"] == {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}}
+    claims = workload(size)["spec"].get("volumeClaimTemplates", [])
+    assert [claim["spec"]["resources"]["requests"]["storage"] for claim in claims] == ([disk] if disk else [])
+
+
+def test_a_small_storage_forgets_and_a_larger_one_remembers() -> None:
+    assert [volume for volume in pod(Size.SMALL)["volumes"] if volume["name"] == "data"] == [
+        {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}
+    ]
+    for size in (Size.MEDIUM, Size.LARGE):
+        assert [volume for volume in pod(size)["volumes"] if volume["name"] == "data"] == []
+
+
+@pytest.mark.parametrize("size", [Size.MEDIUM, Size.LARGE])
+def test_data_goes_with_the_storage_and_not_with_the_stateful_set(size: Size) -> None:
+    spec = workload(size)["spec"]
+    (claim,) = spec["volumeClaimTemplates"]
+    (owner,) = claim["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("SessionStorage", STORAGE.name, STORAGE.uid)
+    assert "persistentVolumeClaimRetentionPolicy" not in spec
+
+
+@pytest.mark.parametrize("size", Size)
+def test_a_mount_has_its_volume(size: Size) -> None:
+    claims = [claim["metadata"]["name"] for claim in workload(size)["spec"].get("volumeClaimTemplates", [])]
+    volumes = [volume["name"] for volume in pod(size)["volumes"]]
+    assert sorted(mount["name"] for mount in container(size)["volumeMounts"]) == sorted(claims + volumes)
+
+
+@pytest.mark.parametrize("size", Size)
+def test_each_instance_is_one_replica_that_its_labels_name(size: Size) -> None:
+    spec = workload(size)["spec"]
+    assert spec["replicas"] == 1
+    selector = spec["selector"]["matchLabels"]
+    assert selector.items() <= spec["template"]["metadata"]["labels"].items()
+    assert selector == {names.LABEL_STORAGE: "shared-storage", names.LABEL_INSTANCE: "0"}
+    assert spec["serviceName"] == services.headless_service(STORAGE)["metadata"]["name"]
+
+
+def test_a_probe_takes_its_password_from_a_file() -> None:
+    for probe in ("readinessProbe", "livenessProbe"):
+        (shell, option, command) = container(Size.SMALL)[probe]["exec"]["command"]
+        assert (shell, option) == ("sh", "-c")
+        assert re.search(r"/valkey/acl/probe-password", command)
+        assert "--user probe" in command
+        assert not re.search(r"\s-a\s|--pass", command)
+
+
+def test_the_service_names_one_instance_and_hides_none() -> None:
+    for instance in (0, 7):
+        spec = services.primary_service(STORAGE, instance)["spec"]
+        assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage", names.LABEL_INSTANCE: str(instance)}
+        assert spec["publishNotReadyAddresses"] is True
+    assert services.headless_service(STORAGE)["spec"]["clusterIP"] == "None"
+
+
+def test_reads_are_spread_over_replicas_that_are_ready_alone() -> None:
+    spec = services.replicas_service(STORAGE)["spec"]
+    assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage", names.LABEL_ROLE: "replica"}
+    assert "publishNotReadyAddresses" not in spec
+
+
+def test_no_eviction_takes_the_primary_or_two_replicas_at_once() -> None:
+    """A pod that two budgets name is not evicted at all: each role has one of its own."""
+    of_primary = disruption_budget.primary_budget(STORAGE)["spec"]
+    of_replicas = disruption_budget.replicas_budget(STORAGE)["spec"]
+    assert (of_primary["minAvailable"], of_replicas["maxUnavailable"]) == (1, 1)
+    selectors = [spec["selector"]["matchLabels"][names.LABEL_ROLE] for spec in (of_primary, of_replicas)]
+    assert selectors == ["primary", "replica"]
+
+
+def test_a_primary_that_kubelet_has_not_found_ready_yet_is_not_evicted_unless_it_is_known_not_to_serve() -> None:
+    serving, away = (disruption_budget.primary_budget(STORAGE, is_out_of_service=is_out) for is_out in (False, True))
+    policies = [budget["spec"]["unhealthyPodEvictionPolicy"] for budget in (serving, away)]
+    assert policies == ["IfHealthyBudget", "AlwaysAllow"]
+
+
+def test_a_pod_is_replaced_by_nobody_but_us() -> None:
+    spec = workload(Size.LARGE)["spec"]
+    assert spec["updateStrategy"] == {"type": "OnDelete"}
+    assert spec["podManagementPolicy"] == "Parallel"
+
+
+def affinity(size: Size, *, is_spread: bool) -> Any:
+    made = stateful_set(STORAGE.metadata("x"), instance(size, is_spread=is_spread), IMAGE, Placement())
+    return made["spec"]["template"]["spec"].get("affinity", {}).get("podAntiAffinity")
+
+
+def test_instances_of_a_redundant_storage_are_kept_apart_by_force_where_there_are_hosts_enough() -> None:
+    hard, soft = affinity(Size.LARGE, is_spread=True), affinity(Size.LARGE, is_spread=False)
+    (term,) = hard["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    assert term["labelSelector"] == {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}
+    assert "requiredDuringSchedulingIgnoredDuringExecution" not in soft
+    for each, keys in ((hard, ["topology.kubernetes.io/zone"]), (soft, ["kubernetes.io/hostname", *ZONE])):
+        preferred = each["preferredDuringSchedulingIgnoredDuringExecution"]
+        assert [item["podAffinityTerm"]["topologyKey"] for item in preferred] == keys
+    assert affinity(Size.MEDIUM, is_spread=True) is None
+
+
+def test_a_priority_class_is_set_if_there_is_one() -> None:
+    made = stateful_set(STORAGE.metadata("x"), instance(Size.LARGE), IMAGE, Placement("important"))
+    assert made["spec"]["template"]["spec"]["priorityClassName"] == "important"
+    assert "priorityClassName" not in pod(Size.LARGE)
+
+
+def test_the_size_is_told_by_the_pod_too() -> None:
+    """The StatefulSet tells what is to be, the pod what runs."""
+    for size in Size:
+        made = workload(size)
+        labels = made["metadata"]["labels"], made["spec"]["template"]["metadata"]["labels"]
+        assert [each[names.LABEL_SIZE] for each in labels] == [size, size]
+
+
+def hash_of(size: Size, image: Image = IMAGE, placement: Placement | None = None) -> str:
+    return template_hash(stateful_set(STORAGE.metadata("x"), instance(size), image, placement or Placement()))
+
+
+def test_a_pod_tells_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = workload(Size.LARGE)
+    assert template_hash(made) == template_hash(made["spec"]["template"]) == hash_of(Size.LARGE)
+    assert template_hash({"metadata": {}}) == ""
+    hashes = [hash_of(size) for size in Size]
+    hashes += [hash_of(Size.LARGE, Image("registry.example/valkey:10", "IfNotPresent"))]
+    hashes += [hash_of(Size.LARGE, placement=Placement("important"))]
+    monkeypatch.setattr(identities, "rules", lambda: "other rights")
+    hashes += [hash_of(Size.LARGE)]
+    monkeypatch.setattr(valkey_config, "valkey_conf", lambda: "another configuration")
+    hashes += [hash_of(Size.LARGE)]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_instances_are_told_who_is_primary_in_a_file_that_makes_no_pod_out_of_date() -> None:
+    before, after = config_map.config_map(STORAGE, 0, [0]), config_map.config_map(STORAGE, 1, [0, 1])
+    assert before["data"]["valkey.conf"] == after["data"]["valkey.conf"]
+    assert (after["data"]["primary"], after["data"]["nodes"]) == ("1", "0 1")
+
+
+def test_the_policy_admits_consumers_instances_and_the_reconciler_and_nobody_else() -> None:
+    spec = network_policy.network_policy(STORAGE, PEERS)["spec"]
+    assert spec["podSelector"] == {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    (rule,) = spec["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 6379}]
+    kinds = ["mcpserver", "mcpremoteproxy", "virtualmcpserver"]
+    assert rule["from"] == [
+        {"podSelector": {"matchLabels": {names.LABEL_COMPONENT: "proxy"}}},
+        {"podSelector": {"matchExpressions": [{"key": "app.kubernetes.io/name", "operator": "In", "values": kinds}]}},
+        {"podSelector": {"matchLabels": {names.LABEL_CONSUMER_OF: "shared-storage"}}},
+        {"podSelector": {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}},
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "toolhive-system"}},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/component": "reconciler"}},
+        },
+    ]
+    peers, dns = spec["egress"]
+    assert peers == {
+        "to": [{"podSelector": {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}}],
+        "ports": rule["ports"],
+    }
+    assert {port["port"] for port in dns["ports"]} == {53}
+
+
+@pytest.mark.parametrize("name", ["a", "x" * names.MAX_STORAGE_NAME])
+def test_the_longest_name_still_fits_every_object(name: str) -> None:
+    derived = [
+        names.auth_secret(name),
+        names.connection_secret(name),
+        names.valkey(name),
+        names.valkey_headless(name),
+        names.valkey_replicas(name),
+        names.valkey_budget(name, "primary"),
+        names.valkey_budget(name, "replica"),
+        names.valkey_instance(name, 99),
+    ]
+    assert len(set(derived)) == len(derived)
+    for each in derived:
+        assert re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", each)
+        assert len(each) <= 63
+    # controller-revision-hash: a StatefulSet's name, and up to 11 characters.
+    assert len(names.valkey_instance(name, 99)) + 11 <= 63
+
+
+def test_a_mirrored_secret_never_meets_a_local_one() -> None:
+    assert names.mirrored_connection_secret("b", "a") != names.connection_secret("a-b")
+    assert "." in names.mirrored_connection_secret("b", "a")

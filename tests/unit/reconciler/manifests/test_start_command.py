@@ -1,0 +1,117 @@
+"""How an instance starts, by the shell that starts it: who is primary, and who may never be."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reconciler.manifests import valkey_config
+from shared.session_storage.sizes import PRESETS, Size
+
+HOST = "mine-valkey.team.svc"
+EMPTY_BASE, SYNCED_BASE = b"x" * 89, b"x" * 172
+"""Sizes that Valkey 9.1 was seen to write."""
+
+
+class Pod:
+    """The files of a pod, and what its command makes of them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        for name in ("config", "acl", "live", "data", "bin"):
+            (directory / name).mkdir()
+        (directory / "acl" / "users.acl").write_text("mounted")
+        (directory / "acl" / "replication-password").write_text("secret")
+        server = directory / "bin" / "valkey-server"
+        server.write_text("#!/bin/sh\necho started with $@\n")
+        server.chmod(0o755)
+
+    def is_told(self, primary: int, *instances: int) -> None:
+        for name, text in valkey_config.topology(primary, instances).items():
+            (self.directory / "config" / name).write_text(text)
+
+    def has_data(self, base: bytes, increment: bytes) -> None:
+        (self.directory / "data" / "appendonlydir").mkdir(exist_ok=True)
+        for name, content in (("appendonly.aof.1.base.rdb", base), ("appendonly.aof.1.incr.aof", increment)):
+            (self.directory / "data" / "appendonlydir" / name).write_bytes(content)
+
+    def start(self, instance: int = 0, size: Size = Size.LARGE) -> str:
+        command = valkey_config.start_command(instance, HOST, PRESETS[size])
+        for ours, theirs in (
+            (valkey_config.CONFIG_DIRECTORY, "config"),
+            (valkey_config.LIVE_DIRECTORY, "live"),
+            (valkey_config.ACL_DIRECTORY, "acl"),
+            (f"find {valkey_config.DATA_DIRECTORY}", f"find {self.directory / 'data'}"),
+        ):
+            command = command.replace(ours, theirs if theirs.startswith("find") else str(self.directory / theirs))
+        path = {"PATH": f"{self.directory / 'bin'}:/usr/bin:/bin"}
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, env=path)
+        assert "secret" not in done.stdout
+        return (self.directory / "live" / valkey_config.START_FILE).read_text()
+
+
+@pytest.fixture(name="pod")
+def pod_fixture(tmp_path: Path) -> Pod:
+    return Pod(tmp_path)
+
+
+def follows(start: str) -> bool:
+    return f"replicaof {HOST} 6379" in start.splitlines()
+
+
+def test_the_only_instance_is_the_primary_whatever_it_has(pod: Pod) -> None:
+    pod.is_told(0, 0)
+    assert not follows(pod.start())
+
+
+@pytest.mark.parametrize(("base", "increment"), [(EMPTY_BASE, b"x"), (SYNCED_BASE, b""), (SYNCED_BASE, b"x")])
+def test_the_primary_of_several_takes_up_where_it_was(pod: Pod, base: bytes, increment: bytes) -> None:
+    pod.is_told(0, 0, 1, 2)
+    pod.has_data(base, increment)
+    assert not follows(pod.start())
+
+
+def test_a_primary_whose_data_is_gone_follows_and_goes_on_to_when_it_starts_again(pod: Pod) -> None:
+    pod.is_told(0, 0, 1, 2)
+    assert follows(pod.start())
+    pod.has_data(EMPTY_BASE, b"")  # what the server that has just started wrote
+    assert follows(pod.start())
+
+
+@pytest.mark.parametrize("instances", [(0, 1), (0, 1, 2)])
+def test_a_replica_follows_whatever_it_has(pod: Pod, instances: tuple[int, ...]) -> None:
+    pod.is_told(0, *instances)
+    pod.has_data(SYNCED_BASE, b"x")
+    assert follows(pod.start(instance=1))
+
+
+def test_an_instance_that_is_no_longer_one_follows(pod: Pod) -> None:
+    pod.is_told(1, 1)
+    assert follows(pod.start(instance=0))
+
+
+def test_a_new_pod_takes_the_acl_file_and_one_that_starts_again_keeps_it(pod: Pod) -> None:
+    pod.is_told(0, 0)
+    pod.start()
+    live = pod.directory / "live" / "users.acl"
+    assert live.read_text() == "mounted"
+    live.write_text("saved since")
+    pod.start()
+    assert live.read_text() == "saved since"
+
+
+@pytest.mark.parametrize("size", Size)
+def test_what_the_size_decides_is_in_the_instances_own_file(pod: Pod, size: Size) -> None:
+    pod.is_told(0, 0)
+    found = dict(line.split(" ", 1) for line in pod.start(size=size).splitlines())
+    assert int(found["maxmemory"]) == PRESETS[size].maxmemory_bytes
+    assert found["min-replicas-to-write"] == ("1" if size is Size.LARGE else "0")
+    assert (found["primaryuser"], found["primaryauth"]) == ("replication", "secret")
+
+
+def test_nobody_else_reads_the_file_with_the_password(pod: Pod) -> None:
+    pod.is_told(0, 0)
+    pod.start()
+    assert (pod.directory / "live" / valkey_config.START_FILE).stat().st_mode & 0o077 == 0

@@ -1,0 +1,134 @@
+"""What is read about the users of a credential, and what need not be read again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from reconciler.observe.credential_rollouts import CredentialRollouts
+from reconciler.state.sharing import Sharing
+from shared import names
+from shared.consumers.identity import Consumer, Usage
+from shared.objects.resources import MCP_SERVERS, PODS, Object, Resource
+from tests.support.simulated import KEY, NAMESPACE, Simulation
+from tests.support.toolhive import ToolHive
+
+SINCE = datetime(2026, 11, 24, tzinfo=UTC)
+WHO = Consumer("MCPServer", NAMESPACE, "near")
+
+
+class Reads:
+    """Counts what is read of a workload."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.api = simulation.api
+        self.count = 0
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        self.count += 1
+        return await self.api.get(resource, namespace, name)
+
+    async def list_all(self, resource: Resource, selector: Any = None) -> tuple[list[Object], str]:
+        return await self.api.list_all(resource, selector)
+
+
+class World:
+    """A storage that runs, and one consumer of it."""
+
+    def __init__(self) -> None:
+        self.simulation = Simulation()
+        self.toolhive = ToolHive(self.simulation.api, self.simulation.valkey)
+        self.reads = Reads(self.simulation)
+        self.rollouts = CredentialRollouts(self.reads, self.find)
+
+    async def start(self) -> None:
+        await self.simulation.ask_for(size="small")
+        await self.toolhive.serve("near", NAMESPACE, "mine")
+        await self.simulation.settle()
+        await self.toolhive.settle()
+
+    def find(self, who: Consumer) -> Object | None:
+        return self.simulation.api.objects.get((MCP_SERVERS.plural, who.namespace, who.name))
+
+    async def stamp(self, text: str) -> None:
+        await self.simulation.edit(
+            MCP_SERVERS, "near", {"metadata": {"annotations": {names.ANNOTATION_REVISION: text}}}
+        )
+
+    async def look(self, usage: Usage, *, is_thorough: bool = False) -> list[tuple[str, bool, str]]:
+        storage = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": {}}
+        consumers = Sharing.of(storage, [usage]).admitted
+        found = await self.rollouts.read(KEY, consumers, "r1", SINCE, is_thorough=is_thorough)
+        return [(each.name, each.is_done, each.obstacle) for each in found]
+
+
+def usage(*, is_going: bool = False) -> Usage:
+    return Usage(WHO, KEY, is_going=is_going)
+
+
+@pytest.fixture(name="world")
+async def world_fixture() -> World:
+    world = World()
+    await world.start()
+    return world
+
+
+async def test_a_consumer_that_was_not_stamped_waits_and_costs_no_read(world: World) -> None:
+    assert await world.look(usage()) == [("MCPServer team/near", False, "it has not been restarted yet")]
+    assert world.reads.count == 0
+
+
+async def test_a_stamped_one_is_followed_until_it_is_done_and_not_read_again(world: World) -> None:
+    await world.stamp("r1@2026-11-24T00:00:00Z")
+    ((_, is_done, obstacle),) = await world.look(usage())
+    assert not is_done
+    assert obstacle.endswith("was started before")
+    await world.toolhive.settle()
+    assert [each[1] for each in await world.look(usage())] == [True]
+    read = world.reads.count
+    assert [each[1] for each in await world.look(usage())] == [True]
+    assert world.reads.count == read
+    assert [each[1] for each in await world.look(usage(), is_thorough=True)] == [True]
+    assert world.reads.count > read
+
+
+async def test_a_refusal_is_said_and_taken_back_once_the_stamp_is_there(world: World) -> None:
+    world.rollouts.refuse(WHO, "no")
+    assert [each[2] for each in await world.look(usage())] == ["no"]
+    await world.stamp("r1@2026-11-24T00:00:00Z")
+    assert [each[2] for each in await world.look(usage())] != ["no"]
+
+
+async def test_who_goes_or_may_not_use_the_storage_is_not_waited_for(world: World) -> None:
+    assert await world.look(usage(is_going=True)) == []
+    assert await world.look(Usage(Consumer("MCPServer", "elsewhere", "near"), KEY)) == []
+
+
+async def test_who_is_connected_to_another_storage_is_not_waited_for(world: World) -> None:
+    await world.simulation.edit(MCP_SERVERS, "near", {"spec": {"sessionStorageRef": "other"}})
+    assert await world.look(usage()) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "created", "reported"),
+    [
+        pytest.param({}, "2026-11-23T00:00:00Z", [(False, frozenset())], id="from before: waited for"),
+        pytest.param({}, "2026-11-24T00:00:01Z", [(True, frozenset({"10.9.9.9"}))], id="from after: spared"),
+        pytest.param({"toolhive": "true"}, "2026-11-23T00:00:00Z", [], id="a consumer's"),
+    ],
+)
+async def test_a_pod_of_somebody_else_is_waited_for_if_it_is_from_before_and_spared_if_not(
+    world: World, labels: dict[str, str], created: str, reported: Any
+) -> None:
+    metadata = {
+        "name": "theirs",
+        "namespace": NAMESPACE,
+        "labels": {names.LABEL_CONSUMER_OF: KEY[1], **labels},
+        "creationTimestamp": created,
+    }
+    status = {"phase": "Running", "podIPs": [{"ip": "10.9.9.9"}]}
+    await world.simulation.api.create(PODS, {"metadata": metadata, "status": status})
+    found = await world.rollouts.read(KEY, [WHO], "r1", SINCE, is_thorough=False)
+    assert [(each.is_done, each.addresses) for each in found if each.name == "Pod team/theirs"] == reported

@@ -1,0 +1,161 @@
+"""A server that dies is news at once, one that hangs within a second or two, and one that lives is none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from reconciler.observe import heartbeat
+from reconciler.observe.heartbeat import Heartbeats
+from shared import names
+
+KEY = ("team", "mine")
+UID = "uid-1"
+
+
+class Server:
+    """Answers as a server that asks for a password does, unless it hangs."""
+
+    def __init__(self) -> None:
+        self.is_hanging = False
+        self.pings = 0
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        with contextlib.suppress(ConnectionError):
+            while await reader.readline():
+                self.pings += 1
+                if not self.is_hanging:
+                    writer.write(b"-NOAUTH Authentication required.\r\n")
+
+
+class World:
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.silent: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self.heartbeats = Heartbeats(self.silent.put_nowait)
+        self.server = Server()
+
+    async def hear(self) -> None:
+        async with asyncio.timeout(10):
+            assert await self.silent.get() == KEY
+
+
+def pod(address: str = "127.0.0.1") -> dict[str, Any]:
+    labels = {names.LABEL_INSTANCE: "0", names.LABEL_STORAGE: "mine"}
+    status = {"phase": "Running", "podIP": address} if address else {}
+    return {
+        "metadata": {"name": "mine-valkey-0-0", "namespace": "team", "uid": UID, "labels": labels},
+        "status": status,
+    }
+
+
+@pytest.fixture(name="world")
+async def world_fixture(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        world = World(found.getsockname()[1])
+    monkeypatch.setattr(names, "VALKEY_PORT", world.port)
+    monkeypatch.setattr(heartbeat, "PERIOD_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "TIMEOUT_SECONDS", 0.05)
+    task = asyncio.ensure_future(world.heartbeats.run([]))
+    await asyncio.sleep(0)
+    yield world
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+@contextlib.asynccontextmanager
+async def serving(world: World) -> AsyncIterator[None]:
+    server = await asyncio.start_server(world.server.serve, "127.0.0.1", world.port)
+    try:
+        yield
+    finally:
+        server.close()
+        for writer in world.server.writers:
+            writer.transport.abort()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.005)
+
+
+async def until_pinged(world: World, times: int) -> None:
+    await until(lambda: world.server.pings >= times)
+
+
+async def test_a_server_that_lives_is_no_news(world: World) -> None:
+    async with serving(world):
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 5)
+        assert world.silent.empty()
+        assert world.heartbeats.silent_for(pod()) < 1
+
+
+async def test_an_answer_counts_when_it_comes_and_not_a_period_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "PERIOD_SECONDS", 60)
+    world.server.is_hanging = True
+    async with serving(world):
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 1)
+        await until(lambda: world.heartbeats.silent_for(pod()) > 0.5)
+        world.server.writers[0].write(b"-NOAUTH Authentication required.\r\n")
+        await until(lambda: world.heartbeats.silent_for(pod()) < 0.5)
+
+
+async def test_a_server_that_dies_is_told_of_and_found_again(world: World) -> None:
+    async with serving(world):
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 2)
+    await world.hear()
+    pings = world.server.pings
+    async with serving(world):
+        await until_pinged(world, pings + 2)
+        assert world.heartbeats.silent_for(pod()) < 1
+
+
+async def test_a_server_that_hangs_is_told_of_again_and_again(world: World) -> None:
+    async with serving(world):
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 1)
+        world.server.is_hanging = True
+        await world.hear()
+        first = world.heartbeats.silent_for(pod())
+        await world.hear()
+        assert world.heartbeats.silent_for(pod()) > first > 0
+
+
+async def test_a_pod_that_goes_is_asked_no_more(world: World) -> None:
+    async with serving(world):
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 1)
+        world.heartbeats.on_pod(pod(), None)
+        assert world.heartbeats.silent_for(pod()) == 0
+        assert world.heartbeats._heartbeats == {}
+
+
+async def test_pods_without_an_address_and_pods_of_others_are_not_asked(world: World) -> None:
+    other = pod()
+    other["metadata"]["labels"] = {}
+    for each in (pod(""), other):
+        world.heartbeats.on_pod(None, each)
+    assert world.heartbeats._heartbeats == {}
+
+
+async def test_nobody_is_asked_by_who_does_not_lead(world: World) -> None:
+    idle = Heartbeats(world.silent.put_nowait)
+    idle.on_pod(None, pod())
+    assert idle._heartbeats == {}

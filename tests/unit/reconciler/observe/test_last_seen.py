@@ -1,0 +1,84 @@
+"""What was seen of instances before counts beside what they say now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconciler.observe.last_seen import LastSeen
+from reconciler.state.instance import Instance
+from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.replication_info import Replication
+
+KEY = ("team", "mine")
+
+
+class Watch:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.last_seen = LastSeen(lambda: self.now)
+
+    def later(self, seconds: float) -> Watch:
+        self.now += seconds
+        return self
+
+    def take(self, *reports: Instance) -> tuple[Instance, ...]:
+        return self.last_seen.update(KEY, 0, reports)
+
+
+def pod(index: int, uid: str = "") -> dict[str, Any]:
+    return {
+        "metadata": {"name": f"mine-valkey-{index}-0", "uid": uid or f"uid-{index}"},
+        "status": {"phase": "Running"},
+    }
+
+
+def replica(index: int, silence: int | None, uid: str = "") -> Instance:
+    seen = Replication("a" * 40, offset=7, upstream="x", is_linked=silence is not None, silence=silence)
+    return Instance(index, pod(index, uid), InstanceFacts("slave", "9.1.2", is_loading=False, replication=seen))
+
+
+def silent(index: int, seconds: float) -> Instance:
+    return Instance(index, pod(index), problem="unreachable", silent_for=seconds)
+
+
+@pytest.fixture(name="watch")
+def watch_fixture() -> Watch:
+    return Watch()
+
+
+def test_a_primary_that_a_replica_hears_has_shown_that_it_lives(watch: Watch) -> None:
+    primary, _ = watch.take(silent(0, 9.0), replica(1, silence=0))
+    assert primary.silent_for == 1.0
+
+
+def test_the_latest_sign_is_remembered_when_who_told_of_it_is_gone(watch: Watch) -> None:
+    watch.take(silent(0, 9.0), replica(1, silence=0))
+    primary, _ = watch.later(3).take(silent(0, 12.0), silent(1, 3.0))
+    assert primary.silent_for == 4.0
+
+
+def test_an_instance_that_answers_is_not_silent(watch: Watch) -> None:
+    assert [instance.silent_for for instance in watch.take(replica(0, silence=0), replica(1, silence=0))] == [0.0, 0.0]
+
+
+def test_a_replica_is_behind_since_it_was_last_seen_to_hear_its_primary(watch: Watch) -> None:
+    watch.take(silent(0, 0.0), replica(1, silence=1))
+    _, behind = watch.later(16).take(silent(0, 0.0), replica(1, silence=None))
+    assert behind.not_hearing_for == 16.0
+
+
+def test_a_replica_that_was_never_seen_to_hear_is_not_said_to_be_behind(watch: Watch) -> None:
+    watch.take(silent(0, 0.0), replica(1, silence=9))
+    assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None))[1].not_hearing_for == 0.0
+
+
+def test_nothing_of_a_former_pod_is_said_of_the_next_one_or_of_a_storage_that_was_gone(watch: Watch) -> None:
+    watch.take(silent(0, 0.0), replica(1, silence=0))
+    assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None, uid="new"))[1].not_hearing_for == 0.0
+    watch.take(silent(0, 0.0), replica(1, silence=0, uid="new"))
+    watch.last_seen.forget(KEY)
+    assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None, uid="new"))[1].not_hearing_for == 0.0

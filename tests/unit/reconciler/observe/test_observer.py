@@ -1,0 +1,272 @@
+"""What the observer reads, and what it makes of an instance's answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.credentials import identities, login
+from reconciler.credentials.login import Login
+from reconciler.observe.credential_rollouts import CredentialRollouts
+from reconciler.observe.last_seen import LastSeen
+from reconciler.observe.observer import Observer, Surroundings
+from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
+from reconciler.state.instance import Instance
+from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
+from reconciler.state.rotation_record import revision_of
+from reconciler.state.storage_state import StorageState
+from reconciler.valkey import external_store, users
+from shared import errors
+from shared.consumers.usage_index import ConsumerIndex
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import PODS, SECRETS, SESSION_STORAGES, STATEFUL_SETS, VOLUME_CLAIMS, Object
+from shared.session_storage.endpoint import Endpoint
+from tests.support.fakes import FakeApi
+from tests.support.storages import HOSTS
+
+NAMESPACE = "team"
+
+
+def surroundings() -> Surroundings:
+    return Surroundings(
+        serves_tls=lambda: True,
+        knows_consumers=lambda: True,
+        is_rotation_due=lambda _: False,
+        silent_for=lambda _: 3.5,
+        nodes=lambda: HOSTS,
+        may_update=lambda key: key != (NAMESPACE, "mine"),
+        last_seen=LastSeen(lambda: 0.0),
+    )
+
+
+PRIMARY = InstanceFacts(role="master", server_version="9.1.2", is_loading=False)
+REPLICA = replace(PRIMARY, role="slave")
+OPERATOR = Login("operator", "p" * 32)
+PASSWORDS = dict.fromkeys(identities.PASSWORD_KEYS, "p" * 32)
+AUTH: Object = {
+    "metadata": {"name": "mine-auth", "namespace": NAMESPACE},
+    "data": identities.encoded(PASSWORDS),
+}
+SET: Object = {
+    "kind": "StatefulSet",
+    "metadata": {
+        "name": "mine-valkey-0",
+        "namespace": NAMESPACE,
+        "resourceVersion": "1",
+        "labels": {"toolhive.stacklok.dev/storage": "mine"},
+    },
+    "spec": {},
+}
+POD: Object = {
+    "kind": "Pod",
+    "metadata": {"name": "mine-valkey-0-0", "namespace": NAMESPACE, "uid": "uid-0", "resourceVersion": "1"},
+    "status": {"phase": "Running", "podIP": "10.1.0.1"},
+}
+
+
+CACHED = (*CHILD_RESOURCES, PODS, VOLUME_CLAIMS)
+
+
+class Instances:
+    """Answers in place of Valkey, and keeps who asked."""
+
+    def __init__(self) -> None:
+        self.facts = PRIMARY
+        self.error: errors.SessionStoreError | None = None
+        self.refused_user = ""
+        self.logins: list[str] = []
+
+    async def observe(self, host: str, port: int, login: Login) -> InstanceFacts:
+        await self.ping(host, port, login)
+        return self.facts
+
+    async def ping(self, host: str, port: int, login: Login) -> None:
+        assert (host, port) == ("10.1.0.1", 6379)
+        self.logins.append(login.user)
+        if self.error is not None:
+            raise self.error
+        if login.user == self.refused_user:
+            raise errors.StoreRefused(login.user)
+
+
+@pytest.fixture(name="instances")
+def instances_fixture(monkeypatch: pytest.MonkeyPatch) -> Instances:
+    instances = Instances()
+    monkeypatch.setattr(users, "observe", instances.observe)
+    monkeypatch.setattr(users, "ping", instances.ping)
+    return instances
+
+
+async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) -> StorageState:
+    caches = {resource.plural: Informer(api, resource) for resource in CACHED}
+    by_kind = {resource.kind: caches[resource.plural] for resource in CACHED}
+    for obj in cached:
+        by_kind[obj["kind"]].remember(obj)
+    storage = {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": spec or {}}
+    return await Observer(
+        api, caches, ConsumerIndex(), CredentialRollouts(api, lambda _: None), surroundings()
+    ).observe(storage)
+
+
+async def instance(*cached: Object) -> Instance:
+    api = FakeApi()
+    await api.create(SECRETS, AUTH)
+    return (await observed(api, None, *cached, SET)).instance(0)
+
+
+async def test_children_that_no_cache_knows_are_read_live() -> None:
+    api = FakeApi()
+    for resource in CHILD_RESOURCES:
+        for name in child_names(resource, "mine"):
+            await api.create(resource, {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {}})
+    found = await observed(api)
+    assert found.children.keys() == {
+        (resource.plural, name) for resource in CHILD_RESOURCES for name in child_names(resource, "mine")
+    }
+    assert found.child(SECRETS, "mine-auth") is not None
+
+
+async def test_instances_are_those_that_have_a_stateful_set_whatever_the_size_is() -> None:
+    api = FakeApi()
+    made = [{**SET, "metadata": SET["metadata"] | {"name": f"mine-valkey-{index}"}} for index in (1, 12, 3)]
+    others: Object = {**SET, "metadata": SET["metadata"] | {"name": "others-valkey-7", "labels": {}}}
+    for workload in (*made, others):
+        await api.create(STATEFUL_SETS, workload)
+    claim: Object = {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data-mine-valkey-12-0", "namespace": NAMESPACE},
+    }
+    claim["metadata"]["resourceVersion"] = "1"
+    found = await observed(api, {"size": "large"}, *made, others, claim)
+    assert [instance.index for instance in found.instances] == [1, 3, 12]
+    assert found.claims == {12: claim}
+    assert found.instance(99) == Instance(99)
+
+
+@pytest.mark.parametrize(("size", "count"), [("small", 1), ("large", 3), ("huge", 1)])
+async def test_a_set_that_no_cache_knows_yet_is_read_live(size: str, count: int) -> None:
+    """The watch may be late, and a set that is taken for missing would be made again."""
+    api = FakeApi()
+    for index in range(5):
+        await api.create(STATEFUL_SETS, {**SET, "metadata": SET["metadata"] | {"name": f"mine-valkey-{index}"}})
+    assert [instance.index for instance in (await observed(api, {"size": size})).instances] == list(range(count))
+
+
+async def test_what_else_is_known_is_handed_on() -> None:
+    found = await observed(FakeApi())
+    assert (found.nodes, found.may_update, found.is_rotation_due) == (HOSTS, False, False)
+
+
+async def test_a_failed_read_is_no_absence(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> Object:
+        raise errors.Unavailable("503")
+
+    api = FakeApi()
+    monkeypatch.setattr(api, "get", fail)
+    with pytest.raises(errors.Unavailable):
+        await observed(api)
+
+
+async def test_a_instance_is_asked_as_operator_and_as_consumer(instances: Instances) -> None:
+    assert await instance(POD) == Instance(0, POD, PRIMARY, operator=OPERATOR)
+    assert instances.logins == ["operator", "default"]
+
+
+async def test_a_instance_that_still_loads_is_asked_no_more(instances: Instances) -> None:
+    """Whoever loads answers INFO, and refuses everything else."""
+    instances.facts = InstanceFacts("master", "9.1.2", is_loading=True)
+    assert await instance(POD) == Instance(0, POD, instances.facts, operator=OPERATOR)
+    assert instances.logins == ["operator"]
+
+
+async def test_a_replica_is_not_asked_as_a_consumer(instances: Instances) -> None:
+    """It refuses what a consumer does, as long as it is not in sync."""
+    instances.facts = REPLICA
+    assert (await instance(POD)).facts == REPLICA
+    assert instances.logins == ["operator"]
+
+
+async def test_a_instance_where_nobody_listens_is_down(instances: Instances) -> None:
+    instances.error = errors.StoreDown("refused")
+    report = await instance(POD)
+    assert (report.problem, report.accepts_operator, report.silent_for) == ("down", False, 3.5)
+
+
+@pytest.mark.parametrize("user", ["operator", "default"])
+async def test_a_refused_credential_is_a_problem_whichever_it_is(instances: Instances, user: str) -> None:
+    instances.refused_user = user
+    facts = None if user == "operator" else PRIMARY
+    assert await instance(POD) == Instance(0, POD, facts, "refused", user, OPERATOR)
+
+
+async def test_a_instance_that_does_not_answer_is_unreachable(instances: Instances) -> None:
+    instances.error = errors.StoreUnreachable("no route")
+    assert await instance(POD) == Instance(0, POD, None, "unreachable", "no route", silent_for=3.5)
+
+
+@pytest.mark.usefixtures("instances")
+async def test_a_pod_without_an_address_is_not_dialled() -> None:
+    starting = POD | {"status": {}}
+    assert await instance(starting) == Instance(0, starting, silent_for=3.5)
+    assert await instance() == Instance(0)
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Succeeded", "Failed", "Unknown"])
+@pytest.mark.usefixtures("instances")
+async def test_a_pod_that_has_ended_is_not_dialled_for_its_address_may_be_anothers_by_now(phase: str) -> None:
+    ended = POD | {"status": {"phase": phase, "podIP": "10.1.0.1"}}
+    assert await instance(ended) == Instance(0, ended, silent_for=3.5)
+
+
+async def test_only_the_storage_that_is_stored_now_is_current() -> None:
+    api = FakeApi()
+    storage = await api.create(SESSION_STORAGES, {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {}})
+    caches = {resource.plural: Informer(api, resource) for resource in CACHED}
+    observer = Observer(api, caches, ConsumerIndex(), CredentialRollouts(api, lambda _: None), surroundings())
+    assert await observer.is_current(storage)
+    assert not await observer.is_current({"metadata": storage["metadata"] | {"uid": "of-its-predecessor"}})
+    await api.delete(SESSION_STORAGES, NAMESPACE, "mine")
+    assert not await observer.is_current(storage)
+
+
+@pytest.mark.usefixtures("instances")
+async def test_no_password_is_in_the_text_of_what_was_observed() -> None:
+    api = FakeApi()
+    await api.create(SECRETS, AUTH)
+    text = repr(await observed(api))
+    assert not [value for value in AUTH["data"].values() if value in text]
+
+
+@pytest.mark.usefixtures("instances")
+async def test_without_passwords_nobody_is_dialled() -> None:
+    assert (await observed(FakeApi(), None, POD, SET)).instance(0) == Instance(0, POD, silent_for=3.5)
+
+
+async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    logins: list[login.Credentials] = []
+
+    async def dial(endpoint: Endpoint, login: login.Credentials) -> DialResult:
+        logins.append(login)
+        return DialResult(Outcome.OK, endpoint.host)
+
+    monkeypatch.setattr(external_store, "dial", dial)
+    api = FakeApi()
+    content = identities.encoded({"password": "theirs", "username": "me"})
+    theirs = await api.create(SECRETS, {"metadata": {"name": "theirs", "namespace": NAMESPACE}, "data": content})
+    await api.create(SECRETS, AUTH)
+    found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}})
+    report = DialResult(Outcome.OK, "elsewhere")
+    theirs_login = login.Credentials("me", "theirs")
+    assert found.external == ExternalFacts(
+        theirs_login, has_secret=True, revision=revision_of(theirs), dialled=report, serves_tls=True
+    )
+    assert found.children == {}
+    assert (await observed(api, {"external": {"url": "redis://elsewhere"}})).external == ExternalFacts(
+        login.Credentials(), dialled=report, serves_tls=True
+    )
+    missing = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "no"}})
+    assert missing.external == ExternalFacts(serves_tls=True)
+    assert logins == [theirs_login, login.Credentials()]
+    assert "theirs" not in repr(logins)

@@ -1,0 +1,169 @@
+"""What the objects of a storage are to be, and what of an instance stays as it was made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.failover.replication_group import ReplicationGroup
+from reconciler.plan import desired_objects
+from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.storage_state import StorageState
+from shared import names
+from shared.objects.resources import (
+    CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+)
+from shared.session_storage.models import SessionStorageSpec
+from shared.session_storage.sizes import PRESETS, Size
+from tests.support.storages import (
+    HOSTS,
+    SETTINGS,
+    children,
+    observed,
+    pod,
+    session_storage,
+    state_of,
+    with_child,
+    workload,
+)
+
+
+def built(before: StorageState, size: Size, index: int = 0) -> Object:
+    return desired_objects.workload(before, SessionStorageSpec(size=size), index, SETTINGS)
+
+
+def disk(made: Object) -> str:
+    claims = made["spec"].get("volumeClaimTemplates") or []
+    found: str = claims[0]["spec"]["resources"]["requests"]["storage"] if claims else ""
+    return found
+
+
+def is_spread(made: Object) -> bool:
+    affinity = made["spec"]["template"]["spec"].get("affinity", {}).get("podAntiAffinity", {})
+    return "requiredDuringSchedulingIgnoredDuringExecution" in affinity
+
+
+def group_of(before: StorageState, size: Size) -> ReplicationGroup:
+    return ReplicationGroup.of(before, PRESETS[size])
+
+
+def superfluous(before: StorageState, size: Size) -> list[str]:
+    built = desired_objects.build(before, SessionStorageSpec(size=size), group_of(before, size), [0], SETTINGS)
+    return [obj["metadata"]["name"] for _, obj in built.superfluous]
+
+
+@pytest.mark.parametrize(
+    ("running", "asked", "new"),
+    [
+        (Size.SMALL, Size.SMALL, ""),
+        (Size.SMALL, Size.MEDIUM, "5Gi"),
+        (Size.SMALL, Size.LARGE, "10Gi"),
+        (Size.MEDIUM, Size.SMALL, "5Gi"),
+        (Size.MEDIUM, Size.LARGE, "10Gi"),
+        (Size.LARGE, Size.SMALL, "10Gi"),
+        (Size.LARGE, Size.MEDIUM, "10Gi"),
+    ],
+    ids=str,
+)
+def test_disks_grow_with_the_size_and_never_shrink(running: Size, asked: Size, new: str) -> None:
+    assert disk(built(observed(running), asked, index=7)) == new
+
+
+@pytest.mark.parametrize("asked", Size)
+@pytest.mark.parametrize("running", Size)
+def test_a_instance_that_is_there_keeps_its_volume(running: Size, asked: Size) -> None:
+    before = observed(running)
+    made, present = built(before, asked), before.children["statefulsets", "mine-valkey-0"]
+    assert made["spec"].get("volumeClaimTemplates") == present["spec"].get("volumeClaimTemplates")
+    volumes = {volume["name"] for volume in made["spec"]["template"]["spec"]["volumes"]}
+    assert ("data" in volumes) is (running is Size.SMALL)
+    assert made["metadata"]["labels"][names.LABEL_SIZE] == asked
+
+
+@pytest.mark.parametrize(
+    ("running", "asked", "unfit"),
+    [(a, b, PRESETS[a].disk_gib < PRESETS[b].disk_gib) for a in Size for b in Size],
+    ids=str,
+)
+def test_a_instance_whose_volume_is_too_small_is_unfit(running: Size, asked: Size, *, unfit: bool) -> None:
+    before = observed(running)
+    every = frozenset(instance.index for instance in before.instances)
+    assert desired_objects.undersized(before, SessionStorageSpec(size=asked)) == (every if unfit else frozenset())
+
+
+def test_a_volume_of_a_size_that_is_none_of_ours_is_as_good_as_its_figure() -> None:
+    before = observed("medium")
+    made = workload(0, Size.MEDIUM)
+    made["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = "77Gi"
+    larger = with_child(before, ("statefulsets", "mine-valkey-0"), made)
+    assert desired_objects.undersized(larger, SessionStorageSpec(size=Size.LARGE)) == frozenset()
+    assert disk(built(larger, Size.LARGE, index=1)) == "77Gi"
+
+
+@pytest.mark.parametrize(("hosts", "spread"), [(3, True), (4, True), (2, False), (0, False)])
+def test_new_instances_are_spread_by_force_if_there_are_hosts_enough(hosts: int, *, spread: bool) -> None:
+    open_hosts = KubernetesNodes(frozenset(f"host-{number}" for number in range(hosts)), frozenset({"closing"}))
+    nothing = state_of(session_storage({}), nodes=open_hosts)
+    assert is_spread(built(nothing, Size.LARGE)) is spread
+
+
+@pytest.mark.parametrize("hosts", [HOSTS, KubernetesNodes()], ids=["enough", "too few"])
+@pytest.mark.parametrize("made_with", [HOSTS, KubernetesNodes()], ids=["hard", "soft"])
+def test_instances_that_are_there_keep_their_spread_or_every_host_that_goes_would_restart_them(
+    made_with: KubernetesNodes, hosts: KubernetesNodes
+) -> None:
+    present = built(state_of(session_storage({}), nodes=made_with), Size.LARGE)
+    before = state_of(session_storage({}), {("statefulsets", "mine-valkey-0"): present}, nodes=hosts)
+    assert built(before, Size.LARGE)["spec"]["template"] == present["spec"]["template"]
+
+
+def test_what_is_shared_has_a_name_of_its_own_and_is_what_is_there() -> None:
+    for size in Size:
+        before = observed(size)
+        indexes = [instance.index for instance in before.instances]
+        built = desired_objects.build(before, SessionStorageSpec(size=size), group_of(before, size), indexes, SETTINGS)
+        made = [
+            (NETWORK_POLICIES, built.network_policy),
+            (CONFIG_MAPS, built.config_map),
+            *((STATEFUL_SETS, obj) for obj in built.stateful_sets),
+            *((SERVICES, obj) for obj in (built.primary_service, *built.services)),
+            *((DISRUPTION_BUDGETS, obj) for obj in [built.replicas_budget] if obj is not None),
+        ]
+        named = {(resource.plural, obj["metadata"]["name"]) for resource, obj in made}
+        assert len(named) == len(made)
+        secrets = {("secrets", "mine-auth"), ("secrets", "mine-connection")}
+        of_primary = {("poddisruptionbudgets", "mine-valkey-primary")}
+        assert named | secrets | of_primary == set(children(size))
+
+
+def test_what_is_made_for_replicas_alone_is_superfluous_without_them() -> None:
+    assert superfluous(observed("large"), Size.LARGE) == []
+    assert superfluous(observed("large"), Size.MEDIUM) == ["mine-valkey-replicas", "mine-valkey-replica"]
+    assert superfluous(observed("medium"), Size.MEDIUM) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "size"), [("small", Size.SMALL), ("large", Size.LARGE), ("huge", Size.MEDIUM), (None, Size.MEDIUM)]
+)
+def test_the_primarys_pod_tells_the_size_that_runs(label: Any, size: Size) -> None:
+    made = pod(0, Size.SMALL)
+    made["metadata"]["labels"].pop(names.LABEL_SIZE)
+    made["metadata"]["labels"] |= {names.LABEL_SIZE: label} if label else {}
+    before = observed("small")
+    running = replace(before, instances=(replace(before.instances[0], pod=made),))
+    assert desired_objects.running_size(group_of(running, Size.MEDIUM), SessionStorageSpec(size=Size.MEDIUM)) is size
+
+
+def test_without_a_pod_the_size_that_is_asked_for_is_told() -> None:
+    nothing = state_of(session_storage({}))
+    assert (
+        desired_objects.running_size(group_of(nothing, Size.LARGE), SessionStorageSpec(size=Size.LARGE)) is Size.LARGE
+    )
+    assert desired_objects.running_size(group_of(nothing, Size.MEDIUM), SessionStorageSpec()) is Size.MEDIUM

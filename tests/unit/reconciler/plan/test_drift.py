@@ -1,0 +1,80 @@
+"""Whether an object already is what it should be."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from reconciler.manifests import network_policy, services
+from reconciler.plan.drift import is_covered
+from shared.objects.resources import Object
+from tests.support.storages import SETTINGS, STORAGE
+
+SERVICE = services.primary_service(STORAGE, 0)
+POLICY = network_policy.network_policy(STORAGE, SETTINGS.peers)
+
+
+@pytest.mark.parametrize(
+    ("desired", "observed"),
+    [
+        ({"a": 1}, {"a": 1, "b": 2}),
+        ({"spec": {"a": 1}}, {"spec": {"a": 1, "default": True}, "status": {}}),
+        ({"ports": [{"name": "valkey", "port": 1}]}, {"ports": [{"name": "valkey", "port": 1, "instancePort": 3}]}),
+        ({"containers": [{"name": "a"}]}, {"containers": [{"name": "injected"}, {"name": "a"}]}),
+        ({"claims": [{"spec": {"a": 1}}]}, {"claims": [{"spec": {"a": 1, "volumeMode": "Filesystem"}, "status": {}}]}),
+        ({"selector": {"matchLabels": {}}}, {"selector": {"matchLabels": None}}),
+        ({"ingress": [{"from": [], "ports": [1]}]}, {"ingress": [{"from": None, "ports": [1]}]}),
+        ({"list": []}, {"list": []}),
+    ],
+    ids=str,
+)
+def test_defaults_and_fields_of_others_may_stand_beside_ours(desired: Object, observed: Object) -> None:
+    assert is_covered(desired, observed)
+
+
+@pytest.mark.parametrize(
+    ("desired", "observed"),
+    [
+        ({"a": 1}, {}),
+        ({"a": 1}, {"a": 2}),
+        ({"a": {"b": 1}}, {"a": "b"}),
+        ({"a": {"b": 1}}, {"a": None}),
+        ({"a": [1]}, {"a": {"0": 1}}),
+        ({"a": [1]}, {"a": [1, 2]}),
+        ({"a": [1, 2]}, {"a": [2, 1]}),
+        ({"a": [{"x": 1}]}, {"a": []}),
+        ({"containers": [{"name": "a"}]}, {"containers": [{"name": "b"}]}),
+        ({"containers": [{"name": "a", "image": "1"}]}, {"containers": [{"name": "a", "image": "2"}]}),
+        ({"replicas": 1}, {"replicas": 0}),
+        ({"publishNotReadyAddresses": True}, {"publishNotReadyAddresses": False}),
+    ],
+    ids=str,
+)
+def test_what_is_ours_must_be_there(desired: Object, observed: Object) -> None:
+    assert not is_covered(desired, observed)
+
+
+def test_one_more_label_in_a_selector_is_another_selector() -> None:
+    edited = copy.deepcopy(SERVICE)
+    edited["spec"]["selector"]["stranger"] = "yes"
+    assert not is_covered(SERVICE, edited)
+
+
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_one_more_rule_or_peer_is_another_policy(direction: str) -> None:
+    more_rules, more_peers = copy.deepcopy(POLICY), copy.deepcopy(POLICY)
+    more_rules["spec"][direction].append({})
+    more_peers["spec"][direction][0][{"ingress": "from", "egress": "to"}[direction]].append({"podSelector": {}})
+    assert not is_covered(POLICY, more_rules)
+    assert not is_covered(POLICY, more_peers)
+
+
+def test_a_peer_that_was_widened_is_another_peer() -> None:
+    edited = copy.deepcopy(POLICY)
+    edited["spec"]["ingress"][0]["from"][0]["namespaceSelector"] = {}
+    assert not is_covered(POLICY, edited)
+
+
+def test_nothing_is_not_covered() -> None:
+    assert not is_covered(SERVICE, {})

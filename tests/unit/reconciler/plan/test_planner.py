@@ -1,0 +1,584 @@
+"""What is decided from what was observed."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Share, Write, WriteAuth
+from reconciler.actions.plan import Plan, Step
+from reconciler.actions.valkey import Fence, Follow, Promote, SwitchOver
+from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.manifests import network_policy, secrets
+from reconciler.plan.planner import plan
+from reconciler.state.instance import Instance
+from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.primary_record import PrimaryRecord
+from reconciler.state.storage_state import StorageState
+from shared import names
+from shared.consumers.identity import Consumer, Usage
+from shared.objects.resources import DISRUPTION_BUDGETS, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object
+from shared.session_storage.sizes import Size
+from tests.support.storages import (
+    CREATED,
+    NOW,
+    OTHER_IMAGE,
+    PASSWORDS,
+    SETTINGS,
+    STORAGE,
+    children,
+    declared,
+    observed,
+    pod,
+    primary,
+    replica,
+    replicated,
+    session_storage,
+    settled,
+    state_of,
+    stored,
+    unlinked,
+    with_child,
+    with_children,
+    without,
+    workload,
+)
+
+EARLIER, LATER = "2026-11-23T09:59:59Z", "2026-11-23T10:00:01Z"
+LONG_AGO = "2026-11-23T11:59:30Z"
+"""Longer ago than any server takes to start."""
+
+
+def steps_of(observed: StorageState) -> tuple[Step, ...]:
+    return plan(observed, SETTINGS, NOW).steps
+
+
+def reason(decided: Plan, kind: str = "Ready") -> str | None:
+    assert decided.status is not None
+    reasons = {item["type"]: item["reason"] for item in decided.status["conditions"]}
+    return reasons.get(kind)
+
+
+@pytest.mark.parametrize("size", Size)
+def test_a_complete_storage_needs_no_step_and_no_second_status(size: Size) -> None:
+    first = plan(observed(size), SETTINGS, NOW)
+    assert first.steps == ()
+    assert plan(settled(observed(size), first.status), SETTINGS, NOW) == Plan(requeue_after_seconds=10)
+
+
+def test_of_nothing_the_auth_secret_comes_first_and_alone() -> None:
+    decided = plan(state_of(session_storage({})), SETTINGS, NOW)
+    assert decided.steps == (WriteAuth(STORAGE, KeyRing({}), ""),)
+    assert decided.requeue_after_seconds == 0
+    assert reason(decided) == "Provisioning"
+
+
+def test_with_passwords_all_else_follows_in_the_order_of_the_proposal() -> None:
+    full = children(Size.SMALL)
+    auth = {("secrets", "mine-auth"): full["secrets", "mine-auth"]}
+    steps = steps_of(state_of(session_storage({"size": "small"}), auth))
+    assert [repr(step) for step in steps] == [
+        "Apply(NetworkPolicy, mine-valkey)",
+        "Apply(ConfigMap, mine-valkey)",
+        "Apply(StatefulSet, mine-valkey-0)",
+        "Apply(Service, mine-valkey-nodes)",
+        "Write(Service, mine-valkey)",
+        "Apply(PodDisruptionBudget, mine-valkey-primary)",
+        "Write(Secret, mine-connection)",
+    ]
+
+
+@pytest.mark.parametrize("missing", [key for key in children(Size.SMALL) if key != ("secrets", "mine-auth")], ids=str)
+def test_only_what_is_missing_is_made(missing: tuple[str, str]) -> None:
+    before = observed()
+    (step,) = steps_of(without(before, missing))
+    assert isinstance(step, Apply | Write)
+    assert (step.resource.plural, step.obj["metadata"]["name"]) == missing
+
+
+def test_a_storage_of_no_size_is_medium() -> None:
+    complete = state_of(session_storage({}), children(Size.MEDIUM), instances=(primary(0, Size.MEDIUM),))
+    assert steps_of(complete) == ()
+
+
+@pytest.mark.parametrize("size", Size)
+@pytest.mark.parametrize("broken", [{}, {"spec": None}, {"spec": {"size": "huge"}}], ids=str)
+def test_a_storage_that_goes_is_left_to_kubernetes(size: Size, broken: Object) -> None:
+    terminating = {**session_storage({"size": size}, deletionTimestamp=CREATED), **broken}
+    assert plan(state_of(terminating), SETTINGS, NOW) == Plan(requeue_after_seconds=60)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [None, "small", [], {"size": "huge"}, {"size": 3}, {"external": {}}, {"external": {"url": "http://x"}}],
+    ids=str,
+)
+def test_a_spec_that_cannot_be_read_is_reported_and_nothing_is_made(spec: object) -> None:
+    decided = plan(state_of(session_storage(spec)), SETTINGS, NOW)
+    assert decided.steps == ()
+    assert reason(decided) == "InvalidSpec"
+    assert decided.status is not None
+    assert decided.status["phase"] == "Failed"
+    assert decided.requeue_after_seconds == 60
+    assert [note.type for note in decided.events] == ["Warning"]
+
+
+def test_a_password_in_a_refused_url_is_not_repeated() -> None:
+    spec = {"external": {"url": "redis://:hunter2@elsewhere"}}
+    decided = plan(state_of(session_storage(spec)), SETTINGS, NOW)
+    assert reason(decided) == "InvalidSpec"
+    assert "hunter2" not in repr(decided)
+
+
+@pytest.mark.parametrize("key", list(children(Size.SMALL)), ids=str)
+@pytest.mark.parametrize("owners", [[], [{"uid": "of-another", "controller": True}], None], ids=str)
+def test_objects_of_another_owner_are_never_touched(key: tuple[str, str], owners: list[Object] | None) -> None:
+    before = observed()
+    theirs = copy.deepcopy(before.children[key])
+    theirs["kind"] = "Thing"
+    theirs["metadata"].pop("ownerReferences")
+    theirs["metadata"]["labels"] = {}
+    if owners is not None:
+        theirs["metadata"]["ownerReferences"] = owners
+    decided = plan(with_children(before, {key: theirs}), SETTINGS, NOW)
+    assert decided.steps == ()
+    assert reason(decided) == "NameTaken"
+    assert decided.status is not None
+    assert f"Thing {key[1]}" in decided.status["message"]
+
+
+@pytest.mark.parametrize("key", [key for key in children(Size.SMALL) if key[0] != "secrets"], ids=str)
+def test_objects_that_nobody_owns_and_that_carry_our_labels_are_taken_in(key: tuple[str, str]) -> None:
+    """A backup that is restored brings objects back without their owner."""
+    before = observed()
+    restored = copy.deepcopy(before.children[key])
+    del restored["metadata"]["ownerReferences"]
+    (step,) = steps_of(with_child(before, key, restored))
+    assert isinstance(step, Apply | Write)
+    assert step.obj["metadata"]["name"] == key[1]
+    assert step.obj["metadata"]["ownerReferences"] == before.children[key]["metadata"]["ownerReferences"]
+
+
+@pytest.mark.parametrize("name", ["mine-auth", "mine-connection"])
+def test_secrets_that_nobody_owns_are_not_taken_in(name: str) -> None:
+    """Who may create Secrets, and nothing else, could choose a storage's passwords by creating one first."""
+    before = observed()
+    planted = copy.deepcopy(before.children["secrets", name])
+    del planted["metadata"]["ownerReferences"]
+    decided = plan(with_child(before, ("secrets", name), planted), SETTINGS, NOW)
+    assert decided.steps == ()
+    assert reason(decided) == "NameTaken"
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted"), [(a, b) for a in Size for b in Size if a is not b], ids=lambda size: size.value
+)
+def test_another_size_is_prepared_for_while_the_storage_serves(running: Size, wanted: Size) -> None:
+    before = declared(observed(running), session_storage({"size": wanted}))
+    decided = plan(before, SETTINGS, NOW)
+    assert decided.status is not None
+    assert (decided.status["size"], reason(decided)) == (running, "StorageReady")
+    assert reason(decided, "SizeApplied") == "Resizing"
+    sets = [step for step in decided.steps if isinstance(step, Apply) and step.resource is STATEFUL_SETS]
+    assert {step.obj["metadata"]["labels"][names.LABEL_SIZE] for step in sets} == {wanted}
+    assert not [step for step in decided.steps if isinstance(step, Delete) and step.resource is PODS]
+
+
+def test_what_is_made_for_replicas_goes_with_them() -> None:
+    before = declared(observed("large"), session_storage({"size": "medium"}))
+    gone = [step for step in steps_of(before) if isinstance(step, Delete)]
+    assert [(step.resource, step.name, step.uid) for step in gone] == [
+        (SERVICES, "mine-valkey-replicas", "uid-of-mine-valkey-replicas"),
+        (DISRUPTION_BUDGETS, "mine-valkey-replica", "uid-of-mine-valkey-replica"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("available", "since", "is_silent", "policy"),
+    [
+        ("True", LONG_AGO, False, None),
+        ("True", LONG_AGO, True, None),
+        ("False", NOW.strftime("%Y-%m-%dT%H:%M:%SZ"), True, None),
+        ("False", LONG_AGO, False, None),
+        ("False", LONG_AGO, True, "AlwaysAllow"),
+    ],
+    ids=["serves", "just fell silent", "being replaced", "serves again", "away"],
+)
+def test_only_a_primary_that_is_away_for_good_may_be_evicted(
+    available: str, since: str, policy: str | None, *, is_silent: bool
+) -> None:
+    instance = primary(0)
+    seen = observed("small", replace(instance, facts=None, problem="unreachable") if is_silent else instance)
+    told = {"type": "Available", "status": available, "reason": "R", "message": "m", "lastTransitionTime": since}
+    steps = steps_of(settled(seen, {"conditions": [told]}))
+    budgets = [step.obj for step in steps if isinstance(step, Apply) and step.resource is DISRUPTION_BUDGETS]
+    assert [budget["spec"]["unhealthyPodEvictionPolicy"] for budget in budgets] == ([policy] if policy else [])
+
+
+def test_a_planned_change_waits_until_everything_else_is_done() -> None:
+    asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
+    before = declared(observed("large"), asked)
+    decided = plan(before, SETTINGS, NOW)
+    assert [type(step) for step in decided.steps] == [SwitchOver]
+    assert (decided.is_changing, decided.requeue_after_seconds) == (True, 0.5)
+    edited = without(before, ("configmaps", "mine-valkey"))
+    assert [type(step) for step in steps_of(edited)] == [Apply]
+    stray = replace(before, instances=(*before.instances[:2], replicated(before.instances[2], upstream="10.9.9.9")))
+    assert [type(step) for step in steps_of(stray)] == [Follow]
+
+
+def test_a_move_that_was_asked_for_and_done_is_not_done_again() -> None:
+    asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
+    before = declared(observed("large"), asked)
+    service = copy.deepcopy(before.children["services", "mine-valkey"])
+    record = PrimaryRecord(epoch=1, to=0, reason="Asked", began=CREATED, ended=CREATED, took=0.05, handled="please")
+    service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: record.text}
+    decided = plan(with_child(before, ("services", "mine-valkey"), service), SETTINGS, NOW)
+    assert decided.steps == ()
+    assert decided.status is not None
+    assert decided.status["lastFailover"] == {"at": CREATED, "reason": "Asked", "seconds": 0.05}
+
+
+def test_a_person_can_name_who_is_to_be_promoted_where_nothing_else_helps() -> None:
+    lost = Instance(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
+    unheard = (unlinked(replica(1), down_for=99), unlinked(replica(2), lineage="b" * 40, down_for=99))
+    blocked = observed("large", lost, *unheard)
+    assert reason(plan(blocked, SETTINGS, NOW), "FailoverBlocked") == "HistoriesDiffer"
+    named = session_storage({"size": "large"}, annotations={names.ANNOTATION_PROMOTE: "mine-valkey-2"})
+    (promotion,) = (step for step in steps_of(declared(blocked, named)) if isinstance(step, Promote))
+    assert promotion.instance.index == 2
+
+
+def test_a_move_out_of_turn_is_no_update_that_others_wait_for() -> None:
+    asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
+    before = observed("large", storage=asked, may_update=False)
+    decided = plan(before, SETTINGS, NOW)
+    assert ([type(step) for step in decided.steps], decided.is_changing) == ([SwitchOver], False)
+
+
+def test_another_size_waits_for_nobodys_turn_even_once_the_primary_has_it() -> None:
+    instances = (primary(0, Size.MEDIUM, 1, 2), replica(1), replica(2))
+    medium = {("statefulsets", f"mine-valkey-{index}"): stored(workload(index, Size.MEDIUM)) for index in (1, 2)}
+    before = observed("medium")
+    shrinking = replace(with_children(before, {**before.children, **medium}), instances=instances, may_update=False)
+    assert reason(plan(shrinking, SETTINGS, NOW), "Updating") == "InstanceRemoved"
+
+
+def test_another_image_is_first_written_down_for_instances_that_start_then_on() -> None:
+    steps = plan(observed("large"), OTHER_IMAGE, NOW).steps
+    assert [repr(step) for step in steps] == [f"Apply(StatefulSet, mine-valkey-{index})" for index in range(3)]
+
+
+@pytest.mark.parametrize("running", Size)
+@pytest.mark.parametrize("label", ["small", "medium", "large", "huge", ""])
+def test_the_volumes_tell_the_size_when_the_label_lies(running: Size, label: str) -> None:
+    before = observed(running)
+    workload = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
+    workload["metadata"]["labels"][names.LABEL_SIZE] = label
+    edited = {**before.children, ("statefulsets", "mine-valkey-0"): workload}
+    steps = steps_of(with_children(before, edited))
+    right = before.children["statefulsets", "mine-valkey-0"]
+    repaired = [step.obj | {"metadata": right["metadata"]} for step in steps if isinstance(step, Apply)]
+    assert repaired == ([] if label == running else [right])
+
+
+def test_volumes_of_no_size_of_ours_do_not_stop_the_pass() -> None:
+    before = observed("medium")
+    workload = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
+    workload["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = "77Gi"
+    edited = {**before.children, ("statefulsets", "mine-valkey-0"): workload}
+    assert steps_of(with_children(before, edited)) == ()
+
+
+def test_large_says_whether_another_instance_could_take_over() -> None:
+    decided = plan(observed("large"), SETTINGS, NOW)
+    assert (reason(decided), reason(decided, "Redundant")) == ("StorageReady", "InSync")
+    alone = observed("large", primary(0, Size.LARGE), Instance(1), Instance(2))
+    decided = plan(alone, SETTINGS, NOW)
+    assert (reason(decided), reason(decided, "Redundant")) == ("StorageReady", "ReplicasMissing")
+    assert decided.steps == (Fence(alone.instances[0], 0),)
+
+
+def test_one_instance_says_nothing_of_redundancy() -> None:
+    assert reason(plan(observed("medium"), SETTINGS, NOW), "Redundant") is None
+
+
+def test_instances_are_marked_by_their_role_the_primary_last() -> None:
+    """Never two primaries: a budget would go on counting the one that no longer is, and have the other one evicted."""
+    before = observed("large")
+    unmarked = tuple(replace(instance, pod=pod(instance.index, Size.LARGE, "")) for instance in before.instances)
+    steps = steps_of(replace(before, instances=unmarked))
+    assert [step.role for step in steps if isinstance(step, Mark)] == ["replica", "replica", "primary"]
+
+
+def usage(namespace: str, name: str = "srv", *, is_granted: bool = False) -> Usage:
+    return Usage(Consumer("MCPServer", namespace, name), ("team", "mine"), is_granted)
+
+
+def shared(*namespaces: str, **others: Any) -> StorageState:
+    """Observe a small storage that is shared with namespaces."""
+    storage = session_storage({"size": "small", "allowedNamespaces": list(namespaces)})
+    return observed(storage=storage, **others)
+
+
+def peers_of(policy: Object) -> list[Object]:
+    peers: list[Object] = policy["spec"]["ingress"][0]["from"]
+    return peers
+
+
+def test_a_namespace_with_an_admitted_consumer_gets_a_copy_and_is_let_in() -> None:
+    before = shared("other", usages=(usage("other"), usage("stranger")))
+    policy, share = steps_of(before)
+    assert isinstance(policy, Apply)
+    assert isinstance(share, Share)
+    assert share.obj["metadata"]["name"] == "team.mine-connection"
+    assert share.obj["metadata"]["namespace"] == "other"
+    assert share.obj["data"] == before.children["secrets", "mine-connection"]["data"]
+    elsewhere = [peer["namespaceSelector"] for peer in peers_of(policy.obj) if "namespaceSelector" in peer]
+    assert str(elsewhere).count("'other'") == 3
+    assert "stranger" not in str(elsewhere)
+    assert PASSWORDS["password"] not in repr(share)
+
+
+def test_who_was_granted_the_right_needs_no_shared_namespace() -> None:
+    (_, share) = steps_of(observed(usages=(usage("other", is_granted=True),)))
+    assert isinstance(share, Share)
+
+
+def test_copies_that_nobody_needs_any_more_go_and_other_peoples_secrets_stay() -> None:
+    copy_of_ours = secrets.mirrored_secret(children(Size.SMALL)["secrets", "mine-connection"], "other")
+    copy_of_ours["metadata"] |= {"uid": "uid-m", "resourceVersion": "3"}
+    foreign: Object = {"metadata": {"name": "team.mine-connection", "namespace": "third", "uid": "x"}, "data": {}}
+    present = {"other": copy_of_ours, "third": foreign}
+    assert steps_of(observed(secrets=present)) == (Delete(SECRETS, "other", "team.mine-connection", "uid-m"),)
+
+
+def test_a_copy_that_is_right_is_left_alone_and_one_that_was_edited_is_put_right() -> None:
+    policy = network_policy.network_policy(STORAGE, SETTINGS.peers, ["other"])
+    made = {**children(Size.SMALL), ("networkpolicies", "mine-valkey"): policy}
+    present = secrets.mirrored_secret(made["secrets", "mine-connection"], "other")
+    present["metadata"] |= {"uid": "uid-m", "resourceVersion": "3"}
+    assert steps_of(shared("*", usages=[usage("other")], children=made, secrets={"other": present})) == ()
+    edited = present | {"data": {**present["data"], "EXTRA": "eA=="}}
+    (share,) = steps_of(shared("*", usages=[usage("other")], children=made, secrets={"other": edited}))
+    assert isinstance(share, Share)
+    assert share.obj["metadata"]["resourceVersion"] == "3"
+
+
+def test_a_secret_of_somebody_else_in_the_way_is_named_and_never_touched() -> None:
+    foreign: Object = {"metadata": {"name": "team.mine-connection", "namespace": "other", "uid": "x"}, "data": {}}
+    decided = plan(shared("other", usages=[usage("other")], secrets={"other": foreign}), SETTINGS, NOW)
+    assert not [step for step in decided.steps if isinstance(step, Share | Delete)]
+    assert reason(decided, "ConsumersAdmitted") == "NameTaken"
+
+
+def test_consumers_of_other_namespaces_wait_and_are_named() -> None:
+    usages = tuple(usage("other", f"server-{number:02}") for number in range(12))
+    decided = plan(observed(usages=usages), SETTINGS, NOW)
+    assert decided.status is not None
+    (found,) = [item for item in decided.status["conditions"] if item["type"] == "ConsumersAdmitted"]
+    assert "other/server-09 and 2 more" in found["message"]
+    assert "server-10" not in found["message"]
+
+
+def test_passwords_that_are_kept_are_not_made_up_again() -> None:
+    before = observed()
+    auth = copy.deepcopy(before.children["secrets", "mine-auth"])
+    del auth["data"]["probe-password"]
+    (step,) = steps_of(with_child(before, ("secrets", "mine-auth"), auth))
+    kept = {key: value for key, value in PASSWORDS.items() if key != "probe-password"}
+    assert step == WriteAuth(STORAGE, KeyRing(kept), "7")
+    assert not [password for password in kept.values() if password in repr(step)]
+
+
+def test_a_lost_auth_secret_takes_the_password_that_consumers_hold() -> None:
+    before = observed()
+    connection = {key: obj for key, obj in before.children.items() if key == ("secrets", "mine-connection")}
+    (step,) = steps_of(with_children(before, connection))
+    assert step == WriteAuth(STORAGE, KeyRing({"password": PASSWORDS["password"]}), "")
+
+
+@pytest.mark.parametrize("spoilt", ["", "short", "with spaces in it and long enough to pass", "ä" * 32])
+def test_a_spoilt_connection_secret_gives_no_password(spoilt: str) -> None:
+    connection = secrets.connection_secret(STORAGE, spoilt)
+    (step,) = steps_of(state_of(session_storage({}), {("secrets", "mine-connection"): connection}))
+    assert step == WriteAuth(STORAGE, KeyRing({}), "")
+
+
+def test_the_auth_secret_wins_over_a_connection_secret_that_differs() -> None:
+    before = observed()
+    other = before.children["secrets", "mine-connection"] | {
+        "data": secrets.connection_secret(STORAGE, "y" * 32)["data"]
+    }
+    (step,) = steps_of(with_child(before, ("secrets", "mine-connection"), other))
+    assert isinstance(step, Write)
+    assert step.obj["metadata"]["resourceVersion"] == "7"
+    assert identities.decoded(step.obj["data"])["REDIS_PASSWORD"] == PASSWORDS["password"]
+
+
+def refused(created: str, **metadata: Any) -> StorageState:
+    return observed(
+        "small", Instance(0, pod(creationTimestamp=created, **metadata), problem="refused", detail="as operator")
+    )
+
+
+def test_a_instance_that_is_older_than_its_secret_and_refuses_it_restarts() -> None:
+    assert steps_of(refused(created=EARLIER)) == (Delete(PODS, "team", "mine-valkey-0-0", "uid-of-pod-0"),)
+
+
+def test_a_instance_that_is_younger_than_its_secret_never_restarts() -> None:
+    decided = plan(refused(created=LATER), SETTINGS, NOW)
+    assert decided.steps == ()
+    assert reason(decided) == "CredentialRefused"
+
+
+def test_a_instance_that_is_going_already_is_not_deleted_twice() -> None:
+    assert steps_of(refused(created=EARLIER, deletionTimestamp=LATER)) == ()
+
+
+def test_a_secret_that_was_written_again_counts_from_then() -> None:
+    before = refused(created=LATER)
+    auth = copy.deepcopy(before.children["secrets", "mine-auth"])
+    auth["metadata"]["managedFields"] = [{"manager": "a", "time": "2026-11-23T10:00:09Z"}, {"manager": "b"}]
+    rewritten = with_child(before, ("secrets", "mine-auth"), auth)
+    assert [type(step) for step in steps_of(rewritten)] == [Delete]
+
+
+def test_a_instance_that_only_does_not_answer_never_restarts() -> None:
+    assert steps_of(observed("small", Instance(0, pod(creationTimestamp=EARLIER)))) == ()
+    assert steps_of(observed("small", Instance(0, pod(creationTimestamp=EARLIER), problem="unreachable"))) == ()
+
+
+@pytest.mark.parametrize(
+    ("instance", "seconds"),
+    [
+        (primary(), 10),
+        (Instance(0), 5),
+        (Instance(0, pod() | {"status": {}}), 5),
+        (Instance(0, pod(), problem="unreachable"), 0.2),
+        (Instance(0, pod(), InstanceFacts("master", "9.1.2", is_loading=True)), 0.2),
+        (Instance(0, pod(creationTimestamp=LONG_AGO), problem="unreachable"), 5),
+        (Instance(0, pod(creationTimestamp=LONG_AGO), problem="refused"), 5),
+    ],
+)
+def test_how_soon_to_look_again_follows_from_what_is_waited_for(instance: Instance, seconds: float) -> None:
+    assert plan(observed("small", instance), SETTINGS, NOW).requeue_after_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("instance", "expected"),
+    [
+        (Instance(0), "Provisioning"),
+        (Instance(0, pod(), problem="unreachable"), "Starting"),
+        (Instance(0, pod(creationTimestamp=LONG_AGO), problem="unreachable"), "Unreachable"),
+        (Instance(0, pod(), InstanceFacts("slave", "9.1.2", is_loading=False)), "Starting"),
+        (Instance(0, pod(), InstanceFacts("master", "9.1.2", is_loading=True)), "LoadingData"),
+        (Instance(0, pod(), problem="refused"), "CredentialRefused"),
+    ],
+)
+def test_a_storage_is_ready_only_when_its_primary_serves(instance: Instance, expected: str) -> None:
+    decided = plan(observed("small", instance), SETTINGS, NOW)
+    assert reason(decided) == expected
+    assert decided.status is not None
+    assert decided.status["phase"] == "Provisioning"
+    assert "primary" not in decided.status
+
+
+def test_a_storage_that_was_ready_is_degraded_when_its_instance_is_gone() -> None:
+    ready = settled(observed(), plan(observed(), SETTINGS, NOW).status)
+    decided = plan(replace(ready, instances=(Instance(0),)), SETTINGS, NOW)
+    assert decided.status is not None
+    assert decided.status["phase"] == "Degraded"
+    assert [note.reason for note in decided.events] == ["Provisioning"]
+
+
+def test_a_instance_that_should_answer_and_does_not_is_a_warning() -> None:
+    silent = Instance(0, pod(creationTimestamp=LONG_AGO), problem="unreachable")
+    decided = plan(observed("small", silent), SETTINGS, NOW)
+    assert [(note.type, note.reason) for note in decided.events] == [("Warning", "Unreachable")]
+
+
+def test_a_restarted_server_gets_its_time_again() -> None:
+    old = pod(creationTimestamp="2026-11-23T09:00:00Z")
+    running = {"state": {"running": {"startedAt": "2026-11-23T11:59:55Z"}}}
+    restarted = old | {"status": old["status"] | {"containerStatuses": [running]}}
+    decided = plan(observed("small", Instance(0, restarted, problem="unreachable")), SETTINGS, NOW)
+    assert (reason(decided), decided.requeue_after_seconds) == ("Starting", 0.2)
+
+
+def test_what_kubernetes_says_of_the_pod_is_passed_on() -> None:
+    unschedulable = {"type": "PodScheduled", "status": "False", "message": "0/3 instances are available"}
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+    for status, expected, text in (
+        ({"conditions": [unschedulable]}, "Unschedulable", "0/3 instances are available"),
+        ({"containerStatuses": [{"state": waiting}]}, "ImagePullBackOff", "no such image"),
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, "Starting", "starting"),
+        ({"containerStatuses": [{"state": {"running": {"startedAt": LATER}}}]}, "Unreachable", "check its log"),
+    ):
+        decided = plan(observed("small", Instance(0, pod() | {"status": status})), SETTINGS, NOW)
+        assert reason(decided) == expected
+        assert decided.status is not None
+        assert text in decided.status["message"]
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        (("secrets", "mine-connection"), ["data"]),
+        (("configmaps", "mine-valkey"), ["data"]),
+        (("statefulsets", "mine-valkey-0"), ["spec", "template", "spec", "containers"]),
+        (("statefulsets", "mine-valkey-0"), ["spec", "template", "spec", "initContainers"]),
+        (("statefulsets", "mine-valkey-0"), ["spec", "template", "spec", "volumes"]),
+        (("services", "mine-valkey"), ["spec", "ports"]),
+    ],
+    ids=str,
+)
+def test_what_others_put_where_nothing_may_be_added_takes_a_replacement(key: tuple[str, str], path: list[str]) -> None:
+    """Server-side apply would leave it there."""
+    before = observed()
+    edited = copy.deepcopy(before.children[key])
+    place = edited
+    for part in path[:-1]:
+        place = place[part]
+    if isinstance(place.get(path[-1]), dict):
+        place[path[-1]]["foreign"] = "eA=="
+    else:
+        place[path[-1]] = [*place.get(path[-1], []), {"name": "foreign"}]
+    (step,) = steps_of(with_child(before, key, edited))
+    assert isinstance(step, Replace | Write)
+    assert step.obj == before.children[key]
+    assert step.obj["metadata"]["resourceVersion"] == "7"
+
+
+def test_a_foreign_variable_for_valkey_takes_a_replacement() -> None:
+    before = observed()
+    key = ("statefulsets", "mine-valkey-0")
+    for field, item in (("env", {"name": "LD_PRELOAD", "value": "x"}), ("envFrom", {"secretRef": {"name": "x"}})):
+        edited = copy.deepcopy(before.children[key])
+        edited["spec"]["template"]["spec"]["containers"][0][field] = [item]
+        (step,) = steps_of(with_child(before, key, edited))
+        assert isinstance(step, Replace)
+
+
+def test_a_foreign_key_in_the_auth_secret_is_taken_out() -> None:
+    before = observed()
+    auth = copy.deepcopy(before.children["secrets", "mine-auth"])
+    auth["data"]["foreign"] = "eA=="
+    steps = steps_of(with_child(before, ("secrets", "mine-auth"), auth))
+    assert steps == (WriteAuth(STORAGE, KeyRing(PASSWORDS), "7"),)
+
+
+def test_claims_of_a_stateful_set_that_is_taken_in_stay_as_they_are() -> None:
+    """Kubernetes refuses every change of them, and they name the storage's former self as their owner."""
+    before = observed("medium")
+    orphan = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
+    orphan["metadata"].pop("ownerReferences")
+    (claim,) = orphan["spec"]["volumeClaimTemplates"]
+    claim["metadata"]["ownerReferences"][0]["uid"] = "uid-of-old"
+    (step,) = steps_of(with_child(before, ("statefulsets", "mine-valkey-0"), orphan))
+    assert isinstance(step, Apply)
+    assert step.obj["spec"]["volumeClaimTemplates"] == [claim]

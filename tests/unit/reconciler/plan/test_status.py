@@ -1,0 +1,232 @@
+"""What users are told, and that they are told it once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from reconciler.failover.decision import Decision, FailoverBlocked, KeepPrimary, LookAgain
+from reconciler.failover.replication_group import ReplicationGroup
+from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, REDUNDANT, SIZE_APPLIED, Verdict, judge
+from reconciler.plan.rolling_update import UPDATING, Change
+from reconciler.plan.status import status_of
+from reconciler.state.instance import Instance
+from reconciler.state.storage_state import StorageState
+from shared.objects.conditions import Finding, conditions
+from shared.objects.events import EventNote
+from shared.objects.resources import Object
+from shared.session_storage.models import LastFailover, NodeStatus, Phase, SessionStorageStatus
+from shared.session_storage.sizes import Size
+from tests.support import storages
+from tests.support.storages import NOW, replicated
+
+LATER = NOW + timedelta(minutes=5)
+READY = Verdict(
+    Phase.READY,
+    "StorageReady",
+    "Storage is ready and secured",
+    "mine-valkey-0",
+    "mine-connection",
+    size=Size.SMALL,
+    instances=(NodeStatus(name="mine-valkey-0", role="primary", synced=True, lag_mib=0),),
+)
+MOVED = LastFailover(at=NOW - timedelta(hours=1), reason="PrimaryLost", seconds=0.25)
+STARTING = Verdict(Phase.PROVISIONING, "Starting", "Valkey is starting")
+BROKEN = Verdict(Phase.DEGRADED, "Starting", "Valkey is starting")
+
+
+def observed(status: Object | None = None, generation: int = 1) -> StorageState:
+    metadata = {"name": "mine", "namespace": "team", "uid": "u", "generation": generation}
+    storage = {"metadata": metadata, "spec": {}} | ({"status": status} if status else {})
+    return storages.state_of(storage)
+
+
+def after(verdict: Verdict, status: Object | None = None, generation: int = 1, now: datetime = NOW) -> Object:
+    new, _ = status_of(observed(status, generation), verdict, now)
+    assert new is not None
+    return new
+
+
+def ready(status: Object) -> Object:
+    (condition,) = [item for item in status["conditions"] if item["type"] == "Ready"]
+    return dict(condition)
+
+
+def test_a_status_says_what_the_model_of_the_crd_holds() -> None:
+    status = after(replace(READY, last_failover=MOVED))
+    model = SessionStorageStatus.model_validate(status)
+    assert model.model_dump(mode="json", by_alias=True, exclude_none=True) == status
+
+
+def test_the_size_that_runs_is_remembered_while_it_cannot_be_seen() -> None:
+    assert after(BROKEN, after(READY))["size"] == "small"
+
+
+def test_what_did_not_change_is_not_written() -> None:
+    assert status_of(observed(after(READY)), READY, LATER) == (None, ())
+
+
+def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
+    first = after(STARTING)
+    renamed = after(Verdict(Phase.PROVISIONING, "LoadingData", "reads"), first, now=LATER)
+    assert ready(renamed)["reason"] == "LoadingData"
+    assert ready(renamed)["lastTransitionTime"] == ready(first)["lastTransitionTime"] == "2026-11-23T12:00:00Z"
+    turned = after(READY, renamed, now=LATER)
+    assert ready(turned)["lastTransitionTime"] == "2026-11-23T12:05:00Z"
+
+
+def test_a_new_generation_is_seen_without_any_event() -> None:
+    status, events = status_of(observed(after(READY), generation=2), READY, LATER)
+    assert status is not None
+    assert (status["observedGeneration"], ready(status)["observedGeneration"], events) == (2, 2, ())
+
+
+def test_empty_fields_are_left_out() -> None:
+    assert after(STARTING).keys() == {"phase", "message", "observedGeneration", "conditions"}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kind"),
+    [
+        (READY, "Normal"),
+        (STARTING, "Normal"),
+        (BROKEN, "Warning"),
+        (Verdict(Phase.DEGRADED, "Unreachable", "does not answer"), "Warning"),
+        (Verdict(Phase.PROVISIONING, "Unschedulable", "no instance"), "Warning"),
+        (Verdict.invalid("spec.size: bad"), "Warning"),
+        (Verdict.name_taken(["Secret mine-auth"]), "Warning"),
+        (Verdict(Phase.PENDING, "DnsFailed", "no such host"), "Warning"),
+        (Verdict.refused("422"), "Warning"),
+    ],
+    ids=lambda value: value.reason if isinstance(value, Verdict) else value,
+)
+def test_a_change_is_told_in_one_event(verdict: Verdict, kind: str) -> None:
+    _, events = status_of(observed(), verdict, NOW)
+    assert [(event.type, event.reason, event.note) for event in events] == [(kind, verdict.reason, verdict.message)]
+
+
+def test_the_same_reason_in_another_phase_is_news() -> None:
+    _, events = status_of(observed(after(STARTING)), BROKEN, NOW)
+    assert [event.reason for event in events] == ["Starting"]
+
+
+def test_another_wording_alone_is_no_event() -> None:
+    backoff = Verdict(Phase.PROVISIONING, "CrashLoopBackOff", "back-off 10s")
+    longer = Verdict(Phase.PROVISIONING, "CrashLoopBackOff", "back-off 20s")
+    status, events = status_of(observed(after(backoff)), longer, NOW)
+    assert status is not None
+    assert (status["message"], events) == ("back-off 20s", ())
+
+
+def test_a_further_condition_is_told_when_it_comes_and_not_when_it_goes() -> None:
+    extra = Finding(UPDATING, "False", "NoRoom", "make room")
+    status, events = status_of(observed(after(READY)), READY.changing(Change((0,), (), extra), observed().storage), NOW)
+    assert events == (EventNote("Warning", "NoRoom", "make room"),)
+    gone, events = status_of(observed(status), READY, NOW)
+    assert gone is not None
+    assert ([item["type"] for item in gone["conditions"]], events) == (["Ready"], ())
+
+
+@pytest.mark.parametrize(
+    ("finding", "kind"),
+    [
+        (Finding(UPDATING, "True", "InstanceRestarts", "m"), "Normal"),
+        (Finding(UPDATING, "False", "WaitsForItsTurn", "m"), "Normal"),
+        (Finding(UPDATING, "False", "UpToDate", "m"), "Normal"),
+        (Finding(SIZE_APPLIED, "False", "Resizing", "m"), "Normal"),
+        (Finding(REDUNDANT, "True", "InSync", "m"), "Normal"),
+        (Finding(REDUNDANT, "False", "ReplicasMissing", "m"), "Warning"),
+        (Finding(FAILOVER_BLOCKED, "True", "NoHistory", "m"), "Warning"),
+        (Finding(FAILOVER_BLOCKED, "False", "Decided", "m"), "Normal"),
+    ],
+    ids=lambda value: value.reason if isinstance(value, Finding) else value,
+)
+def test_only_what_somebody_should_look_at_is_a_warning(finding: Finding, kind: str) -> None:
+    _, events = status_of(observed(after(READY)), replace(READY, also=(finding,)), NOW)
+    assert [(event.type, event.reason) for event in events] == [(kind, finding.reason)]
+
+
+def test_being_available_is_told_once_although_two_conditions_say_so() -> None:
+    verdict = replace(READY, also=(Finding(AVAILABLE, "True", READY.reason, READY.message),))
+    status, events = status_of(observed(after(STARTING)), verdict, NOW)
+    assert status is not None
+    assert ([item["type"] for item in status["conditions"]], len(events)) == (["Ready", AVAILABLE], 1)
+
+
+@pytest.mark.parametrize(("reason", "kind"), [("PrimaryLost", "Warning"), ("Asked", "Normal")])
+def test_another_primary_is_told_once_and_is_a_warning_unless_it_was_planned(reason: str, kind: str) -> None:
+    moved = replace(READY, last_failover=MOVED.model_copy(update={"reason": reason}))
+    status, events = status_of(observed(after(READY)), moved, NOW)
+    told = "mine-valkey-0 is the primary now; that took 0.25 s"
+    assert [(event.type, event.reason, event.note) for event in events] == [(kind, reason, told)]
+    assert status_of(observed(status), moved, LATER) == (None, ())
+
+
+def verdict_of(before: StorageState, decision: Decision | None = None) -> Verdict:
+    spec = before.storage.spec
+    assert spec is not None
+    group = ReplicationGroup.of(before, spec.preset)
+    return judge(before, spec, group, decision or KeepPrimary(), NOW)
+
+
+def test_every_instance_is_told_of_with_its_role_and_how_far_behind_it_is() -> None:
+    head, near, far = storages.observed("large").instances
+    stranger = replicated(far, lineage="b" * 40)
+    for last, shown in ((replicated(far, offset=0), {"synced": False, "lagMiB": 50}), (stranger, {"synced": False})):
+        verdict = verdict_of(storages.observed("large", head, near, last))
+        assert verdict.primary == "mine-valkey-0"
+        assert [instance.to_object() for instance in verdict.instances] == [
+            {"name": "mine-valkey-0", "role": "primary", "synced": True, "lagMiB": 0},
+            {"name": "mine-valkey-1", "role": "replica", "synced": True, "lagMiB": 0},
+            {"name": "mine-valkey-2", "role": "replica", **shown},
+        ]
+
+
+def test_the_size_that_runs_is_that_of_the_primarys_pod() -> None:
+    before = storages.declared(storages.observed("small"), storages.session_storage({"size": "medium"}))
+    verdict = verdict_of(before)
+    assert verdict.size == "small"
+    assert [finding.reason for finding in verdict.also if finding.type == SIZE_APPLIED] == ["Resizing"]
+
+
+@pytest.mark.parametrize(
+    "decision", [LookAgain(1, "PrimarySilent", "soon"), FailoverBlocked("NoHistory", "a person decides")]
+)
+def test_why_no_instance_takes_over_is_said(decision: LookAgain | FailoverBlocked) -> None:
+    gone = storages.observed("large", Instance(0), *storages.instances(Size.LARGE)[1:])
+    verdict = verdict_of(gone, decision)
+    assert (verdict.is_ready, verdict.reason, verdict.message) == (False, decision.reason, decision.message)
+    blocked = [finding.reason for finding in verdict.also if finding.type == FAILOVER_BLOCKED]
+    assert blocked == ([decision.reason] if isinstance(decision, FailoverBlocked) else [])
+
+
+def test_a_failover_that_was_blocked_is_said_to_be_so_no_longer() -> None:
+    (told,) = conditions([Finding(FAILOVER_BLOCKED, "True", "NoHistory", "m")], [], 1, NOW)
+    status = {"conditions": [told]}
+    verdict = verdict_of(storages.settled(storages.observed("large"), status))
+    assert [finding.status for finding in verdict.also if finding.type == FAILOVER_BLOCKED] == ["False"]
+
+
+def test_that_all_is_up_to_date_is_said_once_something_was_not() -> None:
+    nothing, change = Change((0,)), Finding(UPDATING, "True", "InstanceRestarts", "m")
+    assert READY.changing(nothing, observed(after(READY)).storage).also == ()
+    during = after(READY.changing(Change((0,), (), change), observed().storage))
+    done = READY.changing(nothing, observed(during).storage)
+    assert [(finding.type, finding.status, finding.reason) for finding in done.also] == [
+        (UPDATING, "False", "UpToDate")
+    ]
+
+
+def test_conditions_of_unknown_history_get_a_time() -> None:
+    finding = Finding("Ready", "True", "R", "m")
+    (made,) = conditions([finding], [], 3, NOW)
+    assert made == {
+        "type": "Ready",
+        "status": "True",
+        "reason": "R",
+        "message": "m",
+        "observedGeneration": 3,
+        "lastTransitionTime": "2026-11-23T12:00:00Z",
+    }

@@ -1,0 +1,184 @@
+"""Rotations on an API server and instances in memory; tests/property/test_rotation.py has what goes wrong."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from reconciler.rotation.rotation_plan import FOLLOWING_SECONDS, PUBLISHED_WITHIN, PUBLISHING_SECONDS, WAITING_SECONDS
+from shared import errors, names
+from shared.objects.resources import MCP_SERVERS, SESSION_STORAGES
+from tests.support.drill import MIRROR, Drill, assert_gone, passwords
+from tests.support.simulated import KEY, NAMESPACE, SETTINGS
+
+
+@pytest.fixture(name="drill")
+async def drill_fixture() -> Drill:
+    drill = Drill()
+    await drill.start()
+    return drill
+
+
+async def test_a_rotation_changes_every_password_and_leaves_nothing_of_the_old_ones(drill: Drill) -> None:
+    old = passwords(drill)
+    seen: list[str | None] = []
+    await drill.ask("one")
+    while not drill.is_over("one"):
+        await drill.step()
+        seen.append(drill.phase)
+    await drill.finish("one")
+    assert_gone(drill, old)
+    phases = [phase for phase, _ in itertools.groupby(seen)]
+    assert phases == ["Pending", "Added", "Published", "AwaitConsumers", "Discarding", "Discarded"] or phases[0] is None
+    assert drill.simulation.status["rotation"] | {"since": "", "revision": ""} == {
+        "phase": "Discarded",
+        "since": "",
+        "revision": "",
+        "consumersDone": 2,
+        "consumersTotal": 2,
+    }
+    assert drill.simulation.status["phase"] == "Ready"
+    told = drill.simulation.events
+    assert told[told.index("Pending") :].count("ConsumersWait") == 0
+    assert told[-1] in {"Discarded", "StorageReady"}
+
+
+async def test_the_storage_is_ready_all_the_time_and_says_that_it_rotates(drill: Drill) -> None:
+    await drill.ask("one")
+    await drill.step()
+    while not drill.is_over("one"):
+        await drill.step()
+        ready = {item["type"]: item["status"] for item in drill.simulation.status["conditions"]}
+        assert ready["Ready"] == "True"
+        assert drill.simulation.status["phase"] in {"Rotating", "Ready"}
+
+
+async def test_each_value_rotates_once_and_what_is_asked_meanwhile_comes_to_one_more(drill: Drill) -> None:
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "AwaitConsumers")
+    first = passwords(drill)
+    await drill.ask("two")
+    await drill.ask("three")
+    await drill.finish("three")
+    assert_gone(drill, first)
+    assert drill.effects.count("replace secrets/mine-auth") == 8
+    await drill.ask("three")
+    with drill.simulation.quiet():
+        await drill.step()
+
+
+async def test_a_new_storage_with_the_annotation_is_not_rotated_at_once() -> None:
+    drill = Drill()
+    metadata = {"name": KEY[1], "namespace": NAMESPACE, "annotations": {names.ANNOTATION_ROTATE: "before"}}
+    await drill.simulation.api.create(SESSION_STORAGES, {"metadata": metadata, "spec": {"size": "small"}})
+    await drill.simulation.settle()
+    assert "rotation" not in drill.simulation.status
+    await drill.ask("after")
+    await drill.finish("after")
+
+
+async def test_a_consumer_that_comes_while_others_restart_restarts_too(drill: Drill) -> None:
+    old = passwords(drill)
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "AwaitConsumers")
+    await drill.toolhive.serve("late", NAMESPACE, "mine")
+    await drill.finish("one")
+    assert passwords(drill)["password"] != old["password"]
+    assert {holder.password for holder in drill.toolhive.holders} == {passwords(drill)["password"]}
+    assert drill.simulation.status["rotation"]["consumersTotal"] == 3
+
+
+async def test_a_consumer_that_comes_before_anything_is_handed_out_restarts_too(drill: Drill) -> None:
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "Pending")
+    await drill.toolhive.serve("early", NAMESPACE, "mine")
+    await drill.toolhive.settle()
+    await drill.finish("one")
+    assert {holder.password for holder in drill.toolhive.holders} == {passwords(drill)["password"]}
+
+
+async def test_a_consumer_that_goes_while_it_restarts_is_waited_for_no_more(drill: Drill) -> None:
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "AwaitConsumers")
+    drill.toolhive.is_idle = True
+    await drill.step()
+    await drill.simulation.api.delete(MCP_SERVERS, NAMESPACE, "near")
+    for holder in [each for each in drill.toolhive.holders if each.pod["metadata"]["namespace"] == NAMESPACE]:
+        await drill.toolhive.end(holder)
+    drill.toolhive.is_idle = False
+    await drill.finish("one")
+    assert drill.simulation.status["rotation"]["consumersTotal"] == 1
+
+
+async def test_the_rotation_waits_for_whoever_cannot_restart_until_it_is_forced(drill: Drill) -> None:
+    old = passwords(drill)
+    drill.toolhive.is_idle = True
+    await drill.ask("one")
+    for _ in range(30):
+        await drill.step()
+    assert drill.phase == "AwaitConsumers"
+    assert drill.instance.accepts("default", old["password"])
+    revision = drill.simulation.status["rotation"]["revision"]
+    forced = {"metadata": {"annotations": {names.ANNOTATION_ROTATE_FORCE: revision}}}
+    await drill.simulation.edit(SESSION_STORAGES, KEY[1], forced)
+    drill.toolhive.holders.clear()  # whoever is left behind is refused: that is what was asked for
+    await drill.until(lambda: drill.phase == "Discarded")
+    assert not drill.instance.accepts("default", old["password"])
+
+
+async def test_a_consumer_that_cannot_be_written_is_named_and_holds_up_nobody_else(drill: Drill) -> None:
+    refuse = drill.simulation.api.refuse
+    drill.simulation.api.refuse = lambda call: (
+        errors.Forbidden("403 a policy says no") if call == "patch mcpservers/far" else refuse(call)
+    )
+    await drill.ask("one")
+    await drill.until(lambda: drill.simulation.status.get("rotation", {}).get("consumersDone") == 1)
+    condition = {item["type"]: item for item in drill.simulation.status["conditions"]}["CredentialRotated"]
+    assert condition["reason"] == "ConsumersWait"
+    assert "MCPServer elsewhere/far: it could not be written: 403 a policy says no" in condition["message"]
+    assert drill.simulation.status["phase"] == "Rotating"
+
+
+async def test_what_only_a_person_can_change_is_looked_at_less_often(drill: Drill) -> None:
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "AwaitConsumers")
+    drill.toolhive.is_idle = True
+    for _ in range(3):
+        await drill.step()
+    _, soon = await drill.simulation.decide()
+    patience = SETTINGS.rotation.patience
+    one_is_stuck = await drill.simulation.decide(later=patience)
+    await drill.simulation.carry_out(*one_is_stuck)
+    await drill.simulation.look()
+    _, both_are_stuck = await drill.simulation.decide(later=2 * patience)
+    pauses = [each.requeue_after_seconds for each in (soon, one_is_stuck[1], both_are_stuck)]
+    assert pauses == [FOLLOWING_SECONDS, FOLLOWING_SECONDS, WAITING_SECONDS]
+
+
+async def test_a_copy_that_cannot_be_written_is_tried_less_often_and_nobody_restarts(drill: Drill) -> None:
+    refuse = drill.simulation.api.refuse
+    drill.simulation.api.refuse = lambda call: (
+        errors.Forbidden("403 exceeded quota") if call == f"replace secrets/{MIRROR}" else refuse(call)
+    )
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "Published")
+    await drill.step()
+    await drill.simulation.look()
+    _, soon = await drill.simulation.decide()
+    _, later = await drill.simulation.decide(later=PUBLISHED_WITHIN)
+    assert (soon.requeue_after_seconds, later.requeue_after_seconds) == (PUBLISHING_SECONDS, WAITING_SECONDS)
+    assert drill.phase == "Published"
+    drill.simulation.api.refuse = refuse
+    await drill.finish("one")
+
+
+async def test_a_schedule_rotates_by_itself_and_not_again_before_its_time(drill: Drill) -> None:
+    old = passwords(drill)
+    await drill.simulation.edit(SESSION_STORAGES, KEY[1], {"spec": {"rotation": {"every": "1h"}}})
+    await drill.until(lambda: drill.phase == "Discarded")  # the Secret's time of creation is long ago
+    for _ in range(3):
+        await drill.step()
+    with drill.simulation.quiet():
+        await drill.step()
+    assert_gone(drill, old)

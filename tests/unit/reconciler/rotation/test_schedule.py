@@ -1,0 +1,78 @@
+"""When a storage is due without anybody asking, and whose turn it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.rotation.schedule import due_at, is_due
+from reconciler.state.rotation_record import RotationRecord
+from reconciler.state.session_storage import DeclaredStorage
+from shared.objects.resources import Object
+from shared.objects.timestamps import written
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DAY = timedelta(hours=24)
+LONG_AGO = NOW - timedelta(days=30)
+
+
+@given(st.text(), st.integers(1, 90_000))
+def test_it_is_due_within_the_last_tenth_and_always_at_the_same_time(uid: str, hours: int) -> None:
+    every = timedelta(hours=hours)
+    at = due_at(uid, every, LONG_AGO)
+    assert LONG_AGO + every * 0.9 <= at <= LONG_AGO + every
+    assert at == due_at(uid, every, LONG_AGO)
+
+
+def test_storages_made_together_are_not_due_together() -> None:
+    assert len({due_at(f"uid-{number}", DAY, NOW) for number in range(100)}) == 100
+
+
+def storage(name: str = "mine", every: str | None = "24h", **spec: Any) -> Object:
+    schedule = {} if every is None else {"rotation": {"every": every}}
+    return {"metadata": {"name": name, "namespace": "team", "uid": f"uid-{name}"}, "spec": {**schedule, **spec}}
+
+
+def auth(begun: datetime | None = LONG_AGO, *, is_over: bool = True, created: datetime = LONG_AGO) -> Object:
+    record = RotationRecord()
+    if begun is not None:
+        record = record.start("", "r", begun)
+        record = record.end(begun) if is_over else record
+    return record.put_on({"metadata": {"creationTimestamp": written(created)}})
+
+
+def turn(mine: Object, *others: tuple[Object, Object], own: Object | None = None, at_once: int = 1) -> bool:
+    known = [(mine, own or auth()), *others]
+    secrets = {("team", f"{each['metadata']['name']}-auth"): secret for each, secret in known}
+    return is_due(DeclaredStorage.of(mine), [each for each, _ in known], secrets, at_once, NOW)
+
+
+@pytest.mark.parametrize(
+    ("mine", "own", "expected"),
+    [
+        (storage(), auth(), True),
+        (storage(), auth(None), True),
+        (storage(), auth(NOW - DAY / 2), False),
+        (storage(), auth(None, created=NOW - DAY / 2), False),
+        (storage(), auth(is_over=False), False),
+        (storage(every=None), auth(), False),
+        (storage(every="0h"), auth(), False),
+        (storage(external={"url": "redis://there"}), auth(), False),
+    ],
+)
+def test_whether_it_is_due(mine: Object, own: Object, *, expected: bool) -> None:
+    assert turn(mine, own=own) is expected
+
+
+def test_nobody_begins_while_another_one_rotates() -> None:
+    assert not turn(storage(), (storage("other", every=None), auth(is_over=False)))
+    assert turn(storage(), (storage("other", every=None), auth(is_over=False)), at_once=2)
+
+
+def test_of_two_that_are_due_at_the_same_moment_one_begins() -> None:
+    first, second = storage("a"), storage("b")
+    assert sorted([turn(first, (second, auth())), turn(second, (first, auth()))]) == [False, True]

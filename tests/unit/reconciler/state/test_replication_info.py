@@ -1,0 +1,51 @@
+"""What Valkey's INFO says, in its own words (9.1)."""
+
+from __future__ import annotations
+
+from reconciler.state.replication_info import Attached, info_from, replication_from
+
+PRIMARY = """\
+# Replication\r
+role:master\r
+connected_slaves:2\r
+slave0:ip=10.1.0.2,port=6379,state=online,offset=56,lag=1,type=replica\r
+slave1:ip=fd00::3,port=6379,state=wait_bgsave,offset=0,lag=0,type=replica\r
+replicas_waiting_psync:0\r
+master_replid:12e4567890123456789012345678901234567890\r
+master_replid2:0000000000000000000000000000000000000000\r
+master_repl_offset:56\r
+\r
+# Keyspace\r
+db0:keys=3,expires=1,avg_ttl=0\r
+db5:keys=4,expires=0,avg_ttl=0\r
+"""
+REPLICA = """\
+role:slave\r
+master_host:fd00::1\r
+master_link_status:up\r
+master_last_io_seconds_ago:1\r
+slave_repl_offset:56\r
+connected_slaves:0\r
+repl_backlog_histlen:14\r
+"""
+
+
+def test_a_primary_tells_of_its_replicas_and_its_keys() -> None:
+    found = replication_from(info_from(PRIMARY))
+    assert found.replicas == (
+        Attached("10.1.0.2", is_online=True, offset=56, lag=1),
+        Attached("fd00::3", is_online=False, offset=0, lag=0),
+    )
+    assert (found.lineage, found.former_lineage) == ("12e4567890123456789012345678901234567890", "")
+    assert (found.offset, found.keys, found.is_linked, found.silence) == (56, 7, False, None)
+
+
+def test_a_replica_tells_of_its_primary() -> None:
+    found = replication_from(info_from(REPLICA))
+    assert (found.upstream, found.is_linked, found.silence, found.down_for) == ("fd00::1", True, 1, None)
+    assert (found.replicas, found.is_empty, found.is_streaming) == ((), True, True)
+
+
+def test_a_replica_that_has_read_what_there_was_may_still_wait_for_what_came_since() -> None:
+    found = replication_from(info_from(REPLICA.replace("histlen:14", "histlen:0")))
+    assert (found.is_linked, found.is_streaming) == (True, False)

@@ -1,0 +1,95 @@
+"""A session with servers that answer as no instance of ours would; real ones are in the contract tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+import uvloop
+
+from reconciler.credentials.login import Login
+from reconciler.valkey.session import TIMEOUT_SECONDS, Session
+from shared import errors
+
+LOGIN = Login("operator", "correct horse")
+HOST = "127.0.0.1"
+ROUNDS = 10
+"""Of the event loop, in which it hears that a server on the same loop has hung up."""
+
+
+@contextlib.asynccontextmanager
+async def answered(*pieces: bytes) -> AsyncIterator[Session]:
+    """Open a session with a server that takes its login, sends this whatever it is asked, and hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(LOGIN.password.encode() + b"\r\n")
+        for piece in (b"+OK\r\n", *pieces):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with server:
+        session = Session(HOST, server.sockets[0].getsockname()[1], LOGIN)
+        yield session
+        session.close()
+
+
+async def test_replies_may_come_in_any_pieces() -> None:
+    async with answered(b"$5\r", b"\nhel", b"lo\r\n*2\r\n:", b"1\r\n$-1\r\n") as session:
+        assert await session.ask(("GET", "greeting"), ("EXEC",)) == ["hello", [1, None]]
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"$5\r\nhel"], ids=["not Valkey", "nothing", "half a reply"]
+)
+async def test_a_server_that_makes_no_sense_is_out_of_reach(answer: bytes) -> None:
+    async with answered(answer) as session:
+        with pytest.raises(errors.StoreUnreachable):
+            await session("PING")
+
+
+@pytest.mark.parametrize("kind", ["WRONGPASS", "NOAUTH", "NOPERM"])
+async def test_a_refusal_quotes_nothing_that_was_sent(kind: str) -> None:
+    async with answered(f"-{kind} for 'ACL|SETUSER' with argument 'correct horse'\r\n".encode()) as session:
+        with pytest.raises(errors.StoreRefused) as caught:
+            await session("ACL", "SETUSER", "consumer")
+        assert LOGIN.password not in str(caught.value)
+        assert kind in str(caught.value)
+
+
+def test_a_server_that_hung_up_before_it_was_asked_is_out_of_reach() -> None:
+    """The loop that the product runs on refuses to write to what is closed, by an error of no kind of its own."""
+
+    async def ask_twice() -> None:
+        async with answered(b"+PONG\r\n") as session:
+            assert await session("PING") == "PONG"
+            for _ in range(ROUNDS):
+                await asyncio.sleep(0)
+            with pytest.raises(errors.StoreUnreachable):
+                await session("PING")
+
+    uvloop.run(ask_twice())
+
+
+async def test_a_connection_that_does_not_come_about_is_waited_for_as_long_as_is_said() -> None:
+    with socket.socket() as deaf, socket.socket() as first:
+        deaf.bind((HOST, 0))
+        # Who comes second is dropped, as by a firewall: the queue has one place.
+        deaf.listen(0)
+        first.connect(deaf.getsockname())
+        session = Session(HOST, deaf.getsockname()[1], LOGIN, dial_seconds=0.01)
+        async with asyncio.timeout(TIMEOUT_SECONDS / 2):
+            with pytest.raises(errors.StoreUnreachable, match="TimeoutError"):
+                await session("PING")
+
+
+async def test_where_nobody_listens_a_server_is_down() -> None:
+    async with answered() as session:
+        pass
+    with pytest.raises(errors.StoreDown):
+        await session("PING")

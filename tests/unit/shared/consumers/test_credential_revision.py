@@ -1,0 +1,102 @@
+"""Stamps: the reconciler's word on a consumer, and what wiring makes of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shared import names
+from shared.consumers import injection
+from shared.consumers.credential_revision import Stamp
+from shared.consumers.injection import Circumstances
+from shared.consumers.reference import StorageReference
+from shared.consumers.storage_endpoint import store_of
+from shared.consumers.targets import Target
+from shared.objects.field_path import read
+from shared.objects.resources import Object
+
+AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
+REFERENCE = StorageReference("team", "store")
+PROXY = ("spec", "resourceOverrides", "proxyDeployment", "podTemplateMetadataOverrides", "annotations")
+TEMPLATE = ("spec", "podTemplateSpec", "metadata", "annotations")
+
+
+def consumer(kind: str = "MCPServer", stamp: Any = "r1@2026-11-23T12:00:00Z", **spec: Any) -> Object:
+    annotations = {} if stamp is None else {names.ANNOTATION_REVISION: stamp}
+    return {"kind": kind, "metadata": {"name": "c", "namespace": "team", "annotations": annotations}, "spec": spec}
+
+
+def wired(obj: Object, target: Target = Target.ALL) -> Object:
+    return injection.wire(obj, REFERENCE, store_of(REFERENCE, None), Circumstances(target))
+
+
+def revision(obj: Object, path: tuple[str, ...]) -> Any:
+    return read(obj, (*path, names.ANNOTATION_REVISION))
+
+
+def test_a_stamp_reads_as_it_was_written() -> None:
+    stamp = Stamp("r1", AT)
+    assert stamp.text == "r1@2026-11-23T12:00:00Z"
+    assert Stamp.of(consumer(stamp=stamp.text)) == stamp
+
+
+@pytest.mark.parametrize("text", [None, "", "r1", "r1@", "r1@yesterday", 7, ["r1@2026-11-23T12:00:00Z"]])
+def test_what_is_no_stamp_is_none(text: Any) -> None:
+    assert Stamp.of(consumer(stamp=text)) is None
+
+
+@pytest.mark.parametrize("revision", ["", 'r"1', "r\\1", "r 1", "r" * 64])
+def test_a_revision_that_nobody_gave_is_none_because_a_record_could_not_hold_it(revision: str) -> None:
+    assert Stamp.of(consumer(stamp=f"{revision}@2026-11-23T12:00:00Z")) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "places"),
+    [
+        ("MCPServer", Target.ALL, {PROXY, TEMPLATE}),
+        ("MCPServer", Target.PROXY, {PROXY}),
+        ("MCPServer", Target.BACKEND, {TEMPLATE}),
+        ("MCPServer", Target.NONE, set()),
+        ("MCPRemoteProxy", Target.ALL, {PROXY}),
+        ("VirtualMCPServer", Target.ALL, {TEMPLATE}),
+    ],
+)
+def test_the_revision_is_put_where_pods_of_that_kind_get_it_from(
+    kind: str, target: Target, places: set[object]
+) -> None:
+    made = wired(consumer(kind), target)
+    assert {path for path in (PROXY, TEMPLATE) if revision(made, path) == "r1"} == places
+
+
+def test_only_the_revision_gets_there_so_that_a_later_time_rolls_no_pod() -> None:
+    later = consumer(stamp="r1@2026-11-24T00:00:00Z")
+    assert wired(later)["spec"] == wired(consumer())["spec"]
+
+
+def test_without_a_stamp_there_is_nothing_in_the_templates() -> None:
+    made = wired(consumer(stamp=None))
+    assert revision(made, PROXY) is None
+    assert revision(made, TEMPLATE) is None
+
+
+def test_another_stamp_takes_the_place_of_the_one_before() -> None:
+    once = wired(consumer())
+    annotations = {**once["metadata"]["annotations"], names.ANNOTATION_REVISION: "r2@2026-11-24T00:00:00Z"}
+    again = wired({**once, "metadata": {**once["metadata"], "annotations": annotations}})
+    assert revision(again, PROXY) == revision(again, TEMPLATE) == "r2"
+    assert wired(again) == again
+
+
+def test_a_stamp_that_came_with_a_copied_manifest_is_overwritten() -> None:
+    copied = consumer(podTemplateSpec={"metadata": {"annotations": {names.ANNOTATION_REVISION: "of-another"}}})
+    assert revision(wired(copied), TEMPLATE) == "r1"
+
+
+def test_unwiring_takes_the_stamp_away() -> None:
+    assert injection.unwire(wired(consumer(image="x"))) == {
+        "kind": "MCPServer",
+        "metadata": {"name": "c", "namespace": "team"},
+        "spec": {"image": "x"},
+    }

@@ -1,0 +1,279 @@
+"""A cache that stays true, whatever the list and the watch do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from shared import errors
+from shared.kubernetes.client import EVERYTHING, Cluster, Selector
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import SECRETS, Key, Object, Resource
+from tests.support.fakes import FakeApi
+from tests.support.virtual_time import in_virtual_time
+
+NAMESPACE = "team"
+A: Key = (NAMESPACE, "a")
+
+
+def secret(version: int, name: str = "a", uid: str = "u1", **fields: object) -> Object:
+    metadata = {"namespace": NAMESPACE, "name": name, "uid": uid, "resourceVersion": str(version)}
+    return {"metadata": metadata, **fields}
+
+
+def event(kind: str, obj: Object) -> Object:
+    return {"type": kind, "object": obj}
+
+
+def bookmark(version: int) -> Object:
+    return event("BOOKMARK", {"metadata": {"resourceVersion": str(version)}})
+
+
+class Scripted(Cluster):
+    """Answers lists and watches from a script; when that is at its end, watches stay silent."""
+
+    def __init__(self, *script: Sequence[object] | errors.ClusterError) -> None:
+        self.script = list(script)
+        self.calls: list[str] = []
+        self.at_end = asyncio.Event()
+
+    async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
+        del resource, selector
+        self.calls.append("list")
+        answer = await self._next()
+        if isinstance(answer, errors.ClusterError):
+            raise answer
+        assert isinstance(answer, tuple), answer
+        version, items = answer
+        return items, str(version)
+
+    async def watch(self, resource: Resource, selector: Selector, resource_version: str) -> AsyncIterator[Object]:
+        del resource, selector
+        self.calls.append(f"watch {resource_version}")
+        answer = await self._next()
+        if isinstance(answer, errors.ClusterError):
+            raise answer
+        assert isinstance(answer, list), answer
+        for item in answer:
+            if isinstance(item, errors.ClusterError):
+                raise item
+            assert isinstance(item, dict)
+            yield item
+
+    async def _next(self) -> object:
+        if not self.script:
+            self.at_end.set()
+            await asyncio.Event().wait()
+        return self.script.pop(0)
+
+
+Change = tuple[Object | None, Object | None]
+
+
+@contextlib.asynccontextmanager
+async def following(cluster: Cluster, changes: list[Change] | None = None) -> AsyncIterator[Informer]:
+    told = [] if changes is None else changes
+    informer = Informer(cluster, SECRETS, lambda old, new: told.append((old, new)))
+    task = asyncio.ensure_future(informer.run())
+    try:
+        async with asyncio.timeout(3600):
+            yield informer
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def played(cluster: Scripted, changes: list[Change] | None = None) -> dict[Key, Object]:
+    """Play the whole script; the cache that it leads to."""
+    async with following(cluster, changes) as informer:
+        await cluster.at_end.wait()
+        return dict(informer.objects)
+
+
+@in_virtual_time
+async def test_a_list_fills_the_cache_and_a_watch_goes_on_from_it() -> None:
+    changes: list[Change] = []
+    first, second, newer = secret(5), secret(11, "b"), secret(12)
+    cluster = Scripted((10, [first]), [event("ADDED", second), event("MODIFIED", newer)])
+    assert await played(cluster, changes) == {A: newer, (NAMESPACE, "b"): second}
+    assert cluster.calls == ["list", "watch 10", "watch 12"]
+    assert changes == [(None, first), (None, second), (first, newer)]
+
+
+@in_virtual_time
+async def test_it_is_synced_once_the_first_list_is_in_and_not_before() -> None:
+    cluster = Scripted(errors.Unavailable("503"), errors.Unavailable("503"), (10, []))
+    async with following(cluster) as informer:
+        assert not informer.synced.is_set()
+        await informer.synced.wait()
+        assert cluster.calls[:3] == ["list"] * 3
+
+
+@in_virtual_time
+async def test_a_bookmark_moves_the_position_and_tells_nobody() -> None:
+    changes: list[Change] = []
+    cluster = Scripted((10, []), [bookmark(99)])
+    assert await played(cluster, changes) == {}
+    assert cluster.calls == ["list", "watch 10", "watch 99"]
+    assert changes == []
+
+
+@in_virtual_time
+async def test_a_deletion_empties_the_place() -> None:
+    changes: list[Change] = []
+    old = secret(5)
+    assert await played(Scripted((10, [old]), [event("DELETED", secret(11))]), changes) == {}
+    assert changes[-1] == (old, None)
+
+
+@in_virtual_time
+async def test_the_deletion_of_a_predecessor_leaves_its_successor() -> None:
+    successor = secret(12, uid="u2")
+    cluster = Scripted((10, [secret(5)]), [event("MODIFIED", successor), event("DELETED", secret(11, uid="u1"))])
+    assert await played(cluster) == {A: successor}
+
+
+@in_virtual_time
+async def test_a_position_that_is_too_old_means_a_new_list() -> None:
+    changes: list[Change] = []
+    gone, kept, new = secret(5), secret(6, "kept"), secret(20, "new")
+    cluster = Scripted((10, [gone, kept]), [errors.Expired("410")], (30, [kept, new]))
+    assert (await played(cluster, changes)).keys() == {(NAMESPACE, "kept"), (NAMESPACE, "new")}
+    assert cluster.calls == ["list", "watch 10", "list", "watch 30"]
+    assert changes[2:] == [(gone, None), (None, new)]
+
+
+@in_virtual_time
+async def test_positions_that_expire_again_and_again_make_no_busy_loop() -> None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await played(Scripted(*[(10, []), [errors.Expired("410")]] * 50))
+    assert loop.time() - started > 60
+
+
+@in_virtual_time
+async def test_watches_that_end_at_once_make_no_busy_loop() -> None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await played(Scripted((10, []), *[[]] * 50))
+    assert loop.time() - started > 60
+
+
+@in_virtual_time
+async def test_a_watch_that_told_something_is_taken_up_again_at_once() -> None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await played(Scripted((10, []), *[[bookmark(11 + number)] for number in range(50)]))
+    assert loop.time() - started < 20
+
+
+@in_virtual_time
+async def test_a_broken_watch_goes_on_where_it_was() -> None:
+    cluster = Scripted(
+        (10, []), [event("ADDED", secret(11)), errors.Unavailable("reset")], [event("MODIFIED", secret(12))]
+    )
+    assert await played(cluster) == {A: secret(12)}
+    assert cluster.calls == ["list", "watch 10", "watch 11", "watch 12"]
+
+
+@pytest.mark.parametrize("error", [errors.NotFound("404"), errors.Forbidden("403"), errors.Rejected("400")], ids=repr)
+@in_virtual_time
+async def test_a_refused_watch_starts_over_with_a_list(error: errors.ClusterError) -> None:
+    cluster = Scripted((10, [secret(5)]), [error], (20, []))
+    assert await played(cluster) == {}
+    assert cluster.calls == ["list", "watch 10", "list", "watch 20"]
+
+
+@in_virtual_time
+async def test_the_cache_keeps_what_it_has_during_an_outage() -> None:
+    cluster = Scripted((10, [secret(5)]), *[errors.Unavailable("down")] * 20)
+    assert await played(cluster) == {A: secret(5)}
+    assert cluster.calls[1:] == ["watch 10"] * 21
+
+
+@in_virtual_time
+async def test_pauses_grow_to_half_a_minute() -> None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await played(Scripted(*[errors.Unavailable("down")] * 20))
+    assert 12 * 30 * 0.8 < loop.time() - started < 13 * 30 * 1.2
+
+
+@in_virtual_time
+async def test_the_server_may_ask_for_a_longer_pause() -> None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await played(Scripted(errors.Unavailable("429", 100.0), (10, [])))
+    assert 80 <= loop.time() - started <= 120
+
+
+@in_virtual_time
+async def test_events_from_before_our_own_write_do_not_undo_it() -> None:
+    written = secret(15)
+    replayed = Scripted((10, [secret(5)]), [event("MODIFIED", secret(12)), event("MODIFIED", secret(15))])
+    changes: list[Change] = []
+    async with following(replayed, changes) as informer:
+        informer.remember(written)
+        await replayed.at_end.wait()
+        assert informer.get(A) == written
+    assert changes == [(None, written)]
+
+
+@in_virtual_time
+async def test_a_list_from_before_our_own_write_does_not_undo_it() -> None:
+    cluster = Scripted((10, [secret(5)]))
+    async with following(cluster) as informer:
+        informer.remember(secret(15))
+        await cluster.at_end.wait()
+        assert informer.get(A) == secret(15)
+
+
+@in_virtual_time
+async def test_an_answer_that_comes_after_the_deletion_raises_no_ghost() -> None:
+    """The watch may tell of our write and of its end before our own coroutine is woken with the answer."""
+    cluster = Scripted((10, []), [event("ADDED", secret(11)), event("DELETED", secret(12))])
+    async with following(cluster) as informer:
+        await cluster.at_end.wait()
+        informer.remember(secret(11))
+        assert informer.get(A) is None
+
+
+@in_virtual_time
+async def test_an_answer_that_the_watch_has_not_told_yet_is_remembered() -> None:
+    cluster = Scripted((10, []))
+    async with following(cluster) as informer:
+        await cluster.at_end.wait()
+        informer.remember(secret(11))
+        assert informer.get(A) == secret(11)
+
+
+@in_virtual_time
+async def test_history_that_was_rolled_back_replaces_what_is_known() -> None:
+    """A restored etcd counts from its backup on: older numbers are the truth then."""
+    restored = secret(8)
+    cluster = Scripted((100, [secret(95)]), [errors.Expired("410")], (9, [restored]), [event("MODIFIED", secret(12))])
+    assert await played(cluster) == {A: secret(12)}
+
+
+@in_virtual_time
+async def test_versions_that_are_no_numbers_count_as_new() -> None:
+    odd = secret(0)
+    odd["metadata"]["resourceVersion"] = "abc"
+    cluster = Scripted((10, [secret(5)]), [event("MODIFIED", odd)])
+    assert await played(cluster) == {A: odd}
+
+
+@in_virtual_time
+async def test_it_follows_an_api_server() -> None:
+    api = FakeApi()
+    async with following(api) as informer:
+        await informer.synced.wait()
+        for number in range(3):
+            await api.create(SECRETS, {"metadata": {"namespace": NAMESPACE, "name": str(number)}})
+        await api.delete(SECRETS, NAMESPACE, "1")
+        await asyncio.sleep(1)
+        assert informer.objects.keys() == {(NAMESPACE, "0"), (NAMESPACE, "2")}

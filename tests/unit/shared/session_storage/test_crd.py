@@ -1,0 +1,121 @@
+"""The CRD: structural, with its rules and columns, and the same as the models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from shared.objects.resources import Object
+from shared.session_storage import crd as crd_module
+from shared.session_storage.crd import COLUMNS, crd
+from shared.session_storage.sizes import Size
+
+CRD = crd()
+(VERSION,) = CRD["spec"]["versions"]
+SCHEMA: Object = VERSION["schema"]["openAPIV3Schema"]
+SPEC: Object = SCHEMA["properties"]["spec"]
+
+
+def schemas(schema: Any) -> Iterator[Object]:
+    yield schema
+    for inner in (*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])):
+        yield from schemas(inner)
+
+
+def rules(schema: Object) -> dict[str, str]:
+    return {item["rule"]: item["message"] for item in schema.get("x-kubernetes-validations", [])}
+
+
+def test_every_schema_is_structural() -> None:
+    found = list(schemas(SCHEMA))
+    assert len(found) > 15
+    for schema in found:
+        assert isinstance(schema["type"], str)
+        assert not schema.keys() & {"$ref", "$defs", "anyOf", "allOf", "oneOf", "title", "default", "nullable"}
+        assert None not in schema.values()
+        assert set(schema.get("required", [])) <= schema.get("properties", {}).keys()
+
+
+def test_metadata_says_nothing_but_its_type() -> None:
+    assert SCHEMA["properties"]["metadata"] == {"type": "object"}
+
+
+def test_names_are_what_people_type() -> None:
+    assert CRD["metadata"]["name"] == "sessionstorages.toolhive.stacklok.dev"
+    assert CRD["spec"]["names"] == {
+        "kind": "SessionStorage",
+        "listKind": "SessionStorageList",
+        "plural": "sessionstorages",
+        "singular": "sessionstorage",
+        "shortNames": ["sstore"],
+        "categories": ["toolhive"],
+    }
+    assert (CRD["spec"]["scope"], VERSION["name"]) == ("Namespaced", "v1alpha1")
+    assert (VERSION["served"], VERSION["storage"], VERSION["subresources"]) == (True, True, {"status": {}})
+
+
+def test_an_uninstall_keeps_the_definition_and_with_it_every_storage() -> None:
+    assert CRD["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_columns_are_those_of_the_design() -> None:
+    columns = VERSION["additionalPrinterColumns"]
+    assert [column["name"] for column in columns] == ["Size", "Phase", "Ready", "Primary", "Secret", "Age"]
+    assert len(COLUMNS) == 5
+    assert columns[-1]["type"] == "date"
+
+
+@pytest.mark.parametrize("path", [path for _, path, _ in COLUMNS if "[" not in path])
+def test_every_column_shows_a_field_that_exists(path: str) -> None:
+    schema = SCHEMA
+    for part in path.removeprefix(".").split("."):
+        schema = schema["properties"][part]
+    assert schema["type"] == "string"
+
+
+def test_what_needs_no_look_up_is_refused_by_the_api_server_itself() -> None:
+    assert SCHEMA["required"] == ["spec"]
+    assert SPEC["properties"]["size"]["enum"] == list(Size)
+    assert any("size() <= 40" in rule for rule in rules(SCHEMA))
+    assert "has(self.external) == has(oldSelf.external)" in rules(SPEC)
+    url = SPEC["properties"]["external"]["properties"]["url"]
+    assert any("valkeys?" in rule for rule in rules(url))
+    assert "pattern" not in url  # a schema's own error repeats the value, and with it a password inside
+    assert SPEC["properties"]["external"]["required"] == ["url"]
+
+
+def test_every_string_that_a_rule_reads_has_a_bound() -> None:
+    """Without one the API server's estimate of the rule's cost exceeds what it allows."""
+    for schema in schemas(SPEC):
+        if schema["type"] == "string" and rules(schema):
+            assert schema["maxLength"]
+
+
+def test_conditions_merge_by_their_type() -> None:
+    conditions = SCHEMA["properties"]["status"]["properties"]["conditions"]
+    assert conditions["x-kubernetes-list-type"] == "map"
+    assert conditions["x-kubernetes-list-map-keys"] == ["type"]
+    assert conditions["items"]["required"] == ["type", "status", "reason", "lastTransitionTime"]
+
+
+def test_numbers_have_a_format() -> None:
+    numbers = [schema for schema in schemas(SCHEMA) if schema["type"] == "integer"]
+    assert numbers
+    assert {schema["format"] for schema in numbers} == {"int64"}
+
+
+def test_every_field_that_a_user_writes_is_explained() -> None:
+    for name in ("size", "external"):
+        assert SPEC["properties"][name]["description"]
+    for schema in SPEC["properties"]["external"]["properties"].values():
+        assert schema["description"]
+
+
+def test_building_it_twice_gives_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    crd_module.main()
+    first = capsys.readouterr().out
+    crd_module.main()
+    assert capsys.readouterr().out == first
+    assert first.startswith("# Generated from shared/session_storage/models.py")

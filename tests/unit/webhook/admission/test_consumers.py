@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+import jsonpatch
+import pytest
+
+from shared.consumers.targets import Target
+from shared.names import ANNOTATION_STORAGE, ANNOTATION_WIRED
+from webhook.admission import consumers
+from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
+
+if TYPE_CHECKING:
+    from shared.objects.resources import Object
+
+METADATA = {"name": "store", "namespace": "ns"}
+MANAGED = {("ns", "store"): {"metadata": METADATA, "spec": {"size": "small"}}}
+EXTERNAL = {("ns", "store"): {"metadata": METADATA, "spec": {"external": {"url": "redis://there"}}}}
+
+
+def server(spec: Any = None, annotations: Any = None, **metadata: Any) -> Object:
+    if annotations:
+        metadata["annotations"] = annotations
+    return {"kind": "MCPServer", "metadata": {"name": "srv", "namespace": "ns", **metadata}, "spec": spec or {}}
+
+
+def decide(new: Object, old: Object | None = None, known: Any = MANAGED) -> Decision:
+    request = AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", new, old)
+    return consumers.decide(consumers.writing_of(request), known, Target.ALL)
+
+
+def patched(new: Object, old: Object | None = None, known: Any = MANAGED) -> Object:
+    decision = decide(new, old, known)
+    assert isinstance(decision, Patch)
+    result: Object = jsonpatch.apply_patch(new, json.dumps(decision.operations))
+    return result
+
+
+def without_field(obj: Object) -> Object:
+    obj = copy.deepcopy(obj)
+    del obj["spec"]["sessionStorageRef"]
+    return obj
+
+
+REFERRING = server({"sessionStorageRef": "store"})
+WIRED = patched(REFERRING)
+
+
+def test_a_wired_consumer_of_a_known_storage_passes_without_a_word() -> None:
+    assert decide(WIRED) == Allow()
+
+
+def test_a_consumer_without_a_reference_is_none_of_our_business() -> None:
+    assert decide(server({"sessionStorage": {"provider": "memory"}})) == Allow()
+
+
+def test_a_reference_is_wired_on_update_too() -> None:
+    assert patched(REFERRING, old=server({})) == WIRED
+
+
+def test_a_reference_that_goes_takes_everything_along() -> None:
+    assert patched(without_field(WIRED), old=WIRED) == server({})
+
+
+def test_a_second_look_within_one_request_changes_nothing() -> None:
+    """The API server asks again when another webhook has changed the object meanwhile."""
+    assert decide(WIRED, old=server({})) == Allow()
+    assert decide(server({}), old=WIRED) == Allow()
+
+
+def test_a_client_that_drops_the_record_does_not_make_our_settings_the_users() -> None:
+    stripped = copy.deepcopy(WIRED)
+    del stripped["metadata"]["annotations"]
+    assert patched(stripped, old=WIRED) == WIRED
+    assert patched(without_field(stripped), old=WIRED) == server({})
+
+
+def test_a_field_that_the_crd_lost_does_not_unwire() -> None:
+    """Neither the stored nor the new object has it then: nobody took it out."""
+    stored = without_field(WIRED)
+    written = copy.deepcopy(stored)
+    written["spec"]["image"] = "new"
+    decision = decide(written, old=stored)
+    assert isinstance(decision, Allow)
+    (warning,) = decision.warnings
+    assert "stays connected" in warning
+
+
+def test_a_copy_of_a_wired_consumer_gets_a_key_prefix_of_its_own() -> None:
+    other = copy.deepcopy(WIRED)
+    other["metadata"]["name"] = "other"
+    assert patched(other)["spec"]["sessionStorage"]["keyPrefix"] == "thv:proxy:session:{ns:other}:"
+
+
+def test_a_write_to_something_else_passes_even_if_the_reference_is_bad() -> None:
+    bad = server({"sessionStorageRef": "Bad Name"})
+    assert isinstance(decide(bad), Deny)
+    assert decide({**bad, "metadata": {**bad["metadata"], "finalizers": ["x"]}}, old=bad) == Allow()
+
+
+def test_a_contradiction_is_refused_with_a_hint_and_without_the_users_value() -> None:
+    address = "redis://:hunter2@other:6379"
+    decision = decide(server({"sessionStorageRef": "store", "sessionStorage": {"address": address, "db": 3}}))
+    assert isinstance(decision, Deny)
+    assert [problem.split(":")[0] for problem in decision.problems] == [
+        "spec.sessionStorage.address",
+        "spec.sessionStorage.db",
+    ]
+    assert all(problem.endswith("leave the field out") for problem in decision.problems)
+    assert "hunter2" not in str(decision)
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        pytest.param({"podTemplateSpec": "x"}, "spec.podTemplateSpec: Invalid value: must be an object", id="template"),
+        pytest.param(
+            {"podTemplateSpec": {"spec": {"containers": {}}}},
+            "spec.podTemplateSpec.spec.containers: Invalid value: must be an array",
+            id="containers",
+        ),
+        pytest.param(
+            {"podTemplateSpec": {"spec": {"containers": [{"name": "mcp", "envFrom": "x"}]}}},
+            "spec.podTemplateSpec.spec.containers[mcp].envFrom: Invalid value: must be an array",
+            id="envFrom",
+        ),
+        pytest.param({"sessionStorage": []}, "spec.sessionStorage: Invalid value: must be an object", id="storage"),
+    ],
+)
+def test_a_wrong_shape_in_the_way_is_named_once(spec: Any, problem: str) -> None:
+    assert decide(server({"sessionStorageRef": "store", **spec})) == Deny((problem,))
+
+
+def test_an_unknown_storage_is_wired_all_the_same() -> None:
+    assert patched(REFERRING, known={}) == WIRED
+    (warning,) = decide(REFERRING, known={}).warnings
+    assert warning == 'SessionStorage "ns/store" does not exist (yet): pods wait until Secret "store-connection" exists'
+
+
+def test_an_external_storage_reaches_backends_only() -> None:
+    spec = patched(REFERRING, known=EXTERNAL)["spec"]
+    assert spec.keys() == {"sessionStorageRef", "podTemplateSpec"}
+    (warning,) = decide(REFERRING, known=EXTERNAL).warnings
+    assert "is external" in warning
+
+
+def test_a_storage_elsewhere_is_read_from_its_mirrored_secret() -> None:
+    consumer = server(annotations={ANNOTATION_STORAGE: "far/store"})
+    known: Any = {
+        ("far", "store"): {"metadata": {"name": "store", "namespace": "far"}, "spec": {"allowedNamespaces": ["ns"]}}
+    }
+    assert patched(consumer, known=known)["spec"]["sessionStorage"]["passwordRef"]["name"] == "far.store-connection"
+    assert decide(consumer, known=known).warnings == ()
+    unshared: Any = {("far", "store"): {"metadata": {"name": "store", "namespace": "far"}, "spec": {}}}
+    refused = decide(consumer, known=unshared)
+    assert isinstance(refused, Deny)
+    assert refused.reason == "Forbidden"
+    later = {**consumer, "spec": {"image": "new"}}
+    (warning,) = decide(later, old=consumer, known=unshared).warnings
+    assert "nothing is connected" in warning
+
+
+def test_without_a_name_there_is_no_key_prefix_and_thus_no_native_storage_yet() -> None:
+    consumer = server({"sessionStorageRef": "store"}, name=None, generateName="srv-")
+    assert "sessionStorage" not in patched(consumer)["spec"]
+    (warning,) = decide(consumer).warnings
+    assert "generateName" in warning
+
+
+def test_the_requests_namespace_stands_in_for_one_that_the_object_lacks() -> None:
+    consumer = server({"sessionStorageRef": "store"}, namespace=None)
+    assert patched(consumer)["spec"] == WIRED["spec"]
+
+
+def test_other_kinds_are_refused_rather_than_half_wired() -> None:
+    kinds = '"MCPServer", "MCPRemoteProxy", "VirtualMCPServer"'
+    assert decide({**REFERRING, "kind": "Pod"}) == Deny((f"kind: Unsupported value: supported values: {kinds}",))
+
+
+def test_the_record_holds_what_it_takes_to_undo_and_no_secret() -> None:
+    record = json.loads(WIRED["metadata"]["annotations"][ANNOTATION_WIRED])
+    assert record.keys() == {"by", "for", "granted", "made", "put", "storage"}
+    assert (record["by"], record["storage"]) == ("field", "ns/store")

@@ -1,0 +1,61 @@
+"""When a storage may go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.consumers.identity import Consumer, Usage
+from webhook.admission import deletions
+from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny
+
+STORAGE: Any = {"metadata": {"name": "mine", "namespace": "team"}}
+FORCED: Any = {"metadata": STORAGE["metadata"] | {"annotations": {"toolhive.stacklok.dev/force-delete": "true"}}}
+
+
+def users(count: int, *, is_going: bool = False) -> tuple[Usage, ...]:
+    names = (f"srv-{number:02}" for number in range(count))
+    return tuple(Usage(Consumer("MCPServer", "team", name), ("team", "mine"), is_going=is_going) for name in names)
+
+
+def decide(usages: tuple[Usage, ...], storage: Any = STORAGE, namespaces: Any = None) -> Decision:
+    request = AdmissionRequest("1", "DELETE", "team", "", None, storage)
+    return deletions.decide(request, {("team", "mine"): usages}.__getitem__, namespaces or {})
+
+
+def test_a_storage_that_is_used_stays_and_its_users_are_named() -> None:
+    decision = decide(users(2))
+    assert isinstance(decision, Deny)
+    assert decision.reason == "Conflict"
+    (problem,) = decision.problems
+    assert "MCPServer team/srv-00, MCPServer team/srv-01:" in problem
+    assert "kubectl annotate sessionstorage mine -n team toolhive.stacklok.dev/force-delete=true" in problem
+
+
+def test_of_many_users_some_are_named_and_the_rest_is_counted() -> None:
+    decision = decide(users(12))
+    assert isinstance(decision, Deny)
+    assert "srv-09 and 2 more:" in decision.problems[0]
+    assert "srv-10" not in decision.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("usages", "storage", "namespaces"),
+    [
+        pytest.param((), STORAGE, {}, id="nobody uses it"),
+        pytest.param(users(2, is_going=True), STORAGE, {}, id="all who use it are going"),
+        pytest.param(users(1), FORCED, {}, id="forced"),
+        pytest.param(
+            users(1), STORAGE, {("", "team"): {"metadata": {"deletionTimestamp": "now"}}}, id="its namespace is going"
+        ),
+    ],
+)
+def test_a_storage_may_go(usages: Any, storage: Any, namespaces: Any) -> None:
+    assert decide(usages, storage, namespaces) == Allow()
+
+
+@pytest.mark.parametrize("value", ["yes", "True", "", None])
+def test_only_true_forces(value: object) -> None:
+    annotations = {"toolhive.stacklok.dev/force-delete": value}
+    assert isinstance(decide(users(1), {"metadata": STORAGE["metadata"] | {"annotations": annotations}}), Deny)

@@ -1,0 +1,119 @@
+"""Proxies' Deployments, as ToolHive writes them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import jsonpatch
+import pytest
+
+from shared.consumers import injection
+from shared.consumers.identity import Consumer
+from shared.consumers.reference import StorageReference
+from shared.consumers.storage_endpoint import store_of
+from shared.consumers.targets import Target
+from shared.names import ANNOTATION_WIRED
+from webhook.admission import proxy_deployments
+from webhook.admission.review import AdmissionRequest, Allow, Patch
+
+REFERENCE = StorageReference("team", "mine")
+SERVER: Any = {"kind": "MCPServer", "metadata": {"name": "srv", "namespace": "team"}, "spec": {}}
+WIRED = injection.wire(SERVER, REFERENCE, store_of(REFERENCE, None))
+SOURCE = {"secretRef": {"name": "mine-connection"}}
+
+
+def deployment(*sources: Any, annotations: Any = None, **container: Any) -> Any:
+    owner = {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": "MCPServer", "name": "srv", "controller": True}
+    metadata: Any = {"name": "srv", "namespace": "team", "ownerReferences": [owner]}
+    if annotations is not None:
+        metadata["annotations"] = annotations
+    first = {"name": "toolhive", "env": [{"name": "A", "value": "b"}], **container}
+    if sources:
+        first["envFrom"] = list(sources)
+    return {"metadata": metadata, "spec": {"template": {"spec": {"containers": [first, {"name": "sidecar"}]}}}}
+
+
+def decided(obj: Any, consumer: Any = WIRED) -> Any:
+    request = AdmissionRequest("1", "UPDATE", "team", "", obj, None)
+    decision = proxy_deployments.decide(request, {Consumer("MCPServer", "team", "srv"): consumer}.get)
+    if isinstance(decision, Allow):
+        return obj
+    assert isinstance(decision, Patch)
+    return jsonpatch.apply_patch(obj, json.dumps(decision.operations))
+
+
+def test_the_proxy_of_a_connected_consumer_reads_its_secret() -> None:
+    assert decided(deployment()) == deployment(SOURCE, annotations={ANNOTATION_WIRED: "mine-connection"})
+
+
+def test_one_look_is_enough() -> None:
+    once = decided(deployment())
+    assert decided(once) is once
+
+
+def test_a_template_that_was_written_anew_gets_the_secret_again() -> None:
+    annotations = {ANNOTATION_WIRED: "mine-connection"}
+    assert decided(deployment(annotations=annotations)) == deployment(SOURCE, annotations=annotations)
+
+
+def test_a_consumer_that_is_disconnected_takes_exactly_that_out() -> None:
+    other = {"configMapRef": {"name": "theirs"}}
+    wired = decided(deployment(other, annotations={"more": "x"}))
+    assert decided(wired, SERVER) == deployment(other, annotations={"more": "x"})
+
+
+def test_a_consumer_that_moves_gets_the_other_secret() -> None:
+    elsewhere = StorageReference("far", "store")
+    moved = injection.wire(SERVER, elsewhere, store_of(elsewhere, None))
+    expected = deployment(
+        {"secretRef": {"name": "far.store-connection"}}, annotations={ANNOTATION_WIRED: "far.store-connection"}
+    )
+    assert decided(decided(deployment()), moved) == expected
+
+
+def test_a_secret_that_the_operator_put_there_is_its_own() -> None:
+    present = deployment(SOURCE)
+    assert decided(present) is present
+    assert decided(present, SERVER) is present
+
+
+@pytest.mark.parametrize("target", [Target.BACKEND, Target.NONE])
+def test_a_proxy_that_is_not_meant_is_left_alone(target: Target) -> None:
+    consumer = injection.wire(SERVER, REFERENCE, store_of(REFERENCE, None), injection.Circumstances(target))
+    present = deployment()
+    assert decided(present, consumer) is present
+
+
+def test_an_unknown_owner_changes_nothing() -> None:
+    wired = decided(deployment())
+    assert decided(wired, None) is wired
+    stray = copy.deepcopy(deployment())
+    stray["metadata"]["ownerReferences"][0]["kind"] = "Other"
+    assert decided(stray) is stray
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        pytest.param({"spec": None}, id="no spec"),
+        pytest.param({"spec": {"template": {"spec": {"containers": "x"}}}}, id="containers are text"),
+        pytest.param({"spec": {"template": {"spec": {"containers": []}}}}, id="no containers"),
+        pytest.param({"spec": {"template": {"spec": {"containers": [None]}}}}, id="a container is null"),
+        pytest.param({"spec": {"template": {"spec": {"containers": [{"name": 5}]}}}}, id="a name is a number"),
+        pytest.param(
+            {"spec": {"template": {"spec": {"containers": [{"name": "a", "envFrom": "x"}]}}}}, id="sources are text"
+        ),
+    ],
+)
+def test_nothing_is_made_of_nonsense_and_nothing_is_refused(spoilt: Any) -> None:
+    obj = deployment() | spoilt
+    assert decided(obj) is obj
+
+
+@pytest.mark.parametrize("kind", [[], {}, None, 7, "Pod"])
+def test_an_owner_of_no_known_kind_is_nobody_we_know(kind: Any) -> None:
+    obj = deployment()
+    obj["metadata"]["ownerReferences"][0]["kind"] = kind
+    assert decided(obj) == obj

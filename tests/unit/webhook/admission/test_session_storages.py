@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.session_storage.models import INTERVAL_HINT
+from webhook.admission import session_storages
+from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
+
+EXTERNAL = {"url": "redis://there:6379", "secretRef": "auth"}
+
+
+def decide(spec: Any, *, name: str = "store", old: Any = None, running: Any = None) -> Decision:
+    obj = {"metadata": {"name": name}, "spec": spec}
+    old_object = None if old is None else {"metadata": {"name": name}, "spec": old, "status": {"size": running}}
+    return session_storages.decide(AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", obj, old_object))
+
+
+def problems(decision: Decision) -> list[str]:
+    assert isinstance(decision, Deny)
+    return list(decision.problems)
+
+
+@pytest.mark.parametrize("spec", [{}, {"size": None}, {"external": None}])
+def test_the_default_size_is_medium(spec: Any) -> None:
+    assert decide(spec) == Patch([{"op": "add", "path": "/spec/size", "value": "medium"}])
+
+
+@pytest.mark.parametrize("spec", [{"size": "small"}, {"size": "large"}, {"external": EXTERNAL}])
+def test_a_sound_storage_passes_unchanged(spec: Any) -> None:
+    assert decide(spec) == Allow()
+
+
+@pytest.mark.parametrize("every", ["1h", "60m", "720h", "1h30m", "99999h"])
+def test_a_schedule_of_an_hour_or_more_passes(every: str) -> None:
+    assert decide({"size": "small", "rotation": {"every": every}}) == Allow()
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        pytest.param(
+            {"size": 5}, 'spec.size: Unsupported value: 5: supported values: "small", "medium", "large"', id="number"
+        ),
+        pytest.param({"rotation": []}, "spec.rotation: Invalid value: must be an object", id="rotation is an array"),
+        pytest.param(
+            {"rotation": {"every": 720}}, "spec.rotation.every: Invalid value: must be a string", id="interval number"
+        ),
+        *(
+            pytest.param(
+                {"rotation": {"every": every}},
+                f'spec.rotation.every: Invalid value: "{every}": {INTERVAL_HINT}',
+                id=f"interval {every!r}",
+            )
+            for every in ("", "59m", "0h", "30d", "1.5h", "-2h", "1h30s", "2h ")
+        ),
+        pytest.param({"external": {"url": []}}, "spec.external.url: Invalid value: must be a string", id="url array"),
+        pytest.param(
+            {"allowedNamespaces": ["a", 5]}, "spec.allowedNamespaces[1]: Invalid value: must be a string", id="entry"
+        ),
+        pytest.param(
+            {"allowedNamespaces": ["x" * 64]},
+            "spec.allowedNamespaces[0]: Too long: may not be more than 63 bytes",
+            id="long entry",
+        ),
+    ],
+)
+def test_each_problem_is_named_as_kubernetes_would(spec: Any, expected: str) -> None:
+    assert problems(decide(spec)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        pytest.param("http://there", "Unsupported value: must start with redis://", id="scheme"),
+        pytest.param("there:6379", "Unsupported value: must start with redis://", id="no scheme"),
+        pytest.param("redis://", "Invalid value: must name a host", id="nothing"),
+        pytest.param("redis://:6379", "Invalid value: must name a host", id="no host"),
+        pytest.param("redis://there:0", "and a port between 1 and 65535", id="port 0"),
+        pytest.param("redis://there:99999", "and a port between 1 and 65535", id="port too high"),
+        pytest.param("redis://[::1", "Invalid value: must name a host", id="half a bracket"),
+        pytest.param("redis://there?db=1", "Forbidden: must not have a query", id="query"),
+        pytest.param("redis://there/a/b", "must be redis://host[:port][/db]", id="path"),
+        pytest.param("redis://user@there", "Forbidden: must not hold a user name or password", id="user"),
+    ],
+)
+def test_a_bad_address_is_explained(url: str, said: str) -> None:
+    (problem,) = problems(decide({"external": {"url": url}}))
+    assert problem.startswith("spec.external.url: ")
+    assert said in problem
+
+
+@given(
+    template=st.sampled_from(
+        ["redis://:{}@there:6379", "redis://u:{}@there", "{}://there", "redis:{}@there", "redis://there?password={}"]
+    ),
+    password=st.text(alphabet="abcXYZ0189/#:@?%", min_size=12, max_size=24),
+)
+def test_a_password_in_an_address_is_refused_and_never_repeated(template: str, password: str) -> None:
+    decision = decide({"external": {"url": template.format(password)}})
+    assert isinstance(decision, Deny)
+    assert password not in " ".join(decision.problems)
+
+
+def test_all_problems_come_at_once() -> None:
+    decision = decide({"size": "huge", "external": {"url": "http://u:p@x", "secretRef": 5}}, name="A" * 41)
+    assert [problem.split(":")[0] for problem in problems(decision)] == [
+        "metadata.name",
+        "metadata.name",
+        "spec.size",
+        "spec.external.url",
+        "spec.external.url",
+        "spec.external.secretRef",
+    ]
+
+
+def test_long_values_are_cut() -> None:
+    (problem,) = problems(decide({"size": "x" * 10_000}))
+    assert len(problem) < 200
+
+
+@pytest.mark.parametrize(("old", "new"), [({"size": "small"}, {"external": EXTERNAL}), ({"external": EXTERNAL}, {})])
+def test_managed_and_external_do_not_change_places(old: Any, new: Any) -> None:
+    (problem,) = problems(decide(new, old=old))
+    assert problem.startswith("spec.external: Forbidden")
+
+
+DISKS = {"small": 1, "medium": 5, "large": 10}
+
+
+@pytest.mark.parametrize("wanted", [*DISKS, None])
+@pytest.mark.parametrize("asked", [*DISKS, None])
+def test_a_size_may_change_and_a_disk_stays(asked: str | None, wanted: str | None) -> None:
+    decision = decide({"size": wanted, "allowedNamespaces": ["x"]}, old={"size": asked})
+    before, after = DISKS[asked or "medium"], DISKS[wanted or "medium"]
+    assert not isinstance(decision, Deny)
+    assert [warning.split()[0] for warning in decision.warnings] == ["spec.size:"] * (after < before)
+
+
+@pytest.mark.parametrize("url", ["redis://there", "valkey://there:1/2"])
+@pytest.mark.parametrize(("namespaces", "is_warned"), [((), False), (("ns",), False), (("*",), True), (("a",), True)])
+def test_plain_text_is_warned_of_where_other_namespaces_come_in(url: str, namespaces: Any, *, is_warned: bool) -> None:
+    spec = {"external": {"url": url, "secretRef": "auth"}, "allowedNamespaces": list(namespaces)}
+    assert [warning.split()[0] for warning in decide(spec).warnings] == ["spec.external.url"] * is_warned
+    secure = {**spec, "external": {"url": url.replace("://", "s://"), "secretRef": "auth"}}
+    assert decide(secure) == Allow()
+
+
+def test_all_that_is_wrong_with_a_long_address_is_said() -> None:
+    said = problems(decide({"external": {"url": "http://me:secret@" + "x" * 600}}))
+    assert len(said) == 3
+    assert "Too long" in said[0]
+    assert "secret@" not in str(said)
+
+
+def test_an_update_of_the_metadata_alone_passes_whatever_the_rules() -> None:
+    assert decide({"size": "huge"}, old={"size": "huge"}) == Allow()
+
+
+def test_a_name_is_judged_only_when_it_is_given() -> None:
+    assert isinstance(decide({"size": "small"}, name="x" * 41), Deny)
+    assert decide({"size": "medium"}, name="x" * 41, old={"size": "small"}) == Allow()
+    assert decide({"size": "small"}, name="") == Allow()
+
+
+@pytest.mark.parametrize("prefix", ["x" * 35, "a-"])
+def test_a_name_that_is_to_be_generated_has_room_for_what_is_appended(prefix: str) -> None:
+    obj = {"metadata": {"generateName": prefix}, "spec": {"size": "small"}}
+    assert session_storages.decide(AdmissionRequest("1", "CREATE", "ns", "", obj, None)) == Allow()
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "size": anything,
+            "allowedNamespaces": anything | st.lists(anything, max_size=3),
+            "external": anything | st.fixed_dictionaries({"url": anything}, optional={"secretRef": anything}),
+        },
+    )
+    | anything
+)
+def test_nothing_makes_it_stumble(spec: Any) -> None:
+    json.dumps([*decide(spec).warnings])

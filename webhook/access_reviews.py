@@ -1,0 +1,59 @@
+"""Asks the API server whether somebody may use a storage: the one request that an admission can make."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from shared import errors
+from shared.objects.resources import SESSION_STORAGES, SUBJECT_ACCESS_REVIEWS
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from shared.kubernetes.verbs import Creator
+    from webhook.admission.access_question import Question
+
+ANSWER_SECONDS: Final = 3.0
+"""Well within the 5 s after which the API server stops waiting for us."""
+VERB: Final = "use"
+
+_log = logging.getLogger(__name__)
+
+
+class AccessReviews:
+    """Puts questions to the API server."""
+
+    def __init__(self, cluster: Creator) -> None:
+        self._cluster = cluster
+
+    async def may_use(self, question: Question) -> bool | None:
+        """Tell whether the user has the right; None if that cannot be found out now."""
+        review = {"metadata": {}, "spec": _spec(question)}
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._cluster.create(SUBJECT_ACCESS_REVIEWS, review)
+        except (errors.ClusterError, TimeoutError) as error:
+            _log.warning("access not reviewed", extra={"storage": "/".join(question.storage), "error": repr(error)})
+            return None
+        return answer.get("status", {}).get("allowed") is True
+
+
+def _spec(question: Question) -> dict[str, Any]:
+    """Write the spec of a SubjectAccessReview (authorization.k8s.io/v1)."""
+    namespace, name = question.storage
+    user = question.user
+    subject = {"user": user.get("username"), "groups": user.get("groups"), "uid": user.get("uid")}
+    return {
+        **{key: value for key, value in subject.items() if value},
+        "extra": user.get("extra") or {},
+        "resourceAttributes": {
+            "verb": VERB,
+            "group": SESSION_STORAGES.group,
+            "version": SESSION_STORAGES.version,
+            "resource": SESSION_STORAGES.plural,
+            "namespace": namespace,
+            "name": name,
+        },
+    }
