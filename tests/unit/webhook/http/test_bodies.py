@@ -60,15 +60,6 @@ async def test_a_body_is_put_together(reader: Bodies) -> None:
     assert reader.held_bytes == 0
 
 
-async def test_a_body_that_is_there_at_once_takes_none_of_what_all_may_hold(reader: Bodies) -> None:
-    slow = Client(reader)
-    await slow.send(b"a" * BOUND)
-    quick = Client(reader)
-    quick.content.feed_data(b"b" * BOUND)
-    assert await quick.finish() == b"b" * BOUND
-    assert await slow.finish() == b"a" * BOUND
-
-
 async def test_who_sends_for_the_longest_is_given_up_when_all_hold_too_much(reader: Bodies) -> None:
     before = metrics.CLIENTS_CUT_OFF.labels("bodies")._value.get()
     clients = [Client(reader) for _ in range(3)]
