@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
     from tests.integration.conftest import Kubectl
 
+RESOURCES = {resource.kind: resource for resource in CONSUMER_RESOURCES}
 PLURALS = {resource.kind: f"{resource.plural}.{resource.version}.{resource.group}" for resource in CONSUMER_RESOURCES}
 KINDS = tuple(PLURALS)
 
@@ -43,8 +44,7 @@ WAYS = ("string", "object", "annotation")
 
 
 def found(kubectl: Kubectl, kind: str, namespace: str, name: str = "srv") -> Object:
-    stored: Object = json.loads(kubectl("get", PLURALS[kind], name, "-n", namespace, "-o", "json"))
-    return stored
+    return kubectl.api.get(RESOURCES[kind], namespace, name)
 
 
 def change(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *arguments: str) -> str:
@@ -63,9 +63,8 @@ def await_wiring_of_all(kubectl: Kubectl) -> None:
     """Wait until the webhook is called and all of ToolHive's CRDs have the field."""
 
     def wires(kind: str) -> bool:
-        asked = json.dumps(referring(kind, "default", "string", "probe"))
-        out = kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=asked)
-        return RECORD in json.loads(out)["metadata"]["annotations"]
+        asked = referring(kind, "default", "string", "probe")
+        return RECORD in kubectl.api.would_be(RESOURCES[kind], asked)["metadata"]["annotations"]
 
     for kind in KINDS:
         eventually(partial(wires, kind), what=f"{kind} is wired")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.objects.resources import Object
+from shared.objects.resources import DEPLOYMENTS, MCP_SERVERS, Object
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.consumers import KINDS, await_wiring_of_all, found, referring
 from tests.integration.guards import BINDING, WEBHOOK, without
@@ -40,7 +40,7 @@ def test_a_proxy_that_slipped_by_reads_the_secret_once_the_webhook_is_there(kube
     kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
 
     def sources() -> Any:
-        found = json.loads(kubectl("get", "deployment", "srv", "-n", namespace, "-o", "json"))
+        found = kubectl.api.get(DEPLOYMENTS, namespace, "srv")
         return found["spec"]["template"]["spec"]["containers"][0].get("envFrom")
 
     with without(kubectl, WEBHOOK):
@@ -79,8 +79,7 @@ def test_a_generated_name_gets_its_key_prefix(kubectl: Kubectl, namespace: str) 
     kubectl("create", "-f", "-", stdin=json.dumps(asked))
 
     def prefixes() -> list[str]:
-        found = json.loads(kubectl("get", "mcpservers", "-n", namespace, "-o", "json"))["items"]
-        return [item["spec"]["sessionStorage"]["keyPrefix"] for item in found]
+        return [item["spec"]["sessionStorage"]["keyPrefix"] for item in kubectl.api.list(MCP_SERVERS, namespace)]
 
     eventually(lambda: len(prefixes()) == 1 and f"{{{namespace}:srv-" in prefixes()[0], what="its own prefix")
 

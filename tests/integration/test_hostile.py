@@ -20,7 +20,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.integration.conftest import NAMESPACE, RELEASE, Kubectl, Process, free_port
+from tests.integration.conftest import NAMESPACE, RELEASE, Kubectl, Process
+from tests.integration.loopback import free_port
 from tests.integration.storages import read
 from tests.support.hostile import JSON, UID, Hostile, Post, good, not_http
 

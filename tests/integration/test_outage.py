@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
+from shared.objects.resources import MCP_SERVERS
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.mcpservers import (
     await_wiring,
@@ -79,7 +80,7 @@ def test_without_the_webhook_a_wired_server_lives_on_and_may_go(
     kubectl("delete", "mcpserver", "srv", "-n", namespace, "--wait=false")
     assert stored(kubectl, namespace)["metadata"]["deletionTimestamp"]
     kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"metadata":{"finalizers":[]}}')
-    eventually(lambda: kubectl("get", "mcpservers", "-n", namespace, "-o", "name") == "", what="the server is gone")
+    eventually(lambda: not kubectl.api.list(MCP_SERVERS, namespace), what="the server is gone")
 
 
 def test_without_the_webhook_a_storage_waits_and_may_go(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -11,6 +10,7 @@ import pytest
 import valkey
 
 from reconciler.credentials import identities
+from shared.objects.resources import EVENTS
 from tests.integration.conftest import Kubectl, eventually
 from tests.integration.storages import (
     await_ready,
@@ -71,10 +71,16 @@ def test_a_storage_tells_its_story_in_events(kubectl: Kubectl, namespace: str) -
     await_ready(kubectl, namespace, "mine")
 
     def reasons() -> list[str]:
-        found = json.loads(kubectl("get", "events.events.k8s.io", "-n", namespace, "-o", "json"))["items"]
+        found = kubectl.api.list(EVENTS, namespace)
         return [item["reason"] for item in found if item["regarding"]["kind"] == "SessionStorage"]
 
     eventually(lambda: reasons().count("StorageReady") == 1, what="an Event that says Ready")
+
+
+def uid(kubectl: Kubectl, child: str, namespace: str) -> str:
+    kind, name = child.split("/")
+    found: str = read(kubectl, kind.partition(".")[0], name, namespace)["metadata"]["uid"]
+    return found
 
 
 @pytest.mark.parametrize("child", sorted(expected_children("mine")))
@@ -82,12 +88,9 @@ def test_a_deleted_child_comes_back(kubectl: Kubectl, namespace: str, child: str
     kubectl.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
     password = secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD")
-    uid = json.loads(kubectl("get", child, "-n", namespace, "-o", "json"))["metadata"]["uid"]
+    before = uid(kubectl, child, namespace)
     kubectl("delete", child, "-n", namespace)
-    eventually(
-        lambda: json.loads(kubectl("get", child, "-n", namespace, "-o", "json"))["metadata"]["uid"] != uid,
-        what=f"{child} is back",
-    )
+    eventually(lambda: uid(kubectl, child, namespace) != before, what=f"{child} is back")
     await_ready(kubectl, namespace, "mine")
     assert secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == password
     assert secret_value(kubectl, namespace, "mine-auth", "password") == password

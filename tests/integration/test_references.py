@@ -18,9 +18,9 @@ from tests.integration.conftest import (
     Process,
     chart_objects,
     environment_of,
-    free_port,
 )
 from tests.integration.consumers import KINDS, await_wiring_of_all, change, change_is_refused, consumer, found
+from tests.integration.loopback import free_port
 from tests.integration.mcpservers import ANNOTATION, RECORD
 from tests.integration.storages import read
 from tests.support.hostile import JSON, review

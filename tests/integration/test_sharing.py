@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.objects.resources import Object
+from shared.objects.resources import SECRETS, Object
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually
 from tests.integration.consumers import KINDS, await_wiring_of_all, change, change_is_refused, consumer, found
 from tests.integration.mcpservers import ANNOTATION, RECORD, server, stored
@@ -51,7 +51,7 @@ def mirror(kubectl: Kubectl, away: str, home: str) -> Object:
 
 
 def has_mirror(kubectl: Kubectl, away: str, home: str) -> bool:
-    return f"secret/{home}.mine-connection" in kubectl("get", "secrets", "-n", away, "-o", "name").split()
+    return f"{home}.mine-connection" in {each["metadata"]["name"] for each in kubectl.api.list(SECRETS, away)}
 
 
 def test_who_lacks_the_right_is_told_which_and_gets_nothing(kubectl: Kubectl, home: str, away: str) -> None:

@@ -16,6 +16,7 @@ from certs.pki import issue
 from certs.pki.pem import bundle_pem
 from deploy.local import binaries
 from shared.names import key_prefix
+from shared.objects.resources import CRDS
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, toolhive_crd
 from tests.integration.consumers import KINDS, WAYS, await_wiring_of_all, change, found, referring
 from tests.integration.mcpservers import RECORD
@@ -35,7 +36,7 @@ def install(kubectl: Kubectl, version: str) -> None:
 
 
 def is_extended(kubectl: Kubectl, plural: str) -> bool:
-    crd = json.loads(kubectl("get", "crd", f"{plural}.toolhive.stacklok.dev", "-o", "json"))
+    crd = kubectl.api.get(CRDS, "", f"{plural}.toolhive.stacklok.dev")
     schemas = [version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]]
     return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)
 
