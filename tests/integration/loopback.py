@@ -14,7 +14,7 @@ WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("g
 MOST_WORKERS: Final = 4
 _BLOCKS: Final = 50
 """Of addresses for each worker: four times as many are less than the 255 that there are."""
-INSTANCES, OTHERS, PODS, CLIENTS, STRANGERS = 10, 12, 20, 30, 40
+INSTANCES, OTHERS, PODS, CLIENTS, STRANGERS = range(3, 8)
 """Blocks: single Valkey instances, what talks to them, pods with Valkey, pods of consumers, nobody's clients."""
 
 
