@@ -9,7 +9,7 @@ SOURCES := webhook reconciler certs shared deploy tests
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.ready: requirements/dev.lock deploy/venv.sh
 	@deploy/venv.sh
@@ -73,10 +73,14 @@ format: venv ## Format the code and sort its imports
 	@.venv/bin/ruff format --quiet .
 
 .PHONY: generate
-generate: venv ## Write the generated files: the CRD, the table of rules
+generate: venv ## Write the generated files: the CRD, the table of rules, the diagram of packages, copies of the version
 	@mkdir -p $(dir $(CRD)) $(dir $(RULES))
 	@$(PYTHON) -m shared.session_storage.crd > $(CRD)
 	@$(PYTHON) -m tests.rules.document > $(RULES)
+	@$(PYTHON) -m tests.layout.diagram
+	@version=$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml); \
+		sed -i -E "s/^(version|appVersion): .*/\1: $$version/" deploy/chart/Chart.yaml; \
+		sed -i -E "s/(toolhive-session-storage):[0-9]+\.[0-9]+\.[0-9]+/\1:$$version/" README.md docs/howto/install.md
 
 .PHONY: golden
 golden: venv ## Rewrite the golden files; read the diff before you commit it

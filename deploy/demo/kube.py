@@ -47,6 +47,19 @@ def until(what: str, probe: Callable[[], T | None], seconds: float) -> T:
 
 
 @dataclass(frozen=True)
+class Applied:
+    """What `kubectl apply` printed.
+
+    Attributes:
+        lines: One for each object.
+        warnings: What the API server and the webhook warned of; empty if they did not.
+    """
+
+    lines: list[str]
+    warnings: str
+
+
+@dataclass(frozen=True)
 class Kube:
     """kubectl and Helm for one cluster, as its administrator.
 
@@ -103,7 +116,16 @@ class Kube:
 
     def apply(self, *objects: Object) -> list[str]:
         """Apply objects as `kubectl apply -f` does, with its strict validation; return its line for each."""
-        return self.run("apply", "-f", "-", stdin=yaml.safe_dump_all(objects)).splitlines()
+        return self.apply_with_warnings(*objects).lines
+
+    def apply_with_warnings(self, *objects: Object) -> Applied:
+        """Apply objects as `apply` does, and return the warnings as well.
+
+        Raises:
+            CommandFailed: With what kubectl complained of.
+        """
+        done = self._kubectl(("apply", "-f", "-"), yaml.safe_dump_all(objects), "")
+        return Applied(_succeeded(done).splitlines(), _complaint(done.stderr))
 
     def create_namespace(self, name: str) -> None:
         """Make a namespace, if it is not there."""

@@ -1,4 +1,4 @@
-"""Steps that show what is refused: strangers at the store, and requests that make no sense."""
+"""Steps that show refusals: of a stranger by the NetworkPolicy, of a bad manifest by the webhook."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADMITTED_LABEL: Final = "toolhive.stacklok.dev/component"
 PATIENCE_SECONDS: Final = 3
 """An admitted connection is answered within milliseconds; a refused one is dropped and never answered."""
 ADMISSION_SECONDS: Final = 15
-"""How long an engine for NetworkPolicies may take to notice a new label."""
+"""How long a network plugin may take to notice a new label."""
 
 
 def turn_stranger_away(stage: Stage) -> None:
@@ -39,14 +39,14 @@ def turn_stranger_away(stage: Stage) -> None:
 
 
 def answer(kube: Kube, host: str, namespace: str = NAMESPACE) -> str:
-    """Return what Valkey answers to the stranger's PING; empty if the pod cannot reach it."""
+    """Return Valkey's answer to the stranger's PING; empty if the pod cannot reach it."""
     ping = f"timeout {PATIENCE_SECONDS} valkey-cli -h {host} ping 2>&1 || true"
     answered = kube.run("exec", STRANGER, "--", "sh", "-c", ping, namespace=namespace).strip()
     return "" if "Could not connect" in answered else answered
 
 
 def refuse_bad_storage(stage: Stage) -> None:
-    """Ask for a storage with everything wrong."""
+    """Ask for a storage whose every field is wrong."""
     manifest = samples.OWN / "bad-storage.yaml"
     stage.narrator.did(f"kubectl apply -f deploy/demo/manifests/{manifest.name}")
     bad = samples.load(manifest, stage.images, NAMESPACE)

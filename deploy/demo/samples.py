@@ -1,4 +1,4 @@
-"""Manifests as they are printed, and what it takes to run them here: a namespace, and images that exist."""
+"""Manifests as they are printed, and what it takes to run them here: a namespace, and images that the nodes have."""
 
 from __future__ import annotations
 
@@ -14,15 +14,26 @@ if TYPE_CHECKING:
     from deploy.demo.kube import Object
 
 SAMPLES: Final = paths.REPOSITORY / "deploy" / "samples"
+QUICKSTART: Final = SAMPLES / "00-quickstart.yaml"
+"""The README's first example, word for word."""
+PROPOSAL: Final = tuple(sorted(set(SAMPLES.glob("*.yaml")) - {QUICKSTART}))
+"""The manifests that the proposal prints, word for word."""
 OWN: Final = Path(__file__).with_name("manifests")
-MCP_PLACEHOLDER: Final = "my-mcp:latest"
 VALKEY_PLACEHOLDER: Final = "valkey:latest"
 
 
 def load(manifest: Path, images: Images, namespace: str = "") -> list[Object]:
-    """Read a manifest; objects that name no namespace go into the given one, placeholders become images."""
-    text = manifest.read_text().replace(MCP_PLACEHOLDER, images.mcp_server).replace(VALKEY_PLACEHOLDER, images.valkey)
-    return [placed(document, namespace) for document in yaml.safe_load_all(text)]
+    """Read a manifest, and change two things in it: the namespace of objects that name none, and images.
+
+    Every MCPServer gets the image of the demonstration's server; the local cluster's nodes can pull no other.
+    """
+    text = manifest.read_text().replace(VALKEY_PLACEHOLDER, images.valkey)
+    return [placed(with_image(document, images), namespace) for document in yaml.safe_load_all(text)]
+
+
+def with_image(obj: Object, images: Images) -> Object:
+    """Replace the image of an MCPServer; leave every other object as it is."""
+    return {**obj, "spec": {**obj["spec"], "image": images.mcp_server}} if obj["kind"] == "MCPServer" else obj
 
 
 def placed(obj: Object, namespace: str) -> Object:

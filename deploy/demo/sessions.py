@@ -1,4 +1,4 @@
-"""Steps in which a session goes on, whatever happens to proxies and store."""
+"""Steps in which a session goes on, whatever happens to the proxies and to Valkey."""
 
 from __future__ import annotations
 
@@ -21,34 +21,43 @@ REPLICAS: Final = 2
 SERVERS: Final = "mcpservers.toolhive.stacklok.dev"
 
 
-def create_storage(stage: Stage) -> None:
-    """Ask for a medium storage, after any that an earlier run has left is gone."""
+def apply_example(stage: Stage) -> None:
+    """Apply the README's first example, after removing what an earlier run of it left.
+
+    Raises:
+        Surprise: kubectl printed a warning.
+    """
     remove_leftovers(stage)
-    stage.narrator.did("kubectl apply -f deploy/demo/manifests/storage.yaml")
+    stage.narrator.did(
+        f"kubectl apply -f deploy/samples/{samples.QUICKSTART.name}, with {stage.images.mcp_server} as the MCP server's"
+        " image, because its tool `count` shows which session answers"
+    )
     begun = time.monotonic()
-    stage.kube.apply(*samples.load(samples.OWN / "storage.yaml", stage.images, NAMESPACE))
+    applied = stage.kube.apply_with_warnings(*samples.load(samples.QUICKSTART, stage.images, NAMESPACE))
+    if applied.warnings:
+        raise Surprise(f"the example is printed as one that applies without a warning, but: {applied.warnings}")
+    for line in applied.lines:
+        stage.narrator.saw(line)
     stage.kube.await_condition(f"{storages.KIND}/{STORAGE}", "condition=Ready", NAMESPACE)
-    stage.narrator.saw(f"Ready {time.monotonic() - begun:.1f} s after kubectl was called")
+    stage.narrator.saw(f"the storage is Ready {time.monotonic() - begun:.1f} s after kubectl was called")
     stage.narrator.saw(stage.kube.run("get", storages.KIND, STORAGE, namespace=NAMESPACE))
 
 
 def remove_leftovers(stage: Stage) -> None:
-    """Take away server and storage of an earlier run, data included, so that this run shows all of it."""
+    """Delete the server and the storage of an earlier run, data included, so that this run shows every step."""
     found = [
         (kind, name)
         for kind, name in ((SERVERS, SERVER), (storages.KIND, STORAGE))
         if stage.kube.get(kind, name, NAMESPACE)
     ]
     for kind, name in found:
-        stage.narrator.did(f"kubectl delete {kind} {name}: an earlier run left it")
+        stage.narrator.did(f"kubectl delete {kind} {name}, which an earlier run left")
         stage.kube.run("delete", kind, name, namespace=NAMESPACE)
     stage.kube.await_condition(f"pvc/data-{storages.valkey_pod(STORAGE)}", "delete", NAMESPACE)
 
 
-def create_server(stage: Stage) -> Proxies:
-    """Put an MCP server with two proxies on that storage, and show what the webhook made of it."""
-    stage.narrator.did("kubectl apply -f deploy/demo/manifests/server.yaml")
-    stage.kube.apply(*samples.load(samples.OWN / "server.yaml", stage.images, NAMESPACE))
+def show_wiring(stage: Stage) -> Proxies:
+    """Show what the webhook wrote into the MCP server, and wait for both of its proxies."""
     server = stage.kube.get(SERVERS, SERVER, NAMESPACE) or {}
     wired = server.get("spec", {}).get("sessionStorage")
     if not wired:
@@ -75,16 +84,16 @@ def switch_proxy(stage: Stage, proxies: Proxies, session: McpSession) -> None:
 
 
 def restart_proxies(stage: Stage, proxies: Proxies, session: McpSession) -> None:
-    """Take both proxies away, and continue through those that come after them."""
-    stage.narrator.did("kubectl delete pod: both proxies at once")
+    """Delete both proxy pods, and continue through their successors."""
+    stage.narrator.did("kubectl delete pod, for both proxies at once")
     _continue(stage, proxies, session, proxies.restart(), 3)
 
 
 def kill_valkey(stage: Stage, proxies: Proxies, session: McpSession) -> None:
-    """Kill the store's pod; a medium storage keeps its data."""
+    """Kill the Valkey pod; a medium storage keeps its data."""
     stage.narrator.did(f"kubectl delete pod {STORAGE}-valkey-0-0 --force --grace-period=0")
     storages.kill_valkey(stage.kube, NAMESPACE, STORAGE)
-    stage.narrator.saw("its successor is ready")
+    stage.narrator.saw("the next pod is ready")
     _continue(stage, proxies, session, proxies.await_ready(REPLICAS), 5)
 
 

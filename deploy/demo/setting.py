@@ -18,7 +18,7 @@ FINDINGS: Final = (
     ((EXTERNAL_NAMESPACE, "external-storage"), "Ready", "DnsFailed"),
     (("toolhive-system", "shared-storage"), "Ready", "SecretNotFound"),
 )
-"""What each storage of the proposal says of itself, and what is missing beside two of them."""
+"""What each storage of the proposal reports; two of them lack something that the proposal does not create."""
 
 
 def show_cluster(stage: Stage) -> None:
@@ -45,10 +45,10 @@ def install(stage: Stage) -> None:
 
 
 def apply_proposal(stage: Stage) -> None:
-    """Apply every manifest that the proposal prints, and wait for what each storage says of itself."""
+    """Apply every manifest that the proposal prints, and wait for what each storage reports."""
     for namespace in (NAMESPACE, EXTERNAL_NAMESPACE):
         stage.kube.create_namespace(namespace)
-    for manifest in sorted(samples.SAMPLES.glob("*.yaml")):
+    for manifest in samples.PROPOSAL:
         namespace = EXTERNAL_NAMESPACE if "external" in manifest.name else NAMESPACE
         stage.narrator.did(f"kubectl apply -f deploy/samples/{manifest.name}")
         for line in stage.kube.apply(*samples.load(manifest, stage.images, namespace)):

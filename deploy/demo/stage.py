@@ -1,4 +1,4 @@
-"""What every step of the story has at hand."""
+"""What every step of the story uses."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 NAMESPACE: Final = "session-storage-demo"
 EXTERNAL_NAMESPACE: Final = "session-storage-demo-external"
 """The proposal calls two servers `my-server`; the one with an external storage lives here."""
-STORAGE: Final = "demo-storage"
-SERVER: Final = "counter"
+STORAGE: Final = "sessions"
+SERVER: Final = "fetch"
+"""The README's first example calls its storage and its server so."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The cluster, its images, and whom to tell."""
+    """The cluster, its images, and the narrator."""
 
     kube: Kube
     images: Images

@@ -1,4 +1,4 @@
-"""SessionStorages as their status shows them, and the Valkey pods behind them."""
+"""SessionStorages as their status shows them, and their Valkey pods."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def condition(storage: Object, kind: str) -> Object:
 
 
 def await_finding(kube: Kube, key: tuple[str, str], kind: str, reason: str) -> Object:
-    """Wait until a storage says of itself a condition with this reason, and return the condition."""
+    """Wait until a storage has a condition with this reason, and return the condition."""
     namespace, name = key
 
     def found() -> Object | None:
@@ -32,7 +32,7 @@ def await_finding(kube: Kube, key: tuple[str, str], kind: str, reason: str) -> O
 
 
 def kill_valkey(kube: Kube, namespace: str, storage: str) -> None:
-    """End the Valkey pod of a one-node storage without any grace, and wait until its successor is ready."""
+    """Delete the Valkey pod of a one-instance storage without grace, and wait until its successor is ready."""
     pod = valkey_pod(storage)
     found = kube.get("pod", pod, namespace)
     kube.run("delete", "pod", pod, "--force", "--grace-period=0", namespace=namespace)
@@ -40,7 +40,7 @@ def kill_valkey(kube: Kube, namespace: str, storage: str) -> None:
 
 
 def await_revival(kube: Kube, namespace: str, storage: str, uid: str) -> None:
-    """Wait until a one-node storage has a Valkey pod that is ready, and another than the one with this uid."""
+    """Wait until a one-instance storage has a Valkey pod that is ready, and another than the one with this uid."""
 
     def revived() -> bool:
         pod = kube.get("pod", valkey_pod(storage), namespace)
@@ -50,5 +50,5 @@ def await_revival(kube: Kube, namespace: str, storage: str, uid: str) -> None:
 
 
 def valkey_pod(storage: str) -> str:
-    """Name the pod of a one-node storage."""
+    """Name the pod of a one-instance storage."""
     return f"{storage}-valkey-0-0"

@@ -20,31 +20,31 @@ def tell(stage: Stage) -> None:
     step = stage.narrator.step
     with step("A cluster with unmodified ToolHive"):
         setting.show_cluster(stage)
-    with step("The product is installed by Helm"):
+    with step("Helm installs the product"):
         setting.install(stage)
-    with step("The proposal's manifests are accepted as they are printed"):
+    with step("The API server accepts the proposal's manifests as they are printed"):
         setting.apply_proposal(stage)
-    with step("A medium storage becomes ready"):
-        sessions.create_storage(stage)
-    with step("An MCP server with two proxies is wired to it by one line"):
-        proxies = sessions.create_server(stage)
-    with step("A session opens through one proxy"):
+    with step("The README's example: one file asks for a storage and for an MCP server that uses it"):
+        sessions.apply_example(stage)
+    with step("The webhook has wired the server's two proxies to the storage"):
+        proxies = sessions.show_wiring(stage)
+    with step("A client opens a session through one proxy"):
         session = sessions.open_session(stage, proxies)
-    with step("It goes on through the other proxy"):
+    with step("The session goes on through the other proxy"):
         sessions.switch_proxy(stage, proxies, session)
-    with step("Both proxies restart, and it goes on"):
+    with step("Both proxies restart, and the session goes on"):
         sessions.restart_proxies(stage, proxies, session)
-    with step("Valkey is killed, and it goes on"):
+    with step("Valkey is killed, and the session goes on"):
         sessions.kill_valkey(stage, proxies, session)
-    with step("A stranger is refused by the NetworkPolicy"):
+    with step("The NetworkPolicy keeps a stranger out"):
         refusals.turn_stranger_away(stage)
-    with step("A bad SessionStorage is refused, with all that is wrong"):
+    with step("The webhook refuses a bad SessionStorage and names everything that is wrong with it"):
         refusals.refuse_bad_storage(stage)
 
 
 def farewell(kubeconfig: str) -> str:
     """Say how to look around, and how to clean up."""
-    return f"""All of it is still there. To look around:
+    return f"""Everything still runs. To look around:
 
   export KUBECONFIG={kubeconfig}
   kubectl get sessionstorages -A
@@ -55,4 +55,4 @@ To clean up:
 
   kubectl delete namespace {NAMESPACE} {EXTERNAL_NAMESPACE}
   kubectl delete sessionstorage prod-storage shared-storage -n toolhive-system
-  make cluster-down      # takes away the whole local cluster"""
+  make cluster-down      # removes the whole local cluster"""

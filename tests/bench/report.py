@@ -123,8 +123,8 @@ def _times(figures: Figures) -> tuple[str, str, str]:
 _INTRODUCTION = """\
 # Benchmarks
 
-Written by `make bench`, which measures anew and takes about a quarter of an hour; it is no part of CI, because a figure
-that depends on what else the machine does is no test. `tests/bench/` has the programs.
+`make bench` measures all of this and writes this page, in about a quarter of an hour. CI does not run it, because a
+figure that depends on what else the machine does is no test. `tests/bench/` has its programs.
 """
 _REVIEWS = """\
 ## Admission reviews
@@ -165,10 +165,11 @@ its metrics do not tell more.
 _PROBING = """\
 ## Watching storages
 
-What it takes the reconciler to watch 200 storages, whose Valkeys are other processes. The pulse asks every node once a
-second; a look logs in to each node, and asks what it is, how it is set and which passwords it takes. A pass of the
-reconciler makes a look at least every 10 s; what it decides from it, and what it reads out of its caches, is not in
-these figures. Late is how far the least recent answer of all nodes was beyond one second, in samples 0.2 s apart.
+How much processor time the reconciler needs to watch 200 storages, whose Valkeys are other processes. The pulse asks
+every instance once a second. A look logs in to each instance, and asks for its role, configuration and the passwords
+that it accepts. The reconciler takes a look at least every 10 s; these figures leave out what it decides from it and
+what it reads from its caches. Late is by how much the least recent answer of all instances was older than one second,
+in samples 0.2 s apart.
 """
 _BOUNDS = """\
 ## What bounds it

@@ -28,7 +28,7 @@ def dump(measured: Measured) -> str:
 def load(text: str) -> Measured:
     """Read what `dump` wrote."""
     content = json.loads(text)
-    made = {Size(size): seconds for size, seconds in content["made"].items()}
+    made = {size: content["made"][size] for size in Size if size in content["made"]}
     trials = [_trial(**trial) for trial in content["trials"]]
     return Measured(trials, made, Floor(tuple(content["floor"])), content["valkey"])
 

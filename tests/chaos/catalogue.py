@@ -39,7 +39,7 @@ FAULTS: Final = (
     ),
     Fault(
         "sigstop",
-        f"The primary's server stands still (SIGSTOP) for {servers.FROZEN_SECONDS} s.",
+        f"The primary's server is frozen (SIGSTOP) for {servers.FROZEN_SECONDS} s.",
         servers.freeze_server,
         {Size.MEDIUM: KEPT, Size.LARGE: UNREACHABLE},
     ),
@@ -76,19 +76,19 @@ FAULTS: Final = (
     ),
     Fault(
         "leader-in-switchover",
-        "A switchover is asked for, and within 0.1 s the reconciler that leads is killed.",
+        "An annotation asks for a switchover, and within 0.1 s the reconciler that leads is killed.",
         control.kill_leader_in_switchover,
         dict.fromkeys(LARGE, KEPT),
     ),
     Fault(
         "api-away",
-        f"The API server stands still for {control.AWAY_SECONDS} s, and the primary's server is killed meanwhile.",
+        f"The API server is frozen for {control.AWAY_SECONDS} s, and the primary's server is killed meanwhile.",
         control.stop_api_server,
         dict.fromkeys(LARGE, KEPT),
     ),
     Fault(
         "two-leaders",
-        "The reconciler that leads stands still until another one does; as the old one goes on, the primary is killed.",
+        "The reconciler that leads is frozen until another one leads; as the old one goes on, the primary is killed.",
         control.wake_old_leader,
         dict.fromkeys(LARGE, KEPT),
     ),
@@ -113,7 +113,7 @@ FAULTS: Final = (
     ),
     Fault(
         "switchover",
-        "A switchover is asked for by annotation.",
+        "An annotation asks for a switchover.",
         planned.switch_over,
         dict.fromkeys(Size, PLANNED),
     ),
@@ -131,13 +131,13 @@ FAULTS: Final = (
     ),
     Fault(
         "resize",
-        "The next larger size is asked for; of large, medium.",
+        "The storage gets the next larger size; a large one becomes medium.",
         planned.resize,
         dict.fromkeys(planned.NEXT, PLANNED),
     ),
     Fault(
         "sequence",
-        f"{sequences.LENGTH} faults chosen by chance, each as soon as writes are acknowledged again.",
+        f"{sequences.LENGTH} faults chosen at random, each as soon as writes are acknowledged again.",
         sequences.inflict,
         dict.fromkeys(LARGE, KEPT),
     ),

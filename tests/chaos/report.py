@@ -144,51 +144,52 @@ def _problems(trials: Sequence[Trial]) -> str:
 _INTRODUCTION: Final = """\
 # Resilience
 
-Written by `make chaos`, which does all of this again and takes two hours; `tests/chaos/` has the programs. One fault
-alone is tried again by `python -m tests.chaos --faults NAME --write`, which replaces its rows alone. A short part of it
-(a kill, a deletion, a switchover, a drain) is in `make e2e`, with generous bounds.
+`make chaos` writes this page and takes two hours; `tests/chaos/` has its programs. To repeat one fault and replace its
+rows alone, run `python -m tests.chaos --faults NAME --write`. `make e2e` repeats a short part (a kill, a deletion, a
+switchover, a drain) with generous bounds.
 """
 _METHOD: Final = """\
-## What is done, and what is measured
+## What happens, and what is measured
 
-Three nodes in network namespaces of one machine, with kubelets, kube-proxies and an API server that are the real ones;
-unmodified ToolHive; our chart with its defaults. All nodes share the machine's processors and its disk.
+The cluster has three nodes in network namespaces of one machine, with real kubelets, kube-proxies and a real API
+server, with unmodified ToolHive, and with our chart and its defaults. All nodes share the machine's processors and its
+disk.
 
-A client in a pod on another node than the primary's sets a new key about every 2 ms, through the Service that
-consumers use, with their password; it gives up on an answer after 0.5 s, on a new connection after 0.25 s, and
-connects anew at once. A **gap** is the longest time between two acknowledged writes that was not over when the fault
-struck. When all is whole again, the client asks the primary for every key whose write was acknowledged; what is missing
-is **lost**. Meanwhile three MCP sessions are gone on with through two of ToolHive's proxies, one call a second; a
-session that either proxy refuses afterwards is **lost** too. A run is over when all nodes are in sync again and the
-storage says so.
+A client in a pod sets a new key about every 2 ms. It runs on another node than the primary, and uses the Service and
+the password that consumers use. It waits 0.5 s for an answer and 0.25 s for a connection, and connects anew at once. A
+**gap** is the longest time between two acknowledged writes that had not ended when the fault struck. When the storage
+has recovered, the client asks the primary for every key whose write was acknowledged; a key that is missing is
+**lost**. Meanwhile three MCP sessions go on through two of ToolHive's proxies, with one call a second; a session that
+either proxy refuses afterwards is **lost** too. A run ends when all instances are in sync again and the storage says
+so.
 """
 _RESULTS: Final = """\
 ## Results
 
-The seed of whatever was left to chance in the newest runs was {seed}. Of planned changes the client may see one closed
-connection, and nothing else.
+The seed of all chance in the newest runs was {seed}. In a planned change the client may see one closed connection, and
+nothing else.
 """
 _FLOOR: Final = """\
-A Service that is pointed at another pod by one patch of its selector leads new connections there after {least} to
-{largest} ms, {median} ms in the median of {moves} moves in the same session: no planned move can be faster than that.
+When one patch of its selector points a Service at another pod, new connections reach that pod after {least} to
+{largest} ms, {median} ms in the median of {moves} moves in the same session. No planned move can be faster than that.
 """
 _MADE: Final = """\
-From `kubectl apply` to the return of `kubectl wait`, with images on the nodes:
+How long a new storage takes from `kubectl apply` until `kubectl wait` returns, with the images on the nodes:
 """
 _HONESTY: Final = """\
-## What can be lost all the same
+## What a storage can lose all the same
 
-Valkey copies asynchronously: a primary answers first, and sends to its replicas right after. A write that was
-acknowledged in the instant before a primary dies without warning (power, kernel, SIGKILL) may not have reached any
-replica, and is lost if a replica is promoted. No run above proves that this cannot happen; where it says 0 lost, it did
-not happen in so many acknowledged writes.
+Valkey replicates asynchronously: a primary answers first, and sends the write to its replicas right after. If a primary
+dies without warning (power, kernel, SIGKILL), a write that it acknowledged in its last instant may have reached no
+replica, and the promotion of a replica loses it. No run above proves that this cannot happen. Where the table says 0
+lost, it did not happen in that many acknowledged writes.
 
-A primary that is cut off from its replicas goes on acknowledging for up to about four seconds, until the engine's own
-fence (`min-replicas-to-write`, `min-replicas-max-lag`) stops it. What clients on its side of the cut wrote in that time
-is lost when it comes back as a replica.
+A primary that is cut off from its replicas goes on acknowledging writes for up to about four seconds, until Valkey's
+own fence (`min-replicas-to-write`, `min-replicas-max-lag`) stops it. When it comes back as a replica, it loses what
+clients on its side of the cut wrote in that time.
 
-A planned move loses nothing: writes are paused until the next primary has everything. `small` keeps its data in its
-pod, and a pod that is gone takes it along. `small` and `medium` have one node: after a failure they are away until
-Kubernetes has started it again, and `medium` keeps what its file on disk has, which is written before a write is
-answered and flushed to the disk each second.
+A planned move loses nothing: it pauses writes until the next primary has all of them. `small` keeps its data in its
+pod, and loses them with the pod. `small` and `medium` have one instance, which is away after a failure until Kubernetes
+has restarted it. `medium` then has what its file on disk holds: Valkey writes to that file before it answers, and
+flushes it to the disk each second.
 """

@@ -12,7 +12,6 @@ from tests.e2e.namespaces import EXTERNAL, PROPOSAL, TOOLHIVE
 from tests.e2e.storages import read
 
 pytestmark = pytest.mark.usefixtures("servers", "consumers")
-MANIFESTS = sorted(samples.SAMPLES.glob("*.yaml"))
 
 
 def namespace_of(manifest: Path) -> str:
@@ -22,11 +21,11 @@ def namespace_of(manifest: Path) -> str:
 
 @pytest.fixture(scope="module")
 def proposed(run: Run) -> None:
-    for manifest in MANIFESTS:
+    for manifest in samples.PROPOSAL:
         run.kube.apply(*samples.load(manifest, run.images, namespace_of(manifest)))
 
 
-@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("manifest", samples.PROPOSAL, ids=lambda path: path.stem)
 def test_a_manifest_of_the_proposal_is_accepted_without_a_change(run: Run, manifest: Path) -> None:
     """`kubectl apply` validates strictly, so that an unknown field would be an error."""
     wanted = samples.load(manifest, run.images, namespace_of(manifest))

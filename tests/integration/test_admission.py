@@ -13,7 +13,8 @@ from tests.integration.conftest import ROOT, Kubectl, Process, eventually
 from tests.integration.mcpservers import ANNOTATION, RECORD, await_wiring, defaults, server, stored, wired_to
 from tests.integration.storages import await_ready, await_reason, condition, read, status, storage
 
-SAMPLES = sorted((ROOT / "deploy" / "samples").glob("*.yaml"))
+QUICKSTART = ROOT / "deploy" / "samples" / "00-quickstart.yaml"
+PROPOSAL = sorted(set(QUICKSTART.parent.glob("*.yaml")) - {QUICKSTART})
 EXTERNAL = {"url": "redis://there:6379", "secretRef": "auth"}
 
 
@@ -26,12 +27,12 @@ def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
 @pytest.fixture
 def samples(kubectl: Kubectl) -> Iterator[dict[str, str]]:
     """Apply every manifest of the proposal as it is, in the namespaces that it names; tell what was said of each."""
-    yield {path.stem: kubectl.warns("apply", "--validate=strict", "-f", str(path)) for path in SAMPLES}
+    yield {path.stem: kubectl.warns("apply", "--validate=strict", "-f", str(path)) for path in PROPOSAL}
     kubectl("delete", "mcpservers", "--all", "--all-namespaces")
 
     def are_gone() -> bool:
         """A storage goes once the webhook has learnt that its consumers are gone."""
-        for path in SAMPLES:
+        for path in PROPOSAL:
             kubectl("delete", "--ignore-not-found", "-f", str(path))
         return True
 
@@ -50,7 +51,7 @@ def version_of(obj: Object) -> str:
 
 def test_every_manifest_of_the_proposal_is_stored_as_written(kubectl: Kubectl, samples: dict[str, str]) -> None:
     assert set(samples) == {"01-simple", "02-production", "03-external", "04-autoscaling", "shared-storage"}
-    for path in SAMPLES:
+    for path in PROPOSAL:
         for asked in yaml.safe_load_all(path.read_text()):
             if asked["kind"] == "SessionStorage":
                 namespace = asked["metadata"].get("namespace", "default")
@@ -61,6 +62,13 @@ def test_every_manifest_of_the_proposal_is_stored_as_written(kubectl: Kubectl, s
         assert "Warning: spec.transport is stdio" in samples[name]
     assert samples["02-production"].count("SessionStorage") == 1
     assert samples["04-autoscaling"] == ""
+
+
+def test_the_readmes_first_example_applies_without_a_warning(kubectl: Kubectl, namespace: str) -> None:
+    """This costs about a second: one `kubectl apply`, and no pod."""
+    assert kubectl.warns("apply", "--validate=strict", "-n", namespace, "-f", str(QUICKSTART)) == ""
+    wired = read(kubectl, "mcpservers", "fetch", namespace)["spec"]["sessionStorage"]
+    assert wired["address"] == f"sessions-valkey.{namespace}.svc:6379"
 
 
 def test_what_is_missing_beside_the_proposals_manifests_is_said_in_a_condition(

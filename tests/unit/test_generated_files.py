@@ -23,3 +23,8 @@ ROOT = Path(__file__).parents[2]
 def test_what_is_generated_is_what_its_source_says(module: str, file: str) -> None:
     generated = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, check=True)
     assert (ROOT / file).read_bytes() == generated.stdout, "run `make generate` and commit the result"
+
+
+def test_the_diagram_of_packages_is_drawn_from_the_imports_of_today() -> None:
+    checked = subprocess.run([sys.executable, "-m", "tests.layout.diagram", "--check"], cwd=ROOT, check=False)
+    assert checked.returncode == 0, "run `make generate` and commit the result"

@@ -86,31 +86,32 @@ def _problems(trials: Sequence[Trial]) -> Iterator[str]:
 _INTRODUCTION: Final = """\
 # Resilience of rotations
 
-Written by `make chaos`; `python -m tests.chaos --rotating` does this part of it again in about half an hour.
+`make chaos` writes this page; `python -m tests.chaos --rotating` repeats this part alone, in about half an hour.
 """
 _METHOD: Final = """\
-## What is done, and what is measured
+## What happens, and what is measured
 
-A `large` storage is asked to change its passwords by annotation. **From** the moment at which its status shows a phase,
-which chance has chosen, a fault is made; it takes its time to find whom to hit, and the phases before `AwaitConsumers`
-last for less than a second: **struck in** is the phase that the status showed when it came. A run is over when all
-nodes are in sync again and the rotation is `Discarded`. The cluster, the chart and the writer are those of
-[the other faults](resilience.md).
+An annotation asks a `large` storage to change its passwords. **From** is a phase of the rotation, chosen at random: the
+program begins the fault as soon as the storage's status shows it. The fault needs some time to find its target, and the
+phases before `AwaitConsumers` last for less than a second. So **struck in** is the phase that the status showed when
+the fault struck. A run ends when all instances are in sync again and the rotation is `Discarded`. Cluster, chart and
+writer are those of [the other faults](resilience.md).
 
-Meanwhile a client in a pod on another node than the primary's logs in every 50 ms to each node and to the Service. It
-uses every password that gets in by promise: the one that the connection Secret has at this moment, and the one that
-kubelet has mounted from it, which may be older. Whoever gets an answer but does not get in (`WRONGPASS`, `NOAUTH`,
-`NOPERM`) was **refused**: that must never happen, to a login or to the writer's commands. Whoever gets no answer, or
-another one, was **cut off**: only from the moment at which the fault strikes until all is whole again, but for a
-connection that the end of the former password closes. At the end the new password has to get in at every node and the
-Service, and no former one at any. Acknowledged writes may be lost only where the fault itself costs some.
+Meanwhile a client in a pod on another node than the primary's logs in to each instance and to the Service every 50 ms.
+It uses every password that must work: the one that the connection Secret has at this moment, and the one that kubelet
+has mounted from it, which may be older. A login is **refused** if the instance answers and does not let the client in
+(`WRONGPASS`, `NOAUTH`, `NOPERM`). This must never happen, neither to a login nor to the writer's commands. A login is
+**cut off** if it gets no answer, or another one. This may happen only from the moment at which the fault strikes until
+the storage has recovered, except for a connection that the end of the former password closes. At the end, the new
+password must work at every instance and at the Service, and no former one may work anywhere. Acknowledged writes may be
+lost only where the fault alone would lose some.
 """
 _RESULTS: Final = """\
 ## Results
 
-The seed of whatever was left to chance was {seed}.
+The seed of all chance was {seed}.
 """
 _HONESTY: Final = """\
-Failed commands are those that the fault cuts off, and one connection that is closed when the former password ends:
-clients whose pods the operator does not know have to connect anew then.
+Failed commands are those that the fault cuts off, and one on the connection that is closed when the former password
+ends: clients whose pods the reconciler does not know have to connect anew then.
 """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from shared.session_storage.sizes import Size
+from tests.chaos import archive
 from tests.chaos.catalogue import FAULTS
 from tests.chaos.figures import Trial, Use
 from tests.chaos.floor import Floor
@@ -17,6 +19,7 @@ def trial(fault: str, gap: float, lost: int = 0) -> Trial:
     return Trial(fault, "large", 2.0, verdict, Use(3, 0, 20, 1), date="2026-11-25")
 
 
+DOCS = Path(__file__).parents[3] / "docs"
 TRIALS = [trial("sigkill", 0.2), trial("sigkill", 0.9), trial("sigkill", 0.25), trial("drain", 0.5, lost=2)]
 MADE = {Size.LARGE: [7.0, 8.0, 6.0]}
 CIRCUMSTANCES = Circumstances("2026-11-25", {"processors": "2 x Some"}, 42)
@@ -52,6 +55,15 @@ def test_runs_that_failed_are_told_with_their_reason() -> None:
     assert "- partition (large): large is whole: not so after 180 s\n" in text
     assert "| partition | large |  | 1 | - | - | - | - | - | 0 of 0 | 0 of 0 |" in text
     assert "Every run came to its end." in TEXT
+
+
+def test_the_page_is_what_its_figures_and_this_program_make() -> None:
+    """What is not in the figures' file, the machine and the seed, is taken from the page."""
+    page = (DOCS / "resilience.md").read_text()
+    (date, *facts) = re.findall(r"^\| (.*) \| (.*) \|$", page.partition("\n## ")[0], re.MULTILINE)
+    (seed,) = re.findall(r"newest runs was (\d+)\.", page)
+    circumstances = Circumstances(date[1], dict(facts[1:]), int(seed))
+    assert document(archive.load((DOCS / "resilience.json").read_text()), circumstances) == page
 
 
 def test_one_target_that_was_missed_is_one_too_many() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.chaos.rotating.rotation import PHASES
 from tests.chaos.rotating.suite import DEFAULTS, Plan
 from tests.chaos.verdicts import Verdict
 
+PAGE = (Path(__file__).parents[4] / "docs" / "resilience-rotation.md").read_text()
 PLACES = ("service", "node-0", "node-1", "node-2")
 LOGINS = Logins(
     5000,
@@ -44,6 +46,14 @@ def test_each_run_has_a_row() -> None:
     assert "was 42." in text
     assert "| processors | 2 x Some |" in text
     assert not re.search(r"\{\w*\}", text)
+
+
+def test_the_page_has_the_words_of_this_program() -> None:
+    """Its figures are kept nowhere else, so the tables and the seed are not compared."""
+    paragraphs = document([KEPT], CIRCUMSTANCES).strip().split("\n\n")
+    prose = [text.strip() for text in paragraphs if not text.strip().startswith("|") and "was 42." not in text]
+    assert len(prose) > 5
+    assert [text for text in prose if text not in PAGE] == []
 
 
 def test_a_run_that_failed_is_told_with_its_reason() -> None:
