@@ -27,8 +27,13 @@ WEBHOOK_CONFIGURATION: Final = f"{RELEASE}-webhook"
 READY_SECONDS: Final = 60
 
 
-def install(kube: Kube, images: Images) -> None:
+def install(kube: Kube, images: Images, *values: str) -> None:
     """Install or upgrade the release, and return when it is at work.
+
+    Args:
+        kube: Where to.
+        images: What it runs.
+        values: Further options for Helm.
 
     Raises:
         DemoError: It was not ready in time, or ToolHive is missing.
@@ -41,6 +46,7 @@ def install(kube: Kube, images: Images) -> None:
         *("upgrade", "--install", RELEASE, CHART, f"--namespace={NAMESPACE}", "--create-namespace"),
         *("--wait", f"--timeout={READY_SECONDS}s"),
         *images.chart_values(),
+        *values,
     )
     await_at_work(kube)
 
