@@ -8,8 +8,8 @@ from deploy.levels.level import Level
 
 POLITE: Final = ("nice", "-n", "10")
 """These need a processor and nobody waits for them: they take what the cluster leaves idle."""
-SIDE_BY_SIDE: Final = ("--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder")
-"""A worker waits most of its time. A fourth gained nothing on two processors, and takes 0.8 GiB more."""
+SIDE_BY_SIDE: Final = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
+"""Each worker has its own control plane (0.7 GiB). More workers than processors starve tests that count seconds."""
 
 STATIC: Final = (
     Level("format", (*POLITE, "ruff", "format", "--check", "--quiet", ".")),
