@@ -21,6 +21,7 @@ from deploy.local.topology import API_SERVICE_ADDRESS, CLUSTER_DOMAIN, SERVICE_N
 # Seen: 5 s on 2 idle cores; twenty times that on a busy machine is still alive.
 READY_DEADLINE_SECONDS = 120
 STOP_DEADLINE_SECONDS = 5
+HEALTH_VIEWERS = "system:public-info-viewer"
 # The defaults (20 and 30 per second) make a test that creates a hundred objects wait for the client.
 CLIENT_RATE = ("--kube-api-qps=200", "--kube-api-burst=400")
 
@@ -211,15 +212,14 @@ class ControlPlane:
             shutil.rmtree(directory)
         prepare(directory, self._endpoints)
         self.logs.mkdir()
-        for name, command in commands(self._layout, self._endpoints).items():
-            with (self.logs / f"{name}.log").open("wb") as log:
-                self._processes[name] = subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "KILL", "--", *command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
-        self._await_ready()
+        client = api.Client(self.kubeconfig)
+        started = commands(self._layout, self._endpoints)
+        self._run({name: started.pop(name) for name in ("etcd", "kube-apiserver")})
+        # The controller manager ends if it may not ask for the API server's health within ten seconds.
+        self._await(client, f"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{HEALTH_VIEWERS}")
+        self._run(started)
+        # The controller manager makes it; before, no pod is admitted to the namespace.
+        self._await(client, "/api/v1/namespaces/default/serviceaccounts/default")
 
     def stop(self) -> None:
         """End all processes, the API server's clients before it."""
@@ -230,11 +230,19 @@ class ControlPlane:
             process.wait(STOP_DEADLINE_SECONDS)
         self._processes.clear()
 
-    def _await_ready(self) -> None:
+    def _run(self, programs: dict[str, tuple[str, ...]]) -> None:
+        for name, command in programs.items():
+            with (self.logs / f"{name}.log").open("wb") as log:
+                self._processes[name] = subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+
+    def _await(self, client: api.Client, path: str) -> None:
         deadline = time.monotonic() + READY_DEADLINE_SECONDS
-        client = api.Client(self.kubeconfig)
-        # The controller manager makes it; before, no pod is admitted to the namespace.
-        while not client.answers("/api/v1/namespaces/default/serviceaccounts/default"):
+        while not client.answers(path):
             for name, process in self._processes.items():
                 if process.poll() is not None:
                     raise self._failure(name, f"it ended with status {process.returncode}")

@@ -336,6 +336,6 @@ _numbers = itertools.count(1)
 def namespace(kubectl: Kubectl) -> Iterator[str]:
     """A namespace of the test's own."""
     name = f"test-{next(_numbers)}"
-    kubectl.api.create(NAMESPACES, {"metadata": {"name": name}})
+    kubectl.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     kubectl.api.delete(NAMESPACES, "", name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -47,16 +46,12 @@ def found(kubectl: Kubectl, kind: str, namespace: str, name: str = "srv") -> Obj
     return kubectl.api.get(RESOURCES[kind], namespace, name)
 
 
-def change(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *arguments: str) -> str:
-    return kubectl(*_change(kind, namespace, patch), *arguments)
+def change(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *options: str) -> Object:
+    return kubectl.api.change(RESOURCES[kind], namespace, "srv", patch, *options)
 
 
-def change_is_refused(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *arguments: str) -> str:
-    return kubectl.fails(*_change(kind, namespace, patch), *arguments)
-
-
-def _change(kind: str, namespace: str, patch: Any) -> tuple[str, ...]:
-    return ("patch", PLURALS[kind], "srv", "-n", namespace, "--type=merge", "-p", json.dumps(patch))
+def change_is_refused(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *options: str) -> str:
+    return kubectl.api.change_refusal(RESOURCES[kind], namespace, "srv", patch, *options)
 
 
 def await_wiring_of_all(kubectl: Kubectl) -> None:
@@ -64,7 +59,7 @@ def await_wiring_of_all(kubectl: Kubectl) -> None:
 
     def wires(kind: str) -> bool:
         asked = referring(kind, "default", "string", "probe")
-        return RECORD in kubectl.api.would_be(RESOURCES[kind], asked)["metadata"]["annotations"]
+        return RECORD in kubectl.api.create(asked, "--dry-run=server")["metadata"]["annotations"]
 
     for kind in KINDS:
         eventually(partial(wires, kind), what=f"{kind} is wired")

@@ -31,7 +31,7 @@ def stored(kubectl: Kubectl, namespace: str, version: str = "v1beta1") -> Object
 
 def defaults(kubectl: Kubectl) -> Object:
     """What ToolHive's schema makes of a server with nothing but an image."""
-    spec: Object = kubectl.api.would_be(MCP_SERVERS, server("default"))["spec"]
+    spec: Object = kubectl.api.create(server("default"), "--dry-run=server")["spec"]
     return spec
 
 
@@ -63,7 +63,7 @@ def await_wiring(kubectl: Kubectl) -> None:
     probe = server("default", sessionStorageRef="probe")
 
     def wires() -> bool:
-        return "sessionStorage" in kubectl.api.would_be(MCP_SERVERS, probe)["spec"]
+        return "sessionStorage" in kubectl.api.create(probe, "--dry-run=server")["spec"]
 
     eventually(wires, what="MCPServers are wired")
 

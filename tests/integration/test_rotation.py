@@ -90,12 +90,12 @@ def tolerant(is_so: Callable[[], bool]) -> Callable[[], bool]:
 @pytest.fixture
 async def toolhive(kubectl: Kubectl, cluster: Cluster, namespace: str) -> AsyncIterator[ToolHive]:
     """A storage and servers, whose clients are busy."""
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await asyncio.to_thread(await_ready, kubectl, namespace, "mine")
     for number in range(SERVERS):
         wanted = server(namespace, sessionStorageRef="mine")
         wanted["metadata"]["name"] = f"server-{number}"
-        kubectl("create", "-f", "-", stdin=json.dumps(wanted))
+        kubectl.api.create(wanted)
     address = valkey_address(kubectl, namespace)
     stand_in = ToolHive(cluster, namespace, lambda: address)
     task = asyncio.ensure_future(stand_in.run())
@@ -188,7 +188,7 @@ async def rotate(kubectl: Kubectl, namespace: str, word: str) -> None:
 async def test_rotations_in_a_row_leave_nothing_behind(
     kubectl: Kubectl, namespace: str, times: int, figures: list[str]
 ) -> None:
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await asyncio.to_thread(await_ready, kubectl, namespace, "mine")
     seen = {secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD")}
     for number in range(times):

@@ -85,7 +85,7 @@ def test_killed_again_and_again_while_provisioning_it_ends_with_one_password_and
     passwords.start()
     try:
         for number in range(kills):
-            kubectl.apply(storage(f"s{number}", namespace, size="small"))
+            kubectl.api.apply(storage(f"s{number}", namespace, size="small"))
             time.sleep(chance.uniform(0, LATEST_KILL_SECONDS))  # the fault itself: a kill at a random moment
             reconciler.kill()
             reconciler.start()
@@ -135,7 +135,7 @@ def leaving(kubectl: Kubectl) -> list[str]:
 def test_at_rest_nothing_is_written(kubectl: Kubectl, processes: dict[str, Process], namespace: str) -> None:
     processes["reconciler"].await_ready()
     for size in ("small", "medium", "large"):
-        kubectl.apply(storage(size, namespace, size=size))
+        kubectl.api.apply(storage(size, namespace, size=size))
     for size in ("small", "medium", "large"):
         await_ready(kubectl, namespace, size)
     eventually(lambda: not leaving(kubectl), what="no namespace of another test")
@@ -156,5 +156,5 @@ def test_a_clean_stop_lets_another_replica_lead_at_once(
     assert read(kubectl, "lease", lease, reconciler.environ["POD_NAMESPACE"])["spec"].get("holderIdentity", "") == ""
     reconciler.start()
     reconciler.await_ready()
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
