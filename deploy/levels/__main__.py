@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.levels import catalogue
-from deploy.levels.level import Level, Outcome, budgets, closing
+from deploy.levels.level import Level, Outcome, budgets, closing, recorded
 from deploy.local.paths import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from typing import BinaryIO
 
+TABLE = REPOSITORY / "CONTRIBUTING.md"
 LOGS = REPOSITORY / ".test-logs"
 """What a level that is not over yet has said so far."""
 
@@ -71,7 +72,9 @@ def main() -> int:
     """Run the levels that are named one by one, or all of them with their overlaps; 1 if one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m deploy.levels", description="Runs levels of tests.")
     parser.add_argument("levels", nargs="*", metavar="LEVEL", help=f"of {', '.join(catalogue.LEVELS)}; all of them")
-    names: list[str] = parser.parse_args().levels
+    parser.add_argument("--record", action="store_true", help="write the seconds into the table in CONTRIBUTING.md")
+    arguments = parser.parse_args()
+    names: list[str] = arguments.levels
     if unknown := set(names) - catalogue.LEVELS.keys():
         parser.error(f"there is no level {', '.join(sorted(unknown))}")
     # Levels call the programs of the environment that runs this.
@@ -81,8 +84,10 @@ def main() -> int:
     stages = [[[catalogue.LEVELS[name] for name in names]]] if names else catalogue.STAGES
     outcomes = asyncio.run(run_stages(stages))
     _say(f"=== all, in {time.monotonic() - begun:.0f} s")
-    for line in closing(outcomes, budgets((REPOSITORY / "CONTRIBUTING.md").read_text())):
+    for line in closing(outcomes, budgets(TABLE.read_text())):
         _say(line)
+    if arguments.record:
+        TABLE.write_text(recorded(TABLE.read_text(), outcomes))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 

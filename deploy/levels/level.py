@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ROW = re.compile(r"^\| (?P<level>[\w ]+) \|.*\| (?P<budget>\d+) \|[^|]*\|$", re.MULTILINE)
+ROW = re.compile(r"^(?P<promise>\| (?P<level>[\w ]+) \|.*\| (?P<budget>\d+) \|)[^|]*\|$", re.MULTILINE)
 """A row of the table in CONTRIBUTING.md: level, what it proves, budget in seconds, what was last measured."""
 
 
@@ -44,6 +44,17 @@ class Outcome:
 def budgets(contributing: str) -> dict[str, int]:
     """Read each level's budget, in seconds, from the table in CONTRIBUTING.md."""
     return {row["level"]: int(row["budget"]) for row in ROW.finditer(contributing)}
+
+
+def recorded(contributing: str, outcomes: Sequence[Outcome]) -> str:
+    """Write what was measured into the table of CONTRIBUTING.md; a level that did not pass keeps its figure."""
+    seconds = {outcome.level: f"{outcome.seconds:.0f}" for outcome in outcomes if outcome.passed}
+
+    def row(found: re.Match[str]) -> str:
+        level = found["level"]
+        return f"{found['promise']} {seconds[level]} |" if level in seconds else found[0]
+
+    return ROW.sub(row, contributing)
 
 
 def closing(outcomes: Sequence[Outcome], allowed: Mapping[str, int]) -> Iterator[str]:

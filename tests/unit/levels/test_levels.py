@@ -8,7 +8,7 @@ import pytest
 
 from deploy.levels import __main__ as runner
 from deploy.levels import catalogue
-from deploy.levels.level import Level, Outcome, budgets, closing
+from deploy.levels.level import Level, Outcome, budgets, closing, recorded
 from deploy.local.paths import REPOSITORY
 
 GOAL_SECONDS = 35 * 60
@@ -39,6 +39,14 @@ def test_a_level_over_its_budget_is_warned_of_and_fails_nothing() -> None:
 def test_failed_levels_are_named_at_the_end() -> None:
     outcomes = [Outcome("unit", 1, passed=False), Outcome("e2e", 1, passed=True), Outcome("demo", 1, passed=False)]
     assert list(closing(outcomes, {}))[-1] == "failed: unit demo"
+
+
+def test_what_was_measured_is_written_into_the_table() -> None:
+    table = (
+        "| level | what | budget, s | last, s |\n|---|---|---|---|\n| unit | a `b` | 70 | |\n| e2e | c | 900 | 41 |\n"
+    )
+    outcomes = [Outcome("unit", 61.6, passed=True), Outcome("e2e", 3.0, passed=False)]
+    assert recorded(table, outcomes) == table.replace("| 70 | |", "| 70 | 62 |")
 
 
 def says(name: str, *steps: str, status: int = 0) -> Level:
