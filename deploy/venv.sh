@@ -29,5 +29,6 @@ fi
 rm -f .venv/.ready
 echo "making .venv with $("$python" --version)"
 "$python" -m venv --clear .venv
-.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+# Python compiles the modules that are used, when they are; all of them at once take a third of the time.
+.venv/bin/pip install --no-compile --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 touch .venv/.ready

@@ -15,7 +15,7 @@ import uvloop
 from certs import keeper
 from certs.settings import CertificateSettings
 from reconciler.apply.applier import Applier
-from reconciler.apply.instance_actions import Mover
+from reconciler.apply.instance_actions import InstanceActions
 from reconciler.controllers.consumer import Announcements, Caretaker
 from reconciler.controllers.proxy_deployment import ProxyCaretaker
 from reconciler.controllers.readmission import Questions
@@ -24,7 +24,7 @@ from reconciler.controllers.toolhive import ToolHive
 from reconciler.controllers.update_slots import Turns
 from reconciler.observe.credential_holders import Holders
 from reconciler.observe.heartbeat import Heartbeats
-from reconciler.observe.last_seen import Signs
+from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer, Outlook
 from reconciler.observe.secret_watches import ReferencedSecrets
 from reconciler.rotation import schedule
@@ -107,7 +107,7 @@ class _Process:
             selector=Selector(labels=PROXY_SELECTOR),
             keep=proxy_deployment.trimmed,
         )
-        self._pulse = Heartbeats(self._queue.add)
+        self._heartbeats = Heartbeats(self._queue.add)
         self._turns = Turns(settings.storage.updates_at_once)
         self._caches[PODS.plural] = Informer(cluster, PODS, self._on_pod, selector=managed)
         self._caches[VOLUME_CLAIMS.plural] = Informer(cluster, VOLUME_CLAIMS, selector=managed)
@@ -162,22 +162,22 @@ class _Process:
             serves_tls=self._serves_session_tls,
             knows_consumers=self._toolhive.is_known,
             is_due=self._is_due,
-            silent_for=self._pulse.silent_for,
+            silent_for=self._heartbeats.silent_for,
             nodes=lambda: kubernetes_nodes.KubernetesNodes.of(self._nodes.objects.values()),
             may_update=self._turns.may_begin,
-            signs=Signs(time.monotonic),
+            last_seen=LastSeen(time.monotonic),
         )
         observer = Observer(self._cluster, self._caches, self._consumers, holders, outlook)
         recorder = EventRecorder(self._cluster, self._settings.candidate.identity)
         clock = self._cluster.clock.now
-        mover = Mover(self._cluster, self._caches, clock)
-        applier = Applier(self._cluster, self._caches, recorder, holders.refuse, mover)
+        instances = InstanceActions(self._cluster, self._caches, clock)
+        applier = Applier(self._cluster, self._caches, recorder, holders.refuse, instances)
         planner = Planner(self._settings.storage, clock, self._turns)
         reconciler = Reconciler(self._storages, observer, applier, planner)
         for key in self._storages.objects:
             self._queue.add(key)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._pulse.run(list(self._caches[PODS.plural].objects.values())))
+            group.create_task(self._heartbeats.run(list(self._caches[PODS.plural].objects.values())))
             group.create_task(workers.run(self._queue, reconciler.reconcile))
             for part in self._caretaking(recorder):
                 group.create_task(part)
@@ -224,7 +224,7 @@ class _Process:
         self._proxies.add(key_of(new or old or {}))
 
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
-        self._pulse.on_pod(old, new)
+        self._heartbeats.on_pod(old, new)
         self._on_child(old, new)
 
     def _on_node(self, old: Object | None, new: Object | None) -> None:

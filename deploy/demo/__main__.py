@@ -27,7 +27,7 @@ def run(environ: Mapping[str, str]) -> None:
         DemoError: A step failed.
         LocalClusterError: A program could not be built.
     """
-    if not environ.get("KUBECONFIG"):
+    if paths.is_local(environ):
         ensure_local_cluster()
     kube = Kube.of(environ)
     stage = Stage(kube, Images.of(environ), Narrator(lambda text: print(text, flush=True)))
@@ -36,8 +36,8 @@ def run(environ: Mapping[str, str]) -> None:
 
 
 def ensure_local_cluster() -> None:
-    """Bring the local cluster up; it tells its own steps."""
-    command = [sys.executable, "-m", "deploy.local", "up"]
+    """Bring the local cluster up with what the story needs; it tells its own steps."""
+    command = [sys.executable, "-m", "deploy.local", "up", "--without-vmcp"]
     if subprocess.run(command, cwd=paths.REPOSITORY, check=False, stdin=subprocess.DEVNULL).returncode:
         raise DemoError("the local cluster did not come up, for the reason above")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from deploy.local import images
+import yaml
+
+from deploy.local import images, paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,14 +29,28 @@ class Images:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
-        """Take the names from PRODUCT_IMAGE, VALKEY_IMAGE and MCP_IMAGE, or else those of the local cluster."""
+        """Take the names from PRODUCT_IMAGE, VALKEY_IMAGE and MCP_IMAGE, or else those of the local cluster.
+
+        Other clusters run the Valkey of the chart unless they are told another.
+        """
+        valkey = images.VALKEY if paths.is_local(environ) else _valkey_of_chart()
         return cls(
             product=environ.get("PRODUCT_IMAGE", images.PRODUCT),
-            valkey=environ.get("VALKEY_IMAGE", images.VALKEY),
+            valkey=environ.get("VALKEY_IMAGE", valkey),
             mcp_server=environ.get("MCP_IMAGE", images.MCP_DEMO),
         )
+
+    def variables(self) -> dict[str, str]:
+        """Give each image by the environment variable that names it."""
+        return {"PRODUCT_IMAGE": self.product, "VALKEY_IMAGE": self.valkey, "MCP_IMAGE": self.mcp_server}
 
     def chart_values(self) -> list[str]:
         """Write what Helm is told about images."""
         repository, _, tag = self.product.rpartition(":")
         return [f"--set=image.repository={repository},image.tag={tag},valkey.image={self.valkey}"]
+
+
+def _valkey_of_chart() -> str:
+    values = yaml.safe_load((paths.REPOSITORY / "deploy" / "chart" / "values.yaml").read_text())
+    image: str = values["valkey"]["image"]
+    return image

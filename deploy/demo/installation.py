@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deploy.demo.errors import DemoError
+from deploy.demo import foreign
 from deploy.demo.kube import until
 from deploy.local import images as local_images
 from deploy.local import paths
@@ -22,6 +22,8 @@ NAMESPACE: Final = "toolhive-system"
 CHART: Final = paths.REPOSITORY / "deploy" / "chart"
 PROCESSES: Final = (f"{RELEASE}-webhook", f"{RELEASE}-reconciler")
 PODS: Final = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=toolhive-session-storage"
+EVERY_STATUS: Final = ("--deployed", "--failed", "--pending", "--uninstalling")
+"""Helm 3 leaves some out unless told `--all`, which Helm 4 does not know."""
 CONSUMERS: Final = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
 WEBHOOK_CONFIGURATION: Final = f"{RELEASE}-webhook"
 READY_SECONDS: Final = 60
@@ -36,10 +38,10 @@ def install(kube: Kube, images: Images, *values: str) -> None:
         values: Further options for Helm.
 
     Raises:
-        DemoError: It was not ready in time, or ToolHive is missing.
+        DemoError: It was not ready in time, or a cluster that is not ours lacks something.
     """
-    if kube.get("customresourcedefinition", "mcpservers.toolhive.stacklok.dev") is None:
-        raise DemoError("ToolHive is not installed on this cluster: install its operator-crds and operator charts")
+    if not kube.is_local:
+        foreign.check(kube, images)
     if not is_whole(kube):
         uninstall(kube)
     kube.run_helm(
@@ -53,7 +55,7 @@ def install(kube: Kube, images: Images, *values: str) -> None:
 
 def is_whole(kube: Kube) -> bool:
     """Tell whether there is no release, or one that Helm can go on from: neither interrupted nor failed."""
-    releases = json.loads(kube.run_helm("list", "--all", f"--namespace={NAMESPACE}", "--output=json"))
+    releases = json.loads(kube.run_helm("list", *EVERY_STATUS, f"--namespace={NAMESPACE}", "--output=json"))
     return all(release["status"] == "deployed" for release in releases if release["name"] == RELEASE)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 import yaml
 
 from deploy.demo.errors import CommandFailed, NotInTime
-from deploy.local import binaries, paths
+from deploy.local import binaries, helm, paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,23 +78,23 @@ class Kube:
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
         """Take the cluster that KUBECONFIG names, or else the local one; programs that are missing are built."""
-        kubeconfig = environ.get("KUBECONFIG")
+        is_local = paths.is_local(environ)
         # A cluster of the user's own is best served by the programs that belong to it.
-        kubectl = shutil.which("kubectl") if kubeconfig else None
-        helm = shutil.which("helm") if kubeconfig else None
+        kubectl = None if is_local else shutil.which("kubectl")
+        installed_helm = None if is_local else shutil.which("helm")
         cache = paths.cache_root() / "clients"
         return cls(
             kubectl=(kubectl,) if kubectl else (str(binaries.binary("kubernetes")), "kubectl"),
-            helm=helm or str(binaries.binary("helm")),
+            helm=installed_helm or str(helm.helm()),
             environment={
                 **environ,
-                "KUBECONFIG": kubeconfig or str(paths.kubeconfig()),
+                "KUBECONFIG": environ.get("KUBECONFIG") or str(paths.kubeconfig()),
                 "KUBECACHEDIR": str(cache / "kubectl"),
                 "HELM_CACHE_HOME": str(cache / "helm" / "cache"),
                 "HELM_CONFIG_HOME": str(cache / "helm" / "config"),
                 "HELM_DATA_HOME": str(cache / "helm" / "data"),
             },
-            is_local=not kubeconfig,
+            is_local=is_local,
         )
 
     def run(self, *arguments: str | Path, stdin: str = "", namespace: str = "") -> str:

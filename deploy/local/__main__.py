@@ -15,7 +15,8 @@ def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     described = argparse.ArgumentParser(prog="python -m deploy.local", description="A local Kubernetes cluster.")
     commands = described.add_subparsers(dest="command", required=True)
-    commands.add_parser("up", help="make the cluster run, with everything on it")
+    up = commands.add_parser("up", help="make the cluster run, with everything on it")
+    up.add_argument("--without-vmcp", action="store_true", help="leave out what only VirtualMCPServers need")
     commands.add_parser("down", help="end the cluster and remove everything of it but the builds")
     commands.add_parser("status", help="say how the cluster is; exit status 1 if it is not well")
     commands.add_parser("build", help="build programs and images only")
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if arguments.command == "status":
         return _print_status(local)
     if arguments.command == "up":
-        cluster.up(local)
+        cluster.up(local, has_vmcp=not arguments.without_vmcp)
     elif arguments.command == "down":
         cluster.down(local)
     else:

@@ -1,11 +1,12 @@
 """What every node of the cluster is useless without: DNS, storage, and ToolHive from its own Helm charts."""
 
+import platform
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from deploy.local import binaries, images, progress
+from deploy.local import binaries, helm, images, progress
 from deploy.local.topology import CLUSTER_DOMAIN, DNS_ADDRESS
 
 MANIFESTS = Path(__file__).with_name("manifests")
@@ -44,7 +45,7 @@ class Tools:
 
     def helm(self, what: str, *arguments: str | Path) -> None:
         """Run Helm to its end; StepFailed if it fails."""
-        self._run(what, binaries.binary("helm"), *arguments)
+        self._run(what, helm.helm(), *arguments)
 
     def _run(self, what: str, *command: str | Path) -> None:
         environment = {
@@ -86,7 +87,9 @@ def _apply_manifests(tools: Tools) -> None:
 def _install_toolhive(tools: Tools) -> None:
     namespace = f"--namespace={TOOLHIVE_NAMESPACE}"
     tools.kubectl("clearing interrupted Helm releases", "delete", "secrets", namespace, f"--selector={INTERRUPTED}")
-    upgrade = ("upgrade", "--install", namespace, "--create-namespace")
+    # Helm 4 would apply whole objects, and so take back what others have written into them since.
+    by_difference = ("--server-side=false",) if helm.is_packaged(platform.machine()) else ()
+    upgrade = ("upgrade", "--install", namespace, "--create-namespace", *by_difference)
     tools.helm("installing ToolHive CRDs", *upgrade, "toolhive-operator-crds", binaries.toolhive_chart("operator-crds"))
     tools.helm(
         "installing ToolHive operator",

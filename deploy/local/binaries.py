@@ -1,11 +1,12 @@
 """Builds the Go programs of the local cluster once per version and says where they are."""
 
-import functools
 import json
 import subprocess
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path, PurePosixPath
 
 from deploy.local import paths, progress, toolchain
@@ -21,6 +22,9 @@ KUBERNETES_STAMP = "k8s.io/component-base/version.git"
 # out gRPC's tracing page, which keeps the linker from dropping unused methods of all types.
 FLAGS = ("-tags", "grpcnotrace", "-gcflags=all=-dwarf=false")
 
+# Of setpriority(2): such a process gets what the others leave.
+LEAST_URGENT = 19
+
 
 @dataclass(frozen=True)
 class Program:
@@ -33,6 +37,8 @@ class Program:
         package: To build; `./` begins one of ours.
         stamps: Variables that are set as it is linked.
         imports: Packages of ours that it imports.
+        is_built_alone: Whether Go refuses to build it together with others, because it imports a package whose path
+            differs from that of another in upper and lower case only.
     """
 
     name: str
@@ -41,6 +47,7 @@ class Program:
     package: str
     stamps: Mapping[str, str]
     imports: tuple[str, ...] = ()
+    is_built_alone: bool = False
 
     @property
     def inputs(self) -> Iterable[Path]:
@@ -79,6 +86,7 @@ _PROGRAMS = (
         "cluster",
         "github.com/rancher/local-path-provisioner",
         {"main.VERSION": "v0.0.30"},
+        is_built_alone=True,
     ),
     *(
         Program(
@@ -114,17 +122,37 @@ def built(program: Program) -> Path:
     Raises:
         StepFailed: The build failed.
     """
-    return paths.once(path(program).parent, functools.partial(_build, program)) / program.name
+    build([program])
+    return path(program)
 
 
-def build_all() -> None:
-    """Build every program that the cache lacks, the one that the others gain most from first.
+def build(programs: Iterable[Program]) -> None:
+    """Build all programs that the cache lacks, so that no processor is idle meanwhile.
+
+    The programs of one module are built by one command: while one of them is linked, which takes one processor,
+    packages of the others are compiled. Modules are built side by side, those behind the first with what processor
+    time that one leaves; what they have in common with it, they mostly find compiled.
 
     Raises:
         StepFailed: A build failed.
     """
-    for name in PROGRAMS:
-        binary(name)
+    wanted = list(programs)
+    if not _missing(wanted):
+        return
+    with paths.locked(paths.builds() / ".go.lock"), ThreadPoolExecutor() as pool:
+        modules = batches(_missing(wanted)).values()
+        nicenesses = chain([0], repeat(LEAST_URGENT))
+        for done in [pool.submit(_build_in_turn, *each) for each in zip(modules, nicenesses, strict=False)]:
+            done.result()
+
+
+def batches(programs: Iterable[Program]) -> dict[str, list[list[Program]]]:
+    """Group programs by the commands that build them, and these by their module; the order is kept."""
+    modules: dict[str, dict[str, list[Program]]] = {}
+    for program in programs:
+        groups = modules.setdefault(program.module, {})
+        groups.setdefault(program.name if program.is_built_alone else "", []).append(program)
+    return {module: list(groups.values()) for module, groups in modules.items()}
 
 
 def path(program: Program) -> Path:
@@ -150,23 +178,40 @@ def toolhive_chart(name: str, version: str = TOOLHIVE_VERSION) -> Path:
     return paths.once(paths.builds() / f"toolhive-charts-{version}", fetch) / name
 
 
-def _build(program: Program, directory: Path) -> None:
-    what = f"building {program.name} {program.version}"
-    # One at a time: a build uses all processors, and the later ones find what the earlier compiled.
-    with paths.locked(paths.builds() / ".go.lock"):
-        progress.step(f"{what} (once per version)")
-        progress.run(
-            what,
-            [
-                toolchain.go(),
-                *("build", "-v", *FLAGS, "-ldflags", " ".join(_linker_flags(program))),
-                *("-o", directory / program.name, program.package),
-            ],
-            log=paths.logs() / f"go-{program.name}.log",
-            env=toolchain.environment(),
-            cwd=MODULES / program.module,
+def _missing(programs: Iterable[Program]) -> list[Program]:
+    return [program for program in programs if not path(program).exists()]
+
+
+def _build_in_turn(groups: Iterable[Sequence[Program]], niceness: int) -> None:
+    for programs in groups:
+        _build(programs, niceness)
+
+
+def _build(programs: Sequence[Program], niceness: int) -> None:
+    """Build programs by one command, and put each in its place."""
+    progress.step(f"building {', '.join(f'{each.name} {each.version}' for each in programs)} (once per version)")
+    work = paths.builds() / f".{programs[0].name}.partial"
+    paths.remove(work)
+    work.mkdir()
+    try:
+        toolchain.build(
+            [*FLAGS, *map(_linker_option, programs), "-o", work, *(program.package for program in programs)],
+            what=f"building {', '.join(program.name for program in programs)}",
+            module=MODULES / programs[0].module,
+            log=paths.logs() / f"go-{programs[0].name}.log",
+            niceness=niceness,
         )
-    progress.step(f"{program.name} {program.version} is built")
+        for program in programs:
+            with paths.appearing(path(program).parent) as place:
+                place.mkdir()
+                (work / PurePosixPath(program.package).name).replace(place / program.name)
+    finally:
+        paths.remove(work)
+    progress.step(f"built: {', '.join(program.name for program in programs)}")
+
+
+def _linker_option(program: Program) -> str:
+    return f"-ldflags={program.package}={' '.join(_linker_flags(program))}"
 
 
 def _linker_flags(program: Program) -> list[str]:

@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.local import paths
 from deploy.local.errors import StepFailed
 
-ROOT = "session-storage-local"
+ROOT = f"session-storage-local{paths.CLUSTER_SUFFIX}"
 # For the node's own processes: v2 allows none in a group that has groups below it.
 SYSTEM = "system"
 MOUNTS = Path("/proc/self/mountinfo")

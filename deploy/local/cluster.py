@@ -84,8 +84,12 @@ class Cluster:
         return [self.machine(of) for of in NODES]
 
 
-def up(cluster: Cluster) -> None:
+def up(cluster: Cluster, *, has_vmcp: bool = True) -> None:
     """Make the cluster run, with everything on it, and return when it does.
+
+    Args:
+        cluster: The cluster.
+        has_vmcp: Whether VirtualMCPServers shall run on it; those that run already go on in any case.
 
     Raises:
         PrerequisiteMissing: This machine can't run it.
@@ -93,7 +97,7 @@ def up(cluster: Cluster) -> None:
     """
     requirements.check()
     packages.install_missing()
-    archives = images.build_all()
+    archives = images.build_all(has_vmcp=has_vmcp)
     with _locked():
         _ensure_disks(cluster, archives)
         commands = _boot(cluster)

@@ -4,13 +4,14 @@ An archive's name holds a digest of what it is made of, so a change makes a new 
 nothing else. There are three kinds: Debian packages unpacked, one static program, a Containerfile.
 """
 
+import platform
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from deploy.local import binaries, containerfile, oci, paths, progress
+from deploy.local import binaries, containerfile, helm, oci, paths, progress
 from deploy.local.debian import RootFilesystem
 from deploy.local.oci import Process
 from deploy.local.paths import REPOSITORY
@@ -157,19 +158,26 @@ def archive(name: str) -> Path:
     return destination
 
 
-def build_all() -> list[Path]:
+def build_all(*, has_vmcp: bool = True) -> list[Path]:
     """Make all programs and images that are missing, side by side, and return all archives.
+
+    Args:
+        has_vmcp: Whether ToolHive's vmcp is among them, of which VirtualMCPServers alone make use.
 
     Raises:
         StepFailed: One could not be made.
     """
-    static = [name for name, image in images().items() if isinstance(image, StaticImage)]
-    others = [name for name in images() if name not in static]
+    wanted = {name: image for name, image in images().items() if has_vmcp or name != TOOLHIVE_VMCP}
+    static = {name: image.program for name, image in wanted.items() if isinstance(image, StaticImage)}
+    needed = {"kubernetes", *helm.programs(platform.machine()), *static.values()}
+    programs = [program for name, program in binaries.PROGRAMS.items() if name in needed]
     with ThreadPoolExecutor() as pool:
-        programs = pool.submit(binaries.build_all)
-        archives = list(pool.map(archive, others))
-        programs.result()
+        built = pool.submit(binaries.build, programs)
+        archives = list(pool.map(archive, (name for name in wanted if name not in static)))
+        built.result()
+        fetched = pool.submit(helm.helm)
         archives += pool.map(archive, static)
+        fetched.result()
     return list(dict.fromkeys(archives))
 
 

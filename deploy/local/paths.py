@@ -14,6 +14,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# As many as the addresses that topology.py takes its own from can be divided among.
+CLUSTERS = 8
+CLUSTER_VARIABLE = "SESSION_STORAGE_CLUSTER"
+
+
+def cluster_number(environ: Mapping[str, str]) -> int:
+    """Return which of the clusters that a machine can have at a time is meant: 0 unless the environment says more.
+
+    Raises:
+        SystemExit: SESSION_STORAGE_CLUSTER is none of the numbers; modules read it while they are imported, when
+            nobody could catch an error of our own.
+    """
+    asked = environ.get(CLUSTER_VARIABLE) or "0"
+    if asked not in map(str, range(CLUSTERS)):
+        raise SystemExit(f"{CLUSTER_VARIABLE} must be a number from 0 to {CLUSTERS - 1}, and is {asked!r}")
+    return int(asked)
+
+
+CLUSTER_NUMBER = cluster_number(os.environ)
+# What keeps names of one cluster's things from those of another; nothing for the first.
+CLUSTER_SUFFIX = f"-{CLUSTER_NUMBER}" if CLUSTER_NUMBER else ""
 
 
 def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
@@ -55,7 +76,7 @@ def logs() -> Path:
 
 def state() -> Path:
     """All of the running cluster: kubeconfig, PKI, logs, process ids, node roots."""
-    return _directory("state")
+    return _directory(f"state{CLUSTER_SUFFIX}")
 
 
 def kubeconfig() -> Path:

@@ -92,6 +92,7 @@ def start(service: Service, state: Path, enter: Sequence[str] = ()) -> None:
         "HOME": "/root",
         CLUSTER_MARK: str(state),
         SERVICE_MARK: service.name,
+        paths.CLUSTER_VARIABLE: str(paths.CLUSTER_NUMBER),
     }
     service.log.parent.mkdir(parents=True, exist_ok=True)
     with service.log.open("ab") as log:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from deploy.local import api, progress
 
 # Each was seen to take under 15 s on 2 idle cores.
 DEADLINE_SECONDS = 180
+# Where a pod's status tells of its containers; those of the first kind may go on beside the pod's own.
+CONTAINERS = ("initContainerStatuses", "containerStatuses")
 
 
 def wait(what: str, is_true: Callable[[], bool], log: Path) -> None:
@@ -60,17 +63,21 @@ def deployment_is_ready(client: api.Client, namespace: str, name: str) -> bool:
 
 
 def is_up_to_date(pods: Iterable[Any], boot: datetime) -> bool:
-    """Tell whether no pod is said to be ready by word from before its node booted.
+    """Tell whether no container is said to run by word from before its node booted.
+
+    That a pod is not ready says nothing: the controller manager calls pods so whose node has been silent, and leaves
+    their containers running on paper until the kubelet reports.
 
     Args:
         pods: All pods of a node.
         boot: When that node booted.
     """
+    statuses = (pod["status"] for pod in pods)
+    containers = chain.from_iterable(status.get(kind, ()) for status in statuses for kind in CONTAINERS)
     started = (
-        datetime.fromisoformat(container["state"]["running"]["startedAt"])
-        for pod in pods
-        if has_condition(pod, "Ready")
-        for container in pod["status"]["containerStatuses"]
+        datetime.fromisoformat(running["startedAt"])
+        for container in containers
+        if (running := container.get("state", {}).get("running"))
     )
     # Kubernetes tells whole seconds, rounded down.
     return all(moment + timedelta(seconds=1) > boot for moment in started)

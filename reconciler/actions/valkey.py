@@ -1,4 +1,4 @@
-"""What is done to the Valkey instances of a storage. Pure data; the texts made from it hold no password."""
+"""What the operator does to the Valkey instances of a storage. Pure data; the texts made from it hold no password."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
     from reconciler.credentials.login import Login
     from reconciler.state.instance import Instance
-    from reconciler.state.primary_record import Claim
+    from reconciler.state.primary_record import PrimaryRecord, PrimaryService
     from shared.objects.resources import Object
 
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Have a Valkey instance accept these passwords beside others; carried out only when it was seen to."""
+    """Have an instance accept these passwords beside others; done only once the instance is seen to accept them."""
 
     instance: Instance = field(repr=False)
     hashes: Mapping[str, frozenset[str]] = field(repr=False)
@@ -24,7 +24,7 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Have a Valkey instance refuse these passwords.
+    """Have an instance refuse these passwords.
 
     Attributes:
         instance: Which.
@@ -39,18 +39,18 @@ class Retire:
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Make an instance the primary, and have clients get to it.
+    """Make an instance the primary, and send clients there.
 
     Attributes:
-        service: Of the storage, the very version of it that was seen.
-        claim: What is written down before.
-        instance: Which becomes the primary.
-        followers: Instances to follow it at once: without one, a redundant primary takes no writes.
+        service: The Service of the storage, in the version that was seen.
+        record: The claim to write into the Service first.
+        instance: Becomes the primary.
+        followers: Instances that follow it at once: without one, a redundant primary takes no writes.
         replication: How they log in there.
     """
 
-    service: Object = field(repr=False)
-    claim: Claim
+    service: PrimaryService = field(repr=False)
+    record: PrimaryRecord
     instance: Instance = field(repr=False)
     followers: tuple[Instance, ...] = field(repr=False)
     replication: Login
@@ -58,20 +58,20 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class SwitchOver:
-    """Move the primary from an instance that lives to another one, without a write that is lost.
+    """Move the primary from an instance that lives to another one, without losing a write.
 
     Attributes:
-        service: Of the storage, the very version of it that was seen.
-        claim: What is written down before.
+        service: The Service of the storage, in the version that was seen.
+        record: The claim to write into the Service first.
         old: The primary.
-        new: Which becomes the primary.
+        new: Becomes the primary.
         others: Instances that follow.
         replication: How instances log in to their primary.
-        fence: `min-replicas-to-write` that the old primary is to have.
+        fence: `min-replicas-to-write` that a primary of the storage is to have.
     """
 
-    service: Object = field(repr=False)
-    claim: Claim
+    service: PrimaryService = field(repr=False)
+    record: PrimaryRecord
     old: Instance = field(repr=False)
     new: Instance = field(repr=False)
     others: tuple[Instance, ...] = field(repr=False)
@@ -81,7 +81,7 @@ class SwitchOver:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Make an instance a replica of the primary."""
+    """Make an instance a replica of the primary at an address."""
 
     instance: Instance = field(repr=False)
     primary: str
@@ -90,7 +90,7 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class LogInAnew:
-    """Have a replica use the present password at its primary."""
+    """Have a replica log in to its primary by the present password."""
 
     instance: Instance = field(repr=False)
     replication: Login
@@ -98,7 +98,7 @@ class LogInAnew:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Have an instance take writes only as long as so many replicas follow it."""
+    """Have an instance take writes only as long as so many replicas follow it (`min-replicas-to-write`)."""
 
     instance: Instance = field(repr=False)
     replicas: int
@@ -106,32 +106,32 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Have the primary take writes again that a move which broke off has let wait.
+    """Have the primary take the writes again that a broken-off switchover has held back.
 
     Attributes:
-        service: Of the storage, the very version of it that was seen.
-        claim: What takes the place of the move's, so that it can no longer go on.
+        service: The Service of the storage, in the version that was seen.
+        record: Replaces the claim of the switchover, so that it can no longer go on.
         instance: The primary.
     """
 
-    service: Object = field(repr=False)
-    claim: Claim
+    service: PrimaryService = field(repr=False)
+    record: PrimaryRecord
     instance: Instance = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Take an instance that is no longer needed away, with its volume; not if it has become the primary meanwhile.
+    """Remove an instance that is no longer needed, with its volume, unless it has become the primary meanwhile.
 
     Attributes:
-        service: Of the storage, as it was seen.
+        service: The Service of the storage, as it was seen.
         workload: StatefulSet of the instance.
-        claim: On its volume; None if it has none.
+        volume_claim: The claim on its volume; None if it has none.
     """
 
-    service: Object = field(repr=False)
+    service: PrimaryService = field(repr=False)
     workload: Object = field(repr=False)
-    claim: Object | None = field(repr=False)
+    volume_claim: Object | None = field(repr=False)
 
 
 InstanceAction: TypeAlias = Promote | SwitchOver | Follow | LogInAnew | Fence | Resume | Admit | Retire | Remove

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.actions.plan import Plan, Step
-    from reconciler.apply.instance_actions import Mover
+    from reconciler.apply.instance_actions import InstanceActions
     from shared.consumers.identity import Consumer
     from shared.kubernetes.informer import Informer
     from shared.objects.events import EventNote
@@ -67,7 +67,7 @@ class Applier:
         caches: Mapping[str, Informer],
         recorder: Recorder,
         refused: Callable[[Consumer, str], None],
-        mover: Mover,
+        instances: InstanceActions,
     ) -> None:
         """Take what it works with.
 
@@ -76,13 +76,13 @@ class Applier:
             caches: Of the resources that are written, by plural.
             recorder: Takes the Events.
             refused: Told of each consumer that could not be stamped, and why.
-            mover: Carries out what is decided about instances.
+            instances: Carries out actions on instances.
         """
         self._cluster = cluster
         self._caches = caches
         self._recorder = recorder
         self._refused = refused
-        self._mover = mover
+        self._instances = instances
 
     async def carry_out(self, steps: Sequence[Step]) -> None:
         """Carry out steps, one after the other.
@@ -120,7 +120,7 @@ class Applier:
             case Delete(resource, namespace, name, uid):
                 await self._cluster.delete(resource, namespace, name, uid=uid)
             case _:
-                await self._mover.carry_out(step)
+                await self._instances.carry_out(step)
 
     async def _write(self, step: Apply | Replace | Write) -> Object:
         if isinstance(step, Apply):

@@ -1,7 +1,8 @@
-"""Which instance's data is to go on when the recorded primary takes no writes. Pure; never a guess.
+"""Chooses the instance whose data the storage goes on with when its primary takes no writes. Pure; never a guess.
 
-A server that starts anew has no history: nothing it says tells how old the data from its disk is. One that has run on
-tells by lineage and offset what it has of its primary's writes, and by its link since when it has had no more of them.
+A server that has just started has no history: nothing it says tells how old the data from its disk is. A server that
+has kept running tells by lineage and offset how much it has of its primary's writes, and by its link how long it has
+been without that primary.
 """
 
 from __future__ import annotations
@@ -14,137 +15,138 @@ from reconciler.state.primary_record import FIRST_START
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.failover.members import Member, Situation
+    from reconciler.failover.replication_group import ReplicationGroup
+    from reconciler.state.instance import Instance
 
 LOST: Final = "PrimaryLost"
 RETURNED: Final = "PrimaryReturned"
 
 STALE_MARGIN_SECONDS: Final = 2.0
-"""How much longer than the primary has been silent to us a replica may have been without it. Both are news of the same
-death, each up to a second old: one by the pause between our questions, one by Valkey's counting of whole seconds."""
+"""How much longer a replica may have been without the primary than the primary has been silent to the operator. Both
+report the same death, each up to a second late: the operator because it asks once a second, the replica because Valkey
+counts whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Candidate:
     """The instance to promote, and why that one."""
 
-    member: Member
+    instance: Instance
     reason: str
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class NoCandidate:
     """Why no instance can be promoted now.
 
     Attributes:
         reason: One CamelCase word.
         message: The same as a sentence.
         missing: Instances that could settle it by answering.
+        best: The instance that would probably lose least; None if none can be told.
     """
 
     reason: str
     message: str
-    missing: tuple[Member, ...] = ()
+    missing: tuple[Instance, ...] = ()
+    best: Instance | None = None
 
 
-def choose(situation: Situation) -> Choice | Doubt:
-    """Choose whose data goes on.
-
-    Args:
-        situation: In which the recorded primary takes no writes.
-    """
-    answering = [member for member in situation.members if member.answers]
-    holders = [member for member in answering if member.holds_data]
-    if situation.is_complete and len(holders) == 1:
-        return _sole(situation, holders[0])
+def choose_candidate(group: ReplicationGroup) -> Candidate | NoCandidate:
+    """Choose the instance to promote in a group whose primary takes no writes."""
+    loaded = [instance for instance in group.in_order if instance.is_loaded]
+    with_data = [instance for instance in loaded if instance.has_data]
+    if group.is_complete and len(with_data) == 1:
+        return _only_one_with_data(group, with_data[0])
     # No empty instance goes before one with data: whatever follows it would be emptied.
-    heirs = [member for member in holders or answering if member.has_history]
-    return _by_history(situation, heirs) if heirs else _by_data(situation, holders)
+    with_history = [instance for instance in with_data or loaded if instance.has_history]
+    return _by_history(group, with_history) if with_history else _by_data(group, with_data)
 
 
-def _sole(situation: Situation, holder: Member) -> Choice:
-    reason = RETURNED if holder.index == situation.recorded.index else LOST
-    return Choice(holder, reason, f"every instance answers, and {holder.name} alone holds data")
+def _only_one_with_data(group: ReplicationGroup, instance: Instance) -> Candidate:
+    reason = RETURNED if instance is group.primary else LOST
+    return Candidate(instance, reason, f"all instances answer, and only {group.name(instance)} has data")
 
 
-def _by_history(situation: Situation, heirs: Sequence[Member]) -> Choice | Doubt:
-    newest = _newest(heirs)
+def _by_history(group: ReplicationGroup, with_history: Sequence[Instance]) -> Candidate | NoCandidate:
+    newest = _newest(with_history)
     if not newest:
-        return Doubt("HistoriesDiffer", "instances hold histories of which none is the continuation of the others")
+        return NoCandidate("HistoriesDiffer", "instances have histories of which none continues all others")
     # An instance that is primary already wins a tie, so that a failover that broke off is finished, not begun anew.
     best = max(newest, key=lambda each: (each.replication.offset, each.is_primary, -each.index))
-    recorded = situation.recorded
-    if best.index == recorded.index:
-        return Choice(recorded, RETURNED, f"{recorded.name} came back, and no instance has more of its history")
-    if _is_vouched_for(best, situation) or _is_fresh(best, situation):
-        return Choice(best, LOST, f"{recorded.name} takes no writes; {best.name} has most of its history")
-    if recorded.holds_data:
-        return Choice(recorded, RETURNED, f"{recorded.name} came back with its data, which {best.name} may lack")
-    message = f"{best.name} lost its primary before the primary was lost, and may lack what others have got since"
-    return Doubt("CandidateBehind", message, situation.missing)
+    primary, name = group.name(group.primary), group.name(best)
+    if best is group.primary:
+        return Candidate(best, RETURNED, f"{primary} came back, and no instance has more of its history")
+    if _has_all_that_replicas_had(best, group) or _lost_primary_just_now(best, group):
+        return Candidate(best, LOST, f"{primary} takes no writes, and {name} has most of its history")
+    if group.primary.has_data:
+        return Candidate(group.primary, RETURNED, f"{primary} came back with its data, some of which {name} may lack")
+    message = f"{name} lost its primary before the primary was lost, and may lack what other replicas received since"
+    return NoCandidate("CandidateBehind", message, group.missing, best)
 
 
-def _by_data(situation: Situation, holders: Sequence[Member]) -> Choice | Doubt:
-    """Choose among instances that have started anew since, all of them."""
-    recorded = situation.recorded
-    if recorded.holds_data:
-        return Choice(recorded, RETURNED, f"{recorded.name} came back with its data")
-    if not situation.is_complete:
-        return Doubt("InstancesMissing", "no instance that answers is known to have the newest data", situation.missing)
-    if not holders:
-        return Choice(recorded, FIRST_START, "every instance answers, and none holds any data")
-    return Doubt("DataUnclear", f"{recorded.name} is empty, and nothing tells which other instance's data is newer")
+def _by_data(group: ReplicationGroup, with_data: Sequence[Instance]) -> Candidate | NoCandidate:
+    """Choose among instances all of which have just started."""
+    primary, name = group.primary, group.name(group.primary)
+    if primary.has_data:
+        return Candidate(primary, RETURNED, f"{name} came back with its data")
+    if not group.is_complete:
+        message = "no instance that answers is known to have the newest data"
+        return NoCandidate("InstancesMissing", message, group.missing)
+    if not with_data:
+        return Candidate(primary, FIRST_START, "all instances answer, and none has any data")
+    return NoCandidate("DataUnclear", f"{name} is empty, and nothing tells which other instance has newer data")
 
 
-def _newest(heirs: Sequence[Member]) -> list[Member]:
-    """Find those of the history that continues all others; none if there is no such history."""
-    for group in (heirs, [member for member in heirs if not _is_stranger(member, heirs)]):
-        continued = {member.replication.former_lineage for member in group}
-        ends = {member.replication.lineage for member in group} - continued
+def _newest(with_history: Sequence[Instance]) -> list[Instance]:
+    """Find the instances of the history that continues all others; none if there is no such history."""
+    related = [instance for instance in with_history if not _is_unrelated_primary(instance, with_history)]
+    for instances in (with_history, related):
+        continued = {instance.replication.former_lineage for instance in instances}
+        ends = {instance.replication.lineage for instance in instances} - continued
         if len(ends) == 1:
-            return [member for member in group if member.replication.lineage in ends]
+            return [instance for instance in instances if instance.replication.lineage in ends]
     return []
 
 
-def _is_stranger(member: Member, heirs: Sequence[Member]) -> bool:
-    """Tell whether an instance began a history of its own that nobody shares: a primary of the past that has restarted.
+def _is_unrelated_primary(instance: Instance, with_history: Sequence[Instance]) -> bool:
+    """Tell whether an instance is a former primary that restarted, and began a history that nobody shares.
 
-    Clients were sent to the recorded primary since, so what others followed is newer than what this one read.
+    The Service has sent clients elsewhere since, so what other instances followed is newer than what this one read.
     """
-    ours = {member.replication.lineage, member.replication.former_lineage} - {""}
-    others = [other.replication for other in heirs if other.index != member.index]
+    own = {instance.replication.lineage, instance.replication.former_lineage} - {""}
+    others = [other.replication for other in with_history if other is not instance]
     theirs = {lineage for other in others for lineage in (other.lineage, other.former_lineage)}
-    return member.is_primary and not ours & theirs
+    return instance.is_primary and not own & theirs
 
 
-def _is_vouched_for(best: Member, situation: Situation) -> bool:
-    """Tell whether all whom the primary could have had as replicas are there, and have no more than the best.
+def _has_all_that_replicas_had(best: Instance, group: ReplicationGroup) -> bool:
+    """Tell whether all instances that could have been replicas are there, and have no more than the best one.
 
-    A primary takes no writes without a replica, so it took none that went to none of these. An instance that has
-    restarted does not count: what it knew of then is gone. Nor does the fence of a storage that should have one
-    instance.
+    A redundant primary takes no writes without a replica, so each write reached one of these. An instance that has
+    restarted does not count: what it knew is gone. A primary that is meant to be alone gives no such guarantee.
     """
-    rest = [member for member in situation.others if member.index != best.index]
+    rest = [instance for instance in group.others if instance is not best]
     lineages = {best.replication.lineage, best.replication.former_lineage}
     return (
-        situation.is_fenced
-        and len(rest) >= max(situation.expected - 2, 1)
-        and all(member.has_history and member.replication.lineage in lineages for member in rest)
+        group.preset.is_redundant
+        and len(rest) >= max(group.preset.replicas - 2, 1)
+        and all(instance.has_history and instance.replication.lineage in lineages for instance in rest)
     )
 
 
-def _is_fresh(best: Member, situation: Situation) -> bool:
-    """Tell whether an instance had its primary until that was lost, so that no other can have much more than it has."""
-    silent_for, unheard = situation.recorded.silent_for, best.unheard_for
-    if best.lets_writes_wait:
-        # The primary of the past in a move that broke off after clients were sent on: it got nothing since.
+def _lost_primary_just_now(best: Instance, group: ReplicationGroup) -> bool:
+    """Tell whether an instance had its primary until that was lost, so that no other one can have much more."""
+    if best.is_paused:
+        # It was primary in a switchover that broke off after the Service sent clients on: it received nothing since.
         return False
     if best.is_primary:
-        # Promoted by somebody who found it fresh, and got no further.
+        # A process that found it fresh has promoted it, and got no further.
         return bool(best.replication.former_lineage)
-    # Its link broke when the primary fell silent: it saw it die. One that only fell silent may have been cut off alone,
-    # and the primary have gone on with a replica that has restarted since, or does not answer.
-    broken = best.replication.down_for
-    is_behind = unheard is None or unheard > silent_for + STALE_MARGIN_SECONDS
-    return not is_behind and broken is not None and broken >= silent_for - STALE_MARGIN_SECONDS
+    # A link that broke when the primary fell silent saw the primary die. A link that only fell silent may have been cut
+    # off alone, while the primary went on with a replica that has restarted since, or does not answer.
+    broken_for, without_primary_for = best.replication.down_for, best.without_primary_for
+    silent_for = group.primary.silent_for
+    is_behind = without_primary_for is None or without_primary_for > silent_for + STALE_MARGIN_SECONDS
+    return not is_behind and broken_for is not None and broken_for >= silent_for - STALE_MARGIN_SECONDS

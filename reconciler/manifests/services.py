@@ -10,14 +10,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.manifests.storage import Storage
+    from reconciler.state.primary_record import PrimaryRecord
     from shared.objects.resources import Object
 
 
-def primary_service(storage: Storage, instance: int) -> Object:
-    """Build the one address that consumers know; its selector names the instance that is primary."""
-    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_INSTANCE: str(instance)}
+def primary_service(storage: Storage, primary: int, record: PrimaryRecord | None = None) -> Object:
+    """Build the one address that consumers know; its selector names the instance that is primary.
+
+    Args:
+        storage: Whose.
+        primary: Number of the instance.
+        record: To begin with; None leaves the record that the Service has.
+    """
+    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_INSTANCE: str(primary)}
+    annotations = {"annotations": {names.ANNOTATION_PRIMARY: record.text}} if record is not None else {}
     return {
-        "metadata": storage.metadata(names.valkey(storage.name)),
+        "metadata": {**storage.metadata(names.valkey(storage.name)), **annotations},
         # publishNotReadyAddresses: kubelet's view lags behind ours, and must not hide a primary that serves.
         "spec": {
             "type": "ClusterIP",

@@ -76,11 +76,6 @@ def valkey_conf() -> str:
     return "".join(f"{name} {value}\n" for name, value in directives.items())
 
 
-def fence(preset: Preset) -> int:
-    """Tell without how many replicas a primary takes no writes: one that is cut off must not go on alone."""
-    return 1 if preset.is_redundant else 0
-
-
 def start_command(instance: int, host: str, preset: Preset) -> str:
     """Write the shell command that starts an instance.
 
@@ -104,7 +99,7 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
     sized = {
         "maxmemory": preset.maxmemory_bytes,
         "repl-backlog-size": preset.backlog_bytes,
-        "min-replicas-to-write": fence(preset),
+        "min-replicas-to-write": preset.fence,
         "primaryuser": identities.REPLICATION.user,
     }
     lines = " ".join(f"'{name} {value}'" for name, value in sized.items())

@@ -1,8 +1,8 @@
-"""Feels the pulse of every Valkey instance: a connection that is held to each, and a question each second.
+"""Keeps a heartbeat with every Valkey instance: holds a connection to each, and sends a PING each second.
 
-A server that dies closes its connections, which is news within a millisecond; one that hangs, or is cut off, stays
-silent. Nobody logs in for that: a server that asks for a password has answered. So nothing here changes with passwords,
-and a rotation that closes sessions closes none of these for good.
+A server that dies closes its connections, so the operator learns of it within a millisecond; a server that hangs or is
+cut off stays silent. The heartbeat does not log in: a server that asks for a password has answered. So it does not
+depend on passwords, and a rotation that closes sessions closes none of these for good.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 PERIOD_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 1.0
 """An instance in the same cluster answers within a millisecond."""
-_QUESTION: Final = b"PING\r\n"
+_PING: Final = b"PING\r\n"
 
 
-class _Line(asyncio.Protocol):
-    """A connection to a server: tells when it says anything, and knows whether it is still there."""
+class _Connection(asyncio.Protocol):
+    """A connection to a server: reports each answer, and knows whether it is still open."""
 
-    def __init__(self, answered: Callable[[], None]) -> None:
-        self._answered = answered
+    def __init__(self, on_answer: Callable[[], None]) -> None:
+        self._on_answer = on_answer
         self.closed = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        del data  # whatever it says, it lives
-        self._answered()
+        del data  # whatever the server says, it lives
+        self._on_answer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        del exc  # the reason makes no difference: who it was finds out by connecting again
+        del exc  # the next attempt to connect shows what is the matter
         self.closed.set()
 
 
 class _Heartbeat:
-    """One server, as long as its pod has an address."""
+    """The heartbeat with one server, as long as its pod has an address."""
 
-    def __init__(self, address: str, tell: Callable[[], None]) -> None:
+    def __init__(self, address: str, on_silence: Callable[[], None]) -> None:
         self.address = address
-        self._tell = tell
+        self._on_silence = on_silence
         self._clock = asyncio.get_running_loop().time
         self._answered_at = self._clock()
         self._task = asyncio.ensure_future(self._run())
@@ -55,7 +55,7 @@ class _Heartbeat:
     def silent_for(self) -> float:
         return self._clock() - self._answered_at
 
-    def _answer(self) -> None:
+    def _note_answer(self) -> None:
         self._answered_at = self._clock()
 
     def stop(self) -> None:
@@ -64,56 +64,58 @@ class _Heartbeat:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(OSError, TimeoutError):
-                await self._listen()
-            self._tell()
+                await self._ping_until_silent()
+            self._on_silence()
             await asyncio.sleep(PERIOD_SECONDS)
 
-    async def _listen(self) -> None:
-        """Ask again and again until there is no answer.
+    async def _ping_until_silent(self) -> None:
+        """Send a PING each second until the server closes the connection, or does not answer.
 
         Raises:
-            OSError: There is no connection.
-            TimeoutError: There is no answer.
+            OSError: The server accepts no connection.
+            TimeoutError: Nothing answers the attempt to connect.
         """
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            transport, line = await loop.create_connection(lambda: _Line(self._answer), self.address, names.VALKEY_PORT)
+            transport, connection = await loop.create_connection(
+                lambda: _Connection(self._note_answer), self.address, names.VALKEY_PORT
+            )
         try:
-            while not line.closed.is_set():
-                asked = self._clock()
-                cast("asyncio.WriteTransport", transport).write(_QUESTION)
+            while not connection.closed.is_set():
+                sent_at = self._clock()
+                cast("asyncio.WriteTransport", transport).write(_PING)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PERIOD_SECONDS):
-                        await line.closed.wait()
-                if self._answered_at < asked:
+                        await connection.closed.wait()
+                if self._answered_at < sent_at:
                     break
         finally:
             transport.abort()
 
 
 class Heartbeats:
-    """Knows of every instance how long it has been silent, and tells of it as soon as one is."""
+    """Knows how long every instance has been silent, and reports each that falls silent at once."""
 
-    def __init__(self, tell: Callable[[Key], None]) -> None:
-        """Take who is told.
+    def __init__(self, on_silence: Callable[[Key], None]) -> None:
+        """Take what to do about silence.
 
         Args:
-            tell: Called with the (namespace, name) of a storage one of whose instances does not answer.
+            on_silence: Called with the (namespace, name) of a storage one of whose instances does not answer.
         """
-        self._tell = tell
-        self._instances: dict[str, _Heartbeat] = {}
+        self._on_silence = on_silence
+        self._heartbeats: dict[str, _Heartbeat] = {}
         self._is_running = False
 
     def silent_for(self, pod: Object) -> float:
-        """Tell for how many seconds the server in a pod has not answered; 0 if it is not known."""
-        instance = self._instances.get(pod["metadata"]["uid"])
-        return instance.silent_for if instance is not None else 0.0
+        """Tell for how many seconds the server in a pod has not answered; 0 if there is no heartbeat with it."""
+        heartbeat = self._heartbeats.get(pod["metadata"]["uid"])
+        return heartbeat.silent_for if heartbeat is not None else 0.0
 
     async def run(self, present: Iterable[Object]) -> None:
-        """Feel the pulse of all instances until cancelled.
+        """Keep a heartbeat with all instances until cancelled.
 
         Args:
-            present: Pods that there are; `on_pod` is told of all that come, change and go from now on.
+            present: Pods that exist; call `on_pod` for each that comes, changes or goes from now on.
         """
         self._is_running = True
         try:
@@ -122,21 +124,21 @@ class Heartbeats:
             await asyncio.Event().wait()
         finally:
             self._is_running = False
-            for instance in self._instances.values():
-                instance.stop()
-            self._instances.clear()
+            for heartbeat in self._heartbeats.values():
+                heartbeat.stop()
+            self._heartbeats.clear()
 
     def on_pod(self, old: Object | None, new: Object | None) -> None:
-        """Take in that a pod came, changed or went."""
+        """Begin, or end, a heartbeat as a pod comes, changes or goes."""
         pod = new or old or {}
         uid, labels = pod["metadata"]["uid"], pod["metadata"].get("labels") or {}
         if not self._is_running or names.LABEL_INSTANCE not in labels:
             return
         address = pod_status.address(new)
-        known = self._instances.get(uid)
+        known = self._heartbeats.get(uid)
         if known is not None and known.address != address:
-            self._instances.pop(uid).stop()
+            self._heartbeats.pop(uid).stop()
             known = None
         if known is None and address:
             key = pod["metadata"]["namespace"], labels.get(names.LABEL_STORAGE, "")
-            self._instances[uid] = _Heartbeat(address, lambda: self._tell(key))
+            self._heartbeats[uid] = _Heartbeat(address, lambda: self._on_silence(key))

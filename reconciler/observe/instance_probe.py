@@ -1,4 +1,4 @@
-"""Asks a Valkey instance: whether it lets the operator and consumers in, and what it says of itself."""
+"""Asks a Valkey instance what it says of itself, and whether it lets the operator and consumers in."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.credentials.login import Login
+from reconciler.failover.decision import URGENT_TIMEOUT_SECONDS
 from reconciler.state import pod_status
-from reconciler.state.instance import HASTY_SECONDS, NOBODY, Instance
-from reconciler.state.replication_info import PRIMARY
+from reconciler.state.instance import NO_LOGIN, Instance
 from reconciler.valkey import users
 from shared import errors, names
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 SILENT_SECONDS: Final = 1.5
-"""From when on an instance counts as silent: it is spoken to every second."""
+"""After so long an instance counts as silent: the heartbeat asks it every second."""
 
 
-async def ask(
+async def probe(
     index: int, pod: Object | None, auth: Object | None, silent_for: float = 0.0, *, is_urgent: bool = False
 ) -> Instance:
     """Ask the instance in a pod.
@@ -31,34 +31,34 @@ async def ask(
         index: Number of the instance.
         pod: May not run yet, or not exist.
         auth: The storage's auth Secret, if there is one.
-        silent_for: Seconds since its server last answered anything, as far as is known without asking.
-        is_urgent: Whether there are others that could take over from it.
+        silent_for: Seconds since its server last answered anything, as far as the heartbeat knows.
+        is_urgent: Whether other instances could take over from it.
     """
-    patience = HASTY_SECONDS if is_urgent and silent_for > SILENT_SECONDS else None
+    limit_seconds = URGENT_TIMEOUT_SECONDS if is_urgent and silent_for > SILENT_SECONDS else None
     ring = KeyRing.of(auth)
     if not pod_status.address(pod) or auth is None:
         return Instance(index, pod, silent_for=silent_for)
-    report = Instance(index, pod, problem="refused", detail="no password of the operator is known")
+    instance = Instance(index, pod, problem="refused", detail="the auth Secret holds no password of the operator")
     # While passwords change, an instance may know the former one alone, as after a start from an old copy of its file.
     for password in ring.operators:
         operator = Login(identities.OPERATOR.user, password)
-        report = await _asked(Instance(index, pod, operator=operator, silent_for=silent_for), ring, patience)
-        if report.facts is not None or report.problem != "refused":
+        instance = await _probe(Instance(index, pod, operator=operator, silent_for=silent_for), ring, limit_seconds)
+        if instance.responds or instance.problem != "refused":
             break
-    return report if report.problem in {"down", "unreachable"} else replace(report, silent_for=0.0)
+    return instance if instance.problem in {"down", "unreachable"} else replace(instance, silent_for=0.0)
 
 
-async def _asked(instance: Instance, ring: KeyRing, patience: float | None) -> Instance:
-    facts = None
+async def _probe(instance: Instance, ring: KeyRing, limit_seconds: float | None) -> Instance:
+    seen = instance
     try:
-        async with asyncio.timeout(patience):
-            facts = await users.observe(instance.address, names.VALKEY_PORT, instance.operator)
-        if facts.role == PRIMARY and not facts.is_loading:  # others refuse what consumers do
-            await users.ping(instance.address, names.VALKEY_PORT, ring.login(identities.CONSUMER))
+        async with asyncio.timeout(limit_seconds):
+            seen = replace(instance, facts=await users.observe(*instance.endpoint))
+        if seen.is_primary:  # others refuse what consumers do
+            await users.ping(seen.address, names.VALKEY_PORT, ring.login(identities.CONSUMER))
     except errors.StoreRefused as error:
-        return replace(instance, facts=facts, problem="refused", detail=str(error))
+        return replace(seen, problem="refused", detail=str(error))
     except errors.StoreDown as error:
-        return replace(instance, problem="down", detail=str(error), operator=NOBODY)
+        return replace(instance, problem="down", detail=str(error), operator=NO_LOGIN)
     except (errors.StoreUnreachable, TimeoutError) as error:
-        return replace(instance, problem="unreachable", detail=str(error), operator=NOBODY)
-    return replace(instance, facts=facts)
+        return replace(instance, problem="unreachable", detail=str(error), operator=NO_LOGIN)
+    return seen

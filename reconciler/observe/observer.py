@@ -12,7 +12,7 @@ from reconciler.rotation.phases import Record
 from reconciler.state.external_store import ExternalFacts, Outcome, is_other, login_in, login_of
 from reconciler.state.mirrored_secrets import sharing_namespaces, storage_of
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names, initial_workloads, instance_indexes, parent_of
-from reconciler.state.primary_record import primary_of
+from reconciler.state.primary_record import PrimaryService
 from reconciler.state.storage_state import Observed
 from reconciler.valkey import external_store
 from shared import errors, names
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from reconciler.observe.last_seen import Signs
+    from reconciler.observe.last_seen import LastSeen
     from reconciler.state.credential_rollout import Report
     from reconciler.state.instance import Instance
     from reconciler.state.kubernetes_nodes import KubernetesNodes
@@ -79,7 +79,7 @@ class Outlook:
         silent_for: Tells for how many seconds the server in a pod has not answered anything.
         nodes: Tells of the nodes that instances run on.
         may_update: Tells whether it is a storage's turn to be brought up to date.
-        signs: Remembers what instances have shown of themselves.
+        last_seen: Remembers when instances answered, and heard their primary.
     """
 
     serves_tls: Callable[[], bool]
@@ -88,7 +88,7 @@ class Outlook:
     silent_for: Callable[[Object], float]
     nodes: Callable[[], KubernetesNodes]
     may_update: Callable[[Key], bool]
-    signs: Signs
+    last_seen: LastSeen
 
 
 class Observer:
@@ -129,14 +129,15 @@ class Observer:
         children = await self._children(storage)
         auth = children.get((SECRETS.plural, names.auth_secret(name)))
         indexes = instance_indexes(children)
-        asked = await self._ask(key, indexes, auth)
-        primary = primary_of(children.get((SERVICES.plural, names.valkey(name))))
-        reports = self._outlook.signs.take(key, primary, asked)
+        manifest = children.get((SERVICES.plural, names.valkey(name)))
+        service = PrimaryService.of(manifest) if manifest is not None else None
+        instances = await self._probe(key, indexes, auth)
+        instances = self._outlook.last_seen.update(key, service.primary if service else None, instances)
         holders = await self._credentialed(storage, usages, auth)
         return Observed(
             storage=storage,
             children=children,
-            instances=reports,
+            instances=instances,
             usages=usages,
             mirrors=mirrors,
             holders=holders,
@@ -144,6 +145,7 @@ class Observer:
             nodes=self._outlook.nodes(),
             claims=self._claims(key, indexes),
             may_update=self._outlook.may_update(key),
+            primary_service=service,
         )
 
     def _claims(self, storage: Key, indexes: Iterable[int]) -> dict[int, Object]:
@@ -154,15 +156,15 @@ class Observer:
         }
         return {index: claim for index, claim in found.items() if claim is not None}
 
-    async def _ask(self, storage: Key, indexes: Sequence[int], auth: Object | None) -> list[Instance]:
+    async def _probe(self, storage: Key, indexes: Sequence[int], auth: Object | None) -> tuple[Instance, ...]:
         namespace, name = storage
 
-        async def ask(index: int) -> Instance:
+        async def probe(index: int) -> Instance:
             pod = self._caches[PODS.plural].get((namespace, names.valkey_pod(name, index)))
             silent_for = self._outlook.silent_for(pod) if pod is not None else 0.0
-            return await instance_probe.ask(index, pod, auth, silent_for, is_urgent=len(indexes) > 1)
+            return await instance_probe.probe(index, pod, auth, silent_for, is_urgent=len(indexes) > 1)
 
-        return await asyncio.gather(*(ask(index) for index in indexes))
+        return tuple(await asyncio.gather(*(probe(index) for index in indexes)))
 
     def mirrors_of(self, storage: Key) -> list[Object]:
         """List the known copies of a storage's connection Secret, whether the storage exists or not."""
@@ -170,7 +172,7 @@ class Observer:
 
     def forget(self, storage: Key) -> None:
         """Drop what is remembered of a storage that is gone."""
-        self._outlook.signs.forget(storage)
+        self._outlook.last_seen.forget(storage)
 
     async def is_current(self, storage: Object) -> bool:
         """Tell whether a storage still exists, past the cache: objects made for one that is gone would be orphans."""

@@ -1,4 +1,4 @@
-"""What the instances of a storage are to be, and how far they are from it. Pure."""
+"""What the instances of a storage are to be, and how far each is from it. Pure."""
 
 from __future__ import annotations
 
@@ -18,61 +18,63 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 NO_ROOM_AFTER: Final = timedelta(seconds=30)
-"""How long a pod may be without a node before there counts as none: a cluster autoscaler that is at work takes longer,
-but a storage that must restart must not wait for one that may not exist."""
+"""After so long without a node for a pod, the operator assumes that there is none. A cluster autoscaler that is at work
+takes longer, but a storage that must restart must not wait for an autoscaler that may not exist."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for.
+class DesiredInstances:
+    """What the instances of a storage are to be, beside what there is.
 
     Attributes:
         count: How many instances there are to be in the end.
         present: StatefulSet of each instance, by its number.
-        desired: The same, as they are to be.
-        claims: On the volumes of instances, by number.
-        unfit: Instances whose volume cannot become what it is to be.
-        nodes: Where instances can be.
-        asked: The user's word for a move, if there is a new one.
-        may_update: Whether it is this storage's turn to be brought up to date.
+        target: The same, as they are to be.
+        volume_claims: Claims on the volumes of instances, by number.
+        undersized: Instances whose volume is too small, and cannot grow.
+        nodes: The Kubernetes nodes that instances can run on.
+        requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
+        may_update: Whether it is this storage's turn to be updated.
         now: Aware instant.
     """
 
     count: int
     present: Mapping[int, Object]
-    desired: Mapping[int, Object]
-    claims: Mapping[int, Object]
-    unfit: frozenset[int]
+    target: Mapping[int, Object]
+    volume_claims: Mapping[int, Object]
+    undersized: frozenset[int]
     nodes: KubernetesNodes
-    asked: str
+    requested_switchover: str
     may_update: bool
     now: datetime
 
     @property
-    def numbers(self) -> tuple[int, ...]:
-        """Of the instances that there are, in order."""
+    def indexes(self) -> tuple[int, ...]:
+        """Numbers of the instances that exist, in order."""
         return tuple(sorted(self.present))
 
     def is_stale(self, instance: Instance) -> bool:
         """Tell whether an instance is not what it is to be."""
-        return instance.index in self.unfit or self.is_outdated(instance)
+        return instance.index in self.undersized or self.is_outdated(instance)
 
     def is_outdated(self, instance: Instance) -> bool:
-        """Tell whether an instance was started from what it is no longer to be."""
-        desired = self.desired.get(instance.index)
-        return (
-            desired is not None and instance.pod is not None and template_hash(instance.pod) != template_hash(desired)
-        )
+        """Tell whether an instance's pod was made from another template than it is to have."""
+        target = self.target.get(instance.index)
+        return target is not None and instance.pod is not None and template_hash(instance.pod) != template_hash(target)
+
+    def is_leaving(self, instance: Instance) -> bool:
+        """Tell whether an instance runs on a node that is being drained."""
+        return self.nodes.is_leaving(instance.pod)
 
     def has_no_room(self, instance: Instance) -> bool:
-        """Tell whether no node takes an instance's pod, or a quota not even lets there be one."""
+        """Tell whether no node takes an instance's pod, or a quota does not even let the pod be created."""
         workload = self.present.get(instance.index)
         if instance.pod is not None:
             obstacle = pod_status.obstacle(instance.pod)
             is_waiting = obstacle is not None and obstacle.reason == "Unschedulable"
             since = instance.pod["metadata"]["creationTimestamp"]
         elif workload is not None:
-            # A pod that was deleted comes back at once; a set that could not make one says so, and is written no more.
+            # A deleted pod comes back at once. A StatefulSet that could not create one says so, and stays as it is.
             is_waiting = not workload.get("status", {}).get("replicas")
             since = last_written(workload)
         else:

@@ -24,7 +24,7 @@ from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from reconciler.failover.group import Group
+    from reconciler.failover.replication_group import ReplicationGroup
     from reconciler.plan.settings import Settings
     from reconciler.state.storage_state import Observed
     from shared.session_storage.models import SessionStorageSpec
@@ -52,7 +52,7 @@ def workloads(observed: Observed) -> dict[int, Object]:
 
 
 def objects(
-    observed: Observed, spec: SessionStorageSpec, group: Group, instances: Sequence[int], settings: Settings
+    observed: Observed, spec: SessionStorageSpec, group: ReplicationGroup, instances: Sequence[int], settings: Settings
 ) -> Iterable[tuple[Resource, Object]]:
     """Build what a storage with these instances consists of, but for Secrets and what depends on its primary."""
     storage = storage_of(observed)
@@ -66,7 +66,7 @@ def objects(
         yield from _of_replicas(storage)
 
 
-def superfluous(observed: Observed, group: Group) -> Iterable[tuple[Resource, Object]]:
+def superfluous(observed: Observed, group: ReplicationGroup) -> Iterable[tuple[Resource, Object]]:
     """Find what was made for replicas that there are not to be any more."""
     if group.preset.is_redundant:
         return
@@ -95,13 +95,13 @@ def workload(observed: Observed, spec: SessionStorageSpec, index: int, settings:
     return desired
 
 
-def unfit(observed: Observed, spec: SessionStorageSpec) -> frozenset[int]:
+def undersized(observed: Observed, spec: SessionStorageSpec) -> frozenset[int]:
     """Number the instances whose volume is smaller than it is to be: only another instance can have a larger one."""
     wanted = _wanted_disk(observed, spec)
     return frozenset(index for index, present in workloads(observed).items() if _disk(present) < wanted)
 
 
-def running_size(group: Group, spec: SessionStorageSpec) -> Size:
+def running_size(group: ReplicationGroup, spec: SessionStorageSpec) -> Size:
     """Tell how large the primary is."""
     return group.size or spec.size or DEFAULT_SIZE
 

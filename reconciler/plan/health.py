@@ -1,15 +1,14 @@
-"""The state of a storage in one sentence, and in conditions, judged by what was observed. Pure."""
+"""Judges the state of a storage by what was observed: in one sentence, and in conditions. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from reconciler.failover.decision import Blocked, Wait
+from reconciler.failover.decision import FailoverBlocked, LookAgain
 from reconciler.plan.desired_objects import running_size
 from reconciler.plan.rolling_update import UPDATING
 from reconciler.state import pod_status
-from reconciler.state.primary_record import Claim
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
 from shared.objects.conditions import Finding, condition_of
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.failover.decision import Decision
-    from reconciler.failover.group import Group
+    from reconciler.failover.replication_group import ReplicationGroup
     from reconciler.plan.rolling_update import Change
     from reconciler.rotation.next_actions import Turn
     from reconciler.state.instance import Instance
@@ -49,11 +48,11 @@ class Verdict:
         message: The same as a sentence, with the next step if somebody must act.
         primary: The instance that takes writes, if one does.
         connection_secret: Name of the connection Secret, once there is one.
-        also: What else there is to say, each as a condition.
+        also: What else the status says, each as a condition.
         size: The size that runs, if that is known now.
-        rotation: How far the newest rotation is, as the status has it.
-        instances: Each Valkey instance, as the status has it.
-        last_failover: The last change of the primary, as the status has it.
+        rotation: `status.rotation`: how far the newest rotation is.
+        instances: `status.nodes`: each Valkey instance.
+        last_failover: `status.lastFailover`: the last change of the primary.
     """
 
     phase: Phase
@@ -73,25 +72,25 @@ class Verdict:
         return self.phase in {Phase.READY, Phase.ROTATING}
 
     def rotating(self, turn: Turn) -> Self:
-        """Tell of a rotation too; a storage that rotates can be used all the time."""
+        """Add what a rotation shows; consumers can use a storage all the time while it rotates."""
         phase = Phase.ROTATING if turn.is_under_way and self.is_ready else self.phase
         also = (*self.also, turn.finding) if turn.finding is not None else self.also
         return replace(self, phase=phase, also=also, rotation=turn.progress)
 
     def changing(self, change: Change, storage: Object) -> Self:
-        """Tell of a planned change too, and of its end."""
+        """Add what a planned change shows, and its end."""
         over = _over(storage, Finding(UPDATING, "False", "UpToDate", "all instances are what they are to be"))
         finding = change.finding or over
         return replace(self, also=(*self.also, finding)) if finding is not None else self
 
     @classmethod
     def invalid(cls, problems: str) -> Self:
-        """The spec cannot be read; only objects from before the CRD's rules get here."""
+        """The operator cannot read the spec; only objects from before the CRD's rules get here."""
         return cls(Phase.FAILED, "InvalidSpec", problems)
 
     @classmethod
     def name_taken(cls, taken: Sequence[str]) -> Self:
-        """Objects of our names belong to somebody else, or to a storage of this name that is being deleted."""
+        """Objects of this storage's names belong to something else, or to a former storage that is being deleted."""
         return cls(
             Phase.PENDING,
             "NameTaken",
@@ -110,17 +109,20 @@ def was_ready(storage: Object) -> bool:
     return storage.get("status", {}).get("phase") in {Phase.READY, Phase.ROTATING, Phase.DEGRADED}
 
 
-def is_out_of_service(storage: Object, group: Group, now: datetime) -> bool:
-    """Tell whether the primary does not serve, and has not for so long that it is no failover that goes on."""
+def is_out_of_service(storage: Object, group: ReplicationGroup, now: datetime) -> bool:
+    """Tell whether the primary has not served for longer than a failover takes."""
     if group.is_serving:
         return False
-    told = condition_of(storage, AVAILABLE)
-    since = read_time(told["lastTransitionTime"]) if told and told["status"] == "False" else None
+    available = condition_of(storage, AVAILABLE)
+    is_unavailable = available is not None and available["status"] == "False"
+    since = read_time(available["lastTransitionTime"]) if available and is_unavailable else None
     return since is not None and now - since >= pod_status.START_LIMIT
 
 
-def judge(observed: Observed, spec: SessionStorageSpec, group: Group, decision: Decision, now: datetime) -> Verdict:
-    """Sum up a managed storage."""
+def judge(
+    observed: Observed, spec: SessionStorageSpec, group: ReplicationGroup, decision: Decision, now: datetime
+) -> Verdict:
+    """Judge a managed storage."""
     name = observed.storage["metadata"]["name"]
     has_connection = ("secrets", names.connection_secret(name)) in observed.children
     is_serving = has_connection and group.is_serving
@@ -130,29 +132,26 @@ def judge(observed: Observed, spec: SessionStorageSpec, group: Group, decision: 
     unready_phase = Phase.DEGRADED if was_ready(observed.storage) else Phase.PROVISIONING
     size = running_size(group, spec)
     available = Finding(AVAILABLE, "True" if is_serving else "False", reason, message)
-    blocked = decision if isinstance(decision, Blocked) else None
-    also = (available, _redundancy(spec, group), _blocked(observed, blocked), _size(spec, size))
+    blocked = _failover_blocked(observed, decision)
+    also = (available, _redundancy(spec, group), blocked, _size_applied(spec, size))
     return Verdict(
         phase=Phase.READY if is_serving else unready_phase,
         reason=reason,
         message=message,
-        primary=names.valkey_instance(name, group.primary.index) if is_serving else "",
+        primary=group.name(group.primary) if is_serving else "",
         connection_secret=names.connection_secret(name) if has_connection else "",
         also=tuple(finding for finding in also if finding),
         size=size.value,
-        instances=tuple(
-            _instance(name, group, instance)
-            for instance in sorted(group.instances, key=lambda instance: instance.index)
-        ),
-        last_failover=Claim.of(group.service).status(),
+        instances=tuple(_instance(group, instance) for instance in group.in_order),
+        last_failover=group.service.record.status if group.service is not None else None,
     )
 
 
-def _instance(storage: str, group: Group, instance: Instance) -> Object:
-    """Tell of one instance, in figures that stay the same as long as nothing is the matter."""
-    is_primary = instance.index == group.primary.index
+def _instance(group: ReplicationGroup, instance: Instance) -> Object:
+    """Show one instance, in figures that stay the same as long as nothing is the matter."""
+    is_primary = instance is group.primary
     shown: Object = {
-        "name": names.valkey_instance(storage, instance.index),
+        "name": group.name(instance),
         "role": ROLE_PRIMARY if is_primary else ROLE_REPLICA,
         "synced": instance.is_primary if is_primary else group.is_synced(instance),
     }
@@ -160,16 +159,16 @@ def _instance(storage: str, group: Group, instance: Instance) -> Object:
     return shown if lag is None else {**shown, "lagMiB": lag >> 20}
 
 
-def _obstacle(group: Group, decision: Decision, now: datetime) -> tuple[str, str]:
+def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tuple[str, str]:
     """Say why the primary does not serve, by what is nearest to the cause."""
     pod = group.primary.pod
-    if told := _of_server(group.primary):
-        return told
+    if problem := _server_problem(group.primary):
+        return problem
     if stuck := next(
         (found for instance in group.instances if instance.pod and (found := pod_status.obstacle(instance.pod))), None
     ):
         return stuck.reason, stuck.message
-    if isinstance(decision, Wait | Blocked):
+    if isinstance(decision, LookAgain | FailoverBlocked):
         return decision.reason, decision.message
     if pod is None:
         return "Provisioning", "Valkey's objects are being created"
@@ -177,12 +176,12 @@ def _obstacle(group: Group, decision: Decision, now: datetime) -> tuple[str, str
         return "Starting", "Valkey is starting"
     return (
         "Unreachable",
-        f"pod {pod['metadata']['name']} does not answer: see its log and the NetworkPolicies around it",
+        f"pod {pod['metadata']['name']} does not answer: check its log and the NetworkPolicies that apply to it",
     )
 
 
-def _of_server(instance: Instance) -> tuple[str, str] | None:
-    """Say what the server itself gives as a reason."""
+def _server_problem(instance: Instance) -> tuple[str, str] | None:
+    """Say what the server itself gives as the reason."""
     if instance.problem == "refused":
         return "CredentialRefused", f"Valkey does not accept the passwords of the auth Secret ({instance.detail})"
     if instance.facts is not None and instance.facts.is_loading:
@@ -190,31 +189,31 @@ def _of_server(instance: Instance) -> tuple[str, str] | None:
     return None
 
 
-def _redundancy(spec: SessionStorageSpec, group: Group) -> Finding | None:
+def _redundancy(spec: SessionStorageSpec, group: ReplicationGroup) -> Finding | None:
     if not spec.preset.is_redundant:
         return None
     wanted, there = spec.preset.replicas - 1, len(group.synced)
     if there >= wanted:
         return Finding(REDUNDANT, "True", "InSync", f"{wanted} replicas could take over")
-    message = f"{there} of {wanted} replicas could take over; the others start, catch up, or do not answer"
+    message = f"{there} of {wanted} replicas could take over; the others are starting, catch up, or do not answer"
     return Finding(REDUNDANT, "False", "ReplicasMissing", message)
 
 
-def _blocked(observed: Observed, blocked: Blocked | None) -> Finding | None:
-    """Tell of a failover that only a person can decide on, and that it no longer is one."""
-    if blocked is not None:
-        return Finding(FAILOVER_BLOCKED, "True", blocked.reason, blocked.message)
+def _failover_blocked(observed: Observed, decision: Decision) -> Finding | None:
+    """Tell that a person has to decide on a failover, or that nobody has to any more."""
+    if isinstance(decision, FailoverBlocked):
+        return Finding(FAILOVER_BLOCKED, "True", decision.reason, decision.message)
     return _over(observed.storage, Finding(FAILOVER_BLOCKED, "False", "Decided", "nothing is in the way of a failover"))
 
 
 def _over(storage: Object, finding: Finding) -> Finding | None:
-    """Tell that something is over, if it was told of before."""
+    """Tell that something is over, if the status told of it before."""
     return finding if condition_of(storage, finding.type) else None
 
 
-def _size(spec: SessionStorageSpec, running: Size) -> Finding | None:
+def _size_applied(spec: SessionStorageSpec, running: Size) -> Finding | None:
     wanted = spec.size or DEFAULT_SIZE
     if wanted is running:
         return None
-    message = f"the primary is {running} still, and becomes {wanted}: condition {UPDATING} says how far that is"
+    message = f"the primary is still {running} and becomes {wanted}: see condition {UPDATING} for its progress"
     return Finding(SIZE_APPLIED, "False", "Resizing", message)

@@ -13,12 +13,12 @@ from reconciler.actions.kubernetes import Apply, Delete, Replace, Write, WriteAu
 from reconciler.actions.plan import RECHECK_SECONDS, Plan, Step
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
-from reconciler.failover import replication
-from reconciler.failover.decision import Wait
-from reconciler.failover.group import Group
+from reconciler.failover.decision import LookAgain, decide_primary
+from reconciler.failover.replication import replication_steps
+from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests import disruption_budget, secrets, services
 from reconciler.plan import connection_secret, desired_objects, external_storage
-from reconciler.plan.desired_instances import Wish
+from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.drift import has_additions, is_covered, versioned
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
 from reconciler.plan.rolling_update import next_change
@@ -28,7 +28,7 @@ from reconciler.rotation.phases import Record, revision_of
 from reconciler.rotation.progress import Scene
 from reconciler.state import external_store, pod_status
 from reconciler.state.external_store import ExternalFacts, Outcome
-from reconciler.state.primary_record import Claim, first, pointed
+from reconciler.state.primary_record import PrimaryRecord
 from shared import errors, names
 from shared.objects.resources import (
     DISRUPTION_BUDGETS,
@@ -100,9 +100,9 @@ def _external(observed: Observed, spec: External, settings: Settings, now: datet
 
 def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, now: datetime) -> Plan:
     storage, ring = desired_objects.storage_of(observed), _ring(observed)
-    group = Group.of(observed, spec.preset, ring)
-    decision = replication.decide(group, observed.storage)
-    change = next_change(group, _wish(observed, spec, group, settings, now), observed.storage)
+    group = ReplicationGroup.of(observed, spec.preset, ring)
+    decision = decide_primary(group, annotation_of(observed.storage, names.ANNOTATION_PROMOTE))
+    change = next_change(group, _desired_instances(observed, spec, group, settings, now))
     verdict = judge(observed, spec, group, decision, now).changing(change, observed.storage)
     if write := _auth(observed, storage):
         return replace(_concluded(observed, verdict, now, 0), steps=(write,))
@@ -120,7 +120,7 @@ def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, n
     turn = next_actions.managed(scene, storage)
     # A Service that is being put right is not the one that can be claimed.
     is_named = not any(isinstance(step, Write) and step.resource is SERVICES for step in repairs)
-    keeping = tuple(replication.steps(group, decision, now)) if is_named else ()
+    keeping = tuple(replication_steps(group, decision, now)) if is_named else ()
     # Only from calm to calm: what else there is to be done comes first.
     changing = change.steps if not (repairs or handout or keeping) else ()
     steps = (*repairs, *handout, *keeping, *turn.steps, *_outdated_pods(observed), *changing)
@@ -130,17 +130,20 @@ def _managed(observed: Observed, spec: SessionStorageSpec, settings: Settings, n
     return replace(concluded, steps=steps, is_changing=change.is_under_way and observed.may_update)
 
 
-def _wish(observed: Observed, spec: SessionStorageSpec, group: Group, settings: Settings, now: datetime) -> Wish:
+def _desired_instances(
+    observed: Observed, spec: SessionStorageSpec, group: ReplicationGroup, settings: Settings, now: datetime
+) -> DesiredInstances:
     present = desired_objects.workloads(observed)
-    asked = annotation_of(observed.storage, names.ANNOTATION_SWITCHOVER)
-    return Wish(
+    requested = annotation_of(observed.storage, names.ANNOTATION_SWITCHOVER)
+    handled = group.service.record.handled if group.service is not None else ""
+    return DesiredInstances(
         count=spec.preset.replicas,
         present=present,
-        desired={index: desired_objects.workload(observed, spec, index, settings) for index in present},
-        claims=observed.claims,
-        unfit=desired_objects.unfit(observed, spec),
+        target={index: desired_objects.workload(observed, spec, index, settings) for index in present},
+        volume_claims=observed.claims,
+        undersized=desired_objects.undersized(observed, spec),
         nodes=observed.nodes,
-        asked=asked if asked != Claim.of(group.service).handled else "",
+        requested_switchover=requested if requested != handled else "",
         # Another size is what this user wants; only what the installation wants of all storages goes one by one.
         may_update=observed.may_update or bool(group.sizes - {spec.size or DEFAULT_SIZE}),
         now=now,
@@ -148,16 +151,16 @@ def _wish(observed: Observed, spec: SessionStorageSpec, group: Group, settings: 
 
 
 def _repairs(
-    observed: Observed, spec: SessionStorageSpec, group: Group, change: Change, settings: Settings
+    observed: Observed, spec: SessionStorageSpec, group: ReplicationGroup, change: Change, settings: Settings
 ) -> Iterable[Step]:
     for resource, obj in desired_objects.objects(observed, spec, group, change.instances, settings):
         yield from _repaired(observed, resource, obj)
     for resource, obj in desired_objects.superfluous(observed, group):
         yield Delete.of(resource, obj)
-    service = services.primary_service(desired_objects.storage_of(observed), group.primary.index)
-    if group.service is None:
-        service = pointed(service, group.primary.index, first(group.primary.index))
-    if step := versioned(SERVICES, service, group.service):
+    storage, primary = desired_objects.storage_of(observed), group.primary.index
+    record = PrimaryRecord.first(primary) if group.service is None else None
+    service = services.primary_service(storage, primary, record)
+    if step := versioned(SERVICES, service, observed.child(SERVICES, service["metadata"]["name"])):
         yield step
 
 
@@ -202,7 +205,7 @@ def _outdated_pods(observed: Observed) -> Iterable[Delete]:
     """Restart instances that were started with passwords of an auth Secret which is no more."""
     secret = observed.child(SECRETS, names.auth_secret(observed.storage["metadata"]["name"]))
     for instance in observed.instances:
-        if instance.problem != "refused" or instance.can_be_told or instance.pod is None or secret is None:
+        if instance.problem != "refused" or instance.accepts_operator or instance.pod is None or secret is None:
             continue
         metadata = instance.pod["metadata"]
         if not metadata.get("deletionTimestamp") and metadata["creationTimestamp"] <= last_written(secret):
@@ -233,7 +236,7 @@ def _is_orphan(metadata: Object, storage: str) -> bool:
     return is_labelled and not any(owner.get("controller") for owner in metadata.get("ownerReferences", []))
 
 
-def _pause(group: Group, verdict: Verdict, now: datetime) -> float:
+def _pause(group: ReplicationGroup, verdict: Verdict, now: datetime) -> float:
     if verdict.is_ready and len(group.synced) == len(group.others):
         return RECHECK_SECONDS
     is_starting = any(
@@ -243,7 +246,7 @@ def _pause(group: Group, verdict: Verdict, now: datetime) -> float:
 
 
 def _pause_of(decision: Decision) -> float | None:
-    return decision.seconds if isinstance(decision, Wait) else None
+    return decision.seconds if isinstance(decision, LookAgain) else None
 
 
 def _concluded(observed: Observed, verdict: Verdict, now: datetime, pause: float) -> Plan:

@@ -118,7 +118,7 @@ def _access(scene: Scene, ring: KeyRing, phase: RotationPhase | None) -> Iterato
     """Have instances accept what they must, and refuse what they must not; those that do not answer are told later."""
     is_discarding = phase is RotationPhase.DISCARDING and _can_discard(scene, ring)
     for instance in scene.observed.instances:
-        if not instance.can_be_told:
+        if not instance.accepts_operator:
             continue
         # Once more before anything is handed out: an instance may accept what it has not saved, if we died in between.
         if phase is RotationPhase.ADDED or not phases.accepts(instance, ring):
@@ -140,7 +140,7 @@ def _can_discard(scene: Scene, ring: KeyRing) -> bool:
     """Tell whether all instances can be told, use the new password among themselves, and all holders are known."""
     instances = scene.observed.instances
     replication = identities.sha256(ring.login(identities.REPLICATION).password)
-    is_told = bool(instances) and all(instance.can_be_told for instance in instances)
+    is_told = bool(instances) and all(instance.accepts_operator for instance in instances)
     return (
         is_told
         and scene.observed.holders is not None

@@ -71,7 +71,7 @@ def finding(scene: Scene, record: Record, phase: RotationPhase) -> Finding:
         elif is_over(scene, record):
             message = "consumers run with the present password; the former one goes once mounted files were refreshed"
     elif phase in {RotationPhase.PENDING, RotationPhase.DISCARDING} and not all(
-        instance.can_be_told for instance in scene.observed.instances
+        instance.accepts_operator for instance in scene.observed.instances
     ):
         message = f"{message}: waiting for an instance that does not answer"
     return Finding(ROTATED, "False", phase.value, message)

@@ -1,4 +1,4 @@
-"""What a Valkey instance says of itself. Pure."""
+"""What the server of a Valkey instance says. Pure."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class InstanceFacts:
-    """What an instance says of itself.
+    """What the server of an instance says.
 
     Attributes:
         role: `master` or `slave`, in Valkey's words.
         server_version: Such as `9.1.2`.
         is_loading: Whether it still reads its data from disk.
-        hashes: Of the passwords that each of our users may log in with; None if that was not asked.
+        hashes: Of the passwords that each of our users may log in with; None if the operator did not ask.
         replication: What it says of its replication.
-        fence: Replicas without which it takes no writes (`min-replicas-to-write`).
-        is_paused: Whether it lets writes wait (`CLIENT PAUSE`).
-        upstream_hash: Of the password that it logs in to its primary with; empty if it has none.
+        fence: It takes no writes without so many replicas (`min-replicas-to-write`).
+        is_paused: Whether it holds clients' writes back (`CLIENT PAUSE`).
+        upstream_hash: Hash of the password by which it logs in to its primary; empty if it has none.
     """
 
     role: str
@@ -46,7 +46,7 @@ def facts_from(
     hashes: Mapping[str, frozenset[str]] | None = None,
     config: Mapping[str, str] = _NONE,
 ) -> InstanceFacts:
-    """Pick the facts out of the replies to INFO and CONFIG GET."""
+    """Read the replies to INFO and CONFIG GET."""
     password = config.get("primaryauth", "")
     return InstanceFacts(
         role=str(info.get("role", "")),

@@ -1,44 +1,45 @@
-"""Who is primary, as the Service of a storage has it, and the record of the last time that changed. Pure.
+"""Which instance is primary, as the storage's Service has it, and the record of the last change. Pure.
 
-The Service's selector names one instance: that is where clients get to, so that is the primary, whatever instances take
-themselves for. Before anything is done about it, who does it writes down what is to happen, and loses if somebody else
-was first; the selector is moved by whoever finds its own claim still there. So of two who both take themselves for the
-leader, one moves clients.
+The Service's selector names one instance. Clients get to that one, so it is the primary, whatever instances consider
+themselves to be. Before a process changes the primary, it writes a record of the change into the Service, and it loses
+if another process wrote first. It moves the selector only while it still finds its own record there. So of two
+processes that both consider themselves the leader, only one moves clients.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
 from shared import names
 from shared.objects.field_path import read
+from shared.objects.resources import key_of
 from shared.objects.timestamps import read_time, written
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.objects.resources import Object
+    from shared.objects.resources import Key, Object
 
 FIRST_START: Final = "FirstStart"
 _RECORD: Final = ("metadata", "annotations", names.ANNOTATION_PRIMARY)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What is to happen to the primary, or what happened to it last, as an annotation of the Service keeps it.
+class PrimaryRecord:
+    """The change of the primary that somebody has claimed, or the last one that was made.
 
     Attributes:
-        epoch: How many times a primary was chosen, or was about to be.
+        epoch: How many times a process has claimed a change, or taken a claim back.
         to: Number of the instance that becomes the primary.
         reason: Why, as one CamelCase word.
         began: When it was claimed; this and the other time as RFC 3339, empty if it has not come to that.
-        ended: When clients were sent to the new primary.
-        took: Seconds between the two, as who did it measured them.
-        asked: The user's word that this is about, if it is about one.
-        handled: The user's word that was done last.
+        ended: When the Service sent clients to the new primary.
+        took: Seconds between the two, as the process that made the change measured them.
+        request: The user's request that this change fulfils (value of the annotation `switchover`); empty if none.
+        handled: The user's request that was fulfilled last.
     """
 
     epoch: int = 0
@@ -47,13 +48,18 @@ class Claim:
     began: str = ""
     ended: str = ""
     took: float = 0.0
-    asked: str = ""
+    request: str = ""
     handled: str = ""
 
     @classmethod
-    def of(cls, service: Object | None) -> Self:
-        """Read the record; an empty one if there is nothing intelligible."""
-        text = read(service or {}, _RECORD)
+    def first(cls, primary: int) -> Self:
+        """Record which instance the Service sends clients to from the start."""
+        return cls(1, primary)
+
+    @classmethod
+    def of(cls, service: Object) -> Self:
+        """Read the record from a Service's annotation; an empty record if nothing there is intelligible."""
+        text = read(service, _RECORD)
         try:
             content: dict[str, Any] = orjson.loads(text) if isinstance(text, str) else {}
             return cls(
@@ -63,7 +69,7 @@ class Claim:
                 began=str(content.get("began", "")),
                 ended=str(content.get("ended", "")),
                 took=float(content.get("took", 0.0)),
-                asked=str(content.get("asked", "")),
+                request=str(content.get("asked", "")),
                 handled=str(content.get("handled", "")),
             )
         except (ValueError, TypeError, AttributeError):
@@ -72,62 +78,90 @@ class Claim:
     @property
     def text(self) -> str:
         """The annotation's value."""
-        return orjson.dumps({key: value for key, value in asdict(self).items() if value or key == "to"}).decode()
+        content = {
+            "epoch": self.epoch,
+            "to": self.to,
+            "reason": self.reason,
+            "began": self.began,
+            "ended": self.ended,
+            "took": self.took,
+            "asked": self.request,
+            "handled": self.handled,
+        }
+        return orjson.dumps({key: value for key, value in content.items() if value or key == "to"}).decode()
 
     @property
     def is_under_way(self) -> bool:
-        """Whether somebody has claimed to change the primary, and has not come to the end of it."""
+        """Whether a process has claimed a change of the primary and has not finished it."""
         return bool(self.began) and not self.ended
 
     @property
-    def settled(self) -> int | None:
+    def settled_primary(self) -> int | None:
         """The instance that clients were sent to when this was written; None if it does not tell."""
         return self.to if self.epoch and not self.is_under_way else None
 
-    def next(self, to: int, reason: str, now: datetime, asked: str = "") -> Claim:
-        """Claim a change of the primary."""
-        return Claim(self.epoch + 1, to, reason, began=written(now), asked=asked, handled=self.handled)
-
-    def withdrawn(self, primary: int) -> Claim:
-        """Take the place of a claim that came to no end; what a user asked for by it is to be done yet."""
-        return Claim(self.epoch + 1, primary, handled=self.handled)
-
-    def end(self, now: datetime, took: float = 0.0) -> Claim:
-        """Note that clients get to the new primary."""
-        handled = self.asked or self.handled
-        return replace(self, ended=written(now), took=round(took, 3), asked="", handled=handled)
-
+    @property
     def status(self) -> Object | None:
-        """Tell of it as the storage's status does; None if nothing changed since the storage began."""
+        """`status.lastFailover`; None if the primary has not changed since the storage began."""
         if self.reason == FIRST_START or not self.ended or read_time(self.ended) is None:
             return None
         return {"at": self.ended, "reason": self.reason, "seconds": self.took}
 
+    def claim(self, to: int, reason: str, now: datetime, request: str = "") -> PrimaryRecord:
+        """Claim a change of the primary."""
+        return PrimaryRecord(self.epoch + 1, to, reason, began=written(now), request=request, handled=self.handled)
 
-def first(instance: int) -> Claim:
-    """Write down whom clients are sent to from the first."""
-    return Claim(1, instance)
+    def withdrawn(self, primary: int) -> PrimaryRecord:
+        """Replace a claim that was never finished; the user's request that it was for is still to be fulfilled."""
+        return PrimaryRecord(self.epoch + 1, primary, handled=self.handled)
 
-
-def primary_of(service: Object | None) -> int | None:
-    """Tell which instance the Service sends clients to; None if that cannot be told."""
-    selector = (service or {}).get("spec", {}).get("selector") or {}
-    number = str(selector.get(names.LABEL_INSTANCE, ""))
-    return int(number) if number.isdigit() else None
-
-
-def pointed(service: Object, instance: int, record: Claim) -> Object:
-    """Write the Service as it sends clients to an instance."""
-    metadata = service["metadata"]
-    annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_PRIMARY: record.text}
-    spec = service["spec"]
-    return {
-        **service,
-        "metadata": {**metadata, "annotations": annotations},
-        "spec": {**spec, "selector": {**spec["selector"], names.LABEL_INSTANCE: str(instance)}},
-    }
+    def end(self, now: datetime, took: float = 0.0) -> PrimaryRecord:
+        """Note that the Service sends clients to the new primary."""
+        handled = self.request or self.handled
+        return replace(self, ended=written(now), took=round(took, 3), request="", handled=handled)
 
 
-def claimed(service: Object, record: Claim) -> Object:
-    """Write the Service as it is, with a claim."""
-    return pointed(service, primary_of(service) or 0, record)
+@dataclass(frozen=True, slots=True)
+class PrimaryService:
+    """The Service that sends clients to a storage's primary, in the version that was seen.
+
+    Attributes:
+        manifest: The Service; its `resourceVersion` lets only one of two writers replace it.
+        primary: Number of the instance that its selector names; None if it names none.
+        record: The last change of the primary.
+    """
+
+    manifest: Object = field(repr=False)
+    primary: int | None
+    record: PrimaryRecord
+
+    @classmethod
+    def of(cls, service: Object) -> Self:
+        """Read a Service."""
+        selector = service.get("spec", {}).get("selector") or {}
+        number = str(selector.get(names.LABEL_INSTANCE, ""))
+        return cls(service, int(number) if number.isdigit() else None, PrimaryRecord.of(service))
+
+    @property
+    def key(self) -> Key:
+        """Its namespace and name."""
+        return key_of(self.manifest)
+
+    @property
+    def cluster_ip(self) -> str:
+        """The address by which clients reach the primary; empty if the API server has given none."""
+        return str(self.manifest["spec"].get("clusterIP", ""))
+
+    def claimed(self, record: PrimaryRecord) -> Object:
+        """Write the Service with another record; it sends clients where it sent them before."""
+        return self.pointed(self.primary or 0, record)
+
+    def pointed(self, primary: int, record: PrimaryRecord) -> Object:
+        """Write the Service so that it sends clients to an instance."""
+        metadata, spec = self.manifest["metadata"], self.manifest["spec"]
+        annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_PRIMARY: record.text}
+        return {
+            **self.manifest,
+            "metadata": {**metadata, "annotations": annotations},
+            "spec": {**spec, "selector": {**spec["selector"], names.LABEL_INSTANCE: str(primary)}},
+        }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from reconciler.state.credential_rollout import Report
     from reconciler.state.external_store import ExternalFacts
+    from reconciler.state.primary_record import PrimaryService
     from shared.consumers.identity import Usage
     from shared.objects.resources import Object, Resource
 
@@ -25,6 +26,7 @@ class Observed:
         storage: The SessionStorage.
         children: What exists of its objects, by (plural, name); those of another owner too.
         instances: Its Valkey instances, in the order of their numbers.
+        primary_service: The Service that names its primary; None if it does not exist yet.
         external: What was seen of the user's own store.
         usages: Who uses it.
         mirrors: What has the name of the connection Secret's copy, by namespace; other people's Secrets too.
@@ -46,6 +48,7 @@ class Observed:
     nodes: KubernetesNodes = field(default_factory=KubernetesNodes)
     claims: Mapping[int, Object] = field(default_factory=dict, repr=False)
     may_update: bool = True
+    primary_service: PrimaryService | None = None
 
     def instance(self, index: int) -> Instance:
         """Look an instance up by its number; one of which nothing is known, if it is not there."""

@@ -1,4 +1,4 @@
-"""Commands that change who follows whom among the Valkey instances of a storage; all can be repeated."""
+"""Commands that change which Valkey instance follows which; each can be repeated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ReplicationSession:
-    """An instance that the operator is logged in to; what is told to it goes over one connection, in order."""
+    """The operator's session with one instance; its commands go over one connection, in order."""
 
     def __init__(self, execute: Execute, host: str, port: int) -> None:
         self._execute = execute
@@ -25,23 +25,23 @@ class ReplicationSession:
         self._port = port
 
     async def replication(self) -> Replication:
-        """Ask how much history it has, of which lineage, and from whom; it is not asked for its keys."""
+        """Ask how much history the instance has, of which lineage, and from whom; its keys are not counted."""
         return replication_from(info_from(await self._execute("INFO", "replication")))
 
     async def run_id(self) -> str:
-        """Ask which server it is; another one after each start."""
+        """Ask which server this is; a server has another run ID after each start."""
         return str(info_from(await self._execute("INFO", "server"))["run_id"])
 
     async def promote(self) -> None:
-        """Make it a primary; those that followed the same one before can go on with it from where they are."""
+        """Make it a primary; replicas of its former primary can go on with it from where they are."""
         await self._execute("REPLICAOF", "NO", "ONE")
         await self._expect(PRIMARY)
 
     async def follow(self, primary: str, replication: Login) -> None:
         """Make it a replica of another instance.
 
-        Clients of one that was primary are sent away, because none would leave by itself: they would get errors for
-        ever. And nothing may wait any more, because what a primary sends to a paused replica waits as well.
+        This closes the clients' sessions of a former primary, because none would leave by itself: they would get errors
+        for ever. It also ends a pause, because what a primary sends to a paused replica waits as well.
 
         Args:
             primary: Host to follow, at the instance's own port.
@@ -52,7 +52,7 @@ class ReplicationSession:
         await self._execute("REPLICAOF", primary, str(self._port))
         await self._expect(REPLICA)
         if was_primary:
-            await self.send_clients_away()
+            await self.disconnect_clients()
         await self.resume()
 
     async def fence(self, replicas: int) -> None:
@@ -60,24 +60,24 @@ class ReplicationSession:
         await self._execute("CONFIG SET", "min-replicas-to-write", str(replicas))
 
     async def pause(self, seconds: float) -> None:
-        """Have clients' writes wait unanswered; reads go on. A pause can be made longer, and not shorter."""
+        """Have clients' writes wait unanswered; reads go on. A later pause can make it longer, and not shorter."""
         await self._execute("CLIENT PAUSE", str(int(seconds * 1000)), "WRITE")
 
     async def resume(self) -> None:
-        """Have writes that wait, and all that come, be taken again."""
+        """End a pause: the instance carries out the writes that wait, and takes new ones."""
         await self._execute("CLIENT UNPAUSE")
 
-    async def send_clients_away(self) -> None:
-        """Close all sessions but those of replicas and of those who listen to channels, and this one.
+    async def disconnect_clients(self) -> None:
+        """Close all sessions but this one, those of replicas, and those that listen to channels.
 
-        A write that waits in one of them is never carried out.
+        A write that waits in a closed session is never carried out.
         """
         await self._execute("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
 
-    async def relogin(self, replication: Login) -> None:
-        """Have a replica log in to its primary anew, by another password; it goes on from where it is.
+    async def log_in_anew(self, replication: Login) -> None:
+        """Have a replica log in to its primary again, by another password; it goes on from where it is.
 
-        Both in one transaction: after a crash in between, nobody could tell by which password the link was opened.
+        Both commands go in one transaction: after a crash in between, nobody could tell which password opened the link.
         """
         await self._execute("MULTI")
         await self._execute("CONFIG SET", "primaryuser", replication.user, "primaryauth", replication.password)
@@ -87,24 +87,24 @@ class ReplicationSession:
     async def _expect(self, role: str) -> None:
         found = await self._execute("ROLE")
         if found[0] != role:
-            raise errors.StoreUnreachable(f"{self._host} was told to be {role}, and is {found[0]}")
+            raise errors.StoreUnreachable(f"the operator made {self._host} a {role}, but it says that it is {found[0]}")
 
 
 @contextlib.asynccontextmanager
-async def told(
+async def replication_session(
     host: str, port: int, login: Login, dial_seconds: float = TIMEOUT_SECONDS
 ) -> AsyncIterator[ReplicationSession]:
-    """Log in to an instance, to tell it things as long as the block lasts.
+    """Log in to an instance for as long as the block lasts.
 
     Args:
         host: Of the instance.
         port: Of the instance.
-        login: By which it lets us in.
-        dial_seconds: How long a connection may take to stand.
+        login: The operator's.
+        dial_seconds: How long a connection may take to be established.
 
     Raises:
-        StoreUnreachable: It is not known whether it did what it was told last.
-        StoreRefused: The credential was refused.
+        StoreUnreachable: It is not known whether the instance carried out the last command.
+        StoreRefused: The instance refused the credential.
     """
     async with connected(host, port, login, dial_seconds) as execute:
         yield ReplicationSession(execute, host, port)

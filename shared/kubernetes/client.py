@@ -7,9 +7,11 @@ generated models cost ten times the time, drop unknown fields and have no bookma
 from __future__ import annotations
 
 import contextlib
+import urllib.request
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -84,6 +86,7 @@ class Cluster:
         self._user_agent = user_agent
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=RESTClientObject(configuration).ssl_context, limit=100),
+            proxy=_proxy(configuration),
         )
 
     @classmethod
@@ -213,6 +216,10 @@ class Cluster:
                         status = responses.without_quotes(status)
                     raise responses.translated(response.status, status, response.headers.get("Retry-After"))
                 yield response
+        except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
+            # Their own texts repeat the proxy's address, which may hold its password.
+            what = f"{request.method} {request.path}: {type(error).__name__}: {getattr(error, 'status', 'no URL')}"
+            raise errors.Unavailable(what) from None
         except (aiohttp.ClientError, OSError, TimeoutError, ConfigException) as error:
             what = f"{request.method} {request.path}: {type(error).__name__}: {error}"
             raise errors.Unavailable(what) from error
@@ -225,6 +232,20 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         for line in lines:
             if line:
                 yield line
+
+
+def _proxy(configuration: Configuration) -> str | None:
+    """Choose the proxy as the official client does: the kubeconfig's `proxy-url`, or else the environment's.
+
+    `NO_PROXY` limits the environment's proxy only, in kubectl too. aiohttp's own `trust_env` would also read ~/.netrc,
+    and all of it again with every request.
+    """
+    if configuration.proxy:
+        return str(configuration.proxy)
+    server = urlsplit(configuration.host)
+    if urllib.request.proxy_bypass(server.hostname or ""):
+        return None
+    return urllib.request.getproxies().get(server.scheme)
 
 
 def _namespace(obj: Object) -> str:

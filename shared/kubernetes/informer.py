@@ -82,10 +82,6 @@ class Informer:
             return  # the watch was quicker than the answer, and has told of the object's end already
         self._put(obj)
 
-    def forget(self, key: Key) -> None:
-        """Drop an object whose deletion the API server has confirmed."""
-        self._drop(key)
-
     def distrust(self) -> None:
         """Have the next attempt begin with a list, because what is cached may have been read by another schema."""
         self._is_listed = False

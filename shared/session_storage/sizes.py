@@ -47,6 +47,11 @@ class Preset:
         return self.replicas > 1
 
     @property
+    def fence(self) -> int:
+        """Value of Valkey's `min-replicas-to-write`: a redundant primary that is cut off must not go on alone."""
+        return 1 if self.is_redundant else 0
+
+    @property
     def backlog_bytes(self) -> int:
         """Value of Valkey's `repl-backlog-size`."""
         return self.backlog_mib * 1024 * 1024

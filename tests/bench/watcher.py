@@ -47,7 +47,7 @@ class Watch:
         seconds: How long.
         storages: How many storages.
         addresses: Of the nodes of each; all storages share them.
-        looks: Whether each node is looked at, beside its pulse.
+        looks: Whether each node is looked at, beside its heartbeats.
         passwords: Of the nodes, by their key in the auth Secret.
     """
 
@@ -89,12 +89,12 @@ async def watch(asked: Watch) -> Watched:
     """Watch; a node that does not answer ends it."""
     pods = _pods(asked)
     every = [pod for group in pods.values() for pod in group]
-    async with _pulse(every) as pulse, _looks(asked, pods, pulse):
+    async with _heartbeats(every) as heartbeats, _looks(asked, pods, heartbeats):
         await asyncio.sleep(WARM_UP_SECONDS)
         silences, started, ran = list[float](), time.monotonic(), time.process_time()
         while time.monotonic() - started < asked.seconds:
             await asyncio.sleep(SAMPLE_SECONDS)
-            silences.append(max(map(pulse.silent_for, every)))
+            silences.append(max(map(heartbeats.silent_for, every)))
         return Watched.of(time.monotonic() - started, time.process_time() - ran, silences)
 
 
@@ -115,23 +115,23 @@ def _pod(storage: str, index: int, address: str) -> Object:
 
 
 @contextlib.asynccontextmanager
-async def _pulse(pods: list[Object]) -> AsyncIterator[Heartbeats]:
+async def _heartbeats(pods: list[Object]) -> AsyncIterator[Heartbeats]:
     told = list[object]()
-    pulse = Heartbeats(told.append)
-    async with beside(pulse.run(pods)):
-        yield pulse
+    heartbeats = Heartbeats(told.append)
+    async with beside(heartbeats.run(pods)):
+        yield heartbeats
     assert not told, "a node did not answer"
 
 
 @contextlib.asynccontextmanager
-async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], pulse: Heartbeats) -> AsyncIterator[None]:
+async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], heartbeats: Heartbeats) -> AsyncIterator[None]:
     queue = WorkQueue()
     auth: Object = {"metadata": {}, "data": identities.encoded(dict(asked.passwords))}
 
     async def look(key: Key) -> float:
         group = pods[key]
         questions = (
-            instance_probe.ask(index, pod, auth, pulse.silent_for(pod), is_urgent=len(group) > 1)
+            instance_probe.probe(index, pod, auth, heartbeats.silent_for(pod), is_urgent=len(group) > 1)
             for index, pod in enumerate(group)
         )
         reports = await asyncio.gather(*questions)

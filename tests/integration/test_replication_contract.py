@@ -18,7 +18,7 @@ from reconciler.credentials.login import Login
 from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.replication_info import PRIMARY, REPLICA
 from reconciler.valkey import replication, users
-from reconciler.valkey.replication import told
+from reconciler.valkey.replication import replication_session
 from shared.names import VALKEY_PORT
 from tests.integration.instances import ADDRESSES, NOBODY, PASSWORDS, running
 from tests.support.fakevalkey import OK, WAITS, FakeInstance, FakeSession, FakeValkey
@@ -153,8 +153,8 @@ async def answer(client: Client) -> str:
 
 
 async def tell(address: str, command: str, *arguments: Any) -> None:
-    async with told(address, VALKEY_PORT, OPERATING) as instance:
-        await getattr(instance, command)(*arguments)
+    async with replication_session(address, VALKEY_PORT, OPERATING) as session:
+        await getattr(session, command)(*arguments)
 
 
 async def written(world: World, address: str, key: str) -> str:
@@ -241,9 +241,9 @@ async def test_a_replica_by_a_wrong_password_is_not_linked_until_it_has_the_righ
     facts = await world.facts(B)
     assert facts.replication.upstream == A
     assert not facts.replication.is_linked
-    await tell(B, "relogin", REPLICATING)
+    await tell(B, "log_in_anew", REPLICATING)
     await until(world, B, lambda facts: facts.replication.is_linked)
-    await tell(B, "relogin", REPLICATING)
+    await tell(B, "log_in_anew", REPLICATING)
     await until(world, B, lambda facts: facts.replication.is_linked)
 
 
@@ -283,7 +283,7 @@ async def test_a_write_that_waits_is_lost_with_its_connection(world: World) -> N
     await tell(A, "pause", 60)
     client.write("thv:1")
     await until(world, A, lambda facts: facts.is_paused)
-    await tell(A, "send_clients_away")
+    await tell(A, "disconnect_clients")
     assert await answer(client) == "closed"
     await tell(A, "resume")
     assert (await world.facts(A)).replication.is_empty
@@ -323,8 +323,8 @@ async def test_a_restart_brings_data_back_as_another_history_without_pause_or_fe
     await tell(A, "pause", 60)
     await tell(A, "fence", 1)
     before = await world.facts(A)
-    async with told(A, VALKEY_PORT, OPERATING) as instance:
-        run_id = await instance.run_id()
+    async with replication_session(A, VALKEY_PORT, OPERATING) as session:
+        run_id = await session.run_id()
     await tell(B, "promote")
     world.restart(A)
     after = await world.facts(A)
@@ -333,8 +333,8 @@ async def test_a_restart_brings_data_back_as_another_history_without_pause_or_fe
     assert not after.replication.has_history
     assert not after.is_paused
     assert after.fence == 0
-    async with told(A, VALKEY_PORT, OPERATING) as instance:
-        assert await instance.run_id() != run_id
+    async with replication_session(A, VALKEY_PORT, OPERATING) as session:
+        assert await session.run_id() != run_id
 
 
 async def test_a_primary_that_has_gone_is_missed(world: World) -> None:

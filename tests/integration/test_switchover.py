@@ -14,10 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.apply.switchover import Move, Outcome, Place, switch_over
+from reconciler.actions.valkey import SwitchOver
+from reconciler.apply.switchover import SwitchoverResult, switch_over
 from reconciler.credentials.identities import CONSUMER, OPERATOR, REPLICATION
 from reconciler.credentials.login import Login
-from reconciler.valkey.replication import ReplicationSession, told
+from reconciler.manifests import services
+from reconciler.manifests.storage import Storage as Owner
+from reconciler.state.instance import Instance
+from reconciler.state.primary_record import PrimaryRecord, PrimaryService
+from reconciler.valkey.replication import ReplicationSession, replication_session
 from shared import errors
 from shared.names import VALKEY_PORT
 from tests.integration.conftest import eventually
@@ -89,31 +94,40 @@ class Writer:
             await asyncio.sleep(self._pause)
 
 
-class World:
-    """The record of who is primary, and the Service that reads it after a while."""
+class ServiceClaim:
+    """The record of the primary, and the Service, which follows it after a while."""
 
     def __init__(self, service: Service, target: str, lag: float = 0) -> None:
         self._service = service
         self._target = target
         self._lag = lag
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     async def claim(self) -> None:
-        self.told.append("claim")
+        self.calls.append("claim")
 
     async def release(self) -> None:
-        self.told.append("release")
+        self.calls.append("release")
 
     async def point(self) -> None:
-        self.told.append("point")
+        self.calls.append("point")
         self._service.point(self._target, self._lag)
 
     async def reaches(self, run_id: str) -> bool:
         try:
-            async with told(self._service.primary, VALKEY_PORT, OPERATING) as there:
-                return await there.run_id() == run_id
+            async with replication_session(self._service.primary, VALKEY_PORT, OPERATING) as session:
+                return await session.run_id() == run_id
         except errors.SessionStoreError:
             return False
+
+
+SERVICE = PrimaryService.of(services.primary_service(Owner("cache", "team", "uid-1"), 0))
+"""Stands for the Service in a step; `ServiceClaim` is what is written instead."""
+
+
+def instance(address: str) -> Instance:
+    pod = {"metadata": {}, "status": {"phase": "Running", "podIP": address}}
+    return Instance(pod=pod, operator=OPERATING)
 
 
 class Storage:
@@ -130,12 +144,13 @@ class Storage:
     def replicas(self) -> list[str]:
         return [address for address in ADDRESSES.values() if address != self.primary]
 
-    def move(self, target: str) -> Move:
-        others = tuple(Place(address, OPERATING) for address in self.replicas if address != target)
-        return Move(Place(self.primary, OPERATING), Place(target, OPERATING), others, REPLICATING, FENCE)
+    def step(self, target: str) -> SwitchOver:
+        others = tuple(instance(address) for address in self.replicas if address != target)
+        old, new = instance(self.primary), instance(target)
+        return SwitchOver(SERVICE, PrimaryRecord(), old, new, others, REPLICATING, FENCE)
 
-    async def switch_over(self, target: str, lag: float = 0) -> Outcome:
-        return await switch_over(self.move(target), World(self.service, target, lag))
+    async def switch_over(self, target: str, lag: float = 0) -> SwitchoverResult:
+        return await switch_over(self.step(target), ServiceClaim(self.service, target, lag))
 
     async def await_sync(self) -> None:
         """Wait until all replicas follow the primary, beside what runs here."""
@@ -244,13 +259,13 @@ def stopped(address: str) -> Iterator[None]:
 
 async def test_a_candidate_that_hangs_changes_nothing(storage: Storage) -> None:
     primary, (target, _) = storage.primary, storage.replicas
-    writer, world = Writer(storage.service, "one", 0.001), World(storage.service, target)
+    writer, claim = Writer(storage.service, "one", 0.001), ServiceClaim(storage.service, target)
     async with writing(writer):
         with stopped(target):
-            outcome = await switch_over(storage.move(target), world)
+            outcome = await switch_over(storage.step(target), claim)
             await more(writer, 50)
         assert outcome.aborted
-        assert world.told == ["claim", "release"]
+        assert claim.calls == ["claim", "release"]
         await storage.await_sync()
     assert storage.primary == primary
     assert writer.reconnects == 0
@@ -262,14 +277,14 @@ async def test_a_candidate_that_hangs_once_writes_wait_changes_nothing(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target, _ = storage.replicas
-    writer, world = Writer(storage.service, "one", 0.001), World(storage.service, target)
+    writer, claim = Writer(storage.service, "one", 0.001), ServiceClaim(storage.service, target)
     async with writing(writer):
         with ExitStack() as stack:
             before(monkeypatch, "pause", lambda: stack.enter_context(stopped(target)))
-            outcome = await switch_over(storage.move(target), world)
+            outcome = await switch_over(storage.step(target), claim)
             await more(writer, 50)
         assert outcome.aborted
-        assert world.told == ["claim", "release"]
+        assert claim.calls == ["claim", "release"]
         await storage.await_sync()
     assert writer.refusals == []
     assert set(writer.acknowledged) <= storage.keys(target)
@@ -287,20 +302,20 @@ def before(monkeypatch: pytest.MonkeyPatch, command: str, happens: Callable[[], 
     monkeypatch.setattr(ReplicationSession, command, wrapped)
 
 
-@pytest.mark.parametrize("command", ["pause", "promote", "run_id", "send_clients_away"])
+@pytest.mark.parametrize("command", ["pause", "promote", "run_id", "disconnect_clients"])
 async def test_when_the_old_primary_dies_meanwhile_the_candidate_has_every_write_that_counts(
     storage: Storage, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (target, _), old = storage.replicas, pid(storage.primary)
-    writer, world = Writer(storage.service, "one", 0.001), World(storage.service, target)
+    writer, claim = Writer(storage.service, "one", 0.001), ServiceClaim(storage.service, target)
     async with writing(writer):
         before(monkeypatch, command, lambda: os.kill(old, signal.SIGKILL))
         if command == "pause":
             with pytest.raises(errors.StoreUnreachable):
-                await switch_over(storage.move(target), world)
-            assert world.told == ["claim"]
+                await switch_over(storage.step(target), claim)
+            assert claim.calls == ["claim"]
             return
-        outcome = await switch_over(storage.move(target), world)
+        outcome = await switch_over(storage.step(target), claim)
         assert outcome.aborted == ""
         await more(writer, 50)
     assert set(writer.acknowledged) <= storage.keys(target)

@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from reconciler.actions.kubernetes import Delete
 from reconciler.actions.valkey import Remove, SwitchOver
-from reconciler.failover.group import Group
+from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests import services
-from reconciler.plan.desired_instances import Wish
+from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.rolling_update import Change, next_change
 from reconciler.state.instance import Instance
 from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.primary_record import PrimaryService
 from shared import names
 from shared.objects.resources import Object
 from shared.session_storage.sizes import PRESETS, Size
-from tests.support.storages import NOW, RING, STORAGE, primary, replica, replicated, session_storage, stored, workload
+from tests.support.storages import NOW, RING, STORAGE, primary, replica, replicated, stored, workload
 
-MINE = session_storage({})
 ENOUGH = 60
 """Steps; more than any mix of instances takes."""
 OPEN = 9
@@ -78,21 +78,22 @@ class Model:
 
     def decide(self) -> Change:
         others = tuple(self._report(index) for index in sorted(self.instances) if index != self.primary)
-        service = stored(services.primary_service(STORAGE, self.primary))
-        group = Group(service, self._report(self.primary), others, PRESETS[self.size], RING)
+        service = PrimaryService.of(stored(services.primary_service(STORAGE, self.primary)))
+        key, preset = ("team", "mine"), PRESETS[self.size]
+        group = ReplicationGroup(key, service, self._report(self.primary), others, preset, RING)
         present = {index: wanted(index, self.size) for index in self.instances}
-        wish = Wish(
+        desired = DesiredInstances(
             count=self.count,
             present=present,
-            desired=present,
-            claims={},
-            unfit=frozenset(index for index, instance in self.instances.items() if instance.is_unfit),
+            target=present,
+            volume_claims={},
+            undersized=frozenset(index for index, instance in self.instances.items() if instance.is_unfit),
             nodes=KubernetesNodes(frozenset({f"host-{OPEN}"}), frozenset(f"host-{host}" for host in self.closing)),
-            asked=self.asked,
+            requested_switchover=self.asked,
             may_update=True,
             now=NOW,
         )
-        return next_change(group, wish, MINE)
+        return next_change(group, desired)
 
     def apply(self, change: Change) -> None:
         for index in set(change.instances) - self.instances.keys():

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from reconciler.failover.decision import Blocked, Promote
+from reconciler.failover.decision import FailoverBlocked, NewPrimary
 from reconciler.state.replication_info import PRIMARY, REPLICA
 from tests.support.electing import Reconciler
 from tests.support.replicated import FENCE_TICKS, TICK_SECONDS, US, SimulatedInstance, Storage
@@ -169,9 +169,9 @@ class Failover(RuleBasedStateMachine):
 
     def judge(self, reconciler: Reconciler) -> None:
         """Hold a decision against what is really so at that moment."""
-        if not isinstance(reconciler.decision, Promote):
+        if not isinstance(reconciler.decision, NewPrimary):
             return
-        storage, chosen = self.storage, self.storage.instances[reconciler.decision.index]
+        storage, chosen = self.storage, self.storage.instances[reconciler.decision.instance.index]
         primary = storage.instances[storage.selected]
         if not chosen.log and not chosen.offset:
             assert not any(instance.log for instance in storage.instances), (
@@ -200,7 +200,7 @@ class Failover(RuleBasedStateMachine):
         self.step()  # for a decision on what is so now
         storage, decision = self.storage, self.reconcilers[0].decision
         primary = storage.instances[storage.selected]
-        if isinstance(decision, Blocked):
+        if isinstance(decision, FailoverBlocked):
             assert primary.role == REPLICA
             assert not primary.log, "the primary's data is there, so nobody need be asked"
             assert sum(bool(instance.log) for instance in storage.instances) > 1, "there is nothing to choose between"

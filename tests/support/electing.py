@@ -8,11 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler.failover.decision import Decision, Promote, decide, fence, unheard_for
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.failover.decision import Decision, NewPrimary, decide_primary
+from reconciler.failover.replication_group import ReplicationGroup, primary_silent_for
+from shared.session_storage.sizes import PRESETS, Size
 from tests.support.replicated import TICK_SECONDS, US
 
 if TYPE_CHECKING:
-    from reconciler.failover.members import Member
+    from reconciler.state.instance import Instance
     from tests.support.replicated import Storage
 
 FRESH_TICKS = 2
@@ -39,7 +42,7 @@ class Reconciler:
     looked: int = 0
     version: int = 0
     selected: int = 0
-    view: list[Member] = field(default_factory=list)
+    view: list[Instance] = field(default_factory=list)
     decision: Decision | None = None
     effects: list[tuple[str, int]] = field(default_factory=list)
     claim: tuple[int, int] = (0, 0)
@@ -50,16 +53,17 @@ class Reconciler:
         for instance in storage.instances:
             if instance.is_alive and not storage.is_cut(US, instance.index):
                 self.heard[instance.index] = storage.now
-        self.hearing |= {member.index: storage.now for member in self._members() if member.hears}
-        sign = storage.now - unheard_for(storage.selected, self._members()) / TICK_SECONDS
+        self.hearing |= {each.index: storage.now for each in self._observed() if each.hears_primary}
+        group = _group(storage.selected, self._observed())
+        sign = storage.now - primary_silent_for(group.primary, group.others) / TICK_SECONDS
         self.heard[storage.selected] = max(sign, self.heard.get(storage.selected, self.began))
 
     def look(self) -> None:
         """Ask all instances, decide, and plan."""
         self.hear()
-        self.view, self.looked = self._members(), self.storage.now
+        self.view, self.looked = self._observed(), self.storage.now
         self.version, self.selected = self.storage.version, self.storage.selected
-        self.decision = decide(self.selected, self.view, 3)
+        self.decision = decide_primary(_group(self.selected, self.view))
         self.effects = self._planned(self.decision)
 
     def act(self) -> None:
@@ -70,25 +74,25 @@ class Reconciler:
         if not getattr(self, f"_{what}")(index):
             self.effects = []
 
-    def _members(self) -> list[Member]:
+    def _observed(self) -> list[Instance]:
         now = self.storage.now
         silent = [(now - self.heard.get(index, self.began)) * TICK_SECONDS for index in range(3)]
         behind = [(now - self.hearing.get(index, now)) * TICK_SECONDS for index in range(3)]
-        return [self.storage.member(index, silent[index], behind[index]) for index in range(3)]
+        return [self.storage.observed(index, silent[index], behind[index]) for index in range(3)]
 
     def _planned(self, decision: Decision) -> list[tuple[str, int]]:
-        answering = [member for member in self.view if member.answers]
-        if isinstance(decision, Promote):
-            to = decision.index
+        answering = [each for each in self.view if each.is_loaded]
+        if isinstance(decision, NewPrimary):
+            to = decision.instance.index
             followers = [("follow", each.index) for each in answering if each.index != to]
             return [("claim", to), ("promote", to), *followers, ("select", to), ("fence", to)]
         if not self.view[self.selected].is_primary:
             return []
-        astray = [each for each in answering if each.index != self.selected and self._is_astray(each)]
-        return [("fence", self.selected), *(("follow", each.index) for each in astray)]
+        misdirected = [each for each in answering if each.index != self.selected and self._is_misdirected(each)]
+        return [("fence", self.selected), *(("follow", each.index) for each in misdirected)]
 
-    def _is_astray(self, member: Member) -> bool:
-        return member.is_primary or self.storage.instances[member.index].upstream not in {None, self.selected}
+    def _is_misdirected(self, instance: Instance) -> bool:
+        return instance.is_primary or self.storage.instances[instance.index].upstream not in {None, self.selected}
 
     def _reaches(self, index: int) -> bool:
         return self.storage.instances[index].is_alive and not self.storage.is_cut(US, index)
@@ -110,7 +114,7 @@ class Reconciler:
 
     def _follow(self, index: int) -> bool:
         if self._reaches(index):
-            self.storage.follow(index, self.claim[1] if isinstance(self.decision, Promote) else self.selected)
+            self.storage.follow(index, self.claim[1] if isinstance(self.decision, NewPrimary) else self.selected)
         return True
 
     def _select(self, index: int) -> bool:
@@ -123,5 +127,10 @@ class Reconciler:
 
     def _fence(self, index: int) -> bool:
         if self._reaches(index):
-            self.storage.instances[index].fence = fence(index, self.view, 3)
+            self.storage.instances[index].fence = _group(index, self.view).fence
         return True
+
+
+def _group(primary: int, view: list[Instance]) -> ReplicationGroup:
+    others = tuple(each for each in view if each.index != primary)
+    return ReplicationGroup(("team", "cache"), None, view[primary], others, PRESETS[Size.LARGE], KeyRing())

@@ -102,7 +102,7 @@ class FakeInstance:
 
 
 class FakeValkey:
-    """Takes the place of the module `shared.valkey_instance`, and of its connections.
+    """Takes the place of the module `reconciler.valkey.users`, and of its connections.
 
     Attributes:
         instances: By address.
@@ -163,7 +163,7 @@ class FakeValkey:
             if words == ("EXEC",):
                 commands = transaction[1:]
                 transaction.clear()
-                return self._effect("exec", lambda: [self._told(instance, *each) for each in commands])
+                return self._effect("exec", lambda: [self._commanded(instance, *each) for each in commands])
             if words == ("MULTI",) or transaction:
                 transaction.append(words)
                 return "QUEUED"
@@ -202,9 +202,9 @@ class FakeValkey:
                 return _text(self._info(instance))
             case ("ROLE",):
                 return [REPLICA if instance.history.upstream else PRIMARY]
-        return self._effect(" ".join(words[:2]).lower(), lambda: self._told(instance, *words))
+        return self._effect(" ".join(words[:2]).lower(), lambda: self._commanded(instance, *words))
 
-    def _told(self, instance: FakeInstance, *words: str) -> str:
+    def _commanded(self, instance: FakeInstance, *words: str) -> str:
         history = instance.history
         match words:
             case ("REPLICAOF", "NO", "ONE"):
@@ -302,7 +302,7 @@ class FakeValkey:
 
 
 def _text(info: Mapping[str, Any]) -> str:
-    """Write a reply to INFO, as `shared.replication.info_from` reads it."""
+    """Write a reply to INFO, as `reconciler.state.replication_info.info_from` reads it."""
     compound = {
         name: ",".join(f"{key}={each}" for key, each in value.items()) if isinstance(value, dict) else value
         for name, value in info.items()

@@ -10,7 +10,6 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.failover.members import Member
 from reconciler.state.instance import Instance
 from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.replication_info import PRIMARY, REPLICA, Replication
@@ -207,7 +206,7 @@ class Storage:
 
     # What the reconciler sees
 
-    def member(self, index: int, silent_for: float, behind_for: float) -> Member:
+    def observed(self, index: int, silent_for: float, not_hearing_for: float) -> Instance:
         instance = self.instances[index]
         problem: Any = ""
         facts = None
@@ -217,10 +216,8 @@ class Storage:
             problem = "down"
         else:
             facts = self._facts(instance)
-        pod = {"metadata": {"name": f"cache-valkey-{index}-0"}}
-        return Member(
-            index, Instance(pod=pod, facts=facts, problem=problem), self.api_gone[index], silent_for, behind_for
-        )
+        pod = {"metadata": {}, "status": {"phase": "Failed" if self.api_gone[index] else "Running"}}
+        return Instance(index, pod, facts, problem=problem, silent_for=silent_for, not_hearing_for=not_hearing_for)
 
     def _facts(self, instance: SimulatedInstance) -> InstanceFacts:
         linked = instance.link is not None and not instance.is_loading

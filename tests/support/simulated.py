@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from reconciler.apply.applier import Applier
-from reconciler.apply.instance_actions import Mover
+from reconciler.apply.instance_actions import InstanceActions
 from reconciler.controllers.session_storage import Planner, Reconciler
 from reconciler.controllers.update_slots import Turns
 from reconciler.credentials import identities
@@ -17,7 +17,7 @@ from reconciler.manifests import valkey_config
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image
 from reconciler.observe.credential_holders import Holders
-from reconciler.observe.last_seen import Signs
+from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer, Outlook
 from reconciler.plan.planner import plan
 from reconciler.plan.settings import Settings
@@ -91,14 +91,14 @@ class Simulation:
         }
         holders = Holders(self.api, self._consumer)
         turns = Turns(1)
-        signs = Signs(lambda: 0.0)
+        last_seen = LastSeen(lambda: 0.0)
         outlook = Outlook(
-            lambda: True, lambda: True, self._is_due, lambda _: 0.0, KubernetesNodes, turns.may_begin, signs
+            lambda: True, lambda: True, self._is_due, lambda _: 0.0, KubernetesNodes, turns.may_begin, last_seen
         )
         clock = self.api.clock.now
         self._observer = Observer(self.api, self._caches, self.consumers, holders, outlook)
-        recorder, mover = EventRecorder(self.api, "reconciler-0"), Mover(self.api, self._caches, clock)
-        self._applier = Applier(self.api, self._caches, recorder, holders.refuse, mover)
+        recorder, instances = EventRecorder(self.api, "reconciler-0"), InstanceActions(self.api, self._caches, clock)
+        self._applier = Applier(self.api, self._caches, recorder, holders.refuse, instances)
         planner = Planner(SETTINGS, clock, turns)
         self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], self._observer, self._applier, planner)
 
@@ -189,7 +189,7 @@ class Simulation:
 
     def _fence(self) -> int:
         storage = self.find(SESSION_STORAGES, KEY[1]) or {}
-        return valkey_config.fence(PRESETS[Size(storage.get("spec", {}).get("size") or DEFAULT_SIZE)])
+        return PRESETS[Size(storage.get("spec", {}).get("size") or DEFAULT_SIZE)].fence
 
     def _resolve(self, host: str) -> str:
         """Follow the Service to the instance that it names; every other address is one."""

@@ -20,6 +20,7 @@ from reconciler.rotation import phases
 from reconciler.state.instance import Instance
 from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.primary_record import PrimaryService
 from reconciler.state.replication_info import PRIMARY, REPLICA, Attached, Replication
 from reconciler.state.storage_state import Observed
 from shared import names
@@ -181,17 +182,24 @@ def instances(size: Size) -> tuple[Instance, ...]:
 def observed(size: str = "small", *reports: Instance) -> Observed:
     """Observe a storage whose objects are all there; all its instances are well, if none are given."""
     known = Size(size)
-    return Observed(session_storage({"size": size}), children(known), reports or instances(known), nodes=HOSTS)
+    nothing = Observed(session_storage({"size": size}), {}, reports or instances(known), nodes=HOSTS)
+    return with_children(nothing, children(known))
 
 
 def without(before: Observed, *keys: tuple[str, str]) -> Observed:
     """Take children away."""
-    return replace(before, children={key: obj for key, obj in before.children.items() if key not in keys})
+    return with_children(before, {key: obj for key, obj in before.children.items() if key not in keys})
 
 
 def with_child(before: Observed, key: tuple[str, str], obj: Object) -> Observed:
     """Put a child in the place of another one."""
-    return replace(before, children={**before.children, key: obj})
+    return with_children(before, {**before.children, key: obj})
+
+
+def with_children(before: Observed, children: dict[tuple[str, str], Object]) -> Observed:
+    """Put children in the place of others; the Service that names the primary is read as the observer reads it."""
+    service = children.get(("services", "mine-valkey"))
+    return replace(before, children=children, primary_service=PrimaryService.of(service) if service else None)
 
 
 def settled(before: Observed, status: Object | None) -> Observed:

@@ -31,6 +31,20 @@ def test_every_kubernetes_library_is_of_the_same_release() -> None:
     assert {version for _, version in replaced} == {binaries.KUBERNETES_VERSION.replace("v1.", "v0.")}
 
 
+def required(module: str) -> dict[str, str]:
+    text = (binaries.MODULES / module / "go.mod").read_text().partition("replace (")[0]
+    return dict(re.findall(r"^\s(\S+) (v\S+)(?: // indirect)?$", text, re.MULTILINE))
+
+
+def test_both_modules_compile_nearly_all_common_libraries_in_one_version() -> None:
+    cluster, toolhive = required("cluster"), required("toolhive")
+    differing = {name for name in cluster.keys() & toolhive.keys() if cluster[name] != toolhive[name]}
+    # Kubernetes' own go with its release; nothing else of consequence imports the last one.
+    assert {name for name in differing if not name.startswith(("k8s.io/", "sigs.k8s.io/"))} == {
+        "github.com/cyphar/filepath-securejoin"
+    }
+
+
 def test_every_program_has_a_place_of_its_own() -> None:
     assert len({binaries.path(program) for program in PROGRAMS.values()}) == len(PROGRAMS)
 
@@ -46,3 +60,16 @@ def test_every_program_has_a_place_of_its_own() -> None:
 )
 def test_a_program_made_of_something_else_lies_elsewhere(changed: Program) -> None:
     assert binaries.path(changed) != binaries.path(PROGRAMS["helm"])
+
+
+def test_programs_of_one_module_are_built_by_one_command() -> None:
+    wanted = [PROGRAMS[name] for name in ("kubernetes", "thv-operator", "helm", "vmcp")]
+    kubernetes, operator, helm, vmcp = wanted
+    assert binaries.batches(wanted) == {"cluster": [[kubernetes, helm]], "toolhive": [[operator, vmcp]]}
+
+
+def test_a_program_that_go_takes_for_another_is_built_by_a_command_of_its_own() -> None:
+    batches = binaries.batches(PROGRAMS.values())
+    assert [PROGRAMS["local-path-provisioner"]] in batches["cluster"]
+    built = (program.name for module in batches.values() for batch in module for program in batch)
+    assert sorted(built) == sorted(PROGRAMS)

@@ -22,6 +22,17 @@ def test_the_most_specific_setting_says_where_the_cache_is(environ: dict[str, st
     assert paths.cache_root(environ) == Path(expected)
 
 
+def test_the_first_cluster_is_meant_unless_the_environment_gives_another_number() -> None:
+    assert paths.cluster_number({}) == paths.cluster_number({"SESSION_STORAGE_CLUSTER": ""}) == 0
+    assert paths.cluster_number({"SESSION_STORAGE_CLUSTER": "3"}) == 3
+
+
+@pytest.mark.parametrize("asked", ["8", "-1", "two", "01"])
+def test_a_number_that_no_cluster_has_is_refused_with_those_there_are(asked: str) -> None:
+    with pytest.raises(SystemExit, match="0 to 7"):
+        paths.cluster_number({"SESSION_STORAGE_CLUSTER": asked})
+
+
 def test_the_local_cluster_is_meant_unless_another_one_is_named() -> None:
     assert paths.is_local({})
     assert paths.is_local({"KUBECONFIG": str(paths.kubeconfig())})

@@ -56,9 +56,9 @@ def test_waiting_ends_when_the_condition_holds(tmp_path: Path, capsys: pytest.Ca
     assert "node1 is ready" in capsys.readouterr().out
 
 
-def pod(started: str, *, ready: str = "True") -> dict[str, Any]:
+def pod(started: str, *, ready: str = "True", kind: str = "containerStatuses") -> dict[str, Any]:
     containers = [{"state": {"running": {"startedAt": started}}}]
-    return {"status": {"conditions": [{"type": "Ready", "status": ready}], "containerStatuses": containers}}
+    return {"status": {"conditions": [{"type": "Ready", "status": ready}], kind: containers}}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,10 @@ def pod(started: str, *, ready: str = "True") -> dict[str, Any]:
         pytest.param([pod("2026-11-23T10:00:05Z")], True, id="started after the boot"),
         pytest.param([pod("2026-11-23T10:00:00Z")], True, id="started in the second of the boot"),
         pytest.param([pod("2026-11-23T09:59:00Z")], False, id="said to run since before the boot"),
-        pytest.param([pod("2026-11-23T09:59:00Z", ready="False")], True, id="known not to be ready"),
+        pytest.param([pod("2026-11-23T09:59:00Z", ready="False")], False, id="not ready, and yet said to run"),
+        pytest.param([pod("2026-11-23T09:59:00Z", kind="initContainerStatuses")], False, id="a sidecar from before"),
+        pytest.param([{"status": {"phase": "Pending"}}], True, id="of which the kubelet has not told"),
+        pytest.param([{"status": {"containerStatuses": [{"state": {"waiting": {}}}]}}], True, id="known to wait"),
     ],
 )
 def test_word_of_pods_from_before_the_boot_does_not_count(pods: list[dict[str, Any]], *, is_up_to_date: bool) -> None:

@@ -27,3 +27,20 @@ def test_builds_are_static_and_keep_their_caches_to_themselves(tmp_path: Path, m
     assert environment["CGO_ENABLED"] == "0"
     assert environment["GOCACHE"].startswith(f"{tmp_path}/")
     assert environment["GOMODCACHE"].startswith(f"{tmp_path}/")
+
+
+@pytest.mark.parametrize(
+    ("output", "answer"),
+    [
+        ("write /cache/b001/_pkg_.a: no space left on device", "make room"),
+        ("k8s.io/api/core/v1: compile: signal: killed", "memory"),
+        ('Get "https://proxy.golang.org/x": dial tcp: lookup proxy.golang.org: no such host', "GOPROXY"),
+        ("verifying module: checksum mismatch\nSECURITY ERROR", "GOPROXY"),
+    ],
+)
+def test_a_failed_build_says_what_to_do_about_its_cause(output: str, answer: str) -> None:
+    assert answer in toolchain.advice(output)
+
+
+def test_a_failed_build_always_says_that_it_goes_on_from_where_it_was() -> None:
+    assert "start the same command again" in toolchain.advice("main.go:1:1: syntax error")

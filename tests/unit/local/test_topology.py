@@ -1,13 +1,42 @@
+import json
+import os
+import subprocess
+import sys
+from ipaddress import IPv4Network
 from itertools import combinations
 
 from deploy.local.topology import (
     API_SERVICE_ADDRESS,
+    BENCHMARKS,
     DNS_ADDRESS,
     NODE_NETWORK,
     NODES,
     POD_NETWORK,
     SERVICE_NETWORK,
 )
+
+SHAPE = """
+import json
+from deploy.local import cgroups, paths, topology
+names = [topology.BRIDGE, *(node.interface for node in topology.NODES), cgroups.ROOT, paths.state().name]
+networks = [topology.NODE_NETWORK, topology.POD_NETWORK, topology.SERVICE_NETWORK]
+print(json.dumps([names, [str(network) for network in networks]]))
+"""
+
+
+def shape(number: int) -> tuple[set[str], list[IPv4Network]]:
+    """Names and networks of a cluster; modules take its number from the environment as they are imported."""
+    environment = {**os.environ, "SESSION_STORAGE_CLUSTER": str(number)}
+    done = subprocess.run([sys.executable, "-c", SHAPE], capture_output=True, check=True, env=environment)
+    names, networks = json.loads(done.stdout)
+    return set(names), [IPv4Network(network) for network in networks]
+
+
+def test_clusters_of_one_machine_share_neither_names_nor_addresses() -> None:
+    (names, networks), (other_names, other_networks) = shape(0), shape(7)
+    assert not names & other_names
+    assert all(network.subnet_of(BENCHMARKS) for network in (*networks, *other_networks))
+    assert not any(one.overlaps(other) for one in networks for other in other_networks)
 
 
 def test_networks_of_nodes_pods_and_services_do_not_overlap() -> None:

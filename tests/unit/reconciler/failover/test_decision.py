@@ -7,72 +7,91 @@ from typing import Any
 
 import pytest
 
+from reconciler.credentials.key_ring import KeyRing
 from reconciler.failover.decision import (
-    AGAIN_SECONDS,
     FENCE_SECONDS,
-    HEARD_SECONDS,
-    Blocked,
-    Promote,
-    Stay,
-    Wait,
-    decide,
-    fence,
-    unheard_for,
+    STILL_HEARD_SECONDS,
+    STOPPING_SECONDS,
+    URGENT_TIMEOUT_SECONDS,
+    Decision,
+    FailoverBlocked,
+    KeepPrimary,
+    LookAgain,
+    NewPrimary,
+    decide_primary,
 )
-from reconciler.failover.members import Member
+from reconciler.failover.replication_group import ReplicationGroup, primary_silent_for
 from reconciler.state import pod_status
-from reconciler.state.instance import HASTY_SECONDS, Instance
+from reconciler.state.instance import Instance
 from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.replication_info import PRIMARY, REPLICA, Replication
 from shared.objects.resources import Object
+from shared.session_storage.sizes import PRESETS, Size
 
 LONG_SILENT = FENCE_SECONDS + 30.0
 
 
-def member(index: int, report: Instance, **known: Any) -> Member:
-    pod = {"metadata": {"name": f"cache-valkey-{index}-0"}}
-    return Member(index, replace(report, pod=pod), **known)
+def group(primary: int, instances: list[Instance], expected: int) -> ReplicationGroup:
+    """See instances from the one that clients are sent to."""
+    (recorded,) = (each for each in instances if each.index == primary)
+    others = tuple(each for each in instances if each.index != primary)
+    preset = PRESETS[{1: Size.MEDIUM, 3: Size.LARGE}[expected]]
+    return ReplicationGroup(("team", "cache"), None, recorded, others, preset, KeyRing())
 
 
-def speaking(index: int, role: str, replication: Replication, *, is_loading: bool = False) -> Member:
-    return member(index, Instance(facts=InstanceFacts(role, "9.1.2", is_loading, replication=replication)))
+def decide(primary: int, instances: list[Instance], expected: int, requested: str = "") -> Decision:
+    return decide_primary(group(primary, instances, expected), requested)
 
 
-def primary(index: int = 0, *, is_loading: bool = False, **said: Any) -> Member:
+def silent(index: int, problem: Any, silent_for: float, phase: str = "Running") -> Instance:
+    pod = {"metadata": {}, "status": {"phase": phase}}
+    return Instance(index, pod, problem=problem, silent_for=silent_for)
+
+
+def speaking(index: int, role: str, replication: Replication, *, is_loading: bool = False) -> Instance:
+    facts = InstanceFacts(role, "9.1.2", is_loading, replication=replication)
+    return Instance(index, {"metadata": {}, "status": {"phase": "Running"}}, facts)
+
+
+def primary(index: int = 0, *, is_loading: bool = False, **said: Any) -> Instance:
     usual: dict[str, Any] = {"lineage": "a", "offset": 100, "keys": 9}
     return speaking(index, PRIMARY, Replication(**usual | said), is_loading=is_loading)
 
 
-def replica(index: int, *, is_loading: bool = False, **said: Any) -> Member:
+def replica(index: int, *, is_loading: bool = False, **said: Any) -> Instance:
     """A replica whose link broke two seconds ago, unless it says something else."""
     usual: dict[str, Any] = {"lineage": "a", "offset": 100, "keys": 9, "upstream": "10.0.0.1", "down_for": 2}
     return speaking(index, REPLICA, Replication(**(usual | said)), is_loading=is_loading)
 
 
-def linked(index: int, silence: int, **said: Any) -> Member:
+def linked(index: int, silence: int, **said: Any) -> Instance:
     return replica(index, is_linked=True, silence=silence, down_for=None, **said)
 
 
-def restarted(index: int, keys: int = 9) -> Member:
+def restarted(index: int, keys: int = 9) -> Instance:
     """A replica that has started anew: what it has is from its disk."""
     return replica(index, lineage=f"own-{index}", offset=0, keys=keys, down_for=None)
 
 
-def down(index: int, silent_for: float = 2.0, **known: Any) -> Member:
-    problem: Any = "down"
-    return member(index, Instance(problem=problem), silent_for=silent_for, **known)
+def down(index: int, silent_for: float = 2.0) -> Instance:
+    return silent(index, "down", silent_for)
 
 
-def gone(index: int, silent_for: float = 2.0) -> Member:
-    return member(index, Instance(), is_gone=True, silent_for=silent_for)
+def gone(index: int, silent_for: float = 2.0) -> Instance:
+    return silent(index, "", silent_for, "Failed")
 
 
-def unreachable(index: int, silent_for: float = 2.0) -> Member:
-    return member(index, Instance(problem="unreachable"), silent_for=silent_for)
+def unreachable(index: int, silent_for: float = 2.0) -> Instance:
+    return silent(index, "unreachable", silent_for)
+
+
+def promoted(decision: Decision) -> tuple[int, str]:
+    assert isinstance(decision, NewPrimary)
+    return decision.instance.index, decision.reason
 
 
 def test_a_primary_that_answers_stays() -> None:
-    assert decide(0, [primary(), replica(1), replica(2)], 3) == Stay()
+    assert decide(0, [primary(), replica(1), replica(2)], 3) == KeepPrimary()
 
 
 @pytest.mark.parametrize(
@@ -87,224 +106,219 @@ def test_a_primary_that_answers_stays() -> None:
         pytest.param(unreachable(0, FENCE_SECONDS), id="it does not answer, and the fence has closed"),
     ],
 )
-def test_who_has_most_of_the_history_takes_over_from_a_primary_that_takes_no_writes(lost: Member) -> None:
+def test_who_has_most_of_the_history_takes_over_from_a_primary_that_takes_no_writes(lost: Instance) -> None:
     decision = decide(0, [lost, replica(1, offset=100), replica(2, offset=101)], 3)
-    assert isinstance(decision, Promote)
-    assert (decision.index, decision.reason) == (2, "PrimaryLost")
+    assert promoted(decision) == (2, "PrimaryLost")
 
 
 def test_of_equals_the_first_takes_over() -> None:
     decision = decide(0, [down(0), replica(2), replica(1)], 3)
-    assert isinstance(decision, Promote)
-    assert decision.index == 1
+    assert promoted(decision)[0] == 1
 
 
 @pytest.mark.parametrize("lost", [down(0), gone(0)])
-def test_a_primary_that_is_still_heard_is_looked_at_again_at_once(lost: Member) -> None:
+def test_a_primary_that_is_still_heard_is_looked_at_again_at_once(lost: Instance) -> None:
     decision = decide(0, [lost, linked(1, 0), replica(2)], 3)
-    assert isinstance(decision, Wait)
+    assert isinstance(decision, LookAgain)
     assert (decision.reason, decision.seconds < 0.5) == ("PrimaryStops", True)
 
 
 def test_a_primary_that_only_we_cannot_reach_stays() -> None:
     decision = decide(0, [unreachable(0, LONG_SILENT), linked(1, 9), linked(2, 2)], 3)
-    message = "cache-valkey-0 does not answer us, and is heard by cache-valkey-2"
-    assert decision == Wait(HEARD_SECONDS, "UnreachableByUs", message)
+    message = "cache-valkey-0 does not answer the operator, but cache-valkey-2 still hears it"
+    assert decision == LookAgain(STILL_HEARD_SECONDS, "UnreachableByUs", message)
 
 
 def test_a_primary_that_does_not_let_us_in_stays() -> None:
-    decision = decide(0, [member(0, Instance(problem="refused")), replica(1), replica(2)], 3)
-    assert isinstance(decision, Stay)
+    decision = decide(0, [silent(0, "refused", 0.0), replica(1), replica(2)], 3)
+    assert isinstance(decision, KeepPrimary)
     assert decision.reason == "CredentialRefused"
 
 
 def test_what_a_replica_hears_from_one_that_was_promoted_already_is_no_sign_of_the_old_primary() -> None:
     half_way = primary(1, lineage="b", former_lineage="a")
     decision = decide(0, [gone(0), half_way, linked(2, 0, lineage="b", former_lineage="a")], 3)
-    assert isinstance(decision, Promote)
-    assert decision.index == 1
+    assert promoted(decision)[0] == 1
 
 
 def test_a_primary_that_may_live_is_given_the_time_that_its_fence_takes() -> None:
     decision = decide(0, [unreachable(0, 3.0), linked(1, 3), replica(2)], 3)
-    assert isinstance(decision, Wait)
-    assert decision.seconds == pytest.approx(FENCE_SECONDS - 3.0 - HASTY_SECONDS)
+    assert isinstance(decision, LookAgain)
+    assert decision.seconds == pytest.approx(FENCE_SECONDS - 3.0 - URGENT_TIMEOUT_SECONDS)
     assert decision.reason == "PrimarySilent"
 
 
 def test_a_look_that_ends_sooner_than_it_may_is_repeated_until_the_fence_has_closed() -> None:
     decision = decide(0, [unreachable(0, FENCE_SECONDS - 0.1), linked(1, 3), replica(2)], 3)
-    assert isinstance(decision, Wait)
-    assert decision.seconds == AGAIN_SECONDS
+    assert isinstance(decision, LookAgain)
+    assert decision.seconds == STOPPING_SECONDS
 
 
 @pytest.mark.parametrize("lost", [unreachable(0, LONG_SILENT), down(0, LONG_SILENT)])
 @pytest.mark.parametrize("hidden", [unreachable(2, LONG_SILENT), down(2, LONG_SILENT)])
 @pytest.mark.parametrize("candidate", [linked(1, 34), replica(1, down_for=34)])
 def test_nobody_takes_over_from_a_primary_that_may_go_on_with_a_replica_that_nobody_sees(
-    lost: Member, hidden: Member, candidate: Member
+    lost: Instance, hidden: Instance, candidate: Instance
 ) -> None:
     decision = decide(0, [lost, candidate, hidden], 3)
-    assert isinstance(decision, Blocked)
+    assert isinstance(decision, FailoverBlocked)
     assert decision.reason == "PrimaryMayServe"
 
 
 def test_a_pod_that_was_deleted_by_force_proves_nothing_while_a_link_has_only_fallen_silent() -> None:
     decision = decide(0, [gone(0, LONG_SILENT), linked(1, 30), unreachable(2, LONG_SILENT)], 3)
-    assert isinstance(decision, Blocked)
+    assert isinstance(decision, FailoverBlocked)
     assert decision.reason == "PrimaryMayServe"
 
 
 def test_a_third_instance_is_not_waited_for_if_the_candidate_saw_the_primary_die() -> None:
     decision = decide(0, [gone(0), replica(1), unreachable(2)], 3)
-    assert isinstance(decision, Promote)
-    assert decision.index == 1
+    assert promoted(decision)[0] == 1
 
 
 @pytest.mark.parametrize("third", [restarted(2), gone(2, 60.0)])
 @pytest.mark.parametrize("candidate", [linked(1, 60), replica(1, down_for=0)])
 def test_a_candidate_that_did_not_see_the_primary_die_may_have_been_cut_off_alone(
-    candidate: Member, third: Member
+    candidate: Instance, third: Instance
 ) -> None:
     decision = decide(0, [gone(0, 60.0), candidate, third], 3)
-    assert isinstance(decision, Blocked)
+    assert isinstance(decision, FailoverBlocked)
     assert decision.reason in {"CandidateBehind", "PrimaryMayServe"}
 
 
 def test_a_candidate_that_was_without_the_primary_long_before_is_stale() -> None:
     behind = replica(1, down_for=25)
-    assert isinstance(decide(0, [gone(0, 5.0), behind, restarted(2)], 3), Wait), "the primary may come back in a moment"
+    assert isinstance(decide(0, [gone(0, 5.0), behind, restarted(2)], 3), LookAgain), (
+        "the primary may come back in a moment"
+    )
     decision = decide(0, [gone(0, 21.0), replica(1, down_for=24), restarted(2)], 3)
-    assert isinstance(decision, Blocked)
+    assert isinstance(decision, FailoverBlocked)
     assert decision.reason == "CandidateBehind"
+    assert decision.message.endswith(
+        ": to promote cache-valkey-1, which probably lacks least, and lose the writes that it never received, run"
+        " `kubectl annotate -n team sessionstorage cache toolhive.stacklok.dev/promote=cache-valkey-1`"
+    )
 
 
 def test_a_candidate_that_was_seen_without_the_primary_is_stale_whatever_it_says() -> None:
-    behind = replace(replica(1, down_for=0), behind_for=16.0)
+    behind = replace(replica(1, down_for=0), not_hearing_for=16.0)
     decision = decide(0, [gone(0, 1.0), behind, restarted(2, 0)], 3)
-    assert isinstance(decision, Wait)
+    assert isinstance(decision, LookAgain)
     assert decision.reason == "CandidateBehind"
 
 
 def test_how_long_ago_the_primary_was_lost_does_not_matter_if_all_replicas_are_there() -> None:
     decision = decide(0, [gone(0, 1.0), replica(1, down_for=600), replica(2, down_for=600, offset=101)], 3)
-    assert isinstance(decision, Promote)
-    assert decision.index == 2
+    assert promoted(decision)[0] == 2
 
 
 def test_a_primary_that_comes_back_with_its_data_goes_before_a_stale_candidate() -> None:
     decision = decide(0, [restarted(0), replica(1, down_for=600), restarted(2)], 3)
-    assert decision == Promote(
-        0, "PrimaryReturned", "cache-valkey-0 came back with its data, which cache-valkey-1 may lack"
-    )
+    assert promoted(decision) == (0, "PrimaryReturned")
+    assert isinstance(decision, NewPrimary)
+    assert decision.message == "cache-valkey-0 came back with its data, some of which cache-valkey-1 may lack"
 
 
 def test_a_primary_that_reads_its_data_is_waited_for_if_nobody_else_is_known_to_have_as_much() -> None:
     decision = decide(0, [primary(is_loading=True, keys=0), restarted(1), restarted(2)], 3)
-    assert isinstance(decision, Stay)
+    assert isinstance(decision, KeepPrimary)
     assert decision.reason == "LoadingData"
 
 
 def test_an_empty_instance_never_goes_before_one_with_data() -> None:
     decision = decide(0, [gone(0), replica(1, offset=200, keys=0), replica(2)], 3)
-    assert isinstance(decision, Promote)
-    assert decision.index == 2
+    assert promoted(decision)[0] == 2
 
 
 def test_a_instance_that_loads_is_no_candidate() -> None:
     decision = decide(0, [gone(0), replica(1, is_loading=True, offset=200), replica(2)], 3)
-    assert isinstance(decision, Promote)
-    assert decision.index == 2
+    assert promoted(decision)[0] == 2
 
 
 def test_of_two_histories_the_one_that_continues_the_other_is_newer() -> None:
     newer = replica(1, lineage="b", former_lineage="a", offset=50)
     decision = decide(0, [gone(0), newer, replica(2, offset=100)], 3)
-    assert isinstance(decision, Promote)
-    assert decision.index == 1
+    assert promoted(decision)[0] == 1
 
 
 def test_two_histories_of_which_none_continues_the_other_are_for_a_person_to_choose() -> None:
     decision = decide(0, [gone(0), replica(1), replica(2, lineage="b", down_for=3)], 3)
-    assert isinstance(decision, Blocked)
+    assert isinstance(decision, FailoverBlocked)
     assert decision.reason == "HistoriesDiffer"
     assert decision.message.endswith(
         "(cache-valkey-0 is gone; cache-valkey-1 has 9 keys, offset 100 of a, without a primary for 2 s;"
-        " cache-valkey-2 has 9 keys, offset 100 of b, without a primary for 3 s): to promote one that answers all the"
-        " same, annotate this storage with toolhive.stacklok.dev/promote=<name>"
+        " cache-valkey-2 has 9 keys, offset 100 of b, without a primary for 3 s): to promote an instance that answers"
+        " and lose the writes that it never received, run"
+        " `kubectl annotate -n team sessionstorage cache toolhive.stacklok.dev/promote=<name>`"
     )
 
 
 def test_a_primary_of_the_past_that_restarted_has_nothing_new() -> None:
     decision = decide(0, [gone(0), primary(1, lineage="own", offset=900), replica(2)], 3)
-    assert isinstance(decision, Promote)
-    assert decision.index == 2
+    assert promoted(decision)[0] == 2
 
 
 def test_at_the_first_start_the_recorded_primary_begins_once_all_answer_and_are_empty() -> None:
     empty = [restarted(index, keys=0) for index in range(3)]
     decision = decide(0, empty, 3)
-    assert isinstance(decision, Promote)
-    assert (decision.index, decision.reason) == (0, "FirstStart")
+    assert promoted(decision) == (0, "FirstStart")
     waiting = decide(0, [*empty[:2], gone(2)], 3)
-    assert waiting == Wait(
+    assert waiting == LookAgain(
         1.0, "InstancesMissing", "no instance that answers is known to have the newest data; waiting for cache-valkey-2"
     )
-    assert isinstance(decide(0, empty[:2], 3), Blocked), "an instance that nobody knows of may have data"
+    assert isinstance(decide(0, empty[:2], 3), FailoverBlocked), "an instance that nobody knows of may have data"
 
 
 @pytest.mark.parametrize("others", [[restarted(1, 0), restarted(2, 0)], [restarted(1), restarted(2)]])
-def test_a_recorded_primary_that_came_back_with_its_data_goes_on(others: list[Member]) -> None:
+def test_a_recorded_primary_that_came_back_with_its_data_goes_on(others: list[Instance]) -> None:
     decision = decide(0, [restarted(0), *others], 3)
-    assert isinstance(decision, Promote)
-    assert (decision.index, decision.reason) == (0, "PrimaryReturned")
+    assert promoted(decision) == (0, "PrimaryReturned")
 
 
 @pytest.mark.parametrize("holder", [restarted(2), replica(2, down_for=600)])
-def test_the_only_instance_with_data_takes_over_once_all_others_answer(holder: Member) -> None:
+def test_the_only_instance_with_data_takes_over_once_all_others_answer(holder: Instance) -> None:
     decision = decide(0, [restarted(0, 0), restarted(1, 0), holder], 3)
-    assert isinstance(decision, Promote)
-    assert decision.index == 2
+    assert promoted(decision)[0] == 2
 
 
 def test_an_empty_primary_and_two_instances_with_data_of_unknown_age_are_for_a_person() -> None:
     decision = decide(0, [restarted(0, 0), restarted(1), restarted(2)], 3)
-    assert isinstance(decision, Blocked)
+    assert isinstance(decision, FailoverBlocked)
     assert decision.reason == "DataUnclear"
 
 
 def test_a_person_can_name_the_instance_to_promote_where_nothing_else_helps() -> None:
     instances = [restarted(0, 0), restarted(1), restarted(2)]
     decision = decide(0, instances, 3, "cache-valkey-2")
-    assert isinstance(decision, Promote)
-    assert (decision.index, decision.reason) == (2, "PromotedByHand")
-    assert isinstance(decide(0, instances, 3, "other-valkey-2"), Blocked)
-    assert decide(0, [primary(), *instances[1:]], 3, "cache-valkey-2") == Stay(), "an old word overrules no primary"
+    assert promoted(decision) == (2, "PromotedByHand")
+    assert isinstance(decide(0, instances, 3, "other-valkey-2"), FailoverBlocked)
+    assert decide(0, [primary(), *instances[1:]], 3, "cache-valkey-2") == KeepPrimary(), (
+        "an old word overrules no primary"
+    )
 
 
 def test_a_instance_that_does_not_answer_cannot_be_promoted_by_hand_either() -> None:
     instances = [gone(0, LONG_SILENT), gone(1, LONG_SILENT), gone(2, LONG_SILENT)]
-    assert isinstance(decide(0, instances, 3, "cache-valkey-2"), Blocked)
+    assert isinstance(decide(0, instances, 3, "cache-valkey-2"), FailoverBlocked)
 
 
 @pytest.mark.parametrize("lost", [gone(0), down(0), unreachable(0, LONG_SILENT)])
-def test_a_storage_of_one_instance_waits_for_it(lost: Member) -> None:
+def test_a_storage_of_one_instance_waits_for_it(lost: Instance) -> None:
     decision = decide(0, [lost], 1)
-    assert isinstance(decision, Stay)
+    assert isinstance(decision, KeepPrimary)
     assert decision.reason == "OnlyInstance"
 
 
 def test_a_storage_of_one_instance_has_nobody_else_to_promote() -> None:
     decision = decide(0, [restarted(0, 0)], 1)
-    assert isinstance(decision, Promote)
-    assert decision.index == 0
+    assert promoted(decision)[0] == 0
 
 
 def test_a_primary_without_a_fence_is_replaced_only_if_it_was_seen_to_die() -> None:
-    assert isinstance(decide(0, [gone(0), replica(1)], 1), Promote)
+    assert isinstance(decide(0, [gone(0), replica(1)], 1), NewPrimary)
     for lost in (unreachable(0, LONG_SILENT), down(0, LONG_SILENT)):
         decision = decide(0, [lost, linked(1, 30)], 1)
-        assert isinstance(decision, Blocked)
+        assert isinstance(decision, FailoverBlocked)
         assert decision.reason == "PrimaryMayServe"
 
 
@@ -319,8 +333,10 @@ def test_a_primary_without_a_fence_is_replaced_only_if_it_was_seen_to_die() -> N
         pytest.param([gone(1), gone(2)], 3, 0, id="nobody left"),
     ],
 )
-def test_the_fence_is_lifted_only_where_nobody_else_can_be(others: list[Member], expected: int, replicas: int) -> None:
-    assert fence(0, [primary(), *others], expected) == replicas
+def test_the_fence_is_lifted_only_where_nobody_else_can_be(
+    others: list[Instance], expected: int, replicas: int
+) -> None:
+    assert group(0, [primary(), *others], expected).fence == replicas
 
 
 @pytest.mark.parametrize(
@@ -331,8 +347,8 @@ def test_the_fence_is_lifted_only_where_nobody_else_can_be(others: list[Member],
         ([linked(1, 0, lineage="b"), primary(2, lineage="b")], 30.0),
     ],
 )
-def test_a_primary_that_a_replica_hears_has_given_a_sign_of_life(others: list[Member], seconds: float) -> None:
-    assert unheard_for(0, [unreachable(0, 30.0), *others]) == seconds
+def test_a_primary_that_a_replica_hears_has_given_a_sign_of_life(others: list[Instance], seconds: float) -> None:
+    assert primary_silent_for(unreachable(0, 30.0), others) == seconds
 
 
 def pod(phase: str, **state: Object) -> Object:

@@ -9,19 +9,24 @@ import pytest
 
 from reconciler.actions.kubernetes import Mark
 from reconciler.actions.plan import Step
-from reconciler.actions.valkey import Fence, Follow, LogInAnew, Resume
-from reconciler.actions.valkey import Promote as Promotion
+from reconciler.actions.valkey import Fence, Follow, LogInAnew, Promote, Resume
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
-from reconciler.failover import replication
-from reconciler.failover.decision import Blocked, Decision, Promote, Stay, Wait
-from reconciler.failover.group import CLOSE_BYTES, Group
+from reconciler.failover.decision import (
+    Decision,
+    FailoverBlocked,
+    KeepPrimary,
+    LookAgain,
+    NewPrimary,
+    decide_primary,
+)
+from reconciler.failover.replication import replication_steps
+from reconciler.failover.replication_group import CLOSE_BYTES, ReplicationGroup
 from reconciler.manifests import services
 from reconciler.state.instance import Instance
-from reconciler.state.primary_record import Claim, first, pointed
+from reconciler.state.primary_record import PrimaryRecord, PrimaryService
 from reconciler.state.storage_state import Observed
 from shared import names
-from shared.objects.resources import Object
 from shared.session_storage.sizes import PRESETS, Size
 from tests.support.storages import (
     CLUSTER_IP,
@@ -49,13 +54,13 @@ ELSEWHERE = "10.9.9.9"
 
 def group_of(
     *instances: Instance, size: Size = Size.LARGE, ring: KeyRing = RING, before: Observed | None = None
-) -> Group:
+) -> ReplicationGroup:
     known = replace(before or observed(size), instances=instances)
-    return Group.of(known, PRESETS[size], ring)
+    return ReplicationGroup.of(known, PRESETS[size], ring)
 
 
 def steps(*instances: Instance, decision: Decision | None = None, **group: Any) -> list[Step]:
-    return list(replication.steps(group_of(*instances, **group), decision or Stay(), NOW))
+    return list(replication_steps(group_of(*instances, **group), decision or KeepPrimary(), NOW))
 
 
 def said(instance: Instance, **facts: Any) -> Instance:
@@ -87,21 +92,24 @@ def test_a_instance_that_the_service_names_is_primary_even_if_there_is_no_trace_
     assert group_of(HEAD, NEAR, before=before).primary.index == 0
 
 
-def edited(record: Claim) -> Observed:
+def edited(record: PrimaryRecord) -> Observed:
     """A storage whose Service somebody has sent to an instance that there never was."""
-    service = pointed(stored(services.primary_service(STORAGE, 0)), 7, record)
+    service = PrimaryService.of(stored(services.primary_service(STORAGE, 0))).pointed(7, record)
     return with_child(observed("large"), ("services", "mine-valkey"), service)
 
 
 def test_a_selector_that_a_person_wrote_is_not_believed_even_while_the_primary_starts() -> None:
-    assert group_of(silent(HEAD), NEAR, FAR, before=edited(first(0))).primary.index == 0
-    moved = edited(first(0).next(1, "Asked", NOW).end(NOW))
+    assert group_of(silent(HEAD), NEAR, FAR, before=edited(PrimaryRecord.first(0))).primary.index == 0
+    moved = edited(PrimaryRecord.first(0).claim(1, "Asked", NOW).end(NOW))
     assert group_of(HEAD, silent(NEAR), FAR, before=moved).primary.index == 1
     assert group_of(HEAD, gone(FAR), before=moved).primary.index == 0
 
 
 def test_a_move_that_did_not_end_tells_nothing_of_who_is_primary() -> None:
-    assert group_of(silent(HEAD), NEAR, FAR, before=edited(first(0).next(1, "Asked", NOW))).primary.index == 7
+    assert (
+        group_of(silent(HEAD), NEAR, FAR, before=edited(PrimaryRecord.first(0).claim(1, "Asked", NOW))).primary.index
+        == 7
+    )
 
 
 def test_without_the_service_the_primary_that_has_replicas_is_it() -> None:
@@ -115,7 +123,7 @@ def test_without_the_service_the_primary_that_has_replicas_is_it() -> None:
 
 def test_while_the_service_is_gone_nobody_is_promoted_for_nobody_could_lose_to_another_leader() -> None:
     nothing = without(observed("large"), ("services", "mine-valkey"))
-    decision = Promote(1, "PrimaryLost", "m")
+    decision = NewPrimary(NEAR, "PrimaryLost", "m")
     assert steps(gone(HEAD), NEAR, FAR, before=nothing, decision=decision) == []
 
 
@@ -182,7 +190,7 @@ def test_a_second_primary_is_demoted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("astray", "is_astray"),
+    ("instance", "is_misdirected"),
     [
         (unlinked(NEAR, upstream=ELSEWHERE), True),
         (replicated(NEAR, upstream=ELSEWHERE), True),
@@ -209,10 +217,10 @@ def test_a_second_primary_is_demoted() -> None:
     ],
 )
 def test_a_replica_that_follows_somebody_else_is_told_and_one_on_its_way_is_left_alone(
-    astray: Instance, *, is_astray: bool
+    instance: Instance, *, is_misdirected: bool
 ) -> None:
-    followed = [step.instance for step in steps(HEAD, astray, FAR) if isinstance(step, Follow)]
-    assert followed == ([astray] if is_astray else [])
+    followed = [step.instance for step in steps(HEAD, instance, FAR) if isinstance(step, Follow)]
+    assert followed == ([instance] if is_misdirected else [])
 
 
 @pytest.mark.parametrize(
@@ -267,11 +275,12 @@ def test_a_fence_that_a_move_left_behind_is_taken_back() -> None:
 def test_writes_that_a_move_paused_and_never_let_go_again_are_let_go_under_a_new_claim() -> None:
     """Whoever moved may live still, and must lose."""
     service = stored(services.primary_service(STORAGE, 0))
-    left = Claim(epoch=4, to=1, reason="Asked", began="2026-11-23T11:00:00Z", asked="please", handled="before")
+    left = PrimaryRecord(4, 1, "Asked", began="2026-11-23T11:00:00Z", request="please", handled="before")
     service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: left.text}
     before = with_child(observed("large"), ("services", "mine-valkey"), service)
     paused = said(HEAD, is_paused=True)
-    assert steps(paused, NEAR, FAR, before=before) == [Resume(service, Claim(epoch=5, to=0, handled="before"), paused)]
+    withdrawn = PrimaryRecord(epoch=5, to=0, handled="before")
+    assert steps(paused, NEAR, FAR, before=before) == [Resume(PrimaryService.of(service), withdrawn, paused)]
 
 
 def test_one_instance_is_never_fenced_even_while_a_second_one_comes() -> None:
@@ -300,51 +309,49 @@ def test_a_mark_is_for_the_very_pod_that_was_seen() -> None:
 
 def test_who_takes_over_is_claimed_and_followed_at_once_by_all_that_answer() -> None:
     returning = replica(0)
-    (step,) = steps(returning, NEAR, silent(FAR), decision=Promote(1, "PrimaryLost", "m"))
-    assert isinstance(step, Promotion)
+    (step,) = steps(returning, NEAR, silent(FAR), decision=NewPrimary(NEAR, "PrimaryLost", "m"))
+    assert isinstance(step, Promote)
     assert (step.instance, step.followers, step.replication) == (NEAR, (returning,), REPLICATION)
-    assert (step.claim.epoch, step.claim.to, step.claim.reason, step.claim.is_under_way) == (1, 1, "PrimaryLost", True)
+    record = step.record
+    assert (record.epoch, record.to, record.reason, record.is_under_way) == (1, 1, "PrimaryLost", True)
 
 
 def test_a_claim_counts_on_from_the_last_one_and_keeps_what_the_user_was_given() -> None:
     service = stored(services.primary_service(STORAGE, 0))
-    last = Claim(epoch=4, to=0, reason="Asked", handled="please")
+    last = PrimaryRecord(epoch=4, to=0, reason="Asked", handled="please")
     service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: last.text}
     before = with_child(observed("large"), ("services", "mine-valkey"), service)
-    (step,) = steps(gone(HEAD), NEAR, FAR, before=before, decision=Promote(2, "PrimaryLost", "m"))
-    assert isinstance(step, Promotion)
-    assert (step.service, step.claim.epoch, step.claim.handled) == (service, 5, "please")
+    (step,) = steps(gone(HEAD), NEAR, FAR, before=before, decision=NewPrimary(FAR, "PrimaryLost", "m"))
+    assert isinstance(step, Promote)
+    assert (step.service.manifest, step.record.epoch, step.record.handled) == (service, 5, "please")
 
 
-@pytest.mark.parametrize("decision", [Stay("OnlyInstance"), Wait(1, "PrimarySilent", "m"), Blocked("NoHistory", "m")])
+@pytest.mark.parametrize(
+    "decision", [KeepPrimary("OnlyInstance"), LookAgain(1, "PrimarySilent", "m"), FailoverBlocked("NoHistory", "m")]
+)
 def test_as_long_as_nobody_takes_over_nothing_is_done_about_a_lost_primary(decision: Decision) -> None:
     assert steps(silent(HEAD), NEAR, FAR, decision=decision) == []
 
 
 def test_who_has_to_be_primary_is_decided_on_all_instances() -> None:
-    assert replication.decide(group_of(HEAD, NEAR, FAR), observed("large").storage) == Stay()
+    assert decide_primary(group_of(HEAD, NEAR, FAR)) == KeepPrimary()
     lost = Instance(0, pod(0, Size.LARGE), problem="down", silent_for=60)
     down = [unlinked(instance, silence=None, down_for=1) for instance in (NEAR, FAR)]
-    decision = replication.decide(group_of(replace(lost, pod=None), *down), observed("large").storage)
-    assert isinstance(decision, Promote)
-    assert decision.index == 1
+    decision = decide_primary(group_of(replace(lost, pod=None), *down))
+    assert isinstance(decision, NewPrimary)
+    assert decision.instance.index == 1
 
 
 def test_a_person_can_name_who_is_to_be_promoted() -> None:
-    storage: Object = observed("large").storage
-    storage = {
-        **storage,
-        "metadata": {**storage["metadata"], "annotations": {names.ANNOTATION_PROMOTE: "mine-valkey-2"}},
-    }
     unheard = [unlinked(instance, down_for=99) for instance in (NEAR, replicated(FAR, lineage="b" * 40))]
     lost = Instance(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
-    assert isinstance(replication.decide(group_of(lost, *unheard), observed("large").storage), Blocked)
-    decision = replication.decide(group_of(lost, *unheard), storage)
-    assert isinstance(decision, Promote)
-    assert decision.index == 2
+    assert isinstance(decide_primary(group_of(lost, *unheard)), FailoverBlocked)
+    decision = decide_primary(group_of(lost, *unheard), "mine-valkey-2")
+    assert isinstance(decision, NewPrimary)
+    assert decision.instance.index == 2
 
 
 def test_no_password_is_in_the_text_of_a_step() -> None:
     text = repr(steps(HEAD, primary(1, Size.LARGE), FAR, ring=rotated()))
-    text += repr(steps(gone(HEAD), NEAR, FAR, decision=Promote(1, "PrimaryLost", "m")))
+    text += repr(steps(gone(HEAD), NEAR, FAR, decision=NewPrimary(NEAR, "PrimaryLost", "m")))
     assert not [password for password in (*RING.current.values(), "N" * 32) if password in text]

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.credentials import identities
 from reconciler.credentials.identities import Identity
-from reconciler.manifests.valkey_config import fence, start_command, topology, valkey_conf
+from reconciler.manifests.valkey_config import start_command, topology, valkey_conf
 from shared import names
 from shared.session_storage.sizes import PRESETS, Size
 
@@ -52,7 +52,7 @@ def test_a_backlog_fits_into_what_the_data_leaves_of_the_memory(size: Size) -> N
 
 
 def test_only_a_primary_that_has_replicas_is_fenced() -> None:
-    assert [fence(PRESETS[size]) for size in Size] == [0, 0, 1]
+    assert [PRESETS[size].fence for size in Size] == [0, 0, 1]
 
 
 def test_a_instance_is_told_who_is_primary_and_who_else_there_is() -> None:

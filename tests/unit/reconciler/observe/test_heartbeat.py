@@ -23,14 +23,14 @@ class Server:
 
     def __init__(self) -> None:
         self.is_hanging = False
-        self.asked = 0
+        self.pings = 0
         self.writers: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
         with contextlib.suppress(ConnectionError):
             while await reader.readline():
-                self.asked += 1
+                self.pings += 1
                 if not self.is_hanging:
                     writer.write(b"-NOAUTH Authentication required.\r\n")
 
@@ -38,13 +38,13 @@ class Server:
 class World:
     def __init__(self, port: int) -> None:
         self.port = port
-        self.told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        self.pulse = Heartbeats(self.told.put_nowait)
+        self.silent: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self.heartbeats = Heartbeats(self.silent.put_nowait)
         self.server = Server()
 
     async def hear(self) -> None:
         async with asyncio.timeout(10):
-            assert await self.told.get() == KEY
+            assert await self.silent.get() == KEY
 
 
 def pod(address: str = "127.0.0.1") -> dict[str, Any]:
@@ -64,7 +64,7 @@ async def world_fixture(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]
     monkeypatch.setattr(names, "VALKEY_PORT", world.port)
     monkeypatch.setattr(heartbeat, "PERIOD_SECONDS", 0.05)
     monkeypatch.setattr(heartbeat, "TIMEOUT_SECONDS", 0.05)
-    task = asyncio.ensure_future(world.pulse.run([]))
+    task = asyncio.ensure_future(world.heartbeats.run([]))
     await asyncio.sleep(0)
     yield world
     task.cancel()
@@ -91,16 +91,16 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def until_asked(world: World, times: int) -> None:
-    await until(lambda: world.server.asked >= times)
+async def until_pinged(world: World, times: int) -> None:
+    await until(lambda: world.server.pings >= times)
 
 
 async def test_a_server_that_lives_is_no_news(world: World) -> None:
     async with serving(world):
-        world.pulse.on_pod(None, pod())
-        await until_asked(world, 5)
-        assert world.told.empty()
-        assert world.pulse.silent_for(pod()) < 1
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 5)
+        assert world.silent.empty()
+        assert world.heartbeats.silent_for(pod()) < 1
 
 
 async def test_an_answer_counts_when_it_comes_and_not_a_period_later(
@@ -109,53 +109,53 @@ async def test_an_answer_counts_when_it_comes_and_not_a_period_later(
     monkeypatch.setattr(heartbeat, "PERIOD_SECONDS", 60)
     world.server.is_hanging = True
     async with serving(world):
-        world.pulse.on_pod(None, pod())
-        await until_asked(world, 1)
-        await until(lambda: world.pulse.silent_for(pod()) > 0.5)
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 1)
+        await until(lambda: world.heartbeats.silent_for(pod()) > 0.5)
         world.server.writers[0].write(b"-NOAUTH Authentication required.\r\n")
-        await until(lambda: world.pulse.silent_for(pod()) < 0.5)
+        await until(lambda: world.heartbeats.silent_for(pod()) < 0.5)
 
 
 async def test_a_server_that_dies_is_told_of_and_found_again(world: World) -> None:
     async with serving(world):
-        world.pulse.on_pod(None, pod())
-        await until_asked(world, 2)
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 2)
     await world.hear()
-    asked = world.server.asked
+    pings = world.server.pings
     async with serving(world):
-        await until_asked(world, asked + 2)
-        assert world.pulse.silent_for(pod()) < 1
+        await until_pinged(world, pings + 2)
+        assert world.heartbeats.silent_for(pod()) < 1
 
 
 async def test_a_server_that_hangs_is_told_of_again_and_again(world: World) -> None:
     async with serving(world):
-        world.pulse.on_pod(None, pod())
-        await until_asked(world, 1)
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 1)
         world.server.is_hanging = True
         await world.hear()
-        first = world.pulse.silent_for(pod())
+        first = world.heartbeats.silent_for(pod())
         await world.hear()
-        assert world.pulse.silent_for(pod()) > first > 0
+        assert world.heartbeats.silent_for(pod()) > first > 0
 
 
 async def test_a_pod_that_goes_is_asked_no_more(world: World) -> None:
     async with serving(world):
-        world.pulse.on_pod(None, pod())
-        await until_asked(world, 1)
-        world.pulse.on_pod(pod(), None)
-        assert world.pulse.silent_for(pod()) == 0
-        assert world.pulse._instances == {}
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 1)
+        world.heartbeats.on_pod(pod(), None)
+        assert world.heartbeats.silent_for(pod()) == 0
+        assert world.heartbeats._heartbeats == {}
 
 
 async def test_pods_without_an_address_and_pods_of_others_are_not_asked(world: World) -> None:
     other = pod()
     other["metadata"]["labels"] = {}
     for each in (pod(""), other):
-        world.pulse.on_pod(None, each)
-    assert world.pulse._instances == {}
+        world.heartbeats.on_pod(None, each)
+    assert world.heartbeats._heartbeats == {}
 
 
 async def test_nobody_is_asked_by_who_does_not_lead(world: World) -> None:
-    idle = Heartbeats(world.told.put_nowait)
+    idle = Heartbeats(world.silent.put_nowait)
     idle.on_pod(None, pod())
-    assert idle._instances == {}
+    assert idle._heartbeats == {}

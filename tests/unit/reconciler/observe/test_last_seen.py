@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.observe.last_seen import Signs
+from reconciler.observe.last_seen import LastSeen
 from reconciler.state.instance import Instance
 from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.replication_info import Replication
@@ -19,14 +19,14 @@ class Watch:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.signs = Signs(lambda: self.now)
+        self.last_seen = LastSeen(lambda: self.now)
 
     def later(self, seconds: float) -> Watch:
         self.now += seconds
         return self
 
     def take(self, *reports: Instance) -> tuple[Instance, ...]:
-        return self.signs.take(KEY, 0, reports)
+        return self.last_seen.update(KEY, 0, reports)
 
 
 def pod(index: int, uid: str = "") -> dict[str, Any]:
@@ -68,17 +68,17 @@ def test_a_instance_that_answers_is_not_silent(watch: Watch) -> None:
 def test_a_replica_is_behind_since_it_was_last_seen_to_hear_its_primary(watch: Watch) -> None:
     watch.take(silent(0, 0.0), replica(1, silence=1))
     _, behind = watch.later(16).take(silent(0, 0.0), replica(1, silence=None))
-    assert behind.behind_for == 16.0
+    assert behind.not_hearing_for == 16.0
 
 
 def test_a_replica_that_was_never_seen_to_hear_is_not_said_to_be_behind(watch: Watch) -> None:
     watch.take(silent(0, 0.0), replica(1, silence=9))
-    assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None))[1].behind_for == 0.0
+    assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None))[1].not_hearing_for == 0.0
 
 
 def test_nothing_of_a_former_pod_is_said_of_the_next_one_or_of_a_storage_that_was_gone(watch: Watch) -> None:
     watch.take(silent(0, 0.0), replica(1, silence=0))
-    assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None, uid="new"))[1].behind_for == 0.0
+    assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None, uid="new"))[1].not_hearing_for == 0.0
     watch.take(silent(0, 0.0), replica(1, silence=0, uid="new"))
-    watch.signs.forget(KEY)
-    assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None, uid="new"))[1].behind_for == 0.0
+    watch.last_seen.forget(KEY)
+    assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None, uid="new"))[1].not_hearing_for == 0.0

@@ -9,7 +9,7 @@ import pytest
 from reconciler.credentials import identities, login
 from reconciler.credentials.login import Login
 from reconciler.observe.credential_holders import Holders
-from reconciler.observe.last_seen import Signs
+from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer, Outlook
 from reconciler.state.external_store import ExternalFacts, Outcome, Report
 from reconciler.state.instance import Instance
@@ -36,7 +36,7 @@ def fresh_outlook() -> Outlook:
         silent_for=lambda _: 3.5,
         nodes=lambda: HOSTS,
         may_update=lambda key: key != (NAMESPACE, "mine"),
-        signs=Signs(lambda: 0.0),
+        last_seen=LastSeen(lambda: 0.0),
     )
 
 
@@ -188,7 +188,7 @@ async def test_a_replica_is_not_asked_as_a_consumer(instances: Instances) -> Non
 async def test_a_instance_where_nobody_listens_is_down(instances: Instances) -> None:
     instances.error = errors.StoreDown("refused")
     report = await instance(POD)
-    assert (report.problem, report.can_be_told, report.silent_for) == ("down", False, 3.5)
+    assert (report.problem, report.accepts_operator, report.silent_for) == ("down", False, 3.5)
 
 
 @pytest.mark.parametrize("user", ["operator", "default"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.failover.group import Group
+from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.plan import desired_objects
 from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.storage_state import Observed
@@ -33,8 +33,8 @@ def is_spread(made: Object) -> bool:
     return "requiredDuringSchedulingIgnoredDuringExecution" in affinity
 
 
-def group_of(before: Observed, size: Size) -> Group:
-    return Group.of(before, PRESETS[size], RING)
+def group_of(before: Observed, size: Size) -> ReplicationGroup:
+    return ReplicationGroup.of(before, PRESETS[size], RING)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_instance_that_is_there_keeps_its_volume(running: Size, asked: Size) -
 def test_a_instance_whose_volume_is_too_small_is_unfit(running: Size, asked: Size, *, unfit: bool) -> None:
     before = observed(running)
     every = frozenset(instance.index for instance in before.instances)
-    assert desired_objects.unfit(before, SessionStorageSpec(size=asked)) == (every if unfit else frozenset())
+    assert desired_objects.undersized(before, SessionStorageSpec(size=asked)) == (every if unfit else frozenset())
 
 
 def test_a_volume_of_a_size_that_is_none_of_ours_is_as_good_as_its_figure() -> None:
@@ -81,7 +81,7 @@ def test_a_volume_of_a_size_that_is_none_of_ours_is_as_good_as_its_figure() -> N
     made = workload(0, Size.MEDIUM)
     made["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = "77Gi"
     larger = with_child(before, ("statefulsets", "mine-valkey-0"), made)
-    assert desired_objects.unfit(larger, SessionStorageSpec(size=Size.LARGE)) == frozenset()
+    assert desired_objects.undersized(larger, SessionStorageSpec(size=Size.LARGE)) == frozenset()
     assert disk(built(larger, Size.LARGE, index=1)) == "77Gi"
 
 

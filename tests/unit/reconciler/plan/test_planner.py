@@ -10,14 +10,14 @@ import pytest
 
 from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Share, Write, WriteAuth
 from reconciler.actions.plan import Plan, Step
-from reconciler.actions.valkey import Fence, Follow, SwitchOver
+from reconciler.actions.valkey import Fence, Follow, Promote, SwitchOver
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import network_policy, secrets
 from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance
 from reconciler.state.instance_facts import InstanceFacts
-from reconciler.state.primary_record import Claim
+from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.storage_state import Observed
 from shared import names
 from shared.consumers.identity import Consumer, Usage
@@ -39,6 +39,7 @@ from tests.support.storages import (
     session_storage,
     settled,
     stored,
+    unlinked,
     with_child,
     without,
     workload,
@@ -98,7 +99,7 @@ def test_only_what_is_missing_is_made(missing: tuple[str, str]) -> None:
 
 
 def test_a_storage_of_no_size_is_medium() -> None:
-    complete = Observed(session_storage({}), children(Size.MEDIUM), (primary(0, Size.MEDIUM),))
+    complete = replace(observed("medium"), storage=session_storage({}))
     assert steps_of(complete) == ()
 
 
@@ -232,12 +233,22 @@ def test_a_move_that_was_asked_for_and_done_is_not_done_again() -> None:
     asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
     before = replace(observed("large"), storage=asked)
     service = copy.deepcopy(before.children["services", "mine-valkey"])
-    record = Claim(epoch=1, to=0, reason="Asked", began=CREATED, ended=CREATED, took=0.05, handled="please")
+    record = PrimaryRecord(epoch=1, to=0, reason="Asked", began=CREATED, ended=CREATED, took=0.05, handled="please")
     service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: record.text}
     decided = plan(with_child(before, ("services", "mine-valkey"), service), SETTINGS, NOW)
     assert decided.steps == ()
     assert decided.status is not None
     assert decided.status["lastFailover"] == {"at": CREATED, "reason": "Asked", "seconds": 0.05}
+
+
+def test_a_person_can_name_who_is_to_be_promoted_where_nothing_else_helps() -> None:
+    lost = Instance(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
+    unheard = (unlinked(replica(1), down_for=99), unlinked(replica(2), lineage="b" * 40, down_for=99))
+    blocked = observed("large", lost, *unheard)
+    assert reason(plan(blocked, SETTINGS, NOW), "FailoverBlocked") == "HistoriesDiffer"
+    named = session_storage({"size": "large"}, annotations={names.ANNOTATION_PROMOTE: "mine-valkey-2"})
+    (promotion,) = (step for step in steps_of(replace(blocked, storage=named)) if isinstance(step, Promote))
+    assert promotion.instance.index == 2
 
 
 def test_a_move_out_of_turn_is_no_update_that_others_wait_for() -> None:
@@ -508,7 +519,7 @@ def test_what_kubernetes_says_of_the_pod_is_passed_on() -> None:
         ({"conditions": [unschedulable]}, "Unschedulable", "0/3 instances are available"),
         ({"containerStatuses": [{"state": waiting}]}, "ImagePullBackOff", "no such image"),
         ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, "Starting", "starting"),
-        ({"containerStatuses": [{"state": {"running": {"startedAt": LATER}}}]}, "Unreachable", "see its log"),
+        ({"containerStatuses": [{"state": {"running": {"startedAt": LATER}}}]}, "Unreachable", "check its log"),
     ):
         decided = plan(observed("small", Instance(0, pod() | {"status": status})), SETTINGS, NOW)
         assert reason(decided) == expected

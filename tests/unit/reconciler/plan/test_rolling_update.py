@@ -11,13 +11,13 @@ import pytest
 from reconciler.actions.kubernetes import Delete
 from reconciler.actions.plan import Step
 from reconciler.actions.valkey import Remove, SwitchOver
-from reconciler.failover.group import Group
+from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests import services
-from reconciler.plan.desired_instances import NO_ROOM_AFTER, Wish
+from reconciler.plan.desired_instances import NO_ROOM_AFTER, DesiredInstances
 from reconciler.plan.rolling_update import Change, next_change
 from reconciler.state.instance import Instance
 from reconciler.state.kubernetes_nodes import KubernetesNodes
-from reconciler.state.primary_record import Claim
+from reconciler.state.primary_record import PrimaryRecord, PrimaryService
 from shared import names
 from shared.objects.resources import PODS, Object
 from shared.session_storage.sizes import PRESETS, Size
@@ -32,12 +32,10 @@ from tests.support.storages import (
     primary,
     replica,
     replicated,
-    session_storage,
     stored,
     workload,
 )
 
-MINE = session_storage({})
 SERVICE = stored(services.primary_service(STORAGE, 0))
 LARGE = (primary(0, Size.LARGE, 1, 2), replica(1), replica(2))
 MEDIUM = (primary(0, Size.MEDIUM),)
@@ -47,25 +45,26 @@ def sets(size: Size, *indexes: int, settings: Any = SETTINGS) -> dict[int, Objec
     return {index: stored(workload(index, size, settings)) for index in indexes}
 
 
-def group_of(*instances: Instance, size: Size = Size.LARGE, service: Object | None = SERVICE) -> Group:
-    return Group(service, instances[0], instances[1:], PRESETS[size], RING)
+def group_of(*instances: Instance, size: Size = Size.LARGE, service: Object | None = SERVICE) -> ReplicationGroup:
+    seen = PrimaryService.of(service) if service is not None else None
+    return ReplicationGroup(("team", "mine"), seen, instances[0], instances[1:], PRESETS[size], RING)
 
 
-def change(*instances: Instance, size: Size = Size.LARGE, service: Object | None = SERVICE, **wish: Any) -> Change:
+def change(*instances: Instance, size: Size = Size.LARGE, service: Object | None = SERVICE, **changes: Any) -> Change:
     """Decide about a storage of a size that has these instances, the first of them the primary."""
     present = sets(size, *(instance.index for instance in instances))
-    known = Wish(
+    known = DesiredInstances(
         count=PRESETS[size].replicas,
         present=present,
-        desired=present,
-        claims={},
-        unfit=frozenset(),
+        target=present,
+        volume_claims={},
+        undersized=frozenset(),
         nodes=HOSTS,
-        asked="",
+        requested_switchover="",
         may_update=True,
         now=NOW,
     )
-    return next_change(group_of(*instances, size=size, service=service), replace(known, **wish), MINE)
+    return next_change(group_of(*instances, size=size, service=service), replace(known, **changes))
 
 
 def updated(instance: Instance, size: Size = Size.LARGE) -> Instance:
@@ -162,7 +161,7 @@ def test_the_instance_that_clients_get_to_comes_back_even_if_there_are_enough_ot
     ids=["silent", "a replica", "gone", "refusing"],
 )
 def test_nothing_changes_while_the_primary_is_not_well(unwell: Instance) -> None:
-    decided = change(unwell, *LARGE[1:], desired=outdated(Size.LARGE, 0, 1, 2), asked="now")
+    decided = change(unwell, *LARGE[1:], target=outdated(Size.LARGE, 0, 1, 2), requested_switchover="now")
     assert decided == Change((0, 1, 2))
 
 
@@ -170,62 +169,62 @@ def test_nothing_changes_while_the_primary_is_not_well(unwell: Instance) -> None
 
 
 def test_an_update_restarts_one_replica_first() -> None:
-    decided = change(*LARGE, desired=outdated(Size.LARGE, 0, 1, 2))
+    decided = change(*LARGE, target=outdated(Size.LARGE, 0, 1, 2))
     assert decided.steps == (deletion(1),)
     assert (reason(decided), decided.is_under_way, decided.pause) == ("InstanceRestarts", True, 0.5)
 
 
 def test_no_other_replica_restarts_while_the_first_is_not_in_sync() -> None:
     for restarted in (silent(updated(LARGE[1])), lagging(updated(LARGE[1])), Instance(1, updated(LARGE[1]).pod)):
-        decided = change(LARGE[0], restarted, LARGE[2], desired=outdated(Size.LARGE, 0, 1, 2))
+        decided = change(LARGE[0], restarted, LARGE[2], target=outdated(Size.LARGE, 0, 1, 2))
         assert (decided.steps, reason(decided)) == ((), "InstanceStarts")
 
 
 def test_the_primary_moves_once_a_replica_is_up_to_date_and_in_sync() -> None:
     new = updated(LARGE[1])
-    decided = change(LARGE[0], new, LARGE[2], desired=outdated(Size.LARGE, 0, 1, 2))
+    decided = change(LARGE[0], new, LARGE[2], target=outdated(Size.LARGE, 0, 1, 2))
     move = the_move(decided)
     assert (move.old, move.new, move.others) == (LARGE[0], new, (LARGE[2],))
-    assert (move.replication, move.fence, move.service) == (REPLICATION, 1, SERVICE)
-    assert (move.claim.to, move.claim.epoch, move.claim.reason) == (1, 1, "InstanceIsOutdated")
+    assert (move.replication, move.fence, move.service.manifest) == (REPLICATION, 1, SERVICE)
+    assert (move.record.to, move.record.epoch, move.record.reason) == (1, 1, "InstanceIsOutdated")
 
 
 def test_after_the_move_the_others_follow_one_by_one() -> None:
     service = stored(services.primary_service(STORAGE, 1))
     new, old = updated(primary(1, Size.LARGE, 0, 2)), replica(0)
-    first = change(new, old, LARGE[2], service=service, desired=outdated(Size.LARGE, 0, 1, 2))
+    first = change(new, old, LARGE[2], service=service, target=outdated(Size.LARGE, 0, 1, 2))
     assert first.steps == (deletion(0),)
-    second = change(new, updated(old), LARGE[2], service=service, desired=outdated(Size.LARGE, 0, 1, 2))
+    second = change(new, updated(old), LARGE[2], service=service, target=outdated(Size.LARGE, 0, 1, 2))
     assert second.steps == (deletion(2),)
-    last = change(new, updated(old), updated(LARGE[2]), service=service, desired=outdated(Size.LARGE, 0, 1, 2))
+    last = change(new, updated(old), updated(LARGE[2]), service=service, target=outdated(Size.LARGE, 0, 1, 2))
     assert last == Change((0, 1, 2))
 
 
 def test_a_replica_that_does_not_follow_goes_first() -> None:
     lost = silent(replica(2))
     head = primary(0, Size.LARGE, 1)
-    decided = change(head, LARGE[1], lost, desired=outdated(Size.LARGE, 0, 1, 2))
+    decided = change(head, LARGE[1], lost, target=outdated(Size.LARGE, 0, 1, 2))
     assert decided.steps == (deletion(2),)
 
 
 def test_a_replica_that_catches_up_counts_and_is_not_restarted_before_the_others_are_in_sync() -> None:
-    decided = change(LARGE[0], lagging(LARGE[1]), lagging(LARGE[2]), desired=outdated(Size.LARGE, 0, 1, 2))
+    decided = change(LARGE[0], lagging(LARGE[1]), lagging(LARGE[2]), target=outdated(Size.LARGE, 0, 1, 2))
     assert (decided.steps, reason(decided)) == ((), "InstanceRestarts")
 
 
 def test_a_replica_that_we_cannot_reach_but_the_primary_can_counts_as_one_that_follows() -> None:
     unseen = silent(LARGE[2])
-    decided = change(LARGE[0], lagging(LARGE[1]), unseen, desired=outdated(Size.LARGE, 0, 1, 2))
+    decided = change(LARGE[0], lagging(LARGE[1]), unseen, target=outdated(Size.LARGE, 0, 1, 2))
     assert decided.steps == ()
 
 
 def test_a_faulty_image_reaches_one_replica_and_is_left_there() -> None:
     faulty = Instance(1, updated(LARGE[1]).pod)
     head = primary(0, Size.LARGE, 2)
-    assert change(head, faulty, LARGE[2], desired=outdated(Size.LARGE, 0, 1, 2)).steps == ()
+    assert change(head, faulty, LARGE[2], target=outdated(Size.LARGE, 0, 1, 2)).steps == ()
     # Not even if another one loses its connection meanwhile.
     alone = primary(0, Size.LARGE)
-    assert change(alone, faulty, silent(LARGE[2]), desired=outdated(Size.LARGE, 0, 1, 2)).steps == ()
+    assert change(alone, faulty, silent(LARGE[2]), target=outdated(Size.LARGE, 0, 1, 2)).steps == ()
 
 
 def test_a_faulty_image_that_is_taken_back_costs_the_one_replica_a_restart() -> None:
@@ -235,7 +234,7 @@ def test_a_faulty_image_that_is_taken_back_costs_the_one_replica_a_restart() -> 
 
 def test_a_faulty_image_that_is_replaced_by_a_third_one_costs_the_stuck_replica_a_restart_first() -> None:
     faulty = Instance(1, with_pod(LARGE[1], annotations={names.ANNOTATION_TEMPLATE_HASH: "faulty"}).pod)
-    decided = change(primary(0, Size.LARGE, 2), faulty, LARGE[2], desired=outdated(Size.LARGE, 0, 1, 2))
+    decided = change(primary(0, Size.LARGE, 2), faulty, LARGE[2], target=outdated(Size.LARGE, 0, 1, 2))
     assert decided.steps == (deletion(1),)
 
 
@@ -252,29 +251,31 @@ def test_of_replicas_that_are_all_stuck_one_is_repaired_at_a_time() -> None:
 
 def test_a_pod_that_is_going_is_not_deleted_twice() -> None:
     going = silent(with_pod(LARGE[1], deletionTimestamp="2026-11-23T12:00:00Z"))
-    decided = change(primary(0, Size.LARGE, 2), going, LARGE[2], desired=outdated(Size.LARGE, 0, 1, 2))
+    decided = change(primary(0, Size.LARGE, 2), going, LARGE[2], target=outdated(Size.LARGE, 0, 1, 2))
     assert (decided.steps, reason(decided)) == ((), "InstanceRestarts")
 
 
 def test_a_replica_whose_volume_is_too_small_is_made_anew() -> None:
-    decided = change(*LARGE, unfit=frozenset({2}), claims={2: {"metadata": {"name": "data-mine-valkey-2-0"}}})
+    decided = change(
+        *LARGE, undersized=frozenset({2}), volume_claims={2: {"metadata": {"name": "data-mine-valkey-2-0"}}}
+    )
     (step,) = decided.steps
     assert isinstance(step, Remove)
     assert (removed(decided), decided.instances) == ([2], (0, 1))
-    assert step.claim == {"metadata": {"name": "data-mine-valkey-2-0"}}
+    assert step.volume_claim == {"metadata": {"name": "data-mine-valkey-2-0"}}
 
 
 def test_a_primary_whose_volume_is_too_small_moves_first() -> None:
-    assert the_move(change(*LARGE, unfit=frozenset({0}))).new is LARGE[1]
+    assert the_move(change(*LARGE, undersized=frozenset({0}))).new is LARGE[1]
 
 
 # From large to medium
 
 
-def shrinking(*instances: Instance, **wish: Any) -> Change:
+def shrinking(*instances: Instance, **changes: Any) -> Change:
     present = sets(Size.LARGE, *(instance.index for instance in instances))
     wanted = sets(Size.MEDIUM, *(instance.index for instance in instances))
-    return change(*instances, size=Size.MEDIUM, present=present, desired=wanted, **wish)
+    return change(*instances, size=Size.MEDIUM, present=present, target=wanted, **changes)
 
 
 def resized(instance: Instance) -> Instance:
@@ -307,23 +308,23 @@ def test_of_too_many_instances_none_goes_that_others_cannot_stand_in_for() -> No
 
 
 def test_a_storage_of_one_instance_gets_a_second_one_to_take_over() -> None:
-    decided = change(*MEDIUM, size=Size.MEDIUM, desired=outdated(Size.MEDIUM, 0))
+    decided = change(*MEDIUM, size=Size.MEDIUM, target=outdated(Size.MEDIUM, 0))
     assert (decided.instances, decided.steps, reason(decided)) == ((0, 1), (), "InstanceAdded")
 
 
 def test_the_second_instance_has_the_smallest_number_that_is_free() -> None:
     service = stored(services.primary_service(STORAGE, 1))
-    decided = change(primary(1, Size.MEDIUM), size=Size.MEDIUM, service=service, desired=outdated(Size.MEDIUM, 1))
+    decided = change(primary(1, Size.MEDIUM), size=Size.MEDIUM, service=service, target=outdated(Size.MEDIUM, 1))
     assert decided.instances == (1, 0)
 
 
 def test_the_move_waits_until_the_second_instance_is_in_sync() -> None:
     wanted = outdated(Size.MEDIUM, 0, 1)
     starting = Instance(1, updated(replica(1, Size.MEDIUM), Size.MEDIUM).pod)
-    decided = change(*MEDIUM, starting, size=Size.MEDIUM, desired=wanted)
+    decided = change(*MEDIUM, starting, size=Size.MEDIUM, target=wanted)
     assert (decided.steps, reason(decided), decided.instances) == ((), "InstanceStarts", (0, 1))
     synced = updated(replica(1, Size.MEDIUM), Size.MEDIUM)
-    move = the_move(change(*MEDIUM, synced, size=Size.MEDIUM, desired=wanted))
+    move = the_move(change(*MEDIUM, synced, size=Size.MEDIUM, target=wanted))
     assert (move.new, move.fence) == (synced, 0)
 
 
@@ -331,14 +332,14 @@ def test_the_old_instance_goes_after_the_move() -> None:
     service = stored(services.primary_service(STORAGE, 1))
     new = updated(primary(1, Size.MEDIUM, 0), Size.MEDIUM)
     decided = change(
-        new, replica(0, Size.MEDIUM), size=Size.MEDIUM, service=service, desired=outdated(Size.MEDIUM, 0, 1)
+        new, replica(0, Size.MEDIUM), size=Size.MEDIUM, service=service, target=outdated(Size.MEDIUM, 0, 1)
     )
     assert (removed(decided), decided.instances, reason(decided)) == ([0], (1,), "InstanceRemoved")
 
 
 def test_a_second_instance_that_is_stuck_is_made_anew_as_soon_as_it_can_be_put_right() -> None:
     stuck = Instance(1, with_pod(replica(1, Size.MEDIUM), annotations={}).pod)
-    decided = change(*MEDIUM, stuck, size=Size.MEDIUM, desired=outdated(Size.MEDIUM, 0, 1))
+    decided = change(*MEDIUM, stuck, size=Size.MEDIUM, target=outdated(Size.MEDIUM, 0, 1))
     assert decided.steps == (deletion(1),)
 
 
@@ -350,9 +351,9 @@ def test_a_second_instance_that_is_stuck_goes_if_the_first_is_what_it_should_be_
 # No room
 
 
-def crowded(size: Size, created: str, **wish: Any) -> Change:
+def crowded(size: Size, created: str, **changes: Any) -> Change:
     extra = pending(updated(replica(1, size), size), created=created)
-    return change(primary(0, size), extra, size=size, desired=outdated(size, 0, 1), **wish)
+    return change(primary(0, size), extra, size=size, target=outdated(size, 0, 1), **changes)
 
 
 LONG_AGO = (NOW - NO_ROOM_AFTER - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -373,13 +374,13 @@ def test_without_room_for_a_second_instance_the_one_instance_restarts_where_it_i
 
 def test_without_room_nothing_restarts_for_a_move_alone() -> None:
     extra = pending(replica(1, Size.MEDIUM), created=LONG_AGO)
-    decided = change(*MEDIUM, extra, size=Size.MEDIUM, asked="now")
+    decided = change(*MEDIUM, extra, size=Size.MEDIUM, requested_switchover="now")
     assert (decided.steps, reason(decided), decided.is_under_way) == ((), "NoRoom", False)
 
 
 def test_without_room_nothing_restarts_for_a_volume_that_it_would_not_get_by_that() -> None:
     """It would restart again and again."""
-    decided = crowded(Size.MEDIUM, LONG_AGO, unfit=frozenset({0}))
+    decided = crowded(Size.MEDIUM, LONG_AGO, undersized=frozenset({0}))
     assert (decided.steps, reason(decided)) == ((), "NoRoom")
 
 
@@ -389,7 +390,7 @@ def podless(*, replicas: int, changed: str) -> Change:
     present[1] |= {"status": {"replicas": replicas}}
     present[1]["metadata"]["managedFields"] = [{"manager": "kube-controller-manager", "time": changed}]
     desired = outdated(Size.MEDIUM, 0, 1)
-    return change(*MEDIUM, Instance(1), size=Size.MEDIUM, present=present, desired=desired)
+    return change(*MEDIUM, Instance(1), size=Size.MEDIUM, present=present, target=desired)
 
 
 def test_a_quota_that_allows_no_second_pod_means_that_there_is_no_room() -> None:
@@ -404,14 +405,14 @@ def test_a_pod_that_was_deleted_and_comes_back_at_once_is_no_want_of_room() -> N
 
 def test_without_room_a_redundant_storage_never_restarts_its_primary() -> None:
     extras = (pending(updated(LARGE[1]), created=LONG_AGO), pending(updated(LARGE[2]), created=LONG_AGO))
-    decided = change(primary(0, Size.LARGE), *extras, desired=outdated(Size.LARGE, 0, 1, 2))
+    decided = change(primary(0, Size.LARGE), *extras, target=outdated(Size.LARGE, 0, 1, 2))
     assert (decided.steps, reason(decided)) == ((), "NoRoom")
 
 
 def test_after_a_restart_where_it_is_the_second_instance_is_no_longer_needed() -> None:
     restarted = updated(primary(0, Size.MEDIUM), Size.MEDIUM)
     extra = pending(updated(replica(1, Size.MEDIUM), Size.MEDIUM), created=LONG_AGO)
-    decided = change(restarted, extra, size=Size.MEDIUM, desired=outdated(Size.MEDIUM, 0, 1))
+    decided = change(restarted, extra, size=Size.MEDIUM, target=outdated(Size.MEDIUM, 0, 1))
     assert removed(decided) == [1]
 
 
@@ -425,7 +426,7 @@ def closing(*hosts: int) -> KubernetesNodes:
 
 def test_a_primary_on_a_host_that_is_drained_moves() -> None:
     move = the_move(change(*LARGE, nodes=closing(0)))
-    assert (move.new.index, move.claim.reason, move.claim.asked) == (1, "NodeIsDrained", "")
+    assert (move.new.index, move.record.reason, move.record.request) == (1, "NodeIsDrained", "")
 
 
 def test_it_does_not_move_to_another_host_that_is_drained() -> None:
@@ -439,7 +440,7 @@ def deleted(instance: Instance) -> Instance:
 
 def test_a_primary_whose_pod_is_deleted_moves_while_it_lives() -> None:
     move = the_move(change(deleted(LARGE[0]), *LARGE[1:]))
-    assert (move.new.index, move.claim.reason) == (1, "PodIsDeleted")
+    assert (move.new.index, move.record.reason) == (1, "PodIsDeleted")
 
 
 def test_it_does_not_move_to_one_that_is_deleted_lags_or_has_to_leave_as_well() -> None:
@@ -452,7 +453,7 @@ def test_it_does_not_move_to_one_that_is_deleted_lags_or_has_to_leave_as_well() 
 
 def test_it_moves_to_one_that_is_not_up_to_date_rather_than_to_none() -> None:
     first, second, third = LARGE
-    outdated_but: dict[str, Any] = {"desired": outdated(Size.LARGE, 0, 1, 2), "may_update": False}
+    outdated_but: dict[str, Any] = {"target": outdated(Size.LARGE, 0, 1, 2), "may_update": False}
     assert the_move(change(deleted(first), second, updated(third), **outdated_but)).new.index == 2
     assert the_move(change(deleted(first), second, third, **outdated_but)).new.index == 1
 
@@ -472,25 +473,25 @@ def test_one_instance_on_a_host_that_is_drained_gets_a_second_one() -> None:
 
 
 def test_a_move_that_is_asked_for_is_done_and_noted() -> None:
-    move = the_move(change(*LARGE, asked="please"))
-    assert (move.claim.reason, move.claim.asked) == ("Asked", "please")
-    assert move.claim.end(NOW).handled == "please"
+    move = the_move(change(*LARGE, requested_switchover="please"))
+    assert (move.record.reason, move.record.request) == ("Asked", "please")
+    assert move.record.end(NOW).handled == "please"
 
 
 def test_one_instance_that_is_asked_to_move_gets_a_second_one_first() -> None:
-    assert reason(change(*MEDIUM, size=Size.MEDIUM, asked="please")) == "InstanceAdded"
+    assert reason(change(*MEDIUM, size=Size.MEDIUM, requested_switchover="please")) == "InstanceAdded"
 
 
 def test_nobody_moves_without_a_service_that_could_be_moved() -> None:
-    assert change(*LARGE, service=None, asked="please").steps == ()
+    assert change(*LARGE, service=None, requested_switchover="please").steps == ()
 
 
 def test_a_move_counts_on_from_the_last_one() -> None:
-    record = Claim(epoch=6, to=0, reason="PrimaryLost", handled="before")
+    record = PrimaryRecord(epoch=6, to=0, reason="PrimaryLost", handled="before")
     annotations = {names.ANNOTATION_PRIMARY: record.text}
     service = {**SERVICE, "metadata": SERVICE["metadata"] | {"annotations": annotations}}
-    claim = the_move(change(*LARGE, service=service, nodes=closing(0))).claim
-    assert (claim.epoch, claim.handled) == (7, "before")
+    record = the_move(change(*LARGE, service=service, nodes=closing(0))).record
+    assert (record.epoch, record.handled) == (7, "before")
 
 
 # Turns
@@ -499,26 +500,26 @@ def test_a_move_counts_on_from_the_last_one() -> None:
 def test_an_update_waits_for_its_turn_and_says_so() -> None:
     for size, instances in ((Size.MEDIUM, MEDIUM), (Size.LARGE, LARGE)):
         indexes = [instance.index for instance in instances]
-        decided = change(*instances, size=size, desired=outdated(size, *indexes), may_update=False)
+        decided = change(*instances, size=size, target=outdated(size, *indexes), may_update=False)
         assert decided.steps == ()
         assert decided.instances == tuple(indexes)
         assert (reason(decided), decided.is_under_way) == ("WaitsForItsTurn", False)
 
 
 def test_what_is_up_to_date_waits_for_nobodys_turn() -> None:
-    assert the_move(change(*LARGE, asked="please", may_update=False)).claim.reason == "Asked"
+    assert the_move(change(*LARGE, requested_switchover="please", may_update=False)).record.reason == "Asked"
     assert change(*LARGE, may_update=False) == Change((0, 1, 2))
 
 
-@pytest.mark.parametrize("wish", [{"nodes": closing(0)}, {"asked": "please"}], ids=["drain", "asked"])
-def test_a_move_that_cannot_wait_is_done_with_instances_as_they_are(wish: dict[str, Any]) -> None:
-    move = the_move(change(*LARGE, desired=outdated(Size.LARGE, 0, 1, 2), may_update=False, **wish))
+@pytest.mark.parametrize("changes", [{"nodes": closing(0)}, {"requested_switchover": "please"}], ids=["drain", "asked"])
+def test_a_move_that_cannot_wait_is_done_with_instances_as_they_are(changes: dict[str, Any]) -> None:
+    move = the_move(change(*LARGE, target=outdated(Size.LARGE, 0, 1, 2), may_update=False, **changes))
     assert move.new.index == 1
 
 
 def test_a_instance_that_is_no_longer_needed_goes_even_if_updates_wait() -> None:
     decided = change(
-        primary(1, Size.MEDIUM), replica(0), size=Size.MEDIUM, desired=outdated(Size.MEDIUM, 1), may_update=False
+        primary(1, Size.MEDIUM), replica(0), size=Size.MEDIUM, target=outdated(Size.MEDIUM, 1), may_update=False
     )
     assert (removed(decided), reason(decided), decided.is_under_way) == ([0], "InstanceRemoved", True)
 
@@ -532,5 +533,7 @@ def steps_of(*changes: Change) -> list[Step]:
 
 
 def test_nothing_secret_is_in_the_text_of_a_step() -> None:
-    text = repr(steps_of(change(*LARGE, asked="please"), change(*LARGE, desired=outdated(Size.LARGE, 0, 1, 2))))
+    text = repr(
+        steps_of(change(*LARGE, requested_switchover="please"), change(*LARGE, target=outdated(Size.LARGE, 0, 1, 2)))
+    )
     assert REPLICATION.password not in text

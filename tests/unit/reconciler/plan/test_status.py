@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from reconciler.failover.decision import Blocked, Decision, Stay, Wait
-from reconciler.failover.group import Group
+from reconciler.failover.decision import Decision, FailoverBlocked, KeepPrimary, LookAgain
+from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, REDUNDANT, SIZE_APPLIED, Verdict, judge
 from reconciler.plan.rolling_update import UPDATING, Change
 from reconciler.plan.status import status_of
@@ -166,8 +166,8 @@ def test_another_primary_is_told_once_and_is_a_warning_unless_it_was_planned(rea
 
 def verdict_of(before: Observed, decision: Decision | None = None) -> Verdict:
     spec = SessionStorageSpec.model_validate(before.storage["spec"])
-    group = Group.of(before, spec.preset, RING)
-    return judge(before, spec, group, decision or Stay(), NOW)
+    group = ReplicationGroup.of(before, spec.preset, RING)
+    return judge(before, spec, group, decision or KeepPrimary(), NOW)
 
 
 def test_every_instance_is_told_of_with_its_role_and_how_far_behind_it_is() -> None:
@@ -190,13 +190,15 @@ def test_the_size_that_runs_is_that_of_the_primarys_pod() -> None:
     assert [finding.reason for finding in verdict.also if finding.type == SIZE_APPLIED] == ["Resizing"]
 
 
-@pytest.mark.parametrize("decision", [Wait(1, "PrimarySilent", "soon"), Blocked("NoHistory", "a person decides")])
-def test_why_no_instance_takes_over_is_said(decision: Wait | Blocked) -> None:
+@pytest.mark.parametrize(
+    "decision", [LookAgain(1, "PrimarySilent", "soon"), FailoverBlocked("NoHistory", "a person decides")]
+)
+def test_why_no_instance_takes_over_is_said(decision: LookAgain | FailoverBlocked) -> None:
     gone = storages.observed("large", Instance(0), *storages.instances(Size.LARGE)[1:])
     verdict = verdict_of(gone, decision)
     assert (verdict.is_ready, verdict.reason, verdict.message) == (False, decision.reason, decision.message)
     blocked = [finding.reason for finding in verdict.also if finding.type == FAILOVER_BLOCKED]
-    assert blocked == ([decision.reason] if isinstance(decision, Blocked) else [])
+    assert blocked == ([decision.reason] if isinstance(decision, FailoverBlocked) else [])
 
 
 def test_a_failover_that_was_blocked_is_said_to_be_so_no_longer() -> None:

@@ -9,70 +9,77 @@ from typing import Any
 import pytest
 
 from reconciler.manifests import services
-from reconciler.state.primary_record import Claim, claimed, first, pointed, primary_of
+from reconciler.state.primary_record import PrimaryRecord, PrimaryService
 from shared import names
 from shared.objects.resources import Object
 from tests.support.storages import NOW, STORAGE, stored
 
 SERVICE = stored(services.primary_service(STORAGE, 1))
-BEFORE = Claim(epoch=6, to=1, reason="PrimaryLost", began="b", ended="e", took=0.2, handled="first")
+BEFORE = PrimaryRecord(epoch=6, to=1, reason="PrimaryLost", began="b", ended="e", took=0.2, handled="first")
 
 
 def noted(text: object) -> Object:
     return {"metadata": {"annotations": {names.ANNOTATION_PRIMARY: text}}}
 
 
-@pytest.mark.parametrize("claim", [Claim(), BEFORE, Claim(epoch=1, to=0, asked="now", began="b")], ids=str)
-def test_what_is_written_is_read_again(claim: Claim) -> None:
-    assert Claim.of(noted(claim.text)) == claim
+@pytest.mark.parametrize(
+    "claim", [PrimaryRecord(), BEFORE, PrimaryRecord(epoch=1, to=0, request="now", began="b")], ids=str
+)
+def test_what_is_written_is_read_again(claim: PrimaryRecord) -> None:
+    assert PrimaryRecord.of(noted(claim.text)) == claim
 
 
 @pytest.mark.parametrize(
     "service",
-    [None, {}, {"metadata": {}}, {"metadata": {"annotations": None}}]
+    [{}, {"metadata": {}}, {"metadata": {"annotations": None}}]
     + [
         noted(text) for text in ("", "{", "[]", "7", "null", '"x"', '{"epoch": "x"}', '{"took": []}', '{"to": null}', 7)
     ],
     ids=str,
 )
 def test_what_cannot_be_read_counts_as_nothing(service: Any) -> None:
-    assert Claim.of(service) == Claim()
+    assert PrimaryRecord.of(service) == PrimaryRecord()
 
 
 def test_a_claim_is_under_way_until_it_has_ended() -> None:
-    claim = BEFORE.next(2, "Asked", NOW, "second")
+    claim = BEFORE.claim(2, "Asked", NOW, "second")
     assert (claim.epoch, claim.to, claim.reason, claim.began) == (7, 2, "Asked", "2026-11-23T12:00:00Z")
-    assert (Claim().is_under_way, claim.is_under_way, claim.end(NOW).is_under_way) == (False, True, False)
+    assert (PrimaryRecord().is_under_way, claim.is_under_way, claim.end(NOW).is_under_way) == (False, True, False)
 
 
 def test_whom_clients_were_sent_to_is_known_unless_that_is_about_to_change() -> None:
-    claim = first(2)
-    moving = claim.next(0, "Asked", NOW)
-    assert (Claim().settled, claim.settled, moving.settled, moving.end(NOW).settled) == (None, 2, None, 0)
-    assert moving.withdrawn(2).settled == 2
-    assert (claim.status(), moving.epoch) == (None, 2)
+    claim = PrimaryRecord.first(2)
+    moving = claim.claim(0, "Asked", NOW)
+    assert (
+        PrimaryRecord().settled_primary,
+        claim.settled_primary,
+        moving.settled_primary,
+        moving.end(NOW).settled_primary,
+    ) == (None, 2, None, 0)
+    assert moving.withdrawn(2).settled_primary == 2
+    assert (claim.status, moving.epoch) == (None, 2)
 
 
 def test_the_users_word_is_done_only_when_the_move_is() -> None:
-    claim = BEFORE.next(2, "Asked", NOW, "second")
-    assert (claim.asked, claim.handled) == ("second", "first")
+    claim = BEFORE.claim(2, "Asked", NOW, "second")
+    assert (claim.request, claim.handled) == ("second", "first")
     ended = claim.end(NOW)
-    assert (ended.asked, ended.handled) == ("", "second")
-    assert BEFORE.next(2, "PrimaryLost", NOW).end(NOW).handled == "first"
+    assert (ended.request, ended.handled) == ("", "second")
+    assert BEFORE.claim(2, "PrimaryLost", NOW).end(NOW).handled == "first"
 
 
 def test_a_claim_that_is_withdrawn_leaves_the_users_word_to_be_done() -> None:
-    withdrawn = BEFORE.next(2, "Asked", NOW, "second").withdrawn(1)
-    assert withdrawn == Claim(epoch=8, to=1, handled="first")
-    assert (withdrawn.is_under_way, withdrawn.status()) == (False, None)
+    withdrawn = BEFORE.claim(2, "Asked", NOW, "second").withdrawn(1)
+    assert withdrawn == PrimaryRecord(epoch=8, to=1, handled="first")
+    assert (withdrawn.is_under_way, withdrawn.status) == (False, None)
 
 
 def test_a_change_of_the_primary_is_told_once_it_is_done() -> None:
-    claim = BEFORE.next(2, "PrimaryLost", NOW)
-    assert claim.status() is None
+    claim = BEFORE.claim(2, "PrimaryLost", NOW)
+    assert claim.status is None
     ended = claim.end(NOW + timedelta(seconds=1), 0.12345)
-    assert ended.status() == {"at": "2026-11-23T12:00:01Z", "reason": "PrimaryLost", "seconds": 0.123}
-    assert BEFORE.status() is None  # a time that nobody could read
+    assert ended.status == {"at": "2026-11-23T12:00:01Z", "reason": "PrimaryLost", "seconds": 0.123}
+    assert BEFORE.status is None  # a time that nobody could read
 
 
 @pytest.mark.parametrize(
@@ -81,22 +88,21 @@ def test_a_change_of_the_primary_is_told_once_it_is_done() -> None:
     ids=str,
 )
 def test_the_selector_tells_who_is_primary(selector: Any, instance: int | None) -> None:
-    assert primary_of({"spec": {"selector": selector}}) == instance
+    assert PrimaryService.of({"spec": {"selector": selector}}).primary == instance
 
 
-@pytest.mark.parametrize("service", [None, {}, {"spec": {}}], ids=str)
+@pytest.mark.parametrize("service", [{}, {"spec": {}}], ids=str)
 def test_without_a_selector_nobody_is(service: Any) -> None:
-    assert primary_of(service) is None
+    assert PrimaryService.of(service).primary is None
 
 
 def test_clients_are_moved_and_all_else_in_the_service_stays() -> None:
     service = copy.deepcopy(SERVICE)
     service["metadata"]["annotations"] = {"foreign": "kept"}
     before = copy.deepcopy(service)
-    moved = pointed(service, 2, BEFORE)
+    moved = PrimaryService.of(service).pointed(2, BEFORE)
     assert service == before
-    assert primary_of(moved) == 2
-    assert Claim.of(moved) == BEFORE
+    assert PrimaryService.of(moved) == PrimaryService(moved, 2, BEFORE)
     assert moved["metadata"]["annotations"].pop("foreign") == "kept"
     assert moved["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert {**moved["spec"], "selector": None} == {**before["spec"], "selector": None}
@@ -104,6 +110,6 @@ def test_clients_are_moved_and_all_else_in_the_service_stays() -> None:
 
 
 def test_a_claim_moves_nobody() -> None:
-    written = claimed(SERVICE, BEFORE)
-    assert Claim.of(written) == BEFORE
+    written = PrimaryService.of(SERVICE).claimed(BEFORE)
+    assert PrimaryRecord.of(written) == BEFORE
     assert written["spec"] == SERVICE["spec"]

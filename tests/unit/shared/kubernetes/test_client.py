@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -400,3 +401,108 @@ async def test_every_answer_tells_what_time_it_is_for_the_server(status: int) ->
         with contextlib.suppress(errors.NotFound):
             await cluster.get(SECRETS, "team", "a")
         assert timedelta(0) <= cluster.clock.now() - datetime(2020, 11, 24, 22, tzinfo=UTC) < timedelta(minutes=1)
+
+
+@contextlib.asynccontextmanager
+async def proxy(status: str = "200 OK") -> AsyncIterator[tuple[str, list[str]]]:
+    """Answer in place of any server; yield the proxy's host with port, and the first line of each request."""
+    lines: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        lines.append(head.splitlines()[0])
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        yield f"{host}:{port}", lines
+
+
+@pytest.fixture(name="environment")
+def environment_fixture(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    return monkeypatch
+
+
+GET_BY_PROXY = "GET http://api.invalid/api/v1/namespaces/team/secrets/a HTTP/1.1"
+
+
+async def test_the_proxy_of_the_configuration_is_used_whatever_the_environment_says(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    async with proxy() as (address, lines):
+        environment.setenv("NO_PROXY", "api.invalid")
+        configuration = Configuration(host="http://api.invalid", proxy=f"http://{address}")
+        async with Cluster(configuration, "tests") as cluster:
+            assert await cluster.get(SECRETS, "team", "a") == {}
+    assert lines == [GET_BY_PROXY]
+
+
+async def test_a_kubeconfig_brings_a_proxy(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
+    del environment  # only cleared
+    path = tmp_path / "kubeconfig"
+    async with proxy() as (address, lines):
+        config = {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+            "clusters": [{"name": "k", "cluster": {"server": "http://api.invalid", "proxy-url": f"http://{address}"}}],
+            "users": [{"name": "u", "user": {}}],
+        }
+        path.write_text(json.dumps(config))
+        async with await Cluster.connect(user_agent="tests", kubeconfig=str(path)) as cluster:
+            await cluster.get(SECRETS, "team", "a")
+    assert lines == [GET_BY_PROXY]
+
+
+async def test_the_proxy_of_the_environment_is_used(environment: pytest.MonkeyPatch) -> None:
+    async with proxy() as (address, lines):
+        environment.setenv("HTTP_PROXY", f"http://{address}")
+        environment.setenv("NO_PROXY", "elsewhere.invalid")
+        async with Cluster(Configuration(host="http://api.invalid"), "tests") as cluster:
+            await cluster.get(SECRETS, "team", "a")
+    assert lines == [GET_BY_PROXY]
+
+
+@pytest.mark.parametrize("exempt", ["127.0.0.1", "*"])
+async def test_the_proxy_of_the_environment_is_passed_by_for_exempt_hosts(
+    environment: pytest.MonkeyPatch, exempt: str
+) -> None:
+    server = Recorded()
+    async with proxy() as (address, lines):
+        environment.setenv("HTTP_PROXY", f"http://{address}")
+        environment.setenv("NO_PROXY", exempt)
+        async with serving(server.handle) as cluster:
+            await cluster.get(SECRETS, "team", "a")
+    assert lines == []
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_refuses_is_unavailable_and_its_password_is_not_told(
+    environment: pytest.MonkeyPatch, scheme: str
+) -> None:
+    del environment  # only cleared
+    async with proxy("407 Proxy Authentication Required") as (address, lines):
+        configuration = Configuration(host=f"{scheme}://api.invalid", proxy=f"http://us:hunter2@{address}")
+        async with Cluster(configuration, "tests") as cluster:
+            with pytest.raises(errors.Unavailable) as caught:
+                await cluster.get(SECRETS, "team", "a")
+    assert len(lines) == 1
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("port", [1, 99_999], ids=["nobody listens", "no such port"])
+async def test_a_proxy_that_cannot_be_reached_is_unavailable_and_its_password_is_not_told(
+    environment: pytest.MonkeyPatch, port: int
+) -> None:
+    del environment  # only cleared
+    configuration = Configuration(host="https://api.invalid", proxy=f"http://us:hunter2@127.0.0.1:{port}")
+    async with Cluster(configuration, "tests") as cluster:
+        with pytest.raises(errors.Unavailable) as caught:
+            await cluster.get(SECRETS, "team", "a")
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))

@@ -30,7 +30,7 @@ def test_it_agrees_with_a_look_through_the_cache(changes: list[tuple[int, str | 
         if version > late and not indexes:
             indexes.append(Index(cache, owner))
         if belongs is None:
-            cache.forget(("team", str(name)))
+            cache._drop(("team", str(name)))
         else:
             cache.remember(secret(name, belongs, version))
     index = indexes[0] if indexes else Index(cache, owner)

@@ -249,8 +249,6 @@ async def test_an_answer_that_the_watch_has_not_told_yet_is_remembered() -> None
         await cluster.at_end.wait()
         informer.remember(secret(11))
         assert informer.get(A) == secret(11)
-        informer.forget(A)
-        assert informer.get(A) is None
 
 
 @in_virtual_time

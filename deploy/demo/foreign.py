@@ -1,0 +1,126 @@
+"""Whether a cluster that is not the local one has what story and tests need; if not, everything that is missing.
+
+What cannot be seen without trying, above all whether a network plugin enforces NetworkPolicies, the story tries itself.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from deploy.demo.errors import DemoError
+from deploy.demo.kube import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from deploy.demo.images import Images
+    from deploy.demo.kube import Kube, Object
+
+GUIDE: Final = 'docs/howto/install.md, "On a cluster of your own", has the commands.'
+TOOLHIVE_CRD: Final = "mcpservers.toolhive.stacklok.dev"
+DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
+NAMESPACE: Final = "session-storage-images"
+POD: Final = "images"
+PULL_SECONDS: Final = 180
+"""Three images of together 150 MB, from a registry at some distance."""
+REFUSED: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"})
+"""Reasons for which the kubelet has no image. Source: k8s.io/kubernetes/pkg/kubelet/images/types.go."""
+
+
+def check(kube: Kube, images: Images) -> None:
+    """Look at the cluster, and run one pod for a moment to see that nodes get the images.
+
+    Raises:
+        DemoError: With everything that is missing, and where to read what to do.
+    """
+    if complaint := kube.refusal("get", "nodes"):
+        raise DemoError(f"The cluster that KUBECONFIG names does not answer: {complaint}")
+    missing = [*_lacking_parts(kube), *_lacking_images(kube, images)]
+    if missing:
+        lines = "".join(f"  - {each}\n" for each in missing)
+        raise DemoError(f"The cluster that KUBECONFIG names lacks something:\n{lines}{GUIDE}")
+
+
+def _lacking_parts(kube: Kube) -> Iterator[str]:
+    if kube.get("customresourcedefinition", TOOLHIVE_CRD) is None:
+        yield "ToolHive: install its charts toolhive-operator-crds and toolhive-operator"
+    if not any(map(is_default, kube.items("storageclasses"))):
+        yield f"a default StorageClass: annotate one with {DEFAULT_CLASS}=true"
+
+
+def is_default(storage_class: Object) -> bool:
+    """Tell whether volumes are of this class unless they name another."""
+    annotations: dict[str, str] = storage_class["metadata"].get("annotations", {})
+    return annotations.get(DEFAULT_CLASS) == "true"
+
+
+def _lacking_images(kube: Kube, images: Images) -> Iterator[str]:
+    kube.create_namespace(NAMESPACE)
+    with _removed(kube):
+        kube.apply(pod_of(images))
+        seen = until(
+            "a node has tried to get the images",
+            lambda: judged(kube.get("pod", POD, NAMESPACE) or {}, images.variables()),
+            PULL_SECONDS,
+        )
+    for variable, image in images.variables().items():
+        if reason := seen[variable]:
+            yield (
+                f"the image {image} ({reason}): load it into every node, or push it to a registry and set {variable}"
+            )
+
+
+@contextmanager
+def _removed(kube: Kube) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        kube.run("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def container_name(variable: str) -> str:
+    """Name the container that tries the image of an environment variable."""
+    return variable.lower().replace("_", "-")
+
+
+def pod_of(images: Images) -> Object:
+    """Describe a pod that needs every image, and does nothing."""
+    restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": POD, "namespace": NAMESPACE},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": container_name(variable),
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["true"],
+                    "securityContext": restricted,
+                }
+                for variable, image in images.variables().items()
+            ],
+        },
+    }
+
+
+def judged(pod: Object, variables: Iterable[str]) -> dict[str, str]:
+    """Say of the image of each variable why the node does not have it; empty text if it does.
+
+    As long as one is undecided, the answer is empty.
+    """
+    statuses = {status["name"]: status["state"] for status in pod.get("status", {}).get("containerStatuses", ())}
+    found = {}
+    for variable in variables:
+        state = statuses.get(container_name(variable), {"waiting": {}})
+        reason = state["waiting"].get("reason", "") if "waiting" in state else None
+        if reason is not None and reason not in REFUSED:
+            return {}
+        found[variable] = reason or ""
+    return found

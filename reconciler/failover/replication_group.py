@@ -1,0 +1,204 @@
+"""The Valkey instances of a storage, seen from the one that clients are sent to. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from reconciler.credentials import identities
+from shared import names
+from shared.session_storage.sizes import PRESETS, Size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.credentials.key_ring import KeyRing
+    from reconciler.credentials.login import Login
+    from reconciler.state.instance import Instance
+    from reconciler.state.primary_record import PrimaryService
+    from reconciler.state.storage_state import Observed
+    from shared.objects.resources import Key
+    from shared.session_storage.sizes import Preset
+
+
+CLOSE_BYTES: Final = 1 << 20
+"""A replica that lags by less has what matters within milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationGroup:
+    """The Valkey instances of a storage, and which of them is primary.
+
+    Attributes:
+        storage: Namespace and name of the storage.
+        service: The Service that names the primary; None if it does not exist yet.
+        primary: The instance that clients are sent to, whatever it considers itself to be.
+        others: All other instances.
+        preset: What the wanted size decides.
+        ring: The storage's passwords.
+    """
+
+    storage: Key
+    service: PrimaryService | None
+    primary: Instance
+    others: tuple[Instance, ...]
+    preset: Preset
+    ring: KeyRing
+
+    @classmethod
+    def of(cls, observed: Observed, preset: Preset, ring: KeyRing) -> ReplicationGroup:
+        """Tell the primary and the others apart among the instances that were observed."""
+        metadata, service = observed.storage["metadata"], observed.primary_service
+        primary = _primary_index(service, observed.instances)
+        others = tuple(instance for instance in observed.instances if instance.index != primary)
+        key = metadata["namespace"], metadata["name"]
+        return cls(key, service, observed.instance(primary), others, preset, ring)
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """All of them, the primary first."""
+        return self.primary, *self.others
+
+    @property
+    def in_order(self) -> tuple[Instance, ...]:
+        """All of them, in the order of their numbers."""
+        return tuple(sorted(self.instances, key=lambda instance: instance.index))
+
+    def name(self, *instances: Instance) -> str:
+        """Name instances for people: by their StatefulSets."""
+        return ", ".join(names.valkey_instance(self.storage[1], instance.index) for instance in instances)
+
+    @property
+    def replication(self) -> Login:
+        """How an instance logs in to its primary."""
+        return self.ring.login(identities.REPLICATION)
+
+    @property
+    def primary_hosts(self) -> frozenset[str]:
+        """Hosts by which a replica may follow the primary: its own address, and the Service's address and name."""
+        if self.service is None:
+            return frozenset({self.primary.address})
+        namespace, name = self.storage
+        return frozenset({self.primary.address, self.service.cluster_ip, names.valkey_host(name, namespace)})
+
+    @property
+    def size(self) -> Size | None:
+        """The size that the primary was made as; None if its pod does not say."""
+        return _size(self.primary)
+
+    @property
+    def sizes(self) -> frozenset[Size]:
+        """The sizes that instances were made as, as far as their pods say."""
+        return frozenset(size for size in map(_size, self.instances) if size is not None)
+
+    # Who serves, and who could take over in good order
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether the primary takes logins and writes, as far as can be seen."""
+        return self.primary.is_primary and not self.primary.problem
+
+    @property
+    def synced(self) -> tuple[Instance, ...]:
+        """Replicas that could take over."""
+        return tuple(instance for instance in self.others if self.is_synced(instance))
+
+    def is_synced(self, instance: Instance) -> bool:
+        """Tell whether an instance follows the primary closely."""
+        lag = self.lag(instance)
+        return not instance.problem and instance.replication.is_streaming and lag is not None and lag < CLOSE_BYTES
+
+    def is_attached(self, instance: Instance) -> bool:
+        """Tell whether an instance is connected with the primary, in sync or not, as either of them says."""
+        return instance.replication.is_linked or self.primary.replication.attached(instance.address) is not None
+
+    def lag(self, instance: Instance) -> int | None:
+        """Tell how many bytes an instance is behind the primary; None if that cannot be told."""
+        if not self.primary.responds or not instance.responds:
+            return None
+        own, primary = instance.replication, self.primary.replication
+        return max(primary.offset - own.offset, 0) if own.lineage == primary.lineage else None
+
+    @property
+    def fence(self) -> int:
+        """The `min-replicas-to-write` that the primary is to have; in doubt the fence stays up.
+
+        A storage that should have one instance takes writes alone, even while a second instance is being made.
+        """
+        if all(instance.is_gone for instance in self.others):
+            return 0
+        # If the primary was not made to have replicas, they come only now, and clients need not wait for them.
+        was_redundant = self.size is None or PRESETS[self.size].is_redundant
+        has_replica = any(replica.is_online for replica in self.primary.replication.replicas)
+        return self.preset.fence if was_redundant or has_replica else 0
+
+    # What a failover depends on
+
+    @property
+    def hearing(self) -> tuple[Instance, ...]:
+        """Replicas that still hear the primary, which therefore lives."""
+        return tuple(instance for instance in self.linked if instance.hears_primary)
+
+    @property
+    def linked(self) -> tuple[Instance, ...]:
+        """Replicas that may have a connection with the primary, however long it has been silent."""
+        return _linked(self.others)
+
+    @property
+    def unaccounted(self) -> tuple[Instance, ...]:
+        """Instances that may follow the primary unseen, and so let it go on taking writes."""
+        return tuple(instance for instance in self.others if not (instance.responds or instance.is_gone))
+
+    @property
+    def missing(self) -> tuple[Instance, ...]:
+        """Instances that might have data, and cannot be asked."""
+        return tuple(instance for instance in self.in_order if not instance.is_loaded)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every instance that there should be is loaded."""
+        return len(self.instances) >= self.preset.replicas and not self.missing
+
+
+def primary_silent_for(primary: Instance, others: Sequence[Instance]) -> float:
+    """Tell how many seconds ago the primary gave its last sign of life, to the operator or to a replica.
+
+    The observer keeps the latest of these instants: a primary that only the operator cannot reach goes on taking
+    writes, and a replica that was cut off together with the operator must not pass for one that has all of them.
+
+    Args:
+        primary: With `silent_for` as far as the operator itself knows it.
+        others: All other instances.
+    """
+    # Valkey cuts seconds off: the sign of life came up to one earlier than it says.
+    return min([primary.silent_for, *((replica.replication.silence or 0) + 1.0 for replica in _linked(others))])
+
+
+def _linked(others: Sequence[Instance]) -> tuple[Instance, ...]:
+    """Find linked replicas, but for those that follow another primary, as in a failover that broke off half-way."""
+    lineages = {other.replication.lineage for other in others if other.is_primary}
+    return tuple(other for other in others if other.is_linked and other.replication.lineage not in lineages)
+
+
+def _size(instance: Instance) -> Size | None:
+    label = (instance.pod or {"metadata": {}})["metadata"].get("labels", {}).get(names.LABEL_SIZE)
+    return next((size for size in Size if size.value == label), None)
+
+
+def _primary_index(service: PrimaryService | None, instances: Sequence[Instance]) -> int:
+    """Tell by the Service which instance is primary; its record counts if its selector names one that is not there."""
+    named = service.primary if service is not None else None
+    present = {instance.index for instance in instances}
+    if named is not None and named in present:
+        return named
+    recorded = service.record.settled_primary if service is not None else None
+    stated = named if recorded is None else recorded
+    is_trusted = stated in present or not any(instance.is_primary for instance in instances)
+    return stated if stated is not None and is_trusted else _most_followed(instances)
+
+
+def _most_followed(instances: Sequence[Instance]) -> int:
+    """Tell which instance considers itself the primary and has the most replicas; the first if none does."""
+    primaries = [instance for instance in instances if instance.is_primary]
+    best = max(primaries, key=lambda instance: len(instance.replication.replicas), default=None)
+    return best.index if best is not None else min((instance.index for instance in instances), default=0)
