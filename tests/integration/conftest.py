@@ -35,20 +35,21 @@ NAMESPACE = "toolhive-system"
 LEFT_OUT = {"Deployment", "PodDisruptionBudget", "NetworkPolicy"}
 LONGEST = (
     "test_drills",
+    "test_toolhive_versions",
+    "test_policy_alone",
+    "test_policy",
     "test_sharing",
     "test_provisioning",
-    "test_policy_alone",
     "test_short_lives",
-    "test_toolhive_versions",
     "test_rules",
-    "test_generated",
+    "test_outage",
     "test_rotation",
-    "test_policy",
     "test_survival",
+    "test_admission",
     "test_large",
-    "test_many",
     "test_external",
     "test_hostile",
+    "test_webhook_process",
     "test_install",
 )
 """Workers take files in this order, the long ones first, so that they end together; the others follow by name."""
