@@ -5,15 +5,14 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.figures import FIGURE, figures_of
+
 # A slow machine is no wrong answer.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-FIGURE = "figure"
-"""Name of what a test tells its report; workers send it along."""
 
-
-class Figures:
+class Shown:
     """Collects what was measured, and shows it under the report."""
 
     def __init__(self) -> None:
@@ -21,7 +20,7 @@ class Figures:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown":  # by then, a test has told all
-            self._found += [str(said) for name, said in report.user_properties if name == FIGURE]
+            self._found += figures_of(report)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._found:
@@ -35,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "drill: long by nature; `make drills` runs it, `make test` a short form of it")
-    config.pluginmanager.register(Figures())
+    config.pluginmanager.register(Shown())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

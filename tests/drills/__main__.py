@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from deploy.local.paths import REPOSITORY
-from tests.conftest import FIGURE
 from tests.drills.report import Drill, page, tally
+from tests.support.figures import figures_of
 
 PAGE = REPOSITORY / "docs" / "drills.md"
 
@@ -29,9 +29,8 @@ class Recorder:
 
 
 def _drill(nodeid: str, reports: list[pytest.TestReport]) -> Drill:
-    figures = tuple(str(said) for name, said in reports[-1].user_properties if name == FIGURE)
     is_whole = all(report.passed for report in reports)
-    return Drill(nodeid, sum(report.duration for report in reports), is_whole, figures)
+    return Drill(nodeid, sum(report.duration for report in reports), is_whole, tuple(figures_of(reports[-1])))
 
 
 def main(arguments: list[str]) -> int:
