@@ -10,7 +10,7 @@ from reconciler.runtime import metrics
 from reconciler.state.primary_record import PrimaryRecord, PrimaryService
 from reconciler.valkey.replication import replication_session
 from shared import errors
-from shared.objects.resources import SERVICES, Object, Resource
+from shared.objects.resources import SERVICES, Object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,23 +18,17 @@ if TYPE_CHECKING:
 
     from reconciler.actions.valkey import SwitchOver
     from shared.kubernetes.informer import Informer
+    from shared.kubernetes.verbs import Replacer
 
 REACH_DIAL_SECONDS: Final = 0.1
 """kube-proxy may drop what is sent to a Service in the instant at which it changes it, and TCP repeats that only after
 a second. A connection in the same cluster takes a millisecond."""
 
 
-class ServiceWriter(Protocol):
-    """The write that a claim needs."""
-
-    async def replace(self, resource: Resource, obj: Object) -> Object:
-        """Replace an object by resourceVersion, or raise Conflict."""
-
-
 class PrimaryServices:
     """Writes the Services that name primaries, and lets the cache know at once what the API server answered."""
 
-    def __init__(self, cluster: ServiceWriter, cache: Informer, clock: Callable[[], datetime]) -> None:
+    def __init__(self, cluster: Replacer, cache: Informer, clock: Callable[[], datetime]) -> None:
         self._cluster = cluster
         self._cache = cache
         self._clock = clock
@@ -70,7 +64,7 @@ class ServiceClaim(Protocol):
         """Tell whether a new connection by the Service's address gets to the server with this run ID."""
 
 
-class SwitchoverClaim:
+class SwitchoverClaim(ServiceClaim):
     """The Service of a storage for the time of one switchover."""
 
     def __init__(self, services: PrimaryServices, action: SwitchOver) -> None:

@@ -6,6 +6,7 @@ The webhook alone injects, because it alone knows who made a reference.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -55,31 +56,23 @@ class ConsumerStatusWriter:
         try:
             await self._cluster.apply(_RESOURCES[who.kind], body, field_manager=manager, subresource="status")
         except (errors.Rejected, errors.NotFound) as error:
-            _log.warning(
-                "could not write the condition of a consumer", extra={"consumer": str(who), "error": str(error)}
-            )
+            extra = {"consumer": str(who), "error": str(error)}
+            _log.warning("could not write the condition of a consumer", extra=extra)
             return
         is_good = finding.status == "True"
         note = EventNote("Normal" if is_good else "Warning", finding.reason, finding.message)
         await self._recorder.record(consumer, note)
 
 
+@dataclass(frozen=True, slots=True)
 class ConsumerReconciler:
     """Reconciles consumers, one at a time."""
 
-    def __init__(
-        self,
-        readmissions: Readmissions,
-        status_writer: ConsumerStatusWriter,
-        find: Callable[[Consumer], Object | None],
-        storages: Mapping[Key, Object],
-        default_target: Target,
-    ) -> None:
-        self._readmissions = readmissions
-        self._status_writer = status_writer
-        self._find = find
-        self._storages = storages
-        self._default_target = default_target
+    readmissions: Readmissions
+    status_writer: ConsumerStatusWriter
+    find: Callable[[Consumer], Object | None]
+    storages: Mapping[Key, Object]
+    default_target: Target
 
     async def reconcile(self, key: tuple[str, ...]) -> float | None:
         """Reconcile one consumer.
@@ -91,19 +84,19 @@ class ConsumerReconciler:
             ClusterError: A transient error; the caller tries again with a growing pause.
         """
         who = Consumer(*key)
-        resource, consumer = _RESOURCES[who.kind], self._find(who)
+        resource, consumer = _RESOURCES[who.kind], self.find(who)
         if consumer is None:
-            self._readmissions.forget(resource, (who.namespace, who.name))
+            self.readmissions.forget(resource, (who.namespace, who.name))
             return None
-        status, now = consumer_status(consumer, self._storages, self._default_target), datetime.now(UTC)
+        status, now = consumer_status(consumer, self.storages, self.default_target), datetime.now(UTC)
         again = None
         if status.needs_readmission:
-            again = await self._readmissions.readmit(resource, consumer, now)
+            again = await self.readmissions.readmit(resource, consumer, now)
         else:
-            self._readmissions.forget(resource, (who.namespace, who.name))
+            self.readmissions.forget(resource, (who.namespace, who.name))
         if status.finding is None:
             return again
         if status.finding.reason == "StorageNotFound" and (age := age_seconds(consumer, now)) < GRACE_SECONDS:
             return min(again or GRACE_SECONDS, GRACE_SECONDS - age)
-        await self._status_writer.write(who, consumer, status.finding, now)
+        await self.status_writer.write(who, consumer, status.finding, now)
         return again

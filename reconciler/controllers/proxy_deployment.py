@@ -25,13 +25,7 @@ class ProxyDeploymentReconciler:
     def __init__(
         self, readmissions: Readmissions, deployments: Mapping[Key, Object], find: Callable[[Consumer], Object | None]
     ) -> None:
-        """Take what a reconcile needs.
-
-        Args:
-            readmissions: Sends Deployments through admission again.
-            deployments: Every proxy's, stripped by `source_fields_of`.
-            find: Looks up a stored consumer.
-        """
+        """Take among others every proxy's Deployment, stripped by `source_fields_of`."""
         self._readmissions = readmissions
         self._deployments = deployments
         self._find = find

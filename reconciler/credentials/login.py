@@ -10,10 +10,7 @@ class Login:
     """A user and its password; the password stays out of its `repr`."""
 
     user: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"Login(user={self.user!r})"
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

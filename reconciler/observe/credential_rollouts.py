@@ -13,6 +13,7 @@ from shared.consumers.credential_revision import CredentialRevision
 from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.kinds import KINDS
 from shared.kubernetes.client import Selector
+from shared.kubernetes.verbs import Getter
 from shared.objects.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Key, Object, Resource, key_of
 from shared.objects.timestamps import parse_time
 
@@ -26,11 +27,8 @@ REFUSAL_SECONDS: Final = 60.0
 READS_AT_ONCE: Final = 8
 
 
-class Reader(Protocol):
+class Reader(Getter, Protocol):
     """Reads past every cache: rollouts last minutes a year, too short to keep all pods in memory for them."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Read one object or raise NotFound."""
 
     async def list_all(self, resource: Resource, selector: Selector = ...) -> tuple[list[Object], str]:
         """Read all objects that match."""

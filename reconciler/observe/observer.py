@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import instance_probe
 from reconciler.state.external_store import ExternalFacts, login_from_connection, login_from_secret
-from reconciler.state.owned_objects import CHILD_RESOURCES, child_names, initial_workloads, instance_indexes, parent_of
+from reconciler.state.owned_objects import (
+    CHILD_RESOURCES,
+    child_names,
+    initial_workloads,
+    instance_indexes,
+    original_of,
+    parent_of,
+)
 from reconciler.state.primary_record import PrimaryService
 from reconciler.state.rotation_record import RotationRecord, revision_of
 from reconciler.state.session_storage import DeclaredStorage
-from reconciler.state.sharing import Sharing, original_of
-from reconciler.state.storage_state import StorageState
+from reconciler.state.storage_state import Sharing, StorageState
 from reconciler.valkey import external_store
 from shared import errors, names
 from shared.kubernetes.index import Index
@@ -34,38 +40,16 @@ from shared.session_storage.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
 
+    from reconciler.observe.credential_rollouts import CredentialRollouts
     from reconciler.observe.last_seen import LastSeen
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.instance import Instance
-    from reconciler.state.kubernetes_nodes import KubernetesNodes
-    from shared.consumers.identity import Consumer, Usage
+    from reconciler.state.storage_state import KubernetesNodes
+    from shared.consumers.usage_index import ConsumerIndex
     from shared.kubernetes.informer import Informer
+    from shared.kubernetes.verbs import Getter
     from shared.session_storage.models import External
-
-
-class Reader(Protocol):
-    """Reads single objects past every cache."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Read one object or raise NotFound."""
-
-
-class Consumers(Protocol):
-    """Knows who uses which storage."""
-
-    def usages(self, storage: Key) -> tuple[Usage, ...]:
-        """Consumers of a storage."""
-
-
-class Rollouts(Protocol):
-    """Knows how far the users of a credential are with a new one."""
-
-    async def read(
-        self, storage: Key, consumers: Iterable[Consumer], revision: str, since: datetime, *, is_thorough: bool
-    ) -> tuple[CredentialRollout, ...]:
-        """Tell how far every user is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +61,7 @@ class Surroundings:
         knows_consumers: Tells whether the caches hold all consumers.
         is_rotation_due: Tells whether a storage's schedule asks for a rotation, and no other storage goes first.
         silent_for: Tells for how many seconds the server in a pod has not answered anything.
-        nodes: Tells of Kubernetes' nodes.
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
-        last_seen: Remembers when instances answered, and heard their primary.
     """
 
     serves_tls: Callable[[], bool]
@@ -96,10 +78,10 @@ class Observer:
 
     def __init__(
         self,
-        cluster: Reader,
+        cluster: Getter,
         caches: Mapping[str, Informer],
-        consumers: Consumers,
-        rollouts: Rollouts,
+        consumers: ConsumerIndex,
+        rollouts: CredentialRollouts,
         surroundings: Surroundings,
     ) -> None:
         self._cluster = cluster
@@ -161,12 +143,9 @@ class Observer:
         )
 
     def _claims(self, storage: Key, indexes: Iterable[int]) -> dict[int, Object]:
-        namespace, name = storage
-        found = {
-            index: self._caches[VOLUME_CLAIMS.plural].get((namespace, names.valkey_claim(name, index)))
-            for index in indexes
-        }
-        return {index: claim for index, claim in found.items() if claim is not None}
+        (namespace, name), known = storage, self._caches[VOLUME_CLAIMS.plural]
+        found = ((index, known.get((namespace, names.valkey_claim(name, index)))) for index in indexes)
+        return {index: claim for index, claim in found if claim is not None}
 
     async def _probe(self, storage: Key, indexes: Sequence[int], ring: KeyRing | None) -> tuple[Instance, ...]:
         namespace, name = storage

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.state.instance import Instance
-    from reconciler.state.kubernetes_nodes import KubernetesNodes
+    from reconciler.state.storage_state import KubernetesNodes
     from shared.objects.resources import Object
 
 NO_ROOM_AFTER: Final = timedelta(seconds=30)

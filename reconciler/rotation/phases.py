@@ -51,21 +51,13 @@ class RotationSettings:
     refresh: timedelta = timedelta(seconds=100)
     scheduled_at_once: int = 1
 
-    def wave(self, consumers: int) -> int:
-        """Tell how many of so many consumers may be restarting at once."""
-        return max(1, consumers * self.wave_percent // 100)
-
 
 def phase(
     ring: KeyRing, record: RotationRecord, instances: Sequence[Instance], *, is_published: bool
 ) -> RotationPhase | None:
     """Tell how far the rotation of a managed storage is; None if there never was one.
 
-    Args:
-        ring: Its passwords.
-        record: Of the rotation.
-        instances: All its Valkey instances.
-        is_published: Whether the connection Secret and its copies hold the current password.
+    It is published once the connection Secret and its copies hold the current password.
     """
     if not record.begun:
         return None

@@ -1,4 +1,4 @@
-"""The names of a storage's children, and which storage an object belongs to. Pure."""
+"""The names of a storage's children, and which storage an object belongs to or is a copy from. Pure."""
 
 from __future__ import annotations
 
@@ -32,6 +32,15 @@ def parent_of(child: Object) -> Key | None:
     namespace = labels.get(names.LABEL_STORAGE_NAMESPACE) or child["metadata"].get("namespace", "")
     storage = labels.get(names.LABEL_STORAGE)
     return (namespace, storage) if storage else None
+
+
+def original_of(secret: Object) -> Key | None:
+    """Tell which storage's connection Secret a Secret is a copy of, by its labels; None if it is no copy."""
+    labels = secret["metadata"].get("labels") or {}
+    namespace, name = labels.get(names.LABEL_STORAGE_NAMESPACE), labels.get(names.LABEL_STORAGE)
+    if labels.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY or not (namespace and name):
+        return None
+    return namespace, name
 
 
 def child_names(resource: Resource, storage: str) -> tuple[str, ...]:

@@ -261,7 +261,6 @@ async def test_the_edge_module_tells_role_and_refusal_apart(instance: str) -> No
     login = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
     facts = await users.observe(instance, 6379, login)
     assert (facts.role, facts.is_loading) == ("master", False)
-    assert facts.server_version.startswith("9.")
     await users.ping(instance, 6379, Login(CONSUMER.user, PASSWORDS[CONSUMER.key]))
     wrong = passwords.generate()
     with pytest.raises(StoreRefused) as caught:

@@ -13,9 +13,9 @@ import pytest
 from reconciler.apply import passwords
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
-from reconciler.manifests import config_map, disruption_budget, network_policy, secrets, services
+from reconciler.manifests import disruption_budget, network_policy, secrets, services, valkey_config
 from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image, InstanceSpec, Placement, stateful_set
+from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set
 from reconciler.manifests.storage import Storage
 from reconciler.plan.drift import has_additions, is_covered
 from shared import errors
@@ -280,9 +280,9 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
     return [
         (SECRETS, secrets.auth_secret(storage, KeyRing(drawn))),
         (SECRETS, secrets.connection_secret(storage, drawn["password"])),
-        (CONFIG_MAPS, config_map.config_map(storage, 0, range(PRESETS[size].replicas))),
+        (CONFIG_MAPS, valkey_config.config_map(storage, 0, range(PRESETS[size].replicas))),
         (NETWORK_POLICIES, network_policy.network_policy(storage, Peers("x", {"a": "b"}))),
-        (STATEFUL_SETS, stateful_set(metadata, node, Image("registry.example/valkey:9", "IfNotPresent"), Placement())),
+        (STATEFUL_SETS, stateful_set(metadata, node, Image("registry.example/valkey:9", "IfNotPresent"), "")),
         (SERVICES, services.primary_service(storage, 0)),
         (SERVICES, services.headless_service(storage)),
         (SERVICES, services.replicas_service(storage)),

@@ -15,7 +15,7 @@ from reconciler.apply import passwords
 from reconciler.credentials import identities
 from reconciler.credentials.identities import CONSUMER, OPERATOR, REPLICATION
 from reconciler.credentials.login import Login
-from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.instance import InstanceFacts
 from reconciler.state.replication_info import PRIMARY, REPLICA
 from reconciler.valkey import replication, users
 from reconciler.valkey.replication import replication_session

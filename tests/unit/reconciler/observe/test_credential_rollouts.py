@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.observe.credential_rollouts import CredentialRollouts
-from reconciler.state.sharing import Sharing
+from reconciler.state.storage_state import Sharing
 from shared import names
 from shared.consumers.identity import Consumer, Usage
 from shared.objects.resources import MCP_SERVERS, PODS, Object, Resource

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.rotation.phases import RotationSettings
-from reconciler.rotation.waves import next_wave
+from reconciler.rotation.progress import next_wave
 from reconciler.state.credential_rollout import CredentialRollout, Workload, rollout_of
 from shared import names
 from shared.consumers.credential_revision import CredentialRevision

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from reconciler.manifests import secrets
-from reconciler.state.sharing import Sharing, original_of
+from reconciler.state.owned_objects import original_of
+from reconciler.state.storage_state import Sharing
 from shared.consumers.identity import Consumer, Usage
 from shared.objects.resources import Object
 from tests.support.storages import STORAGE, session_storage

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.actions.descriptions import describe
 from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Restart, Share, Write, WriteAuth
 from reconciler.actions.plan import Step
 from reconciler.actions.valkey import Admit, Fence, Follow, LogInAnew, Promote, Remove, Resume, Retire, SwitchOver
@@ -28,7 +27,7 @@ from tests.support.storages import (
 
 OLD, NEW = primary(0, Size.LARGE), replica(1)
 SERVICE = PrimaryService.of(stored(services.primary_service(STORAGE, 0)))
-CLAIM = PrimaryRecord.first(0).claim(1, "PrimaryLost", NOW)
+CLAIM = PrimaryRecord(1, 0).claim(1, "PrimaryLost", NOW)
 CONNECTION = secrets.connection_secret(STORAGE, PASSWORDS["password"])
 
 STEPS: list[tuple[Step, str]] = [
@@ -66,4 +65,4 @@ STEPS: list[tuple[Step, str]] = [
 
 @pytest.mark.parametrize(("step", "words"), STEPS, ids=[words for _, words in STEPS])
 def test_a_step_says_what_it_does_to_what(step: Step, words: str) -> None:
-    assert describe(step) == words
+    assert str(step) == words
