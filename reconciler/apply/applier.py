@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from reconciler.actions.plan import Plan, Step
     from reconciler.apply.instance_actions import InstanceActions
-    from reconciler.runtime.event_recorder import Recorder
+    from reconciler.runtime.event_recorder import EventRecorder
     from shared.consumers.identity import Consumer
     from shared.kubernetes.informer import Informer
     from shared.kubernetes.verbs import Writer
@@ -38,7 +38,7 @@ class Applier:
         self,
         cluster: Writer,
         caches: Mapping[str, Informer],
-        recorder: Recorder,
+        recorder: EventRecorder,
         refused: Callable[[Consumer, str], None],
         instances: InstanceActions,
     ) -> None:

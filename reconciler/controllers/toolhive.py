@@ -80,10 +80,10 @@ class CrdExtension:
             crd = crds.get(("", self._name))
             if crd is None or not (operations := extension(crd)):
                 continue
-            manager, extra = names.FIELD_MANAGER_CRD, {"crd": self._name, "field": FIELD}
+            manager, extra = names.FIELD_MANAGER_CRD, {"crd": self._name}
             try:
                 crds.remember(await self._cluster.patch(CRDS, "", self._name, operations, field_manager=manager))
-                _log.info("added the field to the CRD", extra=extra)
+                _log.info("added the field to the CRD", extra={**extra, "field": FIELD})
             except errors.ClusterError as error:
                 _log.warning("could not add the field to the CRD: trying again", extra={**extra, "error": str(error)})
                 await asyncio.sleep(RETRY_SECONDS)

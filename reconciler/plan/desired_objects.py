@@ -73,7 +73,7 @@ def build(
 ) -> Iterator[tuple[Resource, Object]]:
     """Build what a storage that is to have these instances, by number, consists of, in the order of the proposal.
 
-    Secrets and the budget of the primary are not among it.
+    Secrets and the budget of the primary are not among that.
     """
     owner, primary = owner_of(state.storage), group.primary.index
     yield NETWORK_POLICIES, network_policy.network_policy(owner, settings.peers, state.sharing.namespaces)
@@ -83,7 +83,8 @@ def build(
     yield SERVICES, services.headless_service(owner)
     if group.preset.is_redundant:
         yield SERVICES, services.replicas_service(owner)
-    yield SERVICES, services.primary_service(owner, primary, PrimaryRecord(1, primary) if not group.service else None)
+    record = PrimaryRecord(1, primary) if group.service is None else None
+    yield SERVICES, services.primary_service(owner, primary, record)
     if group.preset.is_redundant:
         yield DISRUPTION_BUDGETS, disruption_budget.replicas_budget(owner)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from shared import errors
 from shared.objects.resources import EVENTS, Object
@@ -20,13 +20,6 @@ MAX_NOTE: Final = 1024
 """Limit of the field `note`."""
 
 _log = logging.getLogger(__name__)
-
-
-class Recorder(Protocol):
-    """Records Events."""
-
-    async def record(self, regarding: Object, note: EventNote) -> None:
-        """Write one Event about an object."""
 
 
 class EventRecorder:
