@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from certs import keeper
+from certs import controller as certificate_controller
 from certs.settings import CertificateSettings
 from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import InstanceActions
-from reconciler.controllers.consumer import Announcements, Caretaker
-from reconciler.controllers.proxy_deployment import ProxyCaretaker
-from reconciler.controllers.readmission import Questions
+from reconciler.controllers.consumer import ConsumerReconciler, ConsumerStatusWriter
+from reconciler.controllers.proxy_deployment import ProxyDeploymentReconciler
+from reconciler.controllers.readmission import Readmissions
 from reconciler.controllers.session_storage import Planner, Reconciler
 from reconciler.controllers.update_slots import UpdateSlots
 from reconciler.controllers.watches import Watches
@@ -28,13 +28,12 @@ from reconciler.observe.observer import Observer, Surroundings
 from reconciler.rotation import schedule
 from reconciler.runtime import metrics, workers
 from reconciler.runtime.event_recorder import EventRecorder
-from reconciler.runtime.leader_election import Election
+from reconciler.runtime.leader_election import LeaderElector
 from reconciler.settings import Settings
 from reconciler.state.kubernetes_nodes import KubernetesNodes
 from shared import errors
 from shared.consumers.toolhive import serves_session_tls
 from shared.kubernetes.client import Cluster
-from shared.objects.events import EventNote
 from shared.objects.resources import PODS, SECRETS, Object
 from shared.process import json_log, probes
 
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from reconciler.state.session_storage import DeclaredStorage
+    from shared.objects.events import EventNote
 
 
 _log = logging.getLogger("reconciler")
@@ -85,13 +85,13 @@ class _Process:
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._watches.storage_queue))
 
     async def run(self) -> None:
-        election = Election(self._cluster, self._settings.candidate)
+        elector = LeaderElector(self._cluster, self._settings.candidate)
         runner = await probes.serve(probes.probes_app(self._watches.missing), self._settings.http_port)
         try:
             # One group: a watch that ends by a bug must end the process, or it would decide on a frozen picture.
             async with asyncio.TaskGroup() as group:
                 watches = [group.create_task(part) for part in self._watches.run()]
-                await election.lead(self._lead)
+                await elector.run(self._lead)
                 for watch in watches:
                     watch.cancel()
         finally:
@@ -100,17 +100,19 @@ class _Process:
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(
-                keeper.keep(self._cluster, self._certificates, self._cluster.clock.now, self._tell_of_certificates)
+                certificate_controller.run(
+                    self._cluster, self._certificates, self._cluster.clock.now, self._record_certificate_event
+                )
             )
             group.create_task(self._reconcile())
             if self._settings.extends_toolhive_crds:
                 for extension in self._watches.toolhive.extensions():
                     group.create_task(extension)
 
-    async def _tell_of_certificates(self, secret: Object, notice: EventNote) -> None:
-        # What an informer lists does not say what it is.
+    async def _record_certificate_event(self, secret: Object, note: EventNote) -> None:
+        # Items of a list carry neither apiVersion nor kind.
         regarding = {"apiVersion": SECRETS.api_version, "kind": SECRETS.kind, **secret}
-        await self._recorder.record(regarding, EventNote(notice.type, notice.reason, notice.note))
+        await self._recorder.record(regarding, note)
 
     async def _reconcile(self) -> None:
         await self._watches.synced()
@@ -140,14 +142,14 @@ class _Process:
         return Reconciler(watches.storages, observer, applier, Planner(self._settings.storage, clock, self._slots))
 
     def _consumer_controllers(self) -> list[Coroutine[None, None, None]]:
-        watches, questions = self._watches, Questions(self._cluster)
+        watches, readmissions = self._watches, Readmissions(self._cluster)
         find, target = watches.toolhive.consumer, self._settings.default_target
-        announcements = Announcements(self._cluster, self._recorder)
-        consumers = Caretaker(questions, announcements, find, watches.storages.objects, target)
-        proxies = ProxyCaretaker(questions, watches.deployments.objects, find)
+        status_writer = ConsumerStatusWriter(self._cluster, self._recorder)
+        consumers = ConsumerReconciler(readmissions, status_writer, find, watches.storages.objects, target)
+        proxies = ProxyDeploymentReconciler(readmissions, watches.deployments.objects, find)
         return [
-            workers.run(watches.consumer_queue, consumers.look),
-            workers.run(watches.proxy_queue, proxies.look),
+            workers.run(watches.consumer_queue, consumers.reconcile),
+            workers.run(watches.proxy_queue, proxies.reconcile),
         ]
 
     def _is_rotation_due(self, storage: DeclaredStorage) -> bool:

@@ -1,4 +1,4 @@
-"""The settings that the reconciler gets from its environment. Pure."""
+"""The reconciler's settings, from its environment. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from reconciler.plan.settings import StorageSettings
 from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from shared.consumers.targets import Target
-from shared.process.environment import Environment
+from shared.process.environment import FromEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from shared.process.environment import Environment
 
 SECONDS_OF_A_DAY: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(FromEnvironment):
     """The reconciler's own settings.
 
     Attributes:
@@ -41,17 +41,11 @@ class Settings:
     log_level: str
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings from environment variables.
-
-        Raises:
-            InvalidSettings: Variables are missing or malformed; the message lists all of them.
-        """
-        env = Environment(environ)
+    def _read(cls, env: Environment) -> Self:
         namespace = env.required("POD_NAMESPACE")
         image = Image(env.required("VALKEY_IMAGE"), env.text("VALKEY_PULL_POLICY", "IfNotPresent"))
         labels = dict(env.entries("RECONCILER_SELECTOR", _label, "key=value"))
-        settings = cls(
+        return cls(
             candidate=Candidate(namespace, env.required("LEASE_NAME"), env.required("POD_NAME")),
             storage=StorageSettings(
                 image,
@@ -65,8 +59,6 @@ class Settings:
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
             log_level=env.log_level("LOG_LEVEL"),
         )
-        env.check()
-        return settings
 
 
 def _rotation(env: Environment) -> RotationSettings:

@@ -15,7 +15,7 @@ import uvloop
 
 from certs.pki import validation
 from shared import errors
-from shared.consumers.toolhive import CONSUMER_RESOURCES, trimmed
+from shared.consumers.toolhive import CONSUMER_RESOURCES, reference_fields_of
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
@@ -23,19 +23,18 @@ from shared.objects.resources import NAMESPACES, SECRETS, SESSION_STORAGES
 from shared.process import json_log, probes
 from webhook import server
 from webhook.access_reviews import AccessReviews
-from webhook.admission import consumers, deletions, proxy_deployments, session_storages
+from webhook.admission import deletions, proxy_deployments, session_storages
+from webhook.consumer_handler import ConsumerHandler
 from webhook.serving_certificate import ServingCertificate
 from webhook.settings import Settings
-from webhook.storage_lookup import LateStorages
-from webhook.suspension import BEAT_SECONDS, Pulse
+from webhook.storage_lookup import StorageLookup
+from webhook.suspension import CHECK_SECONDS, SuspensionDetector
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Callable
 
     from shared.consumers.identity import Consumer
-    from shared.consumers.reference import StorageReference
     from shared.objects.resources import Object
-    from webhook.admission.consumers import Writing
     from webhook.admission.review import AdmissionRequest, Decision
 
 _log = logging.getLogger("webhook")
@@ -72,20 +71,21 @@ class _Process:
         self._namespaces = Informer(cluster, NAMESPACES, keep=_metadata)
         self._index = ConsumerIndex()
         self._consumers = {
-            resource.kind: Informer(cluster, resource, self._index.on_change, keep=trimmed)
+            resource.kind: Informer(cluster, resource, self._index.on_change, keep=reference_fields_of)
             for resource in CONSUMER_RESOURCES
         }
-        self._access = AccessReviews(cluster)
-        self._late = LateStorages(cluster, self._storages)
+        consumer_handler = ConsumerHandler(
+            self._storages, StorageLookup(cluster, self._storages), AccessReviews(cluster), settings.default_target
+        )
         self._cluster = cluster
-        self._pulse = Pulse()
+        self._suspension = SuspensionDetector()
         self._reviews = server.Server(
             {
-                "/mutate/sessionstorages": session_storages.decide,
-                "/mutate/consumers": self._decide_on_consumer,
-                "/mutate/deployments": lambda request: proxy_deployments.decide(request, self._find),
-                "/validate/deletions": lambda request: deletions.decide(
-                    request, self._index.usages, self._namespaces.objects
+                "/mutate/sessionstorages": _at_once(session_storages.decide),
+                "/mutate/consumers": consumer_handler.decide,
+                "/mutate/deployments": _at_once(lambda request: proxy_deployments.decide(request, self._find)),
+                "/validate/deletions": _at_once(
+                    lambda request: deletions.decide(request, self._index.usages, self._namespaces.objects)
                 ),
             }
         )
@@ -105,20 +105,6 @@ class _Process:
             for watch in watches:
                 watch.cancel()
 
-    def _decide_on_consumer(self, request: AdmissionRequest) -> Decision | Awaitable[Decision]:
-        storages, writing = self._storages.objects, consumers.writing_of(request)
-        reference = writing.reference
-        if reference is None or (reference.key in storages and consumers.question(writing, storages) is None):
-            return consumers.decide(writing, storages, self._settings.default_target)
-        return self._decide_after_asking(writing, reference)
-
-    async def _decide_after_asking(self, writing: Writing, reference: StorageReference) -> Decision:
-        storages = self._storages.objects
-        await self._late.await_known(reference.key)
-        question = consumers.question(writing, storages)
-        may_use = await self._access.may_use(question) if question else False
-        return consumers.decide(writing, storages, self._settings.default_target, may_use=may_use)
-
     @property
     def _caches(self) -> tuple[Informer, ...]:
         return (self._secrets, self._storages, self._namespaces, *self._consumers.values())
@@ -128,16 +114,16 @@ class _Process:
 
     async def _drain(self) -> None:
         _log.info("draining", extra={"seconds": self._settings.drain_seconds})
-        self._reviews.is_draining = True
+        self._reviews.drain()
         await asyncio.sleep(self._settings.drain_seconds)
 
     async def _keep_up(self) -> None:
         """Read the serving Secret anew after the process stood still; its watch may be dead, and nobody would know."""
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             self._certificate.look_again()
-            if self._pulse.has_missed_beats() and await self._has_read_secret():
-                self._pulse.catch_up()
+            if self._suspension.was_suspended() and await self._has_read_secret():
+                self._suspension.reset()
 
     async def _has_read_secret(self) -> bool:
         settings = self._settings
@@ -160,11 +146,20 @@ class _Process:
             waits.append(f"a usable certificate in Secret {self._settings.tls_secret}")
         if self._certificate.has_expired:
             waits.append(f"a certificate in Secret {self._settings.tls_secret} that has not expired")
-        if self._pulse.has_missed_beats():
+        if self._suspension.was_suspended():
             waits.append("news of what it missed while it stood still")
         if self._reviews.is_draining:
             waits.append("its clients to leave")
         return waits
+
+
+def _at_once(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide:
+    """Make a handler of a decision for which nothing has to be waited for."""
+
+    async def handle(request: AdmissionRequest) -> Decision:
+        return decide(request)
+
+    return handle
 
 
 def _metadata(obj: Object) -> Object:

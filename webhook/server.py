@@ -1,125 +1,98 @@
-"""Serves admission reviews over HTTPS: what is decided at which path, and how a process comes and goes."""
+"""Serves admission reviews over HTTPS: what is decided at which path."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-from email.utils import formatdate
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from shared.errors import MalformedReview
 from webhook import metrics
 from webhook.admission import review
 from webhook.admission.review import Allow, Deny, Patch
-from webhook.connection import Connection
-from webhook.messages import Response
+from webhook.http.answers import JSON, Answer
+from webhook.http.bodies import Bodies
+from webhook.http.heads import CONTINUE, Refusal, expects_to_continue, refusal_of
+from webhook.http.listener import Listener
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
-    from webhook.messages import Request
+    from aiohttp import web
 
-    Decide: TypeAlias = Callable[[review.AdmissionRequest], review.Decision | Awaitable[review.Decision]]
-    """A decision, or, where something has to be found out first, what will become one."""
+    from webhook.http.connection import Connection
 
-HANDSHAKE_SECONDS: Final = 10.0
-SHUTDOWN_SECONDS: Final = 5.0
-"""For answers under way when the server stops: the webhook's own `timeoutSeconds`."""
-TICK_SECONDS: Final = 1.0
-"""One timer looks at all connections: one per request would cost as much as reading the request."""
+    Decide: TypeAlias = Callable[[review.AdmissionRequest], Awaitable[review.Decision]]
 
-_JSON: Final = "application/json"
 _DECISIONS: Final = (Allow, Patch, Deny)
 _logger = logging.getLogger(__name__)
 
 
 class Server:
-    """Answers the requests of all connections.
-
-    Attributes:
-        date: The time, as HTTP writes it; a tick old at most.
-        is_draining: Whether this process is on its way out: it serves on, but asks every client to connect elsewhere.
-    """
+    """Answers the requests of all connections."""
 
     def __init__(self, decisions: Mapping[str, Decide]) -> None:
         """Take what decides the reviews that are posted to each path."""
-        self.date = formatdate(usegmt=True)
-        self.is_draining = False
         self._endpoints = {path: _Endpoint(path, decide) for path, decide in decisions.items()}
-        self._connections: set[Connection] = set()
-        self._all_gone = asyncio.Event()
+        self._bodies = Bodies()
+        self._listener = Listener(self._respond)
 
-    @contextlib.asynccontextmanager
-    async def serving(self, port: int, context: ssl.SSLContext, *, host: str | None = None) -> AsyncIterator[int]:
+    @property
+    def is_draining(self) -> bool:
+        """Whether this process is on its way out: it serves on, but asks every client to connect elsewhere."""
+        return self._listener.is_draining
+
+    def drain(self) -> None:
+        """Ask every client to connect elsewhere from now on."""
+        self._listener.is_draining = True
+
+    def serving(self, port: int, context: ssl.SSLContext, *, host: str = "") -> AbstractAsyncContextManager[int]:
         """Serve on every address of the pod, or on one; the block is given the port.
 
         At its end nobody can connect any more, and answers under way are waited for.
         """
-        listening = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self),
-            host,
-            port,
-            ssl=context,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            ssl_shutdown_timeout=SHUTDOWN_SECONDS,
-        )
-        ticking = asyncio.create_task(self._tick())
-        try:
-            yield listening.sockets[0].getsockname()[1]
-        finally:
-            listening.close()
-            await self._part()
-            ticking.cancel()
+        return self._listener.serving(port, context, host=host)
 
-    def respond(self, request: Request) -> Response | Awaitable[Response]:
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = cast("Connection", request.protocol)
+        return await connection.answer(request, await self._answer(request, connection))
+
+    async def _answer(self, request: web.BaseRequest, connection: Connection) -> Answer:
         """Answer, or say by an HTTP status what went wrong: 4xx is the client's doing, 500 is ours."""
+        deadline = connection.has_read_head()
+        refusal = refusal_of(request)
+        if refusal is not None:
+            return Answer.of_refusal(refusal)
         if request.method != "POST":
             # It may be HEAD, whose answer must have no content.
-            return Response(HTTPStatus.METHOD_NOT_ALLOWED)
-        endpoint = self._endpoints.get(request.path)
+            return Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"", is_last=True)
+        endpoint = self._endpoints.get(request.raw_path.partition("?")[0])
         if endpoint is None:
-            return Response.of_text(HTTPStatus.NOT_FOUND, "only reviews are served")
-        if request.content_type != _JSON or request.is_encoded:
-            # API servers compress nothing; a few kilobytes of somebody else's could unfold into gigabytes.
-            return Response.of_text(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"must be {_JSON}, and nothing else in between")
-        return endpoint.respond(request.body)
+            return Answer.of_text(HTTPStatus.NOT_FOUND, "only reviews are served")
+        if not _is_plain_json(request.headers):
+            return Answer.of_text(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"must be {JSON}, and nothing else in between")
+        content = request.content
+        if content.is_eof():
+            body: bytes | Refusal = content.read_nowait()
+        else:
+            if expects_to_continue(request):
+                await request.writer.write(CONTINUE)
+            body = await self._bodies.read(content, deadline)
+        if isinstance(body, Refusal):
+            return Answer.of_refusal(body)
+        connection.has_read_body()
+        return await endpoint.respond(body)
 
-    def has_come(self, connection: Connection) -> None:
-        """Look after a connection."""
-        self._connections.add(connection)
-        self._all_gone.clear()
 
-    def has_gone(self, connection: Connection) -> None:
-        """Forget a connection."""
-        self._connections.discard(connection)
-        if not self._connections:
-            self._all_gone.set()
-
-    async def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            self.date = formatdate(usegmt=True)
-            for connection in tuple(self._connections):
-                connection.look_at_clock(loop.time())
-
-    async def _part(self) -> None:
-        self.is_draining = True
-        for connection in tuple(self._connections):
-            connection.leave()
-        if not self._connections:
-            return
-        try:
-            async with asyncio.timeout(SHUTDOWN_SECONDS):
-                await self._all_gone.wait()
-        except TimeoutError:
-            _logger.warning("clients were cut off", extra={"connections": len(self._connections)})
-            for connection in tuple(self._connections):
-                connection.abort()
+def _is_plain_json(headers: Mapping[str, str]) -> bool:
+    """Tell whether a body is JSON as it is; API servers compress nothing."""
+    if "Content-Encoding" in headers:
+        return False
+    content_type = headers.get("Content-Type", "")
+    return content_type == JSON or content_type.partition(";")[0].strip().lower() == JSON
 
 
 class _Endpoint:
@@ -132,43 +105,21 @@ class _Endpoint:
         self._seconds = metrics.REVIEW_SECONDS.labels(path)
         self._answers = {kind: metrics.REVIEWS.labels(path, kind.__name__.lower()) for kind in _DECISIONS}
 
-    def respond(self, body: bytes) -> Response | Awaitable[Response]:
-        """Decide a review; at once, if nothing has to be found out."""
+    async def respond(self, body: bytes) -> Answer:
+        """Decide a review."""
         start = perf_counter()
         try:
             asked = review.parse(body)
-            decision = self._decide(asked)
-            if isinstance(decision, _DECISIONS):
-                return self._answer(asked, decision, start)
+            decision = await self._decide(asked)
+            answer = review.render(asked.uid, decision)
         except (MalformedReview, RecursionError) as error:
-            return self._refuse(error)
+            metrics.REVIEWS.labels(self._path, "malformed").inc()
+            text = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            return Answer.of_text(HTTPStatus.BAD_REQUEST, text)
         except Exception:
             _logger.exception("a review could not be decided", extra={"path": self._path})
-            return self._fail()
-        return self._respond_late(asked, decision, start)
-
-    async def _respond_late(
-        self, asked: review.AdmissionRequest, decision: Awaitable[review.Decision], start: float
-    ) -> Response:
-        try:
-            return self._answer(asked, await decision, start)
-        except RecursionError as error:
-            return self._refuse(error)
-        except Exception:
-            _logger.exception("a review could not be decided", extra={"path": self._path})
-            return self._fail()
-
-    def _answer(self, asked: review.AdmissionRequest, decision: review.Decision, start: float) -> Response:
-        answer = review.render(asked.uid, decision)
+            metrics.REVIEWS.labels(self._path, "error").inc()
+            return Answer.of_text(HTTPStatus.INTERNAL_SERVER_ERROR, "the review could not be decided")
         self._seconds.observe(perf_counter() - start)
         self._answers[type(decision)].inc()
-        return Response(HTTPStatus.OK, answer, _JSON)
-
-    def _refuse(self, error: MalformedReview | RecursionError) -> Response:
-        metrics.REVIEWS.labels(self._path, "malformed").inc()
-        text = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        return Response.of_text(HTTPStatus.BAD_REQUEST, text)
-
-    def _fail(self) -> Response:
-        metrics.REVIEWS.labels(self._path, "error").inc()
-        return Response.of_text(HTTPStatus.INTERNAL_SERVER_ERROR, "the review could not be decided")
+        return Answer(HTTPStatus.OK, answer)

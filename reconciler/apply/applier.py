@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Restart, Share, Write, WriteAuth
 from reconciler.apply import passwords
@@ -19,43 +19,16 @@ if TYPE_CHECKING:
 
     from reconciler.actions.plan import Plan, Step
     from reconciler.apply.instance_actions import InstanceActions
+    from reconciler.runtime.event_recorder import Recorder
     from shared.consumers.identity import Consumer
     from shared.kubernetes.informer import Informer
-    from shared.objects.events import EventNote
+    from shared.kubernetes.verbs import Writer
 
 MAX_REASON: Final = 256
 """How many characters of the API server's words a message repeats about one consumer."""
 _RESOURCES: Final = {resource.kind: resource for resource in CONSUMER_RESOURCES}
 
 _log = logging.getLogger(__name__)
-
-
-class Writer(Protocol):
-    """The writes that a plan needs."""
-
-    async def create(self, resource: Resource, obj: Object) -> Object:
-        """Create an object, or raise AlreadyExists."""
-
-    async def replace(self, resource: Resource, obj: Object) -> Object:
-        """Replace an object by resourceVersion, or raise Conflict."""
-
-    async def apply(self, resource: Resource, obj: Object, *, field_manager: str, subresource: str = "") -> Object:
-        """Apply an object server-side."""
-
-    async def patch(
-        self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
-    ) -> Object:
-        """Apply RFC 6902 operations."""
-
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
-        """Delete an object if it still has that uid."""
-
-
-class Recorder(Protocol):
-    """Tells people what happened."""
-
-    async def record(self, regarding: Object, note: EventNote) -> None:
-        """Write one Event about an object."""
 
 
 class Applier:

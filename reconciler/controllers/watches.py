@@ -13,7 +13,7 @@ from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of
 from shared import names
 from shared.consumers import proxy_deployment
 from shared.consumers.identity import consumer_of
-from shared.consumers.storage_endpoint import PROXIES_SUPPORTED
+from shared.consumers.storage_connection import PROXIES_SUPPORTED
 from shared.consumers.toolhive import PROXY_SELECTOR
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
@@ -49,7 +49,7 @@ class Watches:
         self.storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
         proxies = Selector(labels=PROXY_SELECTOR)
         self.deployments = Informer(
-            cluster, DEPLOYMENTS, self._on_deployment, selector=proxies, keep=proxy_deployment.trimmed
+            cluster, DEPLOYMENTS, self._on_deployment, selector=proxies, keep=proxy_deployment.source_fields_of
         )
         self.nodes = Informer(cluster, NODES, self._on_node, keep=kubernetes_nodes.trimmed)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")

@@ -160,13 +160,13 @@ class ReplicationGroup:
 
 
 def primary_silent_for(primary: Instance, others: Sequence[Instance]) -> float:
-    """Tell how many seconds ago the primary gave its last sign of life, to the operator or to a replica.
+    """Tell how many seconds ago the primary gave its last sign of life, to the reconciler or to a replica.
 
-    The observer keeps the latest of these instants: a primary that only the operator cannot reach goes on taking
-    writes, and a replica that was cut off together with the operator must not pass for one that has all of them.
+    The observer keeps the latest of these instants: a primary that only the reconciler cannot reach goes on taking
+    writes, and a replica that was cut off together with the reconciler must not pass for one that has all of them.
 
     Args:
-        primary: With `silent_for` as far as the operator itself knows it.
+        primary: With `silent_for` as far as the reconciler itself knows it.
         others: All other instances.
     """
     # Valkey cuts seconds off: the sign of life came up to one earlier than it says.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from reconciler.state.credential_rollout import CredentialRollout, Workload, addresses_of, is_alive, rollout_of
 from shared import errors, names
-from shared.consumers.credential_revision import Stamp
-from shared.consumers.injection_record import record_of
+from shared.consumers.credential_revision import CredentialRevision
+from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.kinds import KINDS
 from shared.kubernetes.client import Selector
 from shared.objects.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Key, Object, Resource, key_of
@@ -86,7 +86,7 @@ class CredentialRollouts:
     async def _rollout(self, who: Consumer, obj: Object, memory: _Memory) -> CredentialRollout:
         if done := memory.done.get(obj["metadata"]["uid"]):
             return done
-        stamp = Stamp.of(obj)
+        stamp = CredentialRevision.of(obj)
         if stamp is None or stamp.revision != memory.revision:
             at, reason = self._refused.get(who, (None, ""))
             is_refused = at is not None and _now() - at < timedelta(seconds=REFUSAL_SECONDS)
@@ -128,13 +128,13 @@ def _rollout_of_pod(pod: Object, since: datetime) -> CredentialRollout:
 
 
 def _is_connected(consumer: Object, storage: Key) -> bool:
-    record = record_of(consumer)
+    record = InjectionRecord.of(consumer)
     return record is not None and record.reference.key == storage
 
 
 def _resources(consumer: Object) -> Iterator[Resource]:
     """Name the kinds of workload that run a consumer's pods with the credential; each bears the consumer's name."""
-    record, kind = record_of(consumer), KINDS[consumer["kind"]]
+    record, kind = InjectionRecord.of(consumer), KINDS[consumer["kind"]]
     if record is None:
         return
     if record.target.has_proxy:

@@ -1,4 +1,4 @@
-"""Asks a Valkey instance what it says of itself, and whether it lets the operator and consumers in."""
+"""Asks a Valkey instance what it says of itself, and whether it lets the reconciler and consumers in."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 NO_ROOM_AFTER: Final = timedelta(seconds=30)
-"""After so long without a node for a pod, the operator assumes that there is none. A cluster autoscaler that is at work
-takes longer, but a storage that must restart must not wait for an autoscaler that may not exist."""
+"""After so long without a node for a pod, the reconciler assumes that there is none. A cluster autoscaler takes longer
+to add one, but a storage that must restart must not wait for an autoscaler that may not exist."""
 
 
 @dataclass(frozen=True, slots=True)

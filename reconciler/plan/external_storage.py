@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from reconciler.manifests.secrets import external_connection_secret
 from reconciler.plan.health import Verdict
 from reconciler.state.external_store import ExternalFacts, Outcome
-from shared.consumers.storage_endpoint import PROXIES_SUPPORTED, ProxySupport
+from shared.consumers.storage_connection import PROXIES_SUPPORTED, ProxySupport
 from shared.objects.conditions import Finding
 from shared.session_storage.endpoint import Endpoint
-from shared.session_storage.models import Phase
+from shared.session_storage.status import Phase
 
 if TYPE_CHECKING:
     from datetime import datetime

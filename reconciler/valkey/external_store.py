@@ -1,4 +1,4 @@
-"""The edge to a store that is the user's own: dials it as consumers would, and tells what came of it as data."""
+"""Dials a user's own store as consumers would, and returns what came of it as data."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from shared.session_storage.endpoint import Endpoint
 
 STEP_SECONDS: Final = 3.0
-"""For a name, a connection or an answer each: ToolHive's proxies wait 3 s for an answer (toolhive-core `redisconn`)."""
+"""For each name, connection or answer: ToolHive's proxies wait 3 s for an answer (toolhive-core `redisconn`)."""
 PROBE_PREFIX: Final = "thv:session-storage:probe:"
 PROBE_SECONDS: Final = 10
-"""How long the key that is written lives; nobody has to delete it."""
+"""How long the written key lives, so that nobody has to delete it."""
 
 
 async def dial(endpoint: Endpoint, login: Credentials) -> DialResult:
@@ -120,11 +120,11 @@ _MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...
     ((exceptions.TimeoutError, TimeoutError), Outcome.TIMEOUT, f"no answer within {STEP_SECONDS:.0f} s"),
     ((exceptions.BusyLoadingError,), Outcome.UNUSABLE, "it is still reading its data"),
 )
-"""What an error means, the first that fits."""
+"""What an error means; the first line that fits counts."""
 
 
 def dial_result_of(error: BaseException) -> DialResult:
-    """Tell what an error of the client means; its text is not repeated, for it may quote what was sent."""
+    """Tell what an error of the client means; this leaves out its text, which may quote what was sent."""
     chain = _chain(error)
     if tls := next((each for each in chain if isinstance(each, ssl.SSLError)), None):
         return DialResult(Outcome.TLS, getattr(tls, "verify_message", "") or str(tls.reason or type(tls).__name__))

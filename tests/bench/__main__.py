@@ -28,13 +28,23 @@ def main() -> int:
     parser.add_argument(
         "--probing-seconds", type=float, default=20.0, help="length of each run of the reconciler's probing"
     )
+    parser.add_argument(
+        "--before",
+        type=Path,
+        metavar="CHECKOUT",
+        help="another checkout of this project, whose webhook is measured too",
+    )
     given = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory) / "root"
         image.unpack(root)
         facts = _facts(root)
-        outcome = reviews.measure(Path(directory), root, Plan(given.rounds, given.seconds))
+        before = None
+        if given.before is not None:
+            before = given.before.resolve(), Path(directory) / "before"
+            image.unpack(before[1], checkout=before[0])
+        outcome = reviews.measure(Path(directory), root, Plan(given.rounds, given.seconds), before=before)
         created = creates.measure(Path(directory), root, given.creates)
         probed = probing.measure(Path(directory), root, given.probing_seconds)
     today = datetime.now(UTC).date().isoformat()
@@ -49,7 +59,7 @@ def _facts(root: Path) -> dict[str, str]:
     )
     return {
         **machine.facts(),
-        "Python": image.python_of(root, ("httptools", "uvloop", "orjson")),
+        "Python": image.python_of(root, ("aiohttp", "uvloop", "orjson")),
         "Go": f"{go.stdout.strip().removeprefix('go')}; controller-runtime {programs.CONTROLLER_RUNTIME.version}",
         "Kubernetes": binaries.KUBERNETES_VERSION,
     }

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = ("requests/s", "p50 ms", "p99 ms", "p99.9 ms")
 _SOON: Final = f"answers within {1000 * SOON_SECONDS:g} ms"
-_SERVERS: Final = (servers.OURS, servers.NET_HTTP, servers.CONTROLLER_RUNTIME)
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,8 @@ def _ratio_rows(outcome: Outcome) -> Iterator[tuple[str, ...]]:
 
 
 def _memory_rows(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    for server in _SERVERS:
-        yield server, f"{outcome.resident_mb[server]:.0f}"
+    for server, resident_mb in outcome.resident_mb.items():
+        yield server, f"{resident_mb:.0f}"
 
 
 def _create_rows(created: Mapping[str, Figures]) -> Iterator[tuple[str, ...]]:
@@ -165,17 +164,17 @@ its metrics do not tell more.
 _PROBING = """\
 ## Watching storages
 
-How much processor time the reconciler needs to watch 200 storages, whose Valkeys are other processes. The pulse asks
-every instance once a second. A look logs in to each instance, and asks for its role, configuration and the passwords
-that it accepts. The reconciler takes a look at least every 10 s; these figures leave out what it decides from it and
+How much processor time the reconciler needs to watch 200 storages, whose Valkeys are other processes. The heartbeat
+pings every instance once a second. A look logs in to each instance, and asks for its role, configuration and the
+passwords that it accepts. The reconciler looks at least every 10 s; these figures leave out what it decides from it and
 what it reads from its caches. Late is by how much the least recent answer of all instances was older than one second,
 in samples 0.2 s apart.
 """
 _BOUNDS = """\
 ## What bounds it
 
-Of the 10 kB injection, on two processors of an Intel Xeon with Python 3.13, on 29 November 2026; by perf, of the
-webhook's processor time under full load:
+Of the 10 kB injection, on two processors of an Intel Xeon with Python 3.13, on 29 November 2026, when a server of our
+own on httptools spoke HTTP; by perf, of the webhook's processor time under full load:
 
 | part | share |
 | --- | ---: |
@@ -203,9 +202,8 @@ nothing of them is in a processor's caches: the same review takes our process 1 
 
 What was done: deciding the injection took 117 µs alone, and takes half of that; an update 307, and takes 119.
 
-- Reviews were served by aiohttp's `web.Application`, then by its `web.Server`, and now by a protocol of our own on
-  httptools, which makes no task, timer or stream for a request
-  ([0018](adr/0018-as-much-http-as-api-servers-speak.md)). Metrics' labels are bound once.
+- Reviews are served by aiohttp's `web.Server`, which spares the routing of its `web.Application`, and are answered with
+  one write ([0020](adr/0022-aiohttp-serves-the-reviews.md)). Metrics' labels are bound once.
 - A `Draft` copies what lies above changed fields once; each change used to copy it anew.
 - A record is read once, and not up to six times in one admission (24 µs each time); paths in it are written once.
 - Of users' variables only those that hide one of ours are looked at in Python.

@@ -50,7 +50,13 @@ class Outcome:
     resident_mb: dict[str, float] = field(default_factory=dict)
 
 
-def measure(directory: Path, root: Path, plan: Plan, chosen: Iterable[Case] | None = None) -> Outcome:
+def measure(
+    directory: Path,
+    root: Path,
+    plan: Plan,
+    chosen: Iterable[Case] | None = None,
+    before: tuple[Path, Path] | None = None,
+) -> Outcome:
     """Run all servers and ask them.
 
     Args:
@@ -58,11 +64,12 @@ def measure(directory: Path, root: Path, plan: Plan, chosen: Iterable[Case] | No
         root: Where the product's image is unpacked.
         plan: How long.
         chosen: Cases; all of them by default.
+        before: Another checkout, whose webhook is measured as well, and where its image is unpacked.
     """
     to_ask = list(cases() if chosen is None else chosen)
     serving, asking = processors()
     outcome = Outcome()
-    with servers.running(directory, root, serving) as running:
+    with servers.running(directory, root, serving, before) as running:
         for case in to_ask:
             (directory / f"{case.name}.json").write_bytes(case.body)
             check(case, {server.name: server.ask(case.body) for server in running})

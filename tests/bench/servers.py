@@ -20,7 +20,7 @@ from certs.pki.pem import bundle_pem
 from deploy.local import binaries
 from tests.bench import image, programs
 from tests.bench.cases import PATH, STORAGES
-from tests.integration.conftest import free_port
+from tests.integration.loopback import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,6 +34,8 @@ NAME: Final = validation.dns_names(*SERVICE)[0]
 START_SECONDS: Final = 30
 
 OURS: Final = "this webhook"
+BEFORE: Final = "this webhook, before"
+"""That of another checkout, if one is given."""
 NET_HTTP: Final = "Go, net/http by hand"
 CONTROLLER_RUNTIME: Final = "Go, controller-runtime"
 
@@ -89,15 +91,28 @@ class _Start:
 
 
 @contextlib.contextmanager
-def running(directory: Path, root: Path, processor: int) -> Iterator[list[Server]]:
-    """Run all servers with one certificate on one processor until the block ends; ours in the image, unpacked there."""
+def running(
+    directory: Path, root: Path, processor: int, before: tuple[Path, Path] | None = None
+) -> Iterator[list[Server]]:
+    """Run all servers with one certificate on one processor until the block ends.
+
+    Args:
+        directory: For their files.
+        root: Where our image is unpacked.
+        processor: The number of the processor.
+        before: Another checkout, whose webhook runs as well, and where its image is unpacked.
+    """
     _write_certificates(directory, SERVICE)
     _write_storages(directory, STORAGES)
     with contextlib.ExitStack() as stack:
         servers = []
-        for name in (OURS, NET_HTTP, CONTROLLER_RUNTIME):
-            port = free_port()
-            start = _our_start(directory, root, port) if name == OURS else _go_start(name, directory, port, "1")
+        starts = {OURS: _our_start(image.command(root, "tests.bench.webhook", directory), free_port())}
+        if before is not None:
+            checkout, unpacked = before
+            command = image.command(unpacked, "tests.bench.webhook", directory, checkout)
+            starts[BEFORE] = _our_start(command, free_port())
+        starts |= {name: _go_start(name, directory, free_port(), "1") for name in (NET_HTTP, CONTROLLER_RUNTIME)}
+        for name, start in starts.items():
             servers.append(stack.enter_context(_running(name, start, directory, processor)))
         for server in servers:
             _await(server)
@@ -153,7 +168,7 @@ def _running(name: str, start: _Start, directory: Path, processor: int | None = 
         process.wait()
 
 
-def _our_start(directory: Path, root: Path, port: int) -> _Start:
+def _our_start(command: Sequence[str | Path], port: int) -> _Start:
     service, namespace = SERVICE
     environment = {
         "POD_NAMESPACE": namespace,
@@ -162,7 +177,6 @@ def _our_start(directory: Path, root: Path, port: int) -> _Start:
         "WEBHOOK_PORT": str(port),
         "HTTP_PORT": "0",
     }
-    command = image.command(root, "tests.bench.webhook", directory)
     return _Start(port, command, environment)
 
 

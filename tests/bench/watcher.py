@@ -116,11 +116,11 @@ def _pod(storage: str, index: int, address: str) -> Object:
 
 @contextlib.asynccontextmanager
 async def _heartbeats(pods: list[Object]) -> AsyncIterator[Heartbeats]:
-    told = list[object]()
-    heartbeats = Heartbeats(told.append)
+    silent = list[object]()
+    heartbeats = Heartbeats(silent.append)
     async with beside(heartbeats.run(pods)):
         yield heartbeats
-    assert not told, "a node did not answer"
+    assert not silent, "an instance did not answer"
 
 
 @contextlib.asynccontextmanager

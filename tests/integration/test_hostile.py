@@ -16,14 +16,21 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 import pytest
+import yaml
 
-from tests.integration.conftest import NAMESPACE, RELEASE, Kubectl, Process, free_port
+from tests.integration.conftest import NAMESPACE, RELEASE, Kubectl, Process
+from tests.integration.loopback import free_port
 from tests.integration.storages import read
 from tests.support.hostile import JSON, UID, Hostile, Post, good, not_http
+from webhook.http.bodies import MAX_HELD_BYTES
+from webhook.http.heads import MAX_BODY_BYTES
+from webhook.http.listener import MAX_CONNECTIONS
 
+ROOT = Path(__file__).parents[2]
 REVIEWS = 10_000
 SEED = 20261124
 AT_ONCE = 8
@@ -36,6 +43,14 @@ It is not nothing, because each large review finds the heap in another shape: 1.
 STEADY_HEAP = {"MALLOC_MMAP_THRESHOLD_": str(2**17), "MALLOC_TRIM_THRESHOLD_": str(2**17)}
 """Large bodies have memory of their own and give it back, as glibc begins with; it would stop to after the first ones,
 and how the heap is broken up would be what is measured (mallopt(3), M_MMAP_THRESHOLD)."""
+LONG_BODIES = 40
+"""Clients that each send all but the last byte of the longest body, 320 MiB together."""
+STRANGERS = 160
+"""Clients that connect, say nothing, and come back as soon as they are cut off; one in eight speaks TLS."""
+OTHER_FILES = 40
+"""Beside connections of clients: the process's own to the API server, its sockets that listen, its log."""
+MEMORY_LIMIT = 256 * 2**20
+"""Of the webhook's container (deploy/chart/values.yaml, which a test reads)."""
 LOOKS = 10
 """At the size of the process, of which the smallest counts: in the others, a large review is just being answered."""
 
@@ -142,6 +157,10 @@ def resident_bytes(process: Process) -> int:
     return int(line.split()[1]) * 1024
 
 
+def open_files(process: Process) -> int:
+    return len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
+
+
 async def see_a_good_review_answered(client: Client) -> None:
     path, asked = good()[0]
     begun = time.monotonic()
@@ -210,4 +229,102 @@ async def test_slow_clients_keep_nobody_waiting(client: Client, webhook: Process
         for _ in range(20):
             await see_a_good_review_answered(client)
         assert resident_bytes(webhook) - before < SLOW_CLIENTS * 2**18
+    await see_a_good_review_answered(client)
+
+
+class Watch:
+    """Looks at the size of a process all the while.
+
+    Attributes:
+        most: The largest that was seen, in bytes.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.most = 0
+
+    async def __aenter__(self) -> Self:
+        self._looking = asyncio.create_task(self._look())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._looking.cancel()
+
+    async def _look(self) -> None:
+        while True:
+            self.most = max(self.most, resident_bytes(self._process))
+            await asyncio.sleep(0.01)
+
+
+def test_the_memory_limit_is_the_charts() -> None:
+    values = yaml.safe_load((ROOT / "deploy/chart/values.yaml").read_text())
+    assert values["webhook"]["resources"]["limits"]["memory"] == f"{MEMORY_LIMIT // 2**20}Mi"
+
+
+async def test_long_bodies_that_never_end_take_little_memory_and_keep_nobody_waiting(
+    client: Client, webhook: Process
+) -> None:
+    before = resident_bytes(webhook)
+    head = f"POST /mutate/consumers HTTP/1.1\r\nHost: a\r\nContent-Type: {JSON}\r\n".encode()
+
+    async def send(writer: asyncio.StreamWriter) -> None:
+        writer.write(head + b"Content-Length: %d\r\n\r\n" % MAX_BODY_BYTES)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(MAX_BODY_BYTES // 2**16 - 1):
+                writer.write(b" " * 2**16)
+                await writer.drain()
+
+    async with contextlib.AsyncExitStack() as stack, Watch(webhook) as watch, asyncio.TaskGroup() as group:
+        sending, hearing = [], []
+        for _ in range(LONG_BODIES):
+            reader, writer = await client.open()
+            stack.callback(hang_up, writer)
+            sending.append(group.create_task(send(writer)))
+            hearing.append(asyncio.create_task(reader.read(len("HTTP/1.1 503"))))
+        while not all(task.done() for task in sending):
+            await see_a_good_review_answered(client)
+        for _ in range(20):
+            await see_a_good_review_answered(client)
+        heard = Counter(task.result() for task in hearing if task.done() and not task.exception())
+        for task in hearing:
+            task.cancel()
+    # Most are given up for others; a slow machine gets the rest to the end of their time.
+    assert heard[b"HTTP/1.1 503"] >= LONG_BODIES // 2, heard
+    assert set(heard) <= {b"HTTP/1.1 503", b"HTTP/1.1 408", b""}
+    assert watch.most - before < 2 * MAX_HELD_BYTES
+    assert watch.most < 0.75 * MEMORY_LIMIT
+
+
+async def test_strangers_take_no_place_from_who_asks_nor_memory(
+    client: Client, webhook: Process, trusting: ssl.SSLContext
+) -> None:
+    async def call_again_and_again(*, speaks_tls: bool) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await client.open(speaks_tls=speaks_tls)
+                try:
+                    await reader.read()
+                finally:
+                    hang_up(writer)
+
+    await see_a_good_review_answered(client)
+    async with Watch(webhook) as watch:
+        strangers = [
+            asyncio.create_task(call_again_and_again(speaks_tls=number % 8 == 0)) for number in range(STRANGERS)
+        ]
+        while open_files(webhook) < MAX_CONNECTIONS:  # noqa: ASYNC110 - another process opens them
+            await asyncio.sleep(0.01)
+        for _ in range(20):
+            await see_a_good_review_answered(client)
+            # Others may come, too; the clients outside are let in in the order in which they came.
+            connector = aiohttp.TCPConnector(ssl=trusting)
+            async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=5)) as session:
+                newcomer = Client(session, int(webhook.environ["WEBHOOK_PORT"]), trusting)
+                path, asked = good()[0]
+                assert (await newcomer.send(Post(path, json.dumps(asked).encode())))[0] == 200
+            assert open_files(webhook) < MAX_CONNECTIONS + OTHER_FILES
+        for stranger in strangers:
+            stranger.cancel()
+        await asyncio.gather(*strangers, return_exceptions=True)
+    assert watch.most < 0.75 * MEMORY_LIMIT
     await see_a_good_review_answered(client)

@@ -28,7 +28,8 @@ from tests.integration.certificates.backstage import Backstage
 from tests.integration.certificates.load import Load, Tally
 from tests.integration.certificates.relay import Relay
 from tests.integration.certificates.replica import SERVICE, Replica
-from tests.integration.conftest import NAMESPACE, Kubectl, Process, eventually, free_port
+from tests.integration.conftest import NAMESPACE, Kubectl, Process, eventually
+from tests.integration.loopback import free_port
 
 AUTHORITY, SERVING = f"{SERVICE}-ca", f"{SERVICE}-tls"
 CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{SERVICE}"
@@ -163,8 +164,8 @@ class Stage:
             lambda: self.authority() != before and self.is_stable(), seconds=seconds, what="another authority for all"
         )
 
-    def ask_for_rotation(self, wish: str) -> None:
-        self.kubectl("annotate", "secret", SERVING, f"{ROTATE}={wish}", "--overwrite", "-n", NAMESPACE)
+    def ask_for_rotation(self, request: str) -> None:
+        self.kubectl("annotate", "secret", SERVING, f"{ROTATE}={request}", "--overwrite", "-n", NAMESPACE)
 
     def edit_serving(self, **entries: bytes) -> None:
         data = {key.replace("_", "."): base64.b64encode(value).decode() for key, value in entries.items()}

@@ -8,8 +8,6 @@ import contextlib
 import gzip
 import io
 import socket
-import ssl
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -17,19 +15,17 @@ import orjson
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from certs.pki import issue, validation
-from certs.pki.pem import bundle_pem, encoded
 from shared.consumers.targets import Target
-from webhook import connection, server
+from tests.support.serving import NAMES, serving_certificate
+from webhook import server
 from webhook.admission import consumers, session_storages
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny
-from webhook.serving_certificate import ServingCertificate
+from webhook.http import heads, listener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-NAMES = validation.dns_names("r-webhook", "toolhive-system")
 JSON = {"Content-Type": "application/json"}
 SERVERS = "/mutate/consumers"
 STORAGES = "/mutate/sessionstorages"
@@ -48,12 +44,20 @@ def review(obj: Any, **request: Any) -> bytes:
     return orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked})
 
 
-async def late() -> Decision:
+async def store(request: AdmissionRequest) -> Decision:
+    return session_storages.decide(request)
+
+
+async def consume(request: AdmissionRequest) -> Decision:
+    return consumers.decide(consumers.ConsumerWrite.of(request), {}, Target.ALL)
+
+
+async def late(_: AdmissionRequest) -> Decision:
     await asyncio.sleep(0)
     return Deny(("late",))
 
 
-def broken(_: AdmissionRequest) -> Decision:
+async def broken(_: AdmissionRequest) -> Decision:
     raise ZeroDivisionError
 
 
@@ -72,28 +76,10 @@ class Webhook:
         return orjson.loads(content)["response"]
 
 
-def serving_certificate() -> tuple[ServingCertificate, bytes]:
-    now = datetime.now(UTC)
-    authority = issue.issue_authority(now)
-    leaf = issue.issue_serving(authority, NAMES, now)
-    bundle = bundle_pem([authority.certificate])
-    content = {"tls.crt": leaf.certificate_pem, "tls.key": leaf.key_pem, "ca.crt": bundle}
-    certificate = ServingCertificate(NAMES, lambda: now)
-    certificate.on_change(None, {"data": {key: encoded(value) for key, value in content.items()}})
-    return certificate, bundle
-
-
 @pytest.fixture
 async def webhook() -> AsyncIterator[Webhook]:
-    certificate, bundle = serving_certificate()
-    decisions: dict[str, server.Decide] = {
-        STORAGES: session_storages.decide,
-        SERVERS: lambda request: consumers.decide(consumers.writing_of(request), {}, Target.ALL),
-    }
-    decisions[LATE] = lambda _: late()
-    decisions[BROKEN] = broken
-    reviews = server.Server(decisions)
-    trusting = ssl.create_default_context(cadata=bundle.decode())
+    certificate, trusting = serving_certificate()
+    reviews = server.Server({STORAGES: store, SERVERS: consume, LATE: late, BROKEN: broken})
     async with reviews.serving(0, certificate.context, host="127.0.0.1") as port:
         connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
         async with aiohttp.ClientSession(f"https://{NAMES[0]}:{port}", connector=connector) as session:
@@ -147,7 +133,7 @@ async def test_a_bad_storage_is_refused_with_its_message(webhook: Webhook) -> No
         pytest.param(review({"metadata": {}}), 200, id="empty object"),
         pytest.param(review({"metadata": {}, "spec": "x" * 3_000_000}), 200, id="3 MB of text"),
         pytest.param(review({"metadata": {"annotations": [1]}, "spec": [[]]}), 200, id="arrays for objects"),
-        pytest.param(b" " * (connection.MAX_BODY_BYTES + 1), 413, id="too large"),
+        pytest.param(b" " * (heads.MAX_BODY_BYTES + 1), 413, id="too large"),
     ],
 )
 async def test_hostile_bodies_are_answered(webhook: Webhook, path: str, body: bytes, status: int) -> None:
@@ -191,7 +177,7 @@ async def test_only_reviews_are_served(webhook: Webhook) -> None:
 async def test_connections_are_kept_until_draining(webhook: Webhook) -> None:
     async with webhook.session.post(SERVERS, data=review(MCP_SERVER), headers=JSON) as response:
         assert "Connection" not in response.headers
-    webhook.reviews.is_draining = True
+    webhook.reviews.drain()
     async with webhook.session.post(SERVERS, data=review(MCP_SERVER), headers=JSON) as response:
         assert response.status == 200
         assert response.headers["Connection"] == "close"
@@ -210,18 +196,17 @@ async def test_a_bug_is_answered_and_told_once(webhook: Webhook, caplog: pytest.
 
 
 async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
-    certificate, bundle = serving_certificate()
+    certificate, trusting = serving_certificate()
     asked, may_answer = asyncio.Event(), asyncio.Event()
 
-    async def decide() -> Decision:
+    async def decide(_: AdmissionRequest) -> Decision:
         asked.set()
         await may_answer.wait()
         return Allow()
 
-    trusting = ssl.create_default_context(cadata=bundle.decode())
     connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
     async with aiohttp.ClientSession(connector=connector) as session:
-        async with server.Server({LATE: lambda _: decide()}).serving(0, certificate.context, host="127.0.0.1") as port:
+        async with server.Server({LATE: decide}).serving(0, certificate.context, host="127.0.0.1") as port:
             url = f"https://{NAMES[0]}:{port}{LATE}"
             posting = asyncio.create_task(session.post(url, data=review(MCP_SERVER), headers=JSON))
             await asked.wait()
@@ -234,9 +219,8 @@ async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
 
 
 async def test_who_is_owed_nothing_does_not_keep_a_server_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "SHUTDOWN_SECONDS", 0.1)
-    certificate, bundle = serving_certificate()
-    trusting = ssl.create_default_context(cadata=bundle.decode())
+    monkeypatch.setattr(listener, "SHUTDOWN_SECONDS", 0.1)
+    certificate, trusting = serving_certificate()
     async with server.Server({}).serving(0, certificate.context, host="127.0.0.1") as port:
         opened = [
             await asyncio.open_connection("127.0.0.1", port, ssl=trusting, server_hostname=NAMES[0]) for _ in range(2)

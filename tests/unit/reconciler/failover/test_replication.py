@@ -86,7 +86,7 @@ def test_the_service_says_who_is_primary_whatever_instances_take_themselves_for(
     assert (group.primary, group.others, group.instances) == (FAR, (HEAD, NEAR), (FAR, HEAD, NEAR))
 
 
-def test_a_instance_that_the_service_names_is_primary_even_if_there_is_no_trace_of_it_unless_another_one_is() -> None:
+def test_an_instance_that_the_service_names_is_primary_even_if_there_is_no_trace_of_it_unless_another_one_is() -> None:
     before = with_child(observed("large"), ("services", "mine-valkey"), stored(services.primary_service(STORAGE, 9)))
     assert group_of(NEAR, FAR, before=before).primary == Instance(9)
     assert group_of(HEAD, NEAR, before=before).primary.index == 0

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+from multidict import CIMultiDict
+
+from webhook.http.heads import MAX_BODY_BYTES, expects_to_continue, refusal_of
+
+
+class Head(NamedTuple):
+    headers: CIMultiDict[str]
+    version: tuple[int, int] = (1, 1)
+
+
+def head(*, version: tuple[int, int] = (1, 1), **fields: str) -> Head:
+    named = {name.replace("_", "-"): value for name, value in fields.items()}
+    return Head(CIMultiDict({"Host": "a", **named}), version)
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        head(),
+        head(version=(1, 0)),
+        head(content_length="0"),
+        head(content_length=str(MAX_BODY_BYTES)),
+        head(expect="100-Continue"),
+        head(connection="keep-alive", content_type="application/json"),
+    ],
+)
+def test_what_api_servers_send_is_not_refused(sound: Head) -> None:
+    assert refusal_of(sound) is None
+
+
+@pytest.mark.parametrize(
+    ("refused", "status"),
+    [
+        (head(version=(0, 9)), 400),
+        (head(version=(1, 2)), 400),
+        (head(version=(2, 0)), 400),
+        (head(upgrade="websocket"), 400),
+        (head(upgrade=""), 400),
+        (head(transfer_encoding="chunked"), 411),
+        (head(transfer_encoding="identity"), 411),
+        (head(content_length=str(MAX_BODY_BYTES + 1)), 413),
+        (head(expect="nonsense"), 417),
+        (head(expect=""), 417),
+    ],
+)
+def test_what_is_refused_by_its_head(refused: Head, status: int) -> None:
+    refusal = refusal_of(refused)
+    assert refusal is not None
+    assert refusal.status == status
+
+
+def test_who_expects_to_be_told_to_go_on_says_so() -> None:
+    assert expects_to_continue(head(expect="100-CONTINUE"))
+    assert not expects_to_continue(head())

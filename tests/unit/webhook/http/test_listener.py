@@ -1,0 +1,225 @@
+"""Clients over real TLS: how many are let in, who has to go for others, and how all are let go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+import pytest
+from aiohttp import web
+
+from tests.support.serving import NAMES, serving_certificate
+from webhook.http import listener as listeners
+from webhook.http.answers import Answer
+from webhook.http.connection import Connection
+from webhook.http.listener import MAX_CONNECTIONS, Listener, least_useful
+
+ROOM = 3
+SOON_SECONDS = 5
+REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@dataclass
+class Site:
+    """A listener, and how its clients are answered.
+
+    Attributes:
+        asked: How many requests there were.
+        may_answer: Unset, it keeps all answers back.
+    """
+
+    listener: Listener = field(init=False)
+    context: ssl.SSLContext
+    port: int = 0
+    asked: int = 0
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
+        self.listener = Listener(self._respond)
+
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        connection.has_read_head()
+        connection.has_read_body()
+        self.asked += 1
+        await self.may_answer.wait()
+        return await connection.answer(request, Answer.of_text(200, "yes"))
+
+    @property
+    def inside(self) -> int:
+        """How many clients are inside."""
+        return len(self.listener._inside)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(SOON_SECONDS):
+            while not condition():  # noqa: ASYNC110 - anything that the network does may bring it about
+                await asyncio.sleep(0.001)
+
+    async def open(self, *, speaks_tls: bool = True) -> Client:
+        name = NAMES[0] if speaks_tls else None
+        context = self.context if speaks_tls else None
+        async with asyncio.timeout(SOON_SECONDS):
+            return Client(*await asyncio.open_connection("127.0.0.1", self.port, ssl=context, server_hostname=name))
+
+
+@dataclass(eq=False)
+class Client:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def ask(self) -> bytes:
+        """Ask, and return the head of the answer."""
+        self.writer.write(REQUEST)
+        async with asyncio.timeout(SOON_SECONDS):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            await self.reader.readexactly(len(b"yes\n"))
+        return head
+
+    async def hears_the_end(self) -> bool:
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(SOON_SECONDS):
+                return await self.reader.read() == b""
+        return True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.transport.abort()
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    monkeypatch.setattr(listeners, "MAX_CONNECTIONS", ROOM)
+    monkeypatch.setattr(listeners, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(listeners, "SHUTDOWN_SECONDS", 0.2)
+    certificate, trusting = serving_certificate()
+    served = Site(trusting)
+    async with served.listener.serving(0, certificate.context, host="127.0.0.1") as served.port:
+        yield served
+
+
+async def test_who_never_asked_anything_makes_room_first(site: Site) -> None:
+    async with await site.open() as useful, await site.open() as silent, await site.open() as other:
+        for client in (useful, other):
+            assert b"Connection" not in await client.ask()
+        async with await site.open() as late:
+            assert b"200" in await late.ask()
+            assert await silent.hears_the_end()
+        assert b"200" in await useful.ask()
+        assert b"200" in await other.ask()
+
+
+async def test_then_who_was_answered_the_longest_ago(site: Site) -> None:
+    async with await site.open() as first, await site.open() as second, await site.open() as third:
+        for client in (second, first, third):
+            await client.ask()
+        async with await site.open() as late:
+            assert b"200" in await late.ask()
+            assert await second.hears_the_end()
+        assert b"200" in await first.ask()
+        assert b"200" in await third.ask()
+
+
+async def test_clients_that_do_not_speak_tls_take_places_too_and_are_the_first_to_go(site: Site) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        useful = await stack.enter_async_context(await site.open())
+        await useful.ask()
+        plain = [await stack.enter_async_context(await site.open(speaks_tls=False)) for _ in range(ROOM + 1)]
+        await site.until(lambda: site.inside == ROOM)
+        async with await site.open() as late:
+            assert b"200" in await late.ask()
+        assert await plain[0].hears_the_end()
+        assert b"200" in await useful.ask()
+
+
+async def test_who_is_owed_an_answer_does_not_have_to_go(site: Site) -> None:
+    site.may_answer.clear()
+    async with await site.open() as first, await site.open() as second, await site.open() as third:
+        asking = [asyncio.create_task(client.ask()) for client in (first, second, third)]
+        await site.until(lambda: site.asked == ROOM)
+        late = asyncio.create_task(site.open())
+        await site.until(lambda: site.listener.must_close)
+        await asyncio.sleep(2 * listeners.PATIENCE_SECONDS)
+        assert not late.done()
+        site.may_answer.set()
+        # While somebody waits outside, a place is free after each answer, in good order.
+        assert all(b"Connection: close" in head for head in await asyncio.gather(*asking))
+        async with await late as client:
+            assert b"Connection" not in await client.ask()
+
+
+async def test_room_is_kept_for_no_one_who_has_gone(site: Site) -> None:
+    for _ in range(3 * ROOM):
+        async with await site.open() as client:
+            await client.ask()
+        async with await site.open(speaks_tls=False) as client:
+            client.writer.write(b"no TLS")
+    await site.until(lambda: site.inside == 0)
+    assert not site.listener.must_close
+
+
+async def test_a_system_that_lets_nobody_in_is_asked_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listeners, "TICK_SECONDS", 0.01)
+    loop = asyncio.get_running_loop()
+    accept, failures = loop.sock_accept, iter([OSError("too many open files")])
+
+    async def sock_accept(listening: object) -> object:
+        for failure in failures:
+            raise failure
+        return await accept(listening)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "sock_accept", sock_accept)
+    for _ in range(2):
+        async with await site.open() as client:
+            assert b"200" in await client.ask()
+    assert [record.getMessage() for record in caplog.records] == ["no connection could be accepted"]
+
+
+async def test_a_listener_that_stops_cuts_off_who_does_not_leave(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.may_answer.clear()
+    async with await site.open() as client, await site.open(speaks_tls=False) as plain:
+        client.writer.write(REQUEST)
+        await site.until(lambda: site.asked == 1)
+        await site.until(lambda: site.inside == 2)
+        await site.listener._part()
+        assert await client.hears_the_end()
+        assert await plain.hears_the_end()
+    assert [record.getMessage() for record in caplog.records] == ["clients were cut off"]
+    await site.until(lambda: site.inside == 0)
+
+
+async def test_all_addresses_are_served() -> None:
+    certificate, trusting = serving_certificate()
+    served = Site(trusting)
+    async with served.listener.serving(0, certificate.context) as served.port, await served.open() as client:
+        assert b"200" in await client.ask()
+
+
+@dataclass
+class Visitor:
+    since: float
+    has_asked: bool = False
+    is_owed: bool = False
+
+
+def test_who_asked_nothing_goes_before_who_asked_and_who_is_owed_an_answer_stays() -> None:
+    busy, fresh, stale = Visitor(1, is_owed=True), Visitor(9), Visitor(8)
+    useful, more_useful = Visitor(2, has_asked=True), Visitor(3, has_asked=True)
+    assert least_useful([busy]) is None
+    assert least_useful([busy, more_useful, useful]) is useful
+    assert least_useful([busy, useful, fresh]) is fresh
+    assert least_useful([fresh, stale, useful]) is stale
+
+
+def test_there_is_room_for_what_five_api_servers_keep() -> None:
+    assert MAX_CONNECTIONS >= 5 * 25

@@ -1,0 +1,215 @@
+"""One client: how long it may take to ask and to read, and when its connection ends."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+from aiohttp.http_exceptions import LineTooLong
+
+from webhook.http import metrics
+from webhook.http.answers import Answer
+from webhook.http.bodies import REQUEST_SECONDS, TOO_SLOW
+from webhook.http.heads import Refusal
+
+if TYPE_CHECKING:
+    import asyncio
+
+READING_SECONDS: Final = 10.0
+"""For a client to read what it was answered."""
+KEEP_ALIVE_SECONDS: Final = 300.0
+"""API servers drop idle connections after 90 s. Were we first, a request could meet the closing connection. This holds
+for new connections too, which API servers sometimes open and use later."""
+MAX_LINE_BYTES: Final = 8190
+"""Of the request line, and of a header field: a token of an API server's may take some thousands."""
+MAX_FIELDS: Final = 32
+"""Header fields of a request; an API server sends seven."""
+READ_AHEAD_BYTES: Final = 64 * 1024
+"""Of a body, while nobody reads it: twice this, and then the connection is not read."""
+
+_TOO_LONG: Final = Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a line of the head is too long")
+_NOT_UNDERSTOOD: Final = Refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP, or can be read in two ways")
+
+
+class Site(Protocol):
+    """What all connections have to do with.
+
+    Attributes:
+        date: The time, as HTTP writes it.
+        must_close: Whether each connection is to close with its next answer.
+    """
+
+    date: str
+
+    @property
+    def must_close(self) -> bool:
+        """Return it."""
+
+    def forget(self, connection: Connection) -> None:
+        """Take note that a connection is no more."""
+
+
+class _Written(web.StreamResponse):
+    """Tells aiohttp that an answer has been written, and whether the connection stays."""
+
+    def __init__(self, *, stays: bool) -> None:
+        super().__init__()
+        self._stays = stays
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the client may ask again on this connection."""
+        return self._stays
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Do nothing more."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing more."""
+
+
+_STAYS: Final = _Written(stays=True)
+_CLOSES: Final = _Written(stays=False)
+
+
+class Connection(web.RequestHandler):
+    """One client; what it sends is read, and what it asks is answered, by aiohttp.
+
+    Attributes:
+        site: What all connections have to do with.
+        since: When it came, or was last answered, by the event loop's clock.
+        has_asked: Whether it ever asked a whole question.
+        is_owed: Whether it has asked one that is not answered yet.
+    """
+
+    __slots__ = ("_begun", "_has_more", "_is_busy", "_socket", "_unread_since", "has_asked", "is_owed", "since", "site")
+
+    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, site: Site) -> None:
+        super().__init__(
+            manager,
+            loop=loop,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            access_log=cast("Any", None),
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_FIELDS,
+            # What a client still sends after a refusal is dropped while TLS is closed, for which it has some seconds.
+            lingering_time=0,
+            read_bufsize=READ_AHEAD_BYTES,
+            # A few kilobytes could unfold into gigabytes.
+            auto_decompress=False,
+        )
+        self.site = site
+        self.since = loop.time()
+        self.has_asked = self.is_owed = self._is_busy = self._has_more = False
+        self._socket: asyncio.Transport | None = None
+        self._begun: float | None = None
+        self._unread_since: float | None = None
+
+    @property
+    def is_established(self) -> bool:
+        """Whether TLS has been established, even if all has ended since."""
+        return self._socket is not None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; TLS is established."""
+        self._socket = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        super().connection_lost(exc)
+        self.site.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; the clock runs from the first byte of each request."""
+        if data:
+            if self.is_owed:
+                self._has_more = True
+            elif self._begun is None and not self._is_busy:
+                self._begun = self._loop.time()
+        super().data_received(data)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's own
+        """Read on, if reading was paused: aiohttp asks for that after each piece of a body, paused or not."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def pause_writing(self) -> None:
+        """Answer no more until the client has read."""
+        super().pause_writing()
+        self._unread_since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        """Answer on."""
+        super().resume_writing()
+        self._unread_since = None
+
+    def has_read_head(self) -> float:
+        """Take note that a head is whole; until the instant that is returned, the body has to be."""
+        begun = self._loop.time() if self._begun is None else self._begun
+        self._is_busy, self._begun = True, None
+        return begun + REQUEST_SECONDS
+
+    def has_read_body(self) -> None:
+        """Take note that a request is whole: an answer is owed."""
+        self.is_owed = True
+
+    async def answer(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+        """Answer with one write, and wait until the client has read, if it is slow to; aiohttp is given what comes out.
+
+        aiohttp's own response would put its head together field by field, in a dictionary that ignores case.
+        """
+        # An unread body would be taken for the next request.
+        stays = request.keep_alive and request.content.is_eof() and not (answer.is_last or self.site.must_close)
+        self._write(answer, is_last=not stays)
+        if self.writing_paused:
+            await request.writer.drain()
+        self._has_answered()
+        return _STAYS if stays else _CLOSES
+
+    def _write(self, answer: Answer, *, is_last: bool) -> None:
+        if self.transport is not None:
+            self.transport.write(answer.render(self.site.date, is_last=is_last))
+
+    def _has_answered(self) -> None:
+        """Take note that nothing is owed any more; the next request may have begun."""
+        self.since = self._loop.time()
+        self._begun = self.since if self._has_more else None
+        self.has_asked |= self.is_owed
+        self.is_owed = self._is_busy = self._has_more = False
+
+    def look_at_clock(self, now: float) -> None:
+        """End what takes too long; who reads a body sees to that itself."""
+        if self._unread_since is not None and now >= self._unread_since + READING_SECONDS:
+            metrics.CLIENTS_CUT_OFF.labels("slow").inc()
+            self.abort()
+        elif self._begun is not None and self.transport is not None and now >= self._begun + REQUEST_SECONDS:
+            metrics.CLIENTS_CUT_OFF.labels("slow").inc()
+            self._write(Answer.of_refusal(TOO_SLOW), is_last=True)
+            self.force_close()
+
+    def leave(self) -> None:
+        """Close, unless a request is under way: its answer does."""
+        if self._begun is None and not self._is_busy:
+            self.force_close()
+
+    def abort(self) -> None:
+        """Close, whatever is owed."""
+        if self._socket is not None:
+            self._socket.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Say what is wrong, without a word in the log about what a client does, and without repeating it."""
+        if isinstance(exc, HttpProcessingError):
+            self._write(Answer.of_refusal(_TOO_LONG if isinstance(exc, LineTooLong) else _NOT_UNDERSTOOD), is_last=True)
+            return _CLOSES
+        return super().handle_error(request, status, exc, message)
