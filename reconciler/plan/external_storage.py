@@ -11,7 +11,7 @@ from reconciler.state.external_store import ExternalFacts, Outcome
 from shared.consumers.storage_connection import PROXIES_SUPPORTED, ProxySupport
 from shared.objects.conditions import Finding
 from shared.session_storage.endpoint import Endpoint
-from shared.session_storage.models import Phase
+from shared.session_storage.status import Phase
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -12,8 +12,8 @@ from reconciler.state import pod_status
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
 from shared.objects.conditions import Finding
-from shared.session_storage.models import NodeStatus, Phase
 from shared.session_storage.sizes import DEFAULT_SIZE, Size
+from shared.session_storage.status import NodeStatus, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from reconciler.state.instance import Instance
     from reconciler.state.session_storage import DeclaredStorage
     from reconciler.state.storage_state import StorageState
-    from shared.session_storage.models import LastFailover, RotationStatus, SessionStorageSpec
+    from shared.session_storage.models import SessionStorageSpec
+    from shared.session_storage.status import LastFailover, RotationStatus
 
 READY: Final = "Ready"
 AVAILABLE: Final = "Available"

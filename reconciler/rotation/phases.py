@@ -23,7 +23,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.state.replication_info import PRIMARY
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from shared import names
 from shared.objects.conditions import Finding
-from shared.session_storage.models import RotationPhase, RotationStatus
+from shared.session_storage.status import RotationPhase, RotationStatus
 
 if TYPE_CHECKING:
     from datetime import datetime

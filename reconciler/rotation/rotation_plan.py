@@ -16,7 +16,7 @@ from reconciler.state.rotation_record import revision_of
 from shared import names
 from shared.consumers.credential_revision import CredentialRevision
 from shared.objects.resources import SECRETS
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reconciler.state.storage_state import StorageState
     from shared.objects.conditions import Finding
     from shared.objects.resources import Object
-    from shared.session_storage.models import RotationStatus
+    from shared.session_storage.status import RotationStatus
 
 FOLLOWING_SECONDS: Final = 1.0
 """How often the reconciler looks at instances and rollouts while a rotation waits for them; a proxy takes seconds to

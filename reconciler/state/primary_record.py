@@ -17,7 +17,7 @@ from shared import names
 from shared.objects.field_path import read
 from shared.objects.resources import key_of
 from shared.objects.timestamps import read_time, written
-from shared.session_storage.models import LastFailover
+from shared.session_storage.status import LastFailover
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.errors import InvalidSpec
 from shared.names import ANNOTATION_STORAGE, MAX_STORAGE_NAME
 from shared.objects.field_path import dotted, read, shown
-from shared.session_storage.models import STORAGE_NAME_PATTERN
+from shared.session_storage.validation import STORAGE_NAME_PATTERN
 
 if TYPE_CHECKING:
     from shared.objects.resources import Key, Object

@@ -37,8 +37,9 @@ from shared.objects.resources import (
     STATEFUL_SETS,
     Object,
 )
-from shared.session_storage.models import SessionStorageSpec, SessionStorageStatus
+from shared.session_storage.models import SessionStorageSpec
 from shared.session_storage.sizes import PRESETS, Size
+from shared.session_storage.status import SessionStorageStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

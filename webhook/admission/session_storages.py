@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from shared.names import MAX_STORAGE_NAME
 from shared.objects.field_path import put, read, shown
 from shared.session_storage.endpoint import Endpoint
-from shared.session_storage.models import KIND_CHANGE_HINT, STORAGE_NAME_PATTERN
 from shared.session_storage.sizes import DEFAULT_SIZE, Size, shrinks
+from shared.session_storage.validation import KIND_CHANGE_HINT, STORAGE_NAME_PATTERN
 from webhook.admission.json_patch import diff
 from webhook.admission.review import Allow, Deny, Patch
 from webhook.admission.session_storage_spec import problems_of_spec

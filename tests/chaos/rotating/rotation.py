@@ -12,7 +12,7 @@ from deploy.demo.errors import CommandFailed, NotInTime
 from deploy.demo.kube import until
 from deploy.local import progress
 from shared import names
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase
 from tests.chaos.api import STORAGES
 from tests.chaos.faults.fault import now
 

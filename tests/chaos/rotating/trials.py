@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase
 from tests.chaos.faults.fault import Scene, now
 from tests.chaos.report import NONE
 from tests.chaos.rotating.figures import Seen, Trial

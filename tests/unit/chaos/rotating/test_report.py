@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase
 from tests.chaos.catalogue import BY_NAME
 from tests.chaos.report import Circumstances
 from tests.chaos.rotating.figures import Seen, Trial
