@@ -1,1 +1,1 @@
-"""The webhook's own TLS: issued, checked and renewed without anybody's help."""
+"""The webhook's own TLS: the reconciler issues, checks and renews the certificates without anybody's help."""

@@ -1,4 +1,4 @@
-"""Does what `rotate` decides, and writes only. Keys are made here, and live in a Secret from then on and nowhere else.
+"""Writes what the planner decides. It creates the private keys, and stores them in a Secret and nowhere else.
 
 Every write has a precondition: a leader that slept while another took over changes nothing when it wakes up.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from certs import metrics
 from certs.pki import issue
 from certs.pki.pem import KEY_BUNDLE, KEY_CERTIFICATE, KEY_PRIVATE_KEY, SECRET_TYPE, encoded
-from certs.rotation import notices
+from certs.rotation import events
 from certs.rotation.actions import IssueAuthority, IssueServing, StoreAuthorities, StoreBundle
 from certs.rotation.ca_bundles import PublishBundle
 from certs.rotation.ca_secret import Authorities
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from certs.pki.pem import Pair
-    from certs.rotation.actions import Action, Terms
+    from certs.rotation.actions import Action, CertificateSpec
     from certs.rotation.ca_bundles import WebhookConfiguration
     from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SecretCache:
-    """The one Secret of a name, as it was seen last."""
+    """The cache of the one Secret of a name."""
 
     key: Key
     informer: Informer
@@ -50,7 +50,7 @@ class SecretCache:
 
 @dataclass(frozen=True, slots=True)
 class Caches:
-    """All that is written, as it was seen last."""
+    """The caches of all objects that the applier writes."""
 
     authority: SecretCache
     serving: SecretCache
@@ -58,32 +58,32 @@ class Caches:
 
 
 class Applier:
-    """Writes the CA Secret, the serving Secret and the bundles."""
+    """Writes the CA Secret, the serving Secret and every `caBundle`."""
 
-    def __init__(self, cluster: Cluster, caches: Caches, terms: Terms) -> None:
+    def __init__(self, cluster: Cluster, caches: Caches, spec: CertificateSpec) -> None:
         self._cluster = cluster
         self._caches = caches
-        self._terms = terms
+        self._spec = spec
         self._published: dict[WebhookConfiguration, bytes] = {}
 
-    async def do(self, action: Action, now: datetime) -> EventNote | None:
-        """Do it, unless somebody else has written meanwhile; return what there is to tell.
+    async def carry_out(self, action: Action, now: datetime) -> EventNote | None:
+        """Carry an action out, unless somebody else has written meanwhile; return the Event to record, if any.
 
         Raises:
-            ClusterError: The API server did not do it.
+            ClusterError: The API server refused the write or did not answer.
         """
         match action:
             case IssueAuthority():
                 return await self._issue_authority(action, now)
             case StoreAuthorities(authorities, phase):
                 is_stored = await self._store_authorities(authorities)
-                return notices.phase_begun(phase) if is_stored else None
+                return events.phase_started(phase) if is_stored else None
             case IssueServing(authority, bundle, reasons):
-                pair = issue.issue_serving(authority, self._terms.names, now, self._terms.lifetimes)
-                if not await self._store(self._caches.serving, {**_content(pair), KEY_BUNDLE: encoded(bundle)}):
+                pair = issue.issue_serving(authority, self._spec.dns_names, now, self._spec.lifetimes)
+                if not await self._store(self._caches.serving, {**_tls_data(pair), KEY_BUNDLE: encoded(bundle)}):
                     return None
                 metrics.ISSUED.labels("serving").inc()
-                return notices.leaf_made(pair, reasons)
+                return events.leaf_issued(pair, reasons)
             case StoreBundle(bundle):
                 data = (self._caches.serving.secret or {}).get("data") or {}
                 await self._store(self._caches.serving, {**data, KEY_BUNDLE: encoded(bundle)})
@@ -92,33 +92,34 @@ class Applier:
                 return await self._publish(action)
 
     async def _issue_authority(self, action: IssueAuthority, now: datetime) -> EventNote | None:
-        pair = issue.issue_authority(now, lifetimes=self._terms.lifetimes)
+        pair = issue.issue_authority(now, lifetimes=self._spec.lifetimes)
         predecessor = action.predecessor
         if predecessor is None:
-            authorities = Authorities(pair, retired=action.retired, handled=action.handled)
+            authorities = Authorities(pair, retired=action.retired, handled_request=action.handled_request)
         else:
-            authorities = Authorities(predecessor.current, pair, predecessor.retired, action.handled)
+            authorities = Authorities(predecessor.current, pair, predecessor.retired, action.handled_request)
         if not await self._store_authorities(authorities):
             return None
         metrics.ISSUED.labels("authority").inc()
-        return notices.authority_made(pair, action.reasons, is_successor=predecessor is not None)
+        return events.authority_issued(pair, action.reasons, is_successor=predecessor is not None)
 
     async def _store_authorities(self, authorities: Authorities) -> bool:
-        handled = {ANNOTATION_CERTIFICATES_ROTATED: authorities.handled} if authorities.handled else {}
-        return await self._store(self._caches.authority, authorities.content(), handled)
+        request = authorities.handled_request
+        annotations = {ANNOTATION_CERTIFICATES_ROTATED: request} if request else {}
+        return await self._store(self._caches.authority, authorities.content(), annotations)
 
     async def _store(
         self, cache: SecretCache, data: Mapping[str, str], annotations: Mapping[str, str] | None = None
     ) -> bool:
         namespace, name = cache.key
-        seen = cache.secret
+        cached = cache.secret
         try:
-            if seen is None:
+            if cached is None:
                 stored = await self._cluster.create(SECRETS, _secret(cache.key, data, annotations or {}))
             else:
-                stored = await self._cluster.replace(SECRETS, _changed(seen, data, annotations or {}))
+                stored = await self._cluster.replace(SECRETS, _updated(cached, data, annotations or {}))
         except (errors.AlreadyExists, errors.Conflict):
-            _log.info("another writer was first", extra={"secret": name})
+            _log.info("somebody else wrote the Secret first", extra={"secret": name})
             cache.informer.remember(await self._cluster.get(SECRETS, namespace, name))
             return False
         cache.informer.remember(stored)
@@ -127,28 +128,28 @@ class Applier:
     async def _publish(self, action: PublishBundle) -> EventNote | None:
         configuration = action.configuration
         informer = self._caches.configurations[configuration]
-        seen = informer.objects["", configuration.name]["metadata"]
+        cached = informer.objects["", configuration.name]["metadata"]
         bundle = {"caBundle": encoded(action.bundle)}
-        # The uid keeps this from making anew what was deleted a moment ago: nobody would ever take that away again.
-        known = {field: seen[field] for field in ("name", "uid", "resourceVersion")}
+        # Without the uid, apply would create the configuration again after somebody deleted it, for good.
+        metadata = {field: cached[field] for field in ("name", "uid", "resourceVersion")}
         webhooks = [{"name": webhook, "clientConfig": bundle} for webhook in action.webhooks]
-        applied: Object = {"metadata": known, "webhooks": webhooks}
+        applied: Object = {"metadata": metadata, "webhooks": webhooks}
         try:
             stored = await self._cluster.apply(
                 configuration.resource, applied, field_manager=FIELD_MANAGER_CERTIFICATES
             )
         except errors.Conflict:
-            _log.info("another writer was first", extra={"configuration": str(configuration)})
+            _log.info("somebody else wrote caBundle first", extra={"configuration": str(configuration)})
             informer.remember(await self._cluster.get(configuration.resource, "", configuration.name))
             return None
         informer.remember(stored)
         is_repair = self._published.get(configuration) == action.bundle
         self._published[configuration] = action.bundle
-        _log.info("published certificate authorities", extra={"configuration": str(configuration)})
+        _log.info("published the CA bundle", extra={"configuration": str(configuration)})
         if not is_repair:
             return None
         metrics.REPAIRS.labels(str(configuration)).inc()
-        return notices.bundle_repaired(str(configuration))
+        return events.bundle_restored(str(configuration))
 
 
 def _secret(key: Key, data: Mapping[str, str], annotations: Mapping[str, str]) -> Object:
@@ -158,10 +159,10 @@ def _secret(key: Key, data: Mapping[str, str], annotations: Mapping[str, str]) -
     return {"metadata": metadata, "type": SECRET_TYPE, "data": dict(data)}
 
 
-def _changed(seen: Object, data: Mapping[str, str], annotations: Mapping[str, str]) -> Object:
-    kept = seen["metadata"].get("annotations") or {}
-    return {**seen, "metadata": {**seen["metadata"], "annotations": {**kept, **annotations}}, "data": dict(data)}
+def _updated(cached: Object, data: Mapping[str, str], annotations: Mapping[str, str]) -> Object:
+    kept = cached["metadata"].get("annotations") or {}
+    return {**cached, "metadata": {**cached["metadata"], "annotations": {**kept, **annotations}}, "data": dict(data)}
 
 
-def _content(pair: Pair) -> dict[str, str]:
+def _tls_data(pair: Pair) -> dict[str, str]:
     return {KEY_CERTIFICATE: encoded(pair.certificate_pem), KEY_PRIVATE_KEY: encoded(pair.key_pem)}

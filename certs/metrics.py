@@ -1,4 +1,4 @@
-"""Prometheus metrics of the certificates' keeper; only the leader has values to show."""
+"""Prometheus metrics of the certificate controller; only the leader exports the gauges."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge
 
-from certs.pki.pem import pair_of
+from certs.pki.pem import readable_pair
 from certs.rotation import ca_bundles, ca_secret
 from certs.rotation.actions import Phase
-from shared.errors import CertificateError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from certs.pki.pem import Pair
-    from certs.rotation.actions import Observed, Plan, Terms
+    from certs.rotation.actions import CertificateSpec, Observed, Plan
 
 NOT_AFTER: Final = Gauge(
     "session_storage_certificate_not_after_seconds",
@@ -23,7 +21,7 @@ NOT_AFTER: Final = Gauge(
     ["kind"],
 )
 DUE: Final = Gauge(
-    "session_storage_certificate_due_seconds", "Unix time from which on a certificate is to be replaced.", ["kind"]
+    "session_storage_certificate_due_seconds", "Unix time at which a certificate's renewal is due.", ["kind"]
 )
 BUNDLE_NOT_AFTER: Final = Gauge(
     "session_storage_ca_bundle_not_after_seconds",
@@ -33,67 +31,56 @@ BUNDLE_NOT_AFTER: Final = Gauge(
 PHASE: Final = Gauge("session_storage_certificate_phase", "1 for the phase of the rotation, else 0.", ["phase"])
 PODS: Final = Gauge(
     "session_storage_webhook_pods_seen",
-    "Ready webhook pods by what they were seen to serve: a certificate of the current authority, another, or nothing.",
+    "Ready webhook pods by what they serve: a certificate of the current authority, another, or nothing.",
     ["serving"],
 )
 LAST_ERROR: Final = Gauge(
-    "session_storage_certificate_last_error_seconds", "Unix time of the keeper's last failure, by its kind.", ["error"]
+    "session_storage_certificate_last_error_seconds", "Unix time of the controller's last failure, by kind.", ["error"]
 )
-ERRORS: Final = Counter("session_storage_certificate_errors_total", "Failures of the keeper, by kind.", ["error"])
-ISSUED: Final = Counter("session_storage_certificates_issued_total", "Certificates made, by kind.", ["kind"])
+ERRORS: Final = Counter("session_storage_certificate_errors_total", "Failures of the controller, by kind.", ["error"])
+ISSUED: Final = Counter("session_storage_certificates_issued_total", "Certificates issued, by kind.", ["kind"])
 REPAIRS: Final = Counter(
-    "session_storage_ca_bundle_repairs_total", "Bundles restored after somebody else wrote them.", ["configuration"]
+    "session_storage_ca_bundle_repairs_total",
+    "Bundles that the controller restored after somebody else wrote them.",
+    ["configuration"],
 )
 
-_OF_THE_LEADER: Final = (NOT_AFTER, DUE, BUNDLE_NOT_AFTER, PHASE, PODS)
+_LEADER_GAUGES: Final = (NOT_AFTER, DUE, BUNDLE_NOT_AFTER, PHASE, PODS)
 
 
-def show(observed: Observed, plan: Plan, terms: Terms, now: datetime) -> None:
-    """Set all gauges to what was observed."""
-    held = ca_secret.read(observed.authority, now)
-    signs = held.authorities
-    pairs = {"authority": signs.current if signs else None, "next": held.next, "serving": _serving(observed)}
+def export(observed: Observed, plan: Plan, spec: CertificateSpec, now: datetime) -> None:
+    """Set all gauges to what the controller observed; a certificate that does not exist has no value."""
+    clear()
+    stored = ca_secret.read(observed.authority, now)
+    current = stored.usable.current if stored.usable else None
+    pairs = {"authority": current, "next": stored.next, "serving": readable_pair(observed.serving)}
     for kind, pair in pairs.items():
-        _set(NOT_AFTER, kind, pair.certificate.not_valid_after_utc if pair else None)
-        # A certificate of somebody else's is due when they say so.
-        _set(DUE, kind, terms.lifetimes.due(pair.certificate) if pair and signs and kind != "next" else None)
+        if pair is None:
+            continue
+        NOT_AFTER.labels(kind).set(pair.certificate.not_valid_after_utc.timestamp())
+        # Another issuer decides itself when to renew its certificate.
+        if current and kind != "next":
+            DUE.labels(kind).set(spec.lifetimes.due(pair.certificate).timestamp())
     for configuration, obj in observed.configurations.items():
         end = ca_bundles.first_to_expire(obj, now)
         BUNDLE_NOT_AFTER.labels(str(configuration)).set(end.timestamp() if end else 0)
     for phase in Phase:
         PHASE.labels(phase.value).set(phase is plan.phase)
-    unseen = {name for name, leaf in observed.pods.items() if leaf is None}
-    others = set(plan.others)
-    PODS.labels("nothing").set(len(unseen))
-    PODS.labels("other").set(len(others - unseen))
-    PODS.labels("current").set(len(observed.pods) - len(others | unseen))
+    silent = {name for name, leaf in observed.pods.items() if leaf is None}
+    behind = set(plan.pods_behind)
+    counts = {"nothing": silent, "other": behind - silent, "current": observed.pods.keys() - behind - silent}
+    for serving, names in counts.items():
+        PODS.labels(serving).set(len(names))
 
 
-def note_error(error: Exception, now: datetime) -> None:
-    """Remember a failure."""
+def count_error(error: Exception, now: datetime) -> None:
+    """Count a failure, by the name of its exception."""
     kind = type(error).__name__
     ERRORS.labels(kind).inc()
     LAST_ERROR.labels(kind).set(now.timestamp())
 
 
 def clear() -> None:
-    """Show nothing: whoever leads from now on has the figures."""
-    for metric in _OF_THE_LEADER:
+    """Export no gauges: the next leader exports them."""
+    for metric in _LEADER_GAUGES:
         metric.clear()
-
-
-def _set(gauge: Gauge, kind: str, instant: datetime | None) -> None:
-    """Show an instant, or nothing at all."""
-    if instant is not None:
-        gauge.labels(kind).set(instant.timestamp())
-        return
-    # There is no "remove if there".
-    gauge.labels(kind)
-    gauge.remove(kind)
-
-
-def _serving(observed: Observed) -> Pair | None:
-    try:
-        return pair_of(observed.serving or {})
-    except CertificateError:
-        return None

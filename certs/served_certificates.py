@@ -1,4 +1,4 @@
-"""Sees what each ready webhook pod serves: connects to it as an API server does, and reads its certificate."""
+"""Probes which certificate each ready webhook pod serves: connects as an API server does, and reads the leaf."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
 
 PORT_NAME: Final = "https"
-"""Of the container's port; the Service leads to the same."""
-DIAL_SECONDS: Final = 2.0
-"""A handshake takes milliseconds; a frozen process takes the connection, and never answers."""
-IDLE_SECONDS: Final = 30.0
-BUSY_SECONDS: Final = 0.2
-"""While a rotation waits for what is seen."""
+"""Name of the container port; the Service sends API servers to the same port."""
+HANDSHAKE_SECONDS: Final = 2.0
+"""A handshake takes milliseconds; a frozen process accepts the connection and never answers."""
+PROBE_SECONDS: Final = 30.0
+FREQUENT_PROBE_SECONDS: Final = 0.2
+"""While a rotation waits for what the pods serve."""
 
 
 class Endpoint(NamedTuple):
@@ -33,65 +33,65 @@ class Endpoint(NamedTuple):
     port: int
 
 
-class Witness:
-    """What each ready pod was seen to serve last."""
+class CertificateProber:
+    """Probes every ready pod again and again, and knows the leaf that each served last."""
 
-    def __init__(self, pods: Mapping[Key, Object], server_name: str, on_news: Callable[[], None]) -> None:
-        """Look at nothing yet.
+    def __init__(self, pods: Mapping[Key, Object], server_name: str, on_change: Callable[[], None]) -> None:
+        """Begin without having probed any pod.
 
         Args:
-            pods: The webhook's pods, kept up to date by somebody else.
-            server_name: What API servers call the webhook.
-            on_news: Called when something else is seen than before.
+            pods: The webhook's pods; an informer keeps the mapping up to date.
+            server_name: The DNS name by which API servers call the webhook.
+            on_change: Called when a pod serves another leaf than before.
         """
-        self._is_busy = False
+        self._probes_often = False
         self._pods = pods
         self._server_name = server_name
-        self._on_news = on_news
-        self._asked = asyncio.Event()
-        self._seen: dict[tuple[str, Endpoint], x509.Certificate | None] = {}
+        self._on_change = on_change
+        self._requested = asyncio.Event()
+        self._leaves: dict[tuple[str, Endpoint], x509.Certificate | None] = {}
         self._context = ssl.create_default_context()
-        # Whatever is served shall be seen; whether it is any good is decided by others.
+        # The prober reports whatever a pod serves; the planner judges whether it is valid.
         self._context.check_hostname = False
         self._context.verify_mode = ssl.CERT_NONE
 
     @property
-    def sightings(self) -> dict[str, x509.Certificate | None]:
-        """What each pod that is ready now was seen to serve, by name; None if it was not seen at all."""
-        return {name: self._seen.get((name, at)) for name, at in ready_endpoints(self._pods).items()}
+    def served_leaves(self) -> dict[str, x509.Certificate | None]:
+        """The leaf of each pod that is ready now, by the pod's name; None if the pod has not answered a probe."""
+        return {name: self._leaves.get((name, at)) for name, at in ready_endpoints(self._pods).items()}
 
-    def look_often(self, *, often: bool) -> None:
-        """Look several times a second while somebody waits for what is seen, or now and then."""
-        if often and not self._is_busy:
-            self._asked.set()
-        self._is_busy = often
+    def probe_often(self, *, often: bool) -> None:
+        """Probe several times a second, or every half minute."""
+        if often and not self._probes_often:
+            self._requested.set()
+        self._probes_often = often
 
-    def look_again(self) -> None:
-        """Look at once."""
-        self._asked.set()
+    def probe_now(self) -> None:
+        """Probe without waiting for the next turn."""
+        self._requested.set()
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Probe until cancelled."""
         while True:
-            self._asked.clear()
-            await self._look()
+            self._requested.clear()
+            await self._probe_all()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(BUSY_SECONDS if self._is_busy else IDLE_SECONDS):
-                    await self._asked.wait()
+                async with asyncio.timeout(FREQUENT_PROBE_SECONDS if self._probes_often else PROBE_SECONDS):
+                    await self._requested.wait()
 
-    async def _look(self) -> None:
+    async def _probe_all(self) -> None:
         endpoints = list(ready_endpoints(self._pods).items())
-        leaves = await asyncio.gather(*(self._served(at) for _, at in endpoints))
-        seen = dict(zip(endpoints, leaves, strict=True))
-        if seen != self._seen:
-            self._seen = seen
-            self._on_news()
+        leaves = await asyncio.gather(*(self._probe(endpoint) for _, endpoint in endpoints))
+        found = dict(zip(endpoints, leaves, strict=True))
+        if found != self._leaves:
+            self._leaves = found
+            self._on_change()
 
-    async def _served(self, at: Endpoint) -> x509.Certificate | None:
+    async def _probe(self, endpoint: Endpoint) -> x509.Certificate | None:
         try:
-            async with asyncio.timeout(DIAL_SECONDS):
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
                 _, writer = await asyncio.open_connection(
-                    at.host, at.port, ssl=self._context, server_hostname=self._server_name
+                    endpoint.host, endpoint.port, ssl=self._context, server_hostname=self._server_name
                 )
         except (OSError, TimeoutError):
             return None
@@ -101,7 +101,7 @@ class Witness:
 
 
 def ready_endpoints(pods: Mapping[Key, Object]) -> dict[str, Endpoint]:
-    """List the pods that new connections are sent to: ready, and not on their way out."""
+    """List the pods to which the Service sends new connections: ready, and not being deleted."""
     return {
         pod["metadata"]["name"]: Endpoint(pod["metadata"]["uid"], pod["status"]["podIP"], port)
         for pod in pods.values()

@@ -1,4 +1,4 @@
-"""What the certificate keeper is told by its environment. Pure."""
+"""The certificate controller's settings, from its environment. Pure."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING, Final, Self
 from certs.pki.lifetimes import DEFAULT, Lifetimes
 from certs.rotation.ca_bundles import WebhookConfiguration
 from shared.objects.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
-from shared.process.environment import Environment
+from shared.process.environment import FromEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from shared.process.environment import Environment
 
 _KINDS: Final = {"mutating": MUTATING_WEBHOOKS, "validating": VALIDATING_WEBHOOKS}
 
 SHORTEST_LIFE: Final = timedelta(seconds=2)
-"""Certificates count in whole seconds: of a shorter life, little may be left when it begins."""
+"""Certificates count in whole seconds, so a shorter life may be nearly over when it begins."""
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateSettings:
-    """Where the certificates live and who must trust them.
+class CertificateSettings(FromEnvironment):
+    """Where the certificates are stored and which webhook configurations carry their CA bundle.
 
     Attributes:
-        namespace: Of both Secrets and of the webhook's Service.
-        service: The webhook's Service, which the serving certificate names.
+        namespace: Namespace of both Secrets and of the webhook's Service.
+        service: The webhook's Service; the serving certificate carries its DNS names.
         ca_secret: Secret with the authority; webhook pods may not read it.
         tls_secret: Secret that webhook pods serve from.
-        configurations: Webhook configurations whose `caBundle` is kept.
-        issues: Whether certificates are made here; else the serving Secret is somebody else's, and only read.
-        webhook_selector: Labels of the webhook's pods, as a label selector.
+        configurations: Webhook configurations whose `caBundle` the controller writes.
+        issues: Whether the controller issues the certificates; else another issuer writes the serving Secret.
+        webhook_selector: Label selector of the webhook's pods.
         lifetimes: How long certificates live.
     """
 
@@ -45,14 +45,8 @@ class CertificateSettings:
     lifetimes: Lifetimes
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings from environment variables.
-
-        Raises:
-            InvalidSettings: Variables are missing or malformed; the message lists all of them.
-        """
-        env = Environment(environ)
-        settings = cls(
+    def _read(cls, env: Environment) -> Self:
+        return cls(
             namespace=env.required("POD_NAMESPACE"),
             service=env.required("WEBHOOK_SERVICE"),
             ca_secret=env.required("CA_SECRET"),
@@ -64,8 +58,6 @@ class CertificateSettings:
             webhook_selector=env.required("WEBHOOK_SELECTOR"),
             lifetimes=_lifetimes(env),
         )
-        env.check()
-        return settings
 
 
 def _lifetimes(env: Environment) -> Lifetimes:

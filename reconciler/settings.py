@@ -1,4 +1,4 @@
-"""What the reconciler is told by its environment. Pure."""
+"""The reconciler's settings, from its environment. Pure."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image, Placement
-from reconciler.plan.settings import Settings as StorageSettings
-from reconciler.rotation import phases
+from reconciler.plan.settings import StorageSettings
+from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from shared.consumers.targets import Target
-from shared.process.environment import Environment
+from shared.process.environment import FromEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from shared.process.environment import Environment
 
 SECONDS_OF_A_DAY: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(FromEnvironment):
     """The reconciler's own settings.
 
     Attributes:
-        candidate: Who stands for election.
+        candidate: This process, as it stands for election.
         storage: What the installation decides about every storage.
         extends_toolhive_crds: Whether to add `sessionStorageRef` to ToolHive's CRD.
         http_port: Port of probes and metrics.
-        default_target: Which parts of a consumer are connected, if it does not say.
+        default_target: Which parts of a consumer the reconciler connects, if the consumer does not say.
         log_level: As Python names it.
     """
 
@@ -41,17 +41,11 @@ class Settings:
     log_level: str
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings from environment variables.
-
-        Raises:
-            InvalidSettings: Variables are missing or malformed; the message lists all of them.
-        """
-        env = Environment(environ)
+    def _read(cls, env: Environment) -> Self:
         namespace = env.required("POD_NAMESPACE")
         image = Image(env.required("VALKEY_IMAGE"), env.text("VALKEY_PULL_POLICY", "IfNotPresent"))
         labels = dict(env.entries("RECONCILER_SELECTOR", _label, "key=value"))
-        settings = cls(
+        return cls(
             candidate=Candidate(namespace, env.required("LEASE_NAME"), env.required("POD_NAME")),
             storage=StorageSettings(
                 image,
@@ -65,13 +59,11 @@ class Settings:
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
             log_level=env.log_level("LOG_LEVEL"),
         )
-        env.check()
-        return settings
 
 
-def _rotation(env: Environment) -> phases.Settings:
-    default = phases.Settings()
-    return phases.Settings(
+def _rotation(env: Environment) -> RotationSettings:
+    default = RotationSettings()
+    return RotationSettings(
         wave_percent=env.number("ROTATION_WAVE_PERCENT", default.wave_percent, 100),
         patience=_seconds(env, "ROTATION_PATIENCE_SECONDS", default.patience),
         refresh=_seconds(env, "ROTATION_REFRESH_SECONDS", default.refresh),

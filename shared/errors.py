@@ -1,7 +1,7 @@
 """Every exception that this project raises on purpose.
 
 SessionStorageError
-├─ MalformedReview     the API server sent something that cannot be answered (HTTP 400)
+├─ MalformedReview     the webhook cannot answer what it was sent (HTTP 400)
 ├─ InvalidSpec         the user must change the object; never retried
 ├─ InvalidSettings     the installation must change; the process exits with all problems listed
 ├─ ClusterError        the Kubernetes API did not do what was asked

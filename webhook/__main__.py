@@ -15,7 +15,7 @@ import uvloop
 
 from certs.pki import validation
 from shared import errors
-from shared.consumers.toolhive import CONSUMER_RESOURCES, trimmed
+from shared.consumers.toolhive import CONSUMER_RESOURCES, reference_fields_of
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
@@ -27,8 +27,8 @@ from webhook.admission import deletions, proxy_deployments, session_storages
 from webhook.consumer_handler import ConsumerHandler
 from webhook.serving_certificate import ServingCertificate
 from webhook.settings import Settings
-from webhook.storage_lookup import LateStorages
-from webhook.suspension import BEAT_SECONDS, Pulse
+from webhook.storage_lookup import StorageLookup
+from webhook.suspension import CHECK_SECONDS, SuspensionDetector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,14 +71,14 @@ class _Process:
         self._namespaces = Informer(cluster, NAMESPACES, keep=_metadata)
         self._index = ConsumerIndex()
         self._consumers = {
-            resource.kind: Informer(cluster, resource, self._index.on_change, keep=trimmed)
+            resource.kind: Informer(cluster, resource, self._index.on_change, keep=reference_fields_of)
             for resource in CONSUMER_RESOURCES
         }
         consumer_handler = ConsumerHandler(
-            self._storages, LateStorages(cluster, self._storages), AccessReviews(cluster), settings.default_target
+            self._storages, StorageLookup(cluster, self._storages), AccessReviews(cluster), settings.default_target
         )
         self._cluster = cluster
-        self._pulse = Pulse()
+        self._suspension = SuspensionDetector()
         self._reviews = server.Server(
             {
                 "/mutate/sessionstorages": _at_once(session_storages.decide),
@@ -120,10 +120,10 @@ class _Process:
     async def _keep_up(self) -> None:
         """Read the serving Secret anew after the process stood still; its watch may be dead, and nobody would know."""
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             self._certificate.look_again()
-            if self._pulse.has_missed_beats() and await self._has_read_secret():
-                self._pulse.catch_up()
+            if self._suspension.was_suspended() and await self._has_read_secret():
+                self._suspension.reset()
 
     async def _has_read_secret(self) -> bool:
         settings = self._settings
@@ -146,7 +146,7 @@ class _Process:
             waits.append(f"a usable certificate in Secret {self._settings.tls_secret}")
         if self._certificate.has_expired:
             waits.append(f"a certificate in Secret {self._settings.tls_secret} that has not expired")
-        if self._pulse.has_missed_beats():
+        if self._suspension.was_suspended():
             waits.append("news of what it missed while it stood still")
         if self._reviews.is_draining:
             waits.append("its clients to leave")

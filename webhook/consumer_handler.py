@@ -1,53 +1,54 @@
-"""Decides reviews of consumers, and finds out first what that takes and no watch has told yet."""
+"""Handles reviews of consumers: fetches what the decision needs and the caches lack, then decides."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 from webhook.admission import consumers
+from webhook.admission.consumers import ConsumerWrite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shared.consumers.targets import Target
     from shared.objects.resources import Key, Object
-    from webhook.admission.access_question import Question
+    from webhook.admission.access_request import AccessRequest
     from webhook.admission.review import AdmissionRequest, Decision
 
 
 class Storages(Protocol):
-    """The SessionStorages that are known."""
+    """The webhook's cache of SessionStorages."""
 
     @property
     def objects(self) -> Mapping[Key, Object]:
-        """Return all of them; what becomes known later is seen in it."""
+        """Return all of them; the mapping shows later changes too."""
 
 
 class StorageLookup(Protocol):
-    """Makes a storage known that no watch has told of."""
+    """Reads storages that the cache does not have yet."""
 
-    async def await_known(self, key: Key) -> None:
-        """Have a storage among those that are known, if it exists and can be read in time."""
+    async def ensure_cached(self, key: Key) -> None:
+        """Read a storage into the cache, if it exists and can be read in time."""
 
 
 class Access(Protocol):
-    """Knows who may use which storage."""
+    """Asks the API server who may use which storage."""
 
-    async def may_use(self, question: Question) -> bool | None:
-        """Tell whether the user has the right; None if that cannot be found out now."""
+    async def may_use(self, request: AccessRequest) -> bool | None:
+        """Tell whether the user has the right; None if the API server does not say in time."""
 
 
 class ConsumerHandler:
-    """Decides what becomes of a consumer that is written."""
+    """Decides how a consumer must change, or that it is refused."""
 
     def __init__(self, storages: Storages, lookup: StorageLookup, access: Access, default_target: Target) -> None:
-        """Take what is known, and what can be asked.
+        """Take what a decision needs.
 
         Args:
-            storages: The SessionStorages that are known.
-            lookup: Asked about a storage that is not.
-            access: Asked whether an author may use the storage of another namespace.
-            default_target: For consumers that do not say which of their parts are meant.
+            storages: The cached SessionStorages.
+            lookup: Reads a storage that is not cached.
+            access: Tells whether an author may use the storage of another namespace.
+            default_target: Of consumers that do not say which of their parts are connected.
         """
         self._storages = storages
         self._lookup = lookup
@@ -55,10 +56,10 @@ class ConsumerHandler:
         self._default_target = default_target
 
     async def decide(self, request: AdmissionRequest) -> Decision:
-        """Decide; mostly nothing has to be found out, and then nothing is waited for."""
-        writing, storages = consumers.writing_of(request), self._storages.objects
-        if writing.reference is not None and writing.reference.key not in storages:
-            await self._lookup.await_known(writing.reference.key)
-        question = consumers.question(writing, storages)
-        may_use = await self._access.may_use(question) if question else False
-        return consumers.decide(writing, storages, self._default_target, may_use=may_use)
+        """Decide; nearly always the caches have everything, and nothing is awaited."""
+        write, storages = ConsumerWrite.of(request), self._storages.objects
+        if write.reference is not None and write.reference.key not in storages:
+            await self._lookup.ensure_cached(write.reference.key)
+        access = consumers.required_access(write, storages)
+        may_use = await self._access.may_use(access) if access else False
+        return consumers.decide(write, storages, self._default_target, may_use=may_use)

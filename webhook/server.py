@@ -57,8 +57,11 @@ class Server:
         return self._listener.serving(port, context, host=host)
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer, or say by an HTTP status what went wrong: 4xx is the client's doing, 500 is ours."""
         connection = cast("Connection", request.protocol)
+        return await connection.answer(request, await self._answer(request, connection))
+
+    async def _answer(self, request: web.BaseRequest, connection: Connection) -> Answer:
+        """Answer, or say by an HTTP status what went wrong: 4xx is the client's doing, 500 is ours."""
         deadline = connection.has_read_head()
         refusal = refusal_of(request)
         if refusal is not None:
@@ -71,9 +74,13 @@ class Server:
             return Answer.of_text(HTTPStatus.NOT_FOUND, "only reviews are served")
         if not _is_plain_json(request.headers):
             return Answer.of_text(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"must be {JSON}, and nothing else in between")
-        if expects_to_continue(request):
-            await request.writer.write(CONTINUE)
-        body = await self._bodies.read(request.content, deadline)
+        content = request.content
+        if content.is_eof():
+            body: bytes | Refusal = content.read_nowait()
+        else:
+            if expects_to_continue(request):
+                await request.writer.write(CONTINUE)
+            body = await self._bodies.read(content, deadline)
         if isinstance(body, Refusal):
             return Answer.of_refusal(body)
         connection.has_read_body()

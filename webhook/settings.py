@@ -1,4 +1,4 @@
-"""What the webhook is told by its environment. Pure."""
+"""The webhook's settings, from its environment. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from shared.consumers.targets import Target
-from shared.process.environment import Environment
+from shared.process.environment import FromEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from shared.process.environment import Environment
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(FromEnvironment):
     """The webhook's settings.
 
     Attributes:
@@ -37,14 +37,8 @@ class Settings:
     log_level: str
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings from environment variables.
-
-        Raises:
-            InvalidSettings: Variables are missing or malformed; the message lists all of them.
-        """
-        env = Environment(environ)
-        settings = cls(
+    def _read(cls, env: Environment) -> Self:
+        return cls(
             namespace=env.required("POD_NAMESPACE"),
             service=env.required("WEBHOOK_SERVICE"),
             tls_secret=env.required("TLS_SECRET"),
@@ -54,5 +48,3 @@ class Settings:
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
             log_level=env.log_level("LOG_LEVEL"),
         )
-        env.check()
-        return settings

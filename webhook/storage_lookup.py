@@ -1,7 +1,7 @@
-"""Reads a storage that no watch has told of yet.
+"""Reads a storage that the cache does not have yet.
 
-Who applies a storage and its consumer in one go is quicker than any watch; without its storage, a consumer would be
-warned of what is not so, and not be told what is, nor be wired as the storage's spec asks for.
+A user who applies a storage and its consumer in one go is faster than any watch. Without the storage, the webhook would
+give that consumer wrong warnings, and would not inject what the storage's spec asks for.
 """
 
 from __future__ import annotations
@@ -11,46 +11,40 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared import errors
-from shared.objects.resources import SESSION_STORAGES, Resource
+from shared.objects.resources import SESSION_STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shared.kubernetes.verbs import Getter
     from shared.objects.resources import Key, Object
 
 READ_SECONDS: Final = 1.0
-"""With the question who may use a storage, well within the 5 s after which the API server stops waiting for us."""
+"""Together with an access review, well within the 5 s after which the API server stops waiting for the webhook."""
 
 _log = logging.getLogger(__name__)
 
 
-class Getter(Protocol):
-    """The one request that it takes."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Read one object."""
-
-
 class Cache(Protocol):
-    """What is known of storages."""
+    """The webhook's cache of storages."""
 
     @property
     def objects(self) -> Mapping[Key, Object]:
         """Return all of them."""
 
     def remember(self, obj: Object) -> None:
-        """Take one in."""
+        """Add one."""
 
 
-class LateStorages:
-    """Fills gaps of a cache from the API server."""
+class StorageLookup:
+    """Fills gaps in the cache from the API server."""
 
     def __init__(self, cluster: Getter, cache: Cache) -> None:
         self._cluster = cluster
         self._cache = cache
 
-    async def await_known(self, key: Key) -> None:
-        """Have a storage in the cache if it exists; what cannot be found out in time counts as not there yet."""
+    async def ensure_cached(self, key: Key) -> None:
+        """Read a storage into the cache if it exists; one that cannot be read in time counts as not there yet."""
         if key in self._cache.objects:
             return
         try:
@@ -59,4 +53,7 @@ class LateStorages:
         except errors.NotFound:
             return
         except (errors.ClusterError, TimeoutError) as error:
-            _log.warning("storage not read", extra={"storage": "/".join(key), "error": repr(error)})
+            _log.warning(
+                "could not read the storage: going on as if it did not exist",
+                extra={"storage": "/".join(key), "error": repr(error)},
+            )

@@ -1,1 +1,1 @@
-"""Makes and checks certificates: keys, signatures, lifetimes. Pure but for the randomness of keys."""
+"""Issues and checks certificates: keys, signatures, lifetimes. Pure but for the randomness of keys."""

@@ -1,7 +1,7 @@
-"""Makes the certificate authority and the webhook's serving certificate. Pure but for new keys and serials.
+"""Issues the certificate authority and the webhook's serving certificate. Pure but for new keys and serials.
 
-P-256 throughout: a new key takes 0.01 ms, where RSA-2048 would hold up the event loop for 40 ms.
-SubjectKeyIdentifier, AuthorityKeyIdentifier and KeyUsage are never left out: with two authorities in one bundle,
+All keys are P-256: a new one takes 0.01 ms, where RSA-2048 would hold up the event loop for 40 ms.
+Every certificate carries SubjectKeyIdentifier, AuthorityKeyIdentifier and KeyUsage: with two authorities in one bundle,
 OpenSSL otherwise picks by subject alone, and strict verifiers refuse such certificates (RFC 5280 §4.2.1.1-3).
 """
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 
 def issue_authority(now: datetime, title: str = "session storage webhook CA", lifetimes: Lifetimes = DEFAULT) -> Pair:
-    """Make a self-signed certificate authority that may sign leaves only.
+    """Issue a self-signed certificate authority that may sign leaves only.
 
     Args:
         now: Aware instant; validity starts earlier by the back-dating.
-        title: What its name begins with; the rest tells it from others of the same title.
-        lifetimes: How long it lives.
+        title: Beginning of its name; a serial number follows, which tells it from others of the same title.
+        lifetimes: How long it is valid.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
-    # Verifiers that look an issuer up by its name must not take one authority of ours for another.
+    # Verifiers that look an issuer up by its name must not mistake one authority of ours for another.
     name = _name(f"{title} {serial:x}")
     builder = (
         _builder(key.public_key(), serial, now - lifetimes.back_dating)
@@ -47,13 +47,13 @@ def issue_authority(now: datetime, title: str = "session storage webhook CA", li
 
 
 def issue_serving(authority: Pair, dns_names: Sequence[str], now: datetime, lifetimes: Lifetimes = DEFAULT) -> Pair:
-    """Make a serving certificate that does not outlive its authority.
+    """Issue a serving certificate that does not outlive its authority.
 
     Args:
-        authority: Who signs.
-        dns_names: What the API server may call the webhook; at least one.
+        authority: The one that signs.
+        dns_names: The names that API servers may use; at least one.
         now: Aware instant; validity starts earlier by the back-dating.
-        lifetimes: How long it lives.
+        lifetimes: How long it is valid.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = authority.certificate

@@ -1,4 +1,4 @@
-"""How long certificates live, and when each is due to be replaced. Pure."""
+"""How long certificates live, and when to renew each. Pure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Figures of the installation; each default says what it leaves room for.
+    """The installation's figures; each default says what it leaves room for.
 
     Attributes:
-        authority: Life of an authority. Replaced at two thirds, it leaves four months for what may hold that up.
-        serving: Life of a leaf. Ten days are left in which a broken renewal can be noticed and mended.
+        authority: Life of an authority. Renewal at two thirds leaves four months for whatever may hold it up.
+        serving: Life of a leaf. Renewal at two thirds leaves ten days in which people can notice and mend a broken one.
         back_dating: How far the clocks of API servers may lag behind ours without refusing a new certificate.
-        renew_at: Part of its life after which a certificate is replaced.
-        dwell: How long a new bundle, or a new leaf on every pod, must have been seen before the next step relies on it:
-            API servers learn of a new bundle by watches of their own, and a broken watch is noticed within a minute.
+        renew_at: Part of its life after which a certificate is due for renewal.
+        dwell: For how long every configuration must hold a new bundle, or every pod serve a new leaf, before the next
+            step relies on it: API servers learn of a bundle by watches, and notice a broken watch within a minute.
     """
 
     authority: timedelta = timedelta(days=365)
@@ -34,13 +34,13 @@ class Lifetimes:
 
     @property
     def left_at_renewal(self) -> timedelta:
-        """How long an authority still lives when it is due."""
+        """How long an authority is still valid when its renewal is due."""
         return self.authority - self.authority * self.renew_at.numerator / self.renew_at.denominator
 
     def due(self, certificate: x509.Certificate) -> datetime:
-        """Tell from which instant on a certificate is to be replaced.
+        """Tell the instant from which on a certificate is due for renewal.
 
-        Life counts from when it was issued: of an hour's life that starts an hour ago, nothing is over yet.
+        Its life counts from its issue, not from the back-dated start of its validity.
         """
         end = certificate.not_valid_after_utc
         issued = min(certificate.not_valid_before_utc + self.back_dating, end)

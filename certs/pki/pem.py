@@ -1,7 +1,7 @@
-"""PEM in and out: what the two Secrets hold, as keys and certificates. Pure.
+"""Reads and writes the PEM entries of the two Secrets. Pure.
 
 Both Secrets are of the type `kubernetes.io/tls`. Private keys leave this module only as the content of a Secret.
-Ours are elliptic-curve keys; a Secret of somebody else's making may hold an RSA key, and a chain.
+The reconciler issues elliptic-curve keys; a Secret that another issuer writes may hold an RSA key, and a chain.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Pair:
     Attributes:
         certificate: The leaf, or an authority's own.
         key: Its private key.
-        chain: Authorities between the certificate and one that clients trust; ours has none.
+        chain: Authorities between the certificate and one that clients trust; empty if the reconciler issued it.
     """
 
     certificate: x509.Certificate
@@ -97,38 +97,46 @@ def entry(secret: Object, key: str) -> bytes:
 
 
 def pair_of(secret: Object, slot: Slot = MAIN) -> Pair:
-    """Read the certificate and key of a Secret, without judging them.
+    """Read the certificate and key of a Secret, without checking whether they are valid.
 
     Raises:
-        CertificateError: One of them is absent or malformed, or the key is of another kind than we can use.
+        CertificateError: One of them is absent or malformed, or the key is neither an elliptic-curve nor an RSA key.
     """
     try:
         with warnings.catch_warnings():
-            # A serial number below one (RFC 5280, section 4.1.2.2) is no more than warned of.
+            # Of a serial number below one (RFC 5280, section 4.1.2.2) the library only warns.
             warnings.simplefilter("error", CryptographyDeprecationWarning)
             certificate, *chain = x509.load_pem_x509_certificates(entry(secret, slot.certificate))
         key = load_pem_private_key(entry(secret, slot.key), password=None)
-        # Both are parsed lazily: whatever is wrong with them comes out here.
+        # The library parses both lazily, so errors in them come up here.
         certificate.public_key()
         _ = certificate.extensions
         _expect_whole_signature(certificate)
     except _UNREADABLE as error:
-        # The parser's own words could quote what it was given.
+        # The parser's message could quote a private key.
         raise CertificateError(f"{slot.certificate} or {slot.key} is malformed") from error
     if not isinstance(key, EllipticCurvePrivateKey | RSAPrivateKey):
         raise CertificateError(f"{slot.key} is neither an elliptic-curve nor an RSA key")
     return Pair(certificate, key, tuple(chain))
 
 
+def readable_pair(secret: Object | None) -> Pair | None:
+    """Read the certificate and key of a Secret; None if there is no Secret, or `pair_of` cannot read it."""
+    try:
+        return pair_of(secret or {})
+    except CertificateError:
+        return None
+
+
 def _expect_whole_signature(certificate: x509.Certificate) -> None:
-    """Refuse a signature that says that some of its last bits are none: this library reads over that, Go's shifts them.
+    """Refuse a signature with unused bits: this library ignores them, where Go's shifts the signature by them.
 
     Raises:
-        ValueError: It says so.
+        ValueError: The signature has unused bits.
     """
     unused_bits = certificate.public_bytes(Encoding.DER)[-len(certificate.signature) - 1]
     if unused_bits:
-        raise ValueError("the signature does not end with its last byte")
+        raise ValueError("the signature has unused bits")
 
 
 def bundle_of(secret: Object, key: str = KEY_BUNDLE) -> tuple[x509.Certificate, ...]:
@@ -144,7 +152,7 @@ def certificates_in(pem: bytes, what: str) -> tuple[x509.Certificate, ...]:
     """Read all certificates of a PEM text.
 
     Raises:
-        CertificateError: There is none, or one is malformed; the message says in `what`.
+        CertificateError: There is none, or one is malformed; the message names the text as `what`.
     """
     try:
         certificates = x509.load_pem_x509_certificates(pem)
@@ -157,10 +165,10 @@ def certificates_in(pem: bytes, what: str) -> tuple[x509.Certificate, ...]:
 
 
 def bundle_pem(certificates: Iterable[x509.Certificate]) -> bytes:
-    """Write CA certificates one after the other, as `caBundle` and `ca.crt` want them."""
+    """Write CA certificates one after the other, as in `caBundle` and `ca.crt`."""
     return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
 
 
 def encoded(content: bytes) -> str:
-    """Write bytes as Kubernetes objects carry them."""
+    """Write bytes in base64, as Secrets and `caBundle` hold them."""
     return base64.b64encode(content).decode()

@@ -1,6 +1,6 @@
-"""Judges certificates at a given instant. Pure: what is wrong comes back as data.
+"""Checks certificates at a given instant, and returns the problems as data. Pure.
 
-The reconciler asks before it replaces anything, the webhook asks before it serves a new certificate.
+The reconciler checks before it replaces a certificate, the webhook before it serves a new one.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
 
 
 class Problem(StrEnum):
-    """Why a Secret's certificate can't stay."""
+    """Why the certificate in a Secret has to be replaced."""
 
-    ABSENT = "there is none"
+    ABSENT = "there is no certificate"
     MALFORMED = "certificate or key is malformed"
     KEY_MISMATCH = "the key belongs to another certificate"
-    NOT_AN_AUTHORITY = "the certificate may not sign others"
+    NOT_AN_AUTHORITY = "the certificate may not sign pods_behind"
     NOT_YET_VALID = "the certificate is not valid yet"
     EXPIRED = "the certificate has expired"
-    RENEWAL_DUE = "it is time for a new one"
-    REQUESTED = "somebody asked for a new one"
-    UNTRUSTED = "no trusted authority vouches for this certificate and name"
+    RENEWAL_DUE = "it is due for renewal"
+    REQUESTED = "somebody asked for a rotation"
+    UNTRUSTED = "no trusted authority signed this certificate for this name"
 
 
 def dns_names(service: str, namespace: str) -> tuple[str, ...]:
-    """Tell what the API server calls the webhook (first) and what people do.
+    """List the webhook's DNS names; API servers use the first, people the second.
 
-    Without the cluster's domain, which differs between clusters and which the API server does not use.
+    Neither has the cluster's domain, which differs between clusters and which API servers do not use.
     """
     return f"{service}.{namespace}.svc", f"{service}.{namespace}"
 
 
 def authority_problems(secret: Object | None, now: datetime, slot: Slot = MAIN) -> tuple[Problem, ...]:
-    """List what keeps a pair in a Secret from being an authority that signs now."""
+    """List why the pair in a Secret cannot be an authority that signs now."""
     pair = _read(secret, slot)
     if isinstance(pair, Problem):
         return (pair,)
     problems = _pair_problems(pair, now)
     if now == pair.certificate.not_valid_after_utc:
-        # Valid still, but what it signs now is over as soon as it is made, and would be made again and again.
+        # Still valid, but a leaf that it signs now expires at once, and the planner would issue one after the other.
         problems.append(Problem.EXPIRED)
     if not may_sign(pair.certificate):
         problems.append(Problem.NOT_AN_AUTHORITY)
@@ -60,32 +60,32 @@ def authority_problems(secret: Object | None, now: datetime, slot: Slot = MAIN) 
 def serving_problems(
     secret: Object | None, trusted: Sequence[x509.Certificate], names: Sequence[str], now: datetime
 ) -> tuple[Problem, ...]:
-    """List what keeps a Secret's pair from being served to clients that trust these authorities.
+    """List why clients that trust these authorities would refuse the pair in a Secret.
 
     Args:
         secret: The serving Secret, as the API holds it.
-        trusted: CA certificates; the leaf must be signed by one of them.
-        names: DNS names that the certificate must be good for.
+        trusted: CA certificates, one of which must have signed the leaf.
+        names: DNS names that the certificate must carry.
         now: Aware instant.
     """
     pair = _read(secret, MAIN)
     if isinstance(pair, Problem):
         return (pair,)
     problems = _pair_problems(pair, now)
-    # A chain is judged at one instant: outside the leaf's validity it would only repeat what is said already.
-    if not problems and not is_vouched_for(pair.certificate, trusted, names, now, pair.chain):
+    # Outside the leaf's validity, checking the chain would only repeat the problem already found.
+    if not problems and not is_trusted(pair.certificate, trusted, names, now, pair.chain):
         problems.append(Problem.UNTRUSTED)
     return tuple(problems)
 
 
-def is_vouched_for(
+def is_trusted(
     certificate: x509.Certificate,
     trusted: Sequence[x509.Certificate],
     names: Sequence[str],
     now: datetime,
     chain: Sequence[x509.Certificate] = (),
 ) -> bool:
-    """Tell whether clients that trust these authorities take a certificate for every one of these names."""
+    """Tell whether clients that trust these authorities accept a certificate for each of these names."""
     if not trusted:
         return False
     policy = PolicyBuilder().store(Store(list(trusted))).time(now)
@@ -98,7 +98,7 @@ def is_vouched_for(
 
 
 def may_sign(certificate: x509.Certificate) -> bool:
-    """Tell whether a certificate is an authority's."""
+    """Tell whether a certificate may sign others."""
     extensions = certificate.extensions
     try:
         extensions.get_extension_for_class(x509.SubjectKeyIdentifier)

@@ -1,4 +1,4 @@
-"""What the certificates' keeper sees, plans and does, as data. Pure."""
+"""What the certificate controller observes, plans and does, as data. Pure."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What the installation asks for.
+class CertificateSpec:
+    """Which certificates the installation wants.
 
     Attributes:
-        names: DNS names of the webhook, that which API servers use first.
+        dns_names: DNS names of the webhook; the first is the one that API servers use.
         lifetimes: How long certificates live, and how long to wait between steps.
     """
 
-    names: tuple[str, ...]
+    dns_names: tuple[str, ...]
     lifetimes: Lifetimes
 
     @property
-    def called(self) -> tuple[str, ...]:
-        """What API servers call the webhook: all that a certificate of somebody else's has to be good for."""
-        return self.names[:1]
+    def api_server_names(self) -> tuple[str, ...]:
+        """The DNS name that API servers use, which another issuer's certificate must name too."""
+        return self.dns_names[:1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,9 @@ class Observed:
     Attributes:
         authority: The CA Secret.
         serving: The serving Secret.
-        configurations: The webhook configurations that exist; one that does not exist yet holds nothing up.
-        pods: What each ready pod of the webhook was seen to serve, by name; None if it could not be seen. A pod that
-            is not ready is no endpoint of the Service, so nobody is sent to it; before it is ready again, it reads the
-            serving Secret.
+        configurations: The webhook configurations that exist; the planner does not wait for one that does not exist.
+        pods: The leaf that each ready webhook pod serves, by name; None if the pod did not answer. The Service sends
+            nobody to a pod that is not ready, and such a pod reads the serving Secret before it becomes ready.
     """
 
     authority: Object | None = field(repr=False)
@@ -73,49 +72,49 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is true now; the keeper measures since when. None: it is not.
+    """What the cluster proves now; the controller measures for how long. None where it proves nothing.
 
     Attributes:
-        trust: Every configuration holds the bundle. Says which bundle, and which versions of the configurations.
-        service: Every ready pod serves a leaf of the current authority. Says which authority, and which pods.
+        published: Every configuration holds the bundle. Says which bundle, and which versions of the configurations.
+        served: Every ready pod serves a leaf of the current authority. Says which authority, and which pods.
     """
 
-    trust: Hashable | None = None
-    service: Hashable | None = None
+    published: Hashable | None = None
+    served: Hashable | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Lasted:
-    """For how long each part of the evidence has been true without a break; both begin anew with each process."""
+class EvidenceAge:
+    """For how long each part of the evidence has held without a break; a new process starts from zero."""
 
-    trust: timedelta = AT_ONCE
-    service: timedelta = AT_ONCE
+    published: timedelta = AT_ONCE
+    served: timedelta = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
 class IssueAuthority:
-    """Make an authority and store it: as the one that signs, or as the successor of one that does.
+    """Create an authority and store it: as the one that signs, or as the successor of the one that signs.
 
     Attributes:
         reasons: Why.
-        predecessor: What the CA Secret holds, if that can sign.
-        retired: Without a predecessor: whom API servers trust now.
-        handled: The wish for a rotation that this fulfils.
+        predecessor: What the CA Secret holds, if its authority can sign.
+        retired: Without a predecessor: the authorities that API servers trust now.
+        handled_request: The request for a rotation that this action fulfils.
     """
 
     reasons: tuple[Problem, ...]
     predecessor: Authorities | None = None
     retired: tuple[x509.Certificate, ...] = ()
-    handled: str = ""
+    handled_request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreAuthorities:
-    """Write the CA Secret anew, without making a key.
+    """Write the CA Secret without creating a key.
 
     Attributes:
-        authorities: What it is to hold.
-        phase: Which phase begins with that.
+        authorities: What the Secret will hold.
+        phase: The phase that this write starts.
     """
 
     authorities: Authorities
@@ -133,7 +132,7 @@ class IssueServing:
 
 @dataclass(frozen=True, slots=True)
 class StoreBundle:
-    """Write the bundle beside the leaf, which stays."""
+    """Write the bundle into the serving Secret and leave its certificate as it is."""
 
     bundle: bytes
 
@@ -147,17 +146,17 @@ class Plan:
 
     Attributes:
         phase: Where the rotation is.
-        actions: Those of one step; none once nothing can be done yet. Look again when they are done.
-        wait: How long nothing will be due, if nothing changes.
-        others: Ready pods that were not seen to serve what they should.
+        actions: The actions of one step, after which the controller plans again; none if there is nothing to do now.
+        wait: For how long nothing will be due, if nothing changes.
+        pods_behind: Ready pods that do not serve a leaf of the current authority yet, or did not answer.
     """
 
     phase: Phase
     actions: tuple[Action, ...] = ()
     wait: timedelta = AT_ONCE
-    others: tuple[str, ...] = ()
+    pods_behind: tuple[str, ...] = ()
 
     @property
-    def held_up_by(self) -> tuple[str, ...]:
-        """The pods that this waits for."""
-        return self.others if self.phase is Phase.RETIRE else ()
+    def waits_for_pods(self) -> tuple[str, ...]:
+        """The pods that hold up the end of the rotation."""
+        return self.pods_behind if self.phase is Phase.RETIRE else ()

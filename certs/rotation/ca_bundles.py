@@ -1,4 +1,4 @@
-"""The `caBundle` of each webhook configuration: whom API servers trust, and whom they should. Pure."""
+"""The `caBundle` of each webhook configuration: which authorities API servers trust, and which they should. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WebhookConfiguration:
-    """Which webhook configuration: its kind and its name."""
+    """The kind and name of a webhook configuration."""
 
     resource: Resource
     name: str
@@ -32,12 +32,12 @@ class WebhookConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class PublishBundle:
-    """Let API servers trust these authorities and no others, for every webhook of one configuration.
+    """Make API servers trust these authorities and no others, for every webhook of one configuration.
 
     Attributes:
-        configuration: Which.
+        configuration: The one to write.
         webhooks: Names of all its webhooks.
-        bundle: What each `caBundle` is to be.
+        bundle: The new `caBundle` of each.
     """
 
     configuration: WebhookConfiguration
@@ -48,21 +48,21 @@ class PublishBundle:
 def publications(
     configurations: Mapping[WebhookConfiguration, Object], trusted: Sequence[x509.Certificate]
 ) -> tuple[PublishBundle, ...]:
-    """List what must be written for every `caBundle` to hold exactly these authorities.
+    """List the writes after which every `caBundle` holds exactly these authorities.
 
-    What somebody else put there goes: an authority that is none of ours could sign for whoever owns it.
+    They remove authorities that somebody else added, because the owner of such an authority could pose as the webhook.
     """
     bundle = bundle_pem(trusted)
-    wanted = encoded(bundle)
+    expected = encoded(bundle)
     return tuple(
         PublishBundle(configuration, tuple(webhook["name"] for webhook in _webhooks(obj)), bundle)
         for configuration, obj in configurations.items()
-        if any(entry != wanted for entry in _entries(obj))
+        if any(entry != expected for entry in _entries(obj))
     )
 
 
 def trusted_now(configurations: Mapping[WebhookConfiguration, Object], now: datetime) -> tuple[x509.Certificate, ...]:
-    """List the authorities that API servers trust for any of the webhooks, without what has expired."""
+    """List the authorities that API servers trust for any of the webhooks, without expired ones."""
     found = [certificate for obj in configurations.values() for certificate in _certificates(obj, now)]
     return tuple(dict.fromkeys(found))
 

@@ -1,8 +1,8 @@
-"""What the CA Secret holds: who signs, who signs next, and whom API servers still have to trust. Pure.
+"""The content of the CA Secret: the authority that signs, its successor, and those still to be trusted. Pure.
 
 tls.crt, tls.key    the authority that signs
-next.crt, next.key  the one that takes over, while API servers learn to trust it
-retired.crt         those whose leaves may still be served; their keys are gone
+next.crt, next.key  the one that will sign once API servers trust it
+retired.crt         those whose leaves a pod may still serve; their keys are deleted
 """
 
 from __future__ import annotations
@@ -33,68 +33,70 @@ class Authorities:
     """All authorities that API servers are to trust.
 
     Attributes:
-        current: Signs.
-        next: Takes over.
-        retired: Sign no more.
-        handled: The last wish for a rotation that was fulfilled, word for word.
+        current: The one that signs.
+        next: The one that will sign next.
+        retired: Those that no longer sign.
+        handled_request: The annotation's text that asked for the last rotation.
     """
 
     current: Pair
     next: Pair | None = None
     retired: tuple[x509.Certificate, ...] = ()
-    handled: str = ""
+    handled_request: str = ""
 
     @property
     def trusted(self) -> tuple[x509.Certificate, ...]:
-        """All of them, the newest first: who takes over keeps its place, so that the bundle stays as it was."""
-        staged = [self.next.certificate] if self.next else []
-        return tuple(dict.fromkeys([*staged, self.current.certificate, *self.retired]))
+        """All of them, the newest first, so that the bundle does not change when the successor starts to sign."""
+        successor = [self.next.certificate] if self.next else []
+        return tuple(dict.fromkeys([*successor, self.current.certificate, *self.retired]))
 
     @property
     def bundle(self) -> bytes:
-        """What `caBundle` and the serving Secret's `ca.crt` are to hold."""
+        """The CA bundle, for `caBundle` and the serving Secret's `ca.crt`."""
         return bundle_pem(self.trusted)
 
     def promoted(self, successor: Pair) -> Authorities:
-        """Let the successor sign; its predecessor's key goes."""
+        """Let the successor sign, and drop the key of its predecessor."""
         retired = tuple(dict.fromkeys([self.current.certificate, *self.retired]))
         return replace(self, current=successor, next=None, retired=retired)
 
     def content(self) -> dict[str, str]:
-        """Write what the Secret is to hold."""
-        staged = _entries(NEXT, self.next) if self.next else {}
+        """Write the `data` of the Secret."""
+        successor = _entries(NEXT, self.next) if self.next else {}
         retired = {KEY_RETIRED: encoded(bundle_pem(self.retired))} if self.retired else {}
-        return {**_entries(MAIN, self.current), **staged, **retired}
+        return {**_entries(MAIN, self.current), **successor, **retired}
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What of a CA Secret can be used at an instant.
+class StoredAuthorities:
+    """What a CA Secret held at an instant.
 
     Attributes:
-        authorities: What it holds, if it can sign.
-        problems: Why it cannot.
-        next: A successor that could sign at once.
-        handled: See `Authorities`.
+        usable: Its authorities, if the current one can sign.
+        problems: Why the current one cannot sign.
+        next: A successor that can sign now.
+        handled_request: See `Authorities`.
     """
 
-    authorities: Authorities | None
+    usable: Authorities | None
     problems: tuple[Problem, ...]
     next: Pair | None
-    handled: str
+    handled_request: str
 
 
-def read(secret: Object | None, now: datetime) -> Held:
-    """Read a CA Secret; what has expired in it counts as absent."""
+def read(secret: Object | None, now: datetime) -> StoredAuthorities:
+    """Read a CA Secret; expired certificates count as absent."""
     successor, _ = _usable(secret, now, NEXT)
     current, problems = _usable(secret, now, MAIN)
-    handled = ((secret or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION_CERTIFICATES_ROTATED, "")
-    held = Authorities(current, successor, _retired(secret, now), handled) if current else None
-    return Held(held, problems, successor, handled)
+    handled_request = ((secret or {}).get("metadata", {}).get("annotations") or {}).get(
+        ANNOTATION_CERTIFICATES_ROTATED, ""
+    )
+    usable = Authorities(current, successor, _retired(secret, now), handled_request) if current else None
+    return StoredAuthorities(usable, problems, successor, handled_request)
 
 
 def unexpired(certificates: Iterable[x509.Certificate], now: datetime) -> tuple[x509.Certificate, ...]:
-    """Drop duplicates, what has expired, and what is no authority."""
+    """Drop duplicates, expired certificates, and those that are no authority's."""
     return tuple(
         certificate
         for certificate in dict.fromkeys(certificates)

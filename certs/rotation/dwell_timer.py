@@ -1,7 +1,7 @@
-"""Measures for how long something has been true without a break, by a clock that nobody can set. No I/O.
+"""Measures for how long evidence has held without a break, by a monotonic clock. No I/O.
 
-What is measured is lost with the process, on purpose: a wait that begins anew is longer and never too short, and it
-does not matter whose clock is wrong.
+A process that starts measures from zero, on purpose: a dwell that starts again is longer and never too short, and no
+clock that somebody may set takes part.
 """
 
 from __future__ import annotations
@@ -10,34 +10,34 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from certs.rotation.actions import AT_ONCE, Evidence, Lasted
+from certs.rotation.actions import AT_ONCE, Evidence, EvidenceAge
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
 @dataclass(slots=True)
-class _Fact:
-    seen: Hashable | None = None
+class _Timer:
+    value: Hashable | None = None
     since: float = 0.0
 
-    def lasted(self, seen: Hashable | None, at: float) -> timedelta:
-        if seen != self.seen:
-            self.seen, self.since = seen, at
-        return AT_ONCE if seen is None else timedelta(seconds=at - self.since)
+    def age(self, value: Hashable | None, at: float) -> timedelta:
+        if value != self.value:
+            self.value, self.since = value, at
+        return AT_ONCE if value is None else timedelta(seconds=at - self.since)
 
 
-class Patience:
-    """Remembers since when each part of the evidence has been as it is."""
+class DwellTimer:
+    """Remembers since when each part of the evidence has been what it is now."""
 
     def __init__(self) -> None:
-        self._trust, self._service = _Fact(), _Fact()
+        self._published, self._served = _Timer(), _Timer()
 
-    def measure(self, evidence: Evidence, at: float) -> Lasted:
-        """Take in what is true now, and tell for how long.
+    def measure(self, evidence: Evidence, at: float) -> EvidenceAge:
+        """Compare with the evidence of the last call, and tell for how long each part has been the same.
 
         Args:
-            evidence: What is true.
-            at: Reading of a clock that only runs forward, in seconds.
+            evidence: What holds now.
+            at: Reading of a monotonic clock, in seconds.
         """
-        return Lasted(self._trust.lasted(evidence.trust, at), self._service.lasted(evidence.service, at))
+        return EvidenceAge(self._published.age(evidence.published, at), self._served.age(evidence.served, at))

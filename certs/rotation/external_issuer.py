@@ -1,7 +1,7 @@
-"""Decides what to do where the serving Secret is somebody else's, such as cert-manager's: have its authorities trusted.
+"""Decides what to do where another issuer, such as cert-manager, owns the serving Secret: publish its CA bundle. Pure.
 
-Nothing is issued. API servers are told to trust what the Secret's `ca.crt` holds, and for as long as a ready pod may
-still serve what came before, to trust that as well. Pure.
+The planner issues nothing. It makes API servers trust the authorities in the Secret's `ca.crt`, and, for as long as a
+ready pod may serve an older certificate, the authorities that they trusted before.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
     from certs.rotation.actions import Observed
 
-LOOK_AGAIN: Final = timedelta(minutes=1)
+RESYNC: Final = timedelta(minutes=1)
 
 
 def plan(observed: Observed, now: datetime) -> Plan:
-    """Decide what to do next; without a usable `ca.crt`, nothing that is trusted is taken away."""
+    """Decide what to do next; without a usable `ca.crt`, API servers keep trusting what they trust."""
     try:
-        leaf, trusted = pair_of(observed.serving or {}).certificate, bundle_of(observed.serving or {})
+        leaf, bundle = pair_of(observed.serving or {}).certificate, bundle_of(observed.serving or {})
     except CertificateError:
-        leaf, trusted = None, ()
-    trusted = ca_secret.unexpired(trusted, now)
-    others = tuple(sorted(name for name, seen in observed.pods.items() if seen is None or seen != leaf))
+        leaf, bundle = None, ()
+    trusted = ca_secret.unexpired(bundle, now)
+    pods_behind = tuple(sorted(name for name, seen in observed.pods.items() if seen is None or seen != leaf))
     if not trusted:
-        return Plan(Phase.BOOTSTRAP, wait=LOOK_AGAIN, others=others)
-    former = ca_bundles.trusted_now(observed.configurations, now) if others else ()
+        return Plan(Phase.BOOTSTRAP, wait=RESYNC, pods_behind=pods_behind)
+    former = ca_bundles.trusted_now(observed.configurations, now) if pods_behind else ()
     publications = ca_bundles.publications(observed.configurations, tuple(dict.fromkeys([*trusted, *former])))
-    return Plan(Phase.RETIRE if others else Phase.STABLE, publications, LOOK_AGAIN, others)
+    return Plan(Phase.RETIRE if pods_behind else Phase.STABLE, publications, RESYNC, pods_behind)

@@ -1,17 +1,17 @@
 """Decides the next step towards certificates that every API server trusts. Pure.
 
-The CA Secret is the reconciler's alone; the serving Secret is what webhook pods read; each webhook configuration says
-whom API servers trust. All state is in these objects. Every step rests on the evidence of the one before, can be
-repeated, and may be the last of a process.
+Only the reconciler reads the CA Secret; webhook pods read the serving Secret; each webhook configuration names the
+authorities that API servers trust. These objects hold all state. Every step needs evidence that the step before took
+effect, can be repeated, and may be the last that a process takes.
 
-    BOOTSTRAP   something is absent or unusable: make an authority, have it trusted, sign a leaf
-    STABLE      all agree: renew the leaf in time, restore what anybody changed
-    TRUST_NEXT  a successor is at hand and in every bundle; the leaf is still its predecessor's
-    SWITCH      the successor signs: it has been trusted everywhere for a while
-    RETIRE      pods take the new leaf up; the predecessor goes when all of them are seen to serve it
+    BOOTSTRAP   an object is absent or unusable: create an authority, publish it, sign a leaf
+    STABLE      all objects agree: renew the leaf in time, restore what anybody changed
+    TRUST_NEXT  the CA Secret and every bundle hold a successor; the predecessor signed the leaf
+    SWITCH      the successor signs, after API servers have trusted it for the dwell
+    RETIRE      pods load the new leaf; the predecessor leaves the bundles when all pods serve that leaf
 
-Two rules make it safe to begin anywhere. No leaf is signed by an authority that API servers may not know yet, as long
-as pods serve another that they do know. And no authority leaves the bundles while a pod may serve what it signed.
+Two rules make it safe to begin in any state. An authority that API servers may not know yet signs no leaf, as long as
+pods serve one that API servers trust. And no authority leaves the bundles while a pod may serve what it signed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from certs.pki import validation
-from certs.pki.pem import KEY_BUNDLE, entry, pair_of
+from certs.pki.pem import KEY_BUNDLE, entry, pair_of, readable_pair
 from certs.pki.validation import Problem
 from certs.rotation import ca_bundles, ca_secret
 from certs.rotation.actions import Evidence, IssueAuthority, IssueServing, Phase, Plan, StoreAuthorities, StoreBundle
@@ -32,175 +32,201 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from certs.rotation.actions import Action, Lasted, Observed, Terms
-    from certs.rotation.ca_secret import Authorities, Held
+    from certs.rotation.actions import Action, CertificateSpec, EvidenceAge, Observed
+    from certs.rotation.ca_secret import Authorities, StoredAuthorities
     from shared.objects.resources import Object
 
 
-def evidence(observed: Observed, terms: Terms, now: datetime) -> Evidence:
-    """Tell what of the evidence that steps rest on is there now."""
-    held = ca_secret.read(observed.authority, now).authorities
-    if held is None:
+def evidence(observed: Observed, spec: CertificateSpec, now: datetime) -> Evidence:
+    """Collect what the cluster proves now of the evidence that steps need."""
+    authorities = ca_secret.read(observed.authority, now).usable
+    if authorities is None:
         return Evidence()
-    is_published = not ca_bundles.publications(observed.configurations, _to_trust(held, observed, now))
+    is_published = not ca_bundles.publications(
+        observed.configurations, _authorities_to_trust(authorities, observed, now)
+    )
     versions = frozenset(
         (configuration, obj.get("metadata", {}).get("resourceVersion"))
         for configuration, obj in observed.configurations.items()
     )
-    is_served = not _others(observed, held, terms, now)
+    is_served = not _pods_behind(observed, authorities, spec, now)
     return Evidence(
-        (held.bundle, versions) if is_published else None,
-        (held.current.certificate, frozenset(observed.pods)) if is_served else None,
+        (authorities.bundle, versions) if is_published else None,
+        (authorities.current.certificate, frozenset(observed.pods)) if is_served else None,
     )
 
 
-def plan(observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Plan:
+def plan(observed: Observed, spec: CertificateSpec, age: EvidenceAge, now: datetime) -> Plan:
     """Decide what to do next.
 
     Args:
         observed: What is in the cluster.
-        terms: What the installation asks for.
-        lasted: For how long the evidence has been there.
+        spec: Which certificates the installation wants.
+        age: For how long the evidence has held.
         now: Aware instant.
     """
-    held = ca_secret.read(observed.authority, now)
-    if held.authorities is None:
-        return Plan(Phase.BOOTSTRAP, (_replacement(held, observed, now),), others=tuple(sorted(observed.pods)))
-    step = _step(held.authorities, observed, terms, lasted, now)
-    return replace(step, others=_others(observed, held.authorities, terms, now))
+    stored = ca_secret.read(observed.authority, now)
+    if stored.usable is None:
+        return Plan(
+            Phase.BOOTSTRAP, (_replace_lost_authority(stored, observed, now),), pods_behind=tuple(sorted(observed.pods))
+        )
+    step = _next_step(stored.usable, observed, spec, age, now)
+    return replace(step, pods_behind=_pods_behind(observed, stored.usable, spec, now))
 
 
-def _step(known: Authorities, observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Plan:
-    if strangers := _worth_keeping(known, observed, terms, now):
-        adopted = replace(known, retired=(*known.retired, *strangers))
+def _next_step(
+    authorities: Authorities, observed: Observed, spec: CertificateSpec, age: EvidenceAge, now: datetime
+) -> Plan:
+    if unknown := _unknown_authorities_in_use(authorities, observed, spec, now):
+        adopted = replace(authorities, retired=(*authorities.retired, *unknown))
         return Plan(Phase.SWITCH, (StoreAuthorities(adopted, Phase.SWITCH),))
-    if publications := ca_bundles.publications(observed.configurations, _to_trust(known, observed, now)):
-        return Plan(_phase(known, observed.serving, terms, now), publications)
-    return _serving_step(known, observed, terms, lasted, now) or _next_phase(known, observed, terms, lasted, now)
+    if publications := ca_bundles.publications(
+        observed.configurations, _authorities_to_trust(authorities, observed, now)
+    ):
+        return Plan(_current_phase(authorities, observed.serving, spec, now), publications)
+    return _serving_step(authorities, observed, spec, age, now) or _next_phase(authorities, observed, spec, age, now)
 
 
-def _to_trust(known: Authorities, observed: Observed, now: datetime) -> tuple[x509.Certificate, ...]:
-    """List whom API servers are to trust: our authorities, and others only until every ready pod has been seen.
+def _authorities_to_trust(authorities: Authorities, observed: Observed, now: datetime) -> tuple[x509.Certificate, ...]:
+    """List the authorities to publish: our own, and those published before until every ready pod has answered a probe.
 
-    A leader that has just begun, after others had made the certificates, does not know yet who relies on whom.
+    A leader that has just started does not know yet which pod serves a leaf of which authority.
     """
     if None not in observed.pods.values():
-        return known.trusted
-    return tuple(dict.fromkeys([*known.trusted, *ca_bundles.trusted_now(observed.configurations, now)]))
+        return authorities.trusted
+    return tuple(dict.fromkeys([*authorities.trusted, *ca_bundles.trusted_now(observed.configurations, now)]))
 
 
-def _others(observed: Observed, known: Authorities, terms: Terms, now: datetime) -> tuple[str, ...]:
-    """List the ready pods that were not seen to serve a leaf of the current authority."""
+def _pods_behind(observed: Observed, authorities: Authorities, spec: CertificateSpec, now: datetime) -> tuple[str, ...]:
+    """List the ready pods that do not serve a leaf of the current authority, or did not answer."""
     return tuple(
         name
         for name, leaf in sorted(observed.pods.items())
-        if leaf is None or not validation.is_vouched_for(leaf, (known.current.certificate,), terms.called, now)
+        if leaf is None
+        or not validation.is_trusted(leaf, (authorities.current.certificate,), spec.api_server_names, now)
     )
 
 
-def _serving_step(known: Authorities, observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Plan | None:
-    """Put the serving Secret right, if it is not."""
-    phase = _phase(known, observed.serving, terms, now)
-    if reasons := _serving_reasons(known, observed.serving, terms, now):
-        if known.retired and lasted.trust < terms.lifetimes.dwell and _is_served(known, observed, terms, now):
-            return Plan(phase, wait=terms.lifetimes.dwell - lasted.trust)
-        return Plan(phase, (IssueServing(known.current, known.bundle, reasons),))
-    if not _carries(observed.serving, known.bundle):
-        return Plan(phase, (StoreBundle(known.bundle),))
+def _serving_step(
+    authorities: Authorities, observed: Observed, spec: CertificateSpec, age: EvidenceAge, now: datetime
+) -> Plan | None:
+    """Correct the serving Secret, if it needs that."""
+    phase = _current_phase(authorities, observed.serving, spec, now)
+    if reasons := _serving_reasons(authorities, observed.serving, spec, now):
+        if (
+            authorities.retired
+            and age.published < spec.lifetimes.dwell
+            and _serves_trusted_leaf(authorities, observed, spec, now)
+        ):
+            return Plan(phase, wait=spec.lifetimes.dwell - age.published)
+        return Plan(phase, (IssueServing(authorities.current, authorities.bundle, reasons),))
+    if not _has_bundle(observed.serving, authorities.bundle):
+        return Plan(phase, (StoreBundle(authorities.bundle),))
     return None
 
 
-def _next_phase(known: Authorities, observed: Observed, terms: Terms, lasted: Lasted, now: datetime) -> Plan:
-    """Leave a phase whose invariant holds, or say what it waits for."""
-    dwell = terms.lifetimes.dwell
-    if known.next:
-        if lasted.trust >= dwell:
-            return Plan(Phase.TRUST_NEXT, (StoreAuthorities(known.promoted(known.next), Phase.SWITCH),))
-        return Plan(Phase.TRUST_NEXT, wait=dwell - lasted.trust)
-    if known.retired:
-        if not _others(observed, known, terms, now) and lasted.service >= dwell:
-            return Plan(Phase.RETIRE, (StoreAuthorities(replace(known, retired=()), Phase.STABLE),))
-        return Plan(Phase.RETIRE, wait=dwell - lasted.service)
-    wish = _wish(observed.serving)
-    due = terms.lifetimes.due(known.current.certificate)
-    if now >= due or wish not in {"", known.handled}:
+def _next_phase(
+    authorities: Authorities, observed: Observed, spec: CertificateSpec, age: EvidenceAge, now: datetime
+) -> Plan:
+    """End a phase whose evidence is old enough, or say for how long to wait."""
+    dwell = spec.lifetimes.dwell
+    if authorities.next:
+        if age.published >= dwell:
+            return Plan(Phase.TRUST_NEXT, (StoreAuthorities(authorities.promoted(authorities.next), Phase.SWITCH),))
+        return Plan(Phase.TRUST_NEXT, wait=dwell - age.published)
+    if authorities.retired:
+        if not _pods_behind(observed, authorities, spec, now) and age.served >= dwell:
+            return Plan(Phase.RETIRE, (StoreAuthorities(replace(authorities, retired=()), Phase.STABLE),))
+        return Plan(Phase.RETIRE, wait=dwell - age.served)
+    request = _rotation_request(observed.serving)
+    due = spec.lifetimes.due(authorities.current.certificate)
+    if now >= due or request not in {"", authorities.handled_request}:
         reason = Problem.RENEWAL_DUE if now >= due else Problem.REQUESTED
-        return Plan(Phase.STABLE, (IssueAuthority((reason,), predecessor=known, handled=wish or known.handled),))
-    return Plan(Phase.STABLE, wait=min(due, _serving_due(observed.serving, terms)) - now)
+        return Plan(
+            Phase.STABLE,
+            (
+                IssueAuthority(
+                    (reason,), predecessor=authorities, handled_request=request or authorities.handled_request
+                ),
+            ),
+        )
+    return Plan(Phase.STABLE, wait=min(due, _serving_due(observed.serving, spec)) - now)
 
 
-def _replacement(held: Held, observed: Observed, now: datetime) -> Action:
-    """Replace an authority that is lost, without taking trust from what pods may serve."""
+def _replace_lost_authority(stored: StoredAuthorities, observed: Observed, now: datetime) -> Action:
+    """Replace a lost authority; API servers keep trusting what pods may serve."""
     trusted = ca_bundles.trusted_now(observed.configurations, now)
-    if held.next:
-        retired = tuple(certificate for certificate in trusted if certificate != held.next.certificate)
-        return StoreAuthorities(ca_secret.Authorities(held.next, None, retired, held.handled), Phase.SWITCH)
-    return IssueAuthority(held.problems, retired=trusted, handled=_wish(observed.serving) or held.handled)
-
-
-def _worth_keeping(known: Authorities, observed: Observed, terms: Terms, now: datetime) -> tuple[x509.Certificate, ...]:
-    """List authorities that the CA Secret does not know of, as after a restored backup, and that pods rely on.
-
-    Only such as API servers trust already: nobody becomes trusted by what a Secret or a pod says.
-    """
-    leaves = {leaf for leaf in observed.pods.values() if leaf} | _leaf(observed.serving)
-    orphans = [leaf for leaf in leaves if not validation.is_vouched_for(leaf, known.trusted, terms.called, now)]
-    return tuple(
-        authority
-        for authority in ca_bundles.trusted_now(observed.configurations, now)
-        if authority not in known.trusted
-        and any(validation.is_vouched_for(leaf, (authority,), terms.called, now) for leaf in orphans)
+    if stored.next:
+        retired = tuple(certificate for certificate in trusted if certificate != stored.next.certificate)
+        return StoreAuthorities(ca_secret.Authorities(stored.next, None, retired, stored.handled_request), Phase.SWITCH)
+    return IssueAuthority(
+        stored.problems, retired=trusted, handled_request=_rotation_request(observed.serving) or stored.handled_request
     )
 
 
-def _phase(known: Authorities, serving: Object | None, terms: Terms, now: datetime) -> Phase:
-    if known.next:
+def _unknown_authorities_in_use(
+    authorities: Authorities, observed: Observed, spec: CertificateSpec, now: datetime
+) -> tuple[x509.Certificate, ...]:
+    """List authorities that the CA Secret does not hold, as after a restored backup, and whose leaves pods serve.
+
+    Only those that API servers trust already: neither a Secret nor a pod can make API servers trust an authority.
+    """
+    pair = readable_pair(observed.serving)
+    leaves = {leaf for leaf in observed.pods.values() if leaf} | ({pair.certificate} if pair else set())
+    orphans = [
+        leaf for leaf in leaves if not validation.is_trusted(leaf, authorities.trusted, spec.api_server_names, now)
+    ]
+    return tuple(
+        authority
+        for authority in ca_bundles.trusted_now(observed.configurations, now)
+        if authority not in authorities.trusted
+        and any(validation.is_trusted(leaf, (authority,), spec.api_server_names, now) for leaf in orphans)
+    )
+
+
+def _current_phase(authorities: Authorities, serving: Object | None, spec: CertificateSpec, now: datetime) -> Phase:
+    if authorities.next:
         return Phase.TRUST_NEXT
-    problems = validation.serving_problems(serving, (known.current.certificate,), terms.names, now)
-    if known.retired:
+    problems = validation.serving_problems(serving, (authorities.current.certificate,), spec.dns_names, now)
+    if authorities.retired:
         return Phase.SWITCH if problems else Phase.RETIRE
     return Phase.BOOTSTRAP if problems else Phase.STABLE
 
 
-def _serving_reasons(known: Authorities, secret: Object | None, terms: Terms, now: datetime) -> tuple[Problem, ...]:
-    problems = validation.serving_problems(secret, (known.current.certificate,), terms.names, now)
+def _serving_reasons(
+    authorities: Authorities, secret: Object | None, spec: CertificateSpec, now: datetime
+) -> tuple[Problem, ...]:
+    problems = validation.serving_problems(secret, (authorities.current.certificate,), spec.dns_names, now)
     if problems:
         return problems
-    return (Problem.RENEWAL_DUE,) if now >= _serving_due(secret, terms) else ()
+    return (Problem.RENEWAL_DUE,) if now >= _serving_due(secret, spec) else ()
 
 
-def _serving_due(secret: Object | None, terms: Terms) -> datetime:
-    return terms.lifetimes.due(pair_of(secret or {}).certificate)
+def _serving_due(secret: Object | None, spec: CertificateSpec) -> datetime:
+    return spec.lifetimes.due(pair_of(secret or {}).certificate)
 
 
-def _is_served(known: Authorities, observed: Observed, terms: Terms, now: datetime) -> bool:
-    """Tell whether a ready pod serves, or may serve, what API servers trust: then a hasty leaf would do harm.
+def _serves_trusted_leaf(authorities: Authorities, observed: Observed, spec: CertificateSpec, now: datetime) -> bool:
+    """Tell whether a ready pod serves, or may serve, a leaf that API servers trust: an early switch would break it.
 
-    A leaf that is not valid yet says that our clock is behind, not that API servers refuse it.
+    A leaf that is not valid yet means that our clock is slow, not that API servers refuse it.
     """
     return any(
         leaf is None
-        or validation.is_vouched_for(leaf, known.trusted, terms.called, max(now, leaf.not_valid_before_utc))
+        or validation.is_trusted(leaf, authorities.trusted, spec.api_server_names, max(now, leaf.not_valid_before_utc))
         for leaf in observed.pods.values()
     )
 
 
-def _leaf(secret: Object | None) -> set[x509.Certificate]:
-    try:
-        return {pair_of(secret or {}).certificate}
-    except CertificateError:
-        return set()
-
-
-def _carries(secret: Object | None, bundle: bytes) -> bool:
+def _has_bundle(secret: Object | None, bundle: bytes) -> bool:
     try:
         return entry(secret or {}, KEY_BUNDLE) == bundle
     except CertificateError:
         return False
 
 
-def _wish(secret: Object | None) -> str:
-    """Read the wish for a rotation off the serving Secret."""
+def _rotation_request(secret: Object | None) -> str:
+    """Read the annotation on the serving Secret by which somebody asks for a rotation."""
     annotations = (secret or {}).get("metadata", {}).get("annotations") or {}
-    wish: str = annotations.get(ANNOTATION_ROTATE_CERTIFICATES, "")
-    return wish
+    request: str = annotations.get(ANNOTATION_ROTATE_CERTIFICATES, "")
+    return request

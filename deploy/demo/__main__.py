@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from deploy.demo import story
+from deploy.demo import foreign, story
 from deploy.demo.errors import DemoError
 from deploy.demo.images import Images
 from deploy.demo.kube import Kube
@@ -30,6 +30,8 @@ def run(environ: Mapping[str, str]) -> None:
     if paths.is_local(environ):
         ensure_local_cluster()
     kube = Kube.of(environ)
+    if not kube.is_local:
+        foreign.reach(kube)
     stage = Stage(kube, Images.of(environ), Narrator(lambda text: print(text, flush=True)))
     story.tell(stage)
     stage.narrator.remark(story.farewell(kube.environment["KUBECONFIG"]))

@@ -5,6 +5,7 @@ What cannot be seen without trying, above all whether a network plugin enforces 
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -28,14 +29,26 @@ REFUSED: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPu
 """Reasons for which the kubelet has no image. Source: k8s.io/kubernetes/pkg/kubelet/images/types.go."""
 
 
+def reach(kube: Kube) -> None:
+    """See that the cluster answers.
+
+    Raises:
+        DemoError: It does not; kubectl itself says nothing of a file that is not there.
+    """
+    files = kube.environment["KUBECONFIG"].split(os.pathsep)
+    if not any(map(os.path.exists, files)):
+        raise DemoError(f"KUBECONFIG names {', '.join(files)}, and there is no such file")
+    if complaint := kube.refusal("get", "nodes"):
+        raise DemoError(f"The cluster that KUBECONFIG names does not answer: {complaint}")
+
+
 def check(kube: Kube, images: Images) -> None:
     """Look at the cluster, and run one pod for a moment to see that nodes get the images.
 
     Raises:
         DemoError: With everything that is missing, and where to read what to do.
     """
-    if complaint := kube.refusal("get", "nodes"):
-        raise DemoError(f"The cluster that KUBECONFIG names does not answer: {complaint}")
+    reach(kube)
     missing = [*_lacking_parts(kube), *_lacking_images(kube, images)]
     if missing:
         lines = "".join(f"  - {each}\n" for each in missing)

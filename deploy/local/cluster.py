@@ -164,11 +164,16 @@ def _boot(cluster: Cluster) -> dict[Node, dict[str, tuple[str, ...]]]:
 
 def _start_control_plane(cluster: Cluster) -> api.Client:
     layout = controlplane.Layout(Path(nodeservices.KUBERNETES), node.INSIDE / disks.CONTROL_PLANE)
-    for name, command in controlplane.commands(layout, disks.ENDPOINTS).items():
-        _ensure_service(cluster, CONTROL_PLANE_NODE, name, command)
+    commands = controlplane.commands(layout, disks.ENDPOINTS)
     admin = disks.admin_kubeconfig(cluster.disks)
     client = api.Client(admin)
+    for name in controlplane.SERVERS:
+        _ensure_service(cluster, CONTROL_PLANE_NODE, name, commands.pop(name))
     log = cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-apiserver.log"
+    readiness.wait("API server serves", partial(client.answers, controlplane.ADMISSION_TO_HEALTH), log)
+    for name, command in commands.items():
+        _ensure_service(cluster, CONTROL_PLANE_NODE, name, command)
+    log = cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-controller-manager.log"
     readiness.wait("control plane serves", partial(readiness.serves, client), log)
     pki.write_private(cluster.kubeconfig, admin.read_bytes())
     return client

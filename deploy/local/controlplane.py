@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,13 @@ from deploy.local.topology import API_SERVICE_ADDRESS, CLUSTER_DOMAIN, SERVICE_N
 # Seen: 5 s on 2 idle cores; twenty times that on a busy machine is still alive.
 READY_DEADLINE_SECONDS = 120
 STOP_DEADLINE_SECONDS = 5
-HEALTH_VIEWERS = "system:public-info-viewer"
 # The defaults (20 and 30 per second) make a test that creates a hundred objects wait for the client.
+# What the others are clients of. The controller manager gives up after 10 s if it may not ask the API server how it is.
+SERVERS = ("etcd", "kube-apiserver")
+# The API server makes it for itself, once it serves; with it, whoever is known may ask.
+ADMISSION_TO_HEALTH = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/system:public-info-viewer"
+# The controller manager makes it; before, no pod is admitted to the namespace.
+FIRST_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 CLIENT_RATE = ("--kube-api-qps=200", "--kube-api-burst=400")
 
 
@@ -81,7 +86,7 @@ def prepare(directory: Path, endpoints: Endpoints) -> pki.Authority:
 
 
 def commands(layout: Layout, endpoints: Endpoints) -> dict[str, tuple[str, ...]]:
-    """Say how each process is started; all may start at once."""
+    """Say how each process is started; those that are not `SERVERS` once these serve."""
     program = str(layout.program)
     return {
         "etcd": (program, "etcd", *_etcd(layout, endpoints)),
@@ -212,14 +217,13 @@ class ControlPlane:
             shutil.rmtree(directory)
         prepare(directory, self._endpoints)
         self.logs.mkdir()
-        client = api.Client(self.kubeconfig)
-        started = commands(self._layout, self._endpoints)
-        self._run({name: started.pop(name) for name in ("etcd", "kube-apiserver")})
-        # The controller manager ends if it may not ask for the API server's health within ten seconds.
-        self._await(client, f"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{HEALTH_VIEWERS}")
-        self._run(started)
-        # The controller manager makes it; before, no pod is admitted to the namespace.
-        self._await(client, "/api/v1/namespaces/default/serviceaccounts/default")
+        to_start = commands(self._layout, self._endpoints)
+        for name in SERVERS:
+            self._run(name, to_start.pop(name))
+        self._await(ADMISSION_TO_HEALTH)
+        for name, command in to_start.items():
+            self._run(name, command)
+        self._await(FIRST_ACCOUNT)
 
     def stop(self) -> None:
         """End all processes, the API server's clients before it."""
@@ -230,18 +234,18 @@ class ControlPlane:
             process.wait(STOP_DEADLINE_SECONDS)
         self._processes.clear()
 
-    def _run(self, programs: dict[str, tuple[str, ...]]) -> None:
-        for name, command in programs.items():
-            with (self.logs / f"{name}.log").open("wb") as log:
-                self._processes[name] = subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "KILL", "--", *command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
+    def _run(self, name: str, command: Sequence[str]) -> None:
+        with (self.logs / f"{name}.log").open("wb") as log:
+            self._processes[name] = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
 
-    def _await(self, client: api.Client, path: str) -> None:
+    def _await(self, path: str) -> None:
         deadline = time.monotonic() + READY_DEADLINE_SECONDS
+        client = api.Client(self.kubeconfig)
         while not client.answers(path):
             for name, process in self._processes.items():
                 if process.poll() is not None:

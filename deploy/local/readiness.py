@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from deploy.local import api, progress
+from deploy.local import api, controlplane, progress
 
 # Each was seen to take under 15 s on 2 idle cores.
 DEADLINE_SECONDS = 180
@@ -48,7 +48,7 @@ def is_rolled_out(deployment: Any | None) -> bool:
 
 def serves(client: api.Client) -> bool:
     """Tell whether the control plane admits pods: the controller manager has made the first service account."""
-    return client.answers("/api/v1/namespaces/default/serviceaccounts/default")
+    return client.answers(controlplane.FIRST_ACCOUNT)
 
 
 def node_is_ready(client: api.Client, name: str) -> bool:

@@ -1,11 +1,13 @@
-"""What a plan is made of. Pure data; the texts made from it hold no password."""
+"""What a plan does to objects in Kubernetes. Pure data; the texts made from it hold no password."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from reconciler.state.rotation_record import RotationRecord
 from shared import names
+from shared.objects.field_path import pointer
 from shared.objects.resources import key_of
 
 if TYPE_CHECKING:
@@ -17,20 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WriteAuth:
-    """Create or replace the auth Secret; missing passwords are made up when the step is carried out.
+    """Create or replace the auth Secret; whoever carries the step out makes up the passwords that are missing.
 
     Attributes:
         storage: Whose.
-        ring: Passwords that stay.
+        ring: The passwords that stay.
         resource_version: Of the Secret to replace; empty to create it.
-        record: Of the rotation, as its annotation; empty if there was none.
-        is_staging: Whether the next passwords are needed too.
+        record: Of the newest rotation.
+        is_staging: Whether the Secret needs the next passwords too.
     """
 
     storage: Storage
     ring: KeyRing
     resource_version: str
-    record: str = ""
+    record: RotationRecord = field(default_factory=RotationRecord)
     is_staging: bool = False
 
     def __repr__(self) -> str:
@@ -39,7 +41,7 @@ class WriteAuth:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Apply an object server-side: what is ours in it becomes as it should be."""
+    """Apply an object server-side: the fields that are ours become what they should be."""
 
     resource: Resource
     obj: Object
@@ -50,7 +52,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Replace an object by resourceVersion: what somebody has added to it goes, which an apply would leave."""
+    """Replace an object by resourceVersion: this removes what somebody added to it, which an apply would leave."""
 
     resource: Resource
     obj: Object
@@ -61,7 +63,7 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Create an object, or replace the very version of it that was seen: of two writers at once, one loses."""
+    """Create an object, or replace the very version of it that was observed: of two writers at once, one loses."""
 
     resource: Resource
     obj: Object
@@ -72,7 +74,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Write a copy of the connection Secret into another namespace, which may be going, or never have been."""
+    """Write a copy of the connection Secret into another namespace, which may be terminating, or not exist."""
 
     obj: Object
 
@@ -82,7 +84,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete an object, if it still is the one that was seen."""
+    """Delete an object, if it still is the one that was observed."""
 
     resource: Resource
     namespace: str
@@ -100,11 +102,11 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Have a consumer's pods started anew, by stamping it.
+    """Restart the pods of a consumer, by a stamp in its annotations that ToolHive's operator copies to its pods.
 
     Attributes:
         consumer: Which.
-        stamp: What it gets as annotation.
+        stamp: The annotation's value.
     """
 
     consumer: Consumer
@@ -115,8 +117,8 @@ class Restart:
 
     @property
     def operations(self) -> list[Object]:
-        """The stamp as RFC 6902 operations; one that is connected has annotations."""
-        path = "/metadata/annotations/" + names.ANNOTATION_REVISION.replace("/", "~1")
+        """The stamp as RFC 6902 operations; a connected consumer has annotations."""
+        path = pointer(("metadata", "annotations", names.ANNOTATION_REVISION))
         return [{"op": "add", "path": path, "value": self.stamp}]
 
 
@@ -130,6 +132,6 @@ class Mark:
     @property
     def operations(self) -> list[Object]:
         """The label as RFC 6902 operations; a pod of ours has labels."""
-        path = "/metadata/labels/" + names.LABEL_ROLE.replace("/", "~1")
+        path = pointer(("metadata", "labels", names.LABEL_ROLE))
         uid = {"op": "test", "path": "/metadata/uid", "value": self.pod["metadata"]["uid"]}
         return [uid, {"op": "add", "path": path, "value": self.role}]

@@ -1,4 +1,4 @@
-"""A plan: the actions to carry out in order, the status to write, and when to look again. Pure data."""
+"""A plan: the steps to carry out in order, the status to write, and when to look again. Pure data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 RECHECK_SECONDS: Final = 10.0
-"""How often a storage that is well is looked at, without any event."""
+"""How often the reconciler looks at a storage that is well, without any event."""
 
 
 Step: TypeAlias = WriteAuth | Apply | Replace | Write | Share | Delete | Restart | Mark | InstanceAction
@@ -25,11 +25,11 @@ class Plan:
     """What to do, in this order.
 
     Attributes:
-        steps: Writes to the storage's objects.
-        status: The new status, or None if the present one holds.
-        events: What happened, for people.
+        steps: Writes to objects, and commands to Valkey instances.
+        status: The new status; None if the present one still holds.
+        events: Tell people what happened.
         requeue_after_seconds: When to look again without an event; 0 means at once.
-        is_changing: Whether instances are being brought up to date.
+        is_changing: Whether the storage takes one of the slots for updates.
     """
 
     steps: tuple[Step, ...] = ()

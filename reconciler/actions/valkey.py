@@ -1,4 +1,4 @@
-"""What the operator does to the Valkey instances of a storage. Pure data; the texts made from it hold no password."""
+"""What the reconciler does to the Valkey instances of a storage. Pure data; the texts made from it hold no password."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Writes only: carries out a plan, one idempotent step after the other, status last."""
+"""Carries out a plan: one idempotent step after the other, the status last. It never reads."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Restart, Share, Write, WriteAuth
 from reconciler.apply import passwords
@@ -19,43 +19,16 @@ if TYPE_CHECKING:
 
     from reconciler.actions.plan import Plan, Step
     from reconciler.apply.instance_actions import InstanceActions
+    from reconciler.runtime.event_recorder import Recorder
     from shared.consumers.identity import Consumer
     from shared.kubernetes.informer import Informer
-    from shared.objects.events import EventNote
+    from shared.kubernetes.verbs import Writer
 
 MAX_REASON: Final = 256
-"""Characters of other people's words that are repeated about one consumer."""
+"""How many characters of the API server's words a message repeats about one consumer."""
 _RESOURCES: Final = {resource.kind: resource for resource in CONSUMER_RESOURCES}
 
 _log = logging.getLogger(__name__)
-
-
-class Writer(Protocol):
-    """The writes that a plan needs."""
-
-    async def create(self, resource: Resource, obj: Object) -> Object:
-        """Create an object, or raise AlreadyExists."""
-
-    async def replace(self, resource: Resource, obj: Object) -> Object:
-        """Replace an object by resourceVersion, or raise Conflict."""
-
-    async def apply(self, resource: Resource, obj: Object, *, field_manager: str, subresource: str = "") -> Object:
-        """Apply an object server-side."""
-
-    async def patch(
-        self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
-    ) -> Object:
-        """Apply RFC 6902 operations."""
-
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
-        """Delete an object if it still has that uid."""
-
-
-class Recorder(Protocol):
-    """Tells people what happened."""
-
-    async def record(self, regarding: Object, note: EventNote) -> None:
-        """Write one Event about an object."""
 
 
 class Applier:
@@ -69,13 +42,13 @@ class Applier:
         refused: Callable[[Consumer, str], None],
         instances: InstanceActions,
     ) -> None:
-        """Take what it works with.
+        """Remember what carries out steps.
 
         Args:
             cluster: Takes the writes.
             caches: Of the resources that are written, by plural.
             recorder: Takes the Events.
-            refused: Told of each consumer that could not be stamped, and why.
+            refused: Called with each consumer that the API server refused to stamp, and why.
             instances: Carries out actions on instances.
         """
         self._cluster = cluster
@@ -134,8 +107,8 @@ class Applier:
         try:
             answer = await self._cluster.patch(PODS, namespace, name, operations, field_manager=names.FIELD_MANAGER)
         except (errors.NotFound, errors.Rejected) as error:
-            # Another pod has its name by now, or none; that one gets a mark of its own.
-            _log.info("pod not marked", extra={"pod": name, "error": str(error)})
+            # Another pod has its name by now, or none; that one gets a label of its own.
+            _log.info("could not label a pod by its role", extra={"pod": name, "error": str(error)})
         else:
             self._remember(PODS, answer)
 
@@ -146,10 +119,10 @@ class Applier:
             else:
                 answer = await self._cluster.create(SECRETS, secret)
         except (errors.NotFound, errors.Forbidden, errors.Rejected, errors.Conflict, errors.AlreadyExists) as error:
-            # A namespace that is going refuses it; the storage's own state, and the others', must not depend on that.
+            # A terminating namespace refuses it; neither the storage nor other namespaces must depend on that.
             metadata = secret["metadata"]
             where = f"{metadata['namespace']}/{metadata['name']}"
-            _log.warning("connection not mirrored", extra={"secret": where, "error": str(error)})
+            _log.warning("could not copy the connection Secret", extra={"secret": where, "error": str(error)})
         else:
             self._remember(SECRETS, answer)
 
@@ -161,8 +134,8 @@ class Applier:
                 resource, who.namespace, who.name, step.operations, field_manager=names.FIELD_MANAGER
             )
         except (errors.Rejected, errors.Forbidden, errors.NotFound) as error:
-            # One consumer that cannot be written must not hold up the others.
-            _log.warning("not stamped", extra={"consumer": str(who), "error": str(error)})
+            # A consumer that the API server lets nobody write must not hold up the others.
+            _log.warning("could not restart a consumer", extra={"consumer": str(who), "error": str(error)})
             self._refused(who, f"it could not be written: {error}"[:MAX_REASON])
 
     async def _write_auth(self, step: WriteAuth) -> None:
@@ -171,8 +144,8 @@ class Applier:
         staged = dict(ring.staged)
         if step.is_staging:
             staged |= {key: passwords.generate() for key in needed if key not in ring.staged}
-        annotations = {names.ANNOTATION_ROTATION: step.record} if step.record else {}
-        secret = secrets.auth_secret(step.storage, replace(ring, current=current, staged=staged), annotations)
+        ring = replace(ring, current=current, staged=staged)
+        secret = secrets.auth_secret(step.storage, ring, step.record.annotations)
         if step.resource_version:
             secret["metadata"]["resourceVersion"] = step.resource_version
             self._remember(SECRETS, await self._cluster.replace(SECRETS, secret))

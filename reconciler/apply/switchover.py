@@ -20,7 +20,7 @@ reason the old primary's own fence is open while writes wait.
 
 Until the Service is written, whoever still has the claim can undo everything. From then on nobody can: even an answer
 that says no may be wrong about what was written. The next look repairs a switchover that broke off. The Service says
-which of two primaries is the primary, and the other one follows it; or the operator takes the claim away and has the
+which of two primaries is the primary, and the other one follows it; or the reconciler takes the claim away and has the
 old primary take writes again.
 """
 
@@ -31,7 +31,7 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from reconciler.valkey.replication import replication_session
 from shared import errors
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reconciler.actions.valkey import SwitchOver
+    from reconciler.apply.service_claim import ServiceClaim
     from reconciler.credentials.login import Login
     from reconciler.state.instance import Instance
     from reconciler.state.replication_info import Replication
@@ -67,22 +68,6 @@ _POLL_SECONDS: Final = 0.002
 _log = logging.getLogger(__name__)
 
 
-class ServiceClaim(Protocol):
-    """The Service of the storage, which this process claims for the time of a switchover."""
-
-    async def claim(self) -> None:
-        """Write down what is to happen, or raise Conflict."""
-
-    async def release(self) -> None:
-        """Write down that it does not happen, or raise Conflict if the claim is no longer there."""
-
-    async def point(self) -> None:
-        """Send new connections to the new primary, or raise Conflict if the claim is no longer there."""
-
-    async def reaches(self, run_id: str) -> bool:
-        """Tell whether a new connection by the Service's address gets to the server with this run ID."""
-
-
 @dataclass(frozen=True, slots=True)
 class SwitchoverResult:
     """How it went.
@@ -104,17 +89,6 @@ class SwitchoverResult:
     total: float = 0.0
 
 
-class _Clock:
-    """Tells the seconds since it was made."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._began
-
-
 async def switch_over(step: SwitchOver, service: ServiceClaim) -> SwitchoverResult:
     """Move the primary.
 
@@ -131,7 +105,7 @@ async def switch_over(step: SwitchOver, service: ServiceClaim) -> SwitchoverResu
         ):
             return await _switch_over(step, service, old, new)
     except TimeoutError as error:
-        message = f"the operator could not make {step.new.address} the primary in {LIMIT_SECONDS:g} s"
+        message = f"the reconciler could not make {step.new.address} the primary in {LIMIT_SECONDS:g} s"
         raise errors.StoreUnreachable(message) from error
 
 
@@ -141,21 +115,21 @@ async def _switch_over(
     if reason := await _prepare(step, old, new):
         await service.release()
         return SwitchoverResult(aborted=reason)
-    clock = _Clock()
-    if reason := await _hold(old, new, clock):
+    elapsed = _stopwatch()
+    if reason := await _hold(old, new, elapsed):
         return await _undo(step, service, old, reason)
-    held = clock.seconds
+    held = elapsed()
     if reason := await _promote(step, new):
         return await _undo(step, service, old, reason)
-    promoted = clock.seconds
+    promoted = elapsed()
     await service.point()
-    pointed = clock.seconds
+    pointed = elapsed()
     run_id = await new.run_id()
     # A client sent away sooner would come back to the old primary. If this takes too long, clients have to try again.
     await _within(REACH_SECONDS, lambda: service.reaches(run_id))
-    reached = clock.seconds
+    reached = elapsed()
     await _retire(step, old)
-    return SwitchoverResult("", held, promoted, pointed, reached, clock.seconds)
+    return SwitchoverResult("", held, promoted, pointed, reached, elapsed())
 
 
 async def _prepare(step: SwitchOver, old: ReplicationSession, new: ReplicationSession) -> str:
@@ -177,7 +151,7 @@ async def _prepare(step: SwitchOver, old: ReplicationSession, new: ReplicationSe
     return ""
 
 
-async def _hold(old: ReplicationSession, new: ReplicationSession, clock: _Clock) -> str:
+async def _hold(old: ReplicationSession, new: ReplicationSession, elapsed: Callable[[], float]) -> str:
     """Have writes wait until the new primary has all that came before, and then for as long as need be.
 
     Returns:
@@ -193,14 +167,13 @@ async def _hold(old: ReplicationSession, new: ReplicationSession, clock: _Clock)
     await old.pause(HOLD_SECONDS)
     # Or it would refuse writes as soon as its replicas leave it, and not let them wait: Valkey checks the fence first.
     await old.fence(0)
-    # The first pause began after the clock did. If it may have ended before the second one began, writes were taken.
-    return "" if clock.seconds < PAUSE_SECONDS else "the old primary may have taken writes meanwhile"
+    # The stopwatch began before the first pause. If that may have ended before the second one began, writes were taken.
+    return "" if elapsed() < PAUSE_SECONDS else "the old primary may have taken writes meanwhile"
 
 
 async def _has_all(replica: ReplicationSession, history: Replication) -> bool:
     async def has_all() -> bool:
-        own = await replica.replication()
-        return own.is_linked and own.lineage == history.lineage and own.offset >= history.offset
+        return (await replica.replication()).has_all_of(history)
 
     return await _within(CATCH_UP_SECONDS, has_all)
 
@@ -266,6 +239,12 @@ async def try_to_follow(instance: Instance, primary: Instance, replication: Logi
         # Nothing depends on it: the next look repairs it.
         extra = {"instance": instance.address, "error": str(error)}
         _log.warning("an instance does not follow the primary yet", extra=extra)
+
+
+def _stopwatch() -> Callable[[], float]:
+    """Begin to measure; the result tells the seconds since."""
+    began = time.monotonic()
+    return lambda: time.monotonic() - began
 
 
 async def _within(seconds: float, is_so: Callable[[], Awaitable[bool]]) -> bool:

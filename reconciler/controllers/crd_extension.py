@@ -1,7 +1,7 @@
-"""Keeps `spec.sessionStorageRef` in ToolHive's CRDs: the stock schema prunes the field before admission sees it.
+"""Keeps `spec.sessionStorageRef` in ToolHive's CRDs: with the stock schema, the API server prunes it before admission.
 
-The property has no type, so that a string and an object both pass. It is added again whenever an upgrade of
-ToolHive's chart, which replaces a CRD's versions whole, has dropped it.
+The property has no type, so that users can write a string or an object. An upgrade of ToolHive's chart replaces the
+versions of a CRD and so drops the property; the reconciler then adds it again.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from shared.consumers.toolhive import spec_properties
 from shared.objects.resources import CRDS, Object, Resource
 
 if TYPE_CHECKING:
-    from reconciler.controllers.readmission import Patcher
     from shared.kubernetes.informer import Informer
+    from shared.kubernetes.verbs import Patcher
 
 FIELD: Final = "sessionStorageRef"
 PROPERTY: Final[Object] = {
@@ -34,7 +34,7 @@ def crd_name(resource: Resource) -> str:
 
 
 def extension(crd: Object) -> list[Object]:
-    """Tell which operations give every version of a CRD the field; none if all have it."""
+    """List the operations that add the field to every version of a CRD; none if all versions have it."""
     additions = [
         {"op": "add", "path": f"/spec/versions/{index}{_PROPERTIES}/{FIELD}", "value": PROPERTY}
         for index, version in enumerate(crd["spec"]["versions"])
@@ -42,7 +42,7 @@ def extension(crd: Object) -> list[Object]:
     ]
     if not additions:
         return []
-    # Indices are only right for the object that was read.
+    # The indices are right only for the object that was read.
     same = {"op": "test", "path": "/metadata/resourceVersion", "value": crd["metadata"]["resourceVersion"]}
     return [same, *additions]
 
@@ -60,7 +60,7 @@ class CrdExtension:
         self.served = asyncio.Event()
 
     def on_change(self, _old: Object | None, new: Object | None) -> None:
-        """Take note that the CRD changed."""
+        """Note that the CRD changed."""
         self._changed.set()
         if new is not None:
             self.served.set()
@@ -76,8 +76,10 @@ class CrdExtension:
             try:
                 manager = names.FIELD_MANAGER_CRD
                 crds.remember(await self._cluster.patch(CRDS, "", self._name, operations, field_manager=manager))
-                _log.info("extended CRD", extra={"crd": self._name, "field": FIELD})
+                _log.info("added the field to the CRD", extra={"crd": self._name, "field": FIELD})
             except errors.ClusterError as error:
-                _log.warning("CRD not extended", extra={"crd": self._name, "error": str(error)})
+                _log.warning(
+                    "could not add the field to the CRD: trying again", extra={"crd": self._name, "error": str(error)}
+                )
                 await asyncio.sleep(RETRY_SECONDS)
                 self._changed.set()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from reconciler.actions.descriptions import describe
 from reconciler.actions.plan import Plan
+from reconciler.plan.connection_secret import delete_copies
 from reconciler.plan.health import Verdict
-from reconciler.plan.mirrors import removals
 from reconciler.plan.planner import FOR_THE_USER_SECONDS, plan
 from reconciler.plan.status import status_of
 from shared import errors
@@ -17,55 +18,55 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.apply.applier import Applier
-    from reconciler.controllers.update_slots import Turns
+    from reconciler.controllers.update_slots import UpdateSlots
     from reconciler.observe.observer import Observer
-    from reconciler.plan.settings import Settings
-    from reconciler.state.storage_state import Observed
+    from reconciler.plan.settings import StorageSettings
+    from reconciler.state.storage_state import StorageState
     from shared.kubernetes.informer import Informer
-    from shared.objects.resources import Key
+    from shared.objects.resources import Key, Object
 
 _log = logging.getLogger(__name__)
 
 
 class Planner:
-    """Decides what to do now, and keeps too many storages from changing at once."""
+    """Decides what to do now, and keeps too many storages from being updated at once."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime], turns: Turns) -> None:
-        """Take what decisions depend on besides what is observed.
+    def __init__(self, settings: StorageSettings, clock: Callable[[], datetime], slots: UpdateSlots) -> None:
+        """Remember what decisions depend on besides the observed state.
 
         Args:
             settings: Of the installation.
-            clock: Tells the aware instant; the same for whoever leads next, who judges by it what was noted before.
-            turns: Knows which storages change now.
+            clock: Tells the aware instant; the same for whoever leads next and compares it with the times written now.
+            slots: For storages that are updated.
         """
         self._settings = settings
         self._clock = clock
-        self._turns = turns
+        self._slots = slots
 
-    def decide(self, key: Key, observed: Observed) -> Plan:
+    def decide(self, state: StorageState) -> Plan:
         """Decide what to do about a storage."""
-        decided = plan(observed, self._settings, self._clock())
-        self._turns.note(key, is_changing=decided.is_changing)
+        decided = plan(state, self._settings, self._clock())
+        self._slots.note(state.storage.key, is_changing=decided.is_changing)
         return decided
 
-    def report(self, observed: Observed, verdict: Verdict) -> Plan:
-        """Only tell of a storage."""
-        status, events = status_of(observed, verdict, self._clock())
+    def report(self, state: StorageState, verdict: Verdict) -> Plan:
+        """Write nothing but the status of a storage, and Events."""
+        status, events = status_of(state, verdict, self._clock())
         return Plan(status=status, events=events)
 
     def forget(self, key: Key) -> None:
-        """Let others have the turn of a storage that is gone."""
-        self._turns.note(key, is_changing=False)
+        """Free the slot of a storage that is gone."""
+        self._slots.note(key, is_changing=False)
 
 
 class Reconciler:
-    """Brings one storage a step closer to what its spec asks for, or finds that nothing is to do."""
+    """Brings one storage a step closer to what its spec asks for, or finds that there is nothing to do."""
 
     def __init__(self, storages: Informer, observer: Observer, applier: Applier, planner: Planner) -> None:
-        """Take what a pass needs.
+        """Remember what a pass needs.
 
         Args:
-            storages: Every one.
+            storages: Every SessionStorage.
             observer: Reads.
             applier: Writes.
             planner: Decides.
@@ -82,27 +83,30 @@ class Reconciler:
             Seconds after which to look again without an event, or None if the storage is gone.
 
         Raises:
-            ClusterError: Something transient; to be tried again with a growing pause.
+            ClusterError: Something transient; the caller tries again after a growing pause.
         """
         storage = self._storages.get(key)
         if storage is None:
             self._planner.forget(key)
             self._observer.forget(key)
-            await self._applier.carry_out(tuple(removals(key, self._observer.mirrors_of(key))))
+            await self._applier.carry_out(tuple(delete_copies(self._observer.copies_of(key))))
             return None
-        observed = await self._observer.observe(storage)
-        decided = self._planner.decide(key, observed)
+        state = await self._observer.observe(storage)
+        decided = self._planner.decide(state)
         if decided.steps:
             if not await self._observer.is_current(storage):
                 return None
-            _log.info("applying", extra={"storage": "/".join(key), "steps": [repr(step) for step in decided.steps]})
+            steps = [describe(step) for step in decided.steps]
+            _log.info("changing a storage", extra={"storage": "/".join(key), "steps": steps})
         try:
             await self._applier.apply(storage, decided)
         except (errors.Rejected, errors.Forbidden) as error:
-            _log.warning("refused by the API server", extra={"storage": "/".join(key), "error": str(error)})
-            return await self._report(observed, Verdict.refused(str(error)))
+            _log.warning(
+                "the API server refused a change of a storage", extra={"storage": "/".join(key), "error": str(error)}
+            )
+            return await self._report(storage, state, Verdict.refused(str(error)))
         return decided.requeue_after_seconds
 
-    async def _report(self, observed: Observed, verdict: Verdict) -> float:
-        await self._applier.apply(observed.storage, self._planner.report(observed, verdict))
+    async def _report(self, storage: Object, state: StorageState, verdict: Verdict) -> float:
+        await self._applier.apply(storage, self._planner.report(state, verdict))
         return FOR_THE_USER_SECONDS

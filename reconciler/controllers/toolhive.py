@@ -1,4 +1,4 @@
-"""ToolHive's kinds as this cluster serves them: their CRDs, kept extended, and the consumers among their objects."""
+"""Watches ToolHive's kinds as this cluster serves them: their CRDs, which it keeps extended, and the consumers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from shared.consumers.identity import Consumer
 
 PATIENCE_SECONDS: Final = 10.0
-"""How long to wait for the first list of consumers; what is said of storages without it would come and go."""
+"""How long to wait for the first list of consumers; without that list, conditions of storages would come and go."""
 SCHEMA_SECONDS: Final = 2.0
-"""Until the API server reads objects by a new schema; it takes well under a second to notice a changed CRD."""
+"""How long to wait until the API server reads objects by a new schema; it notices a changed CRD within a second."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class _Kind:
         self.objects = Informer(cluster, resource, on_consumer)
 
     async def watch_objects(self) -> None:
-        # Of a kind that the cluster does not serve there are no objects, and a watch would only ever fail.
+        # A watch of a kind that the cluster does not serve would only fail.
         await self.extension.served.wait()
         while True:
             self.schema_changed.clear()
@@ -53,13 +53,13 @@ class _Kind:
                 await asyncio.wait({watch, change}, return_when=asyncio.FIRST_COMPLETED)
                 if watch.done():
                     watch.result()
-                # A watch goes on reading objects by the schema that it began with, and loses what that lacks.
+                # A running watch keeps the schema that it began with, and prunes fields that only the new one has.
                 await asyncio.sleep(SCHEMA_SECONDS)
             finally:
                 watch.cancel()
                 change.cancel()
                 await asyncio.wait({watch, change})
-            self.objects.distrust()
+            self.objects.relist()
 
     def _on_crd(self, old: Object | None, new: Object | None) -> None:
         self.extension.on_change(old, new)
@@ -82,11 +82,11 @@ class ToolHive:
         return [*(kind.crd.run() for kind in kinds), *(kind.watch_objects() for kind in kinds)]
 
     def extensions(self) -> list[Coroutine[None, None, None]]:
-        """Return what keeps `sessionStorageRef` in the CRDs; for the leader."""
+        """Return what keeps `sessionStorageRef` in the CRDs; only the leader runs it."""
         return [kind.extend() for kind in self._kinds.values()]
 
     async def known(self) -> None:
-        """Wait until it is known which kinds are served, and for their objects, but for those not for ever."""
+        """Wait for the CRDs, and at most `PATIENCE_SECONDS` for the objects of the kinds that are served."""
         for kind in self._kinds.values():
             await kind.crd.synced.wait()
         served = [kind.objects for kind in self._kinds.values() if kind.extension.served.is_set()]
@@ -96,10 +96,10 @@ class ToolHive:
                     await objects.synced.wait()
         except TimeoutError:
             missing = [objects.resource.plural for objects in served if not objects.synced.is_set()]
-            _log.warning("going on without knowing all consumers", extra={"resources": missing})
+            _log.warning("the reconciler starts without having listed all consumers", extra={"resources": missing})
 
     def is_known(self) -> bool:
-        """Tell whether all objects are known of every kind that is served."""
+        """Tell whether the caches hold all objects of every kind that is served."""
         kinds = self._kinds.values()
         return all(kind.objects.synced.is_set() for kind in kinds if kind.extension.served.is_set())
 
@@ -108,7 +108,7 @@ class ToolHive:
         return [crd for kind in self._kinds.values() for crd in kind.crd.objects.values()]
 
     def consumer(self, who: Consumer) -> Object | None:
-        """Look a consumer up."""
+        """Look up a consumer."""
         return self._kinds[who.kind].objects.get((who.namespace, who.name))
 
     def consumers(self) -> list[Object]:

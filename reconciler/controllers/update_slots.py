@@ -1,6 +1,6 @@
-"""Whose turn it is to be brought up to date: a faulty image must not reach all storages at once. In memory; no I/O.
+"""Which storages may be updated at the same time: a faulty image must not reach all of them at once. In memory; no I/O.
 
-Nothing is lost with it when the leader changes: the next one finds out again which storages are being changed.
+Nothing is lost when the leader changes: the next one finds out again which storages are being changed.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from shared.objects.resources import Key
 
 
-class Turns:
-    """Storages that change now."""
+class UpdateSlots:
+    """The slots for storages that are updated now."""
 
-    def __init__(self, at_once: int) -> None:
-        self._at_once = at_once
-        self._changing: set[Key] = set()
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._taken_by: set[Key] = set()
 
-    def may_begin(self, storage: Key) -> bool:
-        """Tell whether a storage may change, or go on with it."""
-        return storage in self._changing or len(self._changing) < self._at_once
+    def may_take(self, storage: Key) -> bool:
+        """Tell whether a storage has a slot, or may take one."""
+        return storage in self._taken_by or len(self._taken_by) < self._count
 
     def note(self, storage: Key, *, is_changing: bool) -> None:
-        """Take in whether a storage is being changed."""
-        (self._changing.add if is_changing else self._changing.discard)(storage)
+        """Give a storage a slot while it changes, and free the slot afterwards."""
+        (self._taken_by.add if is_changing else self._taken_by.discard)(storage)

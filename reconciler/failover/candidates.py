@@ -22,9 +22,9 @@ LOST: Final = "PrimaryLost"
 RETURNED: Final = "PrimaryReturned"
 
 STALE_MARGIN_SECONDS: Final = 2.0
-"""How much longer a replica may have been without the primary than the primary has been silent to the operator. Both
-report the same death, each up to a second late: the operator because it asks once a second, the replica because Valkey
-counts whole seconds."""
+"""How much longer a replica may have been without the primary than the primary has been silent to the reconciler. Both
+notice the same death, each up to a second late: the reconciler because it asks once a second, the replica because
+Valkey counts whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)

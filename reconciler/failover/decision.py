@@ -4,12 +4,13 @@ What a failover can lose. Replication is asynchronous: a primary answers a clien
 write that the best replica had not received when the primary died is lost; usually these are the writes of the last
 milliseconds. A primary that is cut off from all replicas, but not from a client, goes on answering that client until
 Valkey's own fence closes (`FENCE_SECONDS`); those writes are lost as well. A write that had reached all instances is
-kept as long as one instance that has it is left: the operator promotes no instance without it over one that is known to
-have it. Where that cannot be told, it promotes none, and asks a person.
+kept as long as one instance that has it is left: the reconciler promotes no instance without it over one that is known
+to have it. Where it cannot tell, it promotes none, and asks a person.
 
-What the operator waits for. The fence closes only if the primary has no replica left. So a primary that does not answer
-may still take writes together with a replica that does not answer the operator either; then it promotes nobody. It is
-as if a majority had to agree: of three instances, two always include one that took part in every write.
+What the reconciler waits for. The fence closes only if the primary has no replica left. So a primary that does not
+answer may still take writes together with a replica that does not answer the reconciler either; then the reconciler
+promotes none. It is as if a majority had to agree: of three instances, two always include one that took part in every
+write.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ FENCE_SECONDS: Final = 4.5
 more than `min-replicas-max-lag`, 3 whole seconds, which is up to 4 by the clock; it counts once a second, and a replica
 speaks once a second. So the fence closes 2 to 5 s after the last word got through; 2.7 to 4.5 s were measured (32
 times, Valkey 9.1.2). If it rarely takes longer, that costs no further write: what a primary takes alone is lost
-whenever another one is promoted, so the operator gives it no longer."""
+whenever another one is promoted, so the reconciler gives it no longer."""
 URGENT_TIMEOUT_SECONDS: Final = 0.3
-"""How long the operator waits for the answer of an instance that is silent already, while others could take over."""
+"""How long the reconciler waits for the answer of an instance that is silent already, while others could take over."""
 STOPPING_SECONDS: Final = 0.03
-"""How soon the operator looks again at a primary that is stopping; its connections close within milliseconds, and a
+"""How soon the reconciler looks again at a primary that is stopping; its connections close within milliseconds, and a
 look takes some."""
 STILL_HEARD_SECONDS: Final = 0.5
-"""How soon the operator looks again at a primary that replicas hear and it does not. Replicas say in whole seconds when
-they last heard the primary, so a look may come an instant too early; the heartbeat calls for the next one two seconds
-later."""
+"""How soon the reconciler looks again at a primary that replicas hear and it does not. Replicas say in whole seconds
+when they last heard the primary, so a look may come an instant too early; the heartbeat calls for the next one two
+seconds later."""
 MISSING_SECONDS: Final = 1.0
-"""How often the operator looks while it waits for an instance to come back."""
+"""How often the reconciler looks while it waits for an instance to come back."""
 BY_HAND: Final = "PromotedByHand"
 
 
@@ -55,7 +56,7 @@ class KeepPrimary:
 
 @dataclass(frozen=True, slots=True)
 class LookAgain:
-    """It cannot be told yet; look again after so many seconds."""
+    """Nothing is decided yet; look again after so many seconds."""
 
     seconds: float
     reason: str
@@ -108,24 +109,24 @@ def _reason_not_to_promote(group: ReplicationGroup) -> KeepPrimary | LookAgain |
     if not group.others and not group.preset.is_redundant:
         return KeepPrimary("OnlyInstance", f"{name} does not answer, and is the only instance")
     if primary.problem == "refused":
-        return KeepPrimary("CredentialRefused", f"{name} runs, and does not let the operator in")
+        return KeepPrimary("CredentialRefused", f"{name} runs, and does not let the reconciler in")
     if not (hearing := group.name(*group.hearing)):
         return _reason_to_fear_unseen_writes(group)
     if primary.is_gone or primary.is_down:
         return LookAgain(STOPPING_SECONDS, "PrimaryStops", f"{name} is stopping, and {hearing} still hears it")
-    message = f"{name} does not answer the operator, but {hearing} still hears it"
+    message = f"{name} does not answer the reconciler, but {hearing} still hears it"
     return LookAgain(STILL_HEARD_SECONDS, "UnreachableByUs", message)
 
 
 def _reason_to_fear_unseen_writes(group: ReplicationGroup) -> LookAgain | NoCandidate | None:
-    """Say why a primary that neither the operator nor a replica hears may go on taking writes; None if it cannot."""
+    """Say why a primary that neither the reconciler nor a replica hears may go on taking writes; None if it cannot."""
     primary, name = group.primary, group.name(group.primary)
     # The API may call a server gone that runs on a node which is cut off, as when somebody deleted its pod by force. A
     # replica's link tells the two apart: it breaks when the server ends, and only falls silent when the network does.
     if primary.is_gone and not group.linked:
         return None
     if not group.preset.is_redundant or group.unaccounted:
-        message = f"{name} may still take writes, alone or together with instances that do not answer the operator"
+        message = f"{name} may still take writes, alone or together with instances that do not answer the reconciler"
         return NoCandidate("PrimaryMayServe", message, (primary, *group.unaccounted))
     if primary.is_gone or primary.is_down or primary.silent_for >= FENCE_SECONDS:
         return None

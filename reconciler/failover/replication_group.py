@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reconciler.credentials.login import Login
     from reconciler.state.instance import Instance
     from reconciler.state.primary_record import PrimaryService
-    from reconciler.state.storage_state import Observed
+    from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Key
     from shared.session_storage.sizes import Preset
 
@@ -46,13 +46,12 @@ class ReplicationGroup:
     ring: KeyRing
 
     @classmethod
-    def of(cls, observed: Observed, preset: Preset, ring: KeyRing) -> ReplicationGroup:
+    def of(cls, state: StorageState, preset: Preset) -> ReplicationGroup:
         """Tell the primary and the others apart among the instances that were observed."""
-        metadata, service = observed.storage["metadata"], observed.primary_service
-        primary = _primary_index(service, observed.instances)
-        others = tuple(instance for instance in observed.instances if instance.index != primary)
-        key = metadata["namespace"], metadata["name"]
-        return cls(key, service, observed.instance(primary), others, preset, ring)
+        service = state.primary_service
+        primary = _primary_index(service, state.instances)
+        others = tuple(instance for instance in state.instances if instance.index != primary)
+        return cls(state.storage.key, service, state.instance(primary), others, preset, state.key_ring)
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -161,13 +160,13 @@ class ReplicationGroup:
 
 
 def primary_silent_for(primary: Instance, others: Sequence[Instance]) -> float:
-    """Tell how many seconds ago the primary gave its last sign of life, to the operator or to a replica.
+    """Tell how many seconds ago the primary gave its last sign of life, to the reconciler or to a replica.
 
-    The observer keeps the latest of these instants: a primary that only the operator cannot reach goes on taking
-    writes, and a replica that was cut off together with the operator must not pass for one that has all of them.
+    The observer keeps the latest of these instants: a primary that only the reconciler cannot reach goes on taking
+    writes, and a replica that was cut off together with the reconciler must not pass for one that has all of them.
 
     Args:
-        primary: With `silent_for` as far as the operator itself knows it.
+        primary: With `silent_for` as far as the reconciler itself knows it.
         others: All other instances.
     """
     # Valkey cuts seconds off: the sign of life came up to one earlier than it says.

@@ -1,1 +1,1 @@
-"""Builders of every object that belongs to a storage: arguments in, Kubernetes JSON out. Pure."""
+"""Builds every object that belongs to a storage: arguments in, Kubernetes JSON out. Pure."""

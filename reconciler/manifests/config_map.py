@@ -1,4 +1,4 @@
-"""The ConfigMap that instances start by. Pure."""
+"""Builds the ConfigMap that instances read as they start. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def config_map(storage: Storage, primary: int, instances: Sequence[int]) -> Object:
-    """Build the ConfigMap that instances start by.
+    """Build the ConfigMap that instances read as they start.
 
     Args:
         storage: Whose.
-        primary: Number of the instance that takes writes.
-        instances: Numbers of all that there are to be.
+        primary: Number of the primary.
+        instances: Numbers of all instances that there are to be.
     """
     data = {valkey_config.CONFIG_FILE: valkey_config.valkey_conf(), **valkey_config.topology(primary, instances)}
     return {"metadata": storage.metadata(names.valkey(storage.name)), "data": data}

@@ -1,4 +1,4 @@
-"""Builders of the PodDisruptionBudgets of a managed storage: which of its pods may be evicted. Pure."""
+"""Builds the PodDisruptionBudgets of a managed storage, which say which of its pods may be evicted. Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 def primary_budget(storage: Storage, *, is_out_of_service: bool = False) -> Object:
-    """Build the PodDisruptionBudget of the primary, which is never evicted: it is moved first, and goes as a replica.
+    """Build the PodDisruptionBudget of the primary, which forbids its eviction: it first becomes a replica.
 
-    Not even if kubelet has not found it ready yet, which takes some seconds after it began to serve. Only one that does
-    not serve may go, or it would hold a drain up for ever.
+    That holds even while kubelet has not found the primary ready yet, which takes some seconds after it began to serve.
+    Only a primary that does not serve may be evicted, or it would hold up a drain for ever.
     """
     policy = "AlwaysAllow" if is_out_of_service else "IfHealthyBudget"
     return _budget(storage, ROLE_PRIMARY, {"minAvailable": 1, "unhealthyPodEvictionPolicy": policy})
 
 
 def replicas_budget(storage: Storage) -> Object:
-    """Build the PodDisruptionBudget of replicas, of which one may go at a time."""
+    """Build the PodDisruptionBudget of replicas, which lets one of them be evicted at a time."""
     return _budget(storage, ROLE_REPLICA, {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"})
 
 
 def _budget(storage: Storage, role: str, limits: Object) -> Object:
-    """Build the budget of a role; the API server evicts no pod that two of them name.
+    """Build the budget of a role; the API server refuses to evict a pod that two budgets select.
 
     Source: Kubernetes, "Specifying a Disruption Budget for your Application".
     """

@@ -1,4 +1,4 @@
-"""The NetworkPolicy of a storage: who may reach its Valkey. Pure."""
+"""Builds the NetworkPolicy of a storage, which says who may reach its Valkey. Pure."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Peers:
 
 
 def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) -> Object:
-    """Build the NetworkPolicy: consumers, the storage's own instances and the reconciler come in, nobody else.
+    """Build the NetworkPolicy: it admits consumers, the storage's own instances and the reconciler, and nobody else.
 
-    Peers without a namespaceSelector mean the storage's own namespace.
+    A peer without a namespaceSelector is in the storage's own namespace.
 
     Args:
         storage: Whose.

@@ -1,6 +1,6 @@
-"""Builders of every object that belongs to a managed storage. Pure: arguments in, Kubernetes JSON out.
+"""Builds the Secrets of a storage. Pure.
 
-Each builder gives the fields that are ours and no others, because that is what server-side apply then owns.
+Each builder gives the fields that the reconciler decides and no others, because server-side apply then owns these.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def auth_secret(storage: Storage, ring: KeyRing, annotations: Mapping[str, str] = _NONE) -> Object:
-    """Build the source of truth: every password, and the ACL file that is made from them.
+    """Build the auth Secret: every password, and the ACL file that accepts them.
 
     Args:
         storage: Whose.
         ring: The passwords.
-        annotations: What else there is to remember about them.
+        annotations: What else to remember about them.
     """
     metadata = storage.metadata(names.auth_secret(storage.name))
     if annotations:
@@ -39,7 +39,7 @@ def auth_secret(storage: Storage, ring: KeyRing, annotations: Mapping[str, str] 
 
 
 def connection_secret(storage: Storage, password: str) -> Object:
-    """Build what consumers read: the three keys of the contract, and no more."""
+    """Build the connection Secret, which consumers read: the three keys of the contract, and no more."""
     host = names.valkey_host(storage.name, storage.namespace)
     data = {
         names.KEY_REDIS_URL: f"redis://:{password}@{host}:{names.VALKEY_PORT}",
@@ -51,7 +51,7 @@ def connection_secret(storage: Storage, password: str) -> Object:
 
 
 def external_connection_secret(storage: Storage, endpoint: Endpoint, login: Credentials) -> Object:
-    """Build what consumers of the user's own store read."""
+    """Build the connection Secret of an external storage."""
     user, password = quote(login.username, safe=""), quote(login.password, safe="")
     authority = f"{user}:{password}@" if user or password else ""
     db = f"/{endpoint.db}" if endpoint.db else ""
@@ -68,7 +68,7 @@ def external_connection_secret(storage: Storage, endpoint: Endpoint, login: Cred
 
 
 def mirrored_secret(connection: Object, namespace: str) -> Object:
-    """Build the copy of a connection Secret for consumers in another namespace."""
+    """Build the mirror of a connection Secret for consumers in another namespace."""
     own = connection["metadata"]
     storage = own["labels"][names.LABEL_STORAGE]
     metadata = {

@@ -1,4 +1,4 @@
-"""The Services of a storage. Pure."""
+"""Builds the Services of a storage. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def primary_service(storage: Storage, primary: int, record: PrimaryRecord | None
     annotations = {"annotations": {names.ANNOTATION_PRIMARY: record.text}} if record is not None else {}
     return {
         "metadata": {**storage.metadata(names.valkey(storage.name)), **annotations},
-        # publishNotReadyAddresses: kubelet's view lags behind ours, and must not hide a primary that serves.
+        # publishNotReadyAddresses: kubelet learns later than the reconciler that a primary serves; it must not hide it.
         "spec": {
             "type": "ClusterIP",
             "selector": selector,
@@ -37,7 +37,7 @@ def primary_service(storage: Storage, primary: int, record: PrimaryRecord | None
 
 
 def replicas_service(storage: Storage) -> Object:
-    """Build the Service that reads can be spread over: replicas that follow closely, and are ready."""
+    """Build the Service that spreads reads over replicas that are ready."""
     selector = {names.LABEL_STORAGE: storage.name, names.LABEL_ROLE: names.ROLE_REPLICA}
     return {
         "metadata": storage.metadata(names.valkey_replicas(storage.name)),

@@ -1,7 +1,7 @@
-"""The StatefulSet that runs one Valkey instance. Pure.
+"""Builds the StatefulSet that runs one Valkey instance. Pure.
 
-One StatefulSet for each instance, not one for all: Kubernetes revives an instance without us, templates may differ
-while a change rolls, and even a one-instance storage can get a second instance for the time of a planned move.
+Each instance has a StatefulSet of its own: Kubernetes restarts an instance without the reconciler, templates may differ
+during a rolling update, and even a storage with one instance can get a second one for the time of a switchover.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ CONTAINER: Final = "valkey"
 _HOSTNAME: Final = "kubernetes.io/hostname"
 _ZONE: Final = "topology.kubernetes.io/zone"
 _MOUNTED: Final = (names.KEY_USERS_ACL, identities.PROBE.key, identities.REPLICATION.key)
-"""What of the auth Secret an instance gets to see."""
+"""Keys of the auth Secret that an instance gets to see."""
 GRACE_SECONDS: Final = 30
-"""Kubernetes' default: a stop takes Valkey a last fsync, which a slow disk may take its time for."""
+"""Kubernetes' default. Valkey syncs its file to disk as it stops, which may take a slow disk a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +56,15 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class InstanceSpec:
-    """One Valkey instance of a storage.
+    """What the StatefulSet of one Valkey instance is built for.
 
     Attributes:
-        storage: Whose.
+        storage: Name of the storage.
         namespace: Of the storage.
-        index: Its number.
+        index: Number of the instance.
         size: How large it is.
         disk_gib: Size of its volume, which may be larger than the size asks for; 0 if its data goes with its pod.
-        is_spread: Whether it may run on no node that has another instance of the storage; else it should not.
+        is_spread: Whether it must not run on a node that has another instance of the storage; else it only should not.
     """
 
     storage: str
@@ -95,10 +95,10 @@ def stateful_set(metadata: Object, instance: InstanceSpec, image: Image, placeme
     spec: Object = {
         "replicas": 1,
         "serviceName": names.valkey_headless(instance.storage),
-        # OrderedReady would keep a pod of a faulty revision for ever, even once the revision is put right
+        # OrderedReady would keep a pod of a faulty revision for ever, even once somebody has corrected the revision
         # (Kubernetes, "StatefulSets: forced rollback").
         "podManagementPolicy": "Parallel",
-        # A pod is replaced when another instance has taken over from it, which only we can see to.
+        # A pod may be replaced once another instance has taken over from it, which only the reconciler can arrange.
         "updateStrategy": {"type": "OnDelete"},
         "selector": {"matchLabels": selector},
         "template": {
@@ -115,21 +115,21 @@ def stateful_set(metadata: Object, instance: InstanceSpec, image: Image, placeme
 
 
 def template_hash(pod_or_set: Object) -> str:
-    """Tell what a pod was made from, or what a StatefulSet makes pods from; empty if that is not known."""
+    """Tell which template a pod was made from, or a StatefulSet makes pods from; empty if that is not known."""
     template = pod_or_set.get("spec", {}).get("template") or pod_or_set
     return annotation_of(template, names.ANNOTATION_TEMPLATE_HASH)
 
 
 def _hash(pod: Object) -> str:
-    """Tell apart what needs a new pod to take effect: its own spec, the configuration, and who has which rights."""
+    """Hash what needs a new pod to take effect: its own spec, the configuration, and the rights of each identity."""
     text = json.dumps(pod, sort_keys=True) + valkey_config.valkey_conf() + identities.rules()
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _claim(instance: InstanceSpec, owners: Sequence[Object]) -> Object:
-    # Data belongs to the storage: it goes with it, and stays when only the StatefulSet is deleted. The StatefulSet's
-    # own retention policy would take the data away in both cases, and delays each first start by two seconds: it
-    # changes a claim that the scheduler is about to bind.
+    # Data belongs to the storage: it goes with the storage, and stays when only the StatefulSet is deleted. The
+    # StatefulSet's own retention policy would delete the data in both cases, and delays each first start by two
+    # seconds, because it changes a claim that the scheduler is about to bind.
     kept = [{key: owner[key] for key in ("apiVersion", "kind", "name", "uid")} for owner in owners]
     return {
         "metadata": {"name": "data", "labels": labels_of(instance.storage), "ownerReferences": kept},
@@ -152,7 +152,7 @@ def _pod_spec(instance: InstanceSpec, image: Image, placement: Placement) -> Obj
             "runAsUser": VALKEY_UID,
             "runAsGroup": VALKEY_UID,
             "fsGroup": VALKEY_UID,
-            # A large volume would otherwise be walked at each start.
+            # Otherwise kubelet would change every file of a large volume at each start.
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
@@ -164,8 +164,7 @@ def _pod_spec(instance: InstanceSpec, image: Image, placement: Placement) -> Obj
 def _apart(instance: InstanceSpec) -> Object:
     """Keep a storage's instances apart: on nodes of their own, and in zones of their own if there are any.
 
-    Which ones is told by the instances' own label, so that an instance of the past, of another storage, is in nobody's
-    way.
+    The selector is the storage's own label, so that instances of other storages are in nobody's way.
     """
     others = {"labelSelector": {"matchLabels": {names.LABEL_STORAGE: instance.storage}}}
     nodes, zones = ({**others, "topologyKey": key} for key in (_HOSTNAME, _ZONE))
@@ -196,7 +195,7 @@ def _container(instance: InstanceSpec, image: Image) -> Object:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        # -e makes LOADING a failure: an instance that still reads its AOF is alive, but not ready.
+        # -e makes the answer LOADING a failure: an instance that still reads its AOF is alive, but not ready.
         "readinessProbe": _ping("-e") | {"initialDelaySeconds": 1, "periodSeconds": 5, "timeoutSeconds": 3},
         "livenessProbe": _ping("") | {"periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 6},
         "volumeMounts": [
@@ -209,12 +208,12 @@ def _container(instance: InstanceSpec, image: Image) -> Object:
 
 
 def _quantity(mebibytes: int) -> str:
-    """Write memory the way the API server stores it, or every look would take it for a change."""
+    """Write memory the way the API server stores it, or every comparison would find a difference."""
     return f"{mebibytes // 1024}Gi" if mebibytes % 1024 == 0 else f"{mebibytes}Mi"
 
 
 def _ping(option: str) -> Object:
-    """Ask as the probe user; the password comes from a file, never from a command line."""
+    """Build a probe as the identity `probe`; the password comes from a file, never from a command line."""
     password_file = f"{valkey_config.ACL_DIRECTORY}/{identities.PROBE.key}"
     command = " ".join(filter(None, ["exec valkey-cli", option, f"--user {identities.PROBE.user} ping"]))
     return {"exec": {"command": ["sh", "-c", f'REDISCLI_AUTH="$(cat {password_file})" {command}']}}
@@ -228,7 +227,7 @@ def _volumes(instance: InstanceSpec) -> list[Object]:
             "name": "acl",
             "secret": {"secretName": names.auth_secret(instance.storage), "items": items, "defaultMode": 0o440},
         },
-        # In memory: hashes of passwords need not be on a disk of the node.
+        # In memory, so that hashes of passwords are on no disk of the node.
         {"name": "live-acl", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
     ]
     if not instance.disk_gib:

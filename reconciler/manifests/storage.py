@@ -1,4 +1,4 @@
-"""What the children of a storage have in common: labels and owner. Pure."""
+"""Labels and owner, which all objects of a storage have in common. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The part of a SessionStorage that its children depend on."""
+    """The part of a SessionStorage that its objects depend on."""
 
     name: str
     namespace: str
     uid: str
 
     def metadata(self, name: str) -> Object:
-        """Metadata of a child: found by label, and deleted with its storage."""
+        """Build the metadata of an object of the storage: found by label, and deleted with the storage."""
         return {
             "name": name,
             "namespace": self.namespace,

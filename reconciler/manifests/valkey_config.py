@@ -1,6 +1,6 @@
-"""How a Valkey instance is set up: its configuration file, and how it starts. Pure.
+"""Writes the configuration file of Valkey instances, and the command that starts one. Pure.
 
-What all instances of a storage share is in a ConfigMap; what depends on the size is in the pod's own command, because
+A ConfigMap holds what all instances of a storage share. The pod's own command holds what depends on the size, because
 instances of two sizes run side by side while a storage changes its size. Neither holds a secret.
 """
 
@@ -23,33 +23,34 @@ PRIMARY_FILE: Final = "primary"
 INSTANCES_FILE: Final = "nodes"
 """Beside the configuration: the numbers of all instances, with a space in between."""
 ACL_DIRECTORY: Final = "/valkey/acl"
-"""Where the auth Secret's part for the instance is mounted; kubelet refreshes it up to 90 s late."""
+"""Where kubelet mounts the instance's part of the auth Secret; kubelet refreshes it up to 90 s late."""
 LIVE_DIRECTORY: Final = "/valkey/live-acl"
-"""Where the instance's own ACL file is: a copy of the Secret's, and from then on what `ACL SAVE` writes."""
+"""Where the instance keeps its own ACL file: first a copy of the Secret's, from then on what `ACL SAVE` writes."""
 START_FILE: Final = "start.conf"
-"""Beside the ACL file: what is known only as the instance starts, the password of replicas among it."""
+"""Beside the ACL file: what is known only as the instance starts, such as the password for replication."""
 DATA_DIRECTORY: Final = "/data"
 FENCE_LAG_SECONDS: Final = 3
-"""How long a replica that counts may have been silent; Valkey counts whole seconds."""
+"""Value of `min-replicas-max-lag`: a replica that was silent for longer does not count; Valkey counts whole seconds."""
 STOP_SECONDS: Final = 0.5
-"""How long an instance that is told to stop goes on. Clients that it has are served meanwhile, new ones go elsewhere as
-soon as nodes have learnt that its pod goes (0.05-0.3 s), and a primary is taken over from while it lives. Without that,
-who connects again meets an address behind which there is nothing, and waits for a time-out of its own. A pod that is
-deleted by force has two seconds for all of it (kubelet, `minimumGracePeriodInSeconds`)."""
+"""How long an instance goes on after kubelet tells it to stop. Meanwhile it serves the clients that it has, new ones go
+elsewhere as soon as nodes have learnt that its pod is stopping (0.05-0.3 s), and another instance takes over from a
+primary that still lives. Without this, a client that connects again meets an address behind which there is nothing, and
+waits for a time-out of its own. A pod that is deleted by force has two seconds for all of it (kubelet,
+`minimumGracePeriodInSeconds`)."""
 LARGEST_EMPTY_BASE: Final = 119
-"""Bytes of the base of an AOF without a key: 89 when Valkey 9.1 starts on an empty disk. After a synchronisation it is
-170 and more, because it then says with which history it goes."""
+"""An AOF's base of at most so many bytes has no key: Valkey 9.1 writes 89 when it starts on an empty disk. After a
+synchronisation it writes 170 and more, because the base then also names the lineage."""
 
 
 def valkey_conf() -> str:
-    """Write `valkey.conf`, as far as all instances share it.
+    """Write the part of `valkey.conf` that all instances share.
 
     Sources: `valkey.conf` of Valkey 9.1; the proposal for persistence and eviction.
     """
     directives = {
         "port": names.VALKEY_PORT,
         "bind": "* -::*",
-        # The ACL file and the NetworkPolicy protect; protected mode would refuse every pod but our own.
+        # The ACL file and the NetworkPolicy protect; protected mode would refuse every other pod.
         "protected-mode": "no",
         "dir": DATA_DIRECTORY,
         "aclfile": f"{LIVE_DIRECTORY}/{names.KEY_USERS_ACL}",
@@ -57,18 +58,18 @@ def valkey_conf() -> str:
         "appendfsync": "everysec",
         "save": '""',
         "maxmemory-policy": "allkeys-lru",
-        # A dead client is noticed within about two minutes, not never.
+        # So Valkey notices a dead client within about two minutes, not never.
         "tcp-keepalive": 60,
-        # Who stops flushes to its replicas either way. To wait until they say that they have it takes up to the second
-        # between two acknowledgements, and clients wait with it: in 12 stops 0.15-1.7 s, and 0.01-0.10 s without.
+        # A primary that stops flushes to its replicas either way. To wait until they acknowledge that takes up to the
+        # second between two acknowledgements, and clients wait too: in 12 stops 0.15-1.7 s, and 0.01-0.10 s without.
         "shutdown-timeout": 0,
-        # Replicas are few: one that comes need not wait 5 s for others to come with it.
+        # Replicas are few: one that connects need not wait 5 s for others to connect too.
         "repl-diskless-sync": "yes",
         "repl-diskless-sync-delay": 0,
         "repl-diskless-load": "on-empty-db",
-        # What a replica last heard of its primary is what tells a dead primary from one that only we cannot reach.
+        # When a replica last heard its primary tells a dead primary from one that only the reconciler cannot reach.
         "repl-ping-replica-period": 1,
-        # An unsynchronised replica refuses reads, and the PING of a readiness probe with them.
+        # So a replica that is not synchronised refuses reads, and the readiness probe's PING.
         "replica-serve-stale-data": "no",
         "min-replicas-max-lag": FENCE_LAG_SECONDS,
         "include": f"{LIVE_DIRECTORY}/{START_FILE}",
@@ -79,14 +80,14 @@ def valkey_conf() -> str:
 def start_command(instance: int, host: str, preset: Preset) -> str:
     """Write the shell command that starts an instance.
 
-    A new pod takes the ACL file from the Secret, which is mounted fresh. A container that starts again in the same pod
-    keeps the file that the instance has saved since: the mounted one may be older than what was agreed on by `ACL
-    SETUSER`. The file gets its name last, so that a crash leaves either no file or a whole one. The shell stays, to
-    have the server stop a little later than it is told to.
+    A new pod copies the ACL file from the Secret, which kubelet has just mounted. A container that restarts in the same
+    pod keeps the file that the instance has saved since: the mounted one may be older than what the reconciler set by
+    `ACL SETUSER`. The command renames the copy last, so that a crash leaves either no file or a whole one. The shell
+    keeps running, so that the server stops a little later than kubelet asks.
 
-    An instance starts as a replica of whoever the Service names. It starts as the primary only if it was told to be,
-    and if its data has survived or there is no other instance: one that is empty would have all replicas empty
-    themselves too.
+    An instance starts as a replica of the instance that the Service names. It starts as the primary only if the
+    ConfigMap names it, and if its data has survived or there is no other instance: all replicas of an empty primary
+    would empty themselves too.
 
     Args:
         instance: Its number.
@@ -118,12 +119,12 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
         f"{{ valkey-server {config}/{CONFIG_FILE} & }}",
         "server=$!",
         f'trap "sleep {STOP_SECONDS:g}; kill $server" TERM',
-        # A signal ends a wait, and not the server.
+        # A signal ends the shell's wait, and not the server.
         "while kill -0 $server 2>/dev/null; do wait $server; done",
     )
     return " && ".join(steps)
 
 
 def topology(primary: int, instances: Sequence[int]) -> dict[str, str]:
-    """Write what an instance is told about the storage as it starts."""
+    """Write the files by which an instance learns about the storage as it starts."""
     return {PRIMARY_FILE: str(primary), INSTANCES_FILE: " ".join(map(str, sorted(instances)))}

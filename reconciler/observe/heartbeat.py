@@ -1,7 +1,7 @@
 """Keeps a heartbeat with every Valkey instance: holds a connection to each, and sends a PING each second.
 
-A server that dies closes its connections, so the operator learns of it within a millisecond; a server that hangs or is
-cut off stays silent. The heartbeat does not log in: a server that asks for a password has answered. So it does not
+A server that dies closes its connections, so the reconciler learns of it within a millisecond; a server that hangs or
+is cut off stays silent. The heartbeat does not log in: a server that asks for a password has answered. So it does not
 depend on passwords, and a rotation that closes sessions closes none of these for good.
 """
 

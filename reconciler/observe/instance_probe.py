@@ -1,4 +1,4 @@
-"""Asks a Valkey instance what it says of itself, and whether it lets the operator and consumers in."""
+"""Asks a Valkey instance what it says of itself, and whether it lets the reconciler and consumers in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from reconciler.credentials import identities
-from reconciler.credentials.key_ring import KeyRing
 from reconciler.credentials.login import Login
 from reconciler.failover.decision import URGENT_TIMEOUT_SECONDS
 from reconciler.state import pod_status
@@ -16,6 +15,7 @@ from reconciler.valkey import users
 from shared import errors, names
 
 if TYPE_CHECKING:
+    from reconciler.credentials.key_ring import KeyRing
     from shared.objects.resources import Object
 
 SILENT_SECONDS: Final = 1.5
@@ -23,20 +23,19 @@ SILENT_SECONDS: Final = 1.5
 
 
 async def probe(
-    index: int, pod: Object | None, auth: Object | None, silent_for: float = 0.0, *, is_urgent: bool = False
+    index: int, pod: Object | None, ring: KeyRing | None, silent_for: float = 0.0, *, is_urgent: bool = False
 ) -> Instance:
     """Ask the instance in a pod.
 
     Args:
         index: Number of the instance.
         pod: May not run yet, or not exist.
-        auth: The storage's auth Secret, if there is one.
+        ring: The storage's passwords; None if there is no auth Secret.
         silent_for: Seconds since its server last answered anything, as far as the heartbeat knows.
         is_urgent: Whether other instances could take over from it.
     """
     limit_seconds = URGENT_TIMEOUT_SECONDS if is_urgent and silent_for > SILENT_SECONDS else None
-    ring = KeyRing.of(auth)
-    if not pod_status.address(pod) or auth is None:
+    if not pod_status.address(pod) or ring is None:
         return Instance(index, pod, silent_for=silent_for)
     instance = Instance(index, pod, problem="refused", detail="the auth Secret holds no password of the operator")
     # While passwords change, an instance may know the former one alone, as after a start from an old copy of its file.

@@ -1,13 +1,13 @@
-"""Watches the Secrets that external storages name, each by itself: all Secrets of a cluster are not ours to keep."""
+"""Watches the Secrets that external storages name, each by itself: we must not keep all Secrets of a cluster."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from reconciler.state.session_storage import DeclaredStorage
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
-from shared.objects.field_path import read
 from shared.objects.resources import SECRETS, Key, Object, key_of
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ class ReferencedSecrets:
     def on_storage(self, old: Object | None, new: Object | None) -> None:
         """Take in a change of a storage."""
         storage = key_of(new or old or {})
-        name: Any = read(new or {}, ("spec", "external", "secretRef"))
-        if isinstance(name, str):
-            self._secret_of[storage] = storage[0], name
+        spec = DeclaredStorage.of(new).spec if new is not None else None
+        if spec is not None and spec.external is not None and spec.external.secret_ref is not None:
+            self._secret_of[storage] = storage[0], spec.external.secret_ref
         else:
             self._secret_of.pop(storage, None)
         self._changed.set()
@@ -59,6 +59,6 @@ class ReferencedSecrets:
 
 
 def _identity(secret: Object) -> Object:
-    """Keep what tells of a change; the content is read when it is needed."""
+    """Keep what tells of a change; the observer reads the content when it needs it."""
     metadata = secret["metadata"]
     return {"metadata": {field: metadata.get(field) for field in ("namespace", "name", "uid", "resourceVersion")}}

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from reconciler.manifests.stateful_set import template_hash
 from reconciler.state import pod_status
 from shared.objects.resources import last_written
+from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from reconciler.state.instance import Instance
     from reconciler.state.kubernetes_nodes import KubernetesNodes
     from shared.objects.resources import Object
 
 NO_ROOM_AFTER: Final = timedelta(seconds=30)
-"""After so long without a node for a pod, the operator assumes that there is none. A cluster autoscaler that is at work
-takes longer, but a storage that must restart must not wait for an autoscaler that may not exist."""
+"""After so long without a node for a pod, the reconciler assumes that there is none. A cluster autoscaler takes longer
+to add one, but a storage that must restart must not wait for an autoscaler that may not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +81,4 @@ class DesiredInstances:
             since = last_written(workload)
         else:
             return False
-        return is_waiting and self.now - datetime.fromisoformat(since).astimezone(UTC) > NO_ROOM_AFTER
+        return is_waiting and self.now - parse_time(since) > NO_ROOM_AFTER

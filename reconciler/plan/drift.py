@@ -1,31 +1,31 @@
 """Whether an object already is what it should be. Pure.
 
-A steady state must write nothing, so before each apply the fields that are ours are compared with what is there.
-Defaults and other managers' fields may stand beside them; where the API replaces a value whole ("atomic" in
-server-side apply), nothing may.
+A steady state must write nothing, so the reconciler compares the fields that are ours with what exists before it
+applies them. Defaults and other managers' fields may stand beside ours, but not where the API replaces a value whole
+("atomic" in server-side apply).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.actions.kubernetes import Write
+from reconciler.actions.kubernetes import Apply, Replace, Write
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object, Resource
 
 ATOMIC: Final = frozenset({"selector", "podSelector", "namespaceSelector", "ingress", "egress", "policyTypes"})
-"""Keys whose values are compared whole: a foreign label in a selector or one more peer changes their meaning."""
+"""Keys whose values count as a whole: a foreign label in a selector or one more peer changes their meaning."""
 
 
 CLOSED: Final = frozenset({"data", "containers", "volumes", "volumeMounts", "ports", "updateStrategy"})
-"""Keys below which nothing may be added: a foreign key in a Secret becomes a variable of every backend, a foreign
+"""Keys below which nobody may add anything: a foreign key in a Secret becomes a variable of every backend, a foreign
 container sees the data, and the API refuses a strategy with the settings of another one. Server-side apply leaves such
-additions alone, so they take a replacement."""
+additions alone, so the reconciler replaces the object."""
 UNWANTED: Final = frozenset(
     {"args", "binaryData", "env", "envFrom", "externalIPs", "hostIPC", "hostNetwork", "hostPID", "initContainers"}
 )
-"""Keys that open an instance or its network to others wherever they are, unless they are ours."""
+"""Keys that open an instance or its network to others, wherever they stand, unless the reconciler put them there."""
 
 
 def is_covered(desired: Any, observed: Any) -> bool:
@@ -48,14 +48,29 @@ def has_additions(desired: Object, observed: Object) -> bool:
     )
 
 
-def versioned(resource: Resource, desired: Object, present: Object | None) -> Write | None:
-    """Say how an object becomes what it should be, if it still is what was seen; None if it is already.
+def is_right(desired: Object, present: Object) -> bool:
+    """Tell whether an object is what it should be: it has all that is ours, and no additions where none may be."""
+    return is_covered(desired, present) and not has_additions(desired, present)
 
-    Server-side apply would let a writer win who decided on what is past.
+
+def repair(resource: Resource, desired: Object, present: Object | None) -> Apply | Replace | None:
+    """Say how an object becomes what it should be; None if it is already."""
+    if present is not None and has_additions(desired, present):
+        content = {key: value for key, value in desired.items() if key != "metadata"}
+        return Replace(resource, present | content)
+    if present is None or not is_covered(desired, present):
+        return Apply(resource, desired)
+    return None
+
+
+def versioned(resource: Resource, desired: Object, present: Object | None) -> Write | None:
+    """Say how an object becomes what it should be, provided it still is what was seen; None if it is already.
+
+    With server-side apply, a process that decides on the past would win over one that decides on the present.
     """
     if present is None:
         return Write(resource, desired)
-    if is_covered(desired, present) and not has_additions(desired, present):
+    if is_right(desired, present):
         return None
     merged = {
         field: {**present["metadata"].get(field, {}), **desired["metadata"].get(field, {})}
@@ -66,7 +81,7 @@ def versioned(resource: Resource, desired: Object, present: Object | None) -> Wr
 
 
 def _assigned(desired: Object, present: Object) -> Object:
-    """Keep what the API server has added to a spec, such as a Service's address, which it lets nobody take away."""
+    """Keep what the API server added to a spec and lets nobody take away, such as a Service's address."""
     if "spec" not in desired or "spec" not in present:
         return {}
     kept = {key: value for key, value in present["spec"].items() if key not in UNWANTED}
@@ -83,7 +98,7 @@ def _has_additions(desired: Any, observed: Any) -> bool:
 
 
 def _keys(value: Any) -> set[str]:
-    """Name what a map or a list of named items holds; an item without a name counts as one that nobody wants."""
+    """Name what a map or a list of named items holds; an item without a name counts as an addition."""
     if isinstance(value, dict):
         return set(value)
     return {str(item.get("name")) if isinstance(item, dict) else str(item) for item in value or []}

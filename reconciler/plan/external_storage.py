@@ -1,25 +1,31 @@
-"""What to do about a storage that is the user's own. Pure."""
+"""What to tell of, and hand to the consumers of, a store that is the user's own. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from reconciler.manifests.secrets import external_connection_secret
 from reconciler.plan.health import Verdict
-from reconciler.state.external_store import ExternalFacts, Outcome, login_of
-from shared.consumers.storage_endpoint import PROXIES_SUPPORTED, ProxySupport
+from reconciler.state.external_store import ExternalFacts, Outcome
+from shared.consumers.storage_connection import PROXIES_SUPPORTED, ProxySupport
 from shared.objects.conditions import Finding
 from shared.session_storage.endpoint import Endpoint
-from shared.session_storage.models import Phase
+from shared.session_storage.status import Phase
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from reconciler.credentials.login import Credentials
+    from reconciler.manifests.storage import Storage
+    from reconciler.state.rotation_record import RotationRecord
+    from shared.objects.resources import Object
     from shared.session_storage.models import External
 
 RECHECK_SECONDS: Final = 30.0
-"""How often a store that is well is dialled: a new connection each time, which its owner sees in his logs."""
+"""How often the reconciler dials a store that works: each time a new connection, which its owner sees in the logs."""
 RETRY_SECONDS: Final = 5.0
-"""How soon one is dialled again that could not be used."""
+"""How soon the reconciler dials one again that it could not use."""
 
 HANDED_ON: Final = "CredentialHandedOn"
 """Type of the condition that says why consumers do not get what is in the user's Secret now."""
@@ -39,14 +45,14 @@ _SUPPORT_MESSAGES: Final = {
     ProxySupport.SYSTEM_TLS: "ToolHive's proxies are connected by TLS, and trust the system's roots",
     ProxySupport.CA_TLS: "ToolHive's proxies are connected by TLS, and trust the Secret's ca.crt",
     ProxySupport.NO_USER_NAME: (
-        "ToolHive's proxies cannot log in with a user name: they keep sessions by themselves, and only environment"
-        " variables are injected; use a password of the user `default`"
+        "ToolHive's proxies cannot log in with a user name: they keep sessions by themselves, and the webhook injects"
+        " only environment variables; use a password of the user `default`"
     ),
     ProxySupport.NO_TLS: (
         "this cluster's ToolHive has no spec.sessionStorage.tls (it came after 0.48): proxies keep sessions by"
-        " themselves, and only environment variables are injected; upgrade ToolHive, or use redis://"
+        " themselves, and the webhook injects only environment variables; upgrade ToolHive, or use redis://"
     ),
-    ProxySupport.NOT_CHECKED: "the Secret could not be read yet",
+    ProxySupport.NOT_CHECKED: "the Secret has no readable password yet",
 }
 
 
@@ -63,20 +69,35 @@ def proxy_support(endpoint: Endpoint, login: Credentials | None, *, serves_tls: 
     return ProxySupport.CA_TLS if login.ca else ProxySupport.SYSTEM_TLS
 
 
+def desired_connection(owner: Storage, external: External, facts: ExternalFacts) -> Object | None:
+    """Build the connection Secret from a login that works; None if there is none."""
+    if facts.login is None or facts.dialled is None or not facts.dialled.is_ok:
+        return None
+    return external_connection_secret(owner, Endpoint.of_url(external.url), facts.login)
+
+
+def record_after(facts: ExternalFacts, record: RotationRecord, now: datetime) -> RotationRecord:
+    """Begin a rotation if the user's credential works, and is not the one that consumers have."""
+    is_usable = facts.login is not None and facts.dialled is not None and facts.dialled.is_ok
+    if not (is_usable and facts.has_secret) or facts.published_login in {None, facts.login}:
+        return record
+    return record.start(record.handled, facts.revision, now).publish(now)
+
+
 def pause_seconds(facts: ExternalFacts) -> float:
     """Tell when to look again without an event."""
-    if facts.report is None:
-        return RECHECK_SECONDS  # the Secret is watched
-    return RECHECK_SECONDS if facts.report.outcome is Outcome.OK else RETRY_SECONDS
+    if facts.dialled is None:
+        return RECHECK_SECONDS  # a watch tells when the Secret changes
+    return RECHECK_SECONDS if facts.dialled.is_ok else RETRY_SECONDS
 
 
 def judge(external: External, facts: ExternalFacts, *, was_ready: bool, connection_secret: str) -> Verdict:
     """Sum up an external storage."""
-    login, endpoint = login_of(external, facts.secret), Endpoint.of_url(external.url)
-    support = _supported(proxy_support(endpoint, login, serves_tls=facts.serves_tls))
+    endpoint = Endpoint.of_url(external.url)
+    support = _supported(proxy_support(endpoint, facts.login, serves_tls=facts.serves_tls))
     verdict = _verdict(external, facts, endpoint, was_ready=was_ready)
     also: tuple[Finding, ...] = (support,)
-    if facts.handed_out is not None and facts.handed_out.outcome is Outcome.OK:
+    if facts.dialled_as_published is not None and facts.dialled_as_published.is_ok:
         message = f"the credential in Secret {external.secret_ref} does not work, and consumers keep the one before"
         also = (support, Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}"))
         verdict = _USABLE
@@ -85,18 +106,18 @@ def judge(external: External, facts: ExternalFacts, *, was_ready: bool, connecti
 
 def _verdict(external: External, facts: ExternalFacts, endpoint: Endpoint, *, was_ready: bool) -> Verdict:
     unready = Phase.DEGRADED if was_ready else Phase.PENDING
-    if external.secret_ref and facts.secret is None:
+    if external.secret_ref and not facts.has_secret:
         message = f"Secret {external.secret_ref} does not exist: create it in this namespace with the key password"
         return Verdict(unready, "SecretNotFound", message)
-    report = facts.report
-    if report is None:
+    dialled = facts.dialled
+    if dialled is None:
         return Verdict(
             unready, "SecretKeyMissing", f"Secret {external.secret_ref} has no readable key password: add it"
         )
-    if report.outcome is Outcome.OK:
+    if dialled.is_ok:
         return _USABLE
-    message = f"{endpoint.address}: {report.detail}: {_NEXT_STEPS[report.outcome]}"
-    return Verdict(unready, report.outcome, message)
+    message = f"{endpoint.address}: {dialled.detail}: {_NEXT_STEPS[dialled.outcome]}"
+    return Verdict(unready, dialled.outcome, message)
 
 
 def _supported(support: ProxySupport) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.failover.decision import FailoverBlocked, LookAgain
@@ -11,10 +11,9 @@ from reconciler.plan.rolling_update import UPDATING
 from reconciler.state import pod_status
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
-from shared.objects.conditions import Finding, condition_of
-from shared.objects.timestamps import read_time
-from shared.session_storage.models import Phase
+from shared.objects.conditions import Finding
 from shared.session_storage.sizes import DEFAULT_SIZE, Size
+from shared.session_storage.status import NodeStatus, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,11 +22,12 @@ if TYPE_CHECKING:
     from reconciler.failover.decision import Decision
     from reconciler.failover.replication_group import ReplicationGroup
     from reconciler.plan.rolling_update import Change
-    from reconciler.rotation.next_actions import Turn
+    from reconciler.rotation.rotation_plan import RotationPlan
     from reconciler.state.instance import Instance
-    from reconciler.state.storage_state import Observed
-    from shared.objects.resources import Object
+    from reconciler.state.session_storage import DeclaredStorage
+    from reconciler.state.storage_state import StorageState
     from shared.session_storage.models import SessionStorageSpec
+    from shared.session_storage.status import LastFailover, RotationStatus
 
 READY: Final = "Ready"
 AVAILABLE: Final = "Available"
@@ -61,23 +61,23 @@ class Verdict:
     primary: str = ""
     connection_secret: str = ""
     also: tuple[Finding, ...] = ()
-    size: str = ""
-    rotation: Object | None = field(default=None, hash=False)
-    instances: tuple[Object, ...] = field(default=(), hash=False)
-    last_failover: Object | None = field(default=None, hash=False)
+    size: Size | None = None
+    rotation: RotationStatus | None = None
+    instances: tuple[NodeStatus, ...] = ()
+    last_failover: LastFailover | None = None
 
     @property
     def is_ready(self) -> bool:
         """Whether consumers can use the storage."""
         return self.phase in {Phase.READY, Phase.ROTATING}
 
-    def rotating(self, turn: Turn) -> Self:
+    def rotating(self, rotation: RotationPlan) -> Self:
         """Add what a rotation shows; consumers can use a storage all the time while it rotates."""
-        phase = Phase.ROTATING if turn.is_under_way and self.is_ready else self.phase
-        also = (*self.also, turn.finding) if turn.finding is not None else self.also
-        return replace(self, phase=phase, also=also, rotation=turn.progress)
+        phase = Phase.ROTATING if rotation.is_under_way and self.is_ready else self.phase
+        also = (*self.also, rotation.condition) if rotation.condition is not None else self.also
+        return replace(self, phase=phase, also=also, rotation=rotation.status)
 
-    def changing(self, change: Change, storage: Object) -> Self:
+    def changing(self, change: Change, storage: DeclaredStorage) -> Self:
         """Add what a planned change shows, and its end."""
         over = _over(storage, Finding(UPDATING, "False", "UpToDate", "all instances are what they are to be"))
         finding = change.finding or over
@@ -85,7 +85,7 @@ class Verdict:
 
     @classmethod
     def invalid(cls, problems: str) -> Self:
-        """The operator cannot read the spec; only objects from before the CRD's rules get here."""
+        """The reconciler cannot read the spec; only objects from before the CRD's rules get here."""
         return cls(Phase.FAILED, "InvalidSpec", problems)
 
     @classmethod
@@ -104,35 +104,35 @@ class Verdict:
         return cls(Phase.FAILED, "ApplyRefused", f"Kubernetes refused an object of this storage: {error[:MAX_QUOTED]}")
 
 
-def was_ready(storage: Object) -> bool:
+def was_ready(storage: DeclaredStorage) -> bool:
     """Tell whether consumers could use the storage at some time before."""
-    return storage.get("status", {}).get("phase") in {Phase.READY, Phase.ROTATING, Phase.DEGRADED}
+    return storage.status.phase in {Phase.READY, Phase.ROTATING, Phase.DEGRADED}
 
 
-def is_out_of_service(storage: Object, group: ReplicationGroup, now: datetime) -> bool:
+def is_out_of_service(storage: DeclaredStorage, group: ReplicationGroup, now: datetime) -> bool:
     """Tell whether the primary has not served for longer than a failover takes."""
     if group.is_serving:
         return False
-    available = condition_of(storage, AVAILABLE)
-    is_unavailable = available is not None and available["status"] == "False"
-    since = read_time(available["lastTransitionTime"]) if available and is_unavailable else None
-    return since is not None and now - since >= pod_status.START_LIMIT
+    available = storage.condition(AVAILABLE)
+    if available is None or available.status != "False":
+        return False
+    return now - available.last_transition_time >= pod_status.START_LIMIT
 
 
 def judge(
-    observed: Observed, spec: SessionStorageSpec, group: ReplicationGroup, decision: Decision, now: datetime
+    state: StorageState, spec: SessionStorageSpec, group: ReplicationGroup, decision: Decision, now: datetime
 ) -> Verdict:
     """Judge a managed storage."""
-    name = observed.storage["metadata"]["name"]
-    has_connection = ("secrets", names.connection_secret(name)) in observed.children
+    name = state.storage.name
+    has_connection = ("secrets", names.connection_secret(name)) in state.children
     is_serving = has_connection and group.is_serving
     reason, message = (
         ("StorageReady", "Storage is ready and secured") if is_serving else _obstacle(group, decision, now)
     )
-    unready_phase = Phase.DEGRADED if was_ready(observed.storage) else Phase.PROVISIONING
+    unready_phase = Phase.DEGRADED if was_ready(state.storage) else Phase.PROVISIONING
     size = running_size(group, spec)
     available = Finding(AVAILABLE, "True" if is_serving else "False", reason, message)
-    blocked = _failover_blocked(observed, decision)
+    blocked = _failover_blocked(state.storage, decision)
     also = (available, _redundancy(spec, group), blocked, _size_applied(spec, size))
     return Verdict(
         phase=Phase.READY if is_serving else unready_phase,
@@ -141,22 +141,22 @@ def judge(
         primary=group.name(group.primary) if is_serving else "",
         connection_secret=names.connection_secret(name) if has_connection else "",
         also=tuple(finding for finding in also if finding),
-        size=size.value,
+        size=size,
         instances=tuple(_instance(group, instance) for instance in group.in_order),
         last_failover=group.service.record.status if group.service is not None else None,
     )
 
 
-def _instance(group: ReplicationGroup, instance: Instance) -> Object:
+def _instance(group: ReplicationGroup, instance: Instance) -> NodeStatus:
     """Show one instance, in figures that stay the same as long as nothing is the matter."""
     is_primary = instance is group.primary
-    shown: Object = {
-        "name": group.name(instance),
-        "role": ROLE_PRIMARY if is_primary else ROLE_REPLICA,
-        "synced": instance.is_primary if is_primary else group.is_synced(instance),
-    }
     lag = 0 if is_primary else group.lag(instance)
-    return shown if lag is None else {**shown, "lagMiB": lag >> 20}
+    return NodeStatus(
+        name=group.name(instance),
+        role=ROLE_PRIMARY if is_primary else ROLE_REPLICA,
+        synced=instance.is_primary if is_primary else group.is_synced(instance),
+        lag_mib=None if lag is None else lag >> 20,
+    )
 
 
 def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tuple[str, str]:
@@ -195,20 +195,22 @@ def _redundancy(spec: SessionStorageSpec, group: ReplicationGroup) -> Finding | 
     wanted, there = spec.preset.replicas - 1, len(group.synced)
     if there >= wanted:
         return Finding(REDUNDANT, "True", "InSync", f"{wanted} replicas could take over")
-    message = f"{there} of {wanted} replicas could take over; the others are starting, catch up, or do not answer"
+    message = (
+        f"{there} of {wanted} replicas could take over; the others are starting, are catching up, or do not answer"
+    )
     return Finding(REDUNDANT, "False", "ReplicasMissing", message)
 
 
-def _failover_blocked(observed: Observed, decision: Decision) -> Finding | None:
+def _failover_blocked(storage: DeclaredStorage, decision: Decision) -> Finding | None:
     """Tell that a person has to decide on a failover, or that nobody has to any more."""
     if isinstance(decision, FailoverBlocked):
         return Finding(FAILOVER_BLOCKED, "True", decision.reason, decision.message)
-    return _over(observed.storage, Finding(FAILOVER_BLOCKED, "False", "Decided", "nothing is in the way of a failover"))
+    return _over(storage, Finding(FAILOVER_BLOCKED, "False", "Decided", "nothing is in the way of a failover"))
 
 
-def _over(storage: Object, finding: Finding) -> Finding | None:
+def _over(storage: DeclaredStorage, finding: Finding) -> Finding | None:
     """Tell that something is over, if the status told of it before."""
-    return finding if condition_of(storage, finding.type) else None
+    return finding if storage.condition(finding.type) else None
 
 
 def _size_applied(spec: SessionStorageSpec, running: Size) -> Finding | None:

@@ -1,9 +1,9 @@
 """Planned changes: another size, image or configuration, a node that is drained, a switchover by request. Pure.
 
-The operator takes one step at a time, and only while all is well. It changes replicas first; then it moves the primary
-to a replica that has changed, and changes the former primary as a replica. A storage with one instance gets a second
-one for that time. So on every size the switchover is the only thing that clients notice. Only where the cluster has no
-room for one more pod, the one instance restarts where it is.
+The reconciler takes one step at a time, and only while all is well. It changes replicas first; then it moves the
+primary to a replica that has changed, and changes the former primary as a replica. A storage with one instance gets a
+second one for that time. So on every size the switchover is the only thing that clients notice. Only where the cluster
+has no room for one more pod, the one instance restarts where it is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 UPDATING: Final = "Updating"
 FOLLOWING_SECONDS: Final = 0.5
-"""How soon the operator looks again while a change goes on; an instance takes about two seconds to start and follow."""
+"""How soon the reconciler looks again while a change goes on; an instance takes about 2 s to start and follow."""
 REQUESTED: Final = "Asked"
 DRAINED: Final = "NodeIsDrained"
 OUTDATED: Final = "InstanceIsOutdated"
@@ -105,7 +105,7 @@ def _move_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     if group.preset.is_redundant:
         return Change(desired.indexes)
     (extra,) = _unused_indexes(desired.indexes, 1)
-    message = f"the operator adds {group.name(Instance(extra))}, which takes over"
+    message = f"the reconciler adds {group.name(Instance(extra))}, which takes over"
     return Change((*desired.indexes, extra), (), _finding("True", "InstanceAdded", message))
 
 
@@ -157,7 +157,7 @@ def _is_spare(group: ReplicationGroup, desired: DesiredInstances, instance: Inst
 def _update_replica(group: ReplicationGroup, desired: DesiredInstances, outdated: Sequence[Instance]) -> Change:
     """Restart one replica, or remove it if only another one can have its volume, once it can be spared."""
     chosen = min(outdated, key=lambda each: (group.is_attached(each), group.is_synced(each), each.index))
-    finding = _finding("True", "InstanceRestarts", f"the operator updates {group.name(chosen)}")
+    finding = _finding("True", "InstanceRestarts", f"the reconciler updates {group.name(chosen)}")
     if not _is_spare(group, desired, chosen) or chosen.pod is None:
         return Change(desired.indexes, (), finding)
     if chosen.index in desired.undersized:

@@ -1,4 +1,4 @@
-"""What the installation decides about every storage. Pure data."""
+"""The settings of the installation that apply to every storage. Pure data."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.manifests.stateful_set import Image, Placement
-from reconciler.rotation import phases
+from reconciler.rotation.phases import RotationSettings
 
 if TYPE_CHECKING:
     from reconciler.manifests.network_policy import Peers
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the installation decides about every storage.
+class StorageSettings:
+    """The settings of the installation that apply to every storage.
 
     Attributes:
-        image: Valkey's.
-        peers: Who may reach storages besides their consumers.
+        image: Of Valkey.
+        peers: Pods that may reach storages besides the consumers.
         rotation: How passwords change.
-        placement: Where instances run.
-        updates_at_once: How many storages may be brought up to date at the same time.
+        placement: How Kubernetes places instances on nodes.
+        updates_at_once: How many storages the reconciler may update at the same time.
     """
 
     image: Image
     peers: Peers
-    rotation: phases.Settings = field(default_factory=phases.Settings)
+    rotation: RotationSettings = field(default_factory=RotationSettings)
     placement: Placement = field(default_factory=Placement)
     updates_at_once: int = 1

@@ -1,108 +1,151 @@
-"""How far a rotation is: what it is decided on, and what users are told of it. Pure."""
+"""How far a rotation is, and what the reconciler tells users of it. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from shared import names
 from shared.objects.conditions import Finding
-from shared.objects.resources import annotation_of
-from shared.objects.timestamps import read_time, written
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase, RotationStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from reconciler.rotation.phases import Record, Settings
-    from reconciler.state.storage_state import Observed
-    from shared.objects.resources import Object
+    from reconciler.rotation.phases import RotationSettings
+    from reconciler.state.credential_rollout import CredentialRollout
+    from reconciler.state.instance import Instance
+    from reconciler.state.rotation_record import RotationRecord
+    from reconciler.state.storage_state import StorageState
 
 ROTATED: Final = "CredentialRotated"
 """Type of the condition; written once there has been a rotation."""
 CONSUMERS_WAIT: Final = "ConsumersWait"
 LISTED: Final = 10
-"""How many late consumers a message names; the rest is counted."""
+"""How many stuck consumers a message names; it counts the rest."""
 
-_TOLD: Final = {
-    RotationPhase.PENDING: "the next password is staged; it is handed out once every instance was seen to accept it",
+_MESSAGES: Final = {
+    RotationPhase.PENDING: (
+        "the auth Secret has the next password; consumers get it once the reconciler saw every instance accept it"
+    ),
     RotationPhase.ADDED: "every instance accepts the next password",
-    RotationPhase.PUBLISHED: "the next password is being handed out",
-    RotationPhase.AWAIT_CONSUMERS: "consumers are restarted in waves; both passwords are accepted meanwhile",
-    RotationPhase.DISCARDING: "the former password is being taken out of every instance",
-    RotationPhase.DISCARDED: "consumers run with the present password, and the one before is no longer needed",
+    RotationPhase.PUBLISHED: "the reconciler writes the next password into the connection Secret and its copies",
+    RotationPhase.AWAIT_CONSUMERS: (
+        "the reconciler restarts consumers in waves; instances accept both passwords meanwhile"
+    ),
+    RotationPhase.DISCARDING: "the reconciler takes the former password out of every instance",
+    RotationPhase.DISCARDED: "consumers run with the present password, and nobody needs the one before",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What a rotation is decided on.
+class RotationProgress:
+    """How far a storage's newest rotation is.
 
     Attributes:
-        observed: What there is of the storage.
+        record: Of the rotation.
+        phase: None if there never was a rotation.
+        are_restarts_over: Whether no consumer is left to be restarted, or the user does not want to wait for the rest.
+        rollouts: How far each user of the credential is; None if not all are known.
+        instances: All Valkey instances.
+        before: What the storage's status says of the rotation now.
         settings: Of the installation.
         now: Aware instant.
-        is_published: Whether the connection Secret and its copies are as they should be.
     """
 
-    observed: Observed
-    settings: Settings
+    record: RotationRecord
+    phase: RotationPhase | None
+    are_restarts_over: bool
+    rollouts: tuple[CredentialRollout, ...] | None
+    instances: tuple[Instance, ...]
+    before: RotationStatus | None
+    settings: RotationSettings
     now: datetime
-    is_published: bool
 
+    @classmethod
+    def of(
+        cls,
+        state: StorageState,
+        record: RotationRecord,
+        phase: RotationPhase | None,
+        settings: RotationSettings,
+        now: datetime,
+    ) -> Self:
+        """Sum up what was observed about a rotation."""
+        is_forced = state.storage.requests.forced_rotation == record.revision
+        is_everybody_done = state.rollouts is not None and all(each.is_done for each in state.rollouts)
+        return cls(
+            record,
+            phase,
+            is_forced or is_everybody_done,
+            state.rollouts,
+            state.instances,
+            state.storage.status.rotation,
+            settings,
+            now,
+        )
 
-def is_over(scene: Scene, record: Record) -> bool:
-    """Tell whether nobody is left who has to be restarted, or the user does not want to wait for who is."""
-    is_forced = annotation_of(scene.observed.storage, names.ANNOTATION_ROTATE_FORCE) == record.revision
-    holders = scene.observed.holders
-    return is_forced or (holders is not None and all(each.is_done for each in holders))
+    @property
+    def unfinished(self) -> list[CredentialRollout]:
+        """Users of the credential that do not run with the new one yet."""
+        return [each for each in self.rollouts or () if not each.is_done]
 
+    @property
+    def stuck(self) -> list[CredentialRollout]:
+        """Those that others no longer wait for."""
+        return [each for each in self.unfinished if each.is_stuck(self.settings.patience, self.now)]
 
-def finding(scene: Scene, record: Record, phase: RotationPhase) -> Finding:
-    """Tell how far a rotation is, as a condition."""
-    if phase is RotationPhase.DISCARDED:
-        return Finding(ROTATED, "True", phase.value, f"{_TOLD[phase]} (revision {record.revision})")
-    message = _TOLD[phase]
-    if phase is RotationPhase.AWAIT_CONSUMERS:
-        if complaint := _complaint(scene, record):
-            return Finding(ROTATED, "False", CONSUMERS_WAIT, complaint)
-        if scene.observed.holders is None:
-            message = "waiting until it is known which consumers there are"
-        elif is_over(scene, record):
-            message = "consumers run with the present password; the former one goes once mounted files were refreshed"
-    elif phase in {RotationPhase.PENDING, RotationPhase.DISCARDING} and not all(
-        instance.accepts_operator for instance in scene.observed.instances
-    ):
-        message = f"{message}: waiting for an instance that does not answer"
-    return Finding(ROTATED, "False", phase.value, message)
+    @property
+    def condition(self) -> Finding | None:
+        """What the storage's conditions say of the rotation; None if there never was one."""
+        match self.phase:
+            case None:
+                return None
+            case RotationPhase.DISCARDED:
+                message = f"{_MESSAGES[self.phase]} (revision {self.record.revision})"
+                return Finding(ROTATED, "True", self.phase.value, message)
+            case RotationPhase.AWAIT_CONSUMERS if self.stuck and not self.are_restarts_over:
+                return Finding(ROTATED, "False", CONSUMERS_WAIT, self._complaint)
+            case _:
+                return Finding(ROTATED, "False", self.phase.value, self._message(self.phase))
 
+    def _message(self, phase: RotationPhase) -> str:
+        message = _MESSAGES[phase]
+        if phase is RotationPhase.AWAIT_CONSUMERS and self.rollouts is None:
+            return "the reconciler waits until it knows all consumers"
+        if phase is RotationPhase.AWAIT_CONSUMERS and self.are_restarts_over:
+            return (
+                "consumers run with the present password; the reconciler discards the former one once kubelets have"
+                " refreshed the files that pods have mounted"
+            )
+        needs_instances = phase in {RotationPhase.PENDING, RotationPhase.DISCARDING}
+        if needs_instances and not all(instance.accepts_operator for instance in self.instances):
+            return f"{message}: waiting for an instance that does not answer"
+        return message
 
-def _complaint(scene: Scene, record: Record) -> str:
-    """Name those that nobody waits for any more, with what is in their way and how to go on without them."""
-    late = [each for each in scene.observed.holders or () if each.is_late(scene.settings.patience, scene.now)]
-    if not late or is_over(scene, record):
-        return ""
-    listed = "; ".join(f"{each.name}: {each.obstacle}" for each in late[:LISTED])
-    more = f"; and {len(late) - LISTED} more" if len(late) > LISTED else ""
-    return (
-        f"{listed}{more}: the former password is accepted until that is put right, or until you end the rotation"
-        f" without them: annotate this storage with {names.ANNOTATION_ROTATE_FORCE}={record.revision}"
-    )
+    @property
+    def _complaint(self) -> str:
+        """Name those that are stuck, with what is in their way and how to go on without them."""
+        stuck = self.stuck
+        listed = "; ".join(f"{each.name}: {each.obstacle}" for each in stuck[:LISTED])
+        more = f"; and {len(stuck) - LISTED} more" if len(stuck) > LISTED else ""
+        return (
+            f"{listed}{more}: instances accept the former password until somebody puts that right, or until you end the"
+            f" rotation without them: annotate this storage with {names.ANNOTATION_ROTATE_FORCE}={self.record.revision}"
+        )
 
-
-def progress(scene: Scene, record: Record, phase: RotationPhase) -> Object:
-    """Tell how far a rotation is, as `status.rotation`."""
-    before: Object = scene.observed.storage.get("status", {}).get("rotation") or {}
-    is_same = (before.get("phase"), before.get("revision")) == (phase.value, record.revision)
-    progress: Object = {
-        "phase": phase.value,
-        "since": before["since"] if is_same and read_time(str(before.get("since"))) else written(scene.now),
-        "revision": record.revision,
-    }
-    counted = [each for each in scene.observed.holders or () if each.consumer is not None]
-    if counted and phase in {RotationPhase.AWAIT_CONSUMERS, RotationPhase.DISCARDING}:
-        done = sum(1 for each in counted if each.is_done)
-        return progress | {"consumersDone": done, "consumersTotal": len(counted)}
-    if before.get("revision") == record.revision:
-        return progress | {key: before[key] for key in ("consumersDone", "consumersTotal") if key in before}
-    return progress
+    @property
+    def status(self) -> RotationStatus | None:
+        """What the storage's status says of the rotation; None if there never was one."""
+        if self.phase is None:
+            return None
+        before, revision = self.before, self.record.revision
+        known = before if before is not None and before.revision == revision else None
+        since = known.since if known is not None and known.phase is self.phase else self.now.replace(microsecond=0)
+        done, total = (known.consumers_done, known.consumers_total) if known is not None else (None, None)
+        counted = [each for each in self.rollouts or () if each.consumer is not None]
+        if counted and self.phase in {RotationPhase.AWAIT_CONSUMERS, RotationPhase.DISCARDING}:
+            done, total = sum(each.is_done for each in counted), len(counted)
+        return RotationStatus(
+            phase=self.phase, since=since, revision=revision, consumers_done=done, consumers_total=total
+        )

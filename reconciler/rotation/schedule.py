@@ -6,15 +6,16 @@ import hashlib
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from reconciler.rotation.phases import Record
-from shared import errors, names
-from shared.objects.resources import Key, Object, key_of
+from reconciler.state.rotation_record import RotationRecord
+from reconciler.state.session_storage import DeclaredStorage
+from shared import names
 from shared.objects.timestamps import read_time
-from shared.session_storage.models import parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime, timedelta
+
+    from shared.objects.resources import Key, Object
 
 EARLIEST: Final = 0.9
 """Part of the interval after which a rotation may come: storages that were made together spread over the rest."""
@@ -28,44 +29,46 @@ def due_at(uid: str, every: timedelta, last: datetime) -> datetime:
 
 
 def is_due(
-    storage: Object, storages: Iterable[Object], secrets: Mapping[Key, Object], at_once: int, now: datetime
+    storage: DeclaredStorage, storages: Iterable[Object], secrets: Mapping[Key, Object], at_once: int, now: datetime
 ) -> bool:
     """Tell whether a storage's schedule asks for a rotation that leaves no more than so many under way at once.
 
     Everybody who asks gets the same answer, because those under way come first and all others by the time that they
     are due: two storages that are decided on at the same moment cannot both take the last place.
+
+    Args:
+        storage: Which may be due.
+        storages: All SessionStorages.
+        secrets: Among them the auth Secret of each storage.
+        at_once: How many storages may be rotating.
+        now: Aware instant.
     """
-    at = _due(storage, _auth(storage, secrets))
+    at, _ = _scheduled(storage, secrets)
     if at is None or at > now:
         return False
-    others = (other for other in storages if key_of(other) != key_of(storage))
-    before = (other for other in others if _comes_before(other, storage, secrets, now))
+    before = (
+        other
+        for other in map(DeclaredStorage.of, storages)
+        if other.key != storage.key and _comes_before(other, (at, storage.key), secrets, now)
+    )
     # After an outage thousands may be due at once, each of which looks at all others: no further than it must.
     return sum(1 for _ in islice(before, at_once)) < at_once
 
 
-def _comes_before(other: Object, storage: Object, secrets: Mapping[Key, Object], now: datetime) -> bool:
-    if Record.of(_auth(other, secrets)).is_under_way:
-        return True
-    theirs, ours = _due(other, _auth(other, secrets)), _due(storage, _auth(storage, secrets))
-    if theirs is None or theirs > now:
-        return False
-    return ours is None or (theirs, key_of(other)) < (ours, key_of(storage))
+def _comes_before(
+    other: DeclaredStorage, place: tuple[datetime, Key], secrets: Mapping[Key, Object], now: datetime
+) -> bool:
+    at, is_rotating = _scheduled(other, secrets)
+    return is_rotating or (at is not None and at <= now and (at, other.key) < place)
 
 
-def _auth(storage: Object, secrets: Mapping[Key, Object]) -> Object | None:
-    namespace, name = key_of(storage)
-    return secrets.get((namespace, names.auth_secret(name)))
-
-
-def _due(storage: Object, auth: Object | None) -> datetime | None:
-    """Tell when a storage is due; None if it has no schedule, or is rotating."""
-    try:
-        spec = parse_spec(storage)
-    except errors.InvalidSpec:
-        return None
-    record = Record.of(auth)
-    if spec.external is not None or spec.rotation is None or auth is None or record.is_under_way:
-        return None
+def _scheduled(storage: DeclaredStorage, secrets: Mapping[Key, Object]) -> tuple[datetime | None, bool]:
+    """Tell when a storage is due, None if it has no schedule or is rotating; and whether it is rotating."""
+    auth = secrets.get((storage.namespace, names.auth_secret(storage.name)))
+    record, spec = RotationRecord.of(auth), storage.spec
+    if record.is_under_way:
+        return None, True
+    if auth is None or spec is None or spec.external is not None or spec.rotation is None:
+        return None, False
     last = read_time(record.begun) or read_time(auth["metadata"].get("creationTimestamp", ""))
-    return due_at(storage["metadata"]["uid"], spec.rotation.interval, last) if last is not None else None
+    return (due_at(storage.uid, spec.rotation.interval, last) if last is not None else None), False

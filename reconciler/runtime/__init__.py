@@ -1,1 +1,1 @@
-"""What any controller needs to run: leader election, work queue, workers, Events, metrics."""
+"""Runs controllers: leader election, work queue, workers, Events, metrics."""

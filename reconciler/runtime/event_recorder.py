@@ -1,4 +1,4 @@
-"""Events about storages and consumers (events.k8s.io/v1): what `kubectl describe` shows. Never the only signal."""
+"""Writes Events (events.k8s.io/v1) about storages, consumers and certificates. None is the only signal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared import errors
-from shared.objects.resources import EVENTS, Object, Resource
+from shared.objects.resources import EVENTS, Object
+from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
+    from shared.kubernetes.verbs import Creator
     from shared.objects.events import EventNote
 
 CONTROLLER: Final = "toolhive.stacklok.dev/session-storage"
@@ -20,26 +22,26 @@ MAX_NOTE: Final = 1024
 _log = logging.getLogger(__name__)
 
 
-class Creator(Protocol):
-    """The one write that an Event needs."""
+class Recorder(Protocol):
+    """Records Events."""
 
-    async def create(self, resource: Resource, obj: Object) -> Object:
-        """Create an object."""
+    async def record(self, regarding: Object, note: EventNote) -> None:
+        """Write one Event about an object."""
 
 
 class EventRecorder:
-    """Writes one Event for each change of state; nothing is repeated, so nothing needs to be counted."""
+    """Writes one Event for each change of state, so it has no repetitions to count."""
 
     def __init__(self, cluster: Creator, instance: str) -> None:
         self._cluster = cluster
         self._instance = instance
 
     async def record(self, regarding: Object, note: EventNote) -> None:
-        """Write an Event; a failure is logged, because what it tells of has happened all the same."""
+        """Write an Event, or log why that failed: the change that it reports has happened anyway."""
         metadata = regarding["metadata"]
         event = {
             "metadata": {"namespace": metadata["namespace"], "name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}"},
-            "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "eventTime": written_precisely(datetime.now(UTC)),
             "type": note.type,
             "reason": note.reason,
             "note": note.note[:MAX_NOTE],
@@ -57,4 +59,4 @@ class EventRecorder:
         try:
             await self._cluster.create(EVENTS, event)
         except errors.ClusterError as error:
-            _log.warning("event not written", extra={"reason": note.reason, "error": str(error)})
+            _log.warning("could not write an Event", extra={"reason": note.reason, "error": str(error)})

@@ -1,7 +1,7 @@
-"""Leader election by Lease (coordination.k8s.io): who holds it writes, everybody else stays warm.
+"""Leader election by Lease (coordination.k8s.io): the leader writes, the other replicas only keep their caches.
 
-A lease is no fence: a leader that was frozen may wake up and finish a write that it had begun. So every write is
-safe to repeat or carries a precondition, and a leader that cannot renew stops its work before others may start.
+A Lease is no fence: a leader that was frozen may wake up and finish a write. So every write is safe to repeat or
+carries a precondition, and a leader that cannot renew its Lease stops before another replica may start.
 """
 
 from __future__ import annotations
@@ -15,35 +15,28 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from reconciler.runtime import metrics
 from shared import errors
+from shared.kubernetes.verbs import Creator, Getter, Replacer
 from shared.objects.resources import LEASES, Object, Resource
+from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-LEASE_SECONDS: Final = 15
+LEASE_DURATION_SECONDS: Final = 15
 RENEW_DEADLINE_SECONDS: Final = 10.0
-RETRY_SECONDS: Final = 2.0
+RETRY_PERIOD_SECONDS: Final = 2.0
 """The three figures are client-go's defaults."""
 
 _log = logging.getLogger(__name__)
 
 
-class LeaseClient(Protocol):
+class LeaseClient(Getter, Creator, Replacer, Protocol):
     """The calls on a Lease."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Read it, or raise NotFound."""
-
-    async def create(self, resource: Resource, obj: Object) -> Object:
-        """Create it, or raise AlreadyExists."""
-
-    async def replace(self, resource: Resource, obj: Object) -> Object:
-        """Replace it by resourceVersion, or raise Conflict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Who stands for election, and for which Lease."""
+    """A replica that stands for election, and the Lease that decides it."""
 
     namespace: str
     lease: str
@@ -51,56 +44,56 @@ class Candidate:
 
 
 @dataclass(slots=True)
-class _Sighting:
-    """A holder's sign of life, timed by our own clock: others' clocks may be wrong."""
+class _ObservedRecord:
+    """Holder and renew time of the Lease, and when this replica read them first: others' clocks may be wrong."""
 
     record: tuple[str, str] = ("", "")
-    seen: float = 0.0
+    at: float = 0.0
 
 
-class Election:
-    """Waits for the lease, keeps it, and gives it back."""
+class LeaderElector:
+    """Acquires the Lease, renews it, and releases it."""
 
     def __init__(self, cluster: LeaseClient, candidate: Candidate) -> None:
         self._cluster = cluster
         self._candidate = candidate
-        self._sighting = _Sighting()
+        self._observed = _ObservedRecord()
         self._is_held_by_another = False
 
-    async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run `work` as the leader; returns when the lease is lost or `work` ends, which has then been stopped."""
+    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` as the leader; returns when `work` has ended, or when the Lease is lost and `work` stopped."""
         acquired = await self._acquire()
         _log.info("leading", extra={"identity": self._candidate.identity})
         metrics.IS_LEADER.set(1)
         working = asyncio.ensure_future(work())
-        keeping = asyncio.ensure_future(self._keep(acquired))
+        renewing = asyncio.ensure_future(self._renew(acquired))
         try:
-            await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             metrics.IS_LEADER.set(0)
             await _stopped(working)
-            await _stopped(keeping)
+            await _stopped(renewing)
             await self._release()
-            # Also if we are stopped ourselves: what went wrong in the work would otherwise be told to nobody.
-            for task in (working, keeping):
+            # Also if this task is cancelled: otherwise nobody would learn of an error in the work.
+            for task in (working, renewing):
                 if not task.cancelled():
                     task.result()
 
     async def _acquire(self) -> float:
-        """Wait for the lease; returns when it was asked for, because others may count from before the answer."""
+        """Wait for the Lease; returns when the successful request began, because others may count from there."""
         while True:
             attempt = time.monotonic()
-            if await self._try():
+            if await self._try_acquire_or_renew():
                 return attempt
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(RETRY_PERIOD_SECONDS)
 
-    async def _keep(self, renewed: float) -> None:
+    async def _renew(self, renewed: float) -> None:
         while time.monotonic() - renewed < RENEW_DEADLINE_SECONDS:
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(RETRY_PERIOD_SECONDS)
             attempt = time.monotonic()
             try:
                 async with asyncio.timeout(RENEW_DEADLINE_SECONDS - (attempt - renewed)):
-                    if await self._try():
+                    if await self._try_acquire_or_renew():
                         renewed = attempt
                     elif self._is_held_by_another:
                         break
@@ -108,8 +101,8 @@ class Election:
                 break
         _log.error("lease lost", extra={"identity": self._candidate.identity})
 
-    async def _try(self) -> bool:
-        """Take or renew the lease; False if somebody else holds it or the API server could not be asked."""
+    async def _try_acquire_or_renew(self) -> bool:
+        """Acquire or renew the Lease; False if another replica holds it or the API server did not answer."""
         candidate = self._candidate
         try:
             lease = await self._cluster.get(LEASES, candidate.namespace, candidate.lease)
@@ -144,20 +137,20 @@ class Election:
 
     def _is_expired(self, spec: Object) -> bool:
         record = (spec.get("holderIdentity", ""), spec.get("renewTime", ""))
-        if record != self._sighting.record:
-            self._sighting = _Sighting(record, time.monotonic())
-        duration = float(spec.get("leaseDurationSeconds") or LEASE_SECONDS)
-        return time.monotonic() - self._sighting.seen > duration
+        if record != self._observed.record:
+            self._observed = _ObservedRecord(record, time.monotonic())
+        duration = float(spec.get("leaseDurationSeconds") or LEASE_DURATION_SECONDS)
+        return time.monotonic() - self._observed.at > duration
 
     def _lease(self, old: Object) -> Object:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = written_precisely(datetime.now(UTC))
         spec = old.get("spec", {})
         is_ours = spec.get("holderIdentity") == self._candidate.identity
         return {
             "metadata": old.get("metadata") or {"namespace": self._candidate.namespace, "name": self._candidate.lease},
             "spec": {
                 "holderIdentity": self._candidate.identity,
-                "leaseDurationSeconds": LEASE_SECONDS,
+                "leaseDurationSeconds": LEASE_DURATION_SECONDS,
                 "acquireTime": spec.get("acquireTime", now) if is_ours else now,
                 "renewTime": now,
                 "leaseTransitions": spec.get("leaseTransitions", 0) + (0 if is_ours else 1),

@@ -1,4 +1,4 @@
-"""Workers that take keys and reconcile them; knows nothing of what a key stands for."""
+"""Workers that get keys from a queue and reconcile them, whatever the keys stand for."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Name: TypeAlias = tuple[str, ...]
 Reconcile: TypeAlias = "Callable[[Any], Awaitable[float | None]]"
 
 WORKERS: Final = 64
-"""Each mostly waits for the API or for Valkey: as many instances may be silent at once, as when nodes are lost, before
-they hold up the rest."""
+"""Each mostly waits for the API or for Valkey. So many instances may be silent at once, as when nodes fail, before they
+hold up the other storages."""
 
 _log = logging.getLogger(__name__)
 
 
 async def run(queue: WorkQueue, reconcile: Reconcile) -> None:
-    """Work until cancelled; a pass under way is cancelled with it, and any step of it may be repeated."""
+    """Process keys until cancelled; that also cancels the passes under way, whose steps may all be repeated."""
     async with asyncio.TaskGroup() as group:
         for _ in range(WORKERS):
             group.create_task(_work(queue, reconcile))
@@ -34,7 +34,7 @@ async def run(queue: WorkQueue, reconcile: Reconcile) -> None:
 
 async def _work(queue: WorkQueue, reconcile: Reconcile) -> None:
     while True:
-        key = await queue.take()
+        key = await queue.get()
         try:
             await _pass(queue, reconcile, key)
         finally:
@@ -45,19 +45,20 @@ async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
     started = time.monotonic()
     outcome = "error"
     try:
-        pause = await reconcile(key)
+        requeue_after = await reconcile(key)
         outcome = "ok"
     except errors.SessionStorageError as error:
-        retry = queue.add_failed(key)
+        retry = queue.add_rate_limited(key)
         extra = {"key": "/".join(key), "error": f"{type(error).__name__}: {error}", "retry_seconds": round(retry, 2)}
-        _log.warning("reconcile will be tried again", extra=extra)
+        _log.warning("reconcile failed; trying again", extra=extra)
     except Exception:  # noqa: BLE001 - a bug with one storage must not stop the others
-        retry = queue.add_failed(key)
-        _log.exception("reconcile failed", extra={"key": "/".join(key), "retry_seconds": round(retry, 2)})
+        retry = queue.add_rate_limited(key)
+        extra = {"key": "/".join(key), "retry_seconds": round(retry, 2)}
+        _log.exception("a bug stopped the reconcile; trying again", extra=extra)
     else:
         queue.forget(key)
-        if pause is not None:
-            queue.add_after(key, pause)
+        if requeue_after is not None:
+            queue.add_after(key, requeue_after)
     finally:
         metrics.RECONCILES.labels(outcome).inc()
         metrics.RECONCILE_SECONDS.observe(time.monotonic() - started)

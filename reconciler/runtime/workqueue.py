@@ -1,7 +1,7 @@
-"""A queue of keys: one worker per key at a time, no key twice, failures with a growing pause.
+"""A queue of keys with client-go's rules: no key twice, one worker per key at a time, a rate limit on failures.
 
-The same rules as client-go's workqueue, because they are what makes a level-based reconciler safe: a key that
-changes while it is being worked on is worked on once more afterwards, and a key says who, never what happened.
+These rules make a level-based reconciler safe: a worker processes a key once more if somebody adds it meanwhile, and a
+key names an object, never what happened to it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class WorkQueue:
     def __init__(self) -> None:
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
         self._waiting: set[Key] = set()
-        self._working: set[Key] = set()
-        self._changed: set[Key] = set()
+        self._processing: set[Key] = set()
+        self._dirty: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
 
@@ -34,24 +34,24 @@ class WorkQueue:
         return len(self._waiting)
 
     def add(self, key: Key) -> None:
-        """Queue a key now; if it is being worked on, once more when that is done."""
+        """Queue a key now; if a worker is processing it, queue it again when that worker is done."""
         self._cancel_timer(key)
-        if key in self._working:
-            self._changed.add(key)
+        if key in self._processing:
+            self._dirty.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
             self._ready.put_nowait(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Queue a key later, unless something queues it before."""
+        """Queue a key later, unless somebody queues it before."""
         if seconds <= 0:
             self.add(key)
             return
         self._cancel_timer(key)
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self._expire, key)
 
-    def add_failed(self, key: Key) -> float:
-        """Queue a key after a pause that grows with each failure; returns the pause in seconds."""
+    def add_rate_limited(self, key: Key) -> float:
+        """Queue a key after a backoff that grows with each failure; returns the backoff in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         pause = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 20), MAX_BACKOFF_SECONDS)
@@ -60,21 +60,21 @@ class WorkQueue:
         return pause
 
     def forget(self, key: Key) -> None:
-        """Let a key's next failure count as its first."""
+        """Reset a key's backoff, so that its next failure counts as its first."""
         self._failures.pop(key, None)
 
-    async def take(self) -> Key:
-        """Wait for a key; it is the caller's until `done`."""
+    async def get(self) -> Key:
+        """Wait for a key; no other worker gets it until `done`."""
         key = await self._ready.get()
         self._waiting.discard(key)
-        self._working.add(key)
+        self._processing.add(key)
         return key
 
     def done(self, key: Key) -> None:
-        """Give a key back."""
-        self._working.discard(key)
-        if key in self._changed:
-            self._changed.discard(key)
+        """Return a key that `get` gave out."""
+        self._processing.discard(key)
+        if key in self._dirty:
+            self._dirty.discard(key)
             self.add(key)
 
     def _expire(self, key: Key) -> None:

@@ -1,4 +1,4 @@
-"""Whether a consumer's pods all run with a given revision of its credential, and who is restarted next. Pure."""
+"""Whether the pods of a consumer all run with a given revision of its credential. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime, timedelta
 
-    from shared.consumers.credential_revision import Stamp
+    from shared.consumers.credential_revision import CredentialRevision
     from shared.consumers.identity import Consumer
     from shared.objects.resources import Object
 
@@ -22,48 +22,48 @@ _ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What runs pods of a consumer, a Deployment or StatefulSet, and those pods."""
+    """A Deployment or StatefulSet that runs pods of a consumer, and those pods."""
 
     obj: Object
     pods: tuple[Object, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """How far one holder of a credential is with a revision of it.
+class CredentialRollout:
+    """How far one user of a credential is with a revision of it.
 
     Attributes:
-        name: Of the holder, for people.
-        consumer: The holder, if it is one that can be restarted by a stamp.
-        stamp: What it was stamped with, if that is this revision.
+        name: Of whoever uses the credential, for people.
+        consumer: The same as a consumer; None for a pod that belongs to none, and that a stamp cannot restart.
+        stamp: The stamp that the consumer got, if it is for this revision.
         is_done: Whether all its pods were started with the revision and are ready.
         obstacle: Why it is not done, as a sentence's end.
-        is_refused: Whether its stamp was refused lately.
+        is_refused: Whether the API server lately refused to stamp it.
         addresses: Of its pods that were started with the revision.
     """
 
     name: str
     consumer: Consumer | None = None
-    stamp: Stamp | None = None
+    stamp: CredentialRevision | None = None
     is_done: bool = False
     obstacle: str = ""
     is_refused: bool = False
     addresses: frozenset[str] = frozenset()
 
-    def is_late(self, patience: timedelta, now: datetime) -> bool:
-        """Tell whether others no longer wait for it."""
+    def is_stuck(self, patience: timedelta, now: datetime) -> bool:
+        """Tell whether it is not done, and only a person or luck can change that: other consumers no longer wait."""
         if self.is_done:
             return False
         return self.is_refused or self.consumer is None or (self.stamp is not None and now - self.stamp.at >= patience)
 
 
-def report(name: Consumer, stamp: Stamp, workloads: Iterable[Workload]) -> Report:
-    """Sum up a consumer that carries the stamp."""
+def rollout_of(consumer: Consumer, stamp: CredentialRevision, workloads: Iterable[Workload]) -> CredentialRollout:
+    """Tell how far a stamped consumer is, by its workloads."""
     seen = tuple(workloads)
     obstacle = next(filter(None, (_obstacle(workload, stamp) for workload in seen)), "")
     current = [pod for workload in seen for pod in workload.pods if _is_of(pod, stamp)]
     addresses = frozenset(address for pod in current for address in addresses_of(pod))
-    return Report(str(name), name, stamp, not obstacle, obstacle, addresses=addresses)
+    return CredentialRollout(str(consumer), consumer, stamp, not obstacle, obstacle, addresses=addresses)
 
 
 def addresses_of(pod: Object) -> list[str]:
@@ -72,11 +72,11 @@ def addresses_of(pod: Object) -> list[str]:
 
 
 def is_alive(pod: Object) -> bool:
-    """Tell whether a pod may have a process that runs, or will have one; also while it is being ended."""
+    """Tell whether a process may run in a pod now or later; also while Kubernetes is ending it."""
     return pod.get("status", {}).get("phase") not in _ENDED
 
 
-def _obstacle(workload: Workload, stamp: Stamp) -> str:
+def _obstacle(workload: Workload, stamp: CredentialRevision) -> str:
     metadata, status = workload.obj["metadata"], workload.obj.get("status", {})
     alive = [pod for pod in workload.pods if is_alive(pod)]
     if before := [pod["metadata"]["name"] for pod in alive if not _is_of(pod, stamp)]:
@@ -87,7 +87,7 @@ def _obstacle(workload: Workload, stamp: Stamp) -> str:
     return f"{ready} of {wanted} pods of {metadata['name']} are ready" if ready < wanted else ""
 
 
-def _is_of(pod: Object, stamp: Stamp) -> bool:
+def _is_of(pod: Object, stamp: CredentialRevision) -> bool:
     annotations: Object = pod["metadata"].get("annotations") or {}
     return bool(annotations.get(ANNOTATION_REVISION) == stamp.revision)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -20,21 +20,27 @@ class ExternalFacts:
     """What was seen of an external store.
 
     Attributes:
-        secret: The user's Secret, if it exists.
-        report: What came of dialling; None if there was nothing to log in with.
+        login: How to log in; None if the spec names a Secret without a readable password.
+        has_secret: Whether the Secret that the spec names exists.
+        revision: Names the credential in that Secret.
+        dialled: What came of dialling; None if there was nothing to log in with.
+        published_login: How consumers log in, by the connection Secret; None if there is no such Secret yet.
+        dialled_as_published: What came of dialling as consumers do; None if that is the same credential, or the
+            user's works.
         serves_tls: Whether ToolHive's CRDs in this cluster have `sessionStorage.tls`.
-        handed_out: What came of dialling with what consumers were handed; None if it is the same credential, or that
-            one works.
     """
 
-    secret: Object | None = field(default=None, repr=False)
-    report: Report | None = None
+    login: Credentials | None = None
+    has_secret: bool = False
+    revision: str = ""
+    dialled: DialResult | None = None
+    published_login: Credentials | None = None
+    dialled_as_published: DialResult | None = None
     serves_tls: bool = False
-    handed_out: Report | None = None
 
 
-def login_of(external: External, secret: Object | None) -> Credentials | None:
-    """Read how to log in; None if a Secret is named and has no readable password."""
+def login_from_secret(external: External, secret: Object | None) -> Credentials | None:
+    """Read how to log in; None if the spec names a Secret and it has no readable password."""
     if external.secret_ref is None:
         return Credentials()
     values = identities.decoded((secret or {}).get("data"))
@@ -43,17 +49,12 @@ def login_of(external: External, secret: Object | None) -> Credentials | None:
     return Credentials(values.get(names.KEY_USERNAME, ""), values[names.KEY_PASSWORD], values.get(names.KEY_CA, ""))
 
 
-def login_in(connection: Object) -> Credentials:
-    """Read how consumers log in, from what they were handed."""
+def login_from_connection(connection: Object) -> Credentials:
+    """Read how consumers log in from the connection Secret."""
     values = identities.decoded(connection.get("data"))
     return Credentials(
         values.get(names.KEY_REDIS_USERNAME, ""), values.get(names.KEY_REDIS_PASSWORD, ""), values.get(names.KEY_CA, "")
     )
-
-
-def is_other(login: Credentials, connection: Object) -> bool:
-    """Tell whether a credential is another than consumers were handed."""
-    return login != login_in(connection)
 
 
 class Outcome(StrEnum):
@@ -70,7 +71,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DialResult:
     """What came of dialling a store.
 
     Attributes:
@@ -80,3 +81,8 @@ class Report:
 
     outcome: Outcome
     detail: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the store takes writes with the credential."""
+        return self.outcome is Outcome.OK

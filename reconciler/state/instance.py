@@ -33,10 +33,10 @@ class Instance:
     Attributes:
         index: Its number.
         pod: The pod, if there is one.
-        facts: What the server says; None if it did not answer, or does not let the operator in.
-        problem: Why the operator cannot use it: nothing listens there, no answer came, or it refused the credential.
+        facts: What the server says; None if it did not answer, or does not let the reconciler in.
+        problem: Why the reconciler cannot use it: nothing listens there, no answer came, or it refused the credential.
         detail: The problem in words.
-        operator: The login by which the operator asked it.
+        operator: The login of the identity `operator` by which the reconciler asked it.
         silent_for: Seconds since its last sign of life, or since this process began to watch it; 0 if it answers.
         not_hearing_for: Seconds since a replica was last seen to hear its primary; 0 if it hears it, or was never seen
             to. The replica's own word is not enough: a link that was silent for a minute breaks as if that were new.
@@ -58,7 +58,7 @@ class Instance:
 
     @property
     def endpoint(self) -> tuple[str, int, Login]:
-        """Host, port and login by which the operator opens a session."""
+        """Host, port and login by which the reconciler opens a session."""
         return self.address, names.VALKEY_PORT, self.operator
 
     @property
@@ -83,7 +83,7 @@ class Instance:
 
     @property
     def accepts_operator(self) -> bool:
-        """Whether the operator gets in, and knows which passwords the instance accepts."""
+        """Whether it lets the identity `operator` in, and said which passwords it accepts."""
         return self.facts is not None and self.facts.hashes is not None
 
     @property

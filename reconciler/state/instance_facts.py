@@ -24,7 +24,7 @@ class InstanceFacts:
         role: `master` or `slave`, in Valkey's words.
         server_version: Such as `9.1.2`.
         is_loading: Whether it still reads its data from disk.
-        hashes: Of the passwords that each of our users may log in with; None if the operator did not ask.
+        hashes: Of the passwords that each of our users may log in with; None if the reconciler did not ask.
         replication: What it says of its replication.
         fence: It takes no writes without so many replicas (`min-replicas-to-write`).
         is_paused: Whether it holds clients' writes back (`CLIENT PAUSE`).

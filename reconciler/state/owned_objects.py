@@ -1,10 +1,10 @@
-"""What a storage's children are called, and whose child an object is. Pure."""
+"""The names of a storage's children, and which storage an object belongs to. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared import errors, names
+from shared import names
 from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
@@ -16,10 +16,11 @@ from shared.objects.resources import (
     Object,
     Resource,
 )
-from shared.session_storage.models import parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from reconciler.state.session_storage import DeclaredStorage
 
 CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES, DISRUPTION_BUDGETS)
 
@@ -27,14 +28,14 @@ CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS,
 def parent_of(child: Object) -> Key | None:
     """Tell by its labels which storage an object belongs to; None if to none."""
     labels = child["metadata"].get("labels") or {}
-    # A copy of a connection Secret stands elsewhere than its storage.
+    # A copy of a connection Secret is in another namespace than its storage.
     namespace = labels.get(names.LABEL_STORAGE_NAMESPACE) or child["metadata"].get("namespace", "")
     storage = labels.get(names.LABEL_STORAGE)
     return (namespace, storage) if storage else None
 
 
 def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
-    """Names of a storage's children of one kind; those of its instances are told by a label."""
+    """Name a storage's children of one kind; a label tells which StatefulSets are its instances."""
     return {
         SECRETS.plural: (names.auth_secret(storage), names.connection_secret(storage)),
         NETWORK_POLICIES.plural: (names.valkey(storage),),
@@ -44,15 +45,12 @@ def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
     }.get(resource.plural, ())
 
 
-def initial_workloads(storage: Object) -> list[str]:
+def initial_workloads(storage: DeclaredStorage) -> list[str]:
     """Name the StatefulSets that a storage begins with."""
-    try:
-        replicas = parse_spec(storage).preset.replicas
-    except errors.InvalidSpec:
-        replicas = 1
-    return [names.valkey_instance(storage["metadata"]["name"], index) for index in range(replicas)]
+    replicas = storage.spec.preset.replicas if storage.spec is not None else 1
+    return [names.valkey_instance(storage.name, index) for index in range(replicas)]
 
 
 def instance_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:
-    """Number the instances that there are, or that there were: each has a StatefulSet."""
+    """Number the instances that exist, or existed: each has a StatefulSet."""
     return sorted(names.instance_index(name) for plural, name in children if plural == STATEFUL_SETS.plural)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.objects.conditions import condition_of
+from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shared.objects.resources import Object
 
 START_LIMIT: Final = timedelta(seconds=20)
-"""How long a server may take before it counts as not answering; Valkey takes 0.1 s, or seconds on a cold node."""
+"""A server that takes longer to start counts as not answering; Valkey takes 0.1 s, or seconds on a cold node."""
 _ORDINARY_WAITS: Final = frozenset({None, "ContainerCreating", "PodInitializing"})
 
 _WITHOUT_SERVER: Final = frozenset({"Pending", "Succeeded", "Failed"})
@@ -27,7 +30,7 @@ class Obstacle:
 
 
 def obstacle(pod: Object) -> Obstacle | None:
-    """Tell what keeps a pod from running, other than time."""
+    """Tell what keeps a pod from running; None if it only needs time."""
     name, status = pod["metadata"]["name"], pod.get("status", {})
     scheduled = condition_of(pod, "PodScheduled")
     if scheduled is not None and scheduled.get("status") == "False":
@@ -40,7 +43,7 @@ def obstacle(pod: Object) -> Obstacle | None:
 
 
 def address(pod: Object | None) -> str:
-    """Tell where a pod can be reached; a pod that has ended keeps an address that may be another's by now."""
+    """Tell a running pod's address; a pod that has ended keeps an address that another pod may have by now."""
     status = (pod or {}).get("status", {})
     return status.get("podIP", "") if status.get("phase") == "Running" else ""
 
@@ -48,8 +51,8 @@ def address(pod: Object | None) -> str:
 def is_gone(pod: Object | None) -> bool:
     """Tell whether the API says that no server runs in a pod; False in doubt.
 
-    It says so of a pod that was deleted by force too, whose server may go on where its node is cut off (Kubernetes,
-    "Force Delete StatefulSet Pods"): who takes that for a proof needs another one beside it.
+    It also says so of a pod that somebody deleted by force, although its server may go on where its node is cut off
+    (Kubernetes, "Force Delete StatefulSet Pods"). A caller that needs proof needs a second sign.
     """
     status = (pod or {}).get("status", {})
     if pod is None or status.get("phase") in _WITHOUT_SERVER:
@@ -59,12 +62,12 @@ def is_gone(pod: Object | None) -> bool:
 
 
 def is_deleted(pod: Object | None) -> bool:
-    """Tell whether a pod has been told to go, and is still there."""
+    """Tell whether somebody has deleted a pod that still exists."""
     return bool((pod or {}).get("metadata", {}).get("deletionTimestamp"))
 
 
 def is_starting(pod: Object | None, now: datetime) -> bool:
-    """Tell whether a pod's server may still be on its way up."""
+    """Tell whether a pod's server may still be starting."""
     if pod is None:
         return True
     running = [
@@ -73,4 +76,4 @@ def is_starting(pod: Object | None, now: datetime) -> bool:
         if container.get("state", {}).get("running")
     ]
     started = max(running, default=pod["metadata"]["creationTimestamp"])
-    return now - datetime.strptime(started, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) < START_LIMIT
+    return now - parse_time(started) < START_LIMIT

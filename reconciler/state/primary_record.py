@@ -17,6 +17,7 @@ from shared import names
 from shared.objects.field_path import read
 from shared.objects.resources import key_of
 from shared.objects.timestamps import read_time, written
+from shared.session_storage.status import LastFailover
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,11 +102,12 @@ class PrimaryRecord:
         return self.to if self.epoch and not self.is_under_way else None
 
     @property
-    def status(self) -> Object | None:
+    def status(self) -> LastFailover | None:
         """`status.lastFailover`; None if the primary has not changed since the storage began."""
-        if self.reason == FIRST_START or not self.ended or read_time(self.ended) is None:
+        at = read_time(self.ended)
+        if self.reason == FIRST_START or at is None:
             return None
-        return {"at": self.ended, "reason": self.reason, "seconds": self.took}
+        return LastFailover(at=at, reason=self.reason, seconds=self.took)
 
     def claim(self, to: int, reason: str, now: datetime, request: str = "") -> PrimaryRecord:
         """Claim a change of the primary."""

@@ -1,7 +1,7 @@
 """What a Valkey instance says of its replication, and what follows from that alone. Pure.
 
-Offsets compare only within one lineage (Valkey's `master_replid`): a server that starts anew begins another one, with
-an offset near nothing, however much data it has read from its disk.
+Offsets compare only within one lineage (Valkey's `master_replid`): a server that starts begins another lineage with an
+offset near zero, however much data it has read from its disk.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Attached:
     """A replica, as its primary sees it.
 
     Attributes:
-        host: Where it comes from.
-        is_online: Whether it has been sent everything there was when it came. It may get what was written since only
-            up to a second later, when it has said that it has all that.
-        offset: What it has acknowledged; it says so once a second.
-        lag: Seconds since it last said so.
+        host: Address that it comes from.
+        is_online: Whether the primary has sent it everything there was when it connected. It may receive later writes
+            only up to a second after that, once it has acknowledged the copy.
+        offset: What it has acknowledged; it does so once a second.
+        lag: Seconds since it last did so.
     """
 
     host: str
@@ -44,17 +44,17 @@ class Replication:
     """Valkey's `INFO replication`, and how many keys there are.
 
     Attributes:
-        lineage: Which history of writes the instance's data is a part of.
-        former_lineage: Of which the present one is the continuation, as after a promotion; empty if of none.
+        lineage: The history of writes that the instance's data is a part of.
+        former_lineage: The lineage that the present one continues, as after a promotion; empty if none.
         offset: How much of the history the instance has.
-        upstream: Host that a replica was told to follow; empty for a primary.
-        is_linked: Whether a replica is connected with it and up to date.
-        is_streaming: Whether a replica has got anything that was written since it was given everything there was;
-            its primary's next sign of life, within a second, is such a thing.
-        silence: Seconds since a replica last heard of it; None if it never did, or is not linked.
+        upstream: Host that a replica is configured to follow; empty for a primary.
+        is_linked: Whether a replica is connected with its upstream and up to date.
+        is_streaming: Whether a replica has received anything since the copy of everything there was; its primary's next
+            PING, within a second, counts.
+        silence: Seconds since a replica last heard from its upstream; None if it never did, or is not linked.
         down_for: Seconds since a replica lost its link; None if it has one, or never had.
         replicas: Of a primary; of a replica, those that follow it in turn.
-        keys: In all databases.
+        keys: Number of keys in all databases.
     """
 
     lineage: str = ""
@@ -70,13 +70,17 @@ class Replication:
 
     @property
     def has_history(self) -> bool:
-        """Whether an instance has had part in a history since its server started, so that its offset says something."""
+        """Whether the instance has followed, or led, a history since its server started, so that its offset counts."""
         return self.offset > 0
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing would be lost with it."""
+        """Whether it has no key, so that nothing would be lost with it."""
         return self.keys == 0
+
+    def has_all_of(self, primary: Replication) -> bool:
+        """Tell whether this replica is linked, and has every write that a primary had."""
+        return self.is_linked and self.lineage == primary.lineage and self.offset >= primary.offset
 
     def attached(self, host: str) -> Attached | None:
         """Find a replica by its address."""
@@ -84,7 +88,7 @@ class Replication:
 
 
 def info_from(text: str) -> dict[str, Any]:
-    """Read a reply to INFO: values by name, and by name again those of a replica or a database."""
+    """Read a reply to INFO: values by name; the value of a replica or a database is again a mapping."""
     found: dict[str, Any] = dict(_LINE.findall(text))
     for name in [name for name, value in found.items() if "=" in value and _COMPOUND.fullmatch(name)]:
         found[name] = dict(pair.split("=", 1) for pair in found[name].split(","))
@@ -92,7 +96,7 @@ def info_from(text: str) -> dict[str, Any]:
 
 
 def replication_from(info: Mapping[str, Any]) -> Replication:
-    """Pick what is about replication and keys out of a reply to INFO."""
+    """Read the parts of a reply to INFO that are about replication and keys."""
     linked = info.get("master_link_status") == "up"
     former = str(info.get("master_replid2", ""))
     return Replication(

@@ -1,1 +1,1 @@
-"""The wire: the only package that talks to Valkey."""
+"""Talks to Valkey servers, as no other package does."""

@@ -1,4 +1,4 @@
-"""The edge to a store that is the user's own: dials it as consumers would, and tells what came of it as data."""
+"""Dials a user's own store as consumers would, and returns what came of it as data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from valkey import exceptions
 from valkey.asyncio.retry import Retry
 from valkey.backoff import NoBackoff
 
-from reconciler.state.external_store import Outcome, Report
+from reconciler.state.external_store import DialResult, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from shared.session_storage.endpoint import Endpoint
 
 STEP_SECONDS: Final = 3.0
-"""For a name, a connection or an answer each: ToolHive's proxies wait 3 s for an answer (toolhive-core `redisconn`)."""
+"""For each name, connection or answer: ToolHive's proxies wait 3 s for an answer (toolhive-core `redisconn`)."""
 PROBE_PREFIX: Final = "thv:session-storage:probe:"
 PROBE_SECONDS: Final = 10
-"""How long the key that is written lives; nobody has to delete it."""
+"""How long the written key lives, so that nobody has to delete it."""
 
 
-async def dial(endpoint: Endpoint, login: Credentials) -> Report:
+async def dial(endpoint: Endpoint, login: Credentials) -> DialResult:
     """Resolve, connect, verify, log in, PING, write a key and read it back."""
     try:
         async with asyncio.timeout(STEP_SECONDS):
@@ -36,17 +36,17 @@ async def dial(endpoint: Endpoint, login: Credentials) -> Report:
                 endpoint.host, endpoint.port, type=socket.SOCK_STREAM
             )
     except (OSError, UnicodeError) as error:
-        return Report(Outcome.DNS, f"the name {endpoint.host} is not known here ({type(error).__name__})")
+        return DialResult(Outcome.DNS, f"the name {endpoint.host} is not known here ({type(error).__name__})")
     if unreachable := await _reach(addresses):
         return unreachable
     if login.ca and not _is_authority(login.ca):
-        return Report(Outcome.TLS, "ca.crt in the Secret is no certificate in PEM form")
+        return DialResult(Outcome.TLS, "ca.crt in the Secret is no certificate in PEM form")
     return await _probe(_client(endpoint, login))
 
 
-async def _reach(addresses: list[Any]) -> Report | None:
+async def _reach(addresses: list[Any]) -> DialResult | None:
     """Connect to one of the addresses; say why none can be reached."""
-    found = Report(Outcome.UNUSABLE, "no address")
+    found = DialResult(Outcome.UNUSABLE, "no address")
     for family, kind, protocol, _, address in addresses:
         connection = socket.socket(family, kind, protocol)
         connection.settimeout(0)
@@ -54,11 +54,11 @@ async def _reach(addresses: list[Any]) -> Report | None:
             async with asyncio.timeout(STEP_SECONDS):
                 await asyncio.get_running_loop().sock_connect(connection, address)
         except TimeoutError:
-            found = Report(Outcome.TIMEOUT, f"no connection within {STEP_SECONDS:.0f} s")
+            found = DialResult(Outcome.TIMEOUT, f"no connection within {STEP_SECONDS:.0f} s")
         except ConnectionRefusedError:
-            found = Report(Outcome.REFUSED, "nothing listens there")
+            found = DialResult(Outcome.REFUSED, "nothing listens there")
         except OSError as error:
-            found = Report(Outcome.UNUSABLE, f"no connection: {error.strerror or type(error).__name__}")
+            found = DialResult(Outcome.UNUSABLE, f"no connection: {error.strerror or type(error).__name__}")
         else:
             return None
         finally:
@@ -94,19 +94,19 @@ def _client(endpoint: Endpoint, login: Credentials) -> valkey.asyncio.Valkey:
     )
 
 
-async def _probe(client: valkey.asyncio.Valkey) -> Report:
+async def _probe(client: valkey.asyncio.Valkey) -> DialResult:
     execute: Callable[..., Awaitable[Any]] = client.execute_command  # carries no annotations
     key, value = f"{PROBE_PREFIX}{secrets.token_hex(8)}", secrets.token_hex(8)
     try:
         await execute("PING")
         await execute("SET", key, value, "EX", PROBE_SECONDS)
         if await execute("GET", key) != value:
-            return Report(Outcome.UNUSABLE, "a key that was written cannot be read back")
+            return DialResult(Outcome.UNUSABLE, "a key that was written cannot be read back")
     except (exceptions.ValkeyError, OSError, TimeoutError) as error:
-        return report_of(error)
+        return dial_result_of(error)
     finally:
         await client.aclose()
-    return Report(Outcome.OK)
+    return DialResult(Outcome.OK)
 
 
 _MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...]] = (
@@ -120,20 +120,22 @@ _MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...
     ((exceptions.TimeoutError, TimeoutError), Outcome.TIMEOUT, f"no answer within {STEP_SECONDS:.0f} s"),
     ((exceptions.BusyLoadingError,), Outcome.UNUSABLE, "it is still reading its data"),
 )
-"""What an error means, the first that fits."""
+"""What an error means; the first line that fits counts."""
 
 
-def report_of(error: BaseException) -> Report:
-    """Tell what an error of the client means; its text is not repeated, for it may quote what was sent."""
+def dial_result_of(error: BaseException) -> DialResult:
+    """Tell what an error of the client means; this leaves out its text, which may quote what was sent."""
     chain = _chain(error)
     if tls := next((each for each in chain if isinstance(each, ssl.SSLError)), None):
-        return Report(Outcome.TLS, getattr(tls, "verify_message", "") or str(tls.reason or type(tls).__name__))
+        return DialResult(Outcome.TLS, getattr(tls, "verify_message", "") or str(tls.reason or type(tls).__name__))
     for kinds, outcome, detail in _MEANINGS:
         if any(isinstance(each, kinds) for each in chain):
-            return Report(outcome, detail)
+            return DialResult(outcome, detail)
     if isinstance(error, exceptions.ResponseError):
-        return Report(Outcome.UNUSABLE, f"it answers with the error {str(error).partition(' ')[0][:32]}")
-    return Report(Outcome.UNUSABLE, "it closes the connection: a port that speaks TLS needs rediss:// or valkeys://")
+        return DialResult(Outcome.UNUSABLE, f"it answers with the error {str(error).partition(' ')[0][:32]}")
+    return DialResult(
+        Outcome.UNUSABLE, "it closes the connection: a port that speaks TLS needs rediss:// or valkeys://"
+    )
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

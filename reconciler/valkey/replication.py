@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ReplicationSession:
-    """The operator's session with one instance; its commands go over one connection, in order."""
+    """The reconciler's session with one instance; its commands go over one connection, in order."""
 
     def __init__(self, execute: Execute, host: str, port: int) -> None:
         self._execute = execute
@@ -87,7 +87,9 @@ class ReplicationSession:
     async def _expect(self, role: str) -> None:
         found = await self._execute("ROLE")
         if found[0] != role:
-            raise errors.StoreUnreachable(f"the operator made {self._host} a {role}, but it says that it is {found[0]}")
+            raise errors.StoreUnreachable(
+                f"the reconciler made {self._host} a {role}, but it says that it is {found[0]}"
+            )
 
 
 @contextlib.asynccontextmanager
@@ -99,7 +101,7 @@ async def replication_session(
     Args:
         host: Of the instance.
         port: Of the instance.
-        login: The operator's.
+        login: Of the identity `operator`.
         dial_seconds: How long a connection may take to be established.
 
     Raises:

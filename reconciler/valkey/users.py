@@ -1,4 +1,4 @@
-"""What a Valkey instance is asked, and told, about its users and its sessions."""
+"""Asks a Valkey instance for its facts, changes the passwords that it accepts, and closes sessions."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _QUESTIONS: Final = (
 
 
 async def observe(host: str, port: int, login: Login) -> InstanceFacts:
-    """Log in to an instance, and ask for its role, how it is set, and for the passwords that it accepts.
+    """Log in to an instance, and ask for its role, its configuration, and the passwords that it accepts.
 
     Raises:
-        StoreUnreachable: No connection, no answer in time, or still loading.
-        StoreRefused: The credential was refused.
+        StoreUnreachable: There is no connection, no answer in time, or the instance still loads its data.
+        StoreRefused: The instance refused the credential.
     """
     async with connected(host, port, login) as session:
         info, config, *users = await session.ask(*_QUESTIONS)
@@ -41,19 +41,19 @@ async def ping(host: str, port: int, login: Login) -> None:
     """Prove that a credential works.
 
     Raises:
-        StoreUnreachable: No connection, no answer in time, or still loading.
-        StoreRefused: The credential was refused.
+        StoreUnreachable: There is no connection, no answer in time, or the instance still loads its data.
+        StoreRefused: The instance refused the credential.
     """
     async with connected(host, port, login) as execute:
         await execute("PING")
 
 
 async def admit(host: str, port: int, login: Login, hashes: Mapping[str, frozenset[str]]) -> None:
-    """Have an instance accept passwords beside those that it accepts already, now and after a restart of its container.
+    """Have an instance accept further passwords, now and after a restart of its container.
 
     Raises:
-        StoreUnreachable: It is not known whether it does.
-        StoreRefused: The credential was refused.
+        StoreUnreachable: It is not known whether the instance does.
+        StoreRefused: The instance refused the credential.
     """
     async with connected(host, port, login) as execute:
         for user, wanted in hashes.items():
@@ -66,11 +66,11 @@ async def admit(host: str, port: int, login: Login, hashes: Mapping[str, frozens
 
 
 async def retire(host: str, port: int, login: Login, hashes: Mapping[str, str]) -> None:
-    """Have an instance refuse passwords, now and after a restart of its container. Sessions that used them go on.
+    """Have an instance refuse passwords, now and after a restart of its container. Open sessions go on.
 
     Raises:
-        StoreUnreachable: It is not known whether it does.
-        StoreRefused: The credential was refused.
+        StoreUnreachable: It is not known whether the instance does.
+        StoreRefused: The instance refused the credential.
     """
     async with connected(host, port, login) as execute:
         for user, digest in hashes.items():
@@ -83,16 +83,16 @@ async def retire(host: str, port: int, login: Login, hashes: Mapping[str, str]) 
 
 
 async def disconnect(host: str, port: int, login: Login, spared: Collection[str]) -> int:
-    """Close the sessions that may have been opened by a password which was retired before.
+    """Close the sessions that a client may have opened by a password that was retired before.
 
-    Valkey cannot tell by which password a session was opened. Those younger than this call's own cannot have used a
-    retired one, and a client's number tells its age; of the older ones, those from an address where only the new
-    password is known are spared.
+    Valkey cannot tell by which password a client opened a session. A session younger than this call's own cannot have
+    used a retired password, and a client's number tells its age. Of the older ones, this spares those from an address
+    where only the new password is known.
 
     Args:
         host: Of the instance.
         port: Of the instance.
-        login: Of the operator.
+        login: Of the identity `operator`.
         spared: Addresses of clients that hold the new password.
 
     Returns:
@@ -100,14 +100,14 @@ async def disconnect(host: str, port: int, login: Login, spared: Collection[str]
 
     Raises:
         StoreUnreachable: It is not known whether all are closed.
-        StoreRefused: The credential was refused.
+        StoreRefused: The instance refused the credential.
     """
     closed = 0
     async with connected(host, port, login) as execute:
         own = int(await execute("CLIENT", "ID"))
         for client in clients_from(await execute("CLIENT", "LIST")):
             if client.number < own and client.host not in spared:
-                # By filter: one that has gone meanwhile is no error then.
+                # By filter, so that a session that has ended meanwhile is no error.
                 closed += int(await execute("CLIENT", "KILL", "ID", str(client.number)))
     return closed
 
@@ -117,8 +117,8 @@ class Client:
     """A session, as `CLIENT LIST` shows it.
 
     Attributes:
-        number: Given in ascending order as clients connect.
-        host: Where it comes from.
+        number: Valkey numbers clients in the order in which they connect.
+        host: Address that it comes from.
     """
 
     number: int

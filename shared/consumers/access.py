@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shared.objects.field_path import read
-from shared.session_storage.models import ALL_NAMESPACES
+from shared.session_storage.validation import ALL_NAMESPACES
 
 if TYPE_CHECKING:
     from shared.consumers.identity import Usage

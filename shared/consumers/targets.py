@@ -12,7 +12,7 @@ from shared.objects.field_path import dotted, read, shown
 if TYPE_CHECKING:
     from shared.objects.resources import Object
 
-ANNOTATION: Final = ("metadata", "annotations", ANNOTATION_TARGETS)
+ANNOTATION_PATH: Final = ("metadata", "annotations", ANNOTATION_TARGETS)
 
 
 class Target(StrEnum):
@@ -47,10 +47,10 @@ def target_of(consumer: Object, default: Target) -> Target:
     Raises:
         InvalidSpec: The annotation says something else.
     """
-    value = read(consumer, ANNOTATION)
+    value = read(consumer, ANNOTATION_PATH)
     if value is None:
         return default
     if isinstance(value, str) and value in _TARGETS:
         return _TARGETS[value]
     supported = ", ".join(f'"{target}"' for target in Target)
-    raise InvalidSpec([f"{dotted(ANNOTATION)}: Unsupported value: {shown(value)}: supported values: {supported}"])
+    raise InvalidSpec([f"{dotted(ANNOTATION_PATH)}: Unsupported value: {shown(value)}: supported values: {supported}"])

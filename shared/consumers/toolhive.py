@@ -19,7 +19,7 @@ PROXY_NAMES: Final = ("mcpserver", "mcpremoteproxy", "virtualmcpserver")
 """Values of `app.kubernetes.io/name` on proxies: their Deployments and pods."""
 PROXY_SELECTOR: Final = f"toolhive=true,app.kubernetes.io/name in ({','.join(PROXY_NAMES)})"
 
-_OURS: Final = frozenset({names.ANNOTATION_STORAGE, names.ANNOTATION_TARGETS, names.ANNOTATION_WIRED})
+_OURS: Final = frozenset({names.ANNOTATION_STORAGE, names.ANNOTATION_TARGETS, names.ANNOTATION_INJECTION})
 _KEPT: Final = ("namespace", "name", "uid", "resourceVersion", "deletionTimestamp")
 
 
@@ -38,8 +38,8 @@ def spec_properties(version: Mapping[str, Any]) -> Object:
     return properties
 
 
-def trimmed(consumer: Object) -> Object:
-    """Keep of a consumer what says which storage it uses: caches of whole specs would cost a hundred times as much."""
+def reference_fields_of(consumer: Object) -> Object:
+    """Strip a consumer to the fields that tell which storage it uses: whole specs take a hundred times the memory."""
     metadata = consumer["metadata"]
     kept = {field: metadata[field] for field in _KEPT if field in metadata}
     annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key in _OURS}

@@ -1,7 +1,7 @@
-"""The edge to the Kubernetes API, and the only module that imports the official client.
+"""Calls the Kubernetes API. No other module imports the official client.
 
-The client gives what is hard to get right: configuration, TLS and token refresh. Requests carry raw JSON, because
-generated models cost ten times the time, drop unknown fields and have no bookmarks for custom resources.
+The client contributes what is hard to get right: configuration, TLS and token refresh. Requests carry raw JSON, because
+generated models take ten times the time, drop unknown fields and have no bookmarks for custom resources.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 WATCH_SECONDS: Final = 300
-"""How long one watch lasts; the API server ends it, and the informer starts the next from where it was."""
+"""Duration of one watch; the API server ends it, and the informer starts the next where it ended."""
 WATCH_SILENCE_SECONDS: Final = 90.0
 """Bookmarks come about once a minute: more silence than this means a dead connection."""
 LIST_PAGE: Final = 500
@@ -46,7 +46,7 @@ _load_kube_config: Callable[..., Awaitable[object]] = client_config.load_kube_co
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Which objects a list or watch is about; empty strings select everything."""
+    """Which objects to list or watch; empty strings select all."""
 
     namespace: str = ""
     labels: str = ""
@@ -74,10 +74,10 @@ class _Request:
 
 
 class Cluster:
-    """A connection to one API server. Every method raises a ClusterError that says what went wrong.
+    """A connection to one API server. Every method raises a ClusterError if the API server refuses or does not answer.
 
     Attributes:
-        clock: Tells what time it is for the API server.
+        clock: The API server's clock.
     """
 
     def __init__(self, configuration: Configuration, user_agent: str) -> None:
@@ -114,7 +114,7 @@ class Cluster:
         await self._session.close()
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Read one object, at least as new as every write that came before."""
+        """Read one object, which is at least as new as every write before."""
         return await self._call(_Request("GET", resource.path(namespace, name)))
 
     async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
@@ -135,22 +135,22 @@ class Cluster:
         Raises:
             AlreadyExists: An object of that name exists.
         """
-        body = _typed(resource, obj)
+        body = _with_type(resource, obj)
         try:
             return await self._call(_Request("POST", resource.path(_namespace(obj)), body))
         except errors.Conflict as error:
             raise errors.AlreadyExists(str(error)) from error
 
     async def replace(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
-        """Replace an object, if it still has the resourceVersion that `obj` carries; else Conflict."""
+        """Replace an object if it still has the resourceVersion in `obj`, or raise Conflict."""
         path = resource.path(_namespace(obj), obj["metadata"]["name"], subresource)
-        return await self._call(_Request("PUT", path, _typed(resource, obj)))
+        return await self._call(_Request("PUT", path, _with_type(resource, obj)))
 
     async def apply(self, resource: Resource, obj: Object, *, field_manager: str, subresource: str = "") -> Object:
-        """Apply an object server-side, taking over the fields that it holds from other managers."""
+        """Apply an object server-side, and take its fields over from other managers."""
         path = resource.path(_namespace(obj), obj["metadata"]["name"], subresource)
         query = {"fieldManager": field_manager, "force": "true"}
-        return await self._call(_Request("PATCH", path, _typed(resource, obj), query, APPLY))
+        return await self._call(_Request("PATCH", path, _with_type(resource, obj), query, APPLY))
 
     async def patch(
         self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
@@ -160,7 +160,7 @@ class Cluster:
         return await self._call(_Request("PATCH", resource.path(namespace, name), operations, query, JSON_PATCH))
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
-        """Delete an object, if it still is the one with that uid; one that is gone is fine."""
+        """Delete an object if it still has that uid; one that does not exist is no error."""
         options: Object = {"preconditions": {"uid": uid}} if uid else {}
         with contextlib.suppress(errors.NotFound):
             await self._call(_Request("DELETE", resource.path(namespace, name), options))
@@ -181,16 +181,16 @@ class Cluster:
         }
         async with self._open(_Request("GET", resource.path(selector.namespace), query=query), _WATCH) as response:
             async for line in _lines(response):
-                event = responses.parsed(line)
+                event = responses.parse_object(line)
                 if event is None:
                     raise errors.Unavailable(f"watch of {resource.plural}: an event is not JSON")
                 if event.get("type") == "ERROR":
-                    raise responses.translated(event["object"].get("code", 500), event["object"])
+                    raise responses.error_of(event["object"].get("code", 500), event["object"])
                 yield event
 
     async def _call(self, request: _Request) -> Object:
         async with self._open(request, _CALL) as response:
-            answer = responses.parsed(await response.read())
+            answer = responses.parse_object(await response.read())
         if answer is None:
             raise errors.Unavailable(f"{request.method} {request.path}: the answer is not a JSON object")
         return answer
@@ -201,20 +201,20 @@ class Cluster:
         url = self._configuration.host + request.path
         data = orjson.dumps(request.body) if request.body is not None else None
         try:
-            # Refreshed from a file or a program from time to time, which can fail like the network.
+            # The client refreshes the token from a file or by a program, which can fail like the network.
             token = await self._configuration.get_api_key_with_prefix("BearerToken")
             if token:
                 headers["Authorization"] = token
             async with self._session.request(
                 request.method, url, params=request.query, data=data, headers=headers, timeout=limit
             ) as response:
-                self.clock.hear(response.headers.get("Date"))
+                self.clock.set(response.headers.get("Date"))
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     body = await response.read()
-                    status = responses.parsed(body) or {"message": body[:200].decode(errors="replace")}
+                    status = responses.parse_object(body) or {"message": body[:200].decode(errors="replace")}
                     if "/secrets" in request.path:
-                        status = responses.without_quotes(status)
-                    raise responses.translated(response.status, status, response.headers.get("Retry-After"))
+                        status = responses.redacted(status)
+                    raise responses.error_of(response.status, status, response.headers.get("Retry-After"))
                 yield response
         except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
             # Their own texts repeat the proxy's address, which may hold its password.
@@ -253,5 +253,5 @@ def _namespace(obj: Object) -> str:
     return namespace
 
 
-def _typed(resource: Resource, obj: Object) -> Object:
+def _with_type(resource: Resource, obj: Object) -> Object:
     return {"apiVersion": resource.api_version, "kind": resource.kind, **obj}

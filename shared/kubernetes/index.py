@@ -1,4 +1,4 @@
-"""The objects of a cache by something else than their own names, so that nobody has to look through all of them."""
+"""Finds the objects of a cache by another key than their names, without searching all of them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 
 class Index:
-    """Objects of one cache, by what a function tells of them."""
+    """The objects of one cache, by the key that a function derives from each."""
 
-    def __init__(self, cache: Informer, sort: Callable[[Object], Key | None]) -> None:
-        """Follow a cache.
+    def __init__(self, cache: Informer, index_key: Callable[[Object], Key | None]) -> None:
+        """Index a cache, and follow its changes.
 
         Args:
-            cache: Whose objects.
-            sort: Tells by which key an object is to be found; None if by none.
+            cache: The cache to index.
+            index_key: Derives the key of an object; None leaves the object out.
         """
-        self._sort = sort
-        self._found: dict[Key, dict[Key, Object]] = {}
-        cache.follow(self._on_change)
+        self._index_key = index_key
+        self._by_key: dict[Key, dict[Key, Object]] = {}
+        cache.add_handler(self._on_change)
 
     def get(self, key: Key) -> tuple[Object, ...]:
-        """List the objects that are found by a key."""
-        return tuple(self._found.get(key, {}).values())
+        """List the objects that have a key."""
+        return tuple(self._by_key.get(key, {}).values())
 
     def _on_change(self, old: Object | None, new: Object | None) -> None:
-        if old is not None and (before := self._sort(old)) is not None:
-            self._found[before].pop(key_of(old))
-            if not self._found[before]:
-                del self._found[before]
-        if new is not None and (after := self._sort(new)) is not None:
-            self._found.setdefault(after, {})[key_of(new)] = new
+        if old is not None and (before := self._index_key(old)) is not None:
+            self._by_key[before].pop(key_of(old))
+            if not self._by_key[before]:
+                del self._by_key[before]
+        if new is not None and (after := self._index_key(new)) is not None:
+            self._by_key.setdefault(after, {})[key_of(new)] = new

@@ -1,7 +1,7 @@
-"""A cache of one resource, kept current by list and watch (Kubernetes "efficient detection of changes").
+"""A cache of one resource that list and watch keep current (Kubernetes "efficient detection of changes").
 
-Handlers are told *that* an object changed, with its old and new state; what to do about it is decided from the
-cache as a whole, so a missed or repeated call changes nothing.
+The informer tells handlers *that* an object changed, with its old and new state; controllers decide from the whole
+cache, so a missed or repeated call changes nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 _random = random.SystemRandom()
 
 
-def _everything(obj: Object) -> Object:
+def _unchanged(obj: Object) -> Object:
     return obj
 
 
@@ -37,8 +37,8 @@ class Informer:
     """Keeps the objects of one resource in memory.
 
     Attributes:
-        resource: What is watched.
-        synced: Set once the first list is in.
+        resource: The resource to watch.
+        synced: Set once the cache holds the first list.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Informer:
         on_change: OnChange | None = None,
         *,
         selector: Selector = EVERYTHING,
-        keep: Callable[[Object], Object] = _everything,
+        keep: Callable[[Object], Object] = _unchanged,
     ) -> None:
         self.resource = resource
         self.synced = asyncio.Event()
@@ -67,30 +67,30 @@ class Informer:
         return MappingProxyType(self._objects)
 
     def get(self, key: Key) -> Object | None:
-        """Look an object up."""
+        """Return an object from the cache, if it is there."""
         return self._objects.get(key)
 
-    def follow(self, on_change: OnChange) -> None:
-        """Tell one more of every change, and now of all objects that there are."""
+    def add_handler(self, on_change: OnChange) -> None:
+        """Call one more handler for every change, and now for each object in the cache."""
         for obj in self._objects.values():
             on_change(None, obj)
         self._handlers.append(on_change)
 
     def remember(self, obj: Object) -> None:
-        """Take in what the API server answered to a write of ours, so that the next look does not see the past."""
+        """Put the API server's answer to a write into the cache, so that the next read does not return an older one."""
         if key_of(obj) not in self._objects and _is_at_most(_version(obj), self._position):
-            return  # the watch was quicker than the answer, and has told of the object's end already
+            return  # the watch was quicker than the answer: it has already reported that the object is deleted
         self._put(obj)
 
-    def distrust(self) -> None:
-        """Have the next attempt begin with a list, because what is cached may have been read by another schema."""
+    def relist(self) -> None:
+        """Begin the next attempt with a list, because the cached objects may have been read by another schema."""
         self._is_listed = False
 
     async def run(self) -> None:
         """List and watch until cancelled, whatever the API server does meanwhile."""
         clock = asyncio.get_running_loop().time
         while True:
-            started, asked = clock(), None
+            started, retry_after = clock(), None
             try:
                 if not self._is_listed:
                     await self._list()
@@ -98,25 +98,25 @@ class Informer:
             except errors.Expired:
                 self._is_listed = False
             except errors.NotFound:
-                self._know_of_nothing()
+                self._clear()
             except errors.ClusterError as error:
                 _log.warning("watch interrupted", extra={"resource": self.resource.plural, "error": str(error)})
-                asked = self._asked_pause(error)
+                retry_after = self._retry_after(error)
             if clock() - started > MAX_BACKOFF_SECONDS:
                 self._backoff = FIRST_BACKOFF_SECONDS
             # Even without an error: a watch that ends as soon as it begins must not become a busy loop.
-            await asyncio.sleep((asked or self._backoff) * _random.uniform(0.8, 1.2))
+            await asyncio.sleep((retry_after or self._backoff) * _random.uniform(0.8, 1.2))
             self._backoff = min(self._backoff * 2, MAX_BACKOFF_SECONDS)
 
-    def _asked_pause(self, error: errors.ClusterError) -> float | None:
+    def _retry_after(self, error: errors.ClusterError) -> float | None:
         if isinstance(error, errors.Unavailable):
             return error.retry_after_seconds
-        # The position may be refused: a new list finds out.
+        # The API server may have refused the position: a new list brings another one.
         self._is_listed = False
         return None
 
-    def _know_of_nothing(self) -> None:
-        """Take in that the kind is not served, as before its CRD is installed: then there are no objects of it."""
+    def _clear(self) -> None:
+        """Empty the cache, because the API server does not serve the kind, as before its CRD is installed."""
         for key in list(self._objects):
             self._drop(key)
         self._is_listed = False
@@ -125,7 +125,7 @@ class Informer:
     async def _list(self) -> None:
         items, position = await self._cluster.list_all(self.resource, self._selector)
         is_rolled_back = position != self._position and _is_at_most(position, self._position)
-        # A restored etcd counts on from its backup: what is known then comes from a future that never was.
+        # A restored etcd counts on from its backup: the cache then holds states that etcd has lost.
         present = set() if is_rolled_back else {key_of(item) for item in items}
         for key in [key for key in self._objects if key not in present]:
             self._drop(key)
@@ -149,10 +149,10 @@ class Informer:
         key = key_of(obj)
         old = self._objects.get(key)
         kept = self._keep(obj)
-        # The same version may read otherwise without having been written: when its kind's schema has changed.
+        # A change of the schema changes how the API server reads an object, without a new version of it.
         is_reread = old is not None and _version(obj) == _version(old) and kept != old
         if old is not None and not is_reread and _is_at_most(_version(obj), _version(old)):
-            return  # from before what is known already, as after a write of ours
+            return  # older than the cached state, as after a write of ours
         self._objects[key] = kept
         self._notify(old, kept)
 
@@ -179,7 +179,7 @@ def _version(obj: Object) -> str:
 def _is_at_most(version: str, other: str) -> bool:
     """Tell whether one resource version is the other or comes before it.
 
-    Versions of one kind may be compared as numbers (Kubernetes 1.35, KEP-5504); of anything else only equality counts.
+    Versions of one resource compare as numbers (Kubernetes 1.35, KEP-5504); any other text only for equality.
     """
     if version.isdigit() and other.isdigit():
         return int(version) <= int(other)

@@ -1,4 +1,4 @@
-"""What the API server's answers mean: a JSON object, or one of our errors. Pure."""
+"""Turns the API server's answers into JSON objects or errors of ours. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 _FROM_THE_FUTURE: Final = "Too large resource version"
-"""How the API server refuses a resourceVersion that it has not reached, as after a restore from a backup."""
+"""The API server says this of a resourceVersion that it has not reached, as after a restore from a backup."""
 
 _BY_STATUS: Final[Mapping[int, type[errors.ClusterError]]] = {
     400: errors.Rejected,
@@ -29,8 +29,8 @@ _BY_STATUS: Final[Mapping[int, type[errors.ClusterError]]] = {
 }
 
 
-def parsed(body: bytes) -> Object | None:
-    """Read a JSON object; None if it is anything else, as when something between us and the API server answers."""
+def parse_object(body: bytes) -> Object | None:
+    """Read a JSON object; None if it is anything else, as when a proxy answers in place of the API server."""
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -38,15 +38,15 @@ def parsed(body: bytes) -> Object | None:
     return answer if isinstance(answer, dict) else None
 
 
-def without_quotes(status: Object) -> Object:
-    """Withhold a text that may quote a Secret: schema errors repeat values, other people's webhooks anything."""
+def redacted(status: Object) -> Object:
+    """Withhold a message that may quote a Secret: schema errors repeat values, other webhooks may repeat anything."""
     message: str = status.get("message", "")
     may_quote = status.get("reason") == "Invalid" or "admission" in message.lower() or "denied" in message.lower()
-    return {**status, "message": "the text is withheld, for it may quote the Secret"} if may_quote else status
+    return {**status, "message": "message withheld, because it may quote the Secret"} if may_quote else status
 
 
-def translated(code: int, status: Object, retry_after: str | None = None) -> errors.ClusterError:
-    """Make an error of a status.
+def error_of(code: int, status: Object, retry_after: str | None = None) -> errors.ClusterError:
+    """Turn a status into an error.
 
     Args:
         code: HTTP status, or the code of an ERROR event.

@@ -1,8 +1,8 @@
-"""What time it is for the API server, by the `Date` of its answers.
+"""The API server's clock, read from the `Date` of its answers.
 
-API servers are the ones that judge the webhook's certificates, so it is their clock that certificates are made by, and
-that storages are looked after by: what was noted when, as in a rotation of passwords, is judged by whoever leads next.
-Our own clock may be wrong; that of the next leader, too.
+API servers judge the webhook's certificates, so the reconciler dates certificates by their clock. It dates everything
+in storages by it too, because the next leader compares these times with its own: our clock may be wrong, and so may
+that of the next leader.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 
 class ServerClock:
-    """Runs on from the newest answer, a second late at most: a `Date` has no fractions."""
+    """Runs on from the newest answer. It is up to a second slow, because a `Date` has no fractions."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._heard: tuple[datetime, float] | None = None
+        self._last: tuple[datetime, float] | None = None
 
-    def hear(self, date: str | None) -> None:
-        """Take in the header of an answer; one that cannot be read is passed over."""
+    def set(self, date: str | None) -> None:
+        """Set the clock by the `Date` of an answer; a header that is absent or malformed changes nothing."""
         try:
-            told = parsedate_to_datetime(date) if date else None
+            read = parsedate_to_datetime(date) if date else None
         except ValueError:
             return
-        # Without a zone it would be anybody's guess.
-        if told is not None and told.tzinfo is not None:
-            self._heard = told.astimezone(UTC), self._monotonic()
+        # A time without a zone could be any zone's.
+        if read is not None and read.tzinfo is not None:
+            self._last = read.astimezone(UTC), self._monotonic()
 
     def now(self) -> datetime:
-        """Tell the aware instant; by our own clock, until there was an answer."""
-        if self._heard is None:
+        """Tell the aware instant; before the first answer, by our own clock."""
+        if self._last is None:
             return datetime.now(UTC)
-        told, at = self._heard
-        return told + timedelta(seconds=self._monotonic() - at)
+        date, at = self._last
+        return date + timedelta(seconds=self._monotonic() - at)

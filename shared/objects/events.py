@@ -1,4 +1,4 @@
-"""What is to be told in an Event, before it has a time. Pure data."""
+"""The content of an Event. Pure data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kubernetes' times: RFC 3339 with whole seconds, in UTC. Pure."""
+"""Kubernetes' times: RFC 3339 in UTC, with whole seconds or microseconds. Pure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,31 @@ from datetime import UTC, datetime
 from typing import Final
 
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+_MICRO_TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 def written(moment: datetime) -> str:
-    """Write an instant as Kubernetes does."""
+    """Write an instant as Kubernetes' `Time`."""
     return moment.astimezone(UTC).strftime(_TIME)
+
+
+def written_precisely(moment: datetime) -> str:
+    """Write an instant as Kubernetes' `MicroTime`."""
+    return moment.astimezone(UTC).strftime(_MICRO_TIME)
+
+
+def parse_time(text: str) -> datetime:
+    """Read what `written` wrote, or the API server.
+
+    Raises:
+        ValueError: It is nothing of the kind.
+    """
+    return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
 
 
 def read_time(text: str) -> datetime | None:
     """Read what `written` wrote; None if it is nothing of the kind."""
     try:
-        return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+        return parse_time(text)
     except ValueError:
         return None

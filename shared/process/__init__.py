@@ -1,1 +1,1 @@
-"""What any process of ours needs: environment, log, probes."""
+"""Environment, log and probes, which every process of ours has."""

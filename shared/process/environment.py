@@ -1,11 +1,12 @@
-"""Reads settings from environment variables, and reports everything that is wrong with them at once. Pure."""
+"""Reads settings from environment variables, and reports all their faults at once. Pure."""
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from datetime import timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from shared.errors import InvalidSettings
 
@@ -31,9 +32,9 @@ LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class Environment:
-    """Environment variables, and what is wrong with those that were asked for so far.
+    """Environment variables, and the faults found in those that were read so far.
 
-    A faulty variable reads as something harmless, so that reading can go on to the next fault; `check` then raises.
+    A faulty variable yields a harmless value, so that reading goes on to the next fault; `check` then raises.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -116,10 +117,33 @@ class Environment:
         return tuple(value for _, value in parsed if value is not None)
 
     def fault(self, problem: str) -> None:
-        """Report what is wrong with several variables together."""
+        """Report a fault of several variables together."""
         self._problems.append(problem)
 
     def check(self) -> None:
-        """Raise InvalidSettings if anything was wrong; the message lists all of it."""
+        """Raise InvalidSettings if there were faults; the message lists them all."""
         if self._problems:
             raise InvalidSettings("; ".join(self._problems))
+
+
+class FromEnvironment(ABC):
+    """Settings that a process reads from its environment."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings from environment variables.
+
+        Raises:
+            InvalidSettings: Variables are missing or malformed; the message lists all of them.
+        """
+        env = Environment(environ)
+        settings = cls._read(env)
+        env.check()
+        return settings
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, env: Environment) -> Self:
+        """Read each setting; a faulty variable may yield any value of its type."""

@@ -10,30 +10,30 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Waits: TypeAlias = "Callable[[], Sequence[str]]"
-"""Says what the process still waits for; it is ready when there is nothing."""
+Pending: TypeAlias = "Callable[[], Sequence[str]]"
+"""Lists what the process still waits for; the process is ready when the list is empty."""
 
 
 def _nothing() -> Sequence[str]:
     return ()
 
 
-def probes_app(waits: Waits, remarks: Callable[[], Sequence[str]] = _nothing) -> web.Application:
-    """Build the application; liveness is that the event loop answers.
+def probes_app(pending: Pending, warnings: Callable[[], Sequence[str]] = _nothing) -> web.Application:
+    """Build the application; the process counts as alive while its event loop answers.
 
     Args:
-        waits: What keeps the process from being ready.
-        remarks: What somebody should look at although the process is ready.
+        pending: Lists what keeps the process from being ready.
+        warnings: Lists what somebody should look at although the process is ready.
     """
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        waiting = waits()
+        waiting = pending()
         if waiting:
             return web.Response(status=503, text="".join(f"waiting for {what}\n" for what in waiting))
-        return web.Response(text="ok\n" + "".join(f"{remark}\n" for remark in remarks()))
+        return web.Response(text="ok\n" + "".join(f"{warning}\n" for warning in warnings()))
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -44,7 +44,7 @@ def probes_app(waits: Waits, remarks: Callable[[], Sequence[str]] = _nothing) ->
 
 
 async def serve(app: web.Application, port: int) -> web.AppRunner:
-    """Serve on every address of the pod; the caller cleans the runner up."""
+    """Serve on every address of the pod; the caller must clean the returned runner up."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from shared.errors import InvalidSpec
 from shared.names import VALKEY_PORT
-from shared.session_storage.models import URL_HINT, URL_PATTERN
+from shared.session_storage.validation import URL_HINT, URL_PATTERN
 
 _PROBLEM: Final = f"spec.external.url: Invalid value: {URL_HINT}"
 _TLS_SCHEMES: Final = frozenset({"rediss", "valkeys"})

@@ -1,4 +1,4 @@
-"""Measures what it takes the reconciler to watch 200 storages: a pulse of every node, and a look at each every 10 s."""
+"""Measures what it costs the reconciler to watch 200 storages: heartbeats, and a look at each instance every 10 s."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def measure(directory: Path, root: Path, seconds: float) -> dict[str, Watched]:
     ):
         for size in (Size.SMALL, Size.LARGE):
             addresses = [replica if index else primary for index in range(PRESETS[size].replicas)]
-            for what, looks in (("pulse alone", False), ("pulse, and a look every 10 s", True)):
+            for what, looks in (("heartbeat alone", False), ("heartbeat, and a look every 10 s", True)):
                 case = f"{STORAGES} {size} storages: {what}"
                 progress.step(f"measuring {case}")
                 found[case] = _watched(directory, root, Watch(seconds, STORAGES, addresses, looks, PASSWORDS))

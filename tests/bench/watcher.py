@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 
 from reconciler.actions.plan import RECHECK_SECONDS
-from reconciler.credentials import identities
+from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import instance_probe
 from reconciler.observe.heartbeat import PERIOD_SECONDS, Heartbeats
 from reconciler.runtime import workers
@@ -116,22 +116,22 @@ def _pod(storage: str, index: int, address: str) -> Object:
 
 @contextlib.asynccontextmanager
 async def _heartbeats(pods: list[Object]) -> AsyncIterator[Heartbeats]:
-    told = list[object]()
-    heartbeats = Heartbeats(told.append)
+    silent = list[object]()
+    heartbeats = Heartbeats(silent.append)
     async with beside(heartbeats.run(pods)):
         yield heartbeats
-    assert not told, "a node did not answer"
+    assert not silent, "an instance did not answer"
 
 
 @contextlib.asynccontextmanager
 async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], heartbeats: Heartbeats) -> AsyncIterator[None]:
     queue = WorkQueue()
-    auth: Object = {"metadata": {}, "data": identities.encoded(dict(asked.passwords))}
+    ring = KeyRing(dict(asked.passwords))
 
     async def look(key: Key) -> float:
         group = pods[key]
         questions = (
-            instance_probe.probe(index, pod, auth, heartbeats.silent_for(pod), is_urgent=len(group) > 1)
+            instance_probe.probe(index, pod, ring, heartbeats.silent_for(pod), is_urgent=len(group) > 1)
             for index, pod in enumerate(group)
         )
         reports = await asyncio.gather(*questions)

@@ -113,7 +113,7 @@ async def accepted(world: World, passwords: dict[str, str]) -> set[str]:
 EVERYBODY = {identity.user for identity in IDENTITIES}
 
 
-async def test_a_instance_tells_what_it_accepts(world: World) -> None:
+async def test_an_instance_tells_what_it_accepts(world: World) -> None:
     facts = await world.edge.observe(world.address, PORT, OLD)
     assert facts.hashes == identities.hashes(PASSWORDS)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.consumers.injection_record import record_of
+from shared.consumers.injection_record import InjectionRecord
 from shared.objects.resources import Object
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually
 from tests.integration.consumers import (
@@ -218,7 +218,7 @@ def test_nobody_grants_himself_a_right(kubectl: Kubectl, text: str, way: str) ->
     """Each of these is a grant to whoever reads records, and the reconciler would copy the credential here."""
     annotations = {RECORD: text} | ({ANNOTATION: "far/mine"} if way == "with a reference" else {})
     forged = consumer("MCPRemoteProxy", "empty", annotations)
-    read = record_of(forged)
+    read = InjectionRecord.of(forged)
     assert read is not None
     assert read.is_granted
     assert (NOT_YOURS if way == "without one" else "denied request") in tried(kubectl, forged, "--as=ann")

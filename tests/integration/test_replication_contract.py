@@ -173,7 +173,7 @@ def attached(facts: InstanceFacts, host: str) -> list[Any]:
     return [each for each in (facts.replication.attached(host),) if each is not None]
 
 
-async def test_a_instance_starts_as_its_own_primary_without_a_history(world: World) -> None:
+async def test_an_instance_starts_as_its_own_primary_without_a_history(world: World) -> None:
     facts = await world.facts(A)
     assert facts.role == PRIMARY
     assert facts.replication.upstream == ""

@@ -1,4 +1,4 @@
-"""Whatever happens to the objects, and wherever the keeper is killed, no admission fails and all ends as it should."""
+"""Whatever happens to the objects, and wherever the controller is killed, no admission fails and the end is right."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ async def bring_a_strangers_leaf(world: World) -> None:
 async def let_time_pass(world: World) -> None:
     """Past several renewals of the leaf, and one of the authority."""
     await asyncio.sleep(50 * 60)
-    assert sum(notice.reason == "CertificateIssued" for notice in world.notices) > 3
-    assert "Retire" in [notice.reason for notice in world.notices]
+    assert sum(event.reason == "CertificateIssued" for event in world.events) > 3
+    assert "Retire" in [event.reason for event in world.events]
 
 
 async def restart_a_pod(world: World) -> None:
@@ -90,7 +90,7 @@ OTHERS = [empty_leaf, mismatch_the_key, bring_a_strangers_leaf, let_time_pass, r
 
 
 async def lived_through(deed: Deed, crash_at: int | None = None) -> tuple[World, int]:
-    """Do it in a world at rest, and kill the keeper right before its nth write; count what it writes."""
+    """Do it in a world at rest, and kill the controller right before its nth write; count what it writes."""
     world = World()
     attempts = 0
     ourselves = asyncio.current_task()
@@ -102,10 +102,10 @@ async def lived_through(deed: Deed, crash_at: int | None = None) -> tuple[World,
         attempts += 1
         return Crash() if attempts == crash_at else None
 
-    async with world.running(), world.keeping():
+    async with world.running(), world.controlled():
         await world.settle()
         world.api.refuse = refuse
-        with world.watch_closely():
+        with world.checking_admissions():
             await deed(world)
             await world.settle()
     return world, attempts
@@ -134,9 +134,9 @@ async def test_killed_between_any_two_writes_it_goes_on_where_it_was(deed: Deed,
 async def test_the_same_without_waiting_would_fail() -> None:
     """The model has teeth: it is the dwell that keeps admissions from failing while API servers learn late."""
     world = World(DWELL="1s")
-    async with world.running(), world.keeping():
+    async with world.running(), world.controlled():
         await world.settle()
-        with world.watch_closely():
+        with world.checking_admissions():
             await world.ask_for_rotation()
             await world.settle()
     assert world.failures

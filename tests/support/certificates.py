@@ -1,4 +1,4 @@
-"""The certificates' keeper at work in memory, with webhook pods and API servers that learn of every change late.
+"""The certificate controller at work in memory, with webhook pods and API servers that learn of every change late.
 
 Runs in virtual time (tests/support/virtual_time.py). Every pod serves by the webhook's own rules; every API server
 trusts what it has heard of. Whenever one of them learns something, each pair is asked whether an admission would go
@@ -15,11 +15,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from certs import keeper
+from certs import controller
 from certs.pki import validation
 from certs.pki.pem import certificates_in
 from certs.rotation import ca_secret
-from certs.served_certificates import Witness
+from certs.served_certificates import CertificateProber
 from certs.settings import CertificateSettings
 from shared.names import ANNOTATION_ROTATE_CERTIFICATES
 from shared.objects.resources import MUTATING_WEBHOOKS, PODS, SECRETS, VALIDATING_WEBHOOKS
@@ -90,7 +90,7 @@ class Pod:
         position = str(len(api.writes))
         self.certificate.on_change(None, api.objects.get((SECRETS.plural, NAMESPACE, TLS)))
         self._world.check()
-        async for event in api.watch(SECRETS, keeper.named(TLS, NAMESPACE), position):
+        async for event in api.watch(SECRETS, controller.named(TLS, NAMESPACE), position):
             await asyncio.sleep(self._lag)
             await self._thawed.wait()
             self.certificate.on_change(None, None if event["type"] == "DELETED" else event["object"])
@@ -114,7 +114,7 @@ class ApiServer:
         self.bundle = b""
 
     async def run(self) -> None:
-        async for event in self._world.api.watch(MUTATING_WEBHOOKS, keeper.named(CONFIGURATION), "0"):
+        async for event in self._world.api.watch(MUTATING_WEBHOOKS, controller.named(CONFIGURATION), "0"):
             await asyncio.sleep(self._lag)
             entry = event["object"]["webhooks"][0]["clientConfig"].get("caBundle", "")
             self.bundle = base64.b64decode(entry)
@@ -122,11 +122,11 @@ class ApiServer:
 
 
 class World:
-    """A cluster with two API servers and two webhook pods, in which the keeper can be killed at any write.
+    """A cluster with two API servers and two webhook pods, in which the controller can be killed at any write.
 
     Attributes:
-        failures: Admissions that would have failed since `watch_closely`, as what was wrong and when.
-        notices: What people were told.
+        failures: Admissions that would have failed since `checking_admissions`, as what was wrong and when.
+        events: What the controller recorded.
     """
 
     def __init__(self, **environ: str) -> None:
@@ -135,7 +135,7 @@ class World:
         self.servers = [ApiServer(self, lag) for lag in LAGS]
         self.pods = [Pod(self, f"pod-{number}", lag) for number, lag in enumerate(POD_LAGS)]
         self.failures: list[str] = []
-        self.notices: list[EventNote] = []
+        self.events: list[EventNote] = []
         self._is_watched = False
         self._running: dict[Pod | ApiServer, asyncio.Future[None]] = {}
 
@@ -144,7 +144,7 @@ class World:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run everything but the keeper."""
+        """Run everything but the controller."""
         for resource in (MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS):
             webhooks = [{"name": name, "clientConfig": {"service": {"name": SERVICE}}} for name in ("a.x", "b.x")]
             await self.api.create(resource, {"metadata": {"name": CONFIGURATION}, "webhooks": webhooks})
@@ -155,7 +155,7 @@ class World:
             **{pod: asyncio.ensure_future(pod.run()) for pod in self.pods},
         }
         try:
-            with patch.object(Witness, "_served", self._seen):
+            with patch.object(CertificateProber, "_probe", self._probe):
                 yield
         finally:
             for task in self._running.values():
@@ -170,17 +170,17 @@ class World:
         self._running[self.pods[number]] = asyncio.ensure_future(self.pods[number].run())
 
     @contextlib.asynccontextmanager
-    async def keeping(self) -> AsyncIterator[None]:
-        """Run a keeper, and another whenever one was killed."""
-        async with beside(self._keep()):
+    async def controlled(self) -> AsyncIterator[None]:
+        """Run a controller, and another one whenever one was killed."""
+        async with beside(self._run_controller()):
             yield
 
     async def settle(self) -> None:
-        """Wait until nothing has been written for longer than any wait of the keeper's."""
+        """Wait until nothing has been written for longer than any pause of the controller."""
         clock = asyncio.get_running_loop().time
         written, since, deadline = len(self.api.writes), clock(), clock() + SETTLE_SECONDS
         while clock() - since < QUIET_SECONDS or not self.is_settled:
-            assert clock() < deadline, self.notices
+            assert clock() < deadline, self.events
             await asyncio.sleep(1)
             if len(self.api.writes) != written:
                 written, since = len(self.api.writes), clock()
@@ -188,7 +188,7 @@ class World:
     @property
     def is_settled(self) -> bool:
         """Whether one authority is left, all trust it, and the leaf is its own."""
-        held = ca_secret.read(self.secret(CA), self.clock()).authorities
+        held = ca_secret.read(self.secret(CA), self.clock()).usable
         if held is None or held.next or held.retired or self.secret(TLS) is None:
             return False
         trusted = (held.current.certificate,)
@@ -197,7 +197,7 @@ class World:
         )
 
     @contextlib.contextmanager
-    def watch_closely(self) -> Iterator[None]:
+    def checking_admissions(self) -> Iterator[None]:
         """Count failed admissions meanwhile."""
         self._is_watched = True
         yield
@@ -224,9 +224,9 @@ class World:
     async def delete_secret(self, name: str) -> None:
         await self.api.delete(SECRETS, NAMESPACE, name)
 
-    async def ask_for_rotation(self, wish: str = "now") -> None:
+    async def ask_for_rotation(self, request: str = "now") -> None:
         secret = copy.deepcopy(self.api.objects[SECRETS.plural, NAMESPACE, TLS])
-        secret["metadata"]["annotations"] = {ANNOTATION_ROTATE_CERTIFICATES: wish}
+        secret["metadata"]["annotations"] = {ANNOTATION_ROTATE_CERTIFICATES: request}
         await self.api.replace(SECRETS, secret)
 
     @property
@@ -243,20 +243,20 @@ class World:
             del webhook["clientConfig"]["caBundle"]
         await self.api.replace(MUTATING_WEBHOOKS, obj)
 
-    async def _keep(self) -> None:
+    async def _run_controller(self) -> None:
         while True:
             try:
-                await keeper.keep(self.api, self.settings, self.clock, self._announce)
+                await controller.run(self.api, self.settings, self.clock, self._record_event)
             except BaseExceptionGroup as group:
-                killed, others = group.split(Crash)
-                if killed is None or others is not None:
+                killed, pods_behind = group.split(Crash)
+                if killed is None or pods_behind is not None:
                     raise
                 await asyncio.sleep(2)  # kubelet starts it again
 
-    async def _announce(self, _secret: Object, notice: EventNote) -> None:
-        self.notices.append(notice)
+    async def _record_event(self, _secret: Object, event: EventNote) -> None:
+        self.events.append(event)
 
-    async def _seen(self, at: Endpoint) -> x509.Certificate | None:
+    async def _probe(self, at: Endpoint) -> x509.Certificate | None:
         await asyncio.sleep(0.01)
         (pod,) = [pod for pod in self.pods if pod.name == at.host]
         return None if pod.is_frozen else pod.certificate.served
@@ -264,4 +264,4 @@ class World:
     def _is_trusted(self, leaf: x509.Certificate, bundle: bytes) -> bool:
         now = self.clock()
         trusted = tuple(certificate for certificate in certificates_in(bundle, "bundle")) if bundle else ()
-        return validation.is_vouched_for(leaf, trusted, NAMES, now)
+        return validation.is_trusted(leaf, trusted, NAMES, now)

@@ -1,6 +1,6 @@
-"""A process that looks after three modelled instances: it asks, decides, and carries out effect by effect.
+"""A reconciler of three modelled instances: it asks them, decides, and carries out its plan effect by effect.
 
-What it decides is the product's own decision; what comes of it is, in short, what the plan of a storage makes of it.
+The decision is the product's own; the plan is a short form of what the product plans.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from tests.support.replicated import Storage
 
 FRESH_TICKS = 2
-"""How long it may take from looking to acting; what it planned is thrown away then."""
+"""A reconciler throws away a plan that is older."""
 
 
 @dataclass
 class Reconciler:
-    """One of two that may take themselves for the leader.
+    """One of two that may both consider themselves the leader.
 
     Attributes:
-        storage: What it looks after.
-        began: When it started; before that it knows nothing.
+        storage: The modelled storage.
+        began: When it started; it knows nothing of the time before.
         heard: When each instance gave its last sign of life.
         hearing: When each replica was last seen to hear its primary.
         looked: When it made its plan; the view, the version of the Service and its selector are of then.
-        effects: What is left of the plan, each with the instance that it is about.
+        effects: The rest of the plan, each effect with the instance that it is about.
     """
 
     storage: Storage

@@ -11,21 +11,23 @@ from unittest.mock import patch
 from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import InstanceActions
 from reconciler.controllers.session_storage import Planner, Reconciler
-from reconciler.controllers.update_slots import Turns
+from reconciler.controllers.update_slots import UpdateSlots
 from reconciler.credentials import identities
 from reconciler.manifests import valkey_config
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image
-from reconciler.observe.credential_holders import Holders
+from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
-from reconciler.observe.observer import Observer, Outlook
+from reconciler.observe.observer import Observer, Surroundings
 from reconciler.plan.planner import plan
-from reconciler.plan.settings import Settings
-from reconciler.rotation import phases, schedule
+from reconciler.plan.settings import StorageSettings
+from reconciler.rotation import schedule
+from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.event_recorder import EventRecorder
 from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.owned_objects import CHILD_RESOURCES
+from reconciler.state.session_storage import DeclaredStorage
 from reconciler.valkey import replication, users
 from shared import names
 from shared.consumers.identity import Consumer
@@ -57,10 +59,10 @@ if TYPE_CHECKING:
 
 NAMESPACE = "team"
 KEY: Key = (NAMESPACE, "mine")
-SETTINGS = Settings(
+SETTINGS = StorageSettings(
     Image("registry.example/valkey:9", "IfNotPresent"),
     Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
-    phases.Settings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
+    RotationSettings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
 )
 PRIMARY = InstanceFacts(role="master", server_version="9.1.2", is_loading=False)
 PASSES = 24
@@ -89,17 +91,17 @@ class Simulation:
         self._kinds = {
             resource.kind: Informer(self.api, resource, self.consumers.on_change) for resource in CONSUMER_RESOURCES
         }
-        holders = Holders(self.api, self._consumer)
-        turns = Turns(1)
+        rollouts = CredentialRollouts(self.api, self._consumer)
+        slots = UpdateSlots(1)
         last_seen = LastSeen(lambda: 0.0)
-        outlook = Outlook(
-            lambda: True, lambda: True, self._is_due, lambda _: 0.0, KubernetesNodes, turns.may_begin, last_seen
+        surroundings = Surroundings(
+            lambda: True, lambda: True, self._is_due, lambda _: 0.0, KubernetesNodes, slots.may_take, last_seen
         )
         clock = self.api.clock.now
-        self._observer = Observer(self.api, self._caches, self.consumers, holders, outlook)
+        self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)
         recorder, instances = EventRecorder(self.api, "reconciler-0"), InstanceActions(self.api, self._caches, clock)
-        self._applier = Applier(self.api, self._caches, recorder, holders.refuse, instances)
-        planner = Planner(SETTINGS, clock, turns)
+        self._applier = Applier(self.api, self._caches, recorder, rollouts.refuse, instances)
+        planner = Planner(SETTINGS, clock, slots)
         self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], self._observer, self._applier, planner)
 
     async def ask_for(self, **spec: object) -> None:
@@ -249,7 +251,7 @@ class Simulation:
     def _consumer(self, who: Consumer) -> Object | None:
         return self._kinds[who.kind].get((who.namespace, who.name))
 
-    def _is_due(self, storage: Object) -> bool:
+    def _is_due(self, storage: DeclaredStorage) -> bool:
         storages, secrets = self._caches[SESSION_STORAGES.plural].objects, self._caches[SECRETS.plural].objects
         return schedule.is_due(storage, storages.values(), secrets, 1, datetime.now(UTC))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
@@ -15,14 +15,17 @@ from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image
 from reconciler.manifests.storage import Storage
 from reconciler.plan import desired_objects
-from reconciler.plan.settings import Settings
-from reconciler.rotation import phases
+from reconciler.plan.settings import StorageSettings
+from reconciler.rotation.phases import RotationSettings
 from reconciler.state.instance import Instance
 from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.primary_record import PrimaryService
 from reconciler.state.replication_info import PRIMARY, REPLICA, Attached, Replication
-from reconciler.state.storage_state import Observed
+from reconciler.state.rotation_record import RotationRecord
+from reconciler.state.session_storage import DeclaredStorage
+from reconciler.state.sharing import Sharing
+from reconciler.state.storage_state import StorageState
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
 from shared.objects.resources import (
@@ -36,6 +39,12 @@ from shared.objects.resources import (
 )
 from shared.session_storage.models import SessionStorageSpec
 from shared.session_storage.sizes import PRESETS, Size
+from shared.session_storage.status import SessionStorageStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.consumers.identity import Usage
 
 NOW: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CREATED: Final = "2026-11-23T10:00:00Z"
@@ -50,10 +59,10 @@ RING: Final = KeyRing(PASSWORDS)
 OPERATOR: Final = Login("operator", PASSWORDS["operator-password"])
 REPLICATION: Final = Login("replication", PASSWORDS["replication-password"])
 IMAGE: Final = Image("registry.example/valkey:9", "IfNotPresent")
-SETTINGS: Final = Settings(
+SETTINGS: Final = StorageSettings(
     IMAGE,
     Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
-    phases.Settings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
+    RotationSettings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
 )
 OTHER_IMAGE: Final = replace(SETTINGS, image=Image("registry.example/valkey:10", "IfNotPresent"))
 HOSTS: Final = KubernetesNodes(frozenset({"host-0", "host-1", "host-2"}))
@@ -74,10 +83,11 @@ def stored(obj: Object) -> Object:
     return {**obj, "metadata": obj["metadata"] | stamps}
 
 
-def workload(index: int, size: Size, settings: Settings = SETTINGS) -> Object:
+def workload(index: int, size: Size, settings: StorageSettings = SETTINGS) -> Object:
     """Build the StatefulSet of an instance, as the plan makes it of nothing."""
-    nothing = Observed(session_storage({"size": size}), {}, nodes=HOSTS)
-    return desired_objects.workload(nothing, SessionStorageSpec(size=size), index, settings)
+    return desired_objects.workload(
+        state_of(session_storage({"size": size}), nodes=HOSTS), SessionStorageSpec(size=size), index, settings
+    )
 
 
 def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> dict[tuple[str, str], Object]:
@@ -179,29 +189,79 @@ def instances(size: Size) -> tuple[Instance, ...]:
     return (primary(0, size, *others), *(replica(index, size) for index in others))
 
 
-def observed(size: str = "small", *reports: Instance) -> Observed:
+def state_of(
+    storage: Object,
+    children: Mapping[tuple[str, str], Object] | None = None,
+    *,
+    usages: Sequence[Usage] = (),
+    secrets: Mapping[str, Object] | None = None,
+    **observed: Any,
+) -> StorageState:
+    """Make what was observed of a storage, parsed as the observer parses it.
+
+    Args:
+        storage: The SessionStorage.
+        children: Its objects; none, if they are not given.
+        usages: Who uses it.
+        secrets: What has the name of the connection Secret's copy, by namespace.
+        observed: What else there is.
+    """
+    declared = DeclaredStorage.of(storage)
+    external = declared.spec is not None and declared.spec.external is not None
+    name = names.connection_secret(declared.name) if external else names.auth_secret(declared.name)
+    secret = (children or {}).get((SECRETS.plural, name))
+    return StorageState(
+        storage=declared,
+        children=children or {},
+        key_ring=KeyRing() if external else KeyRing.of(secret),
+        rotation=RotationRecord.of(secret),
+        primary_service=_primary_service(children or {}),
+        sharing=Sharing.of(storage, usages).with_secrets(declared.key, secrets or {}),
+        **observed,
+    )
+
+
+def observed(size: str = "small", *reports: Instance, storage: Object | None = None, **others: Any) -> StorageState:
     """Observe a storage whose objects are all there; all its instances are well, if none are given."""
     known = Size(size)
-    nothing = Observed(session_storage({"size": size}), {}, reports or instances(known), nodes=HOSTS)
-    return with_children(nothing, children(known))
+    others = {"children": children(known), "instances": reports or instances(known), "nodes": HOSTS, **others}
+    return state_of(storage or session_storage({"size": size}), **others)
 
 
-def without(before: Observed, *keys: tuple[str, str]) -> Observed:
+def declared(before: StorageState, storage: Object) -> StorageState:
+    """The same objects and instances, of a storage that asks for something else."""
+    return replace(before, storage=DeclaredStorage.of(storage))
+
+
+def with_children(before: StorageState, children: Mapping[tuple[str, str], Object]) -> StorageState:
+    """The same storage with other children."""
+    auth = children.get((SECRETS.plural, names.auth_secret(before.storage.name)))
+    return replace(
+        before,
+        children=children,
+        key_ring=KeyRing.of(auth),
+        rotation=RotationRecord.of(auth),
+        primary_service=_primary_service(children),
+    )
+
+
+def _primary_service(children: Mapping[tuple[str, str], Object]) -> PrimaryService | None:
+    service = children.get((SERVICES.plural, names.valkey(STORAGE.name)))
+    return PrimaryService.of(service) if service is not None else None
+
+
+def without(before: StorageState, *keys: tuple[str, str]) -> StorageState:
     """Take children away."""
     return with_children(before, {key: obj for key, obj in before.children.items() if key not in keys})
 
 
-def with_child(before: Observed, key: tuple[str, str], obj: Object) -> Observed:
+def with_child(before: StorageState, key: tuple[str, str], obj: Object) -> StorageState:
     """Put a child in the place of another one."""
     return with_children(before, {**before.children, key: obj})
 
 
-def with_children(before: Observed, children: dict[tuple[str, str], Object]) -> Observed:
-    """Put children in the place of others; the Service that names the primary is read as the observer reads it."""
-    service = children.get(("services", "mine-valkey"))
-    return replace(before, children=children, primary_service=PrimaryService.of(service) if service else None)
-
-
-def settled(before: Observed, status: Object | None) -> Observed:
+def settled(before: StorageState, status: Object | None) -> StorageState:
     """The same storage with the status that was decided."""
-    return replace(before, storage={**before.storage, "status": status or before.storage.get("status", {})})
+    if status is None:
+        return before
+    return replace(before, storage=replace(before.storage, status=SessionStorageStatus.model_validate(status)))

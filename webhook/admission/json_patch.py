@@ -7,16 +7,12 @@ entry, and there are no `test` operations, which would refuse an object that som
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from shared.objects.field_path import pointer
+from shared.objects.field_path import escaped
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object
-
-_MAX_STEPS: Final = 256
-"""Patches change the same few fields again and again."""
 
 
 def diff(before: Object, after: Object) -> list[Object]:
@@ -35,7 +31,7 @@ def _objects(before: Object, after: Object, path: str, operations: list[Object])
         old = before.get(key)
         if value is old:
             continue
-        place = path + _step(key)
+        place = f"{path}/{escaped(key)}"
         if value is None:
             operations.append({"op": "remove", "path": place})
         elif old is None:
@@ -44,7 +40,7 @@ def _objects(before: Object, after: Object, path: str, operations: list[Object])
             _value(old, value, place, operations)
     if not before.keys() <= after.keys():
         gone = [key for key in before if key not in after and before[key] is not None]
-        operations += [{"op": "remove", "path": path + _step(key)} for key in gone]
+        operations += [{"op": "remove", "path": f"{path}/{escaped(key)}"} for key in gone]
 
 
 def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:
@@ -54,11 +50,6 @@ def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:
         _arrays(old, new, path, operations)
     elif not _is_same(old, new):
         operations.append({"op": "replace", "path": path, "value": new})
-
-
-@lru_cache(_MAX_STEPS)
-def _step(key: str) -> str:
-    return pointer((key,))
 
 
 def _arrays(before: list[Any], after: list[Any], path: str, operations: list[Object]) -> None:

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from shared.objects.field_path import read, shown
-from shared.session_storage.models import MAX_NAMESPACES, URL_HINT, SessionStorageSpec
+from shared.session_storage.models import SessionStorageSpec
 from shared.session_storage.sizes import Size
+from shared.session_storage.validation import MAX_NAMESPACES, URL_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from webhook import metrics
+from webhook.http import metrics
 from webhook.http.heads import Refusal
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Bodies:
         self._begun: dict[_Reading, None] = {}
 
     async def read(self, content: StreamReader, deadline: float) -> bytes | Refusal:
-        """Read a body whole, or tell why that must not go on.
+        """Read a body whole that is not there at once, or tell why that must not go on.
 
         When all bodies together grow too long, the one that was begun first is given up: an API server sends a body
         within milliseconds, so whoever is at it the longest is no API server.
@@ -43,8 +43,6 @@ class Bodies:
             content: The body, as it comes in.
             deadline: Until when it has to be complete, by the event loop's clock.
         """
-        if content.is_eof():
-            return content.read_nowait()
         reading = _Reading(deadline)
         self._begun[reading] = None
         try:

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from aiohttp.http_exceptions import LineTooLong
 
-from webhook import metrics
+from webhook.http import metrics
 from webhook.http.answers import Answer
 from webhook.http.bodies import REQUEST_SECONDS, TOO_SLOW
 from webhook.http.heads import Refusal
@@ -49,6 +49,29 @@ class Site(Protocol):
 
     def forget(self, connection: Connection) -> None:
         """Take note that a connection is no more."""
+
+
+class _Written(web.StreamResponse):
+    """Tells aiohttp that an answer has been written, and whether the connection stays."""
+
+    def __init__(self, *, stays: bool) -> None:
+        super().__init__()
+        self._stays = stays
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the client may ask again on this connection."""
+        return self._stays
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Do nothing more."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing more."""
+
+
+_STAYS: Final = _Written(stays=True)
+_CLOSES: Final = _Written(stays=False)
 
 
 class Connection(web.RequestHandler):
@@ -134,7 +157,24 @@ class Connection(web.RequestHandler):
         """Take note that a request is whole: an answer is owed."""
         self.is_owed = True
 
-    def has_answered(self) -> None:
+    async def answer(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+        """Answer with one write, and wait until the client has read, if it is slow to; aiohttp is given what comes out.
+
+        aiohttp's own response would put its head together field by field, in a dictionary that ignores case.
+        """
+        # An unread body would be taken for the next request.
+        stays = request.keep_alive and request.content.is_eof() and not (answer.is_last or self.site.must_close)
+        self._write(answer, is_last=not stays)
+        if self.writing_paused:
+            await request.writer.drain()
+        self._has_answered()
+        return _STAYS if stays else _CLOSES
+
+    def _write(self, answer: Answer, *, is_last: bool) -> None:
+        if self.transport is not None:
+            self.transport.write(answer.render(self.site.date, is_last=is_last))
+
+    def _has_answered(self) -> None:
         """Take note that nothing is owed any more; the next request may have begun."""
         self.since = self._loop.time()
         self._begun = self.since if self._has_more else None
@@ -148,7 +188,7 @@ class Connection(web.RequestHandler):
             self.abort()
         elif self._begun is not None and self.transport is not None and now >= self._begun + REQUEST_SECONDS:
             metrics.CLIENTS_CUT_OFF.labels("slow").inc()
-            self.transport.write(Answer.of_refusal(TOO_SLOW).render(self.site.date))
+            self._write(Answer.of_refusal(TOO_SLOW), is_last=True)
             self.force_close()
 
     def leave(self) -> None:
@@ -169,8 +209,7 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Say what is wrong, without a word in the log about what a client does, and without repeating it."""
-        if isinstance(exc, LineTooLong):
-            return Answer.of_refusal(_TOO_LONG)
         if isinstance(exc, HttpProcessingError):
-            return Answer.of_refusal(_NOT_UNDERSTOOD)
+            self._write(Answer.of_refusal(_TOO_LONG if isinstance(exc, LineTooLong) else _NOT_UNDERSTOOD), is_last=True)
+            return _CLOSES
         return super().handle_error(request, status, exc, message)

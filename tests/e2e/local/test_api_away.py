@@ -13,7 +13,7 @@ import pytest
 from deploy.demo.kube import until
 from deploy.local import paths, processes
 from reconciler.credentials import identities
-from reconciler.runtime.leader_election import LEASE_SECONDS
+from reconciler.runtime.leader_election import LEASE_DURATION_SECONDS
 from tests.e2e import test_rotation as rotations
 from tests.e2e.conftest import Run
 from tests.e2e.namespaces import ROTATION
@@ -41,7 +41,7 @@ def api_server_frozen() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("phase", "seconds"),
     [
-        ("AwaitConsumers", LEASE_SECONDS + 5),
+        ("AwaitConsumers", LEASE_DURATION_SECONDS + 5),
         pytest.param("Published", 60, marks=pytest.mark.drill),
         pytest.param("AwaitConsumers", 60, marks=pytest.mark.drill),
     ],

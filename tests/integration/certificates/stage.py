@@ -164,8 +164,8 @@ class Stage:
             lambda: self.authority() != before and self.is_stable(), seconds=seconds, what="another authority for all"
         )
 
-    def ask_for_rotation(self, wish: str) -> None:
-        self.kubectl("annotate", "secret", SERVING, f"{ROTATE}={wish}", "--overwrite", "-n", NAMESPACE)
+    def ask_for_rotation(self, request: str) -> None:
+        self.kubectl("annotate", "secret", SERVING, f"{ROTATE}={request}", "--overwrite", "-n", NAMESPACE)
 
     def edit_serving(self, **entries: bytes) -> None:
         data = {key.replace("_", "."): base64.b64encode(value).decode() for key, value in entries.items()}

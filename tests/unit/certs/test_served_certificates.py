@@ -1,4 +1,4 @@
-"""The witness sees what each ready pod really serves, and that a frozen one serves nothing."""
+"""The prober sees what each ready pod really serves, and that a frozen one serves nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from certs import served_certificates
 from certs.pki import issue, validation
 from certs.pki.pem import Pair, bundle_pem, encoded
-from certs.served_certificates import Endpoint, Witness, ready_endpoints
+from certs.served_certificates import CertificateProber, Endpoint, ready_endpoints
 from webhook.serving_certificate import ServingCertificate
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ def pod(name: str, port: int, ready: str = "True", **metadata: str) -> dict[Key,
 
 
 @contextlib.asynccontextmanager
-async def looking(pods: dict[Key, Object]) -> AsyncIterator[tuple[Witness, asyncio.Event]]:
+async def probing(pods: dict[Key, Object]) -> AsyncIterator[tuple[CertificateProber, asyncio.Event]]:
     news = asyncio.Event()
-    looker = Witness(pods, NAMES[0], news.set)
-    task = asyncio.ensure_future(looker.run())
+    prober = CertificateProber(pods, NAMES[0], news.set)
+    task = asyncio.ensure_future(prober.run())
     try:
         async with asyncio.timeout(10):
-            yield looker, news
+            yield prober, news
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -72,18 +72,18 @@ async def test_it_sees_each_new_certificate_as_soon_as_somebody_waits_for_it() -
     first, second = leaf(), leaf()
     serving.on_change(None, secret(first))
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=serving.context)
-    async with server, looking(pod("a", server.sockets[0].getsockname()[1])) as (looker, news):
+    async with server, probing(pod("a", server.sockets[0].getsockname()[1])) as (prober, news):
         await news.wait()
-        assert looker.sightings == {"a": first.certificate}
+        assert prober.served_leaves == {"a": first.certificate}
         news.clear()
         serving.on_change(None, secret(second))
-        looker.look_often(often=True)
+        prober.probe_often(often=True)
         await news.wait()
-        assert looker.sightings == {"a": second.certificate}
+        assert prober.served_leaves == {"a": second.certificate}
 
 
 async def test_whoever_takes_a_connection_and_says_nothing_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served_certificates, "DIAL_SECONDS", 0.05)
+    monkeypatch.setattr(served_certificates, "HANDSHAKE_SECONDS", 0.05)
     talk = asyncio.Event()
 
     async def stay_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,16 +91,16 @@ async def test_whoever_takes_a_connection_and_says_nothing_is_not_seen(monkeypat
         writer.close()
 
     server = await asyncio.start_server(stay_silent, "127.0.0.1", 0)
-    async with server, looking(pod("frozen", server.sockets[0].getsockname()[1])) as (looker, news):
+    async with server, probing(pod("frozen", server.sockets[0].getsockname()[1])) as (prober, news):
         await news.wait()
-        assert looker.sightings == {"frozen": None}
+        assert prober.served_leaves == {"frozen": None}
         talk.set()
 
 
 async def test_whoever_refuses_connections_is_not_seen() -> None:
-    async with looking(pod("gone", 1)) as (looker, news):
+    async with probing(pod("gone", 1)) as (prober, news):
         await news.wait()
-        assert looker.sightings == {"gone": None}
+        assert prober.served_leaves == {"gone": None}
 
 
 def test_only_pods_that_new_connections_are_sent_to_count() -> None:
@@ -115,5 +115,5 @@ def test_only_pods_that_new_connections_are_sent_to_count() -> None:
 
 
 async def test_a_pod_that_was_not_looked_at_yet_is_not_seen() -> None:
-    looker = Witness(pod("new", 9443), NAMES[0], lambda: None)
-    assert looker.sightings == {"new": None}
+    prober = CertificateProber(pod("new", 9443), NAMES[0], lambda: None)
+    assert prober.served_leaves == {"new": None}

@@ -1,4 +1,4 @@
-"""The keeper starts with complete settings or says everything that is missing."""
+"""The controller starts with complete settings or says everything that is missing."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY
 
-from certs import metrics as of_keeper
+from certs import metrics as of_certificates
 from webhook import metrics as of_webhook
 
 ROOT = Path(__file__).parents[3]
@@ -16,7 +16,7 @@ GUIDE = (ROOT / "docs/howto/certificates.md").read_text()
 
 
 def test_every_metric_of_an_alert_exists() -> None:
-    assert of_keeper
+    assert of_certificates
     assert of_webhook
     families = {family.name for family in REGISTRY.collect()}
     known = families | {f"{name}_total" for name in families}

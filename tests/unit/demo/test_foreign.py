@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from deploy.demo import foreign
+from deploy.demo.errors import DemoError
 from deploy.demo.images import Images
+from deploy.demo.kube import Kube
 
 IMAGES = Images.of({"PRODUCT_IMAGE": "product:1", "VALKEY_IMAGE": "valkey:1", "MCP_IMAGE": "mcp:1"})
 FOREIGN = {"KUBECONFIG": "/home/somebody/.kube/config"}
@@ -22,6 +24,12 @@ def pod(**states: dict[str, Any]) -> dict[str, Any]:
     """Take the state of each container by the environment variable of its image."""
     statuses = [{"name": foreign.container_name(variable), "state": state} for variable, state in states.items()]
     return {"status": {"containerStatuses": statuses}}
+
+
+def test_a_kubeconfig_that_is_no_file_is_named() -> None:
+    kube = Kube((), "", {"KUBECONFIG": "/nowhere/config:/nowhere/else"}, is_local=False)
+    with pytest.raises(DemoError, match="/nowhere/config, /nowhere/else"):
+        foreign.reach(kube)
 
 
 def test_one_pod_tries_every_image_and_may_run_in_a_restricted_namespace() -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from ipaddress import IPv4Network
 from itertools import combinations
+from pathlib import Path
 
 from deploy.local.topology import (
     API_SERVICE_ADDRESS,
@@ -24,16 +25,16 @@ print(json.dumps([names, [str(network) for network in networks]]))
 """
 
 
-def shape(number: int) -> tuple[set[str], list[IPv4Network]]:
+def shape(number: int, cache: Path) -> tuple[set[str], list[IPv4Network]]:
     """Names and networks of a cluster; modules take its number from the environment as they are imported."""
-    environment = {**os.environ, "SESSION_STORAGE_CLUSTER": str(number)}
+    environment = {**os.environ, "SESSION_STORAGE_CLUSTER": str(number), "SESSION_STORAGE_CACHE": str(cache)}
     done = subprocess.run([sys.executable, "-c", SHAPE], capture_output=True, check=True, env=environment)
     names, networks = json.loads(done.stdout)
     return set(names), [IPv4Network(network) for network in networks]
 
 
-def test_clusters_of_one_machine_share_neither_names_nor_addresses() -> None:
-    (names, networks), (other_names, other_networks) = shape(0), shape(7)
+def test_clusters_of_one_machine_share_neither_names_nor_addresses(tmp_path: Path) -> None:
+    (names, networks), (other_names, other_networks) = shape(0, tmp_path), shape(7, tmp_path)
     assert not names & other_names
     assert all(network.subnet_of(BENCHMARKS) for network in (*networks, *other_networks))
     assert not any(one.overlaps(other) for one in networks for other in other_networks)

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image, Placement
-from reconciler.rotation import phases
+from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from reconciler.settings import Settings
 from shared.errors import InvalidSettings
@@ -46,14 +46,14 @@ def test_what_is_said_counts() -> None:
 
 
 def test_rotations_have_settings_of_their_own() -> None:
-    assert Settings.from_environ(ENVIRON).storage.rotation == phases.Settings()
+    assert Settings.from_environ(ENVIRON).storage.rotation == RotationSettings()
     said = {
         "ROTATION_WAVE_PERCENT": "25",
         "ROTATION_PATIENCE_SECONDS": "60",
         "ROTATION_REFRESH_SECONDS": "0",
         "ROTATIONS_AT_ONCE": "3",
     }
-    assert Settings.from_environ(ENVIRON | said).storage.rotation == phases.Settings(
+    assert Settings.from_environ(ENVIRON | said).storage.rotation == RotationSettings(
         25, timedelta(minutes=1), timedelta(0), 3
     )
     assert "ROTATION_WAVE_PERCENT is no number from 0 to 100" in problems(ROTATION_WAVE_PERCENT="101")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shared.objects.resources import Key, Object
-    from webhook.admission.access_question import Question
+    from webhook.admission.access_request import AccessRequest
 
 STORAGE = ("default", "mine")
 
@@ -38,13 +38,13 @@ class World:
     def objects(self) -> Mapping[Key, Object]:
         return self._known
 
-    async def await_known(self, key: Key) -> None:
+    async def ensure_cached(self, key: Key) -> None:
         self.asked.append(key)
         if key in self.unheard:
             self._known[key] = storage(key)
 
-    async def may_use(self, question: Question) -> bool | None:
-        self.asked.append(question.storage)
+    async def may_use(self, request: AccessRequest) -> bool | None:
+        self.asked.append(request.storage)
         return self.right
 
     async def decide(self, reference: object, namespace: str = "default") -> Decision:

@@ -49,7 +49,7 @@ async def store(request: AdmissionRequest) -> Decision:
 
 
 async def consume(request: AdmissionRequest) -> Decision:
-    return consumers.decide(consumers.writing_of(request), {}, Target.ALL)
+    return consumers.decide(consumers.ConsumerWrite.of(request), {}, Target.ALL)
 
 
 async def late(_: AdmissionRequest) -> Decision:

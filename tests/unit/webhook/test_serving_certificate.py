@@ -151,7 +151,7 @@ def test_what_is_wrong_with_the_secret_is_said_until_it_is_mended() -> None:
     assert certificate.problem == ""
     assert metrics.SECRET_USABLE._value.get() == 1
     certificate.on_change(None, None)
-    assert certificate.problem == "there is none"
+    assert certificate.problem == "there is no certificate"
     assert metrics.SECRET_USABLE._value.get() == 0
     certificate.on_change(None, secret(pair()))
     assert certificate.problem == ""

@@ -8,7 +8,7 @@ import pytest
 from shared import errors
 from shared.objects.resources import SESSION_STORAGES, Key, Object, Resource, key_of
 from tests.support.virtual_time import in_virtual_time
-from webhook.storage_lookup import LateStorages
+from webhook.storage_lookup import StorageLookup
 
 KEY = ("ns", "store")
 STORAGE = {"metadata": {"namespace": "ns", "name": "store"}, "spec": {"size": "small"}}
@@ -41,7 +41,7 @@ class Cache:
 
 @in_virtual_time
 async def ask(cluster: Cluster, cache: Cache) -> None:
-    await LateStorages(cluster, cache).await_known(KEY)
+    await StorageLookup(cluster, cache).ensure_cached(KEY)
 
 
 def known_after_asking(cluster: Cluster, cache: Cache) -> set[Key]:
@@ -72,4 +72,6 @@ def test_an_api_server_that_does_not_tell_holds_nobody_up(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         assert known_after_asking(Cluster(answer), Cache()) == set()
-    assert [record.getMessage() for record in caplog.records] == ["storage not read"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "could not read the storage: going on as if it did not exist"
+    ]

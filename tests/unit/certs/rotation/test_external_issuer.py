@@ -55,7 +55,7 @@ def published(observed: Observed) -> bytes | None:
 def test_their_authority_is_published_and_then_nothing_is_done() -> None:
     assert published(seen(secret(NEW_LEAF, NEW), ())) == bundle_pem([NEW.certificate])
     at_rest = external_issuer.plan(seen(secret(NEW_LEAF, NEW), (NEW,), a=NEW_LEAF.certificate), NOW)
-    assert (at_rest.phase, at_rest.actions, at_rest.others) == (Phase.STABLE, (), ())
+    assert (at_rest.phase, at_rest.actions, at_rest.pods_behind) == (Phase.STABLE, (), ())
 
 
 def test_duplicates_and_what_has_expired_are_left_out() -> None:
@@ -68,7 +68,7 @@ def test_the_former_authority_is_trusted_for_as_long_as_a_pod_may_serve_what_it_
     for pod in (OLD_LEAF.certificate, None):
         observed = seen(secret(NEW_LEAF, NEW), (OLD,), a=pod, b=NEW_LEAF.certificate)
         assert published(observed) == both
-        assert external_issuer.plan(observed, NOW).held_up_by == ("a",)
+        assert external_issuer.plan(observed, NOW).waits_for_pods == ("a",)
     assert published(seen(secret(NEW_LEAF, NEW), (NEW, OLD), a=NEW_LEAF.certificate)) == bundle_pem([NEW.certificate])
 
 
@@ -82,7 +82,7 @@ def test_without_a_usable_secret_no_trust_is_taken_away() -> None:
     ]
     for unusable in unusable_ones:
         step = external_issuer.plan(seen(unusable, (OLD,), a=None), NOW)
-        assert (step.phase, step.actions, step.others) == (Phase.BOOTSTRAP, (), ("a",))
+        assert (step.phase, step.actions, step.pods_behind) == (Phase.BOOTSTRAP, (), ("a",))
 
 
 def replace_bundle(obj: Object) -> Object:

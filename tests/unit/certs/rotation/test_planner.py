@@ -19,15 +19,15 @@ from certs.pki.validation import Problem
 from certs.rotation import ca_secret, planner
 from certs.rotation.actions import (
     Action,
+    CertificateSpec,
     Evidence,
+    EvidenceAge,
     IssueAuthority,
     IssueServing,
-    Lasted,
     Observed,
     Phase,
     StoreAuthorities,
     StoreBundle,
-    Terms,
 )
 from certs.rotation.ca_bundles import PublishBundle, WebhookConfiguration
 from certs.rotation.ca_secret import Authorities
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NAMES = validation.dns_names("release-webhook", "toolhive-system")
-TERMS = Terms(NAMES, DEFAULT)
+SPEC = CertificateSpec(NAMES, DEFAULT)
 MUTATING = WebhookConfiguration(MUTATING_WEBHOOKS, "release-webhook")
 VALIDATING = WebhookConfiguration(VALIDATING_WEBHOOKS, "release-webhook")
 STEPS = 12
-LONG = Lasted(timedelta(hours=1), timedelta(hours=1))
-FRESH = Lasted()
+LONG = EvidenceAge(timedelta(hours=1), timedelta(hours=1))
+FRESH = EvidenceAge()
 
 
 def configuration(*names: str) -> Object:
@@ -63,12 +63,12 @@ def empty() -> Observed:
 
 def applied(observed: Observed, action: Action, now: datetime) -> Observed:
     match action:
-        case IssueAuthority(_, predecessor, retired, handled):
+        case IssueAuthority(_, predecessor, retired, handled_request):
             new = issue.issue_authority(now)
             stored = (
-                replace(predecessor, next=new, handled=handled)
+                replace(predecessor, next=new, handled_request=handled_request)
                 if predecessor
-                else Authorities(new, None, retired, handled)
+                else Authorities(new, None, retired, handled_request)
             )
             return replace(observed, authority=stored_secret(stored))
         case StoreAuthorities(stored, _):
@@ -91,14 +91,16 @@ def applied(observed: Observed, action: Action, now: datetime) -> Observed:
 
 
 def stored_secret(stored: Authorities) -> Object:
-    annotations = {"toolhive.stacklok.dev/certificates-rotated": stored.handled} if stored.handled else {}
+    annotations = (
+        {"toolhive.stacklok.dev/certificates-rotated": stored.handled_request} if stored.handled_request else {}
+    )
     return {"metadata": {"annotations": annotations}, "data": stored.content()}
 
 
 def settled(observed: Observed, now: datetime) -> tuple[Observed, list[Action]]:
     history: list[Action] = []
     for _ in range(STEPS):
-        actions = planner.plan(observed, TERMS, LONG, now).actions
+        actions = planner.plan(observed, SPEC, LONG, now).actions
         if not actions:
             return observed, history
         for action in actions:
@@ -120,9 +122,9 @@ ROTATED = [
 RECOVERED = ["IssueAuthority", "PublishBundle", "PublishBundle", "IssueServing", *ROTATED[6:]]
 
 
-def asked(observed: Observed, wish: str) -> Observed:
+def asked(observed: Observed, request: str) -> Observed:
     assert observed.serving is not None
-    metadata = {"annotations": {ANNOTATION_ROTATE_CERTIFICATES: wish}}
+    metadata = {"annotations": {ANNOTATION_ROTATE_CERTIFICATES: request}}
     return replace(observed, serving={**observed.serving, "metadata": metadata})
 
 
@@ -141,7 +143,7 @@ def test_bootstrap_makes_the_authority_then_the_bundles_then_the_leaf() -> None:
 def test_nothing_waits_for_time_to_pass_while_nobody_serves() -> None:
     observed = empty()
     for kind in ("IssueAuthority", "PublishBundle", "IssueServing"):
-        actions = planner.plan(observed, TERMS, FRESH, NOW).actions
+        actions = planner.plan(observed, SPEC, FRESH, NOW).actions
         assert {type(action).__name__ for action in actions} == {kind}
         for action in actions:
             observed = applied(observed, action, NOW)
@@ -180,7 +182,7 @@ def test_a_bundle_that_anybody_changed_is_restored_and_nothing_else_is_touched(b
     ],
 )
 def test_a_lost_leaf_is_signed_again_at_once_by_the_same_authority(serving: Object | None, reason: Problem) -> None:
-    (action,) = planner.plan(replace(SETTLED, serving=serving), TERMS, FRESH, NOW).actions
+    (action,) = planner.plan(replace(SETTLED, serving=serving), SPEC, FRESH, NOW).actions
     assert isinstance(action, IssueServing)
     assert action.reasons == (reason,)
 
@@ -194,8 +196,8 @@ def test_the_bundle_beside_the_leaf_is_restored_and_the_leaf_stays(bundle: str) 
 
 
 def test_a_renamed_service_gets_a_new_leaf() -> None:
-    terms = Terms(validation.dns_names("other", "toolhive-system"), DEFAULT)
-    (action,) = planner.plan(SETTLED, terms, LONG, NOW).actions
+    spec = CertificateSpec(validation.dns_names("other", "toolhive-system"), DEFAULT)
+    (action,) = planner.plan(SETTLED, spec, LONG, NOW).actions
     assert isinstance(action, IssueServing)
 
 
@@ -210,7 +212,7 @@ def test_a_rotation_keeps_both_authorities_in_one_unchanging_bundle_until_the_ol
     assert both.startswith(one)
 
 
-def test_a_wish_is_fulfilled_once_and_another_one_again() -> None:
+def test_a_request_is_fulfilled_once_and_another_one_again() -> None:
     observed, _ = settled(asked(SETTLED, "one"), NOW)
     assert settled(observed, NOW)[1] == []
     assert kinds(settled(asked(observed, "two"), NOW)[1]) == ROTATED
@@ -220,23 +222,23 @@ def test_a_wish_is_fulfilled_once_and_another_one_again() -> None:
 
 def until(observed: Observed, kind: type) -> Observed:
     """Go on until the next step is of a kind."""
-    while not isinstance(planner.plan(observed, TERMS, LONG, NOW).actions[0], kind):
-        for action in planner.plan(observed, TERMS, LONG, NOW).actions:
+    while not isinstance(planner.plan(observed, SPEC, LONG, NOW).actions[0], kind):
+        for action in planner.plan(observed, SPEC, LONG, NOW).actions:
             observed = applied(observed, action, NOW)
     return observed
 
 
 def test_a_successor_signs_only_when_it_has_been_in_every_bundle_for_the_dwell() -> None:
     staged = until(asked(SETTLED, "please"), StoreAuthorities)
-    waiting = planner.plan(staged, TERMS, Lasted(timedelta(seconds=59)), NOW)
+    waiting = planner.plan(staged, SPEC, EvidenceAge(timedelta(seconds=59)), NOW)
     assert (waiting.phase, waiting.actions, waiting.wait) == (Phase.TRUST_NEXT, (), timedelta(seconds=1))
-    assert kinds(planner.plan(staged, TERMS, Lasted(timedelta(seconds=60)), NOW).actions) == ["StoreAuthorities"]
+    assert kinds(planner.plan(staged, SPEC, EvidenceAge(timedelta(seconds=60)), NOW).actions) == ["StoreAuthorities"]
     assert leaf_of(staged) == leaf_of(SETTLED)
 
 
 def test_the_old_authority_retires_only_when_every_ready_pod_was_seen_to_serve_the_new_leaf() -> None:
     switched = until(until(asked(SETTLED, "please"), IssueServing), IssueServing)
-    (action,) = planner.plan(switched, TERMS, LONG, NOW).actions
+    (action,) = planner.plan(switched, SPEC, LONG, NOW).actions
     switched = applied(switched, action, NOW)
     new, old = leaf_of(switched), leaf_of(SETTLED)
     for pods, behind in (
@@ -244,53 +246,53 @@ def test_the_old_authority_retires_only_when_every_ready_pod_was_seen_to_serve_t
         ({"a": new, "b": old}, ("b",)),
         ({"a": old, "b": None}, ("a", "b")),
     ):
-        waiting = planner.plan(replace(switched, pods=pods), TERMS, LONG, NOW)
-        assert (waiting.phase, waiting.actions, waiting.held_up_by) == (Phase.RETIRE, (), behind)
+        waiting = planner.plan(replace(switched, pods=pods), SPEC, LONG, NOW)
+        assert (waiting.phase, waiting.actions, waiting.waits_for_pods) == (Phase.RETIRE, (), behind)
     seen = replace(switched, pods={"a": new, "b": new})
-    assert planner.plan(seen, TERMS, Lasted(timedelta(hours=1), timedelta(seconds=59)), NOW).actions == ()
-    assert kinds(planner.plan(seen, TERMS, LONG, NOW).actions) == ["StoreAuthorities"]
+    assert planner.plan(seen, SPEC, EvidenceAge(timedelta(hours=1), timedelta(seconds=59)), NOW).actions == ()
+    assert kinds(planner.plan(seen, SPEC, LONG, NOW).actions) == ["StoreAuthorities"]
 
 
 def test_evidence_is_of_what_is_there_and_changes_when_anything_is_written() -> None:
-    found = planner.evidence(SETTLED, TERMS, NOW)
-    assert found.trust is not None
-    assert found.service is not None
+    found = planner.evidence(SETTLED, SPEC, NOW)
+    assert found.published is not None
+    assert found.served is not None
     rewritten = copy.deepcopy(dict(SETTLED.configurations))
     rewritten[MUTATING]["metadata"] = {"resourceVersion": "7"}
-    assert planner.evidence(replace(SETTLED, configurations=rewritten), TERMS, NOW).trust != found.trust
-    assert planner.evidence(replace(SETTLED, configurations=empty().configurations), TERMS, NOW).trust is None
-    assert planner.evidence(replace(SETTLED, pods={"one": None}), TERMS, NOW).service is None
-    assert planner.evidence(empty(), TERMS, NOW) == Evidence()
+    assert planner.evidence(replace(SETTLED, configurations=rewritten), SPEC, NOW).published != found.published
+    assert planner.evidence(replace(SETTLED, configurations=empty().configurations), SPEC, NOW).published is None
+    assert planner.evidence(replace(SETTLED, pods={"one": None}), SPEC, NOW).served is None
+    assert planner.evidence(empty(), SPEC, NOW) == Evidence()
 
 
 def test_a_lost_authority_is_followed_by_another_without_distrusting_the_one_that_pods_rely_on() -> None:
     observed, history = settled(replace(SETTLED, authority=None), NOW)
     assert kinds(history) == RECOVERED
     published = next(action.bundle for action in history if isinstance(action, PublishBundle))
-    old = ca_secret.read(SETTLED.authority, NOW).authorities
+    old = ca_secret.read(SETTLED.authority, NOW).usable
     assert old is not None
     assert published.endswith(old.bundle)
     assert old.current.certificate_pem not in b"".join(
-        authority.bundle for authority in [ca_secret.read(observed.authority, NOW).authorities] if authority
+        authority.bundle for authority in [ca_secret.read(observed.authority, NOW).usable] if authority
     )
 
 
 def test_a_new_leaf_waits_for_trust_while_pods_serve_an_old_one() -> None:
     lost = until(replace(SETTLED, authority=None), IssueServing)
-    assert planner.plan(lost, TERMS, FRESH, NOW).actions == ()
-    assert planner.plan(replace(lost, pods={"one": None}), TERMS, FRESH, NOW).actions == ()
-    assert kinds(planner.plan(replace(lost, pods={}), TERMS, FRESH, NOW).actions) == ["IssueServing"]
+    assert planner.plan(lost, SPEC, FRESH, NOW).actions == ()
+    assert planner.plan(replace(lost, pods={"one": None}), SPEC, FRESH, NOW).actions == ()
+    assert kinds(planner.plan(replace(lost, pods={}), SPEC, FRESH, NOW).actions) == ["IssueServing"]
 
 
 def test_a_clock_that_is_behind_takes_no_trust_away_in_haste() -> None:
     yesterday = NOW - timedelta(days=1)
     observed = SETTLED
-    while actions := planner.plan(observed, TERMS, FRESH, yesterday).actions:
+    while actions := planner.plan(observed, SPEC, FRESH, yesterday).actions:
         assert not isinstance(actions[0], IssueServing)
         for action in actions:
             observed = applied(observed, action, yesterday)
     published = next(iter(observed.configurations.values()))["webhooks"][0]["clientConfig"]["caBundle"]
-    old = ca_secret.read(SETTLED.authority, NOW).authorities
+    old = ca_secret.read(SETTLED.authority, NOW).usable
     assert old is not None
     assert old.current.certificate_pem in base64.b64decode(published)
 
@@ -307,15 +309,15 @@ def test_an_installation_that_comes_back_from_certificates_of_others_keeps_trust
     their_leaf = issue.issue_serving(others, NAMES[:1], NOW).certificate
     theirs = {"webhooks": [{"name": "a", "clientConfig": {"caBundle": encoded(others.certificate_pem)}}]}
     unseen = replace(SETTLED, configurations={MUTATING: theirs}, pods={"a": None})
-    (action,) = planner.plan(unseen, TERMS, FRESH, NOW).actions
+    (action,) = planner.plan(unseen, SPEC, FRESH, NOW).actions
     assert isinstance(action, PublishBundle)
     assert action.bundle.endswith(others.certificate_pem)
     both = applied(unseen, action, NOW)
-    assert planner.plan(both, TERMS, FRESH, NOW).actions == ()
-    seen = planner.plan(replace(both, pods={"a": their_leaf}), TERMS, FRESH, NOW).actions[0]
+    assert planner.plan(both, SPEC, FRESH, NOW).actions == ()
+    seen = planner.plan(replace(both, pods={"a": their_leaf}), SPEC, FRESH, NOW).actions[0]
     assert isinstance(seen, StoreAuthorities)
     assert seen.authorities.retired == (others.certificate,)
-    assert kinds(planner.plan(replace(both, pods={"a": leaf_of(both)}), TERMS, FRESH, NOW).actions) == ["PublishBundle"]
+    assert kinds(planner.plan(replace(both, pods={"a": leaf_of(both)}), SPEC, FRESH, NOW).actions) == ["PublishBundle"]
 
 
 def test_nobody_becomes_trusted_by_what_the_serving_secret_says() -> None:
@@ -333,18 +335,18 @@ def test_a_successor_takes_over_from_an_authority_that_is_lost_or_has_expired() 
     observed, history = settled(replace(staged, authority={**staged.authority, "data": data}), NOW)
     assert kinds(history)[0] == "StoreAuthorities"
     assert "IssueAuthority" not in kinds(history)
-    held = ca_secret.read(observed.authority, NOW).authorities
+    held = ca_secret.read(observed.authority, NOW).usable
     assert held is not None
     assert bundle_pem(held.trusted) == bundle_pem([held.current.certificate])
 
 
 def test_duplicates_and_expired_authorities_leave_the_bundle() -> None:
-    held = ca_secret.read(SETTLED.authority, NOW).authorities
+    held = ca_secret.read(SETTLED.authority, NOW).usable
     assert held is not None
     old = issue.issue_authority(NOW - timedelta(days=500)).certificate
     recent = issue.issue_authority(NOW - timedelta(days=300)).certificate
     stored = stored_secret(replace(held, retired=(recent, old, recent, held.current.certificate)))
-    published = planner.plan(replace(SETTLED, authority=stored), TERMS, LONG, NOW).actions[0]
+    published = planner.plan(replace(SETTLED, authority=stored), SPEC, LONG, NOW).actions[0]
     assert isinstance(published, PublishBundle)
     assert published.bundle == bundle_pem([held.current.certificate, recent])
 
@@ -366,8 +368,8 @@ def test_time_alone_brings_renewal(after: timedelta, expected: list[str]) -> Non
 
 
 def test_the_next_look_is_when_the_next_thing_is_due() -> None:
-    assert planner.plan(SETTLED, TERMS, LONG, NOW).wait == timedelta(days=20)
-    assert planner.plan(SETTLED, TERMS, LONG, NOW + timedelta(days=19)).wait == timedelta(days=1)
+    assert planner.plan(SETTLED, SPEC, LONG, NOW).wait == timedelta(days=20)
+    assert planner.plan(SETTLED, SPEC, LONG, NOW + timedelta(days=19)).wait == timedelta(days=1)
 
 
 def test_a_year_of_daily_looks_renews_leaves_every_twenty_days_and_never_cuts_one_short() -> None:

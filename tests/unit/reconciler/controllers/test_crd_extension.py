@@ -120,7 +120,11 @@ async def test_a_refusal_is_tried_again_after_a_pause(caplog: pytest.LogCaptureF
     api.refuse = lambda _: errors.Forbidden("403")
     async with extending(api):
         await asyncio.sleep(60)
-        assert 10 <= caplog.messages.count("CRD not extended") <= 60 / crd_extension.RETRY_SECONDS + 1
+        assert (
+            10
+            <= caplog.messages.count("could not add the field to the CRD: trying again")
+            <= 60 / crd_extension.RETRY_SECONDS + 1
+        )
         api.refuse = lambda _: None
         await asyncio.sleep(6)
         assert has_field(stored(api)) == [True, True]

@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-from reconciler.controllers.update_slots import Turns
+from reconciler.controllers.update_slots import UpdateSlots
 
 ONE, TWO, THREE = ("team", "one"), ("team", "two"), ("other", "one")
 
 
 def test_no_more_storages_begin_than_may_change_at_once() -> None:
-    turns = Turns(2)
+    slots = UpdateSlots(2)
     for storage in (ONE, TWO):
-        assert turns.may_begin(storage)
-        turns.note(storage, is_changing=True)
-    assert not turns.may_begin(THREE)
+        assert slots.may_take(storage)
+        slots.note(storage, is_changing=True)
+    assert not slots.may_take(THREE)
 
 
 def test_who_has_begun_may_go_on() -> None:
-    turns = Turns(1)
-    turns.note(ONE, is_changing=True)
-    assert turns.may_begin(ONE)
-    assert not turns.may_begin(TWO)
+    slots = UpdateSlots(1)
+    slots.note(ONE, is_changing=True)
+    assert slots.may_take(ONE)
+    assert not slots.may_take(TWO)
 
 
 def test_who_is_done_makes_room_for_the_next() -> None:
-    turns = Turns(1)
-    turns.note(ONE, is_changing=True)
-    turns.note(ONE, is_changing=False)
-    assert turns.may_begin(TWO)
+    slots = UpdateSlots(1)
+    slots.note(ONE, is_changing=True)
+    slots.note(ONE, is_changing=False)
+    assert slots.may_take(TWO)
 
 
 def test_who_never_began_makes_no_room() -> None:
-    turns = Turns(1)
-    turns.note(ONE, is_changing=True)
-    turns.note(TWO, is_changing=False)
-    assert not turns.may_begin(TWO)
+    slots = UpdateSlots(1)
+    slots.note(ONE, is_changing=True)
+    slots.note(TWO, is_changing=False)
+    assert not slots.may_take(TWO)
 
 
 def test_what_a_leader_of_the_past_began_is_found_out_again() -> None:
     """More than may begin can be under way then; none of them is stopped half-way."""
-    turns = Turns(1)
+    slots = UpdateSlots(1)
     for storage in (ONE, TWO):
-        turns.note(storage, is_changing=True)
-    assert turns.may_begin(ONE)
-    assert turns.may_begin(TWO)
-    assert not turns.may_begin(THREE)
+        slots.note(storage, is_changing=True)
+    assert slots.may_take(ONE)
+    assert slots.may_take(TWO)
+    assert not slots.may_take(THREE)

@@ -125,7 +125,7 @@ def test_a_primary_that_is_still_heard_is_looked_at_again_at_once(lost: Instance
 
 def test_a_primary_that_only_we_cannot_reach_stays() -> None:
     decision = decide(0, [unreachable(0, LONG_SILENT), linked(1, 9), linked(2, 2)], 3)
-    message = "cache-valkey-0 does not answer the operator, but cache-valkey-2 still hears it"
+    message = "cache-valkey-0 does not answer the reconciler, but cache-valkey-2 still hears it"
     assert decision == LookAgain(STILL_HEARD_SECONDS, "UnreachableByUs", message)
 
 
@@ -230,7 +230,7 @@ def test_an_empty_instance_never_goes_before_one_with_data() -> None:
     assert promoted(decision)[0] == 2
 
 
-def test_a_instance_that_loads_is_no_candidate() -> None:
+def test_an_instance_that_loads_is_no_candidate() -> None:
     decision = decide(0, [gone(0), replica(1, is_loading=True, offset=200), replica(2)], 3)
     assert promoted(decision)[0] == 2
 
@@ -297,7 +297,7 @@ def test_a_person_can_name_the_instance_to_promote_where_nothing_else_helps() ->
     )
 
 
-def test_a_instance_that_does_not_answer_cannot_be_promoted_by_hand_either() -> None:
+def test_an_instance_that_does_not_answer_cannot_be_promoted_by_hand_either() -> None:
     instances = [gone(0, LONG_SILENT), gone(1, LONG_SILENT), gone(2, LONG_SILENT)]
     assert isinstance(decide(0, instances, 3, "cache-valkey-2"), FailoverBlocked)
 

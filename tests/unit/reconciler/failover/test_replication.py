@@ -25,7 +25,7 @@ from reconciler.failover.replication_group import CLOSE_BYTES, ReplicationGroup
 from reconciler.manifests import services
 from reconciler.state.instance import Instance
 from reconciler.state.primary_record import PrimaryRecord, PrimaryService
-from reconciler.state.storage_state import Observed
+from reconciler.state.storage_state import StorageState
 from shared import names
 from shared.session_storage.sizes import PRESETS, Size
 from tests.support.storages import (
@@ -53,10 +53,10 @@ ELSEWHERE = "10.9.9.9"
 
 
 def group_of(
-    *instances: Instance, size: Size = Size.LARGE, ring: KeyRing = RING, before: Observed | None = None
+    *instances: Instance, size: Size = Size.LARGE, ring: KeyRing = RING, before: StorageState | None = None
 ) -> ReplicationGroup:
-    known = replace(before or observed(size), instances=instances)
-    return ReplicationGroup.of(known, PRESETS[size], ring)
+    known = replace(before or observed(size), instances=instances, key_ring=ring)
+    return ReplicationGroup.of(known, PRESETS[size])
 
 
 def steps(*instances: Instance, decision: Decision | None = None, **group: Any) -> list[Step]:
@@ -86,13 +86,13 @@ def test_the_service_says_who_is_primary_whatever_instances_take_themselves_for(
     assert (group.primary, group.others, group.instances) == (FAR, (HEAD, NEAR), (FAR, HEAD, NEAR))
 
 
-def test_a_instance_that_the_service_names_is_primary_even_if_there_is_no_trace_of_it_unless_another_one_is() -> None:
+def test_an_instance_that_the_service_names_is_primary_even_if_there_is_no_trace_of_it_unless_another_one_is() -> None:
     before = with_child(observed("large"), ("services", "mine-valkey"), stored(services.primary_service(STORAGE, 9)))
     assert group_of(NEAR, FAR, before=before).primary == Instance(9)
     assert group_of(HEAD, NEAR, before=before).primary.index == 0
 
 
-def edited(record: PrimaryRecord) -> Observed:
+def edited(record: PrimaryRecord) -> StorageState:
     """A storage whose Service somebody has sent to an instance that there never was."""
     service = PrimaryService.of(stored(services.primary_service(STORAGE, 0))).pointed(7, record)
     return with_child(observed("large"), ("services", "mine-valkey"), service)

@@ -87,7 +87,7 @@ def test_a_replica_follows_whatever_it_has(pod: Pod, instances: tuple[int, ...])
     assert follows(pod.start(instance=1))
 
 
-def test_a_instance_that_is_no_longer_one_follows(pod: Pod) -> None:
+def test_an_instance_that_is_no_longer_one_follows(pod: Pod) -> None:
     pod.is_told(1, 1)
     assert follows(pod.start(instance=0))
 

@@ -55,7 +55,7 @@ def test_only_a_primary_that_has_replicas_is_fenced() -> None:
     assert [PRESETS[size].fence for size in Size] == [0, 0, 1]
 
 
-def test_a_instance_is_told_who_is_primary_and_who_else_there_is() -> None:
+def test_an_instance_is_told_who_is_primary_and_who_else_there_is() -> None:
     assert topology(2, (2, 0, 1)) == {"primary": "2", "nodes": "0 1 2"}
 
 

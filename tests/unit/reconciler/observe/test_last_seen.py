@@ -61,7 +61,7 @@ def test_the_latest_sign_is_remembered_when_who_told_of_it_is_gone(watch: Watch)
     assert primary.silent_for == 4.0
 
 
-def test_a_instance_that_answers_is_not_silent(watch: Watch) -> None:
+def test_an_instance_that_answers_is_not_silent(watch: Watch) -> None:
     assert [instance.silent_for for instance in watch.take(replica(0, silence=0), replica(1, silence=0))] == [0.0, 0.0]
 
 

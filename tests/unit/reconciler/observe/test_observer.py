@@ -8,14 +8,15 @@ import pytest
 
 from reconciler.credentials import identities, login
 from reconciler.credentials.login import Login
-from reconciler.observe.credential_holders import Holders
+from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
-from reconciler.observe.observer import Observer, Outlook
-from reconciler.state.external_store import ExternalFacts, Outcome, Report
+from reconciler.observe.observer import Observer, Surroundings
+from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.instance import Instance
 from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
-from reconciler.state.storage_state import Observed
+from reconciler.state.rotation_record import revision_of
+from reconciler.state.storage_state import StorageState
 from reconciler.valkey import external_store, users
 from shared import errors
 from shared.consumers.usage_index import ConsumerIndex
@@ -28,11 +29,11 @@ from tests.support.storages import HOSTS
 NAMESPACE = "team"
 
 
-def fresh_outlook() -> Outlook:
-    return Outlook(
+def surroundings() -> Surroundings:
+    return Surroundings(
         serves_tls=lambda: True,
         knows_consumers=lambda: True,
-        is_due=lambda _: False,
+        is_rotation_due=lambda _: False,
         silent_for=lambda _: 3.5,
         nodes=lambda: HOSTS,
         may_update=lambda key: key != (NAMESPACE, "mine"),
@@ -98,13 +99,15 @@ def instances_fixture(monkeypatch: pytest.MonkeyPatch) -> Instances:
     return instances
 
 
-async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) -> Observed:
+async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) -> StorageState:
     caches = {resource.plural: Informer(api, resource) for resource in CACHED}
     by_kind = {resource.kind: caches[resource.plural] for resource in CACHED}
     for obj in cached:
         by_kind[obj["kind"]].remember(obj)
     storage = {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": spec or {}}
-    return await Observer(api, caches, ConsumerIndex(), Holders(api, lambda _: None), fresh_outlook()).observe(storage)
+    return await Observer(
+        api, caches, ConsumerIndex(), CredentialRollouts(api, lambda _: None), surroundings()
+    ).observe(storage)
 
 
 async def instance(*cached: Object) -> Instance:
@@ -153,7 +156,7 @@ async def test_a_set_that_no_cache_knows_yet_is_read_live(size: str, count: int)
 
 async def test_what_else_is_known_is_handed_on() -> None:
     found = await observed(FakeApi())
-    assert (found.nodes, found.may_update, found.is_due) == (HOSTS, False, False)
+    assert (found.nodes, found.may_update, found.is_rotation_due) == (HOSTS, False, False)
 
 
 async def test_a_failed_read_is_no_absence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +224,7 @@ async def test_only_the_storage_that_is_stored_now_is_current() -> None:
     api = FakeApi()
     storage = await api.create(SESSION_STORAGES, {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {}})
     caches = {resource.plural: Informer(api, resource) for resource in CACHED}
-    observer = Observer(api, caches, ConsumerIndex(), Holders(api, lambda _: None), fresh_outlook())
+    observer = Observer(api, caches, ConsumerIndex(), CredentialRollouts(api, lambda _: None), surroundings())
     assert await observer.is_current(storage)
     assert not await observer.is_current({"metadata": storage["metadata"] | {"uid": "of-its-predecessor"}})
     await api.delete(SESSION_STORAGES, NAMESPACE, "mine")
@@ -244,9 +247,9 @@ async def test_without_passwords_nobody_is_dialled() -> None:
 async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     logins: list[login.Credentials] = []
 
-    async def dial(endpoint: Endpoint, login: login.Credentials) -> Report:
+    async def dial(endpoint: Endpoint, login: login.Credentials) -> DialResult:
         logins.append(login)
-        return Report(Outcome.OK, endpoint.host)
+        return DialResult(Outcome.OK, endpoint.host)
 
     monkeypatch.setattr(external_store, "dial", dial)
     api = FakeApi()
@@ -254,13 +257,16 @@ async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytes
     theirs = await api.create(SECRETS, {"metadata": {"name": "theirs", "namespace": NAMESPACE}, "data": content})
     await api.create(SECRETS, AUTH)
     found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}})
-    report = Report(Outcome.OK, "elsewhere")
-    assert found.external == ExternalFacts(theirs, report, serves_tls=True)
+    report = DialResult(Outcome.OK, "elsewhere")
+    theirs_login = login.Credentials("me", "theirs")
+    assert found.external == ExternalFacts(
+        theirs_login, has_secret=True, revision=revision_of(theirs), dialled=report, serves_tls=True
+    )
     assert found.children == {}
     assert (await observed(api, {"external": {"url": "redis://elsewhere"}})).external == ExternalFacts(
-        None, report, serves_tls=True
+        login.Credentials(), dialled=report, serves_tls=True
     )
     missing = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "no"}})
-    assert missing.external == ExternalFacts(None, None, serves_tls=True)
-    assert logins == [login.Credentials("me", "theirs"), login.Credentials()]
+    assert missing.external == ExternalFacts(serves_tls=True)
+    assert logins == [theirs_login, login.Credentials()]
     assert "theirs" not in repr(logins)

@@ -10,15 +10,32 @@ import pytest
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.plan import desired_objects
 from reconciler.state.kubernetes_nodes import KubernetesNodes
-from reconciler.state.storage_state import Observed
+from reconciler.state.storage_state import StorageState
 from shared import names
-from shared.objects.resources import Object
+from shared.objects.resources import (
+    CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+)
 from shared.session_storage.models import SessionStorageSpec
 from shared.session_storage.sizes import PRESETS, Size
-from tests.support.storages import HOSTS, RING, SETTINGS, children, observed, pod, session_storage, with_child, workload
+from tests.support.storages import (
+    HOSTS,
+    SETTINGS,
+    children,
+    observed,
+    pod,
+    session_storage,
+    state_of,
+    with_child,
+    workload,
+)
 
 
-def built(before: Observed, size: Size, index: int = 0) -> Object:
+def built(before: StorageState, size: Size, index: int = 0) -> Object:
     return desired_objects.workload(before, SessionStorageSpec(size=size), index, SETTINGS)
 
 
@@ -33,8 +50,13 @@ def is_spread(made: Object) -> bool:
     return "requiredDuringSchedulingIgnoredDuringExecution" in affinity
 
 
-def group_of(before: Observed, size: Size) -> ReplicationGroup:
-    return ReplicationGroup.of(before, PRESETS[size], RING)
+def group_of(before: StorageState, size: Size) -> ReplicationGroup:
+    return ReplicationGroup.of(before, PRESETS[size])
+
+
+def superfluous(before: StorageState, size: Size) -> list[str]:
+    built = desired_objects.build(before, SessionStorageSpec(size=size), group_of(before, size), [0], SETTINGS)
+    return [obj["metadata"]["name"] for _, obj in built.superfluous]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +110,7 @@ def test_a_volume_of_a_size_that_is_none_of_ours_is_as_good_as_its_figure() -> N
 @pytest.mark.parametrize(("hosts", "spread"), [(3, True), (4, True), (2, False), (0, False)])
 def test_new_instances_are_spread_by_force_if_there_are_hosts_enough(hosts: int, *, spread: bool) -> None:
     open_hosts = KubernetesNodes(frozenset(f"host-{number}" for number in range(hosts)), frozenset({"closing"}))
-    nothing = Observed(session_storage({}), {}, nodes=open_hosts)
+    nothing = state_of(session_storage({}), nodes=open_hosts)
     assert is_spread(built(nothing, Size.LARGE)) is spread
 
 
@@ -97,8 +119,8 @@ def test_new_instances_are_spread_by_force_if_there_are_hosts_enough(hosts: int,
 def test_instances_that_are_there_keep_their_spread_or_every_host_that_goes_would_restart_them(
     made_with: KubernetesNodes, hosts: KubernetesNodes
 ) -> None:
-    present = built(Observed(session_storage({}), {}, nodes=made_with), Size.LARGE)
-    before = Observed(session_storage({}), {("statefulsets", "mine-valkey-0"): present}, nodes=hosts)
+    present = built(state_of(session_storage({}), nodes=made_with), Size.LARGE)
+    before = state_of(session_storage({}), {("statefulsets", "mine-valkey-0"): present}, nodes=hosts)
     assert built(before, Size.LARGE)["spec"]["template"] == present["spec"]["template"]
 
 
@@ -106,23 +128,25 @@ def test_what_is_shared_has_a_name_of_its_own_and_is_what_is_there() -> None:
     for size in Size:
         before = observed(size)
         indexes = [instance.index for instance in before.instances]
-        made = list(
-            desired_objects.objects(before, SessionStorageSpec(size=size), group_of(before, size), indexes, SETTINGS)
-        )
+        built = desired_objects.build(before, SessionStorageSpec(size=size), group_of(before, size), indexes, SETTINGS)
+        made = [
+            (NETWORK_POLICIES, built.network_policy),
+            (CONFIG_MAPS, built.config_map),
+            *((STATEFUL_SETS, obj) for obj in built.stateful_sets),
+            *((SERVICES, obj) for obj in (built.primary_service, *built.services)),
+            *((DISRUPTION_BUDGETS, obj) for obj in [built.replicas_budget] if obj is not None),
+        ]
         named = {(resource.plural, obj["metadata"]["name"]) for resource, obj in made}
         assert len(named) == len(made)
         secrets = {("secrets", "mine-auth"), ("secrets", "mine-connection")}
-        of_primary = {("services", "mine-valkey"), ("poddisruptionbudgets", "mine-valkey-primary")}
+        of_primary = {("poddisruptionbudgets", "mine-valkey-primary")}
         assert named | secrets | of_primary == set(children(size))
 
 
 def test_what_is_made_for_replicas_alone_is_superfluous_without_them() -> None:
-    before = observed("large")
-    assert list(desired_objects.superfluous(before, group_of(before, Size.LARGE))) == []
-    gone = [obj["metadata"]["name"] for _, obj in desired_objects.superfluous(before, group_of(before, Size.MEDIUM))]
-    assert gone == ["mine-valkey-replicas", "mine-valkey-replica"]
-    never = observed("medium")
-    assert list(desired_objects.superfluous(never, group_of(never, Size.MEDIUM))) == []
+    assert superfluous(observed("large"), Size.LARGE) == []
+    assert superfluous(observed("large"), Size.MEDIUM) == ["mine-valkey-replicas", "mine-valkey-replica"]
+    assert superfluous(observed("medium"), Size.MEDIUM) == []
 
 
 @pytest.mark.parametrize(
@@ -138,7 +162,7 @@ def test_the_primarys_pod_tells_the_size_that_runs(label: Any, size: Size) -> No
 
 
 def test_without_a_pod_the_size_that_is_asked_for_is_told() -> None:
-    nothing = Observed(session_storage({}), {})
+    nothing = state_of(session_storage({}))
     assert (
         desired_objects.running_size(group_of(nothing, Size.LARGE), SessionStorageSpec(size=Size.LARGE)) is Size.LARGE
     )

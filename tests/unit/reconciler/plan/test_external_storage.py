@@ -11,31 +11,41 @@ from reconciler.actions.kubernetes import Restart, Write
 from reconciler.actions.plan import Plan
 from reconciler.credentials import identities
 from reconciler.plan.planner import plan
-from reconciler.rotation.phases import Record
-from reconciler.state.credential_rollout import Report as RolloutReport
-from reconciler.state.external_store import ExternalFacts, Outcome, Report
-from reconciler.state.storage_state import Observed
-from shared import names
+from reconciler.state.credential_rollout import CredentialRollout
+from reconciler.state.external_store import (
+    DialResult,
+    ExternalFacts,
+    Outcome,
+    login_from_connection,
+    login_from_secret,
+)
+from reconciler.state.rotation_record import RotationRecord
+from reconciler.state.storage_state import StorageState
 from shared.consumers.identity import Consumer
-from tests.support.storages import NOW, SETTINGS
+from shared.session_storage.models import External
+from tests.support.storages import NOW, SETTINGS, session_storage, settled, state_of
 
-OK = Report(Outcome.OK)
+OK = DialResult(Outcome.OK)
 PASSWORD = "hunter2/+ö"
 
 
 def observed(
-    report: Report | None = OK, url: str = "redis://elsewhere", *, serves_tls: bool = True, **secret: str
-) -> Observed:
-    metadata = {"name": "mine", "namespace": "team", "uid": "uid-1", "generation": 1}
-    storage: Any = {"metadata": metadata, "spec": {"external": {"url": url, "secretRef": "theirs"}}}
+    dialled: DialResult | None = OK, url: str = "redis://elsewhere", *, serves_tls: bool = True, **secret: str
+) -> StorageState:
     data = {key.replace("_", "."): value for key, value in secret.items()}
-    facts = ExternalFacts(
-        {"metadata": {"uid": "uid-2", "resourceVersion": "9"}, "data": identities.encoded(data)}, report, serves_tls
-    )
-    return Observed(storage, {}, external=facts)
+    facts = replace(seen({"data": identities.encoded(data)}), dialled=dialled, serves_tls=serves_tls)
+    spec = {"external": {"url": url, "secretRef": "theirs"}}
+    return state_of(session_storage(spec), external=facts)
 
 
-def decided(before: Observed) -> Plan:
+def seen(secret: Any) -> ExternalFacts:
+    """What is known of a store that nobody has dialled, by the Secret that the storage names."""
+    external = External(url="redis://elsewhere", secret_ref="theirs")
+    login = login_from_secret(external, secret)
+    return ExternalFacts(login, has_secret=secret is not None, revision="uid-2-9")
+
+
+def decided(before: StorageState) -> Plan:
     return plan(before, SETTINGS, NOW)
 
 
@@ -73,7 +83,7 @@ def test_user_name_database_and_authority_are_handed_on() -> None:
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.OK])
 def test_a_store_that_does_not_work_is_not_handed_out_and_the_next_step_is_said(outcome: Outcome) -> None:
-    decision = decided(observed(Report(outcome, "seen"), password=PASSWORD))
+    decision = decided(observed(DialResult(outcome, "seen"), password=PASSWORD))
     assert decision.steps == ()
     found = condition(decision)
     assert (found["status"], found["reason"]) == ("False", outcome)
@@ -85,12 +95,18 @@ def handing_out(password: str, **record: str) -> Any:
     """The connection Secret, as it was written before."""
     (step,) = decided(observed(password=password)).steps
     assert isinstance(step, Write)
-    annotations = {"annotations": {names.ANNOTATION_ROTATION: Record(**record).text}} if record else {}
-    return {**step.obj, "metadata": {**step.obj["metadata"], "resourceVersion": "4", **annotations}}
+    version = {"resourceVersion": "4"}
+    return RotationRecord(**record).put_on({**step.obj, "metadata": {**step.obj["metadata"], **version}})
 
 
-def with_connection(before: Observed, connection: Any) -> Observed:
-    return replace(before, children={("secrets", "mine-connection"): connection})
+def with_connection(before: StorageState, connection: Any) -> StorageState:
+    assert before.external is not None
+    return replace(
+        before,
+        children={("secrets", "mine-connection"): connection},
+        rotation=RotationRecord.of(connection),
+        external=replace(before.external, published_login=login_from_connection(connection)),
+    )
 
 
 def test_a_changed_credential_that_works_is_handed_on_and_consumers_are_to_follow() -> None:
@@ -101,12 +117,12 @@ def test_a_changed_credential_that_works_is_handed_on_and_consumers_are_to_follo
     assert condition(decision)["status"] == "True"
 
 
-@pytest.mark.parametrize("handed_out", [None, OK, Report(Outcome.AUTH)])
-def test_a_changed_credential_that_does_not_work_changes_nothing(handed_out: Report | None) -> None:
-    before = with_connection(observed(Report(Outcome.AUTH, "seen"), password="new"), handing_out("old"))
+@pytest.mark.parametrize("handed_out", [None, OK, DialResult(Outcome.AUTH)])
+def test_a_changed_credential_that_does_not_work_changes_nothing(handed_out: DialResult | None) -> None:
+    before = with_connection(observed(DialResult(Outcome.AUTH, "seen"), password="new"), handing_out("old"))
     facts = before.external
     assert facts is not None
-    decision = decided(replace(before, external=replace(facts, handed_out=handed_out)))
+    decision = decided(replace(before, external=replace(facts, dialled_as_published=handed_out)))
     assert decision.steps == ()
     assert decision.status is not None
     assert decision.status["connectionSecret"] == "mine-connection"
@@ -128,12 +144,12 @@ def test_another_address_is_handed_on_without_a_rotation() -> None:
 def test_once_all_consumers_follow_the_rotation_of_a_users_own_credential_is_over() -> None:
     record = {"revision": "r", "begun": "2026-11-23T11:00:00Z", "published": "2026-11-23T11:00:00Z"}
     before = with_connection(observed(password="new"), handing_out("new", **record))
-    waiting = replace(before, holders=(RolloutReport("MCPServer team/a", Consumer("MCPServer", "team", "a")),))
+    waiting = replace(before, rollouts=(CredentialRollout("MCPServer team/a", Consumer("MCPServer", "team", "a")),))
     (step,) = decided(waiting).steps
     assert step == Restart(Consumer("MCPServer", "team", "a"), "r@2026-11-23T12:00:00Z")
     (step,) = decided(before).steps
     assert isinstance(step, Write)
-    assert Record.of(step.obj).ended == "2026-11-23T12:00:00Z"
+    assert RotationRecord.of(step.obj).ended == "2026-11-23T12:00:00Z"
     after = decided(with_connection(before, step.obj))
     assert after.steps == ()
     assert after.status is not None
@@ -151,7 +167,7 @@ def test_once_all_consumers_follow_the_rotation_of_a_users_own_credential_is_ove
     ],
 )
 def test_without_a_password_nothing_is_done_and_the_secret_is_named(secret: Any, reason: str) -> None:
-    decision = decided(replace(observed(), external=ExternalFacts(secret)))
+    decision = decided(replace(observed(), external=seen(secret)))
     assert decision.steps == ()
     assert condition(decision)["reason"] == reason
     assert "Secret theirs" in condition(decision)["message"]
@@ -169,7 +185,7 @@ def test_without_a_password_nothing_is_done_and_the_secret_is_named(secret: Any,
         (observed(password="x", username="me"), "False", "UserNameNotSupported"),
     ],
 )
-def test_whether_proxies_are_connected_is_said(before: Observed, status: str, reason: str) -> None:
+def test_whether_proxies_are_connected_is_said(before: StorageState, status: str, reason: str) -> None:
     found = condition(decided(before), "ProxiesSupported")
     assert (found["status"], found["reason"]) == (status, reason)
 
@@ -179,6 +195,5 @@ def test_at_rest_nothing_is_written() -> None:
     first = decided(before)
     (step,) = first.steps
     assert isinstance(step, Write)
-    storage = {**before.storage, "status": first.status}
-    second = decided(replace(before, storage=storage, children={("secrets", "mine-connection"): step.obj}))
+    second = decided(settled(with_connection(before, step.obj), first.status))
     assert (second.steps, second.status, second.events) == ((), None, ())

@@ -18,7 +18,7 @@ from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance
 from reconciler.state.instance_facts import InstanceFacts
 from reconciler.state.primary_record import PrimaryRecord
-from reconciler.state.storage_state import Observed
+from reconciler.state.storage_state import StorageState
 from shared import names
 from shared.consumers.identity import Consumer, Usage
 from shared.objects.resources import DISRUPTION_BUDGETS, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object
@@ -31,6 +31,7 @@ from tests.support.storages import (
     SETTINGS,
     STORAGE,
     children,
+    declared,
     observed,
     pod,
     primary,
@@ -38,9 +39,11 @@ from tests.support.storages import (
     replicated,
     session_storage,
     settled,
+    state_of,
     stored,
     unlinked,
     with_child,
+    with_children,
     without,
     workload,
 )
@@ -50,7 +53,7 @@ LONG_AGO = "2026-11-23T11:59:30Z"
 """Longer ago than any server takes to start."""
 
 
-def steps_of(observed: Observed) -> tuple[Step, ...]:
+def steps_of(observed: StorageState) -> tuple[Step, ...]:
     return plan(observed, SETTINGS, NOW).steps
 
 
@@ -68,8 +71,7 @@ def test_a_complete_storage_needs_no_step_and_no_second_status(size: Size) -> No
 
 
 def test_of_nothing_the_auth_secret_comes_first_and_alone() -> None:
-    nothing = Observed(session_storage({}), {})
-    decided = plan(nothing, SETTINGS, NOW)
+    decided = plan(state_of(session_storage({})), SETTINGS, NOW)
     assert decided.steps == (WriteAuth(STORAGE, KeyRing({}), ""),)
     assert decided.requeue_after_seconds == 0
     assert reason(decided) == "Provisioning"
@@ -78,7 +80,7 @@ def test_of_nothing_the_auth_secret_comes_first_and_alone() -> None:
 def test_with_passwords_all_else_follows_in_the_order_of_the_proposal() -> None:
     full = children(Size.SMALL)
     auth = {("secrets", "mine-auth"): full["secrets", "mine-auth"]}
-    steps = steps_of(Observed(session_storage({"size": "small"}), auth))
+    steps = steps_of(state_of(session_storage({"size": "small"}), auth))
     assert [repr(step) for step in steps] == [
         "Apply(NetworkPolicy, mine-valkey)",
         "Apply(ConfigMap, mine-valkey)",
@@ -99,7 +101,7 @@ def test_only_what_is_missing_is_made(missing: tuple[str, str]) -> None:
 
 
 def test_a_storage_of_no_size_is_medium() -> None:
-    complete = replace(observed("medium"), storage=session_storage({}))
+    complete = state_of(session_storage({}), children(Size.MEDIUM), instances=(primary(0, Size.MEDIUM),))
     assert steps_of(complete) == ()
 
 
@@ -107,7 +109,7 @@ def test_a_storage_of_no_size_is_medium() -> None:
 @pytest.mark.parametrize("broken", [{}, {"spec": None}, {"spec": {"size": "huge"}}], ids=str)
 def test_a_storage_that_goes_is_left_to_kubernetes(size: Size, broken: Object) -> None:
     terminating = {**session_storage({"size": size}, deletionTimestamp=CREATED), **broken}
-    assert plan(Observed(terminating, {}), SETTINGS, NOW) == Plan(requeue_after_seconds=60)
+    assert plan(state_of(terminating), SETTINGS, NOW) == Plan(requeue_after_seconds=60)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_a_storage_that_goes_is_left_to_kubernetes(size: Size, broken: Object) -
     ids=str,
 )
 def test_a_spec_that_cannot_be_read_is_reported_and_nothing_is_made(spec: object) -> None:
-    decided = plan(Observed(session_storage(spec), {}), SETTINGS, NOW)
+    decided = plan(state_of(session_storage(spec)), SETTINGS, NOW)
     assert decided.steps == ()
     assert reason(decided) == "InvalidSpec"
     assert decided.status is not None
@@ -127,7 +129,7 @@ def test_a_spec_that_cannot_be_read_is_reported_and_nothing_is_made(spec: object
 
 def test_a_password_in_a_refused_url_is_not_repeated() -> None:
     spec = {"external": {"url": "redis://:hunter2@elsewhere"}}
-    decided = plan(Observed(session_storage(spec), {}), SETTINGS, NOW)
+    decided = plan(state_of(session_storage(spec)), SETTINGS, NOW)
     assert reason(decided) == "InvalidSpec"
     assert "hunter2" not in repr(decided)
 
@@ -142,7 +144,7 @@ def test_objects_of_another_owner_are_never_touched(key: tuple[str, str], owners
     theirs["metadata"]["labels"] = {}
     if owners is not None:
         theirs["metadata"]["ownerReferences"] = owners
-    decided = plan(Observed(before.storage, {key: theirs}), SETTINGS, NOW)
+    decided = plan(with_children(before, {key: theirs}), SETTINGS, NOW)
     assert decided.steps == ()
     assert reason(decided) == "NameTaken"
     assert decided.status is not None
@@ -176,7 +178,7 @@ def test_secrets_that_nobody_owns_are_not_taken_in(name: str) -> None:
     ("running", "wanted"), [(a, b) for a in Size for b in Size if a is not b], ids=lambda size: size.value
 )
 def test_another_size_is_prepared_for_while_the_storage_serves(running: Size, wanted: Size) -> None:
-    before = replace(observed(running), storage=session_storage({"size": wanted}))
+    before = declared(observed(running), session_storage({"size": wanted}))
     decided = plan(before, SETTINGS, NOW)
     assert decided.status is not None
     assert (decided.status["size"], reason(decided)) == (running, "StorageReady")
@@ -187,7 +189,7 @@ def test_another_size_is_prepared_for_while_the_storage_serves(running: Size, wa
 
 
 def test_what_is_made_for_replicas_goes_with_them() -> None:
-    before = replace(observed("large"), storage=session_storage({"size": "medium"}))
+    before = declared(observed("large"), session_storage({"size": "medium"}))
     gone = [step for step in steps_of(before) if isinstance(step, Delete)]
     assert [(step.resource, step.name, step.uid) for step in gone] == [
         (SERVICES, "mine-valkey-replicas", "uid-of-mine-valkey-replicas"),
@@ -219,7 +221,7 @@ def test_only_a_primary_that_is_away_for_good_may_be_evicted(
 
 def test_a_planned_change_waits_until_everything_else_is_done() -> None:
     asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
-    before = replace(observed("large"), storage=asked)
+    before = declared(observed("large"), asked)
     decided = plan(before, SETTINGS, NOW)
     assert [type(step) for step in decided.steps] == [SwitchOver]
     assert (decided.is_changing, decided.requeue_after_seconds) == (True, 0.5)
@@ -231,7 +233,7 @@ def test_a_planned_change_waits_until_everything_else_is_done() -> None:
 
 def test_a_move_that_was_asked_for_and_done_is_not_done_again() -> None:
     asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
-    before = replace(observed("large"), storage=asked)
+    before = declared(observed("large"), asked)
     service = copy.deepcopy(before.children["services", "mine-valkey"])
     record = PrimaryRecord(epoch=1, to=0, reason="Asked", began=CREATED, ended=CREATED, took=0.05, handled="please")
     service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: record.text}
@@ -247,13 +249,13 @@ def test_a_person_can_name_who_is_to_be_promoted_where_nothing_else_helps() -> N
     blocked = observed("large", lost, *unheard)
     assert reason(plan(blocked, SETTINGS, NOW), "FailoverBlocked") == "HistoriesDiffer"
     named = session_storage({"size": "large"}, annotations={names.ANNOTATION_PROMOTE: "mine-valkey-2"})
-    (promotion,) = (step for step in steps_of(replace(blocked, storage=named)) if isinstance(step, Promote))
+    (promotion,) = (step for step in steps_of(declared(blocked, named)) if isinstance(step, Promote))
     assert promotion.instance.index == 2
 
 
 def test_a_move_out_of_turn_is_no_update_that_others_wait_for() -> None:
     asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
-    before = replace(observed("large"), storage=asked, may_update=False)
+    before = observed("large", storage=asked, may_update=False)
     decided = plan(before, SETTINGS, NOW)
     assert ([type(step) for step in decided.steps], decided.is_changing) == ([SwitchOver], False)
 
@@ -262,7 +264,7 @@ def test_another_size_waits_for_nobodys_turn_even_once_the_primary_has_it() -> N
     instances = (primary(0, Size.MEDIUM, 1, 2), replica(1), replica(2))
     medium = {("statefulsets", f"mine-valkey-{index}"): stored(workload(index, Size.MEDIUM)) for index in (1, 2)}
     before = observed("medium")
-    shrinking = replace(before, instances=instances, children={**before.children, **medium}, may_update=False)
+    shrinking = replace(with_children(before, {**before.children, **medium}), instances=instances, may_update=False)
     assert reason(plan(shrinking, SETTINGS, NOW), "Updating") == "InstanceRemoved"
 
 
@@ -278,7 +280,7 @@ def test_the_volumes_tell_the_size_when_the_label_lies(running: Size, label: str
     workload = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
     workload["metadata"]["labels"][names.LABEL_SIZE] = label
     edited = {**before.children, ("statefulsets", "mine-valkey-0"): workload}
-    steps = steps_of(replace(before, children=edited))
+    steps = steps_of(with_children(before, edited))
     right = before.children["statefulsets", "mine-valkey-0"]
     repaired = [step.obj | {"metadata": right["metadata"]} for step in steps if isinstance(step, Apply)]
     assert repaired == ([] if label == running else [right])
@@ -289,7 +291,7 @@ def test_volumes_of_no_size_of_ours_do_not_stop_the_pass() -> None:
     workload = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
     workload["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = "77Gi"
     edited = {**before.children, ("statefulsets", "mine-valkey-0"): workload}
-    assert steps_of(replace(before, children=edited)) == ()
+    assert steps_of(with_children(before, edited)) == ()
 
 
 def test_large_says_whether_another_instance_could_take_over() -> None:
@@ -317,10 +319,10 @@ def usage(namespace: str, name: str = "srv", *, is_granted: bool = False) -> Usa
     return Usage(Consumer("MCPServer", namespace, name), ("team", "mine"), is_granted)
 
 
-def shared_with(*namespaces: str) -> Observed:
-    before = observed()
-    storage = {**before.storage, "spec": {**before.storage["spec"], "allowedNamespaces": list(namespaces)}}
-    return replace(before, storage=storage)
+def shared(*namespaces: str, **others: Any) -> StorageState:
+    """Observe a small storage that is shared with namespaces."""
+    storage = session_storage({"size": "small", "allowedNamespaces": list(namespaces)})
+    return observed(storage=storage, **others)
 
 
 def peers_of(policy: Object) -> list[Object]:
@@ -329,7 +331,7 @@ def peers_of(policy: Object) -> list[Object]:
 
 
 def test_a_namespace_with_an_admitted_consumer_gets_a_copy_and_is_let_in() -> None:
-    before = replace(shared_with("other"), usages=(usage("other"), usage("stranger")))
+    before = shared("other", usages=(usage("other"), usage("stranger")))
     policy, share = steps_of(before)
     assert isinstance(policy, Apply)
     assert isinstance(share, Share)
@@ -343,44 +345,40 @@ def test_a_namespace_with_an_admitted_consumer_gets_a_copy_and_is_let_in() -> No
 
 
 def test_who_was_granted_the_right_needs_no_shared_namespace() -> None:
-    (_, share) = steps_of(replace(observed(), usages=(usage("other", is_granted=True),)))
+    (_, share) = steps_of(observed(usages=(usage("other", is_granted=True),)))
     assert isinstance(share, Share)
 
 
 def test_copies_that_nobody_needs_any_more_go_and_other_peoples_secrets_stay() -> None:
-    before = observed()
-    copy_of_ours = secrets.mirrored_secret(before.children["secrets", "mine-connection"], "other")
+    copy_of_ours = secrets.mirrored_secret(children(Size.SMALL)["secrets", "mine-connection"], "other")
     copy_of_ours["metadata"] |= {"uid": "uid-m", "resourceVersion": "3"}
     foreign: Object = {"metadata": {"name": "team.mine-connection", "namespace": "third", "uid": "x"}, "data": {}}
-    mirrors = {"other": copy_of_ours, "third": foreign}
-    assert steps_of(replace(before, mirrors=mirrors)) == (Delete(SECRETS, "other", "team.mine-connection", "uid-m"),)
+    present = {"other": copy_of_ours, "third": foreign}
+    assert steps_of(observed(secrets=present)) == (Delete(SECRETS, "other", "team.mine-connection", "uid-m"),)
 
 
 def test_a_copy_that_is_right_is_left_alone_and_one_that_was_edited_is_put_right() -> None:
-    before = replace(shared_with("*"), usages=(usage("other"),))
     policy = network_policy.network_policy(STORAGE, SETTINGS.peers, ["other"])
-    children = {**before.children, ("networkpolicies", "mine-valkey"): policy}
-    present = secrets.mirrored_secret(before.children["secrets", "mine-connection"], "other")
+    made = {**children(Size.SMALL), ("networkpolicies", "mine-valkey"): policy}
+    present = secrets.mirrored_secret(made["secrets", "mine-connection"], "other")
     present["metadata"] |= {"uid": "uid-m", "resourceVersion": "3"}
-    assert steps_of(replace(before, children=children, mirrors={"other": present})) == ()
+    assert steps_of(shared("*", usages=[usage("other")], children=made, secrets={"other": present})) == ()
     edited = present | {"data": {**present["data"], "EXTRA": "eA=="}}
-    (share,) = steps_of(replace(before, children=children, mirrors={"other": edited}))
+    (share,) = steps_of(shared("*", usages=[usage("other")], children=made, secrets={"other": edited}))
     assert isinstance(share, Share)
     assert share.obj["metadata"]["resourceVersion"] == "3"
 
 
 def test_a_secret_of_somebody_else_in_the_way_is_named_and_never_touched() -> None:
-    before = replace(shared_with("other"), usages=(usage("other"),))
     foreign: Object = {"metadata": {"name": "team.mine-connection", "namespace": "other", "uid": "x"}, "data": {}}
-    decided = plan(replace(before, mirrors={"other": foreign}), SETTINGS, NOW)
+    decided = plan(shared("other", usages=[usage("other")], secrets={"other": foreign}), SETTINGS, NOW)
     assert not [step for step in decided.steps if isinstance(step, Share | Delete)]
     assert reason(decided, "ConsumersAdmitted") == "NameTaken"
 
 
 def test_consumers_of_other_namespaces_wait_and_are_named() -> None:
-    before = observed()
     usages = tuple(usage("other", f"server-{number:02}") for number in range(12))
-    decided = plan(replace(before, usages=usages), SETTINGS, NOW)
+    decided = plan(observed(usages=usages), SETTINGS, NOW)
     assert decided.status is not None
     (found,) = [item for item in decided.status["conditions"] if item["type"] == "ConsumersAdmitted"]
     assert "other/server-09 and 2 more" in found["message"]
@@ -400,14 +398,14 @@ def test_passwords_that_are_kept_are_not_made_up_again() -> None:
 def test_a_lost_auth_secret_takes_the_password_that_consumers_hold() -> None:
     before = observed()
     connection = {key: obj for key, obj in before.children.items() if key == ("secrets", "mine-connection")}
-    (step,) = steps_of(replace(before, children=connection))
+    (step,) = steps_of(with_children(before, connection))
     assert step == WriteAuth(STORAGE, KeyRing({"password": PASSWORDS["password"]}), "")
 
 
 @pytest.mark.parametrize("spoilt", ["", "short", "with spaces in it and long enough to pass", "ä" * 32])
 def test_a_spoilt_connection_secret_gives_no_password(spoilt: str) -> None:
     connection = secrets.connection_secret(STORAGE, spoilt)
-    (step,) = steps_of(Observed(session_storage({}), {("secrets", "mine-connection"): connection}))
+    (step,) = steps_of(state_of(session_storage({}), {("secrets", "mine-connection"): connection}))
     assert step == WriteAuth(STORAGE, KeyRing({}), "")
 
 
@@ -422,7 +420,7 @@ def test_the_auth_secret_wins_over_a_connection_secret_that_differs() -> None:
     assert identities.decoded(step.obj["data"])["REDIS_PASSWORD"] == PASSWORDS["password"]
 
 
-def refused(created: str, **metadata: Any) -> Observed:
+def refused(created: str, **metadata: Any) -> StorageState:
     return observed(
         "small", Instance(0, pod(creationTimestamp=created, **metadata), problem="refused", detail="as operator")
     )

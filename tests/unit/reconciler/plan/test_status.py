@@ -13,14 +13,14 @@ from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, REDUNDANT, SIZE_
 from reconciler.plan.rolling_update import UPDATING, Change
 from reconciler.plan.status import status_of
 from reconciler.state.instance import Instance
-from reconciler.state.storage_state import Observed
+from reconciler.state.storage_state import StorageState
 from shared.objects.conditions import Finding, conditions
 from shared.objects.events import EventNote
 from shared.objects.resources import Object
-from shared.session_storage.models import Phase, SessionStorageSpec, SessionStorageStatus
 from shared.session_storage.sizes import Size
+from shared.session_storage.status import LastFailover, NodeStatus, Phase, SessionStorageStatus
 from tests.support import storages
-from tests.support.storages import NOW, RING, replicated
+from tests.support.storages import NOW, replicated
 
 LATER = NOW + timedelta(minutes=5)
 READY = Verdict(
@@ -29,18 +29,18 @@ READY = Verdict(
     "Storage is ready and secured",
     "mine-valkey-0",
     "mine-connection",
-    size="small",
-    instances=({"name": "mine-valkey-0", "role": "primary", "synced": True, "lagMiB": 0},),
+    size=Size.SMALL,
+    instances=(NodeStatus(name="mine-valkey-0", role="primary", synced=True, lag_mib=0),),
 )
-MOVED: Object = {"at": "2026-11-23T11:00:00Z", "reason": "PrimaryLost", "seconds": 0.25}
+MOVED = LastFailover(at=NOW - timedelta(hours=1), reason="PrimaryLost", seconds=0.25)
 STARTING = Verdict(Phase.PROVISIONING, "Starting", "Valkey is starting")
 BROKEN = Verdict(Phase.DEGRADED, "Starting", "Valkey is starting")
 
 
-def observed(status: Object | None = None, generation: int = 1) -> Observed:
+def observed(status: Object | None = None, generation: int = 1) -> StorageState:
     metadata = {"name": "mine", "namespace": "team", "uid": "u", "generation": generation}
     storage = {"metadata": metadata, "spec": {}} | ({"status": status} if status else {})
-    return Observed(storage, {})
+    return storages.state_of(storage)
 
 
 def after(verdict: Verdict, status: Object | None = None, generation: int = 1, now: datetime = NOW) -> Object:
@@ -157,16 +157,17 @@ def test_being_available_is_told_once_although_two_conditions_say_so() -> None:
 
 @pytest.mark.parametrize(("reason", "kind"), [("PrimaryLost", "Warning"), ("Asked", "Normal")])
 def test_another_primary_is_told_once_and_is_a_warning_unless_it_was_planned(reason: str, kind: str) -> None:
-    moved = replace(READY, last_failover={**MOVED, "reason": reason})
+    moved = replace(READY, last_failover=MOVED.model_copy(update={"reason": reason}))
     status, events = status_of(observed(after(READY)), moved, NOW)
     told = "mine-valkey-0 is the primary now; that took 0.25 s"
     assert [(event.type, event.reason, event.note) for event in events] == [(kind, reason, told)]
     assert status_of(observed(status), moved, LATER) == (None, ())
 
 
-def verdict_of(before: Observed, decision: Decision | None = None) -> Verdict:
-    spec = SessionStorageSpec.model_validate(before.storage["spec"])
-    group = ReplicationGroup.of(before, spec.preset, RING)
+def verdict_of(before: StorageState, decision: Decision | None = None) -> Verdict:
+    spec = before.storage.spec
+    assert spec is not None
+    group = ReplicationGroup.of(before, spec.preset)
     return judge(before, spec, group, decision or KeepPrimary(), NOW)
 
 
@@ -176,15 +177,15 @@ def test_every_instance_is_told_of_with_its_role_and_how_far_behind_it_is() -> N
     for last, shown in ((replicated(far, offset=0), {"synced": False, "lagMiB": 50}), (stranger, {"synced": False})):
         verdict = verdict_of(storages.observed("large", head, near, last))
         assert verdict.primary == "mine-valkey-0"
-        assert verdict.instances == (
+        assert [instance.to_object() for instance in verdict.instances] == [
             {"name": "mine-valkey-0", "role": "primary", "synced": True, "lagMiB": 0},
             {"name": "mine-valkey-1", "role": "replica", "synced": True, "lagMiB": 0},
             {"name": "mine-valkey-2", "role": "replica", **shown},
-        )
+        ]
 
 
 def test_the_size_that_runs_is_that_of_the_primarys_pod() -> None:
-    before = replace(storages.observed("small"), storage=storages.session_storage({"size": "medium"}))
+    before = storages.declared(storages.observed("small"), storages.session_storage({"size": "medium"}))
     verdict = verdict_of(before)
     assert verdict.size == "small"
     assert [finding.reason for finding in verdict.also if finding.type == SIZE_APPLIED] == ["Resizing"]
@@ -202,7 +203,8 @@ def test_why_no_instance_takes_over_is_said(decision: LookAgain | FailoverBlocke
 
 
 def test_a_failover_that_was_blocked_is_said_to_be_so_no_longer() -> None:
-    status = {"conditions": [{"type": FAILOVER_BLOCKED, "status": "True", "reason": "NoHistory", "message": "m"}]}
+    (told,) = conditions([Finding(FAILOVER_BLOCKED, "True", "NoHistory", "m")], [], 1, NOW)
+    status = {"conditions": [told]}
     verdict = verdict_of(storages.settled(storages.observed("large"), status))
     assert [finding.status for finding in verdict.also if finding.type == FAILOVER_BLOCKED] == ["False"]
 

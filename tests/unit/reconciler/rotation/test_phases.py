@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from reconciler.rotation.next_actions import FOLLOWING_SECONDS, PUBLISHED_WITHIN, PUBLISHING_SECONDS, WAITING_SECONDS
+from reconciler.rotation.rotation_plan import FOLLOWING_SECONDS, PUBLISHED_WITHIN, PUBLISHING_SECONDS, WAITING_SECONDS
 from shared import errors, names
 from shared.objects.resources import MCP_SERVERS, SESSION_STORAGES
 from tests.support.drill import MIRROR, Drill, assert_gone, passwords
@@ -148,11 +148,11 @@ async def test_what_only_a_person_can_change_is_looked_at_less_often(drill: Dril
         await drill.step()
     _, soon = await drill.simulation.decide()
     patience = SETTINGS.rotation.patience
-    one_is_late = await drill.simulation.decide(later=patience)
-    await drill.simulation.carry_out(*one_is_late)
+    one_is_stuck = await drill.simulation.decide(later=patience)
+    await drill.simulation.carry_out(*one_is_stuck)
     await drill.simulation.look()
-    _, both_are_late = await drill.simulation.decide(later=2 * patience)
-    pauses = [each.requeue_after_seconds for each in (soon, one_is_late[1], both_are_late)]
+    _, both_are_stuck = await drill.simulation.decide(later=2 * patience)
+    pauses = [each.requeue_after_seconds for each in (soon, one_is_stuck[1], both_are_stuck)]
     assert pauses == [FOLLOWING_SECONDS, FOLLOWING_SECONDS, WAITING_SECONDS]
 
 

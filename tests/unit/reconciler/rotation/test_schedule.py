@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.rotation.phases import Record
 from reconciler.rotation.schedule import due_at, is_due
-from shared import names
+from reconciler.state.rotation_record import RotationRecord
+from reconciler.state.session_storage import DeclaredStorage
 from shared.objects.resources import Object
 from shared.objects.timestamps import written
 
@@ -38,18 +38,17 @@ def storage(name: str = "mine", every: str | None = "24h", **spec: Any) -> Objec
 
 
 def auth(begun: datetime | None = LONG_AGO, *, is_over: bool = True, created: datetime = LONG_AGO) -> Object:
-    record = Record()
+    record = RotationRecord()
     if begun is not None:
         record = record.start("", "r", begun)
         record = record.end(begun) if is_over else record
-    annotations = {names.ANNOTATION_ROTATION: record.text}
-    return {"metadata": {"creationTimestamp": written(created), "annotations": annotations}}
+    return record.put_on({"metadata": {"creationTimestamp": written(created)}})
 
 
 def turn(mine: Object, *others: tuple[Object, Object], own: Object | None = None, at_once: int = 1) -> bool:
     known = [(mine, own or auth()), *others]
     secrets = {("team", f"{each['metadata']['name']}-auth"): secret for each, secret in known}
-    return is_due(mine, [each for each, _ in known], secrets, at_once, NOW)
+    return is_due(DeclaredStorage.of(mine), [each for each, _ in known], secrets, at_once, NOW)
 
 
 @pytest.mark.parametrize(

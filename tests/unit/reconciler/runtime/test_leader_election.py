@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from reconciler.runtime.leader_election import Candidate, Election
+from reconciler.runtime.leader_election import Candidate, LeaderElector
 from shared import errors
 from shared.objects.resources import LEASES, Object, Resource
 from tests.support.fakes import FakeApi
@@ -55,7 +55,7 @@ class Replica:
     def __init__(self, api: LeaseApi, name: str) -> None:
         self.started, self.stopped, self.end = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.started_at = self.stopped_at = 0.0
-        self.task = asyncio.ensure_future(Election(api, Candidate(NAMESPACE, LEASE, name)).lead(self._work))
+        self.task = asyncio.ensure_future(LeaderElector(api, Candidate(NAMESPACE, LEASE, name)).run(self._work))
 
     @property
     def is_working(self) -> bool:
@@ -228,7 +228,7 @@ async def test_work_that_breaks_gives_the_lease_back_and_is_heard_of() -> None:
 
     api = LeaseApi()
     with pytest.raises(RuntimeError, match="a bug"):
-        await Election(api, Candidate(NAMESPACE, LEASE, "first")).lead(work)
+        await LeaderElector(api, Candidate(NAMESPACE, LEASE, "first")).run(work)
     assert api.spec["holderIdentity"] == ""
 
 

@@ -24,35 +24,35 @@ def queue_fixture() -> WorkQueue:
 async def test_keys_come_out_in_the_order_they_went_in(queue: WorkQueue) -> None:
     queue.add(A)
     queue.add(B)
-    assert [await queue.take(), await queue.take()] == [A, B]
+    assert [await queue.get(), await queue.get()] == [A, B]
 
 
 async def test_a_key_waits_only_once(queue: WorkQueue) -> None:
     for _ in range(3):
         queue.add(A)
     assert len(queue) == 1
-    await queue.take()
+    await queue.get()
     assert is_empty(queue)
 
 
 async def test_a_key_is_never_with_two_workers(queue: WorkQueue) -> None:
     queue.add(A)
-    await queue.take()
+    await queue.get()
     queue.add(A)
     assert is_empty(queue)
     queue.done(A)
-    assert await queue.take() == A
+    assert await queue.get() == A
     queue.done(A)
     assert is_empty(queue)
 
 
 async def test_many_changes_during_a_pass_make_one_more_pass(queue: WorkQueue) -> None:
     queue.add(A)
-    await queue.take()
+    await queue.get()
     for _ in range(5):
         queue.add(A)
     queue.done(A)
-    await queue.take()
+    await queue.get()
     queue.done(A)
     assert is_empty(queue)
 
@@ -61,7 +61,7 @@ async def test_a_key_comes_back_after_its_pause(queue: WorkQueue) -> None:
     queue.add_after(A, 0.01)
     assert is_empty(queue)
     async with asyncio.timeout(5):
-        assert await queue.take() == A
+        assert await queue.get() == A
 
 
 async def test_a_pause_of_nothing_means_now(queue: WorkQueue) -> None:
@@ -73,7 +73,7 @@ async def test_a_change_ends_a_pause_and_takes_its_place(queue: WorkQueue) -> No
     queue.add_after(A, 60)
     queue.add(A)
     assert queue._timers == {}
-    await queue.take()
+    await queue.get()
     queue.done(A)
     assert is_empty(queue)
 
@@ -82,14 +82,14 @@ async def test_a_later_pause_replaces_an_earlier_one(queue: WorkQueue) -> None:
     queue.add_after(A, 60)
     queue.add_after(A, 0.01)
     async with asyncio.timeout(5):
-        await queue.take()
+        await queue.get()
     queue.done(A)
     assert queue._timers == {}
 
 
 async def test_a_pause_that_ends_during_a_pass_makes_one_more_pass(queue: WorkQueue) -> None:
     queue.add(A)
-    await queue.take()
+    await queue.get()
     queue._expire(A)
     assert is_empty(queue)
     queue.done(A)
@@ -97,7 +97,7 @@ async def test_a_pause_that_ends_during_a_pass_makes_one_more_pass(queue: WorkQu
 
 
 async def test_each_failure_doubles_the_pause_up_to_five_minutes(queue: WorkQueue) -> None:
-    pauses = [queue.add_failed(A) for _ in range(40)]
+    pauses = [queue.add_rate_limited(A) for _ in range(40)]
     queue._cancel_timer(A)
     for number, pause in enumerate(pauses):
         expected = min(0.1 * 2**number, 300)
@@ -106,10 +106,10 @@ async def test_each_failure_doubles_the_pause_up_to_five_minutes(queue: WorkQueu
 
 async def test_a_success_makes_the_next_failure_the_first(queue: WorkQueue) -> None:
     for _ in range(10):
-        queue.add_failed(A)
+        queue.add_rate_limited(A)
     queue.forget(A)
-    assert queue.add_failed(A) <= 0.12
-    assert queue.add_failed(B) <= 0.12
+    assert queue.add_rate_limited(A) <= 0.12
+    assert queue.add_rate_limited(B) <= 0.12
     queue._cancel_timer(A)
     queue._cancel_timer(B)
 
@@ -118,7 +118,7 @@ async def test_keys_that_fail_at_once_do_not_come_back_at_once(
     queue: WorkQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue_module, "FIRST_BACKOFF_SECONDS", 10.0)
-    pauses = {queue.add_failed(("team", str(number))) for number in range(20)}
+    pauses = {queue.add_rate_limited(("team", str(number))) for number in range(20)}
     assert len(pauses) == 20
     for timer in queue._timers.values():
         timer.cancel()

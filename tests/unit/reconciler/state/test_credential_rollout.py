@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from reconciler.rotation.phases import Settings
-from reconciler.rotation.waves import next_ones
-from reconciler.state.credential_rollout import Report, Workload, report
+from reconciler.rotation.phases import RotationSettings
+from reconciler.rotation.waves import next_wave
+from reconciler.state.credential_rollout import CredentialRollout, Workload, rollout_of
 from shared import names
-from shared.consumers.credential_revision import Stamp
+from shared.consumers.credential_revision import CredentialRevision
 from shared.consumers.identity import Consumer
 from shared.objects.resources import Object
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-STAMP = Stamp("r1", NOW - timedelta(seconds=10))
+STAMP = CredentialRevision("r1", NOW - timedelta(seconds=10))
 WHO = Consumer("MCPServer", "team", "c")
-SETTINGS = Settings()
+SETTINGS = RotationSettings()
 
 
 def pod(revision: str | None = "r1", *, is_ready: bool = True, phase: str = "Running", **metadata: Any) -> Object:
@@ -35,7 +35,7 @@ def deployment(*pods: Object, replicas: int = 1, observed: int = 2) -> Workload:
 
 
 def test_a_consumer_is_done_when_all_its_pods_are_of_the_revision_and_ready() -> None:
-    found = report(WHO, STAMP, [deployment(pod(), pod(), replicas=2), deployment(pod())])
+    found = rollout_of(WHO, STAMP, [deployment(pod(), pod(), replicas=2), deployment(pod())])
     assert (found.is_done, found.obstacle) == (True, "")
     assert found.addresses == {"10.0.0.1", "fd00::1"}
 
@@ -54,26 +54,26 @@ def test_a_consumer_is_done_when_all_its_pods_are_of_the_revision_and_ready() ->
     ],
 )
 def test_what_is_in_the_way_is_said(workload: Workload, obstacle: str) -> None:
-    found = report(WHO, STAMP, [deployment(pod()), workload])
+    found = rollout_of(WHO, STAMP, [deployment(pod()), workload])
     assert (found.is_done, found.obstacle) == (False, obstacle)
 
 
 @pytest.mark.parametrize("workloads", [[], [deployment(replicas=0)], [deployment(pod("r0", phase="Failed"), pod())]])
 def test_who_has_no_pod_from_before_is_done(workloads: list[Workload]) -> None:
-    assert report(WHO, STAMP, workloads).is_done
+    assert rollout_of(WHO, STAMP, workloads).is_done
 
 
 def consumer(number: int) -> Consumer:
     return Consumer("MCPServer", "team", f"c{number}")
 
 
-def reports(total: int, restarting: int = 0, done: int = 0, **first: Any) -> tuple[Report, ...]:
+def rollouts(total: int, restarting: int = 0, done: int = 0, **first: Any) -> tuple[CredentialRollout, ...]:
     made = []
     for number in range(total):
         stamp = STAMP if number < restarting + done else None
-        made.append(Report(f"c{number}", consumer(number), stamp, is_done=number < done))
+        made.append(CredentialRollout(f"c{number}", consumer(number), stamp, is_done=number < done))
     if first:
-        made[0] = Report("c0", consumer(0), **first)
+        made[0] = CredentialRollout("c0", consumer(0), **first)
     return tuple(made)
 
 
@@ -91,24 +91,24 @@ def reports(total: int, restarting: int = 0, done: int = 0, **first: Any) -> tup
     ],
 )
 def test_a_tenth_restarts_at_once_and_at_least_one(total: int, restarting: int, done: int, next_count: int) -> None:
-    chosen = next_ones(reports(total, restarting, done), SETTINGS, NOW)
+    chosen = next_wave(rollouts(total, restarting, done), SETTINGS, NOW)
     assert chosen == tuple(consumer(number) for number in range(restarting + done, total))[:next_count]
 
 
 def test_others_wait_for_a_consumer_only_so_long() -> None:
-    late = Stamp("r1", NOW - SETTINGS.patience)
-    assert next_ones(reports(3, stamp=late), SETTINGS, NOW) == (consumer(1),)
-    assert reports(3, stamp=late)[0].is_late(SETTINGS.patience, NOW)
-    assert not reports(3, stamp=STAMP)[0].is_late(SETTINGS.patience, NOW)
-    assert not reports(3, stamp=late, is_done=True)[0].is_late(SETTINGS.patience, NOW)
+    late = CredentialRevision("r1", NOW - SETTINGS.patience)
+    assert next_wave(rollouts(3, stamp=late), SETTINGS, NOW) == (consumer(1),)
+    assert rollouts(3, stamp=late)[0].is_stuck(SETTINGS.patience, NOW)
+    assert not rollouts(3, stamp=STAMP)[0].is_stuck(SETTINGS.patience, NOW)
+    assert not rollouts(3, stamp=late, is_done=True)[0].is_stuck(SETTINGS.patience, NOW)
 
 
 def test_a_consumer_that_cannot_be_written_is_passed_over_and_complained_of() -> None:
-    assert next_ones(reports(3, is_refused=True), SETTINGS, NOW) == (consumer(1),)
-    assert reports(3, is_refused=True)[0].is_late(SETTINGS.patience, NOW)
+    assert next_wave(rollouts(3, is_refused=True), SETTINGS, NOW) == (consumer(1),)
+    assert rollouts(3, is_refused=True)[0].is_stuck(SETTINGS.patience, NOW)
 
 
-def test_a_pod_that_nobody_can_restart_counts_as_late_and_for_no_wave() -> None:
-    stranger = Report("Pod team/x", obstacle="not ours")
-    assert stranger.is_late(SETTINGS.patience, NOW)
-    assert next_ones((stranger,), SETTINGS, NOW) == ()
+def test_a_pod_that_nobody_can_restart_counts_as_stuck_and_for_no_wave() -> None:
+    stranger = CredentialRollout("Pod team/x", obstacle="not ours")
+    assert stranger.is_stuck(SETTINGS.patience, NOW)
+    assert next_wave((stranger,), SETTINGS, NOW) == ()

@@ -78,7 +78,8 @@ def test_a_change_of_the_primary_is_told_once_it_is_done() -> None:
     claim = BEFORE.claim(2, "PrimaryLost", NOW)
     assert claim.status is None
     ended = claim.end(NOW + timedelta(seconds=1), 0.12345)
-    assert ended.status == {"at": "2026-11-23T12:00:01Z", "reason": "PrimaryLost", "seconds": 0.123}
+    assert ended.status is not None
+    assert ended.status.to_object() == {"at": "2026-11-23T12:00:01Z", "reason": "PrimaryLost", "seconds": 0.123}
     assert BEFORE.status is None  # a time that nobody could read
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from shared import names
 from shared.consumers import injection
-from shared.consumers.credential_revision import Stamp
-from shared.consumers.injection import Circumstances
+from shared.consumers.credential_revision import CredentialRevision
+from shared.consumers.injection import InjectionContext
 from shared.consumers.reference import StorageReference
-from shared.consumers.storage_endpoint import store_of
+from shared.consumers.storage_connection import connection_to
 from shared.consumers.targets import Target
 from shared.objects.field_path import read
 from shared.objects.resources import Object
@@ -29,7 +29,7 @@ def consumer(kind: str = "MCPServer", stamp: Any = "r1@2026-11-23T12:00:00Z", **
 
 
 def wired(obj: Object, target: Target = Target.ALL) -> Object:
-    return injection.wire(obj, REFERENCE, store_of(REFERENCE, None), Circumstances(target))
+    return injection.inject(obj, REFERENCE, connection_to(REFERENCE, None), InjectionContext(target)).consumer
 
 
 def revision(obj: Object, path: tuple[str, ...]) -> Any:
@@ -37,19 +37,19 @@ def revision(obj: Object, path: tuple[str, ...]) -> Any:
 
 
 def test_a_stamp_reads_as_it_was_written() -> None:
-    stamp = Stamp("r1", AT)
+    stamp = CredentialRevision("r1", AT)
     assert stamp.text == "r1@2026-11-23T12:00:00Z"
-    assert Stamp.of(consumer(stamp=stamp.text)) == stamp
+    assert CredentialRevision.of(consumer(stamp=stamp.text)) == stamp
 
 
 @pytest.mark.parametrize("text", [None, "", "r1", "r1@", "r1@yesterday", 7, ["r1@2026-11-23T12:00:00Z"]])
 def test_what_is_no_stamp_is_none(text: Any) -> None:
-    assert Stamp.of(consumer(stamp=text)) is None
+    assert CredentialRevision.of(consumer(stamp=text)) is None
 
 
 @pytest.mark.parametrize("revision", ["", 'r"1', "r\\1", "r 1", "r" * 64])
 def test_a_revision_that_nobody_gave_is_none_because_a_record_could_not_hold_it(revision: str) -> None:
-    assert Stamp.of(consumer(stamp=f"{revision}@2026-11-23T12:00:00Z")) is None
+    assert CredentialRevision.of(consumer(stamp=f"{revision}@2026-11-23T12:00:00Z")) is None
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_stamp_that_came_with_a_copied_manifest_is_overwritten() -> None:
 
 
 def test_unwiring_takes_the_stamp_away() -> None:
-    assert injection.unwire(wired(consumer(image="x"))) == {
+    assert injection.remove(wired(consumer(image="x"))) == {
         "kind": "MCPServer",
         "metadata": {"name": "c", "namespace": "team"},
         "spec": {"image": "x"},

@@ -37,5 +37,5 @@ def test_it_agrees_with_a_look_through_the_cache(changes: list[tuple[int, str | 
     for each in OWNERS:
         expected = [obj for obj in cache.objects.values() if each and owner(obj) == ("team", each)]
         assert sorted(map(str, index.get(("team", each)))) == sorted(map(str, expected))
-    assert index._found.keys() <= {("team", each) for each in OWNERS if each}
-    assert all(index._found.values())
+    assert index._by_key.keys() <= {("team", each) for each in OWNERS if each}
+    assert all(index._by_key.values())

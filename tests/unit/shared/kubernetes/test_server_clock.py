@@ -10,18 +10,18 @@ from shared.kubernetes.server_clock import ServerClock
 def test_the_clock_of_the_last_answer_runs_on() -> None:
     at = 50.0
     clock = ServerClock(lambda: at)
-    clock.hear("Tue, 24 Nov 2026 22:00:00 GMT")
+    clock.set("Tue, 24 Nov 2026 22:00:00 GMT")
     at = 57.5
     assert clock.now() == datetime(2026, 11, 24, 22, 0, 7, 500_000, tzinfo=UTC)
-    clock.hear("Tue, 24 Nov 2026 23:00:00 GMT")
+    clock.set("Tue, 24 Nov 2026 23:00:00 GMT")
     assert clock.now() == datetime(2026, 11, 24, 23, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("date", [None, "", "soon", "Tue, 99 Nov 2026 22:00:00 GMT", "Tue, 24 Nov 2026 22:00:00"])
 def test_what_cannot_be_read_is_passed_over(date: str | None) -> None:
     clock = ServerClock(lambda: 0.0)
-    clock.hear(date)
+    clock.set(date)
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
-    clock.hear("Tue, 24 Nov 2020 22:00:00 GMT")
-    clock.hear(date)
+    clock.set("Tue, 24 Nov 2020 22:00:00 GMT")
+    clock.set(date)
     assert clock.now() == datetime(2020, 11, 24, 22, tzinfo=UTC)

@@ -8,7 +8,7 @@ import jsonpatch
 import pytest
 
 from shared.consumers.targets import Target
-from shared.names import ANNOTATION_STORAGE, ANNOTATION_WIRED
+from shared.names import ANNOTATION_INJECTION, ANNOTATION_STORAGE
 from webhook.admission import consumers
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
 
@@ -28,7 +28,7 @@ def server(spec: Any = None, annotations: Any = None, **metadata: Any) -> Object
 
 def decide(new: Object, old: Object | None = None, known: Any = MANAGED) -> Decision:
     request = AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", new, old)
-    return consumers.decide(consumers.writing_of(request), known, Target.ALL)
+    return consumers.decide(consumers.ConsumerWrite.of(request), known, Target.ALL)
 
 
 def patched(new: Object, old: Object | None = None, known: Any = MANAGED) -> Object:
@@ -180,6 +180,6 @@ def test_other_kinds_are_refused_rather_than_half_wired() -> None:
 
 
 def test_the_record_holds_what_it_takes_to_undo_and_no_secret() -> None:
-    record = json.loads(WIRED["metadata"]["annotations"][ANNOTATION_WIRED])
+    record = json.loads(WIRED["metadata"]["annotations"][ANNOTATION_INJECTION])
     assert record.keys() == {"by", "for", "granted", "made", "put", "storage"}
     assert (record["by"], record["storage"]) == ("field", "ns/store")

@@ -7,8 +7,7 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 
 from tests.support.clients import Transport
-from webhook import metrics
-from webhook.http import bodies
+from webhook.http import bodies, metrics
 from webhook.http.bodies import Bodies
 from webhook.http.heads import MAX_BODY_BYTES, Refusal
 
@@ -58,15 +57,6 @@ async def test_a_body_is_put_together(reader: Bodies) -> None:
     assert reader.held_bytes == 2
     assert await client.finish() == b"ab"
     assert reader.held_bytes == 0
-
-
-async def test_a_body_that_is_there_at_once_takes_none_of_what_all_may_hold(reader: Bodies) -> None:
-    slow = Client(reader)
-    await slow.send(b"a" * BOUND)
-    quick = Client(reader)
-    quick.content.feed_data(b"b" * BOUND)
-    assert await quick.finish() == b"b" * BOUND
-    assert await slow.finish() == b"a" * BOUND
 
 
 async def test_who_sends_for_the_longest_is_given_up_when_all_hold_too_much(reader: Bodies) -> None:

@@ -40,16 +40,16 @@ class Site:
 
     def __post_init__(self) -> None:
         self.may_answer.set()
-        self.listener = Listener(self._answer)
+        self.listener = Listener(self._respond)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)
         connection.has_read_head()
         connection.has_read_body()
         self.asked += 1
         await self.may_answer.wait()
-        return Answer.of_text(200, "yes")
+        return await connection.answer(request, Answer.of_text(200, "yes"))
 
     @property
     def inside(self) -> int:

@@ -1,4 +1,4 @@
-"""The keeper brings an in-memory cluster to trusted certificates, keeps it there, and then writes nothing."""
+"""The controller brings an in-memory cluster to trusted certificates, keeps it there, and then writes nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BOOTSTRAP = [
 @in_virtual_time
 async def test_bootstrap_writes_authority_bundles_and_leaf_once_each() -> None:
     world = World()
-    async with world.running(), world.keeping():
+    async with world.running(), world.controlled():
         await world.settle()
     assert world.api.writes[-4:] == BOOTSTRAP
     secret = world.secret(TLS)
@@ -40,13 +40,13 @@ async def test_bootstrap_writes_authority_bundles_and_leaf_once_each() -> None:
 
 
 @in_virtual_time
-async def test_a_keeper_that_finds_everything_in_order_writes_nothing() -> None:
+async def test_a_controller_that_finds_everything_in_order_writes_nothing() -> None:
     world = World()
     async with world.running():
-        async with world.keeping():
+        async with world.controlled():
             await world.settle()
         written = list(world.api.writes)
-        async with world.keeping():
+        async with world.controlled():
             await world.settle()
     assert world.api.writes == written
 
@@ -55,7 +55,7 @@ async def test_a_keeper_that_finds_everything_in_order_writes_nothing() -> None:
 @in_virtual_time
 async def test_an_edited_secret_is_repaired_and_keeps_its_labels(name: str) -> None:
     world = World()
-    async with world.running(), world.keeping():
+    async with world.running(), world.controlled():
         await world.settle()
         edited = copy.deepcopy(world.api.objects[SECRETS.plural, NAMESPACE, name])
         edited["metadata"]["labels"]["team"] = "one"
@@ -68,23 +68,23 @@ async def test_an_edited_secret_is_repaired_and_keeps_its_labels(name: str) -> N
 @in_virtual_time
 async def test_a_wiped_bundle_is_restored_at_once_and_that_is_told() -> None:
     world = World()
-    async with world.running(), world.keeping():
+    async with world.running(), world.controlled():
         await world.settle()
         written = len(world.api.writes)
         await world.wipe_bundles()
         await asyncio.sleep(0.01)
         assert world.api.writes[written + 1 :] == [f"apply mutatingwebhookconfigurations/{CONFIGURATION}"]
         assert len(world.bundles) == 1
-    assert world.notices[-1].reason == "BundleRepaired"
+    assert world.events[-1].reason == "BundleRepaired"
 
 
 @in_virtual_time
 async def test_what_somebody_else_adds_to_a_bundle_goes() -> None:
     world, stranger = World(), World()
-    async with stranger.running(), stranger.keeping():
+    async with stranger.running(), stranger.controlled():
         await stranger.settle()
     (other,) = stranger.bundles
-    async with world.running(), world.keeping():
+    async with world.running(), world.controlled():
         await world.settle()
         (ours,) = world.bundles
         obj = copy.deepcopy(world.api.objects[MUTATING_WEBHOOKS.plural, "", CONFIGURATION])
@@ -97,12 +97,12 @@ async def test_what_somebody_else_adds_to_a_bundle_goes() -> None:
 @in_virtual_time
 async def test_every_phase_of_a_rotation_is_told_in_order() -> None:
     world = World()
-    async with world.running(), world.keeping():
+    async with world.running(), world.controlled():
         await world.settle()
-        world.notices.clear()
+        world.events.clear()
         await world.ask_for_rotation()
         await world.settle()
-    assert [notice.reason for notice in world.notices if notice.reason != "RotationHeldUp"] == [
+    assert [event.reason for event in world.events if event.reason != "RotationHeldUp"] == [
         "TrustNext",
         "Switch",
         "CertificateIssued",
@@ -111,15 +111,15 @@ async def test_every_phase_of_a_rotation_is_told_in_order() -> None:
 
 
 @in_virtual_time
-async def test_each_wish_for_a_rotation_is_fulfilled_once_whoever_leads() -> None:
+async def test_each_request_for_a_rotation_is_fulfilled_once_whoever_leads() -> None:
     world = World()
     async with world.running():
-        async with world.keeping():
+        async with world.controlled():
             await world.settle()
             await world.ask_for_rotation("one")
             await world.settle()
         first = world.bundles
-        async with world.keeping():
+        async with world.controlled():
             await world.settle()
             assert world.bundles == first
             await world.ask_for_rotation("two")
@@ -128,35 +128,35 @@ async def test_each_wish_for_a_rotation_is_fulfilled_once_whoever_leads() -> Non
             await world.delete_secret(CA)
             await world.settle()
     held = ca_secret.read(world.secret(CA), world.clock())
-    assert held.handled == "two"
+    assert held.handled_request == "two"
 
 
 @in_virtual_time
 async def test_a_frozen_pod_holds_the_old_authority_until_it_is_no_endpoint_any_more() -> None:
     world = World()
-    async with world.running(), world.keeping():
+    async with world.running(), world.controlled():
         await world.settle()
         pod = world.pods[0]
         pod.freeze()
-        with world.watch_closely():
+        with world.checking_admissions():
             await world.ask_for_rotation()
             await asyncio.sleep(300)
             assert REGISTRY.get_sample_value("session_storage_certificate_phase", {"phase": "Retire"}) == 1
             assert REGISTRY.get_sample_value("session_storage_webhook_pods_seen", {"serving": "nothing"}) == 1
-            assert pod.name in world.notices[-1].note
+            assert pod.name in world.events[-1].note
             await pod.set_ready(ready=False)
             await world.settle()
     assert world.failures == []
-    assert world.notices[-1].reason == "Retire"
+    assert world.events[-1].reason == "Retire"
 
 
 @in_virtual_time
 async def test_a_pod_that_thaws_in_time_fails_nobody() -> None:
     world = World()
-    async with world.running(), world.keeping():
+    async with world.running(), world.controlled():
         await world.settle()
         world.pods[0].freeze()
-        with world.watch_closely():
+        with world.checking_admissions():
             await world.ask_for_rotation()
             await asyncio.sleep(300)
             world.pods[0].thaw()
@@ -165,12 +165,12 @@ async def test_a_pod_that_thaws_in_time_fails_nobody() -> None:
 
 
 @in_virtual_time
-async def test_two_keepers_agree_on_one_authority() -> None:
+async def test_two_controllers_agree_on_one_authority() -> None:
     world = World()
-    async with world.running(), world.keeping(), world.keeping():
+    async with world.running(), world.controlled(), world.controlled():
         await world.settle()
         await world.ask_for_rotation()
-        with world.watch_closely():
+        with world.checking_admissions():
             await world.settle()
     assert world.failures == []
     assert [write for write in world.api.writes if write == f"create secrets/{CA}"] == [f"create secrets/{CA}"]
@@ -189,7 +189,7 @@ async def test_a_leader_that_slept_does_not_publish_what_it_knew() -> None:
     await world.api.apply(
         MUTATING_WEBHOOKS, {"metadata": {"name": CONFIGURATION}, "webhooks": webhooks}, field_manager="the new leader"
     )
-    assert await applier.do(PublishBundle(configuration, ("a.x",), b"older"), world.clock()) is None
+    assert await applier.carry_out(PublishBundle(configuration, ("a.x",), b"older"), world.clock()) is None
     stored = world.api.objects[MUTATING_WEBHOOKS.plural, "", CONFIGURATION]
     assert stored["webhooks"][0]["clientConfig"]["caBundle"] == encoded(b"newer")
 
@@ -214,10 +214,12 @@ async def test_a_refused_write_is_told_once_and_tried_again(
     before = REGISTRY.get_sample_value("session_storage_certificate_errors_total", kind) or 0
     async with world.running():
         world.api.refuse = lambda write: refusals.pop() if refusals and "secrets" in write else None
-        async with world.keeping():
+        async with world.controlled():
             await world.settle()
-    told = [record for record in caplog.records if record.name == "certs.keeper" and record.levelno == logging.WARNING]
-    assert told[0].message == "certificates wait for the API server"
+    told = [
+        record for record in caplog.records if record.name == "certs.controller" and record.levelno == logging.WARNING
+    ]
+    assert told[0].message == "the API server did not take a certificate step; trying again"
     assert REGISTRY.get_sample_value("session_storage_certificate_errors_total", kind) == before + 1
 
 
@@ -225,7 +227,7 @@ async def test_a_refused_write_is_told_once_and_tried_again(
 async def test_what_only_the_leader_knows_is_shown_by_the_leader_alone() -> None:
     world = World()
     async with world.running():
-        async with world.keeping():
+        async with world.controlled():
             await world.settle()
             for kind in ("authority", "serving"):
                 end = REGISTRY.get_sample_value("session_storage_certificate_not_after_seconds", {"kind": kind})
@@ -242,11 +244,11 @@ async def test_what_only_the_leader_knows_is_shown_by_the_leader_alone() -> None
 async def test_no_key_is_logged_or_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     world = World()
-    async with world.running(), world.keeping():
+    async with world.running(), world.controlled():
         await world.settle()
         await world.ask_for_rotation()
         await world.settle()
-    logged = " ".join(str(vars(record)) for record in caplog.records) + str(world.notices)
+    logged = " ".join(str(vars(record)) for record in caplog.records) + str(world.events)
     for name in (CA, TLS):
         secret = world.secret(name)
         assert secret is not None

@@ -1,4 +1,4 @@
-"""What is read about the holders of a credential, and what need not be read again."""
+"""What is read about the users of a credential, and what need not be read again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.observe.credential_holders import Holders
+from reconciler.observe.credential_rollouts import CredentialRollouts
+from reconciler.state.sharing import Sharing
 from shared import names
 from shared.consumers.identity import Consumer, Usage
 from shared.objects.resources import MCP_SERVERS, PODS, Object, Resource
@@ -40,7 +41,7 @@ class World:
         self.simulation = Simulation()
         self.toolhive = ToolHive(self.simulation.api, self.simulation.valkey)
         self.reads = Reads(self.simulation)
-        self.holders = Holders(self.reads, self.find)
+        self.rollouts = CredentialRollouts(self.reads, self.find)
 
     async def start(self) -> None:
         await self.simulation.ask_for(size="small")
@@ -58,7 +59,8 @@ class World:
 
     async def look(self, usage: Usage, *, is_thorough: bool = False) -> list[tuple[str, bool, str]]:
         storage = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": {}}
-        found = await self.holders.look(storage, [usage], "r1", SINCE, is_thorough=is_thorough)
+        consumers = Sharing.of(storage, [usage]).admitted
+        found = await self.rollouts.read(KEY, consumers, "r1", SINCE, is_thorough=is_thorough)
         return [(each.name, each.is_done, each.obstacle) for each in found]
 
 
@@ -93,7 +95,7 @@ async def test_a_stamped_one_is_followed_until_it_is_done_and_not_read_again(wor
 
 
 async def test_a_refusal_is_said_and_taken_back_once_the_stamp_is_there(world: World) -> None:
-    world.holders.refuse(WHO, "no")
+    world.rollouts.refuse(WHO, "no")
     assert [each[2] for each in await world.look(usage())] == ["no"]
     await world.stamp("r1@2026-11-24T00:00:00Z")
     assert [each[2] for each in await world.look(usage())] != ["no"]
@@ -128,6 +130,5 @@ async def test_a_pod_of_somebody_else_is_waited_for_if_it_is_from_before_and_spa
     }
     status = {"phase": "Running", "podIPs": [{"ip": "10.9.9.9"}]}
     await world.simulation.api.create(PODS, {"metadata": metadata, "status": status})
-    storage = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": {}}
-    found = await world.holders.look(storage, [usage()], "r1", SINCE, is_thorough=False)
+    found = await world.rollouts.read(KEY, [WHO], "r1", SINCE, is_thorough=False)
     assert [(each.is_done, each.addresses) for each in found if each.name == "Pod team/theirs"] == reported

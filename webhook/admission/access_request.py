@@ -1,4 +1,4 @@
-"""The question whether a user may use a storage. Pure data."""
+"""The request that the API server judge whether a user may use a storage. Pure data."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class AccessRequest:
     """May this user use that storage?
 
     Attributes:
         user: `userInfo` of an admission request.
-        storage: The storage.
+        storage: Namespace and name of the storage.
     """
 
     user: Object = field(repr=False)

@@ -1,14 +1,13 @@
-"""What wiring has to know of a storage: where it listens, and whether ToolHive's proxies can use it. Pure.
+"""How consumers connect to a storage: where it listens, and whether ToolHive's proxies can use it. Pure.
 
-Of a managed storage everything follows from its name. Whether proxies can use an external one depends on its Secret
-and on ToolHive's CRDs, which only the reconciler sees; it says so in a condition, and the webhook reads that.
+The name of a managed storage tells all of it. Whether proxies can use an external one depends on its Secret and on
+ToolHive's CRDs, which the reconciler alone reads; the reconciler writes a condition, and the webhook reads that.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shared import names
@@ -26,7 +25,7 @@ PROXIES_SUPPORTED: Final = "ProxiesSupported"
 
 
 class ProxySupport(StrEnum):
-    """Reasons of the condition: how ToolHive's proxies are connected, or why not."""
+    """Reasons of the condition: how ToolHive's proxies connect, or why they cannot."""
 
     PLAIN = "PlainTcp"
     SYSTEM_TLS = "TlsWithSystemRoots"
@@ -37,19 +36,17 @@ class ProxySupport(StrEnum):
 
 
 _SUPPORTED: Final = frozenset({ProxySupport.PLAIN, ProxySupport.SYSTEM_TLS, ProxySupport.CA_TLS})
-_MAX_MANAGED: Final = 256
-"""An admission asks twice, and the next one mostly for the same; names are short (`MAX_STORAGE_NAME`)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class StorageConnection:
     """A storage, as its consumers see it.
 
     Attributes:
-        endpoint: Where it listens; None if that cannot be read.
+        endpoint: Where it listens; None if its URL is malformed.
         support: Whether and how ToolHive's proxies can use it.
-        has_password: Whether a password is needed.
-        is_external: Whether the store is the user's own.
+        has_password: Whether it demands a password.
+        is_external: Whether users run the store themselves.
     """
 
     endpoint: Endpoint | None
@@ -59,29 +56,25 @@ class Store:
 
     @property
     def supports_proxies(self) -> bool:
-        """Whether ToolHive's `spec.sessionStorage` can say how to reach the store."""
+        """Whether ToolHive's `spec.sessionStorage` can describe this connection."""
         return self.endpoint is not None and self.support in _SUPPORTED
 
 
-def store_of(reference: StorageReference, storage: Object | None) -> Store:
-    """Tell what wiring needs to know; of a storage that does not exist (yet), what it will be if it is managed."""
+def connection_to(reference: StorageReference, storage: Object | None) -> StorageConnection:
+    """Tell how to connect to a storage; to one that does not exist yet, how it will be if it becomes a managed one."""
     if storage is None or (url := read(storage, ("spec", "external", "url"))) is None:
-        return _managed(reference.name, reference.namespace)
+        host = names.valkey_host(reference.name, reference.namespace)
+        return StorageConnection(Endpoint(host, names.VALKEY_PORT, 0, is_tls=False))
     support = _support(storage)
     has_password = read(storage, ("spec", "external", "secretRef")) is not None
     try:
         endpoint = Endpoint.of_url(url)
     except InvalidSpec:
-        return Store(None, support, has_password, is_external=True)
+        return StorageConnection(None, support, has_password, is_external=True)
     if support in _SUPPORTED and endpoint.is_tls == (support is ProxySupport.PLAIN):
-        # The condition tells of an address that the storage had before.
+        # The condition is about the URL that the storage had before.
         support = ProxySupport.NOT_CHECKED
-    return Store(endpoint, support, has_password, is_external=True)
-
-
-@lru_cache(_MAX_MANAGED)
-def _managed(name: str, namespace: str) -> Store:
-    return Store(Endpoint(names.valkey_host(name, namespace), names.VALKEY_PORT, 0, is_tls=False))
+    return StorageConnection(endpoint, support, has_password, is_external=True)
 
 
 def _support(storage: Object) -> ProxySupport:

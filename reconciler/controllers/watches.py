@@ -1,0 +1,141 @@
+"""The caches of everything that the reconciler watches, and which change wakes which controller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.controllers.toolhive import ToolHive
+from reconciler.observe.heartbeat import Heartbeats
+from reconciler.observe.secret_watches import ReferencedSecrets
+from reconciler.runtime.workqueue import WorkQueue
+from reconciler.state import kubernetes_nodes
+from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of
+from shared import names
+from shared.consumers import proxy_deployment
+from shared.consumers.identity import consumer_of
+from shared.consumers.storage_connection import PROXIES_SUPPORTED
+from shared.consumers.toolhive import PROXY_SELECTOR
+from shared.consumers.usage_index import ConsumerIndex
+from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.informer import Informer
+from shared.objects.conditions import condition_of
+from shared.objects.resources import DEPLOYMENTS, NODES, PODS, SESSION_STORAGES, VOLUME_CLAIMS, Object, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+
+class Watches:
+    """Watches the cluster, and queues the keys that a change matters to.
+
+    Attributes:
+        storage_queue: Keys of SessionStorages.
+        consumer_queue: Identities of consumers.
+        proxy_queue: Keys of the Deployments of ToolHive's proxies.
+        consumers: Knows who uses which storage.
+        toolhive: Knows ToolHive's kinds and their objects.
+        heartbeats: Listen to every Valkey instance.
+        caches: Of SessionStorages and all that belongs to them, by plural.
+        storages: The one of SessionStorages.
+        deployments: Of ToolHive's proxies.
+        nodes: Kubernetes' own.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.storage_queue, self.consumer_queue, self.proxy_queue = WorkQueue(), WorkQueue(), WorkQueue()
+        self.consumers = ConsumerIndex(self.storage_queue.add)
+        self.toolhive = ToolHive(cluster, self._on_consumer)
+        self.heartbeats = Heartbeats(self.storage_queue.add)
+        self.storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
+        proxies = Selector(labels=PROXY_SELECTOR)
+        self.deployments = Informer(
+            cluster, DEPLOYMENTS, self._on_deployment, selector=proxies, keep=proxy_deployment.source_fields_of
+        )
+        self.nodes = Informer(cluster, NODES, self._on_node, keep=kubernetes_nodes.trimmed)
+        managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
+        children = {each.plural: Informer(cluster, each, self._on_child, selector=managed) for each in CHILD_RESOURCES}
+        self.caches = {
+            **children,
+            SESSION_STORAGES.plural: self.storages,
+            PODS.plural: Informer(cluster, PODS, self._on_pod, selector=managed),
+            VOLUME_CLAIMS.plural: Informer(cluster, VOLUME_CLAIMS, selector=managed),
+        }
+        self._referenced = ReferencedSecrets(cluster, self.storage_queue.add)
+
+    def run(self) -> list[Coroutine[None, None, None]]:
+        """Return what keeps the caches current."""
+        return [
+            *(informer.run() for informer in self.caches.values()),
+            self.deployments.run(),
+            self.nodes.run(),
+            *self.toolhive.watches(),
+            self._referenced.run(),
+        ]
+
+    async def synced(self) -> None:
+        """Wait until the caches hold everything that a decision depends on."""
+        for cache in (*self.caches.values(), self.nodes):
+            await cache.synced.wait()
+        await self.toolhive.known()
+
+    def missing(self) -> list[str]:
+        """List the caches that have not got their first list yet, in words."""
+        return [f"the first list of {plural}" for plural, cache in self.caches.items() if not cache.synced.is_set()]
+
+    def queue_all(self) -> None:
+        """Queue every key, as when this process begins to lead."""
+        for key in self.storages.objects:
+            self.storage_queue.add(key)
+        for consumer in self.toolhive.consumers():
+            self.consumer_queue.add(consumer_of(consumer))
+        for key in self.deployments.objects:
+            self.proxy_queue.add(key)
+
+    def _on_storage(self, old: Object | None, new: Object | None) -> None:
+        key = key_of(new or old or {})
+        self._referenced.on_storage(old, new)
+        # The reconciler's own writes of the status come back as changes, and are no news.
+        if old is None or new is None or _but_status(old) != _but_status(new):
+            self.storage_queue.add(key)
+        if _what_consumers_see(old) != _what_consumers_see(new):
+            for usage in self.consumers.usages(key):
+                self.consumer_queue.add(usage.consumer)
+
+    def _on_consumer(self, old: Object | None, new: Object | None) -> None:
+        self.consumers.on_change(old, new)
+        self.consumer_queue.add(consumer_of(new or old or {}))
+        # ToolHive gives a proxy's Deployment the name of its consumer.
+        self.proxy_queue.add(key_of(new or old or {}))
+
+    def _on_deployment(self, old: Object | None, new: Object | None) -> None:
+        self.proxy_queue.add(key_of(new or old or {}))
+
+    def _on_pod(self, old: Object | None, new: Object | None) -> None:
+        self.heartbeats.on_pod(old, new)
+        self._on_child(old, new)
+
+    def _on_node(self, old: Object | None, new: Object | None) -> None:
+        if old is not None and new is not None and old["spec"] == new["spec"]:
+            return  # kubelet writes the status of a node again and again
+        node = (new or old or {})["metadata"]["name"]
+        for pod in self.caches[PODS.plural].objects.values():
+            if pod["spec"].get("nodeName") == node:
+                self._on_child(None, pod)
+
+    def _on_child(self, old: Object | None, new: Object | None) -> None:
+        if storage := parent_of(new or old or {}):
+            self.storage_queue.add(storage)
+
+
+def _but_status(storage: Object) -> tuple[object, ...]:
+    """Pick what users change of a storage."""
+    metadata = storage["metadata"]
+    return tuple(metadata.get(field) for field in ("uid", "generation", "deletionTimestamp", "annotations"))
+
+
+def _what_consumers_see(storage: Object | None) -> tuple[object, ...]:
+    """Pick what the consumers of a storage depend on."""
+    if storage is None:
+        return ()
+    reason = (condition_of(storage, PROXIES_SUPPORTED) or {}).get("reason")
+    return storage["metadata"]["uid"], storage.get("spec"), reason

@@ -1,0 +1,151 @@
+"""Reads how far the users of a storage's credential are with a new one, and remembers what need not be read again."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from reconciler.state.credential_rollout import CredentialRollout, Workload, addresses_of, is_alive, rollout_of
+from shared import errors, names
+from shared.consumers.credential_revision import CredentialRevision
+from shared.consumers.injection_record import InjectionRecord
+from shared.consumers.kinds import KINDS
+from shared.kubernetes.client import Selector
+from shared.objects.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Key, Object, Resource, key_of
+from shared.objects.timestamps import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from shared.consumers.identity import Consumer
+
+REFUSAL_SECONDS: Final = 60.0
+"""How long the reconciler leaves a consumer alone that the API server refused to stamp."""
+READS_AT_ONCE: Final = 8
+
+
+class Reader(Protocol):
+    """Reads past every cache: rollouts last minutes a year, too short to keep all pods in memory for them."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Read one object or raise NotFound."""
+
+    async def list_all(self, resource: Resource, selector: Selector = ...) -> tuple[list[Object], str]:
+        """Read all objects that match."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is known of one storage: a consumer that has the revision keeps it."""
+
+    revision: str
+    done: dict[str, CredentialRollout] = field(default_factory=dict)
+
+
+class CredentialRollouts:
+    """Tells how far consumers are with a new credential, and which other pods use it."""
+
+    def __init__(self, cluster: Reader, find: Callable[[Consumer], Object | None]) -> None:
+        self._cluster = cluster
+        self._find = find
+        self._memory: dict[Key, _Memory] = {}
+        self._refused: dict[Consumer, tuple[datetime, str]] = {}
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+
+    def refuse(self, consumer: Consumer, reason: str) -> None:
+        """Take in that the API server refused to stamp a consumer."""
+        self._refused[consumer] = _now(), reason
+
+    async def read(
+        self, storage: Key, consumers: Iterable[Consumer], revision: str, since: datetime, *, is_thorough: bool
+    ) -> tuple[CredentialRollout, ...]:
+        """Tell how far every user of a storage's credential is, consumers first.
+
+        Args:
+            storage: Whose credential.
+            consumers: Those that may use the storage.
+            revision: Of the credential.
+            since: When it was published.
+            is_thorough: Whether to read those again that are known to be done.
+
+        Raises:
+            ClusterError: A read failed.
+        """
+        memory = self._memory.get(storage)
+        if memory is None or memory.revision != revision or is_thorough:
+            memory = self._memory[storage] = _Memory(revision)
+        found = [(who, obj) for who in consumers if (obj := self._find(who))]
+        connected = [(who, obj) for who, obj in found if _is_connected(obj, storage)]
+        rollouts = await asyncio.gather(*(self._rollout(who, obj, memory) for who, obj in connected))
+        namespaces = sorted({storage[0], *(who.namespace for who, _ in connected)})
+        others = await asyncio.gather(*(self._other_pods(storage[1], namespace, since) for namespace in namespaces))
+        return (*rollouts, *(each for found in others for each in found))
+
+    async def _rollout(self, who: Consumer, obj: Object, memory: _Memory) -> CredentialRollout:
+        if done := memory.done.get(obj["metadata"]["uid"]):
+            return done
+        stamp = CredentialRevision.of(obj)
+        if stamp is None or stamp.revision != memory.revision:
+            at, reason = self._refused.get(who, (None, ""))
+            is_refused = at is not None and _now() - at < timedelta(seconds=REFUSAL_SECONDS)
+            obstacle = reason or "it has not been restarted yet"
+            return CredentialRollout(str(who), who, obstacle=obstacle, is_refused=is_refused)
+        self._refused.pop(who, None)
+        workloads = [await self._workload(resource, who) for resource in _resources(obj)]
+        rollout = rollout_of(who, stamp, [workload for workload in workloads if workload is not None])
+        if rollout.is_done:
+            memory.done[obj["metadata"]["uid"]] = rollout
+        return rollout
+
+    async def _workload(self, resource: Resource, who: Consumer) -> Workload | None:
+        async with self._reads:
+            try:
+                obj = await self._cluster.get(resource, who.namespace, who.name)
+            except errors.NotFound:
+                return None
+            labels = obj["spec"]["selector"].get("matchLabels", {})
+            selector = Selector(who.namespace, ",".join(f"{key}={value}" for key, value in sorted(labels.items())))
+            pods, _ = await self._cluster.list_all(PODS, selector)
+        return Workload(obj, tuple(pods))
+
+    async def _other_pods(self, storage: str, namespace: str, since: datetime) -> list[CredentialRollout]:
+        """Tell how far pods are that ToolHive does not run, and that somebody labelled as users of the credential."""
+        selector = Selector(namespace, f"{names.LABEL_CONSUMER_OF}={storage}")
+        async with self._reads:
+            pods, _ = await self._cluster.list_all(PODS, selector)
+        return [_rollout_of_pod(pod, since) for pod in pods if is_alive(pod) and not _is_toolhives(pod)]
+
+
+def _rollout_of_pod(pod: Object, since: datetime) -> CredentialRollout:
+    """Tell how far a pod is that is part of no consumer: one made after the publication has read that credential."""
+    namespace, name = key_of(pod)
+    title = f"Pod {namespace}/{name}"
+    if parse_time(pod["metadata"]["creationTimestamp"]) > since:
+        return CredentialRollout(title, is_done=True, addresses=frozenset(addresses_of(pod)))
+    return CredentialRollout(title, obstacle="it is no part of a consumer, and whoever runs it has to restart it")
+
+
+def _is_connected(consumer: Object, storage: Key) -> bool:
+    record = InjectionRecord.of(consumer)
+    return record is not None and record.reference.key == storage
+
+
+def _resources(consumer: Object) -> Iterator[Resource]:
+    """Name the kinds of workload that run a consumer's pods with the credential; each bears the consumer's name."""
+    record, kind = InjectionRecord.of(consumer), KINDS[consumer["kind"]]
+    if record is None:
+        return
+    if record.target.has_proxy:
+        yield DEPLOYMENTS
+    if record.target.has_backend and kind.backend is not None:
+        yield STATEFUL_SETS
+
+
+def _is_toolhives(pod: Object) -> bool:
+    return bool(pod["metadata"].get("labels", {}).get("toolhive") == "true")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,200 @@
+"""What a rotation adds to the plan of a storage: its next steps, and what to tell of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Self
+
+from reconciler.actions.kubernetes import Restart, Write, WriteAuth
+from reconciler.actions.valkey import Admit, Retire
+from reconciler.credentials import identities
+from reconciler.rotation import phases
+from reconciler.rotation.progress import RotationProgress
+from reconciler.rotation.waves import next_wave
+from reconciler.state.rotation_record import revision_of
+from shared import names
+from shared.consumers.credential_revision import CredentialRevision
+from shared.objects.resources import SECRETS
+from shared.session_storage.status import RotationPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from reconciler.actions.plan import Step
+    from reconciler.manifests.storage import Storage
+    from reconciler.rotation.phases import RotationSettings
+    from reconciler.state.rotation_record import RotationRecord
+    from reconciler.state.storage_state import StorageState
+    from shared.objects.conditions import Finding
+    from shared.objects.resources import Object
+    from shared.session_storage.status import RotationStatus
+
+FOLLOWING_SECONDS: Final = 1.0
+"""How often the reconciler looks at instances and rollouts while a rotation waits for them; a proxy takes seconds to
+restart."""
+PUBLISHING_SECONDS: Final = 0.2
+"""How soon the reconciler looks at the connection Secret and its copies after it wrote them."""
+PUBLISHED_WITHIN: Final = timedelta(seconds=10)
+"""A copy that is not written by then is refused, and only a person can change that."""
+WAITING_SECONDS: Final = 5.0
+"""How often the reconciler looks when it waits for time to pass, or for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class RotationPlan:
+    """What a rotation adds to the plan of a storage.
+
+    Attributes:
+        steps: To be carried out after all repairs.
+        condition: Tells of the rotation; None if there never was one.
+        status: `status.rotation`.
+        pause: Seconds until the next pass; None if the rotation asks for none.
+        is_under_way: Whether the storage is rotating.
+    """
+
+    steps: tuple[Step, ...] = ()
+    condition: Finding | None = None
+    status: RotationStatus | None = None
+    pause: float | None = None
+    is_under_way: bool = False
+
+    @classmethod
+    def of(cls, progress: RotationProgress, steps: tuple[Step, ...], pause: float | None) -> Self:
+        """Add to the next steps what to tell of the rotation."""
+        is_under_way = progress.phase not in {None, RotationPhase.DISCARDED}
+        return cls(steps, progress.condition, progress.status, pause, is_under_way)
+
+
+def plan_managed_rotation(
+    state: StorageState, owner: Storage, settings: RotationSettings, now: datetime, *, is_published: bool
+) -> RotationPlan:
+    """Decide on the next steps of a managed storage's rotation.
+
+    Args:
+        state: Of the storage; its auth Secret is complete.
+        owner: The storage, as its children name it.
+        settings: Of the installation.
+        now: Aware instant.
+        is_published: Whether the connection Secret and its copies are as they should be.
+    """
+    phase = phases.phase(state.key_ring, state.rotation, state.instances, is_published=is_published)
+    progress = RotationProgress.of(state, state.rotation, phase, settings, now)
+    steps = (*_password_steps(state, phase), *_phase_steps(state, owner, progress))
+    is_moving = any(isinstance(step, WriteAuth | Admit) for step in steps)
+    return RotationPlan.of(progress, steps, 0 if is_moving else _pause(progress))
+
+
+def plan_external_rotation(
+    state: StorageState,
+    record: RotationRecord,
+    settings: RotationSettings,
+    now: datetime,
+    *,
+    published: Object | None,
+) -> RotationPlan:
+    """Decide on the next steps after consumers were handed a user's own new credential.
+
+    Args:
+        state: Of the storage.
+        record: Of the rotation; a newer one than was observed if it begins in this pass.
+        settings: Of the installation.
+        now: Aware instant.
+        published: The connection Secret, if it and its copies are as they should be.
+    """
+    if not record.begun:
+        return RotationPlan()
+    if not record.is_under_way:
+        return RotationPlan.of(RotationProgress.of(state, record, RotationPhase.DISCARDED, settings, now), (), None)
+    phase = RotationPhase.PUBLISHED if published is None else RotationPhase.AWAIT_CONSUMERS
+    progress = RotationProgress.of(state, record, phase, settings, now)
+    if published is None:
+        return RotationPlan.of(progress, (), _pause(progress))
+    if progress.are_restarts_over:
+        return RotationPlan.of(progress, (Write(SECRETS, record.end(now).put_on(published)),), 0)
+    return RotationPlan.of(progress, tuple(_restarts(progress)), _pause(progress))
+
+
+def _phase_steps(state: StorageState, owner: Storage, progress: RotationProgress) -> Iterator[Step]:
+    """Go on to the next phase, if what the present one waits for has happened; until then, restart consumers."""
+    ring, record, now = state.key_ring, state.rotation, progress.now
+    auth = state.child(SECRETS, names.auth_secret(owner.name)) or {}
+    version: str = auth["metadata"]["resourceVersion"]
+    match progress.phase:
+        case None | RotationPhase.DISCARDED if (request := _request(state)) is not None:
+            begun = record.start(request, revision_of(auth), now)
+            yield WriteAuth(owner, ring, version, begun, is_staging=True)
+        case RotationPhase.ADDED:
+            yield WriteAuth(owner, ring.promoted(), version, record.publish(now))
+        case RotationPhase.AWAIT_CONSUMERS if not progress.are_restarts_over:
+            yield from _restarts(progress)
+        case RotationPhase.AWAIT_CONSUMERS if record.has_been_published_for(progress.settings.refresh, now):
+            yield WriteAuth(owner, ring.settled(), version, record)
+        case RotationPhase.DISCARDING if _can_discard(state):
+            yield WriteAuth(owner, ring, version, record.end(now))
+        case _:
+            pass
+
+
+def _password_steps(state: StorageState, phase: RotationPhase | None) -> Iterator[Step]:
+    """Have instances accept and refuse the passwords that they must; those that do not answer are told later."""
+    ring, is_discarding = state.key_ring, phase is RotationPhase.DISCARDING and _can_discard(state)
+    for instance in state.instances:
+        if not instance.accepts_operator:
+            continue
+        # Once more before the reconciler publishes the password: an instance may accept what it has not saved, if the
+        # process died in between.
+        if phase is RotationPhase.ADDED or not phases.accepts(instance, ring):
+            yield Admit(instance, ring.accepted)
+        if is_discarding:
+            yield Retire(instance, ring.retired, _addresses_with_new_password(state))
+        elif not phases.refuses(instance, ring):
+            yield Retire(instance, ring.retired)
+
+
+def _addresses_with_new_password(state: StorageState) -> frozenset[str]:
+    """List the addresses of the consumers that have restarted, and of the instances themselves."""
+    consumers = (address for each in state.rollouts or () for address in each.addresses)
+    return frozenset((*consumers, *(instance.address for instance in state.instances)))
+
+
+def _can_discard(state: StorageState) -> bool:
+    """Tell whether all instances can be told, use the new password among themselves, and all its users are known."""
+    replication = identities.sha256(state.key_ring.login(identities.REPLICATION).password)
+    return (
+        bool(state.instances)
+        and state.rollouts is not None
+        and all(instance.accepts_operator and phases.logs_in(instance, replication) for instance in state.instances)
+    )
+
+
+def _request(state: StorageState) -> str | None:
+    """Return the request to note as handled, if a rotation is to begin; the last one if only the schedule asks."""
+    request, handled = state.storage.requests.rotation, state.rotation.handled
+    if request and request != handled:
+        return request
+    return handled if state.is_rotation_due else None
+
+
+def _restarts(progress: RotationProgress) -> Iterator[Step]:
+    for consumer in next_wave(progress.rollouts or (), progress.settings, progress.now):
+        yield Restart(consumer, CredentialRevision(progress.record.revision, progress.now).text)
+
+
+def _pause(progress: RotationProgress) -> float | None:
+    """Tell when to look again without an event."""
+    match progress.phase:
+        case None | RotationPhase.DISCARDED:
+            return None
+        case RotationPhase.PUBLISHED:
+            is_refused = progress.record.has_been_published_for(PUBLISHED_WITHIN, progress.now)
+            return WAITING_SECONDS if is_refused else PUBLISHING_SECONDS
+        case RotationPhase.AWAIT_CONSUMERS if progress.are_restarts_over or _are_all_stuck(progress):
+            return WAITING_SECONDS
+        case _:
+            return FOLLOWING_SECONDS
+
+
+def _are_all_stuck(progress: RotationProgress) -> bool:
+    return bool(progress.unfinished) and progress.stuck == progress.unfinished
