@@ -14,13 +14,6 @@ REVIEW_SECONDS: Final = Histogram(
     # The API server sees 5 ms at best (its own first bucket); what is spent here should not be seen there.
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5),
 )
-CONNECTIONS: Final = Gauge("session_storage_webhook_connections", "Connections of clients, from the first packet on.")
-CLIENTS_CUT_OFF: Final = Counter(
-    "session_storage_webhook_clients_cut_off_total",
-    "Clients that sent or read too slowly (slow), sent while all unfinished bodies together were too long (bodies), "
-    "or asked nothing while others waited for a connection (room).",
-    ["reason"],
-)
 CERTIFICATE_NOT_AFTER: Final = Gauge(
     "session_storage_webhook_certificate_not_after_seconds", "Unix time at which the certificate in use expires."
 )

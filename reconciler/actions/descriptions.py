@@ -66,7 +66,7 @@ def _describe_instance_action(action: InstanceAction) -> str:
         case LogInAnew(instance):
             text = f"have {_pod(instance)} log in to its primary with the present password"
         case Fence(instance, replicas):
-            text = f"have {_pod(instance)} take writes only while it has {replicas} replicas"
+            text = f"set min-replicas-to-write of {_pod(instance)} to {replicas}"
         case Resume():
             text = f"have {_pod(action.instance)} take writes again"
         case Remove():

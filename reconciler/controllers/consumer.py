@@ -55,7 +55,9 @@ class ConsumerStatusWriter:
         try:
             await self._cluster.apply(_RESOURCES[who.kind], body, field_manager=manager, subresource="status")
         except (errors.Rejected, errors.NotFound) as error:
-            _log.warning("could not write the condition", extra={"consumer": str(who), "error": str(error)})
+            _log.warning(
+                "could not write the condition of a consumer", extra={"consumer": str(who), "error": str(error)}
+            )
             return
         is_good = finding.status == "True"
         note = EventNote("Normal" if is_good else "Warning", finding.reason, finding.message)

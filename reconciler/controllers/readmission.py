@@ -57,9 +57,9 @@ class Readmissions:
         extra = {"object": f"{resource.kind} {'/'.join(key)}"}
         try:
             await self._cluster.patch(resource, *key, _placeholder(obj, now), field_manager=names.FIELD_MANAGER)
-            _log.info("readmitted", extra=extra)
+            _log.info("asked the webhook to review an object again", extra=extra)
         except (errors.Rejected, errors.Forbidden, errors.NotFound) as error:
-            _log.warning("could not readmit", extra={**extra, "error": str(error)})
+            _log.warning("could not ask the webhook to review an object again", extra={**extra, "error": str(error)})
         return pause
 
 

@@ -96,7 +96,7 @@ class ToolHive:
                     await objects.synced.wait()
         except TimeoutError:
             missing = [objects.resource.plural for objects in served if not objects.synced.is_set()]
-            _log.warning("going on without the first list of all consumers", extra={"resources": missing})
+            _log.warning("the reconciler starts without having listed all consumers", extra={"resources": missing})
 
     def is_known(self) -> bool:
         """Tell whether the caches hold all objects of every kind that is served."""

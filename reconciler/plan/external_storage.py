@@ -1,4 +1,4 @@
-"""What to do about a storage that is the user's own. Pure."""
+"""What to tell of, and hand to the consumers of, a store that is the user's own. Pure."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ _SUPPORT_MESSAGES: Final = {
     ProxySupport.SYSTEM_TLS: "ToolHive's proxies are connected by TLS, and trust the system's roots",
     ProxySupport.CA_TLS: "ToolHive's proxies are connected by TLS, and trust the Secret's ca.crt",
     ProxySupport.NO_USER_NAME: (
-        "ToolHive's proxies cannot log in with a user name: they keep sessions by themselves, and only environment"
-        " variables are injected; use a password of the user `default`"
+        "ToolHive's proxies cannot log in with a user name: they keep sessions by themselves, and the webhook injects"
+        " only environment variables; use a password of the user `default`"
     ),
     ProxySupport.NO_TLS: (
         "this cluster's ToolHive has no spec.sessionStorage.tls (it came after 0.48): proxies keep sessions by"
-        " themselves, and only environment variables are injected; upgrade ToolHive, or use redis://"
+        " themselves, and the webhook injects only environment variables; upgrade ToolHive, or use redis://"
     ),
-    ProxySupport.NOT_CHECKED: "the Secret could not be read yet",
+    ProxySupport.NOT_CHECKED: "the Secret has no readable password yet",
 }
 
 

@@ -1,4 +1,4 @@
-"""What the installation decides about every storage. Pure data."""
+"""The settings of the installation that apply to every storage. Pure data."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
-    """What the installation decides about every storage.
+    """The settings of the installation that apply to every storage.
 
     Attributes:
-        image: Valkey's.
-        peers: Who may reach storages besides their consumers.
+        image: Of Valkey.
+        peers: Pods that may reach storages besides the consumers.
         rotation: How passwords change.
-        placement: Where instances run.
-        updates_at_once: How many storages may be brought up to date at the same time.
+        placement: How Kubernetes places instances on nodes.
+        updates_at_once: How many storages the reconciler may update at the same time.
     """
 
     image: Image

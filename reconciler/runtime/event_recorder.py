@@ -59,4 +59,4 @@ class EventRecorder:
         try:
             await self._cluster.create(EVENTS, event)
         except errors.ClusterError as error:
-            _log.warning("event not written", extra={"reason": note.reason, "error": str(error)})
+            _log.warning("could not write an Event", extra={"reason": note.reason, "error": str(error)})

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster mean for the instances of a storage. Pure."""
+"""Kubernetes' nodes, as far as they decide where the instances of a storage can run. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class KubernetesNodes:
     """The nodes of a cluster.
 
     Attributes:
-        open: Names of those that take pods.
-        closing: Names of those that were cordoned, which is how a drain begins.
+        open: Names of nodes that take pods.
+        closing: Names of cordoned nodes; a drain begins with a cordon.
     """
 
     open: frozenset[str] = frozenset()
@@ -37,6 +37,6 @@ class KubernetesNodes:
 
 
 def trimmed(node: Object) -> Object:
-    """Keep of a node what is looked at: kubelets write the rest every few minutes."""
+    """Keep what the reconciler reads of a node: kubelets write the rest every few minutes."""
     metadata = {key: node["metadata"][key] for key in ("name", "uid", "resourceVersion") if key in node["metadata"]}
     return {"metadata": metadata, "spec": {"unschedulable": bool(node.get("spec", {}).get("unschedulable"))}}

@@ -272,14 +272,14 @@ async def test_an_informer_ends_with_what_there_is(api: Cluster, team: str) -> N
 
 
 def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
-    passwords = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
+    drawn = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
     node = InstanceSpec(
         storage.name, storage.namespace, 0, size, PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0
     )
     metadata = storage.metadata(f"{storage.name}-valkey-0")
     return [
-        (SECRETS, secrets.auth_secret(storage, KeyRing(passwords))),
-        (SECRETS, secrets.connection_secret(storage, passwords["password"])),
+        (SECRETS, secrets.auth_secret(storage, KeyRing(drawn))),
+        (SECRETS, secrets.connection_secret(storage, drawn["password"])),
         (CONFIG_MAPS, config_map.config_map(storage, 0, range(PRESETS[size].replicas))),
         (NETWORK_POLICIES, network_policy.network_policy(storage, Peers("x", {"a": "b"}))),
         (STATEFUL_SETS, stateful_set(metadata, node, Image("registry.example/valkey:9", "IfNotPresent"), Placement())),

@@ -21,6 +21,7 @@ from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.field_path import read
 from shared.objects.resources import DEPLOYMENTS, MCP_SERVERS, PODS, SECRETS, STATEFUL_SETS, Object, Resource, key_of
+from tests.integration import loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -127,8 +128,7 @@ class ToolHive:
         assert record is not None
         secret = await self._cluster.get(SECRETS, namespace, connection_secret_of(record.reference, namespace))
         password = base64.b64decode(secret["data"][names.KEY_REDIS_PASSWORD]).decode()
-        number = next(self._numbers)
-        address = f"127.20.{number // 250}.{number % 250 + 1}"
+        address = loopback.address(loopback.CLIENTS, next(self._numbers))
         async with asyncio.TaskGroup() as group:
             for _ in range(STEADY):
                 group.create_task(self._stay(pod, address, password))

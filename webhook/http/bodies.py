@@ -6,7 +6,7 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from webhook import metrics
+from webhook.http import metrics
 from webhook.http.heads import Refusal
 
 if TYPE_CHECKING:

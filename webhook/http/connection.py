@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from aiohttp.http_exceptions import LineTooLong
 
-from webhook import metrics
+from webhook.http import metrics
 from webhook.http.answers import Answer
 from webhook.http.bodies import REQUEST_SECONDS, TOO_SLOW
 from webhook.http.heads import Refusal

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from aiohttp import web
 
-from webhook import metrics
+from webhook.http import metrics
 from webhook.http.connection import Connection
 
 if TYPE_CHECKING:

@@ -259,7 +259,7 @@ async def test_an_event_that_cannot_be_written_stops_nothing(caplog: pytest.LogC
     await simulation.settle()
     assert simulation.status["phase"] == "Ready"
     assert simulation.events == []
-    assert "event not written" in caplog.messages
+    assert "could not write an Event" in caplog.messages
 
 
 async def test_no_password_is_logged_or_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,8 +7,7 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 
 from tests.support.clients import Transport
-from webhook import metrics
-from webhook.http import bodies
+from webhook.http import bodies, metrics
 from webhook.http.bodies import Bodies
 from webhook.http.heads import MAX_BODY_BYTES, Refusal
 

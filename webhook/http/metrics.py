@@ -1,0 +1,15 @@
+"""Prometheus metrics of the webhook's clients."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge
+
+CONNECTIONS: Final = Gauge("session_storage_webhook_connections", "Connections of clients, from the first packet on.")
+CLIENTS_CUT_OFF: Final = Counter(
+    "session_storage_webhook_clients_cut_off_total",
+    "Clients that sent or read too slowly (slow), sent while all unfinished bodies together were too long (bodies), "
+    "or asked nothing while others waited for a connection (room).",
+    ["reason"],
+)
