@@ -114,10 +114,9 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
         return replace(_concluded(state, verdict, now, 0), steps=(auth,))
     desired = desired_objects.build(state, spec, group, change.instances, settings)
     budget = primary_budget(owner, is_out_of_service=is_out_of_service(state.storage, group, now))
-    superfluous = desired_objects.superfluous(state, group.preset)
     objects = (
         *_repairs(state, (*desired, (DISRUPTION_BUDGETS, budget))),
-        *(Delete.of(resource, obj) for resource, obj in superfluous),
+        *(Delete.of(resource, obj) for resource, obj in desired_objects.superfluous(state, group.preset)),
     )
     published = state.child(SECRETS, names.connection_secret(owner.name))
     password = state.key_ring.current[names.KEY_PASSWORD]
@@ -127,12 +126,19 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     availability = tuple(replication_steps(group, decision, now)) if is_service_right else ()
     rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
     repairs = (*objects, *connection, *availability)
-    steps = (*repairs, *rotation.steps, *secrets.restart_outdated_pods(state), *(() if repairs else change.steps))
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
-    pause = min(each for each in pauses if each is not None)
-    concluded = _concluded(state, verdict.rotating(rotation), now, pause)
-    return replace(concluded, steps=steps, is_changing=change.is_under_way and state.may_update)
+    concluded = _concluded(state, verdict.rotating(rotation), now, min(each for each in pauses if each is not None))
+    return replace(
+        concluded,
+        steps=(
+            *repairs,
+            *rotation.steps,
+            *secrets.restart_outdated_pods(state),
+            *(() if repairs else change.steps),  # planned changes wait until everything else is right
+        ),
+        is_changing=change.is_under_way and state.may_update,
+    )
 
 
 def _repairs(state: StorageState, desired: Iterable[tuple[Resource, Object]]) -> Iterator[Step]:
