@@ -25,12 +25,9 @@ class Settings(FromEnvironment):
     """The reconciler's own settings.
 
     Attributes:
-        candidate: This process, as it stands for election.
-        storage: What the installation decides about every storage.
         extends_toolhive_crds: Whether to add `sessionStorageRef` to ToolHive's CRD.
         http_port: Port of probes and metrics.
         default_target: Which parts of a consumer the reconciler connects, if the consumer does not say.
-        log_level: As Python names it.
     """
 
     candidate: Candidate

@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 async def probe(
     external: External, secret: Object | None, connection: Object | None, *, serves_tls: bool
 ) -> ExternalFacts:
-    """Find out whether consumers can use a store.
-
-    Args:
-        external: What the user says of it.
-        secret: The Secret that the user names, if it exists.
-        connection: The connection Secret, if it exists.
-        serves_tls: Whether ToolHive's CRDs have `sessionStorage.tls`.
-    """
+    """Find out whether consumers can use a store, by the Secret that the user names and by the connection Secret."""
     endpoint, login = Endpoint.of_url(external.url), login_from_secret(external, secret)
     published = login_from_connection(connection) if connection is not None else None
     dialled = await external_store.dial(endpoint, login) if login is not None else None

@@ -34,10 +34,8 @@ class DesiredInstances:
         target: The same, as they are to be.
         volume_claims: Claims on the volumes of instances, by number.
         undersized: Instances whose volume is too small, and cannot grow.
-        nodes: The Kubernetes nodes that instances can run on.
         requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
         may_update: Whether it is this storage's turn to be updated.
-        now: Aware instant.
     """
 
     count: int
