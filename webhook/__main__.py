@@ -25,6 +25,7 @@ from webhook import server
 from webhook.access_reviews import AccessReviews
 from webhook.admission import deletions, proxy_deployments, session_storages
 from webhook.consumer_handler import ConsumerHandler
+from webhook.http.listener import Listener
 from webhook.serving_certificate import ServingCertificate
 from webhook.settings import Settings
 from webhook.storage_lookup import StorageLookup
@@ -79,7 +80,7 @@ class _Process:
         )
         self._cluster = cluster
         self._suspension = SuspensionDetector()
-        self._reviews = server.Server(
+        reviews = server.Server(
             {
                 "/mutate/sessionstorages": _at_once(session_storages.decide),
                 "/mutate/consumers": consumer_handler.decide,
@@ -89,6 +90,7 @@ class _Process:
                 ),
             }
         )
+        self._listener = Listener(reviews.answer)
 
     async def run(self, stop: asyncio.Event) -> None:
         settings = self._settings
@@ -96,7 +98,7 @@ class _Process:
             watches = [group.create_task(cache.run()) for cache in self._caches]
             watches.append(group.create_task(self._keep_up()))
             probing = await probes.serve(probes.probes_app(self._waits, self._remarks), settings.http_port)
-            async with self._reviews.serving(settings.webhook_port, self._certificate.context):
+            async with self._listener.serving(settings.webhook_port, self._certificate.context):
                 # What start-up has made lives as long as the process: the collector need not walk it again and again.
                 gc.freeze()
                 await stop.wait()
@@ -114,7 +116,7 @@ class _Process:
 
     async def _drain(self) -> None:
         _log.info("draining", extra={"seconds": self._settings.drain_seconds})
-        self._reviews.drain()
+        self._listener.is_draining = True
         await asyncio.sleep(self._settings.drain_seconds)
 
     async def _keep_up(self) -> None:
@@ -148,7 +150,7 @@ class _Process:
             waits.append(f"a certificate in Secret {self._settings.tls_secret} that has not expired")
         if self._suspension.was_suspended():
             waits.append("news of what it missed while it stood still")
-        if self._reviews.is_draining:
+        if self._listener.is_draining:
             waits.append("its clients to leave")
         return waits
 
