@@ -22,13 +22,11 @@ from shared.kubernetes.informer import Informer
 from shared.objects.resources import NAMESPACES, SECRETS, SESSION_STORAGES
 from shared.process import json_log, probes
 from webhook import server
-from webhook.access_reviews import AccessReviews
 from webhook.admission import deletions, proxy_deployments, session_storages
 from webhook.consumer_handler import ConsumerHandler
 from webhook.http.listener import Listener
 from webhook.serving_certificate import ServingCertificate
 from webhook.settings import Settings
-from webhook.storage_lookup import StorageLookup
 from webhook.suspension import CHECK_SECONDS, SuspensionDetector
 
 if TYPE_CHECKING:
@@ -75,9 +73,7 @@ class _Process:
             resource.kind: Informer(cluster, resource, self._index.on_change, keep=reference_fields_of)
             for resource in CONSUMER_RESOURCES
         }
-        consumer_handler = ConsumerHandler(
-            self._storages, StorageLookup(cluster, self._storages), AccessReviews(cluster), settings.default_target
-        )
+        consumer_handler = ConsumerHandler(cluster, self._storages, settings.default_target)
         self._cluster = cluster
         self._suspension = SuspensionDetector()
         reviews = server.Server(
