@@ -157,9 +157,5 @@ def key_prefix(kind: str, namespace: str, consumer: str) -> str:
 
 
 ROLE_PRIMARY: Final = "primary"
-
-
 ROLE_REPLICA: Final = "replica"
-
-
 ROLES: Final = (ROLE_PRIMARY, ROLE_REPLICA)

@@ -67,7 +67,7 @@ class _Process:
         own_secret = Selector(namespace=settings.namespace, fields=f"metadata.name={settings.tls_secret}")
         self._secrets = Informer(cluster, SECRETS, self._certificate.on_change, selector=own_secret)
         self._storages = Informer(cluster, SESSION_STORAGES)
-        self._namespaces = Informer(cluster, NAMESPACES, keep=_metadata)
+        self._namespaces = Informer(cluster, NAMESPACES, keep=lambda obj: {"metadata": obj["metadata"]})
         self._index = ConsumerIndex()
         self._consumers = {
             resource.kind: Informer(cluster, resource, self._index.on_change, keep=reference_fields_of)
@@ -98,7 +98,9 @@ class _Process:
                 # What start-up has made lives as long as the process: the collector need not walk it again and again.
                 gc.freeze()
                 await stop.wait()
-                await self._drain()
+                _log.info("draining", extra={"seconds": settings.drain_seconds})
+                self._listener.is_draining = True
+                await asyncio.sleep(settings.drain_seconds)
             await probing.cleanup()
             for watch in watches:
                 watch.cancel()
@@ -109,11 +111,6 @@ class _Process:
 
     def _find(self, who: Consumer) -> Object | None:
         return self._consumers[who.kind].get((who.namespace, who.name))
-
-    async def _drain(self) -> None:
-        _log.info("draining", extra={"seconds": self._settings.drain_seconds})
-        self._listener.is_draining = True
-        await asyncio.sleep(self._settings.drain_seconds)
 
     async def _keep_up(self) -> None:
         """Read the serving Secret anew after the process stood still; its watch may be dead, and nobody would know."""
@@ -158,10 +155,6 @@ def _at_once(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide:
         return decide(request)
 
     return handle
-
-
-def _metadata(obj: Object) -> Object:
-    return {"metadata": obj["metadata"]}
 
 
 def _clock() -> datetime:

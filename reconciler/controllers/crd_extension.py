@@ -15,8 +15,8 @@ from shared.consumers.toolhive import spec_properties
 from shared.objects.resources import CRDS, Object, Resource
 
 if TYPE_CHECKING:
+    from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
-    from shared.kubernetes.verbs import Patcher
 
 FIELD: Final = "sessionStorageRef"
 PROPERTY: Final[Object] = {
@@ -53,7 +53,7 @@ _PROPERTIES: Final = "/schema/openAPIV3Schema/properties/spec/properties"
 class CrdExtension:
     """Watches one ToolHive CRD and repairs it."""
 
-    def __init__(self, cluster: Patcher, resource: Resource) -> None:
+    def __init__(self, cluster: Cluster, resource: Resource) -> None:
         self._cluster = cluster
         self._name = crd_name(resource)
         self._changed = asyncio.Event()

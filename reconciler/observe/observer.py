@@ -17,7 +17,7 @@ from reconciler.state.sharing import Sharing, original_of
 from reconciler.state.storage_state import StorageState
 from reconciler.valkey import external_store
 from shared import errors, names
-from shared.kubernetes.index import Index
+from shared.kubernetes.informer import Index, Informer
 from shared.objects.resources import (
     PODS,
     SECRETS,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from reconciler.state.instance import Instance
     from reconciler.state.kubernetes_nodes import KubernetesNodes
     from shared.consumers.identity import Consumer, Usage
-    from shared.kubernetes.informer import Informer
     from shared.session_storage.models import External
 
 
