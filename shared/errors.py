@@ -1,6 +1,6 @@
-"""Every exception that this project raises on purpose.
+"""Every exception that this project raises deliberately.
 
-Messages may be shown to users and end up in logs: none ever holds a password.
+Users and logs may show these messages: none ever holds a password.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class InvalidSettings(SessionStorageError):
 
 
 class ClusterError(SessionStorageError):
-    """The Kubernetes API did not do what was asked."""
+    """The Kubernetes API did not do what it was asked to."""
 
 
 class NotFound(ClusterError):
@@ -67,7 +67,7 @@ class Unavailable(ClusterError):
     """HTTP 429 or 5xx, or no connection.
 
     Attributes:
-        retry_after_seconds: What the server asked for, if it did.
+        retry_after_seconds: How long the server asks clients to wait; None if it does not say.
     """
 
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
@@ -76,7 +76,7 @@ class Unavailable(ClusterError):
 
 
 class SessionStoreError(SessionStorageError):
-    """Valkey did not do what was asked."""
+    """Valkey did not do what it was asked to."""
 
 
 class StoreUnreachable(SessionStoreError):
@@ -88,7 +88,7 @@ class StoreDown(StoreUnreachable):
 
 
 class StoreRefused(SessionStoreError):
-    """The credential was refused."""
+    """The store refused the credential."""
 
 
 class CertificateError(SessionStorageError):

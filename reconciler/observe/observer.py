@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.credentials.key_ring import KeyRing
-from reconciler.observe import instance_probe
-from reconciler.state.external_store import ExternalFacts, login_from_connection, login_from_secret
+from reconciler.observe import external_probe, instance_probe
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names, initial_workloads, instance_indexes, parent_of
 from reconciler.state.primary_record import PrimaryService
-from reconciler.state.rotation_record import RotationRecord, revision_of
+from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.sharing import Sharing, original_of
 from reconciler.state.storage_state import StorageState
-from reconciler.valkey import external_store
 from shared import errors, names
 from shared.kubernetes.informer import Index, Informer
 from shared.objects.resources import (
@@ -30,7 +28,6 @@ from shared.objects.resources import (
     Resource,
 )
 from shared.objects.timestamps import read_time
-from shared.session_storage.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -124,13 +121,14 @@ class Observer:
     async def _observe_external(self, storage: DeclaredStorage, external: External, sharing: Sharing) -> StorageState:
         name = names.connection_secret(storage.name)
         connection = await self._read(SECRETS, storage.namespace, name)
-        facts = await self._dial(storage.namespace, external, connection)
+        secret = await self._live(SECRETS, storage.namespace, external.secret_ref or "")
+        serves_tls = self._surroundings.serves_tls()
         record, rollouts = await self._rotation(storage.key, sharing, connection, KeyRing())
         return StorageState(
             storage=storage,
             children={(SECRETS.plural, name): connection} if connection is not None else {},
             rotation=record,
-            external=facts,
+            external=await external_probe.probe(external, secret, connection, serves_tls=serves_tls),
             sharing=sharing,
             rollouts=rollouts,
         )
@@ -200,24 +198,6 @@ class Observer:
         return {
             (resource.plural, name): obj for (resource, name), obj in zip(wanted, found, strict=True) if obj is not None
         }
-
-    async def _dial(self, namespace: str, external: External, connection: Object | None) -> ExternalFacts:
-        secret = await self._live(SECRETS, namespace, external.secret_ref or "")
-        endpoint, login = Endpoint.of_url(external.url), login_from_secret(external, secret)
-        published = login_from_connection(connection) if connection is not None else None
-        dialled = await external_store.dial(endpoint, login) if login is not None else None
-        dialled_as_published = None
-        if dialled is not None and not dialled.is_ok and published is not None and published != login:
-            dialled_as_published = await external_store.dial(endpoint, published)
-        return ExternalFacts(
-            login=login,
-            has_secret=secret is not None,
-            revision=revision_of(secret) if secret is not None else "",
-            dialled=dialled,
-            published_login=published,
-            dialled_as_published=dialled_as_published,
-            serves_tls=self._surroundings.serves_tls(),
-        )
 
     async def _rotation(
         self, storage: Key, sharing: Sharing, secret: Object | None, ring: KeyRing

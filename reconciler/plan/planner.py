@@ -101,10 +101,8 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
     if auth := auth_secret.complete(state, owner):
         return replace(_concluded(state, verdict, now, 0), steps=(auth,))
-    desired = desired_objects.build(state, spec, group, change.instances, settings)
-    is_evictable = is_out_of_service(state.storage, group, now)
-    budget = disruption_budget.primary_budget(owner, is_out_of_service=is_evictable)
-    objects = _object_steps(state, desired, budget)
+    budget = disruption_budget.primary_budget(owner, is_out_of_service=is_out_of_service(state.storage, group, now))
+    objects = _object_steps(state, desired_objects.build(state, spec, group, change.instances, settings), budget)
     connection = connection_secret.publish(
         secrets.connection_secret(owner, state.key_ring.current[names.KEY_PASSWORD]),
         state.child(SECRETS, names.connection_secret(owner.name)),
@@ -115,12 +113,19 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     availability = tuple(replication_steps(group, decision, now)) if is_service_right else ()
     rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
     repairs = (*objects, *connection, *availability)
-    steps = (*repairs, *rotation.steps, *auth_secret.restart_outdated_pods(state), *(() if repairs else change.steps))
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
-    pause = min(each for each in pauses if each is not None)
-    concluded = _concluded(state, verdict.rotating(rotation), now, pause)
-    return replace(concluded, steps=steps, is_changing=change.is_under_way and state.may_update)
+    concluded = _concluded(state, verdict.rotating(rotation), now, min(each for each in pauses if each is not None))
+    return replace(
+        concluded,
+        steps=(
+            *repairs,
+            *rotation.steps,
+            *auth_secret.restart_outdated_pods(state),
+            *(() if repairs else change.steps),  # planned changes wait until everything else is right
+        ),
+        is_changing=change.is_under_way and state.may_update,
+    )
 
 
 def _object_steps(state: StorageState, desired: DesiredObjects, primary_budget: Object) -> tuple[Step, ...]:

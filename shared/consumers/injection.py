@@ -52,10 +52,15 @@ DEFAULT_CONTEXT: Final = InjectionContext()
 
 
 class Injection(NamedTuple):
-    """A whole consumer as it should be, and the record of what is injected into it; None if nothing is."""
+    """A whole consumer as it should be, and the record of what is injected into it; None if nothing is.
+
+    Attributes:
+        connection: How consumers connect to the storage that it refers to.
+    """
 
     consumer: Object
     record: InjectionRecord | None
+    connection: StorageConnection
 
 
 def desired_of_stored(stored: StoredConsumer, storages: Mapping[Key, Object], default_target: Target) -> Object:
@@ -81,11 +86,11 @@ def desired(
     Raises:
         InvalidSpec: The user's own settings contradict the storage, or do not have the shape that ToolHive's have.
     """
-    target = target_of(consumer, context.target)
+    target, connection = target_of(consumer, context.target), connection_to(reference, storage)
     if not (context.is_granted or _is_permitted(consumer, reference, storage, context.stored)):
-        return Injection(remove(consumer, context.stored), None)
+        return Injection(remove(consumer, context.stored), None, connection)
     context = InjectionContext(target, context.stored, context.is_granted)
-    return inject(consumer, reference, connection_to(reference, storage), context)
+    return inject(consumer, reference, connection, context)
 
 
 def inject(
@@ -113,7 +118,7 @@ def inject(
     record = InjectionRecord(reference, context.target, context.is_granted, fields, created)
     if read(consumer, RECORD_PATH) != (text := record.text):
         draft.put(RECORD_PATH, text)
-    return Injection(draft.obj, record)
+    return Injection(draft.obj, record, connection)
 
 
 def remove(consumer: Object, stored: InjectionRecord | None = None) -> Object:

@@ -1,7 +1,7 @@
-"""What the Deployment of a consumer's proxy looks like: the connection Secret is a source of its environment. Pure.
+"""Injects the connection Secret into the environment of a consumer's proxy, by the proxy's Deployment. Pure.
 
-ToolHive's operator compares neither `envFrom` nor additional annotations of a Deployment, so both stay; labels, `env`
-or annotations of the pod template would make it rewrite the Deployment for ever
+ToolHive's operator compares neither `envFrom` nor additional annotations of a Deployment, so it leaves both. Labels,
+`env` or annotations of the pod template would make it rewrite the Deployment for ever
 (`cmd/thv-operator/controllers/mcpserver_controller.go`, deploymentNeedsUpdate).
 """
 

@@ -24,7 +24,7 @@ _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _NAMESPACE: Final = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _MAX_NAMESPACE: Final = 63
 _MAX_LISTED: Final = 5
-"""Unknown fields that an error names; an object may have a hundred thousand."""
+"""How many unknown fields an error names; an object may have a hundred thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class StorageReference:
 
     @property
     def key(self) -> Key:
-        """Where a cache of SessionStorages has it."""
+        """Namespace and name, by which caches find the storage."""
         return self.namespace, self.name
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ def reference_named(text: str, *, is_by_field: bool) -> StorageReference:
     """Read `namespace/name`.
 
     Raises:
-        InvalidSpec: The text is nothing of the kind.
+        InvalidSpec: The text names no storage.
     """
     problems: list[str] = []
     namespace, _, name = text.partition("/")

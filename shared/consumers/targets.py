@@ -38,14 +38,14 @@ _TARGETS: Final = {target.value: target for target in Target}
 
 
 def target_of(consumer: Object, default: Target) -> Target:
-    """Read which parts of a consumer are meant.
+    """Read which parts of a consumer are connected.
 
     Args:
-        consumer: May say so by annotation.
-        default: The installation's word on consumers that do not.
+        consumer: May have an annotation for that.
+        default: The installation's setting, for consumers without the annotation.
 
     Raises:
-        InvalidSpec: The annotation says something else.
+        InvalidSpec: The annotation has another value.
     """
     value = read(consumer, ANNOTATION_PATH)
     if value is None:

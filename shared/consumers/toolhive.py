@@ -1,4 +1,4 @@
-"""What of ToolHive this project reads: its kinds, labels and schemas. Pure.
+"""ToolHive's kinds, labels and schemas, as far as this project reads them. Pure.
 
 Source: ToolHive `cmd/thv-operator/api/v1beta1` and `cmd/thv-operator/controllers`, releases 0.44 to 0.63.
 """
@@ -24,9 +24,9 @@ _KEPT: Final = ("namespace", "name", "uid", "resourceVersion", "deletionTimestam
 
 
 def serves_session_tls(crd: Object) -> bool:
-    """Tell whether every version of a consumer's CRD has `spec.sessionStorage.tls`, as since ToolHive 0.49.
+    """Tell whether every served version of a consumer's CRD has `spec.sessionStorage.tls`, as ToolHive has since 0.49.
 
-    An older schema prunes the field in silence, and the proxy would speak plain text to a TLS port.
+    With an older schema, the API server prunes the field silently, and the proxy would speak plain text to a TLS port.
     """
     served = [spec_properties(version) for version in crd["spec"]["versions"] if version.get("served")]
     return all("tls" in properties.get("sessionStorage", {}).get("properties", {}) for properties in served)

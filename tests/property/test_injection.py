@@ -1,4 +1,4 @@
-"""Whatever a consumer holds already, wiring it once is enough, and unwiring it gives it back."""
+"""Whatever a consumer holds already, injection it once is enough, and removal it gives it back."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def canonical(consumer: Object) -> Object:
 
 
 def unstamped(consumer: Object) -> Object:
-    """The same without the reconciler's own annotation, which goes with the wiring."""
+    """The same without the reconciler's own annotation, which goes with the injection."""
     return annotated(consumer, ANNOTATION_REVISION, None)
 
 
@@ -90,49 +90,49 @@ def test_the_patch_makes_what_wiring_says(consumer: Object, target: Target) -> N
 @given(consumers(), targets)
 def test_unwiring_gives_back_what_was_there(consumer: Object, target: Target) -> None:
     before = copy.deepcopy(consumer)
-    wired = patched(consumer, decide(consumer, target=target))
+    injected = patched(consumer, decide(consumer, target=target))
     assert consumer == before
-    assert canonical(injection.remove(wired)) == canonical(unstamped(consumer))
+    assert canonical(injection.remove(injected)) == canonical(unstamped(consumer))
 
 
 @given(consumers(), targets)
 def test_taking_the_reference_out_gives_back_what_was_there(consumer: Object, target: Target) -> None:
-    wired = patched(consumer, decide(consumer, target=target))
-    asked = NOWHERE.put(wired)
-    left = patched(asked, decide(asked, old=wired, target=target))
+    injected = patched(consumer, decide(consumer, target=target))
+    asked = NOWHERE.put(injected)
+    left = patched(asked, decide(asked, old=injected, target=target))
     assert canonical(left) == canonical(NOWHERE.put(unstamped(consumer)))
-    assert isinstance(decide(left, old=wired), Allow)
+    assert isinstance(decide(left, old=injected), Allow)
 
 
 @given(consumers(), stamps, stamps)
 def test_another_stamp_is_like_having_had_it_always(consumer: Object, first: str, second: str) -> None:
     before, after = (annotated(consumer, ANNOTATION_REVISION, stamp) for stamp in (first, second))
-    wired = patched(before, decide(before))
-    asked = annotated(wired, ANNOTATION_REVISION, second)
-    restamped = patched(asked, decide(asked, old=wired))
+    injected = patched(before, decide(before))
+    asked = annotated(injected, ANNOTATION_REVISION, second)
+    restamped = patched(asked, decide(asked, old=injected))
     assert without_nulls(restamped) == without_nulls(patched(after, decide(after)))
 
 
 @given(consumers(), changes())
 def test_whatever_a_user_changes_afterwards_a_second_look_changes_nothing(consumer: Object, change: Change) -> None:
-    wired = patched(consumer, decide(consumer))
-    asked = change(wired)
-    decision = decide(asked, old=wired)
+    injected = patched(consumer, decide(consumer))
+    asked = change(injected)
+    decision = decide(asked, old=injected)
     if not isinstance(decision, Deny):
         new = patched(asked, decision)
-        assert isinstance(decide(new, old=wired), Allow)
+        assert isinstance(decide(new, old=injected), Allow)
         assert isinstance(decide(new), Allow)
 
 
 @given(consumers(), targets)
 def test_other_targets_and_back_is_no_change(consumer: Object, target: Target) -> None:
-    wired = patched(consumer, decide(consumer))
-    asked = annotated(wired, ANNOTATION_TARGETS, target.value)
-    there = patched(asked, decide(asked, old=wired))
-    asked = annotated(there, ANNOTATION_TARGETS, wired["metadata"]["annotations"].get(ANNOTATION_TARGETS))
+    injected = patched(consumer, decide(consumer))
+    asked = annotated(injected, ANNOTATION_TARGETS, target.value)
+    there = patched(asked, decide(asked, old=injected))
+    asked = annotated(there, ANNOTATION_TARGETS, injected["metadata"]["annotations"].get(ANNOTATION_TARGETS))
     back = patched(asked, decide(asked, old=there))
-    assert without_nulls(back["spec"]) == without_nulls(wired["spec"])
-    assert canonical(injection.remove(back)) == canonical(injection.remove(wired))
+    assert without_nulls(back["spec"]) == without_nulls(injected["spec"])
+    assert canonical(injection.remove(back)) == canonical(injection.remove(injected))
 
 
 @given(consumers())

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from shared import names
 from shared.consumers.kinds import SESSION_STORAGE, connection_secret_of
 from shared.consumers.reference import FIELD_PATH
-from shared.consumers.storage_connection import connection_to
 from shared.objects.field_path import Path, dotted, read
 
 if TYPE_CHECKING:
@@ -51,8 +50,7 @@ def warnings(injection: Injection, reference: StorageReference, storage: Object 
         reference: The storage that it refers to.
         storage: That storage, if it is known.
     """
-    consumer, record = injection
-    connection = connection_to(reference, storage)
+    consumer, record, connection = injection
     found = [*_of_storage(consumer, reference, storage, connection), *_of_reference(consumer, reference)]
     if record is None:
         found.append(

@@ -24,8 +24,8 @@ KEY = ("team", "srv")
 WHO = Consumer("MCPServer", *KEY)
 REFERENCE = StorageReference("team", "mine")
 SERVER: Any = {"kind": "MCPServer", "metadata": {"name": "srv", "namespace": "team"}, "spec": {}}
-WIRED = injection.inject(SERVER, REFERENCE, connection_to(REFERENCE, None)).consumer
-GOING: Any = {**WIRED, "metadata": {**WIRED["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+INJECTED = injection.inject(SERVER, REFERENCE, connection_to(REFERENCE, None)).consumer
+GOING: Any = {**INJECTED, "metadata": {**INJECTED["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
 
 
 class Patcher(Cluster):
@@ -57,7 +57,7 @@ async def look(patcher: Patcher, obj: Any, consumer: Any) -> float | None:
 
 async def test_a_proxy_without_the_secret_is_asked_about_in_a_way_that_the_webhook_is_called_for() -> None:
     patcher = Patcher()
-    assert await look(patcher, deployment(**{"deployment.kubernetes.io/revision": "1"}), WIRED) is not None
+    assert await look(patcher, deployment(**{"deployment.kubernetes.io/revision": "1"}), INJECTED) is not None
     ((same, question),) = patcher.patches
     assert same == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
     assert question["path"] == "/metadata/annotations/" + ANNOTATION_INJECTION.replace("/", "~1")
@@ -65,7 +65,7 @@ async def test_a_proxy_without_the_secret_is_asked_about_in_a_way_that_the_webho
 
 async def test_the_first_annotation_of_all_can_be_a_question() -> None:
     patcher = Patcher()
-    await look(patcher, deployment(), WIRED)
+    await look(patcher, deployment(), INJECTED)
     assert patcher.patches[0][1]["path"] == "/metadata/annotations"
 
 
@@ -79,11 +79,11 @@ async def test_the_answer_leaves_nothing_of_the_question() -> None:
 @pytest.mark.parametrize(
     ("obj", "consumer"),
     [
-        pytest.param(proxy_deployment.inject_secret(deployment(), "mine-connection"), WIRED, id="connected"),
+        pytest.param(proxy_deployment.inject_secret(deployment(), "mine-connection"), INJECTED, id="connected"),
         pytest.param(deployment(), SERVER, id="not to be connected"),
         pytest.param(deployment(), None, id="of a consumer that is gone"),
         pytest.param(deployment(), GOING, id="of a consumer that is going"),
-        pytest.param(None, WIRED, id="gone"),
+        pytest.param(None, INJECTED, id="gone"),
     ],
 )
 async def test_a_proxy_that_is_as_it_should_be_is_left_in_peace(obj: Any, consumer: Any) -> None:

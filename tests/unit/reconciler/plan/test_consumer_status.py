@@ -28,7 +28,7 @@ def server(reference: StorageReference | None = HERE, condition: Any = None, **m
     return {"kind": "MCPServer", "metadata": own, "spec": spec, **status}
 
 
-def wired(reference: StorageReference = HERE, condition: Any = None, *, is_granted: bool = False) -> Any:
+def injected(reference: StorageReference = HERE, condition: Any = None, *, is_granted: bool = False) -> Any:
     context = injection.InjectionContext(is_granted=is_granted)
     return injection.inject(server(reference, condition), reference, connection_to(reference, None), context).consumer
 
@@ -41,7 +41,7 @@ def reason(found: ConsumerStatus) -> str | None:
     return found.finding.reason if found.finding else None
 
 
-@pytest.mark.parametrize("consumer", [wired(), server(None), wired(FAR, is_granted=True)])
+@pytest.mark.parametrize("consumer", [injected(), server(None), injected(FAR, is_granted=True)])
 def test_who_is_as_he_should_be_needs_nothing(consumer: Any) -> None:
     assert look(consumer) == ConsumerStatus()
 
@@ -58,16 +58,16 @@ def test_nobody_is_asked_about_where_the_webhook_is_not_called() -> None:
 
 
 def test_another_default_is_news_to_every_consumer() -> None:
-    assert look(wired(), target=Target.PROXY).needs_readmission
+    assert look(injected(), target=Target.PROXY).needs_readmission
 
 
 def test_a_storage_that_turned_out_to_be_external_is_news() -> None:
     external: Any = {HERE.key: {"metadata": STORAGES[HERE.key]["metadata"], "spec": {"external": {"url": "redis://a"}}}}
-    assert look(wired(), external).needs_readmission
+    assert look(injected(), external).needs_readmission
 
 
 def test_a_missing_storage_is_said_and_nothing_is_disconnected() -> None:
-    found = look(wired(), {})
+    found = look(injected(), {})
     assert (found.needs_readmission, reason(found)) == (False, "StorageNotFound")
 
 
@@ -85,14 +85,14 @@ def test_a_contradiction_is_said_without_the_users_value() -> None:
 
 
 def test_bad_news_is_told_once_and_taken_back_once() -> None:
-    found = look(wired(), {}).finding
+    found = look(injected(), {}).finding
     assert found is not None
     told = {"type": found.type, "status": found.status, "reason": found.reason, "message": found.message}
-    assert look(wired(condition=told), {}) == ConsumerStatus()
-    better = look(wired(condition=told)).finding
+    assert look(injected(condition=told), {}) == ConsumerStatus()
+    better = look(injected(condition=told)).finding
     assert better == Finding("SessionStorageResolved", "True", "Resolved", "SessionStorage team/mine may be used")
     told |= {"status": "True", "reason": "Resolved", "message": better.message}
-    assert look(wired(condition=told)) == ConsumerStatus()
+    assert look(injected(condition=told)) == ConsumerStatus()
 
 
 def test_who_is_going_is_left_in_peace() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from reconciler.state.session_storage import DeclaredStorage, Requests
 from shared import names
-from shared.session_storage.models import SessionStorageStatus
 from shared.session_storage.sizes import Size
+from shared.session_storage.status import SessionStorageStatus
 from tests.support.storages import CREATED, session_storage
 
 CONDITION = {"type": "Ready", "status": "True", "reason": "R", "message": "m", "lastTransitionTime": CREATED}

@@ -98,18 +98,18 @@ def test_both_references_may_be_bad_at_once() -> None:
 
 
 def test_while_the_crd_lacks_the_field_the_record_remembers_it() -> None:
-    wired = injection.inject(server("store"), STORE, MANAGED).consumer
-    wired["spec"].pop("sessionStorageRef")
-    assert stated_reference(wired) is None
-    assert StoredConsumer.of(wired).reference == STORE
+    injected = injection.inject(server("store"), STORE, MANAGED).consumer
+    injected["spec"].pop("sessionStorageRef")
+    assert stated_reference(injected) is None
+    assert StoredConsumer.of(injected).reference == STORE
 
 
 def test_a_reference_by_annotation_is_not_remembered() -> None:
-    wired = injection.inject(
+    injected = injection.inject(
         server(annotation="store"), StorageReference("ns", "store", is_by_field=False), MANAGED
     ).consumer
-    wired["metadata"]["annotations"].pop(ANNOTATION_STORAGE)
-    assert StoredConsumer.of(wired).reference is None
+    injected["metadata"]["annotations"].pop(ANNOTATION_STORAGE)
+    assert StoredConsumer.of(injected).reference is None
 
 
 @pytest.mark.parametrize(
@@ -137,27 +137,27 @@ def test_a_record_that_was_not_written_here_is_thrown_away(record: str) -> None:
 
 
 def test_what_others_have_changed_since_stays() -> None:
-    wired = injection.inject(server("store"), STORE, MANAGED).consumer
-    wired["spec"]["podTemplateSpec"]["metadata"]["labels"]["more"] = "x"
-    wired["spec"]["resourceOverrides"]["proxyDeployment"]["podTemplateMetadataOverrides"]["labels"] = {"other": "y"}
-    spec = injection.remove(wired)["spec"]
+    injected = injection.inject(server("store"), STORE, MANAGED).consumer
+    injected["spec"]["podTemplateSpec"]["metadata"]["labels"]["more"] = "x"
+    injected["spec"]["resourceOverrides"]["proxyDeployment"]["podTemplateMetadataOverrides"]["labels"] = {"other": "y"}
+    spec = injection.remove(injected)["spec"]
     assert spec["podTemplateSpec"] == {"metadata": {"labels": {"more": "x"}}}
     assert spec["resourceOverrides"]["proxyDeployment"] == {"podTemplateMetadataOverrides": {"labels": {"other": "y"}}}
 
 
 def test_no_session_storage_is_left_without_a_provider() -> None:
-    wired = injection.inject(server("store"), STORE, MANAGED).consumer
-    wired["spec"]["sessionStorage"]["tls"] = {}
+    injected = injection.inject(server("store"), STORE, MANAGED).consumer
+    injected["spec"]["sessionStorage"]["tls"] = {}
     with pytest.raises(InvalidSpec, match=r"spec\.sessionStorage\.tls: .* needs nothing here"):
-        injection.inject(wired, STORE, MANAGED)
-    assert "sessionStorage" not in injection.remove(wired)["spec"]
+        injection.inject(injected, STORE, MANAGED)
+    assert "sessionStorage" not in injection.remove(injected)["spec"]
 
 
 def test_ours_is_the_last_source_of_the_environment() -> None:
-    wired = injection.inject(server("store"), STORE, MANAGED).consumer
-    (container,) = wired["spec"]["podTemplateSpec"]["spec"]["containers"]
+    injected = injection.inject(server("store"), STORE, MANAGED).consumer
+    (container,) = injected["spec"]["podTemplateSpec"]["spec"]["containers"]
     container["envFrom"].append({"configMapRef": {"name": "later"}})
-    (container,) = injection.inject(wired, STORE, MANAGED).consumer["spec"]["podTemplateSpec"]["spec"]["containers"]
+    (container,) = injection.inject(injected, STORE, MANAGED).consumer["spec"]["podTemplateSpec"]["spec"]["containers"]
     assert container["envFrom"] == [
         {"configMapRef": {"name": "later"}},
         {"secretRef": {"name": "store-connection"}},

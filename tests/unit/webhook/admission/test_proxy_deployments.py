@@ -20,7 +20,7 @@ from webhook.admission.review import AdmissionRequest, Allow, Patch
 
 REFERENCE = StorageReference("team", "mine")
 SERVER: Any = {"kind": "MCPServer", "metadata": {"name": "srv", "namespace": "team"}, "spec": {}}
-WIRED = injection.inject(SERVER, REFERENCE, connection_to(REFERENCE, None)).consumer
+INJECTED = injection.inject(SERVER, REFERENCE, connection_to(REFERENCE, None)).consumer
 SOURCE = {"secretRef": {"name": "mine-connection"}}
 
 
@@ -35,7 +35,7 @@ def deployment(*sources: Any, annotations: Any = None, **container: Any) -> Any:
     return {"metadata": metadata, "spec": {"template": {"spec": {"containers": [first, {"name": "sidecar"}]}}}}
 
 
-def decided(obj: Any, consumer: Any = WIRED) -> Any:
+def decided(obj: Any, consumer: Any = INJECTED) -> Any:
     request = AdmissionRequest("1", "UPDATE", "team", "", obj, None)
     decision = proxy_deployments.decide(request, {Consumer("MCPServer", "team", "srv"): consumer}.get)
     if isinstance(decision, Allow):
@@ -60,8 +60,8 @@ def test_a_template_that_was_written_anew_gets_the_secret_again() -> None:
 
 def test_a_consumer_that_is_disconnected_takes_exactly_that_out() -> None:
     other = {"configMapRef": {"name": "theirs"}}
-    wired = decided(deployment(other, annotations={"more": "x"}))
-    assert decided(wired, SERVER) == deployment(other, annotations={"more": "x"})
+    injected = decided(deployment(other, annotations={"more": "x"}))
+    assert decided(injected, SERVER) == deployment(other, annotations={"more": "x"})
 
 
 def test_a_consumer_that_moves_gets_the_other_secret() -> None:
@@ -88,8 +88,8 @@ def test_a_proxy_that_is_not_meant_is_left_alone(target: Target) -> None:
 
 
 def test_an_unknown_owner_changes_nothing() -> None:
-    wired = decided(deployment())
-    assert decided(wired, None) is wired
+    injected = decided(deployment())
+    assert decided(injected, None) is injected
     stray = copy.deepcopy(deployment())
     stray["metadata"]["ownerReferences"][0]["kind"] = "Other"
     assert decided(stray) is stray
