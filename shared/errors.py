@@ -1,23 +1,5 @@
 """Every exception that this project raises deliberately.
 
-SessionStorageError
-├─ MalformedReview     the webhook cannot answer what it was sent (HTTP 400)
-├─ InvalidSpec         the user must change the object; never retried
-├─ InvalidSettings     the installation must change; the process exits with all problems listed
-├─ ClusterError        the Kubernetes API did not do what it was asked to
-│  ├─ NotFound         404
-│  ├─ AlreadyExists    409 on create
-│  ├─ Conflict         409 on update: somebody else wrote first
-│  ├─ Forbidden        401 and 403: RBAC grants too little
-│  ├─ Rejected         400, 405, 413, 422: the request itself is wrong; the same again fails again
-│  ├─ Expired          410: a resourceVersion is too old, list again
-│  └─ Unavailable      429, 5xx, connection errors: a later attempt may succeed
-├─ SessionStoreError   Valkey did not do what it was asked to
-│  ├─ StoreUnreachable no connection, a time-out or a server that is still loading
-│  │  └─ StoreDown     the host answers, and says that no server listens there
-│  └─ StoreRefused     the store refused the credential
-└─ CertificateError    a key or certificate is malformed, mismatched or expired
-
 Users and logs may show these messages: none ever holds a password.
 """
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from reconciler.apply.instance_actions import InstanceActions
     from reconciler.runtime.event_recorder import EventRecorder
     from shared.consumers.identity import Consumer
+    from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
-    from shared.kubernetes.verbs import Writer
 
 MAX_REASON: Final = 256
 """How many characters of the API server's words a message repeats about one consumer."""
@@ -36,7 +36,7 @@ class Applier:
 
     def __init__(
         self,
-        cluster: Writer,
+        cluster: Cluster,
         caches: Mapping[str, Informer],
         recorder: EventRecorder,
         refused: Callable[[Consumer, str], None],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from reconciler.actions.valkey import (
     Admit,
@@ -25,20 +25,16 @@ from reconciler.state.primary_record import PrimaryService
 from reconciler.valkey import users
 from reconciler.valkey.replication import replication_session
 from shared import errors, names
-from shared.kubernetes.verbs import Deleter, Getter, Replacer
 from shared.objects.resources import SERVICES, STATEFUL_SETS, VOLUME_CLAIMS, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
 
 _log = logging.getLogger(__name__)
-
-
-class Cluster(Getter, Replacer, Deleter, Protocol):
-    """The reads and writes that actions on instances need."""
 
 
 class InstanceActions:

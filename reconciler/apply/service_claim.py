@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.actions.valkey import SwitchOver
+    from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
-    from shared.kubernetes.verbs import Replacer
 
 REACH_DIAL_SECONDS: Final = 0.1
 """kube-proxy may drop what is sent to a Service in the instant at which it changes it, and TCP repeats that only after
@@ -28,7 +28,7 @@ a second. A connection in the same cluster takes a millisecond."""
 class PrimaryServices:
     """Writes the Services that name primaries, and lets the cache know at once what the API server answered."""
 
-    def __init__(self, cluster: Replacer, cache: Informer, clock: Callable[[], datetime]) -> None:
+    def __init__(self, cluster: Cluster, cache: Informer, clock: Callable[[], datetime]) -> None:
         self._cluster = cluster
         self._cache = cache
         self._clock = clock

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.controllers.readmission import Readmissions
     from reconciler.runtime.event_recorder import EventRecorder
     from shared.consumers.targets import Target
-    from shared.kubernetes.verbs import Applier
+    from shared.kubernetes.client import Cluster
     from shared.objects.conditions import Finding
     from shared.objects.resources import Key, Object
 
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 class ConsumerStatusWriter:
     """Writes the condition about a consumer's storage into that consumer's status, and an Event beside it."""
 
-    def __init__(self, cluster: Applier, recorder: EventRecorder) -> None:
+    def __init__(self, cluster: Cluster, recorder: EventRecorder) -> None:
         self._cluster = cluster
         self._recorder = recorder
 

@@ -18,7 +18,7 @@ from shared.objects.resources import key_of
 from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
-    from shared.kubernetes.verbs import Patcher
+    from shared.kubernetes.client import Cluster
     from shared.objects.resources import Key, Object, Resource
 
 FIRST_PAUSE_SECONDS: Final = 1.0
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 class Readmissions:
     """Readmits objects, each one less and less often while that changes nothing."""
 
-    def __init__(self, cluster: Patcher) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._pauses: dict[tuple[str, Key], tuple[float, datetime]] = {}
 

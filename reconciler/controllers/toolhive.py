@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from shared.consumers.identity import Consumer
-    from shared.kubernetes.verbs import Patcher
+    from shared.kubernetes.client import Cluster
 
 FIELD: Final = "sessionStorageRef"
 PROPERTY: Final[Object] = {
@@ -60,7 +60,7 @@ def extension(crd: Object) -> list[Object]:
 class CrdExtension:
     """Watches one ToolHive CRD and repairs it."""
 
-    def __init__(self, cluster: Patcher, resource: Resource) -> None:
+    def __init__(self, cluster: Cluster, resource: Resource) -> None:
         self._cluster = cluster
         self._name = crd_name(resource)
         self._changed = asyncio.Event()

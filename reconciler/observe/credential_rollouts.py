@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from reconciler.state.credential_rollout import CredentialRollout, Workload, addresses_of, is_alive, rollout_of
 from shared import errors, names
 from shared.consumers.credential_revision import CredentialRevision
 from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.kinds import KINDS
-from shared.kubernetes.client import Selector
-from shared.kubernetes.verbs import Getter
+from shared.kubernetes.client import Cluster, Selector
 from shared.objects.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Key, Object, Resource, key_of
 from shared.objects.timestamps import parse_time
 
@@ -27,13 +26,6 @@ REFUSAL_SECONDS: Final = 60.0
 READS_AT_ONCE: Final = 8
 
 
-class Reader(Getter, Protocol):
-    """Reads past every cache: rollouts last minutes a year, too short to keep all pods in memory for them."""
-
-    async def list_all(self, resource: Resource, selector: Selector = ...) -> tuple[list[Object], str]:
-        """Read all objects that match."""
-
-
 @dataclass(slots=True)
 class _Memory:
     """What is known of one storage: a consumer that has the revision keeps it."""
@@ -45,7 +37,7 @@ class _Memory:
 class CredentialRollouts:
     """Tells how far consumers are with a new credential, and which other pods use it."""
 
-    def __init__(self, cluster: Reader, find: Callable[[Consumer], Object | None]) -> None:
+    def __init__(self, cluster: Cluster, find: Callable[[Consumer], Object | None]) -> None:
         self._cluster = cluster
         self._find = find
         self._memory: dict[Key, _Memory] = {}

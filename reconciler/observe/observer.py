@@ -21,7 +21,7 @@ from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.storage_state import Sharing, StorageState
 from shared import errors, names
-from shared.kubernetes.index import Index
+from shared.kubernetes.informer import Index, Informer
 from shared.objects.resources import (
     PODS,
     SECRETS,
@@ -44,8 +44,7 @@ if TYPE_CHECKING:
     from reconciler.state.instance import Instance
     from reconciler.state.storage_state import KubernetesNodes
     from shared.consumers.usage_index import ConsumerIndex
-    from shared.kubernetes.informer import Informer
-    from shared.kubernetes.verbs import Getter
+    from shared.kubernetes.client import Cluster
     from shared.session_storage.models import External
 
 
@@ -75,7 +74,7 @@ class Observer:
 
     def __init__(
         self,
-        cluster: Getter,
+        cluster: Cluster,
         caches: Mapping[str, Informer],
         consumers: ConsumerIndex,
         rollouts: CredentialRollouts,

@@ -12,7 +12,7 @@ from shared.objects.resources import EVENTS, Object
 from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
-    from shared.kubernetes.verbs import Creator
+    from shared.kubernetes.client import Cluster
     from shared.objects.events import EventNote
 
 CONTROLLER: Final = "toolhive.stacklok.dev/session-storage"
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 class EventRecorder:
     """Writes one Event for each change of state, so it has no repetitions to count."""
 
-    def __init__(self, cluster: Creator, instance: str) -> None:
+    def __init__(self, cluster: Cluster, instance: str) -> None:
         self._cluster = cluster
         self._instance = instance
 

@@ -11,16 +11,17 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from reconciler.runtime import metrics
 from shared import errors
-from shared.kubernetes.verbs import Creator, Getter, Replacer
 from shared.objects.resources import LEASES, Object, Resource
 from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from shared.kubernetes.client import Cluster
 
 LEASE_DURATION_SECONDS: Final = 15
 RENEW_DEADLINE_SECONDS: Final = 10.0
@@ -28,10 +29,6 @@ RETRY_PERIOD_SECONDS: Final = 2.0
 """The three figures are client-go's defaults."""
 
 _log = logging.getLogger(__name__)
-
-
-class LeaseClient(Getter, Creator, Replacer, Protocol):
-    """The calls on a Lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class Candidate:
 class LeaderElector:
     """Acquires the Lease, renews it, and releases it."""
 
-    def __init__(self, cluster: LeaseClient, candidate: Candidate) -> None:
+    def __init__(self, cluster: Cluster, candidate: Candidate) -> None:
         self._cluster = cluster
         self._candidate = candidate
         # Holder and renew time of the Lease, and when this replica read them first: others' clocks may be wrong.

@@ -25,8 +25,6 @@ class Usage:
     """One consumer of a storage.
 
     Attributes:
-        consumer: The consumer.
-        storage: The storage that it refers to.
         is_granted: Whether somebody with the right to use the storage made the reference.
         is_going: Whether the consumer is being deleted.
     """

@@ -52,11 +52,9 @@ DEFAULT_CONTEXT: Final = InjectionContext()
 
 
 class Injection(NamedTuple):
-    """A consumer as it should be.
+    """A whole consumer as it should be, and the record of what is injected into it; None if nothing is.
 
     Attributes:
-        consumer: The whole object.
-        record: What is injected into it; None if nothing is.
         connection: How consumers connect to the storage that it refers to.
     """
 
@@ -83,13 +81,7 @@ def desired(
     storage: Object | None,
     context: InjectionContext,
 ) -> Injection:
-    """Tell how a consumer that refers to a storage should look.
-
-    Args:
-        consumer: As it is, or as its author wants it to be.
-        reference: The storage that the consumer names.
-        storage: That storage; None if it is not known, because it may be created later.
-        context: What else decides.
+    """Tell how a consumer that refers to a storage should look; the storage may not be known, and be created later.
 
     Raises:
         InvalidSpec: The user's own settings contradict the storage, or do not have the shape that ToolHive's have.
@@ -109,11 +101,7 @@ def inject(
 ) -> Injection:
     """Give a consumer all that it needs to use a storage, and take out what it needed for another one.
 
-    Args:
-        consumer: Not changed.
-        reference: The storage.
-        connection: How consumers connect to it.
-        context: What else decides; its target holds whatever the consumer says.
+    The context's target holds whatever the consumer says.
 
     Raises:
         InvalidSpec: The user's own settings contradict the storage, or do not have the shape that ToolHive's have.
@@ -189,13 +177,16 @@ def _fill(
     problems: list[str] = []
     for path, value in required.items():
         present = read(draft.obj, path)
-        if present is None or path in ours or _is_outdated_revision(path, present, value):
+        # An earlier revision stands there in a manifest that somebody copied from the cluster.
+        is_outdated_revision = path[-1] == ANNOTATION_REVISION and present != value
+        if present is None or path in ours or is_outdated_revision:
             if value is not None:
                 try:
                     added[path] = None if _is_same(present, value) else draft.put(path, value)
                 except InvalidSpec as error:
                     problems += error.problems
-        elif not _agrees(present, path, value):
+        # An envFrom entry is found by its Secret; the rest of it, such as `optional`, is the user's.
+        elif path[-2] != "envFrom" and present != value:
             problems.append(_contradiction(path, value, reference))
     if problems:
         raise InvalidSpec(list(dict.fromkeys(problems)))
@@ -220,16 +211,6 @@ def _is_in_place(consumer: Object, path: Path) -> bool:
 def _is_same(present: Any, value: Any) -> bool:
     # To Python, False is 0; to the API server they differ.
     return type(present) is type(value) and bool(present == value)
-
-
-def _agrees(present: Any, path: Path, value: Any) -> bool:
-    # An envFrom entry is found by its Secret; the rest of it, such as `optional`, is the user's.
-    return path[-2] == "envFrom" or bool(present == value)
-
-
-def _is_outdated_revision(path: Path, present: Any, value: Any) -> bool:
-    """Tell whether an earlier revision stands there, as in a manifest that somebody copied from the cluster."""
-    return path[-1] == ANNOTATION_REVISION and bool(present != value)
 
 
 def _contradiction(path: Path, value: Any, reference: StorageReference) -> str:

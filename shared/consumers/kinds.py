@@ -34,15 +34,9 @@ def _containers(name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerKind:
-    """Where one kind of consumer takes which setting; None if it has no place for it.
+    """Where one kind of consumer takes which setting of backend or proxy; None if it has no place for it.
 
-    Attributes:
-        backend: The container that runs the backend.
-        backend_labels: Labels of backend pods.
-        proxy: The container that runs the proxy, if users can change its pod template.
-        proxy_labels: Labels of proxy pods.
-        backend_annotations: Annotations of backend pods.
-        proxy_annotations: Annotations of proxy pods.
+    `backend` and `proxy` are the containers that run them; the other fields are labels and annotations of their pods.
     """
 
     backend: Path | None = None

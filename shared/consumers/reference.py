@@ -29,13 +29,7 @@ _MAX_LISTED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class StorageReference:
-    """The storage that a consumer uses.
-
-    Attributes:
-        namespace: Of the storage.
-        name: Of the storage.
-        is_by_field: Whether `spec.sessionStorageRef` made the reference; if not, the annotation did.
-    """
+    """The storage that a consumer names, by `spec.sessionStorageRef` or else by annotation."""
 
     namespace: str
     name: str

@@ -40,14 +40,7 @@ _SUPPORTED: Final = frozenset({ProxySupport.PLAIN, ProxySupport.SYSTEM_TLS, Prox
 
 @dataclass(frozen=True, slots=True)
 class StorageConnection:
-    """A storage, as its consumers see it.
-
-    Attributes:
-        endpoint: Where it listens; None if its URL is malformed.
-        support: Whether and how ToolHive's proxies can use it.
-        has_password: Whether it demands a password.
-        is_external: Whether users run the store themselves.
-    """
+    """A storage, as its consumers see it; without an endpoint, its URL is malformed. Users run an external one."""
 
     endpoint: Endpoint | None
     support: ProxySupport = ProxySupport.PLAIN
@@ -65,7 +58,8 @@ def connection_to(reference: StorageReference, storage: Object | None) -> Storag
     if storage is None or (url := read(storage, ("spec", "external", "url"))) is None:
         host = names.valkey_host(reference.name, reference.namespace)
         return StorageConnection(Endpoint(host, names.VALKEY_PORT, 0, is_tls=False))
-    support = _support(storage)
+    reason = (condition_of(storage, PROXIES_SUPPORTED) or {}).get("reason")
+    support = ProxySupport(reason) if reason in set(ProxySupport) else ProxySupport.NOT_CHECKED
     has_password = read(storage, ("spec", "external", "secretRef")) is not None
     try:
         endpoint = Endpoint.of_url(url)
@@ -75,8 +69,3 @@ def connection_to(reference: StorageReference, storage: Object | None) -> Storag
         # The condition is about the URL that the storage had before.
         support = ProxySupport.NOT_CHECKED
     return StorageConnection(endpoint, support, has_password, is_external=True)
-
-
-def _support(storage: Object) -> ProxySupport:
-    reason = (condition_of(storage, PROXIES_SUPPORTED) or {}).get("reason")
-    return ProxySupport(reason) if reason in set(ProxySupport) else ProxySupport.NOT_CHECKED

@@ -28,7 +28,8 @@ def serves_session_tls(crd: Object) -> bool:
 
     With an older schema, the API server prunes the field silently, and the proxy would speak plain text to a TLS port.
     """
-    return all("tls" in _session_storage(version) for version in crd["spec"]["versions"] if version.get("served"))
+    served = [spec_properties(version) for version in crd["spec"]["versions"] if version.get("served")]
+    return all("tls" in properties.get("sessionStorage", {}).get("properties", {}) for properties in served)
 
 
 def spec_properties(version: Mapping[str, Any]) -> Object:
@@ -49,8 +50,3 @@ def reference_fields_of(consumer: Object) -> Object:
         "metadata": {**kept, "annotations": annotations},
         "spec": {"sessionStorageRef": reference},
     }
-
-
-def _session_storage(version: Mapping[str, Any]) -> Object:
-    properties: Object = spec_properties(version).get("sessionStorage", {}).get("properties", {})
-    return properties

@@ -73,11 +73,7 @@ class _Request:
 
 
 class Cluster:
-    """A connection to one API server. Every method raises a ClusterError if the API server refuses or does not answer.
-
-    Attributes:
-        clock: The API server's clock.
-    """
+    """A connection to one API server; each method raises a ClusterError if that refuses or does not answer."""
 
     def __init__(self, configuration: Configuration, user_agent: str) -> None:
         self.clock = ServerClock()

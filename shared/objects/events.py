@@ -8,13 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class EventNote:
-    """One Event about an object, before it has a time.
-
-    Attributes:
-        type: `Warning` if somebody should look.
-        reason: One CamelCase word.
-        note: A sentence.
-    """
+    """One Event about an object, before it has a time; a `Warning` if somebody should look."""
 
     type: Literal["Normal", "Warning"]
     reason: str

@@ -126,7 +126,8 @@ class Draft:
                 return path[:depth]
             if id(below) not in self._copies:
                 if not isinstance(below, list if step in ARRAYS else dict):
-                    raise InvalidSpec([_wrong_shape(path[:depth])])
+                    shape = "array" if step in ARRAYS else "object"
+                    raise InvalidSpec([f"{dotted(path[:depth])}: Invalid value: must be an {shape}"])
                 below = self._copied(node, step, below)
             node = below
         _set_child(node, path[-1], value)
@@ -166,14 +167,7 @@ def is_hollow(node: Any, step: str) -> bool:
 
 def top_above(path: Path, tops: Iterable[Path]) -> Path | None:
     """Return the first of these paths that is the given one or leads to it; None if none does."""
-    for top in tops:
-        if path[: len(top)] == top:
-            return top
-    return None
-
-
-def _wrong_shape(path: Path) -> str:
-    return f"{dotted(path)}: Invalid value: must be an {'array' if path[-1] in ARRAYS else 'object'}"
+    return next((top for top in tops if path[: len(top)] == top), None)
 
 
 def _child(node: Any, step: str) -> Any:
@@ -206,10 +200,7 @@ def _containing(path: Path, depth: int, value: Any) -> Any:
 
 
 def _index(entries: list[Any], step: str) -> int | None:
-    for index, entry in enumerate(entries):
-        if _is_called(entry, step):
-            return index
-    return None
+    return next((index for index, entry in enumerate(entries) if _is_called(entry, step)), None)
 
 
 def _is_called(entry: Any, step: str) -> bool:

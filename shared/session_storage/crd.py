@@ -14,9 +14,6 @@ import yaml
 from shared.objects.resources import SESSION_STORAGES, Object
 from shared.session_storage.models import SessionStorage
 
-SHORT_NAME: Final = "sstore"
-CATEGORY: Final = "toolhive"
-
 COLUMNS: Final = (
     ("Size", ".spec.size", "Requested size; empty for an external storage"),
     ("Phase", ".status.phase", "Summary of the storage's state"),
@@ -26,7 +23,6 @@ COLUMNS: Final = (
 )
 
 _DROPPED: Final = frozenset({"title", "default", "$defs"})
-_INTEGER_FORMAT: Final = "int64"
 
 
 def crd() -> Object:
@@ -48,8 +44,8 @@ def crd() -> Object:
                 "listKind": f"{resource.kind}List",
                 "plural": resource.plural,
                 "singular": resource.kind.lower(),
-                "shortNames": [SHORT_NAME],
-                "categories": [CATEGORY],
+                "shortNames": ["sstore"],
+                "categories": ["toolhive"],
             },
             "versions": [
                 {
@@ -96,7 +92,7 @@ def _structural(schema: Any, definitions: Object) -> Any:
         if name not in _DROPPED
     }
     if result.get("type") == "integer":
-        result["format"] = _INTEGER_FORMAT
+        result["format"] = "int64"
     return result
 
 

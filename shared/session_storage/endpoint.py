@@ -17,14 +17,7 @@ _TLS_SCHEMES: Final = frozenset({"rediss", "valkeys"})
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One store.
-
-    Attributes:
-        host: Name or address, IPv6 without brackets.
-        port: 6379 unless the URL says otherwise.
-        db: Number of the logical database.
-        is_tls: Whether it speaks TLS.
-    """
+    """One store: its name or address (IPv6 without brackets), and the number of the logical database."""
 
     host: str
     port: int

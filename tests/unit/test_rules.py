@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 DECIDING = (
     "webhook/admission/session_storages.py",
     "webhook/admission/session_storage_spec.py",
-    "webhook/admission/access_refusal.py",
+    "webhook/admission/consumers.py",
     "webhook/admission/consumer_warnings.py",
     "webhook/admission/deletions.py",
     "shared/consumers/reference.py",
@@ -34,7 +34,6 @@ ELSEWHERE = {
     "shared/session_storage/endpoint.py",
     "shared/session_storage/models.py",
     "webhook/admission/review.py",
-    "webhook/admission/consumers.py",
     "shared/errors.py",
     "shared/consumers/injection_record.py",
 }

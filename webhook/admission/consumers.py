@@ -5,21 +5,21 @@ The rule itself is `shared.consumers.injection`; this module adds the cases that
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from shared.consumers import injection
 from shared.consumers.access import is_shared_with
 from shared.consumers.injection import InjectionContext
 from shared.consumers.injection_record import InjectionRecord
-from shared.consumers.reference import ANNOTATIONS, FIELD_PATH
+from shared.consumers.reference import ANNOTATION_PATH, ANNOTATIONS, FIELD_PATH
 from shared.consumers.stored_consumer import StoredConsumer, effective_reference
 from shared.consumers.targets import ANNOTATION_PATH as TARGETS_PATH
 from shared.consumers.targets import Target, target_of
 from shared.errors import InvalidSpec
-from shared.objects.field_path import put, read, without
+from shared.objects.field_path import dotted, put, read, shown, without
+from shared.objects.resources import SESSION_STORAGES
 from webhook.admission import consumer_warnings
-from webhook.admission.access_refusal import refusal
-from webhook.admission.access_request import AccessRequest
 from webhook.admission.json_patch import diff
 from webhook.admission.review import Allow, Deny, Patch
 
@@ -73,16 +73,18 @@ class ConsumerWrite(NamedTuple):
         return self.stored is not None and self.reference is not None and self.stored.grants(self.reference)
 
 
-def required_access(write: ConsumerWrite, storages: Mapping[Key, Object]) -> AccessRequest | None:
-    """Tell what the API server has to be asked before this write can be decided; mostly nothing.
+def required_access(write: ConsumerWrite, storages: Mapping[Key, Object]) -> Key | None:
+    """Name the storage that the API server must say the author may use, before this write is decided; mostly none.
 
     The author of a reference to a storage that is not shared with the namespace needs the right to use it. Later
     authors, such as ToolHive's operator, are checked as well but never refused: the first one who has the right
     grants a reference that nobody has judged yet.
     """
-    if write.reference is None or not _needs_right(write, write.reference, storages):
+    reference, namespace = write.reference, write.request.namespace
+    if reference is None or reference.namespace == namespace or write.is_granted_already:
         return None
-    return AccessRequest(write.request.user, write.reference.key)
+    storage = storages.get(reference.key)
+    return None if storage is not None and is_shared_with(storage, namespace) else reference.key
 
 
 def decide(
@@ -108,9 +110,9 @@ def decide(
     if reference is None:
         return _decision(consumer, injection.remove(consumer, stored), ())
     storage, is_granted = storages.get(reference.key), write.is_granted_already
-    if _needs_right(write, reference, storages):
+    if required_access(write, storages):
         if not may_use and not _is_same(reference, request.old_object):
-            problem = refusal(request.user, consumer, reference, may_use=may_use)
+            problem = _refusal(request.user, consumer, reference, may_use=may_use)
             return Deny((problem, *_problems_of_target(consumer)), reason="Forbidden")
         is_granted = may_use is True
     try:
@@ -121,11 +123,30 @@ def decide(
     return _decision(consumer, injected.consumer, warnings)
 
 
-def _needs_right(write: ConsumerWrite, reference: StorageReference, storages: Mapping[Key, Object]) -> bool:
-    namespace, storage = write.request.namespace, storages.get(reference.key)
-    if reference.namespace == namespace or (storage is not None and is_shared_with(storage, namespace)):
-        return False
-    return not write.is_granted_already
+def _refusal(user: Object, consumer: Object, reference: StorageReference, *, may_use: bool | None) -> str:
+    """Say why the reference is refused, and what its author can do.
+
+    Args:
+        user: `userInfo` of the author.
+        consumer: The consumer that refers to the storage.
+        reference: The storage.
+        may_use: False if the author lacks the right; None if the API server did not say.
+    """
+    path = dotted(FIELD_PATH if reference.is_by_field else ANNOTATION_PATH)
+    if may_use is None:
+        return (
+            f'{path}: Forbidden: the API server did not say in time whether you may use SessionStorage "{reference}":'
+            " try again"
+        )
+    username, namespace = str(user.get("username")), reference.namespace
+    role = f"use-{reference.name}"
+    return (
+        f'{path}: Forbidden: user {shown(username)} may not use SessionStorage "{reference}" from namespace'
+        f' "{consumer["metadata"]["namespace"]}": its owner can add this namespace to spec.allowedNamespaces of the'
+        f" storage, or give this user the right: kubectl create role {role} -n {namespace} --verb=use"
+        f" --resource={SESSION_STORAGES.plural}.{SESSION_STORAGES.group} --resource-name={reference.name};"
+        f" kubectl create rolebinding {role} -n {namespace} --role={role} --user={shlex.quote(username)}"
+    )
 
 
 def _is_same(reference: StorageReference, previous: Object | None) -> bool:

@@ -35,9 +35,7 @@ def decide(
     if request.operation != "DELETE" or request.subresource or storage is None:
         return Allow()
     namespace, name = request.namespace, storage["metadata"].get("name") or ""
-    if read(storage, _FORCE) == "true" or read(
-        namespaces.get(("", namespace)) or {}, ("metadata", "deletionTimestamp")
-    ):
+    if read(storage, _FORCE) == "true" or read(namespaces.get(("", namespace)) or {}, _GOING):
         return Allow()
     staying = [str(usage.consumer) for usage in usages((namespace, name)) if not usage.is_going]
     if not staying:

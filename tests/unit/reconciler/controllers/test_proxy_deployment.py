@@ -15,6 +15,7 @@ from shared.consumers import injection, proxy_deployment
 from shared.consumers.identity import Consumer
 from shared.consumers.reference import StorageReference
 from shared.consumers.storage_connection import connection_to
+from shared.kubernetes.client import Cluster
 from shared.names import ANNOTATION_INJECTION, FIELD_MANAGER
 from shared.objects.resources import DEPLOYMENTS
 
@@ -27,7 +28,7 @@ INJECTED = injection.inject(SERVER, REFERENCE, connection_to(REFERENCE, None)).c
 GOING: Any = {**INJECTED, "metadata": {**INJECTED["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
 
 
-class Patcher:
+class Patcher(Cluster):
     """Takes patches down, or fails."""
 
     def __init__(self, failure: errors.ClusterError | None = None) -> None:
