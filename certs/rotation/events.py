@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def authority_issued(pair: Pair, reasons: Sequence[Problem], *, is_successor: bool) -> EventNote:
     """Report a new certificate authority."""
-    phase, use = Phase.BOOTSTRAP, "to replace the old one at once"
+    phase, use = Phase.BOOTSTRAP, "and put to use at once"
     if is_successor:
         phase, use = Phase.TRUST_NEXT, "and added to caBundle; the old one signs until API servers trust both"
     note = f"New CA created {use}. It is valid until {_end(pair)}. Reason: {'; '.join(reasons)}."
