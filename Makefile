@@ -23,7 +23,7 @@ demo: venv ## Tell the whole story on a real cluster, step by step
 
 .PHONY: test
 test: venv ## Run every level of tests; sets up what it needs (cluster included)
-	@deploy/test.sh
+	@$(PYTHON) -m deploy.levels
 
 .PHONY: check
 check: venv ## Check format, lint, types, imports and unit tests; under a minute
@@ -41,11 +41,15 @@ unit: venv ## Run unit, property and golden tests: they need nothing but Python
 
 .PHONY: integration
 integration: venv ## Run tests against a real API server and real Valkey processes
-	@$(PYTEST) -q tests/integration
+	@$(PYTHON) -m deploy.levels integration
 
 .PHONY: e2e
 e2e: venv cluster ## Run tests on the cluster: real nodes, real ToolHive
 	@$(PYTEST) -q tests/e2e
+
+.PHONY: drills
+drills: venv cluster ## Try what takes long: many rotations, kills at every point, outages of a minute; writes docs/drills.md
+	@$(PYTHON) -m tests.drills
 
 .PHONY: bench
 bench: venv ## Measure the webhook against two in Go and on a real API server, and the reconciler's probing; writes docs/benchmarks.md

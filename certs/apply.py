@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from certs import metrics
 from certs.pki import issue
-from certs.pki.pem import KEY_BUNDLE, KEY_CERTIFICATE, KEY_PRIVATE_KEY, SECRET_TYPE, encoded
+from certs.pki.pem import KEY_BUNDLE, SECRET_TYPE, encoded
 from certs.rotation import events
 from certs.rotation.actions import IssueAuthority, IssueServing, StoreAuthorities, StoreBundle
 from certs.rotation.ca_bundles import PublishBundle
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from certs.pki.pem import Pair
     from certs.rotation.actions import Action, CertificateSpec
     from certs.rotation.ca_bundles import WebhookConfiguration
     from shared.kubernetes.client import Cluster
@@ -80,7 +79,7 @@ class Applier:
                 return events.phase_started(phase) if is_stored else None
             case IssueServing(authority, bundle, reasons):
                 pair = issue.issue_serving(authority, self._spec.dns_names, now, self._spec.lifetimes)
-                if not await self._store(self._caches.serving, {**_tls_data(pair), KEY_BUNDLE: encoded(bundle)}):
+                if not await self._store(self._caches.serving, {**pair.entries(), KEY_BUNDLE: encoded(bundle)}):
                     return None
                 metrics.ISSUED.labels("serving").inc()
                 return events.leaf_issued(pair, reasons)
@@ -162,7 +161,3 @@ def _secret(key: Key, data: Mapping[str, str], annotations: Mapping[str, str]) -
 def _updated(cached: Object, data: Mapping[str, str], annotations: Mapping[str, str]) -> Object:
     kept = cached["metadata"].get("annotations") or {}
     return {**cached, "metadata": {**cached["metadata"], "annotations": {**kept, **annotations}}, "data": dict(data)}
-
-
-def _tls_data(pair: Pair) -> dict[str, str]:
-    return {KEY_CERTIFICATE: encoded(pair.certificate_pem), KEY_PRIVATE_KEY: encoded(pair.key_pem)}

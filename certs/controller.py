@@ -17,7 +17,7 @@ from certs import metrics
 from certs.apply import Applier, Caches, SecretCache
 from certs.pki import validation
 from certs.rotation import events, external_issuer, planner
-from certs.rotation.actions import CertificateSpec, EvidenceAge, Observed, Phase, Plan
+from certs.rotation.actions import CertificateSpec, Observed, Phase, Plan
 from certs.rotation.dwell_timer import DwellTimer
 from certs.served_certificates import CertificateProber
 from shared import errors
@@ -154,7 +154,10 @@ class CertificateController:
         observed = self._observe()
         evidence = planner.evidence(observed, self._spec, now)
         age = self._dwell_timer.measure(evidence, asyncio.get_running_loop().time())
-        plan = self._plan(observed, age, now)
+        if self._settings.issues:
+            plan = planner.plan(observed, self._spec, age, now)
+        else:
+            plan = external_issuer.plan(observed, now)
         metrics.export(observed, plan, self._spec, now)
         self.prober.probe_often(often=plan.phase is not Phase.STABLE)
         await self._report_delay(plan.waits_for_pods)
@@ -163,11 +166,6 @@ class CertificateController:
             if event is not None:
                 await self._publish_event(event)
         return plan
-
-    def _plan(self, observed: Observed, age: EvidenceAge, now: datetime) -> Plan:
-        if self._settings.issues:
-            return planner.plan(observed, self._spec, age, now)
-        return external_issuer.plan(observed, now)
 
     def _observe(self) -> Observed:
         configurations = {

@@ -16,11 +16,10 @@ from certs import controller as certificate_controller
 from certs.settings import CertificateSettings
 from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import InstanceActions
-from reconciler.controllers.consumer import Announcements, Caretaker
-from reconciler.controllers.proxy_deployment import ProxyCaretaker
-from reconciler.controllers.readmission import Questions
-from reconciler.controllers.session_storage import Planner, Reconciler
-from reconciler.controllers.update_slots import UpdateSlots
+from reconciler.controllers.consumer import ConsumerReconciler, ConsumerStatusWriter
+from reconciler.controllers.proxy_deployment import ProxyDeploymentReconciler
+from reconciler.controllers.readmission import Readmissions
+from reconciler.controllers.session_storage import Reconciler, UpdateSlots
 from reconciler.controllers.watches import Watches
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
@@ -30,7 +29,7 @@ from reconciler.runtime import metrics, workers
 from reconciler.runtime.event_recorder import EventRecorder
 from reconciler.runtime.leader_election import LeaderElector
 from reconciler.settings import Settings
-from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.storage_state import KubernetesNodes
 from shared import errors
 from shared.consumers.toolhive import serves_session_tls
 from shared.kubernetes.client import Cluster
@@ -139,17 +138,17 @@ class _Process:
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock)
         applier = Applier(self._cluster, watches.caches, self._recorder, rollouts.refuse, instances)
-        return Reconciler(watches.storages, observer, applier, Planner(self._settings.storage, clock, self._slots))
+        return Reconciler(watches.storages, observer, applier, self._settings.storage, clock, self._slots)
 
     def _consumer_controllers(self) -> list[Coroutine[None, None, None]]:
-        watches, questions = self._watches, Questions(self._cluster)
+        watches, readmissions = self._watches, Readmissions(self._cluster)
         find, target = watches.toolhive.consumer, self._settings.default_target
-        announcements = Announcements(self._cluster, self._recorder)
-        consumers = Caretaker(questions, announcements, find, watches.storages.objects, target)
-        proxies = ProxyCaretaker(questions, watches.deployments.objects, find)
+        status_writer = ConsumerStatusWriter(self._cluster, self._recorder)
+        consumers = ConsumerReconciler(readmissions, status_writer, find, watches.storages.objects, target)
+        proxies = ProxyDeploymentReconciler(readmissions, watches.deployments.objects, find)
         return [
-            workers.run(watches.consumer_queue, consumers.look),
-            workers.run(watches.proxy_queue, proxies.look),
+            workers.run(watches.consumer_queue, consumers.reconcile),
+            workers.run(watches.proxy_queue, proxies.reconcile),
         ]
 
     def _is_rotation_due(self, storage: DeclaredStorage) -> bool:

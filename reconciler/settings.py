@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image, Placement
-from reconciler.plan.settings import StorageSettings
+from reconciler.manifests.stateful_set import Image
+from reconciler.plan.desired_objects import StorageSettings
 from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from shared.consumers.targets import Target
@@ -25,12 +25,9 @@ class Settings(FromEnvironment):
     """The reconciler's own settings.
 
     Attributes:
-        candidate: Who stands for election.
-        storage: What the installation decides about every storage.
         extends_toolhive_crds: Whether to add `sessionStorageRef` to ToolHive's CRD.
         http_port: Port of probes and metrics.
-        default_target: Which parts of a consumer are connected, if it does not say.
-        log_level: As Python names it.
+        default_target: Which parts of a consumer the reconciler connects, if the consumer does not say.
     """
 
     candidate: Candidate
@@ -51,7 +48,7 @@ class Settings(FromEnvironment):
                 image,
                 Peers(namespace, labels),
                 _rotation(env),
-                Placement(env.text("VALKEY_PRIORITY_CLASS", "")),
+                env.text("VALKEY_PRIORITY_CLASS", ""),
                 env.number("UPDATES_AT_ONCE", 1, 1000),
             ),
             extends_toolhive_crds=env.flag("EXTEND_TOOLHIVE_CRDS", default=True),

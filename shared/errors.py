@@ -1,24 +1,6 @@
-"""Every exception that this project raises on purpose.
+"""Every exception that this project raises deliberately.
 
-SessionStorageError
-├─ MalformedReview     the webhook cannot answer what it was sent (HTTP 400)
-├─ InvalidSpec         the user must change the object; never retried
-├─ InvalidSettings     the installation must change; the process exits with all problems listed
-├─ ClusterError        the Kubernetes API did not do what was asked
-│  ├─ NotFound         404
-│  ├─ AlreadyExists    409 on create
-│  ├─ Conflict         409 on update: somebody else wrote first
-│  ├─ Forbidden        401 and 403: RBAC is too narrow
-│  ├─ Rejected         400, 405, 413, 422: the request itself is wrong; the same again fails again
-│  ├─ Expired          410: a resourceVersion is too old, list again
-│  └─ Unavailable      429, 5xx, connection errors: try again later
-├─ SessionStoreError   Valkey did not do what was asked
-│  ├─ StoreUnreachable no connection, a time-out or a server that is still loading
-│  │  └─ StoreDown     the host answers, and says that no server listens there
-│  └─ StoreRefused     the credential was refused
-└─ CertificateError    a key or certificate is malformed, mismatched or expired
-
-Messages may be shown to users and end up in logs: none ever holds a password.
+Users and logs may show these messages: none ever holds a password.
 """
 
 from __future__ import annotations
@@ -54,7 +36,7 @@ class InvalidSettings(SessionStorageError):
 
 
 class ClusterError(SessionStorageError):
-    """The Kubernetes API did not do what was asked."""
+    """The Kubernetes API did not do what it was asked to."""
 
 
 class NotFound(ClusterError):
@@ -85,7 +67,7 @@ class Unavailable(ClusterError):
     """HTTP 429 or 5xx, or no connection.
 
     Attributes:
-        retry_after_seconds: What the server asked for, if it did.
+        retry_after_seconds: How long the server asks clients to wait; None if it does not say.
     """
 
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
@@ -94,7 +76,7 @@ class Unavailable(ClusterError):
 
 
 class SessionStoreError(SessionStorageError):
-    """Valkey did not do what was asked."""
+    """Valkey did not do what it was asked to."""
 
 
 class StoreUnreachable(SessionStoreError):
@@ -106,7 +88,7 @@ class StoreDown(StoreUnreachable):
 
 
 class StoreRefused(SessionStoreError):
-    """The credential was refused."""
+    """The store refused the credential."""
 
 
 class CertificateError(SessionStorageError):

@@ -1,7 +1,7 @@
-"""Every name, label and annotation that this project gives or reads. Pure.
+"""Every name, label and annotation that this project writes or reads. Pure.
 
-Names are functions of the SessionStorage's own name alone, so that the webhook can inject a Secret that does
-not exist yet, and so that no state is needed to find a child again.
+All names derive from the SessionStorage's own name alone. So the webhook can inject a Secret that does not exist yet,
+and the reconciler finds every object of a storage without keeping state.
 """
 
 from __future__ import annotations
@@ -14,42 +14,42 @@ ANNOTATION_STORAGE: Final = f"{GROUP}/session-storage"
 """On a consumer: `[namespace/]name` of the storage it uses."""
 ANNOTATION_TARGETS: Final = f"{GROUP}/session-storage-targets"
 """On a consumer: which of its parts are connected: `backend`, `proxy`, `all` or `none`."""
-ANNOTATION_WIRED: Final = f"{GROUP}/session-storage-wired"
-"""On a consumer: the webhook's record of what it put there (JSON). On a proxy Deployment: the Secret put there."""
+ANNOTATION_INJECTION: Final = f"{GROUP}/session-storage-wired"
+"""On a consumer: the webhook's record of what it injected (JSON). On a proxy's Deployment: the injected Secret."""
 ANNOTATION_FORCE_DELETE: Final = f"{GROUP}/force-delete"
-"""On a storage: `true` lets it be deleted while consumers use it."""
+"""On a storage: `true` allows its deletion while consumers use it."""
 ANNOTATION_ROTATE_CERTIFICATES: Final = f"{GROUP}/rotate-certificates"
-"""On the serving Secret: each new value replaces the webhook's authority and certificate once."""
+"""On the serving Secret: each new value makes the reconciler replace the webhook's CA and certificate once."""
 ANNOTATION_CERTIFICATES_ROTATED: Final = f"{GROUP}/certificates-rotated"
-"""On the CA Secret: the value of the former that was fulfilled last."""
+"""On the CA Secret: the last value of `rotate-certificates` that the reconciler has carried out."""
 ANNOTATION_ROTATE: Final = f"{GROUP}/rotate-secret"
-"""On a storage: each new value has its passwords changed once."""
+"""On a storage: each new value makes the reconciler change its passwords once."""
 ANNOTATION_ROTATE_FORCE: Final = f"{GROUP}/rotate-force"
-"""On a storage: the revision whose rotation is to end without waiting for the consumers that are left."""
+"""On a storage: the revision whose rotation ends without waiting for the remaining consumers."""
 ANNOTATION_ROTATION: Final = f"{GROUP}/rotation"
-"""On the Secret that a rotation changes: the record of it (JSON)."""
+"""On the Secret that a rotation changes: the record of that rotation (JSON)."""
 ANNOTATION_REVISION: Final = f"{GROUP}/credential-revision"
-"""On a consumer and its pods: for which revision of the credential they were started."""
+"""On a consumer and its pods: the revision of the credential with which they start."""
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
-"""On Valkey's pods: of all that they were made from; a pod with another one is out of date."""
+"""On Valkey's pods: hash of everything that decides on the pod; a pod with another hash is outdated."""
 ANNOTATION_PRIMARY: Final = f"{GROUP}/primary"
-"""On the Service of a storage: the record of the last time that its primary changed (JSON)."""
+"""On the Service of a storage: the record of the last change of its primary (JSON)."""
 ANNOTATION_SWITCHOVER: Final = f"{GROUP}/switchover"
-"""On a storage: each new value moves its primary to another instance once."""
+"""On a storage: each new value makes the reconciler move its primary to another instance once."""
 ANNOTATION_PROMOTE: Final = f"{GROUP}/promote"
-"""On a storage whose failover is blocked: the StatefulSet of the instance to promote all the same."""
+"""On a storage whose failover is blocked: the StatefulSet of the instance to promote nevertheless."""
 
 LABEL_STORAGE: Final = f"{GROUP}/storage"
-"""On everything that belongs to a storage."""
+"""On every object that belongs to a storage: the storage's name."""
 LABEL_STORAGE_NAMESPACE: Final = f"{GROUP}/storage-namespace"
-"""On a connection Secret that was mirrored beside a consumer: where its storage is."""
+"""On a copy of a connection Secret in a consumer's namespace: the namespace of its storage."""
 LABEL_INSTANCE: Final = f"{GROUP}/node"
-"""On Valkey's pods: which instance of the storage it is; the Service's selector names exactly one."""
+"""On Valkey's pods: which instance of the storage the pod is; the Service selects exactly one."""
 LABEL_ROLE: Final = f"{GROUP}/role"
 """On Valkey's pods, for people and PodDisruptionBudgets: `primary` or `replica`."""
 LABEL_SIZE: Final = f"{GROUP}/size"
 LABEL_CONSUMER_OF: Final = f"{GROUP}/session-storage"
-"""On backend pods that were handed the connection Secret."""
+"""On backend pods that read the connection Secret: the storage's name."""
 LABEL_COMPONENT: Final = f"{GROUP}/component"
 COMPONENT_PROXY: Final = "proxy"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
@@ -74,11 +74,11 @@ KEY_REDIS_USERNAME: Final = "REDIS_USERNAME"
 KEY_REDIS_PASSWORD: Final = "REDIS_PASSWORD"
 KEY_STORAGE_TYPE: Final = "SESSION_STORAGE_TYPE"
 OPEN_CONNECTION_KEYS: Final = frozenset({KEY_REDIS_URL, KEY_STORAGE_TYPE})
-"""In the connection Secret of an external storage without a password."""
+"""Keys in the connection Secret of an external storage without a password."""
 CONNECTION_KEYS: Final = OPEN_CONNECTION_KEYS | {KEY_REDIS_PASSWORD}
-"""In the connection Secret of a managed storage."""
+"""Keys in the connection Secret of a managed storage."""
 EXTERNAL_CONNECTION_KEYS: Final = CONNECTION_KEYS | {KEY_REDIS_USERNAME, KEY_CA}
-"""All that the connection Secret of an external storage may have."""
+"""All keys that the connection Secret of an external storage may have."""
 
 
 def auth_secret(storage: str) -> str:
@@ -94,7 +94,7 @@ def connection_secret(storage: str) -> str:
 def mirrored_connection_secret(storage: str, storage_namespace: str) -> str:
     """Name of the connection Secret's copy beside a consumer in another namespace.
 
-    Neither namespaces nor storages have dots in their names, so it cannot meet a local storage's Secret.
+    Neither namespaces nor storages have dots in their names, so it cannot collide with a local storage's Secret.
     """
     return f"{storage_namespace}.{storage}-connection"
 
@@ -105,7 +105,7 @@ def valkey(storage: str) -> str:
 
 
 def valkey_replicas(storage: str) -> str:
-    """Name of the Service that reads can be spread over."""
+    """Name of the Service that spreads reads over the replicas."""
     return f"{storage}-valkey-replicas"
 
 
@@ -150,16 +150,12 @@ _SESSION_OWNERS: Final = {"MCPServer": "proxy", "MCPRemoteProxy": "remoteproxy",
 def key_prefix(kind: str, namespace: str, consumer: str) -> str:
     """Prefix of a consumer's session keys: its own, and ending in `:` as ToolHive's proxies demand.
 
-    Consumers of two kinds may share a name, and who writes another's keys redirects its sessions.
+    Consumers of different kinds may have the same name; one that wrote the other's keys would redirect its sessions.
     Source: ToolHive `pkg/transport/session/storage_redis.go`.
     """
     return f"thv:{_SESSION_OWNERS[kind]}:session:{{{namespace}:{consumer}}}:"
 
 
 ROLE_PRIMARY: Final = "primary"
-
-
 ROLE_REPLICA: Final = "replica"
-
-
 ROLES: Final = (ROLE_PRIMARY, ROLE_REPLICA)

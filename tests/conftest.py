@@ -1,26 +1,52 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.figures import FIGURE, figures_of
 
 # A slow machine is no wrong answer.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-FIGURES = pytest.StashKey[list[str]]()
+
+class Shown:
+    """Collects what was measured, and shows it under the report."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "teardown":  # by then, a test has told all
+            self._found += figures_of(report)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._found:
+            terminalreporter.section("figures")
+            terminalreporter.write_line("\n".join(self._found))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--drills", action="store_true", help="run the drills, and nothing else (`make drills`)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[FIGURES] = []
+    config.addinivalue_line("markers", "drill: long by nature; `make drills` runs it, `make test` a short form of it")
+    config.pluginmanager.register(Shown())
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if figures := config.stash[FIGURES]:
-        terminalreporter.section("figures")
-        terminalreporter.write_line("\n".join(figures))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    is_drilling = config.getoption("--drills")
+    others = [item for item in items if (item.get_closest_marker("drill") is not None) != is_drilling]
+    items[:] = [item for item in items if item not in set(others)]
+    config.hook.pytest_deselected(items=others)
 
 
 @pytest.fixture
-def figures(request: pytest.FixtureRequest) -> list[str]:
+def figures(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """What was measured, for the reader of the report."""
-    return request.config.stash[FIGURES]
+    found: list[str] = []
+    yield found
+    request.node.user_properties += [(FIGURE, said) for said in found]

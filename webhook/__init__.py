@@ -1,1 +1,1 @@
-"""The admission webhook: defaults and validates SessionStorages, wires their consumers."""
+"""The admission webhook: defaults and validates SessionStorages, and injects their connection into consumers."""

@@ -15,20 +15,19 @@ import uvloop
 
 from certs.pki import validation
 from shared import errors
-from shared.consumers.toolhive import CONSUMER_RESOURCES, trimmed
+from shared.consumers.toolhive import CONSUMER_RESOURCES, reference_fields_of
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import NAMESPACES, SECRETS, SESSION_STORAGES
 from shared.process import json_log, probes
 from webhook import server
-from webhook.access_reviews import AccessReviews
 from webhook.admission import deletions, proxy_deployments, session_storages
 from webhook.consumer_handler import ConsumerHandler
+from webhook.http.listener import Listener
 from webhook.serving_certificate import ServingCertificate
 from webhook.settings import Settings
-from webhook.storage_lookup import LateStorages
-from webhook.suspension import BEAT_SECONDS, Pulse
+from webhook.suspension import CHECK_SECONDS, SuspensionDetector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,18 +67,16 @@ class _Process:
         own_secret = Selector(namespace=settings.namespace, fields=f"metadata.name={settings.tls_secret}")
         self._secrets = Informer(cluster, SECRETS, self._certificate.on_change, selector=own_secret)
         self._storages = Informer(cluster, SESSION_STORAGES)
-        self._namespaces = Informer(cluster, NAMESPACES, keep=_metadata)
+        self._namespaces = Informer(cluster, NAMESPACES, keep=lambda obj: {"metadata": obj["metadata"]})
         self._index = ConsumerIndex()
         self._consumers = {
-            resource.kind: Informer(cluster, resource, self._index.on_change, keep=trimmed)
+            resource.kind: Informer(cluster, resource, self._index.on_change, keep=reference_fields_of)
             for resource in CONSUMER_RESOURCES
         }
-        consumer_handler = ConsumerHandler(
-            self._storages, LateStorages(cluster, self._storages), AccessReviews(cluster), settings.default_target
-        )
+        consumer_handler = ConsumerHandler(cluster, self._storages, settings.default_target)
         self._cluster = cluster
-        self._pulse = Pulse()
-        self._reviews = server.Server(
+        self._suspension = SuspensionDetector()
+        reviews = server.Server(
             {
                 "/mutate/sessionstorages": _at_once(session_storages.decide),
                 "/mutate/consumers": consumer_handler.decide,
@@ -89,6 +86,7 @@ class _Process:
                 ),
             }
         )
+        self._listener = Listener(reviews.answer)
 
     async def run(self, stop: asyncio.Event) -> None:
         settings = self._settings
@@ -96,11 +94,13 @@ class _Process:
             watches = [group.create_task(cache.run()) for cache in self._caches]
             watches.append(group.create_task(self._keep_up()))
             probing = await probes.serve(probes.probes_app(self._waits, self._remarks), settings.http_port)
-            async with self._reviews.serving(settings.webhook_port, self._certificate.context):
+            async with self._listener.serving(settings.webhook_port, self._certificate.context):
                 # What start-up has made lives as long as the process: the collector need not walk it again and again.
                 gc.freeze()
                 await stop.wait()
-                await self._drain()
+                _log.info("draining", extra={"seconds": settings.drain_seconds})
+                self._listener.is_draining = True
+                await asyncio.sleep(settings.drain_seconds)
             await probing.cleanup()
             for watch in watches:
                 watch.cancel()
@@ -112,18 +112,13 @@ class _Process:
     def _find(self, who: Consumer) -> Object | None:
         return self._consumers[who.kind].get((who.namespace, who.name))
 
-    async def _drain(self) -> None:
-        _log.info("draining", extra={"seconds": self._settings.drain_seconds})
-        self._reviews.drain()
-        await asyncio.sleep(self._settings.drain_seconds)
-
     async def _keep_up(self) -> None:
         """Read the serving Secret anew after the process stood still; its watch may be dead, and nobody would know."""
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             self._certificate.look_again()
-            if self._pulse.has_missed_beats() and await self._has_read_secret():
-                self._pulse.catch_up()
+            if self._suspension.was_suspended() and await self._has_read_secret():
+                self._suspension.reset()
 
     async def _has_read_secret(self) -> bool:
         settings = self._settings
@@ -146,9 +141,9 @@ class _Process:
             waits.append(f"a usable certificate in Secret {self._settings.tls_secret}")
         if self._certificate.has_expired:
             waits.append(f"a certificate in Secret {self._settings.tls_secret} that has not expired")
-        if self._pulse.has_missed_beats():
+        if self._suspension.was_suspended():
             waits.append("news of what it missed while it stood still")
-        if self._reviews.is_draining:
+        if self._listener.is_draining:
             waits.append("its clients to leave")
         return waits
 
@@ -160,10 +155,6 @@ def _at_once(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide:
         return decide(request)
 
     return handle
-
-
-def _metadata(obj: Object) -> Object:
-    return {"metadata": obj["metadata"]}
 
 
 def _clock() -> datetime:

@@ -1,64 +1,96 @@
-"""Decides reviews of consumers, and finds out first what that takes and no watch has told yet."""
+"""Handles reviews of consumers: asks the API server what the decision needs and the caches lack, then decides."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
 
+from shared import errors
+from shared.objects.resources import SESSION_STORAGES, SUBJECT_ACCESS_REVIEWS
 from webhook.admission import consumers
+from webhook.admission.consumers import ConsumerWrite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from shared.consumers.targets import Target
+    from shared.kubernetes.client import Cluster
+    from shared.kubernetes.informer import Informer
     from shared.objects.resources import Key, Object
-    from webhook.admission.access_question import Question
     from webhook.admission.review import AdmissionRequest, Decision
 
+READ_SECONDS: Final = 1.0
+ACCESS_SECONDS: Final = 3.0
+"""Together well within the 5 s after which the API server stops waiting for the webhook."""
 
-class Storages(Protocol):
-    """The SessionStorages that are known."""
-
-    @property
-    def objects(self) -> Mapping[Key, Object]:
-        """Return all of them; what becomes known later is seen in it."""
-
-
-class StorageLookup(Protocol):
-    """Makes a storage known that no watch has told of."""
-
-    async def await_known(self, key: Key) -> None:
-        """Have a storage among those that are known, if it exists and can be read in time."""
-
-
-class Access(Protocol):
-    """Knows who may use which storage."""
-
-    async def may_use(self, question: Question) -> bool | None:
-        """Tell whether the user has the right; None if that cannot be found out now."""
+_log = logging.getLogger(__name__)
 
 
 class ConsumerHandler:
-    """Decides what becomes of a consumer that is written."""
+    """Decides how a consumer must change, or that it is refused."""
 
-    def __init__(self, storages: Storages, lookup: StorageLookup, access: Access, default_target: Target) -> None:
-        """Take what is known, and what can be asked.
+    def __init__(self, cluster: Cluster, storages: Informer, default_target: Target) -> None:
+        """Take what a decision needs.
 
         Args:
-            storages: The SessionStorages that are known.
-            lookup: Asked about a storage that is not.
-            access: Asked whether an author may use the storage of another namespace.
-            default_target: For consumers that do not say which of their parts are meant.
+            cluster: Tells what the caches lack.
+            storages: The cached SessionStorages.
+            default_target: Of consumers that do not say which of their parts are connected.
         """
+        self._cluster = cluster
         self._storages = storages
-        self._lookup = lookup
-        self._access = access
         self._default_target = default_target
 
     async def decide(self, request: AdmissionRequest) -> Decision:
-        """Decide; mostly nothing has to be found out, and then nothing is waited for."""
-        writing, storages = consumers.writing_of(request), self._storages.objects
-        if writing.reference is not None and writing.reference.key not in storages:
-            await self._lookup.await_known(writing.reference.key)
-        question = consumers.question(writing, storages)
-        may_use = await self._access.may_use(question) if question else False
-        return consumers.decide(writing, storages, self._default_target, may_use=may_use)
+        """Decide; nearly always the caches have everything, and nothing is awaited."""
+        write, storages = ConsumerWrite.of(request), self._storages.objects
+        if write.reference is not None and write.reference.key not in storages:
+            await self._read_into_cache(write.reference.key)
+        storage = consumers.required_access(write, storages)
+        may_use = await self._may_use(request.user, storage) if storage else False
+        return consumers.decide(write, storages, self._default_target, may_use=may_use)
+
+    async def _read_into_cache(self, key: Key) -> None:
+        """Read a storage if it exists; one that cannot be read in time counts as not there yet.
+
+        A user who applies a storage and its consumer in one go is faster than any watch. Without the storage, that
+        consumer would get wrong warnings, and not what the storage's spec asks for.
+        """
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                self._storages.remember(await self._cluster.get(SESSION_STORAGES, *key))
+        except errors.NotFound:
+            return
+        except (errors.ClusterError, TimeoutError) as error:
+            _log.warning(
+                "could not read the storage: going on as if it did not exist",
+                extra={"storage": "/".join(key), "error": repr(error)},
+            )
+
+    async def _may_use(self, user: Object, storage: Key) -> bool | None:
+        """Tell whether the user has the right; None if the API server does not say in time."""
+        try:
+            async with asyncio.timeout(ACCESS_SECONDS):
+                answer = await self._cluster.create(SUBJECT_ACCESS_REVIEWS, _access_review(user, storage))
+        except (errors.ClusterError, TimeoutError) as error:
+            _log.warning(
+                "could not review access: refusing the reference",
+                extra={"storage": "/".join(storage), "error": repr(error)},
+            )
+            return None
+        return answer.get("status", {}).get("allowed") is True
+
+
+def _access_review(user: Object, storage: Key) -> Object:
+    """Write a SubjectAccessReview (authorization.k8s.io/v1)."""
+    namespace, name = storage
+    subject = {"user": user.get("username"), "groups": user.get("groups"), "uid": user.get("uid")}
+    attributes = {
+        "verb": "use",
+        "group": SESSION_STORAGES.group,
+        "version": SESSION_STORAGES.version,
+        "resource": SESSION_STORAGES.plural,
+        "namespace": namespace,
+        "name": name,
+    }
+    spec = {key: value for key, value in subject.items() if value}
+    return {"metadata": {}, "spec": {**spec, "extra": user.get("extra") or {}, "resourceAttributes": attributes}}

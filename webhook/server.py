@@ -1,11 +1,11 @@
-"""Serves admission reviews over HTTPS: what is decided at which path."""
+"""Answers admission reviews over HTTP: what is decided at which path."""
 
 from __future__ import annotations
 
 import logging
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shared.errors import MalformedReview
 from webhook import metrics
@@ -13,13 +13,10 @@ from webhook.admission import review
 from webhook.admission.review import Allow, Deny, Patch
 from webhook.http.answers import JSON, Answer
 from webhook.http.bodies import Bodies
-from webhook.http.heads import CONTINUE, Refusal, expects_to_continue, refusal_of
-from webhook.http.listener import Listener
+from webhook.http.heads import CONTINUE, expects_to_continue, refusal_of
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Awaitable, Callable, Mapping
-    from contextlib import AbstractAsyncContextManager
 
     from aiohttp import web
 
@@ -38,34 +35,12 @@ class Server:
         """Take what decides the reviews that are posted to each path."""
         self._endpoints = {path: _Endpoint(path, decide) for path, decide in decisions.items()}
         self._bodies = Bodies()
-        self._listener = Listener(self._respond)
 
-    @property
-    def is_draining(self) -> bool:
-        """Whether this process is on its way out: it serves on, but asks every client to connect elsewhere."""
-        return self._listener.is_draining
-
-    def drain(self) -> None:
-        """Ask every client to connect elsewhere from now on."""
-        self._listener.is_draining = True
-
-    def serving(self, port: int, context: ssl.SSLContext, *, host: str = "") -> AbstractAsyncContextManager[int]:
-        """Serve on every address of the pod, or on one; the block is given the port.
-
-        At its end nobody can connect any more, and answers under way are waited for.
-        """
-        return self._listener.serving(port, context, host=host)
-
-    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = cast("Connection", request.protocol)
-        return await connection.answer(request, await self._answer(request, connection))
-
-    async def _answer(self, request: web.BaseRequest, connection: Connection) -> Answer:
+    async def answer(self, request: web.BaseRequest, connection: Connection) -> Answer:
         """Answer, or say by an HTTP status what went wrong: 4xx is the client's doing, 500 is ours."""
         deadline = connection.has_read_head()
-        refusal = refusal_of(request)
-        if refusal is not None:
-            return Answer.of_refusal(refusal)
+        if refused := refusal_of(request.version, request.headers):
+            return refused
         if request.method != "POST":
             # It may be HEAD, whose answer must have no content.
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"", is_last=True)
@@ -76,13 +51,13 @@ class Server:
             return Answer.of_text(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"must be {JSON}, and nothing else in between")
         content = request.content
         if content.is_eof():
-            body: bytes | Refusal = content.read_nowait()
+            body: bytes | Answer = content.read_nowait()
         else:
-            if expects_to_continue(request):
+            if expects_to_continue(request.headers):
                 await request.writer.write(CONTINUE)
             body = await self._bodies.read(content, deadline)
-        if isinstance(body, Refusal):
-            return Answer.of_refusal(body)
+        if isinstance(body, Answer):
+            return body
         connection.has_read_body()
         return await endpoint.respond(body)
 

@@ -1,4 +1,4 @@
-"""The certificate that the webhook serves: taken from its Secret as that changes, without a restart or a file."""
+"""The certificate that the webhook serves: swapped whenever its Secret changes, without a restart or a file on disk."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _log = logging.getLogger(__name__)
 
 
 class ServingCertificate:
-    """The newest certificate that was fit to be served.
+    """The newest valid certificate.
 
     Attributes:
-        context: For the server, for as long as it lives; each handshake takes the certificate of that instant.
-        problem: Why the Secret as it is now cannot be served; empty if it is.
+        context: The server keeps this one for its whole life; each handshake takes the certificate of that moment.
+        problem: Why the webhook cannot serve the Secret as it is now; empty if it serves it.
     """
 
     def __init__(self, names: Sequence[str], clock: Callable[[], datetime]) -> None:
         """Start without a certificate: until there is one, handshakes fail.
 
         Args:
-            names: DNS names that a certificate must be good for.
-            clock: Tells the aware instant at which a certificate must be valid.
+            names: DNS names for which a certificate must be valid.
+            clock: Tells the time, timezone-aware, at which a certificate must be valid.
         """
         self._names = names
         self._clock = clock
@@ -60,11 +60,11 @@ class ServingCertificate:
 
     @property
     def has_expired(self) -> bool:
-        """Whether the certificate in use has expired: no client takes it any more."""
+        """Whether the certificate in use has expired, so that clients refuse it."""
         return self._served is not None and self._clock() > self._served.certificate.not_valid_after_utc
 
     def on_change(self, _old: Object | None, secret: Object | None) -> None:
-        """Take a new certificate up; keep the one at hand if the Secret is gone or unfit."""
+        """Serve a new certificate; keep the old one if the Secret is gone or invalid."""
         self._secret = secret
         try:
             pair = self._sound_pair(secret)
@@ -79,7 +79,7 @@ class ServingCertificate:
         _log.info("serving a new certificate", extra={"not_after": not_after.isoformat()})
 
     def look_again(self) -> None:
-        """Judge the Secret once more if it was refused: what was not valid yet may be by now."""
+        """Check a refused Secret again: a certificate that was not valid yet may be valid now."""
         if self.problem:
             self.on_change(None, self._secret)
 
@@ -113,9 +113,9 @@ def _bare_context() -> ssl.SSLContext:
 
 
 def _context_of(pair: Pair) -> ssl.SSLContext:
-    """Build a context of its own for a pair: reloading one that connections use can serve half of each.
+    """Build a new context for a pair: reloading the one in use could serve half of the old pair and half of the new.
 
-    The ssl module reads files only; this one is in memory and has no name, so that the key never gets to a disk.
+    The ssl module reads only files. This file has no name and is in memory, so that the key never reaches a disk.
     """
     context = _bare_context()
     descriptor = os.memfd_create("serving-certificate")
@@ -124,7 +124,7 @@ def _context_of(pair: Pair) -> ssl.SSLContext:
             file.write(pair.certificate_pem + pair.key_pem)
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     except (OSError, ssl.SSLError) as error:
-        raise CertificateError(f"the certificate and its key cannot be taken up: {error}") from error
+        raise CertificateError(f"the certificate and its key cannot be loaded: {error}") from error
     finally:
         os.close(descriptor)
     return context

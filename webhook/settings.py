@@ -18,12 +18,12 @@ class Settings(FromEnvironment):
 
     Attributes:
         namespace: Of the webhook's Service and Secret.
-        service: What the API server calls the webhook by, and its certificate must name.
+        service: Name of the Service by which the API server calls the webhook; its certificate must name it.
         tls_secret: Secret that holds certificate and key.
         webhook_port: Port of admission reviews.
         http_port: Port of probes and metrics.
-        drain_seconds: How long to serve on after SIGTERM: until every API server has learnt that this pod is going.
-        default_target: Which parts of a consumer are connected, if it does not say.
+        drain_seconds: How long to go on serving after SIGTERM, until every API server knows that this pod is leaving.
+        default_target: Which parts of a consumer are connected, if the consumer does not say.
         log_level: As Python names it.
     """
 

@@ -1,4 +1,4 @@
-"""Notices that this process stood still: what it knows may be out of date when it moves again."""
+"""Notices that this process was suspended: its caches may be out of date when it runs again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BEAT_SECONDS: Final = 1.0
-STILL_SECONDS: Final = 3.0
-"""Less than it takes kubelet to find a pod not ready: whoever was taken out of the Service is noticed here too."""
+CHECK_SECONDS: Final = 1.0
+SUSPENDED_SECONDS: Final = 3.0
+"""Shorter than kubelet takes to find a pod not ready: a pod that was taken out of its Service notices it here too."""
 
 
 def boot_time() -> float:
@@ -18,25 +18,21 @@ def boot_time() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class Pulse:
-    """Beats once a second; a gap is remembered until somebody has made up for it."""
+class SuspensionDetector:
+    """Remembers a gap between two checks until somebody has made up for it."""
 
     def __init__(self, clock: Callable[[], float] = boot_time) -> None:
         self._clock = clock
-        self._beaten = clock()
-        self._missed = False
+        self._checked = clock()
+        self._was_suspended = False
 
-    def has_missed_beats(self) -> bool:
-        """Whether the process stood still since it last caught up; true even before the next beat."""
-        self.beat()
-        return self._missed
-
-    def beat(self) -> None:
-        """Say that the process runs."""
+    def was_suspended(self) -> bool:
+        """Check, and tell whether the process was suspended since the last reset. Call this every second."""
         now = self._clock()
-        self._missed |= now - self._beaten > STILL_SECONDS
-        self._beaten = now
+        self._was_suspended |= now - self._checked > SUSPENDED_SECONDS
+        self._checked = now
+        return self._was_suspended
 
-    def catch_up(self) -> None:
-        """Say that all is known again."""
-        self._missed = False
+    def reset(self) -> None:
+        """Forget the suspension, once the caches are current again."""
+        self._was_suspended = False

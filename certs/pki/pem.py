@@ -15,12 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.utils import CryptographyDeprecationWarning
 
 from shared.errors import CertificateError
@@ -81,6 +76,10 @@ class Pair:
     def key_pem(self) -> bytes:
         """The private key for `tls.key`."""
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    def entries(self, slot: Slot = MAIN) -> dict[str, str]:
+        """Write the pair as `data` of a Secret."""
+        return {slot.certificate: encoded(self.certificate_pem), slot.key: encoded(self.key_pem)}
 
 
 def entry(secret: Object, key: str) -> bytes:

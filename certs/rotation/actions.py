@@ -96,7 +96,6 @@ class IssueAuthority:
     """Create an authority and store it: as the one that signs, or as the successor of the one that signs.
 
     Attributes:
-        reasons: Why.
         predecessor: What the CA Secret holds, if its authority can sign.
         retired: Without a predecessor: the authorities that API servers trust now.
         handled_request: The request for a rotation that this action fulfils.
@@ -110,12 +109,7 @@ class IssueAuthority:
 
 @dataclass(frozen=True, slots=True)
 class StoreAuthorities:
-    """Write the CA Secret without creating a key.
-
-    Attributes:
-        authorities: What the Secret will hold.
-        phase: The phase that this write starts.
-    """
+    """Write these authorities into the CA Secret without creating a key; the phase starts with that."""
 
     authorities: Authorities
     phase: Phase

@@ -32,13 +32,7 @@ class WebhookConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class PublishBundle:
-    """Make API servers trust these authorities and no others, for every webhook of one configuration.
-
-    Attributes:
-        configuration: The one to write.
-        webhooks: Names of all its webhooks.
-        bundle: The new `caBundle` of each.
-    """
+    """Make API servers trust these authorities and no others, for every webhook of one configuration."""
 
     configuration: WebhookConfiguration
     webhooks: tuple[str, ...]

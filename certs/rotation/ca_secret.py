@@ -62,9 +62,9 @@ class Authorities:
 
     def content(self) -> dict[str, str]:
         """Write the `data` of the Secret."""
-        successor = _entries(NEXT, self.next) if self.next else {}
+        successor = self.next.entries(NEXT) if self.next else {}
         retired = {KEY_RETIRED: encoded(bundle_pem(self.retired))} if self.retired else {}
-        return {**_entries(MAIN, self.current), **successor, **retired}
+        return {**self.current.entries(), **successor, **retired}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,3 @@ def _retired(secret: Object | None, now: datetime) -> tuple[x509.Certificate, ..
         return unexpired(bundle_of(secret or {}, KEY_RETIRED), now)
     except CertificateError:
         return ()
-
-
-def _entries(slot: Slot, pair: Pair) -> dict[str, str]:
-    return {slot.certificate: encoded(pair.certificate_pem), slot.key: encoded(pair.key_pem)}

@@ -29,8 +29,13 @@ WEBHOOK_CONFIGURATION: Final = f"{RELEASE}-webhook"
 READY_SECONDS: Final = 60
 
 
-def install(kube: Kube, images: Images) -> None:
+def install(kube: Kube, images: Images, *values: str) -> None:
     """Install or upgrade the release, and return when it is at work.
+
+    Args:
+        kube: Where to.
+        images: What it runs.
+        values: Further options for Helm.
 
     Raises:
         DemoError: It was not ready in time, or a cluster that is not ours lacks something.
@@ -43,6 +48,7 @@ def install(kube: Kube, images: Images) -> None:
         *("upgrade", "--install", RELEASE, CHART, f"--namespace={NAMESPACE}", "--create-namespace"),
         *("--wait", f"--timeout={READY_SECONDS}s"),
         *images.chart_values(),
+        *values,
     )
     await_at_work(kube)
 

@@ -143,6 +143,8 @@ def kubelet_config() -> dict[str, Any]:
         "imageGCLowThresholdPercent": 99,
         "containerLogMaxSize": "5Mi",
         "containerLogMaxFiles": 2,
+        # Files of mounted Secrets follow a change after this time and half as much again; the default is a minute.
+        "syncFrequency": "15s",
         "kubeAPIQPS": 200,
         "kubeAPIBurst": 400,
     }

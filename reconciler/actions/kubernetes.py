@@ -1,4 +1,4 @@
-"""What a plan does to objects in Kubernetes. Pure data; the texts made from it hold no password."""
+"""What a plan does to objects in Kubernetes. Pure data; what an action says of itself holds no password."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class WriteAuth:
     """Create or replace the auth Secret; whoever carries the step out makes up the passwords that are missing.
 
     Attributes:
-        storage: Whose.
         ring: The passwords that stay.
         resource_version: Of the Secret to replace; empty to create it.
         record: Of the newest rotation.
@@ -36,7 +35,7 @@ class WriteAuth:
     is_staging: bool = False
 
     def __repr__(self) -> str:
-        return f"WriteAuth(storage={self.storage.name!r}, kept={sorted(self.ring.current)}, record={self.record})"
+        return f"{'replace' if self.resource_version else 'create'} Secret {names.auth_secret(self.storage.name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Apply:
     obj: Object
 
     def __repr__(self) -> str:
-        return f"Apply({self.resource.kind}, {self.obj['metadata']['name']})"
+        return f"apply {self.resource.kind} {self.obj['metadata']['name']}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Replace:
     obj: Object
 
     def __repr__(self) -> str:
-        return f"Replace({self.resource.kind}, {self.obj['metadata']['name']})"
+        return f"replace {self.resource.kind} {self.obj['metadata']['name']}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,8 @@ class Write:
     obj: Object
 
     def __repr__(self) -> str:
-        return f"Write({self.resource.kind}, {self.obj['metadata']['name']})"
+        verb = "replace" if "resourceVersion" in self.obj["metadata"] else "create"
+        return f"{verb} {self.resource.kind} {self.obj['metadata']['name']}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Share:
     obj: Object
 
     def __repr__(self) -> str:
-        return f"Share({self.obj['metadata']['namespace']}/{self.obj['metadata']['name']})"
+        return f"copy the connection to Secret {'/'.join(key_of(self.obj))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +97,18 @@ class Delete:
         return cls(resource, *key_of(obj), obj["metadata"]["uid"])
 
     def __repr__(self) -> str:
-        return f"Delete({self.resource.kind}, {self.namespace}/{self.name})"
+        return f"delete {self.resource.kind} {self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Restart the pods of a consumer, by a stamp in its annotations that ToolHive's operator copies to its pods.
-
-    Attributes:
-        consumer: Which.
-        stamp: The annotation's value.
-    """
+    """Restart the pods of a consumer, by a stamp in its annotations that ToolHive's operator copies to its pods."""
 
     consumer: Consumer
     stamp: str
 
     def __repr__(self) -> str:
-        return f"Restart({self.consumer}, {self.stamp})"
+        return f"restart {self.consumer}"
 
     @property
     def operations(self) -> list[Object]:
@@ -126,8 +121,11 @@ class Restart:
 class Mark:
     """Write an instance's role on its pod."""
 
-    pod: Object = field(repr=False)
+    pod: Object
     role: str
+
+    def __repr__(self) -> str:
+        return f"label pod {self.pod['metadata']['name']} as {self.role}"
 
     @property
     def operations(self) -> list[Object]:

@@ -25,9 +25,7 @@ class Plan:
     """What to do, in this order.
 
     Attributes:
-        steps: Writes to objects, and commands to Valkey instances.
         status: The new status; None if the present one still holds.
-        events: Tell people what happened.
         requeue_after_seconds: When to look again without an event; 0 means at once.
         is_changing: Whether the storage takes one of the slots for updates.
     """

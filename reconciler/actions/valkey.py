@@ -1,8 +1,12 @@
-"""What the reconciler does to the Valkey instances of a storage. Pure data; the texts made from it hold no password."""
+"""What the reconciler does to the Valkey instances of a storage. Pure data; what an action says holds no password.
+
+`service` is always the Service that names the storage's primary, in the version that was seen, and `record` is what to
+write into that Service first.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -18,23 +22,28 @@ if TYPE_CHECKING:
 class Admit:
     """Have an instance accept these passwords beside others; done only once the instance is seen to accept them."""
 
-    instance: Instance = field(repr=False)
-    hashes: Mapping[str, frozenset[str]] = field(repr=False)
+    instance: Instance
+    hashes: Mapping[str, frozenset[str]]
+
+    def __repr__(self) -> str:
+        return f"have {self.instance.title} accept the passwords in force"
 
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Have an instance refuse these passwords.
+    """Have an instance refuse these passwords, each given as a hash by its user.
 
     Attributes:
-        instance: Which.
-        hashes: Of each user's password.
         spared: Addresses whose sessions need not be closed; None closes no session.
     """
 
-    instance: Instance = field(repr=False)
-    hashes: Mapping[str, str] = field(repr=False)
+    instance: Instance
+    hashes: Mapping[str, str]
     spared: frozenset[str] | None = None
+
+    def __repr__(self) -> str:
+        sessions = "" if self.spared is None else " and close their sessions"
+        return f"have {self.instance.title} refuse the former passwords{sessions}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +51,18 @@ class Promote:
     """Make an instance the primary, and send clients there.
 
     Attributes:
-        service: The Service of the storage, in the version that was seen.
-        record: The claim to write into the Service first.
-        instance: Becomes the primary.
         followers: Instances that follow it at once: without one, a redundant primary takes no writes.
         replication: How they log in there.
     """
 
-    service: PrimaryService = field(repr=False)
+    service: PrimaryService
     record: PrimaryRecord
-    instance: Instance = field(repr=False)
-    followers: tuple[Instance, ...] = field(repr=False)
+    instance: Instance
+    followers: tuple[Instance, ...]
     replication: Login
+
+    def __repr__(self) -> str:
+        return f"promote {self.instance.title} to primary ({self.record.reason})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,77 +70,82 @@ class SwitchOver:
     """Move the primary from an instance that lives to another one, without losing a write.
 
     Attributes:
-        service: The Service of the storage, in the version that was seen.
-        record: The claim to write into the Service first.
-        old: The primary.
-        new: Becomes the primary.
         others: Instances that follow.
         replication: How instances log in to their primary.
         fence: `min-replicas-to-write` that a primary of the storage is to have.
     """
 
-    service: PrimaryService = field(repr=False)
+    service: PrimaryService
     record: PrimaryRecord
-    old: Instance = field(repr=False)
-    new: Instance = field(repr=False)
-    others: tuple[Instance, ...] = field(repr=False)
+    old: Instance
+    new: Instance
+    others: tuple[Instance, ...]
     replication: Login
     fence: int
+
+    def __repr__(self) -> str:
+        return f"move the primary from {self.old.title} to {self.new.title} ({self.record.reason})"
 
 
 @dataclass(frozen=True, slots=True)
 class Follow:
     """Make an instance a replica of the primary at an address."""
 
-    instance: Instance = field(repr=False)
+    instance: Instance
     primary: str
     replication: Login
+
+    def __repr__(self) -> str:
+        return f"have {self.instance.title} follow the primary at {self.primary}"
 
 
 @dataclass(frozen=True, slots=True)
 class LogInAnew:
     """Have a replica log in to its primary by the present password."""
 
-    instance: Instance = field(repr=False)
+    instance: Instance
     replication: Login
+
+    def __repr__(self) -> str:
+        return f"have {self.instance.title} log in to its primary with the present password"
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
     """Have an instance take writes only as long as so many replicas follow it (`min-replicas-to-write`)."""
 
-    instance: Instance = field(repr=False)
+    instance: Instance
     replicas: int
+
+    def __repr__(self) -> str:
+        return f"set min-replicas-to-write of {self.instance.title} to {self.replicas}"
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
     """Have the primary take the writes again that a broken-off switchover has held back.
 
-    Attributes:
-        service: The Service of the storage, in the version that was seen.
-        record: Replaces the claim of the switchover, so that it can no longer go on.
-        instance: The primary.
+    The record replaces the claim of the switchover, so that it can no longer go on.
     """
 
-    service: PrimaryService = field(repr=False)
+    service: PrimaryService
     record: PrimaryRecord
-    instance: Instance = field(repr=False)
+    instance: Instance
+
+    def __repr__(self) -> str:
+        return f"have {self.instance.title} take writes again"
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Remove an instance that is no longer needed, with its volume, unless it has become the primary meanwhile.
+    """Remove an instance that is no longer needed, with its volume, unless it has become the primary meanwhile."""
 
-    Attributes:
-        service: The Service of the storage, as it was seen.
-        workload: StatefulSet of the instance.
-        volume_claim: The claim on its volume; None if it has none.
-    """
+    service: PrimaryService
+    workload: Object
+    volume_claim: Object | None
 
-    service: PrimaryService = field(repr=False)
-    workload: Object = field(repr=False)
-    volume_claim: Object | None = field(repr=False)
+    def __repr__(self) -> str:
+        return f"remove instance {self.workload['metadata']['name']} with its volume"
 
 
 InstanceAction: TypeAlias = Promote | SwitchOver | Follow | LogInAnew | Fence | Resume | Admit | Retire | Remove

@@ -15,14 +15,14 @@ from shared.consumers.toolhive import CONSUMER_RESOURCES
 from shared.objects.resources import PODS, SECRETS, SESSION_STORAGES, Object, Resource, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from reconciler.actions.plan import Plan, Step
     from reconciler.apply.instance_actions import InstanceActions
-    from reconciler.runtime.event_recorder import Recorder
+    from reconciler.runtime.event_recorder import EventRecorder
     from shared.consumers.identity import Consumer
+    from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
-    from shared.kubernetes.verbs import Writer
 
 MAX_REASON: Final = 256
 """How many characters of the API server's words a message repeats about one consumer."""
@@ -36,35 +36,18 @@ class Applier:
 
     def __init__(
         self,
-        cluster: Writer,
+        cluster: Cluster,
         caches: Mapping[str, Informer],
-        recorder: Recorder,
+        recorder: EventRecorder,
         refused: Callable[[Consumer, str], None],
         instances: InstanceActions,
     ) -> None:
-        """Remember what carries out steps.
-
-        Args:
-            cluster: Takes the writes.
-            caches: Of the resources that are written, by plural.
-            recorder: Takes the Events.
-            refused: Called with each consumer that the API server refused to stamp, and why.
-            instances: Carries out actions on instances.
-        """
+        """Take among others what to call with each consumer that the API server refused to stamp, and why."""
         self._cluster = cluster
         self._caches = caches
         self._recorder = recorder
         self._refused = refused
         self._instances = instances
-
-    async def carry_out(self, steps: Sequence[Step]) -> None:
-        """Carry out steps, one after the other.
-
-        Raises:
-            ClusterError: A write failed; what came before it stands.
-        """
-        for step in steps:
-            await self._step(step)
 
     async def apply(self, storage: Object, plan: Plan) -> None:
         """Carry out a plan.
@@ -72,20 +55,22 @@ class Applier:
         Raises:
             ClusterError: A write failed; what came before it stands, and the next plan goes on from there.
         """
-        await self.carry_out(plan.steps)
+        for step in plan.steps:
+            await self.carry_out(step)
         if plan.status is not None:
             await self._status(storage, plan.status)
         for note in plan.events:
             await self._recorder.record(storage, note)
 
-    async def _step(self, step: Step) -> None:
+    async def carry_out(self, step: Step) -> None:
+        """Carry out one step, or raise ClusterError."""
         match step:
             case WriteAuth():
                 await self._write_auth(step)
             case Apply() | Replace() | Write():
                 self._remember(step.resource, await self._write(step))
-            case Share(obj):
-                await self._share(obj)
+            case Share():
+                await self._share(step)
             case Restart():
                 await self._restart(step)
             case Mark(pod):
@@ -98,9 +83,9 @@ class Applier:
     async def _write(self, step: Apply | Replace | Write) -> Object:
         if isinstance(step, Apply):
             return await self._cluster.apply(step.resource, step.obj, field_manager=names.FIELD_MANAGER)
-        if isinstance(step, Write) and "resourceVersion" not in step.obj["metadata"]:
-            return await self._cluster.create(step.resource, step.obj)
-        return await self._cluster.replace(step.resource, step.obj)
+        # Create, never apply: of two writers at once one must lose, or a storage would have two passwords.
+        is_new = not isinstance(step, Replace) and "resourceVersion" not in step.obj["metadata"]
+        return await (self._cluster.create if is_new else self._cluster.replace)(step.resource, step.obj)
 
     async def _mark(self, pod: Object, operations: list[Object]) -> None:
         namespace, name = key_of(pod)
@@ -112,27 +97,19 @@ class Applier:
         else:
             self._remember(PODS, answer)
 
-    async def _share(self, secret: Object) -> None:
+    async def _share(self, step: Share) -> None:
         try:
-            if "resourceVersion" in secret["metadata"]:
-                answer = await self._cluster.replace(SECRETS, secret)
-            else:
-                answer = await self._cluster.create(SECRETS, secret)
+            self._remember(SECRETS, await self._write(Write(SECRETS, step.obj)))
         except (errors.NotFound, errors.Forbidden, errors.Rejected, errors.Conflict, errors.AlreadyExists) as error:
             # A terminating namespace refuses it; neither the storage nor other namespaces must depend on that.
-            metadata = secret["metadata"]
-            where = f"{metadata['namespace']}/{metadata['name']}"
-            _log.warning("could not copy the connection Secret", extra={"secret": where, "error": str(error)})
-        else:
-            self._remember(SECRETS, answer)
+            extra = {"secret": "/".join(key_of(step.obj)), "error": str(error)}
+            _log.warning("could not copy the connection Secret", extra=extra)
 
     async def _restart(self, step: Restart) -> None:
         who = step.consumer
+        resource, manager = _RESOURCES[who.kind], names.FIELD_MANAGER
         try:
-            resource = _RESOURCES[who.kind]
-            await self._cluster.patch(
-                resource, who.namespace, who.name, step.operations, field_manager=names.FIELD_MANAGER
-            )
+            await self._cluster.patch(resource, who.namespace, who.name, step.operations, field_manager=manager)
         except (errors.Rejected, errors.Forbidden, errors.NotFound) as error:
             # A consumer that the API server lets nobody write must not hold up the others.
             _log.warning("could not restart a consumer", extra={"consumer": str(who), "error": str(error)})
@@ -148,15 +125,12 @@ class Applier:
         secret = secrets.auth_secret(step.storage, ring, step.record.annotations)
         if step.resource_version:
             secret["metadata"]["resourceVersion"] = step.resource_version
-            self._remember(SECRETS, await self._cluster.replace(SECRETS, secret))
-        else:
-            # Create, never apply: of two writers at once one must lose, or a storage would have two passwords.
-            self._remember(SECRETS, await self._cluster.create(SECRETS, secret))
+        self._remember(SECRETS, await self._write(Write(SECRETS, secret)))
 
     async def _status(self, storage: Object, status: Object) -> None:
-        metadata = {"name": storage["metadata"]["name"], "namespace": storage["metadata"]["namespace"]}
         # The uid keeps the status of a storage that was deleted and made anew meanwhile from going to the new one.
-        body = {"metadata": metadata | {"uid": storage["metadata"]["uid"]}, "status": status}
+        metadata = {field: storage["metadata"][field] for field in ("name", "namespace", "uid")}
+        body = {"metadata": metadata, "status": status}
         manager = names.FIELD_MANAGER_STATUS
         answer = await self._cluster.apply(SESSION_STORAGES, body, field_manager=manager, subresource="status")
         self._remember(SESSION_STORAGES, answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from reconciler.actions.valkey import (
     Admit,
@@ -25,28 +25,16 @@ from reconciler.state.primary_record import PrimaryService
 from reconciler.valkey import users
 from reconciler.valkey.replication import replication_session
 from shared import errors, names
-from shared.objects.resources import SERVICES, STATEFUL_SETS, VOLUME_CLAIMS, Object, Resource, key_of
+from shared.objects.resources import SERVICES, STATEFUL_SETS, VOLUME_CLAIMS, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
 
 _log = logging.getLogger(__name__)
-
-
-class Cluster(Protocol):
-    """The reads and writes that actions on instances need."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Read one object or raise NotFound."""
-
-    async def replace(self, resource: Resource, obj: Object) -> Object:
-        """Replace an object by resourceVersion, or raise Conflict."""
-
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
-        """Delete an object if it still has that uid."""
 
 
 class InstanceActions:

@@ -1,4 +1,4 @@
-"""Makes up passwords from the system's randomness."""
+"""Makes up passwords. It reads the system's randomness, so no decision may call it."""
 
 from __future__ import annotations
 

@@ -10,13 +10,14 @@ from reconciler.runtime import metrics
 from reconciler.state.primary_record import PrimaryRecord, PrimaryService
 from reconciler.valkey.replication import replication_session
 from shared import errors
-from shared.objects.resources import SERVICES, Object, Resource
+from shared.objects.resources import SERVICES, Object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from reconciler.actions.valkey import SwitchOver
+    from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
 
 REACH_DIAL_SECONDS: Final = 0.1
@@ -24,17 +25,10 @@ REACH_DIAL_SECONDS: Final = 0.1
 a second. A connection in the same cluster takes a millisecond."""
 
 
-class ServiceWriter(Protocol):
-    """The write that a claim needs."""
-
-    async def replace(self, resource: Resource, obj: Object) -> Object:
-        """Replace an object by resourceVersion, or raise Conflict."""
-
-
 class PrimaryServices:
     """Writes the Services that name primaries, and lets the cache know at once what the API server answered."""
 
-    def __init__(self, cluster: ServiceWriter, cache: Informer, clock: Callable[[], datetime]) -> None:
+    def __init__(self, cluster: Cluster, cache: Informer, clock: Callable[[], datetime]) -> None:
         self._cluster = cluster
         self._cache = cache
         self._clock = clock
@@ -70,7 +64,7 @@ class ServiceClaim(Protocol):
         """Tell whether a new connection by the Service's address gets to the server with this run ID."""
 
 
-class SwitchoverClaim:
+class SwitchoverClaim(ServiceClaim):
     """The Service of a storage for the time of one switchover."""
 
     def __init__(self, services: PrimaryServices, action: SwitchOver) -> None:

@@ -1,7 +1,6 @@
-"""Looks after the Deployments of proxies: has those looked at again that slipped by the webhook.
+"""Reconciles the Deployments of proxies: readmits those that lack the connection Secret.
 
-ToolHive's operator writes them and is never held up, so one that it made while the webhook was away lacks the
-connection Secret.
+ToolHive's operator writes these Deployments, and the API server takes them even while the webhook is away.
 """
 
 from __future__ import annotations
@@ -9,53 +8,46 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from shared.consumers import injection
-from shared.consumers.proxy_deployment import owner_of, wire
+from shared.consumers.proxy_deployment import inject_secret, owner_of, proxy_secret_of
 from shared.objects.resources import DEPLOYMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reconciler.controllers.readmission import Questions
+    from reconciler.controllers.readmission import Readmissions
     from shared.consumers.identity import Consumer
     from shared.objects.resources import Key, Object
 
 
-class ProxyCaretaker:
-    """Makes passes over the Deployments of proxies."""
+class ProxyDeploymentReconciler:
+    """Reconciles Deployments, one at a time."""
 
     def __init__(
-        self, questions: Questions, deployments: Mapping[Key, Object], find: Callable[[Consumer], Object | None]
+        self, readmissions: Readmissions, deployments: Mapping[Key, Object], find: Callable[[Consumer], Object | None]
     ) -> None:
-        """Take what a pass needs.
-
-        Args:
-            questions: Puts them.
-            deployments: Every proxy's, as `shared.proxy_deployment.trimmed` leaves them.
-            find: Looks a stored consumer up.
-        """
-        self._questions = questions
+        """Take among others every proxy's Deployment, stripped by `source_fields_of`."""
+        self._readmissions = readmissions
         self._deployments = deployments
         self._find = find
 
-    async def look(self, key: Key) -> float | None:
-        """Do one pass over a Deployment.
+    async def reconcile(self, key: Key) -> float | None:
+        """Reconcile one Deployment.
 
         Returns:
-            Seconds after which to look again without an event, or None if nothing is to be seen by then.
+            Seconds after which to reconcile it again without an event; None if only an event is a reason to.
 
         Raises:
-            ClusterError: Something transient; to be tried again with a growing pause.
+            ClusterError: A transient error; the caller tries again with a growing pause.
         """
         deployment = self._deployments.get(key)
-        if deployment is not None and self._is_stale(deployment):
-            return await self._questions.ask(DEPLOYMENTS, deployment, datetime.now(UTC))
-        self._questions.settle(DEPLOYMENTS, key)
+        if deployment is not None and self._needs_readmission(deployment):
+            return await self._readmissions.readmit(DEPLOYMENTS, deployment, datetime.now(UTC))
+        self._readmissions.forget(DEPLOYMENTS, key)
         return None
 
-    def _is_stale(self, deployment: Object) -> bool:
+    def _needs_readmission(self, deployment: Object) -> bool:
         owner = owner_of(deployment)
         consumer = self._find(owner) if owner is not None else None
         if consumer is None or any("deletionTimestamp" in obj["metadata"] for obj in (deployment, consumer)):
             return False
-        return wire(deployment, injection.proxy_secret_of(consumer)) is not deployment
+        return inject_secret(deployment, proxy_secret_of(consumer)) is not deployment

@@ -1,7 +1,7 @@
-"""Asks the webhook to look at an object again: the webhook alone wires, and it is asked by a write to the object.
+"""Sends objects through admission again: the webhook alone injects, and only a write makes the API server call it.
 
-To be asked is to have one's record overwritten with a question; the webhook answers in the same request with the true
-record, so nothing of the question remains.
+The write replaces the object's injection record with a placeholder. The webhook puts the true record back in the same
+request, so that nothing of the placeholder remains.
 """
 
 from __future__ import annotations
@@ -12,40 +12,41 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared import errors, names
+from shared.consumers.injection_record import RECORD_PATH
 from shared.objects.field_path import pointer
 from shared.objects.resources import key_of
 from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
-    from shared.kubernetes.verbs import Patcher
+    from shared.kubernetes.client import Cluster
     from shared.objects.resources import Key, Object, Resource
 
 FIRST_PAUSE_SECONDS: Final = 1.0
 MAX_PAUSE_SECONDS: Final = 60.0
-"""How long an object may wait once the webhook is back, however long that was away."""
+"""The longest that an object waits once the webhook is back, however long the webhook was away."""
 
 _log = logging.getLogger(__name__)
 
 
-class Questions:
-    """Puts questions about objects, each less and less often if that changes nothing."""
+class Readmissions:
+    """Readmits objects, each one less and less often while that changes nothing."""
 
-    def __init__(self, cluster: Patcher) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._pauses: dict[tuple[str, Key], tuple[float, datetime]] = {}
 
-    def settle(self, resource: Resource, key: Key) -> None:
-        """Take an object for answered, or gone: the next question about it is the first."""
+    def forget(self, resource: Resource, key: Key) -> None:
+        """Start over with an object that is as it should be, or gone: its next readmission does not wait."""
         self._pauses.pop((resource.kind, key), None)
 
-    async def ask(self, resource: Resource, obj: Object, now: datetime) -> float:
-        """Ask about an object, unless it was asked about a moment ago.
+    async def readmit(self, resource: Resource, obj: Object, now: datetime) -> float:
+        """Readmit an object, unless its pause since the last time is not over.
 
         Returns:
-            Seconds after which to look again.
+            Seconds after which to reconcile the object again.
 
         Raises:
-            ClusterError: Something transient; to be tried again with a growing pause.
+            ClusterError: A transient error; the caller tries again with a growing pause.
         """
         key = key_of(obj)
         pause, due = self._pauses.get((resource.kind, key), (FIRST_PAUSE_SECONDS, now))
@@ -55,18 +56,17 @@ class Questions:
         self._pauses[resource.kind, key] = longer, now + timedelta(seconds=pause)
         extra = {"object": f"{resource.kind} {'/'.join(key)}"}
         try:
-            await self._cluster.patch(resource, *key, _question(obj, now), field_manager=names.FIELD_MANAGER)
-            _log.info("asked for another look", extra=extra)
+            await self._cluster.patch(resource, *key, _placeholder(obj, now), field_manager=names.FIELD_MANAGER)
+            _log.info("asked the webhook to review an object again", extra=extra)
         except (errors.Rejected, errors.Forbidden, errors.NotFound) as error:
-            _log.warning("not looked at again", extra={**extra, "error": str(error)})
+            _log.warning("could not ask the webhook to review an object again", extra={**extra, "error": str(error)})
         return pause
 
 
-def _question(obj: Object, now: datetime) -> list[Object]:
+def _placeholder(obj: Object, now: datetime) -> list[Object]:
     metadata = obj["metadata"]
     text = json.dumps({"asked": written_precisely(now)})
     same = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
     if not metadata.get("annotations"):
-        return [same, {"op": "add", "path": "/metadata/annotations", "value": {names.ANNOTATION_WIRED: text}}]
-    path = pointer(("metadata", "annotations", names.ANNOTATION_WIRED))
-    return [same, {"op": "add", "path": path, "value": text}]
+        return [same, {"op": "add", "path": "/metadata/annotations", "value": {names.ANNOTATION_INJECTION: text}}]
+    return [same, {"op": "add", "path": pointer(RECORD_PATH), "value": text}]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.actions.descriptions import describe
 from reconciler.actions.plan import Plan
-from reconciler.plan.connection_secret import delete_copies
 from reconciler.plan.health import Verdict
 from reconciler.plan.planner import FOR_THE_USER_SECONDS, plan
+from reconciler.plan.secrets import delete_copies
 from reconciler.plan.status import status_of
 from shared import errors
 
@@ -18,63 +18,48 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.apply.applier import Applier
-    from reconciler.controllers.update_slots import UpdateSlots
     from reconciler.observe.observer import Observer
-    from reconciler.plan.settings import StorageSettings
-    from reconciler.state.storage_state import StorageState
+    from reconciler.plan.desired_objects import StorageSettings
     from shared.kubernetes.informer import Informer
-    from shared.objects.resources import Key, Object
+    from shared.objects.resources import Key
 
 _log = logging.getLogger(__name__)
 
 
-class Planner:
-    """Decides what to do now, and keeps too many storages from being updated at once."""
+class UpdateSlots:
+    """The slots for storages that are updated now: a faulty image must not reach all of them at once.
 
-    def __init__(self, settings: StorageSettings, clock: Callable[[], datetime], slots: UpdateSlots) -> None:
-        """Remember what decisions depend on besides the observed state.
+    Nothing is lost when the leader changes: the next one finds out again which storages are being changed.
+    """
 
-        Args:
-            settings: Of the installation.
-            clock: Tells the aware instant; the same for whoever leads next and compares it with the times written now.
-            slots: For storages that are updated.
-        """
-        self._settings = settings
-        self._clock = clock
-        self._slots = slots
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._taken_by: set[Key] = set()
 
-    def decide(self, state: StorageState) -> Plan:
-        """Decide what to do about a storage."""
-        decided = plan(state, self._settings, self._clock())
-        self._slots.note(state.storage.key, is_changing=decided.is_changing)
-        return decided
+    def may_take(self, storage: Key) -> bool:
+        """Tell whether a storage has a slot, or may take one."""
+        return storage in self._taken_by or len(self._taken_by) < self._count
 
-    def report(self, state: StorageState, verdict: Verdict) -> Plan:
-        """Write nothing but the status of a storage, and Events."""
-        status, events = status_of(state, verdict, self._clock())
-        return Plan(status=status, events=events)
-
-    def forget(self, key: Key) -> None:
-        """Free the slot of a storage that is gone."""
-        self._slots.note(key, is_changing=False)
+    def note(self, storage: Key, *, is_changing: bool) -> None:
+        """Give a storage a slot while it changes, and free the slot afterwards."""
+        (self._taken_by.add if is_changing else self._taken_by.discard)(storage)
 
 
+@dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Brings one storage a step closer to what its spec asks for, or finds that there is nothing to do."""
+    """Brings one storage a step closer to what its spec asks for, or finds that there is nothing to do.
 
-    def __init__(self, storages: Informer, observer: Observer, applier: Applier, planner: Planner) -> None:
-        """Remember what a pass needs.
+    Attributes:
+        storages: Every SessionStorage.
+        clock: Tells the aware instant; the same for whoever leads next and compares it with the times written now.
+    """
 
-        Args:
-            storages: Every SessionStorage.
-            observer: Reads.
-            applier: Writes.
-            planner: Decides.
-        """
-        self._storages = storages
-        self._observer = observer
-        self._applier = applier
-        self._planner = planner
+    storages: Informer
+    observer: Observer
+    applier: Applier
+    settings: StorageSettings
+    clock: Callable[[], datetime]
+    slots: UpdateSlots
 
     async def reconcile(self, key: Key) -> float | None:
         """Do one pass.
@@ -85,28 +70,27 @@ class Reconciler:
         Raises:
             ClusterError: Something transient; the caller tries again after a growing pause.
         """
-        storage = self._storages.get(key)
+        storage = self.storages.get(key)
         if storage is None:
-            self._planner.forget(key)
-            self._observer.forget(key)
-            await self._applier.carry_out(tuple(delete_copies(self._observer.copies_of(key))))
+            self.slots.note(key, is_changing=False)
+            self.observer.forget(key)
+            for step in delete_copies(self.observer.copies_of(key)):
+                await self.applier.carry_out(step)
             return None
-        state = await self._observer.observe(storage)
-        decided = self._planner.decide(state)
+        state = await self.observer.observe(storage)
+        decided = plan(state, self.settings, self.clock())
+        self.slots.note(key, is_changing=decided.is_changing)
         if decided.steps:
-            if not await self._observer.is_current(storage):
+            if not await self.observer.is_current(storage):
                 return None
-            steps = [describe(step) for step in decided.steps]
-            _log.info("changing a storage", extra={"storage": "/".join(key), "steps": steps})
+            extra = {"storage": "/".join(key), "steps": list(map(str, decided.steps))}
+            _log.info("changing a storage", extra=extra)
         try:
-            await self._applier.apply(storage, decided)
+            await self.applier.apply(storage, decided)
         except (errors.Rejected, errors.Forbidden) as error:
-            _log.warning(
-                "the API server refused a change of a storage", extra={"storage": "/".join(key), "error": str(error)}
-            )
-            return await self._report(storage, state, Verdict.refused(str(error)))
+            extra = {"storage": "/".join(key), "error": str(error)}
+            _log.warning("the API server refused a change of a storage", extra=extra)
+            status, events = status_of(state, Verdict.refused(str(error)), self.clock())
+            await self.applier.apply(storage, Plan(status=status, events=events))
+            return FOR_THE_USER_SECONDS
         return decided.requeue_after_seconds
-
-    async def _report(self, storage: Object, state: StorageState, verdict: Verdict) -> float:
-        await self._applier.apply(storage, self._planner.report(state, verdict))
-        return FOR_THE_USER_SECONDS

@@ -1,4 +1,8 @@
-"""ToolHive's kinds as this cluster serves them: their CRDs, kept extended, and the consumers among their objects."""
+"""Watches ToolHive's kinds as this cluster serves them: their CRDs, which it keeps extended, and the consumers.
+
+With the stock schema, the API server prunes `spec.sessionStorageRef` before admission. An upgrade of ToolHive's chart
+replaces the versions of a CRD and so drops the property; the reconciler then adds it again.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from reconciler.controllers.crd_extension import CrdExtension, crd_name
-from shared.consumers.toolhive import CONSUMER_RESOURCES
+from shared import errors, names
+from shared.consumers.toolhive import CONSUMER_RESOURCES, spec_properties
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer, OnChange
 from shared.objects.resources import CRDS, Object, Resource
@@ -16,24 +20,78 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from shared.consumers.identity import Consumer
+    from shared.kubernetes.client import Cluster
 
+FIELD: Final = "sessionStorageRef"
+PROPERTY: Final[Object] = {
+    "description": "SessionStorage to keep this server's sessions in: its name, or an object with name and namespace.",
+    "x-kubernetes-preserve-unknown-fields": True,
+}
+"""Without a type, so that users can write a string or an object."""
+_PROPERTIES: Final = "/schema/openAPIV3Schema/properties/spec/properties"
+RETRY_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 10.0
-"""How long to wait for the first list of consumers; what is said of storages without it would come and go."""
+"""How long to wait for the first list of consumers; without that list, conditions of storages would come and go."""
 SCHEMA_SECONDS: Final = 2.0
-"""Until the API server reads objects by a new schema; it takes well under a second to notice a changed CRD."""
+"""How long to wait until the API server reads objects by a new schema; it notices a changed CRD within a second."""
 
 _log = logging.getLogger(__name__)
 
 
-class _Kind:
-    """One kind of consumer.
+def crd_name(resource: Resource) -> str:
+    """Name of the CRD that defines a resource."""
+    return f"{resource.plural}.{resource.group}"
 
-    Attributes:
-        crd: Cache of its one CRD.
-        extension: Repairs the CRD.
-        objects: Cache of its objects.
-        schema_changed: Set when the CRD has.
-    """
+
+def extension(crd: Object) -> list[Object]:
+    """List the operations that add the field to every version of a CRD; none if all versions have it."""
+    additions = [
+        {"op": "add", "path": f"/spec/versions/{index}{_PROPERTIES}/{FIELD}", "value": PROPERTY}
+        for index, version in enumerate(crd["spec"]["versions"])
+        if FIELD not in spec_properties(version)
+    ]
+    if not additions:
+        return []
+    # The indices are right only for the object that was read.
+    same = {"op": "test", "path": "/metadata/resourceVersion", "value": crd["metadata"]["resourceVersion"]}
+    return [same, *additions]
+
+
+class CrdExtension:
+    """Watches one ToolHive CRD and repairs it."""
+
+    def __init__(self, cluster: Cluster, resource: Resource) -> None:
+        self._cluster = cluster
+        self._name = crd_name(resource)
+        self._changed = asyncio.Event()
+        self.served = asyncio.Event()
+
+    def on_change(self, _old: Object | None, new: Object | None) -> None:
+        """Note that the CRD changed."""
+        self._changed.set()
+        if new is not None:
+            self.served.set()
+
+    async def run(self, crds: Informer) -> None:
+        """Extend the CRD, whenever it lacks the field, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            crd = crds.get(("", self._name))
+            if crd is None or not (operations := extension(crd)):
+                continue
+            manager, extra = names.FIELD_MANAGER_CRD, {"crd": self._name}
+            try:
+                crds.remember(await self._cluster.patch(CRDS, "", self._name, operations, field_manager=manager))
+                _log.info("added the field to the CRD", extra={**extra, "field": FIELD})
+            except errors.ClusterError as error:
+                _log.warning("could not add the field to the CRD: trying again", extra={**extra, "error": str(error)})
+                await asyncio.sleep(RETRY_SECONDS)
+                self._changed.set()
+
+
+class _Kind:
+    """One kind of consumer: caches of its one CRD and of its objects."""
 
     def __init__(self, cluster: Cluster, resource: Resource, on_consumer: OnChange) -> None:
         self.extension = CrdExtension(cluster, resource)
@@ -43,7 +101,7 @@ class _Kind:
         self.objects = Informer(cluster, resource, on_consumer)
 
     async def watch_objects(self) -> None:
-        # Of a kind that the cluster does not serve there are no objects, and a watch would only ever fail.
+        # A watch of a kind that the cluster does not serve would only fail.
         await self.extension.served.wait()
         while True:
             self.schema_changed.clear()
@@ -53,7 +111,7 @@ class _Kind:
                 await asyncio.wait({watch, change}, return_when=asyncio.FIRST_COMPLETED)
                 if watch.done():
                     watch.result()
-                # A watch goes on reading objects by the schema that it began with, and loses what that lacks.
+                # A running watch keeps the schema that it began with, and prunes fields that only the new one has.
                 await asyncio.sleep(SCHEMA_SECONDS)
             finally:
                 watch.cancel()
@@ -65,9 +123,6 @@ class _Kind:
         self.extension.on_change(old, new)
         if old is not None and new is not None and old["spec"] != new["spec"]:
             self.schema_changed.set()
-
-    async def extend(self) -> None:
-        await self.extension.run(self.crd)
 
 
 class ToolHive:
@@ -82,11 +137,11 @@ class ToolHive:
         return [*(kind.crd.run() for kind in kinds), *(kind.watch_objects() for kind in kinds)]
 
     def extensions(self) -> list[Coroutine[None, None, None]]:
-        """Return what keeps `sessionStorageRef` in the CRDs; for the leader."""
-        return [kind.extend() for kind in self._kinds.values()]
+        """Return what keeps `sessionStorageRef` in the CRDs; only the leader runs it."""
+        return [kind.extension.run(kind.crd) for kind in self._kinds.values()]
 
     async def known(self) -> None:
-        """Wait until it is known which kinds are served, and for their objects, but for those not for ever."""
+        """Wait for the CRDs, and at most `PATIENCE_SECONDS` for the objects of the kinds that are served."""
         for kind in self._kinds.values():
             await kind.crd.synced.wait()
         served = [kind.objects for kind in self._kinds.values() if kind.extension.served.is_set()]
@@ -96,10 +151,10 @@ class ToolHive:
                     await objects.synced.wait()
         except TimeoutError:
             missing = [objects.resource.plural for objects in served if not objects.synced.is_set()]
-            _log.warning("going on without knowing all consumers", extra={"resources": missing})
+            _log.warning("the reconciler starts without having listed all consumers", extra={"resources": missing})
 
     def is_known(self) -> bool:
-        """Tell whether all objects are known of every kind that is served."""
+        """Tell whether the caches hold all objects of every kind that is served."""
         kinds = self._kinds.values()
         return all(kind.objects.synced.is_set() for kind in kinds if kind.extension.served.is_set())
 
@@ -108,7 +163,7 @@ class ToolHive:
         return [crd for kind in self._kinds.values() for crd in kind.crd.objects.values()]
 
     def consumer(self, who: Consumer) -> Object | None:
-        """Look a consumer up."""
+        """Look up a consumer."""
         return self._kinds[who.kind].objects.get((who.namespace, who.name))
 
     def consumers(self) -> list[Object]:

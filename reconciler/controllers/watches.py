@@ -8,12 +8,12 @@ from reconciler.controllers.toolhive import ToolHive
 from reconciler.observe.heartbeat import Heartbeats
 from reconciler.observe.secret_watches import ReferencedSecrets
 from reconciler.runtime.workqueue import WorkQueue
-from reconciler.state import kubernetes_nodes
 from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of
+from reconciler.state.storage_state import trimmed_node
 from shared import names
 from shared.consumers import proxy_deployment
 from shared.consumers.identity import consumer_of
-from shared.consumers.storage_endpoint import PROXIES_SUPPORTED
+from shared.consumers.storage_connection import PROXIES_SUPPORTED
 from shared.consumers.toolhive import PROXY_SELECTOR
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
@@ -29,16 +29,10 @@ class Watches:
     """Watches the cluster, and queues the keys that a change matters to.
 
     Attributes:
-        storage_queue: Keys of SessionStorages.
         consumer_queue: Identities of consumers.
-        proxy_queue: Keys of the Deployments of ToolHive's proxies.
         consumers: Knows who uses which storage.
-        toolhive: Knows ToolHive's kinds and their objects.
-        heartbeats: Listen to every Valkey instance.
         caches: Of SessionStorages and all that belongs to them, by plural.
-        storages: The one of SessionStorages.
         deployments: Of ToolHive's proxies.
-        nodes: Kubernetes' own.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -49,9 +43,9 @@ class Watches:
         self.storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
         proxies = Selector(labels=PROXY_SELECTOR)
         self.deployments = Informer(
-            cluster, DEPLOYMENTS, self._on_deployment, selector=proxies, keep=proxy_deployment.trimmed
+            cluster, DEPLOYMENTS, self._on_deployment, selector=proxies, keep=proxy_deployment.source_fields_of
         )
-        self.nodes = Informer(cluster, NODES, self._on_node, keep=kubernetes_nodes.trimmed)
+        self.nodes = Informer(cluster, NODES, self._on_node, keep=trimmed_node)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         children = {each.plural: Informer(cluster, each, self._on_child, selector=managed) for each in CHILD_RESOURCES}
         self.caches = {

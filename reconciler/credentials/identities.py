@@ -1,7 +1,7 @@
-"""Who may log in to a storage's Valkey, with which rights, and where each password is kept. Pure but for `generate`.
+"""Who may log in to a storage's Valkey, with which rights, and where each password stands. Pure.
 
 The auth Secret holds every password and the `users.acl` made from them, so that both change in one write and no
-crash can leave one without the other. Valkey itself gets to see hashes only.
+crash can leave one without the other. Valkey itself only ever sees hashes.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ CONSUMER: Final = Identity(
 OPERATOR: Final = Identity(
     "operator",
     "operator-password",
-    # Beyond today's PING, ROLE and INFO: what live rotation and switch-over need, because a rule that comes later
-    # would cost a restart, and a small storage its data.
+    # Every command that a rotation or a switchover needs: a rule that came later would cost a restart, and a small
+    # storage its data.
     "resetkeys resetchannels -@all +ping +role +info +wait +replicaof +config|get +config|set +acl|setuser +acl|getuser"
     " +acl|save +multi +exec +client|id +client|setinfo +client|list +client|kill +client|pause +client|unpause",
 )
@@ -65,7 +65,7 @@ PASSWORD_KEYS: Final = tuple(identity.key for identity in IDENTITIES)
 
 
 def rules() -> str:
-    """Say what every identity may do, without any password; its hash tells when instances need a restart."""
+    """Write what every identity may do, without any password; instances need a restart when its hash changes."""
     return "\n".join(f"{identity.user} {identity.rule}" for identity in IDENTITIES)
 
 
@@ -97,7 +97,7 @@ def hashes(*generations: Mapping[str, str]) -> dict[str, frozenset[str]]:
 
 
 def decoded(data: Mapping[str, str] | None) -> dict[str, str]:
-    """Read a Secret's `data`; values that are no base64 or UTF-8 are left out, as if they were not there."""
+    """Read a Secret's `data`; this leaves out values that are no base64 or UTF-8, as if they did not exist."""
     values: dict[str, str] = {}
     for key, value in (data or {}).items():
         try:
@@ -113,7 +113,7 @@ def encoded(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_password(value: str) -> bool:
-    """Tell whether a value can be one of our passwords: long enough, and free of what would need escaping."""
+    """Tell whether a value can be one of our passwords: long enough, and without characters that need escaping."""
     return len(value) >= PASSWORD_LENGTH and set(value) <= set(PASSWORD_ALPHABET)
 
 

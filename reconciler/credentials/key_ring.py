@@ -1,8 +1,8 @@
-"""The passwords of a storage while they change: those in use, those to come, those to go. Pure.
+"""The passwords of a storage: the current ones, and while they change the next and the former ones. Pure.
 
-All of them are in the auth Secret, beside the `users.acl` that accepts them, so that one write moves a storage on and
-no crash can come between a password and its acceptance. Of a password that is refused for good, only its hash stays:
-without it nobody could tell what to take out of an instance that still accepts it.
+All of them stand in the auth Secret, beside the `users.acl` that accepts them. So one write changes both, and no crash
+can come between a password and its acceptance. Of a password that is to be refused for good, the Secret keeps only the
+hash: without it the reconciler could not tell what to take out of an instance that still accepts it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 _STAGED: Final = "next-"
 _FORMER: Final = "former-"
 KEY_RETIRED: Final = "retired.acl"
-"""In the auth Secret: `user hash` of each password that no instance may accept any more, a line each."""
+"""Key in the auth Secret; its value has a line `user hash` for each password that no instance may accept any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """Every password of a storage, by its key in the auth Secret. Nothing of it is shown.
+    """Every password of a storage, by its key in the auth Secret. Its `repr` shows none.
 
     Attributes:
-        current: What is handed out, and logged in with.
-        staged: What will be handed out next.
-        former: What was handed out before, and may still be in somebody's hands.
-        retired: Hash of what each user's password was before all of these.
+        current: The passwords that consumers get and everybody logs in with.
+        staged: The passwords that consumers get next.
+        former: The passwords that consumers got before, and may still use.
+        retired: Hash of the password that each user had before all of these.
     """
 
     current: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -44,7 +44,7 @@ class KeyRing:
 
     @classmethod
     def of(cls, secret: Object | None) -> Self:
-        """Read an auth Secret; what is no password of ours is left out."""
+        """Read an auth Secret; this leaves out what cannot be one of our passwords."""
         values = identities.decoded((secret or {}).get("data"))
         lines = (line.partition(" ") for line in values.get(KEY_RETIRED, "").splitlines())
         return cls(
@@ -60,7 +60,7 @@ class KeyRing:
 
     @property
     def generations(self) -> tuple[Mapping[str, str], ...]:
-        """Passwords that every instance accepts, a mapping for each generation."""
+        """The passwords that every instance must accept, one mapping for each generation."""
         return tuple(filter(None, (self.current, self.staged, self.former)))
 
     @property
@@ -70,7 +70,7 @@ class KeyRing:
 
     @property
     def operators(self) -> tuple[str, ...]:
-        """Passwords by which the operator may get into an instance, the likeliest first."""
+        """The passwords that may let the user `operator` log in to an instance, the likeliest first."""
         key = identities.OPERATOR.key
         return tuple(generation[key] for generation in self.generations if key in generation)
 
@@ -85,11 +85,11 @@ class KeyRing:
         return values | {names.KEY_USERS_ACL: identities.users_acl(*self.generations)}
 
     def promoted(self) -> KeyRing:
-        """Hand out what was staged, and go on accepting what was handed out before."""
+        """Make the staged passwords the current ones, and go on accepting the ones before."""
         return KeyRing(current=self.staged, former=self.current, retired=self.retired)
 
     def settled(self) -> KeyRing:
-        """Accept nothing but what is handed out."""
+        """Accept the current passwords alone."""
         refused = identities.hashes(self.former)
         retired = {user: digest for user, digests in refused.items() for digest in digests}
         return KeyRing(current=self.current, retired=retired or self.retired)

@@ -7,18 +7,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A user and its password; the password stays out of every text made from it."""
+    """A user and its password; the password stays out of its `repr`."""
 
     user: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"Login(user={self.user!r})"
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """How to log in; empty strings are none. Nothing of it is shown.
+    """How to log in to a user's own store; an empty string stands for none. Its `repr` shows nothing.
 
     Attributes:
         username: Valkey's user; empty means `default`.

@@ -38,11 +38,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class NoCandidate:
-    """Why no instance can be promoted now.
+    """Why no instance can be promoted now, in one CamelCase word and as a sentence.
 
     Attributes:
-        reason: One CamelCase word.
-        message: The same as a sentence.
         missing: Instances that could settle it by answering.
         best: The instance that would probably lose least; None if none can be told.
     """
@@ -58,15 +56,12 @@ def choose_candidate(group: ReplicationGroup) -> Candidate | NoCandidate:
     loaded = [instance for instance in group.in_order if instance.is_loaded]
     with_data = [instance for instance in loaded if instance.has_data]
     if group.is_complete and len(with_data) == 1:
-        return _only_one_with_data(group, with_data[0])
+        (only,) = with_data
+        reason = RETURNED if only is group.primary else LOST
+        return Candidate(only, reason, f"all instances answer, and only {group.name(only)} has data")
     # No empty instance goes before one with data: whatever follows it would be emptied.
     with_history = [instance for instance in with_data or loaded if instance.has_history]
     return _by_history(group, with_history) if with_history else _by_data(group, with_data)
-
-
-def _only_one_with_data(group: ReplicationGroup, instance: Instance) -> Candidate:
-    reason = RETURNED if instance is group.primary else LOST
-    return Candidate(instance, reason, f"all instances answer, and only {group.name(instance)} has data")
 
 
 def _by_history(group: ReplicationGroup, with_history: Sequence[Instance]) -> Candidate | NoCandidate:

@@ -112,7 +112,7 @@ def _reason_not_to_promote(group: ReplicationGroup) -> KeepPrimary | LookAgain |
         return KeepPrimary("CredentialRefused", f"{name} runs, and does not let the reconciler in")
     if not (hearing := group.name(*group.hearing)):
         return _reason_to_fear_unseen_writes(group)
-    if primary.is_gone or primary.is_down:
+    if primary.is_gone or primary.problem == "down":
         return LookAgain(STOPPING_SECONDS, "PrimaryStops", f"{name} is stopping, and {hearing} still hears it")
     message = f"{name} does not answer the reconciler, but {hearing} still hears it"
     return LookAgain(STILL_HEARD_SECONDS, "UnreachableByUs", message)
@@ -128,7 +128,7 @@ def _reason_to_fear_unseen_writes(group: ReplicationGroup) -> LookAgain | NoCand
     if not group.preset.is_redundant or group.unaccounted:
         message = f"{name} may still take writes, alone or together with instances that do not answer the reconciler"
         return NoCandidate("PrimaryMayServe", message, (primary, *group.unaccounted))
-    if primary.is_gone or primary.is_down or primary.silent_for >= FENCE_SECONDS:
+    if primary.is_gone or primary.problem == "down" or primary.silent_for >= FENCE_SECONDS:
         return None
     message = f"{name} does not answer; it stops taking writes by itself within {FENCE_SECONDS:g} s"
     # The next look asks it once more, for as long as it is given; what that shows is to be decided on in time.

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime) -> Iterator[Step]:
     """Say what makes the storage available, or more so."""
-    if isinstance(decision, NewPrimary):
-        yield from _promotion(group, decision, now)
-        return
-    if not group.is_serving:
+    if isinstance(decision, NewPrimary) and group.service is not None:
+        # Under a claim: without the Service, no process could lose to another leader.
+        record = group.service.record.claim(decision.instance.index, decision.reason, now)
+        others = (other for other in group.instances if other is not decision.instance and other.accepts_operator)
+        yield Promote(group.service, record, decision.instance, tuple(others), group.replication)
+    if isinstance(decision, NewPrimary) or not group.is_serving:
         return
     if group.primary.is_paused and group.service is not None:
         yield Resume(group.service, group.service.record.withdrawn(group.primary.index), group.primary)
@@ -35,16 +37,6 @@ def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime
     if group.primary.facts is not None and group.primary.facts.fence != group.fence:
         yield Fence(group.primary, group.fence)
     yield from _roles(group)
-
-
-def _promotion(group: ReplicationGroup, decision: NewPrimary, now: datetime) -> Iterator[Promote]:
-    """Promote an instance under a claim; without the Service, no process could lose to another leader."""
-    if group.service is None:
-        return
-    instance = decision.instance
-    followers = tuple(other for other in group.instances if other is not instance and other.accepts_operator)
-    record = group.service.record.claim(instance.index, decision.reason, now)
-    yield Promote(group.service, record, instance, followers, group.replication)
 
 
 def _following(group: ReplicationGroup) -> Iterator[Step]:
@@ -70,10 +62,8 @@ def _is_misdirected(group: ReplicationGroup, instance: Instance) -> bool:
     # If a former leader paused a replica, what its primary sends waits there as well.
     if instance.is_primary or instance.is_paused:
         return True
-    has_other_history = group.lag(instance) is None
-    if instance.replication.is_linked and has_other_history:
-        return True
-    return instance.replication.upstream not in group.primary_hosts
+    has_other_history = instance.replication.is_linked and group.lag(instance) is None
+    return has_other_history or instance.replication.upstream not in group.primary_hosts
 
 
 def _roles(group: ReplicationGroup) -> Iterator[Mark]:

@@ -30,12 +30,9 @@ class ReplicationGroup:
     """The Valkey instances of a storage, and which of them is primary.
 
     Attributes:
-        storage: Namespace and name of the storage.
         service: The Service that names the primary; None if it does not exist yet.
         primary: The instance that clients are sent to, whatever it considers itself to be.
-        others: All other instances.
         preset: What the wanted size decides.
-        ring: The storage's passwords.
     """
 
     storage: Key
@@ -164,10 +161,7 @@ def primary_silent_for(primary: Instance, others: Sequence[Instance]) -> float:
 
     The observer keeps the latest of these instants: a primary that only the reconciler cannot reach goes on taking
     writes, and a replica that was cut off together with the reconciler must not pass for one that has all of them.
-
-    Args:
-        primary: With `silent_for` as far as the reconciler itself knows it.
-        others: All other instances.
+    `primary.silent_for` is what the reconciler itself knows.
     """
     # Valkey cuts seconds off: the sign of life came up to one earlier than it says.
     return min([primary.silent_for, *((replica.replication.silence or 0) + 1.0 for replica in _linked(others))])

@@ -21,12 +21,7 @@ _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Who may reach a storage besides the consumers in its own namespace.
-
-    Attributes:
-        reconciler_namespace: Where the reconciler runs.
-        reconciler_labels: Labels of its pods.
-    """
+    """Who may reach a storage besides the consumers in its own namespace: the reconciler's pods."""
 
     reconciler_namespace: str
     reconciler_labels: Mapping[str, str]
@@ -35,12 +30,7 @@ class Peers:
 def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) -> Object:
     """Build the NetworkPolicy: it admits consumers, the storage's own instances and the reconciler, and nobody else.
 
-    A peer without a namespaceSelector is in the storage's own namespace.
-
-    Args:
-        storage: Whose.
-        peers: Of the installation.
-        sharing: Other namespaces that have consumers.
+    A peer without a namespaceSelector is in the storage's own namespace; `sharing` names others that have consumers.
     """
     own_instances = _pods({names.LABEL_STORAGE: storage.name})
     consumers = [
@@ -53,7 +43,10 @@ def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) 
         *consumers,
         *({**elsewhere, **consumer} for consumer in consumers if sharing),
         own_instances,
-        {**_namespace(peers.reconciler_namespace), **_pods(dict(peers.reconciler_labels))},
+        {
+            "namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: peers.reconciler_namespace}},
+            **_pods(peers.reconciler_labels),
+        },
     ]
     valkey_port = [{"protocol": "TCP", "port": names.VALKEY_PORT}]
     dns_ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
@@ -73,10 +66,6 @@ def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) 
 
 def _pods(labels: Mapping[str, str]) -> Object:
     return {"podSelector": {"matchLabels": dict(labels)}}
-
-
-def _namespace(name: str) -> Object:
-    return {"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: name}}}
 
 
 def _any_of(key: str, values: Sequence[str]) -> Object:

@@ -6,7 +6,7 @@ Each builder gives the fields that the reconciler decides and no others, because
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler.credentials import identities
@@ -21,17 +21,9 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
     from shared.session_storage.endpoint import Endpoint
 
-_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
-
-def auth_secret(storage: Storage, ring: KeyRing, annotations: Mapping[str, str] = _NONE) -> Object:
-    """Build the auth Secret: every password, and the ACL file that accepts them.
-
-    Args:
-        storage: Whose.
-        ring: The passwords.
-        annotations: What else to remember about them.
-    """
+def auth_secret(storage: Storage, ring: KeyRing, annotations: Mapping[str, str] = MappingProxyType({})) -> Object:
+    """Build the auth Secret: every password, the ACL file that accepts them, and annotations to remember of them."""
     metadata = storage.metadata(names.auth_secret(storage.name))
     if annotations:
         metadata["annotations"] = dict(annotations)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shared import names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from reconciler.manifests.storage import Storage
     from reconciler.state.primary_record import PrimaryRecord
@@ -17,48 +17,32 @@ if TYPE_CHECKING:
 def primary_service(storage: Storage, primary: int, record: PrimaryRecord | None = None) -> Object:
     """Build the one address that consumers know; its selector names the instance that is primary.
 
-    Args:
-        storage: Whose.
-        primary: Number of the instance.
-        record: To begin with; None leaves the record that the Service has.
+    Without a record to begin with, the Service keeps the record that it has.
     """
-    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_INSTANCE: str(primary)}
+    # publishNotReadyAddresses: kubelet learns later than the reconciler that a primary serves; it must not hide it.
+    spec = _spec(storage, {names.LABEL_INSTANCE: str(primary)}, publishNotReadyAddresses=True)
     annotations = {"annotations": {names.ANNOTATION_PRIMARY: record.text}} if record is not None else {}
-    return {
-        "metadata": {**storage.metadata(names.valkey(storage.name)), **annotations},
-        # publishNotReadyAddresses: kubelet learns later than the reconciler that a primary serves; it must not hide it.
-        "spec": {
-            "type": "ClusterIP",
-            "selector": selector,
-            "ports": _service_ports(),
-            "publishNotReadyAddresses": True,
-        },
-    }
+    return {"metadata": {**storage.metadata(names.valkey(storage.name)), **annotations}, "spec": spec}
 
 
 def replicas_service(storage: Storage) -> Object:
     """Build the Service that spreads reads over replicas that are ready."""
-    selector = {names.LABEL_STORAGE: storage.name, names.LABEL_ROLE: names.ROLE_REPLICA}
-    return {
-        "metadata": storage.metadata(names.valkey_replicas(storage.name)),
-        "spec": {"type": "ClusterIP", "selector": selector, "ports": _service_ports()},
-    }
+    spec = _spec(storage, {names.LABEL_ROLE: names.ROLE_REPLICA})
+    return {"metadata": storage.metadata(names.valkey_replicas(storage.name)), "spec": spec}
 
 
 def headless_service(storage: Storage) -> Object:
     """Build the Service that gives each instance a name."""
-    selector = {names.LABEL_STORAGE: storage.name}
+    spec = _spec(storage, {}, clusterIP="None", publishNotReadyAddresses=True)
+    return {"metadata": storage.metadata(names.valkey_headless(storage.name)), "spec": spec}
+
+
+def _spec(storage: Storage, selector: Mapping[str, str], **further: object) -> Object:
+    """Select pods of a storage."""
+    port = {"name": "valkey", "protocol": "TCP", "port": names.VALKEY_PORT, "targetPort": names.VALKEY_PORT}
     return {
-        "metadata": storage.metadata(names.valkey_headless(storage.name)),
-        "spec": {
-            "type": "ClusterIP",
-            "clusterIP": "None",
-            "selector": selector,
-            "ports": _service_ports(),
-            "publishNotReadyAddresses": True,
-        },
+        "type": "ClusterIP",
+        "selector": {names.LABEL_STORAGE: storage.name, **selector},
+        "ports": [port],
+        **further,
     }
-
-
-def _service_ports() -> Sequence[Object]:
-    return [{"name": "valkey", "protocol": "TCP", "port": names.VALKEY_PORT, "targetPort": names.VALKEY_PORT}]

@@ -44,25 +44,10 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """What the installation decides about where Valkey instances run.
-
-    Attributes:
-        priority_class: Of their pods; empty means the cluster's default.
-    """
-
-    priority_class: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class InstanceSpec:
     """What the StatefulSet of one Valkey instance is built for.
 
     Attributes:
-        storage: Name of the storage.
-        namespace: Of the storage.
-        index: Number of the instance.
-        size: How large it is.
         disk_gib: Size of its volume, which may be larger than the size asks for; 0 if its data goes with its pod.
         is_spread: Whether it must not run on a node that has another instance of the storage; else it only should not.
     """
@@ -80,18 +65,14 @@ class InstanceSpec:
         return PRESETS[self.size]
 
 
-def stateful_set(metadata: Object, instance: InstanceSpec, image: Image, placement: Placement) -> Object:
+def stateful_set(metadata: Object, instance: InstanceSpec, image: Image, priority_class: str) -> Object:
     """Build the StatefulSet of one instance.
 
-    Args:
-        metadata: Name, namespace and owner; the size is added as a label, since it is what tells an instance of
-            another size apart, whose volumes cannot be changed in place.
-        instance: Which instance, and how large.
-        image: Which Valkey to run.
-        placement: Where.
+    The size is added as a label, since it tells an instance of another size apart, whose volumes cannot be changed in
+    place. An empty priority class means the cluster's default.
     """
     selector = {names.LABEL_STORAGE: instance.storage, names.LABEL_INSTANCE: str(instance.index)}
-    pod = _pod_spec(instance, image, placement)
+    pod = _pod_spec(instance, image, priority_class)
     spec: Object = {
         "replicas": 1,
         "serviceName": names.valkey_headless(instance.storage),
@@ -140,9 +121,9 @@ def _claim(instance: InstanceSpec, owners: Sequence[Object]) -> Object:
     }
 
 
-def _pod_spec(instance: InstanceSpec, image: Image, placement: Placement) -> Object:
+def _pod_spec(instance: InstanceSpec, image: Image, priority_class: str) -> Object:
     return {
-        **({"priorityClassName": placement.priority_class} if placement.priority_class else {}),
+        **({"priorityClassName": priority_class} if priority_class else {}),
         **({"affinity": _apart(instance)} if instance.preset.is_redundant else {}),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

@@ -14,6 +14,8 @@ from shared import names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconciler.manifests.storage import Storage
+    from shared.objects.resources import Object
     from shared.session_storage.sizes import Preset
 
 CONFIG_DIRECTORY: Final = "/valkey/config"
@@ -123,6 +125,12 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
         "while kill -0 $server 2>/dev/null; do wait $server; done",
     )
     return " && ".join(steps)
+
+
+def config_map(storage: Storage, primary: int, instances: Sequence[int]) -> Object:
+    """Build the ConfigMap that instances read as they start; `instances` numbers all that there are to be."""
+    data = {CONFIG_FILE: valkey_conf(), **topology(primary, instances)}
+    return {"metadata": storage.metadata(names.valkey(storage.name)), "data": data}
 
 
 def topology(primary: int, instances: Sequence[int]) -> dict[str, str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from reconciler.state.credential_rollout import CredentialRollout, Workload, addresses_of, is_alive, rollout_of
 from shared import errors, names
-from shared.consumers.credential_revision import Stamp
-from shared.consumers.injection_record import record_of
+from shared.consumers.credential_revision import CredentialRevision
+from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.kinds import KINDS
-from shared.kubernetes.client import Selector
+from shared.kubernetes.client import Cluster, Selector
 from shared.objects.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Key, Object, Resource, key_of
 from shared.objects.timestamps import parse_time
 
@@ -26,16 +26,6 @@ REFUSAL_SECONDS: Final = 60.0
 READS_AT_ONCE: Final = 8
 
 
-class Reader(Protocol):
-    """Reads past every cache: rollouts last minutes a year, too short to keep all pods in memory for them."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Read one object or raise NotFound."""
-
-    async def list_all(self, resource: Resource, selector: Selector = ...) -> tuple[list[Object], str]:
-        """Read all objects that match."""
-
-
 @dataclass(slots=True)
 class _Memory:
     """What is known of one storage: a consumer that has the revision keeps it."""
@@ -47,7 +37,7 @@ class _Memory:
 class CredentialRollouts:
     """Tells how far consumers are with a new credential, and which other pods use it."""
 
-    def __init__(self, cluster: Reader, find: Callable[[Consumer], Object | None]) -> None:
+    def __init__(self, cluster: Cluster, find: Callable[[Consumer], Object | None]) -> None:
         self._cluster = cluster
         self._find = find
         self._memory: dict[Key, _Memory] = {}
@@ -86,7 +76,7 @@ class CredentialRollouts:
     async def _rollout(self, who: Consumer, obj: Object, memory: _Memory) -> CredentialRollout:
         if done := memory.done.get(obj["metadata"]["uid"]):
             return done
-        stamp = Stamp.of(obj)
+        stamp = CredentialRevision.of(obj)
         if stamp is None or stamp.revision != memory.revision:
             at, reason = self._refused.get(who, (None, ""))
             is_refused = at is not None and _now() - at < timedelta(seconds=REFUSAL_SECONDS)
@@ -128,13 +118,13 @@ def _rollout_of_pod(pod: Object, since: datetime) -> CredentialRollout:
 
 
 def _is_connected(consumer: Object, storage: Key) -> bool:
-    record = record_of(consumer)
+    record = InjectionRecord.of(consumer)
     return record is not None and record.reference.key == storage
 
 
 def _resources(consumer: Object) -> Iterator[Resource]:
     """Name the kinds of workload that run a consumer's pods with the credential; each bears the consumer's name."""
-    record, kind = record_of(consumer), KINDS[consumer["kind"]]
+    record, kind = InjectionRecord.of(consumer), KINDS[consumer["kind"]]
     if record is None:
         return
     if record.target.has_proxy:

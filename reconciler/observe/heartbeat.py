@@ -97,11 +97,7 @@ class Heartbeats:
     """Knows how long every instance has been silent, and reports each that falls silent at once."""
 
     def __init__(self, on_silence: Callable[[Key], None]) -> None:
-        """Take what to do about silence.
-
-        Args:
-            on_silence: Called with the (namespace, name) of a storage one of whose instances does not answer.
-        """
+        """Take what to call with the (namespace, name) of a storage one of whose instances does not answer."""
         self._on_silence = on_silence
         self._heartbeats: dict[str, _Heartbeat] = {}
         self._is_running = False
@@ -112,11 +108,7 @@ class Heartbeats:
         return heartbeat.silent_for if heartbeat is not None else 0.0
 
     async def run(self, present: Iterable[Object]) -> None:
-        """Keep a heartbeat with all instances until cancelled.
-
-        Args:
-            present: Pods that exist; call `on_pod` for each that comes, changes or goes from now on.
-        """
+        """Keep a heartbeat with the pods that exist, and those that `on_pod` tells of from now on, until cancelled."""
         self._is_running = True
         try:
             for pod in present:

@@ -28,12 +28,9 @@ class LastSeen:
         self._heard_primary: dict[Key, dict[str, float]] = {}
 
     def update(self, storage: Key, primary: int | None, instances: Iterable[Instance]) -> tuple[Instance, ...]:
-        """Take in what instances show now, and add what was seen of them before.
+        """Take in what all instances of a storage show now, and add what was seen of them before.
 
-        Args:
-            storage: Whose instances.
-            primary: Number of the instance that clients are sent to, if that is known.
-            instances: All of them.
+        `primary` is the number of the instance that clients are sent to, if that is known.
         """
         now, seen = self._clock(), tuple(instances)
         answered = self._of(self._answered, storage, seen)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from reconciler.credentials.key_ring import KeyRing
-from reconciler.observe import instance_probe
-from reconciler.state.external_store import ExternalFacts, login_from_connection, login_from_secret
-from reconciler.state.owned_objects import CHILD_RESOURCES, child_names, initial_workloads, instance_indexes, parent_of
+from reconciler.observe import external_probe, instance_probe
+from reconciler.state.owned_objects import (
+    CHILD_RESOURCES,
+    child_names,
+    initial_workloads,
+    instance_indexes,
+    original_of,
+    parent_of,
+)
 from reconciler.state.primary_record import PrimaryService
-from reconciler.state.rotation_record import RotationRecord, revision_of
+from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
-from reconciler.state.sharing import Sharing, original_of
-from reconciler.state.storage_state import StorageState
-from reconciler.valkey import external_store
+from reconciler.state.storage_state import Sharing, StorageState
 from shared import errors, names
-from shared.kubernetes.index import Index
+from shared.kubernetes.informer import Index, Informer
 from shared.objects.resources import (
     PODS,
     SECRETS,
@@ -30,42 +34,18 @@ from shared.objects.resources import (
     Resource,
 )
 from shared.objects.timestamps import read_time
-from shared.session_storage.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
 
+    from reconciler.observe.credential_rollouts import CredentialRollouts
     from reconciler.observe.last_seen import LastSeen
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.instance import Instance
-    from reconciler.state.kubernetes_nodes import KubernetesNodes
-    from shared.consumers.identity import Consumer, Usage
-    from shared.kubernetes.informer import Informer
+    from reconciler.state.storage_state import KubernetesNodes
+    from shared.consumers.usage_index import ConsumerIndex
+    from shared.kubernetes.client import Cluster
     from shared.session_storage.models import External
-
-
-class Reader(Protocol):
-    """Reads single objects past every cache."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Read one object or raise NotFound."""
-
-
-class Consumers(Protocol):
-    """Knows who uses which storage."""
-
-    def usages(self, storage: Key) -> tuple[Usage, ...]:
-        """Consumers of a storage."""
-
-
-class Rollouts(Protocol):
-    """Knows how far the users of a credential are with a new one."""
-
-    async def read(
-        self, storage: Key, consumers: Iterable[Consumer], revision: str, since: datetime, *, is_thorough: bool
-    ) -> tuple[CredentialRollout, ...]:
-        """Tell how far every user is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +57,7 @@ class Surroundings:
         knows_consumers: Tells whether the caches hold all consumers.
         is_rotation_due: Tells whether a storage's schedule asks for a rotation, and no other storage goes first.
         silent_for: Tells for how many seconds the server in a pod has not answered anything.
-        nodes: Tells of Kubernetes' nodes.
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
-        last_seen: Remembers when instances answered, and heard their primary.
     """
 
     serves_tls: Callable[[], bool]
@@ -96,10 +74,10 @@ class Observer:
 
     def __init__(
         self,
-        cluster: Reader,
+        cluster: Cluster,
         caches: Mapping[str, Informer],
-        consumers: Consumers,
-        rollouts: Rollouts,
+        consumers: ConsumerIndex,
+        rollouts: CredentialRollouts,
         surroundings: Surroundings,
     ) -> None:
         self._cluster = cluster
@@ -125,13 +103,14 @@ class Observer:
     async def _observe_external(self, storage: DeclaredStorage, external: External, sharing: Sharing) -> StorageState:
         name = names.connection_secret(storage.name)
         connection = await self._read(SECRETS, storage.namespace, name)
-        facts = await self._dial(storage.namespace, external, connection)
+        secret = await self._live(SECRETS, storage.namespace, external.secret_ref or "")
+        serves_tls = self._surroundings.serves_tls()
         record, rollouts = await self._rotation(storage.key, sharing, connection, KeyRing())
         return StorageState(
             storage=storage,
             children={(SECRETS.plural, name): connection} if connection is not None else {},
             rotation=record,
-            external=facts,
+            external=await external_probe.probe(external, secret, connection, serves_tls=serves_tls),
             sharing=sharing,
             rollouts=rollouts,
         )
@@ -161,12 +140,9 @@ class Observer:
         )
 
     def _claims(self, storage: Key, indexes: Iterable[int]) -> dict[int, Object]:
-        namespace, name = storage
-        found = {
-            index: self._caches[VOLUME_CLAIMS.plural].get((namespace, names.valkey_claim(name, index)))
-            for index in indexes
-        }
-        return {index: claim for index, claim in found.items() if claim is not None}
+        (namespace, name), known = storage, self._caches[VOLUME_CLAIMS.plural]
+        found = ((index, known.get((namespace, names.valkey_claim(name, index)))) for index in indexes)
+        return {index: claim for index, claim in found if claim is not None}
 
     async def _probe(self, storage: Key, indexes: Sequence[int], ring: KeyRing | None) -> tuple[Instance, ...]:
         namespace, name = storage
@@ -201,24 +177,6 @@ class Observer:
         return {
             (resource.plural, name): obj for (resource, name), obj in zip(wanted, found, strict=True) if obj is not None
         }
-
-    async def _dial(self, namespace: str, external: External, connection: Object | None) -> ExternalFacts:
-        secret = await self._live(SECRETS, namespace, external.secret_ref or "")
-        endpoint, login = Endpoint.of_url(external.url), login_from_secret(external, secret)
-        published = login_from_connection(connection) if connection is not None else None
-        dialled = await external_store.dial(endpoint, login) if login is not None else None
-        dialled_as_published = None
-        if dialled is not None and not dialled.is_ok and published is not None and published != login:
-            dialled_as_published = await external_store.dial(endpoint, published)
-        return ExternalFacts(
-            login=login,
-            has_secret=secret is not None,
-            revision=revision_of(secret) if secret is not None else "",
-            dialled=dialled,
-            published_login=published,
-            dialled_as_published=dialled_as_published,
-            serves_tls=self._surroundings.serves_tls(),
-        )
 
     async def _rotation(
         self, storage: Key, sharing: Sharing, secret: Object | None, ring: KeyRing

@@ -1,4 +1,4 @@
-"""What a consumer needs from us: another look by the webhook, or a word on why it is not connected. Pure."""
+"""What a stored consumer needs: a readmission by the webhook, or a condition that says what is wrong. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared.consumers.access import UNADMITTED, is_admitted
-from shared.consumers.injection import project
-from shared.consumers.usage_index import usage_of
+from shared.consumers.injection import desired_of_stored
+from shared.consumers.stored_consumer import StoredConsumer
 from shared.errors import InvalidSpec
 from shared.objects.conditions import Finding, condition_of
 from shared.objects.timestamps import parse_time
@@ -21,33 +21,36 @@ if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
 
 RESOLVED: Final = "SessionStorageResolved"
-"""Type of the condition on consumers; written only once there is something to complain of."""
+"""Type of the condition on consumers. The reconciler writes it only once there is a problem to report."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
+class ConsumerStatus:
     """What to do about one consumer.
 
     Attributes:
-        is_stale: Whether it does not look as it should.
-        finding: What to say of it in its own status; None if there is nothing to say.
+        needs_readmission: Whether it looks otherwise than it should.
+        finding: The condition to write into its status; None if its status says so already.
     """
 
-    is_stale: bool = False
+    needs_readmission: bool = False
     finding: Finding | None = None
 
 
-def attention(consumer: Object, storages: Mapping[Key, Object], default_target: Target) -> Attention:
+def consumer_status(consumer: Object, storages: Mapping[Key, Object], default_target: Target) -> ConsumerStatus:
     """Tell what a stored consumer needs."""
     if consumer["metadata"].get("deletionTimestamp"):
-        return Attention()
+        return ConsumerStatus()
+    # The API server does not call the webhook for some namespaces: a readmission there would change nothing, ever.
+    is_admissible = consumer["metadata"].get("namespace") not in UNADMITTED
     try:
-        # The webhook is not called for namespaces that it leaves alone: a question there would get no answer, ever.
-        is_judged = consumer["metadata"].get("namespace") not in UNADMITTED
-        is_stale = is_judged and project(consumer, storages, default_target) != consumer
+        stored = StoredConsumer.of(consumer)
+        needs_readmission = is_admissible and desired_of_stored(stored, storages, default_target) != consumer
     except InvalidSpec as error:
-        return Attention(finding=_news(consumer, Finding(RESOLVED, "False", "Contradiction", str(error))))
-    return Attention(is_stale, _news(consumer, _finding(usage_of(consumer), storages)))
+        return ConsumerStatus(
+            finding=_unless_reported(consumer, Finding(RESOLVED, "False", "Contradiction", str(error)))
+        )
+    return ConsumerStatus(needs_readmission, _unless_reported(consumer, _finding(stored.usage, storages)))
 
 
 def age_seconds(consumer: Object, now: datetime) -> float:
@@ -75,10 +78,10 @@ def _finding(usage: Usage | None, storages: Mapping[Key, Object]) -> Finding:
     return Finding(RESOLVED, "True", "Resolved", f"SessionStorage {name} may be used")
 
 
-def _news(consumer: Object, finding: Finding) -> Finding | None:
-    """Drop what has been said already, and good news where there was no bad."""
-    said = condition_of(consumer, RESOLVED)
-    if said is None:
+def _unless_reported(consumer: Object, finding: Finding) -> Finding | None:
+    """Drop a finding that the status reports already, and one without a problem where none was reported."""
+    reported = condition_of(consumer, RESOLVED)
+    if reported is None:
         return finding if finding.status == "False" else None
-    same = (said.get("status"), said.get("reason"), said.get("message"))
+    same = (reported.get("status"), reported.get("reason"), reported.get("message"))
     return None if same == (finding.status, finding.reason, finding.message) else finding

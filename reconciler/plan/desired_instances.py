@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.state.instance import Instance
-    from reconciler.state.kubernetes_nodes import KubernetesNodes
+    from reconciler.state.storage_state import KubernetesNodes
     from shared.objects.resources import Object
 
 NO_ROOM_AFTER: Final = timedelta(seconds=30)
@@ -34,10 +34,8 @@ class DesiredInstances:
         target: The same, as they are to be.
         volume_claims: Claims on the volumes of instances, by number.
         undersized: Instances whose volume is too small, and cannot grow.
-        nodes: The Kubernetes nodes that instances can run on.
         requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
         may_update: Whether it is this storage's turn to be updated.
-        now: Aware instant.
     """
 
     count: int

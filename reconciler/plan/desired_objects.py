@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from reconciler.manifests import config_map, disruption_budget, network_policy, services
-from reconciler.manifests.stateful_set import InstanceSpec, stateful_set
+from reconciler.manifests import disruption_budget, network_policy, services, valkey_config
+from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set
 from reconciler.manifests.storage import Storage
+from reconciler.rotation.phases import RotationSettings
 from reconciler.state.primary_record import PrimaryRecord
 from shared import names
 from shared.objects.field_path import read
-from shared.objects.resources import (
-    DISRUPTION_BUDGETS,
-    SERVICES,
-    STATEFUL_SETS,
-    Object,
-    Resource,
-)
+from shared.objects.resources import CONFIG_MAPS, DISRUPTION_BUDGETS, NETWORK_POLICIES, SERVICES, STATEFUL_SETS
 from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from reconciler.failover.replication_group import ReplicationGroup
-    from reconciler.plan.settings import StorageSettings
     from reconciler.state.session_storage import DeclaredStorage
     from reconciler.state.storage_state import StorageState
+    from shared.objects.resources import Object, Resource
     from shared.session_storage.models import SessionStorageSpec
+    from shared.session_storage.sizes import Preset
 
-_GIBIBYTES: Final = "Gi"
 _SPREAD: Final = (
     *("spec", "template", "spec", "affinity", "podAntiAffinity"),
     "requiredDuringSchedulingIgnoredDuringExecution",
@@ -37,23 +32,22 @@ _SPREAD: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class DesiredObjects:
-    """What the objects of a managed storage are to be, but for Secrets and the budget of the primary.
+class StorageSettings:
+    """The settings of the installation that apply to every storage.
 
     Attributes:
-        primary_service: The Service that sends clients to the primary.
-        services: All others.
-        replicas_budget: PodDisruptionBudget of the replicas; None if the storage is to have none.
-        superfluous: Objects that exist for replicas which the storage is no longer to have, each with its kind.
+        image: Of Valkey.
+        peers: Pods that may reach storages besides the consumers.
+        rotation: How passwords change.
+        priority_class: Of the pods of instances; empty means the cluster's default.
+        updates_at_once: How many storages the reconciler may update at the same time.
     """
 
-    network_policy: Object
-    config_map: Object
-    stateful_sets: tuple[Object, ...]
-    primary_service: Object
-    services: tuple[Object, ...]
-    replicas_budget: Object | None
-    superfluous: tuple[tuple[Resource, Object], ...] = ()
+    image: Image
+    peers: network_policy.Peers
+    rotation: RotationSettings = field(default_factory=RotationSettings)
+    priority_class: str = ""
+    updates_at_once: int = 1
 
 
 def owner_of(storage: DeclaredStorage) -> Storage:
@@ -76,35 +70,42 @@ def build(
     group: ReplicationGroup,
     instances: Sequence[int],
     settings: StorageSettings,
-) -> DesiredObjects:
-    """Build what a storage that is to have these instances, by number, consists of."""
-    owner, is_redundant = owner_of(state.storage), group.preset.is_redundant
-    replicas_service, replicas_budget = services.replicas_service(owner), disruption_budget.replicas_budget(owner)
-    for_replicas = ((SERVICES, replicas_service), (DISRUPTION_BUDGETS, replicas_budget))
-    found = ((resource, state.child(resource, obj["metadata"]["name"])) for resource, obj in for_replicas)
-    return DesiredObjects(
-        network_policy=network_policy.network_policy(owner, settings.peers, state.sharing.namespaces),
-        config_map=config_map.config_map(owner, group.primary.index, instances),
-        stateful_sets=tuple(workload(state, spec, index, settings) for index in instances),
-        primary_service=_primary_service(owner, group),
-        services=(services.headless_service(owner), *([replicas_service] if is_redundant else [])),
-        replicas_budget=replicas_budget if is_redundant else None,
-        superfluous=() if is_redundant else tuple((resource, obj) for resource, obj in found if obj is not None),
-    )
+) -> Iterator[tuple[Resource, Object]]:
+    """Build what a storage that is to have these instances, by number, consists of, in the order of the proposal.
+
+    Secrets and the budget of the primary are not among that.
+    """
+    owner, primary = owner_of(state.storage), group.primary.index
+    yield NETWORK_POLICIES, network_policy.network_policy(owner, settings.peers, state.sharing.namespaces)
+    yield CONFIG_MAPS, valkey_config.config_map(owner, primary, instances)
+    for index in instances:
+        yield STATEFUL_SETS, workload(state, spec, index, settings)
+    yield SERVICES, services.headless_service(owner)
+    if group.preset.is_redundant:
+        yield SERVICES, services.replicas_service(owner)
+    record = PrimaryRecord(1, primary) if group.service is None else None
+    yield SERVICES, services.primary_service(owner, primary, record)
+    if group.preset.is_redundant:
+        yield DISRUPTION_BUDGETS, disruption_budget.replicas_budget(owner)
 
 
-def _primary_service(owner: Storage, group: ReplicationGroup) -> Object:
-    record = PrimaryRecord.first(group.primary.index) if group.service is None else None
-    return services.primary_service(owner, group.primary.index, record)
+def superfluous(state: StorageState, preset: Preset) -> Iterator[tuple[Resource, Object]]:
+    """Find the objects that exist for replicas which a storage of this preset is not to have."""
+    storage = state.storage.name
+    for resource, name in (
+        (SERVICES, names.valkey_replicas(storage)),
+        (DISRUPTION_BUDGETS, names.valkey_budget(storage, names.ROLE_REPLICA)),
+    ):
+        if not preset.is_redundant and (obj := state.child(resource, name)) is not None:
+            yield resource, obj
 
 
 def workload(state: StorageState, spec: SessionStorageSpec, index: int, settings: StorageSettings) -> Object:
     """Build the StatefulSet of an instance."""
     owner, present = owner_of(state.storage), workloads(state).get(index)
     instance = _instance(state, spec, index, present)
-    desired = stateful_set(
-        owner.metadata(names.valkey_instance(owner.name, index)), instance, settings.image, settings.placement
-    )
+    metadata = owner.metadata(names.valkey_instance(owner.name, index))
+    desired = stateful_set(metadata, instance, settings.image, settings.priority_class)
     if present is not None:
         # The API refuses every change of them, even of the owner after a storage was deleted without its children.
         desired["spec"].pop("volumeClaimTemplates", None)
@@ -129,7 +130,8 @@ def _instance(state: StorageState, spec: SessionStorageSpec, index: int, present
     # An instance that is there keeps what it was made with: neither its volume nor where it may run can change in
     # place.
     disk = _wanted_disk(state, spec) if present is None else _disk(present)
-    is_spread = len(state.nodes.open) >= PRESETS[size].replicas if present is None else _is_spread(present)
+    can_spread = len(state.nodes.open) >= PRESETS[size].replicas
+    is_spread = can_spread if present is None else bool(read(present, _SPREAD))
     return InstanceSpec(storage.name, storage.namespace, index, size, disk, is_spread)
 
 
@@ -143,8 +145,4 @@ def _disk(workload: Object) -> int:
     """Read the size of an instance's volume in GiB; 0 if its data goes with its pod."""
     claims: list[Object] = workload["spec"].get("volumeClaimTemplates") or []
     sizes = (str(claim["spec"]["resources"]["requests"]["storage"]) for claim in claims)
-    return max((int(size.removesuffix(_GIBIBYTES)) for size in sizes if size.endswith(_GIBIBYTES)), default=0)
-
-
-def _is_spread(workload: Object) -> bool:
-    return bool(read(workload, _SPREAD))
+    return max((int(size.removesuffix("Gi")) for size in sizes if size.endswith("Gi")), default=0)

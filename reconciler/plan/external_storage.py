@@ -1,19 +1,20 @@
-"""What to do about a storage that is the user's own. Pure."""
+"""What to tell of, and hand to the consumers of, a store that is the user's own. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from reconciler.manifests.secrets import external_connection_secret
 from reconciler.plan.health import Verdict
 from reconciler.state.external_store import ExternalFacts, Outcome
-from shared.consumers.storage_endpoint import PROXIES_SUPPORTED, ProxySupport
+from shared.consumers.storage_connection import PROXIES_SUPPORTED, ProxySupport
 from shared.objects.conditions import Finding
 from shared.session_storage.endpoint import Endpoint
-from shared.session_storage.models import Phase
+from shared.session_storage.status import Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from reconciler.credentials.login import Credentials
@@ -40,19 +41,24 @@ _NEXT_STEPS: Final = {
     Outcome.READ_ONLY: "name the primary in spec.external.url",
     Outcome.UNUSABLE: "see the store's own log",
 }
+_SUPPORT_STATUS: Final[Mapping[ProxySupport, Literal["Unknown", "False"]]] = {
+    ProxySupport.NOT_CHECKED: "Unknown",
+    ProxySupport.NO_USER_NAME: "False",
+    ProxySupport.NO_TLS: "False",
+}
 _SUPPORT_MESSAGES: Final = {
     ProxySupport.PLAIN: "ToolHive's proxies are connected",
     ProxySupport.SYSTEM_TLS: "ToolHive's proxies are connected by TLS, and trust the system's roots",
     ProxySupport.CA_TLS: "ToolHive's proxies are connected by TLS, and trust the Secret's ca.crt",
     ProxySupport.NO_USER_NAME: (
-        "ToolHive's proxies cannot log in with a user name: they keep sessions by themselves, and only environment"
-        " variables are injected; use a password of the user `default`"
+        "ToolHive's proxies cannot log in with a user name: they keep sessions by themselves, and the webhook injects"
+        " only environment variables; use a password of the user `default`"
     ),
     ProxySupport.NO_TLS: (
         "this cluster's ToolHive has no spec.sessionStorage.tls (it came after 0.48): proxies keep sessions by"
-        " themselves, and only environment variables are injected; upgrade ToolHive, or use redis://"
+        " themselves, and the webhook injects only environment variables; upgrade ToolHive, or use redis://"
     ),
-    ProxySupport.NOT_CHECKED: "the Secret could not be read yet",
+    ProxySupport.NOT_CHECKED: "the Secret has no readable password yet",
 }
 
 
@@ -71,36 +77,34 @@ def proxy_support(endpoint: Endpoint, login: Credentials | None, *, serves_tls: 
 
 def desired_connection(owner: Storage, external: External, facts: ExternalFacts) -> Object | None:
     """Build the connection Secret from a login that works; None if there is none."""
-    if facts.login is None or facts.dialled is None or not facts.dialled.is_ok:
+    if facts.login is None or not facts.is_usable:
         return None
     return external_connection_secret(owner, Endpoint.of_url(external.url), facts.login)
 
 
 def record_after(facts: ExternalFacts, record: RotationRecord, now: datetime) -> RotationRecord:
     """Begin a rotation if the user's credential works, and is not the one that consumers have."""
-    is_usable = facts.login is not None and facts.dialled is not None and facts.dialled.is_ok
-    if not (is_usable and facts.has_secret) or facts.published_login in {None, facts.login}:
+    if not (facts.is_usable and facts.has_secret) or facts.published_login in {None, facts.login}:
         return record
     return record.start(record.handled, facts.revision, now).publish(now)
 
 
 def pause_seconds(facts: ExternalFacts) -> float:
     """Tell when to look again without an event."""
-    if facts.dialled is None:
-        return RECHECK_SECONDS  # a watch tells when the Secret changes
-    return RECHECK_SECONDS if facts.dialled.is_ok else RETRY_SECONDS
+    # Without anything to log in with, a watch tells when the Secret changes.
+    return RECHECK_SECONDS if facts.dialled is None or facts.dialled.is_ok else RETRY_SECONDS
 
 
 def judge(external: External, facts: ExternalFacts, *, was_ready: bool, connection_secret: str) -> Verdict:
     """Sum up an external storage."""
     endpoint = Endpoint.of_url(external.url)
-    support = _supported(proxy_support(endpoint, facts.login, serves_tls=facts.serves_tls))
+    support = proxy_support(endpoint, facts.login, serves_tls=facts.serves_tls)
     verdict = _verdict(external, facts, endpoint, was_ready=was_ready)
-    also: tuple[Finding, ...] = (support,)
+    also = (Finding(PROXIES_SUPPORTED, _SUPPORT_STATUS.get(support, "True"), support, _SUPPORT_MESSAGES[support]),)
     if facts.dialled_as_published is not None and facts.dialled_as_published.is_ok:
         message = f"the credential in Secret {external.secret_ref} does not work, and consumers keep the one before"
-        also = (support, Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}"))
-        verdict = _USABLE
+        not_handed_on = Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}")
+        return replace(_USABLE, connection_secret=connection_secret, also=(*also, not_handed_on))
     return replace(verdict, connection_secret=connection_secret, also=also)
 
 
@@ -111,20 +115,9 @@ def _verdict(external: External, facts: ExternalFacts, endpoint: Endpoint, *, wa
         return Verdict(unready, "SecretNotFound", message)
     dialled = facts.dialled
     if dialled is None:
-        return Verdict(
-            unready, "SecretKeyMissing", f"Secret {external.secret_ref} has no readable key password: add it"
-        )
-    if dialled.is_ok:
+        message = f"Secret {external.secret_ref} has no readable key password: add it"
+        return Verdict(unready, "SecretKeyMissing", message)
+    if facts.is_usable:
         return _USABLE
     message = f"{endpoint.address}: {dialled.detail}: {_NEXT_STEPS[dialled.outcome]}"
     return Verdict(unready, dialled.outcome, message)
-
-
-def _supported(support: ProxySupport) -> Finding:
-    match support:
-        case ProxySupport.NOT_CHECKED:
-            return Finding(PROXIES_SUPPORTED, "Unknown", support, _SUPPORT_MESSAGES[support])
-        case ProxySupport.NO_USER_NAME | ProxySupport.NO_TLS:
-            return Finding(PROXIES_SUPPORTED, "False", support, _SUPPORT_MESSAGES[support])
-        case _:
-            return Finding(PROXIES_SUPPORTED, "True", support, _SUPPORT_MESSAGES[support])

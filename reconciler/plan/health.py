@@ -12,8 +12,8 @@ from reconciler.state import pod_status
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
 from shared.objects.conditions import Finding
-from shared.session_storage.models import NodeStatus, Phase
 from shared.session_storage.sizes import DEFAULT_SIZE, Size
+from shared.session_storage.status import NodeStatus, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from reconciler.state.instance import Instance
     from reconciler.state.session_storage import DeclaredStorage
     from reconciler.state.storage_state import StorageState
-    from shared.session_storage.models import LastFailover, RotationStatus, SessionStorageSpec
+    from shared.session_storage.models import SessionStorageSpec
+    from shared.session_storage.status import LastFailover, RotationStatus
 
 READY: Final = "Ready"
 AVAILABLE: Final = "Available"
@@ -42,7 +43,6 @@ class Verdict:
     """The state of a storage in one sentence.
 
     Attributes:
-        phase: Its phase.
         reason: Why it is or is not ready, as one CamelCase word.
         message: The same as a sentence, with the next step if somebody must act.
         primary: The instance that takes writes, if one does.
@@ -125,9 +125,8 @@ def judge(
     name = state.storage.name
     has_connection = ("secrets", names.connection_secret(name)) in state.children
     is_serving = has_connection and group.is_serving
-    reason, message = (
-        ("StorageReady", "Storage is ready and secured") if is_serving else _obstacle(group, decision, now)
-    )
+    healthy = "StorageReady", "Storage is ready and secured"
+    reason, message = healthy if is_serving else _obstacle(group, decision, now)
     unready_phase = Phase.DEGRADED if was_ready(state.storage) else Phase.PROVISIONING
     size = running_size(group, spec)
     available = Finding(AVAILABLE, "True" if is_serving else "False", reason, message)
@@ -160,8 +159,8 @@ def _instance(group: ReplicationGroup, instance: Instance) -> NodeStatus:
 
 def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tuple[str, str]:
     """Say why the primary does not serve, by what is nearest to the cause."""
-    pod = group.primary.pod
-    if problem := _server_problem(group.primary):
+    primary, pod = group.primary, group.primary.pod
+    if problem := _server_problem(primary):
         return problem
     if stuck := next(
         (found for instance in group.instances if instance.pod and (found := pod_status.obstacle(instance.pod))), None
@@ -171,19 +170,17 @@ def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tup
         return decision.reason, decision.message
     if pod is None:
         return "Provisioning", "Valkey's objects are being created"
-    if pod_status.is_starting(pod, now) or group.primary.facts is not None:
+    if pod_status.is_starting(pod, now) or primary.responds:
         return "Starting", "Valkey is starting"
-    return (
-        "Unreachable",
-        f"pod {pod['metadata']['name']} does not answer: check its log and the NetworkPolicies that apply to it",
-    )
+    hint = "check its log and the NetworkPolicies that apply to it"
+    return "Unreachable", f"{primary.title} does not answer: {hint}"
 
 
 def _server_problem(instance: Instance) -> tuple[str, str] | None:
     """Say what the server itself gives as the reason."""
     if instance.problem == "refused":
         return "CredentialRefused", f"Valkey does not accept the passwords of the auth Secret ({instance.detail})"
-    if instance.facts is not None and instance.facts.is_loading:
+    if instance.responds and not instance.is_loaded:
         return "LoadingData", "Valkey is reading its data from disk"
     return None
 

@@ -14,35 +14,27 @@ from reconciler.actions.plan import RECHECK_SECONDS, Plan
 from reconciler.failover.decision import LookAgain, decide_primary
 from reconciler.failover.replication import replication_steps
 from reconciler.failover.replication_group import ReplicationGroup
-from reconciler.manifests import disruption_budget, secrets
-from reconciler.plan import auth_secret, connection_secret, desired_objects, external_storage
+from reconciler.manifests.disruption_budget import primary_budget
+from reconciler.manifests.secrets import connection_secret
+from reconciler.plan import desired_objects, external_storage, secrets
 from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.drift import repair, versioned
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
-from reconciler.plan.ownership import foreign_children
 from reconciler.plan.rolling_update import next_change
 from reconciler.plan.status import status_of
 from reconciler.rotation.rotation_plan import plan_external_rotation, plan_managed_rotation
 from reconciler.state import pod_status
 from reconciler.state.external_store import ExternalFacts
 from shared import names
-from shared.objects.resources import (
-    CONFIG_MAPS,
-    DISRUPTION_BUDGETS,
-    NETWORK_POLICIES,
-    SECRETS,
-    SERVICES,
-    STATEFUL_SETS,
-)
+from shared.objects.resources import DISRUPTION_BUDGETS, SECRETS, SERVICES
 from shared.session_storage.sizes import DEFAULT_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from reconciler.actions.plan import Step
-    from reconciler.plan.desired_objects import DesiredObjects
-    from reconciler.plan.settings import StorageSettings
+    from reconciler.plan.desired_objects import StorageSettings
     from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Object, Resource
     from shared.session_storage.models import External, SessionStorageSpec
@@ -63,11 +55,36 @@ def plan(state: StorageState, settings: StorageSettings, now: datetime) -> Plan:
         return Plan(requeue_after_seconds=FOR_THE_USER_SECONDS)
     if spec is None:
         return _concluded(state, Verdict.invalid(state.storage.spec_problem), now, FOR_THE_USER_SECONDS)
-    if foreign := foreign_children(state):
+    if foreign := _foreign_children(state):
         return _concluded(state, Verdict.name_taken(foreign), now, WAITING_SECONDS)
     if spec.external is not None:
         return _plan_external(state, spec.external, settings, now)
     return _plan_managed(state, spec, settings, now)
+
+
+def _foreign_children(state: StorageState) -> tuple[str, ...]:
+    """Name the objects that have the name of a child, and belong to somebody else."""
+    storage = state.storage
+    return tuple(
+        f"{obj.get('kind') or plural} {name}"
+        for (plural, name), obj in state.children.items()
+        if not _is_owned(obj["metadata"], storage.uid)
+        and (plural == SECRETS.plural or not _is_orphan(obj["metadata"], storage.name))
+    )
+
+
+def _is_owned(metadata: Object, uid: str) -> bool:
+    return any(owner.get("uid") == uid and owner.get("controller") for owner in metadata.get("ownerReferences", []))
+
+
+def _is_orphan(metadata: Object, storage: str) -> bool:
+    """Tell whether an object was this storage's and lost its owner, as in a restore from a backup.
+
+    Secrets are never asked about: whoever may create one, and nothing else, could choose a storage's passwords.
+    """
+    labels = metadata.get("labels", {})
+    is_labelled = labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage
+    return is_labelled and not any(owner.get("controller") for owner in metadata.get("ownerReferences", []))
 
 
 def _plan_external(state: StorageState, spec: External, settings: StorageSettings, now: datetime) -> Plan:
@@ -76,18 +93,12 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
     present = state.child(SECRETS, names.connection_secret(state.storage.name))
     record = external_storage.record_after(facts, state.rotation, now)
     desired = external_storage.desired_connection(desired_objects.owner_of(state.storage), spec, facts) or present
-    connection = connection_secret.publish(
-        record.put_on(desired) if desired is not None else None, present, state.sharing
-    )
-    rotation = plan_external_rotation(
-        state, record, settings.rotation, now, published=present if not connection else None
-    )
-    verdict = external_storage.judge(
-        spec,
-        facts,
-        was_ready=was_ready(state.storage),
-        connection_secret=names.connection_secret(state.storage.name) if desired is not None else "",
-    )
+    noted = record.put_on(desired) if desired is not None else None
+    connection = secrets.publish(noted, present, state.sharing)
+    published = present if not connection else None
+    rotation = plan_external_rotation(state, record, settings.rotation, now, published=published)
+    name = names.connection_secret(state.storage.name) if desired is not None else ""
+    verdict = external_storage.judge(spec, facts, was_ready=was_ready(state.storage), connection_secret=name)
     pause = external_storage.pause_seconds(facts) if rotation.pause is None else rotation.pause
     concluded = _concluded(state, verdict.rotating(rotation), now, pause)
     return replace(concluded, steps=(*connection, *rotation.steps))
@@ -99,47 +110,43 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     decision = decide_primary(group, state.storage.requests.promotion)
     change = next_change(group, _desired_instances(state, spec, group, settings, now))
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
-    if auth := auth_secret.complete(state, owner):
+    if auth := secrets.complete_auth(state, owner):
         return replace(_concluded(state, verdict, now, 0), steps=(auth,))
     desired = desired_objects.build(state, spec, group, change.instances, settings)
-    is_evictable = is_out_of_service(state.storage, group, now)
-    budget = disruption_budget.primary_budget(owner, is_out_of_service=is_evictable)
-    objects = _object_steps(state, desired, budget)
-    connection = connection_secret.publish(
-        secrets.connection_secret(owner, state.key_ring.current[names.KEY_PASSWORD]),
-        state.child(SECRETS, names.connection_secret(owner.name)),
-        state.sharing,
+    budget = primary_budget(owner, is_out_of_service=is_out_of_service(state.storage, group, now))
+    objects = (
+        *_repairs(state, (*desired, (DISRUPTION_BUDGETS, budget))),
+        *(Delete.of(resource, obj) for resource, obj in desired_objects.superfluous(state, group.preset)),
     )
+    published = state.child(SECRETS, names.connection_secret(owner.name))
+    password = state.key_ring.current[names.KEY_PASSWORD]
+    connection = secrets.publish(connection_secret(owner, password), published, state.sharing)
     # A Service that this pass puts right is not the version that a failover could claim.
     is_service_right = not any(isinstance(step, Write) for step in objects)
     availability = tuple(replication_steps(group, decision, now)) if is_service_right else ()
     rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
     repairs = (*objects, *connection, *availability)
-    steps = (*repairs, *rotation.steps, *auth_secret.restart_outdated_pods(state), *(() if repairs else change.steps))
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
-    pause = min(each for each in pauses if each is not None)
-    concluded = _concluded(state, verdict.rotating(rotation), now, pause)
-    return replace(concluded, steps=steps, is_changing=change.is_under_way and state.may_update)
-
-
-def _object_steps(state: StorageState, desired: DesiredObjects, primary_budget: Object) -> tuple[Step, ...]:
-    """Bring everything but Secrets to what it should be, in the order of the proposal."""
-    service = state.child(SERVICES, names.valkey(state.storage.name))
-    return (
-        *_repairs(state, NETWORK_POLICIES, desired.network_policy),
-        *_repairs(state, CONFIG_MAPS, desired.config_map),
-        *_repairs(state, STATEFUL_SETS, *desired.stateful_sets),
-        *_repairs(state, SERVICES, *desired.services),
-        *filter(None, [versioned(SERVICES, desired.primary_service, service)]),
-        *_repairs(state, DISRUPTION_BUDGETS, *filter(None, [desired.replicas_budget]), primary_budget),
-        *(Delete.of(resource, obj) for resource, obj in desired.superfluous),
+    concluded = _concluded(state, verdict.rotating(rotation), now, min(each for each in pauses if each is not None))
+    return replace(
+        concluded,
+        steps=(
+            *repairs,
+            *rotation.steps,
+            *secrets.restart_outdated_pods(state),
+            *(() if repairs else change.steps),  # planned changes wait until everything else is right
+        ),
+        is_changing=change.is_under_way and state.may_update,
     )
 
 
-def _repairs(state: StorageState, resource: Resource, *desired: Object) -> Iterator[Step]:
-    for obj in desired:
-        if step := repair(resource, obj, state.child(resource, obj["metadata"]["name"])):
+def _repairs(state: StorageState, desired: Iterable[tuple[Resource, Object]]) -> Iterator[Step]:
+    """Bring objects to what they should be; the Service of the primary only if nobody has changed it meanwhile."""
+    for resource, obj in desired:
+        name = obj["metadata"]["name"]
+        names_primary = resource is SERVICES and name == names.valkey(state.storage.name)
+        if step := (versioned if names_primary else repair)(resource, obj, state.child(resource, name)):
             yield step
 
 

@@ -9,7 +9,7 @@ from reconciler.plan.rolling_update import PLANNED
 from shared import names
 from shared.objects.conditions import Finding, conditions
 from shared.objects.events import EventNote
-from shared.session_storage.models import Condition, Phase, RotationPhase, SessionStorageStatus
+from shared.session_storage.status import Condition, Phase, RotationPhase, SessionStorageStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

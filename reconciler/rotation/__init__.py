@@ -1,1 +1,1 @@
-"""Decides how far a rotation of passwords is, and what comes next. Pure."""
+"""Decides how far a rotation of passwords is, and what its next step is. Pure."""

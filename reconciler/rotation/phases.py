@@ -23,7 +23,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.state.replication_info import PRIMARY
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RotationSettings:
-    """What the installation decides about rotations.
+    """The settings of the installation for rotations.
 
     Attributes:
-        wave_percent: Share of a storage's consumers that restart at once; at least one does.
+        wave_percent: Share of a storage's consumers that may restart at once; one always may.
         patience: How long a consumer may take to restart before others stop waiting for it.
-        refresh: How long kubelet may take to hand a changed Secret to pods that have it mounted already: probes log in
-            with what is mounted. It looks at each pod every 60 to 90 s (Kubernetes, "Secrets: mounted Secrets are
+        refresh: How long kubelet may take to refresh a changed Secret in pods that have it mounted: probes log in with
+            what is mounted. It looks at each pod every 60 to 90 s (Kubernetes, "Secrets: mounted Secrets are
             updated automatically").
         scheduled_at_once: How many storages may be rotating for a scheduled rotation to begin.
     """
@@ -51,21 +51,13 @@ class RotationSettings:
     refresh: timedelta = timedelta(seconds=100)
     scheduled_at_once: int = 1
 
-    def wave(self, consumers: int) -> int:
-        """Tell how many of so many consumers may be restarting at once."""
-        return max(1, consumers * self.wave_percent // 100)
-
 
 def phase(
     ring: KeyRing, record: RotationRecord, instances: Sequence[Instance], *, is_published: bool
 ) -> RotationPhase | None:
     """Tell how far the rotation of a managed storage is; None if there never was one.
 
-    Args:
-        ring: Its passwords.
-        record: Of the rotation.
-        instances: All its Valkey instances.
-        is_published: Whether the connection Secret and its copies hold the current password.
+    It is published once the connection Secret and its copies hold the current password.
     """
     if not record.begun:
         return None
@@ -79,19 +71,19 @@ def phase(
 
 
 def accepts(instance: Instance, ring: KeyRing) -> bool:
-    """Tell whether an instance was seen to accept every password that it must."""
+    """Tell whether the reconciler saw an instance accept every password that it must."""
     hashes = instance.facts.hashes if instance.facts is not None else None
     return hashes is not None and all(wanted <= hashes.get(user, frozenset()) for user, wanted in ring.accepted.items())
 
 
 def refuses(instance: Instance, ring: KeyRing) -> bool:
-    """Tell whether an instance was seen to accept no password whose end is written down."""
+    """Tell whether the reconciler saw an instance accept no retired password."""
     hashes = instance.facts.hashes if instance.facts is not None else None
     return hashes is not None and not any(digest in hashes.get(user, ()) for user, digest in ring.retired.items())
 
 
 def logs_in(instance: Instance, digest: str) -> bool:
-    """Tell whether a replica was seen to use a password at its primary; of a primary, that does not matter."""
+    """Tell whether the reconciler saw a replica log in to its primary with a password; a primary need not log in."""
     if instance.facts is None:
         return False
     return instance.facts.role == PRIMARY or instance.facts.upstream_hash == digest

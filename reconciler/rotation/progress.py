@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from shared import names
 from shared.objects.conditions import Finding
-from shared.session_storage.models import RotationPhase, RotationStatus
+from shared.session_storage.status import RotationPhase, RotationStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from reconciler.rotation.phases import RotationSettings
     from reconciler.state.credential_rollout import CredentialRollout
-    from reconciler.state.instance import Instance
     from reconciler.state.rotation_record import RotationRecord
     from reconciler.state.storage_state import StorageState
+    from shared.consumers.identity import Consumer
 
 ROTATED: Final = "CredentialRotated"
 """Type of the condition; written once there has been a rotation."""
@@ -43,52 +44,28 @@ class RotationProgress:
     """How far a storage's newest rotation is.
 
     Attributes:
-        record: Of the rotation.
+        state: Of the storage.
+        record: Of the rotation; newer than the one in the state if the rotation begins in this pass.
         phase: None if there never was a rotation.
-        are_restarts_over: Whether no consumer is left to be restarted, or the user does not want to wait for the rest.
-        rollouts: How far each user of the credential is; None if not all are known.
-        instances: All Valkey instances.
-        before: What the storage's status says of the rotation now.
-        settings: Of the installation.
         now: Aware instant.
     """
 
+    state: StorageState
     record: RotationRecord
     phase: RotationPhase | None
-    are_restarts_over: bool
-    rollouts: tuple[CredentialRollout, ...] | None
-    instances: tuple[Instance, ...]
-    before: RotationStatus | None
     settings: RotationSettings
     now: datetime
 
-    @classmethod
-    def of(
-        cls,
-        state: StorageState,
-        record: RotationRecord,
-        phase: RotationPhase | None,
-        settings: RotationSettings,
-        now: datetime,
-    ) -> Self:
-        """Sum up what was observed about a rotation."""
-        is_forced = state.storage.requests.forced_rotation == record.revision
-        is_everybody_done = state.rollouts is not None and all(each.is_done for each in state.rollouts)
-        return cls(
-            record,
-            phase,
-            is_forced or is_everybody_done,
-            state.rollouts,
-            state.instances,
-            state.storage.status.rotation,
-            settings,
-            now,
-        )
+    @property
+    def are_restarts_over(self) -> bool:
+        """Whether no consumer is left to be restarted, or the user does not want to wait for the rest."""
+        is_forced = self.state.storage.requests.forced_rotation == self.record.revision
+        return is_forced or (self.state.rollouts is not None and not self.unfinished)
 
     @property
     def unfinished(self) -> list[CredentialRollout]:
         """Users of the credential that do not run with the new one yet."""
-        return [each for each in self.rollouts or () if not each.is_done]
+        return [each for each in self.state.rollouts or () if not each.is_done]
 
     @property
     def stuck(self) -> list[CredentialRollout]:
@@ -111,7 +88,7 @@ class RotationProgress:
 
     def _message(self, phase: RotationPhase) -> str:
         message = _MESSAGES[phase]
-        if phase is RotationPhase.AWAIT_CONSUMERS and self.rollouts is None:
+        if phase is RotationPhase.AWAIT_CONSUMERS and self.state.rollouts is None:
             return "the reconciler waits until it knows all consumers"
         if phase is RotationPhase.AWAIT_CONSUMERS and self.are_restarts_over:
             return (
@@ -119,7 +96,7 @@ class RotationProgress:
                 " refreshed the files that pods have mounted"
             )
         needs_instances = phase in {RotationPhase.PENDING, RotationPhase.DISCARDING}
-        if needs_instances and not all(instance.accepts_operator for instance in self.instances):
+        if needs_instances and not all(instance.accepts_operator for instance in self.state.instances):
             return f"{message}: waiting for an instance that does not answer"
         return message
 
@@ -139,13 +116,26 @@ class RotationProgress:
         """What the storage's status says of the rotation; None if there never was one."""
         if self.phase is None:
             return None
-        before, revision = self.before, self.record.revision
+        before, revision = self.state.storage.status.rotation, self.record.revision
         known = before if before is not None and before.revision == revision else None
         since = known.since if known is not None and known.phase is self.phase else self.now.replace(microsecond=0)
         done, total = (known.consumers_done, known.consumers_total) if known is not None else (None, None)
-        counted = [each for each in self.rollouts or () if each.consumer is not None]
+        counted = [each for each in self.state.rollouts or () if each.consumer is not None]
         if counted and self.phase in {RotationPhase.AWAIT_CONSUMERS, RotationPhase.DISCARDING}:
             done, total = sum(each.is_done for each in counted), len(counted)
         return RotationStatus(
             phase=self.phase, since=since, revision=revision, consumers_done=done, consumers_total=total
         )
+
+
+def next_wave(rollouts: Sequence[CredentialRollout], settings: RotationSettings, now: datetime) -> tuple[Consumer, ...]:
+    """Choose the consumers to restart now; one that is stuck holds no place in the wave."""
+    total = sum(1 for each in rollouts if each.consumer is not None)
+    wave = max(1, total * settings.wave_percent // 100)
+    restarting = [
+        each for each in rollouts if each.stamp and not each.is_done and not each.is_stuck(settings.patience, now)
+    ]
+    waiting = [
+        each.consumer for each in rollouts if each.consumer and not (each.stamp or each.is_done or each.is_refused)
+    ]
+    return tuple(waiting[: max(0, wave - len(restarting))])

@@ -10,13 +10,12 @@ from reconciler.actions.kubernetes import Restart, Write, WriteAuth
 from reconciler.actions.valkey import Admit, Retire
 from reconciler.credentials import identities
 from reconciler.rotation import phases
-from reconciler.rotation.progress import RotationProgress
-from reconciler.rotation.waves import next_wave
+from reconciler.rotation.progress import RotationProgress, next_wave
 from reconciler.state.rotation_record import revision_of
 from shared import names
-from shared.consumers.credential_revision import Stamp
+from shared.consumers.credential_revision import CredentialRevision
 from shared.objects.resources import SECRETS
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.state.storage_state import StorageState
     from shared.objects.conditions import Finding
     from shared.objects.resources import Object
-    from shared.session_storage.models import RotationStatus
+    from shared.session_storage.status import RotationStatus
 
 FOLLOWING_SECONDS: Final = 1.0
 """How often the reconciler looks at instances and rollouts while a rotation waits for them; a proxy takes seconds to
@@ -44,14 +43,12 @@ WAITING_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RotationPlan:
-    """What a rotation adds to the plan of a storage.
+    """What a rotation adds to the plan of a storage: steps to be carried out after all repairs, and what to tell.
 
     Attributes:
-        steps: To be carried out after all repairs.
-        condition: Tells of the rotation; None if there never was one.
+        condition: None if there never was a rotation.
         status: `status.rotation`.
         pause: Seconds until the next pass; None if the rotation asks for none.
-        is_under_way: Whether the storage is rotating.
     """
 
     steps: tuple[Step, ...] = ()
@@ -70,17 +67,12 @@ class RotationPlan:
 def plan_managed_rotation(
     state: StorageState, owner: Storage, settings: RotationSettings, now: datetime, *, is_published: bool
 ) -> RotationPlan:
-    """Decide on the next steps of a managed storage's rotation.
+    """Decide on the next steps of a managed storage's rotation; its auth Secret is complete.
 
-    Args:
-        state: Of the storage; its auth Secret is complete.
-        owner: The storage, as its children name it.
-        settings: Of the installation.
-        now: Aware instant.
-        is_published: Whether the connection Secret and its copies are as they should be.
+    It is published once the connection Secret and its copies are as they should be.
     """
     phase = phases.phase(state.key_ring, state.rotation, state.instances, is_published=is_published)
-    progress = RotationProgress.of(state, state.rotation, phase, settings, now)
+    progress = RotationProgress(state, state.rotation, phase, settings, now)
     steps = (*_password_steps(state, phase), *_phase_steps(state, owner, progress))
     is_moving = any(isinstance(step, WriteAuth | Admit) for step in steps)
     return RotationPlan.of(progress, steps, 0 if is_moving else _pause(progress))
@@ -106,9 +98,9 @@ def plan_external_rotation(
     if not record.begun:
         return RotationPlan()
     if not record.is_under_way:
-        return RotationPlan.of(RotationProgress.of(state, record, RotationPhase.DISCARDED, settings, now), (), None)
+        return RotationPlan.of(RotationProgress(state, record, RotationPhase.DISCARDED, settings, now), (), None)
     phase = RotationPhase.PUBLISHED if published is None else RotationPhase.AWAIT_CONSUMERS
-    progress = RotationProgress.of(state, record, phase, settings, now)
+    progress = RotationProgress(state, record, phase, settings, now)
     if published is None:
         return RotationPlan.of(progress, (), _pause(progress))
     if progress.are_restarts_over:
@@ -178,8 +170,8 @@ def _request(state: StorageState) -> str | None:
 
 
 def _restarts(progress: RotationProgress) -> Iterator[Step]:
-    for consumer in next_wave(progress.rollouts or (), progress.settings, progress.now):
-        yield Restart(consumer, Stamp(progress.record.revision, progress.now).text)
+    for consumer in next_wave(progress.state.rollouts or (), progress.settings, progress.now):
+        yield Restart(consumer, CredentialRevision(progress.record.revision, progress.now).text)
 
 
 def _pause(progress: RotationProgress) -> float | None:
@@ -190,11 +182,9 @@ def _pause(progress: RotationProgress) -> float | None:
         case RotationPhase.PUBLISHED:
             is_refused = progress.record.has_been_published_for(PUBLISHED_WITHIN, progress.now)
             return WAITING_SECONDS if is_refused else PUBLISHING_SECONDS
-        case RotationPhase.AWAIT_CONSUMERS if progress.are_restarts_over or _are_all_stuck(progress):
+        case RotationPhase.AWAIT_CONSUMERS if progress.are_restarts_over:
+            return WAITING_SECONDS
+        case RotationPhase.AWAIT_CONSUMERS if progress.unfinished and progress.stuck == progress.unfinished:
             return WAITING_SECONDS
         case _:
             return FOLLOWING_SECONDS
-
-
-def _are_all_stuck(progress: RotationProgress) -> bool:
-    return bool(progress.unfinished) and progress.stuck == progress.unfinished

@@ -34,14 +34,8 @@ def is_due(
     """Tell whether a storage's schedule asks for a rotation that leaves no more than so many under way at once.
 
     Everybody who asks gets the same answer, because those under way come first and all others by the time that they
-    are due: two storages that are decided on at the same moment cannot both take the last place.
-
-    Args:
-        storage: Which may be due.
-        storages: All SessionStorages.
-        secrets: Among them the auth Secret of each storage.
-        at_once: How many storages may be rotating.
-        now: Aware instant.
+    are due: two storages that are decided on at the same moment cannot both take the last place. `storages` are all
+    SessionStorages, and among `secrets` is the auth Secret of each.
     """
     at, _ = _scheduled(storage, secrets)
     if at is None or at > now:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from shared import errors
 from shared.objects.resources import EVENTS, Object
 from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
-    from shared.kubernetes.verbs import Creator
+    from shared.kubernetes.client import Cluster
     from shared.objects.events import EventNote
 
 CONTROLLER: Final = "toolhive.stacklok.dev/session-storage"
@@ -22,17 +22,10 @@ MAX_NOTE: Final = 1024
 _log = logging.getLogger(__name__)
 
 
-class Recorder(Protocol):
-    """Records Events."""
-
-    async def record(self, regarding: Object, note: EventNote) -> None:
-        """Write one Event about an object."""
-
-
 class EventRecorder:
     """Writes one Event for each change of state, so it has no repetitions to count."""
 
-    def __init__(self, cluster: Creator, instance: str) -> None:
+    def __init__(self, cluster: Cluster, instance: str) -> None:
         self._cluster = cluster
         self._instance = instance
 
@@ -59,4 +52,4 @@ class EventRecorder:
         try:
             await self._cluster.create(EVENTS, event)
         except errors.ClusterError as error:
-            _log.warning("event not written", extra={"reason": note.reason, "error": str(error)})
+            _log.warning("could not write an Event", extra={"reason": note.reason, "error": str(error)})

@@ -11,16 +11,17 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from reconciler.runtime import metrics
 from shared import errors
-from shared.kubernetes.verbs import Creator, Getter, Replacer
 from shared.objects.resources import LEASES, Object, Resource
 from shared.objects.timestamps import written_precisely
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from shared.kubernetes.client import Cluster
 
 LEASE_DURATION_SECONDS: Final = 15
 RENEW_DEADLINE_SECONDS: Final = 10.0
@@ -28,10 +29,6 @@ RETRY_PERIOD_SECONDS: Final = 2.0
 """The three figures are client-go's defaults."""
 
 _log = logging.getLogger(__name__)
-
-
-class LeaseClient(Getter, Creator, Replacer, Protocol):
-    """The calls on a Lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +40,14 @@ class Candidate:
     identity: str
 
 
-@dataclass(slots=True)
-class _ObservedRecord:
-    """Holder and renew time of the Lease, and when this replica read them first: others' clocks may be wrong."""
-
-    record: tuple[str, str] = ("", "")
-    at: float = 0.0
-
-
 class LeaderElector:
     """Acquires the Lease, renews it, and releases it."""
 
-    def __init__(self, cluster: LeaseClient, candidate: Candidate) -> None:
+    def __init__(self, cluster: Cluster, candidate: Candidate) -> None:
         self._cluster = cluster
         self._candidate = candidate
-        self._observed = _ObservedRecord()
+        # Holder and renew time of the Lease, and when this replica read them first: others' clocks may be wrong.
+        self._observed: tuple[tuple[str, str], float] = ("", ""), 0.0
         self._is_held_by_another = False
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -137,10 +127,10 @@ class LeaderElector:
 
     def _is_expired(self, spec: Object) -> bool:
         record = (spec.get("holderIdentity", ""), spec.get("renewTime", ""))
-        if record != self._observed.record:
-            self._observed = _ObservedRecord(record, time.monotonic())
+        if record != self._observed[0]:
+            self._observed = record, time.monotonic()
         duration = float(spec.get("leaseDurationSeconds") or LEASE_DURATION_SECONDS)
-        return time.monotonic() - self._observed.at > duration
+        return time.monotonic() - self._observed[1] > duration
 
     def _lease(self, old: Object) -> Object:
         now = written_precisely(datetime.now(UTC))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime, timedelta
 
-    from shared.consumers.credential_revision import Stamp
+    from shared.consumers.credential_revision import CredentialRevision
     from shared.consumers.identity import Consumer
     from shared.objects.resources import Object
 
@@ -44,7 +44,7 @@ class CredentialRollout:
 
     name: str
     consumer: Consumer | None = None
-    stamp: Stamp | None = None
+    stamp: CredentialRevision | None = None
     is_done: bool = False
     obstacle: str = ""
     is_refused: bool = False
@@ -57,7 +57,7 @@ class CredentialRollout:
         return self.is_refused or self.consumer is None or (self.stamp is not None and now - self.stamp.at >= patience)
 
 
-def rollout_of(consumer: Consumer, stamp: Stamp, workloads: Iterable[Workload]) -> CredentialRollout:
+def rollout_of(consumer: Consumer, stamp: CredentialRevision, workloads: Iterable[Workload]) -> CredentialRollout:
     """Tell how far a stamped consumer is, by its workloads."""
     seen = tuple(workloads)
     obstacle = next(filter(None, (_obstacle(workload, stamp) for workload in seen)), "")
@@ -76,7 +76,7 @@ def is_alive(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") not in _ENDED
 
 
-def _obstacle(workload: Workload, stamp: Stamp) -> str:
+def _obstacle(workload: Workload, stamp: CredentialRevision) -> str:
     metadata, status = workload.obj["metadata"], workload.obj.get("status", {})
     alive = [pod for pod in workload.pods if is_alive(pod)]
     if before := [pod["metadata"]["name"] for pod in alive if not _is_of(pod, stamp)]:
@@ -87,7 +87,7 @@ def _obstacle(workload: Workload, stamp: Stamp) -> str:
     return f"{ready} of {wanted} pods of {metadata['name']} are ready" if ready < wanted else ""
 
 
-def _is_of(pod: Object, stamp: Stamp) -> bool:
+def _is_of(pod: Object, stamp: CredentialRevision) -> bool:
     annotations: Object = pod["metadata"].get("annotations") or {}
     return bool(annotations.get(ANNOTATION_REVISION) == stamp.revision)
 

@@ -38,6 +38,11 @@ class ExternalFacts:
     dialled_as_published: DialResult | None = None
     serves_tls: bool = False
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether the store takes writes with the credential that the user names."""
+        return self.dialled is not None and self.dialled.is_ok
+
 
 def login_from_secret(external: External, secret: Object | None) -> Credentials | None:
     """Read how to log in; None if the spec names a Secret and it has no readable password."""
@@ -72,12 +77,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DialResult:
-    """What came of dialling a store.
-
-    Attributes:
-        outcome: In one word.
-        detail: What was seen, in words that hold no credential.
-    """
+    """What came of dialling a store; the detail says what was seen, in words that hold no credential."""
 
     outcome: Outcome
     detail: str = ""

@@ -6,18 +6,20 @@ Three types describe an instance by what is known of it: `InstanceSpec` says wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from reconciler.credentials import identities
 from reconciler.credentials.login import Login
 from reconciler.state import pod_status
-from reconciler.state.replication_info import PRIMARY, Replication
+from reconciler.state.replication_info import PRIMARY, Replication, replication_from
 from shared import names
 
 if TYPE_CHECKING:
-    from reconciler.state.instance_facts import InstanceFacts
-    from shared.objects.resources import Object
+    from collections.abc import Mapping
 
+    from shared.objects.resources import Object
 
 Problem = Literal["", "down", "unreachable", "refused"]
 NO_LOGIN: Final = Login("", "")
@@ -27,14 +29,53 @@ RECENT_SECONDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """One Valkey instance, as its pod and its server show it.
+class InstanceFacts:
+    """What the server of an instance says.
 
     Attributes:
-        index: Its number.
-        pod: The pod, if there is one.
+        role: `master` or `slave`, in Valkey's words.
+        is_loading: Whether it still reads its data from disk.
+        hashes: Of the passwords that each of our users may log in with; None if the reconciler did not ask.
+        fence: It takes no writes without so many replicas (`min-replicas-to-write`).
+        is_paused: Whether it holds clients' writes back (`CLIENT PAUSE`).
+        upstream_hash: Hash of the password by which it logs in to its primary; empty if it has none.
+    """
+
+    role: str
+    is_loading: bool
+    hashes: Mapping[str, frozenset[str]] | None = field(default=None, repr=False)
+    replication: Replication = field(default_factory=Replication)
+    fence: int = 0
+    is_paused: bool = False
+    upstream_hash: str = field(default="", repr=False)
+
+
+def facts_from(
+    info: Mapping[str, Any],
+    hashes: Mapping[str, frozenset[str]] | None = None,
+    config: Mapping[str, str] = MappingProxyType({}),
+) -> InstanceFacts:
+    """Read the replies to INFO and CONFIG GET."""
+    password = config.get("primaryauth", "")
+    return InstanceFacts(
+        role=str(info.get("role", "")),
+        is_loading=bool(int(info.get("loading", 0))),
+        hashes=hashes,
+        replication=replication_from(info),
+        fence=int(config.get("min-replicas-to-write", 0)),
+        is_paused=str(info.get("paused_reason", "none")) != "none",
+        upstream_hash=identities.sha256(password) if password else "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One Valkey instance of a storage, as its pod and its server show it.
+
+    Attributes:
         facts: What the server says; None if it did not answer, or does not let the reconciler in.
-        problem: Why the reconciler cannot use it: nothing listens there, no answer came, or it refused the credential.
+        problem: Why the reconciler cannot use it: nothing listens there, or a firewall refuses connections; no answer
+            came; or it refused the credential.
         detail: The problem in words.
         operator: The login of the identity `operator` by which the reconciler asked it.
         silent_for: Seconds since its last sign of life, or since this process began to watch it; 0 if it answers.
@@ -52,6 +93,11 @@ class Instance:
     not_hearing_for: float = 0.0
 
     @property
+    def title(self) -> str:
+        """What a log calls it."""
+        return f"pod {self.pod['metadata']['name']}" if self.pod is not None else f"instance {self.index}"
+
+    @property
     def address(self) -> str:
         """Where it can be reached; empty if nowhere."""
         return pod_status.address(self.pod)
@@ -65,11 +111,6 @@ class Instance:
     def is_gone(self) -> bool:
         """Whether the API says that no server runs in its pod, or that there is no pod (`pod_status.is_gone`)."""
         return pod_status.is_gone(self.pod)
-
-    @property
-    def is_down(self) -> bool:
-        """Whether its address refuses connections; a firewall in between may refuse them too."""
-        return self.problem == "down"
 
     @property
     def responds(self) -> bool:
@@ -94,7 +135,7 @@ class Instance:
     @property
     def is_loading_as_primary(self) -> bool:
         """Whether it will consider itself the primary once it has loaded its data."""
-        return self.responds and not self.is_loaded and self._has_primary_role
+        return self._has_primary_role and not self.is_loaded
 
     @property
     def is_paused(self) -> bool:

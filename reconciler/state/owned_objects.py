@@ -1,4 +1,4 @@
-"""What a storage's children are called, and whose child an object is. Pure."""
+"""The names of a storage's children, and which storage an object belongs to or is a copy from. Pure."""
 
 from __future__ import annotations
 
@@ -28,14 +28,23 @@ CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS,
 def parent_of(child: Object) -> Key | None:
     """Tell by its labels which storage an object belongs to; None if to none."""
     labels = child["metadata"].get("labels") or {}
-    # A copy of a connection Secret stands elsewhere than its storage.
+    # A copy of a connection Secret is in another namespace than its storage.
     namespace = labels.get(names.LABEL_STORAGE_NAMESPACE) or child["metadata"].get("namespace", "")
     storage = labels.get(names.LABEL_STORAGE)
     return (namespace, storage) if storage else None
 
 
+def original_of(secret: Object) -> Key | None:
+    """Tell which storage's connection Secret a Secret is a copy of, by its labels; None if it is no copy."""
+    labels = secret["metadata"].get("labels") or {}
+    namespace, name = labels.get(names.LABEL_STORAGE_NAMESPACE), labels.get(names.LABEL_STORAGE)
+    if labels.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY or not (namespace and name):
+        return None
+    return namespace, name
+
+
 def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
-    """Names of a storage's children of one kind; those of its instances are told by a label."""
+    """Name a storage's children of one kind; a label tells which StatefulSets are its instances."""
     return {
         SECRETS.plural: (names.auth_secret(storage), names.connection_secret(storage)),
         NETWORK_POLICIES.plural: (names.valkey(storage),),
@@ -52,5 +61,5 @@ def initial_workloads(storage: DeclaredStorage) -> list[str]:
 
 
 def instance_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:
-    """Number the instances that there are, or that there were: each has a StatefulSet."""
+    """Number the instances that exist, or existed: each has a StatefulSet."""
     return sorted(names.instance_index(name) for plural, name in children if plural == STATEFUL_SETS.plural)

@@ -8,8 +8,8 @@ processes that both consider themselves the leader, only one moves clients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Self
 
 import orjson
 
@@ -17,7 +17,7 @@ from shared import names
 from shared.objects.field_path import read
 from shared.objects.resources import key_of
 from shared.objects.timestamps import read_time, written
-from shared.session_storage.models import LastFailover
+from shared.session_storage.status import LastFailover
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FIRST_START: Final = "FirstStart"
 _RECORD: Final = ("metadata", "annotations", names.ANNOTATION_PRIMARY)
+_STORED_AS: Final = {"request": "asked"}
+"""What the annotation calls a field, where that is not the field's own name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,43 +55,21 @@ class PrimaryRecord:
     handled: str = ""
 
     @classmethod
-    def first(cls, primary: int) -> Self:
-        """Record which instance the Service sends clients to from the start."""
-        return cls(1, primary)
-
-    @classmethod
     def of(cls, service: Object) -> Self:
         """Read the record from a Service's annotation; an empty record if nothing there is intelligible."""
         text = read(service, _RECORD)
         try:
-            content: dict[str, Any] = orjson.loads(text) if isinstance(text, str) else {}
-            return cls(
-                epoch=int(content.get("epoch", 0)),
-                to=int(content.get("to", 0)),
-                reason=str(content.get("reason", "")),
-                began=str(content.get("began", "")),
-                ended=str(content.get("ended", "")),
-                took=float(content.get("took", 0.0)),
-                request=str(content.get("asked", "")),
-                handled=str(content.get("handled", "")),
-            )
+            content = orjson.loads(text) if isinstance(text, str) else {}
+            stored = {name: content.get(_STORED_AS.get(name, name), empty) for name, empty in asdict(cls()).items()}
+            return cls(**{name: type(empty)(stored[name]) for name, empty in asdict(cls()).items()})
         except (ValueError, TypeError, AttributeError):
             return cls()
 
     @property
     def text(self) -> str:
         """The annotation's value."""
-        content = {
-            "epoch": self.epoch,
-            "to": self.to,
-            "reason": self.reason,
-            "began": self.began,
-            "ended": self.ended,
-            "took": self.took,
-            "asked": self.request,
-            "handled": self.handled,
-        }
-        return orjson.dumps({key: value for key, value in content.items() if value or key == "to"}).decode()
+        content = {key: value for key, value in asdict(self).items() if value or key == "to"}
+        return orjson.dumps({_STORED_AS.get(key, key): value for key, value in content.items()}).decode()
 
     @property
     def is_under_way(self) -> bool:
@@ -130,7 +110,6 @@ class PrimaryService:
     Attributes:
         manifest: The Service; its `resourceVersion` lets only one of two writers replace it.
         primary: Number of the instance that its selector names; None if it names none.
-        record: The last change of the primary.
     """
 
     manifest: Object = field(repr=False)

@@ -29,14 +29,10 @@ class Attached:
         host: Address that it comes from.
         is_online: Whether the primary has sent it everything there was when it connected. It may receive later writes
             only up to a second after that, once it has acknowledged the copy.
-        offset: What it has acknowledged; it does so once a second.
-        lag: Seconds since it last did so.
     """
 
     host: str
     is_online: bool
-    offset: int
-    lag: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +105,13 @@ def replication_from(info: Mapping[str, Any]) -> Replication:
         silence=_seconds(info.get("master_last_io_seconds_ago")) if linked else None,
         down_for=_seconds(info.get("master_link_down_since_seconds")),
         replicas=tuple(
-            Attached(str(each["ip"]), each.get("state") == "online", int(each["offset"]), int(each["lag"]))
+            Attached(str(each["ip"]), each.get("state") == "online")
             for number in range(int(info.get("connected_slaves", 0)))
             if isinstance(each := info.get(f"slave{number}"), dict)
         ),
-        keys=sum(int(each["keys"]) for name, each in info.items() if _is_database(name) and isinstance(each, dict)),
+        # Only what `info_from` read as a compound is a mapping: a replica, or a database such as `db0`.
+        keys=sum(int(each["keys"]) for each in info.values() if isinstance(each, dict) and "keys" in each),
     )
-
-
-def _is_database(name: str) -> bool:
-    return name.startswith("db") and name[2:].isdigit()
 
 
 def _seconds(value: object) -> int | None:

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from shared import errors, names
 from shared.objects.resources import annotation_of
-from shared.session_storage.models import Condition, SessionStorageStatus, parse_spec
+from shared.session_storage.models import parse_spec
+from shared.session_storage.status import Condition, SessionStorageStatus
 
 if TYPE_CHECKING:
     from shared.objects.resources import Key, Object

@@ -2,23 +2,93 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Self
 
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.state.instance import Instance
-from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.owned_objects import original_of
 from reconciler.state.rotation_record import RotationRecord
-from reconciler.state.sharing import Sharing
+from shared.consumers.access import is_admitted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.external_store import ExternalFacts
     from reconciler.state.primary_record import PrimaryService
     from reconciler.state.session_storage import DeclaredStorage
-    from shared.objects.resources import Object, Resource
+    from shared.consumers.identity import Consumer, Usage
+    from shared.objects.resources import Key, Object, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Who uses a storage, and what their namespaces have of its connection Secret.
+
+    Attributes:
+        admitted: Consumers that may use the storage.
+        refused: Consumers that refer to the storage and may not use it.
+        namespaces: Other namespaces that should have a copy of the connection Secret.
+        copies: The copies that exist, by namespace; also where nobody needs them any more.
+        obstructed: Namespaces where somebody else's Secret has the copy's name.
+    """
+
+    admitted: tuple[Consumer, ...] = ()
+    refused: tuple[Consumer, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    copies: Mapping[str, Object] = field(default_factory=dict, repr=False)
+    obstructed: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, storage: Object, usages: Iterable[Usage]) -> Self:
+        """Sort consumers by whether they may use a storage; those that are being deleted no longer count."""
+        staying = [usage for usage in usages if not usage.is_going]
+        admitted = tuple(usage.consumer for usage in staying if is_admitted(storage, usage))
+        refused = tuple(usage.consumer for usage in staying if not is_admitted(storage, usage))
+        namespaces = {consumer.namespace for consumer in admitted} - {storage["metadata"]["namespace"]}
+        return cls(admitted, refused, tuple(sorted(namespaces)))
+
+    def with_secrets(self, storage: Key, secrets: Mapping[str, Object]) -> Self:
+        """Add what has the copy's name in other namespaces.
+
+        Args:
+            storage: Whose connection Secret is copied.
+            secrets: By namespace; other people's too.
+        """
+        copies = {namespace: secret for namespace, secret in secrets.items() if original_of(secret) == storage}
+        return replace(self, copies=copies, obstructed=tuple(sorted(secrets.keys() - copies.keys())))
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesNodes:
+    """The nodes of a cluster.
+
+    Attributes:
+        open: Names of nodes that take pods.
+        closing: Names of cordoned nodes; a drain begins with a cordon.
+    """
+
+    open: frozenset[str] = frozenset()
+    closing: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, nodes: Iterable[Object]) -> Self:
+        """Sort nodes by whether they take pods."""
+        by_state: dict[bool, set[str]] = {False: set(), True: set()}
+        for node in nodes:
+            by_state[bool(node.get("spec", {}).get("unschedulable"))].add(node["metadata"]["name"])
+        return cls(frozenset(by_state[False]), frozenset(by_state[True]))
+
+    def is_leaving(self, pod: Object | None) -> bool:
+        """Tell whether a pod runs where it cannot stay."""
+        return (pod or {}).get("spec", {}).get("nodeName") in self.closing
+
+
+def trimmed_node(node: Object) -> Object:
+    """Keep what the reconciler reads of a node: kubelets write the rest every few minutes."""
+    metadata = {key: node["metadata"][key] for key in ("name", "uid", "resourceVersion") if key in node["metadata"]}
+    return {"metadata": metadata, "spec": {"unschedulable": bool(node.get("spec", {}).get("unschedulable"))}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,11 +110,7 @@ async def _probe(client: valkey.asyncio.Valkey) -> DialResult:
 
 
 _MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...]] = (
-    (
-        (exceptions.AuthenticationError,),
-        Outcome.AUTH,
-        "the user name or password is wrong, missing or superfluous",
-    ),
+    ((exceptions.AuthenticationError,), Outcome.AUTH, "the user name or password is wrong, missing or superfluous"),
     ((exceptions.NoPermissionError,), Outcome.AUTH, "the user lacks the right to PING, SELECT, SET or GET"),
     ((exceptions.ReadOnlyError,), Outcome.READ_ONLY, "it is a replica, or takes no writes"),
     ((exceptions.TimeoutError, TimeoutError), Outcome.TIMEOUT, f"no answer within {STEP_SECONDS:.0f} s"),
@@ -125,7 +121,9 @@ _MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...
 
 def dial_result_of(error: BaseException) -> DialResult:
     """Tell what an error of the client means; this leaves out its text, which may quote what was sent."""
-    chain = _chain(error)
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
     if tls := next((each for each in chain if isinstance(each, ssl.SSLError)), None):
         return DialResult(Outcome.TLS, getattr(tls, "verify_message", "") or str(tls.reason or type(tls).__name__))
     for kinds, outcome, detail in _MEANINGS:
@@ -133,14 +131,5 @@ def dial_result_of(error: BaseException) -> DialResult:
             return DialResult(outcome, detail)
     if isinstance(error, exceptions.ResponseError):
         return DialResult(Outcome.UNUSABLE, f"it answers with the error {str(error).partition(' ')[0][:32]}")
-    return DialResult(
-        Outcome.UNUSABLE, "it closes the connection: a port that speaks TLS needs rediss:// or valkeys://"
-    )
-
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    found: list[BaseException] = []
-    while error is not None:
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found
+    detail = "it closes the connection: a port that speaks TLS needs rediss:// or valkeys://"
+    return DialResult(Outcome.UNUSABLE, detail)

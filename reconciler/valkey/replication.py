@@ -41,11 +41,8 @@ class ReplicationSession:
         """Make it a replica of another instance.
 
         This closes the clients' sessions of a former primary, because none would leave by itself: they would get errors
-        for ever. It also ends a pause, because what a primary sends to a paused replica waits as well.
-
-        Args:
-            primary: Host to follow, at the instance's own port.
-            replication: How it logs in there.
+        for ever. It also ends a pause, because what a primary sends to a paused replica waits as well. It follows the
+        other host at its own port.
         """
         was_primary = (await self._execute("ROLE"))[0] == PRIMARY
         await self._execute("CONFIG SET", "primaryuser", replication.user, "primaryauth", replication.password)
@@ -97,12 +94,6 @@ async def replication_session(
     host: str, port: int, login: Login, dial_seconds: float = TIMEOUT_SECONDS
 ) -> AsyncIterator[ReplicationSession]:
     """Log in to an instance for as long as the block lasts.
-
-    Args:
-        host: Of the instance.
-        port: Of the instance.
-        login: Of the identity `operator`.
-        dial_seconds: How long a connection may take to be established.
 
     Raises:
         StoreUnreachable: It is not known whether the instance carried out the last command.

@@ -1,12 +1,16 @@
-"""Asks a Valkey instance for its facts, changes the passwords that it accepts, and closes sessions."""
+"""Asks a Valkey instance for its facts, changes the passwords that it accepts, and closes sessions.
+
+Every function takes where the instance is and how to log in. It raises StoreRefused if the instance refuses the
+credential, and StoreUnreachable if there is no connection, no answer in time, or the instance still loads its data:
+then nobody knows whether the instance did what it was told.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.credentials import identities
-from reconciler.state.instance_facts import InstanceFacts, facts_from
+from reconciler.state.instance import InstanceFacts, facts_from
 from reconciler.state.replication_info import info_from
 from reconciler.valkey.session import connected
 from shared import errors
@@ -25,12 +29,7 @@ _QUESTIONS: Final = (
 
 
 async def observe(host: str, port: int, login: Login) -> InstanceFacts:
-    """Log in to an instance, and ask for its role, its configuration, and the passwords that it accepts.
-
-    Raises:
-        StoreUnreachable: There is no connection, no answer in time, or the instance still loads its data.
-        StoreRefused: The instance refused the credential.
-    """
+    """Log in to an instance, and ask for its role, its configuration, and the passwords that it accepts."""
     async with connected(host, port, login) as session:
         info, config, *users = await session.ask(*_QUESTIONS)
     hashes = {identity.user: _hashes_in(user) for identity, user in zip(identities.IDENTITIES, users, strict=True)}
@@ -38,23 +37,13 @@ async def observe(host: str, port: int, login: Login) -> InstanceFacts:
 
 
 async def ping(host: str, port: int, login: Login) -> None:
-    """Prove that a credential works.
-
-    Raises:
-        StoreUnreachable: There is no connection, no answer in time, or the instance still loads its data.
-        StoreRefused: The instance refused the credential.
-    """
+    """Prove that a credential works."""
     async with connected(host, port, login) as execute:
         await execute("PING")
 
 
 async def admit(host: str, port: int, login: Login, hashes: Mapping[str, frozenset[str]]) -> None:
-    """Have an instance accept further passwords, now and after a restart of its container.
-
-    Raises:
-        StoreUnreachable: It is not known whether the instance does.
-        StoreRefused: The instance refused the credential.
-    """
+    """Have an instance accept further passwords, now and after a restart of its container."""
     async with connected(host, port, login) as execute:
         for user, wanted in hashes.items():
             if missing := sorted(wanted - await _hashes(execute, user)):
@@ -66,12 +55,7 @@ async def admit(host: str, port: int, login: Login, hashes: Mapping[str, frozens
 
 
 async def retire(host: str, port: int, login: Login, hashes: Mapping[str, str]) -> None:
-    """Have an instance refuse passwords, now and after a restart of its container. Open sessions go on.
-
-    Raises:
-        StoreUnreachable: It is not known whether the instance does.
-        StoreRefused: The instance refused the credential.
-    """
+    """Have an instance refuse passwords, now and after a restart of its container. Open sessions go on."""
     async with connected(host, port, login) as execute:
         for user, digest in hashes.items():
             if digest in await _hashes(execute, user):
@@ -87,52 +71,19 @@ async def disconnect(host: str, port: int, login: Login, spared: Collection[str]
 
     Valkey cannot tell by which password a client opened a session. A session younger than this call's own cannot have
     used a retired password, and a client's number tells its age. Of the older ones, this spares those from an address
-    where only the new password is known.
-
-    Args:
-        host: Of the instance.
-        port: Of the instance.
-        login: Of the identity `operator`.
-        spared: Addresses of clients that hold the new password.
-
-    Returns:
-        How many sessions were closed.
-
-    Raises:
-        StoreUnreachable: It is not known whether all are closed.
-        StoreRefused: The instance refused the credential.
+    where only the new password is known. Returns how many sessions were closed.
     """
     closed = 0
     async with connected(host, port, login) as execute:
         own = int(await execute("CLIENT", "ID"))
-        for client in clients_from(await execute("CLIENT", "LIST")):
-            if client.number < own and client.host not in spared:
+        for line in (await execute("CLIENT", "LIST")).splitlines():
+            fields = dict(pair.partition("=")[::2] for pair in line.split(" "))
+            client, (host, _, _) = fields["id"], fields.get("addr", "").rpartition(":")
+            # Valkey numbers clients in the order in which they connect.
+            if int(client) < own and host.strip("[]") not in spared:
                 # By filter, so that a session that has ended meanwhile is no error.
-                closed += int(await execute("CLIENT", "KILL", "ID", str(client.number)))
+                closed += int(await execute("CLIENT", "KILL", "ID", client))
     return closed
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A session, as `CLIENT LIST` shows it.
-
-    Attributes:
-        number: Valkey numbers clients in the order in which they connect.
-        host: Address that it comes from.
-    """
-
-    number: int
-    host: str
-
-
-def clients_from(listing: str) -> list[Client]:
-    """Read the reply to `CLIENT LIST`."""
-    found = []
-    for line in listing.splitlines():
-        fields = dict(pair.partition("=")[::2] for pair in line.split(" "))
-        host, _, _ = fields.get("addr", "").rpartition(":")
-        found.append(Client(int(fields["id"]), host.strip("[]")))
-    return found
 
 
 async def _hashes(execute: Execute, user: str) -> frozenset[str]:

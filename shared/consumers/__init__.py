@@ -1,1 +1,1 @@
-"""What an object of ToolHive's looks like when it uses a storage: the one rule of both processes. Pure."""
+"""The rule that webhook and reconciler share: how a ToolHive object that uses a storage looks. Pure."""

@@ -1,7 +1,7 @@
 """Which namespaces may use a storage. Pure.
 
-A storage's owner shares it with namespaces (`spec.allowedNamespaces`), or with people: who may `use` it can refer to
-it from anywhere, which the webhook proves by SubjectAccessReview and records on the consumer.
+A storage's owner shares it with namespaces (`spec.allowedNamespaces`) or with users: a user with the verb `use` on it
+can refer to it from any namespace. The webhook checks that right by SubjectAccessReview and records it on the consumer.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shared.objects.field_path import read
-from shared.session_storage.models import ALL_NAMESPACES
+from shared.session_storage.validation import ALL_NAMESPACES
 
 if TYPE_CHECKING:
     from shared.consumers.identity import Usage
     from shared.objects.resources import Object
 
 UNADMITTED: Final = frozenset({"kube-system"})
-"""Namespaces that the webhook leaves alone: what stands in their objects has not been judged by anybody."""
+"""Namespaces for which the API server does not call the webhook, so that nobody has checked their objects."""
 
 
 def is_shared_with(storage: Object, namespace: str) -> bool:
@@ -30,6 +30,6 @@ def is_shared_with(storage: Object, namespace: str) -> bool:
 
 
 def is_admitted(storage: Object, usage: Usage) -> bool:
-    """Tell whether a consumer may use a storage: its namespace may, or who referred it to the storage might."""
+    """Tell whether a consumer may use a storage: its namespace may, or the author of its reference had the right."""
     namespace = usage.consumer.namespace
     return is_shared_with(storage, namespace) or (usage.is_granted and namespace not in UNADMITTED)

@@ -1,4 +1,4 @@
-"""Names a consumer, and says which storage it uses. Pure."""
+"""The identity of a consumer, and its use of a storage. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Consumer(NamedTuple):
-    """A consumer's identity."""
+    """The identity of a consumer."""
 
     kind: str
     namespace: str
@@ -25,8 +25,6 @@ class Usage:
     """One consumer of a storage.
 
     Attributes:
-        consumer: Who.
-        storage: Which.
         is_granted: Whether somebody with the right to use the storage made the reference.
         is_going: Whether the consumer is being deleted.
     """
@@ -38,6 +36,6 @@ class Usage:
 
 
 def consumer_of(obj: Object) -> Consumer:
-    """Tell the identity of an object of a consumer's kind."""
+    """Identify an object of a consumer's kind."""
     metadata = obj["metadata"]
     return Consumer(obj["kind"], metadata.get("namespace", ""), metadata.get("name", ""))

@@ -1,241 +1,219 @@
 """What a consumer of a storage looks like: the one rule that webhook and reconciler share. Pure.
 
-A reference names the storage; wiring puts what its kind takes into the consumer and writes down, in an annotation,
-exactly what was put there. Unwiring goes by that record alone, so that a user's own settings stay, even equal ones.
+A reference names the storage. The webhook injects the fields that the consumer's kind takes, and writes down in an
+annotation which ones. Their removal goes by that record alone, so that a user's own settings stay, even equal ones.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
 from shared.consumers.access import is_shared_with
-from shared.consumers.credential_revision import STAMP
-from shared.consumers.injection_record import RECORD, Record, record_of, records
-from shared.consumers.kinds import SESSION_STORAGE, secret_of, settings
-from shared.consumers.reference import FIELD, StorageReference, stated_reference
-from shared.consumers.removal import remove_annotation, undone
-from shared.consumers.storage_endpoint import store_of
+from shared.consumers.credential_revision import REVISION_PATH
+from shared.consumers.injection_record import RECORD_PATH, InjectionRecord
+from shared.consumers.kinds import SESSION_STORAGE, required_fields
+from shared.consumers.removal import remove_annotation, remove_fields, unchanged_fields
+from shared.consumers.storage_connection import connection_to
 from shared.consumers.targets import Target, target_of
-from shared.consumers.up_to_date import is_settled
 from shared.errors import InvalidSpec
 from shared.names import ANNOTATION_REVISION
-from shared.objects.field_path import Draft, Path, child, dotted, is_below, read
+from shared.objects.field_path import ARRAYS, Draft, Path, dotted, read, top_above
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Mapping, Sequence
 
-    from shared.consumers.kinds import Fields
-    from shared.consumers.storage_endpoint import Store
+    from shared.consumers.reference import StorageReference
+    from shared.consumers.storage_connection import StorageConnection
+    from shared.consumers.stored_consumer import StoredConsumer
     from shared.objects.resources import Key, Object
 
 _PROVIDER: Final = (*SESSION_STORAGE, "provider")
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What is known beside the consumer itself.
+class InjectionContext:
+    """What decides on an injection besides consumer and storage.
 
     Attributes:
-        target: Which parts of the consumer are meant.
-        previous: The stored object, if the consumer is just being written; what its record says is ours too.
-        is_granted: Whether who made the reference may use a storage of another namespace.
+        target: Which parts of the consumer are connected, if the consumer itself does not say.
+        stored: Record of the stored object; the webhook injected what it lists, whatever the new object says.
+        is_granted: Whether the author of the reference may use a storage of another namespace.
     """
 
     target: Target = Target.ALL
-    previous: Object | None = field(default=None, repr=False)
+    stored: InjectionRecord | None = None
     is_granted: bool = False
 
 
-ORDINARY: Final = Circumstances()
+DEFAULT_CONTEXT: Final = InjectionContext()
 
 
-def project(consumer: Object, storages: Mapping[Key, Object], default_target: Target) -> Object:
-    """Say what a stored consumer should look like; equal to it if nothing is to do.
+class Injection(NamedTuple):
+    """A whole consumer as it should be, and the record of what is injected into it; None if nothing is.
+
+    Attributes:
+        connection: How consumers connect to the storage that it refers to.
+    """
+
+    consumer: Object
+    record: InjectionRecord | None
+    connection: StorageConnection
+
+
+def desired_of_stored(stored: StoredConsumer, storages: Mapping[Key, Object], default_target: Target) -> Object:
+    """Tell how a stored consumer should look; equal to the consumer if it looks so already.
 
     Raises:
         InvalidSpec: As `desired`.
     """
-    reference = reference_of(consumer, remembered=consumer)
-    granted = reference is not None and is_granted(consumer, reference)
-    known = Circumstances(default_target, consumer, granted)
-    return desired(consumer, reference, storages, known)
+    if stored.reference is None:
+        return remove(stored.object)
+    context = InjectionContext(default_target, stored.record, stored.is_granted)
+    return desired(stored.object, stored.reference, storages.get(stored.reference.key), context).consumer
 
 
 def desired(
     consumer: Object,
-    reference: StorageReference | None,
-    storages: Mapping[Key, Object],
-    known: Circumstances,
-) -> Object:
-    """Say what a consumer should look like.
-
-    Args:
-        consumer: As it is, or as somebody wants it to be.
-        reference: The storage that it names, if it names one.
-        storages: Every storage that is known; one that is missing may come later.
-        known: Its target goes for consumers that do not say which of their parts are meant.
+    reference: StorageReference,
+    storage: Object | None,
+    context: InjectionContext,
+) -> Injection:
+    """Tell how a consumer that refers to a storage should look; the storage may not be known, and be created later.
 
     Raises:
-        InvalidSpec: The user's own settings contradict, or are of another shape than ToolHive's.
+        InvalidSpec: The user's own settings contradict the storage, or do not have the shape that ToolHive's have.
     """
-    if reference is None:
-        return unwire(consumer, previous=known.previous)
-    known = Circumstances(target_of(consumer, known.target), known.previous, known.is_granted)
-    storage = storages.get(reference.key)
-    if not (known.is_granted or _is_permitted(consumer, reference, storage, known.previous)):
-        return unwire(consumer, previous=known.previous)
-    return wire(consumer, reference, store_of(reference, storage), known)
+    target, connection = target_of(consumer, context.target), connection_to(reference, storage)
+    if not (context.is_granted or _is_permitted(consumer, reference, storage, context.stored)):
+        return Injection(remove(consumer, context.stored), None, connection)
+    context = InjectionContext(target, context.stored, context.is_granted)
+    return inject(consumer, reference, connection, context)
 
 
-def wire(
+def inject(
     consumer: Object,
     reference: StorageReference,
-    store: Store,
-    known: Circumstances = ORDINARY,
-) -> Object:
-    """Give a consumer all that it needs to use a storage, and nothing that it needed for another one.
+    connection: StorageConnection,
+    context: InjectionContext = DEFAULT_CONTEXT,
+) -> Injection:
+    """Give a consumer all that it needs to use a storage, and take out what it needed for another one.
 
-    Args:
-        consumer: Stays as it is.
-        reference: The storage.
-        store: What is known of it.
-        known: What else is known.
+    The context's target holds whatever the consumer says.
 
     Raises:
-        InvalidSpec: The user's own settings contradict, or are of another shape than ToolHive's.
+        InvalidSpec: The user's own settings contradict the storage, or do not have the shape that ToolHive's have.
     """
-    wanted = list(settings(consumer, reference, store, known.target))
-    told = records(consumer, known.previous)
-    if _is_wired(consumer, reference, wanted, told, known):
-        return consumer
-    draft = undone(consumer, told)
-    added, made = _fill(draft, wanted, reference)
-    draft.put(RECORD, Record(reference, known.target, known.is_granted, added, made).text)
+    required = dict(required_fields(consumer, reference, connection, context.target))
+    records = _records(consumer, context.stored)
+    ours = unchanged_fields(consumer, records)
+    kept = {path for path in ours if required.get(path) is not None and _is_in_place(consumer, path)}
+    draft = Draft(consumer)
+    remove_fields(draft, records, ours, kept)
+    added = _fill(draft, required, kept, reference)
+    created = _created(added, [path for record in records for path in record.created])
+    fields = {path: required[path] for path in added}
+    record = InjectionRecord(reference, context.target, context.is_granted, fields, created)
+    if read(consumer, RECORD_PATH) != (text := record.text):
+        draft.put(RECORD_PATH, text)
+    return Injection(draft.obj, record, connection)
+
+
+def remove(consumer: Object, stored: InjectionRecord | None = None) -> Object:
+    """Take out of a consumer what was injected and nobody has changed since; the very object if that is nothing.
+
+    Args:
+        consumer: Not changed.
+        stored: Record of the stored object, if the consumer is just being written.
+    """
+    records = _records(consumer, stored)
+    draft = Draft(consumer)
+    remove_fields(draft, records, unchanged_fields(consumer, records))
+    remove_annotation(draft, RECORD_PATH)
+    remove_annotation(draft, REVISION_PATH)
+    created = [path for record in records for path in record.created]
+    if read(draft.obj, _PROVIDER) is None and top_above(SESSION_STORAGE, created) is not None:
+        # ToolHive's schema refuses `sessionStorage` without a provider, so what a user has added to ours goes too.
+        draft.remove(SESSION_STORAGE)
     return draft.obj
 
 
-def unwire(consumer: Object, *, previous: Object | None = None) -> Object:
-    """Take out of a consumer what `wire` put there and nobody has changed since; the very object if that is nothing."""
-    told = records(consumer, previous)
-    bare = undone(consumer, told)
-    remove_annotation(bare, STAMP)
-    made = [path for record in told for path in record.made]
-    if read(bare.obj, _PROVIDER) is None and is_below(SESSION_STORAGE, made):
-        # Of no use without a provider, and refused by ToolHive's schema: what was added to it meanwhile goes too.
-        bare.remove(SESSION_STORAGE)
-    return bare.obj
+def _records(consumer: Object, stored: InjectionRecord | None) -> list[InjectionRecord]:
+    """List what was injected: as the stored object says, and as an earlier call in the same admission wrote down.
 
-
-def reference_of(consumer: Object, *, remembered: Object | None = None) -> StorageReference | None:
-    """Tell which storage a consumer refers to.
-
-    While ToolHive's CRD lacks `spec.sessionStorageRef`, objects lose it on reading: then a reference that was made by
-    field lives on in the record.
-
-    Args:
-        consumer: Any of the known kinds.
-        remembered: The stored object whose record counts if the consumer states no reference.
-
-    Raises:
-        InvalidSpec: A reference is malformed, or field and annotation contradict each other.
+    A record that a user made up lists nothing but that user's own fields.
     """
-    reference = stated_reference(consumer)
-    record = record_of(remembered) if reference is None else None
-    return record.reference if record is not None and record.reference.is_by_field else reference
-
-
-def is_granted(consumer: Object, reference: StorageReference) -> bool:
-    """Tell whether a stored consumer's reference was made by somebody with the right to use the storage."""
-    record = record_of(consumer)
-    return record is not None and record.is_granted and record.reference == reference
-
-
-def proxy_secret_of(consumer: Object) -> str | None:
-    """Name the Secret that the proxy of a stored consumer reads; None if it is not connected."""
-    record = record_of(consumer)
-    if record is None or not record.target.has_proxy:
-        return None
-    return secret_of(record.reference, consumer["metadata"].get("namespace", ""))
-
-
-def has_field(consumer: Object) -> bool:
-    """Tell whether the consumer has a `spec.sessionStorageRef`, of whatever shape."""
-    return read(consumer, FIELD) is not None
+    if stored is not None and stored.source == read(consumer, RECORD_PATH):
+        return [stored]
+    own = InjectionRecord.of(consumer)
+    return [record for record in (own, stored) if record is not None]
 
 
 def _is_permitted(
-    consumer: Object, reference: StorageReference, storage: Object | None, previous: Object | None
+    consumer: Object, reference: StorageReference, storage: Object | None, stored: InjectionRecord | None
 ) -> bool:
-    """Tell whether a consumer may be connected without anybody's right to use the storage.
+    """Tell whether a consumer may be connected even if its author has no right to use the storage.
 
-    One that is connected stays so when the storage is no longer shared: its credential is taken away instead, and
-    only who owns the consumer decides that it goes on without a store.
+    A connected consumer stays connected when the storage is no longer shared: the reconciler takes its credential
+    away instead, and the consumer's owner decides whether it goes on without a store.
     """
     namespace = read(consumer, ("metadata", "namespace"))
     if reference.namespace == namespace or (storage is not None and is_shared_with(storage, str(namespace))):
         return True
-    record = record_of(previous)
-    return record is not None and record.reference == reference
-
-
-def _is_wired(
-    consumer: Object, reference: StorageReference, wanted: list[Fields], told: list[Record], known: Circumstances
-) -> bool:
-    """Tell whether nothing is to do, as for nearly all that is not just being made."""
-    if len(told) != 1 or (record := record_of(consumer)) is None:
-        return False
-    put = {(*above, step): value for above, fields in wanted for step, value in fields.items() if value is not None}
-    again = Record(reference, known.target, known.is_granted, put, record.made)
-    return again.text == read(consumer, RECORD) and is_settled(consumer, wanted, record.made)
+    return stored is not None and stored.reference == reference
 
 
 def _fill(
-    draft: Draft, wanted: Iterable[Fields], reference: StorageReference
-) -> tuple[dict[Path, Any], tuple[Path, ...]]:
-    """Put in what is wanted and not there; return that, and what had to be made to hold it.
+    draft: Draft, required: Mapping[Path, Any], ours: Container[Path], reference: StorageReference
+) -> dict[Path, Path | None]:
+    """Set the required fields that are absent or ours; return them, each with the topmost parent that was created.
 
     Raises:
-        InvalidSpec: With all that is in the way.
+        InvalidSpec: With every contradiction.
     """
-    added: dict[Path, Any] = {}
-    made: list[Path] = []
+    added: dict[Path, Path | None] = {}
     problems: list[str] = []
-    for above, fields in wanted:
-        holder = read(draft.obj, above)
-        missing = {step: value for step, value in fields.items() if value is not None}
-        if holder is not None:
-            for step, value in fields.items():
-                present = child(holder, step)
-                if present is None or _is_outdated_stamp(step, present, value):
-                    continue
-                missing.pop(step, None)
-                if not _agrees(present, above, value):
-                    problems.append(_contradiction((*above, step), value, reference))
-        try:
-            draft.put_all(above, missing, made)
-        except InvalidSpec as error:
-            problems += error.problems
-        for step, value in missing.items():
-            added[*above, step] = value
+    for path, value in required.items():
+        present = read(draft.obj, path)
+        # An earlier revision stands there in a manifest that somebody copied from the cluster.
+        is_outdated_revision = path[-1] == ANNOTATION_REVISION and present != value
+        if present is None or path in ours or is_outdated_revision:
+            if value is not None:
+                try:
+                    added[path] = None if _is_same(present, value) else draft.put(path, value)
+                except InvalidSpec as error:
+                    problems += error.problems
+        # An envFrom entry is found by its Secret; the rest of it, such as `optional`, is the user's.
+        elif path[-2] != "envFrom" and present != value:
+            problems.append(_contradiction(path, value, reference))
     if problems:
         raise InvalidSpec(list(dict.fromkeys(problems)))
-    return added, tuple(made)
+    return added
 
 
-def _agrees(present: Any, above: Path, value: Any) -> bool:
-    # An envFrom entry is found by its Secret; the rest of it, such as `optional`, is the user's.
-    return above[-1] == "envFrom" or bool(present == value)
+def _created(added: Mapping[Path, Path | None], before: Sequence[Path]) -> tuple[Path, ...]:
+    """Name the topmost objects and arrays that were created to hold these fields, now or before."""
+    tops: list[Path] = []
+    for path, created in added.items():
+        top = top_above(path, before) or created
+        if top is not None and top not in tops and top_above(top, tops) is None:
+            tops.append(top)
+    return tuple(tops)
 
 
-def _is_outdated_stamp(step: str, present: Any, value: Any) -> bool:
-    """Tell whether there is an earlier stamp, as in a manifest that was copied: there is nothing else it could be."""
-    return step == ANNOTATION_REVISION and bool(present != value)
+def _is_in_place(consumer: Object, path: Path) -> bool:
+    """Tell whether a field is where it would be put now: entries are appended, so that they win over earlier ones."""
+    return path[-2] not in ARRAYS or read(consumer, path[:-1])[-1] is read(consumer, path)
+
+
+def _is_same(present: Any, value: Any) -> bool:
+    # To Python, False is 0; to the API server they differ.
+    return type(present) is type(value) and bool(present == value)
 
 
 def _contradiction(path: Path, value: Any, reference: StorageReference) -> str:
-    """Say what is in the way; not what it is, because people put passwords into addresses."""
+    """Say which field contradicts; not with what value, because people put passwords into addresses."""
     needed = "nothing" if value is None else orjson.dumps(value).decode()
     return f'{dotted(path)}: Invalid value: SessionStorage "{reference}" needs {needed} here: leave the field out'

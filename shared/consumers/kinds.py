@@ -1,32 +1,29 @@
 """Which fields connect each kind of consumer to its storage. Pure.
 
-Only fields that ToolHive's operator leaves alone or reads itself: labels on a VirtualMCPServer's pods, or a pod
+ToolHive's operator either ignores these fields or reads them itself. Labels on a VirtualMCPServer's pods, or a pod
 template for an MCPRemoteProxy, would make it rewrite a Deployment for ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from shared import names
-from shared.consumers.credential_revision import Stamp
-from shared.consumers.storage_endpoint import ProxySupport
+from shared.consumers.credential_revision import CredentialRevision
+from shared.consumers.storage_connection import ProxySupport
 from shared.errors import InvalidSpec
-from shared.objects.field_path import Path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from shared.consumers.reference import StorageReference
-    from shared.consumers.storage_endpoint import Store
+    from shared.consumers.storage_connection import StorageConnection
     from shared.consumers.targets import Target
+    from shared.objects.field_path import Path
     from shared.objects.resources import Object
 
 SESSION_STORAGE: Final = ("spec", "sessionStorage")
-Fields: TypeAlias = tuple[Path, Mapping[str, Any]]
-"""Fields of one object, or entries of one array: its path, and the values by the last step of theirs."""
 _PROXY_PODS: Final = ("spec", "resourceOverrides", "proxyDeployment", "podTemplateMetadataOverrides")
 _TEMPLATE: Final = ("spec", "podTemplateSpec", "metadata")
 
@@ -37,15 +34,9 @@ def _containers(name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerKind:
-    """Where one kind of consumer takes what; a kind without such a place has None.
+    """Where one kind of consumer takes which setting of backend or proxy; None if it has no place for it.
 
-    Attributes:
-        backend: The container that runs the backend.
-        backend_labels: Labels of backend pods.
-        proxy: The container that runs the proxy, if its pod template is the user's to shape.
-        proxy_labels: Labels of proxy pods.
-        backend_annotations: Annotations of backend pods.
-        proxy_annotations: Annotations of proxy pods.
+    `backend` and `proxy` are the containers that run them; the other fields are labels and annotations of their pods.
     """
 
     backend: Path | None = None
@@ -70,14 +61,14 @@ KINDS: Final[Mapping[str, ConsumerKind]] = {
     "VirtualMCPServer": ConsumerKind(proxy=_containers("vmcp"), proxy_annotations=(*_TEMPLATE, "annotations")),
 }
 """Source: ToolHive `cmd/thv-operator/api/v1beta1/{mcpserver,mcpremoteproxy,virtualmcpserver}_types.go`, and how each
-controller compares what it made."""
+controller compares the objects that it wrote with those that it finds."""
 
 
 def kind_of(consumer: Object) -> ConsumerKind:
-    """Look a consumer's kind up.
+    """Look up a consumer's kind.
 
     Raises:
-        InvalidSpec: The kind is none that keeps sessions.
+        InvalidSpec: Objects of this kind keep no sessions.
     """
     kind = KINDS.get(str(consumer.get("kind")))
     if kind is None:
@@ -85,58 +76,61 @@ def kind_of(consumer: Object) -> ConsumerKind:
     return kind
 
 
-def secret_of(reference: StorageReference, consumer_namespace: str) -> str:
-    """Name the Secret beside the consumer that holds the storage's connection."""
+def connection_secret_of(reference: StorageReference, consumer_namespace: str) -> str:
+    """Name the Secret in the consumer's namespace that holds the storage's connection."""
     if reference.namespace == consumer_namespace:
         return names.connection_secret(reference.name)
     return names.mirrored_connection_secret(reference.name, reference.namespace)
 
 
-def settings(consumer: Object, reference: StorageReference, store: Store, target: Target) -> Iterator[Fields]:
-    """List the fields that a consumer of this storage has, by what holds them; None is a field that it must not have.
+def required_fields(
+    consumer: Object, reference: StorageReference, connection: StorageConnection, target: Target
+) -> Iterator[tuple[Path, Any]]:
+    """List the fields that a consumer of this storage must have, by path; one with the value None it must not have.
 
     Raises:
-        InvalidSpec: The consumer's kind is none that keeps sessions.
+        InvalidSpec: Objects of the consumer's kind keep no sessions.
     """
     kind = kind_of(consumer)
-    metadata: Object = consumer["metadata"]
-    namespace, name = metadata.get("namespace") or "", metadata.get("name")
-    secret = secret_of(reference, namespace)
+    secret = connection_secret_of(reference, consumer["metadata"].get("namespace") or "")
     has_backend, has_proxy = target.has_backend, target.has_proxy
-    for is_meant, container in ((has_backend, kind.backend), (has_proxy, kind.proxy)):
-        if is_meant and container:
-            # Appended, because of two sources with the same variable the last one wins.
-            yield (*container, "envFrom"), {secret: {"secretRef": {"name": secret}}}
-    if not store.is_external:
-        # What the NetworkPolicy admits; other people's stores have none of ours.
+    for is_connected, container in ((has_backend, kind.backend), (has_proxy, kind.proxy)):
+        if is_connected and container:
+            # Appended: where two sources have the same variable, Kubernetes takes the last one.
+            yield (*container, "envFrom", secret), {"secretRef": {"name": secret}}
+    if not connection.is_external:
+        # The NetworkPolicy of a managed storage admits pods by these labels; an external store has no policy of ours.
         if has_backend and kind.backend_labels:
-            yield kind.backend_labels, {names.LABEL_CONSUMER_OF: reference.name}
+            yield (*kind.backend_labels, names.LABEL_CONSUMER_OF), reference.name
         if has_proxy and kind.proxy_labels:
-            yield kind.proxy_labels, {names.LABEL_COMPONENT: names.COMPONENT_PROXY}
-    if stamp := Stamp.of(consumer):
-        # Changes whenever the storage has a new credential, and with it the pods: they read it only as they start.
+            yield (*kind.proxy_labels, names.LABEL_COMPONENT), names.COMPONENT_PROXY
+    if current := CredentialRevision.of(consumer):
+        # Pods read the credential only when they start, so a new credential has to change their template.
         if has_backend and kind.backend_annotations:
-            yield kind.backend_annotations, {names.ANNOTATION_REVISION: stamp.revision}
+            yield (*kind.backend_annotations, names.ANNOTATION_REVISION), current.revision
         if has_proxy and kind.proxy_annotations:
-            yield kind.proxy_annotations, {names.ANNOTATION_REVISION: stamp.revision}
-    if name and has_proxy and store.endpoint is not None and store.supports_proxies:
-        # With generateName there is no name before admission, and without a name no key prefix of one's own.
-        # This is ToolHive's own field, which its proxies read, with everything that it can say (`mcpserver_types.go`,
-        # SessionStorageConfig).
-        yield (
-            SESSION_STORAGE,
-            {
-                "provider": "redis",
-                "address": store.endpoint.address,
-                "db": store.endpoint.db,
-                "keyPrefix": names.key_prefix(consumer["kind"], namespace, name),
-                "passwordRef": {"name": secret, "key": names.KEY_REDIS_PASSWORD} if store.has_password else None,
-                "tls": _tls(store, secret),
-            },
-        )
+            yield (*kind.proxy_annotations, names.ANNOTATION_REVISION), current.revision
+    if has_proxy:
+        yield from _session_storage(connection, secret, consumer)
 
 
-def _tls(store: Store, secret: str) -> Object | None:
-    if store.support is ProxySupport.CA_TLS:
+def _session_storage(connection: StorageConnection, secret: str, consumer: Object) -> Iterator[tuple[Path, Any]]:
+    """Fill in ToolHive's own field, which its proxies read (`mcpserver_types.go`, SessionStorageConfig)."""
+    metadata, endpoint = consumer["metadata"], connection.endpoint
+    name = metadata.get("name")
+    if not name or endpoint is None or not connection.supports_proxies:
+        # An object with generateName has no name before admission, and so no key prefix of its own yet.
+        return
+    password = {"name": secret, "key": names.KEY_REDIS_PASSWORD}
+    yield (*SESSION_STORAGE, "provider"), "redis"
+    yield (*SESSION_STORAGE, "address"), endpoint.address
+    yield (*SESSION_STORAGE, "db"), endpoint.db
+    yield (*SESSION_STORAGE, "keyPrefix"), names.key_prefix(consumer["kind"], metadata.get("namespace") or "", name)
+    yield (*SESSION_STORAGE, "passwordRef"), password if connection.has_password else None
+    yield (*SESSION_STORAGE, "tls"), _tls(connection, secret)
+
+
+def _tls(connection: StorageConnection, secret: str) -> Object | None:
+    if connection.support is ProxySupport.CA_TLS:
         return {"caCertSecretRef": {"name": secret, "key": names.KEY_CA}}
-    return {} if store.support is ProxySupport.SYSTEM_TLS else None
+    return {} if connection.support is ProxySupport.SYSTEM_TLS else None

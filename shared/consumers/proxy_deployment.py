@@ -1,7 +1,7 @@
-"""What the Deployment of a consumer's proxy looks like: the connection Secret is a source of its environment. Pure.
+"""Injects the connection Secret into the environment of a consumer's proxy, by the proxy's Deployment. Pure.
 
-ToolHive's operator compares neither `envFrom` nor additional annotations of a Deployment, so both stay; labels, `env`
-or annotations of the pod template would make it rewrite the Deployment for ever
+ToolHive's operator compares neither `envFrom` nor additional annotations of a Deployment, so it leaves both. Labels,
+`env` or annotations of the pod template would make it rewrite the Deployment for ever
 (`cmd/thv-operator/controllers/mcpserver_controller.go`, deploymentNeedsUpdate).
 """
 
@@ -10,20 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.consumers.identity import Consumer
-from shared.consumers.kinds import KINDS
-from shared.names import ANNOTATION_WIRED, GROUP
+from shared.consumers.injection_record import InjectionRecord
+from shared.consumers.kinds import KINDS, connection_secret_of
+from shared.names import ANNOTATION_INJECTION, GROUP
 from shared.objects.field_path import Path, put, read, without
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 _KEPT: Final = ("namespace", "name", "uid", "resourceVersion", "deletionTimestamp", "ownerReferences")
-_RECORD: Final = ("metadata", "annotations", ANNOTATION_WIRED)
+_RECORD: Final = ("metadata", "annotations", ANNOTATION_INJECTION)
 _CONTAINERS: Final = ("spec", "template", "spec", "containers")
 
 
 def owner_of(deployment: Object) -> Consumer | None:
-    """Tell which consumer's proxy it is; None if no consumer controls the Deployment."""
+    """Tell which consumer the Deployment is the proxy of; None if no consumer controls it."""
     owners = read(deployment, ("metadata", "ownerReferences"))
     for owner in owners if isinstance(owners, list) else []:
         if not (isinstance(owner, dict) and owner.get("controller") is True):
@@ -35,12 +36,23 @@ def owner_of(deployment: Object) -> Consumer | None:
     return None
 
 
-def wire(deployment: Object, secret: str | None) -> Object:
-    """Let the proxy read a Secret, and no other that was put there before; the very object if it does already.
+def proxy_secret_of(consumer: Object) -> str | None:
+    """Name the Secret that the proxy of a stored consumer reads; None if the proxy is not connected."""
+    record = InjectionRecord.of(consumer)
+    if record is None or not record.target.has_proxy:
+        return None
+    return connection_secret_of(record.reference, consumer["metadata"].get("namespace", ""))
+
+
+def inject_secret(deployment: Object, secret: str | None) -> Object:
+    """Add a Secret to the proxy's environment and remove the one that was added before.
 
     Args:
-        deployment: Stays as it is.
-        secret: Name of the connection Secret; None takes out what was put there.
+        deployment: Not changed.
+        secret: Name of the connection Secret; None only removes.
+
+    Returns:
+        A changed copy; the very object if nothing has to change.
     """
     sources = _sources(deployment)
     if sources is None:
@@ -55,8 +67,8 @@ def wire(deployment: Object, secret: str | None) -> Object:
     return put(put(deployment, (*sources, secret), {"secretRef": {"name": secret}}), _RECORD, secret)
 
 
-def trimmed(deployment: Object) -> Object:
-    """Keep of a Deployment what `owner_of` and `wire` look at: a cache of whole pod templates would be large."""
+def source_fields_of(deployment: Object) -> Object:
+    """Strip a Deployment to what `owner_of` and `inject_secret` read: whole pod templates take much memory."""
     metadata = deployment["metadata"]
     kept = {field: metadata[field] for field in _KEPT if field in metadata}
     containers = (

@@ -9,33 +9,27 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.errors import InvalidSpec
 from shared.names import ANNOTATION_STORAGE, MAX_STORAGE_NAME
 from shared.objects.field_path import dotted, read, shown
-from shared.session_storage.models import STORAGE_NAME_PATTERN
+from shared.session_storage.validation import STORAGE_NAME_PATTERN
 
 if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
 
-FIELD: Final = ("spec", "sessionStorageRef")
+FIELD_PATH: Final = ("spec", "sessionStorageRef")
 ANNOTATIONS: Final = ("metadata", "annotations")
-ANNOTATION: Final = (*ANNOTATIONS, ANNOTATION_STORAGE)
-_FIELD_TEXT: Final = dotted(FIELD)
-_ANNOTATION_TEXT: Final = dotted(ANNOTATION)
+ANNOTATION_PATH: Final = (*ANNOTATIONS, ANNOTATION_STORAGE)
+_FIELD_TEXT: Final = dotted(FIELD_PATH)
+_ANNOTATION_TEXT: Final = dotted(ANNOTATION_PATH)
 
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _NAMESPACE: Final = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _MAX_NAMESPACE: Final = 63
 _MAX_LISTED: Final = 5
-"""Unknown fields that an error names; an object may have a hundred thousand."""
+"""How many unknown fields an error names; an object may have a hundred thousand."""
 
 
 @dataclass(frozen=True, slots=True)
 class StorageReference:
-    """The storage that a consumer uses.
-
-    Attributes:
-        namespace: Of the storage.
-        name: Of the storage.
-        is_by_field: Whether `spec.sessionStorageRef` made the reference; if not, the annotation did.
-    """
+    """The storage that a consumer names, by `spec.sessionStorageRef` or else by annotation."""
 
     namespace: str
     name: str
@@ -43,7 +37,7 @@ class StorageReference:
 
     @property
     def key(self) -> Key:
-        """Where a cache of SessionStorages has it."""
+        """Namespace and name, by which caches find the storage."""
         return self.namespace, self.name
 
     def __str__(self) -> str:
@@ -58,8 +52,8 @@ def stated_reference(consumer: Object) -> StorageReference | None:
     """
     namespace = read(consumer, ("metadata", "namespace")) or ""
     problems: list[str] = []
-    by_field = _by_field(read(consumer, FIELD), namespace, problems)
-    by_annotation = _by_annotation(read(consumer, ANNOTATION), namespace, problems)
+    by_field = _by_field(read(consumer, FIELD_PATH), namespace, problems)
+    by_annotation = _by_annotation(read(consumer, ANNOTATION_PATH), namespace, problems)
     if by_field and by_annotation and by_field != by_annotation:
         problems.append(
             f'{_ANNOTATION_TEXT}: Invalid value: names SessionStorage "{by_annotation}",'
@@ -74,7 +68,7 @@ def reference_named(text: str, *, is_by_field: bool) -> StorageReference:
     """Read `namespace/name`.
 
     Raises:
-        InvalidSpec: The text is nothing of the kind.
+        InvalidSpec: The text names no storage.
     """
     problems: list[str] = []
     namespace, _, name = text.partition("/")

@@ -1,45 +1,50 @@
-"""Takes out of a consumer what its records say was put there. Pure."""
+"""Takes out of a consumer what the webhook injected earlier, going by the records alone. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.consumers.injection_record import RECORD
-from shared.consumers.reference import ANNOTATIONS
-from shared.objects.field_path import Draft, Path, is_below, is_hollow, read
+from shared.objects.field_path import is_hollow, read, top_above
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterable
 
-    from shared.consumers.injection_record import Record
+    from shared.consumers.injection_record import InjectionRecord
+    from shared.objects.field_path import Draft, Path
     from shared.objects.resources import Object
 
 
-def undone(consumer: Object, told: Sequence[Record]) -> Draft:
-    """Undo what the records say, as far as nobody has changed it since."""
-    bare = Draft(consumer)
-    remove_annotation(bare, RECORD)
-    for record in told:
-        for path, value in record.put.items():
-            if read(bare.obj, path) == value:
-                bare.remove(path)
-            _remove_hollows_above(bare, path, record.made)
-    return bare
+def unchanged_fields(consumer: Object, records: Iterable[InjectionRecord]) -> set[Path]:
+    """Name the injected fields that nobody has changed since; all others are the user's now."""
+    return {path for record in records for path, value in record.fields.items() if read(consumer, path) == value}
 
 
-def remove_annotation(bare: Draft, path: Path) -> None:
-    """Take one away, and the object of them all with the last: to the API server, an empty one is the same as none."""
-    if read(bare.obj, path) is None:
+def remove_fields(
+    draft: Draft, records: Iterable[InjectionRecord], unchanged: Container[Path], kept: Container[Path] = ()
+) -> None:
+    """Remove the unchanged fields that records list, but for some that are kept, and what was created to hold them."""
+    for record in records:
+        for path in record.fields:
+            if path in kept:
+                continue
+            if path in unchanged:
+                draft.remove(path)
+            _remove_empty_parents(draft, path, record.created)
+
+
+def remove_annotation(draft: Draft, path: Path) -> None:
+    """Remove one annotation, and `metadata.annotations` with the last: the API server stores no empty one."""
+    if read(draft.obj, path) is None:
         return
-    bare.remove(path)
-    if not read(bare.obj, ANNOTATIONS):
-        bare.remove(ANNOTATIONS)
+    draft.remove(path)
+    if not read(draft.obj, path[:-1]):
+        draft.remove(path[:-1])
 
 
-def _remove_hollows_above(bare: Draft, path: Path, made: tuple[Path, ...]) -> None:
-    """Take away what was made to hold a field, from the inside out, as far as nobody has put anything else there."""
+def _remove_empty_parents(draft: Draft, path: Path, created: tuple[Path, ...]) -> None:
+    """Remove what was created to hold a field, from the inside out, unless somebody has put anything else there."""
     for length in range(len(path) - 1, 0, -1):
-        above = path[:length]
-        if not is_below(above, made) or not is_hollow(read(bare.obj, above), above[-1]):
+        parent = path[:length]
+        if top_above(parent, created) is None or not is_hollow(read(draft.obj, parent), parent[-1]):
             break
-        bare.remove(above)
+        draft.remove(parent)

@@ -12,7 +12,7 @@ from shared.objects.field_path import dotted, read, shown
 if TYPE_CHECKING:
     from shared.objects.resources import Object
 
-ANNOTATION: Final = ("metadata", "annotations", ANNOTATION_TARGETS)
+ANNOTATION_PATH: Final = ("metadata", "annotations", ANNOTATION_TARGETS)
 
 
 class Target(StrEnum):
@@ -38,19 +38,19 @@ _TARGETS: Final = {target.value: target for target in Target}
 
 
 def target_of(consumer: Object, default: Target) -> Target:
-    """Read which parts of a consumer are meant.
+    """Read which parts of a consumer are connected.
 
     Args:
-        consumer: May say so by annotation.
-        default: The installation's word on consumers that do not.
+        consumer: May have an annotation for that.
+        default: The installation's setting, for consumers without the annotation.
 
     Raises:
-        InvalidSpec: The annotation says something else.
+        InvalidSpec: The annotation has another value.
     """
-    value = read(consumer, ANNOTATION)
+    value = read(consumer, ANNOTATION_PATH)
     if value is None:
         return default
     if isinstance(value, str) and value in _TARGETS:
         return _TARGETS[value]
     supported = ", ".join(f'"{target}"' for target in Target)
-    raise InvalidSpec([f"{dotted(ANNOTATION)}: Unsupported value: {shown(value)}: supported values: {supported}"])
+    raise InvalidSpec([f"{dotted(ANNOTATION_PATH)}: Unsupported value: {shown(value)}: supported values: {supported}"])

@@ -1,4 +1,4 @@
-"""What of ToolHive this project reads: its kinds, labels and schemas. Pure.
+"""ToolHive's kinds, labels and schemas, as far as this project reads them. Pure.
 
 Source: ToolHive `cmd/thv-operator/api/v1beta1` and `cmd/thv-operator/controllers`, releases 0.44 to 0.63.
 """
@@ -19,16 +19,17 @@ PROXY_NAMES: Final = ("mcpserver", "mcpremoteproxy", "virtualmcpserver")
 """Values of `app.kubernetes.io/name` on proxies: their Deployments and pods."""
 PROXY_SELECTOR: Final = f"toolhive=true,app.kubernetes.io/name in ({','.join(PROXY_NAMES)})"
 
-_OURS: Final = frozenset({names.ANNOTATION_STORAGE, names.ANNOTATION_TARGETS, names.ANNOTATION_WIRED})
+_OURS: Final = frozenset({names.ANNOTATION_STORAGE, names.ANNOTATION_TARGETS, names.ANNOTATION_INJECTION})
 _KEPT: Final = ("namespace", "name", "uid", "resourceVersion", "deletionTimestamp")
 
 
 def serves_session_tls(crd: Object) -> bool:
-    """Tell whether every version of a consumer's CRD has `spec.sessionStorage.tls`, as since ToolHive 0.49.
+    """Tell whether every served version of a consumer's CRD has `spec.sessionStorage.tls`, as ToolHive has since 0.49.
 
-    An older schema prunes the field in silence, and the proxy would speak plain text to a TLS port.
+    With an older schema, the API server prunes the field silently, and the proxy would speak plain text to a TLS port.
     """
-    return all("tls" in _session_storage(version) for version in crd["spec"]["versions"] if version.get("served"))
+    served = [spec_properties(version) for version in crd["spec"]["versions"] if version.get("served")]
+    return all("tls" in properties.get("sessionStorage", {}).get("properties", {}) for properties in served)
 
 
 def spec_properties(version: Mapping[str, Any]) -> Object:
@@ -38,8 +39,8 @@ def spec_properties(version: Mapping[str, Any]) -> Object:
     return properties
 
 
-def trimmed(consumer: Object) -> Object:
-    """Keep of a consumer what says which storage it uses: caches of whole specs would cost a hundred times as much."""
+def reference_fields_of(consumer: Object) -> Object:
+    """Strip a consumer to the fields that tell which storage it uses: whole specs take a hundred times the memory."""
     metadata = consumer["metadata"]
     kept = {field: metadata[field] for field in _KEPT if field in metadata}
     annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key in _OURS}
@@ -49,8 +50,3 @@ def trimmed(consumer: Object) -> Object:
         "metadata": {**kept, "annotations": annotations},
         "spec": {"sessionStorageRef": reference},
     }
-
-
-def _session_storage(version: Mapping[str, Any]) -> Object:
-    properties: Object = spec_properties(version).get("sessionStorage", {}).get("properties", {})
-    return properties

@@ -1,12 +1,12 @@
-"""Who uses which storage, kept up from watch events. In memory; no I/O."""
+"""Which consumers use which storage, kept current by watch events. In memory; no I/O."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared import errors
-from shared.consumers import injection
 from shared.consumers.identity import Consumer, Usage, consumer_of
+from shared.consumers.stored_consumer import StoredConsumer
+from shared.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,39 +14,34 @@ if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
 
 
-def usage_of(obj: Object) -> Usage | None:
+def _usage_of(obj: Object) -> Usage | None:
     """Tell which storage a consumer uses; None if it uses none or its reference is malformed."""
     try:
-        # Between an upgrade of ToolHive's CRD and our repair of it, consumers read as if they had no reference.
-        reference = injection.reference_of(obj, remembered=obj)
-    except errors.InvalidSpec:
+        return StoredConsumer.of(obj).usage
+    except InvalidSpec:
         return None
-    if reference is None:
-        return None
-    is_going = bool(obj["metadata"].get("deletionTimestamp"))
-    return Usage(consumer_of(obj), reference.key, injection.is_granted(obj, reference), is_going)
 
 
 class ConsumerIndex:
-    """Storages and their consumers of all kinds."""
+    """All storages that have consumers, and these consumers."""
 
     def __init__(self, on_storage: Callable[[Key], None] | None = None) -> None:
         """Start empty.
 
         Args:
-            on_storage: Told of each storage whose consumers have changed.
+            on_storage: Called with each storage whose consumers have changed.
         """
         self._on_storage = on_storage
         self._by_consumer: dict[Consumer, Usage] = {}
         self._by_storage: dict[Key, dict[Consumer, Usage]] = {}
 
     def on_change(self, old: Object | None, new: Object | None) -> None:
-        """Take in a change of one consumer."""
+        """Update the index after a change of one consumer."""
         seen = new or old
         if seen is None:
             return
         before = self._by_consumer.pop(consumer_of(seen), None)
-        after = usage_of(new) if new is not None else None
+        after = _usage_of(new) if new is not None else None
         if before is not None:
             self._by_storage[before.storage].pop(before.consumer)
             if not self._by_storage[before.storage]:

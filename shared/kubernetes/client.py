@@ -7,11 +7,9 @@ generated models take ten times the time, drop unknown fields and have no bookma
 from __future__ import annotations
 
 import contextlib
-import urllib.request
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -22,6 +20,7 @@ from kubernetes.aio.config import ConfigException
 
 from shared import errors
 from shared.kubernetes import responses
+from shared.kubernetes.proxy import proxy_for
 from shared.kubernetes.server_clock import ServerClock
 
 if TYPE_CHECKING:
@@ -74,11 +73,7 @@ class _Request:
 
 
 class Cluster:
-    """A connection to one API server. Every method raises a ClusterError if the API server refuses or does not answer.
-
-    Attributes:
-        clock: The API server's clock.
-    """
+    """A connection to one API server; each method raises a ClusterError if that refuses or does not answer."""
 
     def __init__(self, configuration: Configuration, user_agent: str) -> None:
         self.clock = ServerClock()
@@ -86,7 +81,7 @@ class Cluster:
         self._user_agent = user_agent
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=RESTClientObject(configuration).ssl_context, limit=100),
-            proxy=_proxy(configuration),
+            proxy=proxy_for(configuration.host, configuration.proxy),
         )
 
     @classmethod
@@ -232,20 +227,6 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         for line in lines:
             if line:
                 yield line
-
-
-def _proxy(configuration: Configuration) -> str | None:
-    """Choose the proxy as the official client does: the kubeconfig's `proxy-url`, or else the environment's.
-
-    `NO_PROXY` limits the environment's proxy only, in kubectl too. aiohttp's own `trust_env` would also read ~/.netrc,
-    and all of it again with every request.
-    """
-    if configuration.proxy:
-        return str(configuration.proxy)
-    server = urlsplit(configuration.host)
-    if urllib.request.proxy_bypass(server.hostname or ""):
-        return None
-    return urllib.request.getproxies().get(server.scheme)
 
 
 def _namespace(obj: Object) -> str:

@@ -171,6 +171,33 @@ class Informer:
             handler(old, new)
 
 
+class Index:
+    """Finds the objects of one cache by another key than their names, without searching all of them."""
+
+    def __init__(self, cache: Informer, index_key: Callable[[Object], Key | None]) -> None:
+        """Index a cache, and follow its changes.
+
+        Args:
+            cache: The cache to index.
+            index_key: Derives the key of an object; None leaves the object out.
+        """
+        self._index_key = index_key
+        self._by_key: dict[Key, dict[Key, Object]] = {}
+        cache.add_handler(self._on_change)
+
+    def get(self, key: Key) -> tuple[Object, ...]:
+        """List the objects that have a key."""
+        return tuple(self._by_key.get(key, {}).values())
+
+    def _on_change(self, old: Object | None, new: Object | None) -> None:
+        if old is not None and (before := self._index_key(old)) is not None:
+            self._by_key[before].pop(key_of(old))
+            if not self._by_key[before]:
+                del self._by_key[before]
+        if new is not None and (after := self._index_key(new)) is not None:
+            self._by_key.setdefault(after, {})[key_of(new)] = new
+
+
 def _version(obj: Object) -> str:
     version: str = obj["metadata"].get("resourceVersion", "")
     return version

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from shared.objects.field_path import read
+from shared.objects.timestamps import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a reconcile found out about one aspect; becomes a condition once it has a time.
+    """What a reconcile found out about one aspect of an object: a condition before it has a time.
 
     Attributes:
         type: Which aspect, as CamelCase adjective.
         status: Whether it holds.
         reason: One CamelCase word for programs.
-        message: A sentence for people, with the next step if something waits for them.
+        message: A sentence for people, with what they can do if something waits for them.
     """
 
     type: str
@@ -32,7 +33,7 @@ class Finding:
 
 
 def condition_of(obj: Object, kind: str) -> Object | None:
-    """Return an object's condition of one type; None if its status has none, or is none that conventions know."""
+    """Return an object's condition of one type; None if it has none, or its status has another shape."""
     found = read(obj, ("status", "conditions"))
     items = found if isinstance(found, list) else ()
     return next((item for item in items if isinstance(item, dict) and item.get("type") == kind), None)
@@ -52,12 +53,12 @@ def conditions(findings: Iterable[Finding], existing: Sequence[Object], generati
 
 def _condition(finding: Finding, existing: Object | None, generation: int, now: datetime) -> Object:
     changed = existing is None or existing.get("status") != finding.status
-    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ") if changed or existing is None else existing["lastTransitionTime"]
+    since = written(now) if changed or existing is None else existing["lastTransitionTime"]
     return {
         "type": finding.type,
         "status": finding.status,
         "reason": finding.reason,
         "message": finding.message,
         "observedGeneration": generation,
-        "lastTransitionTime": stamp,
+        "lastTransitionTime": since,
     }

@@ -1,4 +1,4 @@
-"""What is to be told in an Event, before it has a time. Pure data."""
+"""The content of an Event. Pure data."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class EventNote:
-    """One Event about an object, before it has a time.
-
-    Attributes:
-        type: `Warning` if somebody should look.
-        reason: One CamelCase word.
-        note: A sentence.
-    """
+    """One Event about an object, before it has a time; a `Warning` if somebody should look."""
 
     type: Literal["Normal", "Warning"]
     reason: str

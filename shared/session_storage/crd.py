@@ -14,19 +14,15 @@ import yaml
 from shared.objects.resources import SESSION_STORAGES, Object
 from shared.session_storage.models import SessionStorage
 
-SHORT_NAME: Final = "sstore"
-CATEGORY: Final = "toolhive"
-
 COLUMNS: Final = (
-    ("Size", ".spec.size", "Asked-for size; empty for an external storage"),
+    ("Size", ".spec.size", "Requested size; empty for an external storage"),
     ("Phase", ".status.phase", "Summary of the storage's state"),
     ("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether consumers can use the storage"),
-    ("Primary", ".status.primary", "The Valkey node that takes writes"),
-    ("Secret", ".status.connectionSecret", "Secret with the connection, for consumers"),
+    ("Primary", ".status.primary", "StatefulSet of the Valkey instance that takes writes"),
+    ("Secret", ".status.connectionSecret", "Secret with the connection settings for consumers"),
 )
 
 _DROPPED: Final = frozenset({"title", "default", "$defs"})
-_INTEGER_FORMAT: Final = "int64"
 
 
 def crd() -> Object:
@@ -48,8 +44,8 @@ def crd() -> Object:
                 "listKind": f"{resource.kind}List",
                 "plural": resource.plural,
                 "singular": resource.kind.lower(),
-                "shortNames": [SHORT_NAME],
-                "categories": [CATEGORY],
+                "shortNames": ["sstore"],
+                "categories": ["toolhive"],
             },
             "versions": [
                 {
@@ -96,7 +92,7 @@ def _structural(schema: Any, definitions: Object) -> Any:
         if name not in _DROPPED
     }
     if result.get("type") == "integer":
-        result["format"] = _INTEGER_FORMAT
+        result["format"] = "int64"
     return result
 
 
@@ -115,7 +111,7 @@ def _resolved(schema: Object, definitions: Object) -> Object:
 
 def main() -> None:
     """Print the CRD as YAML, in the form that the chart ships."""
-    sys.stdout.write("# Generated from shared/session_storage/models.py by `make generate`; do not edit.\n")
+    sys.stdout.write("# Generated from shared/session_storage by `make generate`; do not edit.\n")
     yaml.safe_dump(crd(), sys.stdout, sort_keys=False, width=120, allow_unicode=True)
 
 

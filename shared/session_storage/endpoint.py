@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from shared.errors import InvalidSpec
 from shared.names import VALKEY_PORT
-from shared.session_storage.models import URL_HINT, URL_PATTERN
+from shared.session_storage.validation import URL_HINT, URL_PATTERN
 
 _PROBLEM: Final = f"spec.external.url: Invalid value: {URL_HINT}"
 _TLS_SCHEMES: Final = frozenset({"rediss", "valkeys"})
@@ -17,14 +17,7 @@ _TLS_SCHEMES: Final = frozenset({"rediss", "valkeys"})
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One store.
-
-    Attributes:
-        host: Name or address, IPv6 without brackets.
-        port: 6379 unless the URL says otherwise.
-        db: Number of the logical database.
-        is_tls: Whether it speaks TLS.
-    """
+    """One store: its name or address (IPv6 without brackets), and the number of the logical database."""
 
     host: str
     port: int

@@ -1,6 +1,6 @@
-"""What one word, the size, binds: CPU, memory, `maxmemory`, disk, persistence and replicas. Pure.
+"""What a size decides: CPU, memory, `maxmemory`, disk, persistence and the number of instances. Pure.
 
-The figures are the customer-facing promise: docs and chart show them, so a change here is a release note.
+These figures are a promise to users: documentation and chart show them, so a change belongs into the release notes.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class Preset:
     """Everything that a size decides.
 
     Attributes:
-        replicas: Valkey nodes, one of them primary.
-        memory_mib: Request and limit of each node; equal, so that a node is never the one evicted.
-        cpu_millis: Request of each node; no limit, because throttling shows up as latency.
+        replicas: Number of Valkey instances, one of them primary.
+        memory_mib: Request and limit of each instance; equal, so that Kubernetes evicts other pods first.
+        cpu_millis: Request of each instance; no limit, because throttling shows as latency.
         disk_gib: Size of the data volume.
         is_persistent: Whether data survives the pod (a claim) or goes with it (`emptyDir`).
         maxmemory_percent: Share of the memory limit that data may fill; the rest is for replication and AOF
             buffers and copy-on-write, which eviction does not count.
-        backlog_mib: Writes that a replica may miss and still go on from where it was; they take memory from the rest.
+        backlog_mib: Writes that a replica may miss without a full resync; they take memory from the rest.
     """
 
     replicas: int
@@ -43,7 +43,7 @@ class Preset:
 
     @property
     def is_redundant(self) -> bool:
-        """Whether another node takes over when the primary fails."""
+        """Whether another instance takes over when the primary fails."""
         return self.replicas > 1
 
     @property
@@ -72,5 +72,5 @@ PRESETS: Final = {
 
 
 def shrinks(before: Size, after: Size) -> bool:
-    """Tell whether a size has a smaller disk than another one, which no volume can become."""
+    """Tell whether a size has a smaller disk than another one; Kubernetes shrinks no volume."""
     return PRESETS[after].disk_gib < PRESETS[before].disk_gib

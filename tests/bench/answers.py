@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jsonpatch
 import orjson
 
-from shared.names import ANNOTATION_WIRED
+from shared.names import ANNOTATION_INJECTION
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object
@@ -53,7 +53,7 @@ def meaning(case: Case, answer: bytes) -> Meaning:
 def _with_record_read(obj: Object) -> Object:
     """Replace the record, which is a text, by what it says: its keys have no order."""
     annotations = obj["metadata"].get("annotations", {})
-    record = orjson.loads(annotations.get(ANNOTATION_WIRED, b"null"))
+    record = orjson.loads(annotations.get(ANNOTATION_INJECTION, b"null"))
     if record is not None:
         record["made"] = sorted(record["made"])
-    return {**obj, "metadata": {**obj["metadata"], "annotations": {**annotations, ANNOTATION_WIRED: record}}}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": {**annotations, ANNOTATION_INJECTION: record}}}

@@ -134,8 +134,8 @@ def _refused(entries: int) -> Object:
 def _update(entries: int) -> Object:
     """A wired server gets another image: all has to be looked at, and nothing is to do."""
     old = server(entries, many=5 * _MANY)
-    writing = consumers.writing_of(AdmissionRequest(_UID, "CREATE", NAMESPACE, "", old, None))
-    decision = consumers.decide(writing, STORAGES, Target.ALL)
+    write = consumers.ConsumerWrite.of(AdmissionRequest(_UID, "CREATE", NAMESPACE, "", old, None))
+    decision = consumers.decide(write, STORAGES, Target.ALL)
     assert isinstance(decision, Patch)
     old = jsonpatch.apply_patch(old, json.dumps(decision.operations))
     new = copy.deepcopy(old)

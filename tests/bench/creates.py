@@ -21,7 +21,13 @@ from tests.bench import image, rival, servers
 from tests.bench.calls import Webhook, asked
 from tests.bench.cases import STORAGE, server
 from tests.bench.figures import Figures
-from tests.integration.conftest import Kubectl, free_port, install_chart, install_toolhive_crds, running_processes
+from tests.integration.conftest import (
+    Kubectl,
+    install_chart,
+    install_toolhive_crds,
+    running_processes,
+)
+from tests.integration.loopback import free_port
 from tests.integration.mcpservers import await_wiring
 
 if TYPE_CHECKING:

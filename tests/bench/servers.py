@@ -20,7 +20,7 @@ from certs.pki.pem import bundle_pem
 from deploy.local import binaries
 from tests.bench import image, programs
 from tests.bench.cases import PATH, STORAGES
-from tests.integration.conftest import free_port
+from tests.integration.loopback import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -19,8 +19,8 @@ from deploy.demo.images import Images
 from deploy.demo.kube import Kube
 from deploy.local import binaries, paths, progress
 from deploy.local.errors import LocalClusterError
-from shared.session_storage.models import RotationPhase
 from shared.session_storage.sizes import Size
+from shared.session_storage.status import RotationPhase
 from tests.chaos import catalogue, report, suite
 from tests.chaos.archive import dump, load, merged
 from tests.chaos.report import Circumstances

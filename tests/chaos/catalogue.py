@@ -1,4 +1,4 @@
-"""Every fault, what it is called, on which sizes it is tried, and what is wanted of it.
+"""Every fault: its name, what happens, the sizes that it strikes, and the targets for clients.
 
 The figures of the targets are promises to users; a change here is a release note.
 """
@@ -13,13 +13,13 @@ from tests.chaos.faults.fault import Fault
 from tests.chaos.figures import Target
 
 FENCE_SECONDS: Final = 4.0
-"""A primary without replicas refuses writes after three seconds, which it notices within another one."""
+"""A primary without replicas refuses writes after three seconds, and notices that within another one."""
 FAILOVER: Final = Target(median=0.3, worst=1.2)
 UNREACHABLE: Final = Target(worst=5.0, fence=FENCE_SECONDS)
 PLANNED: Final = Target(median=0.12, worst=0.4, is_quiet=True)
 UNNOTICED: Final = Target(worst=0.4)
 KEPT: Final = Target()
-"""It comes back by itself, and nothing that was acknowledged is lost; how long that takes is not promised."""
+"""The storage recovers by itself and loses no acknowledged write; we do not promise how soon."""
 
 LARGE: Final = (Size.LARGE,)
 PERSISTENT: Final = (Size.MEDIUM, Size.LARGE)
@@ -27,25 +27,25 @@ PERSISTENT: Final = (Size.MEDIUM, Size.LARGE)
 FAULTS: Final = (
     Fault(
         "sigkill",
-        "The primary's server is killed (SIGKILL).",
+        "A SIGKILL ends the primary's process.",
         servers.kill_server,
         {Size.MEDIUM: KEPT, Size.LARGE: FAILOVER},
     ),
     Fault(
         "force-delete",
-        "The primary's pod is deleted without grace.",
+        "Somebody deletes the primary's pod without grace.",
         servers.delete_pod,
         {Size.MEDIUM: KEPT, Size.LARGE: FAILOVER},
     ),
     Fault(
         "sigstop",
-        f"The primary's server is frozen (SIGSTOP) for {servers.FROZEN_SECONDS} s.",
+        f"A SIGSTOP freezes the primary's process for {servers.FROZEN_SECONDS} s.",
         servers.freeze_server,
         {Size.MEDIUM: KEPT, Size.LARGE: UNREACHABLE},
     ),
     Fault(
         "partition",
-        f"The primary's node is cut off from everything for {partitions.CUT_SECONDS} s.",
+        f"The primary's node reaches nothing for {partitions.CUT_SECONDS} s.",
         partitions.cut_off_node,
         {Size.MEDIUM: KEPT, Size.LARGE: UNREACHABLE},
         partitions.apart,
@@ -64,43 +64,43 @@ FAULTS: Final = (
     ),
     Fault(
         "partition-leader",
-        f"The reconciler that leads is cut off from everything for {partitions.LEASE_SECONDS} s.",
+        f"The leading reconciler reaches nothing for {partitions.LEASE_SECONDS} s.",
         partitions.cut_off_leader,
         dict.fromkeys(LARGE, UNNOTICED),
     ),
     Fault(
         "leader-in-failover",
-        "The primary's server is killed, and within 0.1 s the reconciler that leads.",
+        "A SIGKILL ends the primary's process, and within 0.1 s another one the leading reconciler's.",
         control.kill_leader_in_failover,
         dict.fromkeys(LARGE, KEPT),
     ),
     Fault(
         "leader-in-switchover",
-        "An annotation asks for a switchover, and within 0.1 s the reconciler that leads is killed.",
+        "An annotation asks for a switchover, and within 0.1 s a SIGKILL ends the leading reconciler's process.",
         control.kill_leader_in_switchover,
         dict.fromkeys(LARGE, KEPT),
     ),
     Fault(
         "api-away",
-        f"The API server is frozen for {control.AWAY_SECONDS} s, and the primary's server is killed meanwhile.",
+        f"The API server freezes for {control.AWAY_SECONDS} s, and meanwhile a SIGKILL ends the primary's process.",
         control.stop_api_server,
         dict.fromkeys(LARGE, KEPT),
     ),
     Fault(
         "two-leaders",
-        "The reconciler that leads is frozen until another one leads; as the old one goes on, the primary is killed.",
+        "The leading reconciler freezes until another one leads; as it wakes up, a SIGKILL ends the primary.",
         control.wake_old_leader,
         dict.fromkeys(LARGE, KEPT),
     ),
     Fault(
         "emptied",
-        "The primary's pod is deleted without grace, and its volume emptied before the next one starts.",
+        "Somebody deletes the primary's pod without grace, and empties its volume before the next pod starts.",
         losses.empty_volume,
         dict.fromkeys(LARGE, KEPT),
     ),
     Fault(
         "all-pods",
-        "All pods are deleted at once without grace, and there is no reconciler until they run again.",
+        "Somebody deletes all pods at once without grace, and no reconciler runs until the pods run again.",
         losses.delete_all_pods,
         dict.fromkeys(PERSISTENT, KEPT),
     ),
@@ -119,13 +119,13 @@ FAULTS: Final = (
     ),
     Fault(
         "drain",
-        "The primary's node is drained of the storage's pods.",
+        "Somebody drains the primary's node of the storage's pods.",
         planned.drain,
         dict.fromkeys(Size, PLANNED),
     ),
     Fault(
         "image",
-        "The chart is upgraded to another reference of the same Valkey image.",
+        "A chart upgrade names the same Valkey image by another reference.",
         planned.update_image,
         dict.fromkeys(Size, PLANNED),
     ),
@@ -137,7 +137,7 @@ FAULTS: Final = (
     ),
     Fault(
         "sequence",
-        f"{sequences.LENGTH} faults chosen at random, each as soon as writes are acknowledged again.",
+        f"{sequences.LENGTH} random faults follow each other, each as soon as the primary acknowledges writes again.",
         sequences.inflict,
         dict.fromkeys(LARGE, KEPT),
     ),

@@ -38,7 +38,7 @@ def await_other(kube: Kube, name: str) -> None:
     until("there is another leader", lambda: leader(kube) not in {"", name}, TAKEOVER_SECONDS)
 
 
-def await_whole(kube: Kube) -> None:
+def await_recovered(kube: Kube) -> None:
     """Wait until all of them are ready and one of them leads."""
     kube.run("rollout", "status", DEPLOYMENT, f"--timeout={TAKEOVER_SECONDS}s", namespace=NAMESPACE)
     leading(kube)
@@ -49,7 +49,7 @@ def refresh(kube: Kube) -> None:
     for pod in pods(kube):
         if processes.restarts(pod):
             kube.run("delete", "pod", pod["metadata"]["name"], namespace=NAMESPACE)
-    await_whole(kube)
+    await_recovered(kube)
 
 
 def scale(kube: Kube, replicas: int) -> None:
@@ -68,5 +68,5 @@ def lead_elsewhere(kube: Kube, node: str) -> None:
         if (pod := leading(kube))["spec"]["nodeName"] != node:
             return
         kube.run("delete", "pod", pod["metadata"]["name"], namespace=NAMESPACE)
-        await_whole(kube)
+        await_recovered(kube)
     raise Surprise(f"the leader is on {node} whatever is done")

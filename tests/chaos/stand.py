@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 from tests.chaos.api import Api
 
 SWITCHOVER: Final = f"{names.GROUP}/switchover"
-WHOLE_SECONDS: Final = 180
+RECOVERY_SECONDS: Final = 180
 """For a replica that has to be scheduled anew, to start, to load its file and to copy everything."""
 PROXIES: Final = 2
 MOVES: Final = 6
@@ -56,7 +56,7 @@ class Stand:
         pair = {"replicas": PROXIES, "sessionAffinity": "None", "sessionStorageRef": self.name}
         self.kube.apply(server(self.name, NAMESPACE, self.images.mcp_server, **pair))
         self.proxies.await_ready(PROXIES)
-        self.await_whole()
+        self.await_recovered()
         return took
 
     def remove(self) -> None:
@@ -64,9 +64,9 @@ class Stand:
         self.kube.run("delete", SERVERS, self.name, "--ignore-not-found", namespace=NAMESPACE)
         # The webhook may not have heard yet that its consumer is gone.
         delete = ("delete", KIND, self.name, "--ignore-not-found")
-        until(f"{self.name} may go", lambda: not self.kube.refusal(*delete, namespace=NAMESPACE), WHOLE_SECONDS)
+        until(f"{self.name} may go", lambda: not self.kube.refusal(*delete, namespace=NAMESPACE), RECOVERY_SECONDS)
         rest = ("pods,pvc", NAMESPACE, f"--selector={names.LABEL_STORAGE}={self.name}")
-        until(f"nothing of {self.name} is left", lambda: not self.kube.items(*rest), WHOLE_SECONDS)
+        until(f"nothing of {self.name} is left", lambda: not self.kube.items(*rest), RECOVERY_SECONDS)
 
     @property
     def proxies(self) -> Proxies:
@@ -97,16 +97,16 @@ class Stand:
         selector = service.get("spec", {}).get("selector", {names.LABEL_STORAGE: ""})
         return next((pod for pod in self.pods() if selector.items() <= pod["metadata"]["labels"].items()), None)
 
-    def await_whole(self) -> None:
+    def await_recovered(self) -> None:
         """Wait until the storage is as it should be, every node and every copy of the data."""
-        until(f"{self.name} is whole", lambda: is_whole(self.storage(), self.pods()), WHOLE_SECONDS)
+        until(f"{self.name} has recovered", lambda: is_recovered(self.storage(), self.pods()), RECOVERY_SECONDS)
 
     def refresh(self) -> None:
         """Replace pods whose container has ended before: kubelet would wait longer each time it starts one again."""
         for pod in self.pods():
             if processes.restarts(pod):
                 self.kube.run("delete", "pod", pod["metadata"]["name"], namespace=NAMESPACE)
-                self.await_whole()
+                self.await_recovered()
 
     def have_primary(self, is_right: Callable[[Object], bool]) -> Object:
         """Switch over until a pod is primary of which that is true, and return it.
@@ -119,7 +119,7 @@ class Stand:
                 return found
             self.switch_over()
             self.await_moved(found["metadata"]["uid"])
-            self.await_whole()
+            self.await_recovered()
         raise Surprise(f"the primary of {self.name} is {found['metadata']['name']} whatever is done")
 
     def await_gone(self, container: str) -> None:
@@ -130,7 +130,7 @@ class Stand:
             # None at all: the API server does not answer, or their successors are still to come.
             return bool(pods) and container not in map(processes.container_id, pods)
 
-        until(f"the container {container[:12]} has ended", is_gone, WHOLE_SECONDS)
+        until(f"the container {container[:12]} has ended", is_gone, RECOVERY_SECONDS)
 
     def await_moved(self, uid: str) -> None:
         """Wait until the Service leads to another pod than the one with this uid."""
@@ -139,7 +139,7 @@ class Stand:
             found = self._leads_to()
             return found is not None and found["metadata"]["uid"] != uid
 
-        until(f"{self.name} has another primary", is_so, WHOLE_SECONDS)
+        until(f"{self.name} has another primary", is_so, RECOVERY_SECONDS)
 
     def change(self, changed: Object) -> None:
         """Change fields of the storage."""
@@ -150,7 +150,7 @@ class Stand:
         self.change({"metadata": {"annotations": {SWITCHOVER: datetime.now(UTC).isoformat()}}})
 
 
-def is_whole(storage: Object, pods: Sequence[Object]) -> bool:
+def is_recovered(storage: Object, pods: Sequence[Object]) -> bool:
     """Tell whether a storage says that all is well, and its pods bear it out. Pure.
 
     Args:

@@ -16,7 +16,7 @@ from deploy.local import progress
 from deploy.local.errors import LocalClusterError
 from shared.names import ANNOTATION_FORCE_DELETE
 from shared.session_storage.sizes import Size
-from tests.chaos import floor, hosts, trials
+from tests.chaos import floor, nodes, trials
 from tests.chaos.api import NAMESPACE, Api
 from tests.chaos.figures import Trial
 from tests.chaos.report import Measured
@@ -74,17 +74,17 @@ class Stage:
     valkey: str = "unknown"
 
     def stand(self, size: Size) -> Stand:
-        """Return the stand of a size as it is, or a new one if it is not there, was resized, or is not whole."""
+        """Return the stand of a size as it is, or a new one if it is not there, was resized, or has not recovered."""
         stand = Stand(self.kube, self.api, self.images, size.value)
         if stand.storage().get("spec", {}).get("size") == size:
             try:
-                stand.await_whole()
+                stand.await_recovered()
             except DemoError as error:
                 progress.step(f"{size}: made anew, because {error}")
             else:
                 return stand
         # With its data on the control plane's node, a storage of one node could not be cut off alone.
-        kept_away = nullcontext() if size is Size.LARGE else hosts.cordoned(self.kube, hosts.CONTROL_PLANE)
+        kept_away = nullcontext() if size is Size.LARGE else nodes.cordoned(self.kube, nodes.CONTROL_PLANE)
         with kept_away:
             took = stand.make(size)
         self.made.setdefault(size, []).append(took)
@@ -123,13 +123,13 @@ def _valkey_version(stand: Stand) -> str:
 @contextmanager
 def staged(kube: Kube, images: Images) -> Iterator[Stage]:
     """Install the chart and make a namespace; both are as they were at the end, whatever happens."""
-    hosts.mend(kube)
+    nodes.mend(kube)
     installation.install(kube, images)
     installation.restart_outdated(kube)
     kube.delete_namespaces(NAMESPACE)
     kube.create_namespace(NAMESPACE)
     try:
-        yield Stage(kube, Api(hosts.KUBECONFIG), images)
+        yield Stage(kube, Api(nodes.KUBECONFIG), images)
     finally:
         # Runs of the image update may have left the other reference.
         installation.install(kube, images)

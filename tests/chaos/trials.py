@@ -1,4 +1,4 @@
-"""One run of one fault: everything is whole, a writer and sessions are at work, it strikes, and all is whole again."""
+"""One run of one fault: it strikes while a writer and sessions are at work, and the run ends after recovery."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(fault: Fault, stand: Stand, size: Size, chance: random.Random) -> Trial:
     with fault.setting(stand):
         with writing(stand) as writer, sessions.in_use(stand) as opened:
             struck = fault.inflict(Scene(stand, writer, chance))
-            stand.await_whole()
+            stand.await_recovered()
             whole = now() - struck
             writer.await_steady()
             verdict = writer.end(struck)
@@ -37,7 +37,7 @@ def run(fault: Fault, stand: Stand, size: Size, chance: random.Random) -> Trial:
 
 
 def prepare(stand: Stand) -> None:
-    """Have everything be whole, and as if nothing had befallen it before."""
+    """Wait until everything has recovered, and remove the traces of earlier faults."""
     leaders.refresh(stand.kube)
-    stand.await_whole()
+    stand.await_recovered()
     stand.refresh()

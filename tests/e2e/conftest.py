@@ -47,6 +47,9 @@ ORDER = (
     "test_resilience",
 )
 
+SHORT_REFRESH = "--set=rotation.refreshSeconds=30"
+"""What a rotation waits for kubelets: those of the local cluster look after 15 to 22.5 s, and not after 60 to 90."""
+
 # Processes are killed and nodes drained there: the local cluster is for that, and no other that KUBECONFIG may name.
 collect_ignore = [] if paths.is_local(os.environ) else ["test_resilience.py"]
 
@@ -58,12 +61,18 @@ class Run:
     Attributes:
         kube: The cluster.
         images: What runs on it.
+        values: What Helm is told besides.
         logs: Of pods that a test has ended since.
     """
 
     kube: Kube
     images: Images
+    values: tuple[str, ...]
     logs: list[str] = field(default_factory=list)
+
+    def install(self) -> None:
+        """Install the chart of this checkout, or upgrade to it, and return when it is at work."""
+        installation.install(self.kube, self.images, *self.values)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -71,22 +80,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def run() -> Iterator[Run]:
+def run(pytestconfig: pytest.Config) -> Iterator[Run]:
     kube = Kube.of(os.environ)
     if complaint := kube.refusal("get", "nodes"):
         pytest.exit(f"there is no cluster (`make cluster` starts one): {complaint}", returncode=1)
-    images = Images.of(os.environ)
-    kube.delete_namespaces(*ALL, *OF_DEMO)
+    # Drills take the chart as it comes.
+    has_default = pytestconfig.getoption("--drills") or not kube.is_local
+    run = Run(kube, Images.of(os.environ), () if has_default else (SHORT_REFRESH,))
+    clear_away(kube)
     for name in ALL:
         kube.create_namespace(name)
     kube.run("label", "namespace", *RESTRICTED, "pod-security.kubernetes.io/enforce=restricted")
-    installation.install(kube, images)
+    run.install()
     installation.restart_outdated(kube)
-    yield Run(kube, images)
+    yield run
     kube.run("delete", "namespace", *ALL, "--ignore-not-found", "--wait=false")
-    # Their consumers may not be gone yet.
+    delete_shared_storages(kube)
+
+
+def clear_away(kube: Kube) -> None:
+    """Take away what another run or a demonstration has left behind: it would be measured as well."""
+    has_demo = any(kube.get("namespace", name) for name in OF_DEMO)
+    kube.delete_namespaces(*ALL, *OF_DEMO)
+    delete_shared_storages(kube)
+    if has_demo:
+        installation.uninstall(kube)
+
+
+def delete_shared_storages(kube: Kube) -> None:
+    """Delete the proposal's storages, which stand in ToolHive's own namespace; their consumers may not be gone yet."""
+    if kube.get("customresourcedefinition", KIND) is None:
+        return
     kube.run("annotate", KIND, "--all", f"{ANNOTATION_FORCE_DELETE}=true", namespace=TOOLHIVE)
-    kube.run("delete", KIND, "prod-storage", "shared-storage", "--ignore-not-found", namespace=TOOLHIVE)
+    kube.run(
+        "delete", KIND, "prod-storage", "shared-storage", "--ignore-not-found", "--cascade=foreground",
+        namespace=TOOLHIVE,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

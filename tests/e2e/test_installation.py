@@ -31,7 +31,7 @@ def accepts(kube: Kube, **spec: object) -> str:
 
 def test_an_upgrade_without_changes_restarts_no_pod(run: Run) -> None:
     before = pods(run.kube)
-    installation.install(run.kube, run.images)
+    run.install()
     assert pods(run.kube) == before
 
 
@@ -47,7 +47,7 @@ def test_uninstalled_it_blocks_nobody_and_installed_again_it_is_ready_within_a_m
         until("a reference is nobody's business", lambda: refused() == "", FORGETTING_SECONDS)
     finally:
         begun = time.monotonic()
-        installation.install(run.kube, run.images)
+        run.install()
         took = time.monotonic() - begun
     figures.append(f"helm install --wait, and at work: {took:.1f} s")
     assert took <= READY_BOUND_SECONDS

@@ -10,7 +10,7 @@ import pytest
 from deploy.demo.storages import KIND
 from shared.names import ANNOTATION_FORCE_DELETE
 from shared.session_storage.sizes import Size
-from tests.chaos import hosts, trials
+from tests.chaos import nodes, trials
 from tests.chaos.api import Api
 from tests.chaos.catalogue import BY_NAME
 from tests.chaos.stand import Stand
@@ -27,7 +27,7 @@ def stand(run: Run) -> Iterator[Stand]:
     for namespace in (STORAGES, ROTATION):
         run.kube.run("annotate", KIND, "--all", f"{ANNOTATION_FORCE_DELETE}=true", namespace=namespace)
         run.kube.run("delete", KIND, "--all", "--cascade=foreground", namespace=namespace)
-    large = Stand(run.kube, Api(hosts.KUBECONFIG), run.images, "large")
+    large = Stand(run.kube, Api(nodes.KUBECONFIG), run.images, "large")
     large.make(Size.LARGE)
     yield large
     large.remove()

@@ -31,35 +31,32 @@ from tests.e2e.namespaces import ROTATION
 from tests.e2e.storages import await_ready, read, secret, server, storage
 
 ORIGIN: Final = "origin"
-REMOTES: Final = 9
-"""With the server that they forward to, ten consumers."""
+REMOTES: Final = {"small": 1, "medium": 2, "medium-ten": 9}
+"""How many consumers forward to a server, which is one more; by the name of their storage."""
 ROTATION_SECONDS: Final = 900
 SESSION_SECONDS: Final = 60
 """A backend with one replica is away while it restarts; its proxy starts after it."""
 PROGRAM: Final = Path(__file__).with_name("load.py").read_text()
 PHASES: Final = ("Pending", "Added", "Published", "AwaitConsumers", "Discarding")
-SIZES: Final = ("small", "medium")
+SIZES: Final = ("small", "medium", pytest.param("medium-ten", marks=pytest.mark.drill))
+"""Names of storages, each beginning with its size."""
 
 
 @pytest.fixture(scope="module")
 def rotated(run: Run, request: pytest.FixtureRequest) -> str:
-    """A storage of a size with consumers that run; named like its size."""
+    """The name of a storage of a size, with consumers that run."""
     size: str = request.param
     kube = run.kube
     origin = f"{ORIGIN}-{size}"
-    kube.apply(storage(size, ROTATION, size=size))
+    kube.apply(storage(size, ROTATION, size=size.partition("-")[0]))
     await_ready(kube, ROTATION, size)
     kube.apply(
         server(origin, ROTATION, run.images.mcp_server, sessionStorageRef=size),
-        *(remote(f"remote-{size}-{number}", origin, size) for number in range(remotes_of(size))),
+        *(remote(f"remote-{size}-{number}", origin, size) for number in range(REMOTES[size])),
     )
     for proxies in all_proxies(kube, size):
         proxies.await_ready(1)
     return size
-
-
-def remotes_of(size: str) -> int:
-    return REMOTES if size == "medium" else 1
 
 
 def remote(name: str, origin: str, size: str) -> Object:
@@ -69,7 +66,7 @@ def remote(name: str, origin: str, size: str) -> Object:
 
 
 def all_proxies(kube: Kube, size: str) -> list[Proxies]:
-    of_remotes = (Proxies(kube, f"remote-{size}-{n}", ROTATION, MCP_REMOTE_PROXY) for n in range(remotes_of(size)))
+    of_remotes = (Proxies(kube, f"remote-{size}-{n}", ROTATION, MCP_REMOTE_PROXY) for n in range(REMOTES[size]))
     return [Proxies(kube, f"{ORIGIN}-{size}", ROTATION), *of_remotes]
 
 
@@ -187,7 +184,7 @@ def test_nobody_notices_that_passwords_change(run: Run, rotated: str, figures: l
     )
     assert [tally["said"] for tally in seen] == [[], []]
     assert lost == []
-    assert rotation["consumersDone"] == rotation["consumersTotal"] == remotes_of(size) + 1
+    assert rotation["consumersDone"] == rotation["consumersTotal"] == REMOTES[size] + 1
     assert_gone(run, size, old)
 
 
@@ -204,13 +201,17 @@ def assert_gone(run: Run, size: str, old: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("rotated", SIZES[:1], indirect=True)
-def test_the_leader_may_die_in_every_phase(run: Run, rotated: str) -> None:
+@pytest.mark.parametrize(
+    "phases", [("AwaitConsumers",), pytest.param(PHASES, marks=pytest.mark.drill)], ids=["one phase", "every phase"]
+)
+def test_the_leader_may_die_in_the_middle(run: Run, rotated: str, phases: tuple[str, ...], figures: list[str]) -> None:
     """Phases may be too short to be met: then it dies in the one after."""
-    kube, size, word = run.kube, rotated, "killed"
+    kube, size, word = run.kube, rotated, f"killed-{len(phases)}"
+    begun = time.monotonic()
     annotate(kube, size, word)
     until("the rotation has begun", lambda: phase(kube, size) in PHASES, 60)
-    for index, seen in enumerate(PHASES):
-        reached = (*PHASES[index:], "Discarded")
+    for seen in phases:
+        reached = (*PHASES[PHASES.index(seen) :], "Discarded")
         until(f"the rotation is as far as {seen}", partial(is_in, kube, size, reached), 300)
         kill_leader(run)
     until("the rotation is over", lambda: is_over(kube, size, word), ROTATION_SECONDS)
@@ -218,3 +219,4 @@ def test_the_leader_may_die_in_every_phase(run: Run, rotated: str) -> None:
     assert handed_out == secret(kube, f"{size}-auth", ROTATION)["password"]
     for proxies in all_proxies(kube, size):
         proxies.await_ready(1)
+    figures.append(f"leader killed in {', '.join(phases)}: the rotation over after {time.monotonic() - begun:.0f} s")

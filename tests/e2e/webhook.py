@@ -32,21 +32,21 @@ def keep_logs(run: Run) -> None:
     run.logs.append(run.kube.run("logs", SELECTOR, "--tail=-1", "--ignore-errors", namespace=NAMESPACE))
 
 
-def await_whole(kube: Kube) -> None:
+def await_recovered(kube: Kube) -> None:
     kube.run("rollout", "status", DEPLOYMENT, f"--timeout={ROLLOUT_SECONDS}s", namespace=NAMESPACE)
 
 
 def restart(kube: Kube) -> None:
     """Replace all pods by a rollout."""
     kube.run("rollout", "restart", DEPLOYMENT, namespace=NAMESPACE)
-    await_whole(kube)
+    await_recovered(kube)
 
 
 def delete_one_by_one(kube: Kube) -> None:
     """Delete every pod, each when the one before it has a successor."""
     for pod in sorted(pods(kube)):
         kube.run("delete", "pod", pod, namespace=NAMESPACE)
-        await_whole(kube)
+        await_recovered(kube)
 
 
 def stop(kube: Kube) -> None:
@@ -56,7 +56,7 @@ def stop(kube: Kube) -> None:
 
 def start(kube: Kube) -> None:
     kube.run("scale", DEPLOYMENT, "--replicas=2", namespace=NAMESPACE)
-    await_whole(kube)
+    await_recovered(kube)
 
 
 @contextmanager

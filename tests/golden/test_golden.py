@@ -37,8 +37,8 @@ def outcome(case: Path) -> tuple[list[Any], Object]:
     storage = case / "storage.yaml"
     storages = {key_of(load(storage)): load(storage)} if storage.exists() else {}
     namespace = consumer["metadata"]["namespace"]
-    writing = consumers.writing_of(AdmissionRequest("1", "CREATE", namespace, "", consumer, None))
-    decision = consumers.decide(writing, storages, Target.ALL, may_use=True)
+    write = consumers.ConsumerWrite.of(AdmissionRequest("1", "CREATE", namespace, "", consumer, None))
+    decision = consumers.decide(write, storages, Target.ALL, may_use=True)
     assert isinstance(decision, Allow | Patch)
     operations = decision.operations if isinstance(decision, Patch) else []
     return operations, jsonpatch.apply_patch(consumer, json.dumps(operations))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
     from tests.integration.conftest import Kubectl
 
+RESOURCES = {resource.kind: resource for resource in CONSUMER_RESOURCES}
 PLURALS = {resource.kind: f"{resource.plural}.{resource.version}.{resource.group}" for resource in CONSUMER_RESOURCES}
 KINDS = tuple(PLURALS)
 
@@ -43,29 +43,23 @@ WAYS = ("string", "object", "annotation")
 
 
 def found(kubectl: Kubectl, kind: str, namespace: str, name: str = "srv") -> Object:
-    stored: Object = json.loads(kubectl("get", PLURALS[kind], name, "-n", namespace, "-o", "json"))
-    return stored
+    return kubectl.api.get(RESOURCES[kind], namespace, name)
 
 
-def change(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *arguments: str) -> str:
-    return kubectl(*_change(kind, namespace, patch), *arguments)
+def change(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *options: str) -> Object:
+    return kubectl.api.change(RESOURCES[kind], namespace, "srv", patch, *options)
 
 
-def change_is_refused(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *arguments: str) -> str:
-    return kubectl.fails(*_change(kind, namespace, patch), *arguments)
-
-
-def _change(kind: str, namespace: str, patch: Any) -> tuple[str, ...]:
-    return ("patch", PLURALS[kind], "srv", "-n", namespace, "--type=merge", "-p", json.dumps(patch))
+def change_is_refused(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *options: str) -> str:
+    return kubectl.api.change_refusal(RESOURCES[kind], namespace, "srv", patch, *options)
 
 
 def await_wiring_of_all(kubectl: Kubectl) -> None:
     """Wait until the webhook is called and all of ToolHive's CRDs have the field."""
 
     def wires(kind: str) -> bool:
-        asked = json.dumps(referring(kind, "default", "string", "probe"))
-        out = kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=asked)
-        return RECORD in json.loads(out)["metadata"]["annotations"]
+        asked = referring(kind, "default", "string", "probe")
+        return RECORD in kubectl.api.create(asked, "--dry-run=server")["metadata"]["annotations"]
 
     for kind in KINDS:
         eventually(partial(wires, kind), what=f"{kind} is wired")

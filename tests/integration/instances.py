@@ -16,10 +16,12 @@ from reconciler.credentials.identities import REPLICATION, Identity
 from reconciler.manifests import valkey_config
 from shared import names
 from shared.session_storage.sizes import PRESETS, Size
+from tests.integration import loopback
 from tests.integration.conftest import eventually
 from tests.integration.kubelet import VALKEY_SERVER
 
-ADDRESSES = {Size.SMALL: "127.11.0.1", Size.MEDIUM: "127.11.0.2", Size.LARGE: "127.11.0.3"}
+ADDRESSES = {size: loopback.address(loopback.INSTANCES, number) for number, size in enumerate(Size)}
+NOBODY = loopback.address(loopback.INSTANCES, 60_000)
 PASSWORDS = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
 ADMIN = Identity("test-admin", "admin", "~* &* +@all")
 ADMIN_PASSWORD = passwords.generate()

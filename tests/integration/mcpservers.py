@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from shared.objects.resources import CRDS, MCP_SERVERS, Object
 from tests.integration.conftest import eventually, toolhive_crd
 
 if TYPE_CHECKING:
-    from shared.objects.resources import Object
     from tests.integration.conftest import Kubectl
 
 ANNOTATION = "toolhive.stacklok.dev/session-storage"
@@ -26,15 +26,12 @@ def server(namespace: str, version: str = "v1beta1", annotations: Any = None, **
 
 
 def stored(kubectl: Kubectl, namespace: str, version: str = "v1beta1") -> Object:
-    kind = f"mcpservers.{version}.toolhive.stacklok.dev"
-    found: Object = json.loads(kubectl("get", kind, "srv", "-n", namespace, "-o", "json"))
-    return found
+    return kubectl.api.get(replace(MCP_SERVERS, version=version), namespace, "srv")
 
 
 def defaults(kubectl: Kubectl) -> Object:
     """What ToolHive's schema makes of a server with nothing but an image."""
-    out = kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(server("default")))
-    spec: Object = json.loads(out)["spec"]
+    spec: Object = kubectl.api.create(server("default"), "--dry-run=server")["spec"]
     return spec
 
 
@@ -63,11 +60,10 @@ def wired_to(storage: str, namespace: str) -> Object:
 
 def await_wiring(kubectl: Kubectl) -> None:
     """Wait until the webhook is called and ToolHive's CRD has the field, which are the reconciler's first deeds."""
-    probe = json.dumps(server("default", sessionStorageRef="probe"))
+    probe = server("default", sessionStorageRef="probe")
 
     def wires() -> bool:
-        out = kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=probe)
-        return "sessionStorage" in json.loads(out)["spec"]
+        return "sessionStorage" in kubectl.api.create(probe, "--dry-run=server")["spec"]
 
     eventually(wires, what="MCPServers are wired")
 
@@ -80,6 +76,6 @@ def install_toolhive_crd(kubectl: Kubectl) -> None:
 
 def has_field(kubectl: Kubectl) -> bool:
     """Tell whether ToolHive's CRD has `sessionStorageRef` in every version."""
-    crd = json.loads(kubectl("get", "crd", TOOLHIVE_CRD, "-o", "json"))
+    crd = kubectl.api.get(CRDS, "", TOOLHIVE_CRD)
     schemas = [version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]]
     return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)

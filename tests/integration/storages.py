@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import TYPE_CHECKING
 
+from shared.objects.resources import (
+    CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Resource,
+)
+from tests.integration.api import KINDS
 from tests.integration.conftest import eventually
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object
     from tests.integration.conftest import Kubectl
 
-CHILD_KINDS = "secrets,configmaps,services,statefulsets,networkpolicies,poddisruptionbudgets"
+CHILD_KINDS = (SECRETS, CONFIG_MAPS, SERVICES, STATEFUL_SETS, NETWORK_POLICIES, DISRUPTION_BUDGETS)
 
 
 def storage(name: str, namespace: str, **spec: object) -> Object:
@@ -25,8 +34,7 @@ def storage(name: str, namespace: str, **spec: object) -> Object:
 
 
 def read(kubectl: Kubectl, kind: str, name: str, namespace: str) -> Object:
-    found: Object = json.loads(kubectl("get", kind, name, "-n", namespace, "-o", "json"))
-    return found
+    return kubectl.api.get(KINDS[kind], namespace, name)
 
 
 def status(kubectl: Kubectl, namespace: str, name: str) -> Object:
@@ -57,8 +65,14 @@ def secret_value(kubectl: Kubectl, namespace: str, name: str, key: str) -> str:
 
 
 def children(kubectl: Kubectl, namespace: str, name: str) -> set[str]:
-    selector = f"toolhive.stacklok.dev/storage={name}"
-    return set(kubectl("get", CHILD_KINDS, "-n", namespace, "-l", selector, "-o", "name").split())
+    """Name the objects of a storage as `kubectl get -o name` does."""
+    labels = f"toolhive.stacklok.dev/storage={name}"
+    found = [(each, kubectl.api.list(each, namespace, labels)) for each in CHILD_KINDS]
+    return {f"{_word(resource)}/{obj['metadata']['name']}" for resource, objects in found for obj in objects}
+
+
+def _word(resource: Resource) -> str:
+    return ".".join(part for part in (resource.kind.lower(), resource.group) if part)
 
 
 def expected_children(name: str, nodes: int = 1) -> set[str]:

@@ -26,7 +26,7 @@ from reconciler.credentials.login import Login
 from reconciler.valkey import users
 from shared.errors import StoreRefused, StoreUnreachable
 from shared.session_storage.sizes import PRESETS, Size
-from tests.integration.instances import ADMIN, PASSWORDS, connect, running
+from tests.integration.instances import ADMIN, NOBODY, PASSWORDS, connect, running
 
 
 @pytest.fixture(name="instance", scope="module")
@@ -261,7 +261,6 @@ async def test_the_edge_module_tells_role_and_refusal_apart(instance: str) -> No
     login = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
     facts = await users.observe(instance, 6379, login)
     assert (facts.role, facts.is_loading) == ("master", False)
-    assert facts.server_version.startswith("9.")
     await users.ping(instance, 6379, Login(CONSUMER.user, PASSWORDS[CONSUMER.key]))
     wrong = passwords.generate()
     with pytest.raises(StoreRefused) as caught:
@@ -270,4 +269,4 @@ async def test_the_edge_module_tells_role_and_refusal_apart(instance: str) -> No
     with pytest.raises(StoreRefused):
         await users.observe(instance, 6379, Login(PROBE.user, PASSWORDS[PROBE.key]))
     with pytest.raises(StoreUnreachable):
-        await users.ping("127.11.0.99", 6379, login)
+        await users.ping(NOBODY, 6379, login)

@@ -91,7 +91,7 @@ def test_a_server_is_stored_with_all_that_it_needs(
     full = {"name": "mine", "namespace": namespace}
     reference = {part: full[part] for part in parts} or "mine"
     plain = defaults(kubectl)
-    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, version, sessionStorageRef=reference)))
+    kubectl.api.create(server(namespace, version, sessionStorageRef=reference))
     for served in ("v1alpha1", "v1beta1"):
         found = stored(kubectl, namespace, served)
         assert found["apiVersion"] == f"toolhive.stacklok.dev/{served}"
@@ -118,7 +118,7 @@ def test_users_own_settings_stay_beside_the_wiring(kubectl: Kubectl, namespace: 
 
 def test_an_annotation_wires_and_its_removal_unwires(kubectl: Kubectl, namespace: str) -> None:
     plain = defaults(kubectl)
-    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, annotations={ANNOTATION: "mine"})))
+    kubectl.api.create(server(namespace, annotations={ANNOTATION: "mine"}))
     assert stored(kubectl, namespace)["spec"] == {**plain, **wired_to("mine", namespace)}
     kubectl("annotate", "mcpserver", "srv", f"{ANNOTATION}-", "-n", namespace)
     found = stored(kubectl, namespace)
@@ -174,7 +174,7 @@ def test_a_server_may_come_before_its_storage(kubectl: Kubectl, namespace: str) 
 
 def test_a_server_without_a_reference_is_left_as_it_is(kubectl: Kubectl, namespace: str) -> None:
     template = {"spec": {"containers": [{"name": "mcp", "env": []}]}}
-    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, podTemplateSpec=template)))
+    kubectl.api.create(server(namespace, podTemplateSpec=template))
     found = stored(kubectl, namespace)
     assert found["spec"] == {**defaults(kubectl), "podTemplateSpec": template}
     assert "annotations" not in found["metadata"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.objects.resources import Object
+from shared.objects.resources import DEPLOYMENTS, MCP_SERVERS, Object
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.consumers import KINDS, await_wiring_of_all, found, referring
 from tests.integration.guards import BINDING, WEBHOOK, without
@@ -37,14 +37,14 @@ def test_a_server_that_slipped_by_is_connected_once_the_webhook_is_there(kubectl
 
 
 def test_a_proxy_that_slipped_by_reads_the_secret_once_the_webhook_is_there(kubectl: Kubectl, namespace: str) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    kubectl.api.create(server(namespace, sessionStorageRef="mine"))
 
     def sources() -> Any:
-        found = json.loads(kubectl("get", "deployment", "srv", "-n", namespace, "-o", "json"))
+        found = kubectl.api.get(DEPLOYMENTS, namespace, "srv")
         return found["spec"]["template"]["spec"]["containers"][0].get("envFrom")
 
     with without(kubectl, WEBHOOK):
-        kubectl("create", "-f", "-", stdin=json.dumps(proxy_of(stored(kubectl, namespace))))
+        kubectl.api.create(proxy_of(stored(kubectl, namespace)))
         assert sources() is None
     eventually(lambda: sources() == [{"secretRef": {"name": "mine-connection"}}], what="connected", seconds=60)
 
@@ -76,11 +76,10 @@ def test_a_generated_name_gets_its_key_prefix(kubectl: Kubectl, namespace: str) 
     asked = server(namespace, sessionStorageRef="mine")
     del asked["metadata"]["name"]
     asked["metadata"]["generateName"] = "srv-"
-    kubectl("create", "-f", "-", stdin=json.dumps(asked))
+    kubectl.api.create(asked)
 
     def prefixes() -> list[str]:
-        found = json.loads(kubectl("get", "mcpservers", "-n", namespace, "-o", "json"))["items"]
-        return [item["spec"]["sessionStorage"]["keyPrefix"] for item in found]
+        return [item["spec"]["sessionStorage"]["keyPrefix"] for item in kubectl.api.list(MCP_SERVERS, namespace)]
 
     eventually(lambda: len(prefixes()) == 1 and f"{{{namespace}:srv-" in prefixes()[0], what="its own prefix")
 
@@ -88,9 +87,9 @@ def test_a_generated_name_gets_its_key_prefix(kubectl: Kubectl, namespace: str) 
 def test_consumers_of_a_storage_that_is_gone_are_told_and_told_again_when_it_is_back(
     kubectl: Kubectl, namespace: str
 ) -> None:
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
-    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    kubectl.api.create(server(namespace, sessionStorageRef="mine"))
     connected = stored(kubectl, namespace)["spec"]
     kubectl("annotate", "sessionstorage", "mine", "-n", namespace, "toolhive.stacklok.dev/force-delete=true")
     kubectl("delete", "sessionstorage", "mine", "-n", namespace)
@@ -98,13 +97,13 @@ def test_consumers_of_a_storage_that_is_gone_are_told_and_told_again_when_it_is_
     assert stored(kubectl, namespace)["spec"] == connected
     events = kubectl("events", "-n", namespace, "--for", "mcpserver/srv")
     assert "StorageNotFound" in events
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     eventually(lambda: condition(kubectl, namespace).get("status") == "True", what="taken back")
 
 
 def test_consumers_of_every_kind_are_told_that_their_storage_is_missing(kubectl: Kubectl, namespace: str) -> None:
     for kind in KINDS:
-        kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, "string", "absent")))
+        kubectl.api.create(referring(kind, namespace, "string", "absent"))
 
     for kind in KINDS:
         eventually(partial(is_told, kubectl, kind, namespace), what=f"{kind} is told, and has an Event")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from shared.objects.resources import Object
+from shared.objects.resources import SESSION_STORAGES, Object
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.mcpservers import ANNOTATION, await_wiring, server, stored, wired_to
 from tests.integration.storages import await_reason, storage
@@ -257,7 +257,7 @@ def looks(reconciler: Process) -> float:
 
 def cold(kubectl: Kubectl) -> float:
     """Tell how many passes the storages there are may take in that time."""
-    return len(kubectl("get", "sessionstorages", "-A", "-o", "name").split()) * LOOKS_PER_STORAGE + STRAY_LOOKS
+    return len(kubectl.api.list(SESSION_STORAGES)) * LOOKS_PER_STORAGE + STRAY_LOOKS
 
 
 def passes(reconciler: Process) -> float:

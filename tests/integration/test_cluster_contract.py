@@ -13,9 +13,9 @@ import pytest
 from reconciler.apply import passwords
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
-from reconciler.manifests import config_map, disruption_budget, network_policy, secrets, services
+from reconciler.manifests import disruption_budget, network_policy, secrets, services, valkey_config
 from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image, InstanceSpec, Placement, stateful_set
+from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set
 from reconciler.manifests.storage import Storage
 from reconciler.plan.drift import has_additions, is_covered
 from shared import errors
@@ -272,17 +272,17 @@ async def test_an_informer_ends_with_what_there_is(api: Cluster, team: str) -> N
 
 
 def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
-    passwords = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
+    drawn = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
     node = InstanceSpec(
         storage.name, storage.namespace, 0, size, PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0
     )
     metadata = storage.metadata(f"{storage.name}-valkey-0")
     return [
-        (SECRETS, secrets.auth_secret(storage, KeyRing(passwords))),
-        (SECRETS, secrets.connection_secret(storage, passwords["password"])),
-        (CONFIG_MAPS, config_map.config_map(storage, 0, range(PRESETS[size].replicas))),
+        (SECRETS, secrets.auth_secret(storage, KeyRing(drawn))),
+        (SECRETS, secrets.connection_secret(storage, drawn["password"])),
+        (CONFIG_MAPS, valkey_config.config_map(storage, 0, range(PRESETS[size].replicas))),
         (NETWORK_POLICIES, network_policy.network_policy(storage, Peers("x", {"a": "b"}))),
-        (STATEFUL_SETS, stateful_set(metadata, node, Image("registry.example/valkey:9", "IfNotPresent"), Placement())),
+        (STATEFUL_SETS, stateful_set(metadata, node, Image("registry.example/valkey:9", "IfNotPresent"), "")),
         (SERVICES, services.primary_service(storage, 0)),
         (SERVICES, services.headless_service(storage)),
         (SERVICES, services.replicas_service(storage)),

@@ -45,8 +45,8 @@ def test_the_crd_is_accepted_without_complaint(kubectl: Kubectl) -> None:
 
 
 def test_it_is_found_by_short_name_and_by_category(kubectl: Kubectl, unseen: str) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(storage("mine", unseen, size="small")))
-    kubectl("create", "-f", "-", stdin=json.dumps(server(unseen)))
+    kubectl.api.create(storage("mine", unseen, size="small"))
+    kubectl.api.create(server(unseen))
     try:
         assert kubectl("get", "sstore", "-n", unseen, "-o", "name") == f"sessionstorage.{CRD.partition('.')[2]}/mine\n"
         names = kubectl("get", "toolhive", "-n", unseen, "-o", "name").split()
@@ -56,7 +56,7 @@ def test_it_is_found_by_short_name_and_by_category(kubectl: Kubectl, unseen: str
 
 
 def test_a_table_shows_what_people_ask_first(kubectl: Kubectl, unseen: str) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(storage("mine", unseen, size="small")))
+    kubectl.api.create(storage("mine", unseen, size="small"))
     header = kubectl("get", "sstore", "-n", unseen).splitlines()[0]
     assert header.split() == ["NAME", "SIZE", "PHASE", "READY", "PRIMARY", "SECRET", "AGE"]
 
@@ -64,7 +64,7 @@ def test_a_table_shows_what_people_ask_first(kubectl: Kubectl, unseen: str) -> N
 def test_status_is_written_by_its_subresource_alone(kubectl: Kubectl, unseen: str) -> None:
     external = {"url": "redis://there", "secretRef": "absent"}
     obj = storage("mine", unseen, external=external)
-    kubectl("create", "-f", "-", stdin=json.dumps({**obj, "status": {"phase": "Ready", "primary": "nobody"}}))
+    kubectl.api.create({**obj, "status": {"phase": "Ready", "primary": "nobody"}})
     assert status(kubectl, unseen, "mine").get("primary") is None
     patch = json.dumps({"status": {"primary": "nobody"}, "spec": {"external": {"url": "redis://elsewhere"}}})
     kubectl("patch", "sstore", "mine", "-n", unseen, "--subresource=status", "--type=merge", "-p", patch)
@@ -73,7 +73,7 @@ def test_status_is_written_by_its_subresource_alone(kubectl: Kubectl, unseen: st
 
 def test_a_size_that_stays_is_never_in_the_way(kubectl: Kubectl, unseen: str) -> None:
     """What runs may have a larger disk than was asked for, when it is older than the storage."""
-    kubectl("create", "-f", "-", stdin=json.dumps(storage("mine", unseen, size="small")))
+    kubectl.api.create(storage("mine", unseen, size="small"))
     for size in ("large", "medium"):
         patch = json.dumps({"status": {"size": size}})
         kubectl("patch", "sstore", "mine", "-n", unseen, "--subresource=status", "--type=merge", "-p", patch)
@@ -112,7 +112,7 @@ def test_no_error_repeats_a_password(kubectl: Kubectl, name: str, external: Any)
     ],
 )
 def test_a_storage_stays_managed_or_external(kubectl: Kubectl, unseen: str, before: Any, after: Any) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(storage("mine", unseen, **before)))
+    kubectl.api.create(storage("mine", unseen, **before))
     # A patch, because the reconciler writes to the same object: the API server repeats it where a PUT would conflict.
     patch = json.dumps([{"op": "replace", "path": "/spec", "value": after}])
     said = kubectl.fails("patch", "sstore", "mine", "-n", unseen, "--type=json", "-p", patch)
@@ -129,5 +129,5 @@ def test_a_schedule_under_an_hour_or_in_other_words_is_refused_by_the_schema(
 
 @pytest.mark.parametrize("every", ["1h", "60m", "1h30m", "99999h"])
 def test_a_schedule_of_an_hour_or_more_is_taken_by_the_schema(kubectl: Kubectl, unseen: str, every: str) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(storage("mine", unseen, size="small", rotation={"every": every})))
+    kubectl.api.create(storage("mine", unseen, size="small", rotation={"every": every}))
     assert read(kubectl, "sessionstorage", "mine", unseen)["spec"]["rotation"] == {"every": every}

@@ -17,8 +17,9 @@ import yaml
 from certs.pki import issue
 from certs.pki.pem import bundle_pem
 from shared.consumers.toolhive import serves_session_tls
-from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, free_port, toolhive_crd
+from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, toolhive_crd
 from tests.integration.kubelet import VALKEY_SERVER
+from tests.integration.loopback import free_port
 from tests.integration.mcpservers import await_wiring, server, stored
 from tests.integration.storages import await_ready, await_reason, secret_value, status, storage
 from tests.integration.terminator import speaking_tls
@@ -70,7 +71,7 @@ def make_secret(kubectl: Kubectl, namespace: str, name: str = "theirs", **values
 
 
 def ask(kubectl: Kubectl, namespace: str, url: str) -> None:
-    kubectl.apply(storage("mine", namespace, external={"url": url, "secretRef": "theirs"}))
+    kubectl.api.apply(storage("mine", namespace, external={"url": url, "secretRef": "theirs"}))
 
 
 def test_a_store_is_dialled_handed_out_and_followed(
@@ -107,7 +108,7 @@ def test_consumers_restart_when_the_password_of_their_store_has_changed(
     make_secret(kubectl, namespace, password=PASSWORD)
     ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
     await_ready(kubectl, namespace, "mine")
-    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    kubectl.api.create(server(namespace, sessionStorageRef="mine"))
     with valkey.Valkey(port=port, password=PASSWORD) as owner:
         owner.execute_command("ACL", "SETUSER", "default", f">{NEW_PASSWORD}")
     make_secret(kubectl, namespace, password=NEW_PASSWORD)
@@ -124,7 +125,9 @@ def test_another_secret_is_taken_at_once(kubectl: Kubectl, namespace: str, start
     make_secret(kubectl, namespace, "theirs-too", password=PASSWORD)
     ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
     await_reason(kubectl, namespace, "mine", "AuthenticationFailed")
-    kubectl.apply(storage("mine", namespace, external={"url": f"redis://127.0.0.1:{port}", "secretRef": "theirs-too"}))
+    kubectl.api.apply(
+        storage("mine", namespace, external={"url": f"redis://127.0.0.1:{port}", "secretRef": "theirs-too"})
+    )
     await_ready(kubectl, namespace, "mine")
     assert secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == PASSWORD
 
@@ -143,7 +146,7 @@ def test_proxies_of_a_consumer_are_connected_once_that_is_known_to_work(
         return bool(made["spec"].get("sessionStorage", {}).get("address") == f"127.0.0.1:{port}")
 
     eventually(is_native, what="the webhook knows of it")
-    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    kubectl.api.create(server(namespace, sessionStorageRef="mine"))
     assert "tls" not in stored(kubectl, namespace)["spec"]["sessionStorage"]
 
 

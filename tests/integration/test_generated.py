@@ -25,7 +25,7 @@ from tests.integration.consumers import await_wiring_of_all
 from tests.integration.mcpservers import server
 from tests.integration.storages import read, storage
 from tests.support.generated import SHARED, changes, consumers, made_up_records
-from webhook.admission.consumers import decide, writing_of
+from webhook.admission.consumers import ConsumerWrite, decide
 from webhook.admission.review import AdmissionRequest, Deny, Patch
 
 CREATED = 300
@@ -119,7 +119,7 @@ async def see_it_decided(api: Api, known: dict[Key, Object], asked: Object, old:
     """Write an object, and compare what is stored with what is decided here; tell what that was."""
     start = await api.canonical(asked)
     operation = "CREATE" if old is None else "UPDATE"
-    decision = decide(writing_of(AdmissionRequest("1", operation, HOME, "", start, old)), known, Target.ALL)
+    decision = decide(ConsumerWrite.of(AdmissionRequest("1", operation, HOME, "", start, old)), known, Target.ALL)
     write = api.created if old is None else api.replaced
     if isinstance(decision, Deny):
         with pytest.raises((Rejected, Forbidden)) as refused:

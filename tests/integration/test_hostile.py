@@ -22,7 +22,8 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.integration.conftest import NAMESPACE, RELEASE, Kubectl, Process, free_port
+from tests.integration.conftest import NAMESPACE, RELEASE, Kubectl, Process
+from tests.integration.loopback import free_port
 from tests.integration.storages import read
 from tests.support.hostile import JSON, UID, Hostile, Post, good, not_http
 from webhook.http.bodies import MAX_HELD_BYTES

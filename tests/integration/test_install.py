@@ -11,8 +11,18 @@ import pytest
 
 from deploy.local import binaries
 from deploy.local.controlplane import ControlPlane
-from shared.objects.resources import Object
-from tests.integration.conftest import NAMESPACE, RELEASE, ROOT, Kubectl, Process, eventually, free_port, kubeconfig_for
+from shared.objects.resources import PODS, Object
+from tests.integration.conftest import (
+    NAMESPACE,
+    RELEASE,
+    ROOT,
+    Kubectl,
+    Process,
+    eventually,
+    kubeconfig_for,
+    running_control_plane,
+)
+from tests.integration.loopback import free_port
 from tests.integration.mcpservers import has_field, install_toolhive_crd, server
 from tests.integration.storages import read, storage
 
@@ -44,7 +54,7 @@ class Helm:
 @pytest.fixture(scope="module")
 def own_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """Run a control plane for this module alone: half of the chart's objects can be in a cluster only once."""
-    with ControlPlane.on_loopback(tmp_path_factory.mktemp("install") / "control-plane") as control_plane:
+    with running_control_plane(tmp_path_factory.mktemp("install") / "control-plane") as control_plane:
         yield control_plane
 
 
@@ -111,7 +121,7 @@ def as_account(name: str) -> str:
 
 def test_all_pods_are_admitted_under_restricted_pod_security(kubectl: Kubectl, helm: Helm) -> None:
     def owners() -> list[str]:
-        pods = json.loads(kubectl("get", "pods", "-n", NAMESPACE, "-o", "json"))["items"]
+        pods = kubectl.api.list(PODS, NAMESPACE)
         return sorted(pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods)
 
     eventually(lambda: owners() == ["reconciler", "reconciler", "webhook", "webhook"], what="two pods of each process")

@@ -17,6 +17,7 @@ from reconciler.credentials.login import Login
 from reconciler.valkey import users
 from shared import errors
 from shared.session_storage.sizes import Size
+from tests.integration import loopback
 from tests.integration.instances import PASSWORDS, running
 from tests.support.fakevalkey import FakeInstance, FakeSession, FakeValkey
 
@@ -24,7 +25,7 @@ OLD = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
 NEW_PASSWORDS = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
 BOTH = identities.hashes(PASSWORDS, NEW_PASSWORDS)
 GONE = {user: digest for user, digests in identities.hashes(PASSWORDS).items() for digest in digests}
-NEAR, FAR = "127.12.0.1", "127.12.0.2"
+NEAR, FAR = (loopback.address(loopback.OTHERS, number) for number in range(2))
 PORT = 6379
 
 

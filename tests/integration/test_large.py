@@ -44,7 +44,7 @@ def server_pid(kubectl: Kubectl, namespace: str, instance: int) -> int:
 
 
 def test_three_instances_come_up_in_sync(kubectl: Kubectl, namespace: str) -> None:
-    kubectl.apply(storage("mine", namespace, size="large"))
+    kubectl.api.apply(storage("mine", namespace, size="large"))
     await_ready(kubectl, namespace, "mine")
     await_redundant(kubectl, namespace)
     instances = {each["name"]: (each["role"], each["synced"]) for each in status(kubectl, namespace, "mine")["nodes"]}
@@ -56,7 +56,7 @@ def test_three_instances_come_up_in_sync(kubectl: Kubectl, namespace: str) -> No
 
 
 def test_another_instance_takes_over_when_the_primary_dies(kubectl: Kubectl, namespace: str) -> None:
-    kubectl.apply(storage("mine", namespace, size="large"))
+    kubectl.api.apply(storage("mine", namespace, size="large"))
     await_ready(kubectl, namespace, "mine")
     await_redundant(kubectl, namespace)
     with client(kubectl, namespace, 0) as before:
@@ -75,7 +75,7 @@ def test_another_instance_takes_over_when_the_primary_dies(kubectl: Kubectl, nam
 
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_the_primary_moves_when_somebody_asks_for_it(kubectl: Kubectl, namespace: str, size: str) -> None:
-    kubectl.apply(storage("mine", namespace, size=size))
+    kubectl.api.apply(storage("mine", namespace, size=size))
     await_ready(kubectl, namespace, "mine")
     with client(kubectl, namespace, 0) as before:
         eventually(lambda: bool(before.set("thv:key", "kept")), what="writes are taken")
@@ -102,12 +102,12 @@ def await_size(kubectl: Kubectl, namespace: str, size: str) -> None:
 
 
 def test_a_size_changes_up_and_down_again(kubectl: Kubectl, namespace: str) -> None:
-    kubectl.apply(storage("mine", namespace, size="medium"))
+    kubectl.api.apply(storage("mine", namespace, size="medium"))
     await_ready(kubectl, namespace, "mine")
     with client(kubectl, namespace, 0) as before:
         before.set("thv:key", "kept")
     for size, count in (("large", 3), ("medium", 1), ("small", 1)):
-        kubectl.apply(storage("mine", namespace, size=size))
+        kubectl.api.apply(storage("mine", namespace, size=size))
         await_size(kubectl, namespace, size)
         await_count(kubectl, namespace, count)
         with client(kubectl, namespace, primary(kubectl, namespace)) as after:

@@ -191,7 +191,7 @@ def kill_all(addresses: list[str]) -> float:
     return at
 
 
-@pytest.mark.parametrize("count", [2, 10])
+@pytest.mark.parametrize("count", [3, pytest.param(10, marks=pytest.mark.drill)])
 async def test_all_primaries_die_at_once(
     kubectl: Kubectl, cluster: Cluster, namespace: str, count: int, figures: list[str]
 ) -> None:

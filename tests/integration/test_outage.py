@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
+from shared.objects.resources import MCP_SERVERS
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.mcpservers import (
     await_wiring,
@@ -53,7 +54,7 @@ def test_without_the_webhook_only_servers_with_a_reference_wait(
     kubectl: Kubectl, namespace: str, webhook_can_go: Process, leave: Callable[[Process], None]
 ) -> None:
     leave(webhook_can_go)
-    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace)))
+    kubectl.api.create(server(namespace))
     kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"spec":{"image":"mcp:2"}}')
     kubectl("delete", "mcpserver", "srv", "-n", namespace)
     said = kubectl.fails("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
@@ -64,7 +65,7 @@ def test_without_the_webhook_only_servers_with_a_reference_wait(
 def test_without_the_webhook_a_wired_server_lives_on_and_may_go(
     kubectl: Kubectl, namespace: str, webhook_can_go: Process
 ) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    kubectl.api.create(server(namespace, sessionStorageRef="mine"))
     webhook_can_go.kill()
     # A user asks for a restart. ToolHive's operator notes that it has seen to it, or would restart again and again; it
     # writes its finalizer, labels and status, and takes the finalizer out at the end.
@@ -79,13 +80,13 @@ def test_without_the_webhook_a_wired_server_lives_on_and_may_go(
     kubectl("delete", "mcpserver", "srv", "-n", namespace, "--wait=false")
     assert stored(kubectl, namespace)["metadata"]["deletionTimestamp"]
     kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"metadata":{"finalizers":[]}}')
-    eventually(lambda: kubectl("get", "mcpservers", "-n", namespace, "-o", "name") == "", what="the server is gone")
+    eventually(lambda: not kubectl.api.list(MCP_SERVERS, namespace), what="the server is gone")
 
 
 def test_without_the_webhook_a_storage_waits_and_may_go(
     kubectl: Kubectl, namespace: str, webhook_can_go: Process
 ) -> None:
-    kubectl.apply(storage("mine", namespace, external=EXTERNAL))
+    kubectl.api.apply(storage("mine", namespace, external=EXTERNAL))
     webhook_can_go.kill()
     await_reason(kubectl, namespace, "mine", "SecretNotFound")
     said = kubectl.fails("create", "-f", "-", stdin=json.dumps(storage("other", namespace, size="small")))
@@ -94,7 +95,7 @@ def test_without_the_webhook_a_storage_waits_and_may_go(
 
 
 def test_an_upgrade_of_toolhive_is_repaired_at_once(kubectl: Kubectl, namespace: str) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
+    kubectl.api.create(server(namespace, sessionStorageRef="mine"))
     before = stored(kubectl, namespace)
     install_toolhive_crd(kubectl)
     eventually(lambda: has_field(kubectl), seconds=5, what="the field is back")
@@ -106,7 +107,7 @@ def test_a_server_stays_wired_through_a_long_absence_of_the_field(
 ) -> None:
     plain = defaults(kubectl)
     asked = server(namespace, sessionStorageRef="mine")
-    kubectl("create", "-f", "-", stdin=json.dumps(asked))
+    kubectl.api.create(asked)
     reconciler = processes["reconciler"]
     reconciler.kill()
     try:

@@ -74,7 +74,7 @@ def test_no_write_meets_the_policy_alone() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_consumer_that_was_connected_passes(kubectl: Kubectl, namespace: str, kind: str, way: str) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, way)))
+    kubectl.api.create(referring(kind, namespace, way))
     change(kubectl, kind, namespace, {"spec": {"replicas": 2}})
     assert f'"storage":"{namespace}/mine"' in found(kubectl, kind, namespace)["metadata"]["annotations"][RECORD]
     without_reference = {"metadata": {"annotations": {ANNOTATION: None}}, "spec": {"sessionStorageRef": None}}
@@ -86,7 +86,7 @@ def test_a_consumer_that_was_connected_passes(kubectl: Kubectl, namespace: str, 
 @pytest.mark.parametrize("target", ["backend", "proxy", "all", "none"])
 def test_every_choice_of_targets_passes(kubectl: Kubectl, namespace: str, kind: str, target: str) -> None:
     annotations = {ANNOTATION: "mine", TARGETS: target}
-    kubectl("create", "-f", "-", stdin=json.dumps(consumer(kind, namespace, annotations)))
+    kubectl.api.create(consumer(kind, namespace, annotations))
     other = "none" if target == "all" else "all"
     change(kubectl, kind, namespace, {"metadata": {"annotations": {TARGETS: other}}})
     change(kubectl, kind, namespace, {"metadata": {"annotations": {TARGETS: None}}})
@@ -95,9 +95,9 @@ def test_every_choice_of_targets_passes(kubectl: Kubectl, namespace: str, kind: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_store_that_proxies_cannot_use_passes(kubectl: Kubectl, namespace: str, kind: str) -> None:
-    kubectl.apply(storage("mine", namespace, external=EXTERNAL))
+    kubectl.api.apply(storage("mine", namespace, external=EXTERNAL))
     await_reason(kubectl, namespace, "mine", "SecretNotFound")
-    kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, "string")))
+    kubectl.api.create(referring(kind, namespace, "string"))
     assert "sessionStorage" not in found(kubectl, kind, namespace)["spec"]
 
 

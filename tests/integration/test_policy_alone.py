@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.consumers.injection_record import record_of
+from shared.consumers.injection_record import InjectionRecord
 from shared.objects.resources import Object
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually
 from tests.integration.consumers import (
@@ -42,7 +42,7 @@ def _connected(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None
     kubectl("create", "clusterrole", "consumers", "--verb=*", f"--resource={','.join(RESOURCES)}")
     kubectl("create", "clusterrolebinding", "consumers", "--clusterrole=consumers", "--user=ann")
     for kind in KINDS:
-        kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, "connected", "string")))
+        kubectl.api.create(referring(kind, "connected", "string"))
     yield
     kubectl("delete", "namespace", *PLACES, "--wait=false")
 
@@ -61,14 +61,13 @@ def _away(
             for kind in KINDS:
                 eventually(partial(slips_by, kubectl, kind), what="slipped by")
         stack.enter_context(without(kubectl, WEBHOOK) if request.param == "deleted" else failing_open(kubectl))
-        asked = json.dumps(referring("MCPServer", "empty", "string"))
-        eventually(lambda: SAID in kubectl.fails("create", "--dry-run=server", "-f", "-", stdin=asked), what="policy")
+        asked = referring("MCPServer", "empty", "string")
+        eventually(lambda: SAID in kubectl.api.refusal(asked, "--dry-run=server"), what="policy")
         yield
 
 
 def slips_by(kubectl: Kubectl, kind: str) -> bool:
-    manifest = json.dumps(referring(kind, "slipped-by", "string"))
-    return "created" in kubectl("create", "-f", "-", stdin=manifest)
+    return bool(kubectl.api.create(referring(kind, "slipped-by", "string")))
 
 
 def start(processes: dict[str, Process]) -> None:
@@ -80,11 +79,11 @@ def start(processes: dict[str, Process]) -> None:
 
 def tried(kubectl: Kubectl, obj: Object, *arguments: str) -> str:
     """Have an object refused."""
-    return kubectl.fails("create", "--dry-run=server", *arguments, "-f", "-", stdin=json.dumps(obj))
+    return kubectl.api.refusal(obj, "--dry-run=server", *arguments)
 
 
 def passes(kubectl: Kubectl, obj: Object, *arguments: str) -> bool:
-    return "created" in kubectl("create", "--dry-run=server", *arguments, "-f", "-", stdin=json.dumps(obj))
+    return bool(kubectl.api.create(obj, "--dry-run=server", *arguments))
 
 
 def record(**changes: Any) -> str:
@@ -219,7 +218,7 @@ def test_nobody_grants_himself_a_right(kubectl: Kubectl, text: str, way: str) ->
     """Each of these is a grant to whoever reads records, and the reconciler would copy the credential here."""
     annotations = {RECORD: text} | ({ANNOTATION: "far/mine"} if way == "with a reference" else {})
     forged = consumer("MCPRemoteProxy", "empty", annotations)
-    read = record_of(forged)
+    read = InjectionRecord.of(forged)
     assert read is not None
     assert read.is_granted
     assert (NOT_YOURS if way == "without one" else "denied request") in tried(kubectl, forged, "--as=ann")
@@ -229,7 +228,7 @@ def test_nobody_grants_himself_a_right(kubectl: Kubectl, text: str, way: str) ->
 
 def test_who_has_the_right_may_grant_it_and_others_may_leave_it_granted(kubectl: Kubectl) -> None:
     granted = consumer("MCPRemoteProxy", "empty", {ANNOTATION: "far/mine", RECORD: GRANTING})
-    kubectl("create", "-f", "-", stdin=json.dumps(granted))
+    kubectl.api.create(granted)
     try:
         operator = "--as=ann"
         change(kubectl, "MCPRemoteProxy", "empty", {"spec": {"replicas": 2}}, operator)

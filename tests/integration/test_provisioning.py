@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -11,6 +10,7 @@ import pytest
 import valkey
 
 from reconciler.credentials import identities
+from shared.objects.resources import EVENTS
 from tests.integration.conftest import Kubectl, eventually
 from tests.integration.storages import (
     await_ready,
@@ -33,7 +33,7 @@ def address(kubectl: Kubectl, namespace: str, name: str) -> str:
 
 @pytest.mark.parametrize("size", ["small", "medium", "large"])
 def test_a_storage_of_each_size_becomes_ready(kubectl: Kubectl, namespace: str, size: str) -> None:
-    kubectl.apply(storage("mine", namespace, size=size))
+    kubectl.api.apply(storage("mine", namespace, size=size))
     await_ready(kubectl, namespace, "mine")
     seen = status(kubectl, namespace, "mine")
     assert seen["connectionSecret"] == "mine-connection"
@@ -43,7 +43,7 @@ def test_a_storage_of_each_size_becomes_ready(kubectl: Kubectl, namespace: str, 
 
 
 def test_a_storage_without_a_size_is_medium(kubectl: Kubectl, namespace: str) -> None:
-    kubectl.apply(storage("mine", namespace))
+    kubectl.api.apply(storage("mine", namespace))
     await_ready(kubectl, namespace, "mine")
     assert read(kubectl, "sessionstorage", "mine", namespace)["spec"] == {"size": "medium"}
 
@@ -51,7 +51,7 @@ def test_a_storage_without_a_size_is_medium(kubectl: Kubectl, namespace: str) ->
 def test_the_connection_secret_opens_the_store_to_consumers_and_to_nothing_more(
     kubectl: Kubectl, namespace: str
 ) -> None:
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
     password = secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD")
     assert re.fullmatch("[A-Za-z0-9]{32}", password)
@@ -67,27 +67,30 @@ def test_the_connection_secret_opens_the_store_to_consumers_and_to_nothing_more(
 
 
 def test_a_storage_tells_its_story_in_events(kubectl: Kubectl, namespace: str) -> None:
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
 
     def reasons() -> list[str]:
-        found = json.loads(kubectl("get", "events.events.k8s.io", "-n", namespace, "-o", "json"))["items"]
+        found = kubectl.api.list(EVENTS, namespace)
         return [item["reason"] for item in found if item["regarding"]["kind"] == "SessionStorage"]
 
     eventually(lambda: reasons().count("StorageReady") == 1, what="an Event that says Ready")
 
 
+def uid(kubectl: Kubectl, child: str, namespace: str) -> str:
+    kind, name = child.split("/")
+    found: str = read(kubectl, kind.partition(".")[0], name, namespace)["metadata"]["uid"]
+    return found
+
+
 @pytest.mark.parametrize("child", sorted(expected_children("mine")))
 def test_a_deleted_child_comes_back(kubectl: Kubectl, namespace: str, child: str) -> None:
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
     password = secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD")
-    uid = json.loads(kubectl("get", child, "-n", namespace, "-o", "json"))["metadata"]["uid"]
+    before = uid(kubectl, child, namespace)
     kubectl("delete", child, "-n", namespace)
-    eventually(
-        lambda: json.loads(kubectl("get", child, "-n", namespace, "-o", "json"))["metadata"]["uid"] != uid,
-        what=f"{child} is back",
-    )
+    eventually(lambda: uid(kubectl, child, namespace) != before, what=f"{child} is back")
     await_ready(kubectl, namespace, "mine")
     assert secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == password
     assert secret_value(kubectl, namespace, "mine-auth", "password") == password
@@ -95,7 +98,7 @@ def test_a_deleted_child_comes_back(kubectl: Kubectl, namespace: str, child: str
 
 def test_new_system_passwords_reach_the_node(kubectl: Kubectl, namespace: str) -> None:
     """A lost auth Secret means new passwords for the system's own users: the node must come to know them."""
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
     kubectl("delete", "secret", "mine-auth", "-n", namespace)
 
@@ -130,7 +133,7 @@ def test_new_system_passwords_reach_the_node(kubectl: Kubectl, namespace: str) -
     ],
 )
 def test_a_hand_edited_child_is_put_right(kubectl: Kubectl, namespace: str, kind: str, name: str, patch: str) -> None:
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
 
     def content() -> object:
@@ -144,7 +147,7 @@ def test_a_hand_edited_child_is_put_right(kubectl: Kubectl, namespace: str, kind
 
 def test_a_secret_of_somebody_else_is_left_alone(kubectl: Kubectl, namespace: str) -> None:
     kubectl("create", "secret", "generic", "mine-auth", "-n", namespace, "--from-literal=password=theirs")
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     found = await_reason(kubectl, namespace, "mine", "NameTaken")
     assert "Secret mine-auth" in found["message"]
     assert secret_value(kubectl, namespace, "mine-auth", "password") == "theirs"
@@ -154,11 +157,11 @@ def test_a_secret_of_somebody_else_is_left_alone(kubectl: Kubectl, namespace: st
 
 
 def test_a_deleted_storage_leaves_nothing_and_may_come_again(kubectl: Kubectl, namespace: str) -> None:
-    kubectl.apply(storage("mine", namespace, size="medium"))
+    kubectl.api.apply(storage("mine", namespace, size="medium"))
     await_ready(kubectl, namespace, "mine")
     password = secret_value(kubectl, namespace, "mine-auth", "password")
     kubectl("delete", "sessionstorage", "mine", "-n", namespace)
-    kubectl.apply(storage("mine", namespace, size="medium"))
+    kubectl.api.apply(storage("mine", namespace, size="medium"))
     await_ready(kubectl, namespace, "mine")
     assert secret_value(kubectl, namespace, "mine-auth", "password") != password
     kubectl("delete", "sessionstorage", "mine", "-n", namespace)
@@ -166,7 +169,7 @@ def test_a_deleted_storage_leaves_nothing_and_may_come_again(kubectl: Kubectl, n
 
 
 def test_a_node_that_stops_answering_is_reported_until_it_answers_again(kubectl: Kubectl, namespace: str) -> None:
-    kubectl.apply(storage("mine", namespace, size="medium"))
+    kubectl.api.apply(storage("mine", namespace, size="medium"))
     await_ready(kubectl, namespace, "mine")
     password = secret_value(kubectl, namespace, "mine-auth", identities.EXPORTER.key)
     with valkey.Valkey(

@@ -18,9 +18,9 @@ from tests.integration.conftest import (
     Process,
     chart_objects,
     environment_of,
-    free_port,
 )
 from tests.integration.consumers import KINDS, await_wiring_of_all, change, change_is_refused, consumer, found
+from tests.integration.loopback import free_port
 from tests.integration.mcpservers import ANNOTATION, RECORD
 from tests.integration.storages import read
 from tests.support.hostile import JSON, review
@@ -36,7 +36,7 @@ def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_references_that_agree_are_one(kubectl: Kubectl, namespace: str, kind: str) -> None:
     both = consumer(kind, namespace, {ANNOTATION: f"{namespace}/mine"}, sessionStorageRef={"name": "mine"})
-    kubectl("create", "-f", "-", stdin=json.dumps(both))
+    kubectl.api.create(both)
     wired = found(kubectl, kind, namespace)
     change(kubectl, kind, namespace, {"metadata": {"annotations": {ANNOTATION: None}}})
     assert found(kubectl, kind, namespace)["spec"] == wired["spec"]
@@ -57,7 +57,7 @@ def test_two_references_that_differ_are_refused(kubectl: Kubectl, namespace: str
     said = kubectl.fails("create", "-f", "-", stdin=json.dumps(differing))
     names = f'"{namespace}/other", but spec.sessionStorageRef names "{namespace}/mine": keep one of them'
     assert f"{DIFFERENT} {names}" in said
-    kubectl("create", "-f", "-", stdin=json.dumps(consumer(kind, namespace, sessionStorageRef="mine")))
+    kubectl.api.create(consumer(kind, namespace, sessionStorageRef="mine"))
     said = change_is_refused(kubectl, kind, namespace, {"metadata": {"annotations": {ANNOTATION: "other"}}})
     assert "keep one of them" in said
 

@@ -15,12 +15,12 @@ from reconciler.apply import passwords
 from reconciler.credentials import identities
 from reconciler.credentials.identities import CONSUMER, OPERATOR, REPLICATION
 from reconciler.credentials.login import Login
-from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.instance import InstanceFacts
 from reconciler.state.replication_info import PRIMARY, REPLICA
 from reconciler.valkey import replication, users
 from reconciler.valkey.replication import replication_session
 from shared.names import VALKEY_PORT
-from tests.integration.instances import ADDRESSES, PASSWORDS, running
+from tests.integration.instances import ADDRESSES, NOBODY, PASSWORDS, running
 from tests.support.fakevalkey import OK, WAITS, FakeInstance, FakeSession, FakeValkey
 
 OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
@@ -339,7 +339,7 @@ async def test_a_restart_brings_data_back_as_another_history_without_pause_or_fe
 
 async def test_a_primary_that_has_gone_is_missed(world: World) -> None:
     await follow(world, B, A)
-    await tell(B, "follow", "127.11.0.9", REPLICATING)
+    await tell(B, "follow", NOBODY, REPLICATING)
     facts = await until(world, B, lambda facts: not facts.replication.is_linked)
     assert facts.replication.silence is None
     await until(world, A, lambda facts: not facts.replication.replicas)

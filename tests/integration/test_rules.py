@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.objects.resources import Object
+from shared.objects.resources import SESSION_STORAGES, Object
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.mcpservers import await_wiring
 from tests.rules import consumer_refusals, consumer_warnings, storage_refusals, storage_warnings
@@ -43,10 +43,10 @@ def stored(kubectl: Kubectl, rule: Rule) -> Iterator[None]:
     """Store what the example finds, and let the webhook learn of it."""
     objects = rule.storages if isinstance(rule, ConsumerRule) else ()
     for obj in objects:
-        kubectl("create", "-f", "-", stdin=json.dumps(obj))
+        kubectl.api.create(obj)
     yield
     for namespace in (TEAM, PLATFORM, UNSEEN):
-        kubectl("delete", "sessionstorages", "--all", "-n", namespace)
+        kubectl.api.delete(SESSION_STORAGES, namespace)
 
 
 def refused(kubectl: Kubectl, rule: StorageRule, namespace: str) -> str:
@@ -59,7 +59,7 @@ def judged(ask: Callable[..., str], kubectl: Kubectl, rule: StorageRule, namespa
     written = rule.written(namespace)
     if (old := rule.stored(namespace)) is None:
         return ask("create", *DRY_RUN, stdin=json.dumps(written))
-    kubectl("create", "-f", "-", stdin=json.dumps(old))
+    kubectl.api.create(old)
     # A patch, because the reconciler writes to the same object: the API server repeats it where a PUT would conflict.
     patch = json.dumps([{"op": "replace", "path": "/spec", "value": written["spec"]}])
     name = written["metadata"]["name"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.objects.resources import Object
+from shared.objects.resources import SECRETS, Object
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually
 from tests.integration.consumers import KINDS, await_wiring_of_all, change, change_is_refused, consumer, found
 from tests.integration.mcpservers import ANNOTATION, RECORD, server, stored
@@ -26,7 +26,7 @@ def _running(processes: dict[str, Process], kubelet: None, kubectl: Kubectl) -> 
 @pytest.fixture
 def home(kubectl: Kubectl, namespace: str) -> str:
     """A namespace with a storage `mine` that is ready."""
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
     return namespace
 
@@ -51,7 +51,7 @@ def mirror(kubectl: Kubectl, away: str, home: str) -> Object:
 
 
 def has_mirror(kubectl: Kubectl, away: str, home: str) -> bool:
-    return f"secret/{home}.mine-connection" in kubectl("get", "secrets", "-n", away, "-o", "name").split()
+    return f"{home}.mine-connection" in {each["metadata"]["name"] for each in kubectl.api.list(SECRETS, away)}
 
 
 def test_who_lacks_the_right_is_told_which_and_gets_nothing(kubectl: Kubectl, home: str, away: str) -> None:
@@ -82,7 +82,7 @@ def test_a_forged_record_grants_nothing(kubectl: Kubectl, home: str, away: str) 
 def test_a_shared_namespace_needs_no_right_and_what_is_no_longer_shared_is_taken_away(
     kubectl: Kubectl, home: str, away: str
 ) -> None:
-    kubectl.apply(storage("mine", home, size="small", allowedNamespaces=[away]))
+    kubectl.api.apply(storage("mine", home, size="small", allowedNamespaces=[away]))
 
     def is_created() -> bool:
         return "created" in kubectl("create", "--as=ann", "-f", "-", stdin=referring(away, home))
@@ -91,7 +91,7 @@ def test_a_shared_namespace_needs_no_right_and_what_is_no_longer_shared_is_taken
     eventually(lambda: has_mirror(kubectl, away, home), what="the copy")
     # ToolHive's operator writes the object too, and has no right of its own.
     kubectl("patch", "--as=ann", "mcpserver", "srv", "-n", away, "--type=merge", "-p", '{"spec":{"image":"other"}}')
-    kubectl.apply(storage("mine", home, size="small", allowedNamespaces=[]))
+    kubectl.api.apply(storage("mine", home, size="small", allowedNamespaces=[]))
     eventually(lambda: not has_mirror(kubectl, away, home), what="the copy goes")
     found = await_reason(kubectl, home, "mine", "NotPermitted", "ConsumersAdmitted")
     assert f"MCPServer {away}/srv" in found["message"]
@@ -123,7 +123,7 @@ def test_a_copy_goes_with_its_storage_even_if_nobody_was_there(
 
 
 def test_a_storage_that_is_used_is_not_deleted_but_for_force_or_with_its_namespace(kubectl: Kubectl, home: str) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(server(home, sessionStorageRef="mine")))
+    kubectl.api.create(server(home, sessionStorageRef="mine"))
 
     def is_refused() -> bool:
         said = kubectl.fails("delete", "sessionstorage", "mine", "-n", home, "--dry-run=server")
@@ -135,7 +135,7 @@ def test_a_storage_that_is_used_is_not_deleted_but_for_force_or_with_its_namespa
 
 
 def test_the_proxys_deployment_reads_the_secret(kubectl: Kubectl, home: str) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(server(home, sessionStorageRef="mine")))
+    kubectl.api.create(server(home, sessionStorageRef="mine"))
     owner = stored(kubectl, home)
     labels = {"toolhive": "true", "app.kubernetes.io/name": "mcpserver", "app": "mcpserver"}
     proxy: Object = {
@@ -187,7 +187,7 @@ def operator(kubectl: Kubectl) -> Iterator[str]:
 def test_toolhives_operator_is_never_judged_for_a_reference_of_somebody_else(
     kubectl: Kubectl, home: str, away: str, operator: str, kind: str
 ) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(consumer(kind, away, {ANNOTATION: f"{home}/mine"})))
+    kubectl.api.create(consumer(kind, away, {ANNOTATION: f"{home}/mine"}))
     before = found(kubectl, kind, away)
     assert '"granted":true' in before["metadata"]["annotations"][RECORD]
     change(kubectl, kind, away, FINALIZER, operator)
@@ -241,7 +241,7 @@ def test_who_may_use_one_storage_may_not_use_its_neighbour(kubectl: Kubectl, hom
 
 
 def test_force_deletes_a_storage_that_is_used(kubectl: Kubectl, home: str) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(server(home, sessionStorageRef="mine")))
+    kubectl.api.create(server(home, sessionStorageRef="mine"))
     eventually(
         lambda: "used by" in kubectl.fails("delete", "sstore", "mine", "-n", home, "--dry-run=server"), what="refused"
     )
@@ -257,7 +257,7 @@ def test_a_namespace_goes_whoever_uses_its_storages(
 ) -> None:
     """Consumers of every kind there, and in another namespace, which is none of its business."""
     for kind in KINDS:
-        kubectl("create", "-f", "-", stdin=json.dumps(consumer(kind, home, sessionStorageRef="mine")))
+        kubectl.api.create(consumer(kind, home, sessionStorageRef="mine"))
     kubectl("create", "-f", "-", stdin=referring(away, home))
     eventually(lambda: has_mirror(kubectl, away, home), what="the copy")
     if not processes_run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import threading
@@ -13,6 +12,7 @@ from contextlib import suppress
 import pytest
 import valkey
 
+from shared.objects.resources import EVENTS, NAMESPACES, SECRETS
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.storages import (
     await_ready,
@@ -25,7 +25,6 @@ from tests.integration.storages import (
 
 pytestmark = pytest.mark.usefixtures("kubelet")
 
-KILLS = 50
 LATEST_KILL_SECONDS = 1.5
 """Provisioning takes about half a second after a start of about one."""
 IDLE_SECONDS = 22.0
@@ -64,7 +63,7 @@ class Passwords(threading.Thread):
                 self.look()
 
     def look(self) -> None:
-        for secret in json.loads(self._kubectl("get", "secrets", "-n", self._namespace, "-o", "json"))["items"]:
+        for secret in self._kubectl.api.list(SECRETS, self._namespace):
             name = secret["metadata"]["name"]
             if name.endswith("-auth"):
                 self.seen.setdefault(name, set()).add(secret["data"]["password"])
@@ -75,8 +74,9 @@ class Passwords(threading.Thread):
         self.look()
 
 
-def test_killed_fifty_times_while_provisioning_it_ends_with_one_password_and_no_leftovers(
-    kubectl: Kubectl, processes: dict[str, Process], namespace: str
+@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.drill)])
+def test_killed_again_and_again_while_provisioning_it_ends_with_one_password_and_no_leftovers(
+    kubectl: Kubectl, processes: dict[str, Process], namespace: str, kills: int, figures: list[str]
 ) -> None:
     seed = time.time_ns()
     chance = random.Random(seed)
@@ -84,18 +84,18 @@ def test_killed_fifty_times_while_provisioning_it_ends_with_one_password_and_no_
     passwords = Passwords(kubectl, namespace)
     passwords.start()
     try:
-        for number in range(KILLS):
-            kubectl.apply(storage(f"s{number}", namespace, size="small"))
+        for number in range(kills):
+            kubectl.api.apply(storage(f"s{number}", namespace, size="small"))
             time.sleep(chance.uniform(0, LATEST_KILL_SECONDS))  # the fault itself: a kill at a random moment
             reconciler.kill()
             reconciler.start()
-        for number in range(KILLS):
+        for number in range(kills):
             await_ready(kubectl, namespace, f"s{number}")
     finally:
         passwords.stop()
-    assert passwords.seen.keys() == {f"s{number}-auth" for number in range(KILLS)}, seed
+    assert passwords.seen.keys() == {f"s{number}-auth" for number in range(kills)}, seed
     assert {name: len(seen) for name, seen in passwords.seen.items() if len(seen) != 1} == {}, seed
-    for number in range(KILLS):
+    for number in range(kills):
         name = f"s{number}"
         assert children(kubectl, namespace, name) == expected_children(name), seed
         password = secret_value(kubectl, namespace, f"{name}-connection", "REDIS_PASSWORD")
@@ -103,6 +103,7 @@ def test_killed_fifty_times_while_provisioning_it_ends_with_one_password_and_no_
         host = read(kubectl, "pod", f"{name}-valkey-0-0", namespace)["status"]["podIP"]
         with valkey.Valkey(host=host, password=password) as client:
             assert client.ping(), seed
+    figures.append(f"{kills} storages, the reconciler killed as often while it provisioned them: one password each")
 
 
 def writes(kubectl: Kubectl) -> Counter[tuple[str, str]]:
@@ -117,18 +118,27 @@ def writes(kubectl: Kubectl) -> Counter[tuple[str, str]]:
 
 def told(kubectl: Kubectl) -> dict[str, str]:
     """Our Events by uid, each with its version; Kubernetes writes its own about pods without nodes."""
-    events = json.loads(kubectl("get", "events.events.k8s.io", "-A", "-o", "json"))["items"]
-    ours = (event["metadata"] for event in events if event.get("regarding", {}).get("kind") == "SessionStorage")
+    ours = (
+        event["metadata"]
+        for event in kubectl.api.list(EVENTS)
+        if event.get("regarding", {}).get("kind") == "SessionStorage"
+    )
     return {metadata["uid"]: metadata["resourceVersion"] for metadata in ours}
+
+
+def leaving(kubectl: Kubectl) -> list[str]:
+    """Name the namespaces that are being deleted."""
+    found = (each["metadata"] for each in kubectl.api.list(NAMESPACES))
+    return [metadata["name"] for metadata in found if "deletionTimestamp" in metadata]
 
 
 def test_at_rest_nothing_is_written(kubectl: Kubectl, processes: dict[str, Process], namespace: str) -> None:
     processes["reconciler"].await_ready()
     for size in ("small", "medium", "large"):
-        kubectl.apply(storage(size, namespace, size=size))
+        kubectl.api.apply(storage(size, namespace, size=size))
     for size in ("small", "medium", "large"):
         await_ready(kubectl, namespace, size)
-    eventually(lambda: "Terminating" not in kubectl("get", "namespaces"), what="no namespace of another test")
+    eventually(lambda: not leaving(kubectl), what="no namespace of another test")
     time.sleep(2)  # Kubernetes' own controllers finish what they have begun
     before, told_before = writes(kubectl), told(kubectl)
     time.sleep(IDLE_SECONDS)  # the thing measured: a stretch of time without an event
@@ -146,5 +156,5 @@ def test_a_clean_stop_lets_another_replica_lead_at_once(
     assert read(kubectl, "lease", lease, reconciler.environ["POD_NAMESPACE"])["spec"].get("holderIdentity", "") == ""
     reconciler.start()
     reconciler.await_ready()
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")

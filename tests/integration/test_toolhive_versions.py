@@ -16,6 +16,7 @@ from certs.pki import issue
 from certs.pki.pem import bundle_pem
 from deploy.local import binaries
 from shared.names import key_prefix
+from shared.objects.resources import CRDS
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, toolhive_crd
 from tests.integration.consumers import KINDS, WAYS, await_wiring_of_all, change, found, referring
 from tests.integration.mcpservers import RECORD
@@ -35,7 +36,7 @@ def install(kubectl: Kubectl, version: str) -> None:
 
 
 def is_extended(kubectl: Kubectl, plural: str) -> bool:
-    crd = json.loads(kubectl("get", "crd", f"{plural}.toolhive.stacklok.dev", "-o", "json"))
+    crd = kubectl.api.get(CRDS, "", f"{plural}.toolhive.stacklok.dev")
     schemas = [version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]]
     return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)
 
@@ -64,7 +65,7 @@ def version(request: pytest.FixtureRequest, kubectl: Kubectl) -> str:
 def test_a_consumer_is_stored_with_all_that_it_needs(
     kubectl: Kubectl, namespace: str, version: str, kind: str, way: str
 ) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, way)))
+    kubectl.api.create(referring(kind, namespace, way))
     spec = found(kubectl, kind, namespace)["spec"]
     assert spec["sessionStorage"] == {
         "provider": "redis",
@@ -82,7 +83,7 @@ def test_a_consumer_is_stored_with_all_that_it_needs(
 
 def test_consumers_live_through_the_upgrade_to_it(kubectl: Kubectl, namespace: str, version: str) -> None:
     for kind in KINDS:
-        kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, "string")))
+        kubectl.api.create(referring(kind, namespace, "string"))
     before = {kind: found(kubectl, kind, namespace) for kind in KINDS}
     install(kubectl, version)
     for kind in KINDS:
@@ -107,7 +108,7 @@ def make_secret(kubectl: Kubectl, namespace: str, **values: str) -> None:
 def test_tls_is_written_where_it_is_served_and_nowhere_else(kubectl: Kubectl, namespace: str, version: str) -> None:
     authority = bundle_pem([issue.issue_authority(datetime.now(UTC)).certificate]).decode()
     make_secret(kubectl, namespace, password=PASSWORD, ca_crt=authority)
-    kubectl.apply(storage("mine", namespace, external={"url": "rediss://127.0.0.1:1", "secretRef": "theirs"}))
+    kubectl.api.apply(storage("mine", namespace, external={"url": "rediss://127.0.0.1:1", "secretRef": "theirs"}))
     reason = "TlsWithCa" if VERSIONS[version] else "TlsNotSupported"
     await_reason(kubectl, namespace, "mine", reason, "ProxiesSupported")
     expected = {"caCertSecretRef": {"name": "mine-connection", "key": "ca.crt"}} if VERSIONS[version] else None
@@ -129,10 +130,10 @@ def speaks(kubectl: Kubectl, manifest: str, tls: object) -> bool:
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "rediss://127.0.0.1:1"])
 def test_a_user_name_is_never_written(kubectl: Kubectl, namespace: str, version: str, url: str) -> None:
     make_secret(kubectl, namespace, password=PASSWORD, username="ann")
-    kubectl.apply(storage("mine", namespace, external={"url": url, "secretRef": "theirs"}))
+    kubectl.api.apply(storage("mine", namespace, external={"url": url, "secretRef": "theirs"}))
     await_reason(kubectl, namespace, "mine", "UserNameNotSupported", "ProxiesSupported")
     for kind in KINDS:
-        kubectl("create", "-f", "-", stdin=json.dumps(referring(kind, namespace, "string")))
+        kubectl.api.create(referring(kind, namespace, "string"))
         stored = found(kubectl, kind, namespace)
         assert "sessionStorage" not in stored["spec"]
         assert "ann" not in json.dumps(stored["spec"])

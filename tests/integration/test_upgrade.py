@@ -125,7 +125,7 @@ async def test_a_storage_of_an_earlier_release_keeps_its_passwords_and_can_rotat
 ) -> None:
     reconciler = processes["reconciler"]
     reconciler.await_ready()
-    kubectl.apply(storage("mine", namespace, size="small"))
+    kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
     before = read(kubectl, "secret", "mine-auth", namespace)["data"]
     reconciler.kill()

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from shared import errors, names
-from shared.consumers.injection_record import record_of
-from shared.consumers.kinds import KINDS, secret_of
+from shared.consumers.injection_record import InjectionRecord
+from shared.consumers.kinds import KINDS, connection_secret_of
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.field_path import read
 from shared.objects.resources import DEPLOYMENTS, MCP_SERVERS, PODS, SECRETS, STATEFUL_SETS, Object, Resource, key_of
+from tests.integration import loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -83,7 +84,7 @@ class ToolHive:
                 await self._changed.wait()
                 self._changed.clear()
                 for server in list(self._servers.objects.values()):
-                    if record_of(server) is not None:
+                    if InjectionRecord.of(server) is not None:
                         for resource in (DEPLOYMENTS, STATEFUL_SETS):
                             await self._apply(resource, server)
 
@@ -123,12 +124,11 @@ class ToolHive:
         """Be a pod: read the Secret, get ready, and talk to Valkey."""
         namespace, _ = key_of(pod)
         server = self._servers.get((namespace, pod["metadata"]["labels"]["app"]))
-        record = record_of(server)
+        record = InjectionRecord.of(server)
         assert record is not None
-        secret = await self._cluster.get(SECRETS, namespace, secret_of(record.reference, namespace))
+        secret = await self._cluster.get(SECRETS, namespace, connection_secret_of(record.reference, namespace))
         password = base64.b64decode(secret["data"][names.KEY_REDIS_PASSWORD]).decode()
-        number = next(self._numbers)
-        address = f"127.20.{number // 250}.{number % 250 + 1}"
+        address = loopback.address(loopback.CLIENTS, next(self._numbers))
         async with asyncio.TaskGroup() as group:
             for _ in range(STEADY):
                 group.create_task(self._stay(pod, address, password))

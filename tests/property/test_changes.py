@@ -16,8 +16,8 @@ from reconciler.manifests import services
 from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.rolling_update import Change, next_change
 from reconciler.state.instance import Instance
-from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.primary_record import PrimaryService
+from reconciler.state.storage_state import KubernetesNodes
 from shared import names
 from shared.objects.resources import Object
 from shared.session_storage.sizes import PRESETS, Size

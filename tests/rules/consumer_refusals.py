@@ -10,9 +10,9 @@ from tests.rules.rule import BY_FIELD, ELSEWHERE, PRIVATE, TEAM, ConsumerRule
 _BY_ANNOTATION: Final = f"metadata.annotations[{ANNOTATION_STORAGE}]"
 
 
-_ONE_REFERENCE: Final = "A reference is a name, or name and namespace; what else is there is a slip."
-_NO_SUCH_NAME: Final = "No storage can have that name, so nothing would ever be connected."
-_SHAPE: Final = "ToolHive would refuse it too; here it is said together with everything else that is wrong."
+_ONE_REFERENCE: Final = "A reference is a name, or name and namespace; anything else is a slip."
+_NO_SUCH_NAME: Final = "No storage can have that name, so the consumer would never be connected."
+_SHAPE: Final = "ToolHive's schema refuses it too; the webhook names it together with all that is wrong."
 
 RULES: Final = (
     ConsumerRule(
@@ -25,10 +25,10 @@ RULES: Final = (
         when="the reference has no name",
         spec={"sessionStorageRef": {"namespace": TEAM}},
         says="spec.sessionStorageRef.name: Required value",
-        why="A namespace has no storage of its own that could be meant.",
+        why="A namespace may hold several storages, and none of them is the default.",
     ),
     ConsumerRule(
-        when="its parts are no strings",
+        when="name or namespace is no string",
         spec={"sessionStorageRef": {"name": 5}},
         says="spec.sessionStorageRef: Invalid value: name and namespace must be strings",
         why=_ONE_REFERENCE,
@@ -79,7 +79,7 @@ RULES: Final = (
         why="A consumer has one storage, and neither way to name it is the better one. The same name twice is fine.",
     ),
     ConsumerRule(
-        when="the targets are none of ours",
+        when="the targets are unknown",
         spec=BY_FIELD,
         annotations={ANNOTATION_TARGETS: "frontend"},
         says=(
@@ -95,22 +95,23 @@ RULES: Final = (
         may_use=False,
         says=(
             'spec.sessionStorageRef: Forbidden: user "ann" may not use SessionStorage "platform/mine" from namespace'
-            ' "team": it takes the verb "use" on sessionstorages.toolhive.stacklok.dev "mine" in namespace "platform"'
-            " (bind the ClusterRole of this product whose name ends in -use), or this namespace in"
-            " spec.allowedNamespaces of the storage"
+            ' "team": its owner can add this namespace to spec.allowedNamespaces of the storage, or give this user the'
+            " right: kubectl create role use-mine -n platform --verb=use"
+            " --resource=sessionstorages.toolhive.stacklok.dev --resource-name=mine;"
+            " kubectl create rolebinding use-mine -n platform --role=use-mine --user=ann"
         ),
         why="Nobody gets a password by naming somebody else's storage.",
     ),
     ConsumerRule(
-        when="whether its author has the right cannot be found out",
+        when="the API server does not say whether its author has the right",
         spec=ELSEWHERE,
         storages=(PRIVATE,),
         may_use=None,
         says=(
-            'spec.sessionStorageRef: Forbidden: whether you may use SessionStorage "platform/mine" cannot be found out'
-            " at the moment: try again"
+            "spec.sessionStorageRef: Forbidden: the API server did not say in time whether you may use SessionStorage"
+            ' "platform/mine": try again'
         ),
-        why="In doubt a password is not handed out. The API server did not answer a SubjectAccessReview in time.",
+        why="In doubt, the webhook hands out no password. A SubjectAccessReview got no answer in time.",
         is_seen=False,
     ),
     ConsumerRule(
@@ -147,13 +148,11 @@ RULES: Final = (
         why=_SHAPE,
     ),
     ConsumerRule(
-        when="the kind keeps no sessions",
+        when="objects of the kind keep no sessions",
         kind="MCPGroup",
         spec=BY_FIELD,
         says='kind: Unsupported value: supported values: "MCPServer", "MCPRemoteProxy", "VirtualMCPServer"',
-        why=(
-            "It has no part that could use a storage. Only a webhook configuration that somebody changed asks about it."
-        ),
+        why=("No part of it could use a storage. Only a webhook configuration that somebody changed sends it here."),
         is_seen=False,
     ),
 )

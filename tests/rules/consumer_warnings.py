@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from shared.names import ANNOTATION_WIRED
+from shared.names import ANNOTATION_INJECTION
 from shared.objects.resources import Object
 from tests.rules.rule import BY_FIELD, ELSEWHERE, EXTERNAL, PLATFORM, PRIVATE, TEAM, ConsumerRule, session_storage
 
@@ -16,8 +16,8 @@ def _external(namespace: str) -> Object:
 
 def _unconnected(storage: str) -> str:
     return (
-        f'SessionStorage "{storage}" is external, and ToolHive\'s proxies are not connected (NotChecked): see its'
-        " condition ProxiesSupported; backends are"
+        f'SessionStorage "{storage}" is external, and ToolHive\'s proxies are not connected (NotChecked), only backends'
+        " are: see its condition ProxiesSupported"
     )
 
 
@@ -46,8 +46,8 @@ RULES: Final = (
         storages=(_external(TEAM),),
         says=_unconnected("team/mine"),
         why=(
-            "ToolHive's field knows no user names, and TLS only since 0.49. `NotChecked`: until the store's Secret has"
-            " been read, neither is known."
+            "ToolHive's field has no user name, and TLS only since 0.49. `NotChecked`: the reconciler has not read the"
+            " store's Secret yet, so it knows neither."
         ),
     ),
     ConsumerRule(
@@ -57,12 +57,12 @@ RULES: Final = (
         storages=(PRIVATE,),
         may_use=False,
         says=(
-            'SessionStorage "platform/mine" is not shared with this namespace, and who referred to it may not use it:'
-            " nothing is connected until one who may refers to it anew"
+            'SessionStorage "platform/mine" is not shared with this namespace: nothing is connected until somebody'
+            " who may use it makes the reference anew"
         ),
         why=(
-            "Such a reference was stored while the webhook was away. Who changes something else now, as ToolHive's"
-            " operator does, is not held up for it."
+            "Somebody stored such a reference while the webhook was away. The webhook does not stop others, such as"
+            " ToolHive's operator, from changing the rest of the object."
         ),
         is_seen=False,
     ),
@@ -71,22 +71,22 @@ RULES: Final = (
         spec=BY_FIELD,
         metadata={"generateName": "srv-"},
         says=(
-            "an object with metadata.generateName has no name yet: its proxies are connected to the storage when it is"
-            " next changed"
+            "an object with metadata.generateName has no name yet: the webhook connects its proxies to the storage at"
+            " the next change"
         ),
-        why="The prefix of its sessions' keys holds the name, and that is made up after admission.",
+        why="The prefix of its sessions' keys holds the name, which the API server makes up after admission.",
     ),
     ConsumerRule(
         when="ToolHive's CRD has lost the reference",
         spec={"image": "mcp:2"},
-        old=_stored({}, {ANNOTATION_WIRED: _RECORD}),
+        old=_stored({}, {ANNOTATION_INJECTION: _RECORD}),
         says=(
-            'SessionStorage "team/mine" stays connected, though spec.sessionStorageRef was lost with its CRD field: to'
-            " disconnect, set the field and take it out again"
+            'SessionStorage "team/mine" stays connected, though the CRD lost spec.sessionStorageRef: to disconnect,'
+            " set the field and remove it again"
         ),
         why=(
-            "An upgrade of ToolHive takes the field out of its CRD until the reconciler has put it back; nobody is"
-            " disconnected by that."
+            "An upgrade of ToolHive removes the field from its CRD until the reconciler adds it again; that disconnects"
+            " nobody."
         ),
         is_seen=False,
     ),
@@ -95,7 +95,7 @@ RULES: Final = (
         spec={**BY_FIELD, "transport": "stdio", "replicas": 3},
         says=(
             'spec.transport is stdio: ToolHive runs one proxy, and SessionStorage "team/mine" only keeps sessions over'
-            " restarts: to have replicas, use streamable-http or sse"
+            " restarts: for replicas, use streamable-http or sse"
         ),
         why="Standard input and output lead to one process: ToolHive's operator caps `replicas` at 1.",
     ),
@@ -108,7 +108,7 @@ RULES: Final = (
         ),
         why=(
             "Clients behind one address all meet the same proxy, and new replicas stay idle. Without a shared storage"
-            " affinity is right, so nothing is said then."
+            " affinity is right, and the webhook does not warn of it."
         ),
     ),
     ConsumerRule(

@@ -11,12 +11,12 @@ RULES: Final = (
         when="a storage is deleted that consumers refer to",
         servers=1,
         says=(
-            'SessionStorage "team/mine" is used by MCPServer team/srv-0: take their references out first, or force it:'
+            'SessionStorage "team/mine" is used by MCPServer team/srv-0: remove their references first, or force it:'
             " kubectl annotate sessionstorage mine -n team toolhive.stacklok.dev/force-delete=true"
         ),
         why=(
-            "Its data would go with it, and consumers would wait for a store that never comes. The end of its"
-            " namespace passes."
+            "Its data would go with it, and consumers would wait for a store that never comes. The"
+            " deletion of its namespace passes."
         ),
         is_seen=False,
     ),
@@ -26,7 +26,7 @@ RULES: Final = (
         says=(
             'SessionStorage "team/mine" is used by '
             + ", ".join(f"MCPServer team/srv-{number}" for number in range(10))
-            + " and 2 more: take their references out first, or force it:"
+            + " and 2 more: remove their references first, or force it:"
             " kubectl annotate sessionstorage mine -n team toolhive.stacklok.dev/force-delete=true"
         ),
         why="A message has to fit on a screen.",

@@ -14,13 +14,13 @@ HEAD: Final = """\
 
 # Rules of admission
 
-What is said when a `SessionStorage`, or something that refers to one, is created, changed or deleted: each rule with
-its message about an example, and its reason. *Refused* means that nothing is stored; all problems of an object are said
-in one answer. A *warning* refuses nothing.
+What the webhook says when somebody creates, changes or deletes a `SessionStorage`, or an object that refers to one:
+each rule with its message about an example, and its reason. *Refused* means that the API server stores nothing; one
+answer names all problems of an object. A *warning* refuses nothing.
 """
 ON_STORAGES: Final = """\
-What needs no look-up is in the CRD as well, so that the API server refuses it even while the webhook is down. The last
-column has its words then; it stops at the first kind of mistake.
+Rules that need no look-up are in the CRD as well, so that the API server enforces them even while the webhook is down.
+The last column has the API server's words then; it stops at the first kind of mistake.
 """
 ON_CONSUMERS: Final = """\
 These are about `MCPServer`, `MCPRemoteProxy` and `VirtualMCPServer`, and only if they refer to a storage, by the field
@@ -36,7 +36,7 @@ def document() -> str:
         ON_STORAGES,
         "### Refused\n",
         _table(storage_refusals.RULES),
-        "### Warned of\n",
+        "### Warnings\n",
         _table(storage_warnings.RULES),
         "### Deletion refused\n",
         _table(deletions.RULES),
@@ -44,7 +44,7 @@ def document() -> str:
         ON_CONSUMERS,
         "### Refused\n",
         _table(consumer_refusals.RULES),
-        "### Warned of\n",
+        "### Warnings\n",
         _table(consumer_warnings.RULES),
     )
     return "\n".join(parts)

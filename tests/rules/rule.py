@@ -143,10 +143,10 @@ class ConsumerRule(Rule):
     def decision(self) -> Decision:
         operation = "UPDATE" if self.old else "CREATE"
         request = AdmissionRequest("1", operation, TEAM, "", self.written, self.old, {"username": ANN})
-        writing = consumers.writing_of(request)
+        write = consumers.ConsumerWrite.of(request)
         known = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in self.storages}
-        is_asked = consumers.question(writing, known) is not None
-        return consumers.decide(writing, known, Target.ALL, may_use=self.may_use if is_asked else False)
+        is_asked = consumers.required_access(write, known) is not None
+        return consumers.decide(write, known, Target.ALL, may_use=self.may_use if is_asked else False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

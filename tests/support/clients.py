@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from aiohttp import web
 
 from webhook.admission.review import AdmissionRequest, Decision, Deny
 from webhook.http.connection import Connection
+from webhook.http.listener import Listener
 from webhook.server import Server
 
 PATH = "/mutate/consumers"
@@ -90,11 +90,9 @@ class Stage:
         self.asked: list[str] = []
         self.cancelled: list[str] = []
         self.may_answer = asyncio.Event()
-        server = Server({PATH: self._decide})
-        self.site = server._listener
+        self.site = Listener(Server({PATH: self._decide}).answer)
         self.transport = Transport(is_read=is_read)
-        manager = web.Server(server._respond, handler_cancellation=True)
-        self.connection = Connection(manager, asyncio.get_running_loop(), self.site)
+        self.connection = Connection(self.site, asyncio.get_running_loop())
         self.transport.connection = self.connection
         self.connection.connection_made(self.transport)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.credentials.identities import REPLICATION
 from reconciler.credentials.login import Login
-from reconciler.state.instance_facts import InstanceFacts, facts_from
+from reconciler.state.instance import InstanceFacts, facts_from
 from reconciler.state.replication_info import PRIMARY, REPLICA
 from shared import errors
 from tests.support.fakehistory import FakeHistory

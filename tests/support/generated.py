@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shared.consumers.reference import StorageReference
 from shared.consumers.targets import Target
-from shared.names import ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED
+from shared.names import ANNOTATION_INJECTION, ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS
 
 if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
@@ -147,7 +147,7 @@ def consumers(
     consumer = {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": kind, "metadata": metadata, "spec": spec}
     consumer = annotated(consumer, ANNOTATION_TARGETS, draw(st.none() | targets))
     consumer = annotated(consumer, ANNOTATION_REVISION, draw(st.none() | stamps))
-    return statement.put(annotated(consumer, ANNOTATION_WIRED, draw(records)))
+    return statement.put(annotated(consumer, ANNOTATION_INJECTION, draw(records)))
 
 
 def equal_settings(reference: StorageReference) -> Object:
@@ -166,9 +166,9 @@ def changes(namespace: str = "default") -> st.SearchStrategy[Change]:
         st.just(NOWHERE.put),
         targets.map(lambda target: lambda consumer: annotated(consumer, ANNOTATION_TARGETS, target)),
         stamps.map(lambda stamp: lambda consumer: annotated(consumer, ANNOTATION_REVISION, stamp)),
-        made_up_records.map(lambda record: lambda consumer: annotated(consumer, ANNOTATION_WIRED, record)),
+        made_up_records.map(lambda record: lambda consumer: annotated(consumer, ANNOTATION_INJECTION, record)),
         template.map(lambda own: lambda consumer: with_spec(consumer, podTemplateSpec=own)),
-        st.just(lambda consumer: annotated(with_spec(consumer, sessionStorage=None), ANNOTATION_WIRED, None)),
+        st.just(lambda consumer: annotated(with_spec(consumer, sessionStorage=None), ANNOTATION_INJECTION, None)),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.names import ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED, key_prefix
+from shared.names import ANNOTATION_INJECTION, ANNOTATION_STORAGE, ANNOTATION_TARGETS, key_prefix
 from tests.support.generated import LEAST
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _consumer(kind: str) -> Object:
         "put": {"/spec/sessionStorage/keyPrefix": key_prefix(kind, "default", "srv")},
         "storage": "far/mine",
     }
-    annotations = {ANNOTATION_STORAGE: "far/mine", ANNOTATION_TARGETS: "all", ANNOTATION_WIRED: json.dumps(record)}
+    annotations = {ANNOTATION_STORAGE: "far/mine", ANNOTATION_TARGETS: "all", ANNOTATION_INJECTION: json.dumps(record)}
     return {
         "apiVersion": "toolhive.stacklok.dev/v1beta1",
         "kind": kind,
@@ -103,7 +103,7 @@ def _deployment() -> Object:
         "metadata": {
             "name": "srv",
             "ownerReferences": [owner],
-            "annotations": {ANNOTATION_WIRED: "mine-connection"},
+            "annotations": {ANNOTATION_INJECTION: "mine-connection"},
         },
         "spec": {"template": {"spec": {"containers": [container]}}},
     }

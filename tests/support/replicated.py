@@ -10,8 +10,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.state.instance import Instance
-from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.replication_info import PRIMARY, REPLICA, Replication
 
 TICK_SECONDS = 0.5
@@ -233,4 +232,4 @@ class Storage:
             down_for=down_for,
             keys=0 if instance.is_loading else len(instance.log),
         )
-        return InstanceFacts(instance.role, "9.1.2", instance.is_loading, replication=replication, fence=instance.fence)
+        return InstanceFacts(instance.role, instance.is_loading, replication=replication, fence=instance.fence)

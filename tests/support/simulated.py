@@ -10,8 +10,7 @@ from unittest.mock import patch
 
 from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import InstanceActions
-from reconciler.controllers.session_storage import Planner, Reconciler
-from reconciler.controllers.update_slots import UpdateSlots
+from reconciler.controllers.session_storage import Reconciler, UpdateSlots
 from reconciler.credentials import identities
 from reconciler.manifests import valkey_config
 from reconciler.manifests.network_policy import Peers
@@ -19,15 +18,15 @@ from reconciler.manifests.stateful_set import Image
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer, Surroundings
+from reconciler.plan.desired_objects import StorageSettings
 from reconciler.plan.planner import plan
-from reconciler.plan.settings import StorageSettings
 from reconciler.rotation import schedule
 from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.event_recorder import EventRecorder
-from reconciler.state.instance_facts import InstanceFacts
-from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.instance import InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES
 from reconciler.state.session_storage import DeclaredStorage
+from reconciler.state.storage_state import KubernetesNodes
 from reconciler.valkey import replication, users
 from shared import names
 from shared.consumers.identity import Consumer
@@ -64,7 +63,7 @@ SETTINGS = StorageSettings(
     Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
     RotationSettings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
 )
-PRIMARY = InstanceFacts(role="master", server_version="9.1.2", is_loading=False)
+PRIMARY = InstanceFacts(role="master", is_loading=False)
 PASSES = 24
 """More than any start needs: secrets, objects, a restarted pod, a primary that moves, and a status after each."""
 CLUSTER_IP = "10.0.0.9"
@@ -101,8 +100,8 @@ class Simulation:
         self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)
         recorder, instances = EventRecorder(self.api, "reconciler-0"), InstanceActions(self.api, self._caches, clock)
         self._applier = Applier(self.api, self._caches, recorder, rollouts.refuse, instances)
-        planner = Planner(SETTINGS, clock, slots)
-        self._reconciler = Reconciler(self._caches[SESSION_STORAGES.plural], self._observer, self._applier, planner)
+        storages = self._caches[SESSION_STORAGES.plural]
+        self._reconciler = Reconciler(storages, self._observer, self._applier, SETTINGS, clock, slots)
 
     async def ask_for(self, **spec: object) -> None:
         body = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": spec}

@@ -10,22 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.credentials.login import Login
-from reconciler.manifests import config_map, disruption_budget, network_policy, secrets, services
+from reconciler.manifests import disruption_budget, network_policy, secrets, services, valkey_config
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image
 from reconciler.manifests.storage import Storage
 from reconciler.plan import desired_objects
-from reconciler.plan.settings import StorageSettings
+from reconciler.plan.desired_objects import StorageSettings
 from reconciler.rotation.phases import RotationSettings
-from reconciler.state.instance import Instance
-from reconciler.state.instance_facts import InstanceFacts
-from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.primary_record import PrimaryService
 from reconciler.state.replication_info import PRIMARY, REPLICA, Attached, Replication
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
-from reconciler.state.sharing import Sharing
-from reconciler.state.storage_state import StorageState
+from reconciler.state.storage_state import KubernetesNodes, Sharing, StorageState
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
 from shared.objects.resources import (
@@ -37,8 +34,9 @@ from shared.objects.resources import (
     STATEFUL_SETS,
     Object,
 )
-from shared.session_storage.models import SessionStorageSpec, SessionStorageStatus
+from shared.session_storage.models import SessionStorageSpec
 from shared.session_storage.sizes import PRESETS, Size
+from shared.session_storage.status import SessionStorageStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +98,7 @@ def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> 
             secrets.connection_secret(STORAGE, PASSWORDS["password"]),
         ],
         NETWORK_POLICIES: [network_policy.network_policy(STORAGE, SETTINGS.peers)],
-        CONFIG_MAPS: [config_map.config_map(STORAGE, primary, indexes)],
+        CONFIG_MAPS: [valkey_config.config_map(STORAGE, primary, indexes)],
         STATEFUL_SETS: [workload(index, size) for index in indexes],
         SERVICES: [
             services.headless_service(STORAGE),
@@ -142,10 +140,9 @@ def address(index: int) -> str:
 
 def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> Instance:
     """Report of a primary, and of those that follow it."""
-    attached = tuple(Attached(address(each), is_online=True, offset=OFFSET, lag=0) for each in replicas)
+    attached = tuple(Attached(address(each), is_online=True) for each in replicas)
     facts = InstanceFacts(
         role=PRIMARY,
-        server_version="9.1.2",
         is_loading=False,
         hashes=RING.accepted,
         replication=Replication(lineage=LINEAGE, offset=OFFSET, replicas=attached, keys=3),
@@ -159,7 +156,6 @@ def replica(index: int, size: Size = Size.LARGE, upstream: str = HOST) -> Instan
     """Report of a replica that could take over."""
     facts = InstanceFacts(
         role=REPLICA,
-        server_version="9.1.2",
         is_loading=False,
         hashes=RING.accepted,
         replication=Replication(

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.credentials import identities
 from shared import names
-from shared.consumers.injection import project
-from shared.consumers.injection_record import record_of
-from shared.consumers.kinds import KINDS, secret_of
+from shared.consumers.injection import desired_of_stored
+from shared.consumers.injection_record import InjectionRecord
+from shared.consumers.kinds import KINDS, connection_secret_of
+from shared.consumers.stored_consumer import StoredConsumer
 from shared.consumers.targets import Target
 from shared.objects.field_path import read
 from shared.objects.resources import (
@@ -67,7 +68,7 @@ class ToolHive:
         if self.is_idle:
             return False
         for (plural, namespace, name), server in list(self._api.objects.items()):
-            if plural != MCP_SERVERS.plural or record_of(server) is None:
+            if plural != MCP_SERVERS.plural or InjectionRecord.of(server) is None:
                 continue
             for resource in (DEPLOYMENTS, STATEFUL_SETS):
                 if await self._roll(resource, namespace, name, server):
@@ -100,9 +101,9 @@ class ToolHive:
         return False
 
     async def _start(self, resource: Resource, namespace: str, name: str, revision: str | None, server: Object) -> bool:
-        record = record_of(server)
+        record = InjectionRecord.of(server)
         assert record is not None
-        secret = self._api.objects.get((SECRETS.plural, namespace, secret_of(record.reference, namespace)))
+        secret = self._api.objects.get((SECRETS.plural, namespace, connection_secret_of(record.reference, namespace)))
         if secret is None or not self._valkey.instances:
             return False
         number = next(self._numbers)
@@ -136,7 +137,7 @@ class ToolHive:
         if resource is not MCP_SERVERS:
             return obj
         storages = {key[1:]: each for key, each in self._api.objects.items() if key[0] == SESSION_STORAGES.plural}
-        return project({"kind": "MCPServer", **obj}, storages, Target.ALL)
+        return desired_of_stored(StoredConsumer.of({"kind": "MCPServer", **obj}), storages, Target.ALL)
 
 
 def _workload(resource: Resource, namespace: str, name: str) -> Object:

@@ -1,7 +1,7 @@
-"""Says what is legal but unwise about a consumer that refers to a storage. Pure; refuses nothing.
+"""Warns of what is legal but unwise in a consumer that refers to a storage. Pure; refuses nothing.
 
-Each warning is about one line of a terminal, and ends with what to do. ToolHive's schemas have filled in their defaults
-before anybody is asked, so that a field which is absent has none.
+Each warning fills about one line of a terminal and ends with what to do. The API server fills in the defaults of
+ToolHive's schemas before it calls the webhook, so a field that is absent has no default.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from shared import names
-from shared.consumers import injection
-from shared.consumers.injection_record import record_of
-from shared.consumers.kinds import SESSION_STORAGE, secret_of
-from shared.consumers.storage_endpoint import store_of
+from shared.consumers.kinds import SESSION_STORAGE, connection_secret_of
+from shared.consumers.reference import FIELD_PATH
 from shared.objects.field_path import Path, dotted, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from shared.consumers.injection import Injection
     from shared.consumers.reference import StorageReference
-    from shared.consumers.storage_endpoint import Store
+    from shared.consumers.storage_connection import StorageConnection
     from shared.consumers.targets import Target
     from shared.objects.resources import Object
 
@@ -43,65 +42,67 @@ _PROXY_ENV: Final[Mapping[str, tuple[Path, ...]]] = {
 """Where users set variables of backends and proxies, by kind of consumer."""
 
 
-def warnings(wired: Object, reference: StorageReference, storage: Object | None) -> tuple[str, ...]:
+def warnings(injection: Injection, reference: StorageReference, storage: Object | None) -> tuple[str, ...]:
     """List what the author of a consumer should know.
 
     Args:
-        wired: The consumer as it will be stored.
+        injection: The consumer as it will be stored, and what was injected into it.
         reference: The storage that it refers to.
         storage: That storage, if it is known.
     """
-    store, record = store_of(reference, storage), record_of(wired)
-    found = [*_of_storage(wired, reference, storage, store), *_of_reference(wired, reference)]
+    consumer, record, connection = injection
+    found = [*_of_storage(consumer, reference, storage, connection), *_of_reference(consumer, reference)]
     if record is None:
         found.append(
-            f'SessionStorage "{reference}" is not shared with this namespace, and who referred to it may not use it:'
-            " nothing is connected until one who may refers to it anew"
+            f'SessionStorage "{reference}" is not shared with this namespace: nothing is connected until somebody'
+            " who may use it makes the reference anew"
         )
     else:
-        found += _of_transport(wired, reference)
-        found += _of_plain_text(wired, reference, store)
-        found += _of_variables(wired, reference, store, record.target)
+        found += _of_transport(consumer, reference)
+        found += _of_plain_text(consumer, reference, connection)
+        found += _of_variables(consumer, reference, connection, record.target)
     return tuple(dict.fromkeys(found)) if found else ()
 
 
-def _of_storage(wired: Object, reference: StorageReference, storage: Object | None, store: Store) -> Iterator[str]:
+def _of_storage(
+    consumer: Object, reference: StorageReference, storage: Object | None, connection: StorageConnection
+) -> Iterator[str]:
     if storage is None:
-        secret = secret_of(reference, wired["metadata"]["namespace"])
+        secret = connection_secret_of(reference, consumer["metadata"]["namespace"])
         yield f'SessionStorage "{reference}" does not exist (yet): pods wait until Secret "{secret}" exists'
-    elif not store.supports_proxies:
+    elif not connection.supports_proxies:
         yield (
             f'SessionStorage "{reference}" is external, and ToolHive\'s proxies are not connected'
-            f" ({store.support}): see its condition ProxiesSupported; backends are"
+            f" ({connection.support}), only backends are: see its condition ProxiesSupported"
         )
 
 
-def _of_reference(wired: Object, reference: StorageReference) -> Iterator[str]:
-    if not wired["metadata"].get("name"):
+def _of_reference(consumer: Object, reference: StorageReference) -> Iterator[str]:
+    if not consumer["metadata"].get("name"):
         yield (
-            "an object with metadata.generateName has no name yet: its proxies are connected to the storage when it"
-            " is next changed"
+            "an object with metadata.generateName has no name yet: the webhook connects its proxies to the storage"
+            " at the next change"
         )
-    if reference.is_by_field and not injection.has_field(wired):
+    if reference.is_by_field and read(consumer, FIELD_PATH) is None:
         yield (
-            f'SessionStorage "{reference}" stays connected, though spec.sessionStorageRef was lost with its CRD'
-            " field: to disconnect, set the field and take it out again"
+            f'SessionStorage "{reference}" stays connected, though the CRD lost spec.sessionStorageRef: to disconnect,'
+            " set the field and remove it again"
         )
 
 
-def _of_transport(wired: Object, reference: StorageReference) -> Iterator[str]:
-    """Say what keeps proxies from sharing the sessions that they could share.
+def _of_transport(consumer: Object, reference: StorageReference) -> Iterator[str]:
+    """Warn of what keeps proxies from sharing sessions.
 
     Source: ToolHive `mcpserver_controller.go` (one replica for stdio) and `mcpremoteproxy_types.go` (SessionAffinity).
     """
-    if read(wired, _PROVIDER) != "redis":
-        # Then sessions are in the memory of each proxy, and affinity is what keeps them together.
+    if read(consumer, _PROVIDER) != "redis":
+        # Each proxy keeps its sessions in memory then, and affinity leads clients back to them.
         return
-    spec: Object = wired["spec"]
+    spec: Object = consumer["spec"]
     if spec.get("transport") == "stdio":
         yield (
             f'spec.transport is stdio: ToolHive runs one proxy, and SessionStorage "{reference}" only keeps sessions'
-            " over restarts: to have replicas, use streamable-http or sse"
+            " over restarts: for replicas, use streamable-http or sse"
         )
     elif (
         spec.get("sessionAffinity") == "ClientIP" and isinstance(replicas := spec.get("replicas"), int) and replicas > 1
@@ -112,27 +113,29 @@ def _of_transport(wired: Object, reference: StorageReference) -> Iterator[str]:
         )
 
 
-def _of_plain_text(wired: Object, reference: StorageReference, store: Store) -> Iterator[str]:
-    is_elsewhere = reference.namespace != wired["metadata"]["namespace"]
-    if is_elsewhere and store.is_external and store.endpoint is not None and not store.endpoint.is_tls:
+def _of_plain_text(consumer: Object, reference: StorageReference, connection: StorageConnection) -> Iterator[str]:
+    is_elsewhere = reference.namespace != consumer["metadata"]["namespace"]
+    if is_elsewhere and connection.is_external and connection.endpoint is not None and not connection.endpoint.is_tls:
         yield (
             f'SessionStorage "{reference}" has no TLS: what this namespace sends crosses the network in plain text, the'
             " password included: ask its owner for rediss://"
         )
 
 
-def _of_variables(wired: Object, reference: StorageReference, store: Store, target: Target) -> Iterator[str]:
-    """Name variables of the user's own that are in the connection Secret too: Kubernetes prefers `env` to `envFrom`."""
-    injected = _injected(store)
-    kind: str = wired["kind"]
+def _of_variables(
+    consumer: Object, reference: StorageReference, connection: StorageConnection, target: Target
+) -> Iterator[str]:
+    """Name the user's variables that the connection Secret has too: Kubernetes prefers `env` to `envFrom`."""
+    injected = _injected(connection)
+    kind: str = consumer["kind"]
     backend = _BACKEND_ENV.get(kind, ()) if target.has_backend else ()
     proxy = _PROXY_ENV.get(kind, ()) if target.has_proxy else ()
     for path in backend + proxy:
-        for entry in _entries_of(read(wired, path), injected):
+        for entry in _entries_of(read(consumer, path), injected):
             yield _hides(path, entry, entry["name"], reference)
     if backend:
-        for entry in _entries(read(wired, _SECRETS)):
-            # ToolHive calls the variable after the key, unless told otherwise.
+        for entry in _entries(read(consumer, _SECRETS)):
+            # ToolHive names the variable after the key, unless `targetEnvName` is set.
             variable = entry.get("targetEnvName") or entry.get("key")
             if isinstance(variable, str) and variable in injected:
                 yield _hides(_SECRETS, entry, variable, reference)
@@ -143,11 +146,11 @@ def _hides(path: Path, entry: Object, variable: str, reference: StorageReference
     return f'{place} hides {variable} of SessionStorage "{reference}": rename it, unless this is meant'
 
 
-def _injected(store: Store) -> frozenset[str]:
+def _injected(connection: StorageConnection) -> frozenset[str]:
     """Tell which variables the connection Secret may have."""
-    if not store.is_external:
+    if not connection.is_external:
         return names.CONNECTION_KEYS
-    return names.EXTERNAL_CONNECTION_KEYS if store.has_password else names.OPEN_CONNECTION_KEYS
+    return names.EXTERNAL_CONNECTION_KEYS if connection.has_password else names.OPEN_CONNECTION_KEYS
 
 
 def _entries_of(value: Any, injected: frozenset[str]) -> list[Object]:
@@ -158,10 +161,7 @@ def _entries_of(value: Any, injected: frozenset[str]) -> list[Object]:
 
 
 def _names_none(value: list[Any], injected: frozenset[str]) -> bool:
-    """Tell whether all entries are well-formed and none is picked: in a large consumer, a hundred of them.
-
-    It takes a quarter of the time of picking.
-    """
+    """Tell quickly that no entry has one of these names, as in nearly every consumer; some have a hundred entries."""
     try:
         return injected.isdisjoint(map(_NAME, value))
     except (TypeError, KeyError):

@@ -1,27 +1,32 @@
-"""Decides how a consumer must change before it is stored, and whether its author may. Pure.
+"""Decides how a consumer must change before it is stored, and whether its author may store it. Pure.
 
-The rule itself is `shared.wiring`; here stand the cases that only an admission request knows.
+The rule itself is `shared.consumers.injection`; this module adds the cases that only an admission request shows.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+import shlex
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from shared.consumers import injection
 from shared.consumers.access import is_shared_with
-from shared.consumers.reference import ANNOTATION, ANNOTATIONS, FIELD
-from shared.consumers.targets import ANNOTATION as TARGET
+from shared.consumers.injection import InjectionContext
+from shared.consumers.injection_record import InjectionRecord
+from shared.consumers.reference import ANNOTATION_PATH, ANNOTATIONS, FIELD_PATH
+from shared.consumers.stored_consumer import StoredConsumer, effective_reference
+from shared.consumers.targets import ANNOTATION_PATH as TARGETS_PATH
 from shared.consumers.targets import Target, target_of
 from shared.errors import InvalidSpec
 from shared.objects.field_path import dotted, put, read, shown, without
+from shared.objects.resources import SESSION_STORAGES
 from webhook.admission import consumer_warnings
-from webhook.admission.access_question import Question
 from webhook.admission.json_patch import diff
 from webhook.admission.review import Allow, Deny, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shared.consumers.injection import Injection
     from shared.consumers.reference import StorageReference
     from shared.objects.resources import Key, Object
     from webhook.admission.review import AdmissionRequest, Decision
@@ -29,125 +34,127 @@ if TYPE_CHECKING:
 _NAMESPACE: Final = ("metadata", "namespace")
 
 
-class Writing(NamedTuple):
-    """A consumer that is being written, and what it says of its storage.
+class ConsumerWrite(NamedTuple):
+    """A consumer that somebody creates or updates, and what it says of its storage.
 
     Attributes:
-        request: What was asked for.
-        consumer: As it would be stored, with its namespace; None if there is nothing to decide about it.
-        reference: The storage on which the decision depends, if it does on any.
+        request: The admission request.
+        consumer: As the API server would store it, with its namespace; None if there is nothing to decide about it.
+        reference: The storage on which the decision depends, if it depends on one.
+        stored: Record of what the webhook injected into the stored object; None if it injected nothing.
         problems: What is wrong with the reference.
     """
 
     request: AdmissionRequest
     consumer: Object | None
     reference: StorageReference | None = None
+    stored: InjectionRecord | None = None
     problems: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, request: AdmissionRequest) -> Self:
+        """Parse a request about a consumer of any kind in `KINDS`."""
+        consumer, previous = request.written, request.old_object
+        if consumer is None or _is_untouched(consumer, previous):
+            return cls(request, None)
+        if read(consumer, _NAMESPACE) is None:
+            consumer = put(consumer, _NAMESPACE, request.namespace)
+        stored = InjectionRecord.of(previous)
+        # While ToolHive's CRD lacks the field, the API server prunes it from the stored object as from the new one.
+        is_pruned = previous is not None and read(previous, FIELD_PATH) is None
+        try:
+            return cls(request, consumer, effective_reference(consumer, stored if is_pruned else None), stored)
+        except InvalidSpec as error:
+            return cls(request, consumer, stored=stored, problems=tuple(error.problems))
 
-def writing_of(request: AdmissionRequest) -> Writing:
-    """Read a request about a consumer of any kind in `KINDS`."""
-    consumer, previous = request.written, request.old_object
-    if consumer is None or _is_untouched(consumer, previous):
-        return Writing(request, None)
-    if read(consumer, _NAMESPACE) is None:
-        consumer = put(consumer, _NAMESPACE, request.namespace)
-    try:
-        return Writing(request, consumer, _reference(consumer, previous))
-    except InvalidSpec as error:
-        return Writing(request, consumer, problems=tuple(error.problems))
+    @property
+    def is_granted_already(self) -> bool:
+        """Whether somebody with the right to use the storage made the reference, and the stored object says so."""
+        return self.stored is not None and self.reference is not None and self.stored.grants(self.reference)
 
 
-def question(writing: Writing, storages: Mapping[Key, Object]) -> Question | None:
-    """Tell what has to be found out before this can be decided; mostly nothing.
+def required_access(write: ConsumerWrite, storages: Mapping[Key, Object]) -> Key | None:
+    """Name the storage that the API server must say the author may use, before this write is decided; mostly none.
 
-    Whoever makes a reference to a storage that is not shared with the namespace needs the right to use it. Who
-    writes the object later, as ToolHive's operator does, is asked about too, but never refused: a reference that
-    nobody has judged yet is granted by the first author who has the right.
+    The author of a reference to a storage that is not shared with the namespace needs the right to use it. Later
+    authors, such as ToolHive's operator, are checked as well but never refused: the first one who has the right
+    grants a reference that nobody has judged yet.
     """
-    request, reference = writing.request, writing.reference
-    if reference is None or not _needs_right(request, reference, storages):
+    reference, namespace = write.reference, write.request.namespace
+    if reference is None or reference.namespace == namespace or write.is_granted_already:
         return None
-    return Question(request.user, reference.key)
+    storage = storages.get(reference.key)
+    return None if storage is not None and is_shared_with(storage, namespace) else reference.key
 
 
 def decide(
-    writing: Writing,
+    write: ConsumerWrite,
     storages: Mapping[Key, Object],
     default_target: Target,
     *,
     may_use: bool | None = False,
 ) -> Decision:
-    """Wire a consumer that refers to a storage, unwire one that no longer does.
+    """Inject what a consumer needs to use its storage, or remove what it needed for one that it no longer names.
 
     Args:
-        writing: What is written.
-        storages: Every SessionStorage that is known; one that is missing may come later.
-        default_target: For consumers that do not say which of their parts are meant.
-        may_use: The answer to `question`; None if it could not be found out.
+        write: The consumer.
+        storages: Every known SessionStorage; one that is missing may be created later.
+        default_target: Of consumers that do not say which of their parts are connected.
+        may_use: The answer to `required_access`; None if the API server did not give one.
     """
-    request, consumer, reference, problems = writing
+    request, consumer, reference, stored, problems = write
     if consumer is None:
         return Allow()
     if problems:
         return Deny((*problems, *_problems_of_target(consumer)))
-    previous = request.old_object
     if reference is None:
-        return _changed(consumer, injection.unwire(consumer, previous=previous), ())
-    if _needs_right(request, reference, storages):
-        if not may_use and not _is_same(reference, previous):
-            refusal = _refusal(request, consumer, reference, may_use=may_use)
-            return Deny((refusal, *_problems_of_target(consumer)), reason="Forbidden")
-        granted = may_use is True
-    else:
-        granted = previous is not None and injection.is_granted(previous, reference)
+        return _decision(consumer, injection.remove(consumer, stored), ())
+    storage, is_granted = storages.get(reference.key), write.is_granted_already
+    if required_access(write, storages):
+        if not may_use and not _is_same(reference, request.old_object):
+            problem = _refusal(request.user, consumer, reference, may_use=may_use)
+            return Deny((problem, *_problems_of_target(consumer)), reason="Forbidden")
+        is_granted = may_use is True
     try:
-        wired = _wired(consumer, reference, storages, injection.Circumstances(default_target, previous, granted))
+        injected = _injected(consumer, reference, storage, InjectionContext(default_target, stored, is_granted))
     except InvalidSpec as error:
         return Deny(error.problems)
-    return _changed(consumer, wired, consumer_warnings.warnings(wired, reference, storages.get(reference.key)))
+    warnings = consumer_warnings.warnings(injected, reference, storage)
+    return _decision(consumer, injected.consumer, warnings)
 
 
-def _reference(consumer: Object, previous: Object | None) -> StorageReference | None:
-    """Read the reference; one that ToolHive's CRD has lost is remembered.
+def _refusal(user: Object, consumer: Object, reference: StorageReference, *, may_use: bool | None) -> str:
+    """Say why the reference is refused, and what its author can do.
 
-    While the CRD lacks the field, the API server prunes it from the stored object as well as from the new one.
+    Args:
+        user: `userInfo` of the author.
+        consumer: The consumer that refers to the storage.
+        reference: The storage.
+        may_use: False if the author lacks the right; None if the API server did not say.
     """
-    is_lost = previous is not None and not injection.has_field(previous)
-    return injection.reference_of(consumer, remembered=previous if is_lost else None)
-
-
-def _needs_right(request: AdmissionRequest, reference: StorageReference, storages: Mapping[Key, Object]) -> bool:
-    if reference.namespace == request.namespace:
-        return False
-    storage, previous = storages.get(reference.key), request.old_object
-    if storage is not None and is_shared_with(storage, request.namespace):
-        return False
-    return previous is None or not injection.is_granted(previous, reference)
+    path = dotted(FIELD_PATH if reference.is_by_field else ANNOTATION_PATH)
+    if may_use is None:
+        return (
+            f'{path}: Forbidden: the API server did not say in time whether you may use SessionStorage "{reference}":'
+            " try again"
+        )
+    username, namespace = str(user.get("username")), reference.namespace
+    role = f"use-{reference.name}"
+    return (
+        f'{path}: Forbidden: user {shown(username)} may not use SessionStorage "{reference}" from namespace'
+        f' "{consumer["metadata"]["namespace"]}": its owner can add this namespace to spec.allowedNamespaces of the'
+        f" storage, or give this user the right: kubectl create role {role} -n {namespace} --verb=use"
+        f" --resource={SESSION_STORAGES.plural}.{SESSION_STORAGES.group} --resource-name={reference.name};"
+        f" kubectl create rolebinding {role} -n {namespace} --role={role} --user={shlex.quote(username)}"
+    )
 
 
 def _is_same(reference: StorageReference, previous: Object | None) -> bool:
-    """Tell whether the stored object has this reference already: then it was somebody else who made it."""
+    """Tell whether the stored object has this reference already: then somebody else made it."""
     try:
-        return previous is not None and injection.reference_of(previous, remembered=previous) == reference
+        return previous is not None and StoredConsumer.of(previous).reference == reference
     except InvalidSpec:
         return False
-
-
-def _refusal(request: AdmissionRequest, consumer: Object, reference: StorageReference, *, may_use: bool | None) -> str:
-    path = dotted(FIELD if reference.is_by_field else ANNOTATION)
-    if may_use is None:
-        return (
-            f'{path}: Forbidden: whether you may use SessionStorage "{reference}" cannot be found out at the moment:'
-            " try again"
-        )
-    return (
-        f'{path}: Forbidden: user {shown(request.user.get("username"))} may not use SessionStorage "{reference}" from'
-        f' namespace "{consumer["metadata"]["namespace"]}": it takes the verb "use" on'
-        f' sessionstorages.toolhive.stacklok.dev "{reference.name}" in namespace "{reference.namespace}" (bind the'
-        " ClusterRole of this product whose name ends in -use), or this namespace in spec.allowedNamespaces of the"
-        " storage"
-    )
 
 
 def _problems_of_target(consumer: Object) -> tuple[str, ...]:
@@ -158,34 +165,34 @@ def _problems_of_target(consumer: Object) -> tuple[str, ...]:
     return ()
 
 
-def _wired(
-    consumer: Object, reference: StorageReference, storages: Mapping[Key, Object], known: injection.Circumstances
-) -> Object:
-    """Wire a consumer; a target that makes no sense does not hide what else is wrong.
+def _injected(
+    consumer: Object, reference: StorageReference, storage: Object | None, context: InjectionContext
+) -> Injection:
+    """Inject; an unknown target does not hide what else is wrong.
 
     Raises:
         InvalidSpec: With all problems.
     """
     try:
-        return injection.desired(consumer, reference, storages, known)
+        return injection.desired(consumer, reference, storage, context)
     except InvalidSpec:
         problems = _problems_of_target(consumer)
         if not problems:
             raise
     try:
-        injection.desired(without(consumer, TARGET), reference, storages, known)
+        injection.desired(without(consumer, TARGETS_PATH), reference, storage, context)
     except InvalidSpec as error:
         problems += error.problems
     raise InvalidSpec(problems)
 
 
-def _changed(consumer: Object, desired: Object, warnings: tuple[str, ...]) -> Decision:
+def _decision(consumer: Object, desired: Object, warnings: tuple[str, ...]) -> Decision:
     operations = diff(consumer, desired)
     return Patch(operations, warnings) if operations else Allow(warnings)
 
 
 def _is_untouched(consumer: Object, previous: Object | None) -> bool:
-    """Tell whether a write is about something else, such as a finalizer: it passes whatever the rules are now."""
+    """Tell whether a write changes something else, such as a finalizer; it must pass even where rules have changed."""
     if previous is None:
         return False
     return bool(

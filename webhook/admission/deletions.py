@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 _FORCE: Final = ("metadata", "annotations", ANNOTATION_FORCE_DELETE)
 _GOING: Final = ("metadata", "deletionTimestamp")
 LISTED_CONSUMERS: Final = 10
-"""How many names a refusal holds; the rest is counted."""
+"""How many consumers a refusal names; it counts the rest."""
 
 
 def decide(
     request: AdmissionRequest, usages: Callable[[Key], tuple[Usage, ...]], namespaces: Mapping[Key, Object]
 ) -> Decision:
-    """Refuse the deletion of a storage that consumers use, unless it is forced or goes with its namespace.
+    """Refuse the deletion of a storage that consumers use, unless its owner forces it or its namespace goes as well.
 
     Args:
-        request: A DELETE, which has an old object only.
+        request: A DELETE; it has an old object only.
         usages: Tells who uses a storage.
         namespaces: Every namespace that is known.
     """
@@ -35,17 +35,15 @@ def decide(
     if request.operation != "DELETE" or request.subresource or storage is None:
         return Allow()
     namespace, name = request.namespace, storage["metadata"].get("name") or ""
-    if read(storage, _FORCE) == "true" or read(
-        namespaces.get(("", namespace)) or {}, ("metadata", "deletionTimestamp")
-    ):
+    if read(storage, _FORCE) == "true" or read(namespaces.get(("", namespace)) or {}, _GOING):
         return Allow()
     staying = [str(usage.consumer) for usage in usages((namespace, name)) if not usage.is_going]
     if not staying:
         return Allow()
     more = f" and {len(staying) - LISTED_CONSUMERS} more" if len(staying) > LISTED_CONSUMERS else ""
     problem = (
-        f'SessionStorage "{namespace}/{name}" is used by {", ".join(staying[:LISTED_CONSUMERS])}{more}: take their'
-        f" references out first, or force it: kubectl annotate sessionstorage {name} -n {namespace}"
+        f'SessionStorage "{namespace}/{name}" is used by {", ".join(staying[:LISTED_CONSUMERS])}{more}: remove their'
+        f" references first, or force it: kubectl annotate sessionstorage {name} -n {namespace}"
         f" {ANNOTATION_FORCE_DELETE}=true"
     )
     return Deny((problem,), reason="Conflict")

@@ -1,28 +1,24 @@
 """The difference of two JSON objects as a minimal RFC 6902 patch. Pure.
 
-Made for admission: other webhooks have a say too, so nothing is replaced wholesale, arrays are changed entry by
-entry, and there are no `test` operations, which would refuse an object that somebody else has changed meanwhile.
+Other webhooks patch the same object. So a patch never replaces a whole object or array: it changes arrays entry by
+entry, and has no `test` operations, which would refuse an object that another webhook has changed meanwhile.
 `null` counts as absent, as it does for the API server.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from shared.objects.field_path import pointer
+from shared.objects.field_path import escaped
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object
-
-_MAX_STEPS: Final = 256
-"""Patches change the same few fields again and again."""
 
 
 def diff(before: Object, after: Object) -> list[Object]:
     """List the operations that turn one object into another.
 
-    Parts that both objects share by identity are not looked at, so a patch of a copy-on-write edit costs no more
+    It skips parts that both objects share by identity, so that the difference of a copy-on-write edit costs no more
     than the edit itself.
     """
     operations: list[Object] = []
@@ -35,7 +31,7 @@ def _objects(before: Object, after: Object, path: str, operations: list[Object])
         old = before.get(key)
         if value is old:
             continue
-        place = path + _step(key)
+        place = f"{path}/{escaped(key)}"
         if value is None:
             operations.append({"op": "remove", "path": place})
         elif old is None:
@@ -44,7 +40,7 @@ def _objects(before: Object, after: Object, path: str, operations: list[Object])
             _value(old, value, place, operations)
     if not before.keys() <= after.keys():
         gone = [key for key in before if key not in after and before[key] is not None]
-        operations += [{"op": "remove", "path": path + _step(key)} for key in gone]
+        operations += [{"op": "remove", "path": f"{path}/{escaped(key)}"} for key in gone]
 
 
 def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:
@@ -56,13 +52,8 @@ def _value(old: Any, new: Any, path: str, operations: list[Object]) -> None:
         operations.append({"op": "replace", "path": path, "value": new})
 
 
-@lru_cache(_MAX_STEPS)
-def _step(key: str) -> str:
-    return pointer((key,))
-
-
 def _arrays(before: list[Any], after: list[Any], path: str, operations: list[Object]) -> None:
-    """Take out what is gone, put in what is new, and look into what stayed."""
+    """Remove the entries that are gone, add the new ones, and compare the ones that stayed."""
     stayed = _stayed(before, after)
     kept = set(stayed.values())
     gone = [index for index in range(len(before) - 1, -1, -1) if index not in kept]
@@ -101,5 +92,5 @@ def _is_same_entry(old: Any, new: Any) -> bool:
 
 
 def _is_same(old: Any, new: Any) -> bool:
-    # To Python, True is 1 and 1 is 1.0; to a typed API they differ.
+    # To Python, True equals 1 and 1 equals 1.0; to a typed API they differ.
     return type(old) is type(new) and old == new

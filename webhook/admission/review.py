@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 _TEXT_OR_NONE: Final = (str, type(None))
-"""To write `str | None` in a check makes that union anew each time, which takes ten times as long as the check."""
+"""A tuple: `str | None` in a check would build that union anew each time, which takes ten times as long."""
 _CODES: Final = {"Invalid": 422, "Forbidden": 403, "Conflict": 409}
 """HTTP status of each reason, as the API server itself pairs them."""
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
 MAX_WARNING: Final = 256
-"""Kubernetes asks for warnings of at most this many characters, and drops those with control characters."""
+"""Kubernetes asks for warnings of at most this many characters, and drops warnings with control characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class AdmissionRequest:
 
     @property
     def written(self) -> Object | None:
-        """The object, if this request writes one that is not about to go; else None: nothing to decide."""
+        """The object that this request writes; None if it writes none, or one that is being deleted."""
         if self.object is None or self.subresource or self.operation not in {"CREATE", "UPDATE"}:
             return None
         # Refusing or changing a terminating object could keep its finalizers for ever.
@@ -142,7 +142,7 @@ def _text(request: dict[str, Any], key: str) -> str:
 
 
 def _user(request: dict[str, Any]) -> Object:
-    """Read who asks; it is repeated in questions to the API server, and has the shape that this gave it."""
+    """Read the user; an access review sends it back to the API server, in the shape that the API server gave it."""
     user = request.get("userInfo") or {}
     if not isinstance(user, dict):
         raise MalformedReview("request.userInfo must be an object")

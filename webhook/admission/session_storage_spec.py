@@ -1,7 +1,7 @@
-"""Says what is wrong with the spec of a SessionStorage, in Kubernetes' own words. Pure.
+"""Lists what is wrong with the spec of a SessionStorage, worded as Kubernetes words field errors. Pure.
 
-The models tell what is wrong in pydantic's words; here these become field errors with the path of each field. Nothing
-of an address is ever repeated: it may hold a password.
+The models word errors as pydantic does; this module turns these into field errors with the path of each field. It never
+repeats any part of a URL, which may hold a password.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from shared.objects.field_path import read, shown
-from shared.session_storage.models import MAX_NAMESPACES, URL_HINT, SessionStorageSpec
+from shared.session_storage.models import SessionStorageSpec
 from shared.session_storage.sizes import Size
+from shared.session_storage.validation import MAX_NAMESPACES, URL_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _URL: Final = ("external", "url")
 _SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys")
 _SHAPES: Final = {"string_type": "a string", "enum": "a string", "model_type": "an object", "tuple_type": "an array"}
-"""What pydantic misses, by the name of its error."""
+"""The shape that a field should have, by the type of pydantic's error."""
 
 
 def problems_of_spec(storage: Object) -> Iterator[str]:
@@ -100,7 +101,7 @@ def _has_host_and_port(rest: str) -> bool:
 
 
 def _duplicates(namespaces: Any) -> Iterator[str]:
-    """List what a set of the API server's cannot hold twice."""
+    """List duplicates: the API server refuses them in a set."""
     if not isinstance(namespaces, list):
         return
     seen: set[str] = set()

@@ -1,7 +1,8 @@
-"""Decides whether a SessionStorage is sound, and what it means where it is silent. Pure.
+"""Decides whether a SessionStorage is valid, and fills in its defaults. Pure.
 
-Its schema refuses much of this too. But a schema stops at the first kind of mistake, in words made for programmers,
-and repeats what it refuses, which may be a password; here all problems come at once, before the schema is asked.
+The schema refuses much of this too, but it stops at the first kind of mistake, words it for programmers, and repeats
+the value, which may be a password. The API server calls the webhook before it validates, so users see all problems at
+once and in plain words.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from shared.names import MAX_STORAGE_NAME
 from shared.objects.field_path import put, read, shown
 from shared.session_storage.endpoint import Endpoint
-from shared.session_storage.models import KIND_CHANGE_HINT, STORAGE_NAME_PATTERN
 from shared.session_storage.sizes import DEFAULT_SIZE, Size, shrinks
+from shared.session_storage.validation import KIND_CHANGE_HINT, STORAGE_NAME_PATTERN
 from webhook.admission.json_patch import diff
 from webhook.admission.review import Allow, Deny, Patch
 from webhook.admission.session_storage_spec import problems_of_spec
@@ -95,7 +96,7 @@ def _warnings_of_change(request: AdmissionRequest) -> Iterator[str]:
         return
     wanted, before = _size(new, _SIZE), _size(old, _SIZE)
     if wanted is not None and before is not None and shrinks(before, wanted):
-        yield f"spec.size: {wanted} nodes keep the disk of {before} ones: no disk becomes smaller"
+        yield f"spec.size: {wanted} instances keep the disk of {before} ones: Kubernetes shrinks no volume"
 
 
 def _size(storage: Object, path: Path) -> Size | None:
@@ -110,9 +111,9 @@ def _warnings(storage: Object, namespace: str) -> Iterator[str]:
     if read(storage, _SIZE) is not None:
         yield "spec.size is ignored, because spec.external is set"
     if read(storage, _ROTATION) is not None:
-        yield "spec.rotation is ignored, because spec.external is set: that password is changed by its owner"
+        yield "spec.rotation is ignored, because spec.external is set: only its owner can change that password"
     if read(storage, (*_EXTERNAL, "secretRef")) is None:
-        yield "spec.external.secretRef is not set: the store will be used without a password"
+        yield "spec.external.secretRef is not set: consumers will use the store without a password"
     is_shared = any(other != namespace for other in read(storage, _NAMESPACES) or ())
     if is_shared and not Endpoint.of_url(read(storage, _URL)).is_tls:
         yield (

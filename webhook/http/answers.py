@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from webhook.http.heads import Refusal
+from typing import Final, NamedTuple
 
 JSON: Final = "application/json"
-_TEXT: Final = "text/plain; charset=utf-8"
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _FIELDS: Final[dict[int, str]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: "Allow: POST\r\n",
@@ -19,14 +15,7 @@ _FIELDS: Final[dict[int, str]] = {
 
 
 class Answer(NamedTuple):
-    """An answer.
-
-    Attributes:
-        status: Of HTTP.
-        body: The content.
-        content_type: Of the body.
-        is_last: Whether the connection closes after it, whatever the client would like.
-    """
+    """An answer; after the last one, the connection closes, whatever the client would like."""
 
     status: int
     body: bytes
@@ -34,14 +23,9 @@ class Answer(NamedTuple):
     is_last: bool = False
 
     @classmethod
-    def of_text(cls, status: int, text: str) -> Answer:
+    def of_text(cls, status: int, text: str, *, is_last: bool = False) -> Answer:
         """Make an answer that a person may read."""
-        return cls(status, f"{text}\n".encode(), _TEXT)
-
-    @classmethod
-    def of_refusal(cls, refusal: Refusal) -> Answer:
-        """Make the last answer on a connection: what comes after a refused request is not read."""
-        return cls.of_text(*refusal)._replace(is_last=True)
+        return cls(status, f"{text}\n".encode(), "text/plain; charset=utf-8", is_last)
 
     def render(self, date: str, *, is_last: bool) -> bytes:
         """Write the answer, whole.
@@ -56,3 +40,8 @@ class Answer(NamedTuple):
             f"Date: {date}\r\n{_FIELDS.get(self.status, '')}{close}\r\n"
         )
         return head.encode("ascii") + self.body
+
+
+def refusal(status: int, text: str) -> Answer:
+    """Make the last answer on a connection: what comes after a refused request is not read."""
+    return Answer.of_text(status, text, is_last=True)

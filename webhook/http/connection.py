@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import time
+from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from aiohttp.http_exceptions import LineTooLong
 
 from webhook.http import metrics
-from webhook.http.answers import Answer
+from webhook.http.answers import Answer, refusal
 from webhook.http.bodies import REQUEST_SECONDS, TOO_SLOW
-from webhook.http.heads import Refusal
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,26 +31,8 @@ MAX_FIELDS: Final = 32
 READ_AHEAD_BYTES: Final = 64 * 1024
 """Of a body, while nobody reads it: twice this, and then the connection is not read."""
 
-_TOO_LONG: Final = Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a line of the head is too long")
-_NOT_UNDERSTOOD: Final = Refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP, or can be read in two ways")
-
-
-class Site(Protocol):
-    """What all connections have to do with.
-
-    Attributes:
-        date: The time, as HTTP writes it.
-        must_close: Whether each connection is to close with its next answer.
-    """
-
-    date: str
-
-    @property
-    def must_close(self) -> bool:
-        """Return it."""
-
-    def forget(self, connection: Connection) -> None:
-        """Take note that a connection is no more."""
+_TOO_LONG: Final = refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a line of the head is too long")
+_NOT_UNDERSTOOD: Final = refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP, or can be read in two ways")
 
 
 class _Written(web.StreamResponse):
@@ -56,18 +40,7 @@ class _Written(web.StreamResponse):
 
     def __init__(self, *, stays: bool) -> None:
         super().__init__()
-        self._stays = stays
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the client may ask again on this connection."""
-        return self._stays
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Do nothing more."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Do nothing more."""
+        self._eof_sent, self._keep_alive = True, stays
 
 
 _STAYS: Final = _Written(stays=True)
@@ -78,15 +51,12 @@ class Connection(web.RequestHandler):
     """One client; what it sends is read, and what it asks is answered, by aiohttp.
 
     Attributes:
-        site: What all connections have to do with.
         since: When it came, or was last answered, by the event loop's clock.
         has_asked: Whether it ever asked a whole question.
         is_owed: Whether it has asked one that is not answered yet.
     """
 
-    __slots__ = ("_begun", "_has_more", "_is_busy", "_socket", "_unread_since", "has_asked", "is_owed", "since", "site")
-
-    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, site: Site) -> None:
+    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
             manager,
             loop=loop,
@@ -101,35 +71,21 @@ class Connection(web.RequestHandler):
             # A few kilobytes could unfold into gigabytes.
             auto_decompress=False,
         )
-        self.site = site
         self.since = loop.time()
-        self.has_asked = self.is_owed = self._is_busy = self._has_more = False
+        self.has_asked = self.is_owed = False
         self._socket: asyncio.Transport | None = None
         self._begun: float | None = None
         self._unread_since: float | None = None
-
-    @property
-    def is_established(self) -> bool:
-        """Whether TLS has been established, even if all has ended since."""
-        return self._socket is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; TLS is established."""
         self._socket = cast("asyncio.Transport", transport)
         super().connection_made(transport)
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """End."""
-        super().connection_lost(exc)
-        self.site.forget(self)
-
     def data_received(self, data: bytes) -> None:
         """Read on; the clock runs from the first byte of each request."""
-        if data:
-            if self.is_owed:
-                self._has_more = True
-            elif self._begun is None and not self._is_busy:
-                self._begun = self._loop.time()
+        if data and self._begun is None:
+            self._begun = self._loop.time()
         super().data_received(data)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's own
@@ -149,51 +105,49 @@ class Connection(web.RequestHandler):
 
     def has_read_head(self) -> float:
         """Take note that a head is whole; until the instant that is returned, the body has to be."""
-        begun = self._loop.time() if self._begun is None else self._begun
-        self._is_busy, self._begun = True, None
-        return begun + REQUEST_SECONDS
+        if self._begun is None:
+            self._begun = self._loop.time()
+        return self._begun + REQUEST_SECONDS
 
     def has_read_body(self) -> None:
-        """Take note that a request is whole: an answer is owed."""
-        self.is_owed = True
+        """Take note that a request is whole: an answer is owed, and what comes now belongs to the next request."""
+        self.is_owed, self._begun = True, None
 
-    async def answer(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest, answer: Answer, *, must_close: bool) -> web.StreamResponse:
         """Answer with one write, and wait until the client has read, if it is slow to; aiohttp is given what comes out.
 
         aiohttp's own response would put its head together field by field, in a dictionary that ignores case.
         """
         # An unread body would be taken for the next request.
-        stays = request.keep_alive and request.content.is_eof() and not (answer.is_last or self.site.must_close)
+        stays = request.keep_alive and request.content.is_eof() and not (answer.is_last or must_close)
         self._write(answer, is_last=not stays)
         if self.writing_paused:
             await request.writer.drain()
-        self._has_answered()
+        self.since = self._loop.time()
+        # The next request may have begun meanwhile; it has its time from now.
+        self._begun = self.since if self.is_owed and self._begun is not None else None
+        self.has_asked |= self.is_owed
+        self.is_owed = False
         return _STAYS if stays else _CLOSES
 
-    def _write(self, answer: Answer, *, is_last: bool) -> None:
+    def _write(self, answer: Answer, *, is_last: bool = True) -> None:
         if self.transport is not None:
-            self.transport.write(answer.render(self.site.date, is_last=is_last))
-
-    def _has_answered(self) -> None:
-        """Take note that nothing is owed any more; the next request may have begun."""
-        self.since = self._loop.time()
-        self._begun = self.since if self._has_more else None
-        self.has_asked |= self.is_owed
-        self.is_owed = self._is_busy = self._has_more = False
+            self.transport.write(answer.render(_date(int(time.time())), is_last=is_last))
 
     def look_at_clock(self, now: float) -> None:
-        """End what takes too long; who reads a body sees to that itself."""
+        """End what takes too long."""
+        begun = None if self.is_owed else self._begun
         if self._unread_since is not None and now >= self._unread_since + READING_SECONDS:
             metrics.CLIENTS_CUT_OFF.labels("slow").inc()
             self.abort()
-        elif self._begun is not None and self.transport is not None and now >= self._begun + REQUEST_SECONDS:
+        elif begun is not None and self.transport is not None and now >= begun + REQUEST_SECONDS:
             metrics.CLIENTS_CUT_OFF.labels("slow").inc()
-            self._write(Answer.of_refusal(TOO_SLOW), is_last=True)
+            self._write(TOO_SLOW)
             self.force_close()
 
     def leave(self) -> None:
         """Close, unless a request is under way: its answer does."""
-        if self._begun is None and not self._is_busy:
+        if self._begun is None and not self.is_owed:
             self.force_close()
 
     def abort(self) -> None:
@@ -210,6 +164,11 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Say what is wrong, without a word in the log about what a client does, and without repeating it."""
         if isinstance(exc, HttpProcessingError):
-            self._write(Answer.of_refusal(_TOO_LONG if isinstance(exc, LineTooLong) else _NOT_UNDERSTOOD), is_last=True)
+            self._write(_TOO_LONG if isinstance(exc, LineTooLong) else _NOT_UNDERSTOOD)
             return _CLOSES
         return super().handle_error(request, status, exc, message)
+
+
+@functools.lru_cache(1)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)

@@ -7,7 +7,9 @@ a length that is there twice, or beside an encoding of the transfer, or is no nu
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final
+
+from webhook.http.answers import Answer, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,50 +19,28 @@ MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Tells a client that it may send the body."""
 
-_VERSIONS: Final = ((1, 0), (1, 1))
 
+def refusal_of(version: tuple[int, int], fields: Mapping[str, str]) -> Answer | None:
+    """Tell why a request must not be read any further; None if it may be.
 
-class Head(Protocol):
-    """The parts of a request that are looked at here; header names ignore case."""
-
-    @property
-    def version(self) -> tuple[int, int]:
-        """Major and minor version of HTTP."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The fields of the header."""
-
-
-class Refusal(NamedTuple):
-    """Why a request is not answered.
-
-    Attributes:
-        status: Of HTTP.
-        text: What is wrong, for a person.
+    Args:
+        version: Of HTTP, major and minor.
+        fields: Of the header; their names ignore case.
     """
-
-    status: int
-    text: str
-
-
-def refusal_of(head: Head) -> Refusal | None:
-    """Tell why a request must not be read any further; None if it may be."""
-    headers = head.headers
-    if head.version not in _VERSIONS:
-        return Refusal(HTTPStatus.BAD_REQUEST, "the version must be HTTP/1.1")
-    if "Upgrade" in headers:
-        return Refusal(HTTPStatus.BAD_REQUEST, "no other protocol is spoken here")
-    if "Transfer-Encoding" in headers:
+    if version not in {(1, 0), (1, 1)}:
+        return refusal(HTTPStatus.BAD_REQUEST, "the version must be HTTP/1.1")
+    if "Upgrade" in fields:
+        return refusal(HTTPStatus.BAD_REQUEST, "no other protocol is spoken here")
+    if "Transfer-Encoding" in fields:
         # API servers always send a length. Without chunks there are no trailers, extensions or sizes to disagree about.
-        return Refusal(HTTPStatus.LENGTH_REQUIRED, "a body must come with Content-Length, not in chunks")
-    if int(headers.get("Content-Length", 0)) > MAX_BODY_BYTES:
-        return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {MAX_BODY_BYTES} bytes")
-    if "Expect" in headers and not expects_to_continue(head):
-        return Refusal(HTTPStatus.EXPECTATION_FAILED, "Expect must be 100-continue")
+        return refusal(HTTPStatus.LENGTH_REQUIRED, "a body must come with Content-Length, not in chunks")
+    if int(fields.get("Content-Length", 0)) > MAX_BODY_BYTES:
+        return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {MAX_BODY_BYTES} bytes")
+    if "Expect" in fields and not expects_to_continue(fields):
+        return refusal(HTTPStatus.EXPECTATION_FAILED, "Expect must be 100-continue")
     return None
 
 
-def expects_to_continue(head: Head) -> bool:
+def expects_to_continue(fields: Mapping[str, str]) -> bool:
     """Tell whether the client waits to be told that it may send its body (RFC 9110 §10.1.1)."""
-    return head.headers.get("Expect", "").lower() == "100-continue"
+    return fields.get("Expect", "").lower() == "100-continue"

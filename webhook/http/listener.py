@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from email.utils import formatdate
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 
@@ -17,6 +16,8 @@ from webhook.http.connection import Connection
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+    from webhook.http.answers import Answer
 
 MAX_CONNECTIONS: Final = 128
 """Five API servers, the most that etcd is advised for, with the 25 idle connections that each may keep to a webhook
@@ -35,36 +36,18 @@ TICK_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Client(Protocol):
-    """What is known of a client.
+class Listener(web.Server):
+    """All connections, from the first packet on; aiohttp's own list leaves out those that are not established.
 
     Attributes:
-        since: When it came, or was last answered, by the event loop's clock.
-        has_asked: Whether it ever asked a whole question.
-        is_owed: Whether it has asked one that is not answered yet.
-    """
-
-    since: float
-    has_asked: bool
-    is_owed: bool
-
-
-_Client = TypeVar("_Client", bound=Client)
-
-
-class Listener:
-    """All connections, from the first packet on.
-
-    Attributes:
-        date: The time, as HTTP writes it; a tick old at most.
         is_draining: Whether this process is on its way out: it serves on, but asks every client to connect elsewhere.
     """
 
-    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
-        """Take what answers a request."""
-        self.date = formatdate(usegmt=True)
+    def __init__(self, answer: Callable[[web.BaseRequest, Connection], Awaitable[Answer]]) -> None:
+        """Take what answers a request that comes on a connection."""
+        super().__init__(self._respond, handler_cancellation=True)
         self.is_draining = False
-        self._handle = handle
+        self._answer = answer
         self._is_crowded = False
         self._inside: dict[Connection, asyncio.Task[None]] = {}
         self._has_left = asyncio.Event()
@@ -74,8 +57,17 @@ class Listener:
         """Whether each connection is to close with its next answer: places are wanted, and all inside are of use."""
         return self.is_draining or self._is_crowded
 
-    def forget(self, connection: Connection) -> None:
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = cast("Connection", request.protocol)
+        answer = await self._answer(request, connection)
+        return await connection.answer(request, answer, must_close=self.must_close)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Take note that a client has left."""
+        super().connection_lost(handler, exc)
+        self._forget(cast("Connection", handler))
+
+    def _forget(self, connection: Connection) -> None:
         self._inside.pop(connection, None)
         self._has_left.set()
 
@@ -101,8 +93,6 @@ class Listener:
 
     async def _let_in(self, listening: socket.socket, context: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
-        # aiohttp's own list of connections leaves out those that are not established.
-        manager = web.Server(self._handle, handler_cancellation=True)
         while True:
             try:
                 client, _ = await loop.sock_accept(listening)
@@ -116,7 +106,7 @@ class Listener:
             except asyncio.CancelledError:
                 client.close()
                 raise
-            connection = Connection(manager, loop, self)
+            connection = Connection(self, loop)
             self._inside[connection] = asyncio.create_task(self._shake_hands(client, connection, context))
 
     async def _shake_hands(self, client: socket.socket, connection: Connection, context: ssl.SSLContext) -> None:
@@ -130,10 +120,7 @@ class Listener:
             )
         except OSError:
             # The client speaks no TLS that we do, or has gone; neither is news.
-            pass
-        finally:
-            if not connection.is_established:
-                self.forget(connection)
+            self._forget(connection)
 
     async def _await_room(self) -> None:
         loop = asyncio.get_running_loop()
@@ -152,15 +139,14 @@ class Listener:
 
     def _cut_off(self, connection: Connection) -> None:
         """End a connection, or the handshake that is to become one; its place is free at once."""
-        self._inside.pop(connection).cancel()
-        self._has_left.set()
+        self._inside[connection].cancel()
+        self._forget(connection)
         connection.abort()
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self.date = formatdate(usegmt=True)
             metrics.CONNECTIONS.set(len(self._inside))
             for connection in tuple(self._inside):
                 connection.look_at_clock(loop.time())
@@ -179,7 +165,7 @@ class Listener:
                 self._cut_off(connection)
 
 
-def least_useful(inside: Iterable[_Client]) -> _Client | None:
+def least_useful(inside: Iterable[Connection]) -> Connection | None:
     """Choose who is missed least: first who never asked anything, then who was answered the longest ago.
 
     Many who come at once do not push out those who were of use. Who is owed an answer is never chosen.
@@ -189,9 +175,8 @@ def least_useful(inside: Iterable[_Client]) -> _Client | None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    if host or not socket.has_dualstack_ipv6():
-        listening = socket.create_server((host, port), backlog=BACKLOG)
-    else:
-        listening = socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+    is_dual = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if is_dual else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, dualstack_ipv6=is_dual, backlog=BACKLOG)
     listening.settimeout(0)
     return listening

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.chaos import hosts, leaders, processes
+from tests.chaos import leaders, nodes, processes
 from tests.chaos.faults.fault import hold, now
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def kill_leader_in_failover(scene: Scene) -> float:
     hold(scene.chance.uniform(0, MIDDLE_SECONDS))
     processes.kill(leader)
     scene.stand.await_gone(processes.container_id(primary))
-    leaders.await_whole(scene.stand.kube)
+    leaders.await_recovered(scene.stand.kube)
     return struck
 
 
@@ -35,7 +35,7 @@ def kill_leader_in_switchover(scene: Scene) -> float:
     scene.stand.switch_over()
     hold(scene.chance.uniform(0, MIDDLE_SECONDS))
     processes.kill(leader)
-    leaders.await_whole(scene.stand.kube)
+    leaders.await_recovered(scene.stand.kube)
     return struck
 
 
@@ -43,12 +43,12 @@ def stop_api_server(scene: Scene) -> float:
     """Stop the API server where it is, and end the primary's server while nobody can ask it anything."""
     primary = scene.stand.primary()
     server = processes.of_pod(primary)
-    with processes.frozen(processes.of_service(f"{hosts.CONTROL_PLANE}/kube-apiserver")):
+    with processes.frozen(processes.of_service(f"{nodes.CONTROL_PLANE}/kube-apiserver")):
         struck = now()
         processes.kill(server)
         hold(AWAY_SECONDS)
     scene.stand.await_gone(processes.container_id(primary))
-    leaders.await_whole(scene.stand.kube)
+    leaders.await_recovered(scene.stand.kube)
     return struck
 
 
@@ -62,5 +62,5 @@ def wake_old_leader(scene: Scene) -> float:
         struck = now()
         processes.kill(server)
     scene.stand.await_gone(processes.container_id(primary))
-    leaders.await_whole(scene.stand.kube)
+    leaders.await_recovered(scene.stand.kube)
     return struck

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from deploy.demo.kube import until
-from tests.chaos import hosts, leaders, processes
+from tests.chaos import leaders, nodes, processes
 from tests.chaos.api import NAMESPACE
 from tests.chaos.faults.fault import hold, now
 from tests.chaos.faults.servers import delete
-from tests.chaos.stand import WHOLE_SECONDS
+from tests.chaos.stand import RECOVERY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,13 +26,13 @@ def empty_volume(scene: Scene) -> float:
     """Delete the primary's pod, and its data before the next one starts."""
     primary = scene.stand.primary()
     name, node, server = primary["metadata"]["name"], primary["spec"]["nodeName"], processes.of_pod(primary)
-    directory = hosts.volume(scene.stand.kube, primary)
+    directory = nodes.volume(scene.stand.kube, primary)
     struck = now()
-    hosts.empty(node, directory)
+    nodes.empty(node, directory)
     delete(scene, name)
-    until("the server has ended", lambda: not processes.is_running(server), WHOLE_SECONDS)
+    until("the server has ended", lambda: not processes.is_running(server), RECOVERY_SECONDS)
     # What it has written in its last moments.
-    hosts.empty(node, directory)
+    nodes.empty(node, directory)
     scene.stand.await_gone(processes.container_id(primary))
     return struck
 
@@ -45,7 +45,7 @@ def delete_all_pods(scene: Scene) -> float:
         before = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in scene.stand.pods()}
         struck = now()
         delete(scene, *before.values())
-        until("all pods are new and run", lambda: _run_anew(scene.stand, set(before)), WHOLE_SECONDS)
+        until("all pods are new and run", lambda: _run_anew(scene.stand, set(before)), RECOVERY_SECONDS)
     finally:
         leaders.scale(kube, leaders.REPLICAS)
     return struck
@@ -61,8 +61,8 @@ def _run_anew(stand: Stand, before: set[str]) -> bool:
 def on_small_disk(stand: Stand) -> Iterator[None]:
     """Have the primary's volume be a file system of its own, which can be filled without harm to anybody else."""
     primary = stand.primary()
-    name, node, directory = primary["metadata"]["name"], primary["spec"]["nodeName"], hosts.volume(stand.kube, primary)
-    with hosts.small_disk(node, directory, DISK_MIB):
+    name, node, directory = primary["metadata"]["name"], primary["spec"]["nodeName"], nodes.volume(stand.kube, primary)
+    with nodes.small_disk(node, directory, DISK_MIB):
         _restart(stand, name)
         stand.have_primary(lambda pod: bool(pod["metadata"]["name"] == name))
         yield
@@ -72,9 +72,9 @@ def on_small_disk(stand: Stand) -> Iterator[None]:
 def fill_disk(scene: Scene) -> float:
     """Leave the primary not one byte to write to its file."""
     primary = scene.stand.primary()
-    directory = hosts.volume(scene.stand.kube, primary)
+    directory = nodes.volume(scene.stand.kube, primary)
     struck = now()
-    with hosts.filled(primary["spec"]["nodeName"], directory):
+    with nodes.filled(primary["spec"]["nodeName"], directory):
         hold(FULL_SECONDS)
     return struck
 
@@ -83,5 +83,5 @@ def _restart(stand: Stand, pod: str) -> None:
     """Have a pod start anew, with what its volume is now."""
     uid = next(each["metadata"]["uid"] for each in stand.pods() if each["metadata"]["name"] == pod)
     stand.kube.run("delete", "pod", pod, namespace=NAMESPACE)
-    until(f"{pod} is new", lambda: uid not in {each["metadata"]["uid"] for each in stand.pods()}, WHOLE_SECONDS)
-    stand.await_whole()
+    until(f"{pod} is new", lambda: uid not in {each["metadata"]["uid"] for each in stand.pods()}, RECOVERY_SECONDS)
+    stand.await_recovered()

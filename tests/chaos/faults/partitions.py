@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from tests.chaos import hosts, leaders
+from tests.chaos import leaders, nodes
 from tests.chaos.faults.fault import hold, now
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ LEASE_SECONDS: Final = 30
 @contextmanager
 def apart(stand: Stand) -> Iterator[None]:
     """Have the primary on a node that neither the control plane nor the leader is on, or they would be cut off too."""
-    primary = stand.have_primary(lambda pod: pod["spec"]["nodeName"] != hosts.CONTROL_PLANE)
+    primary = stand.have_primary(lambda pod: pod["spec"]["nodeName"] != nodes.CONTROL_PLANE)
     leaders.lead_elsewhere(stand.kube, primary["spec"]["nodeName"])
     yield
 
@@ -31,7 +31,7 @@ def cut_off_node(scene: Scene) -> float:
     """Pull the cable of the primary's node."""
     node = scene.stand.primary()["spec"]["nodeName"]
     struck = now()
-    with hosts.unplugged(node):
+    with nodes.unplugged(node):
         hold(CUT_SECONDS)
     return struck
 
@@ -48,9 +48,9 @@ def cut_off_reconcilers(scene: Scene) -> float:
 
 def _cut_off_primary(scene: Scene, addresses: Sequence[str]) -> float:
     primary = scene.stand.primary()
-    rules = hosts.between(addresses, [primary["status"]["podIP"]])
+    rules = nodes.between(addresses, [primary["status"]["podIP"]])
     struck = now()
-    with hosts.dropping(primary["spec"]["nodeName"], rules):
+    with nodes.dropping(primary["spec"]["nodeName"], rules):
         hold(CUT_SECONDS)
     return struck
 
@@ -59,6 +59,6 @@ def cut_off_leader(scene: Scene) -> float:
     """Cut the reconciler that leads off from everybody, the API server included; nothing else happens."""
     leader = leaders.leading(scene.stand.kube)
     struck = now()
-    with hosts.dropping(leader["spec"]["nodeName"], hosts.around(leader["status"]["podIP"])):
+    with nodes.dropping(leader["spec"]["nodeName"], nodes.around(leader["status"]["podIP"])):
         hold(LEASE_SECONDS)
     return struck

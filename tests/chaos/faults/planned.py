@@ -9,9 +9,9 @@ from deploy.demo import installation
 from deploy.demo.kube import until
 from shared import names
 from shared.session_storage.sizes import Size
-from tests.chaos import hosts
+from tests.chaos import nodes
 from tests.chaos.faults.fault import now
-from tests.chaos.stand import WHOLE_SECONDS
+from tests.chaos.stand import RECOVERY_SECONDS
 
 if TYPE_CHECKING:
     from tests.chaos.faults.fault import Scene
@@ -36,9 +36,9 @@ def drain(scene: Scene) -> float:
     primary = scene.stand.primary()
     node = primary["spec"]["nodeName"]
     struck = now()
-    with hosts.cordoned(scene.stand.kube, node):
+    with nodes.cordoned(scene.stand.kube, node):
         mine = f"--pod-selector={names.LABEL_STORAGE}={scene.stand.name}"
-        options = ("--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={WHOLE_SECONDS}s")
+        options = ("--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={RECOVERY_SECONDS}s")
         scene.stand.kube.run("drain", node, mine, *options)
         scene.stand.await_moved(primary["metadata"]["uid"])
     return struck
@@ -48,11 +48,11 @@ def update_image(scene: Scene) -> float:
     """Install with another reference of the same image, and wait until all pods run it; each run changes it once."""
     stand = scene.stand
     again = stand.images.valkey + SECOND_TAG
-    hosts.tag_image(stand.images.valkey, again)
+    nodes.tag_image(stand.images.valkey, again)
     wanted = again if image_of(scene) == stand.images.valkey else stand.images.valkey
     struck = now()
     installation.install(stand.kube, dataclasses.replace(stand.images, valkey=wanted))
-    until(f"all pods run {wanted}", lambda: image_of(scene) == wanted, WHOLE_SECONDS)
+    until(f"all pods run {wanted}", lambda: image_of(scene) == wanted, RECOVERY_SECONDS)
     return struck
 
 
@@ -67,5 +67,5 @@ def resize(scene: Scene) -> float:
     wanted = NEXT[Size(scene.stand.storage()["spec"]["size"])]
     struck = now()
     scene.stand.change({"spec": {"size": wanted}})
-    until(f"the storage is {wanted}", lambda: scene.stand.storage()["status"].get("size") == wanted, WHOLE_SECONDS)
+    until(f"the storage is {wanted}", lambda: scene.stand.storage()["status"].get("size") == wanted, RECOVERY_SECONDS)
     return struck

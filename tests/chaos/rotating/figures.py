@@ -24,20 +24,20 @@ class Seen:
     """What was seen of one run.
 
     Attributes:
-        whole: Seconds from the fault until the storage was whole again.
-        ended: Seconds from the fault until nodes were about to refuse the former password.
+        recovered: Seconds from the fault until the storage had recovered.
+        ended: Seconds from the fault until instances were about to refuse the former password.
         took: Seconds from the annotation to Discarded.
         writes: What the writer saw.
         logins: What the prober saw.
-        nodes: How many the storage had at the end.
+        instances: How many the storage had at the end.
     """
 
-    whole: float
+    recovered: float
     ended: float
     took: float
     writes: Verdict
     logins: Logins
-    nodes: int
+    instances: int
 
     @property
     def commands_failed(self) -> int:
@@ -46,7 +46,7 @@ class Seen:
 
     def misses(self, fault: str) -> Iterator[str]:
         """Say what of the invariant was not kept under a fault."""
-        yield from self.logins.misses(self.whole, self.ended, self.nodes)
+        yield from self.logins.misses(self.recovered, self.ended, self.instances)
         if self.writes.errors.keys() & LOCKED_OUT:
             yield "commands refused"
         if not BY_NAME[fault].targets[SIZE].excuses(self.writes.lost):
@@ -59,10 +59,10 @@ class Trial:
 
     Attributes:
         fault: Its name.
-        phase: That was waited for.
+        phase: The phase in which the fault was to begin.
         struck_in: The phase in which it struck.
-        seen: What came of it; None if it did not come to its end.
-        problem: Why not; empty if it did.
+        seen: What clients saw; None if the run did not end.
+        problem: Why it did not end; empty if it did.
     """
 
     fault: str
@@ -83,6 +83,6 @@ class Trial:
             told.append(f"{logins.refused} of {logins.logins + logins.failed} logins refused")
             told.append(", ".join(map(str, logins.failures)) or "no login failed")
             told.append(f"{self.seen.commands_failed} commands failed, lost {len(writes.lost)} of {writes.acked}")
-            told.append(f"whole after {self.seen.whole:.1f} s, Discarded after {self.seen.took:.0f} s")
+            told.append(f"recovered after {self.seen.recovered:.1f} s, Discarded after {self.seen.took:.0f} s")
         told.append(self.problem or ", ".join(self.misses) or "kept")
         return "; ".join(told)

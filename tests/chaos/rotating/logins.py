@@ -31,15 +31,15 @@ class Failure:
     kind: str
     times: tuple[float, ...]
 
-    def is_excused(self, whole: float, ended: float) -> bool:
+    def is_excused(self, recovered: float, ended: float) -> bool:
         """Tell whether a fault explains it, or the end of the former password, at which connections are closed.
 
         Args:
-            whole: Seconds from the fault until all was whole again.
-            ended: Seconds from the fault until nodes were about to refuse the former password.
+            recovered: Seconds from the fault until all had recovered.
+            ended: Seconds from the fault until instances were about to refuse the former password.
         """
         end = (ended - SETTLING_SECONDS, ended + SETTLING_SECONDS) if self.kind == CLOSED else (0, 0)
-        return all(0 <= at <= whole + SETTLING_SECONDS or end[0] <= at <= end[1] for at in self.times)
+        return all(0 <= at <= recovered + SETTLING_SECONDS or end[0] <= at <= end[1] for at in self.times)
 
     def __str__(self) -> str:
         return f"{len(self.times)} {self.kind} at {self.place} ({self.times[0]:.1f} to {self.times[-1]:.1f} s)"
@@ -73,21 +73,23 @@ class Logins:
         """How many came to nothing for whatever reason."""
         return sum(len(failure.times) for failure in self.failures)
 
-    def misses(self, whole: float, ended: float, nodes: int) -> Iterator[str]:
+    def misses(self, recovered: float, ended: float, instances: int) -> Iterator[str]:
         """Say what was not as it must be.
 
         Args:
-            whole: Seconds from the fault until all was whole again.
-            ended: Seconds from the fault until nodes were about to refuse the former password.
-            nodes: How many the storage has.
+            recovered: Seconds from the fault until all had recovered.
+            ended: Seconds from the fault until instances were about to refuse the former password.
+            instances: How many the storage has.
         """
         if self.refused:
             yield "logins refused"
-        if any(failure.kind not in LOCKED_OUT and not failure.is_excused(whole, ended) for failure in self.failures):
+        if any(
+            failure.kind not in LOCKED_OUT and not failure.is_excused(recovered, ended) for failure in self.failures
+        ):
             yield "logins failed outside the fault"
         if self.passwords < 2:
             yield "the password has not changed"
-        if len(self.newest) != nodes + 1 or set(self.newest.values()) != {ACCEPTED}:
+        if len(self.newest) != instances + 1 or set(self.newest.values()) != {ACCEPTED}:
             yield "the new password does not get in everywhere"
         if any(answer != WRONG for answers in self.former.values() for answer in answers):
             yield "the former password is not refused everywhere"

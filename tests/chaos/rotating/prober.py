@@ -1,4 +1,4 @@
-"""Runs in a pod: logs in about every 50 ms to each node of a storage and to its Service, and closes at once.
+"""Runs in a pod: logs in about every 50 ms to each instance of a storage and to its Service, and closes at once.
 
 It does so with every password that gets in by promise: the one that the connection Secret has now, read from the API
 server, and the one that it had when kubelet last looked, as mounted. Every second it prints how far it is; told to end
@@ -36,17 +36,17 @@ ACCEPTED = "accepted"
 
 
 class Sight:
-    """What the connection Secret holds, and where the nodes are, as last seen."""
+    """What the connection Secret holds, and where the instances are, as last seen."""
 
     def __init__(self, service: str) -> None:
         self.addresses = {SERVICE: service}
         self.passwords: list[str] = []
         self._seen_at = 0.0
 
-    def take_in(self, password: str, nodes: Mapping[str, str], at: float) -> None:
+    def take_in(self, password: str, instances: Mapping[str, str], at: float) -> None:
         if password not in self.passwords:
             self.passwords.append(password)
-        self.addresses = {SERVICE: self.addresses[SERVICE], **nodes}
+        self.addresses = {SERVICE: self.addresses[SERVICE], **instances}
         self._seen_at = at
 
     def promised(self, mounted: str, at: float) -> set[str]:
@@ -97,12 +97,12 @@ class Account:
             self._connection.close()
             return False
         password = base64.b64decode(secret["data"]["REDIS_PASSWORD"]).decode()
-        nodes = {
+        instances = {
             pod["metadata"]["name"]: pod["status"]["podIP"]
             for pod in pods["items"]
             if "podIP" in pod["status"] and "deletionTimestamp" not in pod["metadata"]
         }
-        sight.take_in(password, nodes, time.monotonic())
+        sight.take_in(password, instances, time.monotonic())
         return True
 
     def _read(self, path: str) -> dict[str, Any]:

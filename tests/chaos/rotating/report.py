@@ -42,7 +42,7 @@ _COLUMNS: Final = (
     "commands",
     "failed",
     "lost writes",
-    "whole s",
+    "recovered s",
     "Discarded s",
     "kept",
 )
@@ -71,7 +71,7 @@ def _row(trial: Trial) -> tuple[str, ...]:
         trial.phase,
         trial.struck_in,
         *map(str, counts),
-        f"{seen.whole:.1f}",
+        f"{seen.recovered:.1f}",
         f"{seen.took:.0f}",
         judged,
     )

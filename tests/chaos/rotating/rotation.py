@@ -12,7 +12,7 @@ from deploy.demo.errors import CommandFailed, NotInTime
 from deploy.demo.kube import until
 from deploy.local import progress
 from shared import names
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase
 from tests.chaos.api import STORAGES
 from tests.chaos.faults.fault import now
 
@@ -26,7 +26,7 @@ PHASES: Final = tuple(phase for phase in RotationPhase if phase is not RotationP
 """In which a fault may strike, in their order."""
 PHASE_SECONDS: Final = 300
 OVER_SECONDS: Final = 600
-"""Mounted files are given 100 s, and a consumer that restarts while nodes are away takes its time."""
+"""Mounted files are given 100 s, and a consumer that restarts while instances are away takes its time."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from deploy.demo.images import Images
     from deploy.demo.kube import Kube
-    from shared.session_storage.models import RotationPhase
+    from shared.session_storage.status import RotationPhase
     from tests.chaos.faults.fault import Fault
     from tests.chaos.suite import Stage
 

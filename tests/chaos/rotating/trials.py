@@ -1,10 +1,10 @@
-"""One run of one fault in the middle of a rotation: it strikes in a phase, and all is whole and rotated in the end."""
+"""One run of one fault in the middle of a rotation: it strikes in a phase, and the rotation ends all the same."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase
 from tests.chaos.faults.fault import Scene, now
 from tests.chaos.report import NONE
 from tests.chaos.rotating.figures import Seen, Trial
@@ -33,13 +33,13 @@ def run(fault: Fault, stand: Stand, wanted: RotationPhase, chance: random.Random
         rotation = Rotation.ask(stand)
         rotation.await_phase(wanted)
         struck = fault.inflict(Scene(stand, writer, chance))
-        stand.await_whole()
-        whole = now() - struck
+        stand.await_recovered()
+        recovered = now() - struck
         rotation.await_over()
         took = now() - asked
-        stand.await_whole()
+        stand.await_recovered()
         writer.await_steady()
         logins = prober.end(struck)
         ended = reached_at(rotation.course, RotationPhase.DISCARDING) - struck
-        seen = Seen(whole, ended, took, writer.end(struck), logins, len(stand.pods()))
+        seen = Seen(recovered, ended, took, writer.end(struck), logins, len(stand.pods()))
     return Trial(fault.name, wanted, phase_at(rotation.course, struck) or NONE, seen)

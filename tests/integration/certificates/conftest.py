@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from deploy.local.controlplane import ControlPlane
 from tests.integration.certificates.relay import Relay
 from tests.integration.certificates.stage import Stage
 from tests.integration.conftest import (
@@ -19,9 +18,10 @@ from tests.integration.conftest import (
     Process,
     chart_objects,
     environment_of,
-    free_port,
     kubeconfig_for,
+    running_control_plane,
 )
+from tests.integration.loopback import free_port
 from tests.integration.mcpservers import install_toolhive_crd
 
 DWELL = {"DWELL": "500ms"}
@@ -34,7 +34,7 @@ DRAIN_SECONDS = "3"
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with contextlib.ExitStack() as stack:
         directory = tmp_path_factory.mktemp("drills")
-        control_plane = stack.enter_context(ControlPlane.on_loopback(directory / "control-plane"))
+        control_plane = stack.enter_context(running_control_plane(directory / "control-plane"))
         kubectl = Kubectl(control_plane.kubeconfig)
         service, network = Relay(free_port()), Relay(free_port(), [_port(control_plane.url)])
         stage = Stage(control_plane, kubectl, service, network, directory)

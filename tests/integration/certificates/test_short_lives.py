@@ -6,6 +6,8 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.integration.certificates.deeds import is_served
 from tests.integration.certificates.stage import Stage, assert_nobody_noticed
 from tests.integration.conftest import Process, eventually
@@ -13,9 +15,7 @@ from tests.integration.conftest import Process, eventually
 if TYPE_CHECKING:
     from cryptography import x509
 
-TIMES = 50
-KILLS = 10
-MOST_KILLS = 3 * KILLS
+MOST_KILLS = 30
 """On a busy machine a process may be killed ten times before it comes to rotating; then nothing was tried yet."""
 AWAY_SECONDS = 15.0
 WHILE_AWAY = {"SERVING_LIFE": "60s", "RENEW_AT": "0.1", "DWELL": "500ms"}
@@ -65,17 +65,24 @@ def test_the_api_server_is_away_when_a_renewal_is_due(stage: Stage, replicas: No
     assert_nobody_noticed(tally)
 
 
-def test_fifty_leaves_and_fifty_authorities_in_a_row(stage: Stage, replicas: None) -> None:
+@pytest.mark.parametrize("times", [6, pytest.param(50, marks=pytest.mark.drill)])
+def test_leaves_and_authorities_are_renewed_many_times_in_a_row(
+    stage: Stage, replicas: None, times: int, figures: list[str]
+) -> None:
     with stage.supervised(stage.process("reconciler", "reconciler-0", **SECONDS_OF_LIFE)) as process:
         stage.ask_for_rotation("to lives of seconds")
         await_leaf(stage, process)
-        with stage.users_at_work(f"{TIMES} leaves, {TIMES} authorities") as tally:
-            eventually(lambda: issued(stage, process, "authority") > TIMES, seconds=150, what="that many authorities")
-            assert issued(stage, process, "serving") > TIMES
+        with stage.users_at_work(f"{times} leaves, {times} authorities") as tally:
+            eventually(lambda: issued(stage, process, "authority") > times, seconds=150, what="that many authorities")
+            assert issued(stage, process, "serving") > times
+    figures.append(f"{times} leaves and {times} authorities in a row: {tally}")
     assert_nobody_noticed(tally)
 
 
-def test_the_reconciler_is_killed_at_random_moments(stage: Stage, replicas: None) -> None:
+@pytest.mark.parametrize("least", [3, pytest.param(10, marks=pytest.mark.drill)])
+def test_the_reconciler_is_killed_at_random_moments(
+    stage: Stage, replicas: None, least: int, figures: list[str]
+) -> None:
     seed = time.time_ns()
     chance = random.Random(seed)
     authorities = set()
@@ -83,14 +90,15 @@ def test_the_reconciler_is_killed_at_random_moments(stage: Stage, replicas: None
         stage.ask_for_rotation("to lives that outlast kills")
         await_leaf(stage, process)
         eventually(lambda: is_long(stage.leaf()) and is_served(stage, stage.leaf()), what="a long leaf is served")
-        with stage.users_at_work(f"reconciler killed {KILLS} times or more, seed {seed}") as tally:
+        with stage.users_at_work(f"reconciler killed {least} times or more, seed {seed}") as tally:
             for kills in range(1, MOST_KILLS + 1):
                 time.sleep(chance.uniform(0.5, 4))  # the fault itself: a kill at a random moment
                 process.kill()
                 authorities.add(stage.authority())
-                if kills >= KILLS and len(authorities) > 1:
+                if kills >= least and len(authorities) > 1:
                     break
             last = stage.authority()
             eventually(lambda: stage.authority() != last, what="it still rotates")
+    figures.append(f"reconciler killed {kills} times at random: {tally}")
     assert len(authorities) > 1, seed
     assert_nobody_noticed(tally)

@@ -15,7 +15,7 @@ CASES = list(cases())
 
 def answer(case: Case) -> bytes:
     asked = review.parse(case.body)
-    return review.render(asked.uid, consumers.decide(consumers.writing_of(asked), STORAGES, Target.ALL))
+    return review.render(asked.uid, consumers.decide(consumers.ConsumerWrite.of(asked), STORAGES, Target.ALL))
 
 
 def test_there_is_a_case_of_each_kind_in_each_size() -> None:

@@ -50,9 +50,9 @@ def test_the_floor_the_creations_and_the_circumstances_are_told() -> None:
 
 
 def test_runs_that_failed_are_told_with_their_reason() -> None:
-    failed = Trial("partition", "large", problem="large is whole: not so after 180 s")
+    failed = Trial("partition", "large", problem="large has recovered: not so after 180 s")
     text = document(Measured([failed], MADE, Floor((0.05,)), "9.1.2"), CIRCUMSTANCES)
-    assert "- partition (large): large is whole: not so after 180 s\n" in text
+    assert "- partition (large): large has recovered: not so after 180 s\n" in text
     assert "| partition | large |  | 1 | - | - | - | - | - | 0 of 0 | 0 of 0 |" in text
     assert "Every run came to its end." in TEXT
 

@@ -1,4 +1,4 @@
-"""When a storage is whole."""
+"""When a storage has recovered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.stand import is_whole
+from tests.chaos.stand import is_recovered
 
 
 def a_storage(size: str = "large", nodes: Any = (), observed: int = 3, **conditions: str) -> dict[str, Any]:
@@ -26,8 +26,8 @@ def pods(count: int, ready: str = "True", **metadata: str) -> list[dict[str, Any
 
 
 def test_a_storage_that_says_so_and_has_all_its_pods_is_whole() -> None:
-    assert is_whole(a_storage(nodes=[{"synced": True}] * 3), pods(3))
-    assert is_whole(a_storage("medium", Redundant="False"), pods(1))
+    assert is_recovered(a_storage(nodes=[{"synced": True}] * 3), pods(3))
+    assert is_recovered(a_storage("medium", Redundant="False"), pods(1))
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_a_storage_that_says_so_and_has_all_its_pods_is_whole() -> None:
     ],
 )
 def test_anything_else_is_not_whole(storage: dict[str, Any], found: list[dict[str, Any]]) -> None:
-    assert not is_whole(storage, found)
+    assert not is_recovered(storage, found)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image, Placement
+from reconciler.manifests.stateful_set import Image
 from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from reconciler.settings import Settings
@@ -61,9 +61,9 @@ def test_rotations_have_settings_of_their_own() -> None:
 
 def test_instances_have_a_priority_and_updates_a_limit() -> None:
     default = Settings.from_environ(ENVIRON).storage
-    assert (default.placement, default.updates_at_once) == (Placement(""), 1)
+    assert (default.priority_class, default.updates_at_once) == ("", 1)
     said = Settings.from_environ(ENVIRON | {"VALKEY_PRIORITY_CLASS": "important", "UPDATES_AT_ONCE": "5"}).storage
-    assert (said.placement, said.updates_at_once) == (Placement("important"), 5)
+    assert (said.priority_class, said.updates_at_once) == ("important", 5)
     assert "UPDATES_AT_ONCE" in problems(UPDATES_AT_ONCE="many")
 
 

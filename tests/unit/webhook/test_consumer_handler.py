@@ -1,51 +1,65 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
 
+import pytest
+
+from shared import errors
 from shared.consumers.targets import Target
+from shared.kubernetes.client import Cluster
+from shared.kubernetes.informer import Informer
+from shared.names import GROUP
+from shared.objects.resources import SESSION_STORAGES, SUBJECT_ACCESS_REVIEWS
+from tests.support.virtual_time import in_virtual_time
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
 from webhook.consumer_handler import ConsumerHandler
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from shared.objects.resources import Key, Object
-    from webhook.admission.access_question import Question
+    from shared.objects.resources import Key, Object, Resource
 
 STORAGE = ("default", "mine")
+ELSEWHERE = {"name": "mine", "namespace": "default"}
+ANN = {"username": "ann", "groups": ["dev"]}
+NOT_FOUND: Final = errors.NotFound("gone")
 
 
-class World:
+class World(Cluster):
     """What is known, what the API server would tell, and what it was asked.
 
     Attributes:
-        objects: The storages that are known.
-        unheard: Those that only the API server knows.
-        rights: What it answers to the question who may use one.
+        storages: The cache of those that are known.
+        answer: To whoever reads a storage: an object, an error, or nothing ever.
+        right: Its answer to who may use a storage; None never comes.
         asked: What it was asked.
     """
 
     def __init__(
-        self, *, known: tuple[Key, ...] = (), unheard: tuple[Key, ...] = (), right: bool | None = None
+        self, *, known: tuple[Key, ...] = (), answer: Object | Exception | None = NOT_FOUND, right: bool | None = None
     ) -> None:
-        self._known = {key: storage(key) for key in known}
-        self.unheard = unheard
+        self.storages = Informer(self, SESSION_STORAGES)
+        for key in known:
+            self.storages.remember(storage(key))
+        self.answer = answer
         self.right = right
         self.asked: list[object] = []
-        self.handler = ConsumerHandler(self, self, self, Target.ALL)
+        self.handler = ConsumerHandler(self, self.storages, Target.ALL)
 
-    @property
-    def objects(self) -> Mapping[Key, Object]:
-        return self._known
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        self.asked.append((resource, namespace, name))
+        if self.answer is None:
+            await asyncio.Event().wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        assert self.answer is not None
+        return self.answer
 
-    async def await_known(self, key: Key) -> None:
-        self.asked.append(key)
-        if key in self.unheard:
-            self._known[key] = storage(key)
-
-    async def may_use(self, question: Question) -> bool | None:
-        self.asked.append(question.storage)
-        return self.right
+    async def create(self, resource: Resource, obj: Object) -> Object:
+        self.asked.append((resource, obj["spec"]))
+        if self.right is None:
+            await asyncio.Event().wait()
+        return {"status": {"allowed": self.right}}
 
     async def decide(self, reference: object, namespace: str = "default") -> Decision:
         consumer = {
@@ -54,11 +68,12 @@ class World:
             "metadata": {"name": "srv", "namespace": namespace},
             "spec": {"image": "i"} if reference is None else {"image": "i", "sessionStorageRef": reference},
         }
-        return await self.handler.decide(AdmissionRequest("1", "CREATE", namespace, "", consumer, None))
+        return await self.handler.decide(AdmissionRequest("1", "CREATE", namespace, "", consumer, None, ANN))
 
 
 def storage(key: Key) -> Object:
-    return {"metadata": {"namespace": key[0], "name": key[1]}, "spec": {"size": "small"}}
+    metadata = {"namespace": key[0], "name": key[1], "resourceVersion": "1"}
+    return {"metadata": metadata, "spec": {"size": "small"}}
 
 
 async def test_a_consumer_of_no_storage_asks_nobody() -> None:
@@ -76,25 +91,56 @@ async def test_a_consumer_of_a_known_storage_asks_nobody() -> None:
 
 
 async def test_a_storage_that_no_watch_has_told_of_is_read_first() -> None:
-    world = World(unheard=(STORAGE,))
+    world = World(answer=storage(STORAGE))
     assert await world.decide("mine") == await World(known=(STORAGE,)).decide("mine")
-    assert world.asked == [STORAGE]
+    assert world.asked == [(SESSION_STORAGES, *STORAGE)]
+    assert set(world.storages.objects) == {STORAGE}
 
 
-async def test_a_storage_that_does_not_exist_is_warned_of() -> None:
+async def test_a_storage_that_does_not_exist_is_warned_of_and_no_news(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     decision = await world.decide("mine")
     assert isinstance(decision, Patch)
     assert decision.warnings
-    assert world.asked == [STORAGE]
+    assert world.asked == [(SESSION_STORAGES, *STORAGE)]
+    assert not world.storages.objects
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("answer", [errors.Unavailable("away"), None], ids=["an error", "no answer"])
+def test_an_api_server_that_does_not_tell_holds_nobody_up(
+    answer: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    @in_virtual_time
+    async def decide() -> None:
+        assert await World(answer=answer).decide("mine") == await World().decide("mine")
+
+    with caplog.at_level(logging.WARNING):
+        decide()
+    assert [record.getMessage() for record in caplog.records] == [
+        "could not read the storage: going on as if it did not exist"
+    ]
 
 
 async def test_who_refers_to_the_storage_of_another_namespace_must_have_the_right() -> None:
-    reference = {"name": "mine", "namespace": "default"}
     may = World(known=(STORAGE,), right=True)
-    assert isinstance(await may.decide(reference, "other"), Patch)
-    assert may.asked == [STORAGE]
-    for right in (False, None):
-        refused = await World(known=(STORAGE,), right=right).decide(reference, "other")
+    assert isinstance(await may.decide(ELSEWHERE, "other"), Patch)
+    resource = {"group": GROUP, "version": "v1alpha1", "resource": "sessionstorages"}
+    attributes = {"verb": "use", **resource, "namespace": "default", "name": "mine"}
+    spec = {"user": "ann", "groups": ["dev"], "extra": {}, "resourceAttributes": attributes}
+    assert may.asked == [(SUBJECT_ACCESS_REVIEWS, spec)]
+    refused = await World(known=(STORAGE,), right=False).decide(ELSEWHERE, "other")
+    assert isinstance(refused, Deny)
+    assert refused.reason == "Forbidden"
+
+
+def test_a_right_that_the_api_server_does_not_tell_of_in_time_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    @in_virtual_time
+    async def decide() -> None:
+        refused = await World(known=(STORAGE,), right=None).decide(ELSEWHERE, "other")
         assert isinstance(refused, Deny)
         assert refused.reason == "Forbidden"
+
+    with caplog.at_level(logging.WARNING):
+        decide()
+    assert [record.getMessage() for record in caplog.records] == ["could not review access: refusing the reference"]

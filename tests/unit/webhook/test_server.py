@@ -20,7 +20,9 @@ from tests.support.serving import NAMES, serving_certificate
 from webhook import server
 from webhook.admission import consumers, session_storages
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny
-from webhook.http import heads, listener
+from webhook.http import heads
+from webhook.http import listener as listeners
+from webhook.http.listener import Listener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,7 +51,7 @@ async def store(request: AdmissionRequest) -> Decision:
 
 
 async def consume(request: AdmissionRequest) -> Decision:
-    return consumers.decide(consumers.writing_of(request), {}, Target.ALL)
+    return consumers.decide(consumers.ConsumerWrite.of(request), {}, Target.ALL)
 
 
 async def late(_: AdmissionRequest) -> Decision:
@@ -62,9 +64,9 @@ async def broken(_: AdmissionRequest) -> Decision:
 
 
 class Webhook:
-    def __init__(self, session: aiohttp.ClientSession, reviews: server.Server) -> None:
+    def __init__(self, session: aiohttp.ClientSession, listener: Listener) -> None:
         self.session = session
-        self.reviews = reviews
+        self.listener = listener
 
     async def post(self, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:
         async with self.session.post(path, data=io.BytesIO(body), headers={**JSON, **headers}) as response:
@@ -80,10 +82,11 @@ class Webhook:
 async def webhook() -> AsyncIterator[Webhook]:
     certificate, trusting = serving_certificate()
     reviews = server.Server({STORAGES: store, SERVERS: consume, LATE: late, BROKEN: broken})
-    async with reviews.serving(0, certificate.context, host="127.0.0.1") as port:
+    listener = Listener(reviews.answer)
+    async with listener.serving(0, certificate.context, host="127.0.0.1") as port:
         connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
         async with aiohttp.ClientSession(f"https://{NAMES[0]}:{port}", connector=connector) as session:
-            yield Webhook(session, reviews)
+            yield Webhook(session, listener)
 
 
 class Loopback(AbstractResolver):
@@ -177,7 +180,7 @@ async def test_only_reviews_are_served(webhook: Webhook) -> None:
 async def test_connections_are_kept_until_draining(webhook: Webhook) -> None:
     async with webhook.session.post(SERVERS, data=review(MCP_SERVER), headers=JSON) as response:
         assert "Connection" not in response.headers
-    webhook.reviews.drain()
+    webhook.listener.is_draining = True
     async with webhook.session.post(SERVERS, data=review(MCP_SERVER), headers=JSON) as response:
         assert response.status == 200
         assert response.headers["Connection"] == "close"
@@ -206,7 +209,9 @@ async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
 
     connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
     async with aiohttp.ClientSession(connector=connector) as session:
-        async with server.Server({LATE: decide}).serving(0, certificate.context, host="127.0.0.1") as port:
+        async with Listener(server.Server({LATE: decide}).answer).serving(
+            0, certificate.context, host="127.0.0.1"
+        ) as port:
             url = f"https://{NAMES[0]}:{port}{LATE}"
             posting = asyncio.create_task(session.post(url, data=review(MCP_SERVER), headers=JSON))
             await asked.wait()
@@ -219,9 +224,9 @@ async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
 
 
 async def test_who_is_owed_nothing_does_not_keep_a_server_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "SHUTDOWN_SECONDS", 0.1)
+    monkeypatch.setattr(listeners, "SHUTDOWN_SECONDS", 0.1)
     certificate, trusting = serving_certificate()
-    async with server.Server({}).serving(0, certificate.context, host="127.0.0.1") as port:
+    async with Listener(server.Server({}).answer).serving(0, certificate.context, host="127.0.0.1") as port:
         opened = [
             await asyncio.open_connection("127.0.0.1", port, ssl=trusting, server_hostname=NAMES[0]) for _ in range(2)
         ]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from webhook.suspension import BEAT_SECONDS, STILL_SECONDS, Pulse
+from webhook.suspension import CHECK_SECONDS, SUSPENDED_SECONDS, SuspensionDetector
 
 
 class Clock:
@@ -13,24 +13,24 @@ class Clock:
 
 def test_a_process_that_runs_misses_nothing() -> None:
     clock = Clock()
-    pulse = Pulse(clock)
+    detector = SuspensionDetector(clock)
     for _ in range(10):
-        clock.now += BEAT_SECONDS
-        pulse.beat()
-    assert not pulse.has_missed_beats()
+        clock.now += CHECK_SECONDS
+        detector.was_suspended()
+    assert not detector.was_suspended()
 
 
 def test_whoever_stood_still_knows_it_before_the_next_beat_and_until_it_has_caught_up() -> None:
     clock = Clock()
-    pulse = Pulse(clock)
-    clock.now += STILL_SECONDS + 1
-    assert pulse.has_missed_beats()
-    clock.now += BEAT_SECONDS
-    assert pulse.has_missed_beats()
-    pulse.catch_up()
-    assert not pulse.has_missed_beats()
+    detector = SuspensionDetector(clock)
+    clock.now += SUSPENDED_SECONDS + 1
+    assert detector.was_suspended()
+    clock.now += CHECK_SECONDS
+    assert detector.was_suspended()
+    detector.reset()
+    assert not detector.was_suspended()
 
 
 def test_the_clock_is_one_that_suspended_machines_do_not_stop() -> None:
-    first = Pulse()
-    assert not first.has_missed_beats()
+    first = SuspensionDetector()
+    assert not first.was_suspended()

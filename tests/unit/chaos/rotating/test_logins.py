@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.rotating.logins import Logins, logins, steady_places
 
 STRUCK = 100.0
-WHOLE, ENDED = 5.0, 100.0
+RECOVERED, ENDED = 5.0, 100.0
 PLACES = ("service", "node-0", "node-1", "node-2")
 
 
@@ -53,7 +53,7 @@ def test_a_prober_that_goes_on_has_no_verdict_yet() -> None:
             told(failed("refused", -0.1, 1.0)), ["logins failed outside the fault"], id="cut off before the fault"
         ),
         pytest.param(
-            told(failed("timeout", 1.0, 6.1)), ["logins failed outside the fault"], id="cut off when all is whole"
+            told(failed("timeout", 1.0, 6.1)), ["logins failed outside the fault"], id="cut off when all has recovered"
         ),
         pytest.param(told(failed("closed", 0.1, 99.3)), [], id="closed as the former password ends"),
         pytest.param(told(failed("closed", 50.0)), ["logins failed outside the fault"], id="closed for no reason"),
@@ -81,7 +81,7 @@ def test_a_prober_that_goes_on_has_no_verdict_yet() -> None:
     ],
 )
 def test_what_must_not_be_is_named(line: str, misses: list[str]) -> None:
-    assert list(read(line).misses(WHOLE, ENDED, nodes=3)) == misses
+    assert list(read(line).misses(RECOVERED, ENDED, instances=3)) == misses
 
 
 def test_refused_logins_are_counted_among_the_failed_ones() -> None:

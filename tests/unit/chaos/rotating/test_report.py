@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase
 from tests.chaos.catalogue import BY_NAME
 from tests.chaos.report import Circumstances
 from tests.chaos.rotating.figures import Seen, Trial
@@ -30,7 +30,7 @@ LOGINS = Logins(
 WRITES = Verdict(1000, (), (), {"closed": 2, "refused": 3}, "master")
 SEEN = Seen(2.0, 130.1, 131.4, WRITES, LOGINS, 3)
 KEPT = Trial("sigkill", "Added", "AwaitConsumers", SEEN)
-FAILED = Trial("drain", "Added", problem="large is whole: not so after 180 s")
+FAILED = Trial("drain", "Added", problem="large has recovered: not so after 180 s")
 CIRCUMSTANCES = Circumstances("2026-11-25", {"processors": "2 x Some"}, 42)
 
 
@@ -59,7 +59,7 @@ def test_the_page_has_the_words_of_this_program() -> None:
 def test_a_run_that_failed_is_told_with_its_reason() -> None:
     text = document([FAILED], CIRCUMSTANCES)
     assert "| drain | Added | - | - | - | - | - | - | - | - | - | **no**: not finished |\n" in text
-    assert "- drain: large is whole: not so after 180 s\n" in text
+    assert "- drain: large has recovered: not so after 180 s\n" in text
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_what_must_not_be_is_named(trial: Trial, misses: list[str]) -> None:
 def test_a_run_is_told_in_one_line() -> None:
     assert str(KEPT) == (
         "sigkill from Added on, in AwaitConsumers; 0 of 5003 logins refused; 3 refused at node-0 (0.1 to 1.2 s);"
-        " 5 commands failed, lost 0 of 1000; whole after 2.0 s, Discarded after 131 s; kept"
+        " 5 commands failed, lost 0 of 1000; recovered after 2.0 s, Discarded after 131 s; kept"
     )
-    assert str(FAILED) == "drain from Added on, in -; large is whole: not so after 180 s"
+    assert str(FAILED) == "drain from Added on, in -; large has recovered: not so after 180 s"
 
 
 def test_phases_are_chosen_by_the_seed_or_named() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.session_storage.models import RotationPhase
+from shared.session_storage.status import RotationPhase
 from tests.chaos.rotating.rotation import has_reached, phase_at, phase_of, reached_at
 
 FORMER = "5f0c4a8e-100"

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from reconciler.controllers import readmission
-from reconciler.controllers.proxy_deployment import ProxyCaretaker
-from reconciler.controllers.readmission import MAX_PAUSE_SECONDS, Questions
+from reconciler.controllers.proxy_deployment import ProxyDeploymentReconciler
+from reconciler.controllers.readmission import MAX_PAUSE_SECONDS, Readmissions
 from shared import errors
 from shared.consumers import injection, proxy_deployment
 from shared.consumers.identity import Consumer
 from shared.consumers.reference import StorageReference
-from shared.consumers.storage_endpoint import store_of
-from shared.names import ANNOTATION_WIRED, FIELD_MANAGER
+from shared.consumers.storage_connection import connection_to
+from shared.kubernetes.client import Cluster
+from shared.names import ANNOTATION_INJECTION, FIELD_MANAGER
 from shared.objects.resources import DEPLOYMENTS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,11 +24,11 @@ KEY = ("team", "srv")
 WHO = Consumer("MCPServer", *KEY)
 REFERENCE = StorageReference("team", "mine")
 SERVER: Any = {"kind": "MCPServer", "metadata": {"name": "srv", "namespace": "team"}, "spec": {}}
-WIRED = injection.wire(SERVER, REFERENCE, store_of(REFERENCE, None))
-GOING: Any = {**WIRED, "metadata": {**WIRED["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+INJECTED = injection.inject(SERVER, REFERENCE, connection_to(REFERENCE, None)).consumer
+GOING: Any = {**INJECTED, "metadata": {**INJECTED["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
 
 
-class Patcher:
+class Patcher(Cluster):
     """Takes patches down, or fails."""
 
     def __init__(self, failure: errors.ClusterError | None = None) -> None:
@@ -50,37 +51,39 @@ def deployment(**annotations: str) -> Any:
 
 
 async def look(patcher: Patcher, obj: Any, consumer: Any) -> float | None:
-    cache = {KEY: proxy_deployment.trimmed(obj)} if obj else {}
-    return await ProxyCaretaker(Questions(patcher), cache, {WHO: consumer}.get).look(KEY)
+    cache = {KEY: proxy_deployment.source_fields_of(obj)} if obj else {}
+    return await ProxyDeploymentReconciler(Readmissions(patcher), cache, {WHO: consumer}.get).reconcile(KEY)
 
 
 async def test_a_proxy_without_the_secret_is_asked_about_in_a_way_that_the_webhook_is_called_for() -> None:
     patcher = Patcher()
-    assert await look(patcher, deployment(**{"deployment.kubernetes.io/revision": "1"}), WIRED) is not None
+    assert await look(patcher, deployment(**{"deployment.kubernetes.io/revision": "1"}), INJECTED) is not None
     ((same, question),) = patcher.patches
     assert same == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
-    assert question["path"] == "/metadata/annotations/" + ANNOTATION_WIRED.replace("/", "~1")
+    assert question["path"] == "/metadata/annotations/" + ANNOTATION_INJECTION.replace("/", "~1")
 
 
 async def test_the_first_annotation_of_all_can_be_a_question() -> None:
     patcher = Patcher()
-    await look(patcher, deployment(), WIRED)
+    await look(patcher, deployment(), INJECTED)
     assert patcher.patches[0][1]["path"] == "/metadata/annotations"
 
 
 async def test_the_answer_leaves_nothing_of_the_question() -> None:
-    asked = deployment(**{ANNOTATION_WIRED: '{"asked":"2026-01-01T00:00:00Z"}'})
-    assert proxy_deployment.wire(asked, "mine-connection") == proxy_deployment.wire(deployment(), "mine-connection")
+    asked = deployment(**{ANNOTATION_INJECTION: '{"asked":"2026-01-01T00:00:00Z"}'})
+    assert proxy_deployment.inject_secret(asked, "mine-connection") == proxy_deployment.inject_secret(
+        deployment(), "mine-connection"
+    )
 
 
 @pytest.mark.parametrize(
     ("obj", "consumer"),
     [
-        pytest.param(proxy_deployment.wire(deployment(), "mine-connection"), WIRED, id="connected"),
+        pytest.param(proxy_deployment.inject_secret(deployment(), "mine-connection"), INJECTED, id="connected"),
         pytest.param(deployment(), SERVER, id="not to be connected"),
         pytest.param(deployment(), None, id="of a consumer that is gone"),
         pytest.param(deployment(), GOING, id="of a consumer that is going"),
-        pytest.param(None, WIRED, id="gone"),
+        pytest.param(None, INJECTED, id="gone"),
     ],
 )
 async def test_a_proxy_that_is_as_it_should_be_is_left_in_peace(obj: Any, consumer: Any) -> None:
@@ -91,37 +94,39 @@ async def test_a_proxy_that_is_as_it_should_be_is_left_in_peace(obj: Any, consum
 
 async def test_a_proxy_whose_consumer_is_no_longer_connected_is_asked_about() -> None:
     patcher = Patcher()
-    assert await look(patcher, proxy_deployment.wire(deployment(), "mine-connection"), SERVER) is not None
+    assert await look(patcher, proxy_deployment.inject_secret(deployment(), "mine-connection"), SERVER) is not None
     assert len(patcher.patches) == 1
 
 
 def test_a_cache_keeps_all_that_decides() -> None:
-    whole = proxy_deployment.wire(deployment(), "mine-connection")
-    kept = proxy_deployment.trimmed(whole)
+    whole = proxy_deployment.inject_secret(deployment(), "mine-connection")
+    kept = proxy_deployment.source_fields_of(whole)
     assert proxy_deployment.owner_of(kept) == proxy_deployment.owner_of(whole) == WHO
-    assert proxy_deployment.wire(kept, "mine-connection") is kept
+    assert proxy_deployment.inject_secret(kept, "mine-connection") is kept
     assert "image" not in str(kept)
 
 
 async def test_questions_come_less_and_less_often_until_one_helps() -> None:
     patcher, now = Patcher(), NOW
-    asking = Questions(patcher)
+    readmissions = Readmissions(patcher)
     pauses = []
     for _ in range(9):
-        pauses.append(await asking.ask(DEPLOYMENTS, deployment(), now))
-        assert await asking.ask(DEPLOYMENTS, deployment(), now) == pauses[-1]
+        pauses.append(await readmissions.readmit(DEPLOYMENTS, deployment(), now))
+        assert await readmissions.readmit(DEPLOYMENTS, deployment(), now) == pauses[-1]
         now += timedelta(seconds=pauses[-1])
     assert pauses == [1, 2, 4, 8, 16, 32, MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS]
     assert len(patcher.patches) == len(pauses)
-    asking.settle(DEPLOYMENTS, KEY)
-    assert await asking.ask(DEPLOYMENTS, deployment(), now) == readmission.FIRST_PAUSE_SECONDS
+    readmissions.forget(DEPLOYMENTS, KEY)
+    assert await readmissions.readmit(DEPLOYMENTS, deployment(), now) == readmission.FIRST_PAUSE_SECONDS
 
 
 @pytest.mark.parametrize("failure", [errors.Rejected("no"), errors.Forbidden("no"), errors.NotFound("no")])
 async def test_a_question_that_is_refused_is_put_again_later(failure: errors.ClusterError) -> None:
-    assert await Questions(Patcher(failure)).ask(DEPLOYMENTS, deployment(), NOW) == readmission.FIRST_PAUSE_SECONDS
+    assert (
+        await Readmissions(Patcher(failure)).readmit(DEPLOYMENTS, deployment(), NOW) == readmission.FIRST_PAUSE_SECONDS
+    )
 
 
 async def test_trouble_with_the_api_is_the_callers() -> None:
     with pytest.raises(errors.Unavailable):
-        await Questions(Patcher(errors.Unavailable("later"))).ask(DEPLOYMENTS, deployment(), NOW)
+        await Readmissions(Patcher(errors.Unavailable("later"))).readmit(DEPLOYMENTS, deployment(), NOW)

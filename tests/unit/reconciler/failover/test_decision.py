@@ -22,8 +22,7 @@ from reconciler.failover.decision import (
 )
 from reconciler.failover.replication_group import ReplicationGroup, primary_silent_for
 from reconciler.state import pod_status
-from reconciler.state.instance import Instance
-from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.replication_info import PRIMARY, REPLICA, Replication
 from shared.objects.resources import Object
 from shared.session_storage.sizes import PRESETS, Size
@@ -49,7 +48,7 @@ def silent(index: int, problem: Any, silent_for: float, phase: str = "Running") 
 
 
 def speaking(index: int, role: str, replication: Replication, *, is_loading: bool = False) -> Instance:
-    facts = InstanceFacts(role, "9.1.2", is_loading, replication=replication)
+    facts = InstanceFacts(role, is_loading, replication=replication)
     return Instance(index, {"metadata": {}, "status": {"phase": "Running"}}, facts)
 
 

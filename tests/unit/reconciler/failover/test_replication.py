@@ -99,16 +99,15 @@ def edited(record: PrimaryRecord) -> StorageState:
 
 
 def test_a_selector_that_a_person_wrote_is_not_believed_even_while_the_primary_starts() -> None:
-    assert group_of(silent(HEAD), NEAR, FAR, before=edited(PrimaryRecord.first(0))).primary.index == 0
-    moved = edited(PrimaryRecord.first(0).claim(1, "Asked", NOW).end(NOW))
+    assert group_of(silent(HEAD), NEAR, FAR, before=edited(PrimaryRecord(1, 0))).primary.index == 0
+    moved = edited(PrimaryRecord(1, 0).claim(1, "Asked", NOW).end(NOW))
     assert group_of(HEAD, silent(NEAR), FAR, before=moved).primary.index == 1
     assert group_of(HEAD, gone(FAR), before=moved).primary.index == 0
 
 
 def test_a_move_that_did_not_end_tells_nothing_of_who_is_primary() -> None:
     assert (
-        group_of(silent(HEAD), NEAR, FAR, before=edited(PrimaryRecord.first(0).claim(1, "Asked", NOW))).primary.index
-        == 7
+        group_of(silent(HEAD), NEAR, FAR, before=edited(PrimaryRecord(1, 0).claim(1, "Asked", NOW))).primary.index == 7
     )
 
 

@@ -12,9 +12,9 @@ import pytest
 from reconciler.apply import passwords
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
-from reconciler.manifests import config_map, disruption_budget, network_policy, secrets, services, valkey_config
+from reconciler.manifests import disruption_budget, network_policy, secrets, services, valkey_config
 from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image, InstanceSpec, Placement, stateful_set, template_hash
+from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set, template_hash
 from reconciler.manifests.storage import Storage
 from shared import names
 from shared.objects.resources import Object
@@ -28,7 +28,7 @@ IMAGE = Image("registry.example/valkey@sha256:abc", "IfNotPresent")
 
 
 def workload(size: Size) -> Object:
-    return stateful_set(STORAGE.metadata(names.valkey_instance(STORAGE.name, 0)), instance(size), IMAGE, Placement())
+    return stateful_set(STORAGE.metadata(names.valkey_instance(STORAGE.name, 0)), instance(size), IMAGE, "")
 
 
 def instance(size: Size, *, index: int = 0, is_spread: bool = False) -> InstanceSpec:
@@ -40,7 +40,7 @@ def objects(size: Size) -> dict[str, Object]:
     return {
         "auth": secrets.auth_secret(STORAGE, KeyRing(PASSWORDS)),
         "connection": secrets.connection_secret(STORAGE, PASSWORDS["password"]),
-        "config": config_map.config_map(STORAGE, 0, range(PRESETS[size].replicas)),
+        "config": valkey_config.config_map(STORAGE, 0, range(PRESETS[size].replicas)),
         "policy": network_policy.network_policy(STORAGE, PEERS),
         "workload": workload(size),
         "service": services.primary_service(STORAGE, 0),
@@ -251,7 +251,7 @@ def test_a_pod_is_replaced_by_nobody_but_us() -> None:
 
 
 def affinity(size: Size, *, is_spread: bool) -> Any:
-    made = stateful_set(STORAGE.metadata("x"), instance(size, is_spread=is_spread), IMAGE, Placement())
+    made = stateful_set(STORAGE.metadata("x"), instance(size, is_spread=is_spread), IMAGE, "")
     return made["spec"]["template"]["spec"].get("affinity", {}).get("podAntiAffinity")
 
 
@@ -268,7 +268,7 @@ def test_instances_of_a_redundant_storage_are_kept_apart_by_force_where_there_ar
 
 
 def test_a_priority_class_is_set_if_there_is_one() -> None:
-    made = stateful_set(STORAGE.metadata("x"), instance(Size.LARGE), IMAGE, Placement("important"))
+    made = stateful_set(STORAGE.metadata("x"), instance(Size.LARGE), IMAGE, "important")
     assert made["spec"]["template"]["spec"]["priorityClassName"] == "important"
     assert "priorityClassName" not in pod(Size.LARGE)
 
@@ -281,8 +281,8 @@ def test_the_size_is_told_by_the_pod_too() -> None:
         assert [each[names.LABEL_SIZE] for each in labels] == [size, size]
 
 
-def hash_of(size: Size, image: Image = IMAGE, placement: Placement | None = None) -> str:
-    return template_hash(stateful_set(STORAGE.metadata("x"), instance(size), image, placement or Placement()))
+def hash_of(size: Size, image: Image = IMAGE, priority_class: str = "") -> str:
+    return template_hash(stateful_set(STORAGE.metadata("x"), instance(size), image, priority_class))
 
 
 def test_a_pod_tells_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +291,7 @@ def test_a_pod_tells_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> N
     assert template_hash({"metadata": {}}) == ""
     hashes = [hash_of(size) for size in Size]
     hashes += [hash_of(Size.LARGE, Image("registry.example/valkey:10", "IfNotPresent"))]
-    hashes += [hash_of(Size.LARGE, placement=Placement("important"))]
+    hashes += [hash_of(Size.LARGE, priority_class="important")]
     monkeypatch.setattr(identities, "rules", lambda: "other rights")
     hashes += [hash_of(Size.LARGE)]
     monkeypatch.setattr(valkey_config, "valkey_conf", lambda: "another configuration")
@@ -300,7 +300,7 @@ def test_a_pod_tells_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_instances_are_told_who_is_primary_in_a_file_that_makes_no_pod_out_of_date() -> None:
-    before, after = config_map.config_map(STORAGE, 0, [0]), config_map.config_map(STORAGE, 1, [0, 1])
+    before, after = valkey_config.config_map(STORAGE, 0, [0]), valkey_config.config_map(STORAGE, 1, [0, 1])
     assert before["data"]["valkey.conf"] == after["data"]["valkey.conf"]
     assert (after["data"]["primary"], after["data"]["nodes"]) == ("1", "0 1")
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from reconciler.observe.credential_rollouts import CredentialRollouts
-from reconciler.state.sharing import Sharing
+from reconciler.state.storage_state import Sharing
 from shared import names
 from shared.consumers.identity import Consumer, Usage
+from shared.kubernetes.client import Cluster
 from shared.objects.resources import MCP_SERVERS, PODS, Object, Resource
 from tests.support.simulated import KEY, NAMESPACE, Simulation
 from tests.support.toolhive import ToolHive
@@ -19,7 +20,7 @@ SINCE = datetime(2026, 11, 24, tzinfo=UTC)
 WHO = Consumer("MCPServer", NAMESPACE, "near")
 
 
-class Reads:
+class Reads(Cluster):
     """Counts what is read of a workload."""
 
     def __init__(self, simulation: Simulation) -> None:

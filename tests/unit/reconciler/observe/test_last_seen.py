@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.observe.last_seen import LastSeen
-from reconciler.state.instance import Instance
-from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.replication_info import Replication
 
 KEY = ("team", "mine")
@@ -38,7 +37,7 @@ def pod(index: int, uid: str = "") -> dict[str, Any]:
 
 def replica(index: int, silence: int | None, uid: str = "") -> Instance:
     seen = Replication("a" * 40, offset=7, upstream="x", is_linked=silence is not None, silence=silence)
-    return Instance(index, pod(index, uid), InstanceFacts("slave", "9.1.2", is_loading=False, replication=seen))
+    return Instance(index, pod(index, uid), InstanceFacts("slave", is_loading=False, replication=seen))
 
 
 def silent(index: int, seconds: float) -> Instance:

@@ -12,8 +12,7 @@ from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer, Surroundings
 from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
-from reconciler.state.instance import Instance
-from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
 from reconciler.state.rotation_record import revision_of
 from reconciler.state.storage_state import StorageState
@@ -41,7 +40,7 @@ def surroundings() -> Surroundings:
     )
 
 
-PRIMARY = InstanceFacts(role="master", server_version="9.1.2", is_loading=False)
+PRIMARY = InstanceFacts(role="master", is_loading=False)
 REPLICA = replace(PRIMARY, role="slave")
 OPERATOR = Login("operator", "p" * 32)
 PASSWORDS = dict.fromkeys(identities.PASSWORD_KEYS, "p" * 32)
@@ -176,7 +175,7 @@ async def test_a_instance_is_asked_as_operator_and_as_consumer(instances: Instan
 
 async def test_a_instance_that_still_loads_is_asked_no_more(instances: Instances) -> None:
     """Whoever loads answers INFO, and refuses everything else."""
-    instances.facts = InstanceFacts("master", "9.1.2", is_loading=True)
+    instances.facts = InstanceFacts("master", is_loading=True)
     assert await instance(POD) == Instance(0, POD, instances.facts, operator=OPERATOR)
     assert instances.logins == ["operator"]
 

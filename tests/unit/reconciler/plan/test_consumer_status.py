@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.plan.consumer_status import Attention, attention
+from reconciler.plan.consumer_status import ConsumerStatus, consumer_status
 from shared.consumers import injection
 from shared.consumers.reference import StorageReference
-from shared.consumers.storage_endpoint import store_of
+from shared.consumers.storage_connection import connection_to
 from shared.consumers.targets import Target
-from shared.names import ANNOTATION_WIRED
+from shared.names import ANNOTATION_INJECTION
 from shared.objects.conditions import Finding
 
 HERE, FAR = StorageReference("team", "mine"), StorageReference("far", "mine")
@@ -28,72 +28,72 @@ def server(reference: StorageReference | None = HERE, condition: Any = None, **m
     return {"kind": "MCPServer", "metadata": own, "spec": spec, **status}
 
 
-def wired(reference: StorageReference = HERE, condition: Any = None, *, is_granted: bool = False) -> Any:
-    known = injection.Circumstances(is_granted=is_granted)
-    return injection.wire(server(reference, condition), reference, store_of(reference, None), known)
+def injected(reference: StorageReference = HERE, condition: Any = None, *, is_granted: bool = False) -> Any:
+    context = injection.InjectionContext(is_granted=is_granted)
+    return injection.inject(server(reference, condition), reference, connection_to(reference, None), context).consumer
 
 
-def look(consumer: Any, storages: Any = STORAGES, target: Target = Target.ALL) -> Attention:
-    return attention(consumer, storages, target)
+def look(consumer: Any, storages: Any = STORAGES, target: Target = Target.ALL) -> ConsumerStatus:
+    return consumer_status(consumer, storages, target)
 
 
-def reason(found: Attention) -> str | None:
+def reason(found: ConsumerStatus) -> str | None:
     return found.finding.reason if found.finding else None
 
 
-@pytest.mark.parametrize("consumer", [wired(), server(None), wired(FAR, is_granted=True)])
+@pytest.mark.parametrize("consumer", [injected(), server(None), injected(FAR, is_granted=True)])
 def test_who_is_as_he_should_be_needs_nothing(consumer: Any) -> None:
-    assert look(consumer) == Attention()
+    assert look(consumer) == ConsumerStatus()
 
 
 def test_who_slipped_by_is_looked_at_again() -> None:
-    assert look(server()) == Attention(is_stale=True)
-    asked = server(annotations={ANNOTATION_WIRED: '{"asked":"now"}'})
-    assert look(asked) == Attention(is_stale=True)
+    assert look(server()) == ConsumerStatus(needs_readmission=True)
+    asked = server(annotations={ANNOTATION_INJECTION: '{"asked":"now"}'})
+    assert look(asked) == ConsumerStatus(needs_readmission=True)
 
 
 def test_nobody_is_asked_about_where_the_webhook_is_not_called() -> None:
     consumer = server(StorageReference("kube-system", "mine"), namespace="kube-system")
-    assert not look(consumer).is_stale
+    assert not look(consumer).needs_readmission
 
 
 def test_another_default_is_news_to_every_consumer() -> None:
-    assert look(wired(), target=Target.PROXY).is_stale
+    assert look(injected(), target=Target.PROXY).needs_readmission
 
 
 def test_a_storage_that_turned_out_to_be_external_is_news() -> None:
     external: Any = {HERE.key: {"metadata": STORAGES[HERE.key]["metadata"], "spec": {"external": {"url": "redis://a"}}}}
-    assert look(wired(), external).is_stale
+    assert look(injected(), external).needs_readmission
 
 
 def test_a_missing_storage_is_said_and_nothing_is_disconnected() -> None:
-    found = look(wired(), {})
-    assert (found.is_stale, reason(found)) == (False, "StorageNotFound")
+    found = look(injected(), {})
+    assert (found.needs_readmission, reason(found)) == (False, "StorageNotFound")
 
 
 def test_a_reference_that_nobody_had_the_right_to_make_is_said_and_not_connected() -> None:
     found = look(server(FAR))
-    assert (found.is_stale, reason(found)) == (False, "NotPermitted")
+    assert (found.needs_readmission, reason(found)) == (False, "NotPermitted")
 
 
 def test_a_contradiction_is_said_without_the_users_value() -> None:
     consumer = server()
     consumer["spec"]["sessionStorage"] = {"provider": "redis", "address": "redis://:hunter2@there"}
     found = look(consumer)
-    assert (found.is_stale, reason(found)) == (False, "Contradiction")
+    assert (found.needs_readmission, reason(found)) == (False, "Contradiction")
     assert "hunter2" not in repr(found)
 
 
 def test_bad_news_is_told_once_and_taken_back_once() -> None:
-    found = look(wired(), {}).finding
+    found = look(injected(), {}).finding
     assert found is not None
     told = {"type": found.type, "status": found.status, "reason": found.reason, "message": found.message}
-    assert look(wired(condition=told), {}) == Attention()
-    better = look(wired(condition=told)).finding
+    assert look(injected(condition=told), {}) == ConsumerStatus()
+    better = look(injected(condition=told)).finding
     assert better == Finding("SessionStorageResolved", "True", "Resolved", "SessionStorage team/mine may be used")
     told |= {"status": "True", "reason": "Resolved", "message": better.message}
-    assert look(wired(condition=told)) == Attention()
+    assert look(injected(condition=told)) == ConsumerStatus()
 
 
 def test_who_is_going_is_left_in_peace() -> None:
-    assert look(server(deletionTimestamp="2026-01-01T00:00:00Z"), {}) == Attention()
+    assert look(server(deletionTimestamp="2026-01-01T00:00:00Z"), {}) == ConsumerStatus()

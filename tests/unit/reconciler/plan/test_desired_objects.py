@@ -9,15 +9,9 @@ import pytest
 
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.plan import desired_objects
-from reconciler.state.kubernetes_nodes import KubernetesNodes
-from reconciler.state.storage_state import StorageState
+from reconciler.state.storage_state import KubernetesNodes, StorageState
 from shared import names
 from shared.objects.resources import (
-    CONFIG_MAPS,
-    DISRUPTION_BUDGETS,
-    NETWORK_POLICIES,
-    SERVICES,
-    STATEFUL_SETS,
     Object,
 )
 from shared.session_storage.models import SessionStorageSpec
@@ -55,8 +49,7 @@ def group_of(before: StorageState, size: Size) -> ReplicationGroup:
 
 
 def superfluous(before: StorageState, size: Size) -> list[str]:
-    built = desired_objects.build(before, SessionStorageSpec(size=size), group_of(before, size), [0], SETTINGS)
-    return [obj["metadata"]["name"] for _, obj in built.superfluous]
+    return [obj["metadata"]["name"] for _, obj in desired_objects.superfluous(before, PRESETS[size])]
 
 
 @pytest.mark.parametrize(
@@ -128,14 +121,8 @@ def test_what_is_shared_has_a_name_of_its_own_and_is_what_is_there() -> None:
     for size in Size:
         before = observed(size)
         indexes = [instance.index for instance in before.instances]
-        built = desired_objects.build(before, SessionStorageSpec(size=size), group_of(before, size), indexes, SETTINGS)
-        made = [
-            (NETWORK_POLICIES, built.network_policy),
-            (CONFIG_MAPS, built.config_map),
-            *((STATEFUL_SETS, obj) for obj in built.stateful_sets),
-            *((SERVICES, obj) for obj in (built.primary_service, *built.services)),
-            *((DISRUPTION_BUDGETS, obj) for obj in [built.replicas_budget] if obj is not None),
-        ]
+        group, spec = group_of(before, size), SessionStorageSpec(size=size)
+        made = list(desired_objects.build(before, spec, group, indexes, SETTINGS))
         named = {(resource.plural, obj["metadata"]["name"]) for resource, obj in made}
         assert len(named) == len(made)
         secrets = {("secrets", "mine-auth"), ("secrets", "mine-connection")}

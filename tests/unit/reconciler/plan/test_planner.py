@@ -15,8 +15,7 @@ from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import network_policy, secrets
 from reconciler.plan.planner import plan
-from reconciler.state.instance import Instance
-from reconciler.state.instance_facts import InstanceFacts
+from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.storage_state import StorageState
 from shared import names
@@ -82,13 +81,13 @@ def test_with_passwords_all_else_follows_in_the_order_of_the_proposal() -> None:
     auth = {("secrets", "mine-auth"): full["secrets", "mine-auth"]}
     steps = steps_of(state_of(session_storage({"size": "small"}), auth))
     assert [repr(step) for step in steps] == [
-        "Apply(NetworkPolicy, mine-valkey)",
-        "Apply(ConfigMap, mine-valkey)",
-        "Apply(StatefulSet, mine-valkey-0)",
-        "Apply(Service, mine-valkey-nodes)",
-        "Write(Service, mine-valkey)",
-        "Apply(PodDisruptionBudget, mine-valkey-primary)",
-        "Write(Secret, mine-connection)",
+        "apply NetworkPolicy mine-valkey",
+        "apply ConfigMap mine-valkey",
+        "apply StatefulSet mine-valkey-0",
+        "apply Service mine-valkey-nodes",
+        "create Service mine-valkey",
+        "apply PodDisruptionBudget mine-valkey-primary",
+        "create Secret mine-connection",
     ]
 
 
@@ -270,7 +269,7 @@ def test_another_size_waits_for_nobodys_turn_even_once_the_primary_has_it() -> N
 
 def test_another_image_is_first_written_down_for_instances_that_start_then_on() -> None:
     steps = plan(observed("large"), OTHER_IMAGE, NOW).steps
-    assert [repr(step) for step in steps] == [f"Apply(StatefulSet, mine-valkey-{index})" for index in range(3)]
+    assert [repr(step) for step in steps] == [f"apply StatefulSet mine-valkey-{index}" for index in range(3)]
 
 
 @pytest.mark.parametrize("running", Size)
@@ -460,7 +459,7 @@ def test_a_instance_that_only_does_not_answer_never_restarts() -> None:
         (Instance(0), 5),
         (Instance(0, pod() | {"status": {}}), 5),
         (Instance(0, pod(), problem="unreachable"), 0.2),
-        (Instance(0, pod(), InstanceFacts("master", "9.1.2", is_loading=True)), 0.2),
+        (Instance(0, pod(), InstanceFacts("master", is_loading=True)), 0.2),
         (Instance(0, pod(creationTimestamp=LONG_AGO), problem="unreachable"), 5),
         (Instance(0, pod(creationTimestamp=LONG_AGO), problem="refused"), 5),
     ],
@@ -475,8 +474,8 @@ def test_how_soon_to_look_again_follows_from_what_is_waited_for(instance: Instan
         (Instance(0), "Provisioning"),
         (Instance(0, pod(), problem="unreachable"), "Starting"),
         (Instance(0, pod(creationTimestamp=LONG_AGO), problem="unreachable"), "Unreachable"),
-        (Instance(0, pod(), InstanceFacts("slave", "9.1.2", is_loading=False)), "Starting"),
-        (Instance(0, pod(), InstanceFacts("master", "9.1.2", is_loading=True)), "LoadingData"),
+        (Instance(0, pod(), InstanceFacts("slave", is_loading=False)), "Starting"),
+        (Instance(0, pod(), InstanceFacts("master", is_loading=True)), "LoadingData"),
         (Instance(0, pod(), problem="refused"), "CredentialRefused"),
     ],
 )

@@ -17,8 +17,8 @@ from reconciler.state.storage_state import StorageState
 from shared.objects.conditions import Finding, conditions
 from shared.objects.events import EventNote
 from shared.objects.resources import Object
-from shared.session_storage.models import LastFailover, NodeStatus, Phase, SessionStorageStatus
 from shared.session_storage.sizes import Size
+from shared.session_storage.status import LastFailover, NodeStatus, Phase, SessionStorageStatus
 from tests.support import storages
 from tests.support.storages import NOW, replicated
 

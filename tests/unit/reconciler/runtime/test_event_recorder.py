@@ -56,4 +56,4 @@ async def test_a_failure_is_told_in_the_log_and_stops_nothing(caplog: pytest.Log
     api = FakeApi()
     api.refuse = lambda _: errors.Forbidden("403")
     await EventRecorder(api, "reconciler-0").record(STORAGE, EventNote("Warning", "Lost", "note"))
-    assert caplog.messages == ["event not written"]
+    assert caplog.messages == ["could not write an Event"]

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from reconciler.rotation.phases import RotationSettings
-from reconciler.rotation.waves import next_wave
+from reconciler.rotation.progress import next_wave
 from reconciler.state.credential_rollout import CredentialRollout, Workload, rollout_of
 from shared import names
-from shared.consumers.credential_revision import Stamp
+from shared.consumers.credential_revision import CredentialRevision
 from shared.consumers.identity import Consumer
 from shared.objects.resources import Object
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-STAMP = Stamp("r1", NOW - timedelta(seconds=10))
+STAMP = CredentialRevision("r1", NOW - timedelta(seconds=10))
 WHO = Consumer("MCPServer", "team", "c")
 SETTINGS = RotationSettings()
 
@@ -96,7 +96,7 @@ def test_a_tenth_restarts_at_once_and_at_least_one(total: int, restarting: int, 
 
 
 def test_others_wait_for_a_consumer_only_so_long() -> None:
-    late = Stamp("r1", NOW - SETTINGS.patience)
+    late = CredentialRevision("r1", NOW - SETTINGS.patience)
     assert next_wave(rollouts(3, stamp=late), SETTINGS, NOW) == (consumer(1),)
     assert rollouts(3, stamp=late)[0].is_stuck(SETTINGS.patience, NOW)
     assert not rollouts(3, stamp=STAMP)[0].is_stuck(SETTINGS.patience, NOW)

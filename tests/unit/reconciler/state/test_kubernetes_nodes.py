@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.state.kubernetes_nodes import KubernetesNodes, trimmed
+from reconciler.state.storage_state import KubernetesNodes, trimmed_node
 from shared.objects.resources import Object
 
 
@@ -46,10 +46,10 @@ def test_of_a_host_only_what_is_looked_at_is_kept_so_that_its_heartbeat_is_no_ne
         "spec": {"unschedulable": True, "podCIDR": "10.0.0.0/24"},
         "status": {"conditions": [{"type": "Ready", "lastHeartbeatTime": "now"}]},
     }
-    kept = trimmed(full)
+    kept = trimmed_node(full)
     assert kept == {
         "metadata": {"name": "a", "uid": "u", "resourceVersion": "7"},
         "spec": {"unschedulable": True},
     }
     assert KubernetesNodes.of([kept]) == KubernetesNodes.of([full])
-    assert trimmed({"metadata": {"name": "a"}}) == {"metadata": {"name": "a"}, "spec": {"unschedulable": False}}
+    assert trimmed_node({"metadata": {"name": "a"}}) == {"metadata": {"name": "a"}, "spec": {"unschedulable": False}}

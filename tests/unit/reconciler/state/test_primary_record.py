@@ -48,7 +48,7 @@ def test_a_claim_is_under_way_until_it_has_ended() -> None:
 
 
 def test_whom_clients_were_sent_to_is_known_unless_that_is_about_to_change() -> None:
-    claim = PrimaryRecord.first(2)
+    claim = PrimaryRecord(1, 2)
     moving = claim.claim(0, "Asked", NOW)
     assert (
         PrimaryRecord().settled_primary,

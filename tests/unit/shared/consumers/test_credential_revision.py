@@ -1,4 +1,4 @@
-"""Stamps: the reconciler's word on a consumer, and what wiring makes of it."""
+"""Stamps: the reconciler's word on a consumer, and what injection makes of it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 from shared import names
 from shared.consumers import injection
-from shared.consumers.credential_revision import Stamp
-from shared.consumers.injection import Circumstances
+from shared.consumers.credential_revision import CredentialRevision
+from shared.consumers.injection import InjectionContext
 from shared.consumers.reference import StorageReference
-from shared.consumers.storage_endpoint import store_of
+from shared.consumers.storage_connection import connection_to
 from shared.consumers.targets import Target
 from shared.objects.field_path import read
 from shared.objects.resources import Object
@@ -28,8 +28,8 @@ def consumer(kind: str = "MCPServer", stamp: Any = "r1@2026-11-23T12:00:00Z", **
     return {"kind": kind, "metadata": {"name": "c", "namespace": "team", "annotations": annotations}, "spec": spec}
 
 
-def wired(obj: Object, target: Target = Target.ALL) -> Object:
-    return injection.wire(obj, REFERENCE, store_of(REFERENCE, None), Circumstances(target))
+def injected(obj: Object, target: Target = Target.ALL) -> Object:
+    return injection.inject(obj, REFERENCE, connection_to(REFERENCE, None), InjectionContext(target)).consumer
 
 
 def revision(obj: Object, path: tuple[str, ...]) -> Any:
@@ -37,19 +37,19 @@ def revision(obj: Object, path: tuple[str, ...]) -> Any:
 
 
 def test_a_stamp_reads_as_it_was_written() -> None:
-    stamp = Stamp("r1", AT)
+    stamp = CredentialRevision("r1", AT)
     assert stamp.text == "r1@2026-11-23T12:00:00Z"
-    assert Stamp.of(consumer(stamp=stamp.text)) == stamp
+    assert CredentialRevision.of(consumer(stamp=stamp.text)) == stamp
 
 
 @pytest.mark.parametrize("text", [None, "", "r1", "r1@", "r1@yesterday", 7, ["r1@2026-11-23T12:00:00Z"]])
 def test_what_is_no_stamp_is_none(text: Any) -> None:
-    assert Stamp.of(consumer(stamp=text)) is None
+    assert CredentialRevision.of(consumer(stamp=text)) is None
 
 
 @pytest.mark.parametrize("revision", ["", 'r"1', "r\\1", "r 1", "r" * 64])
 def test_a_revision_that_nobody_gave_is_none_because_a_record_could_not_hold_it(revision: str) -> None:
-    assert Stamp.of(consumer(stamp=f"{revision}@2026-11-23T12:00:00Z")) is None
+    assert CredentialRevision.of(consumer(stamp=f"{revision}@2026-11-23T12:00:00Z")) is None
 
 
 @pytest.mark.parametrize(
@@ -66,36 +66,36 @@ def test_a_revision_that_nobody_gave_is_none_because_a_record_could_not_hold_it(
 def test_the_revision_is_put_where_pods_of_that_kind_get_it_from(
     kind: str, target: Target, places: set[object]
 ) -> None:
-    made = wired(consumer(kind), target)
+    made = injected(consumer(kind), target)
     assert {path for path in (PROXY, TEMPLATE) if revision(made, path) == "r1"} == places
 
 
 def test_only_the_revision_gets_there_so_that_a_later_time_rolls_no_pod() -> None:
     later = consumer(stamp="r1@2026-11-24T00:00:00Z")
-    assert wired(later)["spec"] == wired(consumer())["spec"]
+    assert injected(later)["spec"] == injected(consumer())["spec"]
 
 
 def test_without_a_stamp_there_is_nothing_in_the_templates() -> None:
-    made = wired(consumer(stamp=None))
+    made = injected(consumer(stamp=None))
     assert revision(made, PROXY) is None
     assert revision(made, TEMPLATE) is None
 
 
 def test_another_stamp_takes_the_place_of_the_one_before() -> None:
-    once = wired(consumer())
+    once = injected(consumer())
     annotations = {**once["metadata"]["annotations"], names.ANNOTATION_REVISION: "r2@2026-11-24T00:00:00Z"}
-    again = wired({**once, "metadata": {**once["metadata"], "annotations": annotations}})
+    again = injected({**once, "metadata": {**once["metadata"], "annotations": annotations}})
     assert revision(again, PROXY) == revision(again, TEMPLATE) == "r2"
-    assert wired(again) == again
+    assert injected(again) == again
 
 
 def test_a_stamp_that_came_with_a_copied_manifest_is_overwritten() -> None:
     copied = consumer(podTemplateSpec={"metadata": {"annotations": {names.ANNOTATION_REVISION: "of-another"}}})
-    assert revision(wired(copied), TEMPLATE) == "r1"
+    assert revision(injected(copied), TEMPLATE) == "r1"
 
 
 def test_unwiring_takes_the_stamp_away() -> None:
-    assert injection.unwire(wired(consumer(image="x"))) == {
+    assert injection.remove(injected(consumer(image="x"))) == {
         "kind": "MCPServer",
         "metadata": {"name": "c", "namespace": "team"},
         "spec": {"image": "x"},

@@ -6,17 +6,18 @@ from typing import Any
 import pytest
 
 from shared.consumers import injection
-from shared.consumers.reference import StorageReference
-from shared.consumers.storage_endpoint import store_of
+from shared.consumers.reference import StorageReference, stated_reference
+from shared.consumers.storage_connection import connection_to
+from shared.consumers.stored_consumer import StoredConsumer
 from shared.errors import InvalidSpec
-from shared.names import ANNOTATION_STORAGE, ANNOTATION_WIRED
+from shared.names import ANNOTATION_INJECTION, ANNOTATION_STORAGE
 
 STORE = StorageReference("ns", "store")
-MANAGED = store_of(STORE, None)
+MANAGED = connection_to(STORE, None)
 
 
 def server(ref: Any = None, annotation: Any = None, record: Any = None) -> Any:
-    annotations = {ANNOTATION_STORAGE: annotation, ANNOTATION_WIRED: record}
+    annotations = {ANNOTATION_STORAGE: annotation, ANNOTATION_INJECTION: record}
     return {
         "kind": "MCPServer",
         "metadata": {"name": "srv", "namespace": "ns", "annotations": {k: v for k, v in annotations.items() if v}},
@@ -38,7 +39,7 @@ def server(ref: Any = None, annotation: Any = None, record: Any = None) -> Any:
     ],
 )
 def test_a_reference_is_understood(consumer: Any, key: Any) -> None:
-    reference = injection.reference_of(consumer)
+    reference = stated_reference(consumer)
     assert reference is not None
     assert reference.key == key
     assert reference.is_by_field == (consumer["spec"]["sessionStorageRef"] is not None)
@@ -46,7 +47,7 @@ def test_a_reference_is_understood(consumer: Any, key: Any) -> None:
 
 @pytest.mark.parametrize("consumer", [server(), {}, {"spec": None, "metadata": None}, {"spec": "x", "metadata": []}])
 def test_no_reference_is_none(consumer: Any) -> None:
-    assert injection.reference_of(consumer) is None
+    assert stated_reference(consumer) is None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_no_reference_is_none(consumer: Any) -> None:
 )
 def test_a_bad_reference_is_a_field_error(consumer: Any, problem: str) -> None:
     with pytest.raises(InvalidSpec) as caught:
-        injection.reference_of(consumer)
+        stated_reference(consumer)
     (only,) = caught.value.problems
     assert only.startswith(problem)
     assert len(only) < 400
@@ -84,7 +85,7 @@ def test_a_bad_reference_is_a_field_error(consumer: Any, problem: str) -> None:
 
 def test_of_many_unknown_fields_only_some_are_named() -> None:
     with pytest.raises(InvalidSpec) as caught:
-        injection.reference_of(server({"name": "a", **{f"k{number:05}": 1 for number in range(100_000)}}))
+        stated_reference(server({"name": "a", **{f"k{number:05}": 1 for number in range(100_000)}}))
     assert caught.value.problems[0] == 'spec.sessionStorageRef: Invalid value: unknown field "k00000"'
     assert caught.value.problems[-1] == "spec.sessionStorageRef: Invalid value: 99995 more unknown fields"
     assert len(caught.value.problems) == 6
@@ -92,22 +93,23 @@ def test_of_many_unknown_fields_only_some_are_named() -> None:
 
 def test_both_references_may_be_bad_at_once() -> None:
     with pytest.raises(InvalidSpec) as caught:
-        injection.reference_of(server("A", "B"))
+        stated_reference(server("A", "B"))
     assert len(caught.value.problems) == 2
 
 
 def test_while_the_crd_lacks_the_field_the_record_remembers_it() -> None:
-    wired = injection.wire(server("store"), STORE, MANAGED)
-    wired["spec"].pop("sessionStorageRef")
-    assert injection.reference_of(wired) is None
-    remembered = injection.reference_of(wired, remembered=wired)
-    assert remembered == STORE
+    injected = injection.inject(server("store"), STORE, MANAGED).consumer
+    injected["spec"].pop("sessionStorageRef")
+    assert stated_reference(injected) is None
+    assert StoredConsumer.of(injected).reference == STORE
 
 
 def test_a_reference_by_annotation_is_not_remembered() -> None:
-    wired = injection.wire(server(annotation="store"), StorageReference("ns", "store", is_by_field=False), MANAGED)
-    wired["metadata"]["annotations"].pop(ANNOTATION_STORAGE)
-    assert injection.reference_of(wired, remembered=wired) is None
+    injected = injection.inject(
+        server(annotation="store"), StorageReference("ns", "store", is_by_field=False), MANAGED
+    ).consumer
+    injected["metadata"]["annotations"].pop(ANNOTATION_STORAGE)
+    assert StoredConsumer.of(injected).reference is None
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_a_reference_by_annotation_is_not_remembered() -> None:
     ],
 )
 def test_a_record_that_was_not_written_here_is_thrown_away(record: str) -> None:
-    assert injection.unwire(server("store", record=record)) == {
+    assert injection.remove(server("store", record=record)) == {
         "kind": "MCPServer",
         "metadata": {"name": "srv", "namespace": "ns"},
         "spec": {"sessionStorageRef": "store"},
@@ -135,27 +137,27 @@ def test_a_record_that_was_not_written_here_is_thrown_away(record: str) -> None:
 
 
 def test_what_others_have_changed_since_stays() -> None:
-    wired = injection.wire(server("store"), STORE, MANAGED)
-    wired["spec"]["podTemplateSpec"]["metadata"]["labels"]["more"] = "x"
-    wired["spec"]["resourceOverrides"]["proxyDeployment"]["podTemplateMetadataOverrides"]["labels"] = {"other": "y"}
-    spec = injection.unwire(wired)["spec"]
+    injected = injection.inject(server("store"), STORE, MANAGED).consumer
+    injected["spec"]["podTemplateSpec"]["metadata"]["labels"]["more"] = "x"
+    injected["spec"]["resourceOverrides"]["proxyDeployment"]["podTemplateMetadataOverrides"]["labels"] = {"other": "y"}
+    spec = injection.remove(injected)["spec"]
     assert spec["podTemplateSpec"] == {"metadata": {"labels": {"more": "x"}}}
     assert spec["resourceOverrides"]["proxyDeployment"] == {"podTemplateMetadataOverrides": {"labels": {"other": "y"}}}
 
 
 def test_no_session_storage_is_left_without_a_provider() -> None:
-    wired = injection.wire(server("store"), STORE, MANAGED)
-    wired["spec"]["sessionStorage"]["tls"] = {}
+    injected = injection.inject(server("store"), STORE, MANAGED).consumer
+    injected["spec"]["sessionStorage"]["tls"] = {}
     with pytest.raises(InvalidSpec, match=r"spec\.sessionStorage\.tls: .* needs nothing here"):
-        injection.wire(wired, STORE, MANAGED)
-    assert "sessionStorage" not in injection.unwire(wired)["spec"]
+        injection.inject(injected, STORE, MANAGED)
+    assert "sessionStorage" not in injection.remove(injected)["spec"]
 
 
 def test_ours_is_the_last_source_of_the_environment() -> None:
-    wired = injection.wire(server("store"), STORE, MANAGED)
-    (container,) = wired["spec"]["podTemplateSpec"]["spec"]["containers"]
+    injected = injection.inject(server("store"), STORE, MANAGED).consumer
+    (container,) = injected["spec"]["podTemplateSpec"]["spec"]["containers"]
     container["envFrom"].append({"configMapRef": {"name": "later"}})
-    (container,) = injection.wire(wired, STORE, MANAGED)["spec"]["podTemplateSpec"]["spec"]["containers"]
+    (container,) = injection.inject(injected, STORE, MANAGED).consumer["spec"]["podTemplateSpec"]["spec"]["containers"]
     assert container["envFrom"] == [
         {"configMapRef": {"name": "later"}},
         {"secretRef": {"name": "store-connection"}},

@@ -118,4 +118,4 @@ def test_building_it_twice_gives_the_same(capsys: pytest.CaptureFixture[str]) ->
     first = capsys.readouterr().out
     crd_module.main()
     assert capsys.readouterr().out == first
-    assert first.startswith("# Generated from shared/session_storage/models.py")
+    assert first.startswith("# Generated from shared/session_storage")

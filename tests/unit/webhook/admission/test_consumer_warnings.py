@@ -38,7 +38,7 @@ def warned(spec: Any, kind: str = "MCPServer", storage: Any = MANAGED, target: T
     reference = {"sessionStorageRef": {"name": "store", "namespace": where}}
     obj = {"kind": kind, "metadata": {"name": "srv", "namespace": "ns"}, "spec": {**reference, **spec}}
     request = AdmissionRequest("1", "CREATE", "ns", "", obj, None)
-    decision = consumers.decide(consumers.writing_of(request), {(where, "store"): storage}, target)
+    decision = consumers.decide(consumers.ConsumerWrite.of(request), {(where, "store"): storage}, target)
     return [warning.split()[0] for warning in decision.warnings]
 
 

@@ -8,7 +8,7 @@ import jsonpatch
 import pytest
 
 from shared.consumers.targets import Target
-from shared.names import ANNOTATION_STORAGE, ANNOTATION_WIRED
+from shared.names import ANNOTATION_INJECTION, ANNOTATION_STORAGE
 from webhook.admission import consumers
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
 
@@ -28,7 +28,7 @@ def server(spec: Any = None, annotations: Any = None, **metadata: Any) -> Object
 
 def decide(new: Object, old: Object | None = None, known: Any = MANAGED) -> Decision:
     request = AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", new, old)
-    return consumers.decide(consumers.writing_of(request), known, Target.ALL)
+    return consumers.decide(consumers.ConsumerWrite.of(request), known, Target.ALL)
 
 
 def patched(new: Object, old: Object | None = None, known: Any = MANAGED) -> Object:
@@ -45,11 +45,11 @@ def without_field(obj: Object) -> Object:
 
 
 REFERRING = server({"sessionStorageRef": "store"})
-WIRED = patched(REFERRING)
+INJECTED = patched(REFERRING)
 
 
 def test_a_wired_consumer_of_a_known_storage_passes_without_a_word() -> None:
-    assert decide(WIRED) == Allow()
+    assert decide(INJECTED) == Allow()
 
 
 def test_a_consumer_without_a_reference_is_none_of_our_business() -> None:
@@ -57,29 +57,29 @@ def test_a_consumer_without_a_reference_is_none_of_our_business() -> None:
 
 
 def test_a_reference_is_wired_on_update_too() -> None:
-    assert patched(REFERRING, old=server({})) == WIRED
+    assert patched(REFERRING, old=server({})) == INJECTED
 
 
 def test_a_reference_that_goes_takes_everything_along() -> None:
-    assert patched(without_field(WIRED), old=WIRED) == server({})
+    assert patched(without_field(INJECTED), old=INJECTED) == server({})
 
 
 def test_a_second_look_within_one_request_changes_nothing() -> None:
     """The API server asks again when another webhook has changed the object meanwhile."""
-    assert decide(WIRED, old=server({})) == Allow()
-    assert decide(server({}), old=WIRED) == Allow()
+    assert decide(INJECTED, old=server({})) == Allow()
+    assert decide(server({}), old=INJECTED) == Allow()
 
 
 def test_a_client_that_drops_the_record_does_not_make_our_settings_the_users() -> None:
-    stripped = copy.deepcopy(WIRED)
+    stripped = copy.deepcopy(INJECTED)
     del stripped["metadata"]["annotations"]
-    assert patched(stripped, old=WIRED) == WIRED
-    assert patched(without_field(stripped), old=WIRED) == server({})
+    assert patched(stripped, old=INJECTED) == INJECTED
+    assert patched(without_field(stripped), old=INJECTED) == server({})
 
 
 def test_a_field_that_the_crd_lost_does_not_unwire() -> None:
     """Neither the stored nor the new object has it then: nobody took it out."""
-    stored = without_field(WIRED)
+    stored = without_field(INJECTED)
     written = copy.deepcopy(stored)
     written["spec"]["image"] = "new"
     decision = decide(written, old=stored)
@@ -89,7 +89,7 @@ def test_a_field_that_the_crd_lost_does_not_unwire() -> None:
 
 
 def test_a_copy_of_a_wired_consumer_gets_a_key_prefix_of_its_own() -> None:
-    other = copy.deepcopy(WIRED)
+    other = copy.deepcopy(INJECTED)
     other["metadata"]["name"] = "other"
     assert patched(other)["spec"]["sessionStorage"]["keyPrefix"] == "thv:proxy:session:{ns:other}:"
 
@@ -134,7 +134,7 @@ def test_a_wrong_shape_in_the_way_is_named_once(spec: Any, problem: str) -> None
 
 
 def test_an_unknown_storage_is_wired_all_the_same() -> None:
-    assert patched(REFERRING, known={}) == WIRED
+    assert patched(REFERRING, known={}) == INJECTED
     (warning,) = decide(REFERRING, known={}).warnings
     assert warning == 'SessionStorage "ns/store" does not exist (yet): pods wait until Secret "store-connection" exists'
 
@@ -171,7 +171,7 @@ def test_without_a_name_there_is_no_key_prefix_and_thus_no_native_storage_yet() 
 
 def test_the_requests_namespace_stands_in_for_one_that_the_object_lacks() -> None:
     consumer = server({"sessionStorageRef": "store"}, namespace=None)
-    assert patched(consumer)["spec"] == WIRED["spec"]
+    assert patched(consumer)["spec"] == INJECTED["spec"]
 
 
 def test_other_kinds_are_refused_rather_than_half_wired() -> None:
@@ -180,6 +180,6 @@ def test_other_kinds_are_refused_rather_than_half_wired() -> None:
 
 
 def test_the_record_holds_what_it_takes_to_undo_and_no_secret() -> None:
-    record = json.loads(WIRED["metadata"]["annotations"][ANNOTATION_WIRED])
+    record = json.loads(INJECTED["metadata"]["annotations"][ANNOTATION_INJECTION])
     assert record.keys() == {"by", "for", "granted", "made", "put", "storage"}
     assert (record["by"], record["storage"]) == ("field", "ns/store")

@@ -12,15 +12,15 @@ import pytest
 from shared.consumers import injection
 from shared.consumers.identity import Consumer
 from shared.consumers.reference import StorageReference
-from shared.consumers.storage_endpoint import store_of
+from shared.consumers.storage_connection import connection_to
 from shared.consumers.targets import Target
-from shared.names import ANNOTATION_WIRED
+from shared.names import ANNOTATION_INJECTION
 from webhook.admission import proxy_deployments
 from webhook.admission.review import AdmissionRequest, Allow, Patch
 
 REFERENCE = StorageReference("team", "mine")
 SERVER: Any = {"kind": "MCPServer", "metadata": {"name": "srv", "namespace": "team"}, "spec": {}}
-WIRED = injection.wire(SERVER, REFERENCE, store_of(REFERENCE, None))
+INJECTED = injection.inject(SERVER, REFERENCE, connection_to(REFERENCE, None)).consumer
 SOURCE = {"secretRef": {"name": "mine-connection"}}
 
 
@@ -35,7 +35,7 @@ def deployment(*sources: Any, annotations: Any = None, **container: Any) -> Any:
     return {"metadata": metadata, "spec": {"template": {"spec": {"containers": [first, {"name": "sidecar"}]}}}}
 
 
-def decided(obj: Any, consumer: Any = WIRED) -> Any:
+def decided(obj: Any, consumer: Any = INJECTED) -> Any:
     request = AdmissionRequest("1", "UPDATE", "team", "", obj, None)
     decision = proxy_deployments.decide(request, {Consumer("MCPServer", "team", "srv"): consumer}.get)
     if isinstance(decision, Allow):
@@ -45,7 +45,7 @@ def decided(obj: Any, consumer: Any = WIRED) -> Any:
 
 
 def test_the_proxy_of_a_connected_consumer_reads_its_secret() -> None:
-    assert decided(deployment()) == deployment(SOURCE, annotations={ANNOTATION_WIRED: "mine-connection"})
+    assert decided(deployment()) == deployment(SOURCE, annotations={ANNOTATION_INJECTION: "mine-connection"})
 
 
 def test_one_look_is_enough() -> None:
@@ -54,21 +54,21 @@ def test_one_look_is_enough() -> None:
 
 
 def test_a_template_that_was_written_anew_gets_the_secret_again() -> None:
-    annotations = {ANNOTATION_WIRED: "mine-connection"}
+    annotations = {ANNOTATION_INJECTION: "mine-connection"}
     assert decided(deployment(annotations=annotations)) == deployment(SOURCE, annotations=annotations)
 
 
 def test_a_consumer_that_is_disconnected_takes_exactly_that_out() -> None:
     other = {"configMapRef": {"name": "theirs"}}
-    wired = decided(deployment(other, annotations={"more": "x"}))
-    assert decided(wired, SERVER) == deployment(other, annotations={"more": "x"})
+    injected = decided(deployment(other, annotations={"more": "x"}))
+    assert decided(injected, SERVER) == deployment(other, annotations={"more": "x"})
 
 
 def test_a_consumer_that_moves_gets_the_other_secret() -> None:
     elsewhere = StorageReference("far", "store")
-    moved = injection.wire(SERVER, elsewhere, store_of(elsewhere, None))
+    moved = injection.inject(SERVER, elsewhere, connection_to(elsewhere, None)).consumer
     expected = deployment(
-        {"secretRef": {"name": "far.store-connection"}}, annotations={ANNOTATION_WIRED: "far.store-connection"}
+        {"secretRef": {"name": "far.store-connection"}}, annotations={ANNOTATION_INJECTION: "far.store-connection"}
     )
     assert decided(decided(deployment()), moved) == expected
 
@@ -81,14 +81,15 @@ def test_a_secret_that_the_operator_put_there_is_its_own() -> None:
 
 @pytest.mark.parametrize("target", [Target.BACKEND, Target.NONE])
 def test_a_proxy_that_is_not_meant_is_left_alone(target: Target) -> None:
-    consumer = injection.wire(SERVER, REFERENCE, store_of(REFERENCE, None), injection.Circumstances(target))
+    context = injection.InjectionContext(target)
+    consumer = injection.inject(SERVER, REFERENCE, connection_to(REFERENCE, None), context).consumer
     present = deployment()
     assert decided(present, consumer) is present
 
 
 def test_an_unknown_owner_changes_nothing() -> None:
-    wired = decided(deployment())
-    assert decided(wired, None) is wired
+    injected = decided(deployment())
+    assert decided(injected, None) is injected
     stray = copy.deepcopy(deployment())
     stray["metadata"]["ownerReferences"][0]["kind"] = "Other"
     assert decided(stray) is stray

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.session_storage.models import INTERVAL_HINT
+from shared.session_storage.validation import INTERVAL_HINT
 from webhook.admission import session_storages
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
 

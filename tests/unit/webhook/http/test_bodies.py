@@ -8,8 +8,9 @@ from aiohttp.base_protocol import BaseProtocol
 
 from tests.support.clients import Transport
 from webhook.http import bodies, metrics
+from webhook.http.answers import Answer
 from webhook.http.bodies import Bodies
-from webhook.http.heads import MAX_BODY_BYTES, Refusal
+from webhook.http.heads import MAX_BODY_BYTES
 
 BOUND = 100
 
@@ -39,7 +40,7 @@ class Client:
         for _ in range(3):
             await asyncio.sleep(0)
 
-    async def finish(self) -> bytes | Refusal:
+    async def finish(self) -> bytes | Answer:
         self.content.feed_eof()
         return await self.reading
 
@@ -65,7 +66,7 @@ async def test_who_sends_for_the_longest_is_given_up_when_all_hold_too_much(read
     for client in clients:
         await client.send(b"a" * (BOUND // 2))
     refusal = await clients[0].reading
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, Answer)
     assert refusal.status == 503
     assert metrics.CLIENTS_CUT_OFF.labels("bodies")._value.get() > before
     assert reader.held_bytes == BOUND
@@ -81,7 +82,7 @@ async def test_a_body_that_was_given_up_is_not_taken_for_a_whole_one_when_it_end
     second.content.feed_data(b"b")
     await asyncio.sleep(0)
     first.content.feed_eof()
-    assert isinstance(await first.reading, Refusal)
+    assert isinstance(await first.reading, Answer)
     assert await second.finish() == b"b"
 
 
@@ -119,7 +120,7 @@ async def test_a_body_has_a_deadline_however_much_of_it_comes(reader: Bodies) ->
     while not client.reading.done():
         await client.send(b"")
     refusal = await client.reading
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, Answer)
     assert refusal.status == 408
     assert reader.held_bytes == 0
 

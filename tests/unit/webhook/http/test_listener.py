@@ -40,16 +40,14 @@ class Site:
 
     def __post_init__(self) -> None:
         self.may_answer.set()
-        self.listener = Listener(self._respond)
+        self.listener = Listener(self._answer)
 
-    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        assert isinstance(connection, Connection)
+    async def _answer(self, _: web.BaseRequest, connection: Connection) -> Answer:
         connection.has_read_head()
         connection.has_read_body()
         self.asked += 1
         await self.may_answer.wait()
-        return await connection.answer(request, Answer.of_text(200, "yes"))
+        return Answer.of_text(200, "yes")
 
     @property
     def inside(self) -> int:
@@ -205,16 +203,14 @@ async def test_all_addresses_are_served() -> None:
         assert b"200" in await client.ask()
 
 
-@dataclass
-class Visitor:
-    since: float
-    has_asked: bool = False
-    is_owed: bool = False
+async def test_who_asked_nothing_goes_before_who_asked_and_who_is_owed_an_answer_stays(site: Site) -> None:
+    def visitor(since: float, *, has_asked: bool = False, is_owed: bool = False) -> Connection:
+        connection = Connection(site.listener, asyncio.get_running_loop())
+        connection.since, connection.has_asked, connection.is_owed = since, has_asked, is_owed
+        return connection
 
-
-def test_who_asked_nothing_goes_before_who_asked_and_who_is_owed_an_answer_stays() -> None:
-    busy, fresh, stale = Visitor(1, is_owed=True), Visitor(9), Visitor(8)
-    useful, more_useful = Visitor(2, has_asked=True), Visitor(3, has_asked=True)
+    busy, fresh, stale = visitor(1, is_owed=True), visitor(9), visitor(8)
+    useful, more_useful = visitor(2, has_asked=True), visitor(3, has_asked=True)
     assert least_useful([busy]) is None
     assert least_useful([busy, more_useful, useful]) is useful
     assert least_useful([busy, useful, fresh]) is fresh

@@ -1,4 +1,4 @@
-"""Whatever a consumer holds already, wiring it once is enough, and unwiring it gives it back."""
+"""Whatever a consumer holds already, injection it once is enough, and removal it gives it back."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.consumers import injection
-from shared.consumers.reference import StorageReference
-from shared.consumers.storage_endpoint import store_of
+from shared.consumers.reference import StorageReference, stated_reference
+from shared.consumers.storage_connection import connection_to
 from shared.consumers.targets import Target
-from shared.names import ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_WIRED
+from shared.names import ANNOTATION_INJECTION, ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS
 from tests.support.generated import (
     NOWHERE,
     Change,
@@ -42,7 +42,7 @@ targets = st.sampled_from(list(Target))
 def decide(consumer: Object, old: Object | None = None, target: Target = Target.ALL) -> Decision:
     operation = "CREATE" if old is None else "UPDATE"
     request = AdmissionRequest("1", operation, "default", "", consumer, old)
-    return webhook.decide(webhook.writing_of(request), KNOWN, target)
+    return webhook.decide(webhook.ConsumerWrite.of(request), KNOWN, target)
 
 
 def patched(consumer: Object, decision: Decision) -> Object:
@@ -67,7 +67,7 @@ def canonical(consumer: Object) -> Object:
 
 
 def unstamped(consumer: Object) -> Object:
-    """The same without the reconciler's own annotation, which goes with the wiring."""
+    """The same without the reconciler's own annotation, which goes with the injection."""
     return annotated(consumer, ANNOTATION_REVISION, None)
 
 
@@ -80,73 +80,74 @@ def test_a_wired_object_is_left_alone(consumer: Object, target: Target) -> None:
 
 @given(consumers(), targets)
 def test_the_patch_makes_what_wiring_says(consumer: Object, target: Target) -> None:
-    reference = injection.reference_of(consumer)
+    reference = stated_reference(consumer)
     assert reference is not None
-    desired = injection.desired(consumer, reference, KNOWN, injection.Circumstances(target))
+    storage, context = KNOWN.get(reference.key), injection.InjectionContext(target)
+    desired = injection.desired(consumer, reference, storage, context).consumer
     assert without_nulls(patched(consumer, decide(consumer, target=target))) == without_nulls(desired)
 
 
 @given(consumers(), targets)
 def test_unwiring_gives_back_what_was_there(consumer: Object, target: Target) -> None:
     before = copy.deepcopy(consumer)
-    wired = patched(consumer, decide(consumer, target=target))
+    injected = patched(consumer, decide(consumer, target=target))
     assert consumer == before
-    assert canonical(injection.unwire(wired)) == canonical(unstamped(consumer))
+    assert canonical(injection.remove(injected)) == canonical(unstamped(consumer))
 
 
 @given(consumers(), targets)
 def test_taking_the_reference_out_gives_back_what_was_there(consumer: Object, target: Target) -> None:
-    wired = patched(consumer, decide(consumer, target=target))
-    asked = NOWHERE.put(wired)
-    left = patched(asked, decide(asked, old=wired, target=target))
+    injected = patched(consumer, decide(consumer, target=target))
+    asked = NOWHERE.put(injected)
+    left = patched(asked, decide(asked, old=injected, target=target))
     assert canonical(left) == canonical(NOWHERE.put(unstamped(consumer)))
-    assert isinstance(decide(left, old=wired), Allow)
+    assert isinstance(decide(left, old=injected), Allow)
 
 
 @given(consumers(), stamps, stamps)
 def test_another_stamp_is_like_having_had_it_always(consumer: Object, first: str, second: str) -> None:
     before, after = (annotated(consumer, ANNOTATION_REVISION, stamp) for stamp in (first, second))
-    wired = patched(before, decide(before))
-    asked = annotated(wired, ANNOTATION_REVISION, second)
-    restamped = patched(asked, decide(asked, old=wired))
+    injected = patched(before, decide(before))
+    asked = annotated(injected, ANNOTATION_REVISION, second)
+    restamped = patched(asked, decide(asked, old=injected))
     assert without_nulls(restamped) == without_nulls(patched(after, decide(after)))
 
 
 @given(consumers(), changes())
 def test_whatever_a_user_changes_afterwards_a_second_look_changes_nothing(consumer: Object, change: Change) -> None:
-    wired = patched(consumer, decide(consumer))
-    asked = change(wired)
-    decision = decide(asked, old=wired)
+    injected = patched(consumer, decide(consumer))
+    asked = change(injected)
+    decision = decide(asked, old=injected)
     if not isinstance(decision, Deny):
         new = patched(asked, decision)
-        assert isinstance(decide(new, old=wired), Allow)
+        assert isinstance(decide(new, old=injected), Allow)
         assert isinstance(decide(new), Allow)
 
 
 @given(consumers(), targets)
 def test_other_targets_and_back_is_no_change(consumer: Object, target: Target) -> None:
-    wired = patched(consumer, decide(consumer))
-    asked = annotated(wired, ANNOTATION_TARGETS, target.value)
-    there = patched(asked, decide(asked, old=wired))
-    asked = annotated(there, ANNOTATION_TARGETS, wired["metadata"]["annotations"].get(ANNOTATION_TARGETS))
+    injected = patched(consumer, decide(consumer))
+    asked = annotated(injected, ANNOTATION_TARGETS, target.value)
+    there = patched(asked, decide(asked, old=injected))
+    asked = annotated(there, ANNOTATION_TARGETS, injected["metadata"]["annotations"].get(ANNOTATION_TARGETS))
     back = patched(asked, decide(asked, old=there))
-    assert without_nulls(back["spec"]) == without_nulls(wired["spec"])
-    assert canonical(injection.unwire(back)) == canonical(injection.unwire(wired))
+    assert without_nulls(back["spec"]) == without_nulls(injected["spec"])
+    assert canonical(injection.remove(back)) == canonical(injection.remove(injected))
 
 
 @given(consumers())
 def test_moving_to_another_storage_is_like_having_been_there_always(consumer: Object) -> None:
     consumer["spec"].pop("sessionStorage", None)
     first, second = StorageReference("default", "first"), StorageReference("other", "second")
-    to_first, to_second = store_of(first, None), store_of(second, None)
-    moved = injection.wire(injection.wire(consumer, first, to_first), second, to_second)
-    assert without_nulls(moved) == without_nulls(injection.wire(consumer, second, to_second))
+    to_first, to_second = connection_to(first, None), connection_to(second, None)
+    moved = injection.inject(injection.inject(consumer, first, to_first).consumer, second, to_second).consumer
+    assert without_nulls(moved) == without_nulls(injection.inject(consumer, second, to_second).consumer)
 
 
 @given(consumers(), targets)
 def test_every_record_has_the_form_that_the_policy_demands(consumer: Object, target: Target) -> None:
     (form,) = re.findall(r"matches\(r'(.*)'\)", POLICY.read_text())
-    record = patched(consumer, decide(consumer, target=target))["metadata"]["annotations"][ANNOTATION_WIRED]
+    record = patched(consumer, decide(consumer, target=target))["metadata"]["annotations"][ANNOTATION_INJECTION]
     assert re.search(form, record)
     assert record.count('"granted"') == 1
 
@@ -171,7 +172,7 @@ anything = st.recursive(
     )
     | anything,
     st.dictionaries(
-        st.sampled_from([ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_REVISION, ANNOTATION_WIRED]),
+        st.sampled_from([ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_REVISION, ANNOTATION_INJECTION]),
         anything | st.builds(json.dumps, anything) | words,
     )
     | anything,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.controllers.update_slots import UpdateSlots
+from reconciler.controllers.session_storage import UpdateSlots
 
 ONE, TWO, THREE = ("team", "one"), ("team", "two"), ("other", "one")
 

@@ -1,0 +1,1 @@
+"""Runs the levels of tests: those beside each other that leave each other room."""

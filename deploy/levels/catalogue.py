@@ -1,0 +1,35 @@
+"""Which levels there are, what each runs, and which may run beside which. CONTRIBUTING.md says what they prove."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deploy.levels.level import Level
+
+POLITE: Final = ("nice", "-n", "10")
+"""These need a processor and nobody waits for them: they take what the cluster leaves idle."""
+SIDE_BY_SIDE: Final = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
+"""Each worker has its own control plane (0.7 GiB). More workers than processors starve tests that count seconds."""
+
+STATIC: Final = (
+    Level("format", (*POLITE, "ruff", "format", "--check", "--quiet", ".")),
+    Level("lint", (*POLITE, "ruff", "check", "--quiet", ".")),
+    Level("types", (*POLITE, "mypy", "--no-error-summary")),
+    Level("imports", (*POLITE, "lint-imports", "--no-logo")),
+)
+PURE: Final = tuple(Level(name, (*POLITE, "pytest", "-q", f"tests/{name}")) for name in ("unit", "property", "golden"))
+INTEGRATION: Final = (Level("integration", ("pytest", "-q", "tests/integration", *SIDE_BY_SIDE)),)
+CLUSTER: Final = (
+    Level("builds", ("python", "-m", "deploy.local", "build")),
+    Level("cluster", ("python", "-m", "deploy.local", "up")),
+    # First, on a cluster where nobody was before, as whoever reads the README has it; e2e clears away what it leaves.
+    Level("demo", ("python", "-m", "deploy.demo")),
+    Level("e2e", ("pytest", "-q", "tests/e2e")),
+)
+
+STAGES: Final = (((*STATIC, *PURE), CLUSTER), (INTEGRATION,))
+"""Stages follow each other; the lanes of one run beside each other, and the levels of a lane one by one.
+
+Integration has both processors for itself: its workers fill them, and the cluster's tests have bounds in seconds.
+"""
+LEVELS: Final = {level.name: level for stage in STAGES for lane in stage for level in lane}

@@ -1,0 +1,104 @@
+"""What the API server and the webhook check in a SessionStorage: patterns, limits, and what to say. Pure.
+
+Each rule that needs no look-up is written here once: the models turn it into a CEL rule, so that the API server
+enforces it even while the webhook is down, and into a check of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+
+if TYPE_CHECKING:
+    from shared.objects.resources import Object
+
+URL_PATTERN = r"^(rediss?|valkeys?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[0-9]{1,5})?$"
+URL_HINT = (
+    "must be redis://host[:port][/db] (or rediss://, valkey://, valkeys://) without user or password:"
+    " put the password into the Secret that spec.external.secretRef names"
+)
+SECRET_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+SECRET_NAME_HINT = "must consist of lower-case letters, digits, '-' or '.', and start and end with a letter or digit"
+NAMESPACE_PATTERN = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|\*)$"
+"""An RFC 1123 label, or `*` for every namespace."""
+NAMESPACE_HINT = "must be the name of a namespace, or '*' for all of them"
+ALL_NAMESPACES = "*"
+MAX_NAMESPACES = 100
+INTERVAL_PATTERN = "^([0-9]{1,5}h)?([0-9]{1,7}m)?$"
+SHORTEST_INTERVAL_HOURS = 1
+INTERVAL_HINT = "must be a time of hours and minutes, such as 720h or 90m, and at least 1h"
+STORAGE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+"""RFC 1035 label: the storage's Service is named after it, and a Service's name must start with a letter."""
+KIND_CHANGE_HINT = "a storage cannot change between managed and external in place: create a new SessionStorage"
+
+
+def cel(rule: str, message: str) -> dict[str, JsonValue]:
+    """Write one entry of `x-kubernetes-validations`."""
+    return {"rule": rule, "message": message}
+
+
+def forbidding_cel(rule: str, message: str, field: str = "") -> dict[str, JsonValue]:
+    """Write a rule whose error never repeats the value, which may hold a password; only `Forbidden` errors do not.
+
+    Args:
+        rule: What must hold.
+        message: What the API server says where it does not.
+        field: Path of the field that the error names, from where the rule stands.
+    """
+    return {**cel(rule, message), "reason": "FieldValueForbidden", **({"fieldPath": field} if field else {})}
+
+
+def matching(pattern: str, hint: str) -> AfterValidator:
+    """Check a text, and word the error: for a schema's `pattern`, the API server would show the expression."""
+
+    def checked(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(hint)
+        return text
+
+    return AfterValidator(checked)
+
+
+def rules(*entries: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Attach CEL rules to a schema."""
+    return {"x-kubernetes-validations": [*entries]}
+
+
+SecretName: TypeAlias = Annotated[
+    str,
+    Field(max_length=253, json_schema_extra=rules(cel(f"self.matches(r'{SECRET_NAME_PATTERN}')", SECRET_NAME_HINT))),
+    matching(SECRET_NAME_PATTERN, SECRET_NAME_HINT),
+]
+Namespace: TypeAlias = Annotated[
+    str,
+    Field(max_length=63, json_schema_extra=rules(cel(f"self.matches(r'{NAMESPACE_PATTERN}')", NAMESPACE_HINT))),
+    matching(NAMESPACE_PATTERN, NAMESPACE_HINT),
+]
+
+
+def checked_interval(text: str) -> str:
+    """Check a `RotationSchedule.every`."""
+    if not re.fullmatch(INTERVAL_PATTERN, text) or interval(text) < timedelta(hours=SHORTEST_INTERVAL_HOURS):
+        raise ValueError(INTERVAL_HINT)
+    return text
+
+
+def interval(text: str) -> timedelta:
+    """Read hours and minutes, such as `1h30m`."""
+    parts = {unit: int(number) for number, unit in re.findall("([0-9]+)([hm])", text)}
+    return timedelta(hours=parts.get("h", 0), minutes=parts.get("m", 0))
+
+
+class Model(BaseModel):
+    """Base of all models: camelCase in JSON, immutable, ignores unknown fields."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    def to_object(self) -> Object:
+        """Write the object as the API server stores it: without absent fields and empty lists."""
+        content: Object = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {key: value for key, value in content.items() if value != []}

@@ -1,0 +1,63 @@
+"""What is written about the drills. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+INTRODUCTION = """\
+# Drills
+
+Some promises take long to try: a hundred rotations, a minute without an API server, kills at every point. `make drills`
+tries them on real processes and on the local cluster, and writes this page. `make test` runs each of them in a short
+form: the same test with smaller numbers.
+"""
+
+
+@dataclass(frozen=True)
+class Drill:
+    """What came of a drill.
+
+    Attributes:
+        test: pytest's name of it: its file, its function and its numbers.
+        seconds: How long it took.
+        passed: Whether all was as promised.
+        figures: What it measured.
+    """
+
+    test: str
+    seconds: float
+    passed: bool
+    figures: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What it shows, which is how tests are named here."""
+        name, _, numbers = self.test.rpartition("::")[2].removeprefix("test_").partition("[")
+        said = name.replace("_", " ")
+        return f"{said[:1].upper()}{said[1:]}" + (f" ({numbers.rstrip(']')})" if numbers else "")
+
+
+def tally(drills: Sequence[Drill]) -> str:
+    """Sum up in one line."""
+    passed = sum(drill.passed for drill in drills)
+    return f"{passed} of {len(drills)} drills passed, in {sum(drill.seconds for drill in drills):.0f} s"
+
+
+def page(drills: Sequence[Drill], day: date, processors: int) -> str:
+    """Write docs/drills.md."""
+    return f"""{INTRODUCTION}
+Last run: {day:%d %B %Y}, on {processors} processors: {tally(drills)}.
+
+| drill | what was seen | seconds |
+|---|---|---|
+{"".join(map(_row, drills))}"""
+
+
+def _row(drill: Drill) -> str:
+    seen = "; ".join(drill.figures).replace("|", "\\|")
+    return f"| {drill.sentence} | {seen if drill.passed else f'**failed** {seen}'.strip()} | {drill.seconds:.0f} |\n"

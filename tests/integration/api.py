@@ -1,0 +1,138 @@
+"""Asks a real API server directly, where it does not matter how kubectl puts it.
+
+A start of kubectl costs 0.1 s of processor time, and tests that wait ask twenty times a second: by kubectl, waiting
+alone filled a processor.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from deploy.local import api
+from shared.objects import resources
+from shared.objects.resources import Object, Resource
+
+KINDS: Final = {
+    "configmap": resources.CONFIG_MAPS,
+    "crd": resources.CRDS,
+    "deployment": resources.DEPLOYMENTS,
+    "lease": resources.LEASES,
+    "mutatingwebhookconfiguration": resources.MUTATING_WEBHOOKS,
+    "networkpolicy": resources.NETWORK_POLICIES,
+    "pod": resources.PODS,
+    "poddisruptionbudget": resources.DISRUPTION_BUDGETS,
+    "secret": resources.SECRETS,
+    "service": resources.SERVICES,
+    "sessionstorage": resources.SESSION_STORAGES,
+    "sstore": resources.SESSION_STORAGES,
+    "statefulset": resources.STATEFUL_SETS,
+}
+"""What tests read, by kubectl's word for it."""
+_WRITTEN: Final = {
+    resource.kind: resource
+    for resource in (
+        *(resources.NAMESPACES, resources.SECRETS, resources.DEPLOYMENTS, resources.SESSION_STORAGES),
+        *(resources.MCP_SERVERS, resources.MCP_REMOTE_PROXIES, resources.VIRTUAL_MCP_SERVERS),
+    )
+}
+_QUERIES: Final = {
+    "--dry-run=server": {"dryRun": "All"},
+    "--validate=ignore": {"fieldValidation": "Ignore"},
+}
+_AS: Final = "--as="
+_STATUS: Final = "--subresource=status"
+
+
+class Api:
+    """The API server, as the administrator. Options are called what kubectl calls them.
+
+    An answer other than the wanted one is an AssertionError with the API server's message.
+    """
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self._client = api.Client(kubeconfig)
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        found: Object = self._wanted("GET", resource.path(namespace, name))
+        return found
+
+    def list(self, resource: Resource, namespace: str = "", labels: str = "") -> list[Object]:
+        """List objects, each with its kind; of all namespaces, if none is given."""
+        query = "?" + urlencode({"labelSelector": labels}) if labels else ""
+        found = self._wanted("GET", resource.path(namespace) + query)["items"]
+        return [{"apiVersion": resource.api_version, "kind": resource.kind, **each} for each in found]
+
+    def create(self, obj: Object, *options: str) -> Object:
+        made: Object = self._wanted("POST", _collection(obj), obj, *options)
+        return made
+
+    def refusal(self, obj: Object, *options: str) -> str:
+        """Have an object refused, and return why."""
+        return self._refused("POST", _collection(obj), obj, *options)
+
+    def apply(self, *objects: Object) -> None:
+        for obj in objects:
+            metadata = obj["metadata"]
+            path = _resource(obj).path(metadata.get("namespace"), metadata["name"])
+            self._wanted("PATCH", f"{path}?fieldManager=kubectl&force=true", obj, content="apply-patch+yaml")
+
+    def change(self, resource: Resource, namespace: str, name: str, patch: Object, *options: str) -> Object:
+        """Merge a patch into an object."""
+        path = resource.path(namespace, name)
+        changed: Object = self._wanted("PATCH", path, patch, *options, content="merge-patch+json")
+        return changed
+
+    def change_refusal(self, resource: Resource, namespace: str, name: str, patch: Object, *options: str) -> str:
+        """Have a change refused, and return why."""
+        return self._refused("PATCH", resource.path(namespace, name), patch, *options, content="merge-patch+json")
+
+    def delete(self, resource: Resource, namespace: str, name: str = "") -> None:
+        """Delete an object, or all of a namespace if none is named."""
+        self._wanted("DELETE", resource.path(namespace, name))
+
+    def _wanted(self, method: str, path: str, body: Object | None = None, *options: str, content: str = "json") -> Any:
+        status, answer = self._ask(method, path, body, options, content)
+        assert status < http.HTTPStatus.BAD_REQUEST, answer["message"]
+        return answer
+
+    def _refused(self, method: str, path: str, body: Object, *options: str, content: str = "json") -> str:
+        status, answer = self._ask(method, path, body, options, content)
+        assert status >= http.HTTPStatus.BAD_REQUEST, answer
+        message: str = answer["message"]
+        return message
+
+    def _ask(
+        self, method: str, path: str, body: Object | None, options: tuple[str, ...], content: str
+    ) -> tuple[int, Any]:
+        headers = {"Content-Type": f"application/{content}"}
+        query: dict[str, str] = {}
+        for option in options:
+            if option.startswith(_AS):
+                headers["Impersonate-User"] = option.removeprefix(_AS)
+            elif option == _STATUS:
+                path += "/status"
+            else:
+                query |= _QUERIES[option]
+        connection = self._client.connection()
+        try:
+            text = json.dumps(body) if body is not None else None
+            connection.request(method, f"{path}?{urlencode(query)}" if query else path, text, headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error)) from error
+        finally:
+            connection.close()
+
+
+def _resource(obj: Object) -> Resource:
+    return replace(_WRITTEN[obj["kind"]], version=obj["apiVersion"].rpartition("/")[2])
+
+
+def _collection(obj: Object) -> str:
+    return _resource(obj).path(obj["metadata"].get("namespace"))
