@@ -36,12 +36,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CertificateSpec:
-    """Which certificates the installation wants.
-
-    Attributes:
-        dns_names: DNS names of the webhook; the first is the one that API servers use.
-        lifetimes: How long certificates live, and how long to wait between steps.
-    """
+    """Which certificates the installation wants: for which DNS names of the webhook, and how long they live."""
 
     dns_names: tuple[str, ...]
     lifetimes: Lifetimes
