@@ -88,7 +88,8 @@ def resolved(kube: Kube, name: str) -> str | None:
 def test_without_the_right_the_answer_says_which_one_it_takes(run: Run, team: Kube) -> None:
     said = create_as_member(team, production_server(run))
     assert f'"system:serviceaccount:{TEAM}:member" may not use SessionStorage "{TOOLHIVE}/prod-storage"' in said
-    assert 'the verb "use" on sessionstorages.toolhive.stacklok.dev "prod-storage"' in said
+    assert "--verb=use --resource=sessionstorages.toolhive.stacklok.dev --resource-name=prod-storage" in said
+    assert f"--role=use-prod-storage --user=system:serviceaccount:{TEAM}:member" in said
     assert not has(team, "mcpservers", SERVER)
     assert not has(team, "secret", COPY)
 

@@ -57,7 +57,9 @@ def has_mirror(kubectl: Kubectl, away: str, home: str) -> bool:
 def test_who_lacks_the_right_is_told_which_and_gets_nothing(kubectl: Kubectl, home: str, away: str) -> None:
     said = kubectl.fails("create", "--as=ann", "-f", "-", stdin=referring(away, home))
     assert f'user "ann" may not use SessionStorage "{home}/mine"' in said
-    assert 'verb "use" on sessionstorages.toolhive.stacklok.dev "mine"' in said
+    grant = f"-n {home} --verb=use --resource=sessionstorages.toolhive.stacklok.dev --resource-name=mine"
+    assert f"kubectl create role use-mine {grant}" in said
+    assert f"kubectl create rolebinding use-mine -n {home} --role=use-mine --user=ann" in said
     kubectl("create", "rolebinding", "ann", f"--clusterrole={USE}", "--user=ann", "-n", home)
     eventually(
         lambda: "created" in kubectl("create", "--as=ann", "-f", "-", stdin=referring(away, home)), what="admitted"
