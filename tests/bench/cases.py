@@ -132,7 +132,7 @@ def _refused(entries: int) -> Object:
 
 
 def _update(entries: int) -> Object:
-    """A wired server gets another image: all has to be looked at, and nothing is to do."""
+    """A connected server gets another image: all has to be looked at, and nothing is to do."""
     old = server(entries, many=5 * _MANY)
     write = consumers.ConsumerWrite.of(AdmissionRequest(_UID, "CREATE", NAMESPACE, "", old, None))
     decision = consumers.decide(write, STORAGES, Target.ALL)

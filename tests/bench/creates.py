@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
     from tests.bench.calls import Asked
 
-WITH_US: Final = "with a reference, wired by us"
+WITH_US: Final = "with a reference, connected by us"
 WITHOUT_US: Final = "with a reference, in a namespace where we are not asked"
-THEIRS: Final = "with a reference, wired by the Go webhook on controller-runtime"
+THEIRS: Final = "with a reference, connected by the Go webhook on controller-runtime"
 NO_REFERENCE: Final = "without a reference"
 ENTRIES: Final = 90
 """Settings of a server of about 10 kB."""

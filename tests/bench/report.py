@@ -134,10 +134,10 @@ measured: the decision, and that the patches make the same object (the record an
 - **this webhook**: the process that a pod runs, whole (caches, metrics, certificate out of its Secret), in the
   product's image, with its Python; on an API server in memory. Its memory includes that stand-in.
 - **Go, net/http by hand**: `encoding/json`, typed structs for what is read, a patch put together field by field. It
-  leaves out what no case reaches (unwiring, external storages, rights across namespaces) and metrics, to its favour.
+  leaves out what no case reaches (removal, external storages, rights across namespaces) and metrics, to its favour.
 - **Go, controller-runtime**: `admission.Handler` on an unstructured object, and `PatchResponseFromRaw`.
 
-Cases: *create* injects a storage into a new MCPServer; *update* changes the image of a wired one, so that all is
+Cases: *create* injects a storage into a new MCPServer; *update* changes the image of a connected one, so that all is
 looked at and nothing is patched; *refused* contradicts its reference. A review of an update holds two objects, so the
 smallest is larger than the smallest of the others. Each request is about another object.
 

@@ -24,7 +24,7 @@ def test_there_is_a_case_of_each_kind_in_each_size() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_case_is_about_as_long_as_it_says(case: Case) -> None:
-    # A wired server and its predecessor do not fit into 2 kB.
+    # A connected server and its predecessor do not fit into 2 kB.
     assert len(case.body) == pytest.approx(case.size_kb * 1000, rel=0.05) or case.name == "update-2kb"
 
 

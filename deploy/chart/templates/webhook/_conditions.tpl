@@ -21,7 +21,7 @@ matchExpressions:
   - {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system]}
 {{- end }}
 
-{{/* The record of a wiring counts: while ToolHive's CRD lacks the field, it is all that is left of a reference. */}}
+{{/* The record of an injection counts: while ToolHive's CRD lacks the field, it is all that is left of a reference. */}}
 {{- define "refers" -}}
 (has({{ . }}.spec) && has({{ . }}.spec.sessionStorageRef))
 || ['{{ include "annotation.storage" . }}', '{{ include "annotation.wired" . }}'].exists(key, key in {{ . }}.metadata.?annotations.orValue({}))
