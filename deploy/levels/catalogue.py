@@ -25,6 +25,8 @@ CLUSTER: Final = (
     # First, on a cluster where nobody was before, as whoever reads the README has it; e2e clears away what it leaves.
     Level("demo", ("python", "-m", "deploy.demo")),
     Level("e2e", ("pytest", "-q", "tests/e2e")),
+    # It takes a third of a processor even at rest, which integration needs.
+    Level("down", ("python", "-m", "deploy.local", "down")),
 )
 
 STAGES: Final = (((*STATIC, *PURE), CLUSTER), (INTEGRATION,))
