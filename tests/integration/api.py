@@ -22,6 +22,7 @@ KINDS: Final = {
     "crd": resources.CRDS,
     "deployment": resources.DEPLOYMENTS,
     "lease": resources.LEASES,
+    "mcpserver": resources.MCP_SERVERS,
     "mutatingwebhookconfiguration": resources.MUTATING_WEBHOOKS,
     "networkpolicy": resources.NETWORK_POLICIES,
     "pod": resources.PODS,

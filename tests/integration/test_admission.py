@@ -67,7 +67,7 @@ def test_every_manifest_of_the_proposal_is_stored_as_written(kubectl: Kubectl, s
 def test_the_readmes_first_example_applies_without_a_warning(kubectl: Kubectl, namespace: str) -> None:
     """This costs about a second: one `kubectl apply`, and no pod."""
     assert kubectl.warns("apply", "--validate=strict", "-n", namespace, "-f", str(QUICKSTART)) == ""
-    wired = read(kubectl, "mcpservers", "fetch", namespace)["spec"]["sessionStorage"]
+    wired = read(kubectl, "mcpserver", "fetch", namespace)["spec"]["sessionStorage"]
     assert wired["address"] == f"sessions-valkey.{namespace}.svc:6379"
 
 

@@ -77,14 +77,14 @@ def test_openssl_finds_chain_and_names_in_order(stage: Stage, reconciler: Proces
 
 
 def test_a_frozen_pod_is_waited_for(stage: Stage, reconciler: Process) -> None:
-    """Shorter than API servers wait for an answer, and than kubelet takes to find out."""
+    """It is frozen for less than the 5 s that API servers wait for an answer, and than kubelet takes to find out."""
     before = stage.authority()
     frozen = stage.replicas[0]
     with stage.users_at_work("one webhook pod frozen for a while") as tally:
         frozen.freeze()
         try:
             stage.ask_for_rotation("while one is frozen")
-            eventually(lambda: stage.count(reconciler, RETIRING) == 1, seconds=2.5, what="the rotation waits")
+            eventually(lambda: stage.count(reconciler, RETIRING) == 1, seconds=4, what="the rotation waits")
             assert stage.entry(AUTHORITY, "retired.crt") == before
             assert before in next(iter(stage.bundles()))
         finally:
