@@ -17,21 +17,26 @@ STATIC: Final = (
     Level("types", (*POLITE, "mypy", "--no-error-summary")),
     Level("imports", (*POLITE, "lint-imports", "--no-logo")),
 )
-PURE: Final = tuple(Level(name, (*POLITE, "pytest", "-q", f"tests/{name}")) for name in ("unit", "property", "golden"))
-INTEGRATION: Final = (Level("integration", ("pytest", "-q", "tests/integration", *SIDE_BY_SIDE)),)
+UNIT, PROPERTY, GOLDEN = (
+    Level(name, (*POLITE, "pytest", "-q", f"tests/{name}")) for name in ("unit", "property", "golden")
+)
 CLUSTER: Final = (
     Level("builds", ("python", "-m", "deploy.local", "build")),
     Level("cluster", ("python", "-m", "deploy.local", "up")),
     # First, on a cluster where nobody was before, as whoever reads the README has it; e2e clears away what it leaves.
     Level("demo", ("python", "-m", "deploy.demo")),
+)
+E2E: Final = (
     Level("e2e", ("pytest", "-q", "tests/e2e")),
     # It takes a third of a processor even at rest, which integration needs.
     Level("down", ("python", "-m", "deploy.local", "down")),
 )
+INTEGRATION: Final = (Level("integration", ("pytest", "-q", "tests/integration", *SIDE_BY_SIDE)),)
 
-STAGES: Final = (((*STATIC, *PURE), CLUSTER), (INTEGRATION,))
+STAGES: Final = (((*STATIC, UNIT, GOLDEN), (PROPERTY,), CLUSTER), (E2E,), (INTEGRATION,))
 """Stages follow each other; the lanes of one run beside each other, and the levels of a lane one by one.
 
-Integration has both processors for itself: its workers fill them, and the cluster's tests have bounds in seconds.
+The cluster's tests and integration have both processors for themselves: the former have bounds in seconds, and the
+latter's workers fill them.
 """
 LEVELS: Final = {level.name: level for stage in STAGES for lane in stage for level in lane}

@@ -24,13 +24,12 @@ from tests.e2e.idle import Idle
 from tests.e2e.namespaces import ALL, EXTERNAL, OF_DEMO, RESTRICTED, SERVERS, TOOLHIVE
 from tests.e2e.storages import server, storage
 
-# Times are taken while there is little on the cluster, but not first: until then `make test` may run other levels
-# beside this one. The last ones look at what all others have left behind.
+# Times are taken while the cluster is quiet; the last ones look at what all others have left behind.
 ORDER = (
     "test_installation",
+    "test_speed",
     "test_proposal",
     "test_wiring",
-    "test_speed",
     "test_continuity",
     "test_isolation",
     "test_repair",
