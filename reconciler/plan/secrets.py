@@ -15,6 +15,7 @@ from reconciler.actions.kubernetes import Delete, Share, WriteAuth
 from reconciler.credentials import identities
 from reconciler.manifests.secrets import auth_secret, mirrored_secret
 from reconciler.plan.drift import is_right, versioned
+from reconciler.state import pod_status
 from shared import names
 from shared.objects.resources import PODS, SECRETS, Object, last_written
 
@@ -51,8 +52,8 @@ def restart_outdated_pods(state: StorageState) -> Iterator[Delete]:
     for instance in state.instances:
         if instance.problem != "refused" or instance.accepts_operator or instance.pod is None or secret is None:
             continue
-        metadata = instance.pod["metadata"]
-        if not metadata.get("deletionTimestamp") and metadata["creationTimestamp"] <= last_written(secret):
+        is_older = instance.pod["metadata"]["creationTimestamp"] <= last_written(secret)
+        if is_older and not pod_status.is_deleted(instance.pod):
             yield Delete.of(PODS, instance.pod)
 
 
@@ -74,9 +75,9 @@ def delete_copies(copies: Iterable[Object]) -> Iterator[Step]:
 
 def _copies(connection: Object, sharing: Sharing) -> Iterator[Step]:
     for namespace in sharing.namespaces:
-        desired, found = mirrored_secret(connection, namespace), sharing.copies.get(namespace)
         if namespace in sharing.obstructed:
             continue
+        desired, found = mirrored_secret(connection, namespace), sharing.copies.get(namespace)
         if found is None:
             yield Share(desired)
         elif not is_right(desired, found):

@@ -34,7 +34,7 @@ def test_builds_are_static_and_keep_their_caches_to_themselves(tmp_path: Path, m
     [
         ("write /cache/b001/_pkg_.a: no space left on device", "make room"),
         ("k8s.io/api/core/v1: compile: signal: killed", "memory"),
-        ('Get "https://proxy.golang.org/x": dial tcp: lookup proxy.golang.org: no such host', "GOPROXY"),
+        ('Get "https://modules.example/x": dial tcp: lookup modules.example: no such host', "GOPROXY"),
         ("verifying module: checksum mismatch\nSECURITY ERROR", "GOPROXY"),
     ],
 )
