@@ -149,6 +149,12 @@ class Kube:
         ]
         return found
 
+    def found(self, namespace: str, *targets: str) -> dict[str, Object]:
+        """Read objects that are named `kind/name`; those that are there, by their kind in lower case."""
+        listed = self.run("get", *targets, "--ignore-not-found", "--output=json", namespace=namespace)
+        found = json.loads(listed) if listed.strip() else {"items": []}
+        return {each["kind"].lower(): each for each in found.get("items", [found])}
+
     def await_condition(self, target: str, condition: str, namespace: str, seconds: float = 60) -> None:
         """Wait as `kubectl wait` does: for `condition=Ready`, `jsonpath=...`, `delete`.
 

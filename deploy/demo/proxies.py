@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from deploy.demo import mcp_session
+from deploy.demo import mcp_session, rollouts
 from deploy.demo.errors import Surprise
 from deploy.demo.kube import until
 
@@ -24,7 +24,7 @@ class ProxyKind:
     """What proxies of one kind of consumer have in common.
 
     Attributes:
-        label: Their `app.kubernetes.io/name`.
+        label: Their `app.kubernetes.io/name`, which is the consumer's kind in lower case.
         port: Where they listen if nobody asks for another port.
     """
 
@@ -53,15 +53,23 @@ class Proxies:
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def await_ready(self, count: int, *, other_than: frozenset[str] = frozenset()) -> list[str]:
-        """Wait until exactly so many pods are there and ready, none of them with one of these uids; name them."""
+        """Wait until exactly so many pods are ready, and to stay, none of them with one of these uids; name them."""
 
         def ready() -> list[str] | None:
             pods = self.pods()
             uids = {pod["metadata"]["uid"] for pod in pods}
             is_so = len(pods) == count and not uids & other_than and all(map(is_ready, pods))
-            return sorted(pod["metadata"]["name"] for pod in pods) if is_so else None
+            return sorted(pod["metadata"]["name"] for pod in pods) if is_so and self._are_to_stay() else None
 
         return until(f"{count} proxies of {self.server} are ready", ready, START_SECONDS)
+
+    def _are_to_stay(self) -> bool:
+        """Tell whether ToolHive has taken up what the consumer says, and nothing is being rolled out any more."""
+        targets = (f"{resource}/{self.server}" for resource in (self.kind.label, "deployment", "statefulset"))
+        found = self.kube.found(self.namespace, *targets)
+        return rollouts.is_taken_up(found[self.kind.label], found["deployment"]) and all(
+            map(rollouts.is_complete, (workload for kind, workload in found.items() if kind != self.kind.label))
+        )
 
     def restart(self) -> list[str]:
         """Take all proxies away at once, and name those that come after them."""

@@ -1,0 +1,29 @@
+"""Whether pods are the last ones: ready pods may be about to be replaced. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from deploy.demo.kube import Object
+
+PASSWORD_VARIABLE: Final = "THV_SESSION_REDIS_PASSWORD"
+"""Where ToolHive's proxies read the store's password (its `pkg/runner/config.go`)."""
+
+
+def is_complete(workload: Object) -> bool:
+    """Tell whether a Deployment or StatefulSet is rolled out, as `kubectl rollout status` does."""
+    status, wanted = workload.get("status", {}), workload["spec"].get("replicas", 1)
+    counted = [status.get(field, 0) for field in ("replicas", "updatedReplicas", "readyReplicas")]
+    return status.get("observedGeneration") == workload["metadata"]["generation"] and counted == [wanted] * 3
+
+
+def is_taken_up(consumer: Object, deployment: Object) -> bool:
+    """Tell whether proxies are told the password of the store that their consumer names, and of no other."""
+    reference = consumer["spec"].get("sessionStorage", {}).get("passwordRef")
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    variables = [variable for container in containers for variable in container.get("env", [])]
+    told = [each["valueFrom"]["secretKeyRef"] for each in variables if each["name"] == PASSWORD_VARIABLE]
+    return [(each["name"], each["key"]) for each in told] == (
+        [(reference["name"], reference["key"])] if reference else []
+    )
