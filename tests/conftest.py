@@ -7,19 +7,19 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.figures import FIGURE, figures_of
 
-# A slow machine is no wrong answer.
+# An example that takes long on a slow machine is not a failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 
-class Shown:
-    """Collects what was measured, and shows it under the report."""
+class FigureReport:
+    """Collects the figures that tests measure, and prints them below pytest's report."""
 
     def __init__(self) -> None:
         self._found: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "teardown":  # by then, a test has told all
+        if report.when == "teardown":  # the last phase of a test: it has measured everything
             self._found += figures_of(report)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -33,8 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "drill: long by nature; `make drills` runs it, `make test` a short form of it")
-    config.pluginmanager.register(Shown())
+    config.addinivalue_line("markers", "drill: takes long; `make drills` runs it, `make test` runs a short form of it")
+    config.pluginmanager.register(FigureReport())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """What was measured, for the reader of the report."""
+    """Collect the figures that a test measures; pytest prints them below its report."""
     found: list[str] = []
     yield found
     request.node.user_properties += [(FIGURE, said) for said in found]

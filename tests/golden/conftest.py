@@ -6,10 +6,10 @@ OPTION = "--rewrite-golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(OPTION, action="store_true", help="write what comes out as what should come out")
+    parser.addoption(OPTION, action="store_true", help="rewrite each case's patch.json and patched.yaml")
 
 
 @pytest.fixture
 def is_rewriting(pytestconfig: pytest.Config) -> bool:
-    # Known only if the command line names this directory; else nothing is ever rewritten.
+    # pytest knows the option only if the command line names this directory; otherwise the tests rewrite nothing.
     return bool(pytestconfig.getoption(OPTION, default=False))

@@ -1,6 +1,6 @@
-"""One folder is one case: an MCPServer goes in, a patch and the patched object come out.
+"""Each folder is a case, named after what its MCPServer has: the patch that the webhook answers, and the outcome.
 
-`make golden` writes the outcome anew; read the difference before you commit it.
+`make golden` rewrites patch.json and patched.yaml; read the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def outcome(case: Path) -> tuple[list[Any], Object]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_patch_and_what_it_makes_are_as_written_down(case: Path, *, is_rewriting: bool) -> None:
+def test_the_patch_and_the_patched_object_are_the_recorded_ones(case: Path, *, is_rewriting: bool) -> None:
     operations, patched = outcome(case)
     if is_rewriting:
         (case / "patch.json").write_text(json.dumps(operations, indent=2) + "\n")
@@ -55,7 +55,7 @@ def test_the_patch_and_what_it_makes_are_as_written_down(case: Path, *, is_rewri
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_case_holds_its_files_and_no_others(case: Path) -> None:
+def test_a_case_has_its_files_and_no_others(case: Path) -> None:
     present = {path.name for path in case.iterdir()}
     assert present - INPUTS == OUTPUTS
     assert "mcpserver.yaml" in present

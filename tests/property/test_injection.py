@@ -18,13 +18,13 @@ from shared.consumers.storage_connection import connection_to
 from shared.consumers.targets import Target
 from shared.names import ANNOTATION_INJECTION, ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS
 from tests.support.generated import (
-    NOWHERE,
+    NO_REFERENCE,
     Change,
     annotated,
     changes,
     consumers,
     made_up_records,
-    stamps,
+    revisions,
     storages,
     words,
 )
@@ -98,13 +98,13 @@ def test_unwiring_gives_back_what_was_there(consumer: Object, target: Target) ->
 @given(consumers(), targets)
 def test_taking_the_reference_out_gives_back_what_was_there(consumer: Object, target: Target) -> None:
     injected = patched(consumer, decide(consumer, target=target))
-    asked = NOWHERE.put(injected)
+    asked = NO_REFERENCE.put(injected)
     left = patched(asked, decide(asked, old=injected, target=target))
-    assert canonical(left) == canonical(NOWHERE.put(unstamped(consumer)))
+    assert canonical(left) == canonical(NO_REFERENCE.put(unstamped(consumer)))
     assert isinstance(decide(left, old=injected), Allow)
 
 
-@given(consumers(), stamps, stamps)
+@given(consumers(), revisions, revisions)
 def test_another_stamp_is_like_having_had_it_always(consumer: Object, first: str, second: str) -> None:
     before, after = (annotated(consumer, ANNOTATION_REVISION, stamp) for stamp in (first, second))
     injected = patched(before, decide(before))

@@ -1,4 +1,4 @@
-"""Runs something beside a block."""
+"""Runs a coroutine in the background of a block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextlib.asynccontextmanager
 async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Run something until the block ends; if it has failed by then, so does the block."""
+    """Run a coroutine until the block ends; the block fails if the coroutine has failed by then."""
     task = asyncio.ensure_future(work)
     try:
         yield

@@ -1,8 +1,8 @@
 """The certificate controller at work in memory, with webhook pods and API servers that learn of every change late.
 
-Runs in virtual time (tests/support/virtual_time.py). Every pod serves by the webhook's own rules; every API server
-trusts what it has heard of. Whenever one of them learns something, each pair is asked whether an admission would go
-through.
+It runs in virtual time (tests/support/virtual_time.py). Each pod chooses its certificate by the webhook's own rules;
+each API server trusts the bundle of which it last heard. Whenever one of them learns something, the world
+checks for each pair of them whether an admission would succeed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ENVIRON = {
     "DWELL": "60s",
 }
 LAGS = (0.0, 25.0)
-"""How late the first and the second API server learn of a bundle; less than the dwell."""
+"""Seconds after which the first and the second API server learn of a bundle; less than the dwell."""
 POD_LAGS = (0.05, 8.0)
 QUIET_SECONDS = 100.0
 """More than the dwell, and what everybody is late."""
@@ -66,7 +66,7 @@ class Crash(BaseException):
 
 
 class Pod:
-    """A webhook pod: takes certificates up by the webhook's own rules, some time after they are written."""
+    """A webhook pod: starts to serve certificates by the webhook's own rules, some time after they are written."""
 
     def __init__(self, world: World, name: str, lag: float) -> None:
         self._world, self._lag = world, lag
@@ -107,7 +107,7 @@ class Pod:
 
 
 class ApiServer:
-    """Trusts the bundle that it has heard of last."""
+    """Trusts the bundle of which it last heard."""
 
     def __init__(self, world: World, lag: float) -> None:
         self._world, self._lag = world, lag
@@ -125,7 +125,7 @@ class World:
     """A cluster with two API servers and two webhook pods, in which the controller can be killed at any write.
 
     Attributes:
-        failures: Admissions that would have failed since `checking_admissions`, as what was wrong and when.
+        failures: Admissions that would have failed since `checking_admissions` began: when, between whom, and why.
         events: What the controller recorded.
     """
 
@@ -144,7 +144,7 @@ class World:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run everything but the controller."""
+        """Run the API servers and the pods, without the controller."""
         for resource in (MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS):
             webhooks = [{"name": name, "clientConfig": {"service": {"name": SERVICE}}} for name in ("a.x", "b.x")]
             await self.api.create(resource, {"metadata": {"name": CONFIGURATION}, "webhooks": webhooks})
@@ -163,7 +163,7 @@ class World:
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def restart_pod(self, number: int) -> None:
-        """Put a new process, which reads the Secret at once, in the place of a pod's."""
+        """Replace a pod's process by a new one, which reads the Secret at once."""
         old = self.pods[number]
         self._running.pop(old).cancel()
         self.pods[number] = Pod(self, old.name, POD_LAGS[number])
@@ -171,7 +171,7 @@ class World:
 
     @contextlib.asynccontextmanager
     async def controlled(self) -> AsyncIterator[None]:
-        """Run a controller, and another one whenever one was killed."""
+        """Run a controller, and start another one whenever it is killed."""
         async with beside(self._run_controller()):
             yield
 
@@ -187,7 +187,7 @@ class World:
 
     @property
     def is_settled(self) -> bool:
-        """Whether one authority is left, all trust it, and the leaf is its own."""
+        """Whether one authority is left, every API server trusts it, and it has signed the leaf."""
         held = ca_secret.read(self.secret(CA), self.clock()).usable
         if held is None or held.next or held.retired or self.secret(TLS) is None:
             return False
@@ -198,14 +198,14 @@ class World:
 
     @contextlib.contextmanager
     def checking_admissions(self) -> Iterator[None]:
-        """Count failed admissions meanwhile."""
+        """Count failed admissions while the block runs."""
         self._is_watched = True
         yield
         self.check()
         self._is_watched = False
 
     def check(self) -> None:
-        """Ask each API server whether it could call each ready pod."""
+        """Check whether each API server could call each ready pod."""
         if not self._is_watched:
             return
         for number, server in enumerate(self.servers):

@@ -1,4 +1,4 @@
-"""A client of the webhook without a network: bytes in, answers out, and a clock that is moved by hand."""
+"""A client of the webhook without a network: a test gives bytes, reads answers and moves the clock by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOON_SECONDS = 5
 
 
 def review(uid: str) -> bytes:
-    """A review that is answered at once, or, if it is called late, when it may be."""
+    """Write a review; the stage answers one whose uid is `late` when the test lets it, and all others at once."""
     request = {"uid": uid, "operation": "CREATE", "object": {"metadata": {}}}
     return orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request})
 
@@ -30,7 +30,7 @@ def post(uid: str) -> bytes:
 
 
 class Transport(asyncio.Transport):
-    """Keeps what is written; a client that does not read lets it pile up after the first answer."""
+    """Keeps what the server writes; for a client that does not read, everything after the first answer piles up."""
 
     def __init__(self, *, is_read: bool = True) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Transport(asyncio.Transport):
             self.connection.pause_writing()
 
     def read(self) -> None:
-        """Read what has piled up, and go on reading."""
+        """Read what has piled up, and read everything from then on."""
         assert self.connection
         self._is_read = True
         self.connection.resume_writing()
@@ -78,12 +78,12 @@ class Transport(asyncio.Transport):
 
 
 class Stage:
-    """One connection, served as the product serves it.
+    """One connection, which the webhook's own code serves.
 
     Attributes:
-        asked: The reviews that came to be decided, by uid.
-        cancelled: Those whose decision nobody waits for any more.
-        may_answer: Ends the decision of a review that is called late.
+        asked: The uids of the reviews that the server asked to have decided.
+        cancelled: The uids of the reviews whose decision the server cancelled.
+        may_answer: Lets the decision of a review `late` end.
     """
 
     def __init__(self, *, is_read: bool = True) -> None:
@@ -107,12 +107,12 @@ class Stage:
         return Deny((request.uid,))
 
     def hear(self, data: bytes) -> None:
-        """Receive, unless the connection has ended."""
+        """Hand bytes to the server, unless the connection has ended."""
         if self.transport.state == "open":
             self.connection.data_received(data)
 
     def pass_time(self, seconds: float) -> None:
-        """Look at the clock so much later."""
+        """Move the clock on, and let the server look at it."""
         self.connection.look_at_clock(asyncio.get_running_loop().time() + seconds)
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -121,12 +121,12 @@ class Stage:
                 await asyncio.sleep(0)
 
     async def answers(self, count: int) -> list[str]:
-        """Wait for so many, and return what each says of which review."""
+        """Wait for a number of answers, and return each one's status and uid."""
         await self.until(lambda: len(self.transport.written) >= count)
         return [_uid(answer) for answer in self.transport.written]
 
     async def last_status(self) -> int:
-        """Wait for the end, and return the status of the last answer."""
+        """Wait for the end of the connection, and return the status of the last answer."""
         await self.until(lambda: self.transport.state != "open")
         return int(self.transport.written[-1].split()[1])
 

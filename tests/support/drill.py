@@ -1,4 +1,4 @@
-"""A rotation put to the test: all that the reconciler does is an effect, and after each of them a prober looks."""
+"""A rotation under test: everything that the reconciler does is an effect, and a prober checks logins after each."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tests.support.toolhive import ToolHive
 ELSEWHERE = "elsewhere"
 MIRROR = f"{NAMESPACE}.mine-connection"
 ENOUGH = 200
-"""Passes; a rotation takes about thirty."""
+"""Passes after which a rotation counts as stuck; one takes about thirty."""
 
 
 class Killed(BaseException):
-    """The end of a process, which no handler sees."""
+    """Ends the reconciler's process; no handler of exceptions catches it."""
 
 
 class Drill:
-    """A storage with two consumers, one of them in another namespace, and a prober that looks after every effect.
+    """A storage with two consumers, one of them in another namespace, and a prober that checks after each effect.
 
     Attributes:
         effects: Everything that the reconciler has done, in order.
-        is_acting: Whether what happens now is the reconciler's doing.
-        killed_at: Number of the effect at which the process dies; before it happens, or just after.
+        is_acting: Whether the reconciler causes what happens now.
+        killed_at: Number of the effect at which the process dies, and whether it dies before or after the effect.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Drill:
         )
 
     async def step(self) -> None:
-        """Let everybody do something: the reconciler one pass, or as much of one as it lives to do."""
+        """Let every party act: the reconciler makes one pass, or as much of one as it survives."""
         self.is_acting = True
         try:
             await self.simulation.reconcile()
@@ -92,7 +92,7 @@ class Drill:
         await self.until(lambda: self.killed_at is None or self.is_over(word))
 
     async def finish(self, word: str) -> None:
-        """Wait until a rotation is over, and nothing is written any more."""
+        """Wait until a rotation is over and nobody writes any more."""
         await self.until(lambda: self.is_over(word))
         for _ in range(3):
             await self.step()
@@ -106,7 +106,7 @@ class Drill:
         return f'"handled":"{word}"' in record and '"ended"' in record and self.phase == "Discarded"
 
     def probe(self) -> None:
-        """Check that whoever was, is or will be handed a password gets in, now and after any restart."""
+        """Check that each password that a consumer has or will get is accepted, now and after any restart."""
         api = self.simulation.api
         handed_out = [
             identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
@@ -117,11 +117,11 @@ class Drill:
         auth = identities.decoded((self.simulation.find(SECRETS, "mine-auth") or {}).get("data"))
         new_pod = FakeInstance(auth.get("users.acl", ""))
         for password in (*handed_out, *held):
-            assert new_pod.accepts("default", password), "a new pod would refuse it"
+            assert new_pod.accepts("default", password), "a new pod would refuse the password"
             for instance in self.simulation.valkey.instances.values():
-                assert instance.accepts("default", password), "the instance refuses it"
+                assert instance.accepts("default", password), "the instance refuses the password"
                 assert FakeInstance(instance.file).accepts("default", password), (
-                    "the instance would refuse it once restarted"
+                    "the instance would refuse the password after a restart"
                 )
 
     def _may_happen(self, what: str) -> None:
@@ -156,7 +156,7 @@ def secrets_text(drill: Drill) -> str:
 
 
 def assert_gone(drill: Drill, old: dict[str, str]) -> None:
-    """Nothing of what was before is left: not accepted, not kept, not in use."""
+    """Check that no former password is left: no instance accepts it, no Secret holds it, no session uses it."""
     new = passwords(drill)
     assert not set(old.values()) & set(new.values())
     for identity in identities.IDENTITIES:
@@ -191,7 +191,7 @@ async def instance_is_away(drill: Drill) -> None:
 
 
 async def api_server_is_away(drill: Drill) -> None:
-    """For the reconciler: what others ask of it is no matter here."""
+    """Keep the API server from answering the reconciler; ToolHive still gets answers."""
     refuse, away = drill.simulation.api.refuse, errors.Unavailable("the API server does not answer")
     drill.simulation.api.refuse = lambda _: away if drill.is_acting else None
     for _ in range(3):

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from tests.support.replicated import Storage
 
 FRESH_TICKS = 2
-"""A reconciler throws away a plan that is older."""
+"""Ticks after which a reconciler throws a plan away."""
 
 
 @dataclass
 class Reconciler:
-    """One of two that may both consider themselves the leader.
+    """One of two reconcilers, which may both consider themselves the leader.
 
     Attributes:
         storage: The modelled storage.
-        began: When it started; it knows nothing of the time before.
+        began: When it started; it knows nothing of what happened before.
         heard: When each instance gave its last sign of life.
         hearing: When each replica was last seen to hear its primary.
-        looked: When it made its plan; the view, the version of the Service and its selector are of then.
+        looked: When it made its plan, and read the view, the Service's version and its selector.
         effects: The rest of the plan, each effect with the instance that it is about.
     """
 
@@ -97,7 +97,7 @@ class Reconciler:
     def _reaches(self, index: int) -> bool:
         return self.storage.instances[index].is_alive and not self.storage.is_cut(US, index)
 
-    # Effects; each tells whether the plan goes on after it
+    # Effects; each returns whether the plan goes on after it
 
     def _claim(self, index: int) -> bool:
         storage = self.storage

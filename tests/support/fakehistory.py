@@ -1,4 +1,4 @@
-"""What a Valkey server in memory holds, and whom it follows; a replica that is not held up has each write at once."""
+"""What a Valkey server in memory holds, and whom it follows; a replica gets each write at once unless held up."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def _lineage() -> str:
 
 @dataclass
 class FakeHistory:
-    """A server's part in a history of writes.
+    """The data set of one server, and its place in a history of writes.
 
     Attributes:
         disk: Keys; what the server holds, it also has on its disk.
-        lineage: Of which history they are the outcome.
-        former: Of which it is the continuation.
-        offset: How much of it there is; 0 says that nobody has followed it yet.
+        lineage: The history that led to these keys (Valkey's replication ID).
+        former: The history that this one continues (Valkey's second replication ID).
+        offset: Length of the history; 0 says that no replica has followed it yet.
         upstream: Host that it follows; empty for a primary.
-        password: By which it logs in there.
-        fence: Replicas without which it takes no writes.
-        pause: Milliseconds for which it lets writes wait; no time passes, a test ends them.
-        is_held_up: Whether it takes in nothing from its primary.
+        password: Password with which it logs in to `upstream`.
+        fence: Number of replicas without which it takes no writes.
+        pause: Milliseconds for which it lets writes wait; no time passes here, so a test ends the pause.
+        is_held_up: Whether it receives nothing from its primary.
     """
 
     disk: set[str] = field(default_factory=set)
@@ -47,7 +47,7 @@ class FakeHistory:
             self.upstream, self.former, self.lineage = "", self.lineage, _lineage()
 
     def copy(self, other: FakeHistory) -> None:
-        """Become as another one is: go on from where it is, or begin anew, which comes to the same."""
+        """Take over the other server's data set; a partial and a full resynchronisation have the same outcome here."""
         other.offset = max(other.offset, 1)
         self.disk.clear()
         self.disk |= other.disk

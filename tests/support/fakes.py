@@ -1,6 +1,6 @@
 """An API server in memory, for speed.
 
-tests/integration/test_cluster_contract.py holds it to the behaviour of the real one.
+tests/integration/test_cluster_contract.py checks that it behaves like a real one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MERGE_KEYS = {
     "ports": "port",
     "webhooks": "name",
 }
-"""Lists that server-side apply merges by a key of their items; every other list it replaces."""
+"""Lists that server-side apply merges, with the key of their items; it replaces every other list whole."""
 
 CONTAINER_DEFAULTS: Object = {
     "terminationMessagePath": "/dev/termination-log",
@@ -55,9 +55,9 @@ class FakeApi(Cluster):
     Attributes:
         objects: What is stored, by (plural, namespace, name).
         writes: Every call that changed something, as `verb plural/name`.
-        refuse: Asked before every write, as `verb plural/name`; what it answers is raised.
-        on_write: Told after every write, in the same words.
-        admit: Changes what is written, as a mutating webhook does.
+        refuse: Called before every write with `verb plural/name`; the API raises the error that it returns.
+        on_write: Called after every write, with the same text.
+        admit: Changes objects before they are stored, as a mutating webhook does.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class FakeApi(Cluster):
     async def patch(
         self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
     ) -> Object:
-        del field_manager  # only apply looks at owners here
+        del field_manager  # only `apply` takes field owners into account here
         self._ask("patch", resource, name)
         try:
             patched = jsonpatch.apply_patch(self._find(resource, namespace, name), json.dumps(operations))
@@ -183,13 +183,13 @@ class FakeApi(Cluster):
 
 
 def _copied(obj: T) -> T:
-    """Copy JSON; several times as fast as `copy.deepcopy`, which most of a long test would be spent in."""
+    """Copy JSON; several times as fast as `copy.deepcopy`, which would take most of a long test's time."""
     copied: T = orjson.loads(orjson.dumps(obj))
     return copied
 
 
 def _merged(found: Any, desired: Any, before: Any) -> Any:
-    """Merge as server-side apply does: what the same manager applied before and no longer does, goes."""
+    """Merge as server-side apply does: fields that the manager applied before and now leaves out are removed."""
     if not isinstance(desired, dict) or not isinstance(found, dict):
         return _copied(desired)
     before = before if isinstance(before, dict) else {}

@@ -1,6 +1,6 @@
 """Valkey instances in memory: who gets in, what a restart brings back, which sessions live, who follows whom.
 
-tests/integration/test_instance_contract.py and test_replication_contract.py hold it to the behaviour of the real one.
+tests/integration/test_instance_contract.py and test_replication_contract.py check that they behave like real ones.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FakeSession:
     """A connection that has logged in.
 
     Attributes:
-        waiting: The key of its write that is not answered yet.
+        waiting: The key of its write that the instance has not answered yet.
     """
 
     number: int
@@ -47,15 +47,15 @@ class FakeSession:
 
 
 class FakeInstance:
-    """One instance; its ACL file and its disk are its own, as in a pod.
+    """One instance with an ACL file and a disk of its own, as in a pod.
 
     Attributes:
-        file: What it starts with, and what `ACL SAVE` has written since.
-        users: Hashes of each user's passwords, as it runs.
-        sessions: Everybody who ever logged in.
-        history: What it holds and follows.
-        is_reachable: Whether it answers, us or others.
-        boot: Makes the history that it starts with.
+        file: The ACL file: what it starts with, and what `ACL SAVE` has written since.
+        users: Hashes of the passwords of each user, in the running server.
+        sessions: All sessions that ever logged in.
+        history: Its data set, and the primary that it follows.
+        is_reachable: Whether it answers anybody.
+        boot: Builds the history with which it starts.
     """
 
     _starts = itertools.count(1)
@@ -84,7 +84,7 @@ class FakeInstance:
         return digest(password) in self.users.get(user, ())
 
     def connect(self, user: str, password: str, host: str) -> FakeSession:
-        """Open a session that stays."""
+        """Open a session that stays open."""
         self.enter(Login(user, password))
         session = FakeSession(len(self.sessions) + 1, host, password)
         self.sessions.append(session)
@@ -106,10 +106,10 @@ class FakeValkey:
 
     Attributes:
         instances: By address.
-        resolve: Tells the address that a host name, or a Service's address, leads to.
-        acknowledged: Keys of writes that were answered by OK.
-        before: Told of each command that changes an instance, before it does.
-        after: Told of the same, once it has.
+        resolve: Returns the instance's address for a host name or a Service's address.
+        acknowledged: Keys of writes that an instance answered with OK.
+        before: Called before each command that changes an instance.
+        after: Called after each of these commands.
     """
 
     def __init__(self) -> None:
@@ -155,7 +155,7 @@ class FakeValkey:
 
     @contextlib.asynccontextmanager
     async def connected(self, host: str, port: int, login: Login, dial_seconds: float = 0.0) -> AsyncIterator[Execute]:
-        """Give commands as to a server, at once; those of a transaction at its end."""
+        """Return a client whose commands take effect at once; those of a transaction at its end."""
         address, transaction = self.resolve(host), list[tuple[str, ...]]()
 
         async def execute(*words: str) -> Any:
@@ -172,7 +172,7 @@ class FakeValkey:
         yield execute
 
     def write(self, instance: FakeInstance, session: FakeSession, key: str) -> str:
-        """Write a key as a client does; one whose write waits waits with it."""
+        """Write a key as a client does; while its write waits, the client waits too."""
         history = instance.history
         if not (session.is_open and instance.is_reachable):
             return "closed"
@@ -223,7 +223,7 @@ class FakeValkey:
                 for session in instance.sessions:
                     session.is_open = False
             case ("CLIENT KILL", "TYPE", "primary"):
-                pass  # links are looked at anew each time
+                pass  # `_replicate` finds the links anew each time
             case _:
                 raise AssertionError(f"unknown command: {words[:2]}")
         self._replicate()
@@ -257,7 +257,7 @@ class FakeValkey:
         return {address: each for address, each in self.instances.items() if self._primary(each) is instance}
 
     def _primary(self, instance: FakeInstance) -> FakeInstance | None:
-        """Find the instance that a replica is linked with; only what is in sync itself can be followed."""
+        """Find the instance that a replica is linked with; a replica can only follow one that is in sync itself."""
         seen, there = [instance], instance
         while there.history.upstream:
             upstream = self.instances.get(self.resolve(there.history.upstream))
@@ -274,7 +274,7 @@ class FakeValkey:
         return seen[1] if len(seen) > 1 else None
 
     def _replicate(self) -> None:
-        # As often as a chain of replicas may be long.
+        # Once for each link that a chain of replicas can have.
         for _ in self.instances:
             for instance in self.instances.values():
                 primary = self._primary(instance)
@@ -302,7 +302,7 @@ class FakeValkey:
 
 
 def _text(info: Mapping[str, Any]) -> str:
-    """Write a reply to INFO, as `reconciler.state.replication_info.info_from` reads it."""
+    """Write a reply to INFO that `reconciler.state.replication_info.info_from` can read."""
     compound = {
         name: ",".join(f"{key}={each}" for key, each in value.items()) if isinstance(value, dict) else value
         for name, value in info.items()

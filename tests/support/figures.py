@@ -1,4 +1,4 @@
-"""What tests measure, on its way to whoever reads the report. Workers send it along."""
+"""Figures that tests measure; pytest-xdist's workers send them along with their reports."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ FIGURE: Final = "figure"
 
 
 def figures_of(report: pytest.TestReport) -> list[str]:
-    """List what a test has measured, as told by its last report."""
+    """List the figures that a test has measured, from its last report."""
     return [str(said) for name, said in report.user_properties if name == FIGURE]

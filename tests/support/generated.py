@@ -1,7 +1,7 @@
-"""Consumers of every kind, made up by hypothesis: whatever a user may have put there, and a user's next change to it.
+"""Consumers of every kind, made up by hypothesis, and changes that a user may make to them next.
 
-All of it is sound by ToolHive's schemas, so that a real API server takes it; `podTemplateSpec` has none, and holds
-what people only do by mistake.
+All of them are valid by ToolHive's schemas, so that a real API server takes them. `podTemplateSpec` has no schema, so
+that it also holds what people write only by mistake.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ LEAST: dict[str, Object] = {
     "MCPRemoteProxy": {"remoteUrl": "https://there.example/mcp"},
     "VirtualMCPServer": {"groupRef": {"name": "group"}, "incomingAuth": {"type": "anonymous"}},
 }
-"""What ToolHive's schemas demand of each kind."""
+"""The fields that ToolHive's schemas require of each kind."""
 SHARED = StorageReference("far", "shared")
-"""A storage of another namespace, shared with all."""
+"""A storage of another namespace, which is shared with all namespaces."""
 
 
 def storages(namespace: str) -> dict[Key, Object]:
-    """Every storage that exists; `store` and `other` do not, or not yet."""
+    """Return every storage that exists; generated consumers also refer to `store` and `other`, which do not."""
     shared = {"metadata": {"name": SHARED.name, "namespace": SHARED.namespace}, "spec": {"allowedNamespaces": ["*"]}}
     external = {"metadata": {"name": "theirs", "namespace": namespace}, "spec": {"external": {"url": "redis://there"}}}
     return {SHARED.key: shared, (namespace, "theirs"): external}
 
 
 def optional(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[Object]:
-    """Objects in which each member is absent, null or as given."""
+    """Draw objects in which each field is absent, null or drawn from its strategy."""
     return st.fixed_dictionaries({}, optional={key: st.none() | value for key, value in members.items()})
 
 
@@ -74,7 +74,7 @@ overrides = optional(
     )
 )
 targets = st.sampled_from([target.value for target in Target])
-stamps = st.sampled_from(["first-1@2026-11-23T12:00:00Z", "second-2@2026-11-23T13:00:00Z", 'made "up@now'])
+revisions = st.sampled_from(["first-1@2026-11-23T12:00:00Z", "second-2@2026-11-23T13:00:00Z", 'made "up@now'])
 no_record = st.none()
 made_up_records = st.sampled_from(
     [
@@ -96,8 +96,8 @@ made_up_records = st.sampled_from(
 )
 
 
-class Statement(NamedTuple):
-    """How a user names a storage: by field, by annotation or both; by neither, if both are None."""
+class WrittenReference(NamedTuple):
+    """A storage, and how a user refers to it: by field, by annotation or both; by neither, if both are None."""
 
     reference: StorageReference
     field: Any
@@ -119,8 +119,8 @@ def annotated(consumer: Object, key: str, value: str | None) -> Object:
 
 
 @st.composite
-def statements(draw: st.DrawFn, namespace: str) -> Statement:
-    """Draw a reference, named in one of the ways that mean it."""
+def written_references(draw: st.DrawFn, namespace: str) -> WrittenReference:
+    """Draw a reference in one of the ways in which a user can write it."""
     near = [StorageReference(namespace, name) for name in ("store", "theirs", "other")]
     reference = draw(st.sampled_from([*near, SHARED]))
     full = {"name": reference.name, "namespace": reference.namespace}
@@ -128,7 +128,7 @@ def statements(draw: st.DrawFn, namespace: str) -> Statement:
     field = draw(st.sampled_from([full, *short]))
     annotation = draw(st.sampled_from([str(reference), *([reference.name] if reference in near else [])]))
     ways = draw(st.sampled_from([(field, None), (None, annotation), (field, annotation)]))
-    return Statement(reference, *ways)
+    return WrittenReference(reference, *ways)
 
 
 @st.composite
@@ -137,35 +137,35 @@ def consumers(
 ) -> Object:
     """Draw a consumer that refers to a storage."""
     kind = draw(st.sampled_from(sorted(LEAST)))
-    statement = draw(statements(namespace))
+    written = draw(written_references(namespace))
     spec = {**LEAST[kind], **draw(optional(podTemplateSpec=template))}
     if kind != "VirtualMCPServer":
         spec |= draw(optional(resourceOverrides=overrides))
     if draw(st.booleans()):
-        spec["sessionStorage"] = equal_settings(statement.reference) | draw(st.sampled_from([{}, {"db": 0}]))
+        spec["sessionStorage"] = equal_settings(written.reference) | draw(st.sampled_from([{}, {"db": 0}]))
     metadata: Object = {"name": "srv", "namespace": namespace, "annotations": draw(labels)}
     consumer = {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": kind, "metadata": metadata, "spec": spec}
     consumer = annotated(consumer, ANNOTATION_TARGETS, draw(st.none() | targets))
-    consumer = annotated(consumer, ANNOTATION_REVISION, draw(st.none() | stamps))
-    return statement.put(annotated(consumer, ANNOTATION_INJECTION, draw(records)))
+    consumer = annotated(consumer, ANNOTATION_REVISION, draw(st.none() | revisions))
+    return written.put(annotated(consumer, ANNOTATION_INJECTION, draw(records)))
 
 
 def equal_settings(reference: StorageReference) -> Object:
-    """What a user may have written who knew what we would write."""
+    """Return the settings that a user writes who knows what the webhook would write."""
     return {"provider": "redis", "address": f"{reference.name}-valkey.{reference.namespace}.svc:6379"}
 
 
-NOWHERE = Statement(SHARED, None, None)
+NO_REFERENCE = WrittenReference(SHARED, None, None)
 Change: TypeAlias = Callable[["Object"], "Object"]
 
 
 def changes(namespace: str = "default") -> st.SearchStrategy[Change]:
-    """Draw what becomes of a stored consumer: another reference, target, stamp or record; more of its own, or less."""
+    """Draw a change to a stored consumer: of its reference, target, revision, injection record or own settings."""
     return st.one_of(
-        statements(namespace).map(lambda statement: statement.put),
-        st.just(NOWHERE.put),
+        written_references(namespace).map(lambda written: written.put),
+        st.just(NO_REFERENCE.put),
         targets.map(lambda target: lambda consumer: annotated(consumer, ANNOTATION_TARGETS, target)),
-        stamps.map(lambda stamp: lambda consumer: annotated(consumer, ANNOTATION_REVISION, stamp)),
+        revisions.map(lambda revision: lambda consumer: annotated(consumer, ANNOTATION_REVISION, revision)),
         made_up_records.map(lambda record: lambda consumer: annotated(consumer, ANNOTATION_INJECTION, record)),
         template.map(lambda own: lambda consumer: with_spec(consumer, podTemplateSpec=own)),
         st.just(lambda consumer: annotated(with_spec(consumer, sessionStorage=None), ANNOTATION_INJECTION, None)),

@@ -1,4 +1,4 @@
-"""Admission reviews that nobody should send, made from good ones by chance that a seed makes repeatable."""
+"""Admission reviews that nobody should send, made from good ones at random; a seed makes them repeatable."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 UID: Final = "705ab4f5-6393-11e8-b7cc-42010a800002"
 LARGE: Final = 2**21
-"""Bytes; what an API server still passes on."""
+"""Bytes that an API server still passes on."""
 BOMB: Final = 64 * 2**20
-"""Bytes that a small compressed body unfolds into."""
+"""Bytes into which a small compressed body unfolds."""
 
 
 @dataclass(frozen=True)
 class Post:
-    """One request that is sound as HTTP goes.
+    """One request that is valid HTTP.
 
     Attributes:
-        path: Where to.
-        body: As sent.
-        headers: Beside `Content-Length`.
-        method: Of HTTP.
+        path: Path of the URL.
+        body: Body as it is sent.
+        headers: Headers besides `Content-Length`.
+        method: HTTP method.
     """
 
     path: str
@@ -110,7 +110,7 @@ def _deployment() -> Object:
 
 
 def good() -> list[tuple[str, Object]]:
-    """Sound reviews for every path, rich in what decisions look at."""
+    """Sound reviews for every path, with many of the fields that decisions read."""
     external = _storage(external={"url": "redis://there:6379/1", "secretRef": "auth"}, size="small")
     found: list[tuple[str, Object]] = [
         ("/mutate/sessionstorages", review(_storage(size="small", allowedNamespaces=["a"]))),
@@ -131,14 +131,14 @@ def good() -> list[tuple[str, Object]]:
 
 
 class Hostile:
-    """Draws requests."""
+    """Draws hostile requests at random."""
 
     def __init__(self, seed: int) -> None:
         self._chance = Random(seed)
         self._good = good()
 
     def posts(self, count: int) -> Iterator[Post]:
-        """Draw so many requests; one in two hundred is large."""
+        """Draw a number of requests; one in two hundred is large."""
         usual: list[Callable[[], Post]] = [
             self._bent, self._bent, self._bent, self._bent, self._lacking, self._deep, self._doubled, self._token,
             self._bytes, self._cut, self._other, self._typed, self._lost, self._encoded,
@@ -152,7 +152,7 @@ class Hostile:
         return path, copy.deepcopy(asked)
 
     def _somewhere(self, asked: Object) -> tuple[Any, Any]:
-        """Choose a place: what holds it, and its key there; places deep inside as likely as those on top."""
+        """Choose a place by its container and its key there; places deep inside are as likely as those at the top."""
         places = [place for place in _places(asked) if place[0] is not asked] or [(asked, "request")]
         return self._chance.choice(places)
 
@@ -168,7 +168,7 @@ class Hostile:
         )  # fmt: skip
 
     def _bent(self) -> Post:
-        """Put something of another type somewhere, or in several places."""
+        """Put a value of another type in one place, or in several."""
         path, asked = self._drawn()
         for _ in range(self._chance.choice([1, 1, 2, 5])):
             holder, key = self._somewhere(asked)
@@ -277,7 +277,7 @@ def _places(instance: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def not_http() -> list[bytes]:
-    """What a port may hear that is no HTTP, or none that is right; each on a connection of its own."""
+    """Bytes that are not HTTP, or not valid HTTP; each is for a connection of its own."""
     body = json.dumps(good()[0][1]).encode()
     head = f"POST /mutate/consumers HTTP/1.1\r\nHost: a\r\nContent-Type: {JSON}\r\n".encode()
     sound = head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)

@@ -1,4 +1,4 @@
-"""The machine on which something is measured, for the reader of the figures."""
+"""Describes the machine on which a figure was measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def facts() -> dict[str, str]:
-    """Say what the machine is, by what is asked about it."""
+    """Describe the machine's processors, memory and system."""
     return {
         "processors": f"{os.cpu_count()} x {_processor()}",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB",

@@ -1,7 +1,7 @@
-"""Three instances that replicate asynchronously, as a model: what each holds, hears and answers, tick by tick.
+"""A model of three instances that replicate asynchronously: what each holds, hears and answers, tick by tick.
 
-Stands for Valkey's side of a failover: fence, lineages, links that break or only fall silent, boot guard. It has no
-idea of who decides what.
+It is Valkey's side of a failover: fence, lineages, links that break or only fall silent, boot guard. The reconciler's
+decisions are no part of it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from reconciler.state.replication_info import PRIMARY, REPLICA, Replication
 
 TICK_SECONDS = 0.5
 FENCE_TICKS = 10
-"""The longest that Valkey may take to notice that a replica is gone: 5 s."""
+"""Ticks after which Valkey has noticed at the latest that a replica is gone: 5 s."""
 TIMEOUT_TICKS = 120
-"""Valkey's `repl-timeout`, 60 s, after which a silent link counts as broken."""
+"""Ticks after which a silent link counts as broken: Valkey's `repl-timeout`, 60 s."""
 US = -1
-"""The reconciler's place in the network."""
+"""The reconciler's number in the network, beside those of the instances."""
 
 
 @dataclass
@@ -27,11 +27,11 @@ class SimulatedInstance:
     """A server and its disk.
 
     Attributes:
-        upstream: Number of the instance it was told to follow; None if whoever the Service names.
+        upstream: Number of the instance that it was told to follow; None for the one that the Service names.
         link: Number of the instance that it is connected with, as far as it knows.
         heard: When it last had news through the link.
-        acked: When each replica last spoke, by number.
-        has_clients: Whether clients got to it since it became a primary.
+        acked: When each replica last acknowledged something, by number.
+        has_clients: Whether clients have reached it since it became a primary.
     """
 
     index: int
@@ -72,13 +72,13 @@ class Storage:
         return frozenset({one, other}) in self.cuts
 
     def cut(self, one: int, other: int, *, is_loud: bool) -> None:
-        """Cut two parties off from each other; a loud cut refuses connections as if no server listened."""
+        """Cut two parties off from each other; a loud cut refuses connections, as where no server listens."""
         self.cuts[frozenset({one, other})] = is_loud
 
     def new_lineage(self) -> str:
         return f"history-{next(self._lineages)}"
 
-    # What happens to instances
+    # Faults and commands that instances get
 
     def crash(self, index: int) -> None:
         instance = self.instances[index]
@@ -91,7 +91,7 @@ class Storage:
                     self.unlink(other)
 
     def boot(self, index: int) -> None:
-        """Start as the boot guard has it, by the topology that the pod has mounted."""
+        """Start as the boot guard decides, from the topology that the pod has mounted."""
         instance = self.instances[index]
         is_primary = self.mounted[index] == index and bool(instance.log)
         instance.is_alive, instance.is_loading, instance.is_deleted = True, bool(instance.log), False
@@ -124,7 +124,7 @@ class Storage:
         instance.role, instance.upstream, instance.link, instance.down_since = REPLICA, upstream, None, None
         instance.acked, instance.has_clients = {}, False
 
-    # What goes on by itself
+    # Replication
 
     def tick(self) -> None:
         self.now += 1
@@ -169,7 +169,7 @@ class Storage:
         instance.lineage, instance.former = target.lineage, target.former
         instance.heard = target.acked[instance.index] = self.now
 
-    # What clients see
+    # The clients' view
 
     def good(self, instance: SimulatedInstance) -> list[int]:
         return [index for index, at in instance.acked.items() if self.now - at < FENCE_TICKS]
@@ -181,13 +181,13 @@ class Storage:
 
     @property
     def is_well(self) -> bool:
-        """Whether the named instance takes writes, all others follow it, and none is about to end."""
+        """Whether the instance that the Service names takes writes, all others follow it, and none is about to end."""
         named = self.instances[self.selected]
         is_any_ending = any(instance.is_deleted for instance in self.instances)
         return not is_any_ending and self.takes_writes(named) and len(self.followers(named)) == len(self.instances) - 1
 
     def followers(self, instance: SimulatedInstance) -> list[SimulatedInstance]:
-        """Replicas that really follow an instance, whoever knows of it."""
+        """Replicas that really follow an instance, whether or not it knows of them."""
         return [
             each
             for each in self.instances
@@ -195,7 +195,7 @@ class Storage:
         ]
 
     def write(self, index: int, key: int, delivered: set[int]) -> None:
-        """Acknowledge a write that gets to some replicas at once, and to others at the next tick."""
+        """Acknowledge a write that reaches some replicas at once, and the others at the next tick."""
         instance = self.instances[index]
         instance.log.append(key)
         instance.offset += 1
@@ -203,7 +203,7 @@ class Storage:
             if replica.index in delivered and replica.index in instance.acked:
                 self._copy(replica, instance)
 
-    # What the reconciler sees
+    # The reconciler's view
 
     def observed(self, index: int, silent_for: float, not_hearing_for: float) -> Instance:
         instance = self.instances[index]

@@ -1,4 +1,4 @@
-"""What it takes to serve reviews over TLS in a test, and to ask for them."""
+"""Certificates with which a test serves reviews over TLS, and with which a client verifies them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = validation.dns_names("r-webhook", "toolhive-system")
 
 
 def serving_certificate() -> tuple[ServingCertificate, ssl.SSLContext]:
-    """Make a certificate for those names, and what a client needs to trust it."""
+    """Make a certificate for these names, and the settings of a client that trusts it."""
     now = datetime.now(UTC)
     authority = issue.issue_authority(now)
     leaf = issue.issue_serving(authority, NAMES, now)

@@ -1,4 +1,4 @@
-"""The reconciler at work on an API server and Valkey instances in memory."""
+"""Runs the reconciler on an API server and Valkey instances in memory."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ KEY: Key = (NAMESPACE, "mine")
 SETTINGS = StorageSettings(
     Image("registry.example/valkey:9", "IfNotPresent"),
     Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
-    RotationSettings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
+    RotationSettings(refresh=timedelta(0)),  # there is no kubelet that would refresh a mounted file
 )
 PRIMARY = InstanceFacts(role="master", is_loading=False)
 PASSES = 24
-"""More than any start needs: secrets, objects, a restarted pod, a primary that moves, and a status after each."""
+"""Passes that suffice for any start: Secrets, objects, a restarted pod, a moved primary, and a status after each."""
 CLUSTER_IP = "10.0.0.9"
-"""What the API server in memory gives every Service."""
+"""The address that the API server in memory gives to every Service."""
 
 
 class Simulation:
@@ -81,7 +81,7 @@ class Simulation:
         self.start()
 
     def start(self) -> None:
-        """Start the reconciler's process anew: nothing that it remembered is left."""
+        """Restart the reconciler's process: it has forgotten everything."""
         self.consumers = ConsumerIndex()
         self._caches = {
             resource.plural: Informer(self.api, resource)
@@ -120,7 +120,7 @@ class Simulation:
 
     @contextlib.contextmanager
     def instances(self) -> Iterator[None]:
-        """Let Valkey instances be those in memory."""
+        """Have the reconciler talk to the Valkey instances in memory."""
         commands = ("observe", "ping", "admit", "retire", "disconnect")
         with (
             patch.multiple(users, **{name: getattr(self.valkey, name) for name in commands}),
@@ -129,14 +129,14 @@ class Simulation:
             yield
 
     async def decide(self, *, later: timedelta = timedelta(0)) -> tuple[Object, Plan]:
-        """Do the first half of a pass, with caches as they are; at a later time, if the time itself is what counts."""
+        """Do the first half of a pass with the caches as they are, as if it were later by this time."""
         storage = self._caches[SESSION_STORAGES.plural].get(KEY)
         assert storage is not None
         with self.instances():
             return storage, plan(await self._observer.observe(storage), SETTINGS, datetime.now(UTC) + later)
 
     async def carry_out(self, storage: Object, decided: Plan) -> None:
-        """Do the other half, however late."""
+        """Do the other half of a pass, however late."""
         with self.instances():
             await self._applier.apply(storage, decided)
 
@@ -151,12 +151,12 @@ class Simulation:
         raise AssertionError(f"still writing after {PASSES} passes: {self.api.writes[-10:]}")
 
     async def boot(self) -> None:
-        """Do as StatefulSet controller and kubelet do: each set has a pod, and it reads the ACL file as it starts."""
+        """Do as StatefulSet controller and kubelet do: give each set a pod, which reads the ACL file as it starts."""
         wanted: dict[str, Object] = {}
         for (plural, _, name), workload in self.api.objects.items():
             template = workload.get("spec", {}).get("template", {})
             labels = template.get("metadata", {}).get("labels", {})
-            # ToolHive's sets have no instance; one without a template is none that a real API server would have taken.
+            # ToolHive's sets have no instance; a real API server would have refused a set without a template.
             if plural == STATEFUL_SETS.plural and names.LABEL_INSTANCE in labels:
                 wanted[f"{name}-0"] = template
         for name in [name for name in self._pods if name not in wanted]:
@@ -179,7 +179,7 @@ class Simulation:
         await self.api.create(PODS, {"metadata": metadata, "spec": template.get("spec", {}), "status": status})
 
     def _history(self, index: int, disk: set[str]) -> FakeHistory:
-        """Start as the boot guard has it (`valkey_config.start_command`)."""
+        """Start as the boot guard decides (`valkey_config.start_command`)."""
         config = (self.find(CONFIG_MAPS, names.valkey(KEY[1])) or {}).get("data", {})
         auth = identities.decoded((self.find(SECRETS, names.auth_secret(KEY[1])) or {}).get("data"))
         is_alone = config.get(valkey_config.INSTANCES_FILE) == str(index)
@@ -193,12 +193,12 @@ class Simulation:
         return PRESETS[Size(storage.get("spec", {}).get("size") or DEFAULT_SIZE)].fence
 
     def _resolve(self, host: str) -> str:
-        """Follow the Service to the instance that it names; every other address is one."""
+        """Return the instance that the Service selects; any other host is an instance's own address."""
         return self.primary if host in {CLUSTER_IP, names.valkey_host(KEY[1], NAMESPACE)} else host
 
     @property
     def primary(self) -> str:
-        """Where new connections by the Service get to; empty if nowhere."""
+        """The address that new connections through the Service reach; empty if they reach nothing."""
         service = self.find(SERVICES, names.valkey(KEY[1])) or {}
         number = (service.get("spec", {}).get("selector") or {}).get(names.LABEL_INSTANCE, "")
         pod = self._pods.get(f"{names.valkey(KEY[1])}-{number}-0")
@@ -214,7 +214,7 @@ class Simulation:
         }
 
     async def edit(self, resource: Resource, name: str, changes: Object) -> None:
-        """Change a child as a person does, by a merge patch (RFC 7386)."""
+        """Change a child as a person does, with a merge patch (RFC 7386)."""
         await self.api.replace(resource, _edited(self.api.objects[resource.plural, NAMESPACE, name], changes))
 
     def find(self, resource: Resource, name: str) -> Object | None:
@@ -236,13 +236,13 @@ class Simulation:
 
     @property
     def children(self) -> dict[tuple[str, str], Object]:
-        """What makes up the storage, without what the API server adds of its own."""
+        """The objects of the storage, without the fields that the API server adds."""
         kinds = {resource.plural for resource in CHILD_RESOURCES}
         return {(plural, name): _own(obj) for (plural, _, name), obj in self.api.objects.items() if plural in kinds}
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
-        """Assert that nothing is written meanwhile."""
+        """Assert that nobody writes while the block runs."""
         before = list(self.api.writes)
         yield
         assert self.api.writes == before

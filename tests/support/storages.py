@@ -1,4 +1,4 @@
-"""Storages as they are observed when all is well; a test takes away, or changes, what it is about."""
+"""Observations of a healthy storage; each test removes or changes the part that it is about."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
 NOW: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CREATED: Final = "2026-11-23T10:00:00Z"
-"""When the objects were made."""
+"""When the objects were created."""
 STARTED: Final = "2026-11-23T11:59:50Z"
-"""When the pods were made: so lately that a server may be on its way up."""
+"""When the pods were created: so recently that a server may still be starting."""
 STORAGE: Final = Storage("mine", "team", "uid-1")
 HOST: Final = "mine-valkey.team.svc"
 CLUSTER_IP: Final = "10.0.0.9"
@@ -59,36 +59,36 @@ IMAGE: Final = Image("registry.example/valkey:9", "IfNotPresent")
 SETTINGS: Final = StorageSettings(
     IMAGE,
     Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
-    RotationSettings(refresh=timedelta(0)),  # no kubelet, no file that it would refresh
+    RotationSettings(refresh=timedelta(0)),  # there is no kubelet that would refresh a mounted file
 )
 OTHER_IMAGE: Final = replace(SETTINGS, image=Image("registry.example/valkey:10", "IfNotPresent"))
 HOSTS: Final = KubernetesNodes(frozenset({"host-0", "host-1", "host-2"}))
 LINEAGE: Final = "a" * 40
 OFFSET: Final = 50 << 20
-"""Bytes of history that all instances have."""
+"""Length of the replication history that all instances have, in bytes."""
 
 
 def session_storage(spec: object, **metadata: object) -> Object:
-    """Build a SessionStorage as the API server keeps it."""
+    """Build a SessionStorage as the API server stores it."""
     own = {"name": "mine", "namespace": "team", "uid": "uid-1", "generation": 1}
     return {"metadata": own | metadata, "spec": spec}
 
 
 def stored(obj: Object) -> Object:
-    """Give an object what the API server gives it."""
-    stamps = {"uid": f"uid-of-{obj['metadata']['name']}", "resourceVersion": "7", "creationTimestamp": CREATED}
-    return {**obj, "metadata": obj["metadata"] | stamps}
+    """Add the fields that the API server adds to an object."""
+    server_fields = {"uid": f"uid-of-{obj['metadata']['name']}", "resourceVersion": "7", "creationTimestamp": CREATED}
+    return {**obj, "metadata": obj["metadata"] | server_fields}
 
 
 def workload(index: int, size: Size, settings: StorageSettings = SETTINGS) -> Object:
-    """Build the StatefulSet of an instance, as the plan makes it of nothing."""
+    """Build the StatefulSet of an instance, as the planner creates it."""
     return desired_objects.workload(
         state_of(session_storage({"size": size}), nodes=HOSTS), SessionStorageSpec(size=size), index, settings
     )
 
 
 def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> dict[tuple[str, str], Object]:
-    """Build everything that belongs to a storage; of as many instances as its size has, if none are named."""
+    """Build everything that belongs to a storage, for the named instances or as many as its size has."""
     preset = PRESETS[size]
     indexes = indexes or tuple(range(preset.replicas))
     of_replicas = preset.is_redundant
@@ -118,7 +118,7 @@ def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> 
 
 
 def pod(index: int = 0, size: Size = Size.SMALL, role: str = ROLE_PRIMARY, **metadata: Any) -> Object:
-    """Build the pod of an instance; each is on a host of its own."""
+    """Build the pod of an instance; each pod has a node of its own."""
     template = copy.deepcopy(workload(index, size)["spec"]["template"])
     labels = template["metadata"]["labels"] | {names.LABEL_ROLE: role}
     own: Object = {
@@ -139,7 +139,7 @@ def address(index: int) -> str:
 
 
 def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> Instance:
-    """Report of a primary, and of those that follow it."""
+    """Build the observation of a primary and of the replicas that follow it."""
     attached = tuple(Attached(address(each), is_online=True) for each in replicas)
     facts = InstanceFacts(
         role=PRIMARY,
@@ -153,7 +153,7 @@ def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> Instance
 
 
 def replica(index: int, size: Size = Size.LARGE, upstream: str = HOST) -> Instance:
-    """Report of a replica that could take over."""
+    """Build the observation of a replica that could take over."""
     facts = InstanceFacts(
         role=REPLICA,
         is_loading=False,
@@ -168,18 +168,18 @@ def replica(index: int, size: Size = Size.LARGE, upstream: str = HOST) -> Instan
 
 
 def replicated(instance: Instance, **changes: Any) -> Instance:
-    """Change what an instance says of its replication."""
+    """Change an instance's replication facts."""
     assert instance.facts is not None
     return replace(instance, facts=replace(instance.facts, replication=replace(instance.facts.replication, **changes)))
 
 
 def unlinked(instance: Instance, **changes: Any) -> Instance:
-    """Take a replica's link with its primary away."""
+    """Break a replica's link with its primary."""
     return replicated(instance, is_linked=False, is_streaming=False, **changes)
 
 
 def instances(size: Size) -> tuple[Instance, ...]:
-    """Report of every instance of a storage; the first is primary."""
+    """Build the observation of every instance of a storage; the first is the primary."""
     others = range(1, PRESETS[size].replicas)
     return (primary(0, size, *others), *(replica(index, size) for index in others))
 
@@ -192,14 +192,14 @@ def state_of(
     secrets: Mapping[str, Object] | None = None,
     **observed: Any,
 ) -> StorageState:
-    """Make what was observed of a storage, parsed as the observer parses it.
+    """Build the observed state of a storage, parsed as the observer parses it.
 
     Args:
         storage: The SessionStorage.
         children: Its objects; none, if they are not given.
-        usages: Who uses it.
-        secrets: What has the name of the connection Secret's copy, by namespace.
-        observed: What else there is.
+        usages: The consumers that use it.
+        secrets: Secrets that have the name of the connection Secret's copy, by namespace.
+        observed: Further fields of the observed state.
     """
     declared = DeclaredStorage.of(storage)
     external = declared.spec is not None and declared.spec.external is not None
@@ -217,19 +217,19 @@ def state_of(
 
 
 def observed(size: str = "small", *reports: Instance, storage: Object | None = None, **others: Any) -> StorageState:
-    """Observe a storage whose objects are all there; all its instances are well, if none are given."""
+    """Observe a storage with all its objects, and with the given instances or healthy ones."""
     known = Size(size)
     others = {"children": children(known), "instances": reports or instances(known), "nodes": HOSTS, **others}
     return state_of(storage or session_storage({"size": size}), **others)
 
 
 def declared(before: StorageState, storage: Object) -> StorageState:
-    """The same objects and instances, of a storage that asks for something else."""
+    """Return the same objects and instances for a storage with another spec."""
     return replace(before, storage=DeclaredStorage.of(storage))
 
 
 def with_children(before: StorageState, children: Mapping[tuple[str, str], Object]) -> StorageState:
-    """The same storage with other children."""
+    """Return the same storage with other children."""
     auth = children.get((SECRETS.plural, names.auth_secret(before.storage.name)))
     return replace(
         before,
@@ -246,17 +246,17 @@ def _primary_service(children: Mapping[tuple[str, str], Object]) -> PrimaryServi
 
 
 def without(before: StorageState, *keys: tuple[str, str]) -> StorageState:
-    """Take children away."""
+    """Remove children."""
     return with_children(before, {key: obj for key, obj in before.children.items() if key not in keys})
 
 
 def with_child(before: StorageState, key: tuple[str, str], obj: Object) -> StorageState:
-    """Put a child in the place of another one."""
+    """Replace a child."""
     return with_children(before, {**before.children, key: obj})
 
 
 def settled(before: StorageState, status: Object | None) -> StorageState:
-    """The same storage with the status that was decided."""
+    """Return the same storage with the status that the planner decided."""
     if status is None:
         return before
     return replace(before, storage=replace(before.storage, status=SessionStorageStatus.model_validate(status)))

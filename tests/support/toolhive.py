@@ -1,6 +1,6 @@
-"""Plays ToolHive's operator and our webhook on an API server in memory: wires consumers, and rolls their pods.
+"""Plays ToolHive's operator and our webhook on an API server in memory: connects consumers, and rolls their pods.
 
-A pod reads its password as it starts and keeps it, and a session with it, until it ends: as ToolHive's proxies do.
+A pod reads its password as it starts, and keeps the password and a session until it ends, as ToolHive's proxies do.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Holder:
-    """A pod of a consumer, and what it got as it started."""
+    """A pod of a consumer, with the password and the session that it got as it started."""
 
     pod: Object
     password: str
@@ -43,10 +43,10 @@ class Holder:
 
 
 class ToolHive:
-    """Makes Deployments and StatefulSets of consumers, one move at a time.
+    """Creates consumers' Deployments and StatefulSets and rolls their pods, one write at a time.
 
     Attributes:
-        holders: Pods that run.
+        holders: The running pods.
         is_idle: Whether the operator does nothing.
     """
 
@@ -64,7 +64,7 @@ class ToolHive:
         await self._api.create(MCP_SERVERS, {"metadata": metadata, "spec": {"sessionStorageRef": storage, **spec}})
 
     async def move(self) -> bool:
-        """Make one move, the first that is needed; False if none is."""
+        """Do the first thing that is needed; return False if nothing is."""
         if self.is_idle:
             return False
         for (plural, namespace, name), server in list(self._api.objects.items()):
@@ -80,7 +80,7 @@ class ToolHive:
             pass
 
     async def _roll(self, resource: Resource, namespace: str, name: str, server: Object) -> bool:
-        """Surge: a new pod is there before the old one goes."""
+        """Roll with a surge: a new pod starts before the old one ends."""
         kind = KINDS["MCPServer"]
         path = kind.proxy_annotations if resource is DEPLOYMENTS else kind.backend_annotations
         assert path is not None

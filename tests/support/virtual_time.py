@@ -1,4 +1,4 @@
-"""Hours in milliseconds: an event loop whose clock jumps to the next timer when there is nothing else to do."""
+"""An event loop whose clock jumps to the next timer when no task can run: hours pass in milliseconds."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class _ImpatientSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise AssertionError("every task waits for something that nothing will bring about")
+                raise AssertionError("deadlock: every task waits, and there is no timer")
             self.now += timeout
         return ready
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Waits for no clock."""
+    """An event loop that never waits for a timer; its clock jumps to it."""
 
     def __init__(self) -> None:
         self._impatient = _ImpatientSelector()
