@@ -1,4 +1,4 @@
-"""Whatever happens to the objects, and wherever the controller is killed, no admission fails and the end is right."""
+"""Whatever people do to the objects, and wherever the controller is killed, no admission fails and all recovers."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ async def bring_a_strangers_leaf(world: World) -> None:
 
 
 async def let_time_pass(world: World) -> None:
-    """Past several renewals of the leaf, and one of the authority."""
+    """Let enough time pass for several renewals of the leaf, and one of the authority."""
     await asyncio.sleep(50 * 60)
     assert sum(event.reason == "CertificateIssued" for event in world.events) > 3
     assert "Retire" in [event.reason for event in world.events]
 
 
 async def restart_a_pod(world: World) -> None:
-    """In the middle of a rotation, when a new pod starts with the old leaf."""
+    """Restart a pod in the middle of a rotation, so that the new pod starts with the old leaf."""
     await world.ask_for_rotation()
     await asyncio.sleep(30)
     await world.restart_pod(0)
@@ -85,12 +85,12 @@ WRITES: dict[Deed, int] = {
     restore_another_authority: 8,
     scribble: 1,
 }
-"""Two configurations are written each time; every other write is a Secret."""
+"""Number of writes that follow each deed: two webhook configurations each time, and otherwise Secrets."""
 OTHERS = [empty_leaf, mismatch_the_key, bring_a_strangers_leaf, let_time_pass, restart_a_pod]
 
 
 async def lived_through(deed: Deed, crash_at: int | None = None) -> tuple[World, int]:
-    """Do it in a world at rest, and kill the controller right before its nth write; count what it writes."""
+    """Do it to a world at rest, kill the controller right before its nth write, and count its writes."""
     world = World()
     attempts = 0
     ourselves = asyncio.current_task()
@@ -124,15 +124,15 @@ CRASHES = [(deed, number) for deed, writes in WRITES.items() for number in range
 
 @pytest.mark.parametrize(("deed", "number"), CRASHES, ids=lambda value: getattr(value, "__name__", str(value)))
 @in_virtual_time
-async def test_killed_between_any_two_writes_it_goes_on_where_it_was(deed: Deed, number: int) -> None:
+async def test_a_controller_killed_between_any_two_writes_goes_on_where_it_was(deed: Deed, number: int) -> None:
     world, writes = await lived_through(deed, number)
     assert world.failures == []
     assert writes > number
 
 
 @in_virtual_time
-async def test_the_same_without_waiting_would_fail() -> None:
-    """The model has teeth: it is the dwell that keeps admissions from failing while API servers learn late."""
+async def test_without_the_dwell_admissions_would_fail() -> None:
+    """This shows that the model finds errors: API servers that learn late need the dwell."""
     world = World(DWELL="1s")
     async with world.running(), world.controlled():
         await world.settle()

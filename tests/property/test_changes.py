@@ -1,4 +1,4 @@
-"""From whatever state of its instances, step by step, a storage becomes what is asked for, and serves all the time."""
+"""From any state of its instances, a storage reaches what its spec asks for step by step, and serves all the time."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from shared.session_storage.sizes import PRESETS, Size
 from tests.support.storages import NOW, RING, STORAGE, primary, replica, replicated, stored, workload
 
 ENOUGH = 60
-"""Steps; more than any mix of instances takes."""
+"""More steps than any mix of instances takes."""
 OPEN = 9
-"""A host that is never drained."""
+"""Number of a node that is never drained."""
 
 
 @cache
@@ -36,14 +36,14 @@ def wanted(index: int, size: Size) -> Object:
 
 @dataclass
 class DrawnInstance:
-    """One instance; what it says follows from this.
+    """The true state of one instance, from which its observation is built.
 
     Attributes:
-        host: Number of the host that it runs on; None while there is none for it.
-        is_stale: Whether it was made from what it is no longer to be.
+        host: Number of the node on which it runs; None while no node takes it.
+        is_stale: Whether its pod was made from an outdated template.
         is_unfit: Whether its volume is too small.
         is_synced: Whether it could take over.
-        is_attached: Whether it follows at all.
+        is_attached: Whether it follows the primary at all.
     """
 
     host: int | None = OPEN
@@ -59,7 +59,7 @@ class DrawnInstance:
 
 @dataclass
 class Model:
-    """A storage, its instances, and the cluster's part in what is done about them."""
+    """A storage and its instances, and a cluster that carries out what the planner decides."""
 
     size: Size
     instances: dict[int, DrawnInstance]
@@ -111,7 +111,7 @@ class Model:
                     raise AssertionError(step)
 
     def pass_time(self) -> None:
-        """Have instances catch up, and the drain evict what it may."""
+        """Let instances catch up, and let the drain evict the pods that it may."""
         for instance in self.instances.values():
             if instance.host is not None and (instance.is_attached or not instance.is_stale):
                 instance.is_synced = instance.is_attached = True
@@ -124,7 +124,7 @@ class Model:
         return self.instances.keys() - {self.primary}
 
     def _restart(self, index: int) -> None:
-        """Put a new pod in the place of one that has gone; it has the room of the former."""
+        """Replace a pod that has gone; the new pod gets the room of the former one."""
         host = OPEN if self.instances[index].host in self.closing else self.instances[index].host
         self.instances[index] = DrawnInstance(host, is_unfit=self.instances[index].is_unfit)
 
@@ -170,14 +170,14 @@ def models(draw: st.DrawFn) -> Model:
         primary=draw(st.sampled_from(sorted(present))),
         closing=draw(st.frozensets(st.integers(0, 3), max_size=3)),
         asked=draw(st.sampled_from(["", "please"])),
-        # A redundant storage without room for its instances stays as it is; tests/unit has that.
+        # A redundant storage without room for its instances stays as it is; a unit test covers that.
         has_room=size is Size.LARGE or draw(st.booleans()),
     )
 
 
 @settings(max_examples=300, deadline=None)
 @given(models())
-def test_every_storage_becomes_what_is_asked_for_and_serves_all_the_time(model: Model) -> None:
+def test_every_storage_reaches_its_spec_and_serves_all_the_time(model: Model) -> None:
     for _ in range(ENOUGH):
         change, former = model.decide(), copy.deepcopy(model)
         before = model.primary, model.synced, model.instances[model.primary]
@@ -198,15 +198,15 @@ def test_every_storage_becomes_what_is_asked_for_and_serves_all_the_time(model: 
 
 
 def _check(model: Model, change: Change, before: int, synced: set[int], head: DrawnInstance) -> None:
-    """Assert that a step has taken nothing away that anybody needs."""
-    assert len(change.steps) <= 1, "one at a time"
-    assert before in model.instances, "who clients got to is never removed"
+    """Assert that a step has removed nothing that anybody needs."""
+    assert len(change.steps) <= 1, "only one instance changes at a time"
+    assert before in model.instances, "the instance that clients reached is never removed"
     if model.primary != before:
-        assert model.primary in synced, "nobody takes over who is not in sync"
+        assert model.primary in synced, "only an instance in sync takes over"
         assert model.instances[model.primary].is_fresh
     elif PRESETS[model.size].is_redundant:
         assert model.instances[before] is head, "the primary of a redundant storage is never restarted"
     elif model.has_room:
-        assert model.instances[before] is head, "with room for another instance, nor is that of any other"
+        assert model.instances[before] is head, "with room for another instance, no storage's primary is restarted"
     if PRESETS[model.size].is_redundant and synced:
-        assert model.synced, "a replica that could take over is left"
+        assert model.synced, "a replica that could take over remains"

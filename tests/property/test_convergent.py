@@ -1,4 +1,4 @@
-"""Wherever a storage starts from, its reconciler ends in the same state, and then writes nothing."""
+"""From whatever state a storage starts, its reconciler reaches the same end, and then writes nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEXTS = st.one_of(st.text(max_size=8), st.just("eA=="), st.just("y" * 44), st.no
 
 
 def mangled(keys: list[str]) -> st.SearchStrategy[Object]:
-    """Some keys removed, others filled with garbage, and keys of others added."""
+    """Draw an edit of data: keys are removed, filled with garbage, or added."""
     return st.dictionaries(st.sampled_from([*keys, "foreign"]), TEXTS, min_size=1, max_size=4)
 
 
@@ -62,7 +62,7 @@ CONFIG_EDITS = st.sampled_from(CONFIGS)
 
 @dataclass(frozen=True)
 class Harm:
-    """What happens to one child: it goes, or somebody edits it."""
+    """What somebody does to one child: deletes or edits it."""
 
     resource: Resource
     name: str
@@ -104,7 +104,7 @@ async def do_harm(simulation: Simulation, harm: Harm) -> None:
 
 
 def essence(simulation: Simulation) -> Object:
-    """Everything but who is primary, the system's own passwords, which may be new, and labels of others."""
+    """Return all children without what may differ: the primary, the system's own passwords, and labels of others."""
     children = {key: copy.deepcopy(obj) for key, obj in simulation.children.items()}
     primary = children["services", "mine-valkey"]["spec"]["selector"].pop(names.LABEL_INSTANCE)
     assert children["configmaps", "mine-valkey"]["data"].pop("primary") == primary
@@ -128,7 +128,7 @@ async def assert_sound(simulation: Simulation, before: Object) -> None:
 
 @settings(max_examples=150)
 @given(st.sampled_from(Size), st.lists(HARMS, min_size=1, max_size=8))
-def test_whatever_is_done_to_the_children_they_end_as_they_were(size: Size, done: list[Harm]) -> None:
+def test_whatever_somebody_does_to_the_children_the_reconciler_restores_them(size: Size, done: list[Harm]) -> None:
     async def check() -> None:
         simulation = await started(size)
         before = essence(simulation)
@@ -145,7 +145,7 @@ def test_whatever_is_done_to_the_children_they_end_as_they_were(size: Size, done
 
 
 def _loses_both_secrets(done: list[Harm]) -> bool:
-    """The consumers' password stands in two Secrets; who spoils both has lost it."""
+    """Tell whether both Secrets that hold the consumers' password were spoilt: then it is lost."""
     auth = any(harm.name == "mine-auth" and harm.edit is None for harm in done)
     return auth and any(
         harm.name == "mine-connection" and (harm.edit is None or "REDIS_PASSWORD" in harm.edit.get("data", {}))
@@ -161,7 +161,7 @@ def _connection(simulation: Simulation) -> Object:
 @settings(max_examples=100)
 @given(st.lists(st.tuples(HARMS, st.integers(0, 3)), min_size=1, max_size=6))
 def test_harm_between_any_two_passes_is_healed(done: list[tuple[Harm, int]]) -> None:
-    """The connection Secret stays whole here, so the password must outlive everything."""
+    """The connection Secret stays whole here, so the consumers' password must survive everything."""
 
     async def check() -> None:
         simulation = await started(Size.SMALL)
@@ -180,7 +180,7 @@ def test_harm_between_any_two_passes_is_healed(done: list[tuple[Harm, int]]) -> 
 
 @settings(max_examples=60)
 @given(st.sets(st.sampled_from(range(7))), st.sampled_from(Size))
-def test_from_any_subset_of_children_all_come_to_be(missing: set[int], size: Size) -> None:
+def test_the_reconciler_completes_any_subset_of_the_children(missing: set[int], size: Size) -> None:
     async def check() -> None:
         simulation = await started(size)
         before = essence(simulation)

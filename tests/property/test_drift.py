@@ -1,4 +1,4 @@
-"""Drift, for every object that there can be."""
+"""Properties of drift that hold for every object."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_more_fields_beside_ours_are_no_drift(obj: Object, extra: Object) -> Non
 
 
 def widened(value: Any, extra: Object) -> Any:
-    """Add fields to every object that is not compared whole."""
+    """Add fields to every object but those that drift compares whole."""
     if isinstance(value, list):
         return [widened(item, extra) for item in value]
     if isinstance(value, dict):
@@ -55,7 +55,7 @@ def test_defaults_at_any_depth_are_no_drift(obj: Object, extra: Object) -> None:
 
 
 @given(OBJECTS, st.sampled_from(sorted(ATOMIC)), st.dictionaries(KEYS, LEAVES, min_size=1), LEAVES)
-def test_what_is_compared_whole_takes_no_stranger(obj: Object, key: str, value: Object, leaf: object) -> None:
+def test_a_foreign_field_in_what_is_compared_whole_is_drift(obj: Object, key: str, value: Object, leaf: object) -> None:
     assert not is_covered(obj | {key: value}, obj | {key: value | {"stranger": leaf or 1}})
 
 
@@ -78,7 +78,7 @@ def test_fields_beside_ours_are_no_additions(obj: Object, extra: Object) -> None
 
 
 @given(OBJECTS, st.sampled_from(sorted(CLOSED)), st.dictionaries(KEYS, LEAVES))
-def test_what_is_closed_takes_no_stranger(obj: Object, key: str, value: Object) -> None:
+def test_a_foreign_field_in_a_closed_object_is_an_addition(obj: Object, key: str, value: Object) -> None:
     assert has_additions({"spec": obj | {key: value}}, {"spec": obj | {key: value | {"stranger": 1}}})
     items = [{"name": name} for name in value]
     assert has_additions(obj | {key: items}, obj | {key: [*items, {"name": "stranger"}]})
@@ -86,5 +86,5 @@ def test_what_is_closed_takes_no_stranger(obj: Object, key: str, value: Object) 
 
 
 @given(OBJECTS, st.sampled_from(sorted(UNWANTED)), VALUES)
-def test_what_is_unwanted_is_an_addition_unless_it_is_empty(obj: Object, key: str, value: object) -> None:
+def test_an_unwanted_field_is_an_addition_unless_it_is_empty(obj: Object, key: str, value: object) -> None:
     assert has_additions({"spec": obj}, {"spec": obj | {key: value}}) == bool(value)

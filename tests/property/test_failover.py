@@ -1,4 +1,4 @@
-"""Whatever goes wrong with instances, network and reconcilers: what must never be, and what comes back by itself."""
+"""Whatever goes wrong with instances, network and reconcilers, no safe write is lost and the storage recovers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tests.support.electing import Reconciler
 from tests.support.replicated import FENCE_TICKS, TICK_SECONDS, US, SimulatedInstance, Storage
 
 ALL = {0, 1, 2}
-NODES = st.sampled_from(range(3))
+INSTANCES = st.sampled_from(range(3))
 RECONCILERS = st.sampled_from(range(2))
-WHILES = st.sampled_from([1, 2, 4, 7, 10, 16, 30])
-"""Ticks: within a fence, about as long as it takes to close, and well beyond."""
+DURATIONS = st.sampled_from([1, 2, 4, 7, 10, 16, 30])
+"""Ticks: fewer than a fence takes to close, about as many, and many more."""
 SETTLING_TICKS = 60
-"""Longer than a fence, a start, and the time for which an instance that should come back is waited for, together."""
+"""More ticks than a fence, a start and the wait for an instance that should come back take together."""
 STALE_TICKS = 8
-"""How much older than the primary's last sign of life a write may be that is lost: the margin for a candidate, and the
-parts of seconds that Valkey cuts off."""
+"""Ticks by which a lost write may be older than the primary's last sign of life: the margin for a candidate, and the
+fractions of seconds that Valkey cuts off."""
 
 
 class Failover(RuleBasedStateMachine):
-    """Chooses what goes wrong, in which order, and judges what comes of it."""
+    """Chooses faults and their order, and checks what comes of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,42 +32,48 @@ class Failover(RuleBasedStateMachine):
         self.reconcilers = [Reconciler(self.storage), Reconciler(self.storage)]
         self.keys = 0
         self.written: dict[int, int] = {}
-        self.kept_by: dict[int, set[int]] = {}  # of each write: who had it once it was acknowledged, and kept its disk
+        self.kept_by: dict[int, set[int]] = {}  # by write: who had it when acknowledged, and kept it
         self.safe: set[int] = set()  # writes that all instances had when they were acknowledged
         self.settle()
         self.write_once(self.storage.instances[self.storage.selected], ALL)
 
     # Faults
 
-    @rule(index=NODES)
+    @rule(index=INSTANCES)
     def crash(self, index: int) -> None:
         self.storage.crash(index)
 
-    @rule(index=NODES)
+    @rule(index=INSTANCES)
     def crash_and_lose_all(self, index: int) -> None:
         self.storage.crash(index)
         self.storage.instances[index].log = []
         for keepers in self.kept_by.values():
             keepers.discard(index)
 
-    @rule(index=NODES)
+    @rule(index=INSTANCES)
     def boot(self, index: int) -> None:
-        """Start an instance; what it was told about who is primary may be from before."""
+        """Start an instance; its mounted topology may name an earlier primary."""
         if not self.storage.instances[index].is_alive:
             self.storage.boot(index)
 
-    @rule(index=NODES)
+    @rule(index=INSTANCES)
     def tell(self, index: int) -> None:
         self.storage.mounted[index] = self.storage.selected
 
-    @rule(index=NODES)
+    @rule(index=INSTANCES)
     def delete_by_force(self, index: int) -> None:
         self.storage.instances[index].is_deleted = True
         self.storage.api_gone[index] = True
 
-    @rule(alone=NODES, others=st.sets(NODES, min_size=1), ours=st.sets(NODES), is_loud=st.booleans(), ticks=WHILES)
+    @rule(
+        alone=INSTANCES,
+        others=st.sets(INSTANCES, min_size=1),
+        ours=st.sets(INSTANCES),
+        is_loud=st.booleans(),
+        ticks=DURATIONS,
+    )
     def split(self, alone: int, others: set[int], ours: set[int], *, is_loud: bool, ticks: int) -> None:
-        """Cut one instance off from others, and us from some, by silence or by refusals, for a while at least."""
+        """Cut one instance off from others, and the reconciler from some, by silence or refusals."""
         for index in others - {alone}:
             self.storage.cut(alone, index, is_loud=is_loud)
         for index in ALL - ours:
@@ -84,21 +90,21 @@ class Failover(RuleBasedStateMachine):
 
     # Time and clients
 
-    @rule(ticks=WHILES)
+    @rule(ticks=DURATIONS)
     def wait(self, ticks: int) -> None:
         for _ in range(ticks):
             self.storage.tick()
             for reconciler in self.reconcilers:
                 reconciler.hear()
 
-    @rule(ticks=WHILES, delivered=st.sets(NODES))
+    @rule(ticks=DURATIONS, delivered=st.sets(INSTANCES))
     def work(self, ticks: int, delivered: set[int]) -> None:
-        """Let time pass, with a leader that looks and acts all the while, and clients that write."""
+        """Let time pass while a leader looks and acts in every tick, and clients write."""
         for _ in range(ticks):
             self.step()
             self.write(delivered)
 
-    @rule(delivered=st.sets(NODES))
+    @rule(delivered=st.sets(INSTANCES))
     def write(self, delivered: set[int]) -> None:
         for instance in self.storage.instances:
             if self.storage.takes_writes(instance):
@@ -110,10 +116,10 @@ class Failover(RuleBasedStateMachine):
         self.keys += 1
         self.storage.write(instance.index, self.keys, delivered)
         if instance.index != self.storage.selected:
-            return  # taken by one that is about to be fenced: nobody promises to keep it
+            return  # an instance about to be fenced took the write: nobody promises to keep it
         holders = {each.index for each in self.storage.instances if self.keys in each.log}
         if len(holders) == 1:
-            return  # what a primary takes alone is lost with it
+            return  # a write that only the primary has is lost with it
         self.written[self.keys] = self.storage.now
         self.kept_by[self.keys] = holders
         if self.kept_by[self.keys] == ALL:
@@ -136,7 +142,7 @@ class Failover(RuleBasedStateMachine):
             self.effect(self.reconcilers[which])
 
     def step(self) -> None:
-        """Let a tick pass; one acts, and the other one keeps warm."""
+        """Let a tick pass, in which the leader acts and the other reconciler only asks instances."""
         leader, other = self.reconcilers
         self.storage.tick()
         other.hear()
@@ -149,12 +155,12 @@ class Failover(RuleBasedStateMachine):
     def effect(self, reconciler: Reconciler) -> None:
         before = self.storage.selected
         reconciler.act()
-        if self.storage.selected != before:  # what is lost now was judged when that was decided
+        if self.storage.selected != before:  # `judge` has already checked the decision that loses these writes
             kept = self.safe.union(self.storage.instances[self.storage.selected].log)
             self.kept_by = {key: keepers for key, keepers in self.kept_by.items() if key in kept}
 
     def settle(self) -> None:
-        """Put everything right that a cluster puts right by itself, and let time pass."""
+        """Repair everything that a cluster repairs by itself, and let time pass."""
         self.storage.cuts.clear()
         for _ in range(SETTLING_TICKS):
             if self.storage.is_well:
@@ -165,10 +171,10 @@ class Failover(RuleBasedStateMachine):
                     self.storage.mounted[instance.index] = self.storage.selected
                     self.storage.boot(instance.index)
 
-    # What must hold
+    # Checks
 
     def judge(self, reconciler: Reconciler) -> None:
-        """Hold a decision against what is really so at that moment."""
+        """Check a decision against the true state at that moment."""
         if not isinstance(reconciler.decision, NewPrimary):
             return
         storage, chosen = self.storage, self.storage.instances[reconciler.decision.instance.index]
@@ -182,9 +188,9 @@ class Failover(RuleBasedStateMachine):
         followers = [instance.index for instance in storage.followers(primary)]
         is_serving = primary.is_alive and primary.role == PRIMARY and not primary.is_loading
         assert not (is_serving and followers), f"{chosen.index} is promoted, and {followers} follow {primary.index}"
-        # What is lost was taken about when the primary was: neither while all was well, nor long after.
+        # A lost write must be from about the time when the primary was lost, not from long before or after.
         sign = storage.now - reconciler.view[primary.index].silent_for / TICK_SECONDS
-        # Who has just begun to look has only the replica's own word for how long it was without its primary.
+        # A reconciler that has just started only knows from the replica how long that was without its primary.
         seen = {key for key, keepers in self.kept_by.items() if keepers and self.written[key] > reconciler.began}
         for key in seen.difference(chosen.log):
             assert -STALE_TICKS <= self.written[key] - sign <= FENCE_TICKS, f"{chosen.index} lacks {key}"
@@ -197,13 +203,13 @@ class Failover(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.settle()
-        self.step()  # for a decision on what is so now
+        self.step()  # so that it decides on the present state
         storage, decision = self.storage, self.reconcilers[0].decision
         primary = storage.instances[storage.selected]
         if isinstance(decision, FailoverBlocked):
             assert primary.role == REPLICA
-            assert not primary.log, "the primary's data is there, so nobody need be asked"
-            assert sum(bool(instance.log) for instance in storage.instances) > 1, "there is nothing to choose between"
+            assert not primary.log, "the primary's data is there, so no person has to choose"
+            assert sum(bool(instance.log) for instance in storage.instances) > 1, "no two instances to choose from"
         else:
             assert storage.takes_writes(primary), f"nobody takes writes, and nobody is asked: {decision}"
             self.write_once(primary, ALL)

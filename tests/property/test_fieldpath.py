@@ -1,4 +1,4 @@
-"""A draft of many changes is what they make one after the other, and the object that it began with stays."""
+"""A draft with many changes equals the changes made one after the other, and leaves the original object as it is."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ nodes = st.recursive(
 )
 objects = st.dictionaries(keys, nodes, max_size=4)
 places = st.sampled_from([("a",), ("b/c",), ("d~e", "a"), ("containers", "a"), ("envFrom", "b/c")])
-"""Fields, and entries of arrays: no entry is ever called as an array is."""
+"""Fields, and entries of arrays; no entry has the name of an array."""
 paths = st.lists(places, min_size=1, max_size=3).map(lambda parts: sum(parts, ()))
 changes = st.lists(st.tuples(paths, st.none() | st.integers() | st.dictionaries(keys, leaves, max_size=2)), max_size=6)
-"""Fields with what they are set to; None takes them away."""
+"""Fields and their new values; None removes a field."""
 
 
 def changed(obj: Object, path: Path, value: Any) -> Object:
@@ -36,7 +36,7 @@ def changed(obj: Object, path: Path, value: Any) -> Object:
 
 @given(objects, changes)
 @example({"envFrom": {"b/c": 0}}, [(("envFrom", "b/c"), None), (("envFrom", "b/c"), 0)])
-def test_a_draft_is_what_its_changes_make_one_after_the_other(obj: Object, made: list[tuple[Path, Any]]) -> None:
+def test_a_draft_equals_its_changes_made_one_after_the_other(obj: Object, made: list[tuple[Path, Any]]) -> None:
     before, draft, expected = copy.deepcopy(obj), Draft(obj), obj
     for path, value in made:
         try:
@@ -51,7 +51,7 @@ def test_a_draft_is_what_its_changes_make_one_after_the_other(obj: Object, made:
 
 
 @given(objects, paths, st.integers())
-def test_what_was_put_is_read_and_taken_away_again(obj: Object, path: Path, value: int) -> None:
+def test_a_value_that_was_put_can_be_read_and_removed(obj: Object, path: Path, value: int) -> None:
     try:
         changed_object = put(obj, path, {"name": path[-1], "value": value})
     except InvalidSpec:
@@ -61,11 +61,11 @@ def test_what_was_put_is_read_and_taken_away_again(obj: Object, path: Path, valu
 
 
 @given(objects, paths)
-def test_to_take_away_what_is_not_there_changes_nothing(obj: Object, path: Path) -> None:
+def test_removing_an_absent_field_changes_nothing(obj: Object, path: Path) -> None:
     if read(obj, path) is None:
         assert without(obj, path) is obj
 
 
 @given(st.lists(keys, min_size=1).map(tuple))
-def test_a_pointer_is_read_back(path: Path) -> None:
+def test_a_json_pointer_reads_back_as_its_path(path: Path) -> None:
     assert path_of(pointer(path)) == path

@@ -1,4 +1,4 @@
-"""Whatever a consumer holds already, injection it once is enough, and removal it gives it back."""
+"""Whatever a consumer holds, one injection suffices, and its removal restores what was there."""
 
 from __future__ import annotations
 
@@ -59,27 +59,27 @@ def without_nulls(node: Any) -> Any:
 
 
 def canonical(consumer: Object) -> Object:
-    """To the API server, no annotations and an empty object of them are the same, as are null and nothing."""
+    """Remove what the API server takes for absent: nulls, and an empty object of annotations."""
     same: Object = without_nulls(consumer)
     if not same["metadata"].get("annotations"):
         same["metadata"].pop("annotations", None)
     return same
 
 
-def unstamped(consumer: Object) -> Object:
-    """The same without the reconciler's own annotation, which goes with the injection."""
+def without_revision(consumer: Object) -> Object:
+    """Return the consumer without the reconciler's annotation, which removal of the injection takes along."""
     return annotated(consumer, ANNOTATION_REVISION, None)
 
 
 @given(consumers(records=st.none() | made_up_records), targets)
-def test_a_wired_object_is_left_alone(consumer: Object, target: Target) -> None:
+def test_a_connected_consumer_is_left_alone(consumer: Object, target: Target) -> None:
     once = patched(consumer, decide(consumer, target=target))
     assert isinstance(decide(once, target=target), Allow)
     assert isinstance(decide(once, old=consumer, target=target), Allow)
 
 
 @given(consumers(), targets)
-def test_the_patch_makes_what_wiring_says(consumer: Object, target: Target) -> None:
+def test_the_patch_makes_the_desired_consumer(consumer: Object, target: Target) -> None:
     reference = stated_reference(consumer)
     assert reference is not None
     storage, context = KNOWN.get(reference.key), injection.InjectionContext(target)
@@ -88,33 +88,33 @@ def test_the_patch_makes_what_wiring_says(consumer: Object, target: Target) -> N
 
 
 @given(consumers(), targets)
-def test_unwiring_gives_back_what_was_there(consumer: Object, target: Target) -> None:
+def test_removing_the_injection_restores_what_was_there(consumer: Object, target: Target) -> None:
     before = copy.deepcopy(consumer)
     injected = patched(consumer, decide(consumer, target=target))
     assert consumer == before
-    assert canonical(injection.remove(injected)) == canonical(unstamped(consumer))
+    assert canonical(injection.remove(injected)) == canonical(without_revision(consumer))
 
 
 @given(consumers(), targets)
-def test_taking_the_reference_out_gives_back_what_was_there(consumer: Object, target: Target) -> None:
+def test_removing_the_reference_restores_what_was_there(consumer: Object, target: Target) -> None:
     injected = patched(consumer, decide(consumer, target=target))
     asked = NO_REFERENCE.put(injected)
     left = patched(asked, decide(asked, old=injected, target=target))
-    assert canonical(left) == canonical(NO_REFERENCE.put(unstamped(consumer)))
+    assert canonical(left) == canonical(NO_REFERENCE.put(without_revision(consumer)))
     assert isinstance(decide(left, old=injected), Allow)
 
 
 @given(consumers(), revisions, revisions)
-def test_another_stamp_is_like_having_had_it_always(consumer: Object, first: str, second: str) -> None:
-    before, after = (annotated(consumer, ANNOTATION_REVISION, stamp) for stamp in (first, second))
+def test_a_changed_revision_gives_the_same_as_one_from_the_start(consumer: Object, first: str, second: str) -> None:
+    before, after = (annotated(consumer, ANNOTATION_REVISION, revision) for revision in (first, second))
     injected = patched(before, decide(before))
     asked = annotated(injected, ANNOTATION_REVISION, second)
-    restamped = patched(asked, decide(asked, old=injected))
-    assert without_nulls(restamped) == without_nulls(patched(after, decide(after)))
+    changed = patched(asked, decide(asked, old=injected))
+    assert without_nulls(changed) == without_nulls(patched(after, decide(after)))
 
 
 @given(consumers(), changes())
-def test_whatever_a_user_changes_afterwards_a_second_look_changes_nothing(consumer: Object, change: Change) -> None:
+def test_whatever_a_user_changes_afterwards_a_second_decision_changes_nothing(consumer: Object, change: Change) -> None:
     injected = patched(consumer, decide(consumer))
     asked = change(injected)
     decision = decide(asked, old=injected)
@@ -125,7 +125,7 @@ def test_whatever_a_user_changes_afterwards_a_second_look_changes_nothing(consum
 
 
 @given(consumers(), targets)
-def test_other_targets_and_back_is_no_change(consumer: Object, target: Target) -> None:
+def test_other_targets_and_back_again_change_nothing(consumer: Object, target: Target) -> None:
     injected = patched(consumer, decide(consumer))
     asked = annotated(injected, ANNOTATION_TARGETS, target.value)
     there = patched(asked, decide(asked, old=injected))
@@ -136,7 +136,7 @@ def test_other_targets_and_back_is_no_change(consumer: Object, target: Target) -
 
 
 @given(consumers())
-def test_moving_to_another_storage_is_like_having_been_there_always(consumer: Object) -> None:
+def test_a_move_to_another_storage_gives_the_same_as_starting_there(consumer: Object) -> None:
     consumer["spec"].pop("sessionStorage", None)
     first, second = StorageReference("default", "first"), StorageReference("other", "second")
     to_first, to_second = connection_to(first, None), connection_to(second, None)
@@ -145,7 +145,7 @@ def test_moving_to_another_storage_is_like_having_been_there_always(consumer: Ob
 
 
 @given(consumers(), targets)
-def test_every_record_has_the_form_that_the_policy_demands(consumer: Object, target: Target) -> None:
+def test_every_injection_record_has_the_form_that_the_policy_demands(consumer: Object, target: Target) -> None:
     (form,) = re.findall(r"matches\(r'(.*)'\)", POLICY.read_text())
     record = patched(consumer, decide(consumer, target=target))["metadata"]["annotations"][ANNOTATION_INJECTION]
     assert re.search(form, record)
@@ -177,7 +177,7 @@ anything = st.recursive(
     )
     | anything,
 )
-def test_nothing_makes_it_stumble(kind: str, spec: Any, annotations: Any) -> None:
+def test_no_consumer_makes_the_decision_raise(kind: str, spec: Any, annotations: Any) -> None:
     consumer = {"kind": kind, "metadata": {"name": "srv", "annotations": annotations}, "spec": spec}
     decision = decide(consumer)
     if not isinstance(decision, Deny):

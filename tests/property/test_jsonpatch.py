@@ -1,4 +1,4 @@
-"""A patch turns the one object into the other, whatever they are."""
+"""A patch turns one object into the other, whatever they are."""
 
 from __future__ import annotations
 

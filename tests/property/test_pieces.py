@@ -1,4 +1,4 @@
-"""However the bytes of a client are cut, the same reviews are decided, and nothing that is sent makes a 5xx."""
+"""However a client's bytes are cut, the server decides the same reviews, and no bytes make it answer a 5xx."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def cut(data: bytes, at: list[int]) -> list[bytes]:
 
 
 async def talk(pieces: list[bytes]) -> Stage:
-    """Say all of it, and wait until the server has nothing more to say."""
+    """Send all pieces, and wait until the server has nothing more to answer."""
     stage = Stage()
     for piece in pieces:
         stage.hear(piece)
         await asyncio.sleep(0)
-    # The last thing that can be heard: what is not whole by then is refused, what is idle closes.
+    # The time at which the server refuses an unfinished request and closes an idle connection.
     for _ in range(60):
         await asyncio.sleep(0)
     stage.pass_time(3600)
@@ -55,8 +55,8 @@ def test_reviews_come_out_whole_and_in_order(sent: list[str], at: list[int]) -> 
 
 
 @given(anything, places)
-def test_what_is_cut_differently_decides_nothing_else(data: bytes, at: list[int]) -> None:
-    """What is right before a mistake may be lost with it if both come at once; nothing else ever comes out."""
+def test_the_same_bytes_cut_differently_decide_the_same_reviews(data: bytes, at: list[int]) -> None:
+    """A sound review may be lost if a mistake comes in the same piece; no other review is ever decided."""
     longest = asyncio.run(talk([bytes([byte]) for byte in data])).asked
     found = asyncio.run(talk(cut(data, at))).asked
     assert found == longest[: len(found)]

@@ -1,4 +1,4 @@
-"""Whatever happens when in a rotation, what consumers are handed gets them in, and the rotation ends by itself."""
+"""Whatever happens at any point of a rotation, the consumers' passwords are accepted, and the rotation ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.drill import FAULTS, Drill, Fault, acting, assert_gone, passw
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_killed_at_every_effect_a_rotation_ends_as_if_nothing_had_been(when: str, fault: Fault) -> None:
-    """Of each effect: the process dies before or after it, something else goes wrong, and it starts anew."""
+    """For each effect: the process dies before or after it, a fault happens, and the process starts anew."""
     for number in itertools.count(1):
         drill = Drill()
         await drill.start()
@@ -23,7 +23,7 @@ async def test_killed_at_every_effect_a_rotation_ends_as_if_nothing_had_been(whe
         await drill.ask("one")
         await drill.until_killed_or_over("one")
         if drill.killed_at is not None:
-            assert number > 40, "there must have been effects to be killed at"
+            assert number > 40, "the rotation had too few effects for this to test anything"
             return
         await fault(drill)
         await drill.finish("one")
@@ -32,7 +32,7 @@ async def test_killed_at_every_effect_a_rotation_ends_as_if_nothing_had_been(whe
 
 @pytest.mark.parametrize("phase", ["Pending", "Added", "Published", "AwaitConsumers", "Discarding"])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-async def test_what_goes_wrong_in_a_phase_does_not_stop_it(phase: str, fault: Fault) -> None:
+async def test_a_fault_in_any_phase_does_not_stop_a_rotation(phase: str, fault: Fault) -> None:
     drill = Drill()
     await drill.start()
     old = passwords(drill)
@@ -45,7 +45,7 @@ async def test_what_goes_wrong_in_a_phase_does_not_stop_it(phase: str, fault: Fa
 
 @pytest.mark.parametrize("made", range(10))
 async def test_a_leader_of_the_past_does_no_harm_however_late_it_acts(made: int) -> None:
-    """Its plan was made after so many passes of a rotation, and is carried out after any number of further ones."""
+    """The former leader plans after `made` passes of a rotation, and carries its plan out up to 15 passes later."""
     for late in range(1, 16):
         drill = Drill()
         await drill.start()

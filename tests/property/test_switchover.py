@@ -1,4 +1,4 @@
-"""Wherever a move of the primary breaks off, no acknowledged write is lost, and it ends with one that takes writes."""
+"""Wherever a move of the primary breaks off, no acknowledged write is lost, and a primary takes writes at the end."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.support.virtual_time import VirtualTimeLoop, in_virtual_time
 SIZES = ("small", "large")
 PASSES = 40
 SHORT_PAUSE = 5_000
-"""Milliseconds; a pause that is no longer ends while nobody looks."""
+"""Milliseconds; a pause of at most this length ends by itself while the reconciler is away."""
 
 
 class Writer:
     """A client that writes a key whenever it can, on one connection as long as that lasts.
 
     Attributes:
-        answers: What it was told, but for OK.
+        answers: The answers that it got, other than OK.
     """
 
     def __init__(self, simulation: Simulation, name: str) -> None:
@@ -46,7 +46,7 @@ class Writer:
             return
         answer = self._simulation.valkey.write(self._instance, self._session, next(self._keys))
         self.answers |= {answer} - {OK, WAITS}
-        # As ToolHive's client does, which leaves a server that refuses to write.
+        # ToolHive's client does so too: it leaves a server that refuses to write.
         if answer not in {OK, WAITS}:
             self._session.is_open = False
 
@@ -61,9 +61,9 @@ class Handover:
     """A storage whose primary is asked to move, and clients that write before and after every effect of it.
 
     Attributes:
-        effects: Everything that the reconciler has done since it was asked, in order.
-        at: Number of the effect at which something happens, and whether before or after it.
-        happens: What; None once it has.
+        effects: Everything that the reconciler has done since the move was asked for, in order.
+        at: Number of the effect at which the fault happens, and whether before or after it.
+        happens: The fault; None once it has happened.
     """
 
     def __init__(self, size: str) -> None:
@@ -88,7 +88,7 @@ class Handover:
         await self.simulation.edit(SESSION_STORAGES, KEY[1], word)
 
     async def step(self) -> None:
-        """Let the reconciler make a pass, or as much of one as it lives to make."""
+        """Let the reconciler make a pass, or as much of one as it survives."""
         self._is_acting = True
         try:
             await self.simulation.reconcile()
@@ -102,7 +102,7 @@ class Handover:
         self.look()
 
     async def finish(self) -> None:
-        """Wait until nothing is written any more."""
+        """Wait until nobody writes any more."""
         quiet = 0
         for _ in range(PASSES):
             writes = len(self.simulation.api.writes)
@@ -125,7 +125,7 @@ class Handover:
         return self.instances[self.simulation.primary]
 
     def look(self) -> None:
-        """Let clients write, and check that no two of them can write in two places."""
+        """Let clients write, and check that they cannot write to two instances."""
         busy, _, fresh = self.writers
         busy.write()
         fresh._session = None
@@ -139,10 +139,10 @@ class Handover:
         reached = [
             instance for instance in writable if instance is named or any(each.is_open for each in instance.sessions)
         ]
-        assert len(reached) <= 1, "clients can write in two places"
+        assert len(reached) <= 1, "clients can write to two instances"
 
     def assert_kept(self) -> None:
-        """Everything that was acknowledged is there, and writes are taken."""
+        """Check that every acknowledged write is there, and that the storage takes writes."""
         for writer in self.writers:
             writer.write()
             writer.write()
@@ -207,13 +207,13 @@ def killed_with_the_candidate(handover: Handover, what: str) -> BaseException:
 
 
 def unanswered(handover: Handover, what: str) -> BaseException:
-    """It was done, or was not: nobody knows."""
+    """Lose the answer: the reconciler cannot know whether the effect happened."""
     is_request = "/" in what
     return errors.Unavailable("no answer") if is_request else errors.StoreUnreachable("no answer")
 
 
 def overtaken(handover: Handover, what: str) -> None:
-    """It stands still for so long that another one leads meanwhile, makes its passes, and then it goes on."""
+    """Freeze the reconciler while another one leads and makes its passes, and then let it go on."""
     handover._is_acting = False
     other = copy.copy(handover.simulation)
 
@@ -242,12 +242,12 @@ FAULTS = (
     (unanswered, "before"),
     (unanswered, "after"),
 )
-"""What happens, and on which side of an effect; where that makes no difference, after one is before the next."""
+"""Faults, and on which side of an effect each happens; for a kill, after one is the same as before the next."""
 
 
 @pytest.mark.parametrize("size", SIZES)
 @in_virtual_time
-async def test_a_move_that_is_left_alone_is_seen_by_nobody(size: str) -> None:
+async def test_no_client_notices_a_move_without_faults(size: str) -> None:
     handover = Handover(size)
     await handover.start()
     await handover.finish()
@@ -266,17 +266,17 @@ async def test_whatever_happens_at_any_effect_of_a_move_no_acknowledged_write_is
         await handover.start()
         await handover.finish()
         handover.assert_kept()
-        # If the candidate dies as soon as it is primary, whoever was primary before takes over again.
+        # If the candidate dies as soon as it is primary, the former primary takes over again.
         assert handover.has_moved or fault is killed_with_the_candidate
 
 
 def handovers(size: str, fault: Callable[[Handover, str], BaseException | None], when: str) -> Iterator[Handover]:
-    """Make one for each effect that there is something to happen at."""
+    """Yield a handover for each effect at which a fault can happen."""
     for number in itertools.count(1):
         handover = Handover(size)
         handover.at = (number, when)
         handover.happens = lambda what, handover=handover: fault(handover, what)
         yield handover
         if handover.happens is not None:
-            assert number > 20, "there must have been effects for something to happen at"
+            assert number > 20, "the move had too few effects for this to test anything"
             return
