@@ -10,9 +10,9 @@ from tests.rules.rule import BY_FIELD, ELSEWHERE, PRIVATE, TEAM, ConsumerRule
 _BY_ANNOTATION: Final = f"metadata.annotations[{ANNOTATION_STORAGE}]"
 
 
-_ONE_REFERENCE: Final = "A reference is a name, or name and namespace; anything else is a slip."
+_ONE_REFERENCE: Final = "A reference is a name, or a name and a namespace; anything else is a mistake."
 _NO_SUCH_NAME: Final = "No storage can have that name, so the consumer would never be connected."
-_SHAPE: Final = "ToolHive's schema refuses it too; the webhook names it together with all that is wrong."
+_SHAPE: Final = "ToolHive's schema refuses it too; the webhook names it together with all other problems."
 
 RULES: Final = (
     ConsumerRule(
@@ -28,26 +28,26 @@ RULES: Final = (
         why="A namespace may hold several storages, and none of them is the default.",
     ),
     ConsumerRule(
-        when="name or namespace is no string",
+        when="name or namespace is not a string",
         spec={"sessionStorageRef": {"name": 5}},
         says="spec.sessionStorageRef: Invalid value: name and namespace must be strings",
         why=_ONE_REFERENCE,
     ),
     ConsumerRule(
-        when="it has an unknown field",
+        when="the reference has an unknown field",
         spec={"sessionStorageRef": {"name": "mine", "size": "small"}},
         says='spec.sessionStorageRef: Invalid value: unknown field "size"',
         why=_ONE_REFERENCE,
     ),
     ConsumerRule(
-        when="it has more than five of them",
+        when="the reference has more than five unknown fields",
         spec={"sessionStorageRef": {"name": "mine", **dict.fromkeys("abcdefg")}},
         besides=tuple(f'spec.sessionStorageRef: Invalid value: unknown field "{field}"' for field in "abcde"),
         says="spec.sessionStorageRef: Invalid value: 2 more unknown fields",
-        why="An object may have a hundred thousand, and a message has to fit on a screen.",
+        why="An object may have a hundred thousand fields, and a message must fit on a screen.",
     ),
     ConsumerRule(
-        when="it names what no storage can be called",
+        when="the reference has a name that no storage can have",
         spec={"sessionStorageRef": "My Storage"},
         says=(
             'spec.sessionStorageRef: Invalid value: "My Storage": a SessionStorage\'s name has at most 40 lower-case'
@@ -56,7 +56,7 @@ RULES: Final = (
         why=_NO_SUCH_NAME,
     ),
     ConsumerRule(
-        when="it names what no namespace can be called",
+        when="the reference has a namespace whose name is not a valid one",
         spec={"sessionStorageRef": {"name": "mine", "namespace": "My Team"}},
         says='spec.sessionStorageRef: Invalid value: "My Team": not the name of a namespace',
         why=_NO_SUCH_NAME,
@@ -76,10 +76,10 @@ RULES: Final = (
             f'{_BY_ANNOTATION}: Invalid value: names SessionStorage "team/other", but spec.sessionStorageRef names'
             ' "team/mine": keep one of them'
         ),
-        why="A consumer has one storage, and neither way to name it is the better one. The same name twice is fine.",
+        why="A consumer has one storage, and neither reference takes precedence. The same name twice is fine.",
     ),
     ConsumerRule(
-        when="the targets are unknown",
+        when="the annotation for targets has an unknown value",
         spec=BY_FIELD,
         annotations={ANNOTATION_TARGETS: "frontend"},
         says=(
@@ -89,7 +89,7 @@ RULES: Final = (
         why="Guessing could hand a password to a part that must not have it.",
     ),
     ConsumerRule(
-        when="the storage is another namespace's, and its author lacks the right",
+        when="the storage is in another namespace, and the author may not use it",
         spec=ELSEWHERE,
         storages=(PRIVATE,),
         may_use=False,
@@ -103,7 +103,7 @@ RULES: Final = (
         why="Nobody gets a password by naming somebody else's storage.",
     ),
     ConsumerRule(
-        when="the API server does not say whether its author has the right",
+        when="the API server does not answer whether the author may use the storage",
         spec=ELSEWHERE,
         storages=(PRIVATE,),
         may_use=None,
@@ -115,44 +115,44 @@ RULES: Final = (
         is_seen=False,
     ),
     ConsumerRule(
-        when="`spec.sessionStorage` says something else",
+        when="`spec.sessionStorage` contradicts the storage",
         spec={**BY_FIELD, "sessionStorage": {"provider": "memory"}},
         says=(
             'spec.sessionStorage.provider: Invalid value: SessionStorage "team/mine" needs "redis" here: leave the'
             " field out"
         ),
         why=(
-            "One of the two is not meant, and only the author knows which. The user's value is not repeated, for"
-            " people put passwords into addresses."
+            "One of the two is a mistake, and only the author knows which. The message does not repeat the user's"
+            " value, because people put passwords into addresses."
         ),
     ),
     ConsumerRule(
-        when="`spec.sessionStorage` has what the storage knows nothing of",
+        when="`spec.sessionStorage` has a field that the storage does not need",
         spec={**BY_FIELD, "sessionStorage": {"tls": {}}},
         says=(
             'spec.sessionStorage.tls: Invalid value: SessionStorage "team/mine" needs nothing here: leave the field out'
         ),
-        why="A managed storage speaks no TLS, and the proxy would not get through.",
+        why="A managed storage does not speak TLS, so the proxy could not connect.",
         is_seen=False,
     ),
     ConsumerRule(
-        when="something on the way is no object",
+        when="a field on the way to an injected one is not an object",
         spec={**BY_FIELD, "podTemplateSpec": "mcp"},
         says="spec.podTemplateSpec: Invalid value: must be an object",
         why=_SHAPE,
     ),
     ConsumerRule(
-        when="something on the way is no list",
+        when="a field on the way to an injected one is not a list",
         spec={**BY_FIELD, "podTemplateSpec": {"spec": {"containers": {"name": "mcp"}}}},
         says="spec.podTemplateSpec.spec.containers: Invalid value: must be an array",
         why=_SHAPE,
     ),
     ConsumerRule(
-        when="objects of the kind keep no sessions",
+        when="objects of this kind keep no sessions",
         kind="MCPGroup",
         spec=BY_FIELD,
         says='kind: Unsupported value: supported values: "MCPServer", "MCPRemoteProxy", "VirtualMCPServer"',
-        why=("No part of it could use a storage. Only a webhook configuration that somebody changed sends it here."),
+        why="No part of it could use a storage. The webhook gets it only if somebody changed its configuration.",
         is_seen=False,
     ),
 )

@@ -10,7 +10,7 @@ from tests.rules.rule import BY_FIELD, ELSEWHERE, EXTERNAL, PLATFORM, PRIVATE, T
 
 
 def _external(namespace: str) -> Object:
-    """A storage whose Secret is missing, so that nobody has dialled it."""
+    """Write an external storage without its Secret, so that the reconciler has not dialled the store."""
     return session_storage({"external": EXTERNAL, "allowedNamespaces": [TEAM]}, namespace)
 
 
@@ -38,7 +38,7 @@ RULES: Final = (
         spec=BY_FIELD,
         storages=(),
         says='SessionStorage "team/mine" does not exist (yet): pods wait until Secret "mine-connection" exists',
-        why="The order of `kubectl apply` must not matter. A name that is misspelt looks the same.",
+        why="The order of `kubectl apply` must not matter. A misspelt name looks the same.",
     ),
     ConsumerRule(
         when="ToolHive's proxies cannot use the external storage",
@@ -67,14 +67,14 @@ RULES: Final = (
         is_seen=False,
     ),
     ConsumerRule(
-        when="the name is to be generated",
+        when="the API server is to generate the name",
         spec=BY_FIELD,
         metadata={"generateName": "srv-"},
         says=(
             "an object with metadata.generateName has no name yet: the webhook connects its proxies to the storage at"
             " the next change"
         ),
-        why="The prefix of its sessions' keys holds the name, which the API server makes up after admission.",
+        why="The key prefix of its sessions contains the name, which the API server generates after admission.",
     ),
     ConsumerRule(
         when="ToolHive's CRD has lost the reference",
@@ -107,12 +107,12 @@ RULES: Final = (
             ' SessionStorage "team/mine": set it to None'
         ),
         why=(
-            "Clients behind one address all meet the same proxy, and new replicas stay idle. Without a shared storage"
+            "All clients behind one address reach the same proxy, and new replicas stay idle. Without a shared storage"
             " affinity is right, and the webhook does not warn of it."
         ),
     ),
     ConsumerRule(
-        when="an external storage without TLS is another namespace's",
+        when="an external storage without TLS is in another namespace",
         spec=ELSEWHERE,
         storages=(_external(PLATFORM),),
         besides=(_unconnected("platform/mine"),),
@@ -121,8 +121,8 @@ RULES: Final = (
             " the password included: ask its owner for rediss://"
         ),
         why=(
-            "Who shares a store need not know whose network lies between. A managed storage is in the cluster, behind"
-            " a NetworkPolicy."
+            "A user of another namespace's store may not know which networks lie between. A managed storage is in the"
+            " cluster, behind a NetworkPolicy."
         ),
     ),
     ConsumerRule(
@@ -135,7 +135,7 @@ RULES: Final = (
         when="`secrets` hides an injected variable",
         spec={**BY_FIELD, "secrets": [{"name": "own", "key": "password", "targetEnvName": "REDIS_PASSWORD"}]},
         says=('spec.secrets[own] hides REDIS_PASSWORD of SessionStorage "team/mine": rename it, unless this is meant'),
-        why=f"{_ENV} Without `targetEnvName` the variable is called after the key.",
+        why=f"{_ENV} Without `targetEnvName` the variable has the name of the key.",
     ),
     ConsumerRule(
         when="the pod template hides an injected variable",

@@ -14,18 +14,18 @@ HEAD: Final = """\
 
 # Rules of admission
 
-What the webhook says when somebody creates, changes or deletes a `SessionStorage`, or an object that refers to one:
-each rule with its message about an example, and its reason. *Refused* means that the API server stores nothing; one
-answer names all problems of an object. A *warning* refuses nothing.
+This page lists what the webhook says when somebody creates, changes or deletes a `SessionStorage`, or an object that
+refers to one: each rule with its message for an example, and its reason. *Refused* means that the API server stores
+nothing; one answer names all problems of an object. A *warning* refuses nothing.
 """
 ON_STORAGES: Final = """\
-Rules that need no look-up are in the CRD as well, so that the API server enforces them even while the webhook is down.
-The last column has the API server's words then; it stops at the first kind of mistake.
+The CRD repeats all rules that need no look-up, so that the API server enforces them even while the webhook is down.
+The last column shows the API server's message then; it stops at the first kind of mistake.
 """
 ON_CONSUMERS: Final = """\
-These are about `MCPServer`, `MCPRemoteProxy` and `VirtualMCPServer`, and only if they refer to a storage, by the field
-or by the annotation `toolhive.stacklok.dev/session-storage`. Everything else about them is ToolHive's to judge. While
-the webhook is down, those that refer to a storage cannot be changed, and all others can.
+These rules apply to an `MCPServer`, `MCPRemoteProxy` or `VirtualMCPServer` that refers to a storage, by the field or by
+the annotation `toolhive.stacklok.dev/session-storage`. ToolHive judges everything else about it. While the webhook is
+down, nobody can change a consumer that refers to a storage; all others can be changed.
 """
 
 
@@ -70,7 +70,7 @@ def _code(message: str) -> str:
 
 
 def main() -> None:
-    """Print it."""
+    """Print the page."""
     sys.stdout.write(document())
 
 

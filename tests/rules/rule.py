@@ -1,6 +1,7 @@
-"""A rule of admission, told by an example: what is written, what is said about it, and why.
+"""A rule of admission with an example: what somebody writes, what the webhook says, and why.
 
-The examples are tested where rules are decided, and on a real API server; `docs/reference/rules.md` is made of them.
+Unit tests check the examples against the webhook's decisions, integration tests against a real API server;
+`docs/reference/rules.md` is generated from them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from webhook.admission import consumers, deletions, session_storages
 from webhook.admission.review import AdmissionRequest, Decision, Deny
 
 TEAM: Final = "team"
-"""Where the examples are."""
+"""The namespace of the examples."""
 PLATFORM: Final = "platform"
-"""Where storages are that consumers of `TEAM` refer to."""
+"""Another namespace, with storages to which consumers of `TEAM` refer."""
 ANN: Final = "ann"
-"""Who may write everything in `TEAM`, and use no storage of `PLATFORM`."""
+"""A user who may write everything in `TEAM`, but may not use the storages of `PLATFORM`."""
 
 
 def session_storage(spec: Any, namespace: str = TEAM, name: str = "mine", **more: Any) -> Object:
@@ -43,11 +44,11 @@ class Rule:
     """One rule.
 
     Attributes:
-        when: What has to be the case.
-        says: The whole message, as it is about the example.
+        when: The condition under which the rule applies.
+        says: The whole message about the example.
         why: The reason for the rule, for a person who meets it.
-        besides: What is said about the example before that, by other rules.
-        is_seen: Whether the example can be had from a real API server; some take a fault, or chance.
+        besides: What other rules say about the example before that.
+        is_seen: Whether a test can reproduce the example on a real API server; some examples need a fault, or chance.
     """
 
     when: str
@@ -58,18 +59,18 @@ class Rule:
 
     @property
     def decision(self) -> Decision:
-        """What the webhook decides about the example."""
+        """The webhook's decision about the example."""
         raise NotImplementedError
 
     @property
     def said(self) -> tuple[str, ...]:
-        """All that the webhook says about the example."""
+        """All messages of the webhook about the example."""
         decision = self.decision
         return decision.problems if isinstance(decision, Deny) else decision.warnings
 
     @property
     def expected(self) -> tuple[str, ...]:
-        """All that it should say."""
+        """All messages that it should give."""
         return (*self.besides, self.says)
 
 
@@ -78,11 +79,11 @@ class StorageRule(Rule):
     """A rule about SessionStorages.
 
     Attributes:
-        spec: Of the example.
-        old: The spec that is stored, if it is an update; and with it
-        running: the size that runs.
-        metadata: Of the example, but for its namespace.
-        alone: What the API server says by its schema while the webhook is down; empty if it takes the example then.
+        spec: Spec of the example.
+        old: The stored spec, if the example is an update.
+        running: The size that runs.
+        metadata: Metadata of the example, without its namespace.
+        alone: The API server's own message while the webhook is down; empty if the schema admits the example.
     """
 
     spec: Any
@@ -112,13 +113,13 @@ class ConsumerRule(Rule):
     """A rule about consumers of a storage, and how they refer to it.
 
     Attributes:
-        spec: Of the example, but for what ToolHive demands.
-        annotations: Of the example.
-        metadata: More of the example's metadata.
-        kind: Of the example.
-        old: What is stored, if it is an update.
-        storages: The storages that there are.
-        may_use: Whether its author may use storages of `PLATFORM`; None if that cannot be found out.
+        spec: Spec of the example, without the fields that ToolHive requires.
+        annotations: Annotations of the example.
+        metadata: Further metadata of the example.
+        kind: Kind of the example.
+        old: The stored object, if the example is an update.
+        storages: The storages that exist.
+        may_use: Whether its author may use storages of `PLATFORM`; None if the API server does not answer.
     """
 
     spec: Any
@@ -151,7 +152,7 @@ class ConsumerRule(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletionRule(Rule):
-    """A rule about storages that go.
+    """A rule about the deletion of storages.
 
     Attributes:
         servers: How many servers use the storage.

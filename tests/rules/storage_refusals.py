@@ -20,11 +20,11 @@ _KIND_CHANGE: Final = (
     " SessionStorage"
 )
 _INTERVAL: Final = "must be a time of hours and minutes, such as 720h or 90m, and at least 1h"
-_NAMES: Final = "Services, StatefulSets and their pods' labels are named after the storage."
-_ONE_SCHEMA: Final = "The field has one meaning; a value of another type has none."
-_KEPT_APART: Final = "Their data are in different places, and neither can be moved to the other unnoticed."
-_NO_PASSWORDS: Final = "Everybody who may read storages would read it. The message repeats nothing of the address."
-_ADDRESS: Final = "Clients would not agree on what else an address could mean."
+_NAMES: Final = "Services, StatefulSets and labels of their pods contain the storage's name."
+_ONE_SCHEMA: Final = "The field has one type; the webhook does not guess what a value of another type means."
+_KEPT_APART: Final = "A managed and an external storage keep sessions in different places: a change would lose them."
+_NO_PASSWORDS: Final = "Everybody who may read storages could read it. The message repeats no part of the address."
+_ADDRESS: Final = "Clients read any other form of address in different ways."
 
 RULES: Final = (
     StorageRule(
@@ -32,10 +32,10 @@ RULES: Final = (
         spec=None,
         says="spec: Required value",
         alone="spec: Required value",
-        why="An empty one (`spec: {}`) is enough; none at all is more likely a slip of indentation.",
+        why="An empty `spec: {}` is enough; a missing one is more likely a slip of indentation.",
     ),
     StorageRule(
-        when="`spec` is no object",
+        when="`spec` is not an object",
         spec=["size"],
         says="spec: Invalid value: must be an object",
         alone='spec: Invalid value: "array": spec in body must be of type object: "array"',
@@ -46,10 +46,10 @@ RULES: Final = (
         spec={"size": "huge"},
         says=f'spec.size: Unsupported value: "huge": {_SIZES_SAID}',
         alone=f'spec.size: Unsupported value: "huge": {_SIZES_SAID}',
-        why="A size binds memory, CPU, disk and more, and there are three of them.",
+        why="There are three sizes; each sets memory, CPU, disk and more together.",
     ),
     StorageRule(
-        when="the size is no word",
+        when="the size is not a string",
         spec={"size": ["small"]},
         says="spec.size: Invalid value: must be a string",
         alone='spec.size: Invalid value: "array": spec.size in body must be of type string: "array"',
@@ -76,21 +76,21 @@ RULES: Final = (
         spec={"external": {"secretRef": "redis-auth"}},
         says="spec.external.url: Required value",
         alone="spec.external.url: Required value",
-        why="Nobody else knows where the store is.",
+        why="Only the author knows where the store is.",
     ),
     StorageRule(
         when="the address has another scheme",
         spec={"external": {**EXTERNAL, "url": "http://redis.example.com"}},
         says="spec.external.url: Unsupported value: must start with redis://, rediss://, valkey://, valkeys://",
         alone=_URL_ALONE,
-        why="The scheme says whether TLS is spoken; these are the ones that clients know.",
+        why="The scheme says whether clients use TLS; clients know these four.",
     ),
     StorageRule(
         when="the address has no host",
         spec={"external": {**EXTERNAL, "url": "redis://:6379"}},
         says="spec.external.url: Invalid value: must name a host, and a port between 1 and 65535 or none",
         alone=_URL_ALONE,
-        why="There is nothing to connect to.",
+        why="Without a host, clients cannot connect.",
     ),
     StorageRule(
         when="the address has a password inside",
@@ -107,10 +107,10 @@ RULES: Final = (
         spec={"external": {**EXTERNAL, "url": "redis://redis.example.com?password=hunter2"}},
         says="spec.external.url: Forbidden: must not have a query or fragment",
         alone=_URL_ALONE,
-        why=f"{_ADDRESS} Passwords are put there, too.",
+        why=f"{_ADDRESS} People put passwords there, too.",
     ),
     StorageRule(
-        when="the address is of another form",
+        when="the address has another form",
         spec={"external": {**EXTERNAL, "url": "redis://redis.example.com/a/b"}},
         says=_URL_ALONE.replace("Forbidden", "Invalid value"),
         alone=_URL_ALONE,
@@ -121,17 +121,17 @@ RULES: Final = (
         spec={"external": {**EXTERNAL, "url": "redis://" + "x" * 505}},
         says="spec.external.url: Too long: may not be more than 512 bytes",
         alone="spec.external.url: Too long: may not be more than 512 bytes",
-        why="A host's name has at most 253 characters.",
+        why="A host name has at most 253 characters.",
     ),
     StorageRule(
-        when="`external` is no object",
+        when="`external` is not an object",
         spec={"external": "redis://redis.example.com"},
         says="spec.external: Invalid value: must be an object",
         alone='spec.external: Invalid value: "string": spec.external in body must be of type object: "string"',
         why=_ONE_SCHEMA,
     ),
     StorageRule(
-        when="the Secret's name cannot be one",
+        when="the name of the Secret is not a valid one",
         spec={"external": {**EXTERNAL, "secretRef": "Redis/Auth"}},
         says=(
             "spec.external.secretRef: Invalid value: \"Redis/Auth\": must consist of lower-case letters, digits, '-' or"
@@ -142,8 +142,8 @@ RULES: Final = (
             " '.', and start and end with a letter or digit"
         ),
         why=(
-            "No Secret can have that name. A Secret of another namespace cannot be named: that would be a way to read"
-            " it."
+            "No Secret can have that name. The field cannot name a Secret of another namespace, because authors could"
+            " read Secrets that way."
         ),
     ),
     StorageRule(
@@ -154,28 +154,28 @@ RULES: Final = (
         why="No Secret can have that name.",
     ),
     StorageRule(
-        when="`rotation` says no interval",
+        when="`rotation` has no interval",
         spec={"size": "small", "rotation": {}},
         says="spec.rotation.every: Required value",
         alone="spec.rotation.every: Required value",
-        why="A schedule without a time would be a guess.",
+        why="There is no default: the author decides how often consumers restart.",
     ),
     StorageRule(
         when="the interval of `rotation` is shorter than an hour, or written otherwise",
         spec={"size": "small", "rotation": {"every": "30m"}},
         says=f'spec.rotation.every: Invalid value: "30m": {_INTERVAL}',
         alone=f'spec.rotation.every: Invalid value: "30m": {_INTERVAL}',
-        why="A rotation restarts every consumer; days and seconds would be words of their own for what hours say.",
+        why="A rotation restarts every consumer; hours and minutes can express every sensible interval.",
     ),
     StorageRule(
-        when="the interval of `rotation` is too long a text",
+        when="the text of the interval of `rotation` is too long",
         spec={"size": "small", "rotation": {"every": "0" * 16 + "h"}},
         says="spec.rotation.every: Too long: may not be more than 16 bytes",
         alone="spec.rotation.every: Too long: may not be more than 16 bytes",
-        why="Eleven years are `99999h`; the API server weighs what it takes to check a text by its length.",
+        why="`99999h` is already eleven years; the API server limits the cost of rules, which grows with the text.",
     ),
     StorageRule(
-        when="`allowedNamespaces` is no list",
+        when="`allowedNamespaces` is not a list",
         spec={"allowedNamespaces": "team-a"},
         says="spec.allowedNamespaces: Invalid value: must be an array",
         alone=(
@@ -185,7 +185,7 @@ RULES: Final = (
         why=_ONE_SCHEMA,
     ),
     StorageRule(
-        when="a namespace's name cannot be one",
+        when="the name of a namespace is not a valid one",
         spec={"allowedNamespaces": ["team-*"]},
         says=(
             "spec.allowedNamespaces[0]: Invalid value: \"team-*\": must be the name of a namespace, or '*' for all of"
@@ -195,21 +195,21 @@ RULES: Final = (
             "spec.allowedNamespaces[0]: Invalid value: \"team-*\": must be the name of a namespace, or '*' for all of"
             " them"
         ),
-        why="Patterns are not understood, and would seem to share what they do not.",
+        why="The product does not expand patterns: one would seem to share the storage, and would not.",
     ),
     StorageRule(
-        when="a namespace is named twice",
+        when="a namespace is listed twice",
         spec={"allowedNamespaces": ["team-a", "team-a"]},
         says='spec.allowedNamespaces[1]: Duplicate value: "team-a"',
         alone='spec.allowedNamespaces[1]: Duplicate value: "team-a"',
         why="The list is a set: several people can then add to it by server-side apply.",
     ),
     StorageRule(
-        when="too many namespaces are named",
+        when="the list of namespaces is too long",
         spec={"allowedNamespaces": [f"team-{number}" for number in range(101)]},
         says="spec.allowedNamespaces: Too many: 101: must have at most 100 items",
         alone="spec.allowedNamespaces: Too many: 101: must have at most 100 items",
-        why="A NetworkPolicy holds them all. `'*'` shares with every namespace.",
+        why="One NetworkPolicy lists all of them. `'*'` shares the storage with every namespace.",
     ),
     StorageRule(
         when="the name is too long",
@@ -217,10 +217,10 @@ RULES: Final = (
         metadata={"name": "a-name-that-is-too-long-for-those-derived-from-it"},
         says="metadata.name: Too long: may not be more than 40 bytes",
         alone=_NAME_ALONE,
-        why=f"{_NAMES} Those have 63 characters, of which what is appended takes up to 23.",
+        why=f"{_NAMES} They have at most 63 characters, of which suffixes take up to 23.",
     ),
     StorageRule(
-        when="the name cannot be that of a Service",
+        when="the name is not valid for a Service",
         spec={"size": "small"},
         metadata={"name": "1st.storage"},
         says=(
@@ -232,7 +232,7 @@ RULES: Final = (
         why=_NAMES,
     ),
     StorageRule(
-        when="a name that is to be generated would be too long",
+        when="a generated name would be too long",
         spec={"size": "small"},
         metadata={"generateName": "a-name-that-is-too-long-with-five-more-"},
         says="metadata.generateName: Too long: may not be more than 35 bytes",
@@ -240,7 +240,7 @@ RULES: Final = (
         why=f"{_NAMES} Kubernetes appends five characters to it.",
     ),
     StorageRule(
-        when="a name that is to be generated cannot be that of a Service",
+        when="a generated name would not be valid for a Service",
         spec={"size": "small"},
         metadata={"generateName": "1st-"},
         says=(

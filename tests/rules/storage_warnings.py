@@ -24,13 +24,13 @@ RULES: Final = (
         when="`rotation` and `external` are both set",
         spec={"rotation": {"every": "720h"}, "external": EXTERNAL},
         says="spec.rotation is ignored, because spec.external is set: only its owner can change that password",
-        why="Nobody but its owner can make another password of the store.",
+        why="Only the owner of the store can change its password.",
     ),
     StorageRule(
         when="an external storage names no Secret",
         spec={"external": {"url": "redis://redis.example.com"}},
         says="spec.external.secretRef is not set: consumers will use the store without a password",
-        why="Whoever reaches the store reads and changes everybody's sessions.",
+        why="Everybody who reaches the store can read and change all sessions.",
     ),
     StorageRule(
         when="an external storage without TLS is shared with other namespaces",
@@ -39,6 +39,6 @@ RULES: Final = (
             "spec.external.url has no TLS, and spec.allowedNamespaces opens the store to other namespaces: what they"
             " send crosses the network in plain text, the password included: use rediss:// or valkeys://"
         ),
-        why="One namespace's network may be trusted; that of all who share the store is more than its owner can see.",
+        why="An owner may trust the network of one namespace, but cannot see the networks of all that share the store.",
     ),
 )
