@@ -1,7 +1,7 @@
-"""Asks a real API server directly, where it does not matter how kubectl puts it.
+"""A client of a real API server, for tests that do not depend on kubectl's output.
 
-A start of kubectl costs 0.1 s of processor time, and tests that wait ask twenty times a second: by kubectl, waiting
-alone filled a processor.
+A start of kubectl costs 0.1 s of processor time, and tests that wait ask twenty times a second: with kubectl, the
+waiting alone kept a processor busy.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ KINDS: Final = {
     "sstore": resources.SESSION_STORAGES,
     "statefulset": resources.STATEFUL_SETS,
 }
-"""What tests read, by kubectl's word for it."""
+"""The resources that tests read, by kubectl's name for each."""
 _WRITTEN: Final = {
     resource.kind: resource
     for resource in (
@@ -50,9 +50,9 @@ _STATUS: Final = "--subresource=status"
 
 
 class Api:
-    """The API server, as the administrator. Options are called what kubectl calls them.
+    """The API server, as the administrator.
 
-    An answer other than the wanted one is an AssertionError with the API server's message.
+    Options have kubectl's names. An unexpected answer raises an AssertionError with the API server's message.
     """
 
     def __init__(self, kubeconfig: Path) -> None:
@@ -73,7 +73,7 @@ class Api:
         return made
 
     def refusal(self, obj: Object, *options: str) -> str:
-        """Have an object refused, and return why."""
+        """Create an object that the API server refuses, and return its message."""
         return self._refused("POST", _collection(obj), obj, *options)
 
     def apply(self, *objects: Object) -> None:
@@ -89,7 +89,7 @@ class Api:
         return changed
 
     def change_refusal(self, resource: Resource, namespace: str, name: str, patch: Object, *options: str) -> str:
-        """Have a change refused, and return why."""
+        """Make a change that the API server refuses, and return its message."""
         return self._refused("PATCH", resource.path(namespace, name), patch, *options, content="merge-patch+json")
 
     def delete(self, resource: Resource, namespace: str, name: str = "") -> None:

@@ -1,6 +1,6 @@
-"""A control plane on loopback, with the chart's objects in it, and our processes as themselves: real RBAC, real TLS.
+"""A control plane on loopback with the chart's objects, and the webhook and the reconciler as real processes.
 
-The Deployments are left out: the processes run here, so that a test can kill them at will.
+RBAC and TLS are real. The Deployments are left out: the processes run on this machine, so that a test can kill them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ LONGEST = (
     "test_webhook_process",
     "test_install",
 )
-"""Workers take files in this order, the long ones first, so that they end together; the others follow by name."""
+"""Files in the order in which workers take them: long ones first, so that all workers end at about the same time."""
 CONSUMER_PLURALS = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
 
 
@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Kubectl:
-    """kubectl, as the administrator: for what users see, and for whole manifests."""
+    """kubectl, as the administrator, for what users see and for whole manifests."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
@@ -74,14 +74,14 @@ class Kubectl:
 
     @functools.cached_property
     def api(self) -> Api:
-        """The same API server, for everything that asks again and again."""
+        """A client of the same API server, for tests that ask again and again."""
         return Api(self.kubeconfig)
 
     def apply(self, *objects: Object) -> None:
         self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
     def warns(self, *arguments: str, stdin: str = "") -> str:
-        """Do it, and return what there was to say about it."""
+        """Run a command that succeeds, and return the warnings that kubectl printed."""
         done = subprocess.run([*self._command, *arguments], input=stdin, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stderr
@@ -93,7 +93,7 @@ class Kubectl:
 
 
 class Process:
-    """One of our processes, started as often as a test likes."""
+    """The webhook or the reconciler as a process, which a test can start again and again."""
 
     def __init__(
         self, module: str, environ: dict[str, str], log: Path, command: Sequence[str | Path] | None = None
@@ -129,7 +129,7 @@ class Process:
         eventually(lambda: "ok" in self.read("/readyz"), what=f"{self._module} ready: {self.log}")
 
     def read(self, path: str) -> str:
-        """Read a page of the port for probes and metrics."""
+        """Read a page from the port for probes and metrics."""
         url = f"http://127.0.0.1:{self.environ['HTTP_PORT']}{path}"
         with urllib.request.urlopen(url, timeout=1) as response:
             content: bytes = response.read()
@@ -159,7 +159,7 @@ def eventually(condition: Callable[[], bool], *, seconds: float = 30, what: str 
 
 @contextlib.contextmanager
 def running_control_plane(directory: Path) -> Iterator[ControlPlane]:
-    """Run a control plane on ports of this worker until the block ends: 5 s of processor time, 0.7 GiB."""
+    """Run a control plane on ports of this worker until the block ends; it costs 5 s of processor time and 0.7 GiB."""
     control_plane = ControlPlane(directory, Endpoints("127.0.0.1", *(free_port() for _ in range(3))))
     try:
         control_plane.start()
@@ -217,7 +217,7 @@ def chart_objects(*values: str) -> list[Object]:
         "--namespace",
         NAMESPACE,
         "--kube-version=1.36.3",
-        # Helm asks a cluster that it installs into; here it has none to ask.
+        # Helm asks the cluster into which it installs; here there is none to ask.
         "--api-versions=admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy",
     ]
     rendered = subprocess.run(
@@ -237,7 +237,7 @@ def chart(kubectl: Kubectl, webhook_port: int, toolhive_crds: None) -> list[Obje
 
 
 def install_chart(kubectl: Kubectl, webhook_port: int) -> list[Object]:
-    """Install the chart without its workloads; the webhook's Service leads to this machine."""
+    """Install the chart without its workloads; the webhook's Service points to this machine."""
     objects = chart_objects()
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     for obj in objects:
@@ -254,7 +254,7 @@ def install_chart(kubectl: Kubectl, webhook_port: int) -> list[Object]:
 
 
 def environment_of(objects: list[Object], component: str) -> dict[str, str]:
-    """Read what the chart tells a process through its environment."""
+    """Read the environment variables that the chart gives to a process."""
     (deployment,) = [
         obj for obj in objects if obj["kind"] == "Deployment" and obj["metadata"]["name"] == f"{RELEASE}-{component}"
     ]
@@ -296,7 +296,7 @@ def running_processes(
         kubectl: Of the cluster's administrator.
         webhook_port: Where the webhook serves.
         directory: For logs and kubeconfigs.
-        commands: How to start them, by name, if not on the Python of the tests.
+        commands: Commands that start them, by name, if not the Python of the tests.
     """
     made = {}
     for component in ("webhook", "reconciler"):
@@ -307,7 +307,7 @@ def running_processes(
             "POD_NAMESPACE": NAMESPACE,
             "HTTP_PORT": str(free_port()),
             "WEBHOOK_PORT": str(webhook_port),
-            "ROTATION_REFRESH_SECONDS": "0",  # there is no kubelet here that would be late
+            "ROTATION_REFRESH_SECONDS": "0",  # there is no kubelet that would refresh a mounted file late
         }
         made[component] = Process(component, environ, directory / f"{component}.log", commands.get(component))
     with contextlib.ExitStack() as stack:
@@ -321,7 +321,7 @@ def running_processes(
 
 @pytest.fixture(scope="session")
 def kubelet(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run pods' Valkey servers on this machine."""
+    """Run the Valkey servers of pods on this machine."""
     directory = tmp_path_factory.mktemp("kubelet")
     command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.integration.kubelet"]
     process = subprocess.Popen([*command, str(kubeconfig), str(directory)], cwd=ROOT)
@@ -335,7 +335,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def namespace(kubectl: Kubectl) -> Iterator[str]:
-    """A namespace of the test's own."""
+    """Create a namespace for the test alone."""
     name = f"test-{next(_numbers)}"
     kubectl.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name

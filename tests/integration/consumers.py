@@ -1,4 +1,4 @@
-"""What tests say and ask about consumers of every kind on a real API server."""
+"""Builds, reads and changes consumers of every kind on a real API server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def consumer(kind: str, namespace: str, annotations: Any = None, **spec: Any) ->
 
 
 def referring(kind: str, namespace: str, way: str, storage: str = "mine") -> Object:
-    """Refer to a storage in one of the three ways that there are."""
+    """Build a consumer that refers to a storage in one of the three possible ways."""
     match way:
         case "annotation":
             return consumer(kind, namespace, {ANNOTATION: storage})
@@ -55,11 +55,11 @@ def change_is_refused(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *
 
 
 def await_wiring_of_all(kubectl: Kubectl) -> None:
-    """Wait until the webhook is called and all of ToolHive's CRDs have the field."""
+    """Wait until API servers call the webhook and all of ToolHive's CRDs have the field."""
 
     def wires(kind: str) -> bool:
         asked = referring(kind, "default", "string", "probe")
         return RECORD in kubectl.api.create(asked, "--dry-run=server")["metadata"]["annotations"]
 
     for kind in KINDS:
-        eventually(partial(wires, kind), what=f"{kind} is wired")
+        eventually(partial(wires, kind), what=f"{kind} is connected")

@@ -1,4 +1,4 @@
-"""What stands at the API server's door: the chart's webhooks and its policy, and how to take them away for a while."""
+"""Removes or changes the chart's admission webhooks and its policy for the length of a block."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BINDING = f"validatingadmissionpolicybinding/{RELEASE}-injection"
 
 @contextlib.contextmanager
 def without(kubectl: Kubectl, *names: str) -> Iterator[None]:
-    """Delete objects, and put them back as they were."""
+    """Delete objects while the block runs, and then put them back as they were."""
     saved = [json.loads(kubectl("get", name, "-o", "json")) for name in names]
     kubectl("delete", *names)
     try:
@@ -27,7 +27,7 @@ def without(kubectl: Kubectl, *names: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def failing_open(kubectl: Kubectl) -> Iterator[None]:
-    """Have every webhook passed over that does not answer, as `webhook.failurePolicy: Ignore` does."""
+    """Have the API server ignore webhooks that do not answer, as with `webhook.failurePolicy: Ignore`."""
     saved = json.loads(kubectl("get", WEBHOOK, "-o", "json"))["webhooks"]
     _set_policies(kubectl, ["Ignore"] * len(saved))
     try:

@@ -1,4 +1,4 @@
-"""Runs single Valkey instances as their pods would, but for the paths and the address."""
+"""Runs single Valkey instances as their pods do, with other paths and addresses."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def running(directory: Path, size: Size, *directives: str) -> Iterator[str]:
     """Run an instance; the tests add a user of their own.
 
     Args:
-        directory: Where it keeps everything.
-        size: Of the instance; instances that run side by side have different ones.
-        directives: Besides what a pod's command adds to the configuration.
+        directory: Directory of all its files.
+        size: Size of the instance; instances that run side by side need different sizes.
+        directives: Directives for the configuration, besides those that a pod's command adds.
     """
     address = ADDRESSES[size]
     text = valkey_config.valkey_conf()
@@ -51,13 +51,13 @@ def running(directory: Path, size: Size, *directives: str) -> Iterator[str]:
         assert ours in text
         text = text.replace(ours, theirs)
     (directory / "valkey.conf").write_text(text)
-    # Replicas are told apart by their address, as pods are.
+    # Valkey tells replicas apart by their address, as with pods.
     sized = (f"maxmemory {PRESETS[size].maxmemory_bytes}", f"bind-source-addr {address}")
     login = (f"primaryuser {REPLICATION.user}", f"primaryauth {PASSWORDS[REPLICATION.key]}")
     (directory / valkey_config.START_FILE).write_text("\n".join((*sized, *login, *directives)))
     admin = f"user {ADMIN.user} on >{ADMIN_PASSWORD} {ADMIN.rule}\n"
     acl = directory / names.KEY_USERS_ACL
-    if not acl.exists():  # what the instance has saved since stays, as in a pod
+    if not acl.exists():  # what the instance has saved since then stays, as in a pod
         acl.write_text(identities.users_acl(PASSWORDS) + admin)
     command = ["setpriv", "--pdeathsig", "KILL", "--", str(VALKEY_SERVER), str(directory / "valkey.conf")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
@@ -70,7 +70,7 @@ def running(directory: Path, size: Size, *directives: str) -> Iterator[str]:
 
 
 def servers() -> dict[str, int]:
-    """Find the servers that run on this machine: their processes, by address."""
+    """Return the processes of the Valkey servers on this machine, by address."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Stands in for kubelets where there are no nodes: runs the real Valkey of each pod on a loopback address of its own.
+"""Stands in for kubelets where there are no nodes: runs a real Valkey for each pod, on a loopback address of its own.
 
 python -m tests.integration.kubelet KUBECONFIG DIRECTORY
 """
@@ -32,7 +32,7 @@ NOBODY = loopback.address(loopback.PODS, 60_000)
 
 
 class Kubelet:
-    """Starts and stops one server for each Valkey pod; a pod's data directory goes with the pod."""
+    """Starts and stops one server for each Valkey pod, and removes a pod's data directory with the pod."""
 
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         self._cluster = cluster
@@ -74,7 +74,7 @@ class Kubelet:
             shutil.rmtree(directory, ignore_errors=True)
 
     async def _mount(self, pod: Object, directory: Path, address: str) -> list[str]:
-        """Wait for the ConfigMap and the Secret, as a real kubelet does, write their files, and tell what to run."""
+        """Wait for the ConfigMap and the Secret, as a real kubelet does, write their files, and return the command."""
         storage, namespace = pod["metadata"]["labels"][names.LABEL_STORAGE], pod["metadata"]["namespace"]
         secret = await self._await(SECRETS, namespace, names.auth_secret(storage))
         config = await self._await(CONFIG_MAPS, namespace, names.valkey(storage))
@@ -97,7 +97,7 @@ class Kubelet:
         return [_placed(word, places) for word in pod["spec"]["containers"][0]["command"]]
 
     async def _primary(self, namespace: str, storage: str) -> str:
-        """Say where the Service leads to, as its address would."""
+        """Return the address of the instance that the Service selects."""
         service = await self._await(SERVICES, namespace, names.valkey(storage))
         name = names.valkey_pod(storage, int(service["spec"]["selector"][names.LABEL_INSTANCE]))
         with contextlib.suppress(errors.NotFound):
@@ -119,7 +119,7 @@ class Kubelet:
 
 
 def _placed(text: str, places: dict[str, str]) -> str:
-    """Have a text name the files of one pod on this host, and its address."""
+    """Replace the paths and addresses in a text by those of one pod on this machine."""
     for ours, theirs in places.items():
         text = text.replace(ours, theirs)
     return text

@@ -1,4 +1,4 @@
-"""What of this machine's loopback belongs to one worker: tests run side by side, and Valkey has one port only."""
+"""The loopback addresses and ports of one pytest worker: tests run side by side, and Valkey uses one port only."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Final
 
 WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-"""Number of this worker; processes that it starts inherit it. Without workers there is one, which is the first."""
+"""Number of this worker, which its processes inherit; 0 where pytest runs without workers."""
 MOST_WORKERS: Final = 4
 _BLOCKS: Final = 50
-"""Of addresses for each worker: four times as many are less than the 255 that there are."""
+"""Networks 127.x of each worker; those of all four workers are fewer than the 255 that there are."""
 INSTANCES, OTHERS, PODS, CLIENTS, STRANGERS = range(3, 8)
-"""Blocks: single Valkey instances, what talks to them, pods with Valkey, pods of consumers, nobody's clients."""
+"""Blocks of addresses: single Valkey instances, their peers, Valkey pods, consumers' pods, clients of no consumer."""
 
 
 def address(block: int, number: int) -> str:
-    """Tell one of the 60,000 addresses of a block; any may be listened on, or connected from."""
-    assert WORKER < MOST_WORKERS, "a worker more than there are addresses and ports for"
+    """Return one of the 60,000 addresses of a block; a test may listen on it or connect from it."""
+    assert WORKER < MOST_WORKERS, "there are more workers than addresses and ports"
     return f"127.{block + _BLOCKS * WORKER}.{number // 250}.{number % 250 + 1}"
 
 
 def free_port() -> int:
-    """Find a port of this worker that nobody has, and that no outgoing connection can get before it is listened on.
+    """Find a free port of this worker that no outgoing connection can take before the test listens on it.
 
-    Linux gives those the ports of `ip_local_port_range`; a test under load makes hundreds of them.
+    Linux takes the ports of outgoing connections from `ip_local_port_range`; a test under load makes hundreds of them.
     """
     last = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     share = last // 2 // MOST_WORKERS

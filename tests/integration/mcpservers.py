@@ -1,4 +1,4 @@
-"""What tests say and ask about MCPServers on a real API server."""
+"""Builds and reads MCPServers on a real API server."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def stored(kubectl: Kubectl, namespace: str, version: str = "v1beta1") -> Object
 
 
 def defaults(kubectl: Kubectl) -> Object:
-    """What ToolHive's schema makes of a server with nothing but an image."""
+    """Return the spec that ToolHive's schema gives to a server with nothing but an image."""
     spec: Object = kubectl.api.create(server("default"), "--dry-run=server")["spec"]
     return spec
 
 
 def wired_to(storage: str, namespace: str) -> Object:
-    """All that wiring puts into the spec of server `srv` in the storage's own namespace."""
+    """Return everything that injection adds to the spec of server `srv` in the storage's own namespace."""
     secret = f"{storage}-connection"
     return {
         "podTemplateSpec": {
@@ -59,23 +59,23 @@ def wired_to(storage: str, namespace: str) -> Object:
 
 
 def await_wiring(kubectl: Kubectl) -> None:
-    """Wait until the webhook is called and ToolHive's CRD has the field, which are the reconciler's first deeds."""
+    """Wait until API servers call the webhook and ToolHive's CRD has the field; the reconciler does both first."""
     probe = server("default", sessionStorageRef="probe")
 
     def wires() -> bool:
         return "sessionStorage" in kubectl.api.create(probe, "--dry-run=server")["spec"]
 
-    eventually(wires, what="MCPServers are wired")
+    eventually(wires, what="MCPServers are connected")
 
 
 def install_toolhive_crd(kubectl: Kubectl) -> None:
-    """Put ToolHive's own CRD in place, as Helm does: whatever else is in it goes."""
+    """Install ToolHive's own CRD as Helm does, which removes everything else from it."""
     manifest = str(toolhive_crd("mcpservers"))
     kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", manifest)
 
 
 def has_field(kubectl: Kubectl) -> bool:
-    """Tell whether ToolHive's CRD has `sessionStorageRef` in every version."""
+    """Return whether ToolHive's CRD has `sessionStorageRef` in every version."""
     crd = kubectl.api.get(CRDS, "", TOOLHIVE_CRD)
     schemas = [version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]]
     return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)

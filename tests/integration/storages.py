@@ -1,4 +1,4 @@
-"""What tests say and ask about SessionStorages on a real API server."""
+"""Builds SessionStorages, and reads them and their objects, on a real API server."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def await_ready(kubectl: Kubectl, namespace: str, name: str) -> None:
 def await_reason(kubectl: Kubectl, namespace: str, name: str, reason: str, kind: str = "Ready") -> Object:
     eventually(
         lambda: condition(kubectl, namespace, name, kind).get("reason") == reason,
-        what=f"{namespace}/{name}: {kind} because of {reason}",
+        what=f"{namespace}/{name}: {kind} with reason {reason}",
     )
     return condition(kubectl, namespace, name, kind)
 
@@ -65,7 +65,7 @@ def secret_value(kubectl: Kubectl, namespace: str, name: str, key: str) -> str:
 
 
 def children(kubectl: Kubectl, namespace: str, name: str) -> set[str]:
-    """Name the objects of a storage as `kubectl get -o name` does."""
+    """List the objects of a storage by the names that `kubectl get -o name` prints."""
     labels = f"toolhive.stacklok.dev/storage={name}"
     found = [(each, kubectl.api.list(each, namespace, labels)) for each in CHILD_KINDS]
     return {f"{_word(resource)}/{obj['metadata']['name']}" for resource, objects in found for obj in objects}
@@ -75,11 +75,11 @@ def _word(resource: Resource) -> str:
     return ".".join(part for part in (resource.kind.lower(), resource.group) if part)
 
 
-def expected_children(name: str, nodes: int = 1) -> set[str]:
+def expected_children(name: str, instances: int = 1) -> set[str]:
     of_replicas = {f"service/{name}-valkey-replicas", f"poddisruptionbudget.policy/{name}-valkey-replica"}
-    workloads = {f"statefulset.apps/{name}-valkey-{node}" for node in range(nodes)}
+    workloads = {f"statefulset.apps/{name}-valkey-{index}" for index in range(instances)}
     return (
-        (of_replicas if nodes > 1 else set())
+        (of_replicas if instances > 1 else set())
         | workloads
         | {
             f"secret/{name}-auth",

@@ -1,4 +1,4 @@
-"""Speaks TLS in front of a server that cannot: the Valkey of the tests is built without it."""
+"""Terminates TLS in front of the tests' Valkey, which is built without it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def speaking_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
-    """Listen on a port that is yielded, and hand what comes in on in plain text, until the block ends."""
+    """Yield a port; until the block ends, forward what comes in there to the server in plain text."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""A real Valkey takes our configuration and ACL file, and each identity can do its work and nothing else."""
+"""A real Valkey accepts our configuration and ACL file, and each identity can do its work and nothing else."""
 
 from __future__ import annotations
 
@@ -188,12 +188,12 @@ ALLOWED = {
 def test_each_system_identity_may_do_its_work_and_nothing_else(admin: valkey.Valkey, identity: Identity) -> None:
     allowed = ALLOWED[identity]
     tried = {*lines(DENIED), *lines(SESSIONS), *lines(AUTH_SERVER), *(c for cs in ALLOWED.values() for c in cs)}
-    # HELLO and AUTH are open to everybody: that is how one becomes somebody.
+    # HELLO and AUTH are open to everybody, because clients log in with them.
     assert {command for command in tried if may(admin, identity, command)} - {"HELLO 3", "AUTH x"} == set(allowed)
 
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.user)
-def test_each_identity_gets_in_with_its_own_password_only(instance: str, identity: Identity) -> None:
+def test_each_identity_logs_in_with_its_own_password_only(instance: str, identity: Identity) -> None:
     with connect(identity, instance) as client:
         assert client.ping()
     for other in IDENTITIES:
@@ -203,13 +203,13 @@ def test_each_identity_gets_in_with_its_own_password_only(instance: str, identit
                 client.ping()
 
 
-def test_nobody_gets_in_without_a_password(instance: str) -> None:
+def test_nobody_logs_in_without_a_password(instance: str) -> None:
     with valkey.Valkey(host=instance) as client, pytest.raises(exceptions.AuthenticationError):
         client.ping()
 
 
 def test_toolhives_scripts_run(instance: str) -> None:
-    """The sliding session look-up and a token bucket, with the commands that ToolHive's scripts use."""
+    """Run the sliding session look-up and a token bucket, with the commands that ToolHive's scripts use."""
     touch = "local v = redis.call('GET', KEYS[1]) if v then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end return v"
     bucket = (
         "local t = redis.call('TIME') redis.call('HSET', KEYS[1], 'at', t[1])"
@@ -231,7 +231,7 @@ def test_a_script_cannot_do_what_its_caller_may_not(instance: str) -> None:
 
 
 @pytest.mark.parametrize("size", Size)
-def test_a_instance_of_each_size_starts_with_its_share_of_memory(tmp_path: Path, instance: str, size: Size) -> None:
+def test_an_instance_of_each_size_starts_with_its_share_of_memory(tmp_path: Path, instance: str, size: Size) -> None:
     running_already = contextlib.nullcontext(instance)
     with (
         running_already if size is Size.SMALL else running(tmp_path, size) as address,
@@ -246,7 +246,7 @@ def test_a_instance_of_each_size_starts_with_its_share_of_memory(tmp_path: Path,
         assert client.info("persistence")["aof_enabled"] == 1
 
 
-def test_what_was_acknowledged_survives_a_restart(tmp_path: Path) -> None:
+def test_an_acknowledged_write_survives_a_restart(tmp_path: Path) -> None:
     with running(tmp_path, Size.MEDIUM) as address:
         with connect(CONSUMER, address) as client:
             client.set("session", "kept", ex=600)
@@ -257,7 +257,7 @@ def test_what_was_acknowledged_survives_a_restart(tmp_path: Path) -> None:
         assert client.ttl("session") > 500
 
 
-async def test_the_edge_module_tells_role_and_refusal_apart(instance: str) -> None:
+async def test_the_edge_module_reports_the_role_and_a_refused_login(instance: str) -> None:
     login = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
     facts = await users.observe(instance, 6379, login)
     assert (facts.role, facts.is_loading) == ("master", False)

@@ -1,4 +1,4 @@
-"""What a real API server makes of the webhook's answers."""
+"""What a real API server stores and tells users, given the webhook's answers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
 
 @pytest.fixture
 def samples(kubectl: Kubectl) -> Iterator[dict[str, str]]:
-    """Apply every manifest of the proposal as it is, in the namespaces that it names; tell what was said of each."""
+    """Apply every manifest of the proposal unchanged, in its own namespace; yield kubectl's output for each."""
     yield {path.stem: kubectl.warns("apply", "--validate=strict", "-f", str(path)) for path in PROPOSAL}
     kubectl("delete", "mcpservers", "--all", "--all-namespaces")
 
     def are_gone() -> bool:
-        """A storage goes once the webhook has learnt that its consumers are gone."""
+        """Delete the objects; this fails until the webhook has learnt that a storage's consumers are gone."""
         for path in PROPOSAL:
             kubectl("delete", "--ignore-not-found", "-f", str(path))
         return True
@@ -40,7 +40,7 @@ def samples(kubectl: Kubectl) -> Iterator[dict[str, str]]:
 
 
 def apply(kubectl: Kubectl, *objects: Object) -> str:
-    """Apply as users do, and return what kubectl warned of."""
+    """Apply as users do, and return kubectl's warnings."""
     return kubectl.warns("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
 
@@ -57,7 +57,7 @@ def test_every_manifest_of_the_proposal_is_stored_as_written(kubectl: Kubectl, s
                 namespace = asked["metadata"].get("namespace", "default")
                 assert read(kubectl, "sessionstorage", asked["metadata"]["name"], namespace)["spec"] == asked["spec"]
     assert "Warning: spec.size is ignored, because spec.external is set" in samples["shared-storage"]
-    # They leave the transport out, and ToolHive's default for it has one proxy: worth a word to who asks for storage.
+    # They leave the transport out; ToolHive's default for it allows one proxy, so the webhook warns.
     for name in ("01-simple", "02-production", "03-external"):
         assert "Warning: spec.transport is stdio" in samples[name]
     assert samples["02-production"].count("SessionStorage") == 1
@@ -65,15 +65,13 @@ def test_every_manifest_of_the_proposal_is_stored_as_written(kubectl: Kubectl, s
 
 
 def test_the_readmes_first_example_applies_without_a_warning(kubectl: Kubectl, namespace: str) -> None:
-    """This costs about a second: one `kubectl apply`, and no pod."""
+    """It costs about a second: one `kubectl apply`, and no pod."""
     assert kubectl.warns("apply", "--validate=strict", "-n", namespace, "-f", str(QUICKSTART)) == ""
     wired = read(kubectl, "mcpserver", "fetch", namespace)["spec"]["sessionStorage"]
     assert wired["address"] == f"sessions-valkey.{namespace}.svc:6379"
 
 
-def test_what_is_missing_beside_the_proposals_manifests_is_said_in_a_condition(
-    kubectl: Kubectl, samples: dict[str, str]
-) -> None:
+def test_a_condition_names_what_the_proposals_manifests_leave_out(kubectl: Kubectl, samples: dict[str, str]) -> None:
     assert condition(kubectl, "toolhive-system", "prod-storage", "ConsumersAdmitted") == {}
     assert await_reason(kubectl, "default", "external-storage", "DnsFailed")["status"] == "False"
     await_reason(kubectl, "toolhive-system", "shared-storage", "SecretNotFound")
@@ -106,7 +104,7 @@ def test_a_server_in_another_namespace_reads_the_mirrored_secret(kubectl: Kubect
     assert found["passwordRef"] == {"name": "far.mine-connection", "key": "REDIS_PASSWORD"}
 
 
-def test_users_own_settings_stay_beside_the_wiring(kubectl: Kubectl, namespace: str) -> None:
+def test_users_own_settings_stay_beside_the_injected_ones(kubectl: Kubectl, namespace: str) -> None:
     own = {"name": "mcp", "env": [{"name": "A", "value": "1"}], "envFrom": [{"configMapRef": {"name": "own"}}]}
     template = {"metadata": {"labels": {"own": "label"}}, "spec": {"containers": [own, {"name": "sidecar"}]}}
     apply(kubectl, server(namespace, sessionStorageRef="mine", podTemplateSpec=template))
@@ -116,7 +114,7 @@ def test_users_own_settings_stay_beside_the_wiring(kubectl: Kubectl, namespace: 
     assert found["spec"]["containers"] == [{**own, "envFrom": sources}, {"name": "sidecar"}]
 
 
-def test_an_annotation_wires_and_its_removal_unwires(kubectl: Kubectl, namespace: str) -> None:
+def test_an_annotation_connects_and_its_removal_disconnects(kubectl: Kubectl, namespace: str) -> None:
     plain = defaults(kubectl)
     kubectl.api.create(server(namespace, annotations={ANNOTATION: "mine"}))
     assert stored(kubectl, namespace)["spec"] == {**plain, **wired_to("mine", namespace)}
@@ -126,7 +124,7 @@ def test_an_annotation_wires_and_its_removal_unwires(kubectl: Kubectl, namespace
     assert "annotations" not in found["metadata"]
 
 
-def test_another_name_rewires_and_no_field_unwires(kubectl: Kubectl, namespace: str) -> None:
+def test_another_name_connects_anew_and_no_field_disconnects(kubectl: Kubectl, namespace: str) -> None:
     apply(kubectl, server(namespace, sessionStorageRef="mine"))
     apply(kubectl, server(namespace, sessionStorageRef="other"))
     plain = defaults(kubectl)
@@ -150,7 +148,7 @@ def test_the_same_manifest_again_changes_nothing(kubectl: Kubectl, namespace: st
     assert before == (version_of(stored(kubectl, namespace)), version_of(read(kubectl, "sstore", "mine", namespace)))
 
 
-def test_a_dry_run_shows_the_wiring_and_stores_nothing(kubectl: Kubectl, namespace: str) -> None:
+def test_a_dry_run_shows_the_injected_fields_and_stores_nothing(kubectl: Kubectl, namespace: str) -> None:
     manifest = json.dumps(server(namespace, sessionStorageRef="mine"))
     shown = json.loads(kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest))
     assert shown["spec"]["sessionStorage"] == wired_to("mine", namespace)["sessionStorage"]
@@ -168,7 +166,7 @@ def test_a_server_may_come_before_its_storage(kubectl: Kubectl, namespace: str) 
     scalable = server(namespace, sessionStorageRef="mine", transport="streamable-http", mcpPort=8080)
     eventually(
         lambda: apply(kubectl, scalable) == "",
-        what="nothing left to warn of",
+        what="the webhook no longer warns",
     )
 
 
@@ -180,13 +178,13 @@ def test_a_server_without_a_reference_is_left_as_it_is(kubectl: Kubectl, namespa
     assert "annotations" not in found["metadata"]
 
 
-def test_a_session_storage_of_ones_own_that_contradicts_is_refused(kubectl: Kubectl, namespace: str) -> None:
+def test_a_session_storage_field_that_contradicts_the_storage_is_refused(kubectl: Kubectl, namespace: str) -> None:
     manifest = server(namespace, sessionStorageRef="mine", sessionStorage={"provider": "memory"})
     said = kubectl.fails("apply", "-f", "-", stdin=json.dumps(manifest))
     assert f'spec.sessionStorage.provider: Invalid value: SessionStorage "{namespace}/mine" needs "redis" here' in said
 
 
-def test_the_field_in_the_schema_of_toolhive_is_explained(kubectl: Kubectl) -> None:
+def test_kubectl_explains_the_field_in_toolhives_schema(kubectl: Kubectl) -> None:
     eventually(
         lambda: (
             "SessionStorage to keep this server's sessions in" in kubectl("explain", "mcpserver.spec.sessionStorageRef")

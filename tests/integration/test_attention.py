@@ -1,4 +1,4 @@
-"""Consumers that slipped by, and consumers whose storage is not there, on a real API server."""
+"""Consumers that were stored without the webhook, and consumers whose storage is missing, on a real API server."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def condition(kubectl: Kubectl, namespace: str) -> Any:
     return next((item for item in conditions if item["type"] == "SessionStorageResolved"), {})
 
 
-def test_a_server_that_slipped_by_is_connected_once_the_webhook_is_there(kubectl: Kubectl, namespace: str) -> None:
+def test_a_server_stored_without_the_webhook_is_connected_once_it_is_there(kubectl: Kubectl, namespace: str) -> None:
     referring = json.dumps(server(namespace, sessionStorageRef="mine"))
     with without(kubectl, WEBHOOK, BINDING):
-        # API servers take up to a second to learn that a policy is no longer bound.
+        # API servers need up to a second to learn that a policy is no longer bound.
         eventually(lambda: "created" in kubectl("create", "-f", "-", stdin=referring), what="slipped by")
         assert "sessionStorage" not in stored(kubectl, namespace)["spec"]
     eventually(lambda: "sessionStorage" in stored(kubectl, namespace)["spec"], what="connected", seconds=60)
     assert '"storage":' in stored(kubectl, namespace)["metadata"]["annotations"][RECORD]
 
 
-def test_a_proxy_that_slipped_by_reads_the_secret_once_the_webhook_is_there(kubectl: Kubectl, namespace: str) -> None:
+def test_a_proxy_stored_without_the_webhook_reads_the_secret_once_it_is_there(kubectl: Kubectl, namespace: str) -> None:
     kubectl.api.create(server(namespace, sessionStorageRef="mine"))
 
     def sources() -> Any:
@@ -50,7 +50,7 @@ def test_a_proxy_that_slipped_by_reads_the_secret_once_the_webhook_is_there(kube
 
 
 def proxy_of(consumer: Object) -> Object:
-    """Write a Deployment as ToolHive's operator does for a consumer, as far as anybody looks at it."""
+    """Write a Deployment as ToolHive's operator does for a consumer, with the fields that our processes read."""
     metadata = consumer["metadata"]
     labels = {"toolhive": "true", "app.kubernetes.io/name": "mcpserver", "app.kubernetes.io/instance": metadata["name"]}
     owner = {key: consumer[key] for key in ("apiVersion", "kind")} | {key: metadata[key] for key in ("name", "uid")}
@@ -81,12 +81,10 @@ def test_a_generated_name_gets_its_key_prefix(kubectl: Kubectl, namespace: str) 
     def prefixes() -> list[str]:
         return [item["spec"]["sessionStorage"]["keyPrefix"] for item in kubectl.api.list(MCP_SERVERS, namespace)]
 
-    eventually(lambda: len(prefixes()) == 1 and f"{{{namespace}:srv-" in prefixes()[0], what="its own prefix")
+    eventually(lambda: len(prefixes()) == 1 and f"{{{namespace}:srv-" in prefixes()[0], what="own key prefix")
 
 
-def test_consumers_of_a_storage_that_is_gone_are_told_and_told_again_when_it_is_back(
-    kubectl: Kubectl, namespace: str
-) -> None:
+def test_consumers_say_when_their_storage_is_gone_and_when_it_is_back(kubectl: Kubectl, namespace: str) -> None:
     kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
     kubectl.api.create(server(namespace, sessionStorageRef="mine"))
@@ -101,12 +99,12 @@ def test_consumers_of_a_storage_that_is_gone_are_told_and_told_again_when_it_is_
     eventually(lambda: condition(kubectl, namespace).get("status") == "True", what="taken back")
 
 
-def test_consumers_of_every_kind_are_told_that_their_storage_is_missing(kubectl: Kubectl, namespace: str) -> None:
+def test_consumers_of_every_kind_say_that_their_storage_is_missing(kubectl: Kubectl, namespace: str) -> None:
     for kind in KINDS:
         kubectl.api.create(referring(kind, namespace, "string", "absent"))
 
     for kind in KINDS:
-        eventually(partial(is_told, kubectl, kind, namespace), what=f"{kind} is told, and has an Event")
+        eventually(partial(is_told, kubectl, kind, namespace), what=f"{kind} has the condition and an Event")
 
 
 def is_told(kubectl: Kubectl, kind: str, namespace: str) -> bool:

@@ -1,7 +1,4 @@
-"""Bad input gets a clear word, and costs neither process anything.
-
-At the end both must be the processes that they were, and ready.
-"""
+"""Bad input gets a clear message and harms neither process: at the end both are the same processes, and ready."""
 
 from __future__ import annotations
 
@@ -23,19 +20,19 @@ PASSWORD = "hunter2hunter2"
 LONG = "x" * 300
 MIB = 2**20
 LARGEST_ERROR = 2000
-"""Characters; what a person still reads. kubectl's own words around our message are some 200 of them."""
+"""Characters that a person still reads; kubectl's own words around our message are some 200 of them."""
 WATCHED_SECONDS = 5.0
 LOOKS_PER_STORAGE = WATCHED_SECONDS / 5
-"""A storage that waits for a person is looked at once a minute, one whose name is taken every five seconds."""
+"""Passes that storages need: one a minute while waiting for a person, one in five seconds while a name is taken."""
 STRAY_LOOKS = 3
-"""A hot loop of one storage alone makes 25."""
+"""Passes that are allowed besides; a hot loop of one storage alone makes 25."""
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
 
 @pytest.fixture(scope="module")
 def unharmed(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
-    """Hold both processes to being the same, and ready, after everything that this module does to them."""
+    """Assert that both processes are the same ones, and ready, after all tests of this module."""
     await_wiring(kubectl)
     before = {name: (process.pid, len(process.log.read_text())) for name, process in processes.items()}
     yield
@@ -47,7 +44,7 @@ def unharmed(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
 
 
 def refused(kubectl: Kubectl, obj: Object) -> str:
-    """Have an object refused, without the check that kubectl's own strictness would be first with."""
+    """Create an object that the API server refuses; kubectl's own validation is off, as it would refuse first."""
     said = kubectl.fails("create", "--validate=ignore", "-f", "-", stdin=json.dumps(obj))
     assert len(said) < LARGEST_ERROR
     return said
@@ -106,7 +103,7 @@ def test_a_bad_name_is_explained(kubectl: Kubectl, name: str, said: str) -> None
     assert said in refused(kubectl, storage(name, "default", size="small"))
 
 
-def test_all_problems_are_said_at_once(kubectl: Kubectl) -> None:
+def test_one_answer_names_all_problems(kubectl: Kubectl) -> None:
     external = {"url": f"http://user:{PASSWORD}@there?db=1", "secretRef": "No Name"}
     said = refused(kubectl, storage(LONG, "default", size="huge", external=external))
     for problem in (
@@ -179,7 +176,7 @@ def test_a_pod_template_of_another_shape_gets_an_error_for_its_field(
     assert said in refused(kubectl, server("default", sessionStorageRef="mine", podTemplateSpec=template))
 
 
-def test_nothing_said_of_size_or_external_is_a_medium_storage(kubectl: Kubectl) -> None:
+def test_a_storage_without_size_or_external_is_medium(kubectl: Kubectl) -> None:
     for spec in ({}, {"size": None}):
         out = kubectl(
             "create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(storage("mine", "default", **spec))
@@ -187,7 +184,7 @@ def test_nothing_said_of_size_or_external_is_a_medium_storage(kubectl: Kubectl) 
         assert json.loads(out)["spec"] == {"size": "medium"}
 
 
-def test_a_server_of_a_megabyte_is_wired_and_changed(kubectl: Kubectl, namespace: str, tmp_path: Path) -> None:
+def test_a_server_of_a_megabyte_is_connected_and_changed(kubectl: Kubectl, namespace: str, tmp_path: Path) -> None:
     manifest = tmp_path / "server.json"
     for image in ("mcp:1", "mcp:2"):
         padding = {f"a{number}": image + "x" * 1000 for number in range(1000)}
@@ -221,7 +218,7 @@ def test_a_storage_of_two_megabytes_is_refused_by_kubernetes_itself(kubectl: Kub
     assert "metadata.annotations: Too long: may not be more than 262144 bytes" in refused(kubectl, large)
 
 
-def test_what_only_a_look_can_tell_is_said_in_a_condition_and_not_tried_hot(
+def test_a_problem_that_only_the_reconciler_can_find_is_a_condition_and_makes_no_hot_loop(
     kubectl: Kubectl, namespace: str, processes: dict[str, Process]
 ) -> None:
     reconciler = processes["reconciler"]
@@ -243,7 +240,7 @@ def test_what_only_a_look_can_tell_is_said_in_a_condition_and_not_tried_hot(
     assert found["message"].startswith("Secret taken-auth in this namespace does not belong to this storage")
     assert PASSWORD not in reconciler.log.read_text()
     length = len(reconciler.log.read_text())
-    # What other tests have set off comes to an end; a hot loop never does.
+    # Passes that other tests have caused come to an end; a hot loop never does.
     eventually(lambda: looks(reconciler) <= cold(kubectl), what="a stretch of time without hot retries")
     assert f"{namespace}/" not in reconciler.log.read_text()[length:]
 
@@ -256,7 +253,7 @@ def looks(reconciler: Process) -> float:
 
 
 def cold(kubectl: Kubectl) -> float:
-    """Tell how many passes the storages there are may take in that time."""
+    """Return how many passes the existing storages may take in that time."""
     return len(kubectl.api.list(SESSION_STORAGES)) * LOOKS_PER_STORAGE + STRAY_LOOKS
 
 

@@ -1,4 +1,4 @@
-"""The prober of the chaos suite tells the truth about a real Valkey: who gets in, who is refused, who still gets in."""
+"""The prober of the chaos suite reports correctly which passwords a real Valkey accepts and refuses."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from tests.integration.conftest import eventually
 from tests.integration.instances import ADDRESSES, ADMIN, PASSWORDS, connect, running
 
 ADDRESS = ADDRESSES[Size.MEDIUM]
-NODE = "node"
+INSTANCE = "instance"
 OLD, NEW = PASSWORDS[CONSUMER.key], generate()
 
 
 class Secret:
-    """What consumers are handed, and what kubelet has mounted of it."""
+    """The connection Secret, and the version of it that the kubelet has mounted."""
 
     def __init__(self) -> None:
         self.password = self.mounted = OLD
 
     def look(self, sight: Sight) -> bool:
-        sight.take_in(self.password, {NODE: ADDRESS}, time.monotonic())
+        sight.take_in(self.password, {INSTANCE: ADDRESS}, time.monotonic())
         return True
 
 
 @pytest.fixture(name="set_user")
 def set_user_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], None]]:
-    """Change what a node accepts of consumers."""
+    """Change the passwords that an instance accepts from consumers."""
     with running(tmp_path_factory.mktemp("valkey"), Size.MEDIUM) as address, connect(ADMIN, address) as client:
         ask: Callable[..., object] = client.execute_command  # carries no annotations
 
@@ -46,7 +46,7 @@ def set_user_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
 
 @contextmanager
 def at_work(secret: Secret) -> Iterator[Prober]:
-    """Log in all the while until the block ends."""
+    """Have the prober log in again and again until the block ends."""
     prober = Prober(Sight(ADDRESS), secret.look, lambda: secret.mounted)
     thread = threading.Thread(target=prober.run)
     thread.start()
@@ -59,12 +59,12 @@ def at_work(secret: Secret) -> Iterator[Prober]:
 
 
 def goes_on(prober: Prober) -> None:
-    """Wait until it has got in a few times more."""
+    """Wait until the prober has logged in a few more times."""
     before = prober.logins()
-    eventually(lambda: prober.logins() >= before + 10, what="the prober gets in")
+    eventually(lambda: prober.logins() >= before + 10, what="the prober logs in")
 
 
-def test_a_password_that_is_changed_in_the_right_order_is_never_refused(set_user: Callable[[str], None]) -> None:
+def test_the_prober_reports_no_refusal_of_a_password_changed_in_order(set_user: Callable[[str], None]) -> None:
     secret = Secret()
     with at_work(secret) as prober:
         set_user(f">{NEW}")
@@ -76,11 +76,11 @@ def test_a_password_that_is_changed_in_the_right_order_is_never_refused(set_user
         goes_on(prober)
     verdict = prober.verdict()
     assert (verdict["failures"], verdict["passwords"]) == ([], 2)
-    assert verdict["newest"] == {SERVICE: "accepted", NODE: "accepted"}
-    assert verdict["former"] == {SERVICE: ["WRONGPASS"], NODE: ["WRONGPASS"]}
+    assert verdict["newest"] == {SERVICE: "accepted", INSTANCE: "accepted"}
+    assert verdict["former"] == {SERVICE: ["WRONGPASS"], INSTANCE: ["WRONGPASS"]}
 
 
-def test_a_password_that_is_taken_away_while_it_is_mounted_is_refused(set_user: Callable[[str], None]) -> None:
+def test_the_prober_reports_a_password_that_is_removed_while_it_is_mounted(set_user: Callable[[str], None]) -> None:
     secret = Secret()
     with at_work(secret) as prober:
         set_user(f">{NEW}")
@@ -88,16 +88,16 @@ def test_a_password_that_is_taken_away_while_it_is_mounted_is_refused(set_user: 
         goes_on(prober)
         set_user(f"<{OLD}")
         eventually(
-            lambda: all("WRONGPASS" in tally.failures for tally in prober.tallies.values()), what="it is refused"
+            lambda: all("WRONGPASS" in tally.failures for tally in prober.tallies.values()), what="all logins fail"
         )
     verdict = prober.verdict()
-    assert verdict["newest"] == {SERVICE: "accepted", NODE: "accepted"}
+    assert verdict["newest"] == {SERVICE: "accepted", INSTANCE: "accepted"}
 
 
-def test_a_former_password_that_still_gets_in_is_told(set_user: Callable[[str], None]) -> None:
+def test_the_prober_reports_a_former_password_that_is_still_accepted(set_user: Callable[[str], None]) -> None:
     secret = Secret()
     with at_work(secret) as prober:
         set_user(f">{NEW}")
         secret.password = secret.mounted = NEW
-        eventually(lambda: NEW in prober.sight.passwords, what="the new password is seen")
-    assert prober.verdict()["former"] == {SERVICE: ["accepted"], NODE: ["accepted"]}
+        eventually(lambda: NEW in prober.sight.passwords, what="the prober uses the new password")
+    assert prober.verdict()["former"] == {SERVICE: ["accepted"], INSTANCE: ["accepted"]}

@@ -1,4 +1,4 @@
-"""The writer of the chaos suite tells the truth about a real Valkey: what it lost, and how long it was away."""
+"""The writer of the chaos suite reports correctly which writes a real Valkey lost, and how long it was away."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from tests.integration.instances import ADMIN, PASSWORDS, connect, running
 PREFIX = "w:"
 
 
-@pytest.fixture(name="node", scope="module")
-def node_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(name="instance", scope="module")
+def instance_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running(tmp_path_factory.mktemp("valkey"), Size.SMALL) as address:
         yield address
 
 
 @pytest.fixture(name="admin")
-def admin_fixture(node: str) -> Iterator[valkey.Valkey]:
-    with connect(ADMIN, node) as client:
+def admin_fixture(instance: str) -> Iterator[valkey.Valkey]:
+    with connect(ADMIN, instance) as client:
         client.flushall()
         yield client
 
 
 @contextmanager
-def at_work(node: str) -> Iterator[Writer]:
-    """Write as a consumer does until the block ends."""
-    writer = Writer((node, PORT), lambda: PASSWORDS[CONSUMER.key], PREFIX)
+def at_work(instance: str) -> Iterator[Writer]:
+    """Have the writer write as a consumer does until the block ends."""
+    writer = Writer((instance, PORT), lambda: PASSWORDS[CONSUMER.key], PREFIX)
     thread = threading.Thread(target=writer.run)
     thread.start()
     try:
@@ -47,13 +47,13 @@ def at_work(node: str) -> Iterator[Writer]:
 
 
 def writes(writer: Writer, count: int) -> None:
-    """Wait until so many more writes were acknowledged."""
+    """Wait for a number of further acknowledged writes."""
     before = len(writer.journal.times)
     eventually(lambda: len(writer.journal.times) >= before + count, what="writes are acknowledged")
 
 
-def test_what_is_there_is_not_lost_and_is_taken_away_afterwards(node: str, admin: valkey.Valkey) -> None:
-    with at_work(node) as writer:
+def test_keys_that_are_there_count_as_kept_and_are_removed_afterwards(instance: str, admin: valkey.Valkey) -> None:
+    with at_work(instance) as writer:
         pass
     verdict = writer.verdict()
     assert verdict | {"gaps": []} == {
@@ -66,15 +66,15 @@ def test_what_is_there_is_not_lost_and_is_taken_away_afterwards(node: str, admin
     assert admin.dbsize() == 0
 
 
-def test_a_key_that_is_gone_is_lost_at_the_time_of_its_acknowledgement(node: str, admin: valkey.Valkey) -> None:
-    with at_work(node) as writer:
+def test_a_missing_key_counts_as_lost_at_the_time_of_its_acknowledgement(instance: str, admin: valkey.Valkey) -> None:
+    with at_work(instance) as writer:
         pass
     admin.delete(f"{PREFIX}{writer.journal.numbers[7]}")
     assert writer.verdict()["lost"] == [round(writer.journal.times[7], 3)]
 
 
-def test_a_connection_that_is_closed_is_one_error_and_no_more(node: str, admin: valkey.Valkey) -> None:
-    with at_work(node) as writer:
+def test_a_closed_connection_counts_as_one_error(instance: str, admin: valkey.Valkey) -> None:
+    with at_work(instance) as writer:
         kill: Callable[..., object] = admin.execute_command  # carries no annotations
         kill("CLIENT", "KILL", "USER", CONSUMER.user)
         writes(writer, 50)
@@ -82,8 +82,8 @@ def test_a_connection_that_is_closed_is_one_error_and_no_more(node: str, admin: 
     assert (verdict["errors"], verdict["lost"]) == ({"closed": 1}, [])
 
 
-def test_a_primary_that_refuses_writes_is_a_gap_with_a_name(node: str, admin: valkey.Valkey) -> None:
-    with at_work(node) as writer:
+def test_refused_writes_count_as_a_gap_with_a_reason(instance: str, admin: valkey.Valkey) -> None:
+    with at_work(instance) as writer:
         admin.config_set("min-replicas-to-write", 1)
         try:
             eventually(lambda: len(writer.journal.errors) > 20, what="writes are refused")

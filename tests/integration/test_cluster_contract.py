@@ -1,4 +1,4 @@
-"""The API server in memory behaves like the real one in everything that other tests rely on: the same tests, twice."""
+"""The API server in memory behaves like a real one wherever other tests rely on it: each test runs on both."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def team_fixture(api: Cluster) -> AsyncIterator[str]:
 
 
 class Owned(Storage):
-    """Belongs to a ConfigMap that exists: Kubernetes collects what belongs to a storage that does not."""
+    """Metadata with an existing ConfigMap as owner: Kubernetes would delete objects of an owner that does not exist."""
 
     def metadata(self, name: str) -> Object:
         metadata = super().metadata(name)
@@ -80,19 +80,19 @@ def version(obj: Object) -> str:
 
 
 def asked(obj: Object) -> Object:
-    """Leave out what controllers write on the side: a version, its owners and a status."""
+    """Return an object without what controllers add: a version, field owners and a status."""
     metadata = {key: value for key, value in obj["metadata"].items() if key not in {"resourceVersion", "managedFields"}}
     return {**obj, "metadata": metadata, "status": None}
 
 
-async def test_what_is_created_can_be_read_and_has_an_identity(api: Cluster, team: str) -> None:
+async def test_a_created_object_can_be_read_and_has_an_identity(api: Cluster, team: str) -> None:
     made = await api.create(CONFIG_MAPS, config(team, data={"k": "v"}))
     assert await api.get(CONFIG_MAPS, team, "a") == made
     assert (made["apiVersion"], made["kind"], made["data"]) == ("v1", "ConfigMap", {"k": "v"})
     assert all(made["metadata"][field] for field in ("uid", "creationTimestamp", "resourceVersion"))
 
 
-async def test_what_is_not_there_is_not_found(api: Cluster, team: str) -> None:
+async def test_an_absent_object_is_not_found(api: Cluster, team: str) -> None:
     with pytest.raises(errors.NotFound):
         await api.get(CONFIG_MAPS, team, "a")
     with pytest.raises(errors.NotFound):
@@ -101,7 +101,7 @@ async def test_what_is_not_there_is_not_found(api: Cluster, team: str) -> None:
         await api.patch(CONFIG_MAPS, team, "a", [], field_manager="test")
 
 
-async def test_a_name_is_given_once(api: Cluster, team: str) -> None:
+async def test_a_name_can_be_taken_only_once(api: Cluster, team: str) -> None:
     await api.create(CONFIG_MAPS, config(team))
     with pytest.raises(errors.AlreadyExists):
         await api.create(CONFIG_MAPS, config(team))
@@ -134,7 +134,7 @@ async def test_each_manager_owns_what_it_applied_and_no_more(api: Cluster, team:
     assert result["data"] == {"ours": "2", "theirs": "1"}
 
 
-async def test_applying_takes_a_field_back_that_somebody_edited(api: Cluster, team: str) -> None:
+async def test_applying_restores_a_field_that_somebody_edited(api: Cluster, team: str) -> None:
     made = await api.apply(CONFIG_MAPS, config(team, data={"k": "ours"}), field_manager="ours")
     await api.replace(CONFIG_MAPS, made | {"data": {"k": "edited", "more": "x"}})
     result = await api.apply(CONFIG_MAPS, config(team, data={"k": "ours"}), field_manager="ours")
@@ -184,7 +184,7 @@ async def test_applying_with_the_uid_of_another_changes_nothing(api: Cluster, te
     assert await api.get(CONFIG_MAPS, team, "a") == made
 
 
-async def test_a_status_goes_to_what_exists_only(api: Cluster, team: str) -> None:
+async def test_a_status_can_be_written_only_to_an_existing_object(api: Cluster, team: str) -> None:
     body = config(team, status={"replicas": 0})
     with pytest.raises(errors.NotFound):
         await api.apply(STATEFUL_SETS, body, field_manager="ours", subresource="status")
@@ -203,7 +203,7 @@ async def test_a_patch_is_all_or_nothing(api: Cluster, team: str) -> None:
     assert result["data"] == {"k": "1", "more": "x"}
 
 
-async def test_only_the_one_that_was_seen_is_deleted(api: Cluster, team: str) -> None:
+async def test_a_deletion_by_uid_spares_another_object_of_the_name(api: Cluster, team: str) -> None:
     made = await api.create(CONFIG_MAPS, config(team))
     with pytest.raises(errors.Conflict):
         await api.delete(CONFIG_MAPS, team, "a", uid="of-another")
@@ -213,13 +213,13 @@ async def test_only_the_one_that_was_seen_is_deleted(api: Cluster, team: str) ->
         await api.get(CONFIG_MAPS, team, "a")
 
 
-async def test_what_comes_again_is_another(api: Cluster, team: str) -> None:
+async def test_an_object_that_is_created_again_has_another_identity(api: Cluster, team: str) -> None:
     first = await api.create(CONFIG_MAPS, config(team))
     await api.delete(CONFIG_MAPS, team, "a")
     assert (await api.create(CONFIG_MAPS, config(team)))["metadata"]["uid"] != first["metadata"]["uid"]
 
 
-async def test_lists_take_namespace_labels_and_name(api: Cluster, team: str) -> None:
+async def test_lists_can_be_limited_by_namespace_labels_and_name(api: Cluster, team: str) -> None:
     labelled = {"metadata": {"namespace": team, "name": "b", "labels": {"x": "y", "z": "1"}}}
     await api.create(SECRETS, config(team))
     await api.create(SECRETS, labelled)
@@ -234,7 +234,7 @@ async def test_lists_take_namespace_labels_and_name(api: Cluster, team: str) -> 
     assert await listed(Selector(team, fields="metadata.name=a")) == ["a"]
 
 
-async def test_a_watch_tells_what_came_after_its_list(api: Cluster, team: str) -> None:
+async def test_a_watch_reports_what_happens_after_its_list(api: Cluster, team: str) -> None:
     await api.create(SECRETS, config(team, "before"))
     _, position = await api.list_all(SECRETS, Selector(team))
     made = await api.create(SECRETS, config(team))
@@ -252,7 +252,7 @@ async def test_a_watch_tells_what_came_after_its_list(api: Cluster, team: str) -
     assert int(version(events[2]["object"])) > int(version(changed))
 
 
-async def test_an_informer_ends_with_what_there_is(api: Cluster, team: str) -> None:
+async def test_an_informers_cache_ends_equal_to_the_api_server(api: Cluster, team: str) -> None:
     changed = asyncio.Event()
     informer = Informer(api, SECRETS, lambda _old, _new: changed.set(), selector=Selector(team))
     task = asyncio.ensure_future(informer.run())
@@ -273,7 +273,7 @@ async def test_an_informer_ends_with_what_there_is(api: Cluster, team: str) -> N
 
 def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
     drawn = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
-    node = InstanceSpec(
+    spec = InstanceSpec(
         storage.name, storage.namespace, 0, size, PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0
     )
     metadata = storage.metadata(f"{storage.name}-valkey-0")
@@ -282,7 +282,7 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
         (SECRETS, secrets.connection_secret(storage, drawn["password"])),
         (CONFIG_MAPS, valkey_config.config_map(storage, 0, range(PRESETS[size].replicas))),
         (NETWORK_POLICIES, network_policy.network_policy(storage, Peers("x", {"a": "b"}))),
-        (STATEFUL_SETS, stateful_set(metadata, node, Image("registry.example/valkey:9", "IfNotPresent"), "")),
+        (STATEFUL_SETS, stateful_set(metadata, spec, Image("registry.example/valkey:9", "IfNotPresent"), "")),
         (SERVICES, services.primary_service(storage, 0)),
         (SERVICES, services.headless_service(storage)),
         (SERVICES, services.replicas_service(storage)),
@@ -292,8 +292,8 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
 
 
 @pytest.mark.parametrize("size", Size)
-async def test_what_is_stored_of_our_objects_shows_no_drift(api: Cluster, team: str, size: Size) -> None:
-    """A default, a dropped empty field or a rewritten quantity would cost a write for ever."""
+async def test_our_objects_as_stored_show_no_drift(api: Cluster, team: str, size: Size) -> None:
+    """A default, a dropped empty field or a rewritten quantity would cost a write in every pass."""
     owner = await api.create(CONFIG_MAPS, config(team, "owner"))
     for resource, desired in children(Owned("mine", team, owner["metadata"]["uid"]), size):
         stored = await api.apply(resource, desired, field_manager=FIELD_MANAGER)
@@ -326,7 +326,7 @@ ADDITIONS: dict[str, Object] = {
 
 
 def added(obj: Object, more: Object) -> Object:
-    """Add to what is there, as an edit by hand does."""
+    """Add fields to an object, as an edit by hand does."""
     result = copy.deepcopy(obj)
     for key, value in more.items():
         if isinstance(value, dict):
@@ -337,7 +337,7 @@ def added(obj: Object, more: Object) -> Object:
 
 
 @pytest.mark.parametrize("size", Size)
-async def test_what_somebody_added_goes_with_a_replacement_and_leaves_no_drift(
+async def test_a_replacement_removes_what_somebody_added_and_leaves_no_drift(
     api: Cluster, team: str, size: Size
 ) -> None:
     owner = await api.create(CONFIG_MAPS, config(team, "owner"))

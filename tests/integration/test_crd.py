@@ -1,6 +1,6 @@
-"""What a real API server makes of the CRD alone.
+"""A real API server enforces the CRD's schema and rules without the webhook.
 
-kube-system is the one namespace that the webhook never sees: there the schema and its rules stand by themselves.
+The tests use kube-system, the one namespace that the webhook never sees.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def refused(kubectl: Kubectl, obj: object) -> str:
     return kubectl.fails("create", "--validate=ignore", "-f", "-", stdin=json.dumps(obj))
 
 
-def test_the_crd_is_accepted_without_complaint(kubectl: Kubectl) -> None:
+def test_the_api_server_accepts_the_crd_without_complaint(kubectl: Kubectl) -> None:
     manifest = str(ROOT / "deploy/chart/files/sessionstorages.crd.yaml")
     assert kubectl.warns("apply", "--server-side", "--validate=strict", "-f", manifest) == ""
     conditions = {
@@ -44,7 +44,7 @@ def test_the_crd_is_accepted_without_complaint(kubectl: Kubectl) -> None:
     assert conditions == {"Established": "True", "NamesAccepted": "True"}
 
 
-def test_it_is_found_by_short_name_and_by_category(kubectl: Kubectl, unseen: str) -> None:
+def test_storages_are_listed_by_short_name_and_by_category(kubectl: Kubectl, unseen: str) -> None:
     kubectl.api.create(storage("mine", unseen, size="small"))
     kubectl.api.create(server(unseen))
     try:
@@ -55,13 +55,13 @@ def test_it_is_found_by_short_name_and_by_category(kubectl: Kubectl, unseen: str
         kubectl("delete", "mcpserver", "srv", "-n", unseen)
 
 
-def test_a_table_shows_what_people_ask_first(kubectl: Kubectl, unseen: str) -> None:
+def test_kubectl_get_shows_the_columns_that_people_need_first(kubectl: Kubectl, unseen: str) -> None:
     kubectl.api.create(storage("mine", unseen, size="small"))
     header = kubectl("get", "sstore", "-n", unseen).splitlines()[0]
     assert header.split() == ["NAME", "SIZE", "PHASE", "READY", "PRIMARY", "SECRET", "AGE"]
 
 
-def test_status_is_written_by_its_subresource_alone(kubectl: Kubectl, unseen: str) -> None:
+def test_status_can_be_written_only_through_its_subresource(kubectl: Kubectl, unseen: str) -> None:
     external = {"url": "redis://there", "secretRef": "absent"}
     obj = storage("mine", unseen, external=external)
     kubectl.api.create({**obj, "status": {"phase": "Ready", "primary": "nobody"}})
@@ -71,8 +71,8 @@ def test_status_is_written_by_its_subresource_alone(kubectl: Kubectl, unseen: st
     assert read(kubectl, "sstore", "mine", unseen)["spec"]["external"] == external
 
 
-def test_a_size_that_stays_is_never_in_the_way(kubectl: Kubectl, unseen: str) -> None:
-    """What runs may have a larger disk than was asked for, when it is older than the storage."""
+def test_an_unchanged_size_never_blocks_an_update(kubectl: Kubectl, unseen: str) -> None:
+    """The running instances may have a larger disk than the size asks for, if they are older than the storage."""
     kubectl.api.create(storage("mine", unseen, size="small"))
     for size in ("large", "medium"):
         patch = json.dumps({"status": {"size": size}})
@@ -113,14 +113,14 @@ def test_no_error_repeats_a_password(kubectl: Kubectl, name: str, external: Any)
 )
 def test_a_storage_stays_managed_or_external(kubectl: Kubectl, unseen: str, before: Any, after: Any) -> None:
     kubectl.api.create(storage("mine", unseen, **before))
-    # A patch, because the reconciler writes to the same object: the API server repeats it where a PUT would conflict.
+    # A patch, because the reconciler writes the same object: the API server retries a patch where a PUT would conflict.
     patch = json.dumps([{"op": "replace", "path": "/spec", "value": after}])
     said = kubectl.fails("patch", "sstore", "mine", "-n", unseen, "--type=json", "-p", patch)
     assert "a storage cannot change between managed and external in place: create a new SessionStorage" in said
 
 
 @pytest.mark.parametrize("every", ["59m", "", "30d", "1h30s", "-2h", "1.5h"])
-def test_a_schedule_under_an_hour_or_in_other_words_is_refused_by_the_schema(
+def test_the_schema_refuses_a_schedule_under_an_hour_or_in_another_format(
     kubectl: Kubectl, unseen: str, every: str
 ) -> None:
     said = refused(kubectl, storage("mine", unseen, size="small", rotation={"every": every}))
@@ -128,6 +128,6 @@ def test_a_schedule_under_an_hour_or_in_other_words_is_refused_by_the_schema(
 
 
 @pytest.mark.parametrize("every", ["1h", "60m", "1h30m", "99999h"])
-def test_a_schedule_of_an_hour_or_more_is_taken_by_the_schema(kubectl: Kubectl, unseen: str, every: str) -> None:
+def test_the_schema_accepts_a_schedule_of_an_hour_or_more(kubectl: Kubectl, unseen: str, every: str) -> None:
     kubectl.api.create(storage("mine", unseen, size="small", rotation={"every": every}))
     assert read(kubectl, "sessionstorage", "mine", unseen)["spec"]["rotation"] == {"every": every}
