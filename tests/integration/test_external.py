@@ -1,4 +1,4 @@
-"""Stores of users' own, dialled for real: each way to fail has a reason of its own."""
+"""External stores on real connections: each way to fail has a condition reason of its own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _running(processes: dict[str, Process], kubectl: Kubectl) -> None:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a Valkey with these settings on a port of its own."""
+    """Start Valkeys, each with its own settings and on its own port."""
     with contextlib.ExitStack() as stack:
 
         def started(*settings: str) -> int:
@@ -74,7 +74,7 @@ def ask(kubectl: Kubectl, namespace: str, url: str) -> None:
     kubectl.api.apply(storage("mine", namespace, external={"url": url, "secretRef": "theirs"}))
 
 
-def test_a_store_is_dialled_handed_out_and_followed(
+def test_a_store_is_dialled_its_connection_handed_out_and_its_changes_followed(
     kubectl: Kubectl, namespace: str, start: Start, processes: dict[str, Process]
 ) -> None:
     port = start("--requirepass", PASSWORD)
@@ -93,7 +93,7 @@ def test_a_store_is_dialled_handed_out_and_followed(
     eventually(
         lambda: secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == NEW_PASSWORD,
         seconds=5,
-        what="the new password is handed on",
+        what="the connection Secret has the new password",
     )
     await_reason(kubectl, namespace, "mine", "Discarded", "CredentialRotated")
     await_ready(kubectl, namespace, "mine")
@@ -119,7 +119,7 @@ def test_consumers_restart_when_the_password_of_their_store_has_changed(
     assert template["annotations"] == {"toolhive.stacklok.dev/credential-revision": rotation["revision"]}
 
 
-def test_another_secret_is_taken_at_once(kubectl: Kubectl, namespace: str, start: Start) -> None:
+def test_another_secret_is_used_at_once(kubectl: Kubectl, namespace: str, start: Start) -> None:
     port = start("--requirepass", PASSWORD)
     make_secret(kubectl, namespace, password="wrong")
     make_secret(kubectl, namespace, "theirs-too", password=PASSWORD)
@@ -132,7 +132,7 @@ def test_another_secret_is_taken_at_once(kubectl: Kubectl, namespace: str, start
     assert secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == PASSWORD
 
 
-def test_proxies_of_a_consumer_are_connected_once_that_is_known_to_work(
+def test_a_consumers_proxies_are_connected_once_the_reconciler_knows_that_it_works(
     kubectl: Kubectl, namespace: str, start: Start
 ) -> None:
     port = start("--requirepass", PASSWORD)
@@ -145,12 +145,14 @@ def test_proxies_of_a_consumer_are_connected_once_that_is_known_to_work(
         made = json.loads(kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=asked))
         return bool(made["spec"].get("sessionStorage", {}).get("address") == f"127.0.0.1:{port}")
 
-    eventually(is_native, what="the webhook knows of it")
+    eventually(is_native, what="the webhook knows that proxies can use the store")
     kubectl.api.create(server(namespace, sessionStorageRef="mine"))
     assert "tls" not in stored(kubectl, namespace)["spec"]["sessionStorage"]
 
 
-def test_a_user_name_is_used_and_said_to_be_beyond_the_proxies(kubectl: Kubectl, namespace: str, start: Start) -> None:
+def test_a_user_name_is_used_and_a_condition_says_that_proxies_lack_it(
+    kubectl: Kubectl, namespace: str, start: Start
+) -> None:
     port = start("--user", "ann", "on", f">{PASSWORD}", "~*", "+@all")
     make_secret(kubectl, namespace, password=PASSWORD, username="ann")
     ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
@@ -177,7 +179,7 @@ def see_that_tls_is_verified(kubectl: Kubectl, namespace: str, port: int, good: 
     make_secret(kubectl, namespace, password=PASSWORD, ca_crt="nonsense")
     eventually(
         lambda: "no certificate in PEM form" in await_reason(kubectl, namespace, "mine", "TlsFailed")["message"],
-        what="ca.crt is named",
+        what="the condition names ca.crt",
     )
     make_secret(kubectl, namespace, password=PASSWORD, ca_crt=good)
     await_ready(kubectl, namespace, "mine")

@@ -1,7 +1,7 @@
-"""Generated consumers on a real API server, with the real webhook: what is stored is what was decided.
+"""Generated consumers on a real API server with the real webhook: the API server stores what the webhook decides.
 
-The webhook never sees kube-system, so a dry run there tells what the API server alone makes of an object: what it
-prunes, and what it fills in.
+The webhook never sees kube-system, so a dry run there shows what the API server alone does to an object: which fields
+it prunes, and which it fills in.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ GIVEN = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFi
 
 @pytest.fixture(scope="module")
 def known(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[dict[Key, Object]]:
-    """Make the storages that generated consumers refer to, and wait until the webhook knows them."""
+    """Create the storages to which generated consumers refer, and wait until the webhook knows them."""
     await_wiring_of_all(kubectl)
     for namespace in (HOME, SHARED.namespace):
         kubectl("create", "namespace", namespace)
@@ -53,16 +53,16 @@ def known(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[dict[Key,
         asked = json.dumps(server(HOME, sessionStorageRef=reference))
         return word in kubectl.warns("create", "--dry-run=server", "-f", "-", stdin=asked)
 
-    eventually(lambda: says("theirs", "(NotChecked)"), what="the webhook knows the one")
+    eventually(lambda: says("theirs", "(NotChecked)"), what="the webhook knows storage theirs")
     shared = {"name": SHARED.name, "namespace": SHARED.namespace}
-    eventually(lambda: says(shared, "(NotChecked)"), what="the webhook knows the other")
+    eventually(lambda: says(shared, "(NotChecked)"), what="the webhook knows the shared storage")
     keys = ((HOME, "theirs"), SHARED.key)
     yield {key: read(kubectl, "sessionstorage", key[1], key[0]) for key in keys}
     kubectl("delete", "namespace", HOME, SHARED.namespace, "--wait=false")
 
 
 def generated(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
-    """Draw as many examples, the same ones in every run."""
+    """Draw a number of examples, the same ones in every run."""
     drawn: list[Any] = []
 
     @settings(
@@ -78,13 +78,13 @@ def generated(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
 
 
 class Api:
-    """Dry runs on the API server, over one connection that is kept."""
+    """Makes dry runs on the API server, over one persistent connection."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
     async def created(self, obj: Object) -> Object:
-        """Tell what would be stored."""
+        """Return the object that the API server would store."""
         path = resource_of(obj).path(obj["metadata"]["namespace"])
         return bare(await self._cluster._call(_Request("POST", path, obj, DRY_RUN)))
 
@@ -94,7 +94,7 @@ class Api:
         return bare(await self._cluster._call(_Request("PUT", path, obj, DRY_RUN)))
 
     async def canonical(self, obj: Object) -> Object:
-        """Tell what the API server alone makes of an object."""
+        """Return an object as the API server alone would store it."""
         unseen = {**obj, "metadata": {**without_given(obj), "namespace": UNSEEN}}
         return placed(await self.created(unseen))
 
@@ -116,7 +116,7 @@ def placed(obj: Object) -> Object:
 
 
 async def see_it_decided(api: Api, known: dict[Key, Object], asked: Object, old: Object | None) -> str:
-    """Write an object, and compare what is stored with what is decided here; tell what that was."""
+    """Write an object, compare the stored one with the decision made here, and return the kind of decision."""
     start = await api.canonical(asked)
     operation = "CREATE" if old is None else "UPDATE"
     decision = decide(ConsumerWrite.of(AdmissionRequest("1", operation, HOME, "", start, old)), known, Target.ALL)

@@ -1,7 +1,7 @@
-"""Ten thousand reviews that nobody should send, over TLS, to the webhook as a process of its own.
+"""Ten thousand hostile reviews over TLS, to the webhook as a process of its own.
 
-Each gets a review that answers it, or a status that says that it is the sender's fault; what is no HTTP at all may
-find the connection closed. The process is the same afterwards, no larger, and was there for others all the time.
+The webhook answers each with a review or with a 4xx status; it may close a connection that does not speak HTTP.
+Afterwards it is the same process and no larger, and it has served other clients all the time.
 """
 
 from __future__ import annotations
@@ -36,28 +36,30 @@ SEED = 20261124
 AT_ONCE = 8
 SLOW_CLIENTS = 50
 AT_ONCE_SECONDS = 2.0
-"""A good review is answered in a millisecond; this is for a machine that does other things, too."""
+"""The webhook answers a good review in a millisecond; this bound allows for a busy machine."""
 GROWTH_BYTES = 6 * 2**20
-"""From the middle of the run to its end. A review has some 2,000 bytes: were each of the 5,000 kept, it would be 10 MB.
-It is not nothing, because each large review finds the heap in another shape: 1.2 to 4.3 MB were seen in seven runs."""
+"""Growth allowed from the middle of the run to its end. A review has some 2,000 bytes: a leak of each of the 5,000
+would be 10 MB. The bound is not 0, because each large review fragments the heap in another way: seven runs grew by 1.2
+to 4.3 MB."""
 STEADY_HEAP = {"MALLOC_MMAP_THRESHOLD_": str(2**17), "MALLOC_TRIM_THRESHOLD_": str(2**17)}
-"""Large bodies have memory of their own and give it back, as glibc begins with; it would stop to after the first ones,
-and how the heap is broken up would be what is measured (mallopt(3), M_MMAP_THRESHOLD)."""
+"""Environment that has glibc allocate large bodies by mmap, and so return their memory, throughout. By default glibc
+raises the threshold after the first ones, and the test would measure how fragmented the heap is (mallopt(3),
+M_MMAP_THRESHOLD)."""
 LONG_BODIES = 40
 """Clients that each send all but the last byte of the longest body, 320 MiB together."""
 STRANGERS = 160
 """Clients that connect, say nothing, and come back as soon as they are cut off; one in eight speaks TLS."""
 OTHER_FILES = 40
-"""Beside connections of clients: the process's own to the API server, its sockets that listen, its log."""
+"""Open files besides clients' connections: connections to the API server, listening sockets, the log."""
 MEMORY_LIMIT = 256 * 2**20
-"""Of the webhook's container (deploy/chart/values.yaml, which a test reads)."""
+"""Memory limit of the webhook's container; a test compares it with deploy/chart/values.yaml."""
 LOOKS = 10
-"""At the size of the process, of which the smallest counts: in the others, a large review is just being answered."""
+"""Measurements of the process's size, of which the smallest counts: others may include a large review in progress."""
 
 
 @pytest.fixture(scope="module")
 def webhook(processes: dict[str, Process], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """A webhook that nobody else calls."""
+    """Run a webhook that no other test calls."""
     own = {"HTTP_PORT": str(free_port()), "WEBHOOK_PORT": str(free_port()), **STEADY_HEAP}
     process = Process("webhook", processes["webhook"].environ | own, tmp_path_factory.mktemp("hostile") / "webhook.log")
     process.start()
@@ -76,7 +78,7 @@ def trusting(kubectl: Kubectl, processes: dict[str, Process]) -> ssl.SSLContext:
 
 
 class Client:
-    """Talks to the webhook."""
+    """Sends requests and raw bytes to the webhook."""
 
     def __init__(self, session: aiohttp.ClientSession, port: int, context: ssl.SSLContext) -> None:
         self._session = session
@@ -84,7 +86,7 @@ class Client:
         self._context = context
 
     async def send(self, post: Post) -> tuple[int, bytes]:
-        """Post, again if the server has hung up on the request before this one, whose body it did not want to read."""
+        """Post; post again if the server closed the connection after the previous request, whose body it did not read."""
         try:
             return await self._send(post)
         except aiohttp.ServerDisconnectedError:
@@ -92,7 +94,7 @@ class Client:
 
     async def _send(self, post: Post) -> tuple[int, bytes]:
         url = f"https://127.0.0.1:{self._port}"
-        # What is sent is what was meant, though the client knows better.
+        # The client library must send exactly what the test asks for, even if it is wrong.
         async with self._session.request(
             post.method,
             url + post.path,
@@ -106,7 +108,7 @@ class Client:
         return await asyncio.open_connection("127.0.0.1", self._port, ssl=self._context if speaks_tls else None)
 
     async def say(self, what: bytes, *, speaks_tls: bool = True) -> bytes:
-        """Say something on a new connection, and return all that is answered."""
+        """Send bytes on a new connection, and return the whole answer."""
         reader, writer = await self.open(speaks_tls=speaks_tls)
         try:
             with contextlib.suppress(OSError):
@@ -123,7 +125,7 @@ class Client:
 
 
 def hang_up(writer: asyncio.StreamWriter) -> None:
-    """Without the words of farewell that TLS has."""
+    """Close a connection without TLS' closing handshake."""
     writer.transport.abort()
     writer.close()
 
@@ -136,7 +138,7 @@ async def client(webhook: Process, trusting: ssl.SSLContext) -> AsyncIterator[Cl
 
 
 def is_answer(status: int, body: bytes) -> bool:
-    """Tell whether this is a review that answers, or the sender's fault."""
+    """Return whether this is a review with an answer, or a status that blames the sender."""
     if status != 200:
         return 400 <= status < 500
     answer = json.loads(body)
@@ -180,7 +182,7 @@ async def test_ten_thousand_hostile_reviews_are_answered_and_forgotten(client: C
 
     async def work() -> None:
         for post in drawn:
-            # One at a time, or how many happened to meet would be what is measured.
+            # One large body at a time; otherwise the test would measure how many happened to meet.
             async with large if len(post.body) > 2**20 else contextlib.nullcontext():
                 status, body = await client.send(post)
             seen[status] += 1
@@ -202,7 +204,7 @@ async def test_ten_thousand_hostile_reviews_are_answered_and_forgotten(client: C
     assert webhook.pid == pid
 
 
-async def test_what_is_no_http_is_the_senders_fault_or_hears_nothing(client: Client) -> None:
+async def test_bytes_that_are_not_http_get_a_4xx_or_a_closed_connection(client: Client) -> None:
     heard = await asyncio.gather(*map(client.say, not_http()))
     for what, said in zip(not_http(), heard, strict=True):
         assert all(answer[:1] in b"124" for answer in said.split(b"HTTP/1.1 ")[1:]), (what[:100], said)
@@ -233,10 +235,10 @@ async def test_slow_clients_keep_nobody_waiting(client: Client, webhook: Process
 
 
 class Watch:
-    """Looks at the size of a process all the while.
+    """Measures the size of a process again and again while the block runs.
 
     Attributes:
-        most: The largest that was seen, in bytes.
+        most: The largest size that it saw, in bytes.
     """
 
     def __init__(self, process: Process) -> None:
@@ -288,14 +290,14 @@ async def test_long_bodies_that_never_end_take_little_memory_and_keep_nobody_wai
         heard = Counter(task.result() for task in hearing if task.done() and not task.exception())
         for task in hearing:
             task.cancel()
-    # Most are given up for others; a slow machine gets the rest to the end of their time.
+    # The server gives most bodies up for others; the rest, on a slow machine, run into their deadline.
     assert heard[b"HTTP/1.1 503"] >= LONG_BODIES // 2, heard
     assert set(heard) <= {b"HTTP/1.1 503", b"HTTP/1.1 408", b""}
     assert watch.most - before < 2 * MAX_HELD_BYTES
     assert watch.most < 0.75 * MEMORY_LIMIT
 
 
-async def test_strangers_take_no_place_from_who_asks_nor_memory(
+async def test_idle_strangers_take_neither_a_place_from_clients_that_ask_nor_memory(
     client: Client, webhook: Process, trusting: ssl.SSLContext
 ) -> None:
     async def call_again_and_again(*, speaks_tls: bool) -> None:
@@ -316,7 +318,7 @@ async def test_strangers_take_no_place_from_who_asks_nor_memory(
             await asyncio.sleep(0.01)
         for _ in range(20):
             await see_a_good_review_answered(client)
-            # Others may come, too; the clients outside are let in in the order in which they came.
+            # Others may connect too; the webhook admits waiting clients in the order in which they came.
             connector = aiohttp.TCPConnector(ssl=trusting)
             async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=5)) as session:
                 newcomer = Client(session, int(webhook.environ["WEBHOOK_PORT"]), trusting)

@@ -53,7 +53,7 @@ class Helm:
 
 @pytest.fixture(scope="module")
 def own_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """Run a control plane for this module alone: half of the chart's objects can be in a cluster only once."""
+    """Run a control plane for this module alone: half of the chart's objects can exist only once in a cluster."""
     with running_control_plane(tmp_path_factory.mktemp("install") / "control-plane") as control_plane:
         yield control_plane
 
@@ -65,7 +65,7 @@ def kubectl(own_control_plane: ControlPlane) -> Kubectl:
 
 @pytest.fixture(scope="module")
 def helm(kubectl: Kubectl, own_control_plane: ControlPlane) -> Helm:
-    """Install the chart where Pod Security is at its strictest."""
+    """Install the chart into a namespace that enforces the restricted Pod Security Standard."""
     install_toolhive_crd(kubectl)
     level = {"pod-security.kubernetes.io/enforce": "restricted"}
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": level}})
@@ -75,7 +75,7 @@ def helm(kubectl: Kubectl, own_control_plane: ControlPlane) -> Helm:
 
 
 def start_reconciler(kubectl: Kubectl, kubeconfig: Path, directory: Path) -> Process:
-    """Run the reconciler as its Deployment would: with its environment and its account."""
+    """Run the reconciler as its Deployment would: with its environment and its service account."""
     (container,) = read(kubectl, "deployment", RECONCILER, NAMESPACE)["spec"]["template"]["spec"]["containers"]
     environ = {item["name"]: item["value"] for item in container["env"] if "value" in item} | {
         "KUBECONFIG": str(kubeconfig_for(kubectl, kubeconfig, RECONCILER, directory)),
@@ -104,7 +104,7 @@ def bundles(kubectl: Kubectl) -> set[str]:
 
 
 def is_trusted(kubectl: Kubectl) -> bool:
-    """Tell whether API servers trust the certificate that webhooks are to serve."""
+    """Return whether API servers trust the certificate that webhooks are to serve."""
     return bundles(kubectl) == {read(kubectl, "secret", SERVING, NAMESPACE)["data"]["ca.crt"]}
 
 
@@ -160,7 +160,7 @@ def test_the_webhooks_account_reads_its_certificate_and_no_other_secret(kubectl:
         (RECONCILER, "impersonate serviceaccounts"),
     ],
 )
-def test_neither_account_may_do_what_it_has_no_need_of(kubectl: Kubectl, helm: Helm, account: str, asked: str) -> None:
+def test_neither_account_may_do_what_it_does_not_need(kubectl: Kubectl, helm: Helm, account: str, asked: str) -> None:
     kubectl.fails("auth", "can-i", *asked.split(), as_account(account))
 
 
@@ -172,7 +172,7 @@ def test_an_upgrade_that_changes_nothing_touches_nothing(kubectl: Kubectl, helm:
 
 
 def policies(webhooks: list[Object]) -> set[str]:
-    """What happens, while the webhook is down, to objects that a user may choose it for; the rest always pass."""
+    """Return the failure policies of the webhooks that guard storages and references; the others let everything pass."""
     chosen = ("consumers.", "sessionstorages.")
     return {webhook["failurePolicy"] for webhook in webhooks if webhook["name"].startswith(chosen)}
 
@@ -206,17 +206,17 @@ def test_editors_of_a_namespace_may_have_storages_and_viewers_may_see_them(kubec
 def test_uninstalling_blocks_nobody_leaves_what_users_own_and_can_be_undone(
     kubectl: Kubectl, helm: Helm, reconciler: Process, own_control_plane: ControlPlane, tmp_path: Path
 ) -> None:
-    # There, no webhook is called; here, none would answer.
+    # API servers call no webhook for that namespace; here, none would answer.
     kubectl("create", "-f", "-", stdin=json.dumps(storage("mine", "kube-system", external=EXTERNAL)))
     assert policies(read(kubectl, *CONFIGURATION, NAMESPACE)["webhooks"]) == {"Fail"}
     before = bundles(kubectl)
 
     helm("uninstall")
     referring = json.dumps(server("default", sessionStorageRef="mine"))
-    # API servers take up to a second to learn that a policy is gone.
-    eventually(lambda: "created" in kubectl("create", "-f", "-", stdin=referring), seconds=5, what="nothing in the way")
+    # API servers need up to a second to learn that a policy is gone.
+    eventually(lambda: "created" in kubectl("create", "-f", "-", stdin=referring), seconds=5, what="no policy refuses")
     ours = ("-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name")
-    eventually(lambda: kubectl("get", RELEASED, "--all-namespaces", *ours) == "", what="nothing of the release")
+    eventually(lambda: kubectl("get", RELEASED, "--all-namespaces", *ours) == "", what="no released object is left")
     reconciler.kill()
     left = set(kubectl("get", "secrets,leases", "-n", NAMESPACE, "-o", "name").split())
     assert left == {f"secret/{AUTHORITY}", f"secret/{SERVING}", f"lease.coordination.k8s.io/{RECONCILER}"}
@@ -225,6 +225,6 @@ def test_uninstalling_blocks_nobody_leaves_what_users_own_and_can_be_undone(
     helm("install")
     again = start_reconciler(kubectl, own_control_plane.kubeconfig, tmp_path)
     try:
-        eventually(lambda: bundles(kubectl) == before, what="the same authority is trusted again")
+        eventually(lambda: bundles(kubectl) == before, what="API servers trust the same authority again")
     finally:
         again.kill()

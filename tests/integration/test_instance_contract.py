@@ -1,4 +1,4 @@
-"""The instance in memory and a real Valkey do the same: who gets in, what a restart brings back, who is cut off."""
+"""The instance in memory and a real Valkey agree on who gets in, what a restart restores, and who is cut off."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PORT = 6379
 
 
 class Session(Protocol):
-    """A connection that has logged in and stays."""
+    """A connection that has logged in and stays open."""
 
     @property
     def is_open(self) -> bool: ...
@@ -53,7 +53,7 @@ class RealSession:
 
 
 class World(Protocol):
-    """An instance, and what talks to it: the edge module, or what stands in for it."""
+    """An instance, and the edge module that talks to it, or the edge's stand-in."""
 
     @property
     def edge(self) -> Any: ...
@@ -99,7 +99,7 @@ async def world_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> Async
 
 
 async def accepted(world: World, passwords: dict[str, str]) -> set[str]:
-    """Name the users that get in with these passwords."""
+    """Return the users that get in with these passwords."""
     found = set()
     for identity in IDENTITIES:
         try:
@@ -113,12 +113,12 @@ async def accepted(world: World, passwords: dict[str, str]) -> set[str]:
 EVERYBODY = {identity.user for identity in IDENTITIES}
 
 
-async def test_an_instance_tells_what_it_accepts(world: World) -> None:
+async def test_an_instance_reports_which_passwords_it_accepts(world: World) -> None:
     facts = await world.edge.observe(world.address, PORT, OLD)
     assert facts.hashes == identities.hashes(PASSWORDS)
 
 
-async def test_what_is_admitted_gets_in_beside_what_was_there_and_survives_a_restart(world: World) -> None:
+async def test_an_admitted_password_gets_in_beside_the_former_and_survives_a_restart(world: World) -> None:
     await world.edge.admit(world.address, PORT, OLD, BOTH)
     for _ in range(2):
         assert await accepted(world, PASSWORDS) == EVERYBODY
@@ -127,7 +127,7 @@ async def test_what_is_admitted_gets_in_beside_what_was_there_and_survives_a_res
         world.restart()
 
 
-async def test_what_is_retired_gets_in_no_more_and_not_after_a_restart_either(world: World) -> None:
+async def test_a_retired_password_no_longer_gets_in_not_even_after_a_restart(world: World) -> None:
     new = Login(OPERATOR.user, NEW_PASSWORDS[OPERATOR.key])
     await world.edge.admit(world.address, PORT, OLD, BOTH)
     await world.edge.retire(world.address, PORT, new, GONE)
@@ -149,7 +149,7 @@ async def test_sessions_outlive_their_password_until_they_are_closed(world: Worl
     assert spared.is_open
 
 
-async def test_whoever_does_not_get_in_changes_nothing(world: World) -> None:
+async def test_a_refused_login_changes_nothing(world: World) -> None:
     stranger = Login(OPERATOR.user, passwords.generate())
     with pytest.raises(errors.StoreRefused):
         await world.edge.admit(world.address, PORT, stranger, BOTH)

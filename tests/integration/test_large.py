@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("processes", "kubelet")
 
 
 def primary(kubectl: Kubectl, namespace: str) -> int:
-    """Tell which instance clients get to."""
+    """Return the instance that clients reach."""
     service = read(kubectl, "service", "mine-valkey", namespace)
     return int(service["spec"]["selector"][names.LABEL_INSTANCE])
 

@@ -1,4 +1,4 @@
-"""Many primaries die at the same instant: each storage goes on with all that was acknowledged, and none waits."""
+"""Many primaries die at the same instant: each storage goes on with every acknowledged write, and none waits long."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from tests.integration.storages import storage
 pytestmark = pytest.mark.usefixtures("processes", "kubelet")
 
 UP_SECONDS = 120
-"""For 30 servers on two processors that have other things to do."""
+"""Seconds for 30 servers on two busy processors."""
 OVER_SECONDS = 60
 WRITES = 5
-"""Of each storage, before its primary dies."""
+"""Writes to each storage before its primary dies."""
 PAUSE_SECONDS = 0.1
 REPLICAS = 2
 COPIED_MILLISECONDS = 900
-"""Less than the client's own time-out."""
+"""Milliseconds for which WAIT waits; less than the client's own time-out."""
 REFUSED_SECONDS = 0.1
-"""How soon a client tries again."""
+"""Seconds after which a client tries again."""
 
 
 class World:
-    """What the API server says of the storages of one namespace, as it changes."""
+    """A cache of the storages of one namespace and of their objects, which informers keep up to date."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._namespace = namespace
@@ -67,11 +67,11 @@ class World:
         return self._caches[resource.plural].get((self._namespace, name)) or {}
 
     def primary(self, name: str) -> int:
-        """Tell which node of a storage clients get to."""
+        """Return the instance of a storage that clients reach."""
         return int(self.find(SERVICES, names.valkey(name))["spec"]["selector"][names.LABEL_INSTANCE])
 
     def address(self, name: str) -> str:
-        """Tell where clients of a storage get to; empty if nowhere."""
+        """Return the address that clients of a storage reach; empty if they reach nothing."""
         found: str = self.find(PODS, names.valkey_pod(name, self.primary(name))).get("status", {}).get("podIP", "")
         return found
 
@@ -105,15 +105,15 @@ class World:
             pytest.fail(f"{len(left)} not within {seconds} s, such as {left[0]}: {self.status(left[0])}")
 
     def wake(self) -> None:
-        """Have those who wait for something look again."""
+        """Have all waiting tasks check their condition again."""
         self._changed.set()
 
 
 class Client:
-    """Writes to one storage without end, wherever its Service leads to.
+    """Writes to one storage again and again, through its Service.
 
     Attributes:
-        acknowledged: Instants at which writes were answered by OK, by key.
+        acknowledged: Instants at which an instance answered a write with OK, by key.
     """
 
     def __init__(self, world: World, name: str) -> None:
@@ -137,10 +137,10 @@ class Client:
             yield connection
 
     async def is_copied(self) -> bool:
-        """Wait until both replicas have a write.
+        """Write a key, and return whether both replicas have it.
 
-        Valkey counts a replica as online when it has been sent all there was, and sends it what was written since only
-        when that says so, up to a second later. Who dies in between takes those writes along.
+        Valkey counts a replica as online once it has sent the snapshot, but sends newer writes only after the replica
+        has confirmed the snapshot, up to a second later. A primary that dies in between loses those writes.
         """
         async with self.connected() as connection:
             await connection.set("thv:copied", "x")
@@ -148,18 +148,18 @@ class Client:
             return copies == REPLICAS
 
     async def lost(self) -> list[str]:
-        """List what was acknowledged, and is not there."""
+        """List the acknowledged writes that are not there."""
         keys = list(self.acknowledged)
         async with self.connected() as connection:
             found = await connection.mget(keys)
         return [key for key, value in zip(keys, found, strict=True) if value is None]
 
     def writes_since(self, instant: float) -> bool:
-        """Tell whether a write was acknowledged since."""
+        """Return whether a write was acknowledged since an instant."""
         return next(reversed(self.acknowledged.values()), 0) > instant
 
     def gap(self, since: float) -> float:
-        """Tell how many seconds after an instant the next write was acknowledged."""
+        """Return how many seconds after an instant the next write was acknowledged."""
         return min(at - since for at in self.acknowledged.values() if at > since)
 
     async def _write(self, connection: valkey.asyncio.Valkey, keys: Iterator[str]) -> None:
@@ -182,7 +182,7 @@ async def writing(clients: Iterable[Client]) -> AsyncIterator[None]:
 
 
 def kill_all(addresses: list[str]) -> float:
-    """Kill servers, one right after the other; return the instant before the first."""
+    """Kill servers one right after the other; return the instant before the first kill."""
     running = servers()
     pids = [running[address] for address in addresses]
     at = time.monotonic()

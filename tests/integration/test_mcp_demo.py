@@ -21,7 +21,7 @@ INITIALIZE = {
 
 
 class Client:
-    """Speaks just enough of MCP's streamable HTTP to see session identifiers."""
+    """Speaks as much of MCP's streamable HTTP as it takes to see session identifiers."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self.http = http
@@ -56,7 +56,7 @@ async def client() -> AsyncIterator[Client]:
     spec.loader.exec_module(module)
     app = module.build_server().streamable_http_app()
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=0))
-    # Listens from here on, so whoever connects before the server is ready only waits.
+    # The socket listens from here on, so that a client that connects before the server is ready only waits.
     with socket.create_server(("127.0.0.1", 0)) as listening:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         async with aiohttp.ClientSession() as http:
@@ -65,7 +65,7 @@ async def client() -> AsyncIterator[Client]:
         await serving
 
 
-async def test_a_session_counts_on_and_other_sessions_count_for_themselves(client: Client) -> None:
+async def test_each_session_has_a_counter_of_its_own_that_goes_on(client: Client) -> None:
     one, other = await client.open_session(), await client.open_session()
     assert one != other
     assert [await client.call(one, "count") for _ in range(3)] == [1, 2, 3]
@@ -78,5 +78,5 @@ async def test_a_session_that_this_server_did_not_open_is_unknown_to_it(client: 
     assert await client.call("0123456789abcdef0123456789abcdef", "count") == 404
 
 
-async def test_says_which_host_answers(client: Client) -> None:
+async def test_an_answer_names_its_host(client: Client) -> None:
     assert isinstance(await client.call(await client.open_session(), "hostname"), str)

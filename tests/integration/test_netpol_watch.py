@@ -23,7 +23,7 @@ WAIT_SECONDS = 20
 
 
 class Relay:
-    """Stands between a client and the API server, and can be cut."""
+    """Relays between a client and the API server; a test can cut it."""
 
     def __init__(self, port: int) -> None:
         self._upstream = port
@@ -59,7 +59,7 @@ class Relay:
 
 
 class Rulesets:
-    """What a node was given to enforce, latest last."""
+    """The rulesets that a node was given to enforce, the latest last."""
 
     def __init__(self) -> None:
         self._loads: asyncio.Queue[str] = asyncio.Queue()
@@ -75,7 +75,7 @@ class Rulesets:
 
 
 def through(relay: Relay, kubeconfig: Path, directory: Path) -> str:
-    """Write a kubeconfig that leads through the relay."""
+    """Write a kubeconfig with the relay's address."""
     config = yaml.safe_load(kubeconfig.read_text())
     config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{relay.port}"
     relayed = directory / "kubeconfig"
@@ -125,7 +125,7 @@ async def a_running_pod(cluster: Cluster, namespace: str, address: str) -> None:
         "metadata": {"namespace": namespace, "name": f"pod-{address}", "labels": {"app": "server"}},
         "spec": {
             "nodeName": NODE,
-            # Nobody is there to confirm its end.
+            # No kubelet is there to confirm the pod's end.
             "terminationGracePeriodSeconds": 0,
             "containers": [{"name": "server", "image": "localhost/none"}],
         },
@@ -146,7 +146,7 @@ async def test_a_policy_is_enforced_for_a_pod_that_gets_an_address_and_no_longer
     await rulesets.first_where(lambda text: "198.18.16.2" not in text)
 
 
-async def test_what_changed_while_the_api_server_was_away_is_enforced_when_it_is_back(
+async def test_changes_made_while_the_api_server_was_away_are_enforced_when_it_is_back(
     cluster: Cluster, namespace: str, kubectl: Callable[..., str], rulesets: Rulesets, relay: Relay
 ) -> None:
     kubectl("wait", "--for=create", "serviceaccount/default", "--namespace", namespace)

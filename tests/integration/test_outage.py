@@ -1,4 +1,4 @@
-"""What users notice while the webhook is away, or while an upgrade has taken our field out of ToolHive's CRD."""
+"""What users notice while the webhook is away, or after an upgrade has removed our field from ToolHive's CRD."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
 
 @pytest.fixture
 def webhook_can_go(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[Process]:
-    """Hand out the webhook's process, and have it back at work afterwards."""
+    """Return the webhook's process, and restart it after the test."""
     webhook = processes["webhook"]
     yield webhook
     webhook.kill()
@@ -62,13 +62,13 @@ def test_without_the_webhook_only_servers_with_a_reference_wait(
     assert "session-storage-webhook.toolhive-system.svc" in said
 
 
-def test_without_the_webhook_a_wired_server_lives_on_and_may_go(
+def test_without_the_webhook_a_connected_server_lives_on_and_can_be_deleted(
     kubectl: Kubectl, namespace: str, webhook_can_go: Process
 ) -> None:
     kubectl.api.create(server(namespace, sessionStorageRef="mine"))
     webhook_can_go.kill()
-    # A user asks for a restart. ToolHive's operator notes that it has seen to it, or would restart again and again; it
-    # writes its finalizer, labels and status, and takes the finalizer out at the end.
+    # A user asks for a restart. ToolHive's operator notes that it has handled this, or it would restart again and
+    # again; it writes its finalizer, labels and status, and removes the finalizer at the end.
     for note in ("restarted-at", "last-processed-restart"):
         kubectl("annotate", "mcpserver", "srv", "-n", namespace, f"mcpserver.toolhive.stacklok.dev/{note}={NOW}")
     set_finalizer = json.dumps({"metadata": {"finalizers": [FINALIZER], "labels": {"a": "b"}}})
@@ -83,7 +83,7 @@ def test_without_the_webhook_a_wired_server_lives_on_and_may_go(
     eventually(lambda: not kubectl.api.list(MCP_SERVERS, namespace), what="the server is gone")
 
 
-def test_without_the_webhook_a_storage_waits_and_may_go(
+def test_without_the_webhook_no_storage_is_created_but_one_can_be_deleted(
     kubectl: Kubectl, namespace: str, webhook_can_go: Process
 ) -> None:
     kubectl.api.apply(storage("mine", namespace, external=EXTERNAL))
@@ -94,7 +94,7 @@ def test_without_the_webhook_a_storage_waits_and_may_go(
     kubectl("delete", "sessionstorage", "mine", "-n", namespace)
 
 
-def test_an_upgrade_of_toolhive_is_repaired_at_once(kubectl: Kubectl, namespace: str) -> None:
+def test_the_field_that_an_upgrade_of_toolhive_removes_is_restored_at_once(kubectl: Kubectl, namespace: str) -> None:
     kubectl.api.create(server(namespace, sessionStorageRef="mine"))
     before = stored(kubectl, namespace)
     install_toolhive_crd(kubectl)
@@ -102,7 +102,7 @@ def test_an_upgrade_of_toolhive_is_repaired_at_once(kubectl: Kubectl, namespace:
     eventually(lambda: stored(kubectl, namespace) == before, what="the server is as it was")
 
 
-def test_a_server_stays_wired_through_a_long_absence_of_the_field(
+def test_a_server_stays_connected_through_a_long_absence_of_the_field(
     kubectl: Kubectl, namespace: str, processes: dict[str, Process]
 ) -> None:
     plain = defaults(kubectl)

@@ -1,4 +1,4 @@
-"""The policy that demands proof of injection, beside a webhook that is at work: nobody notices it."""
+"""The policy that demands proof of injection never refuses anything while the webhook works."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
 
 
 def as_editor(kubectl: Kubectl, namespace: str) -> str:
-    """Let user `ann` do everything in a namespace, but use other namespaces' storages."""
+    """Let user `ann` do everything in a namespace, except use storages of other namespaces."""
     kubectl("create", "role", "servers", "--verb=*", "--resource=mcpservers.toolhive.stacklok.dev", "-n", namespace)
     kubectl("create", "rolebinding", "ann-servers", "--role=servers", "--user=ann", "-n", namespace)
     return "--as=ann"
 
 
-def test_the_api_server_finds_no_fault_with_its_expressions(kubectl: Kubectl) -> None:
+def test_the_api_server_accepts_the_policys_expressions(kubectl: Kubectl) -> None:
     def status() -> object:
         policy = json.loads(kubectl("get", POLICY, "-o", "json"))
         assert policy["status"]["observedGeneration"] == policy["metadata"]["generation"]
         return policy["status"]["typeChecking"]
 
-    eventually(lambda: status() == {}, what="the expressions' types are checked")
+    eventually(lambda: status() == {}, what="the API server has checked the types of the expressions")
 
 
-def test_the_chart_has_it_only_where_it_is_served_and_wanted() -> None:
+def test_the_chart_has_the_policy_only_where_the_api_is_served_and_values_ask_for_it() -> None:
     def kinds(*values: str) -> set[str]:
         return {obj["kind"] for obj in chart_objects(*values)}
 
@@ -54,7 +54,7 @@ def test_the_chart_has_it_only_where_it_is_served_and_wanted() -> None:
     assert not ours & kinds("requireInjection=false")
 
 
-def test_no_write_meets_the_policy_alone() -> None:
+def test_every_write_that_the_policy_judges_is_sent_to_the_webhook_too() -> None:
     objects = {obj["kind"]: obj for obj in chart_objects()}
     policy = objects["ValidatingAdmissionPolicy"]["spec"]
     (webhook,) = [
@@ -73,7 +73,7 @@ def test_no_write_meets_the_policy_alone() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_consumer_that_was_connected_passes(kubectl: Kubectl, namespace: str, kind: str, way: str) -> None:
+def test_a_connected_consumer_passes(kubectl: Kubectl, namespace: str, kind: str, way: str) -> None:
     kubectl.api.create(referring(kind, namespace, way))
     change(kubectl, kind, namespace, {"spec": {"replicas": 2}})
     assert f'"storage":"{namespace}/mine"' in found(kubectl, kind, namespace)["metadata"]["annotations"][RECORD]
@@ -109,7 +109,7 @@ def test_another_namespaces_storage_and_a_generated_name_pass(kubectl: Kubectl, 
     assert "created" in kubectl("create", "-f", "-", stdin=json.dumps(asked))
 
 
-def test_who_writes_to_a_consumer_that_somebody_else_referred_without_right_passes(
+def test_a_write_to_a_consumer_whose_reference_somebody_else_made_without_the_right_passes(
     kubectl: Kubectl, namespace: str
 ) -> None:
     asked = json.dumps(consumer("MCPServer", namespace, {ANNOTATION: "far/mine"}))

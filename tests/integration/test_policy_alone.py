@@ -1,4 +1,4 @@
-"""The policy that demands proof of injection, while no webhook is called, or none answers and that is put up with."""
+"""The policy that demands proof of injection, while API servers call no webhook, or ignore that none answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RESOURCES = tuple(f"{plural}.toolhive.stacklok.dev" for plural in CONSUMER_PLURA
 
 @pytest.fixture(scope="module", autouse=True)
 def _connected(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
-    """Have a consumer of each kind connected, and user `ann` may write them all."""
+    """Connect a consumer of each kind, and let user `ann` write all of them."""
     await_wiring_of_all(kubectl)
     for namespace in PLACES:
         kubectl("create", "namespace", namespace)
@@ -51,7 +51,7 @@ def _connected(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None
 def _away(
     _connected: None, request: pytest.FixtureRequest, processes: dict[str, Process], kubectl: Kubectl
 ) -> Iterator[None]:
-    """Have a consumer of each kind slip by both guards, and then the webhook stay away."""
+    """Store a consumer of each kind without webhook and policy, and then keep the webhook away."""
     for process in processes.values():
         process.kill()
     with contextlib.ExitStack() as stack:
@@ -78,7 +78,7 @@ def start(processes: dict[str, Process]) -> None:
 
 
 def tried(kubectl: Kubectl, obj: Object, *arguments: str) -> str:
-    """Have an object refused."""
+    """Write an object that the API server refuses, and return its message."""
     return kubectl.api.refusal(obj, "--dry-run=server", *arguments)
 
 
@@ -87,7 +87,7 @@ def passes(kubectl: Kubectl, obj: Object, *arguments: str) -> bool:
 
 
 def record(**changes: Any) -> str:
-    """Write a record in the webhook's own form."""
+    """Build an injection record in the webhook's own form."""
     content = {"by": "field", "for": "all", "granted": False, "made": [], "put": {}, "storage": "empty/mine"}
     return json.dumps(content | changes, separators=(",", ":"))
 
@@ -109,7 +109,7 @@ def test_a_consumer_without_a_reference_passes(kubectl: Kubectl, kind: str) -> N
 
 
 @pytest.mark.parametrize("reference", [7, [], {}, {"name": 7}, {"name": None}, {"namespace": "empty"}, ""])
-def test_a_reference_that_makes_no_sense_is_refused_too(kubectl: Kubectl, reference: Any) -> None:
+def test_a_malformed_reference_is_refused_too(kubectl: Kubectl, reference: Any) -> None:
     assert SAID in tried(kubectl, consumer("MCPServer", "empty", sessionStorageRef=reference))
 
 
@@ -119,15 +119,15 @@ def test_a_reference_that_makes_no_sense_is_refused_too(kubectl: Kubectl, refere
      {"spec": {"containers": [None, 1, "mcp", {"name": "mcp"}, {"name": "mcp", "envFrom": "x"}]}},
      {"spec": {"containers": [{"name": "mcp", "envFrom": [None, 1, {"secretRef": None}, {"secretRef": {}}]}]}}],
 )  # fmt: skip
-def test_no_shape_of_a_template_upsets_it(kubectl: Kubectl, template: Any) -> None:
+def test_the_policy_can_judge_a_template_of_any_shape(kubectl: Kubectl, template: Any) -> None:
     claimed = consumer("MCPServer", "empty", {ANNOTATION: "mine", RECORD: record()}, podTemplateSpec=template)
     assert SAID in tried(kubectl, claimed, "--validate=ignore")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("namespace", ["connected", "slipped-by"])
-def test_toolhives_operator_writes_as_ever(kubectl: Kubectl, kind: str, namespace: str) -> None:
-    """Its finalizer, its labels, its note that a restart has been seen to, its status."""
+def test_toolhives_operator_can_write_as_always(kubectl: Kubectl, kind: str, namespace: str) -> None:
+    """It writes its finalizer, labels, the annotation of a processed restart, and the status."""
     operator = "--as=ann"
     metadata = {
         "finalizers": ["toolhive.stacklok.dev/finalizer"],
@@ -143,13 +143,13 @@ def test_toolhives_operator_writes_as_ever(kubectl: Kubectl, kind: str, namespac
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_that_slipped_by_before_may_not_be_changed_unless_it_lets_go(kubectl: Kubectl, kind: str) -> None:
+def test_a_consumer_stored_unconnected_can_only_be_changed_to_drop_its_reference(kubectl: Kubectl, kind: str) -> None:
     assert SAID in change_is_refused(kubectl, kind, "slipped-by", {"spec": {"replicas": 2}})
     change(kubectl, kind, "slipped-by", {"spec": {"sessionStorageRef": None}}, "--dry-run=server")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_that_is_connected_may_be_changed(kubectl: Kubectl, kind: str) -> None:
+def test_a_connected_consumer_can_be_changed(kubectl: Kubectl, kind: str) -> None:
     change(kubectl, kind, "connected", {"spec": {"replicas": 3}})
     change(kubectl, kind, "connected", {"spec": {"replicas": None}})
     let_go = {"spec": {"sessionStorageRef": None}, "metadata": {"annotations": {RECORD: None}}}
@@ -168,7 +168,7 @@ def test_one_that_is_connected_may_be_changed(kubectl: Kubectl, kind: str) -> No
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_that_is_connected_stays_so(kubectl: Kubectl, kind: str, patch: Any) -> None:
+def test_a_connected_consumer_stays_connected(kubectl: Kubectl, kind: str, patch: Any) -> None:
     assert SAID in change_is_refused(kubectl, kind, "connected", patch)
 
 
@@ -184,7 +184,7 @@ def test_the_container_goes_on_reading_the_secret(kubectl: Kubectl, kind: str) -
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_copy_of_a_connected_consumer_is_refused(kubectl: Kubectl, kind: str) -> None:
-    """It would read and write its original's sessions."""
+    """The copy would read and write the sessions of the original."""
     copy = found(kubectl, kind, "connected")
     annotations = copy["metadata"]["annotations"]
     copy["metadata"] = {"name": "copy", "namespace": "connected", "annotations": annotations}
@@ -214,8 +214,8 @@ GRANTING = record(storage="far/mine", granted=True)
     ],
 )
 @pytest.mark.parametrize("way", ["with a reference", "without one"])
-def test_nobody_grants_himself_a_right(kubectl: Kubectl, text: str, way: str) -> None:
-    """Each of these is a grant to whoever reads records, and the reconciler would copy the credential here."""
+def test_nobody_can_grant_themselves_a_right(kubectl: Kubectl, text: str, way: str) -> None:
+    """Each of these records reads as a grant, by which the reconciler would copy the credential into this namespace."""
     annotations = {RECORD: text} | ({ANNOTATION: "far/mine"} if way == "with a reference" else {})
     forged = consumer("MCPRemoteProxy", "empty", annotations)
     read = InjectionRecord.of(forged)
@@ -226,7 +226,7 @@ def test_nobody_grants_himself_a_right(kubectl: Kubectl, text: str, way: str) ->
     assert "denied request" in change_is_refused(kubectl, "MCPRemoteProxy", "connected", patch, "--as=ann")
 
 
-def test_who_has_the_right_may_grant_it_and_others_may_leave_it_granted(kubectl: Kubectl) -> None:
+def test_a_user_with_the_right_can_record_it_and_others_can_keep_the_record(kubectl: Kubectl) -> None:
     granted = consumer("MCPRemoteProxy", "empty", {ANNOTATION: "far/mine", RECORD: GRANTING})
     kubectl.api.create(granted)
     try:
@@ -238,8 +238,8 @@ def test_who_has_the_right_may_grant_it_and_others_may_leave_it_granted(kubectl:
         kubectl("delete", "mcpremoteproxy", "srv", "-n", "empty")
 
 
-def test_all_that_a_made_up_record_does_is_to_leave_its_authors_consumer_unconnected(kubectl: Kubectl) -> None:
-    """The annotation for targets does the same, and openly; the next write that the webhook sees puts it right."""
+def test_a_made_up_record_only_leaves_its_authors_consumer_unconnected(kubectl: Kubectl) -> None:
+    """The annotation for targets allows the same, and openly; the next write that the webhook sees repairs it."""
     unconnected = consumer("MCPServer", "empty", {RECORD: record(**{"for": "none"})}, sessionStorageRef="mine")
     assert passes(kubectl, unconnected, "--as=ann")
     assert passes(

@@ -1,4 +1,4 @@
-"""A SessionStorage becomes a secured Valkey, and stays what it was asked to be."""
+"""A SessionStorage becomes a secured Valkey, and stays as its spec asks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_storage_without_a_size_is_medium(kubectl: Kubectl, namespace: str) ->
     assert read(kubectl, "sessionstorage", "mine", namespace)["spec"] == {"size": "medium"}
 
 
-def test_the_connection_secret_opens_the_store_to_consumers_and_to_nothing_more(
+def test_the_connection_secret_gives_access_to_session_keys_and_to_nothing_more(
     kubectl: Kubectl, namespace: str
 ) -> None:
     kubectl.api.apply(storage("mine", namespace, size="small"))
@@ -66,7 +66,7 @@ def test_the_connection_secret_opens_the_store_to_consumers_and_to_nothing_more(
             client.flushall()
 
 
-def test_a_storage_tells_its_story_in_events(kubectl: Kubectl, namespace: str) -> None:
+def test_events_tell_how_a_storage_became_ready(kubectl: Kubectl, namespace: str) -> None:
     kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
 
@@ -74,7 +74,7 @@ def test_a_storage_tells_its_story_in_events(kubectl: Kubectl, namespace: str) -
         found = kubectl.api.list(EVENTS, namespace)
         return [item["reason"] for item in found if item["regarding"]["kind"] == "SessionStorage"]
 
-    eventually(lambda: reasons().count("StorageReady") == 1, what="an Event that says Ready")
+    eventually(lambda: reasons().count("StorageReady") == 1, what="an Event with reason Ready")
 
 
 def uid(kubectl: Kubectl, child: str, namespace: str) -> str:
@@ -96,8 +96,8 @@ def test_a_deleted_child_comes_back(kubectl: Kubectl, namespace: str, child: str
     assert secret_value(kubectl, namespace, "mine-auth", "password") == password
 
 
-def test_new_system_passwords_reach_the_node(kubectl: Kubectl, namespace: str) -> None:
-    """A lost auth Secret means new passwords for the system's own users: the node must come to know them."""
+def test_new_system_passwords_reach_the_instance(kubectl: Kubectl, namespace: str) -> None:
+    """A lost auth Secret means new passwords for the system's own users: the instance must learn them."""
     kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
     kubectl("delete", "secret", "mine-auth", "-n", namespace)
@@ -112,7 +112,7 @@ def test_new_system_passwords_reach_the_node(kubectl: Kubectl, namespace: str) -
             except valkey.exceptions.ValkeyError:
                 return False
 
-    eventually(operator_gets_in, what="the operator's new password works")
+    eventually(operator_gets_in, what="the new password of user operator works")
     await_ready(kubectl, namespace, "mine")
 
 
@@ -132,7 +132,7 @@ def test_new_system_passwords_reach_the_node(kubectl: Kubectl, namespace: str) -
         ("statefulset", "mine-valkey-0", '{"spec":{"template":{"spec":{"hostNetwork":true}}}}'),
     ],
 )
-def test_a_hand_edited_child_is_put_right(kubectl: Kubectl, namespace: str, kind: str, name: str, patch: str) -> None:
+def test_a_child_edited_by_hand_is_repaired(kubectl: Kubectl, namespace: str, kind: str, name: str, patch: str) -> None:
     kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
 
@@ -156,7 +156,7 @@ def test_a_secret_of_somebody_else_is_left_alone(kubectl: Kubectl, namespace: st
     await_ready(kubectl, namespace, "mine")
 
 
-def test_a_deleted_storage_leaves_nothing_and_may_come_again(kubectl: Kubectl, namespace: str) -> None:
+def test_a_deleted_storage_leaves_nothing_and_can_be_created_again(kubectl: Kubectl, namespace: str) -> None:
     kubectl.api.apply(storage("mine", namespace, size="medium"))
     await_ready(kubectl, namespace, "mine")
     password = secret_value(kubectl, namespace, "mine-auth", "password")
@@ -168,7 +168,7 @@ def test_a_deleted_storage_leaves_nothing_and_may_come_again(kubectl: Kubectl, n
     eventually(lambda: not children(kubectl, namespace, "mine"), what="no leftovers")
 
 
-def test_a_node_that_stops_answering_is_reported_until_it_answers_again(kubectl: Kubectl, namespace: str) -> None:
+def test_an_instance_that_stops_answering_is_reported_until_it_answers_again(kubectl: Kubectl, namespace: str) -> None:
     kubectl.api.apply(storage("mine", namespace, size="medium"))
     await_ready(kubectl, namespace, "mine")
     password = secret_value(kubectl, namespace, "mine-auth", identities.EXPORTER.key)

@@ -1,4 +1,4 @@
-"""Which storage a consumer names, and which of its parts are meant, for every kind on a real API server."""
+"""Which storage a consumer of each kind refers to, and which of its parts it targets, on a real API server."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_charts_targets_are_those_of_consumers_that_say_nothing(
 
 
 def patch_of(kubectl: Kubectl, port: int, obj: Object) -> list[dict[str, str]]:
-    """Ask a webhook as an API server does."""
+    """Call a webhook as an API server does."""
     secret = read(kubectl, "secret", f"{RELEASE}-webhook-tls", NAMESPACE)
     trusting = ssl.create_default_context(cadata=base64.b64decode(secret["data"]["ca.crt"]).decode())
     trusting.check_hostname = False
