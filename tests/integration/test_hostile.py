@@ -86,7 +86,7 @@ class Client:
         self._context = context
 
     async def send(self, post: Post) -> tuple[int, bytes]:
-        """Post; post again if the server closed the connection after the previous request, whose body it did not read."""
+        """Post; post again if the server closed the connection after the request before, whose body it did not read."""
         try:
             return await self._send(post)
         except aiohttp.ServerDisconnectedError:

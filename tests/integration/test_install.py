@@ -172,7 +172,7 @@ def test_an_upgrade_that_changes_nothing_touches_nothing(kubectl: Kubectl, helm:
 
 
 def policies(webhooks: list[Object]) -> set[str]:
-    """Return the failure policies of the webhooks that guard storages and references; the others let everything pass."""
+    """Return the failure policies of the webhooks for storages and references; the others let everything pass."""
     chosen = ("consumers.", "sessionstorages.")
     return {webhook["failurePolicy"] for webhook in webhooks if webhook["name"].startswith(chosen)}
 

@@ -1,4 +1,4 @@
-"""Instances in memory and real Valkeys do the same: who follows whom, who takes writes, what an instance says of it."""
+"""Instances in memory and real Valkeys agree on who follows whom, who takes writes, and what INFO says of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Client(Protocol):
 
     def write(self, key: str) -> None: ...
     def answer(self) -> str:
-        """Tell the first word of what was answered; empty if nothing was yet."""
+        """Return the first word of the answer; empty if there is none yet."""
 
 
 class RealClient:
@@ -74,7 +74,7 @@ class FakeClient:
 
 
 class World(Protocol):
-    """Three instances, each its own primary at first."""
+    """Three instances; at first each is a primary by itself."""
 
     async def facts(self, address: str) -> InstanceFacts: ...
     def client(self, address: str) -> Client: ...
@@ -135,7 +135,7 @@ async def world_fixture(
 
 
 async def until(world: World, address: str, is_so: Callable[[InstanceFacts], object]) -> InstanceFacts:
-    """Wait until an instance says something of itself."""
+    """Wait until an instance's replication facts fulfil a condition, and return them."""
     async with asyncio.timeout(10):
         while True:
             facts = await world.facts(address)
@@ -164,7 +164,7 @@ async def written(world: World, address: str, key: str) -> str:
 
 
 async def follow(world: World, address: str, primary: str) -> None:
-    """Have an instance follow another one, and wait until what is written there gets to it."""
+    """Have an instance follow another one, and wait until writes there reach it."""
     await tell(address, "follow", primary, REPLICATING)
     await until(world, primary, lambda facts: any(each.is_online for each in attached(facts, address)))
 
@@ -183,7 +183,7 @@ async def test_an_instance_starts_as_its_own_primary_without_a_history(world: Wo
     assert facts.fence == 0
 
 
-async def test_a_replica_has_what_its_primary_has_and_says_so(world: World) -> None:
+async def test_a_replica_has_its_primarys_keys_and_says_so(world: World) -> None:
     assert await written(world, A, "thv:1") == OK
     await follow(world, B, A)
     assert await written(world, A, "thv:2") == OK
@@ -200,7 +200,7 @@ async def test_a_replica_has_what_its_primary_has_and_says_so(world: World) -> N
     assert await written(world, B, "thv:3") == "READONLY"
 
 
-async def test_a_replica_says_when_it_gets_what_is_written_and_not_only_what_there_was(world: World) -> None:
+async def test_a_replica_says_when_it_gets_new_writes_and_not_only_the_snapshot(world: World) -> None:
     await tell(B, "follow", A, REPLICATING)
     await until(world, B, lambda facts: facts.replication.is_streaming)
     assert (await world.facts(A)).replication.attached(B)
@@ -208,7 +208,7 @@ async def test_a_replica_says_when_it_gets_what_is_written_and_not_only_what_the
     assert not (await world.facts(B)).replication.is_streaming
 
 
-async def test_a_promoted_replica_goes_on_with_the_history_and_takes_others_along(world: World) -> None:
+async def test_a_promoted_replica_continues_the_history_and_all_others_can_follow_it(world: World) -> None:
     assert await written(world, A, "thv:1") == OK
     for address in (B, C):
         await follow(world, address, A)
@@ -236,7 +236,7 @@ async def test_a_replica_of_an_empty_primary_empties_itself(world: World) -> Non
     await until(world, B, lambda facts: facts.replication.is_empty)
 
 
-async def test_a_replica_by_a_wrong_password_is_not_linked_until_it_has_the_right_one(world: World) -> None:
+async def test_a_replica_with_a_wrong_password_has_no_link_until_it_has_the_right_one(world: World) -> None:
     await tell(B, "follow", A, Login(REPLICATION.user, passwords.generate()))
     facts = await world.facts(B)
     assert facts.replication.upstream == A
@@ -260,7 +260,7 @@ async def test_a_fenced_primary_refuses_writes_without_enough_replicas(world: Wo
 async def test_writes_wait_while_they_are_paused_and_are_carried_out_then(world: World) -> None:
     client = world.client(A)
     await tell(A, "pause", 60)
-    await tell(A, "pause", 1)  # which makes it no shorter
+    await tell(A, "pause", 1)  # a shorter pause does not shorten the first one
     client.write("thv:1")
     facts = await world.facts(A)
     assert facts.is_paused
@@ -272,7 +272,7 @@ async def test_writes_wait_while_they_are_paused_and_are_carried_out_then(world:
     await tell(A, "resume")
 
 
-async def test_a_fence_refuses_even_what_would_wait(world: World) -> None:
+async def test_a_fence_refuses_even_writes_that_a_pause_would_hold(world: World) -> None:
     await tell(A, "pause", 60)
     await tell(A, "fence", 1)
     assert await written(world, A, "thv:1") == "NOREPLICAS"
@@ -289,7 +289,7 @@ async def test_a_write_that_waits_is_lost_with_its_connection(world: World) -> N
     assert (await world.facts(A)).replication.is_empty
 
 
-async def test_a_primary_that_becomes_a_replica_sends_its_clients_away_and_lets_nobody_wait(world: World) -> None:
+async def test_a_primary_that_becomes_a_replica_disconnects_clients_whose_writes_wait(world: World) -> None:
     client = world.client(A)
     await tell(A, "pause", 60)
     client.write("thv:1")
@@ -300,7 +300,7 @@ async def test_a_primary_that_becomes_a_replica_sends_its_clients_away_and_lets_
     assert facts.replication.is_empty
 
 
-async def test_a_replica_takes_nothing_in_while_writes_wait_there(world: World) -> None:
+async def test_a_replica_applies_nothing_while_writes_are_paused_there(world: World) -> None:
     await follow(world, B, A)
     await tell(B, "pause", 60)
     assert await written(world, A, "thv:1") == OK
@@ -317,7 +317,7 @@ async def test_a_replica_that_follows_somebody_else_keeps_its_clients(world: Wor
     assert await answer(client) == "READONLY"
 
 
-async def test_a_restart_brings_data_back_as_another_history_without_pause_or_fence(world: World) -> None:
+async def test_a_restart_restores_the_data_as_another_history_without_pause_or_fence(world: World) -> None:
     await follow(world, B, A)
     assert await written(world, A, "thv:1") == OK
     await tell(A, "pause", 60)
@@ -337,7 +337,7 @@ async def test_a_restart_brings_data_back_as_another_history_without_pause_or_fe
         assert await session.run_id() != run_id
 
 
-async def test_a_primary_that_has_gone_is_missed(world: World) -> None:
+async def test_a_replica_notices_that_its_primary_has_gone(world: World) -> None:
     await follow(world, B, A)
     await tell(B, "follow", NOBODY, REPLICATING)
     facts = await until(world, B, lambda facts: not facts.replication.is_linked)

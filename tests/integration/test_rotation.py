@@ -1,4 +1,4 @@
-"""Passwords change under load, on a real API server and a real Valkey; ToolHive is played by a stand-in."""
+"""Passwords change under load, on a real API server and a real Valkey; a stand-in plays ToolHive's operator."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.integration.toolhive import Connection, ToolHive
 
 SERVERS = 4
 REST_SECONDS = 12.0
-"""More than the interval at which a storage that is well is looked at."""
+"""Seconds; more than the interval between passes over a healthy storage."""
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def has_handled(kubectl: Kubectl, namespace: str, word: str) -> bool:
 
 
 async def until(is_so: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Wait without holding up the clients."""
+    """Wait without blocking the event loop of the clients."""
     deadline = time.monotonic() + seconds
     while not await asyncio.to_thread(tolerant(is_so)):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
@@ -89,7 +89,7 @@ def tolerant(is_so: Callable[[], bool]) -> Callable[[], bool]:
 
 @pytest.fixture
 async def toolhive(kubectl: Kubectl, cluster: Cluster, namespace: str) -> AsyncIterator[ToolHive]:
-    """A storage and servers, whose clients are busy."""
+    """Create a storage and servers, and wait until their clients are busy."""
     kubectl.api.apply(storage("mine", namespace, size="small"))
     await asyncio.to_thread(await_ready, kubectl, namespace, "mine")
     for number in range(SERVERS):
@@ -120,11 +120,11 @@ async def test_nobody_notices_that_passwords_change_even_if_the_reconciler_dies_
     annotate(kubectl, namespace, names.ANNOTATION_ROTATE, "one")
     kills = 0
     while not (kills and await asyncio.to_thread(tolerant(lambda: has_handled(kubectl, namespace, "one")))):
-        await asyncio.sleep(chance.uniform(0.5, 4))  # the fault itself: a kill at a random moment
+        await asyncio.sleep(chance.uniform(0.5, 4))  # the fault under test: a kill at a random moment
         await asyncio.to_thread(reconciler.kill)
         reconciler.start()
         kills += 1
-        assert kills < 60, f"never over: {rotation(kubectl, namespace)}, seed {seed}"
+        assert kills < 60, f"the rotation did not end: {rotation(kubectl, namespace)}, seed {seed}"
     await until(lambda: rotation(kubectl, namespace).get("phase") == "Discarded", "the status says so")
     assert toolhive.tally.failures == [], seed
     assert toolhive.tally.commands > busy[0] + 1000
@@ -142,11 +142,11 @@ async def test_nobody_notices_that_passwords_change_even_if_the_reconciler_dies_
 
 
 def everything(kubectl: Kubectl) -> str:
-    """All that stands in any Secret, decoded."""
+    """Return the values of all Secrets, decoded."""
     return str([identities.decoded(secret.get("data")) for secret in kubectl.api.list(SECRETS)])
 
 
-async def test_a_consumer_that_never_gets_there_is_named_and_can_be_left_behind(
+async def test_a_consumer_that_never_restarts_is_named_and_can_be_left_behind(
     kubectl: Kubectl, namespace: str, toolhive: ToolHive, processes: dict[str, Process]
 ) -> None:
     reconciler = processes["reconciler"]
@@ -162,15 +162,15 @@ async def test_a_consumer_that_never_gets_there_is_named_and_can_be_left_behind(
             found = condition(kubectl, namespace, "mine", "CredentialRotated")
             return found["message"] if found.get("reason") == "ConsumersWait" else ""
 
-        await until(lambda: f"MCPServer {namespace}/server-0" in complaint(), "it is named")
-        await until(lambda: rotation(kubectl, namespace).get("consumersDone") == SERVERS - 1, "the others are done")
+        await until(lambda: f"MCPServer {namespace}/server-0" in complaint(), "the condition names the consumer")
+        await until(lambda: rotation(kubectl, namespace).get("consumersDone") == SERVERS - 1, "all others are done")
         assert status(kubectl, namespace, "mine")["phase"] == "Rotating"
         await users.ping(address, names.VALKEY_PORT, Login(CONSUMER.user, old["password"]))
         revision = rotation(kubectl, namespace)["revision"]
         assert f"{names.ANNOTATION_ROTATE_FORCE}={revision}" in complaint()
         assert toolhive.tally.failures == []
         annotate(kubectl, namespace, names.ANNOTATION_ROTATE_FORCE, str(revision))
-        await until(lambda: rotation(kubectl, namespace).get("phase") == "Discarded", "it is over")
+        await until(lambda: rotation(kubectl, namespace).get("phase") == "Discarded", "the rotation is over")
         with pytest.raises(StoreRefused):
             await users.ping(address, names.VALKEY_PORT, Login(CONSUMER.user, old["password"]))
     finally:
@@ -203,7 +203,7 @@ async def test_rotations_in_a_row_leave_nothing_behind(
     facts = await users.observe(address, names.VALKEY_PORT, Login(OPERATOR.user, current[OPERATOR.key]))
     assert facts.hashes == identities.hashes(current)
     before = versions(kubectl, namespace)
-    await asyncio.sleep(REST_SECONDS)  # the thing measured: a stretch of time without an event
+    await asyncio.sleep(REST_SECONDS)  # what the test measures: a period without writes
     assert versions(kubectl, namespace) == before
     figures.append(f"{times} rotations in a row: as many new passwords, nothing of an old one left, then silence")
 

@@ -1,6 +1,6 @@
-"""Every rule of admission on a real API server: by the webhook's word, and by the schema's alone.
+"""Every rule of admission on a real API server: with the webhook, and by the schema alone.
 
-kube-system is the one namespace that the webhook never sees: there the schema and its rules stand by themselves.
+For the schema alone the tests use kube-system, the one namespace that the webhook never sees.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def seen(rules: Any) -> pytest.MarkDecorator:
 
 @pytest.fixture(scope="module", autouse=True)
 def _namespaces(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
-    """Where the examples are, and where `ann` may write consumers."""
+    """Create the namespaces of the examples, and let `ann` write consumers there."""
     await_wiring(kubectl)
     for namespace in (TEAM, PLATFORM):
         kubectl("create", "namespace", namespace)
@@ -40,7 +40,7 @@ def _namespaces(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[Non
 
 @pytest.fixture
 def stored(kubectl: Kubectl, rule: Rule) -> Iterator[None]:
-    """Store what the example finds, and let the webhook learn of it."""
+    """Store the objects that the example presupposes; the webhook learns of them by its watches."""
     objects = rule.storages if isinstance(rule, ConsumerRule) else ()
     for obj in objects:
         kubectl.api.create(obj)
@@ -50,17 +50,17 @@ def stored(kubectl: Kubectl, rule: Rule) -> Iterator[None]:
 
 
 def refused(kubectl: Kubectl, rule: StorageRule, namespace: str) -> str:
-    """Have the example refused, in a namespace."""
+    """Write the example where it is refused, and return the API server's message."""
     return judged(kubectl.fails, kubectl, rule, namespace)
 
 
 def judged(ask: Callable[..., str], kubectl: Kubectl, rule: StorageRule, namespace: str) -> str:
-    """Have the example judged, in a namespace, and return what `ask` makes of it."""
+    """Have the API server judge the example in a namespace, and return the result of `ask`."""
     written = rule.written(namespace)
     if (old := rule.stored(namespace)) is None:
         return ask("create", *DRY_RUN, stdin=json.dumps(written))
     kubectl.api.create(old)
-    # A patch, because the reconciler writes to the same object: the API server repeats it where a PUT would conflict.
+    # A patch, because the reconciler writes the same object: the API server retries a patch where a PUT would conflict.
     patch = json.dumps([{"op": "replace", "path": "/spec", "value": written["spec"]}])
     name = written["metadata"]["name"]
     return ask("patch", "sstore", name, "-n", namespace, "--type=json", "-p", patch)
@@ -85,7 +85,7 @@ def test_the_webhook_warns_of_a_storage_in_these_words(kubectl: Kubectl, rule: S
 
 
 def writing(rule: ConsumerRule) -> tuple[str, ...]:
-    """What to do to have the example judged, as who wrote it."""
+    """Return kubectl's arguments with which the example's author creates it in a dry run."""
     return ("create", *DRY_RUN, *(() if rule.may_use else (f"--as={ANN}",)))
 
 
@@ -107,8 +107,8 @@ def test_the_webhook_warns_of_a_consumer_in_these_words(kubectl: Kubectl, rule: 
     eventually(lambda: says("".join(f"Warning: {warning}\n" for warning in rule.expected)), what=rule.says)
 
 
-def test_what_toolhive_leaves_out_is_what_is_warned_of(kubectl: Kubectl) -> None:
-    """Its schemas' defaults are there before the webhook is asked: the examples' values need not be written."""
+def test_the_webhook_warns_of_toolhives_defaults_too(kubectl: Kubectl) -> None:
+    """ToolHive's schemas fill defaults in before API servers call the webhook, so users need not write these values."""
     by_name = {rule.when: rule for rule in consumer_warnings.RULES}
     for when, field in (
         ("the transport is stdio, which is also ToolHive's default", "transport"),

@@ -1,4 +1,4 @@
-"""Storages that are used from other namespaces, and storages that go, on a real API server."""
+"""Storages that other namespaces use, and the deletion of storages, on a real API server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _running(processes: dict[str, Process], kubelet: None, kubectl: Kubectl) -> 
 
 @pytest.fixture
 def home(kubectl: Kubectl, namespace: str) -> str:
-    """A namespace with a storage `mine` that is ready."""
+    """Create a namespace with a storage `mine` that is ready."""
     kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
     return namespace
@@ -33,7 +33,7 @@ def home(kubectl: Kubectl, namespace: str) -> str:
 
 @pytest.fixture
 def away(kubectl: Kubectl, namespace: str) -> str:
-    """Another namespace, in which user `ann` may do everything."""
+    """Create another namespace, in which user `ann` may do everything."""
     name = f"{namespace}-away"
     kubectl("create", "namespace", name)
     kubectl("create", "rolebinding", "ann", "--clusterrole=admin", "--user=ann", "-n", name)
@@ -54,7 +54,7 @@ def has_mirror(kubectl: Kubectl, away: str, home: str) -> bool:
     return f"{home}.mine-connection" in {each["metadata"]["name"] for each in kubectl.api.list(SECRETS, away)}
 
 
-def test_who_lacks_the_right_is_told_which_and_gets_nothing(kubectl: Kubectl, home: str, away: str) -> None:
+def test_a_user_without_the_right_is_told_which_one_and_gets_nothing(kubectl: Kubectl, home: str, away: str) -> None:
     said = kubectl.fails("create", "--as=ann", "-f", "-", stdin=referring(away, home))
     assert f'user "ann" may not use SessionStorage "{home}/mine"' in said
     grant = f"-n {home} --verb=use --resource=sessionstorages.toolhive.stacklok.dev --resource-name=mine"
@@ -81,7 +81,7 @@ def test_a_forged_record_grants_nothing(kubectl: Kubectl, home: str, away: str) 
     assert not has_mirror(kubectl, away, home)
 
 
-def test_a_shared_namespace_needs_no_right_and_what_is_no_longer_shared_is_taken_away(
+def test_a_shared_namespace_needs_no_right_and_loses_the_copy_when_sharing_ends(
     kubectl: Kubectl, home: str, away: str
 ) -> None:
     kubectl.api.apply(storage("mine", home, size="small", allowedNamespaces=[away]))
@@ -89,7 +89,7 @@ def test_a_shared_namespace_needs_no_right_and_what_is_no_longer_shared_is_taken
     def is_created() -> bool:
         return "created" in kubectl("create", "--as=ann", "-f", "-", stdin=referring(away, home))
 
-    eventually(is_created, what="the webhook knows of it")
+    eventually(is_created, what="the webhook knows that the storage is shared")
     eventually(lambda: has_mirror(kubectl, away, home), what="the copy")
     # ToolHive's operator writes the object too, and has no right of its own.
     kubectl("patch", "--as=ann", "mcpserver", "srv", "-n", away, "--type=merge", "-p", '{"spec":{"image":"other"}}')
@@ -111,7 +111,7 @@ def test_a_copy_is_repaired_and_goes_with_the_last_consumer(kubectl: Kubectl, ho
     eventually(lambda: not has_mirror(kubectl, away, home), what="the copy goes")
 
 
-def test_a_copy_goes_with_its_storage_even_if_nobody_was_there(
+def test_a_copy_goes_with_its_storage_even_if_no_reconciler_saw_the_deletion(
     kubectl: Kubectl, home: str, away: str, processes: dict[str, Process]
 ) -> None:
     kubectl("create", "-f", "-", stdin=referring(away, home))
@@ -124,7 +124,7 @@ def test_a_copy_goes_with_its_storage_even_if_nobody_was_there(
     eventually(lambda: not has_mirror(kubectl, away, home), what="the copy goes", seconds=60)
 
 
-def test_a_storage_that_is_used_is_not_deleted_but_for_force_or_with_its_namespace(kubectl: Kubectl, home: str) -> None:
+def test_a_storage_in_use_is_only_deleted_by_force_or_with_its_namespace(kubectl: Kubectl, home: str) -> None:
     kubectl.api.create(server(home, sessionStorageRef="mine"))
 
     def is_refused() -> bool:
@@ -176,7 +176,7 @@ FINALIZER = {"metadata": {"finalizers": ["toolhive.stacklok.dev/finalizer"], "la
 
 @pytest.fixture
 def operator(kubectl: Kubectl) -> Iterator[str]:
-    """ToolHive's operator, with the rights that its own chart gives it over consumers, and no other."""
+    """Create an account with the rights that ToolHive's chart gives its operator over consumers, and no others."""
     consumers = ("--verb=get,list,watch,update,patch", f"--resource={','.join(CONSUMERS)}")
     kubectl("create", "clusterrole", "toolhive-operator", *consumers)
     account = "--serviceaccount=toolhive-system:toolhive-operator"
@@ -186,7 +186,7 @@ def operator(kubectl: Kubectl) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_toolhives_operator_is_never_judged_for_a_reference_of_somebody_else(
+def test_toolhives_operator_is_not_refused_for_somebody_elses_reference(
     kubectl: Kubectl, home: str, away: str, operator: str, kind: str
 ) -> None:
     kubectl.api.create(consumer(kind, away, {ANNOTATION: f"{home}/mine"}))
@@ -203,8 +203,8 @@ def test_toolhives_operator_is_never_judged_for_a_reference_of_somebody_else(
     kubectl("delete", "-n", away, CONSUMERS[KINDS.index(kind)], "srv")
 
 
-def test_a_record_that_is_forged_with_a_reference_grants_nothing(kubectl: Kubectl, home: str, away: str) -> None:
-    """At once, one after the other, and over a reference that was once granted to somebody for another storage."""
+def test_a_record_forged_together_with_a_reference_grants_nothing(kubectl: Kubectl, home: str, away: str) -> None:
+    """Written together, one after the other, and over a reference that somebody was granted for another storage."""
     forged = {"by": "annotation", "for": "all", "granted": True, "made": [], "put": {}, "storage": f"{home}/mine"}
     annotations = {ANNOTATION: f"{home}/mine", RECORD: json.dumps(forged, separators=(",", ":"))}
     kubectl("create", "--as=ann", "-f", "-", stdin=json.dumps(server(away, sessionStorageRef="own")))
@@ -218,8 +218,8 @@ def test_a_record_that_is_forged_with_a_reference_grants_nothing(kubectl: Kubect
     assert not has_mirror(kubectl, away, home)
 
 
-def test_who_may_use_one_storage_may_not_use_its_neighbour(kubectl: Kubectl, home: str, away: str) -> None:
-    # By hand, because kubectl makes no Role with a verb that it does not know.
+def test_the_right_to_one_storage_does_not_extend_to_its_neighbour(kubectl: Kubectl, home: str, away: str) -> None:
+    # A manifest, because `kubectl create role` refuses verbs that it does not know.
     rule = {
         "apiGroups": ["toolhive.stacklok.dev"],
         "resources": ["sessionstorages"],
@@ -242,7 +242,7 @@ def test_who_may_use_one_storage_may_not_use_its_neighbour(kubectl: Kubectl, hom
     assert f'user "ann" may not use SessionStorage "{home}/other"' in said
 
 
-def test_force_deletes_a_storage_that_is_used(kubectl: Kubectl, home: str) -> None:
+def test_force_deletes_a_storage_in_use(kubectl: Kubectl, home: str) -> None:
     kubectl.api.create(server(home, sessionStorageRef="mine"))
     eventually(
         lambda: "used by" in kubectl.fails("delete", "sstore", "mine", "-n", home, "--dry-run=server"), what="refused"
@@ -254,10 +254,10 @@ def test_force_deletes_a_storage_that_is_used(kubectl: Kubectl, home: str) -> No
 
 
 @pytest.mark.parametrize("processes_run", [True, False], ids=["with us", "without us"])
-def test_a_namespace_goes_whoever_uses_its_storages(
+def test_a_namespace_can_be_deleted_although_its_storages_are_in_use(
     kubectl: Kubectl, home: str, away: str, processes: dict[str, Process], *, processes_run: bool
 ) -> None:
-    """Consumers of every kind there, and in another namespace, which is none of its business."""
+    """Consumers of every kind use the storage, in the deleted namespace and in another one."""
     for kind in KINDS:
         kubectl.api.create(consumer(kind, home, sessionStorageRef="mine"))
     kubectl("create", "-f", "-", stdin=referring(away, home))

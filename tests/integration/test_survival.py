@@ -1,4 +1,4 @@
-"""Killed at any point, the reconciler ends where it would have ended; at rest, it writes nothing."""
+"""Wherever it is killed, the reconciler reaches the same end; at rest, it writes nothing."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tests.integration.storages import (
 pytestmark = pytest.mark.usefixtures("kubelet")
 
 LATEST_KILL_SECONDS = 1.5
-"""Provisioning takes about half a second after a start of about one."""
+"""Seconds within which to kill the reconciler: it starts in about one and provisions in about half of one."""
 IDLE_SECONDS = 22.0
-"""More than twice the interval at which a storage that is well is looked at."""
+"""Seconds; more than twice the interval between passes over a healthy storage."""
 WRITES = re.compile(
     r'apiserver_request_total\{.*[{,]resource="(?P<resource>[^"]*)".*verb="(?P<verb>[A-Z]+)".*\} (?P<n>\S+)'
 )
@@ -44,7 +44,8 @@ WRITTEN_BY_US = {
     "sessionstorages",
     "statefulsets",
 }
-"""Everything but Leases, which are a heartbeat; without nodes, Kubernetes itself keeps writing EndpointSlices."""
+"""Every kind that our processes write but Leases, which are a heartbeat, and EndpointSlices, which Kubernetes keeps
+writing where there are no nodes."""
 WRITING = {"APPLY", "DELETE", "PATCH", "POST", "PUT"}
 
 
@@ -86,7 +87,7 @@ def test_killed_again_and_again_while_provisioning_it_ends_with_one_password_and
     try:
         for number in range(kills):
             kubectl.api.apply(storage(f"s{number}", namespace, size="small"))
-            time.sleep(chance.uniform(0, LATEST_KILL_SECONDS))  # the fault itself: a kill at a random moment
+            time.sleep(chance.uniform(0, LATEST_KILL_SECONDS))  # the fault under test: a kill at a random moment
             reconciler.kill()
             reconciler.start()
         for number in range(kills):
@@ -107,7 +108,7 @@ def test_killed_again_and_again_while_provisioning_it_ends_with_one_password_and
 
 
 def writes(kubectl: Kubectl) -> Counter[tuple[str, str]]:
-    """Count what the API server was asked to write since its start, of the kinds that we write."""
+    """Count the write requests since the API server's start, for the kinds that our processes write."""
     found = WRITES.finditer(kubectl("get", "--raw", "/metrics"))
     counted: Counter[tuple[str, str]] = Counter()
     for match in found:
@@ -117,7 +118,7 @@ def writes(kubectl: Kubectl) -> Counter[tuple[str, str]]:
 
 
 def told(kubectl: Kubectl) -> dict[str, str]:
-    """Our Events by uid, each with its version; Kubernetes writes its own about pods without nodes."""
+    """Return the versions of our Events by uid, without those that Kubernetes writes about pods without nodes."""
     ours = (
         event["metadata"]
         for event in kubectl.api.list(EVENTS)
@@ -127,7 +128,7 @@ def told(kubectl: Kubectl) -> dict[str, str]:
 
 
 def leaving(kubectl: Kubectl) -> list[str]:
-    """Name the namespaces that are being deleted."""
+    """List the namespaces that are being deleted."""
     found = (each["metadata"] for each in kubectl.api.list(NAMESPACES))
     return [metadata["name"] for metadata in found if "deletionTimestamp" in metadata]
 
@@ -138,10 +139,10 @@ def test_at_rest_nothing_is_written(kubectl: Kubectl, processes: dict[str, Proce
         kubectl.api.apply(storage(size, namespace, size=size))
     for size in ("small", "medium", "large"):
         await_ready(kubectl, namespace, size)
-    eventually(lambda: not leaving(kubectl), what="no namespace of another test")
-    time.sleep(2)  # Kubernetes' own controllers finish what they have begun
+    eventually(lambda: not leaving(kubectl), what="no other test's namespace is being deleted")
+    time.sleep(2)  # until Kubernetes' own controllers have finished
     before, told_before = writes(kubectl), told(kubectl)
-    time.sleep(IDLE_SECONDS)  # the thing measured: a stretch of time without an event
+    time.sleep(IDLE_SECONDS)  # what the test measures: a period without writes
     assert writes(kubectl) - before == Counter()
     assert told(kubectl).items() <= told_before.items()
 

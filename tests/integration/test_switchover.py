@@ -1,4 +1,4 @@
-"""The primary of real Valkeys moves under load, and nothing that was acknowledged is lost."""
+"""The primary of real Valkeys moves under load, and no acknowledged write is lost."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from tests.integration.instances import ADDRESSES, ADMIN, PASSWORDS, connect, ru
 OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
 REPLICATING = Login(REPLICATION.user, PASSWORDS[REPLICATION.key])
 LAG_SECONDS = 0.05
-"""What kube-proxy takes to send new connections elsewhere."""
+"""Seconds that kube-proxy takes to send new connections elsewhere."""
 FENCE = 1
 
 
 class Service:
-    """Where new connections get to; an old one stays where it is, as with kube-proxy."""
+    """Directs new connections to an instance; an existing one stays where it is, as with kube-proxy."""
 
     def __init__(self, primary: str) -> None:
         self.primary = primary
@@ -49,10 +49,10 @@ class Writer:
     """Writes key after key through the Service, one at a time, and connects again when it has to.
 
     Attributes:
-        acknowledged: Keys whose write was answered by OK.
-        refusals: Answers that said something else.
+        acknowledged: Keys whose write an instance answered with OK.
+        refusals: All other answers.
         reconnects: How many times a connection ended.
-        gap: Longest time between two acknowledged writes, since it was last taken.
+        gap: Longest time in seconds between two acknowledged writes, since a test last reset it.
     """
 
     def __init__(self, service: Service, name: str, pause: float) -> None:
@@ -95,7 +95,7 @@ class Writer:
 
 
 class ServiceClaim:
-    """The record of the primary, and the Service, which follows it after a while."""
+    """Stands in for the primary's record and the Service, which changes some time after the record."""
 
     def __init__(self, service: Service, target: str, lag: float = 0) -> None:
         self._service = service
@@ -122,7 +122,7 @@ class ServiceClaim:
 
 
 SERVICE = PrimaryService.of(services.primary_service(Owner("cache", "team", "uid-1"), 0))
-"""Stands for the Service in a step; `ServiceClaim` is what is written instead."""
+"""The Service of a step; `ServiceClaim` takes the writes in its place."""
 
 
 def instance(address: str) -> Instance:
@@ -153,7 +153,7 @@ class Storage:
         return await switch_over(self.step(target), ServiceClaim(self.service, target, lag))
 
     async def await_sync(self) -> None:
-        """Wait until all replicas follow the primary, beside what runs here."""
+        """Wait until all replicas follow the primary, without blocking the event loop."""
         await asyncio.to_thread(eventually, self._is_in_sync, what="replicas in sync")
 
     def _is_in_sync(self) -> bool:
@@ -165,7 +165,7 @@ class Storage:
 
 
 def is_synced(address: str, primary: str) -> bool:
-    """Tell whether a replica has what the primary had when it was asked, and goes on from there."""
+    """Return whether a replica has caught up with the primary's offset and goes on from there."""
     with connect(ADMIN, address) as replica, connect(ADMIN, primary) as other:
         theirs, ours = other.info("replication"), replica.info("replication")
         is_linked = ours.get("master_link_status") == "up" and ours["master_replid"] == theirs["master_replid"]
@@ -194,7 +194,7 @@ async def storage_fixture(tmp_path: Path) -> AsyncIterator[Storage]:
 
 @contextlib.asynccontextmanager
 async def writing(*writers: Writer) -> AsyncIterator[None]:
-    """Have writers write as long as the block lasts."""
+    """Have writers write until the block ends."""
     tasks = [asyncio.ensure_future(writer.run()) for writer in writers]
     try:
         for writer in writers:
@@ -207,9 +207,9 @@ async def writing(*writers: Writer) -> AsyncIterator[None]:
 
 
 async def more(writer: Writer, count: int) -> None:
-    """Wait until a writer has had so many further writes acknowledged."""
+    """Wait until a number of further writes of a writer are acknowledged."""
     wanted = len(writer.acknowledged) + count
-    await asyncio.to_thread(eventually, lambda: len(writer.acknowledged) >= wanted, what="writes are taken")
+    await asyncio.to_thread(eventually, lambda: len(writer.acknowledged) >= wanted, what="writes are acknowledged")
 
 
 @pytest.mark.parametrize("lag", [0, LAG_SECONDS])
@@ -291,7 +291,7 @@ async def test_a_candidate_that_hangs_once_writes_wait_changes_nothing(
 
 
 def before(monkeypatch: pytest.MonkeyPatch, command: str, happens: Callable[[], object]) -> None:
-    """Have something happen once, just before a command is given."""
+    """Have something happen once, just before the reconciler gives a command."""
     original, pending = getattr(ReplicationSession, command), [happens]
 
     async def wrapped(instance: ReplicationSession, *arguments: object) -> object:
@@ -303,7 +303,7 @@ def before(monkeypatch: pytest.MonkeyPatch, command: str, happens: Callable[[], 
 
 
 @pytest.mark.parametrize("command", ["pause", "promote", "run_id", "disconnect_clients"])
-async def test_when_the_old_primary_dies_meanwhile_the_candidate_has_every_write_that_counts(
+async def test_if_the_old_primary_dies_during_a_move_the_candidate_has_every_acknowledged_write(
     storage: Storage, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (target, _), old = storage.replicas, pid(storage.primary)

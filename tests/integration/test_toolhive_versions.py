@@ -1,6 +1,6 @@
-"""ToolHive's own CRDs, release by release: each is extended, and its consumers are connected by what it knows.
+"""ToolHive's own CRDs, release by release: the reconciler extends each, and connects consumers by the fields it has.
 
-Every release is put over the one before it, as an upgrade does: the field goes, and consumers that have it stay.
+The tests install every release over the one before it, as an upgrade does: our field goes, consumers with it stay.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from tests.integration.storages import await_reason, storage
 
 FIELD_BACK_SECONDS = 5
 VERSIONS = {"v0.44.0": False, "v0.47.0": False, "v0.63.0": True}
-"""Which ones serve `sessionStorage.tls`."""
+"""Whether each of ToolHive's releases serves `sessionStorage.tls`."""
 PASSWORD = "their-own-password"
 
 
 def install(kubectl: Kubectl, version: str) -> None:
-    """Put a release's CRDs in place, as Helm does: whatever else is in them goes."""
+    """Install a release's CRDs as Helm does, which removes everything else from them."""
     for plural in CONSUMER_PLURALS:
         manifest = str(toolhive_crd(plural, version))
         kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", manifest)
@@ -43,7 +43,7 @@ def is_extended(kubectl: Kubectl, plural: str) -> bool:
 
 @pytest.fixture(scope="module", autouse=True)
 def _restored(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
-    """Leave behind the release that everybody else tests with."""
+    """Reinstall the release that all other tests use."""
     await_wiring_of_all(kubectl)
     yield
     install(kubectl, binaries.TOOLHIVE_VERSION)
@@ -81,13 +81,13 @@ def test_a_consumer_is_stored_with_all_that_it_needs(
         assert "podTemplateSpec" not in spec
 
 
-def test_consumers_live_through_the_upgrade_to_it(kubectl: Kubectl, namespace: str, version: str) -> None:
+def test_consumers_survive_the_upgrade_to_this_release(kubectl: Kubectl, namespace: str, version: str) -> None:
     for kind in KINDS:
         kubectl.api.create(referring(kind, namespace, "string"))
     before = {kind: found(kubectl, kind, namespace) for kind in KINDS}
     install(kubectl, version)
     for kind in KINDS:
-        # The operator and users write while the field is away, or just back.
+        # ToolHive's operator and users write while the field is missing, or just back.
         change(kubectl, kind, namespace, {"metadata": {"labels": {"a": "b"}}})
         change(kubectl, kind, namespace, {"spec": {"replicas": 2}})
     for plural in CONSUMER_PLURALS:
@@ -114,13 +114,13 @@ def test_tls_is_written_where_it_is_served_and_nowhere_else(kubectl: Kubectl, na
     expected = {"caCertSecretRef": {"name": "mine-connection", "key": "ca.crt"}} if VERSIONS[version] else None
     for kind in KINDS:
         asked = json.dumps(referring(kind, namespace, "string"))
-        eventually(partial(speaks, kubectl, asked, expected), what=f"{kind} is connected by what is served")
+        eventually(partial(speaks, kubectl, asked, expected), what=f"{kind} is connected by the fields that are served")
         kubectl("create", "-f", "-", stdin=asked)
         assert ("sessionStorage" in found(kubectl, kind, namespace)["spec"]) == VERSIONS[version]
 
 
 def speaks(kubectl: Kubectl, manifest: str, tls: object) -> bool:
-    """Tell whether a consumer would be connected by TLS like this; by nothing but its environment, if by none."""
+    """Return whether a consumer would be connected with these TLS settings; only by its environment, if with none."""
     said = kubectl.warns("create", "--dry-run=server", "-f", "-", stdin=manifest)
     made = json.loads(kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest))
     native = made["spec"].get("sessionStorage")

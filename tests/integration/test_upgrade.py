@@ -1,4 +1,4 @@
-"""Storages that an earlier release made live on with this one, and nobody's password is lost on the way."""
+"""Storages that an earlier release created live on with this one, and no password is lost."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.integration.storages import await_ready, read, secret_value, status, 
 pytestmark = pytest.mark.usefixtures("kubelet")
 
 LATER_RIGHTS = " +acl|save +multi +exec +client|id"
-"""What the operator may do since nodes save their ACL file; who may not, is refused in the middle of a rotation."""
+"""Rights of user operator since instances save their ACL file; without them, Valkey refuses it during a rotation."""
 LATER_FILE = "include "
-"""Begins the line by which a node reads what it finds out as it starts."""
+"""Start of the line by which an instance includes the file that its start command writes."""
 
 
 async def change(cluster: Cluster, resource: Resource, namespace: str, name: str, **fields: Object) -> None:
@@ -31,7 +31,7 @@ async def change(cluster: Cluster, resource: Resource, namespace: str, name: str
 
 
 async def make_earlier(cluster: Cluster, namespace: str) -> None:
-    """Make a storage what it was before nodes had an ACL file of their own: they read the one that is mounted."""
+    """Turn a storage into what it was before instances had their own ACL file, and read the mounted one."""
     auth = await cluster.get(SECRETS, namespace, "mine-auth")
     values = identities.decoded(auth["data"])
     assert LATER_RIGHTS in values[names.KEY_USERS_ACL]
@@ -57,13 +57,13 @@ async def make_earlier(cluster: Cluster, namespace: str) -> None:
 
 
 def primary_pod(kubectl: Kubectl, namespace: str) -> Object:
-    """Read the pod that the Service leads to: an update moves the primary."""
+    """Read the pod that the Service selects; an update moves the primary."""
     service = read(kubectl, "service", "mine-valkey", namespace)
     return read(kubectl, "pod", f"mine-valkey-{service['spec']['selector'][names.LABEL_INSTANCE]}-0", namespace)
 
 
 def config_hash(kubectl: Kubectl, namespace: str) -> str:
-    """Tell what the primary was made from; empty if it does not run."""
+    """Return the hash of the template of the primary's pod; empty if the pod does not run."""
     with suppress(AssertionError):
         pod = primary_pod(kubectl, namespace)
         if pod["status"].get("podIP"):
@@ -73,7 +73,7 @@ def config_hash(kubectl: Kubectl, namespace: str) -> str:
 
 
 class Consumer(threading.Thread):
-    """Logs in again and again by what the connection Secret says, wherever the node is."""
+    """Logs in to the primary again and again with the connection Secret's password."""
 
     def __init__(self, kubectl: Kubectl, namespace: str) -> None:
         super().__init__(daemon=True)
@@ -85,7 +85,7 @@ class Consumer(threading.Thread):
 
     def run(self) -> None:
         while not self._done.is_set():
-            # Between two pods there is none, and one that is just starting or stopping does not answer.
+            # Between two pods there is no primary, and one that starts or stops does not answer.
             with suppress(AssertionError, KeyError, valkey.ConnectionError, valkey.TimeoutError):
                 self._log_in()
 
@@ -97,7 +97,7 @@ class Consumer(threading.Thread):
             with valkey.Valkey(host=address, password=password, socket_timeout=1) as client:
                 client.ping()
         except valkey.AuthenticationError as error:
-            if self._password() == password:  # not one that was over while we were on our way
+            if self._password() == password:  # not the password of a Secret that changed during the login
                 self.refused.append(str(error))
         else:
             self.logins += 1
@@ -131,14 +131,14 @@ async def test_a_storage_of_an_earlier_release_keeps_its_passwords_and_can_rotat
     reconciler.kill()
     try:
         await make_earlier(cluster, namespace)
-        eventually(lambda: config_hash(kubectl, namespace) == "earlier", what="a node as it was")
+        eventually(lambda: config_hash(kubectl, namespace) == "earlier", what="the earlier pod is primary")
         with logging_in(kubectl, namespace) as consumer:
-            eventually(lambda: consumer.logins > 0, what="a consumer is in")
+            eventually(lambda: consumer.logins > 0, what="a consumer logs in")
             reconciler.start()
-            eventually(lambda: config_hash(kubectl, namespace) not in {"", "earlier"}, what="a node as it is now")
+            eventually(lambda: config_hash(kubectl, namespace) not in {"", "earlier"}, what="its successor is primary")
             await_ready(kubectl, namespace, "mine")
             logins = consumer.logins
-            eventually(lambda: consumer.logins > logins, what="a consumer is in again")
+            eventually(lambda: consumer.logins > logins, what="a consumer logs in again")
             after = read(kubectl, "secret", "mine-auth", namespace)["data"]
             assert {key: after[key] for key in identities.PASSWORD_KEYS} == {
                 key: before[key] for key in identities.PASSWORD_KEYS
@@ -147,10 +147,10 @@ async def test_a_storage_of_an_earlier_release_keeps_its_passwords_and_can_rotat
             kubectl("annotate", "sessionstorage", "mine", f"{names.ANNOTATION_ROTATE}=one", "-n", namespace)
             eventually(
                 lambda: status(kubectl, namespace, "mine").get("rotation", {}).get("phase") == "Discarded",
-                what="a rotation is over",
+                what="the rotation is over",
             )
             logins = consumer.logins
-            eventually(lambda: consumer.logins > logins, what="a consumer is in by the new password")
+            eventually(lambda: consumer.logins > logins, what="a consumer logs in with the new password")
         assert consumer.refused == []
         assert len(consumer.passwords) == 2
     finally:

@@ -1,4 +1,4 @@
-"""The webhook as a process: what it needs, and how it leaves."""
+"""The webhook as a process: what it needs, and how it ends."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def metric(process: Process, name: str) -> float:
     return float(found[1])
 
 
-def test_it_stays_small_and_knows_when_its_certificate_ends(processes: dict[str, Process]) -> None:
+def test_it_stays_small_and_reports_when_its_certificate_ends(processes: dict[str, Process]) -> None:
     webhook = processes["webhook"]
     assert metric(webhook, "process_resident_memory_bytes") < 100 * 1024 * 1024
     assert metric(webhook, "session_storage_webhook_certificate_not_after_seconds") > time.time()
 
 
-def test_it_serves_on_for_a_while_when_told_to_end(processes: dict[str, Process], tmp_path: Path) -> None:
+def test_after_sigterm_it_goes_on_serving_for_a_while(processes: dict[str, Process], tmp_path: Path) -> None:
     ports = {"HTTP_PORT": str(free_port()), "WEBHOOK_PORT": str(free_port()), "DRAIN_SECONDS": str(DRAIN_SECONDS)}
     leaving = Process("webhook", processes["webhook"].environ | ports, tmp_path / "webhook.log")
     leaving.start()
@@ -54,7 +54,7 @@ def test_it_serves_on_for_a_while_when_told_to_end(processes: dict[str, Process]
 
 
 @pytest.mark.parametrize("variable", ["TLS_SECRET", "WEBHOOK_SERVICE", "POD_NAMESPACE"])
-def test_it_says_what_its_installation_lacks(processes: dict[str, Process], tmp_path: Path, variable: str) -> None:
+def test_it_names_a_missing_setting(processes: dict[str, Process], tmp_path: Path, variable: str) -> None:
     lacking = Process("webhook", processes["webhook"].environ | {variable: ""}, tmp_path / "webhook.log")
     lacking.start()
     eventually(lambda: lacking.log.read_text() == f"webhook: {variable} is not set\n", what="message")

@@ -1,8 +1,8 @@
 """Plays ToolHive's operator, and the kubelet of its pods, where there are no nodes.
 
-Of each MCPServer it makes a Deployment and a StatefulSet, as ToolHive does, with the annotations that the server asks
-for; Kubernetes' own controllers roll them. A pod's "process" is a set of clients that connect from the pod's own
-address with the password that its Secret held as it started, until the pod ends.
+It makes a Deployment and a StatefulSet of each MCPServer, as ToolHive does, with the annotations that the server asks
+for; Kubernetes' own controllers roll them. A pod's "process" is a set of clients. They connect from the pod's own
+address with the password that its Secret held as the pod started, until the pod ends.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 STEADY: Final = 5
-"""Connections of each pod that stay open and in use."""
+"""Number of connections of each pod that stay open and in use."""
 COMING: Final = 2
-"""Clients of each pod that connect anew, again and again."""
+"""Number of clients of each pod that connect anew again and again."""
 RECONNECT_SECONDS: Final = 0.1
 USE_SECONDS: Final = 0.01
 _MANAGER: Final = "stand-in-for-toolhive"
@@ -41,12 +41,12 @@ _ANNOTATIONS: Final = {
 
 @dataclass
 class Tally:
-    """What clients have seen.
+    """The results of clients' logins and commands.
 
     Attributes:
-        logins: That succeeded.
-        commands: That were answered as they should be.
-        failures: Everything else.
+        logins: Successful logins.
+        commands: Commands with the expected answer.
+        failures: Everything else that happened, as text.
     """
 
     logins: int = 0
@@ -58,7 +58,7 @@ class ToolHive:
     """Serves the MCPServers of one namespace.
 
     Attributes:
-        tally: Of all clients.
+        tally: The results of all clients.
         stuck: Names of servers whose pods never become ready.
     """
 
@@ -121,7 +121,7 @@ class ToolHive:
             task.cancel()
 
     async def _live(self, pod: Object) -> None:
-        """Be a pod: read the Secret, get ready, and talk to Valkey."""
+        """Play a pod: read the Secret, report that the pod is ready, and run its clients."""
         namespace, _ = key_of(pod)
         server = self._servers.get((namespace, pod["metadata"]["labels"]["app"]))
         record = InjectionRecord.of(server)
@@ -158,7 +158,7 @@ class ToolHive:
 
     @contextlib.asynccontextmanager
     async def _connected(self, pod: Object, address: str, password: str) -> AsyncIterator[Connection]:
-        # Closed whenever the pod ends, also while it is still logging in.
+        # The connection closes when the pod ends, even during the login.
         with contextlib.closing(await Connection.open(self._valkey(), address)) as connection:
             if await self._asked(pod, connection, f"AUTH {password}", "login"):
                 self.tally.logins += 1
@@ -174,11 +174,11 @@ class ToolHive:
             return True
         if await self._exists(pod):
             self.tally.failures.append(f"{what}: {answer[:40]}")
-        await asyncio.sleep(1)  # or a closed connection would be asked without a pause
+        await asyncio.sleep(1)  # otherwise a client would retry on a closed connection without a pause
         return False
 
     async def _exists(self, pod: Object) -> bool:
-        """Tell whether a pod is there still; on a busy machine its end gets here late, and its clients with it."""
+        """Return whether a pod still exists; on a busy machine the watch reports its end, and so ends clients, late."""
         namespace, name = key_of(pod)
         try:
             found = await self._cluster.get(PODS, namespace, name)
@@ -189,7 +189,7 @@ class ToolHive:
 
 @dataclass
 class Connection:
-    """A connection to Valkey from an address of one's own."""
+    """A connection to Valkey from a chosen source address."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -199,7 +199,7 @@ class Connection:
         return cls(*await asyncio.open_connection(host, names.VALKEY_PORT, local_addr=(address, 0)))
 
     async def ask(self, command: str) -> str:
-        """Return the first line of the answer; empty if the connection was closed."""
+        """Send a command and return the first line of the answer; empty if the connection was closed."""
         try:
             self.writer.write(f"{command}\r\n".encode())
             return (await self.reader.readline()).decode().strip()

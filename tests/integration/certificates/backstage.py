@@ -1,4 +1,4 @@
-"""An event loop beside the test, for what goes on all the time."""
+"""Runs coroutines in the background of synchronous tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORK_SECONDS = 60.0
 
 
 class Backstage:
-    """An event loop in a thread of its own, for what goes on all the time."""
+    """An event loop in a thread of its own, for work that goes on during the tests."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()

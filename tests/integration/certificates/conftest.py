@@ -1,4 +1,4 @@
-"""A stage for drills, with a control plane of its own: half of the chart's objects can be in a cluster only once."""
+"""A stage for drills, with a control plane of its own: half of the chart's objects can exist only once in a cluster."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.integration.loopback import free_port
 from tests.integration.mcpservers import install_toolhive_crd
 
 DWELL = {"DWELL": "500ms"}
-"""One API server, and a watch that is milliseconds late."""
+"""Long enough for one API server whose watch is milliseconds late."""
 DRAIN_SECONDS = "3"
-"""Longer than a busy machine leaves a process without its turn."""
+"""Seconds; longer than a process waits for a processor on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def replicas(stage: Stage, first_certificates: None) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def first_certificates(stage: Stage) -> None:
-    """Have a reconciler make them."""
+    """Have a reconciler issue the first certificates."""
     with stage.supervised(stage.process("reconciler", "reconciler-0", **DWELL)):
         stage.await_stable()
 

@@ -1,4 +1,4 @@
-"""What people, tools and accidents do to the objects of a stage, and what one can see of it from outside."""
+"""What people, tools and accidents do to the objects of a stage, and what clients see of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def wipe_bundles(stage: Stage) -> None:
 
 
 def give_theirs(stage: Stage, leaf: Pair, *trusted: Pair) -> None:
-    """Write the Secret as cert-manager does."""
+    """Write the serving Secret as cert-manager does, with a leaf of another authority."""
     content = {
         "tls.crt": leaf.certificate_pem,
         "tls.key": leaf.key_pem,
@@ -44,12 +44,12 @@ def give_theirs(stage: Stage, leaf: Pair, *trusted: Pair) -> None:
 
 
 def is_served(stage: Stage, leaf: x509.Certificate) -> bool:
-    """Tell whether every replica serves a certificate."""
+    """Return whether every replica serves a certificate."""
     return all(served_by(replica, next(iter(stage.bundles()))) == leaf for replica in stage.replicas)
 
 
 def served_by(replica: Replica, authority: bytes) -> x509.Certificate:
-    """Connect to a replica as an API server does that trusts these authorities."""
+    """Connect to a replica as an API server that trusts these authorities."""
     context = ssl.create_default_context(cadata=authority.decode())
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     with (

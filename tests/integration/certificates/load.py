@@ -1,4 +1,4 @@
-"""Users at work: creates through the API server at a constant rate, whether or not the last ones were answered."""
+"""Users at work: creates through the API server at a constant rate, whether or not it answered the last ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Failure:
 
 @dataclass
 class Tally:
-    """What came of the creates of a drill."""
+    """The results of the creates of a drill."""
 
     begun: float = field(default_factory=time.monotonic)
     ended: float = 0.0
@@ -49,7 +49,7 @@ class Tally:
 
     @property
     def outage_seconds(self) -> float:
-        """From when the first create that failed was asked for, until the last one was answered."""
+        """Seconds from the request of the first failed create to the answer of the last one."""
         if not self.failures:
             return 0.0
         return max(failure.answered for failure in self.failures) - min(failure.asked for failure in self.failures)
@@ -61,7 +61,7 @@ class Tally:
 
 
 class Load:
-    """Keeps creating, and counts for whoever asks it to.
+    """Creates objects again and again, and counts the results on request.
 
     Every create runs all of admission and stores nothing (dryRun=All); half of them are SessionStorages, half are
     MCPServers that refer to one.
@@ -91,7 +91,7 @@ class Load:
         return tally
 
     async def end(self, tally: Tally) -> None:
-        """Stop counting, once everything that was asked for by now has been answered."""
+        """Stop counting once the API server has answered everything that was asked for by now."""
         tally.ended = time.monotonic()
         await asyncio.gather(*self._asked)
         self._tallies.remove(tally)

@@ -1,4 +1,4 @@
-"""A Service and a network, as far as TCP goes: hands each new connection to one of several ports of this machine."""
+"""Stands in for a Service and the network: relays each new TCP connection to one of several ports of this machine."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CHUNK = 64 * 1024
 
 
 class Relay:
-    """Balances connections as kube-proxy does: a new one goes to whoever is ready, an old one stays where it is.
+    """Balances connections as kube-proxy does: a new one goes to a ready backend, an existing one stays where it is.
 
     Attributes:
-        backends: Ports that new connections go to; without any, they are refused.
+        backends: Ports to which new connections go; without any, the relay refuses them.
     """
 
     def __init__(self, port: int, backends: Sequence[int] = ()) -> None:
@@ -61,7 +61,7 @@ class Relay:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Carry bytes one way until that end closes, and pass the end on."""
+    """Forward bytes in one direction until the sender closes, and then close the other side."""
     with contextlib.suppress(OSError):
         while chunk := await reader.read(CHUNK):
             writer.write(chunk)

@@ -1,4 +1,4 @@
-"""A webhook pod where there are no nodes: a process on this machine, and the Pod object that tells of it."""
+"""A webhook pod where there are no nodes: a process on this machine, and a Pod object for it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Replica:
 
     @property
     def pod(self) -> Object:
-        # It has the address that its process listens on; nobody schedules it.
+        # The pod has the address on which its process listens, and needs no scheduling.
         container = {
             "name": "webhook",
             "image": "webhook",

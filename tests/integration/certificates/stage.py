@@ -1,7 +1,7 @@
-"""Where the drills play: an API server, two webhook processes behind a Service, a reconciler, and users at work.
+"""The stage of the drills: an API server, two webhook processes behind a Service, a reconciler, and users at work.
 
-Without nodes, the part of kubelet and kube-proxy is played here: each replica's readiness is probed and written to its
-Pod, and new connections go to replicas that are ready.
+The stage plays kubelet and kube-proxy, because there are no nodes: it probes each replica's readiness, writes it to the
+Pod, and sends new connections to ready replicas.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ PROBE_SECONDS = 0.2
 PROBE_FAILURES = 3
 SHORTEST_SECONDS = 2.0
 LEAST_RATE = 50.0
-"""Creates per second: what the drills promise to have been under."""
+"""Creates per second that a drill must at least have been under."""
 
 _log = logging.getLogger(__name__)
 
 
 class Stage:
-    """Everything that a drill needs."""
+    """An API server with the chart's objects, the webhook's replicas, and users at work."""
 
     def __init__(
         self, control_plane: ControlPlane, kubectl: Kubectl, service: Relay, network: Relay, processes: Path
@@ -65,7 +65,7 @@ class Stage:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Have the network, the Service, probes and users at work."""
+        """Run the network, the Service, the probes and the users until the block ends."""
         stack = contextlib.AsyncExitStack()
         self._cluster = self.backstage.do(self._set_up(stack))
         try:
@@ -79,7 +79,7 @@ class Stage:
         return Process(module or component, self.environs[component] | ports | environ, self.directory / f"{name}.log")
 
     def add_replica(self, name: str, module: str = "", **environ: str) -> Replica:
-        """Start a replica and wait until connections are sent to it."""
+        """Start a replica and wait until the Service sends connections to it."""
         replica = Replica(name, self.process("webhook", name, module, **environ))
         replica.process.start()
         self.backstage.do(self._cluster.create(PODS, replica.pod))
@@ -88,7 +88,7 @@ class Stage:
         return replica
 
     def remove_replica(self, replica: Replica) -> None:
-        """Let a replica go as Kubernetes does: out of the Service first, then drained, then ended."""
+        """End a replica as Kubernetes does: take it out of the Service, let it drain, and then end it."""
         self.replicas.remove(replica)
         self._route()
         self.backstage.do(self._cluster.delete(PODS, NAMESPACE, replica.name))
@@ -111,15 +111,15 @@ class Stage:
 
     @contextlib.contextmanager
     def users_at_work(self, what: str) -> Iterator[Tally]:
-        """Count what becomes of users' creates meanwhile."""
+        """Count the results of users' creates while the block runs."""
         tally = self._load.begin()
         yield tally
-        # What was done may be felt a little later.
+        # A fault may take effect a little later.
         time.sleep(max(0.0, tally.begun + SHORTEST_SECONDS - time.monotonic()))
         self.backstage.do(self._load.end(tally))
         _log.info("%s: %s", what, tally)
 
-    # What is in the cluster.
+    # Objects in the cluster
 
     def secret(self, name: str) -> Object:
         found: Object | None = self.client.get(f"{SECRETS}/{name}")
@@ -144,7 +144,7 @@ class Stage:
         return x509.load_pem_x509_certificate(pem)
 
     def is_stable(self) -> bool:
-        """Tell whether one authority is left, everybody trusts it and no other, and it has signed the leaf."""
+        """Return whether one authority is left, API servers trust it and no other, and it has signed the leaf."""
         data = self.secret(AUTHORITY)["data"]
         authority = base64.b64decode(data["tls.crt"])
         issuer = x509.load_pem_x509_certificate(authority)
@@ -152,7 +152,7 @@ class Stage:
         return is_alone and self.leaf().issuer == issuer.subject and self.entry(SERVING, "ca.crt") == authority
 
     def count(self, process: Process, metric: str) -> float:
-        """Read a figure off a process; absent is none."""
+        """Read a metric of a process; 0 if it is absent."""
         found = re.search(rf"^{re.escape(metric)} (\S+)$", process.read("/metrics"), re.MULTILINE)
         return float(found[1]) if found else 0.0
 
@@ -192,7 +192,7 @@ class Stage:
         await stack.aclose()
 
     async def _probe(self, session: aiohttp.ClientSession, cluster: Cluster) -> None:
-        """Do as kubelet does with readiness probes, and as kube-proxy does with what they find."""
+        """Probe replicas' readiness as the kubelet does, and route connections by it as kube-proxy does."""
         while True:
             for replica in list(self.replicas):
                 await self._look_at(replica, session, cluster)

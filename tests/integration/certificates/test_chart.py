@@ -1,4 +1,4 @@
-"""What Helm makes of the chart's values about certificates."""
+"""The objects that Helm renders from the chart's values about certificates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def named_secrets(objects: list[Object], component: str) -> set[str]:
     return {name for rule in granted for name in rule.get("resourceNames", [])}
 
 
-def test_alerts_are_there_when_they_are_asked_for() -> None:
+def test_the_chart_has_alerts_when_its_values_ask_for_them() -> None:
     assert rules(chart_objects()) == []
     (rule,) = rules(chart_objects("alerts.enabled=true", "alerts.labels.release=prometheus"))
     assert rule["metadata"]["labels"]["release"] == "prometheus"
@@ -47,7 +47,7 @@ def test_both_processes_are_told_which_certificates_and_how_long_they_live() -> 
     assert named_secrets(objects, "webhook") == {OURS}
 
 
-def test_a_secret_of_somebody_elses_is_only_read() -> None:
+def test_the_reconciler_may_only_read_a_secret_that_somebody_else_manages() -> None:
     objects = chart_objects("certificates.existingSecret=theirs")
     told = environment_of(objects, "reconciler")
     assert (told["ISSUE_CERTIFICATES"], told["TLS_SECRET"]) == ("false", "theirs")

@@ -1,4 +1,4 @@
-"""Drills of the webhook's certificates under a constant load of creates: none of them may fail."""
+"""Drills of the webhook's certificates under a constant load of creates, none of which may fail."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from tests.integration.certificates.stage import (
 from tests.integration.conftest import NAMESPACE, Process, chart_objects, eventually
 
 REPAIR_SECONDS = 5.0
-"""The longest that users may notice what nobody can help."""
+"""Seconds for which creates may fail in faults that no design can hide."""
 LONG_SECONDS = 8.0
-"""Longer than API servers wait for an answer."""
+"""Seconds; longer than API servers wait for an answer."""
 UNSEEN = 'session_storage_webhook_pods_seen{serving="nothing"}'
 RETIRING = 'session_storage_certificate_phase{phase="Retire"}'
 
@@ -52,7 +52,7 @@ def test_an_authority_is_rotated_when_somebody_asks_for_it(stage: Stage, reconci
     assert reasons >= {"TrustNext", "Switch", "CertificateIssued", "Retire"}
 
 
-def test_whoever_trusts_only_the_retired_authority_is_refused(stage: Stage, reconciler: Process) -> None:
+def test_a_client_that_trusts_only_the_retired_authority_cannot_connect(stage: Stage, reconciler: Process) -> None:
     before = stage.authority()
     stage.ask_for_rotation("again")
     stage.await_rotated(before)
@@ -62,7 +62,7 @@ def test_whoever_trusts_only_the_retired_authority_is_refused(stage: Stage, reco
             served_by(replica, before)
 
 
-def test_openssl_finds_chain_and_names_in_order(stage: Stage, reconciler: Process, tmp_path: Path) -> None:
+def test_openssl_accepts_chain_and_names(stage: Stage, reconciler: Process, tmp_path: Path) -> None:
     for name, content in {"ca": stage.authority(), "leaf": stage.entry(SERVING, "tls.crt")}.items():
         (tmp_path / name).write_bytes(content)
     for name in NAMES:
@@ -77,7 +77,7 @@ def test_openssl_finds_chain_and_names_in_order(stage: Stage, reconciler: Proces
 
 
 def test_a_frozen_pod_is_waited_for(stage: Stage, reconciler: Process) -> None:
-    """It is frozen for less than the 5 s that API servers wait for an answer, and than kubelet takes to find out."""
+    """The pod is frozen for less than the 5 s that API servers wait, and for less than the kubelet needs to notice."""
     before = stage.authority()
     frozen = stage.replicas[0]
     with stage.users_at_work("one webhook pod frozen for a while") as tally:
@@ -96,7 +96,7 @@ def test_a_frozen_pod_is_waited_for(stage: Stage, reconciler: Process) -> None:
 def test_a_pod_that_stays_frozen_is_routed_round_and_comes_back_with_the_new_leaf(
     stage: Stage, reconciler: Process
 ) -> None:
-    """Connections that it holds are lost on whoever had them: API servers wait for an answer until their time is up."""
+    """Connections to the frozen pod are lost: API servers wait on them for an answer until their time is up."""
     before = stage.authority()
     frozen = stage.replicas[0]
     with stage.users_at_work("one webhook pod frozen for long") as tally:
@@ -106,7 +106,7 @@ def test_a_pod_that_stays_frozen_is_routed_round_and_comes_back_with_the_new_lea
             eventually(lambda: stage.count(reconciler, UNSEEN) == 1, what="the frozen pod is not seen")
             stage.await_rotated(before)
             assert frozen.port not in stage.service.backends
-            time.sleep(max(0.0, tally.begun + LONG_SECONDS - time.monotonic()))  # the fault itself: a long freeze
+            time.sleep(max(0.0, tally.begun + LONG_SECONDS - time.monotonic()))  # the fault under test: a long freeze
         finally:
             frozen.thaw()
         eventually(lambda: frozen.port in stage.service.backends, what="the thawed pod is ready again")
@@ -189,7 +189,7 @@ def test_both_secrets_are_replaced_when_both_are_lost(stage: Stage, reconciler: 
     assert_nobody_noticed(tally)
 
 
-def test_a_wiped_bundle_is_back_within_moments(stage: Stage, reconciler: Process) -> None:
+def test_a_wiped_bundle_is_restored_within_moments(stage: Stage, reconciler: Process) -> None:
     """API servers act on a wiped bundle as soon as they see it, and no admission guards webhook configurations."""
     (before,) = stage.bundles()
     with stage.users_at_work("caBundle wiped") as tally:
@@ -199,8 +199,8 @@ def test_a_wiped_bundle_is_back_within_moments(stage: Stage, reconciler: Process
     assert all("x509" in failure.said for failure in tally.failures)
 
 
-def test_all_is_lost_at_once_and_back_within_moments(stage: Stage, reconciler: Process) -> None:
-    """Nothing is left that says whom to trust, and what pods serve is trusted by nobody."""
+def test_everything_lost_at_once_is_restored_within_moments(stage: Stage, reconciler: Process) -> None:
+    """No object names an authority any more, and no API server trusts the pods' certificates."""
     before = stage.authority()
     with stage.users_at_work("both Secrets and caBundle lost at once") as tally:
         os.kill(reconciler.pid, signal.SIGSTOP)
@@ -238,7 +238,7 @@ def test_the_reconciler_is_killed_at_every_boundary_of_a_rotation(stage: Stage, 
 
 
 def grant(stage: Stage, *values: str) -> None:
-    """Give both accounts the rights that the chart's values mean."""
+    """Give both accounts the rights that the chart grants with these values."""
     stage.kubectl.apply(*(obj for obj in chart_objects(*values) if obj["kind"] == "Role"))
 
 

@@ -1,4 +1,4 @@
-"""Certificates that live for seconds: the renewals of years in a minute, with users at work all the time."""
+"""Certificates that live for seconds: years of renewals in a minute, with users at work all the time."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 MOST_KILLS = 30
-"""On a busy machine a process may be killed ten times before it comes to rotating; then nothing was tried yet."""
+"""On a busy machine a process may be killed ten times before it rotates; the test kills on until it has rotated."""
 AWAY_SECONDS = 15.0
 WHILE_AWAY = {"SERVING_LIFE": "60s", "RENEW_AT": "0.1", "DWELL": "500ms"}
-"""Away for a quarter of a leaf's life, from before the leaf is due; a minute is less than a 40000th of a real one's."""
+"""The API server is away for a quarter of a leaf's life, from before the leaf is due; a minute of life is less
+than a 40000th of a real leaf's."""
 SECONDS_OF_LIFE = {"AUTHORITY_LIFE": "10s", "SERVING_LIFE": "8s", "RENEW_AT": "0.15", "DWELL": "200ms"}
-"""Renewed after a second or so, and long before they end: a busy machine is late by a second now and then."""
+"""The reconciler renews after a second or so, long before certificates end: a busy machine is a second late at times."""
 AMONG_KILLS = {"AUTHORITY_LIFE": "80s", "SERVING_LIFE": "40s", "RENEW_AT": "0.05", "DWELL": "200ms"}
-"""Renewed every two seconds, which is what a killed process takes to come back on a busy machine: the rest of the life
-is for one that is killed many times before it gets to renewing."""
+"""The reconciler renews every two seconds, in which a killed process comes back on a busy machine. The rest of
+the life is for a process that is killed many times before it renews."""
 LONG_SECONDS = 30
-"""What only a leaf under `AMONG_KILLS` has left: an authority of `SECONDS_OF_LIFE` ends sooner, and all it signed."""
+"""Seconds that only a leaf under `AMONG_KILLS` has left: an authority of `SECONDS_OF_LIFE` ends sooner."""
 
 
 def issued(stage: Stage, process: Process, kind: str) -> int:
@@ -58,7 +59,7 @@ def test_the_api_server_is_away_when_a_renewal_is_due(stage: Stage, replicas: No
         with stage.users_at_work("API server away across a renewal") as tally:
             stage.network.backends = ()
             stage.backstage.call(stage.network.sever)
-            time.sleep(AWAY_SECONDS)  # the thing measured: an absence
+            time.sleep(AWAY_SECONDS)  # the fault under test: an absence
             assert stage.leaf() == before
             stage.network.backends = (api_server,)
             eventually(lambda: serves_another(stage, before), seconds=60, what="a new leaf is served")
@@ -92,7 +93,7 @@ def test_the_reconciler_is_killed_at_random_moments(
         eventually(lambda: is_long(stage.leaf()) and is_served(stage, stage.leaf()), what="a long leaf is served")
         with stage.users_at_work(f"reconciler killed {least} times or more, seed {seed}") as tally:
             for kills in range(1, MOST_KILLS + 1):
-                time.sleep(chance.uniform(0.5, 4))  # the fault itself: a kill at a random moment
+                time.sleep(chance.uniform(0.5, 4))  # the fault under test: a kill at a random moment
                 process.kill()
                 authorities.add(stage.authority())
                 if kills >= least and len(authorities) > 1:
