@@ -1,4 +1,4 @@
-"""The API itself, where starting kubectl would take longer than what is measured."""
+"""Calls the API server directly where starting kubectl would take longer than what a test measures."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PLURALS: Final = {"MCPServer": "mcpservers", "SessionStorage": "sessionstorages"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one request.
+    """The result of one request.
 
     Attributes:
-        seconds: From asking to the whole answer.
-        body: The object, or the Status that says why not.
-        failure: Why not; empty if all is well.
+        seconds: Time from the request to the end of the answer.
+        body: The object, or the Status with the reason of a refusal.
+        failure: Why the request failed; empty if it succeeded.
     """
 
     seconds: float
@@ -38,7 +38,7 @@ def path(obj: Object) -> str:
 
 
 async def create(client: httpx2.AsyncClient, obj: Object, *, is_trial: bool) -> Answer:
-    """Create an object, or ask only whether it would be."""
+    """Create an object, or only try it in a dry run."""
     begun = time.monotonic()
     try:
         response = await client.post(path(obj), json=obj, params={"dryRun": "All"} if is_trial else {})
@@ -62,9 +62,9 @@ def create_each(kube: Kube, objects: list[Object]) -> list[Answer]:
 
 @contextmanager
 def load(kube: Kube, obj: Object, per_second: float) -> Iterator[list[Answer]]:
-    """Ask again and again whether an object may be created, at a steady pace, while the caller does something.
+    """Try at a steady pace to create an object in a dry run, until the block ends.
 
-    A slow answer holds no later question up. The list is complete when the context ends.
+    Requests do not wait for earlier answers. The list is complete when the block has ended.
     """
     answers: list[Answer] = []
     ended = threading.Event()

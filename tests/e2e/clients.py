@@ -1,4 +1,4 @@
-"""A pod with a Valkey client, that passes for a proxy and may be handed a connection Secret."""
+"""Pods with a Valkey client, labelled like a proxy, which may read a connection Secret."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROXY_LABELS = {"toolhive.stacklok.dev/component": "proxy"}
 
 
 def client(name: str, namespace: str, images: Images, secret: str = "") -> Object:
-    """Write the pod; without its Secret it does not start."""
+    """Build the pod; it does not start before its Secret exists."""
     (pod,) = samples.load(samples.OWN / "stranger.yaml", images, namespace)
     pod["metadata"] |= {"name": name, "labels": PROXY_LABELS}
     if secret:
@@ -23,7 +23,7 @@ def client(name: str, namespace: str, images: Images, secret: str = "") -> Objec
 
 
 def program(pod: Object, images: Images, command: list[str], environment: Mapping[str, str]) -> Object:
-    """Have a client's pod run a program in Python instead, once."""
+    """Change a client's pod so that it runs a Python program once instead."""
     container = pod["spec"]["containers"][0]
     container |= {"image": images.mcp_server, "command": command}
     container["env"] = [{"name": name, "value": value} for name, value in environment.items()]
@@ -33,7 +33,7 @@ def program(pod: Object, images: Images, command: list[str], environment: Mappin
 
 
 def end(kube: Kube, name: str, namespace: str, phase: Callable[[], str]) -> None:
-    """Tell a pod's program to end in order, and wait until it has; `phase` looks at its pod."""
+    """Send SIGTERM to a pod's program, and wait until it has ended; `phase` reads the pod's phase."""
     kube.run("exec", name, "--", "sh", "-c", "kill -TERM 1", namespace=namespace)
     until(f"{name} has ended", lambda: phase() in {"Succeeded", "Failed"}, END_SECONDS)
 
@@ -43,12 +43,12 @@ def await_client(kube: Kube, name: str, namespace: str) -> None:
 
 
 def keys(kube: Kube, name: str, namespace: str, host: str) -> list[str]:
-    """List the keys that the client's password lets it see; the password stays in the pod's environment."""
+    """List the keys that the client may read; the password stays in the pod's environment."""
     return ask(kube, name, namespace, host, "--scan").split()
 
 
 def ask(kube: Kube, name: str, namespace: str, host: str, command: str) -> str:
-    """Return what Valkey answers; empty if the pod cannot reach it."""
+    """Return Valkey's answer; empty if the pod cannot reach it."""
     asked = f"REDISCLI_AUTH=$REDIS_PASSWORD timeout {PATIENCE_SECONDS} valkey-cli -h {host} {command} 2>&1 || true"
     answered = kube.run("exec", name, "--", "sh", "-c", asked, namespace=namespace).strip()
     return "" if "Could not connect" in answered else answered

@@ -1,6 +1,6 @@
-"""One run on a real cluster: the chart installed from this checkout, storages and servers that tests share.
+"""One run on a real cluster: the chart is installed from this checkout, and tests share storages and servers.
 
-Everything that a run makes stays until its end, because the last tests look at all of it together.
+Everything that a run creates stays until its end, because the last tests check all of it together.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.e2e.idle import Idle
 from tests.e2e.namespaces import ALL, EXTERNAL, OF_DEMO, RESTRICTED, SERVERS, TOOLHIVE
 from tests.e2e.storages import server, storage
 
-# Times are taken while the cluster is quiet; the last ones look at what all others have left behind.
+# Tests that measure times run while the cluster is quiet; the last ones check what all others have left behind.
 ORDER = (
     "test_installation",
     "test_speed",
@@ -48,21 +48,21 @@ ORDER = (
 )
 
 SHORT_REFRESH = "--set=rotation.refreshSeconds=30"
-"""What a rotation waits for kubelets: those of the local cluster look after 15 to 22.5 s, and not after 60 to 90."""
+"""How long a rotation waits for kubelets: the local cluster's refresh Secrets in 15 to 22.5 s, not in 60 to 90."""
 
-# Processes are killed and nodes drained there: the local cluster is for that, and no other that KUBECONFIG may name.
+# These tests kill processes and drain nodes: they use the local cluster, never another one that KUBECONFIG names.
 collect_ignore = [] if paths.is_local(os.environ) else ["test_resilience.py"]
 
 
 @dataclass
 class Run:
-    """What has to be known about the run as a whole.
+    """The cluster and the installation that all tests of a run share.
 
     Attributes:
         kube: The cluster.
-        images: What runs on it.
-        values: What Helm is told besides.
-        logs: Of pods that a test has ended since.
+        images: Images that run on it.
+        values: Further values for Helm.
+        logs: Logs of pods that a test has ended.
     """
 
     kube: Kube
@@ -71,7 +71,7 @@ class Run:
     logs: list[str] = field(default_factory=list)
 
     def install(self) -> None:
-        """Install the chart of this checkout, or upgrade to it, and return when it is at work."""
+        """Install or upgrade to the chart of this checkout, and return when its processes work."""
         installation.install(self.kube, self.images, *self.values)
 
 
@@ -84,7 +84,7 @@ def run(pytestconfig: pytest.Config) -> Iterator[Run]:
     kube = Kube.of(os.environ)
     if complaint := kube.refusal("get", "nodes"):
         pytest.exit(f"there is no cluster (`make cluster` starts one): {complaint}", returncode=1)
-    # Drills take the chart as it comes.
+    # Drills use the chart's defaults.
     has_default = pytestconfig.getoption("--drills") or not kube.is_local
     run = Run(kube, Images.of(os.environ), () if has_default else (SHORT_REFRESH,))
     clear_away(kube)
@@ -99,7 +99,7 @@ def run(pytestconfig: pytest.Config) -> Iterator[Run]:
 
 
 def clear_away(kube: Kube) -> None:
-    """Take away what another run or a demonstration has left behind: it would be measured as well."""
+    """Remove what another run or a demonstration has left behind, because tests would measure it too."""
     has_demo = any(kube.get("namespace", name) for name in OF_DEMO)
     kube.delete_namespaces(*ALL, *OF_DEMO)
     delete_shared_storages(kube)
@@ -108,7 +108,7 @@ def clear_away(kube: Kube) -> None:
 
 
 def delete_shared_storages(kube: Kube) -> None:
-    """Delete the proposal's storages, which stand in ToolHive's own namespace; their consumers may not be gone yet."""
+    """Delete the proposal's storages, which are in ToolHive's own namespace; their consumers may still be there."""
     if kube.get("customresourcedefinition", KIND) is None:
         return
     kube.run("annotate", KIND, "--all", f"{ANNOTATION_FORCE_DELETE}=true", namespace=TOOLHIVE)
@@ -125,7 +125,7 @@ def kube(run: Run) -> Kube:
 
 @pytest.fixture(scope="session")
 def servers(run: Run) -> dict[str, Proxies]:
-    """Servers with their storages: made after, before and together with them. They start while tests go on."""
+    """Create servers after, before and together with their storages; they start while tests go on."""
     image = run.images.mcp_server
     run.kube.apply(
         storage("first", SERVERS, size="medium"),
@@ -140,17 +140,17 @@ def servers(run: Run) -> dict[str, Proxies]:
 
 @pytest.fixture(scope="session")
 def consumers(run: Run) -> None:
-    """Consumers of every kind, by field and by annotation. They start while tests go on."""
+    """Create consumers of every kind, connected by field and by annotation; they start while tests go on."""
     all_consumers.apply(run.kube, run.images.mcp_server)
 
 
 @pytest.fixture(scope="session")
 def idle(kube: Kube, servers: dict[str, Proxies], consumers: None) -> Idle:
-    """A minute in which nobody asked for anything, with all that the run has made."""
+    """Observe the cluster with everything that the run has created for a minute without user requests."""
     for name, proxies in servers.items():
         proxies.await_ready(2 if name == "second" else 1)
     for consumer in (*all_consumers.WIRED, *all_consumers.UNWIRED):
         consumer.proxies(kube).await_ready(consumer.replicas)
-    # Its storage is nowhere, so that its proxy starts over and over, and applies its backend each time.
+    # Its storage does not exist, so that its proxy restarts again and again, and applies its backend each time.
     kube.run("delete", "mcpservers", "my-server", "--ignore-not-found", namespace=EXTERNAL)
     return rest.observe(kube)

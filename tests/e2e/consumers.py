@@ -1,4 +1,4 @@
-"""One consumer of each kind, connected by the field and by the annotation, and a twin that is not connected at all.
+"""Consumers of each kind: connected by the field, connected by the annotation, and a twin that is not connected.
 
 `origin` is an ordinary MCP server; remote proxies forward to it, virtual servers aggregate it.
 """
@@ -20,19 +20,19 @@ GROUP: Final = "group"
 BY_FIELD: Final = {"sessionStorageRef": STORAGE}
 PAIR: Final = {"replicas": 2, "sessionAffinity": "None"}
 BRISK: Final = {"operational": {"failureHandling": {"healthCheckInterval": "5s", "healthCheckTimeout": "3s"}}}
-"""A virtual server calls a backend healthy after the second look; 30 s apart by default."""
+"""Virtual servers' health checks: a backend counts as healthy after the second; the default interval is 30 s."""
 TOOL: Final = "hostname"
-"""Of the MCP server; virtual servers put their backend's name before it."""
+"""The MCP server's tool; virtual servers prefix it with the name of their backend."""
 
 
 @dataclass(frozen=True)
 class Consumer:
-    """A consumer that a run makes.
+    """A consumer that a run creates.
 
     Attributes:
-        kind: As in its manifest.
-        name: Of the object, and of the Deployment that ToolHive makes for it.
-        replicas: How many proxies it has.
+        kind: Kind in its manifest.
+        name: Name of the object, and of the Deployment that ToolHive creates for it.
+        replicas: Number of its proxies.
     """
 
     kind: str
@@ -41,22 +41,22 @@ class Consumer:
 
     @property
     def proxy_kind(self) -> ProxyKind:
-        """What its proxies are like."""
+        """The shape of its proxies."""
         return PROXY_KINDS[self.kind]
 
     @property
     def resource(self) -> str:
-        """What kubectl calls it."""
+        """kubectl's name of its kind."""
         return RESOURCES[self.kind]
 
     @property
     def prefix(self) -> str:
-        """What its keys in the store begin with."""
+        """The prefix of its keys in the store."""
         return key_prefix(self.kind, KINDS, self.name)
 
     @property
     def tool(self) -> str:
-        """The name under which its clients find the tool."""
+        """The name of the tool for its clients."""
         return f"{ORIGIN}_{TOOL}" if self.kind == "VirtualMCPServer" else TOOL
 
     def proxies(self, kube: Kube) -> Proxies:
@@ -93,7 +93,7 @@ UNWIRED: Final = (
 
 
 def apply(kube: Kube, image: str) -> None:
-    """Make all of them and their storage; they start while the caller goes on."""
+    """Create all consumers and their storage; they start while the caller goes on."""
     by_field = (manifest(consumer, image, **BY_FIELD, **PAIR) for consumer in WIRED_BY_FIELD)
     by_annotation = (annotated(manifest(consumer, image)) for consumer in WIRED_BY_ANNOTATION)
     unwired = (manifest(consumer, image, **in_group(consumer)) for consumer in UNWIRED)
@@ -101,7 +101,7 @@ def apply(kube: Kube, image: str) -> None:
 
 
 def manifest(consumer: Consumer, image: str, **spec: object) -> Object:
-    """Write the manifest of a consumer, as small as its kind allows."""
+    """Build the smallest manifest that the kind allows."""
     if consumer.kind == "MCPServer":
         return server(consumer.name, KINDS, image, **spec)
     if consumer.kind == "MCPRemoteProxy":
@@ -112,12 +112,12 @@ def manifest(consumer: Consumer, image: str, **spec: object) -> Object:
 
 
 def group() -> Object:
-    """Write the group that virtual servers aggregate."""
+    """Build the MCPGroup that virtual servers aggregate."""
     return toolhive("MCPGroup", GROUP)
 
 
 def in_group(consumer: Consumer) -> dict[str, object]:
-    """Put the origin into the group, and nothing else."""
+    """Return the group reference of `origin`, the only server in the group."""
     return {"groupRef": {"name": GROUP}} if consumer.name == ORIGIN else {}
 
 

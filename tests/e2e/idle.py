@@ -1,4 +1,4 @@
-"""A minute in which nobody asks for anything: what is written, looked at and told in it, and by whom."""
+"""Observes a minute without user requests: who writes, reconciles and reports what."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.e2e.namespaces import KINDS
 
 IDLE_SECONDS: Final = 60
 CONSUMERS: Final = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
-# Every kind that our processes have a right to write; Deployments, because ToolHive writes those if wiring is unsteady.
+# Every kind that our processes may write, and Deployments, which ToolHive would write if injection were unstable.
 WRITTEN: Final = (
     *("sessionstorages", *CONSUMERS, "secrets", "configmaps", "services", "statefulsets", "deployments"),
     *("networkpolicies", "poddisruptionbudgets", "customresourcedefinitions", "mutatingwebhookconfigurations"),
@@ -32,20 +32,20 @@ RECONCILES: Final = re.compile(
     r'^session_storage_reconciles_total\{outcome="(?P<outcome>\w+)"\} (?P<count>\S+)$', re.MULTILINE
 )
 UNSTEADY: Final = frozenset({"events", "events.events.k8s.io"})
-"""Told about elsewhere, and never changed to steer anything."""
+"""Resources that no controller acts on, and that change at rest; `told` counts ours."""
 
 Snapshot = dict[tuple[str, str], Object]
 
 
 @dataclass
 class Idle:
-    """What a minute of rest has seen.
+    """The observations of a minute at rest.
 
     Attributes:
-        written: Writes of anybody to kinds that we write, by verb and kind; status of consumers left out.
-        reconciled: Reconciles by outcome.
-        told: Events of ours that came or were repeated.
-        before: Every object beside the consumers of all kinds, at the beginning.
+        written: Writes by anybody to kinds that we write, by verb and kind, without the status of consumers.
+        reconciled: Number of reconciles by outcome.
+        told: Our Events that were created or repeated.
+        before: Every object in the namespace with consumers of all kinds, at the beginning.
         after: The same at the end.
     """
 
@@ -60,7 +60,7 @@ def observe(kube: Kube) -> Idle:
     """Wait until the cluster is at rest, and then watch it for a minute."""
     quiet(kube)
     before, written, reconciled, told = snapshot(kube), writes(kube), reconciles(kube), events(kube)
-    time.sleep(IDLE_SECONDS)  # the thing measured: a stretch of time without an event
+    time.sleep(IDLE_SECONDS)  # what the test measures: a period without writes
     return Idle(
         writes(kube) - written,
         reconciles(kube) - reconciled,
@@ -71,7 +71,7 @@ def observe(kube: Kube) -> Idle:
 
 
 def quiet(kube: Kube) -> None:
-    """Wait until what the tests before have set off has come to an end: two looks, five seconds apart, see the same."""
+    """Wait until the effects of earlier tests have ended: two snapshots, five seconds apart, are the same."""
     before = writes(kube)
     for _ in range(12):
         time.sleep(5)
@@ -91,14 +91,14 @@ def snapshot(kube: Kube) -> Snapshot:
 def writes(kube: Kube) -> Counter[str]:
     counted: Counter[str] = Counter()
     for match in WRITE.finditer(kube.run("get", "--raw", "/metrics")):
-        # ToolHive writes the status of consumers over and over: of servers while pods wait, of virtual ones always.
+        # ToolHive writes consumers' status again and again: of servers while pods wait, of virtual servers always.
         if not (match["resource"] in CONSUMERS and match["subresource"] == "status"):
             counted[f"{match['verb']} {match['resource']}"] += int(float(match["count"]))
     return counted
 
 
 def events(kube: Kube) -> dict[str, str]:
-    """Our Events with the revision that each has; repeated ones change."""
+    """Return our Events with their resource versions; a repeated Event gets a new one."""
     found = kube.items("events.events.k8s.io")
     ours = (event for event in found if event.get("regarding", {}).get("kind") == "SessionStorage")
     return {event["metadata"]["uid"]: event["metadata"]["resourceVersion"] for event in ours}

@@ -1,4 +1,4 @@
-"""The reconciler that leads, and its end."""
+"""Finds the leading reconciler, and kills it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tests.e2e.conftest import Run
 from tests.e2e.storages import read
 
 TAKEOVER_SECONDS = 60
-"""A dead leader's lease lasts 15 s; the rest is provisioning with room for a slow machine."""
+"""Seconds for a dead leader's lease, which lasts 15 s, and for provisioning on a slow machine."""
 
 
 def leader(kube: Kube) -> str:
-    """Name the pod that leads; empty while the lease is still held by one that is gone."""
+    """Return the name of the leading pod; empty while a pod that is gone still holds the lease."""
     holder: str = read(kube, "lease", f"{RELEASE}-reconciler", NAMESPACE)["spec"].get("holderIdentity", "")
     return holder if holder and kube.get("pod", holder, NAMESPACE) is not None else ""
 

@@ -1,6 +1,6 @@
-"""Runs in a pod: uses connections to a Valkey all the time, and makes new ones, with the password it was given.
+"""Runs in a pod: uses connections to a Valkey all the time, and opens new ones, with the password of its Secret.
 
-It needs nothing but Python. Once a second, and when it is told to end, it prints what it has seen.
+It needs nothing but Python. It prints its results once a second, and when it gets SIGTERM.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SHOWN = 5
 
 
 class Load:
-    """All clients of one pod."""
+    """Runs all clients of one pod."""
 
     def __init__(self, host: str, password: str) -> None:
         self._host = host

@@ -1,4 +1,4 @@
-"""Where a run keeps what it makes."""
+"""The namespaces of a run."""
 
 from deploy.demo.stage import EXTERNAL_NAMESPACE, NAMESPACE
 
@@ -16,8 +16,8 @@ CHAOS = "session-storage-chaos"
 TOOLHIVE = "toolhive-system"
 ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL, KINDS, THEIRS, TEAM, OWNERS, ROTATION, CHAOS)
 
-# What is ours holds up to the strictest Pod Security Standard; backends of ToolHive's users may not.
+# Our pods meet the restricted Pod Security Standard; backends of ToolHive's users may not.
 RESTRICTED = (STORAGES, STRANGERS)
 
-# What a demonstration has left behind would be measured as well.
+# Tests would also measure what a demonstration has left behind.
 OF_DEMO = (NAMESPACE, EXTERNAL_NAMESPACE)

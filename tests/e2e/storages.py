@@ -1,4 +1,4 @@
-"""What tests say and ask about storages and servers on the cluster."""
+"""Builds, reads and awaits storages and servers on the cluster."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def read(kube: Kube, kind: str, name: str, namespace: str) -> Object:
 
 
 def secret(kube: Kube, name: str, namespace: str) -> dict[str, str]:
-    """Read a Secret; never let it get into an assertion."""
+    """Read a Secret; never compare it in an assertion, whose message would show it."""
     return identities.decoded(read(kube, "secret", name, namespace)["data"])
 
 
 def has_one_password(kube: Kube, name: str, namespace: str) -> bool:
-    """Tell whether consumers are handed the password that is the storage's."""
+    """Return whether the connection Secret and the auth Secret hold the same password for consumers."""
     handed_out = secret(kube, f"{name}-connection", namespace)["REDIS_PASSWORD"]
     return identities.is_password(handed_out) and handed_out == secret(kube, f"{name}-auth", namespace)["password"]
 

@@ -1,4 +1,4 @@
-"""What makes no sense gets an answer that says so, and hurts nobody."""
+"""The cluster refuses bad objects with a reason, and neither process suffers."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ BAD = [
 
 
 @pytest.mark.parametrize(("bad", "said"), BAD)
-def test_a_bad_object_is_refused_with_the_field(kube: Kube, bad: Object, said: str) -> None:
+def test_the_refusal_of_a_bad_object_names_the_field(kube: Kube, bad: Object, said: str) -> None:
     assert said in kube.refusal("create", "--validate=ignore", "-f", "-", stdin=json.dumps(bad))
 
 
-def test_a_secret_that_lacks_the_key_is_a_condition(kube: Kube) -> None:
+def test_a_condition_names_the_key_that_a_secret_lacks(kube: Kube) -> None:
     kube.apply(
         {
             "apiVersion": "v1",
@@ -78,7 +78,7 @@ def test_a_secret_that_lacks_the_key_is_a_condition(kube: Kube) -> None:
     storages.await_finding(kube, (STORAGES, "secretless"), "Ready", "SecretNotFound")
 
 
-def test_nothing_has_crashed(kube: Kube) -> None:
+def test_no_process_has_crashed(kube: Kube) -> None:
     pods = kube.items("pods", NAMESPACE, f"--selector={PODS}")
     restarts = {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods}
     assert set(restarts.values()) == {0}, restarts

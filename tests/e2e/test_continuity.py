@@ -1,4 +1,4 @@
-"""A session goes on, whatever happens to the proxies and to the store."""
+"""A session continues, whatever happens to the proxies and to the store."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def proxies(servers: dict[str, Proxies]) -> Proxies:
     return servers["second"]
 
 
-def test_a_session_of_one_proxy_goes_on_through_the_other(proxies: Proxies) -> None:
+def test_a_session_of_one_proxy_continues_through_the_other(proxies: Proxies) -> None:
     one, other = proxies.await_ready(2)
     session, count = proxies.open_session(one)
     assert [count, proxies.count(other, session), proxies.count(one, session)] == [1, 2, 3]
 
 
-def test_sessions_are_apart(proxies: Proxies) -> None:
+def test_sessions_do_not_mix(proxies: Proxies) -> None:
     one, other = proxies.await_ready(2)
     mine, _ = proxies.open_session(one)
     yours, count = proxies.open_session(other)
@@ -47,14 +47,14 @@ def test_a_session_outlives_all_its_proxies(proxies: Proxies) -> None:
     assert [proxies.count(pod, session) for pod in proxies.restart()] == [2, 3]
 
 
-def test_a_session_outlives_the_death_of_a_medium_store(proxies: Proxies, kube: Kube) -> None:
+def test_a_session_outlives_a_crash_of_a_medium_store(proxies: Proxies, kube: Kube) -> None:
     session, _ = proxies.open_session(proxies.await_ready(2)[0])
     storages.kill_valkey(kube, SERVERS, "first")
     assert [proxies.count(pod, session) for pod in proxies.await_ready(2)] == [2, 3]
 
 
 def test_a_session_outlives_the_stateful_set_of_a_medium_store(proxies: Proxies, kube: Kube) -> None:
-    """Data belongs to the storage: a workload that was deleted by hand comes back to it."""
+    """Data belongs to the storage: a StatefulSet that somebody deletes by hand comes back with it."""
     session, _ = proxies.open_session(proxies.await_ready(2)[0])
     before = read(kube, "pod", "first-valkey-0-0", SERVERS)["metadata"]["uid"]
     kube.run("delete", "statefulset", "first-valkey-0", namespace=SERVERS)

@@ -1,4 +1,4 @@
-"""A Valkey of the user's own: sessions of ToolHive's proxies live there, under the same rules as in ours."""
+"""A user's own Valkey keeps the sessions of ToolHive's proxies, under the same rules as a managed one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STORAGE: Final = "theirs"
 PAIR: Final = {"replicas": 2, "sessionAffinity": "None"}
 ROTATION_SECONDS: Final = 180
 SERVERS: Final = ("after", "before")
-"""One comes when the storage is ready, one was there before; its proxies take a while to be led away and start."""
+"""Servers: one is created once the storage is ready, the other before, so that its proxies must restart."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def external(run: Run) -> Kube:
 
 
 def valkey(images: Images) -> list[Object]:
-    """Write a Valkey with a password, as a user might run one."""
+    """Build a Valkey with a password, as a user might run it."""
     labels = {"app": "valkey"}
     configured = 'printf "requirepass %s\\n" "$PASSWORD" | exec valkey-server - --bind 0.0.0.0 --save ""'
     container = {
@@ -56,7 +56,10 @@ def valkey(images: Images) -> list[Object]:
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {**metadata, "labels": {names.LABEL_STORAGE: STORAGE}},  # found by who looks for passwords
+            "metadata": {
+                **metadata,
+                "labels": {names.LABEL_STORAGE: STORAGE},
+            },  # the tests of passwords find it by this label
             "stringData": {"password": passwords.generate()},
         },
         {
@@ -74,39 +77,39 @@ def valkey(images: Images) -> list[Object]:
     ]
 
 
-def test_it_is_ready_when_it_has_taken_a_write_and_runs_no_valkey_of_ours(external: Kube) -> None:
+def test_the_storage_is_ready_once_a_write_has_succeeded_and_has_no_valkey_of_ours(external: Kube) -> None:
     assert storages.await_finding(external, (THEIRS, STORAGE), "ProxiesSupported", "PlainTcp")["status"] == "True"
     assert external.items("statefulsets", THEIRS, f"--selector={names.LABEL_STORAGE}={STORAGE}") == []
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_toolhives_proxies_are_led_to_it(external: Kube, name: str) -> None:
+def test_toolhives_proxies_use_the_external_store(external: Kube, name: str) -> None:
     def led() -> bool:
         native = read(external, "mcpservers", name, THEIRS)["spec"].get("sessionStorage", {})
         return (native.get("address"), native.get("db")) == (f"{HOST}:6379", DATABASE)
 
-    until(f"{name} is led to the external store", led, 30)
+    until(f"{name} uses the external store", led, 30)
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_session_of_one_proxy_goes_on_through_the_other(external: Kube, name: str) -> None:
+def test_a_session_of_one_proxy_continues_through_the_other(external: Kube, name: str) -> None:
     proxies = Proxies(external, name, THEIRS)
     one, other = proxies.await_ready(2)
     session, count = proxies.open_session(one)
     assert [count, proxies.count(other, session), proxies.count(one, session)] == [1, 2, 3]
 
 
-def test_sessions_are_kept_there_under_prefixes_and_nothing_else_is(run: Run, external: Kube) -> None:
+def test_the_external_store_holds_prefixed_sessions_and_nothing_else(run: Run, external: Kube) -> None:
     external.apply(clients.client("reader", THEIRS, run.images, f"{STORAGE}-connection"))
     clients.await_client(external, "reader", THEIRS)
     found = clients.keys(external, "reader", THEIRS, f"{HOST} -n {DATABASE}")
     prefixes = [names.key_prefix("MCPServer", THEIRS, name) for name in SERVERS]
     assert all(any(key.startswith(prefix) for key in found) for prefix in prefixes)
-    # The reconciler's own key is there for some seconds after each look.
+    # The reconciler's own key exists for some seconds after each check of the store.
     assert [key for key in found if not key.startswith((*prefixes, PROBE_PREFIX))] == []
 
 
-def test_a_changed_password_is_handed_on(external: Kube) -> None:
+def test_consumers_get_a_changed_password(external: Kube) -> None:
     before = secret(external, f"{STORAGE}-connection", THEIRS)["REDIS_PASSWORD"]
     changed = passwords.generate()
     external.apply(
@@ -131,6 +134,6 @@ def test_a_changed_password_is_handed_on(external: Kube) -> None:
         found = storages.condition(read(external, storages.KIND, STORAGE, THEIRS), "CredentialRotated")
         return bool(found.get("reason") == "Discarded")
 
-    until("consumers were restarted", is_rotated, ROTATION_SECONDS)
+    until("consumers have restarted", is_rotated, ROTATION_SECONDS)
     for name in SERVERS:
         Proxies(external, name, THEIRS).await_ready(2)

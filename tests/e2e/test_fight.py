@@ -1,4 +1,4 @@
-"""ToolHive's operator and we leave each other's work alone: whatever belongs to a consumer at rest does not change."""
+"""ToolHive's operator and our processes do not undo each other's work: at rest, no object of a consumer changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def version(obj: Object) -> object:
 
 
 def without_limits_found(pod: Object) -> Object:
-    """Leave out what the kubelet reports a minute or two after a pod's start: the limits of its control groups."""
+    """Leave out the limits of control groups, which the kubelet reports a minute or two after a pod's start."""
     status = {key: value for key, value in pod["status"].items() if key != "resources"}
     containers = [
         {key: value for key, value in container.items() if key != "resources"}
@@ -26,12 +26,12 @@ def without_limits_found(pod: Object) -> Object:
 
 
 def timeless(obj: Object) -> Object:
-    """Leave out of the metadata the two fields that tell of every write."""
+    """Leave out the two metadata fields that change with every write."""
     return {key: value for key, value in obj["metadata"].items() if key not in {"resourceVersion", "managedFields"}}
 
 
 def moved(idle: Idle) -> set[tuple[str, str]]:
-    """Name the objects that were written, made or removed while nobody asked for anything."""
+    """List the objects that were changed, created or removed during the minute at rest."""
     before = {key: version(obj) for key, obj in idle.before.items()}
     after = {key: version(obj) for key, obj in idle.after.items()}
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
@@ -41,21 +41,21 @@ def without_status(obj: Object) -> Object:
     return {key: value for key, value in obj.items() if key != "status"} | {"metadata": timeless(obj)}
 
 
-def test_there_is_something_to_fight_about(idle: Idle) -> None:
+def test_the_consumers_have_objects_that_could_change(idle: Idle) -> None:
     for consumer in (*WIRED, *UNWIRED):
         assert {(consumer.kind, consumer.name), ("Deployment", consumer.name)} <= idle.before.keys()
 
 
-def test_nothing_that_is_made_for_a_consumer_changes(idle: Idle) -> None:
-    """Deployments, StatefulSets, Services, ConfigMaps, pods and all the rest."""
+def test_no_object_of_a_consumer_changes(idle: Idle) -> None:
+    """These are Deployments, StatefulSets, Services, ConfigMaps, pods and all others."""
     assert {key for key in moved(idle) if key[0] not in PROXY_KINDS} == set()
 
 
 @pytest.mark.parametrize("consumer", WIRED, ids=lambda consumer: consumer.name)
-def test_a_wired_consumer_changes_no_more_than_one_that_is_not(
+def test_a_connected_consumer_changes_no_more_than_one_that_is_not(
     idle: Idle, consumer: Consumer, figures: list[str]
 ) -> None:
-    """ToolHive's virtual servers report their backends' health twice a minute, with us or without us."""
+    """ToolHive's virtual servers report their backends' health twice a minute, connected or not."""
     key = consumer.kind, consumer.name
     assert without_status(idle.before[key]) == without_status(idle.after[key])
     twin = next(each for each in UNWIRED if each.kind == consumer.kind)

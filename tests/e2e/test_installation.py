@@ -1,4 +1,4 @@
-"""The chart comes and goes without a trace that could hurt anybody."""
+"""Installing, upgrading and uninstalling the chart harms nobody and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pods(kube: Kube) -> set[str]:
 
 
 def accepts(kube: Kube, **spec: object) -> str:
-    """Ask whether an MCPServer would be created; empty if so."""
+    """Try to create an MCPServer in a dry run; return why it is refused, empty if it is not."""
     wanted = server("anybody", SERVERS, "an-image:1", **spec)
     return kube.refusal("create", "--dry-run=server", "-f", "-", stdin=json.dumps(wanted))
 
@@ -35,16 +35,16 @@ def test_an_upgrade_without_changes_restarts_no_pod(run: Run) -> None:
     assert pods(run.kube) == before
 
 
-def test_uninstalled_it_blocks_nobody_and_installed_again_it_is_ready_within_a_minute(
+def test_after_an_uninstall_nobody_is_blocked_and_a_new_installation_is_ready_within_a_minute(
     run: Run, figures: list[str]
 ) -> None:
     installation.uninstall(run.kube)
     try:
         assert run.kube.get("mutatingwebhookconfiguration", WEBHOOK_CONFIGURATION) is None
         assert accepts(run.kube) == ""
-        # API servers take up to a second to learn that a policy is gone.
+        # API servers need up to a second to learn that a policy is gone.
         refused = partial(accepts, run.kube, sessionStorageRef="any-storage")
-        until("a reference is nobody's business", lambda: refused() == "", FORGETTING_SECONDS)
+        until("no policy judges references", lambda: refused() == "", FORGETTING_SECONDS)
     finally:
         begun = time.monotonic()
         run.install()
@@ -54,12 +54,12 @@ def test_uninstalled_it_blocks_nobody_and_installed_again_it_is_ready_within_a_m
 
 
 @pytest.mark.parametrize("process", installation.PROCESSES)
-def test_its_pods_hold_up_to_the_restricted_pod_security_standard(kube: Kube, process: str) -> None:
+def test_its_pods_meet_the_restricted_pod_security_standard(kube: Kube, process: str) -> None:
     template = read(kube, "deployment", process, NAMESPACE)["spec"]["template"]["spec"]
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": process, "namespace": STORAGES},  # where the standard is enforced
+        "metadata": {"name": process, "namespace": STORAGES},  # this namespace enforces the standard
         "spec": {**template, "serviceAccountName": "default", "serviceAccount": "default"},
     }
     assert kube.refusal("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod)) == ""

@@ -1,4 +1,4 @@
-"""The NetworkPolicy of a storage: consumers in its own namespace come in, nobody else does."""
+"""The NetworkPolicy of a storage admits consumers in its own namespace and nobody else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LABELS = [
 
 @pytest.fixture(scope="module")
 def strangers(run: Run, servers: object) -> Kube:
-    """One pod beside the storage, one in another namespace."""
+    """Start one pod in the storage's namespace, and one in another."""
     for namespace in (SERVERS, STRANGERS):
         run.kube.apply(*samples.load(samples.OWN / "stranger.yaml", run.images, namespace))
     for namespace in (SERVERS, STRANGERS):
@@ -38,12 +38,12 @@ def relabel(kube: Kube, namespace: str, label: str) -> None:
 def test_a_pod_is_admitted_for_its_label_and_no_longer_without_it(strangers: Kube, label: str) -> None:
     relabel(strangers, SERVERS, label)
     said = until("admitted", lambda: answer(strangers, HOST, SERVERS), ADMISSION_SECONDS)
-    assert said.startswith("NOAUTH"), "whoever gets in must still log in"
+    assert said.startswith("NOAUTH"), "an admitted pod must still log in"
     relabel(strangers, SERVERS, f"{label.partition('=')[0]}-")
     until("refused", lambda: not answer(strangers, HOST, SERVERS), ADMISSION_SECONDS)
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_a_pod_of_another_namespace_is_refused_whatever_it_calls_itself(strangers: Kube, label: str) -> None:
+def test_a_pod_of_another_namespace_is_refused_whatever_its_labels(strangers: Kube, label: str) -> None:
     relabel(strangers, STRANGERS, label)
     assert answer(strangers, HOST, STRANGERS) == ""

@@ -1,4 +1,4 @@
-"""Consumers of every kind: wired by field and by annotation, with sessions that any of their proxies carries on."""
+"""Consumers of every kind: connected by field and by annotation, and any of their proxies continues a session."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ paired = pytest.mark.parametrize("consumer", WIRED_BY_FIELD, ids=lambda consumer
 
 
 @wired
-def test_toolhives_own_field_says_where_sessions_are_kept(kube: Kube, consumer: Consumer) -> None:
+def test_toolhives_own_field_has_the_address_of_the_store(kube: Kube, consumer: Consumer) -> None:
     assert read(kube, consumer.resource, consumer.name, KINDS)["spec"]["sessionStorage"] == {
         "provider": "redis",
         "address": f"{HOST}:6379",
@@ -34,7 +34,7 @@ def test_toolhives_own_field_says_where_sessions_are_kept(kube: Kube, consumer: 
 
 
 @wired
-def test_its_proxies_run_with_the_connection_in_their_environment(kube: Kube, consumer: Consumer) -> None:
+def test_a_consumers_proxies_run_with_the_connection_in_their_environment(kube: Kube, consumer: Consumer) -> None:
     consumer.proxies(kube).await_ready(consumer.replicas)
     deployment = read(kube, "deployment", consumer.name, KINDS)
     assert deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"] == [CONNECTION]
@@ -57,7 +57,7 @@ def annotated(obj: Object) -> set[str]:
 
 
 @paired
-def test_a_session_of_one_proxy_goes_on_through_the_other(kube: Kube, consumer: Consumer) -> None:
+def test_a_session_of_one_proxy_continues_through_the_other(kube: Kube, consumer: Consumer) -> None:
     proxies = consumer.proxies(kube)
     one, other = proxies.await_ready(2)
     session, answered = proxies.open(one, consumer.tool)
@@ -85,5 +85,5 @@ def test_every_consumer_keeps_its_sessions_under_a_prefix_of_its_own(run: Run) -
     clients.await_client(run.kube, "reader", KINDS)
     found = clients.keys(run.kube, "reader", KINDS, HOST)
     of_consumers = {consumer.name: [key for key in found if key.startswith(consumer.prefix)] for consumer in WIRED}
-    assert sum(map(len, of_consumers.values())) == len(found), "a key that is under nobody's prefix"
+    assert sum(map(len, of_consumers.values())) == len(found), "a key has no consumer's prefix"
     assert all(of_consumers[consumer.name] for consumer in WIRED_BY_FIELD)

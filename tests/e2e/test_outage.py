@@ -1,4 +1,4 @@
-"""With no webhook at all, only who refers to a storage has to wait, and everything heals when it is back."""
+"""Without the webhook, only writes to consumers with a reference have to wait, and everything recovers afterwards."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from tests.e2e.storages import await_ready, read, server, storage
 
 BYSTANDERS = 5
 CREATE_SECONDS = 0.2
-"""A create that nobody is asked about takes some 20 ms here."""
+"""Seconds; a create without a webhook takes some 20 ms here."""
 OPERATOR_SECONDS = 10
-"""What ToolHive's operator takes from a change to its own write, with room for a slow machine and two looks of ours."""
+"""Seconds from a change to the write of ToolHive's operator, with room for a slow machine and two of our polls."""
 HEALING_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
 def outage(run: Run, consumers: None) -> Iterator[Kube]:
-    """Everything runs, then the webhook goes."""
+    """Stop the webhook once everything runs."""
     kube = run.kube
     for consumer in WIRED_BY_ANNOTATION:
         consumer.proxies(kube).await_ready(consumer.replicas)
@@ -38,7 +38,7 @@ def outage(run: Run, consumers: None) -> Iterator[Kube]:
         server("leaving", KINDS, run.images.mcp_server, **BY_FIELD),
     )
     await_ready(kube, KINDS, "leaving")
-    until("ToolHive has taken the server on", lambda: has_proxy(kube, "leaving"), OPERATOR_SECONDS)
+    until("ToolHive has reconciled the server", lambda: has_proxy(kube, "leaving"), OPERATOR_SECONDS)
     webhook.keep_logs(run)
     webhook.stop(kube)
     yield kube
@@ -61,7 +61,7 @@ def scale(kube: Kube, replicas: int) -> None:
 
 
 def seconds_until(kube: Kube, consumer: str, field: str, wanted: object) -> float:
-    """Measure how long ToolHive's operator takes to write something into the spec of a proxy's Deployment."""
+    """Measure how long ToolHive's operator takes to write a field into the spec of a proxy's Deployment."""
     begun = time.monotonic()
 
     def is_so() -> bool:
@@ -72,7 +72,7 @@ def seconds_until(kube: Kube, consumer: str, field: str, wanted: object) -> floa
     return time.monotonic() - begun
 
 
-def test_servers_without_a_reference_are_created_as_ever(run: Run, outage: Kube, figures: list[str]) -> None:
+def test_servers_without_a_reference_are_created_as_always(run: Run, outage: Kube, figures: list[str]) -> None:
     names = [f"bystander-{number}" for number in range(BYSTANDERS)]
     answers = create_each(outage, [server(name, KINDS, run.images.mcp_server) for name in names])
     took = statistics.median(answer.seconds for answer in answers)
@@ -81,11 +81,11 @@ def test_servers_without_a_reference_are_created_as_ever(run: Run, outage: Kube,
     assert took <= CREATE_SECONDS
     for name in names:
         until(f"ToolHive has made a proxy for {name}", partial(has_proxy, outage, name), OPERATOR_SECONDS)
-    # Waits until ToolHive's operator is done with them: the next test measures what else it has to do.
+    # ToolHive's operator must be done with these servers, because the next test measures its reaction.
     outage.run("delete", "mcpservers", *names, "--timeout=60s", namespace=KINDS)
 
 
-def test_toolhive_scales_and_changes_proxies_as_ever(outage: Kube, figures: list[str]) -> None:
+def test_toolhive_scales_and_changes_proxies_as_always(outage: Kube, figures: list[str]) -> None:
     scale(outage, 2)
     took = seconds_until(outage, ORIGIN, "replicas", 2)
     scale(outage, 1)
@@ -103,25 +103,25 @@ def test_a_webhook_that_never_answers_costs_toolhive_a_second(run: Run, outage: 
 
 
 @pytest.mark.parametrize("consumer", WIRED_BY_ANNOTATION, ids=lambda consumer: consumer.name)
-def test_toolhive_makes_the_proxy_of_a_wired_consumer_again(outage: Kube, consumer: Consumer) -> None:
-    """It is without our Secret then, but for a virtual server, which has it in its own template."""
+def test_toolhive_can_recreate_the_proxy_of_a_connected_consumer(outage: Kube, consumer: Consumer) -> None:
+    """The new proxy lacks our Secret, except that of a virtual server, which has it in its own template."""
     outage.run("delete", "deployment", consumer.name, namespace=KINDS)
-    until("it is back", partial(has_proxy, outage, consumer.name), OPERATOR_SECONDS)
+    until("the proxy is back", partial(has_proxy, outage, consumer.name), OPERATOR_SECONDS)
 
 
-def test_a_server_with_a_reference_is_refused_in_kubernetes_own_words(run: Run, outage: Kube) -> None:
+def test_kubernetes_refuses_a_server_with_a_reference(run: Run, outage: Kube) -> None:
     wanted = json.dumps(server("refused", KINDS, run.images.mcp_server, **BY_FIELD))
     assert 'failed calling webhook "consumers.toolhive.stacklok.dev"' in outage.refusal(
         "create", "-f", "-", stdin=wanted
     )
 
 
-def test_a_wired_server_and_a_storage_can_be_deleted(outage: Kube) -> None:
+def test_a_connected_server_and_a_storage_can_be_deleted(outage: Kube) -> None:
     outage.run("delete", "mcpservers", "leaving", "--timeout=30s", namespace=KINDS)
     outage.run("delete", KIND, "leaving", "--timeout=30s", namespace=KINDS)
 
 
-def test_all_heals_when_the_webhook_is_back(run: Run, outage: Kube, figures: list[str]) -> None:
+def test_everything_recovers_when_the_webhook_is_back(run: Run, outage: Kube, figures: list[str]) -> None:
     webhook.start(outage)
     begun = time.monotonic()
     for consumer in WIRED_BY_ANNOTATION:

@@ -1,4 +1,4 @@
-"""No generated password is anywhere but in Secrets: not in an object, an Event or a log of the whole run."""
+"""Generated passwords are only in Secrets: no other object, Event or log of the whole run contains one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.e2e.storages import read
 
 OF_STORAGES = "toolhive.stacklok.dev/storage"
 CERTIFICATES = ("session-storage-webhook-ca", "session-storage-webhook-tls")
-# Ten storages with six passwords each: fewer would mean that the run made none worth looking for.
+# Ten storages with six passwords each; with fewer, the run would not have created what this test searches for.
 FEWEST = 60
 
 
 @pytest.fixture(scope="module")
 def forbidden(kube: Kube, servers: object) -> frozenset[str]:
-    """Every password as it is, and as base64 writes what holds one; and the private keys of our certificates."""
+    """Collect every password, plain and as it appears in base64, and the private keys of our certificates."""
     plain: set[str] = set()
     written: set[str] = set()
     for found in kube.items("secrets", "", f"--selector={OF_STORAGES}"):
@@ -36,12 +36,12 @@ def forbidden(kube: Kube, servers: object) -> frozenset[str]:
 
 
 def leaks(text: str, forbidden: frozenset[str]) -> int:
-    """Count what is in a text and must not be; a count, so that no failure shows a password."""
+    """Count the forbidden values in a text; a count, so that no failure shows a password."""
     return sum(value in text for value in forbidden)
 
 
 def test_no_object_but_a_secret_holds_a_password(kube: Kube, forbidden: frozenset[str]) -> None:
-    """Events are objects too."""
+    """Events are among the objects."""
     kinds = set(kube.run("api-resources", "--verbs=list", "--output=name").split()) - {"secrets"}
     found = kube.items(",".join(sorted(kinds)))
     assert {"Event", "Pod", "StatefulSet", "SessionStorage", "MCPServer"} <= {each["kind"] for each in found}
@@ -59,7 +59,7 @@ def test_no_log_holds_a_password(run: Run, forbidden: frozenset[str]) -> None:
 
 
 def logs_of_pods(kube: Kube) -> Iterator[str]:
-    """Read what containers say, and what those before them have said; not all have begun, or had one before them."""
+    """Read the logs of containers and of their predecessors, as far as they exist."""
     everything = ("--selector=no-such-label!=x", "--all-containers", "--tail=-1", "--max-log-requests=100")
     for namespace in {pod["metadata"]["namespace"] for pod in kube.items("pods")}:
         for which in ("--previous=false", "--previous"):

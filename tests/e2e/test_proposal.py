@@ -1,4 +1,4 @@
-"""Every manifest of the proposal is accepted as it is printed, and says what it waits for."""
+"""The cluster accepts every manifest of the proposal unchanged, and conditions say what is missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("servers", "consumers")
 
 
 def namespace_of(manifest: Path) -> str:
-    """Tell where a manifest goes; two of the proposal's servers are called alike."""
+    """Return the namespace for a manifest; two of the proposal's servers have the same name."""
     return EXTERNAL if "external" in manifest.name else PROPOSAL
 
 
@@ -26,8 +26,8 @@ def proposed(run: Run) -> None:
 
 
 @pytest.mark.parametrize("manifest", samples.PROPOSAL, ids=lambda path: path.stem)
-def test_a_manifest_of_the_proposal_is_accepted_without_a_change(run: Run, manifest: Path) -> None:
-    """`kubectl apply` validates strictly, so that an unknown field would be an error."""
+def test_a_manifest_of_the_proposal_is_accepted_unchanged(run: Run, manifest: Path) -> None:
+    """`kubectl apply` validates strictly: an unknown field would be an error."""
     wanted = samples.load(manifest, run.images, namespace_of(manifest))
     run.kube.apply(*wanted)
     for each in wanted:
@@ -53,14 +53,14 @@ def group(obj: dict[str, str]) -> str:
         (TOOLHIVE, "shared-storage", "Ready", "SecretNotFound"),
     ],
 )
-def test_a_storage_of_the_proposal_says_where_it_is(
+def test_a_condition_says_what_a_storage_of_the_proposal_lacks(
     run: Run, namespace: str, name: str, kind: str, reason: str
 ) -> None:
     assert storages.await_finding(run.kube, (namespace, name), kind, reason)["message"]
 
 
 @pytest.mark.usefixtures("proposed")
-def test_a_status_in_a_manifest_is_not_believed(run: Run) -> None:
+def test_a_status_in_a_manifest_is_ignored(run: Run) -> None:
     status = read(run.kube, storages.KIND, "shared-storage", TOOLHIVE)["status"]
     assert status["phase"] == "Pending"
     assert "connectionSecret" not in status

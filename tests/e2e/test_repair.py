@@ -1,4 +1,4 @@
-"""What is deleted or edited by hand comes back, and nothing is half done when the leader dies."""
+"""The reconciler restores what somebody deletes or edits by hand, and another leader completes what one began."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_deleted_child_comes_back(fixed: Kube, child: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name", "patch"), EDITS)
-def test_an_edited_child_is_put_right(fixed: Kube, kind: str, name: str, patch: str) -> None:
+def test_an_edited_child_is_repaired(fixed: Kube, kind: str, name: str, patch: str) -> None:
     def content() -> tuple[object, object]:
         found = read(fixed, kind, name, STORAGES)
         return found.get("spec"), found.get("data")
@@ -74,6 +74,6 @@ def test_the_leader_may_die_while_it_provisions(run: Run, seen: str) -> None:
     assert has_one_password(run.kube, name, STORAGES)
 
 
-def test_both_processes_are_whole_again(kube: Kube) -> None:
+def test_both_processes_are_ready_again(kube: Kube) -> None:
     for process in installation.PROCESSES:
         kube.run("rollout", "status", f"deployment/{process}", "--timeout=60s", namespace=NAMESPACE)

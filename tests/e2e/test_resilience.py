@@ -1,4 +1,4 @@
-"""Faults and planned moves of a large storage under load, once each and with generous bounds; `make chaos` has more."""
+"""Faults and planned moves of a large storage under load, once each with generous bounds; `make chaos` has more."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.e2e.conftest import Run
 from tests.e2e.namespaces import ROTATION, STORAGES
 
 GAP_SECONDS = 5.0
-"""What is wanted is far less; a machine that runs other tests as well is no measure of it."""
+"""Seconds without a write. The goal is far less, but a machine that also runs other tests cannot measure it."""
 
 
 @pytest.fixture(scope="module")
 def stand(run: Run) -> Iterator[Stand]:
-    """Three nodes, and two proxies before a server with open sessions. They need the room of what others have made."""
+    """Start three instances, and two proxies of a server with open sessions; delete other storages to make room."""
     for namespace in (STORAGES, ROTATION):
         run.kube.run("annotate", KIND, "--all", f"{ANNOTATION_FORCE_DELETE}=true", namespace=namespace)
         run.kube.run("delete", KIND, "--all", "--cascade=foreground", namespace=namespace)
@@ -34,7 +34,7 @@ def stand(run: Run) -> Iterator[Stand]:
 
 
 @pytest.mark.parametrize("name", ["sigkill", "force-delete", "switchover", "drain"])
-def test_clients_go_on_and_nothing_is_lost(stand: Stand, name: str, figures: list[str]) -> None:
+def test_clients_go_on_and_no_write_is_lost(stand: Stand, name: str, figures: list[str]) -> None:
     trial = trials.run(BY_NAME[name], stand, Size.LARGE, random.Random(0))
     figures.append(str(trial))
     assert trial.verdict is not None

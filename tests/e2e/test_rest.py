@@ -1,4 +1,4 @@
-"""A cluster at rest, with everything on it that the run has made: no writes, little memory, no hot loops."""
+"""A cluster at rest with everything that the run has created: no writes, little memory, no hot loops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploy.demo.kube import Kube
 from tests.e2e.idle import IDLE_SECONDS, Idle
 
 LOOKS_PER_STORAGE = IDLE_SECONDS / 5 + 1
-"""A storage that waits is looked at every five seconds, one that is well every ten."""
+"""Seconds between passes: five for a storage that waits, ten for a healthy one."""
 BOUNDS_MIB = {"reconciler": 120, "webhook": 100}
 
 
@@ -19,7 +19,7 @@ def test_nothing_is_written(idle: Idle) -> None:
     assert idle.told == set()
 
 
-def test_nothing_fails_or_is_tried_again_hotly(idle: Idle, kube: Kube, figures: list[str]) -> None:
+def test_no_reconcile_fails_or_repeats_in_a_hot_loop(idle: Idle, kube: Kube, figures: list[str]) -> None:
     storages = len(kube.items("sessionstorages"))
     figures.append(f"{storages} storages, {dict(idle.reconciled)} reconciles in {IDLE_SECONDS} s")
     assert idle.reconciled["error"] == 0

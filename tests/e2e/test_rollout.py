@@ -1,4 +1,4 @@
-"""Webhook pods come and go under a load of creates, and nobody notices."""
+"""Webhook pods are replaced under a load of creates, and no create fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passwords change under load, with real proxies and open MCP sessions, and nobody notices."""
+"""Passwords change under load, with real proxies and open MCP sessions, and no client notices."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from tests.e2e.storages import await_ready, read, secret, server, storage
 
 ORIGIN: Final = "origin"
 REMOTES: Final = {"small": 1, "medium": 2, "medium-ten": 9}
-"""How many consumers forward to a server, which is one more; by the name of their storage."""
+"""By storage: how many remote proxies forward to a server, which is a consumer too."""
 ROTATION_SECONDS: Final = 900
 SESSION_SECONDS: Final = 60
-"""A backend with one replica is away while it restarts; its proxy starts after it."""
+"""Seconds for which a session may pause: a backend with one replica is away while it restarts, and so is its proxy."""
 PROGRAM: Final = Path(__file__).with_name("load.py").read_text()
 PHASES: Final = ("Pending", "Added", "Published", "AwaitConsumers", "Discarding")
 SIZES: Final = ("small", "medium", pytest.param("medium-ten", marks=pytest.mark.drill))
-"""Names of storages, each beginning with its size."""
+"""Names of the storages; each begins with its size."""
 
 
 @pytest.fixture(scope="module")
 def rotated(run: Run, request: pytest.FixtureRequest) -> str:
-    """The name of a storage of a size, with consumers that run."""
+    """Create a storage of a size with running consumers, and return its name."""
     size: str = request.param
     kube = run.kube
     origin = f"{ORIGIN}-{size}"
@@ -72,7 +72,7 @@ def all_proxies(kube: Kube, size: str) -> list[Proxies]:
 
 @dataclass(frozen=True)
 class LoadPod:
-    """A pod of nobody's consumers with 200 connections in steady use, and 50 clients that connect anew."""
+    """A pod of no consumer, with 200 connections in steady use and 50 clients that connect anew."""
 
     kube: Kube
     name: str
@@ -85,7 +85,7 @@ class LoadPod:
         until(f"{self.name} is busy", lambda: self.tally().get("commands", 0) > 1000, 120)
 
     def stop(self) -> dict[str, Any]:
-        """Have it end in order, and return all that it has seen."""
+        """End the pod in order, and return its results."""
         clients.end(self.kube, self.name, ROTATION, self._phase)
         return self.tally()
 
@@ -104,7 +104,7 @@ class LoadPod:
 
 @contextmanager
 def session_in_use(kube: Kube, size: str) -> Iterator[list[str]]:
-    """Go on in an open MCP session all the while, through whichever proxy is ready; collects what cannot be gone on."""
+    """Use an MCP session until the block ends, through any proxy that is ready; collect the errors."""
     proxies = Proxies(kube, f"{ORIGIN}-{size}", ROTATION)
     session, _ = proxies.open(proxies.await_ready(1)[0], TOOL)
     ended, lost = threading.Event(), list[str]()
@@ -117,7 +117,7 @@ def session_in_use(kube: Kube, size: str) -> Iterator[list[str]]:
                 lost.append(str(surprise))
 
     def call() -> bool:
-        # A proxy that is just going, or whose backend restarts, answers with an error: its client asks again.
+        # A proxy that is ending, or whose backend restarts, answers with an error: its client asks again.
         with contextlib.suppress(SessionLost, Surprise, CommandFailed):
             ready = [pod["metadata"]["name"] for pod in proxies.pods() if is_ready(pod)]
             return bool(proxies.call(ready[0], session, TOOL)) if ready else False
@@ -158,7 +158,7 @@ def is_over(kube: Kube, size: str, word: str) -> bool:
 
 
 @pytest.mark.parametrize("rotated", SIZES, indirect=True)
-def test_nobody_notices_that_passwords_change(run: Run, rotated: str, figures: list[str]) -> None:
+def test_no_client_notices_that_passwords_change(run: Run, rotated: str, figures: list[str]) -> None:
     kube, size = run.kube, rotated
     old = secret(kube, f"{size}-auth", ROTATION)
     before, after = LoadPod(kube, f"load-{size}-before"), LoadPod(kube, f"load-{size}-after")
@@ -167,7 +167,7 @@ def test_nobody_notices_that_passwords_change(run: Run, rotated: str, figures: l
         begun = time.monotonic()
         annotate(kube, size, "one")
         until("consumers are to restart", lambda: phase(kube, size) == "AwaitConsumers", 60)
-        # The pods of the load are nobody's to restart but ours. Times of pods are in whole seconds.
+        # Only this test can restart the pods of the load. Pods' times are in whole seconds.
         published = read_time(record(kube, size)["published"])
         assert published is not None
         until("a second has passed", lambda: datetime.now(UTC) - published > timedelta(seconds=1), 10)
@@ -189,7 +189,7 @@ def test_nobody_notices_that_passwords_change(run: Run, rotated: str, figures: l
 
 
 def assert_gone(run: Run, size: str, old: dict[str, str]) -> None:
-    """Nothing of the former passwords is left."""
+    """Check that no former password is left."""
     everything = str([identities.decoded(found.get("data")) for found in run.kube.items("secrets")])
     assert sum(old[key] in everything for key in identities.PASSWORD_KEYS) == 0
     asker = f"asker-{size}"
@@ -205,7 +205,7 @@ def assert_gone(run: Run, size: str, old: dict[str, str]) -> None:
     "phases", [("AwaitConsumers",), pytest.param(PHASES, marks=pytest.mark.drill)], ids=["one phase", "every phase"]
 )
 def test_the_leader_may_die_in_the_middle(run: Run, rotated: str, phases: tuple[str, ...], figures: list[str]) -> None:
-    """Phases may be too short to be met: then it dies in the one after."""
+    """A phase may be too short for the test to see it: then the leader dies in the next one."""
     kube, size, word = run.kube, rotated, f"killed-{len(phases)}"
     begun = time.monotonic()
     annotate(kube, size, word)

@@ -1,4 +1,4 @@
-"""The proposal's production set-up: a storage used from another namespace, by whoever may, for as long as they may."""
+"""The proposal's production set-up: another namespace uses a storage, with the right and for as long as it lasts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MEMBER_ACCOUNT: Final = {
 
 @pytest.fixture(scope="module")
 def team(run: Run) -> Iterator[Kube]:
-    """Somebody who may do everything about servers in one namespace, and nothing in any other."""
+    """Create a user who may do everything to servers in one namespace, and nothing in any other."""
     kube = run.kube
     prod_storage, _ = samples.load(samples.SAMPLES / "02-production.yaml", run.images, TEAM)
     role = binding("member", TEAM, {"kind": "Role", "name": "member"})
@@ -54,7 +54,7 @@ def servers_role() -> Object:
 
 
 def binding(name: str, namespace: str, role: dict[str, str]) -> Object:
-    """Give the member a role."""
+    """Bind a role to the team's user."""
     return {
         "apiVersion": f"{RBAC}/v1",
         "kind": "RoleBinding",
@@ -65,12 +65,12 @@ def binding(name: str, namespace: str, role: dict[str, str]) -> Object:
 
 
 def create_as_member(kube: Kube, wanted: Object) -> str:
-    """Create an object as the member; return the complaint, empty if there is none."""
+    """Create an object as the team's user; return why it is refused, empty if it is not."""
     return kube.refusal("create", AS_MEMBER, "-f", "-", stdin=json.dumps(wanted))
 
 
 def production_server(run: Run) -> Object:
-    """Take the proposal's, and say what the image speaks."""
+    """Return the proposal's server, with the transport that the image speaks."""
     _, wanted = samples.load(samples.SAMPLES / "02-production.yaml", run.images, TEAM)
     wanted["spec"]["transport"] = "streamable-http"
     return wanted
@@ -80,12 +80,12 @@ def has(kube: Kube, kind: str, name: str) -> bool:
     return kube.get(kind, name, TEAM) is not None
 
 
-def resolved(kube: Kube, name: str) -> str | None:
-    """Return what a server is told of its storage, if anything."""
+def resolution(kube: Kube, name: str) -> str | None:
+    """Return the reason of a server's condition about its storage, if it has the condition."""
     return storages.condition(read(kube, "mcpservers", name, TEAM), "SessionStorageResolved").get("reason")
 
 
-def test_without_the_right_the_answer_says_which_one_it_takes(run: Run, team: Kube) -> None:
+def test_without_the_right_the_refusal_names_it(run: Run, team: Kube) -> None:
     said = create_as_member(team, production_server(run))
     assert f'"system:serviceaccount:{TEAM}:member" may not use SessionStorage "{TOOLHIVE}/prod-storage"' in said
     assert "--verb=use --resource=sessionstorages.toolhive.stacklok.dev --resource-name=prod-storage" in said
@@ -96,7 +96,7 @@ def test_without_the_right_the_answer_says_which_one_it_takes(run: Run, team: Ku
 
 def test_with_the_right_the_server_gets_a_copy_of_the_connection(run: Run, team: Kube) -> None:
     team.apply(binding(BINDING, TOOLHIVE, {"kind": "ClusterRole", "name": f"{RELEASE}-use"}))
-    until("the right is known", lambda: create_as_member(team, production_server(run)) == "", 10)
+    until("the API server knows the right", lambda: create_as_member(team, production_server(run)) == "", 10)
     until("the copy is there", lambda: has(team, "secret", COPY), SOON)
     original = secret(team, "prod-storage-connection", TOOLHIVE)
     is_equal = secret(team, COPY, TEAM) == original
@@ -105,7 +105,7 @@ def test_with_the_right_the_server_gets_a_copy_of_the_connection(run: Run, team:
     assert labels[names.LABEL_STORAGE_NAMESPACE] == TOOLHIVE
 
 
-def test_its_proxies_keep_their_sessions_there(run: Run, team: Kube) -> None:
+def test_the_servers_proxies_keep_their_sessions_in_the_shared_storage(run: Run, team: Kube) -> None:
     proxies = Proxies(team, SERVER, TEAM)
     (pod,) = proxies.await_ready(1)
     session, _ = proxies.open_session(pod)
@@ -117,15 +117,15 @@ def test_its_proxies_keep_their_sessions_there(run: Run, team: Kube) -> None:
     assert any(key.startswith(prefix) for key in clients.keys(team, "reader", TEAM, HOST))
 
 
-def test_a_namespace_without_a_consumer_does_not_reach_it(run: Run, team: Kube) -> None:
+def test_a_namespace_without_a_consumer_cannot_reach_the_storage(run: Run, team: Kube) -> None:
     team.apply(clients.client("passes-for-a-proxy", STRANGERS, run.images))
     clients.await_client(team, "passes-for-a-proxy", STRANGERS)
     assert clients.ask(team, "passes-for-a-proxy", STRANGERS, HOST, "ping") == ""
     assert clients.ask(team, "reader", TEAM, HOST, "ping") == "PONG"
 
 
-def test_the_right_is_judged_when_the_reference_is_made_and_stays_judged(team: Kube) -> None:
-    """Whoever changes the server later, ToolHive's operator among them, needs no right of his own."""
+def test_the_right_is_checked_only_when_the_reference_is_made(team: Kube) -> None:
+    """ToolHive's operator and others who change the server later need no right of their own."""
     team.run("delete", "rolebinding", BINDING, namespace=TOOLHIVE)
     scaled = ("--type=merge", '--patch={"spec":{"replicas":1}}')
     team.run("patch", "mcpservers", SERVER, AS_MEMBER, *scaled, namespace=TEAM)
@@ -139,33 +139,33 @@ def test_the_copy_goes_with_the_last_consumer(team: Kube) -> None:
     until("the copy is gone", lambda: not has(team, "secret", COPY), SOON)
 
 
-def test_an_owner_shares_with_a_namespace_and_takes_that_back(run: Run, team: Kube) -> None:
+def test_an_owner_can_share_with_a_namespace_and_end_that(run: Run, team: Kube) -> None:
     team.apply(storage("open", OWNERS, size="small", allowedNamespaces=[TEAM]))
     reference = {"name": "open", "namespace": OWNERS}
     wanted = server("guest", TEAM, run.images.mcp_server, sessionStorageRef=reference)
-    until("the webhook knows the storage", lambda: create_as_member(team, wanted) == "", 10)
+    until("the webhook knows that the storage is shared", lambda: create_as_member(team, wanted) == "", 10)
     copy = f"{OWNERS}.open-connection"
     until("the copy is there", lambda: has(team, "secret", copy), SOON)
     Proxies(team, "guest", TEAM).await_ready(1)
     closed = ("--type=merge", '--patch={"spec":{"allowedNamespaces":[]}}')
     team.run("patch", storages.KIND, "open", *closed, namespace=OWNERS)
     until("the copy is gone", lambda: not has(team, "secret", copy), SOON)
-    until("the server is told", lambda: resolved(team, "guest") == "NotPermitted", SOON)
+    until("the condition says NotPermitted", lambda: resolution(team, "guest") == "NotPermitted", SOON)
     team.apply(storage("open", OWNERS, size="small", allowedNamespaces=["*"]))
     until("the copy is back", lambda: has(team, "secret", copy), SOON)
-    until("the server is told", lambda: resolved(team, "guest") == "Resolved", SOON)
+    until("the condition says Resolved", lambda: resolution(team, "guest") == "Resolved", SOON)
 
 
-def test_a_storage_in_use_is_kept_and_who_uses_it_is_named(team: Kube) -> None:
+def test_a_storage_in_use_cannot_be_deleted_and_its_consumers_are_named(team: Kube) -> None:
     said = team.refusal("delete", storages.KIND, "open", "--timeout=20s", namespace=OWNERS)
     assert f"MCPServer {TEAM}/guest" in said
     assert "toolhive.stacklok.dev/force-delete=true" in said
 
 
-def test_a_namespace_goes_with_a_storage_in_use_and_nothing_of_it_stays(team: Kube) -> None:
+def test_a_namespace_with_a_storage_in_use_can_be_deleted_and_its_copies_go(team: Kube) -> None:
     team.run("delete", "namespace", OWNERS, "--timeout=90s")
     until("the copy is gone", lambda: not has(team, "secret", f"{OWNERS}.open-connection"), SOON)
-    until("the server is told", lambda: resolved(team, "guest") == "StorageNotFound", SOON)
+    until("the condition says StorageNotFound", lambda: resolution(team, "guest") == "StorageNotFound", SOON)
     events = team.items("events", TEAM, "--field-selector=involvedObject.name=guest,reason=StorageNotFound")
     assert len(events) == 1
 

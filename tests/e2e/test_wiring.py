@@ -1,4 +1,4 @@
-"""The order of `kubectl apply` does not matter: servers end wired, and ToolHive's own proxies run."""
+"""The order of `kubectl apply` does not matter: servers end up connected, and ToolHive's own proxies run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "storage", "replicas"), CASES)
-def test_a_server_ends_wired_and_its_proxies_run(
+def test_a_server_ends_up_connected_and_its_proxies_run(
     servers: dict[str, Proxies], kube: Kube, name: str, storage: str, replicas: int
 ) -> None:
     await_ready(kube, SERVERS, storage)

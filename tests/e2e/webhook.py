@@ -1,4 +1,4 @@
-"""The webhook's pods: there, replaced or gone."""
+"""Restarts, deletes, stops and starts the webhook's pods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEAF_PORT = 8443
 
 
 def pods(kube: Kube) -> set[str]:
-    """Name the pods that are not on their way out."""
+    """List the pods that are not being deleted."""
     return {pod["metadata"]["name"] for pod in _all(kube) if "deletionTimestamp" not in pod["metadata"]}
 
 
@@ -28,7 +28,7 @@ def _all(kube: Kube) -> list[Object]:
 
 
 def keep_logs(run: Run) -> None:
-    """Keep what the pods have said, before they are taken away."""
+    """Keep the logs of the pods before they are deleted."""
     run.logs.append(run.kube.run("logs", SELECTOR, "--tail=-1", "--ignore-errors", namespace=NAMESPACE))
 
 
@@ -37,13 +37,13 @@ def await_recovered(kube: Kube) -> None:
 
 
 def restart(kube: Kube) -> None:
-    """Replace all pods by a rollout."""
+    """Replace all pods in a rollout."""
     kube.run("rollout", "restart", DEPLOYMENT, namespace=NAMESPACE)
     await_recovered(kube)
 
 
 def delete_one_by_one(kube: Kube) -> None:
-    """Delete every pod, each when the one before it has a successor."""
+    """Delete the pods one by one, each once the previous one has a successor."""
     for pod in sorted(pods(kube)):
         kube.run("delete", "pod", pod, namespace=NAMESPACE)
         await_recovered(kube)
@@ -51,7 +51,7 @@ def delete_one_by_one(kube: Kube) -> None:
 
 def stop(kube: Kube) -> None:
     kube.run("scale", DEPLOYMENT, "--replicas=0", namespace=NAMESPACE)
-    until("no webhook is left", lambda: not _all(kube), ROLLOUT_SECONDS)
+    until("no pod of the webhook is left", lambda: not _all(kube), ROLLOUT_SECONDS)
 
 
 def start(kube: Kube) -> None:
@@ -61,7 +61,7 @@ def start(kube: Kube) -> None:
 
 @contextmanager
 def deaf(run: Run) -> Iterator[None]:
-    """Lead whoever calls the webhook to a pod that takes connections and says nothing."""
+    """Direct calls of the webhook to a pod that accepts connections and never answers."""
     kube = run.kube
     service = kube.run("get", "service", f"{RELEASE}-webhook", "--output=json", namespace=NAMESPACE)
     kube.apply(deaf_pod(run.images))
@@ -75,7 +75,7 @@ def deaf(run: Run) -> Iterator[None]:
 
 
 def lead(kube: Kube, selector: dict[str, str]) -> None:
-    """Choose the pods that answer for the webhook."""
+    """Choose the pods that get the calls of the webhook."""
     patch = json.dumps([{"op": "replace", "path": "/spec/selector", "value": selector}])
     kube.run("patch", "service", f"{RELEASE}-webhook", "--type=json", f"--patch={patch}", namespace=NAMESPACE)
 

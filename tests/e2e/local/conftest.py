@@ -1,4 +1,4 @@
-"""What is tested here is the local cluster itself, and not another that KUBECONFIG may name."""
+"""These tests are about the local cluster itself, and never use another one that KUBECONFIG names."""
 
 import os
 

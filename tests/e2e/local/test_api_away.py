@@ -1,4 +1,4 @@
-"""The API server is away in the middle of a rotation: whoever was handed a password gets in all the while."""
+"""The API server is away in the middle of a rotation: consumers can log in with their passwords all the time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ rotated = rotations.rotated
 
 @contextlib.contextmanager
 def api_server_frozen() -> Iterator[None]:
-    """Stop the process where it stands: connections to it stay open, and nobody is answered."""
+    """Stop the API server's process: connections to it stay open, and nobody gets an answer."""
     pids = [each.pid for each in processes.marked(paths.state()) if each.service == "node1/kube-apiserver"]
     assert pids
     try:
@@ -46,7 +46,7 @@ def api_server_frozen() -> Iterator[None]:
         pytest.param("AwaitConsumers", 60, marks=pytest.mark.drill),
     ],
 )
-def test_it_may_be_away_for_longer_than_a_leader_may_lead(
+def test_the_api_server_may_be_away_for_longer_than_a_lease_lasts(
     run: Run, rotated: str, phase: str, seconds: int, figures: list[str]
 ) -> None:
     kube, size, word = run.kube, rotated, f"away-{phase.lower()}"
@@ -57,7 +57,7 @@ def test_it_may_be_away_for_longer_than_a_leader_may_lead(
     annotate(kube, size, word)
     until(f"the rotation is as far as {phase}", lambda: rotations.is_in(kube, size, reached), 60)
     with api_server_frozen():
-        # Nothing can be asked of a cluster whose API server is away: the time itself is the fault.
+        # Nobody can query a cluster whose API server is away: the time itself is the fault under test.
         threading.Event().wait(seconds)
     seen = load.stop()
     figures.append(f"API server away for {seconds} s in {phase}: {seen['logins']} logins, {seen['failures']} failures")

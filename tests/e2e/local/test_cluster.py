@@ -1,4 +1,4 @@
-"""What the local cluster promises to those who use it, seen from pods on all its nodes."""
+"""What the local cluster promises its users, as pods on all its nodes see it."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ NAMES = [f"{SERVER}-{index}" for index in range(len(NODES))]
 
 
 def server() -> list[Object]:
-    """One Valkey per zone, each with a volume, as a user whom the volume does not belong to."""
+    """Build one Valkey per zone, each with a volume, run by a user who does not own the volume."""
     labels = {"app": SERVER}
     spread = {
         "maxSkew": 1,
@@ -73,7 +73,7 @@ def server() -> list[Object]:
 
 @pytest.fixture(scope="module")
 def kube() -> Iterator[Kube]:
-    """The cluster, with the servers on it."""
+    """Start the Valkey servers on the cluster."""
     cluster = Kube.of(os.environ)
     cluster.create_namespace(NAMESPACE)
     cluster.apply(*server())
@@ -139,8 +139,8 @@ def test_the_host_reaches_pods_and_services(kube: Kube) -> None:
             assert connection.recv(16) == b"+PONG\r\n"
 
 
-def test_nothing_leads_out_of_the_cluster(kube: Kube) -> None:
-    """192.0.2.0/24 is for documentation (RFC 5737): an attempt to get there leaves no trace anywhere."""
+def test_pods_have_no_route_out_of_the_cluster(kube: Kube) -> None:
+    """192.0.2.0/24 is for documentation (RFC 5737): an attempt to reach it bothers nobody."""
     complaint = kube.refusal("exec", NAMES[0], "--", "valkey-cli", "-h", "192.0.2.254", "PING", namespace=NAMESPACE)
     assert "Network is unreachable" in complaint or "No route to host" in complaint
 

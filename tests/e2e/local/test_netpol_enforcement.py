@@ -1,6 +1,6 @@
 """Rulesets in the kernel: real TCP connections through a router that stands for a node.
 
-Three network namespaces without a way out: the node, and one on either side of it whose addresses are pods.
+Three isolated network namespaces: the node, and one on either side of it whose addresses are those of pods.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ def remove_namespaces(log: Path) -> None:
 
 
 def inside(namespace: str, action: Callable[[], T]) -> T:
-    """Act in a network namespace; a socket made there stays there."""
+    """Call a function in a network namespace; a socket that it creates stays there."""
 
     def enter_and_act() -> T:
         with Path("/run/netns", namespace).open() as file:
@@ -127,7 +127,7 @@ PODS = [a_pod(SERVER, "server"), a_pod(NEIGHBOUR, "neighbour"), a_pod(PROXY, "pr
 
 
 def enforce(node: Path, **spec: Any) -> None:
-    """Have the node enforce one policy for the server, or for the pods that it selects."""
+    """Have the node enforce one policy, for the server or for the pods that it selects."""
     spec = {"podSelector": {"matchLabels": {"app": "server"}}} | spec
     policy = {"metadata": {"namespace": "shop", "name": "policy", "uid": "0000"}, "spec": spec}
     asyncio.run(nft.load(node, render("node1", PODS, [{"metadata": {"name": "shop"}}], [policy])))

@@ -1,4 +1,4 @@
-"""A process of the local cluster dies, and `up` makes it whole; nothing that others left on it is lost."""
+"""When a process of the local cluster dies, `up` restarts it, and everything on the cluster stays."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def up() -> str:
 
 
 @pytest.mark.parametrize("service", ["node1/etcd", "node1/kube-apiserver", "node2/kubelet", "node3"])
-def test_what_was_killed_runs_again(service: str) -> None:
+def test_up_restarts_a_killed_process(service: str) -> None:
     kube = Kube.of(os.environ)
     kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept", "namespace": "default"}})
     kill(service)

@@ -22,7 +22,7 @@ WHILE_AWAY = {"SERVING_LIFE": "60s", "RENEW_AT": "0.1", "DWELL": "500ms"}
 """The API server is away for a quarter of a leaf's life, from before the leaf is due; a minute of life is less
 than a 40000th of a real leaf's."""
 SECONDS_OF_LIFE = {"AUTHORITY_LIFE": "10s", "SERVING_LIFE": "8s", "RENEW_AT": "0.15", "DWELL": "200ms"}
-"""The reconciler renews after a second or so, long before certificates end: a busy machine is a second late at times."""
+"""It renews after a second or so, long before certificates end: a busy machine is at times a second late."""
 AMONG_KILLS = {"AUTHORITY_LIFE": "80s", "SERVING_LIFE": "40s", "RENEW_AT": "0.05", "DWELL": "200ms"}
 """The reconciler renews every two seconds, in which a killed process comes back on a busy machine. The rest of
 the life is for a process that is killed many times before it renews."""
