@@ -56,10 +56,8 @@ def valkey(images: Images) -> list[Object]:
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {
-                **metadata,
-                "labels": {names.LABEL_STORAGE: STORAGE},
-            },  # the tests of passwords find it by this label
+            # The tests of passwords find it by this label.
+            "metadata": {**metadata, "labels": {names.LABEL_STORAGE: STORAGE}},
             "stringData": {"password": passwords.generate()},
         },
         {

@@ -1,4 +1,4 @@
-"""Files that are generated are committed, and fresh."""
+"""Generated files are committed and up to date."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ROOT = Path(__file__).parents[2]
         pytest.param("tests.rules.document", "docs/reference/rules.md", id="the table of rules"),
     ],
 )
-def test_what_is_generated_is_what_its_source_says(module: str, file: str) -> None:
+def test_a_generated_file_is_up_to_date_with_its_source(module: str, file: str) -> None:
     generated = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, check=True)
     assert (ROOT / file).read_bytes() == generated.stdout, "run `make generate` and commit the result"
 
 
-def test_the_diagram_of_packages_is_drawn_from_the_imports_of_today() -> None:
+def test_the_diagram_of_packages_is_up_to_date_with_the_imports() -> None:
     checked = subprocess.run([sys.executable, "-m", "tests.layout.diagram", "--check"], cwd=ROOT, check=False)
     assert checked.returncode == 0, "run `make generate` and commit the result"

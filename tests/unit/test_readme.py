@@ -1,4 +1,4 @@
-"""The README shows what is there: its first example is a file that runs, and its figures are those of the pages."""
+"""The README's first example is a file that runs, and its figures are those of the pages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_first_example_is_the_quickstart_sample_word_for_word() -> None:
 
 
 @pytest.mark.parametrize(("measured", "page"), [pytest.param(*row[1:], id=row[0]) for row in PROMISES])
-def test_a_promises_figures_are_those_that_the_page_has(measured: str, page: str) -> None:
+def test_the_readmes_figures_are_those_of_the_page(measured: str, page: str) -> None:
     text = (ROOT / page).read_text()
     known = {*FIGURE.findall(text), *totals(text)}
     assert set(FIGURE.findall(measured)) <= known, f"measured anew? Write the figures of {page} into the README"

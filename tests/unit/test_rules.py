@@ -1,4 +1,4 @@
-"""Every rule of admission says what the table says it does, and the table has every rule."""
+"""Every rule of admission gives the message in the table, and the table has every rule."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DECIDING = (
     "shared/consumers/kinds.py",
     "shared/objects/field_path.py",
 )
-"""All modules that word a refusal or a warning."""
+"""All modules with the text of a refusal or a warning."""
 ELSEWHERE = {
     "shared/session_storage/endpoint.py",
     "shared/session_storage/models.py",
@@ -37,7 +37,7 @@ ELSEWHERE = {
     "shared/errors.py",
     "shared/consumers/injection_record.py",
 }
-"""Modules that know the words, but say nothing at admission: what the reconciler reads has passed it."""
+"""Modules with such words that admission does not use: the reconciler reads objects that have passed it."""
 REFUSALS: tuple[Rule, ...] = (*storage_refusals.RULES, *deletions.RULES, *consumer_refusals.RULES)
 WARNINGS: tuple[Rule, ...] = (*storage_warnings.RULES, *consumer_warnings.RULES)
 MESSAGES = [rule.says for rule in (*REFUSALS, *WARNINGS)]
@@ -72,7 +72,7 @@ def test_every_rule_has_a_reason_in_a_sentence(rule: Rule) -> None:
 
 
 def sentences(module: str) -> Iterator[str]:
-    """Find, as regular expressions, all texts of several words in a module but its docstrings."""
+    """Return all texts of several words in a module, without its docstrings, as regular expressions."""
     tree = ast.parse((ROOT / module).read_text())
     skipped = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     texts: list[tuple[str, str]] = []
@@ -90,7 +90,7 @@ def sentences(module: str) -> Iterator[str]:
     return (pattern for words, pattern in texts if re.search(r"\w", words) and " " in words)
 
 
-def test_no_module_that_refuses_is_missing() -> None:
+def test_every_module_that_refuses_is_listed() -> None:
     modules = [path for package in ("webhook", "shared") for path in (ROOT / package).rglob("*.py")]
     refusing = {path for path in modules if re.search(r"\b(Deny|InvalidSpec)\b\(", path.read_text())}
     assert refusing
@@ -98,13 +98,13 @@ def test_no_module_that_refuses_is_missing() -> None:
 
 
 @pytest.mark.parametrize("module", DECIDING)
-def test_no_sentence_that_the_code_can_say_is_missing(module: str) -> None:
+def test_the_table_has_every_sentence_of_the_code(module: str) -> None:
     found = list(sentences(module))
     assert found
     assert [pattern for pattern in found if not any(re.search(pattern, message) for message in MESSAGES)] == []
 
 
-def test_no_hint_of_the_models_is_missing() -> None:
+def test_the_table_has_every_hint_of_the_models() -> None:
     hints = [value for name, value in vars(validation).items() if name.endswith("_HINT")]
     assert len(hints) == 5
     assert [hint for hint in hints if not any(hint in message for message in MESSAGES)] == []
@@ -116,7 +116,7 @@ def schema_rules(schema: Object) -> Iterator[str]:
         yield from schema_rules(inner)
 
 
-def test_no_rule_of_the_crd_is_missing() -> None:
+def test_the_table_has_every_rule_of_the_crd() -> None:
     (version,) = crd()["spec"]["versions"]
     messages = set(schema_rules(version["schema"]["openAPIV3Schema"]))
     assert len(messages) == 6
@@ -125,12 +125,12 @@ def test_no_rule_of_the_crd_is_missing() -> None:
 
 
 def test_every_refusal_of_a_storage_needs_no_webhook() -> None:
-    """Each is computed from the object and what it was before, which a schema can do too."""
+    """Each rule depends only on the object and its former state, which a schema knows too."""
     assert all(rule.alone for rule in storage_refusals.RULES)
     assert not any(rule.alone for rule in storage_warnings.RULES)
 
 
-def test_rules_are_told_apart_by_what_has_to_be_the_case() -> None:
+def test_rules_are_told_apart_by_their_conditions() -> None:
     for rules in (
         storage_refusals.RULES,
         storage_warnings.RULES,
@@ -141,7 +141,7 @@ def test_rules_are_told_apart_by_what_has_to_be_the_case() -> None:
         assert len({rule.when for rule in rules}) == len(rules)
 
 
-def test_what_is_wrong_with_a_storage_is_said_at_once() -> None:
+def test_all_problems_of_a_storage_are_named_at_once() -> None:
     everything = StorageRule(
         when="everything is wrong",
         old={"external": {"url": "redis://there"}},
@@ -158,7 +158,7 @@ def test_what_is_wrong_with_a_storage_is_said_at_once() -> None:
     )
 
 
-def test_what_is_wrong_with_a_consumer_is_said_at_once() -> None:
+def test_all_problems_of_a_consumer_are_named_at_once() -> None:
     annotation = "metadata.annotations[toolhive.stacklok.dev/session-storage-targets]"
     unsupported = f'{annotation}: Unsupported value: "x": supported values: "backend", "proxy", "all", "none"'
     needs = 'Invalid value: SessionStorage "team/mine" needs'
@@ -183,7 +183,7 @@ def test_what_is_wrong_with_a_consumer_is_said_at_once() -> None:
     )
 
 
-def test_what_is_wrong_with_a_reference_is_said_at_once() -> None:
+def test_all_problems_of_a_reference_are_named_at_once() -> None:
     targets = {"toolhive.stacklok.dev/session-storage-targets": "x", "toolhive.stacklok.dev/session-storage": "/"}
     everything = ConsumerRule(
         when="everything is wrong",

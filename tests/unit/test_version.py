@@ -1,4 +1,4 @@
-"""One version: pyproject.toml says it, and whatever repeats it agrees."""
+"""pyproject.toml defines the version, and every repetition of it agrees."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_page_that_names_an_image_names_this_version_of_it(page: str) -> None:
     assert set(tags) == {VERSION}, REMEDY
 
 
-def test_no_other_page_names_a_version_that_would_have_to_follow() -> None:
+def test_no_other_page_names_a_version_that_would_need_updates() -> None:
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.yaml")]
     repeating = {str(page.relative_to(ROOT)) for page in pages if TAG.search(page.read_text())}
     assert repeating == {"README.md", "docs/howto/install.md"}

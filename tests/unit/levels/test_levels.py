@@ -12,7 +12,7 @@ from deploy.levels.level import Level, Outcome, budgets, closing, recorded
 from deploy.local.paths import REPOSITORY
 
 GOAL_SECONDS = 35 * 60
-"""`make test` on two processors, once everything is built."""
+"""The lines that `make test` prints on two processors, once everything is built."""
 BUDGETS = budgets((REPOSITORY / "CONTRIBUTING.md").read_text())
 
 
@@ -41,7 +41,7 @@ def test_failed_levels_are_named_at_the_end() -> None:
     assert list(closing(outcomes, {}))[-1] == "failed: unit demo"
 
 
-def test_what_was_measured_is_written_into_the_table() -> None:
+def test_the_measured_times_are_written_into_the_table() -> None:
     table = (
         "| level | what | budget, s | last, s |\n|---|---|---|---|\n| unit | a `b` | 70 | |\n| e2e | c | 900 | 41 |\n"
     )
@@ -57,10 +57,10 @@ def waits_for(path: Path) -> str:
     return f"any(time.sleep(0.01) for _ in iter(lambda: pathlib.Path({str(path)!r}).exists(), True))"
 
 
-def test_lanes_run_beside_each_other_and_their_words_stay_apart(
+def test_lanes_run_in_parallel_and_their_output_does_not_mix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each waits for what the other does: one after the other, they would never end."""
+    """Each lane waits for the other: one after the other, they would never end."""
     monkeypatch.setattr(runner, "LOGS", tmp_path)
     one, other = tmp_path / "one", tmp_path / "other"
     lanes = [

@@ -26,13 +26,13 @@ NOT_FOUND: Final = errors.NotFound("gone")
 
 
 class World(Cluster):
-    """What is known, what the API server would tell, and what it was asked.
+    """A cache of storages, and an API server that keeps what it was asked.
 
     Attributes:
-        storages: The cache of those that are known.
-        answer: To whoever reads a storage: an object, an error, or nothing ever.
-        right: Its answer to who may use a storage; None never comes.
-        asked: What it was asked.
+        storages: The cached storages.
+        answer: The API server's answer to reads of a storage: an object, an error, or none ever.
+        right: The API server's answer whether a user may use a storage; None for no answer ever.
+        asked: The requests to the API server.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ def storage(key: Key) -> Object:
     return {"metadata": metadata, "spec": {"size": "small"}}
 
 
-async def test_a_consumer_of_no_storage_asks_nobody() -> None:
+async def test_a_consumer_without_a_storage_costs_no_request() -> None:
     world = World()
     assert await world.decide(None) == Allow()
     assert world.asked == []
 
 
-async def test_a_consumer_of_a_known_storage_asks_nobody() -> None:
+async def test_a_consumer_of_a_known_storage_costs_no_request() -> None:
     world = World(known=(STORAGE,))
     decision = await world.decide("mine")
     assert isinstance(decision, Patch)
@@ -90,14 +90,14 @@ async def test_a_consumer_of_a_known_storage_asks_nobody() -> None:
     assert world.asked == []
 
 
-async def test_a_storage_that_no_watch_has_told_of_is_read_first() -> None:
+async def test_a_storage_that_is_not_cached_yet_is_read_first() -> None:
     world = World(answer=storage(STORAGE))
     assert await world.decide("mine") == await World(known=(STORAGE,)).decide("mine")
     assert world.asked == [(SESSION_STORAGES, *STORAGE)]
     assert set(world.storages.objects) == {STORAGE}
 
 
-async def test_a_storage_that_does_not_exist_is_warned_of_and_no_news(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_storage_that_does_not_exist_gets_a_warning_and_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     decision = await world.decide("mine")
     assert isinstance(decision, Patch)
@@ -108,7 +108,7 @@ async def test_a_storage_that_does_not_exist_is_warned_of_and_no_news(caplog: py
 
 
 @pytest.mark.parametrize("answer", [errors.Unavailable("away"), None], ids=["an error", "no answer"])
-def test_an_api_server_that_does_not_tell_holds_nobody_up(
+def test_an_api_server_that_does_not_answer_delays_no_decision(
     answer: Exception | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     @in_virtual_time
@@ -122,7 +122,7 @@ def test_an_api_server_that_does_not_tell_holds_nobody_up(
     ]
 
 
-async def test_who_refers_to_the_storage_of_another_namespace_must_have_the_right() -> None:
+async def test_a_user_who_refers_to_another_namespaces_storage_needs_the_right() -> None:
     may = World(known=(STORAGE,), right=True)
     assert isinstance(await may.decide(ELSEWHERE, "other"), Patch)
     resource = {"group": GROUP, "version": "v1alpha1", "resource": "sessionstorages"}
@@ -134,7 +134,9 @@ async def test_who_refers_to_the_storage_of_another_namespace_must_have_the_righ
     assert refused.reason == "Forbidden"
 
 
-def test_a_right_that_the_api_server_does_not_tell_of_in_time_is_none(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_right_that_the_api_server_does_not_confirm_in_time_counts_as_missing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     @in_virtual_time
     async def decide() -> None:
         refused = await World(known=(STORAGE,), right=None).decide(ELSEWHERE, "other")

@@ -1,4 +1,4 @@
-"""The server over real TLS: every body gets an answer, and none of them is our fault."""
+"""The server over real TLS: every body gets an answer, and no body makes it answer a 5xx."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def webhook() -> AsyncIterator[Webhook]:
 
 
 class Loopback(AbstractResolver):
-    """Finds every name here, so that the name in the certificate can be asked for."""
+    """Resolves every name to this machine, so that clients can verify the name in the certificate."""
 
     async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
         found = ResolveResult(
@@ -144,7 +144,7 @@ async def test_hostile_bodies_are_answered(webhook: Webhook, path: str, body: by
 
 
 @pytest.mark.parametrize("path", [SERVERS, STORAGES])
-async def test_what_is_nested_too_deeply_is_the_clients_fault(webhook: Webhook, path: str) -> None:
+async def test_a_body_that_is_nested_too_deeply_gets_a_4xx(webhook: Webhook, path: str) -> None:
     deep = b"[" * 900 + b"]" * 900
     spec = b'{"sessionStorageRef":"s","size":' + deep + b',"sessionStorage":{"passwordRef":' + deep + b"}}"
     request = b'{"uid":"1","operation":"UPDATE","object":{"kind":"MCPServer","metadata":{},"spec":%s},' % spec
@@ -158,14 +158,12 @@ async def test_other_types_of_content_are_refused(webhook: Webhook) -> None:
     assert (await webhook.post(SERVERS, b"no gzip", **{"Content-Encoding": "gzip"}))[0] == 415
 
 
-async def test_what_is_compressed_is_not_unfolded(webhook: Webhook) -> None:
+async def test_compressed_bodies_are_refused(webhook: Webhook) -> None:
     body = gzip.compress(review(MCP_SERVER))
     assert (await webhook.post(SERVERS, body, **{"Content-Encoding": "gzip"}))[0] == 415
 
 
-async def test_bad_http_is_answered_without_a_word_in_the_log(
-    webhook: Webhook, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_bad_http_is_answered_and_not_logged(webhook: Webhook, caplog: pytest.LogCaptureFixture) -> None:
     async with webhook.session.post(SERVERS, headers={"X-Long": "x" * 20_000}) as response:
         assert response.status == 431
     assert caplog.text == ""
@@ -186,11 +184,11 @@ async def test_connections_are_kept_until_draining(webhook: Webhook) -> None:
         assert response.headers["Connection"] == "close"
 
 
-async def test_decisions_that_have_to_find_something_out_are_waited_for(webhook: Webhook) -> None:
+async def test_the_server_waits_for_decisions_that_need_a_look_up(webhook: Webhook) -> None:
     assert (await webhook.answer(LATE, review(MCP_SERVER)))["status"]["message"] == "late"
 
 
-async def test_a_bug_is_answered_and_told_once(webhook: Webhook, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_is_answered_and_logged_once(webhook: Webhook, caplog: pytest.LogCaptureFixture) -> None:
     status, body = await webhook.post(BROKEN, review(MCP_SERVER))
     assert (status, body) == (500, b"the review could not be decided\n")
     (record,) = caplog.records
@@ -223,7 +221,9 @@ async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
             await session.post(url)
 
 
-async def test_who_is_owed_nothing_does_not_keep_a_server_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_without_open_requests_does_not_keep_a_server_from_stopping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(listeners, "SHUTDOWN_SECONDS", 0.1)
     certificate, trusting = serving_certificate()
     async with Listener(server.Server({}).answer).serving(0, certificate.context, host="127.0.0.1") as port:

@@ -85,7 +85,7 @@ def test_each_handshake_takes_the_newest_certificate(run: Callable[[Coroutine[No
     run(swap())
 
 
-async def test_a_client_that_names_nobody_is_served_too() -> None:
+async def test_a_client_without_sni_is_served_too() -> None:
     certificate = ServingCertificate(NAMES, clock)
     leaf = pair()
     certificate.on_change(None, secret(leaf))
@@ -145,7 +145,7 @@ class MovingClock:
         return self.now
 
 
-def test_what_is_wrong_with_the_secret_is_said_until_it_is_mended() -> None:
+def test_the_problem_of_a_secret_is_reported_until_it_is_repaired() -> None:
     certificate = ServingCertificate(NAMES, clock)
     certificate.on_change(None, secret(pair()))
     assert certificate.problem == ""
@@ -158,7 +158,7 @@ def test_what_is_wrong_with_the_secret_is_said_until_it_is_mended() -> None:
     assert metrics.SECRET_USABLE._value.get() == 1
 
 
-def test_a_certificate_from_the_future_is_taken_up_when_its_time_comes() -> None:
+def test_a_certificate_that_is_not_valid_yet_is_used_once_it_is() -> None:
     late = MovingClock()
     late.now = NOW - timedelta(hours=2)
     certificate = ServingCertificate(NAMES, late)
@@ -172,13 +172,13 @@ def test_a_certificate_from_the_future_is_taken_up_when_its_time_comes() -> None
     assert certificate.served == leaf.certificate
 
 
-def test_an_hour_of_lag_is_within_what_is_back_dated() -> None:
+def test_certificates_are_back_dated_enough_for_a_clock_an_hour_late() -> None:
     certificate = ServingCertificate(NAMES, lambda: NOW - timedelta(minutes=59, seconds=59))
     certificate.on_change(None, secret(pair()))
     assert certificate.is_loaded
 
 
-def test_it_says_when_the_certificate_in_use_has_expired() -> None:
+def test_an_expired_certificate_in_use_is_reported() -> None:
     moving = MovingClock()
     certificate = ServingCertificate(NAMES, moving)
     assert not certificate.has_expired

@@ -11,7 +11,7 @@ class Clock:
         return self.now
 
 
-def test_a_process_that_runs_misses_nothing() -> None:
+def test_a_running_process_counts_as_current() -> None:
     clock = Clock()
     detector = SuspensionDetector(clock)
     for _ in range(10):
@@ -20,7 +20,7 @@ def test_a_process_that_runs_misses_nothing() -> None:
     assert not detector.was_suspended()
 
 
-def test_whoever_stood_still_knows_it_before_the_next_beat_and_until_it_has_caught_up() -> None:
+def test_a_suspended_process_knows_it_before_the_next_beat_and_until_it_has_caught_up() -> None:
     clock = Clock()
     detector = SuspensionDetector(clock)
     clock.now += SUSPENDED_SECONDS + 1
@@ -31,6 +31,6 @@ def test_whoever_stood_still_knows_it_before_the_next_beat_and_until_it_has_caug
     assert not detector.was_suspended()
 
 
-def test_the_clock_is_one_that_suspended_machines_do_not_stop() -> None:
+def test_the_clock_goes_on_while_the_machine_is_suspended() -> None:
     first = SuspensionDetector()
     assert not first.was_suspended()

@@ -1,4 +1,4 @@
-"""Stamps: the reconciler's word on a consumer, and what injection makes of it."""
+"""Credential revisions: the reconciler's annotation of a consumer, and its copies in the pod templates."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def revision(obj: Object, path: tuple[str, ...]) -> Any:
     return read(obj, (*path, names.ANNOTATION_REVISION))
 
 
-def test_a_stamp_reads_as_it_was_written() -> None:
+def test_a_revision_reads_as_it_was_written() -> None:
     stamp = CredentialRevision("r1", AT)
     assert stamp.text == "r1@2026-11-23T12:00:00Z"
     assert CredentialRevision.of(consumer(stamp=stamp.text)) == stamp
 
 
 @pytest.mark.parametrize("text", [None, "", "r1", "r1@", "r1@yesterday", 7, ["r1@2026-11-23T12:00:00Z"]])
-def test_what_is_no_stamp_is_none(text: Any) -> None:
+def test_any_other_value_of_the_annotation_is_no_revision(text: Any) -> None:
     assert CredentialRevision.of(consumer(stamp=text)) is None
 
 
 @pytest.mark.parametrize("revision", ["", 'r"1', "r\\1", "r 1", "r" * 64])
-def test_a_revision_that_nobody_gave_is_none_because_a_record_could_not_hold_it(revision: str) -> None:
+def test_a_revision_that_would_break_the_injection_record_is_none(revision: str) -> None:
     assert CredentialRevision.of(consumer(stamp=f"{revision}@2026-11-23T12:00:00Z")) is None
 
 
@@ -63,25 +63,25 @@ def test_a_revision_that_nobody_gave_is_none_because_a_record_could_not_hold_it(
         ("VirtualMCPServer", Target.ALL, {TEMPLATE}),
     ],
 )
-def test_the_revision_is_put_where_pods_of_that_kind_get_it_from(
+def test_the_revision_is_copied_to_the_templates_of_the_targeted_pods(
     kind: str, target: Target, places: set[object]
 ) -> None:
     made = injected(consumer(kind), target)
     assert {path for path in (PROXY, TEMPLATE) if revision(made, path) == "r1"} == places
 
 
-def test_only_the_revision_gets_there_so_that_a_later_time_rolls_no_pod() -> None:
+def test_templates_get_the_revision_without_its_time_so_that_a_later_time_rolls_no_pod() -> None:
     later = consumer(stamp="r1@2026-11-24T00:00:00Z")
     assert injected(later)["spec"] == injected(consumer())["spec"]
 
 
-def test_without_a_stamp_there_is_nothing_in_the_templates() -> None:
+def test_templates_of_a_consumer_without_a_revision_have_none() -> None:
     made = injected(consumer(stamp=None))
     assert revision(made, PROXY) is None
     assert revision(made, TEMPLATE) is None
 
 
-def test_another_stamp_takes_the_place_of_the_one_before() -> None:
+def test_another_revision_replaces_the_one_before() -> None:
     once = injected(consumer())
     annotations = {**once["metadata"]["annotations"], names.ANNOTATION_REVISION: "r2@2026-11-24T00:00:00Z"}
     again = injected({**once, "metadata": {**once["metadata"], "annotations": annotations}})
@@ -89,12 +89,12 @@ def test_another_stamp_takes_the_place_of_the_one_before() -> None:
     assert injected(again) == again
 
 
-def test_a_stamp_that_came_with_a_copied_manifest_is_overwritten() -> None:
+def test_a_revision_in_a_copied_template_is_overwritten() -> None:
     copied = consumer(podTemplateSpec={"metadata": {"annotations": {names.ANNOTATION_REVISION: "of-another"}}})
     assert revision(injected(copied), TEMPLATE) == "r1"
 
 
-def test_unwiring_takes_the_stamp_away() -> None:
+def test_removing_the_injection_removes_the_revision() -> None:
     assert injection.remove(injected(consumer(image="x"))) == {
         "kind": "MCPServer",
         "metadata": {"name": "c", "namespace": "team"},

@@ -38,7 +38,7 @@ def server(ref: Any = None, annotation: Any = None, record: Any = None) -> Any:
         pytest.param(server("x" * 40), ("ns", "x" * 40), id="longest name"),
     ],
 )
-def test_a_reference_is_understood(consumer: Any, key: Any) -> None:
+def test_a_reference_is_parsed(consumer: Any, key: Any) -> None:
     reference = stated_reference(consumer)
     assert reference is not None
     assert reference.key == key
@@ -97,14 +97,14 @@ def test_both_references_may_be_bad_at_once() -> None:
     assert len(caught.value.problems) == 2
 
 
-def test_while_the_crd_lacks_the_field_the_record_remembers_it() -> None:
+def test_while_the_crd_lacks_the_field_the_injection_record_keeps_the_reference() -> None:
     injected = injection.inject(server("store"), STORE, MANAGED).consumer
     injected["spec"].pop("sessionStorageRef")
     assert stated_reference(injected) is None
     assert StoredConsumer.of(injected).reference == STORE
 
 
-def test_a_reference_by_annotation_is_not_remembered() -> None:
+def test_the_injection_record_does_not_stand_in_for_a_reference_by_annotation() -> None:
     injected = injection.inject(
         server(annotation="store"), StorageReference("ns", "store", is_by_field=False), MANAGED
     ).consumer
@@ -128,7 +128,7 @@ def test_a_reference_by_annotation_is_not_remembered() -> None:
         ),
     ],
 )
-def test_a_record_that_was_not_written_here_is_thrown_away(record: str) -> None:
+def test_an_injection_record_that_the_webhook_cannot_have_written_is_ignored(record: str) -> None:
     assert injection.remove(server("store", record=record)) == {
         "kind": "MCPServer",
         "metadata": {"name": "srv", "namespace": "ns"},
@@ -136,7 +136,7 @@ def test_a_record_that_was_not_written_here_is_thrown_away(record: str) -> None:
     }
 
 
-def test_what_others_have_changed_since_stays() -> None:
+def test_removal_keeps_what_others_have_changed_since() -> None:
     injected = injection.inject(server("store"), STORE, MANAGED).consumer
     injected["spec"]["podTemplateSpec"]["metadata"]["labels"]["more"] = "x"
     injected["spec"]["resourceOverrides"]["proxyDeployment"]["podTemplateMetadataOverrides"]["labels"] = {"other": "y"}
@@ -145,7 +145,7 @@ def test_what_others_have_changed_since_stays() -> None:
     assert spec["resourceOverrides"]["proxyDeployment"] == {"podTemplateMetadataOverrides": {"labels": {"other": "y"}}}
 
 
-def test_no_session_storage_is_left_without_a_provider() -> None:
+def test_removal_leaves_no_session_storage_without_a_provider() -> None:
     injected = injection.inject(server("store"), STORE, MANAGED).consumer
     injected["spec"]["sessionStorage"]["tls"] = {}
     with pytest.raises(InvalidSpec, match=r"spec\.sessionStorage\.tls: .* needs nothing here"):
@@ -153,7 +153,7 @@ def test_no_session_storage_is_left_without_a_provider() -> None:
     assert "sessionStorage" not in injection.remove(injected)["spec"]
 
 
-def test_ours_is_the_last_source_of_the_environment() -> None:
+def test_the_connection_secret_is_the_last_source_of_the_environment() -> None:
     injected = injection.inject(server("store"), STORE, MANAGED).consumer
     (container,) = injected["spec"]["podTemplateSpec"]["spec"]["containers"]
     container["envFrom"].append({"configMapRef": {"name": "later"}})

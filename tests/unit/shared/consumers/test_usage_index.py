@@ -1,4 +1,4 @@
-"""Who uses which storage."""
+"""Which consumers use which storage."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def server(name: str, reference: object, namespace: str = "team") -> Object:
 
 
 class Index(ConsumerIndex):
-    """An index, and what it asked to be looked at."""
+    """An index, and the storages that it asked to have reconciled."""
 
     def __init__(self) -> None:
         self.asked: list[Key] = []
         super().__init__(self.asked.append)
 
 
-def test_consumers_are_told_in_order_wherever_they_are() -> None:
+def test_consumers_of_all_namespaces_are_listed_in_order() -> None:
     index = Index()
     for namespace in ("z", "b", "team"):
         index.on_change(None, server("a", {"name": "mine", "namespace": "team"}, namespace))
@@ -42,7 +42,7 @@ def test_kinds_that_share_a_name_are_two_consumers() -> None:
     ]
 
 
-def test_a_consumer_that_is_going_is_marked_and_told_of() -> None:
+def test_a_consumer_that_is_being_deleted_is_marked_and_reported() -> None:
     index = Index()
     old = server("a", "mine")
     index.on_change(None, old)
@@ -53,7 +53,7 @@ def test_a_consumer_that_is_going_is_marked_and_told_of() -> None:
     assert len(index.asked) == 2
 
 
-def test_a_moved_reference_tells_both_storages() -> None:
+def test_a_moved_reference_has_both_storages_reconciled() -> None:
     index = Index()
     old, new = server("a", "one"), server("a", "two")
     index.on_change(None, old)
@@ -62,7 +62,7 @@ def test_a_moved_reference_tells_both_storages() -> None:
     assert sorted(index.asked) == [("team", "one"), ("team", "two")]
 
 
-def test_a_change_of_anything_else_tells_nobody() -> None:
+def test_any_other_change_has_no_storage_reconciled() -> None:
     index = Index()
     old = server("a", "one")
     index.on_change(None, old)
@@ -71,7 +71,7 @@ def test_a_change_of_anything_else_tells_nobody() -> None:
     assert index.asked == []
 
 
-def test_a_consumer_that_goes_is_forgotten_and_told_of() -> None:
+def test_a_deleted_consumer_is_forgotten_and_reported() -> None:
     index = Index()
     old = server("a", {"name": "mine", "namespace": "team"}, "other")
     index.on_change(None, old)
@@ -80,7 +80,7 @@ def test_a_consumer_that_goes_is_forgotten_and_told_of() -> None:
     assert index.asked == [("team", "mine")] * 2
 
 
-def test_a_reference_that_cannot_be_read_is_none() -> None:
+def test_a_malformed_reference_counts_as_none() -> None:
     index = Index()
     index.on_change(None, server("a", 17))
     index.on_change(None, {"kind": "MCPServer", "metadata": {"namespace": "team", "name": "b"}})

@@ -76,8 +76,8 @@ async def test_each_status_becomes_one_error_with_the_servers_words(
     assert str(caught) == f"{status} Why: how come"
 
 
-async def test_a_position_that_the_server_has_not_reached_means_a_new_list() -> None:
-    """As after a restore from a backup: waiting for it would mean being deaf meanwhile."""
+async def test_a_resource_version_that_the_server_has_not_reached_means_a_new_list() -> None:
+    """This happens after a restore from a backup; a client that waited for the version would miss all events."""
     body = json.dumps({"reason": "Timeout", "message": "Too large resource version: 99, current: 7"})
     assert type(await fails(answering(504, body))) is errors.Expired
 
@@ -106,19 +106,19 @@ async def test_a_plain_refusal_about_a_secret_is_passed_on() -> None:
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("", None), ("soon", None), ("-1", None)])
-async def test_the_pause_that_the_server_asks_for_is_passed_on(header: str, seconds: float | None) -> None:
+async def test_the_error_has_the_pause_that_the_server_asks_for(header: str, seconds: float | None) -> None:
     caught = await fails(answering(429, "{}", **({"Retry-After": header} if header else {})))
     assert isinstance(caught, errors.Unavailable)
     assert caught.retry_after_seconds == seconds
 
 
 @pytest.mark.parametrize("body", ["<html>bad gateway</html>", "", '"text"', "[1]", "null", "\xff"])
-async def test_an_error_in_anothers_words_is_still_an_error(body: str) -> None:
+async def test_an_error_of_a_proxy_in_front_is_still_an_error(body: str) -> None:
     assert isinstance(await fails(answering(502, body)), errors.Unavailable)
 
 
 @pytest.mark.parametrize("body", ["<html>log in</html>", "", '"text"', "[1]", "null"])
-async def test_a_success_that_is_no_object_is_none(body: str) -> None:
+async def test_a_success_without_an_object_counts_as_unavailable(body: str) -> None:
     assert isinstance(await fails(answering(200, body)), errors.Unavailable)
 
 
@@ -183,7 +183,7 @@ async def test_an_answer_that_never_comes_is_unavailable(monkeypatch: pytest.Mon
 
 
 class Recorded:
-    """Answers every request with an object, and keeps what was asked."""
+    """Answers every request with an object, and keeps the requests."""
 
     def __init__(self, *pages: Object) -> None:
         self.requests: list[tuple[str, str, dict[str, str]]] = []
@@ -268,7 +268,7 @@ def line(number: int, text: str = "") -> bytes:
 
 
 async def watched(handler: Handler) -> tuple[list[Object], errors.ClusterError | None]:
-    """Follow a watch; what it told, and what ended it."""
+    """Follow a watch, and return its events and the error that ended it."""
     events: list[Object] = []
     async with serving(handler) as cluster:
         watch = cluster.watch(SECRETS, EVERYTHING, "10")
@@ -295,7 +295,7 @@ async def test_half_an_event_at_the_end_of_a_watch_is_no_event() -> None:
     assert (len(events), error) == (1, None)
 
 
-async def test_an_event_of_two_mebibytes_comes_through() -> None:
+async def test_an_event_of_two_mebibytes_arrives() -> None:
     events, _ = await watched(streaming(line(1, "x" * 2 * 1024 * 1024) + b"\n"))
     assert len(events[0]["object"]["metadata"]["name"]) == 2 * 1024 * 1024
 
@@ -320,7 +320,7 @@ async def test_a_watch_that_breaks_off_is_unavailable() -> None:
     assert (len(events), type(error)) == (1, errors.Unavailable)
 
 
-async def test_a_watch_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_watch_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "_WATCH", ClientTimeout(total=None, sock_read=0.05))
     over = asyncio.Event()
 
@@ -370,7 +370,7 @@ async def test_a_kubeconfig_that_cannot_be_used_is_an_invalid_setting(tmp_path: 
             await Cluster.connect(user_agent="tests", kubeconfig=str(path))
 
 
-async def test_a_kubeconfig_brings_address_and_token(tmp_path: Path) -> None:
+async def test_the_client_takes_address_and_token_from_a_kubeconfig(tmp_path: Path) -> None:
     tokens: list[str | None] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -396,7 +396,7 @@ async def test_a_kubeconfig_brings_address_and_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 404])
-async def test_every_answer_tells_what_time_it_is_for_the_server(status: int) -> None:
+async def test_every_answer_updates_the_servers_clock(status: int) -> None:
     async with serving(answering(status, json.dumps(SECRET), Date="Tue, 24 Nov 2020 22:00:00 GMT")) as cluster:
         with contextlib.suppress(errors.NotFound):
             await cluster.get(SECRETS, "team", "a")
@@ -405,7 +405,7 @@ async def test_every_answer_tells_what_time_it_is_for_the_server(status: int) ->
 
 @contextlib.asynccontextmanager
 async def proxy(status: str = "200 OK") -> AsyncIterator[tuple[str, list[str]]]:
-    """Answer in place of any server; yield the proxy's host with port, and the first line of each request."""
+    """Run a proxy that answers itself; yield its host with port, and the first line of each request."""
     lines: list[str] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -443,7 +443,7 @@ async def test_the_proxy_of_the_configuration_is_used_whatever_the_environment_s
     assert lines == [GET_BY_PROXY]
 
 
-async def test_a_kubeconfig_brings_a_proxy(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
+async def test_the_client_takes_a_proxy_from_a_kubeconfig(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
     del environment  # only cleared
     path = tmp_path / "kubeconfig"
     async with proxy() as (address, lines):
@@ -469,9 +469,7 @@ async def test_the_proxy_of_the_environment_is_used(environment: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("exempt", ["127.0.0.1", "*"])
-async def test_the_proxy_of_the_environment_is_passed_by_for_exempt_hosts(
-    environment: pytest.MonkeyPatch, exempt: str
-) -> None:
+async def test_exempt_hosts_bypass_the_proxy_of_the_environment(environment: pytest.MonkeyPatch, exempt: str) -> None:
     server = Recorded()
     async with proxy() as (address, lines):
         environment.setenv("HTTP_PROXY", f"http://{address}")
@@ -483,7 +481,7 @@ async def test_the_proxy_of_the_environment_is_passed_by_for_exempt_hosts(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_proxy_that_refuses_is_unavailable_and_its_password_is_not_told(
+async def test_a_proxy_that_refuses_is_unavailable_and_its_password_is_not_shown(
     environment: pytest.MonkeyPatch, scheme: str
 ) -> None:
     del environment  # only cleared
@@ -497,7 +495,7 @@ async def test_a_proxy_that_refuses_is_unavailable_and_its_password_is_not_told(
 
 
 @pytest.mark.parametrize("port", [1, 99_999], ids=["nobody listens", "no such port"])
-async def test_a_proxy_that_cannot_be_reached_is_unavailable_and_its_password_is_not_told(
+async def test_a_proxy_that_cannot_be_reached_is_unavailable_and_its_password_is_not_shown(
     environment: pytest.MonkeyPatch, port: int
 ) -> None:
     del environment  # only cleared

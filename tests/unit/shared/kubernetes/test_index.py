@@ -1,4 +1,4 @@
-"""An index knows the objects of its cache by another key, whatever becomes of them."""
+"""An index always finds the objects of its cache by another key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def secret(name: int, owner: str, version: int) -> Object:
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from((*OWNERS, None)))), st.integers(0, 9))
-def test_it_agrees_with_a_look_through_the_cache(changes: list[tuple[int, str | None]], late: int) -> None:
+def test_an_index_agrees_with_a_search_through_the_cache(changes: list[tuple[int, str | None]], late: int) -> None:
     cache, indexes = Informer(FakeApi(), SECRETS), list[Index]()
     for version, (name, belongs) in enumerate(changes, 1):
         if version > late and not indexes:

@@ -1,4 +1,4 @@
-"""A cache that stays true, whatever the list and the watch do."""
+"""An informer's cache stays correct, whatever lists and watches return."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bookmark(version: int) -> Object:
 
 
 class Scripted(Cluster):
-    """Answers lists and watches from a script; when that is at its end, watches stay silent."""
+    """Answers lists and watches from a script; after its end, watches stay silent."""
 
     def __init__(self, *script: Sequence[object] | errors.ClusterError) -> None:
         self.script = list(script)
@@ -88,14 +88,14 @@ async def following(cluster: Cluster, changes: list[Change] | None = None) -> As
 
 
 async def played(cluster: Scripted, changes: list[Change] | None = None) -> dict[Key, Object]:
-    """Play the whole script; the cache that it leads to."""
+    """Play the whole script, and return the resulting cache."""
     async with following(cluster, changes) as informer:
         await cluster.at_end.wait()
         return dict(informer.objects)
 
 
 @in_virtual_time
-async def test_a_list_fills_the_cache_and_a_watch_goes_on_from_it() -> None:
+async def test_a_list_fills_the_cache_and_a_watch_continues_from_it() -> None:
     changes: list[Change] = []
     first, second, newer = secret(5), secret(11, "b"), secret(12)
     cluster = Scripted((10, [first]), [event("ADDED", second), event("MODIFIED", newer)])
@@ -105,7 +105,7 @@ async def test_a_list_fills_the_cache_and_a_watch_goes_on_from_it() -> None:
 
 
 @in_virtual_time
-async def test_it_is_synced_once_the_first_list_is_in_and_not_before() -> None:
+async def test_an_informer_is_synced_once_it_has_the_first_list_and_not_before() -> None:
     cluster = Scripted(errors.Unavailable("503"), errors.Unavailable("503"), (10, []))
     async with following(cluster) as informer:
         assert not informer.synced.is_set()
@@ -114,7 +114,7 @@ async def test_it_is_synced_once_the_first_list_is_in_and_not_before() -> None:
 
 
 @in_virtual_time
-async def test_a_bookmark_moves_the_position_and_tells_nobody() -> None:
+async def test_a_bookmark_moves_the_position_and_calls_no_handler() -> None:
     changes: list[Change] = []
     cluster = Scripted((10, []), [bookmark(99)])
     assert await played(cluster, changes) == {}
@@ -123,7 +123,7 @@ async def test_a_bookmark_moves_the_position_and_tells_nobody() -> None:
 
 
 @in_virtual_time
-async def test_a_deletion_empties_the_place() -> None:
+async def test_a_deletion_removes_the_object() -> None:
     changes: list[Change] = []
     old = secret(5)
     assert await played(Scripted((10, [old]), [event("DELETED", secret(11))]), changes) == {}
@@ -164,7 +164,7 @@ async def test_watches_that_end_at_once_make_no_busy_loop() -> None:
 
 
 @in_virtual_time
-async def test_a_watch_that_told_something_is_taken_up_again_at_once() -> None:
+async def test_a_watch_that_delivered_events_is_resumed_at_once() -> None:
     loop = asyncio.get_running_loop()
     started = loop.time()
     await played(Scripted((10, []), *[[bookmark(11 + number)] for number in range(50)]))
@@ -172,7 +172,7 @@ async def test_a_watch_that_told_something_is_taken_up_again_at_once() -> None:
 
 
 @in_virtual_time
-async def test_a_broken_watch_goes_on_where_it_was() -> None:
+async def test_a_broken_watch_resumes_where_it_was() -> None:
     cluster = Scripted(
         (10, []), [event("ADDED", secret(11)), errors.Unavailable("reset")], [event("MODIFIED", secret(12))]
     )
@@ -189,7 +189,7 @@ async def test_a_refused_watch_starts_over_with_a_list(error: errors.ClusterErro
 
 
 @in_virtual_time
-async def test_the_cache_keeps_what_it_has_during_an_outage() -> None:
+async def test_the_cache_keeps_its_objects_during_an_outage() -> None:
     cluster = Scripted((10, [secret(5)]), *[errors.Unavailable("down")] * 20)
     assert await played(cluster) == {A: secret(5)}
     assert cluster.calls[1:] == ["watch 10"] * 21
@@ -233,8 +233,8 @@ async def test_a_list_from_before_our_own_write_does_not_undo_it() -> None:
 
 
 @in_virtual_time
-async def test_an_answer_that_comes_after_the_deletion_raises_no_ghost() -> None:
-    """The watch may tell of our write and of its end before our own coroutine is woken with the answer."""
+async def test_an_answer_that_arrives_after_the_deletion_does_not_restore_the_object() -> None:
+    """The watch may report our write and the object's deletion before our coroutine gets the answer to the write."""
     cluster = Scripted((10, []), [event("ADDED", secret(11)), event("DELETED", secret(12))])
     async with following(cluster) as informer:
         await cluster.at_end.wait()
@@ -243,7 +243,7 @@ async def test_an_answer_that_comes_after_the_deletion_raises_no_ghost() -> None
 
 
 @in_virtual_time
-async def test_an_answer_that_the_watch_has_not_told_yet_is_remembered() -> None:
+async def test_an_answer_that_the_watch_has_not_reported_yet_is_kept() -> None:
     cluster = Scripted((10, []))
     async with following(cluster) as informer:
         await cluster.at_end.wait()
@@ -252,15 +252,15 @@ async def test_an_answer_that_the_watch_has_not_told_yet_is_remembered() -> None
 
 
 @in_virtual_time
-async def test_history_that_was_rolled_back_replaces_what_is_known() -> None:
-    """A restored etcd counts from its backup on: older numbers are the truth then."""
+async def test_objects_of_a_restored_backup_replace_the_cached_ones() -> None:
+    """A restored etcd counts on from its backup: lower resource versions are the current ones then."""
     restored = secret(8)
     cluster = Scripted((100, [secret(95)]), [errors.Expired("410")], (9, [restored]), [event("MODIFIED", secret(12))])
     assert await played(cluster) == {A: secret(12)}
 
 
 @in_virtual_time
-async def test_versions_that_are_no_numbers_count_as_new() -> None:
+async def test_versions_that_are_not_numbers_count_as_new() -> None:
     odd = secret(0)
     odd["metadata"]["resourceVersion"] = "abc"
     cluster = Scripted((10, [secret(5)]), [event("MODIFIED", odd)])

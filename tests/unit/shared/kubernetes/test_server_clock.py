@@ -7,7 +7,7 @@ import pytest
 from shared.kubernetes.server_clock import ServerClock
 
 
-def test_the_clock_of_the_last_answer_runs_on() -> None:
+def test_the_servers_clock_runs_on_after_the_last_answer() -> None:
     at = 50.0
     clock = ServerClock(lambda: at)
     clock.set("Tue, 24 Nov 2026 22:00:00 GMT")
@@ -18,7 +18,7 @@ def test_the_clock_of_the_last_answer_runs_on() -> None:
 
 
 @pytest.mark.parametrize("date", [None, "", "soon", "Tue, 99 Nov 2026 22:00:00 GMT", "Tue, 24 Nov 2026 22:00:00"])
-def test_what_cannot_be_read_is_passed_over(date: str | None) -> None:
+def test_a_malformed_date_is_ignored(date: str | None) -> None:
     clock = ServerClock(lambda: 0.0)
     clock.set(date)
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""Settings are read to the end, and every fault is told."""
+"""All settings are read, and every fault is reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_sound_environment_raises_nothing() -> None:
     env.check()
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     env = Environment({"N": "10", "F": "yes", "L": "x,1,2", "E": " , ", "V": "loud"})
     env.required("A")
     env.number("N", 1, 9)

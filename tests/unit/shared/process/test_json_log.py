@@ -1,4 +1,4 @@
-"""One line of JSON for each record."""
+"""The log has one line of JSON for each record."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_record_is_one_line_with_its_fields(capsys: pytest.CaptureFixture[str]
     }
 
 
-def test_a_traceback_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_is_in_the_line_of_its_record(capsys: pytest.CaptureFixture[str]) -> None:
     json_log.configure("webhook")
     try:
         int("line\nbreak")

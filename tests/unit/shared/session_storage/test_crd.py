@@ -1,4 +1,4 @@
-"""The CRD: structural, with its rules and columns, and the same as the models."""
+"""The CRD is structural, agrees with the models, and has its rules and columns."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_schema_is_structural() -> None:
         assert set(schema.get("required", [])) <= schema.get("properties", {}).keys()
 
 
-def test_metadata_says_nothing_but_its_type() -> None:
+def test_the_schema_of_metadata_has_only_a_type() -> None:
     assert SCHEMA["properties"]["metadata"] == {"type": "object"}
 
 
@@ -75,19 +75,19 @@ def test_every_column_shows_a_field_that_exists(path: str) -> None:
     assert schema["type"] == "string"
 
 
-def test_what_needs_no_look_up_is_refused_by_the_api_server_itself() -> None:
+def test_the_crd_has_a_rule_for_every_check_that_needs_no_look_up() -> None:
     assert SCHEMA["required"] == ["spec"]
     assert SPEC["properties"]["size"]["enum"] == list(Size)
     assert any("size() <= 40" in rule for rule in rules(SCHEMA))
     assert "has(self.external) == has(oldSelf.external)" in rules(SPEC)
     url = SPEC["properties"]["external"]["properties"]["url"]
     assert any("valkeys?" in rule for rule in rules(url))
-    assert "pattern" not in url  # a schema's own error repeats the value, and with it a password inside
+    assert "pattern" not in url  # an error of the schema itself would repeat the value, and a password in it
     assert SPEC["properties"]["external"]["required"] == ["url"]
 
 
 def test_every_string_that_a_rule_reads_has_a_bound() -> None:
-    """Without one the API server's estimate of the rule's cost exceeds what it allows."""
+    """Without a bound, the API server's estimate of the rule's cost exceeds its limit."""
     for schema in schemas(SPEC):
         if schema["type"] == "string" and rules(schema):
             assert schema["maxLength"]

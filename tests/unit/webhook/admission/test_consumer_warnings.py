@@ -1,4 +1,4 @@
-"""What is warned of, and above all what is not."""
+"""Which consumers get a warning, and above all which do not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def external(
 
 
 def warned(spec: Any, kind: str = "MCPServer", storage: Any = MANAGED, target: Target = Target.ALL) -> list[str]:
-    """The first word of each warning: the field that it is about."""
+    """Return the first word of each warning, which is the field that it is about."""
     where = storage["metadata"]["namespace"]
     reference = {"sessionStorageRef": {"name": "store", "namespace": where}}
     obj = {"kind": kind, "metadata": {"name": "srv", "namespace": "ns"}, "spec": {**reference, **spec}}
@@ -56,22 +56,24 @@ def warned(spec: Any, kind: str = "MCPServer", storage: Any = MANAGED, target: T
         pytest.param({"replicas": True, "sessionAffinity": ["ClientIP"]}, [], id="nonsense"),
     ],
 )
-def test_affinity_is_warned_of_where_it_keeps_replicas_from_sharing(kind: str, spec: Any, expected: list[str]) -> None:
+def test_affinity_gets_a_warning_where_it_keeps_replicas_from_sharing_the_load(
+    kind: str, spec: Any, expected: list[str]
+) -> None:
     assert warned(spec, kind) == expected
 
 
 @pytest.mark.parametrize("spec", [{"replicas": 2, "sessionAffinity": "ClientIP"}, {"transport": "stdio"}])
-def test_proxies_with_sessions_in_memory_are_right_to_stick_to_their_clients(spec: Any) -> None:
+def test_affinity_gets_no_warning_where_proxies_keep_sessions_in_memory(spec: Any) -> None:
     assert warned(spec, target=Target.BACKEND) == []
     assert warned(spec, storage=external("UserNameNotSupported")) == ["SessionStorage"]
 
 
-def test_stdio_has_one_proxy_so_that_affinity_is_no_matter() -> None:
+def test_affinity_gets_no_warning_with_stdio_which_has_one_proxy() -> None:
     assert warned({"transport": "stdio", "replicas": 2, "sessionAffinity": "ClientIP"}) == ["spec.transport"]
 
 
 @pytest.mark.parametrize("transport", ["streamable-http", "sse", None, 5])
-def test_other_transports_scale(transport: Any) -> None:
+def test_transports_that_scale_get_no_warning(transport: Any) -> None:
     assert warned({"transport": transport}) == []
 
 
@@ -83,7 +85,9 @@ def test_other_transports_scale(transport: Any) -> None:
         pytest.param("TlsWithCa", "rediss://there", "far", [], id="TLS, elsewhere"),
     ],
 )
-def test_plain_text_is_warned_of_across_namespaces(support: str, url: str, namespace: str, expected: list[str]) -> None:
+def test_another_namespaces_storage_without_tls_gets_a_warning(
+    support: str, url: str, namespace: str, expected: list[str]
+) -> None:
     assert warned({}, storage=external(support, namespace, url=url)) == expected
 
 
@@ -137,7 +141,7 @@ def test_a_variable_that_hides_ours_is_named_with_its_place(kind: str, spec: Any
         pytest.param("VirtualMCPServer", {"env": [{"name": "REDIS_URL"}]}, id="no field of this kind"),
     ],
 )
-def test_a_variable_that_hides_nothing_is_not_warned_of(kind: str, spec: Any) -> None:
+def test_a_variable_that_hides_nothing_gets_no_warning(kind: str, spec: Any) -> None:
     assert warned(spec, kind) == []
 
 
@@ -153,12 +157,12 @@ FIELDS = ("env", "secrets", "replicas", "sessionAffinity", "transport")
 
 
 @given(st.sampled_from(KINDS), st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, anything)), anything)
-def test_nothing_makes_it_stumble(kind: str, spec: Any, proxy_env: Any) -> None:
+def test_no_consumer_makes_the_warnings_raise(kind: str, spec: Any, proxy_env: Any) -> None:
     overrides = {"resourceOverrides": {"proxyDeployment": {"env": proxy_env}}}
     assert all(word.startswith("spec.") for word in warned({**spec, **overrides}, kind))
 
 
-def test_only_what_is_connected_can_be_hidden() -> None:
+def test_only_parts_that_are_connected_get_the_warning_of_hidden_variables() -> None:
     spec = {"env": [{"name": "REDIS_URL"}], **proxy("REDIS_URL")}
     assert warned(spec, target=Target.BACKEND) == ["spec.env[REDIS_URL]"]
     assert warned(spec, target=Target.PROXY) == [IN_PROXY]
@@ -171,12 +175,12 @@ def test_only_what_is_connected_can_be_hidden() -> None:
         pytest.param(None, ["REDIS_URL"], id="without"),
     ],
 )
-def test_an_external_storage_may_hand_out_more(login: Any, expected: list[str]) -> None:
+def test_an_external_storage_may_inject_further_variables(login: Any, expected: list[str]) -> None:
     spec = {"env": [{"name": name} for name in ("REDIS_URL", "REDIS_USERNAME", "REDIS_PASSWORD", "ca.crt")]}
     assert warned(spec, storage=external(login=login)) == [f"spec.env[{name}]" for name in expected]
 
 
-def test_the_variables_that_can_be_hidden_are_those_of_the_connection_secrets() -> None:
+def test_the_warning_knows_every_variable_of_the_connection_secrets() -> None:
     storage = Storage("store", "ns", "uid")
     endpoint = Endpoint("there", 6379, 0, is_tls=True)
     managed = connection_secret(storage, passwords.generate())

@@ -48,37 +48,37 @@ REFERRING = server({"sessionStorageRef": "store"})
 INJECTED = patched(REFERRING)
 
 
-def test_a_wired_consumer_of_a_known_storage_passes_without_a_word() -> None:
+def test_a_connected_consumer_of_a_known_storage_passes_without_a_warning() -> None:
     assert decide(INJECTED) == Allow()
 
 
-def test_a_consumer_without_a_reference_is_none_of_our_business() -> None:
+def test_a_consumer_without_a_reference_passes_unchanged() -> None:
     assert decide(server({"sessionStorage": {"provider": "memory"}})) == Allow()
 
 
-def test_a_reference_is_wired_on_update_too() -> None:
+def test_a_reference_is_connected_on_update_too() -> None:
     assert patched(REFERRING, old=server({})) == INJECTED
 
 
-def test_a_reference_that_goes_takes_everything_along() -> None:
+def test_removing_the_reference_removes_everything_injected() -> None:
     assert patched(without_field(INJECTED), old=INJECTED) == server({})
 
 
-def test_a_second_look_within_one_request_changes_nothing() -> None:
-    """The API server asks again when another webhook has changed the object meanwhile."""
+def test_a_second_decision_within_one_request_changes_nothing() -> None:
+    """The API server calls again when another webhook has changed the object in between."""
     assert decide(INJECTED, old=server({})) == Allow()
     assert decide(server({}), old=INJECTED) == Allow()
 
 
-def test_a_client_that_drops_the_record_does_not_make_our_settings_the_users() -> None:
+def test_injected_settings_stay_ours_if_a_client_drops_the_injection_record() -> None:
     stripped = copy.deepcopy(INJECTED)
     del stripped["metadata"]["annotations"]
     assert patched(stripped, old=INJECTED) == INJECTED
     assert patched(without_field(stripped), old=INJECTED) == server({})
 
 
-def test_a_field_that_the_crd_lost_does_not_unwire() -> None:
-    """Neither the stored nor the new object has it then: nobody took it out."""
+def test_a_field_that_the_crd_lost_does_not_disconnect() -> None:
+    """Neither the stored nor the new object has the field then, so nobody removed it."""
     stored = without_field(INJECTED)
     written = copy.deepcopy(stored)
     written["spec"]["image"] = "new"
@@ -88,13 +88,13 @@ def test_a_field_that_the_crd_lost_does_not_unwire() -> None:
     assert "stays connected" in warning
 
 
-def test_a_copy_of_a_wired_consumer_gets_a_key_prefix_of_its_own() -> None:
+def test_a_copy_of_a_connected_consumer_gets_a_key_prefix_of_its_own() -> None:
     other = copy.deepcopy(INJECTED)
     other["metadata"]["name"] = "other"
     assert patched(other)["spec"]["sessionStorage"]["keyPrefix"] == "thv:proxy:session:{ns:other}:"
 
 
-def test_a_write_to_something_else_passes_even_if_the_reference_is_bad() -> None:
+def test_a_write_to_other_fields_passes_even_if_the_reference_is_bad() -> None:
     bad = server({"sessionStorageRef": "Bad Name"})
     assert isinstance(decide(bad), Deny)
     assert decide({**bad, "metadata": {**bad["metadata"], "finalizers": ["x"]}}, old=bad) == Allow()
@@ -129,11 +129,11 @@ def test_a_contradiction_is_refused_with_a_hint_and_without_the_users_value() ->
         pytest.param({"sessionStorage": []}, "spec.sessionStorage: Invalid value: must be an object", id="storage"),
     ],
 )
-def test_a_wrong_shape_in_the_way_is_named_once(spec: Any, problem: str) -> None:
+def test_a_field_of_a_wrong_type_is_named_once(spec: Any, problem: str) -> None:
     assert decide(server({"sessionStorageRef": "store", **spec})) == Deny((problem,))
 
 
-def test_an_unknown_storage_is_wired_all_the_same() -> None:
+def test_a_reference_to_an_unknown_storage_is_connected_too() -> None:
     assert patched(REFERRING, known={}) == INJECTED
     (warning,) = decide(REFERRING, known={}).warnings
     assert warning == 'SessionStorage "ns/store" does not exist (yet): pods wait until Secret "store-connection" exists'
@@ -146,7 +146,7 @@ def test_an_external_storage_reaches_backends_only() -> None:
     assert "is external" in warning
 
 
-def test_a_storage_elsewhere_is_read_from_its_mirrored_secret() -> None:
+def test_a_consumer_of_another_namespaces_storage_reads_the_mirrored_secret() -> None:
     consumer = server(annotations={ANNOTATION_STORAGE: "far/store"})
     known: Any = {
         ("far", "store"): {"metadata": {"name": "store", "namespace": "far"}, "spec": {"allowedNamespaces": ["ns"]}}
@@ -162,7 +162,7 @@ def test_a_storage_elsewhere_is_read_from_its_mirrored_secret() -> None:
     assert "nothing is connected" in warning
 
 
-def test_without_a_name_there_is_no_key_prefix_and_thus_no_native_storage_yet() -> None:
+def test_a_consumer_without_a_name_gets_no_key_prefix_and_thus_no_session_storage_yet() -> None:
     consumer = server({"sessionStorageRef": "store"}, name=None, generateName="srv-")
     assert "sessionStorage" not in patched(consumer)["spec"]
     (warning,) = decide(consumer).warnings
@@ -174,12 +174,12 @@ def test_the_requests_namespace_stands_in_for_one_that_the_object_lacks() -> Non
     assert patched(consumer)["spec"] == INJECTED["spec"]
 
 
-def test_other_kinds_are_refused_rather_than_half_wired() -> None:
+def test_other_kinds_are_refused_rather_than_half_connected() -> None:
     kinds = '"MCPServer", "MCPRemoteProxy", "VirtualMCPServer"'
     assert decide({**REFERRING, "kind": "Pod"}) == Deny((f"kind: Unsupported value: supported values: {kinds}",))
 
 
-def test_the_record_holds_what_it_takes_to_undo_and_no_secret() -> None:
+def test_the_injection_record_holds_what_its_removal_needs_and_no_secret() -> None:
     record = json.loads(INJECTED["metadata"]["annotations"][ANNOTATION_INJECTION])
     assert record.keys() == {"by", "for", "granted", "made", "put", "storage"}
     assert (record["by"], record["storage"]) == ("field", "ns/store")

@@ -1,4 +1,4 @@
-"""When a storage may go."""
+"""When a storage may be deleted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def decide(usages: tuple[Usage, ...], storage: Any = STORAGE, namespaces: Any = 
     return deletions.decide(request, {("team", "mine"): usages}.__getitem__, namespaces or {})
 
 
-def test_a_storage_that_is_used_stays_and_its_users_are_named() -> None:
+def test_a_storage_in_use_stays_and_its_consumers_are_named() -> None:
     decision = decide(users(2))
     assert isinstance(decision, Deny)
     assert decision.reason == "Conflict"
@@ -33,7 +33,7 @@ def test_a_storage_that_is_used_stays_and_its_users_are_named() -> None:
     assert "kubectl annotate sessionstorage mine -n team toolhive.stacklok.dev/force-delete=true" in problem
 
 
-def test_of_many_users_some_are_named_and_the_rest_is_counted() -> None:
+def test_of_many_consumers_some_are_named_and_the_rest_counted() -> None:
     decision = decide(users(12))
     assert isinstance(decision, Deny)
     assert "srv-09 and 2 more:" in decision.problems[0]
@@ -51,7 +51,7 @@ def test_of_many_users_some_are_named_and_the_rest_is_counted() -> None:
         ),
     ],
 )
-def test_a_storage_may_go(usages: Any, storage: Any, namespaces: Any) -> None:
+def test_a_storage_may_be_deleted(usages: Any, storage: Any, namespaces: Any) -> None:
     assert decide(usages, storage, namespaces) == Allow()
 
 

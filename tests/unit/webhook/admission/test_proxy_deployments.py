@@ -1,4 +1,4 @@
-"""Proxies' Deployments, as ToolHive writes them."""
+"""Injection into proxies' Deployments, as ToolHive writes them."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ def test_the_proxy_of_a_connected_consumer_reads_its_secret() -> None:
     assert decided(deployment()) == deployment(SOURCE, annotations={ANNOTATION_INJECTION: "mine-connection"})
 
 
-def test_one_look_is_enough() -> None:
+def test_a_second_decision_changes_nothing() -> None:
     once = decided(deployment())
     assert decided(once) is once
 
 
-def test_a_template_that_was_written_anew_gets_the_secret_again() -> None:
+def test_a_template_that_toolhive_rewrites_gets_the_secret_again() -> None:
     annotations = {ANNOTATION_INJECTION: "mine-connection"}
     assert decided(deployment(annotations=annotations)) == deployment(SOURCE, annotations=annotations)
 
 
-def test_a_consumer_that_is_disconnected_takes_exactly_that_out() -> None:
+def test_disconnecting_a_consumer_removes_exactly_the_injected_secret() -> None:
     other = {"configMapRef": {"name": "theirs"}}
     injected = decided(deployment(other, annotations={"more": "x"}))
     assert decided(injected, SERVER) == deployment(other, annotations={"more": "x"})
 
 
-def test_a_consumer_that_moves_gets_the_other_secret() -> None:
+def test_a_consumer_that_moves_to_another_storage_gets_its_secret() -> None:
     elsewhere = StorageReference("far", "store")
     moved = injection.inject(SERVER, elsewhere, connection_to(elsewhere, None)).consumer
     expected = deployment(
@@ -73,14 +73,14 @@ def test_a_consumer_that_moves_gets_the_other_secret() -> None:
     assert decided(decided(deployment()), moved) == expected
 
 
-def test_a_secret_that_the_operator_put_there_is_its_own() -> None:
+def test_a_secret_that_toolhives_operator_put_there_stays() -> None:
     present = deployment(SOURCE)
     assert decided(present) is present
     assert decided(present, SERVER) is present
 
 
 @pytest.mark.parametrize("target", [Target.BACKEND, Target.NONE])
-def test_a_proxy_that_is_not_meant_is_left_alone(target: Target) -> None:
+def test_a_proxy_that_the_targets_exclude_is_left_alone(target: Target) -> None:
     context = injection.InjectionContext(target)
     consumer = injection.inject(SERVER, REFERENCE, connection_to(REFERENCE, None), context).consumer
     present = deployment()
@@ -108,13 +108,13 @@ def test_an_unknown_owner_changes_nothing() -> None:
         ),
     ],
 )
-def test_nothing_is_made_of_nonsense_and_nothing_is_refused(spoilt: Any) -> None:
+def test_a_malformed_deployment_is_neither_changed_nor_refused(spoilt: Any) -> None:
     obj = deployment() | spoilt
     assert decided(obj) is obj
 
 
 @pytest.mark.parametrize("kind", [[], {}, None, 7, "Pod"])
-def test_an_owner_of_no_known_kind_is_nobody_we_know(kind: Any) -> None:
+def test_an_owner_of_another_kind_is_no_consumer(kind: Any) -> None:
     obj = deployment()
     obj["metadata"]["ownerReferences"][0]["kind"] = kind
     assert decided(obj) == obj

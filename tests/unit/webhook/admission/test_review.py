@@ -27,7 +27,7 @@ def answer(decision: review.Decision) -> Any:
     return orjson.loads(review.render("7", decision))["response"]
 
 
-def test_a_request_is_read() -> None:
+def test_a_review_is_parsed() -> None:
     assert review.parse(body(REQUEST)) == review.AdmissionRequest("7", "UPDATE", "ns", "", {"metadata": {}}, None)
 
 
@@ -55,7 +55,7 @@ def test_a_request_is_read() -> None:
         pytest.param(body({**REQUEST, "oldObject": {"metadata": {"namespace": {}}}}), id="namespace is an object"),
     ],
 )
-def test_what_cannot_be_answered_is_malformed(malformed: bytes) -> None:
+def test_a_review_that_cannot_be_answered_is_malformed(malformed: bytes) -> None:
     with pytest.raises(MalformedReview):
         review.parse(malformed)
 
@@ -69,11 +69,11 @@ def test_what_cannot_be_answered_is_malformed(malformed: bytes) -> None:
         pytest.param({"object": {"metadata": {"deletionTimestamp": "2026-11-23T12:00:00Z"}}}, id="terminating"),
     ],
 )
-def test_there_is_nothing_to_decide_about(changes: Any) -> None:
+def test_some_writes_need_no_decision(changes: Any) -> None:
     assert review.parse(body({**REQUEST, **changes})).written is None
 
 
-def test_allowing_says_nothing_more() -> None:
+def test_an_allowing_answer_has_no_further_fields() -> None:
     assert answer(Allow()) == {"uid": "7", "allowed": True}
 
 

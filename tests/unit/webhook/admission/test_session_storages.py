@@ -106,7 +106,7 @@ def test_a_password_in_an_address_is_refused_and_never_repeated(template: str, p
     assert password not in " ".join(decision.problems)
 
 
-def test_all_problems_come_at_once() -> None:
+def test_one_answer_names_all_problems() -> None:
     decision = decide({"size": "huge", "external": {"url": "http://u:p@x", "secretRef": 5}}, name="A" * 41)
     assert [problem.split(":")[0] for problem in problems(decision)] == [
         "metadata.name",
@@ -124,7 +124,7 @@ def test_long_values_are_cut() -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [({"size": "small"}, {"external": EXTERNAL}), ({"external": EXTERNAL}, {})])
-def test_managed_and_external_do_not_change_places(old: Any, new: Any) -> None:
+def test_a_storage_stays_managed_or_external(old: Any, new: Any) -> None:
     (problem,) = problems(decide(new, old=old))
     assert problem.startswith("spec.external: Forbidden")
 
@@ -134,7 +134,7 @@ DISKS = {"small": 1, "medium": 5, "large": 10}
 
 @pytest.mark.parametrize("wanted", [*DISKS, None])
 @pytest.mark.parametrize("asked", [*DISKS, None])
-def test_a_size_may_change_and_a_disk_stays(asked: str | None, wanted: str | None) -> None:
+def test_a_size_may_change_with_a_warning_that_the_disk_stays(asked: str | None, wanted: str | None) -> None:
     decision = decide({"size": wanted, "allowedNamespaces": ["x"]}, old={"size": asked})
     before, after = DISKS[asked or "medium"], DISKS[wanted or "medium"]
     assert not isinstance(decision, Deny)
@@ -143,32 +143,34 @@ def test_a_size_may_change_and_a_disk_stays(asked: str | None, wanted: str | Non
 
 @pytest.mark.parametrize("url", ["redis://there", "valkey://there:1/2"])
 @pytest.mark.parametrize(("namespaces", "is_warned"), [((), False), (("ns",), False), (("*",), True), (("a",), True)])
-def test_plain_text_is_warned_of_where_other_namespaces_come_in(url: str, namespaces: Any, *, is_warned: bool) -> None:
+def test_a_storage_without_tls_that_other_namespaces_use_gets_a_warning(
+    url: str, namespaces: Any, *, is_warned: bool
+) -> None:
     spec = {"external": {"url": url, "secretRef": "auth"}, "allowedNamespaces": list(namespaces)}
     assert [warning.split()[0] for warning in decide(spec).warnings] == ["spec.external.url"] * is_warned
     secure = {**spec, "external": {"url": url.replace("://", "s://"), "secretRef": "auth"}}
     assert decide(secure) == Allow()
 
 
-def test_all_that_is_wrong_with_a_long_address_is_said() -> None:
+def test_all_problems_of_a_long_address_are_named() -> None:
     said = problems(decide({"external": {"url": "http://me:secret@" + "x" * 600}}))
     assert len(said) == 3
     assert "Too long" in said[0]
     assert "secret@" not in str(said)
 
 
-def test_an_update_of_the_metadata_alone_passes_whatever_the_rules() -> None:
+def test_an_update_of_the_metadata_alone_passes_even_if_the_spec_is_bad() -> None:
     assert decide({"size": "huge"}, old={"size": "huge"}) == Allow()
 
 
-def test_a_name_is_judged_only_when_it_is_given() -> None:
+def test_a_name_is_only_judged_on_creation() -> None:
     assert isinstance(decide({"size": "small"}, name="x" * 41), Deny)
     assert decide({"size": "medium"}, name="x" * 41, old={"size": "small"}) == Allow()
     assert decide({"size": "small"}, name="") == Allow()
 
 
 @pytest.mark.parametrize("prefix", ["x" * 35, "a-"])
-def test_a_name_that_is_to_be_generated_has_room_for_what_is_appended(prefix: str) -> None:
+def test_a_generated_name_has_room_for_its_suffix(prefix: str) -> None:
     obj = {"metadata": {"generateName": prefix}, "spec": {"size": "small"}}
     assert session_storages.decide(AdmissionRequest("1", "CREATE", "ns", "", obj, None)) == Allow()
 
@@ -191,5 +193,5 @@ anything = st.recursive(
     )
     | anything
 )
-def test_nothing_makes_it_stumble(spec: Any) -> None:
+def test_no_spec_makes_the_decision_raise(spec: Any) -> None:
     json.dumps([*decide(spec).warnings])

@@ -16,7 +16,7 @@ BOUND = 100
 
 
 class Unpaused(BaseProtocol):
-    """A connection that is read whatever happens."""
+    """A connection that never pauses reading."""
 
     def pause_reading(self) -> None:
         pass
@@ -26,7 +26,7 @@ class Unpaused(BaseProtocol):
 
 
 class Client:
-    """Sends one body."""
+    """A client that sends one body."""
 
     def __init__(self, reader: Bodies, seconds: float = 60) -> None:
         loop = asyncio.get_running_loop()
@@ -60,7 +60,7 @@ async def test_a_body_is_put_together(reader: Bodies) -> None:
     assert reader.held_bytes == 0
 
 
-async def test_who_sends_for_the_longest_is_given_up_when_all_hold_too_much(reader: Bodies) -> None:
+async def test_the_longest_running_body_is_given_up_when_all_together_hold_too_much(reader: Bodies) -> None:
     before = metrics.CLIENTS_CUT_OFF.labels("bodies")._value.get()
     clients = [Client(reader) for _ in range(3)]
     for client in clients:
@@ -74,7 +74,7 @@ async def test_who_sends_for_the_longest_is_given_up_when_all_hold_too_much(read
     assert reader.held_bytes == 0
 
 
-async def test_a_body_that_was_given_up_is_not_taken_for_a_whole_one_when_it_ends_at_that_instant(
+async def test_a_body_that_ends_just_as_it_is_given_up_does_not_count_as_whole(
     reader: Bodies,
 ) -> None:
     first, second = Client(reader), Client(reader)
@@ -86,7 +86,7 @@ async def test_a_body_that_was_given_up_is_not_taken_for_a_whole_one_when_it_end
     assert await second.finish() == b"b"
 
 
-async def test_what_is_held_is_bounded_at_every_instant(reader: Bodies) -> None:
+async def test_the_memory_of_all_bodies_is_bounded_at_every_instant(reader: Bodies) -> None:
     clients = [Client(reader) for _ in range(20)]
     await asyncio.sleep(0)
     for _ in range(10):
@@ -101,7 +101,7 @@ async def test_what_is_held_is_bounded_at_every_instant(reader: Bodies) -> None:
     assert reader.held_bytes == 0
 
 
-async def test_a_genuine_body_comes_through_while_slow_ones_hold_all_there_is(reader: Bodies) -> None:
+async def test_a_genuine_body_gets_through_while_slow_ones_hold_all_memory(reader: Bodies) -> None:
     slow = [Client(reader) for _ in range(40)]
     for client in slow:
         await client.send(b"a" * (BOUND // 40))
@@ -125,7 +125,7 @@ async def test_a_body_has_a_deadline_however_much_of_it_comes(reader: Bodies) ->
     assert reader.held_bytes == 0
 
 
-async def test_a_client_that_goes_away_holds_nothing(reader: Bodies) -> None:
+async def test_a_client_that_disconnects_holds_no_memory(reader: Bodies) -> None:
     client = Client(reader)
     await client.send(b"a")
     client.reading.cancel()

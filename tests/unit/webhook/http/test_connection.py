@@ -1,4 +1,4 @@
-"""One client of the webhook, without a network: what is read, what is written when, and when it ends."""
+"""One client of the webhook, without a network: what the server reads, when it writes, and when it closes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_each_answer_is_written_in_one_piece_and_in_order(stage: Stage) ->
     assert stage.transport.state == "open"
 
 
-async def test_an_answer_is_as_short_as_it_may_be(stage: Stage) -> None:
+async def test_an_answer_has_no_needless_headers(stage: Stage) -> None:
     stage.hear(post("1"))
     await stage.answers(1)
     head, _, body = stage.transport.written[0].partition(b"\r\n\r\n")
@@ -47,7 +47,7 @@ async def test_a_body_may_come_in_pieces(stage: Stage) -> None:
     assert await stage.answers(1) == ["1"]
 
 
-async def test_what_comes_later_waits_for_an_answer_that_takes_time(stage: Stage) -> None:
+async def test_a_later_request_waits_for_a_slow_answer(stage: Stage) -> None:
     stage.hear(post("late") + post("1"))
     await stage.until(lambda: stage.asked == ["late"])
     assert stage.transport.written == []
@@ -55,7 +55,7 @@ async def test_what_comes_later_waits_for_an_answer_that_takes_time(stage: Stage
     assert await stage.answers(2) == ["late", "1"]
 
 
-async def test_little_is_read_ahead_while_an_answer_is_owed(stage: Stage) -> None:
+async def test_the_server_reads_little_ahead_while_it_owes_an_answer(stage: Stage) -> None:
     stage.hear(post("late"))
     await stage.until(lambda: stage.asked == ["late"])
     body = review("1").ljust(1_000_000)
@@ -74,7 +74,7 @@ async def test_little_is_read_ahead_while_an_answer_is_owed(stage: Stage) -> Non
     assert await stage.answers(2) == ["late", "1"]
 
 
-async def test_an_answer_may_take_as_long_as_it_takes(stage: Stage) -> None:
+async def test_a_slow_decision_has_no_deadline_here(stage: Stage) -> None:
     stage.hear(post("late"))
     await stage.until(lambda: stage.asked == ["late"])
     stage.pass_time(10 * KEEP_ALIVE_SECONDS)
@@ -84,7 +84,7 @@ async def test_an_answer_may_take_as_long_as_it_takes(stage: Stage) -> None:
     assert stage.transport.state == "open"
 
 
-async def test_nobody_is_left_to_answer_when_the_client_has_gone(stage: Stage) -> None:
+async def test_a_decision_is_cancelled_when_its_client_has_gone(stage: Stage) -> None:
     stage.hear(post("late") + post("1"))
     await stage.until(lambda: stage.asked == ["late"])
     stage.transport.abort()
@@ -93,7 +93,7 @@ async def test_nobody_is_left_to_answer_when_the_client_has_gone(stage: Stage) -
     assert stage.asked == ["late"]
 
 
-async def test_the_body_is_asked_for_if_the_client_waits_for_that(stage: Stage) -> None:
+async def test_a_client_that_expects_100_continue_gets_it(stage: Stage) -> None:
     body = review("1")
     stage.hear(TYPED + b"Expect: 100-Continue\r\nContent-Length: %d\r\n\r\n" % len(body))
     await stage.until(lambda: stage.transport.written == [CONTINUE])
@@ -109,7 +109,9 @@ async def test_the_body_is_asked_for_if_the_client_waits_for_that(stage: Stage) 
         (b"Expect: 100-continue\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n", 415),
     ],
 )
-async def test_a_body_that_will_not_be_read_is_not_asked_for(stage: Stage, head: bytes, status: int) -> None:
+async def test_a_request_that_is_refused_by_its_head_gets_no_100_continue(
+    stage: Stage, head: bytes, status: int
+) -> None:
     stage.hear(TYPED + head)
     assert await stage.last_status() == status
 
@@ -122,7 +124,7 @@ async def test_a_body_that_will_not_be_read_is_not_asked_for(stage: Stage, head:
         post("1").replace(b"HTTP/1.1", b"HTTP/1.0"),
     ],
 )
-async def test_closes_after_the_last_answer(stage: Stage, last: bytes) -> None:
+async def test_the_server_closes_after_the_last_answer(stage: Stage, last: bytes) -> None:
     stage.hear(last)
     stage.hear(post("2"))
     assert await stage.last_status() == 200
@@ -130,7 +132,7 @@ async def test_closes_after_the_last_answer(stage: Stage, last: bytes) -> None:
     assert CLOSE in stage.transport.written[0]
 
 
-async def test_draining_asks_clients_to_go_elsewhere(stage: Stage) -> None:
+async def test_draining_tells_clients_to_close(stage: Stage) -> None:
     stage.site.is_draining = True
     stage.hear(post("1") + post("2"))
     assert await stage.last_status() == 200
@@ -138,13 +140,13 @@ async def test_draining_asks_clients_to_go_elsewhere(stage: Stage) -> None:
     assert CLOSE in stage.transport.written[0]
 
 
-async def test_leaves_at_once_when_nothing_is_owed(stage: Stage) -> None:
+async def test_draining_closes_a_connection_without_open_requests_at_once(stage: Stage) -> None:
     stage.connection.leave()
     assert stage.transport.state == "closed"
 
 
 @pytest.mark.parametrize("length", [1, 30, len(post("late")) - 1])
-async def test_leaves_after_what_is_owed(stage: Stage, length: int) -> None:
+async def test_draining_closes_a_connection_after_its_last_answer(stage: Stage, length: int) -> None:
     whole = post("late")
     stage.hear(whole[:-length])
     stage.connection.leave()
@@ -160,7 +162,7 @@ async def test_leaves_after_what_is_owed(stage: Stage, length: int) -> None:
 
 
 @pytest.mark.parametrize("beginning", [b"P", HEAD, TYPED + b"Content-Length: 2\r\n\r\n{"])
-async def test_a_request_has_some_seconds_to_come(
+async def test_a_request_must_arrive_within_some_seconds(
     stage: Stage, beginning: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.hear(post("1"))
@@ -185,7 +187,7 @@ async def test_bytes_that_trickle_gain_no_time(stage: Stage, monkeypatch: pytest
     assert await stage.last_status() == 408
 
 
-async def test_a_request_that_comes_while_another_is_answered_has_its_time_from_then(stage: Stage) -> None:
+async def test_the_time_of_a_request_sent_early_begins_with_the_previous_answer(stage: Stage) -> None:
     stage.hear(post("late"))
     await stage.until(lambda: stage.asked == ["late"])
     stage.hear(b"POST")
@@ -199,7 +201,9 @@ async def test_a_request_that_comes_while_another_is_answered_has_its_time_from_
     assert await stage.last_status() == 408
 
 
-async def test_an_idle_client_outlasts_an_api_servers_patience(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_outlasts_an_api_servers_time_out(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage.hear(post("1"))
     await stage.answers(1)
     stage.pass_time(KEEP_ALIVE_SECONDS)
@@ -211,7 +215,7 @@ async def test_an_idle_client_outlasts_an_api_servers_patience(stage: Stage, mon
     assert idle.transport.written == []
 
 
-async def test_a_client_that_does_not_read_is_neither_answered_nor_read_and_then_cut_off() -> None:
+async def test_a_client_that_does_not_read_gets_no_further_answers_and_is_cut_off() -> None:
     stage = Stage(is_read=False)
     while stage.transport.is_asked_on:
         stage.hear(post("1") * 100)
@@ -232,7 +236,7 @@ async def test_a_client_that_reads_again_is_answered_again() -> None:
     assert await stage.answers(2) == ["1", "2"]
 
 
-async def test_what_came_before_a_refusal_is_answered_and_nothing_after_it(stage: Stage) -> None:
+async def test_requests_before_a_refused_one_are_answered_and_none_after_it(stage: Stage) -> None:
     stage.hear(post("1"))
     await stage.answers(1)
     stage.hear(b"GARBAGE \x00\r\n\r\n" + post("2"))
@@ -264,7 +268,7 @@ async def test_a_head_has_a_bound(stage: Stage, head: bytes, status: int) -> Non
 
 
 @pytest.mark.parametrize("endless", [b"\r\n", HEAD + b"X: " + b" " * MAX_LINE_BYTES])
-async def test_what_the_parser_skips_ends_as_well(stage: Stage, endless: bytes) -> None:
+async def test_endless_bytes_that_the_parser_skips_run_into_the_deadline(stage: Stage, endless: bytes) -> None:
     for _ in range(10):
         stage.hear(endless)
         endless = endless[-2:]
@@ -335,7 +339,7 @@ SMUGGLED = b"0\r\n\r\n" + post("smuggled")
         pytest.param(b"POST /\xff HTTP/1.1\r\nHost: a\r\n\r\n", id="a target that is no ASCII"),
     ],
 )  # fmt: skip
-async def test_what_can_be_read_in_two_ways_is_not_read(data: bytes) -> None:
+async def test_an_ambiguous_request_is_refused(data: bytes) -> None:
     for pieces in ([data], [bytes([byte]) for byte in data]):
         stage = Stage()
         for piece in pieces:

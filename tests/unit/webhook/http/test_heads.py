@@ -29,7 +29,7 @@ def head(*, version: tuple[int, int] = (1, 1), **fields: str) -> Head:
         head(connection="keep-alive", content_type="application/json"),
     ],
 )
-def test_what_api_servers_send_is_not_refused(sound: Head) -> None:
+def test_heads_that_api_servers_send_are_accepted(sound: Head) -> None:
     assert refusal_of(*sound) is None
 
 
@@ -48,12 +48,12 @@ def test_what_api_servers_send_is_not_refused(sound: Head) -> None:
         (head(expect=""), 417),
     ],
 )
-def test_what_is_refused_by_its_head(refused: Head, status: int) -> None:
+def test_a_bad_head_is_refused_with_its_status(refused: Head, status: int) -> None:
     refusal = refusal_of(*refused)
     assert refusal is not None
     assert refusal.status == status
 
 
-def test_who_expects_to_be_told_to_go_on_says_so() -> None:
+def test_a_head_tells_whether_the_client_expects_100_continue() -> None:
     assert expects_to_continue(head(expect="100-CONTINUE").headers)
     assert not expects_to_continue(head().headers)

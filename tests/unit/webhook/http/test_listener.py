@@ -1,4 +1,4 @@
-"""Clients over real TLS: how many are let in, who has to go for others, and how all are let go."""
+"""Clients over real TLS: how many the listener admits, which ones it closes for others, and how it stops."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 @dataclass
 class Site:
-    """A listener, and how its clients are answered.
+    """A listener whose answers a test can hold back.
 
     Attributes:
-        asked: How many requests there were.
-        may_answer: Unset, it keeps all answers back.
+        asked: Number of requests.
+        may_answer: Holds all answers back while it is not set.
     """
 
     listener: Listener = field(init=False)
@@ -51,7 +51,7 @@ class Site:
 
     @property
     def inside(self) -> int:
-        """How many clients are inside."""
+        """The number of admitted clients."""
         return len(self.listener._inside)
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -72,7 +72,7 @@ class Client:
     writer: asyncio.StreamWriter
 
     async def ask(self) -> bytes:
-        """Ask, and return the head of the answer."""
+        """Send a request, and return the head of the answer."""
         self.writer.write(REQUEST)
         async with asyncio.timeout(SOON_SECONDS):
             head = await self.reader.readuntil(b"\r\n\r\n")
@@ -104,7 +104,7 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
         yield served
 
 
-async def test_who_never_asked_anything_makes_room_first(site: Site) -> None:
+async def test_a_client_that_never_asked_anything_makes_room_first(site: Site) -> None:
     async with await site.open() as useful, await site.open() as silent, await site.open() as other:
         for client in (useful, other):
             assert b"Connection" not in await client.ask()
@@ -115,7 +115,7 @@ async def test_who_never_asked_anything_makes_room_first(site: Site) -> None:
         assert b"200" in await other.ask()
 
 
-async def test_then_who_was_answered_the_longest_ago(site: Site) -> None:
+async def test_the_client_whose_last_answer_is_oldest_makes_room_next(site: Site) -> None:
     async with await site.open() as first, await site.open() as second, await site.open() as third:
         for client in (second, first, third):
             await client.ask()
@@ -138,7 +138,7 @@ async def test_clients_that_do_not_speak_tls_take_places_too_and_are_the_first_t
         assert b"200" in await useful.ask()
 
 
-async def test_who_is_owed_an_answer_does_not_have_to_go(site: Site) -> None:
+async def test_a_client_that_waits_for_an_answer_stays(site: Site) -> None:
     site.may_answer.clear()
     async with await site.open() as first, await site.open() as second, await site.open() as third:
         asking = [asyncio.create_task(client.ask()) for client in (first, second, third)]
@@ -148,13 +148,13 @@ async def test_who_is_owed_an_answer_does_not_have_to_go(site: Site) -> None:
         await asyncio.sleep(2 * listeners.PATIENCE_SECONDS)
         assert not late.done()
         site.may_answer.set()
-        # While somebody waits outside, a place is free after each answer, in good order.
+        # While clients wait to be admitted, the listener closes each connection after its answer.
         assert all(b"Connection: close" in head for head in await asyncio.gather(*asking))
         async with await late as client:
             assert b"Connection" not in await client.ask()
 
 
-async def test_room_is_kept_for_no_one_who_has_gone(site: Site) -> None:
+async def test_no_room_is_kept_for_clients_that_have_gone(site: Site) -> None:
     for _ in range(3 * ROOM):
         async with await site.open() as client:
             await client.ask()
@@ -164,7 +164,7 @@ async def test_room_is_kept_for_no_one_who_has_gone(site: Site) -> None:
     assert not site.listener.must_close
 
 
-async def test_a_system_that_lets_nobody_in_is_asked_again(
+async def test_accepting_is_tried_again_after_a_failure(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(listeners, "TICK_SECONDS", 0.01)
@@ -183,7 +183,9 @@ async def test_a_system_that_lets_nobody_in_is_asked_again(
     assert [record.getMessage() for record in caplog.records] == ["no connection could be accepted"]
 
 
-async def test_a_listener_that_stops_cuts_off_who_does_not_leave(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_listener_that_stops_cuts_off_clients_that_do_not_leave(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     site.may_answer.clear()
     async with await site.open() as client, await site.open(speaks_tls=False) as plain:
         client.writer.write(REQUEST)
@@ -196,14 +198,14 @@ async def test_a_listener_that_stops_cuts_off_who_does_not_leave(site: Site, cap
     await site.until(lambda: site.inside == 0)
 
 
-async def test_all_addresses_are_served() -> None:
+async def test_the_listener_serves_all_addresses() -> None:
     certificate, trusting = serving_certificate()
     served = Site(trusting)
     async with served.listener.serving(0, certificate.context) as served.port, await served.open() as client:
         assert b"200" in await client.ask()
 
 
-async def test_who_asked_nothing_goes_before_who_asked_and_who_is_owed_an_answer_stays(site: Site) -> None:
+async def test_clients_that_asked_nothing_go_before_others_and_those_that_wait_for_an_answer_stay(site: Site) -> None:
     def visitor(since: float, *, has_asked: bool = False, is_owed: bool = False) -> Connection:
         connection = Connection(site.listener, asyncio.get_running_loop())
         connection.since, connection.has_asked, connection.is_owed = since, has_asked, is_owed
@@ -217,5 +219,5 @@ async def test_who_asked_nothing_goes_before_who_asked_and_who_is_owed_an_answer
     assert least_useful([fresh, stale, useful]) is stale
 
 
-def test_there_is_room_for_what_five_api_servers_keep() -> None:
+def test_there_is_room_for_the_connections_of_five_api_servers() -> None:
     assert MAX_CONNECTIONS >= 5 * 25
