@@ -1,4 +1,4 @@
-"""What the log says about a step."""
+"""The text that the log has for each step."""
 
 from __future__ import annotations
 
@@ -64,5 +64,5 @@ STEPS: list[tuple[Step, str]] = [
 
 
 @pytest.mark.parametrize(("step", "words"), STEPS, ids=[words for _, words in STEPS])
-def test_a_step_says_what_it_does_to_what(step: Step, words: str) -> None:
+def test_the_text_of_a_step_names_action_and_object(step: Step, words: str) -> None:
     assert str(step) == words

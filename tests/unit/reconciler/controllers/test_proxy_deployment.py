@@ -1,4 +1,4 @@
-"""Proxies' Deployments that slipped by the webhook, and questions about them."""
+"""Proxies' Deployments that were stored without injection, and the writes that have the webhook judge them again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GOING: Any = {**INJECTED, "metadata": {**INJECTED["metadata"], "deletionTimestam
 
 
 class Patcher(Cluster):
-    """Takes patches down, or fails."""
+    """Records patches, or fails."""
 
     def __init__(self, failure: errors.ClusterError | None = None) -> None:
         self.patches: list[Any] = []
@@ -55,7 +55,7 @@ async def look(patcher: Patcher, obj: Any, consumer: Any) -> float | None:
     return await ProxyDeploymentReconciler(Readmissions(patcher), cache, {WHO: consumer}.get).reconcile(KEY)
 
 
-async def test_a_proxy_without_the_secret_is_asked_about_in_a_way_that_the_webhook_is_called_for() -> None:
+async def test_a_proxy_without_the_secret_gets_an_annotation_for_which_the_webhook_is_called() -> None:
     patcher = Patcher()
     assert await look(patcher, deployment(**{"deployment.kubernetes.io/revision": "1"}), INJECTED) is not None
     ((same, question),) = patcher.patches
@@ -63,13 +63,13 @@ async def test_a_proxy_without_the_secret_is_asked_about_in_a_way_that_the_webho
     assert question["path"] == "/metadata/annotations/" + ANNOTATION_INJECTION.replace("/", "~1")
 
 
-async def test_the_first_annotation_of_all_can_be_a_question() -> None:
+async def test_the_annotation_can_be_the_objects_first() -> None:
     patcher = Patcher()
     await look(patcher, deployment(), INJECTED)
     assert patcher.patches[0][1]["path"] == "/metadata/annotations"
 
 
-async def test_the_answer_leaves_nothing_of_the_question() -> None:
+async def test_injection_removes_the_annotation() -> None:
     asked = deployment(**{ANNOTATION_INJECTION: '{"asked":"2026-01-01T00:00:00Z"}'})
     assert proxy_deployment.inject_secret(asked, "mine-connection") == proxy_deployment.inject_secret(
         deployment(), "mine-connection"
@@ -86,19 +86,19 @@ async def test_the_answer_leaves_nothing_of_the_question() -> None:
         pytest.param(None, INJECTED, id="gone"),
     ],
 )
-async def test_a_proxy_that_is_as_it_should_be_is_left_in_peace(obj: Any, consumer: Any) -> None:
+async def test_a_correct_proxy_is_left_alone(obj: Any, consumer: Any) -> None:
     patcher = Patcher()
     assert await look(patcher, obj, consumer) is None
     assert patcher.patches == []
 
 
-async def test_a_proxy_whose_consumer_is_no_longer_connected_is_asked_about() -> None:
+async def test_a_proxy_whose_consumer_is_no_longer_connected_gets_the_annotation() -> None:
     patcher = Patcher()
     assert await look(patcher, proxy_deployment.inject_secret(deployment(), "mine-connection"), SERVER) is not None
     assert len(patcher.patches) == 1
 
 
-def test_a_cache_keeps_all_that_decides() -> None:
+def test_the_cached_part_of_an_object_suffices_for_the_decision() -> None:
     whole = proxy_deployment.inject_secret(deployment(), "mine-connection")
     kept = proxy_deployment.source_fields_of(whole)
     assert proxy_deployment.owner_of(kept) == proxy_deployment.owner_of(whole) == WHO
@@ -106,7 +106,7 @@ def test_a_cache_keeps_all_that_decides() -> None:
     assert "image" not in str(kept)
 
 
-async def test_questions_come_less_and_less_often_until_one_helps() -> None:
+async def test_the_annotation_is_written_less_and_less_often_until_it_helps() -> None:
     patcher, now = Patcher(), NOW
     readmissions = Readmissions(patcher)
     pauses = []
@@ -121,12 +121,12 @@ async def test_questions_come_less_and_less_often_until_one_helps() -> None:
 
 
 @pytest.mark.parametrize("failure", [errors.Rejected("no"), errors.Forbidden("no"), errors.NotFound("no")])
-async def test_a_question_that_is_refused_is_put_again_later(failure: errors.ClusterError) -> None:
+async def test_a_refused_annotation_is_tried_again_later(failure: errors.ClusterError) -> None:
     assert (
         await Readmissions(Patcher(failure)).readmit(DEPLOYMENTS, deployment(), NOW) == readmission.FIRST_PAUSE_SECONDS
     )
 
 
-async def test_trouble_with_the_api_is_the_callers() -> None:
+async def test_other_api_errors_are_raised() -> None:
     with pytest.raises(errors.Unavailable):
         await Readmissions(Patcher(errors.Unavailable("later"))).readmit(DEPLOYMENTS, deployment(), NOW)

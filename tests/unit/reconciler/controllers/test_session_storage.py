@@ -1,4 +1,4 @@
-"""How many storages are brought up to date at the same time."""
+"""How many storages may be updated at the same time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from reconciler.controllers.session_storage import UpdateSlots
 ONE, TWO, THREE = ("team", "one"), ("team", "two"), ("other", "one")
 
 
-def test_no_more_storages_begin_than_may_change_at_once() -> None:
+def test_no_more_storages_begin_an_update_than_may_change_at_once() -> None:
     slots = UpdateSlots(2)
     for storage in (ONE, TWO):
         assert slots.may_take(storage)
@@ -15,29 +15,29 @@ def test_no_more_storages_begin_than_may_change_at_once() -> None:
     assert not slots.may_take(THREE)
 
 
-def test_who_has_begun_may_go_on() -> None:
+def test_a_storage_that_has_begun_may_go_on() -> None:
     slots = UpdateSlots(1)
     slots.note(ONE, is_changing=True)
     assert slots.may_take(ONE)
     assert not slots.may_take(TWO)
 
 
-def test_who_is_done_makes_room_for_the_next() -> None:
+def test_a_storage_that_is_done_makes_room_for_the_next() -> None:
     slots = UpdateSlots(1)
     slots.note(ONE, is_changing=True)
     slots.note(ONE, is_changing=False)
     assert slots.may_take(TWO)
 
 
-def test_who_never_began_makes_no_room() -> None:
+def test_a_storage_that_never_began_makes_no_room() -> None:
     slots = UpdateSlots(1)
     slots.note(ONE, is_changing=True)
     slots.note(TWO, is_changing=False)
     assert not slots.may_take(TWO)
 
 
-def test_what_a_leader_of_the_past_began_is_found_out_again() -> None:
-    """More than may begin can be under way then; none of them is stopped half-way."""
+def test_updates_that_a_former_leader_began_are_recognised() -> None:
+    """More updates than may begin can be under way then; none is stopped half-way."""
     slots = UpdateSlots(1)
     for storage in (ONE, TWO):
         slots.note(storage, is_changing=True)

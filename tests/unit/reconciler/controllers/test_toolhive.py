@@ -1,4 +1,4 @@
-"""ToolHive's CRD gets our field, in every version, and gets it again."""
+"""The reconciler adds our field to every version of ToolHive's CRD, and adds it again when it goes missing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_field_takes_a_name_and_an_object_alike() -> None:
     assert "type" not in schema["sessionStorageRef"]
 
 
-def test_what_has_the_field_needs_nothing() -> None:
+def test_a_crd_with_the_field_is_not_changed() -> None:
     assert extension(patched(stock())) == []
 
 
@@ -88,7 +88,7 @@ def stored(api: FakeApi) -> Object:
 
 
 @in_virtual_time
-async def test_a_crd_that_comes_late_is_extended_then() -> None:
+async def test_a_crd_that_is_installed_later_is_extended_then() -> None:
     api = FakeApi()
     async with extending(api) as part:
         await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""Passwords and who may do what with them; a real Valkey's opinion is in tests/integration/test_acl.py."""
+"""Passwords and the rights of each identity; tests/integration/test_acl.py checks them on a real Valkey."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_acl_file_holds_hashes_and_no_password() -> None:
     assert ACL.endswith("\n")
 
 
-def test_no_identity_is_open_or_almighty() -> None:
+def test_no_identity_is_without_a_password_or_has_all_rights() -> None:
     for identity in IDENTITIES:
         words = identity.rule.split()
         assert not {"nopass", "+@all", "allcommands", "allkeys", "allchannels", "&*", "+@dangerous"} & set(words)
@@ -63,7 +63,7 @@ def test_a_secret_reads_as_it_was_written(values: dict[str, str]) -> None:
 
 
 @given(st.dictionaries(st.text(), st.text()))
-def test_whatever_stands_in_a_secret_can_be_read(data: dict[str, str]) -> None:
+def test_any_content_of_a_secret_can_be_read(data: dict[str, str]) -> None:
     assert identities.decoded(data).keys() <= data.keys()
 
 
@@ -74,7 +74,7 @@ def test_values_that_cannot_be_read_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "x" * 31, "x" * 31 + " ", "x" * 31 + "\n", "ä" * 32, "x" * 40 + ":", "x@" * 20])
-def test_what_would_need_escaping_or_is_short_is_no_password(value: str) -> None:
+def test_a_value_that_needs_escaping_or_is_short_is_no_password(value: str) -> None:
     assert not identities.is_password(value)
 
 

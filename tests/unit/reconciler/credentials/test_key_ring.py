@@ -1,4 +1,4 @@
-"""Passwords in use, to come and to go: what the auth Secret holds of them, and what instances must accept."""
+"""Current, next and former passwords: what the auth Secret holds, and what instances must accept."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ def test_a_ring_reads_as_it_was_written() -> None:
         assert stored(ring) == ring
 
 
-def test_what_is_staged_is_accepted_but_not_handed_out() -> None:
+def test_a_staged_password_is_accepted_but_not_handed_out() -> None:
     assert STAGED.current == OLD
     assert STAGED.accepted["default"] == {digest(OLD["password"]), digest(NEW["password"])}
 
 
-def test_promoting_changes_what_is_handed_out_and_nothing_of_what_is_accepted() -> None:
+def test_promoting_changes_the_handed_out_password_and_no_accepted_one() -> None:
     promoted = STAGED.promoted()
     assert promoted.current == NEW
     assert promoted.accepted == STAGED.accepted
 
 
-def test_the_acl_file_accepts_what_instances_must() -> None:
+def test_the_acl_file_accepts_the_passwords_that_instances_must_accept() -> None:
     for ring in (KeyRing(OLD), STAGED, STAGED.promoted()):
         for line in ring.data["users.acl"].splitlines():
             _, user, _, *words = line.split(" ")
             assert {word[1:] for word in words if word.startswith("#")} == ring.accepted[user]
 
 
-def test_settling_keeps_nothing_of_the_former_passwords_but_hashes() -> None:
+def test_settling_keeps_only_hashes_of_the_former_passwords() -> None:
     settled = STAGED.promoted().settled()
     assert settled.accepted == identities.hashes(NEW)
     assert settled.retired == {identity.user: digest(OLD[identity.key]) for identity in IDENTITIES}
     assert not [password for password in OLD.values() if password in str(settled.data)]
 
 
-def test_what_is_retired_is_remembered_until_the_next_is() -> None:
+def test_retired_hashes_are_kept_until_the_next_rotation_retires_others() -> None:
     settled = STAGED.promoted().settled()
     newest = {key: passwords.generate() for key in PASSWORD_KEYS}
     again = KeyRing(current=NEW, staged=newest, retired=settled.retired)
@@ -55,18 +55,18 @@ def test_what_is_retired_is_remembered_until_the_next_is() -> None:
     assert again.promoted().settled().retired["default"] == digest(NEW["password"])
 
 
-def test_the_operator_tries_the_likeliest_password_first() -> None:
+def test_user_operator_tries_the_likeliest_password_first() -> None:
     assert STAGED.operators == (OLD["operator-password"], NEW["operator-password"])
     assert STAGED.promoted().operators == (NEW["operator-password"], OLD["operator-password"])
     assert KeyRing.of(None).operators == ()
 
 
-def test_what_is_no_password_of_ours_is_left_out() -> None:
+def test_values_that_are_not_our_passwords_are_left_out() -> None:
     spoilt = identities.encoded(STAGED.data | {"next-password": "short", "retired.acl": "a b c\nnonsense\nuser hash"})
     ring = KeyRing.of({"data": spoilt})
     assert "password" not in ring.staged
     assert ring.retired == {"user": "hash"}
 
 
-def test_nothing_of_it_is_shown() -> None:
+def test_the_text_of_a_key_ring_shows_no_password() -> None:
     assert repr(STAGED.promoted().settled()) == "KeyRing()"

@@ -1,4 +1,4 @@
-"""Who becomes primary, and when: each case is what four sources say at one moment, three instances and the API."""
+"""Which instance becomes primary, and when: each case is what three instances and the API report at one moment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LONG_SILENT = FENCE_SECONDS + 30.0
 
 
 def group(primary: int, instances: list[Instance], expected: int) -> ReplicationGroup:
-    """See instances from the one that clients are sent to."""
+    """Build the group with the instance that the Service selects as primary."""
     (recorded,) = (each for each in instances if each.index == primary)
     others = tuple(each for each in instances if each.index != primary)
     preset = PRESETS[{1: Size.MEDIUM, 3: Size.LARGE}[expected]]
@@ -58,7 +58,7 @@ def primary(index: int = 0, *, is_loading: bool = False, **said: Any) -> Instanc
 
 
 def replica(index: int, *, is_loading: bool = False, **said: Any) -> Instance:
-    """A replica whose link broke two seconds ago, unless it says something else."""
+    """Build a replica whose link broke two seconds ago, unless `changes` say otherwise."""
     usual: dict[str, Any] = {"lineage": "a", "offset": 100, "keys": 9, "upstream": "10.0.0.1", "down_for": 2}
     return speaking(index, REPLICA, Replication(**(usual | said)), is_loading=is_loading)
 
@@ -68,7 +68,7 @@ def linked(index: int, silence: int, **said: Any) -> Instance:
 
 
 def restarted(index: int, keys: int = 9) -> Instance:
-    """A replica that has started anew: what it has is from its disk."""
+    """Build a replica that has restarted: its data is from its disk."""
     return replica(index, lineage=f"own-{index}", offset=0, keys=keys, down_for=None)
 
 
@@ -105,18 +105,18 @@ def test_a_primary_that_answers_stays() -> None:
         pytest.param(unreachable(0, FENCE_SECONDS), id="it does not answer, and the fence has closed"),
     ],
 )
-def test_who_has_most_of_the_history_takes_over_from_a_primary_that_takes_no_writes(lost: Instance) -> None:
+def test_the_replica_with_most_of_the_history_takes_over_from_a_primary_that_takes_no_writes(lost: Instance) -> None:
     decision = decide(0, [lost, replica(1, offset=100), replica(2, offset=101)], 3)
     assert promoted(decision) == (2, "PrimaryLost")
 
 
-def test_of_equals_the_first_takes_over() -> None:
+def test_of_equal_replicas_the_first_takes_over() -> None:
     decision = decide(0, [down(0), replica(2), replica(1)], 3)
     assert promoted(decision)[0] == 1
 
 
 @pytest.mark.parametrize("lost", [down(0), gone(0)])
-def test_a_primary_that_is_still_heard_is_looked_at_again_at_once(lost: Instance) -> None:
+def test_a_primary_that_replicas_still_hear_is_observed_again_at_once(lost: Instance) -> None:
     decision = decide(0, [lost, linked(1, 0), replica(2)], 3)
     assert isinstance(decision, LookAgain)
     assert (decision.reason, decision.seconds < 0.5) == ("PrimaryStops", True)
@@ -128,26 +128,26 @@ def test_a_primary_that_only_we_cannot_reach_stays() -> None:
     assert decision == LookAgain(STILL_HEARD_SECONDS, "UnreachableByUs", message)
 
 
-def test_a_primary_that_does_not_let_us_in_stays() -> None:
+def test_a_primary_that_refuses_our_login_stays() -> None:
     decision = decide(0, [silent(0, "refused", 0.0), replica(1), replica(2)], 3)
     assert isinstance(decision, KeepPrimary)
     assert decision.reason == "CredentialRefused"
 
 
-def test_what_a_replica_hears_from_one_that_was_promoted_already_is_no_sign_of_the_old_primary() -> None:
+def test_a_link_to_an_instance_promoted_already_is_no_sign_of_the_old_primary() -> None:
     half_way = primary(1, lineage="b", former_lineage="a")
     decision = decide(0, [gone(0), half_way, linked(2, 0, lineage="b", former_lineage="a")], 3)
     assert promoted(decision)[0] == 1
 
 
-def test_a_primary_that_may_live_is_given_the_time_that_its_fence_takes() -> None:
+def test_a_primary_that_may_be_alive_gets_the_time_that_its_fence_takes_to_close() -> None:
     decision = decide(0, [unreachable(0, 3.0), linked(1, 3), replica(2)], 3)
     assert isinstance(decision, LookAgain)
     assert decision.seconds == pytest.approx(FENCE_SECONDS - 3.0 - URGENT_TIMEOUT_SECONDS)
     assert decision.reason == "PrimarySilent"
 
 
-def test_a_look_that_ends_sooner_than_it_may_is_repeated_until_the_fence_has_closed() -> None:
+def test_an_observation_before_the_fence_has_closed_is_repeated() -> None:
     decision = decide(0, [unreachable(0, FENCE_SECONDS - 0.1), linked(1, 3), replica(2)], 3)
     assert isinstance(decision, LookAgain)
     assert decision.seconds == STOPPING_SECONDS
@@ -156,7 +156,7 @@ def test_a_look_that_ends_sooner_than_it_may_is_repeated_until_the_fence_has_clo
 @pytest.mark.parametrize("lost", [unreachable(0, LONG_SILENT), down(0, LONG_SILENT)])
 @pytest.mark.parametrize("hidden", [unreachable(2, LONG_SILENT), down(2, LONG_SILENT)])
 @pytest.mark.parametrize("candidate", [linked(1, 34), replica(1, down_for=34)])
-def test_nobody_takes_over_from_a_primary_that_may_go_on_with_a_replica_that_nobody_sees(
+def test_no_replica_takes_over_while_the_primary_may_go_on_with_one_that_we_do_not_see(
     lost: Instance, hidden: Instance, candidate: Instance
 ) -> None:
     decision = decide(0, [lost, candidate, hidden], 3)
@@ -170,7 +170,7 @@ def test_a_pod_that_was_deleted_by_force_proves_nothing_while_a_link_has_only_fa
     assert decision.reason == "PrimaryMayServe"
 
 
-def test_a_third_instance_is_not_waited_for_if_the_candidate_saw_the_primary_die() -> None:
+def test_the_failover_does_not_wait_for_a_third_instance_if_the_candidate_saw_the_primary_die() -> None:
     decision = decide(0, [gone(0), replica(1), unreachable(2)], 3)
     assert promoted(decision)[0] == 1
 
@@ -211,20 +211,20 @@ def test_how_long_ago_the_primary_was_lost_does_not_matter_if_all_replicas_are_t
     assert promoted(decision)[0] == 2
 
 
-def test_a_primary_that_comes_back_with_its_data_goes_before_a_stale_candidate() -> None:
+def test_a_primary_that_comes_back_with_its_data_is_preferred_to_a_stale_candidate() -> None:
     decision = decide(0, [restarted(0), replica(1, down_for=600), restarted(2)], 3)
     assert promoted(decision) == (0, "PrimaryReturned")
     assert isinstance(decision, NewPrimary)
     assert decision.message == "cache-valkey-0 came back with its data, some of which cache-valkey-1 may lack"
 
 
-def test_a_primary_that_reads_its_data_is_waited_for_if_nobody_else_is_known_to_have_as_much() -> None:
+def test_the_failover_waits_for_a_loading_primary_unless_a_replica_has_as_much_data() -> None:
     decision = decide(0, [primary(is_loading=True, keys=0), restarted(1), restarted(2)], 3)
     assert isinstance(decision, KeepPrimary)
     assert decision.reason == "LoadingData"
 
 
-def test_an_empty_instance_never_goes_before_one_with_data() -> None:
+def test_an_empty_instance_is_never_preferred_to_one_with_data() -> None:
     decision = decide(0, [gone(0), replica(1, offset=200, keys=0), replica(2)], 3)
     assert promoted(decision)[0] == 2
 
@@ -240,7 +240,7 @@ def test_of_two_histories_the_one_that_continues_the_other_is_newer() -> None:
     assert promoted(decision)[0] == 1
 
 
-def test_two_histories_of_which_none_continues_the_other_are_for_a_person_to_choose() -> None:
+def test_between_unrelated_histories_a_person_chooses() -> None:
     decision = decide(0, [gone(0), replica(1), replica(2, lineage="b", down_for=3)], 3)
     assert isinstance(decision, FailoverBlocked)
     assert decision.reason == "HistoriesDiffer"
@@ -257,7 +257,7 @@ def test_a_primary_of_the_past_that_restarted_has_nothing_new() -> None:
     assert promoted(decision)[0] == 2
 
 
-def test_at_the_first_start_the_recorded_primary_begins_once_all_answer_and_are_empty() -> None:
+def test_at_the_first_start_the_recorded_primary_begins_once_all_instances_answer_and_are_empty() -> None:
     empty = [restarted(index, keys=0) for index in range(3)]
     decision = decide(0, empty, 3)
     assert promoted(decision) == (0, "FirstStart")
@@ -280,7 +280,7 @@ def test_the_only_instance_with_data_takes_over_once_all_others_answer(holder: I
     assert promoted(decision)[0] == 2
 
 
-def test_an_empty_primary_and_two_instances_with_data_of_unknown_age_are_for_a_person() -> None:
+def test_between_two_replicas_with_data_of_unknown_age_and_an_empty_primary_a_person_chooses() -> None:
     decision = decide(0, [restarted(0, 0), restarted(1), restarted(2)], 3)
     assert isinstance(decision, FailoverBlocked)
     assert decision.reason == "DataUnclear"
@@ -308,12 +308,12 @@ def test_a_storage_of_one_instance_waits_for_it(lost: Instance) -> None:
     assert decision.reason == "OnlyInstance"
 
 
-def test_a_storage_of_one_instance_has_nobody_else_to_promote() -> None:
+def test_a_storage_of_one_instance_has_no_other_to_promote() -> None:
     decision = decide(0, [restarted(0, 0)], 1)
     assert promoted(decision)[0] == 0
 
 
-def test_a_primary_without_a_fence_is_replaced_only_if_it_was_seen_to_die() -> None:
+def test_a_primary_without_a_fence_is_replaced_only_if_a_replica_saw_it_die() -> None:
     assert isinstance(decide(0, [gone(0), replica(1)], 1), NewPrimary)
     for lost in (unreachable(0, LONG_SILENT), down(0, LONG_SILENT)):
         decision = decide(0, [lost, linked(1, 30)], 1)
@@ -332,7 +332,7 @@ def test_a_primary_without_a_fence_is_replaced_only_if_it_was_seen_to_die() -> N
         pytest.param([gone(1), gone(2)], 3, 0, id="nobody left"),
     ],
 )
-def test_the_fence_is_lifted_only_where_nobody_else_can_be(
+def test_the_fence_is_lifted_only_if_no_other_instance_can_run(
     others: list[Instance], expected: int, replicas: int
 ) -> None:
     assert group(0, [primary(), *others], expected).fence == replicas
@@ -369,5 +369,5 @@ def pod(phase: str, **state: Object) -> Object:
         ({"metadata": {}}, False),
     ],
 )
-def test_a_server_is_gone_only_if_the_api_says_so(seen: Object | None, *, expected: bool) -> None:
+def test_an_instance_is_gone_only_if_the_api_says_so(seen: Object | None, *, expected: bool) -> None:
     assert pod_status.is_gone(seen) is expected

@@ -1,4 +1,4 @@
-"""One primary, replicas that follow it, and nobody else who takes writes."""
+"""A storage has one primary, all other instances follow it, and none of them takes writes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def steps(*instances: Instance, decision: Decision | None = None, **group: Any) 
 
 
 def said(instance: Instance, **facts: Any) -> Instance:
-    """Change what an instance says of itself."""
+    """Change an instance's replication facts."""
     assert instance.facts is not None
     return replace(instance, facts=replace(instance.facts, **facts))
 
@@ -77,41 +77,41 @@ def gone(instance: Instance) -> Instance:
     return Instance(instance.index)
 
 
-# Who is primary
+# Which instance is primary
 
 
-def test_the_service_says_who_is_primary_whatever_instances_take_themselves_for() -> None:
+def test_the_service_decides_which_instance_is_primary_whatever_roles_instances_report() -> None:
     before = with_child(observed("large"), ("services", "mine-valkey"), stored(services.primary_service(STORAGE, 2)))
     group = group_of(HEAD, NEAR, FAR, before=before)
     assert (group.primary, group.others, group.instances) == (FAR, (HEAD, NEAR), (FAR, HEAD, NEAR))
 
 
-def test_an_instance_that_the_service_names_is_primary_even_if_there_is_no_trace_of_it_unless_another_one_is() -> None:
+def test_an_instance_that_the_service_selects_is_primary_even_if_it_is_missing_unless_another_one_is() -> None:
     before = with_child(observed("large"), ("services", "mine-valkey"), stored(services.primary_service(STORAGE, 9)))
     assert group_of(NEAR, FAR, before=before).primary == Instance(9)
     assert group_of(HEAD, NEAR, before=before).primary.index == 0
 
 
 def edited(record: PrimaryRecord) -> StorageState:
-    """A storage whose Service somebody has sent to an instance that there never was."""
+    """Observe a storage whose Service selects an instance that never existed."""
     service = PrimaryService.of(stored(services.primary_service(STORAGE, 0))).pointed(7, record)
     return with_child(observed("large"), ("services", "mine-valkey"), service)
 
 
-def test_a_selector_that_a_person_wrote_is_not_believed_even_while_the_primary_starts() -> None:
+def test_a_selector_that_a_person_wrote_is_ignored_even_while_the_primary_starts() -> None:
     assert group_of(silent(HEAD), NEAR, FAR, before=edited(PrimaryRecord(1, 0))).primary.index == 0
     moved = edited(PrimaryRecord(1, 0).claim(1, "Asked", NOW).end(NOW))
     assert group_of(HEAD, silent(NEAR), FAR, before=moved).primary.index == 1
     assert group_of(HEAD, gone(FAR), before=moved).primary.index == 0
 
 
-def test_a_move_that_did_not_end_tells_nothing_of_who_is_primary() -> None:
+def test_an_unfinished_move_does_not_change_which_instance_is_primary() -> None:
     assert (
         group_of(silent(HEAD), NEAR, FAR, before=edited(PrimaryRecord(1, 0).claim(1, "Asked", NOW))).primary.index == 7
     )
 
 
-def test_without_the_service_the_primary_that_has_replicas_is_it() -> None:
+def test_without_the_service_the_instance_with_replicas_is_primary() -> None:
     nothing = without(observed("large"), ("services", "mine-valkey"))
     stray = primary(0, Size.LARGE)
     assert group_of(stray, primary(1, Size.LARGE, 2), FAR, before=nothing).primary.index == 1
@@ -120,13 +120,13 @@ def test_without_the_service_the_primary_that_has_replicas_is_it() -> None:
     assert group_of(before=nothing).primary == Instance(0)
 
 
-def test_while_the_service_is_gone_nobody_is_promoted_for_nobody_could_lose_to_another_leader() -> None:
+def test_without_the_service_no_instance_is_promoted_because_two_leaders_could_both_win() -> None:
     nothing = without(observed("large"), ("services", "mine-valkey"))
     decision = NewPrimary(NEAR, "PrimaryLost", "m")
     assert steps(gone(HEAD), NEAR, FAR, before=nothing, decision=decision) == []
 
 
-# Who is in sync
+# Which instances are in sync
 
 
 @pytest.mark.parametrize("behind", [0, CLOSE_BYTES - 1])
@@ -153,17 +153,17 @@ def test_no_other_instance_is_in_sync(instance: Instance) -> None:
     assert group_of(HEAD, instance, FAR).synced == (FAR,)
 
 
-def test_nobody_is_in_sync_with_a_primary_that_does_not_answer() -> None:
+def test_no_instance_is_in_sync_with_a_primary_that_does_not_answer() -> None:
     group = group_of(silent(HEAD), NEAR, FAR)
     assert (group.synced, group.lag(NEAR)) == ((), None)
 
 
-def test_a_replica_that_is_ahead_of_what_the_primary_said_before_is_not_behind() -> None:
-    """They are not asked at the same instant."""
+def test_a_replica_ahead_of_the_primarys_earlier_answer_is_not_behind() -> None:
+    """The observer does not ask both at the same instant."""
     assert group_of(HEAD, replicated(NEAR, offset=OFFSET + 5), FAR).lag(replicated(NEAR, offset=OFFSET + 5)) == 0
 
 
-def test_a_replica_is_attached_as_soon_as_one_of_both_says_so() -> None:
+def test_a_replica_is_attached_as_soon_as_it_or_the_primary_says_so() -> None:
     alone = unlinked(NEAR)
     for head, instance, is_attached in (
         (HEAD, alone, True),
@@ -175,11 +175,11 @@ def test_a_replica_is_attached_as_soon_as_one_of_both_says_so() -> None:
         assert group_of(head, instance, FAR).is_attached(instance) is is_attached
 
 
-# What is done
+# Steps
 
 
 @pytest.mark.parametrize("size", Size)
-def test_a_storage_that_is_well_needs_no_step(size: Size) -> None:
+def test_a_healthy_storage_needs_no_step(size: Size) -> None:
     assert steps(*observed(size).instances, size=size) == []
 
 
@@ -215,7 +215,7 @@ def test_a_second_primary_is_demoted() -> None:
         "gone",
     ],
 )
-def test_a_replica_that_follows_somebody_else_is_told_and_one_on_its_way_is_left_alone(
+def test_a_replica_of_another_instance_is_redirected_and_one_on_its_way_is_left_alone(
     instance: Instance, *, is_misdirected: bool
 ) -> None:
     followed = [step.instance for step in steps(HEAD, instance, FAR) if isinstance(step, Follow)]
@@ -225,7 +225,7 @@ def test_a_replica_that_follows_somebody_else_is_told_and_one_on_its_way_is_left
 @pytest.mark.parametrize(
     "head", [silent(HEAD), replica(0), said(HEAD, is_loading=True), replace(HEAD, problem="refused")]
 )
-def test_nobody_is_told_to_follow_a_primary_that_is_none(head: Instance) -> None:
+def test_no_replica_is_told_to_follow_a_primary_that_is_not_one(head: Instance) -> None:
     assert steps(head, primary(1, Size.LARGE), replicated(FAR, upstream=ELSEWHERE)) == []
 
 
@@ -233,7 +233,7 @@ def rotated() -> KeyRing:
     return KeyRing({**RING.current, identities.REPLICATION.key: "N" * 32}, former=RING.current)
 
 
-def test_replicas_log_in_anew_one_by_one_for_without_any_a_primary_takes_no_writes() -> None:
+def test_replicas_log_in_anew_one_by_one_because_a_primary_needs_one_to_take_writes() -> None:
     ring = rotated()
     first = steps(HEAD, NEAR, FAR, ring=ring)
     assert [(type(step), step.instance) for step in first if isinstance(step, LogInAnew)] == [(LogInAnew, NEAR)]
@@ -253,26 +253,26 @@ def test_no_replica_logs_in_anew_while_another_one_is_not_in_sync(other: Instanc
     assert not [step for step in steps(HEAD, NEAR, other, ring=rotated()) if isinstance(step, LogInAnew)]
 
 
-def test_the_fence_is_taken_down_only_if_all_other_instances_are_known_to_be_gone() -> None:
+def test_the_fence_is_lifted_only_if_all_other_instances_are_known_to_be_gone() -> None:
     alone = primary(0, Size.LARGE)
     assert steps(alone, gone(NEAR), gone(FAR)) == [Fence(alone, 0)]
     assert steps(alone, gone(NEAR), silent(FAR)) == []
 
 
-def test_the_fence_is_put_up_again_as_soon_as_another_instance_may_run() -> None:
+def test_the_fence_is_restored_as_soon_as_another_instance_may_run() -> None:
     open_head = said(HEAD, fence=0)
     assert steps(open_head, NEAR, gone(FAR)) == [Fence(open_head, 1)]
     assert steps(open_head, silent(NEAR), gone(FAR)) == [Fence(open_head, 1)]
 
 
-def test_a_fence_that_a_move_left_behind_is_taken_back() -> None:
-    """A primary that was to move is fenced for good, until the move is over or taken back."""
+def test_a_fence_that_a_move_left_behind_is_lifted() -> None:
+    """A move fences the old primary until the move ends or is withdrawn."""
     fenced = said(HEAD, fence=1000)
     assert steps(fenced, NEAR, FAR) == [Fence(fenced, 1)]
 
 
-def test_writes_that_a_move_paused_and_never_let_go_again_are_let_go_under_a_new_claim() -> None:
-    """Whoever moved may live still, and must lose."""
+def test_writes_that_a_move_left_paused_are_resumed_under_a_new_claim() -> None:
+    """The reconciler that began the move may still be alive, and must lose."""
     service = stored(services.primary_service(STORAGE, 0))
     left = PrimaryRecord(4, 1, "Asked", began="2026-11-23T11:00:00Z", request="please", handled="before")
     service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: left.text}
@@ -282,19 +282,19 @@ def test_writes_that_a_move_paused_and_never_let_go_again_are_let_go_under_a_new
     assert steps(paused, NEAR, FAR, before=before) == [Resume(PrimaryService.of(service), withdrawn, paused)]
 
 
-def test_one_instance_is_never_fenced_even_while_a_second_one_comes() -> None:
+def test_a_single_instance_is_never_fenced_even_while_a_second_one_starts() -> None:
     head = primary(0, Size.MEDIUM, 1)
     assert steps(head, replica(1, Size.MEDIUM), size=Size.MEDIUM) == []
 
 
-def test_a_pod_is_marked_by_its_role_unless_it_is_going() -> None:
+def test_a_pod_is_labelled_with_its_role_unless_it_is_being_deleted() -> None:
     old = replace(NEAR, pod=pod(1, Size.LARGE, "primary"))
     assert steps(HEAD, old, FAR) == [Mark(old.pod or {}, "replica")]
     going = replace(NEAR, pod=pod(1, Size.LARGE, "primary", deletionTimestamp="2026-11-23T12:00:00Z"))
     assert steps(HEAD, going, FAR) == []
 
 
-def test_a_mark_is_for_the_very_pod_that_was_seen() -> None:
+def test_a_label_is_only_written_to_the_pod_that_was_observed() -> None:
     (step,) = steps(HEAD, replace(NEAR, pod=pod(1, Size.LARGE, "primary")), FAR)
     assert isinstance(step, Mark)
     assert step.operations == [
@@ -306,7 +306,7 @@ def test_a_mark_is_for_the_very_pod_that_was_seen() -> None:
 # When another instance takes over
 
 
-def test_who_takes_over_is_claimed_and_followed_at_once_by_all_that_answer() -> None:
+def test_a_new_primary_is_claimed_and_all_instances_that_answer_follow_it_at_once() -> None:
     returning = replica(0)
     (step,) = steps(returning, NEAR, silent(FAR), decision=NewPrimary(NEAR, "PrimaryLost", "m"))
     assert isinstance(step, Promote)
@@ -315,7 +315,7 @@ def test_who_takes_over_is_claimed_and_followed_at_once_by_all_that_answer() -> 
     assert (record.epoch, record.to, record.reason, record.is_under_way) == (1, 1, "PrimaryLost", True)
 
 
-def test_a_claim_counts_on_from_the_last_one_and_keeps_what_the_user_was_given() -> None:
+def test_a_claim_has_the_next_number_and_keeps_the_users_last_request() -> None:
     service = stored(services.primary_service(STORAGE, 0))
     last = PrimaryRecord(epoch=4, to=0, reason="Asked", handled="please")
     service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: last.text}
@@ -328,11 +328,11 @@ def test_a_claim_counts_on_from_the_last_one_and_keeps_what_the_user_was_given()
 @pytest.mark.parametrize(
     "decision", [KeepPrimary("OnlyInstance"), LookAgain(1, "PrimarySilent", "m"), FailoverBlocked("NoHistory", "m")]
 )
-def test_as_long_as_nobody_takes_over_nothing_is_done_about_a_lost_primary(decision: Decision) -> None:
+def test_without_a_decision_to_fail_over_a_lost_primary_causes_no_step(decision: Decision) -> None:
     assert steps(silent(HEAD), NEAR, FAR, decision=decision) == []
 
 
-def test_who_has_to_be_primary_is_decided_on_all_instances() -> None:
+def test_the_decision_takes_all_instances_into_account() -> None:
     assert decide_primary(group_of(HEAD, NEAR, FAR)) == KeepPrimary()
     lost = Instance(0, pod(0, Size.LARGE), problem="down", silent_for=60)
     down = [unlinked(instance, silence=None, down_for=1) for instance in (NEAR, FAR)]
@@ -341,7 +341,7 @@ def test_who_has_to_be_primary_is_decided_on_all_instances() -> None:
     assert decision.instance.index == 1
 
 
-def test_a_person_can_name_who_is_to_be_promoted() -> None:
+def test_a_person_can_name_the_instance_to_promote() -> None:
     unheard = [unlinked(instance, down_for=99) for instance in (NEAR, replicated(FAR, lineage="b" * 40))]
     lost = Instance(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
     assert isinstance(decide_primary(group_of(lost, *unheard)), FailoverBlocked)

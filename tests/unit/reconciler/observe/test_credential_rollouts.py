@@ -1,4 +1,4 @@
-"""What is read about the users of a credential, and what need not be read again."""
+"""What the reconciler reads about the consumers of a credential, and what it does not read again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHO = Consumer("MCPServer", NAMESPACE, "near")
 
 
 class Reads(Cluster):
-    """Counts what is read of a workload."""
+    """Counts reads of workloads."""
 
     def __init__(self, simulation: Simulation) -> None:
         self.api = simulation.api
@@ -36,7 +36,7 @@ class Reads(Cluster):
 
 
 class World:
-    """A storage that runs, and one consumer of it."""
+    """A running storage with one consumer."""
 
     def __init__(self) -> None:
         self.simulation = Simulation()
@@ -53,7 +53,7 @@ class World:
     def find(self, who: Consumer) -> Object | None:
         return self.simulation.api.objects.get((MCP_SERVERS.plural, who.namespace, who.name))
 
-    async def stamp(self, text: str) -> None:
+    async def write_revision(self, text: str) -> None:
         await self.simulation.edit(
             MCP_SERVERS, "near", {"metadata": {"annotations": {names.ANNOTATION_REVISION: text}}}
         )
@@ -76,13 +76,13 @@ async def world_fixture() -> World:
     return world
 
 
-async def test_a_consumer_that_was_not_stamped_waits_and_costs_no_read(world: World) -> None:
+async def test_a_consumer_without_the_revision_waits_and_costs_no_read(world: World) -> None:
     assert await world.look(usage()) == [("MCPServer team/near", False, "it has not been restarted yet")]
     assert world.reads.count == 0
 
 
-async def test_a_stamped_one_is_followed_until_it_is_done_and_not_read_again(world: World) -> None:
-    await world.stamp("r1@2026-11-24T00:00:00Z")
+async def test_a_consumer_with_the_revision_is_followed_until_it_is_done_and_not_read_again(world: World) -> None:
+    await world.write_revision("r1@2026-11-24T00:00:00Z")
     ((_, is_done, obstacle),) = await world.look(usage())
     assert not is_done
     assert obstacle.endswith("was started before")
@@ -95,19 +95,19 @@ async def test_a_stamped_one_is_followed_until_it_is_done_and_not_read_again(wor
     assert world.reads.count > read
 
 
-async def test_a_refusal_is_said_and_taken_back_once_the_stamp_is_there(world: World) -> None:
+async def test_a_refusal_is_reported_until_the_consumer_has_the_revision(world: World) -> None:
     world.rollouts.refuse(WHO, "no")
     assert [each[2] for each in await world.look(usage())] == ["no"]
-    await world.stamp("r1@2026-11-24T00:00:00Z")
+    await world.write_revision("r1@2026-11-24T00:00:00Z")
     assert [each[2] for each in await world.look(usage())] != ["no"]
 
 
-async def test_who_goes_or_may_not_use_the_storage_is_not_waited_for(world: World) -> None:
+async def test_a_consumer_that_is_deleted_or_may_not_use_the_storage_is_not_waited_for(world: World) -> None:
     assert await world.look(usage(is_going=True)) == []
     assert await world.look(Usage(Consumer("MCPServer", "elsewhere", "near"), KEY)) == []
 
 
-async def test_who_is_connected_to_another_storage_is_not_waited_for(world: World) -> None:
+async def test_a_consumer_that_is_connected_to_another_storage_is_not_waited_for(world: World) -> None:
     await world.simulation.edit(MCP_SERVERS, "near", {"spec": {"sessionStorageRef": "other"}})
     assert await world.look(usage()) == []
 
@@ -120,7 +120,7 @@ async def test_who_is_connected_to_another_storage_is_not_waited_for(world: Worl
         pytest.param({"toolhive": "true"}, "2026-11-23T00:00:00Z", [], id="a consumer's"),
     ],
 )
-async def test_a_pod_of_somebody_else_is_waited_for_if_it_is_from_before_and_spared_if_not(
+async def test_an_older_pod_of_no_consumer_is_waited_for_and_a_newer_one_is_not(
     world: World, labels: dict[str, str], created: str, reported: Any
 ) -> None:
     metadata = {

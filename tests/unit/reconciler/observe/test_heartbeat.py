@@ -1,4 +1,4 @@
-"""A server that dies is news at once, one that hangs within a second or two, and one that lives is none."""
+"""The heartbeat reports an instance that dies at once, and one that hangs within a second or two."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UID = "uid-1"
 
 
 class Server:
-    """Answers as a server that asks for a password does, unless it hangs."""
+    """Answers like a Valkey that asks for a password, unless it hangs."""
 
     def __init__(self) -> None:
         self.is_hanging = False
@@ -95,7 +95,7 @@ async def until_pinged(world: World, times: int) -> None:
     await until(lambda: world.server.pings >= times)
 
 
-async def test_a_server_that_lives_is_no_news(world: World) -> None:
+async def test_a_server_that_answers_is_not_reported(world: World) -> None:
     async with serving(world):
         world.heartbeats.on_pod(None, pod())
         await until_pinged(world, 5)
@@ -116,7 +116,7 @@ async def test_an_answer_counts_when_it_comes_and_not_a_period_later(
         await until(lambda: world.heartbeats.silent_for(pod()) < 0.5)
 
 
-async def test_a_server_that_dies_is_told_of_and_found_again(world: World) -> None:
+async def test_a_server_that_dies_is_reported_and_found_again(world: World) -> None:
     async with serving(world):
         world.heartbeats.on_pod(None, pod())
         await until_pinged(world, 2)
@@ -127,7 +127,7 @@ async def test_a_server_that_dies_is_told_of_and_found_again(world: World) -> No
         assert world.heartbeats.silent_for(pod()) < 1
 
 
-async def test_a_server_that_hangs_is_told_of_again_and_again(world: World) -> None:
+async def test_a_server_that_hangs_is_reported_again_and_again(world: World) -> None:
     async with serving(world):
         world.heartbeats.on_pod(None, pod())
         await until_pinged(world, 1)
@@ -138,7 +138,7 @@ async def test_a_server_that_hangs_is_told_of_again_and_again(world: World) -> N
         assert world.heartbeats.silent_for(pod()) > first > 0
 
 
-async def test_a_pod_that_goes_is_asked_no_more(world: World) -> None:
+async def test_a_deleted_pod_is_no_longer_asked(world: World) -> None:
     async with serving(world):
         world.heartbeats.on_pod(None, pod())
         await until_pinged(world, 1)
@@ -155,7 +155,7 @@ async def test_pods_without_an_address_and_pods_of_others_are_not_asked(world: W
     assert world.heartbeats._heartbeats == {}
 
 
-async def test_nobody_is_asked_by_who_does_not_lead(world: World) -> None:
+async def test_a_reconciler_that_does_not_lead_asks_no_pod(world: World) -> None:
     idle = Heartbeats(world.silent.put_nowait)
     idle.on_pod(None, pod())
     assert idle._heartbeats == {}

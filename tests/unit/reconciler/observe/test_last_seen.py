@@ -1,4 +1,4 @@
-"""What was seen of instances before counts beside what they say now."""
+"""Earlier observations of instances count beside their present answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEY = ("team", "mine")
 
 
 class Watch:
-    """A clock that a test moves."""
+    """A `LastSeen` with a clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -49,12 +49,12 @@ def watch_fixture() -> Watch:
     return Watch()
 
 
-def test_a_primary_that_a_replica_hears_has_shown_that_it_lives(watch: Watch) -> None:
+def test_a_primary_that_a_replica_hears_counts_as_alive(watch: Watch) -> None:
     primary, _ = watch.take(silent(0, 9.0), replica(1, silence=0))
     assert primary.silent_for == 1.0
 
 
-def test_the_latest_sign_is_remembered_when_who_told_of_it_is_gone(watch: Watch) -> None:
+def test_the_latest_sign_of_life_counts_even_when_the_replica_that_reported_it_is_gone(watch: Watch) -> None:
     watch.take(silent(0, 9.0), replica(1, silence=0))
     primary, _ = watch.later(3).take(silent(0, 12.0), silent(1, 3.0))
     assert primary.silent_for == 4.0
@@ -64,18 +64,18 @@ def test_an_instance_that_answers_is_not_silent(watch: Watch) -> None:
     assert [instance.silent_for for instance in watch.take(replica(0, silence=0), replica(1, silence=0))] == [0.0, 0.0]
 
 
-def test_a_replica_is_behind_since_it_was_last_seen_to_hear_its_primary(watch: Watch) -> None:
+def test_a_replica_lags_since_it_was_last_seen_to_hear_its_primary(watch: Watch) -> None:
     watch.take(silent(0, 0.0), replica(1, silence=1))
     _, behind = watch.later(16).take(silent(0, 0.0), replica(1, silence=None))
     assert behind.not_hearing_for == 16.0
 
 
-def test_a_replica_that_was_never_seen_to_hear_is_not_said_to_be_behind(watch: Watch) -> None:
+def test_a_replica_that_was_never_seen_to_hear_its_primary_has_no_known_lag(watch: Watch) -> None:
     watch.take(silent(0, 0.0), replica(1, silence=9))
     assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None))[1].not_hearing_for == 0.0
 
 
-def test_nothing_of_a_former_pod_is_said_of_the_next_one_or_of_a_storage_that_was_gone(watch: Watch) -> None:
+def test_observations_of_a_former_pod_or_storage_do_not_count_for_the_next_one(watch: Watch) -> None:
     watch.take(silent(0, 0.0), replica(1, silence=0))
     assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None, uid="new"))[1].not_hearing_for == 0.0
     watch.take(silent(0, 0.0), replica(1, silence=0, uid="new"))

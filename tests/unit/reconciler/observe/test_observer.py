@@ -1,4 +1,4 @@
-"""What the observer reads, and what it makes of an instance's answers."""
+"""What the observer reads, and how it judges an instance's answers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ CACHED = (*CHILD_RESOURCES, PODS, VOLUME_CLAIMS)
 
 
 class Instances:
-    """Answers in place of Valkey, and keeps who asked."""
+    """Answers in place of Valkey, and keeps which users asked."""
 
     def __init__(self) -> None:
         self.facts = PRIMARY
@@ -146,19 +146,19 @@ async def test_instances_are_those_that_have_a_stateful_set_whatever_the_size_is
 
 @pytest.mark.parametrize(("size", "count"), [("small", 1), ("large", 3), ("huge", 1)])
 async def test_a_set_that_no_cache_knows_yet_is_read_live(size: str, count: int) -> None:
-    """The watch may be late, and a set that is taken for missing would be made again."""
+    """The watch may be late, and the reconciler would create a set again that it takes for missing."""
     api = FakeApi()
     for index in range(5):
         await api.create(STATEFUL_SETS, {**SET, "metadata": SET["metadata"] | {"name": f"mine-valkey-{index}"}})
     assert [instance.index for instance in (await observed(api, {"size": size})).instances] == list(range(count))
 
 
-async def test_what_else_is_known_is_handed_on() -> None:
+async def test_the_observation_has_further_facts_of_the_storage() -> None:
     found = await observed(FakeApi())
     assert (found.nodes, found.may_update, found.is_rotation_due) == (HOSTS, False, False)
 
 
-async def test_a_failed_read_is_no_absence(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_read_does_not_count_as_absence(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> Object:
         raise errors.Unavailable("503")
 
@@ -168,26 +168,26 @@ async def test_a_failed_read_is_no_absence(monkeypatch: pytest.MonkeyPatch) -> N
         await observed(api)
 
 
-async def test_a_instance_is_asked_as_operator_and_as_consumer(instances: Instances) -> None:
+async def test_an_instance_is_asked_as_operator_and_as_consumer(instances: Instances) -> None:
     assert await instance(POD) == Instance(0, POD, PRIMARY, operator=OPERATOR)
     assert instances.logins == ["operator", "default"]
 
 
-async def test_a_instance_that_still_loads_is_asked_no_more(instances: Instances) -> None:
-    """Whoever loads answers INFO, and refuses everything else."""
+async def test_an_instance_that_still_loads_is_not_asked_as_consumer(instances: Instances) -> None:
+    """An instance that loads answers INFO and refuses everything else."""
     instances.facts = InstanceFacts("master", is_loading=True)
     assert await instance(POD) == Instance(0, POD, instances.facts, operator=OPERATOR)
     assert instances.logins == ["operator"]
 
 
 async def test_a_replica_is_not_asked_as_a_consumer(instances: Instances) -> None:
-    """It refuses what a consumer does, as long as it is not in sync."""
+    """A replica that is not in sync refuses consumers' commands."""
     instances.facts = REPLICA
     assert (await instance(POD)).facts == REPLICA
     assert instances.logins == ["operator"]
 
 
-async def test_a_instance_where_nobody_listens_is_down(instances: Instances) -> None:
+async def test_an_instance_that_refuses_connections_is_down(instances: Instances) -> None:
     instances.error = errors.StoreDown("refused")
     report = await instance(POD)
     assert (report.problem, report.accepts_operator, report.silent_for) == ("down", False, 3.5)
@@ -200,7 +200,7 @@ async def test_a_refused_credential_is_a_problem_whichever_it_is(instances: Inst
     assert await instance(POD) == Instance(0, POD, facts, "refused", user, OPERATOR)
 
 
-async def test_a_instance_that_does_not_answer_is_unreachable(instances: Instances) -> None:
+async def test_an_instance_that_does_not_answer_is_unreachable(instances: Instances) -> None:
     instances.error = errors.StoreUnreachable("no route")
     assert await instance(POD) == Instance(0, POD, None, "unreachable", "no route", silent_for=3.5)
 
@@ -214,12 +214,12 @@ async def test_a_pod_without_an_address_is_not_dialled() -> None:
 
 @pytest.mark.parametrize("phase", ["Pending", "Succeeded", "Failed", "Unknown"])
 @pytest.mark.usefixtures("instances")
-async def test_a_pod_that_has_ended_is_not_dialled_for_its_address_may_be_anothers_by_now(phase: str) -> None:
+async def test_a_pod_that_has_ended_is_not_dialled_because_another_may_have_its_address(phase: str) -> None:
     ended = POD | {"status": {"phase": phase, "podIP": "10.1.0.1"}}
     assert await instance(ended) == Instance(0, ended, silent_for=3.5)
 
 
-async def test_only_the_storage_that_is_stored_now_is_current() -> None:
+async def test_only_the_presently_stored_storage_is_current() -> None:
     api = FakeApi()
     storage = await api.create(SESSION_STORAGES, {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {}})
     caches = {resource.plural: Informer(api, resource) for resource in CACHED}
@@ -239,7 +239,7 @@ async def test_no_password_is_in_the_text_of_what_was_observed() -> None:
 
 
 @pytest.mark.usefixtures("instances")
-async def test_without_passwords_nobody_is_dialled() -> None:
+async def test_without_passwords_no_instance_is_dialled() -> None:
     assert (await observed(FakeApi(), None, POD, SET)).instance(0) == Instance(0, POD, silent_for=3.5)
 
 

@@ -1,4 +1,4 @@
-"""Whether an object already is what it should be."""
+"""Whether an object matches its desired state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POLICY = network_policy.network_policy(STORAGE, SETTINGS.peers)
     ],
     ids=str,
 )
-def test_defaults_and_fields_of_others_may_stand_beside_ours(desired: Object, observed: Object) -> None:
+def test_defaults_and_fields_of_others_are_no_drift(desired: Object, observed: Object) -> None:
     assert is_covered(desired, observed)
 
 
@@ -51,18 +51,18 @@ def test_defaults_and_fields_of_others_may_stand_beside_ours(desired: Object, ob
     ],
     ids=str,
 )
-def test_what_is_ours_must_be_there(desired: Object, observed: Object) -> None:
+def test_a_changed_or_missing_field_of_ours_is_drift(desired: Object, observed: Object) -> None:
     assert not is_covered(desired, observed)
 
 
-def test_one_more_label_in_a_selector_is_another_selector() -> None:
+def test_an_additional_label_in_a_selector_is_drift() -> None:
     edited = copy.deepcopy(SERVICE)
     edited["spec"]["selector"]["stranger"] = "yes"
     assert not is_covered(SERVICE, edited)
 
 
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
-def test_one_more_rule_or_peer_is_another_policy(direction: str) -> None:
+def test_an_additional_rule_or_peer_of_a_policy_is_drift(direction: str) -> None:
     more_rules, more_peers = copy.deepcopy(POLICY), copy.deepcopy(POLICY)
     more_rules["spec"][direction].append({})
     more_peers["spec"][direction][0][{"ingress": "from", "egress": "to"}[direction]].append({"podSelector": {}})
@@ -70,11 +70,11 @@ def test_one_more_rule_or_peer_is_another_policy(direction: str) -> None:
     assert not is_covered(POLICY, more_peers)
 
 
-def test_a_peer_that_was_widened_is_another_peer() -> None:
+def test_a_widened_peer_is_drift() -> None:
     edited = copy.deepcopy(POLICY)
     edited["spec"]["ingress"][0]["from"][0]["namespaceSelector"] = {}
     assert not is_covered(POLICY, edited)
 
 
-def test_nothing_is_not_covered() -> None:
+def test_an_absent_object_is_drift() -> None:
     assert not is_covered(SERVICE, {})

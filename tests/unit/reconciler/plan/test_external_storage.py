@@ -1,4 +1,4 @@
-"""What is decided about a user's own store."""
+"""What the planner decides about a user's own store."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def observed(
 
 
 def seen(secret: Any) -> ExternalFacts:
-    """What is known of a store that nobody has dialled, by the Secret that the storage names."""
+    """Build what is known of a store before anybody dials it, given the Secret that the storage names."""
     external = External(url="redis://elsewhere", secret_ref="theirs")
     login = login_from_secret(external, secret)
     return ExternalFacts(login, has_secret=secret is not None, revision="uid-2-9")
@@ -60,7 +60,7 @@ def handed_out(decision: Plan) -> dict[str, str]:
     return identities.decoded(step.obj["data"])
 
 
-def test_a_store_that_works_is_ready_and_its_connection_is_handed_out() -> None:
+def test_a_storage_whose_store_works_is_ready_and_hands_out_the_connection() -> None:
     decision = decided(observed(password=PASSWORD))
     assert condition(decision)["status"] == "True"
     assert decision.status is not None
@@ -82,7 +82,7 @@ def test_user_name_database_and_authority_are_handed_on() -> None:
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.OK])
-def test_a_store_that_does_not_work_is_not_handed_out_and_the_next_step_is_said(outcome: Outcome) -> None:
+def test_a_storage_whose_store_fails_hands_nothing_out_and_says_what_to_do(outcome: Outcome) -> None:
     decision = decided(observed(DialResult(outcome, "seen"), password=PASSWORD))
     assert decision.steps == ()
     found = condition(decision)
@@ -92,7 +92,7 @@ def test_a_store_that_does_not_work_is_not_handed_out_and_the_next_step_is_said(
 
 
 def handing_out(password: str, **record: str) -> Any:
-    """The connection Secret, as it was written before."""
+    """Return the connection Secret as an earlier pass wrote it."""
     (step,) = decided(observed(password=password)).steps
     assert isinstance(step, Write)
     version = {"resourceVersion": "4"}
@@ -166,7 +166,7 @@ def test_once_all_consumers_follow_the_rotation_of_a_users_own_credential_is_ove
         ({"data": {"password": ""}}, "SecretKeyMissing"),
     ],
 )
-def test_without_a_password_nothing_is_done_and_the_secret_is_named(secret: Any, reason: str) -> None:
+def test_without_a_password_no_step_follows_and_the_message_names_the_secret(secret: Any, reason: str) -> None:
     decision = decided(replace(observed(), external=seen(secret)))
     assert decision.steps == ()
     assert condition(decision)["reason"] == reason
@@ -185,7 +185,7 @@ def test_without_a_password_nothing_is_done_and_the_secret_is_named(secret: Any,
         (observed(password="x", username="me"), "False", "UserNameNotSupported"),
     ],
 )
-def test_whether_proxies_are_connected_is_said(before: StorageState, status: str, reason: str) -> None:
+def test_a_condition_says_whether_proxies_are_connected(before: StorageState, status: str, reason: str) -> None:
     found = condition(decided(before), "ProxiesSupported")
     assert (found["status"], found["reason"]) == (status, reason)
 

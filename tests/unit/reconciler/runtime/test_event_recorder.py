@@ -1,4 +1,4 @@
-"""Events about a storage."""
+"""The Events that the reconciler writes about a storage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def recorded(api: FakeApi) -> list[Object]:
     return [obj for (plural, _, _), obj in api.objects.items() if plural == EVENTS.plural]
 
 
-async def test_an_event_stands_beside_its_storage_and_points_to_it() -> None:
+async def test_an_event_is_in_its_storages_namespace_and_refers_to_it() -> None:
     api = FakeApi()
     await EventRecorder(api, "reconciler-0").record(STORAGE, EventNote("Normal", "StorageReady", "it is"))
     (event,) = recorded(api)
@@ -52,7 +52,7 @@ async def test_a_long_note_is_cut_to_what_the_field_takes() -> None:
     assert len(recorded(api)[0]["note"]) == 1024
 
 
-async def test_a_failure_is_told_in_the_log_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_write_is_logged_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
     api = FakeApi()
     api.refuse = lambda _: errors.Forbidden("403")
     await EventRecorder(api, "reconciler-0").record(STORAGE, EventNote("Warning", "Lost", "note"))

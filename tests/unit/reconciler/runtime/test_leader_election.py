@@ -1,4 +1,4 @@
-"""One leader at a time, over a Lease in memory and with a clock that jumps."""
+"""There is one leader at a time; the Lease is in memory, and the clock jumps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METADATA: Object = {"namespace": NAMESPACE, "name": LEASE}
 
 
 class LeaseApi(FakeApi):
-    """Leases, with an API server that may be out of reach."""
+    """Stores Leases; a test can cut replicas off."""
 
     def __init__(self, objects: dict[tuple[str, str, str], Object] | None = None) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class LeaseApi(FakeApi):
 
 
 class Replica:
-    """One replica that stands for election, and when its work ran."""
+    """One replica that stands for election, and records when its work ran."""
 
     def __init__(self, api: LeaseApi, name: str) -> None:
         self.started, self.stopped, self.end = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -123,7 +123,7 @@ async def test_a_leader_that_vanished_is_succeeded_when_its_lease_expires() -> N
 
 @pytest.mark.parametrize("year", ["1970", "2026", "9999"])
 @in_virtual_time
-async def test_only_whether_a_lease_is_renewed_counts_and_not_what_time_it_says(year: str) -> None:
+async def test_a_lease_counts_by_its_renewals_and_not_by_the_time_in_it(year: str) -> None:
     api = LeaseApi()
     second = Replica(api, "second")
     await api.hold(holderIdentity="alive", leaseDurationSeconds=15, renewTime="")
@@ -222,7 +222,7 @@ async def test_work_that_ends_gives_the_lease_back() -> None:
 
 
 @in_virtual_time
-async def test_work_that_breaks_gives_the_lease_back_and_is_heard_of() -> None:
+async def test_work_that_fails_gives_the_lease_back_and_raises() -> None:
     async def work() -> None:
         raise RuntimeError("a bug")
 
@@ -233,7 +233,7 @@ async def test_work_that_breaks_gives_the_lease_back_and_is_heard_of() -> None:
 
 
 @in_virtual_time
-async def test_who_finds_another_name_in_its_lease_stops_and_leaves_it_alone() -> None:
+async def test_a_leader_that_finds_another_name_in_its_lease_stops_and_leaves_the_lease_alone() -> None:
     api = LeaseApi()
     first = Replica(api, "first")
     async with replicas(first):
@@ -246,7 +246,7 @@ async def test_who_finds_another_name_in_its_lease_stops_and_leaves_it_alone() -
 
 
 @in_virtual_time
-async def test_a_lease_runs_from_when_it_was_asked_for_and_not_from_the_answer() -> None:
+async def test_a_lease_runs_from_its_request_and_not_from_the_answer() -> None:
     api = LeaseApi()
     await api.hold(holderIdentity="")
     api.seconds_to_answer = 9

@@ -1,4 +1,4 @@
-"""Workers: many keys at once, one pass per key, and no failure that stops the others."""
+"""Workers process many keys at once, one pass per key at a time, and no failure stops the others."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ async def test_eight_keys_are_worked_on_at_once_and_each_by_one_worker() -> None
 
 
 @pytest.mark.parametrize("error", [errors.Unavailable("503"), errors.Conflict("409"), KeyError("a bug")], ids=repr)
-async def test_what_fails_is_tried_again_and_others_go_on(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_pass_is_tried_again_and_others_go_on(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     queue, failures, done = WorkQueue(), iter([error, error, None]), asyncio.Event()
     passes: list[Key] = []
 

@@ -1,4 +1,4 @@
-"""One worker per key, no key twice, and patience with what fails."""
+"""The queue gives a key to one worker at a time, holds it only once, and waits longer after each failure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_keys_come_out_in_the_order_they_went_in(queue: WorkQueue) -> None
     assert [await queue.get(), await queue.get()] == [A, B]
 
 
-async def test_a_key_waits_only_once(queue: WorkQueue) -> None:
+async def test_a_key_is_queued_only_once(queue: WorkQueue) -> None:
     for _ in range(3):
         queue.add(A)
     assert len(queue) == 1
@@ -64,12 +64,12 @@ async def test_a_key_comes_back_after_its_pause(queue: WorkQueue) -> None:
         assert await queue.get() == A
 
 
-async def test_a_pause_of_nothing_means_now(queue: WorkQueue) -> None:
+async def test_a_pause_of_zero_means_now(queue: WorkQueue) -> None:
     queue.add_after(A, 0)
     assert len(queue) == 1
 
 
-async def test_a_change_ends_a_pause_and_takes_its_place(queue: WorkQueue) -> None:
+async def test_a_change_ends_a_pause(queue: WorkQueue) -> None:
     queue.add_after(A, 60)
     queue.add(A)
     assert queue._timers == {}
@@ -104,7 +104,7 @@ async def test_each_failure_doubles_the_pause_up_to_five_minutes(queue: WorkQueu
         assert 0.8 * expected <= pause <= 1.2 * expected
 
 
-async def test_a_success_makes_the_next_failure_the_first(queue: WorkQueue) -> None:
+async def test_a_success_resets_the_pause(queue: WorkQueue) -> None:
     for _ in range(10):
         queue.add_rate_limited(A)
     queue.forget(A)
@@ -114,7 +114,7 @@ async def test_a_success_makes_the_next_failure_the_first(queue: WorkQueue) -> N
     queue._cancel_timer(B)
 
 
-async def test_keys_that_fail_at_once_do_not_come_back_at_once(
+async def test_keys_that_fail_together_do_not_come_back_together(
     queue: WorkQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue_module, "FIRST_BACKOFF_SECONDS", 10.0)
