@@ -1,4 +1,4 @@
-"""The process as a whole, on an API server in memory."""
+"""The reconciler's whole process, on an API server in memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CRD: Object = {"metadata": {"name": "mcpservers.toolhive.stacklok.dev"}, "spec":
 
 
 class Api(FakeApi):
-    """Breaks in an unforeseen way, once it is told to; and says when something was written."""
+    """An API server that can fail with an unforeseen error, and that lets a test wait for writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def process(api: FakeApi) -> _Process:
     return _Process(api, Settings.from_environ(ENVIRON), CertificateSettings.from_environ(ENVIRON))
 
 
-async def test_it_leads_and_provisions_and_gives_the_lease_back_when_stopped() -> None:
+async def test_the_process_leads_provisions_and_gives_the_lease_back_when_stopped() -> None:
     api = Api()
     await api.create(SESSION_STORAGES, STORAGE)
     running = asyncio.ensure_future(process(api).run())
@@ -76,7 +76,7 @@ async def test_it_leads_and_provisions_and_gives_the_lease_back_when_stopped() -
     assert lease["spec"]["holderIdentity"] == ""
 
 
-async def test_a_change_of_a_child_is_looked_at() -> None:
+async def test_a_change_of_a_child_causes_a_pass() -> None:
     api = Api()
     await api.create(SESSION_STORAGES, STORAGE)
     running = asyncio.ensure_future(process(api).run())
@@ -93,7 +93,7 @@ async def test_a_change_of_a_child_is_looked_at() -> None:
 
 @pytest.mark.parametrize("plural", ["secrets", "pods", "sessionstorages", "mcpservers"])
 async def test_a_watch_that_ends_by_a_bug_ends_the_process(plural: str, caplog: pytest.LogCaptureFixture) -> None:
-    """It would go on from a picture of the past, and say that all is well."""
+    """Otherwise the process would go on with an outdated cache, and report that all is well."""
     api = Api()
     await api.create(CRDS, CRD)
     api.broken = plural
@@ -105,7 +105,7 @@ async def test_a_watch_that_ends_by_a_bug_ends_the_process(plural: str, caplog: 
     assert "never retrieved" not in caplog.text
 
 
-def test_a_wrong_environment_is_told_in_one_line(
+def test_a_wrong_environment_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ENVIRON:

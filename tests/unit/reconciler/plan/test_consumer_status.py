@@ -1,4 +1,4 @@
-"""What consumers need from us."""
+"""Which condition, Event or readmission a consumer needs."""
 
 from __future__ import annotations
 
@@ -42,41 +42,41 @@ def reason(found: ConsumerStatus) -> str | None:
 
 
 @pytest.mark.parametrize("consumer", [injected(), server(None), injected(FAR, is_granted=True)])
-def test_who_is_as_he_should_be_needs_nothing(consumer: Any) -> None:
+def test_a_correct_consumer_needs_nothing(consumer: Any) -> None:
     assert look(consumer) == ConsumerStatus()
 
 
-def test_who_slipped_by_is_looked_at_again() -> None:
+def test_a_consumer_stored_without_injection_is_readmitted() -> None:
     assert look(server()) == ConsumerStatus(needs_readmission=True)
     asked = server(annotations={ANNOTATION_INJECTION: '{"asked":"now"}'})
     assert look(asked) == ConsumerStatus(needs_readmission=True)
 
 
-def test_nobody_is_asked_about_where_the_webhook_is_not_called() -> None:
+def test_no_consumer_is_readmitted_in_a_namespace_without_the_webhook() -> None:
     consumer = server(StorageReference("kube-system", "mine"), namespace="kube-system")
     assert not look(consumer).needs_readmission
 
 
-def test_another_default_is_news_to_every_consumer() -> None:
+def test_another_default_target_has_every_consumer_readmitted() -> None:
     assert look(injected(), target=Target.PROXY).needs_readmission
 
 
-def test_a_storage_that_turned_out_to_be_external_is_news() -> None:
+def test_a_storage_that_turns_out_to_be_external_has_its_consumers_readmitted() -> None:
     external: Any = {HERE.key: {"metadata": STORAGES[HERE.key]["metadata"], "spec": {"external": {"url": "redis://a"}}}}
     assert look(injected(), external).needs_readmission
 
 
-def test_a_missing_storage_is_said_and_nothing_is_disconnected() -> None:
+def test_a_missing_storage_gets_a_condition_and_nothing_is_disconnected() -> None:
     found = look(injected(), {})
     assert (found.needs_readmission, reason(found)) == (False, "StorageNotFound")
 
 
-def test_a_reference_that_nobody_had_the_right_to_make_is_said_and_not_connected() -> None:
+def test_a_reference_made_without_the_right_gets_a_condition_and_is_not_connected() -> None:
     found = look(server(FAR))
     assert (found.needs_readmission, reason(found)) == (False, "NotPermitted")
 
 
-def test_a_contradiction_is_said_without_the_users_value() -> None:
+def test_the_message_of_a_contradiction_omits_the_users_value() -> None:
     consumer = server()
     consumer["spec"]["sessionStorage"] = {"provider": "redis", "address": "redis://:hunter2@there"}
     found = look(consumer)
@@ -84,7 +84,7 @@ def test_a_contradiction_is_said_without_the_users_value() -> None:
     assert "hunter2" not in repr(found)
 
 
-def test_bad_news_is_told_once_and_taken_back_once() -> None:
+def test_a_problem_causes_one_event_and_its_end_another() -> None:
     found = look(injected(), {}).finding
     assert found is not None
     told = {"type": found.type, "status": found.status, "reason": found.reason, "message": found.message}
@@ -95,5 +95,5 @@ def test_bad_news_is_told_once_and_taken_back_once() -> None:
     assert look(injected(condition=told)) == ConsumerStatus()
 
 
-def test_who_is_going_is_left_in_peace() -> None:
+def test_a_consumer_that_is_being_deleted_is_left_alone() -> None:
     assert look(server(deletionTimestamp="2026-01-01T00:00:00Z"), {}) == ConsumerStatus()

@@ -1,4 +1,4 @@
-"""What the objects of a storage are to be, and what of an instance stays as it was made."""
+"""The desired objects of a storage, and which parts of an instance stay as they were created."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_disks_grow_with_the_size_and_never_shrink(running: Size, asked: Size, n
 
 @pytest.mark.parametrize("asked", Size)
 @pytest.mark.parametrize("running", Size)
-def test_a_instance_that_is_there_keeps_its_volume(running: Size, asked: Size) -> None:
+def test_an_existing_instance_keeps_its_volume(running: Size, asked: Size) -> None:
     before = observed(running)
     made, present = built(before, asked), before.children["statefulsets", "mine-valkey-0"]
     assert made["spec"].get("volumeClaimTemplates") == present["spec"].get("volumeClaimTemplates")
@@ -85,13 +85,13 @@ def test_a_instance_that_is_there_keeps_its_volume(running: Size, asked: Size) -
     [(a, b, PRESETS[a].disk_gib < PRESETS[b].disk_gib) for a in Size for b in Size],
     ids=str,
 )
-def test_a_instance_whose_volume_is_too_small_is_unfit(running: Size, asked: Size, *, unfit: bool) -> None:
+def test_an_instance_whose_volume_is_too_small_is_unfit(running: Size, asked: Size, *, unfit: bool) -> None:
     before = observed(running)
     every = frozenset(instance.index for instance in before.instances)
     assert desired_objects.undersized(before, SessionStorageSpec(size=asked)) == (every if unfit else frozenset())
 
 
-def test_a_volume_of_a_size_that_is_none_of_ours_is_as_good_as_its_figure() -> None:
+def test_a_volume_of_any_other_capacity_counts_by_its_capacity() -> None:
     before = observed("medium")
     made = workload(0, Size.MEDIUM)
     made["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = "77Gi"
@@ -101,7 +101,7 @@ def test_a_volume_of_a_size_that_is_none_of_ours_is_as_good_as_its_figure() -> N
 
 
 @pytest.mark.parametrize(("hosts", "spread"), [(3, True), (4, True), (2, False), (0, False)])
-def test_new_instances_are_spread_by_force_if_there_are_hosts_enough(hosts: int, *, spread: bool) -> None:
+def test_new_instances_must_be_on_different_nodes_if_there_are_enough(hosts: int, *, spread: bool) -> None:
     open_hosts = KubernetesNodes(frozenset(f"host-{number}" for number in range(hosts)), frozenset({"closing"}))
     nothing = state_of(session_storage({}), nodes=open_hosts)
     assert is_spread(built(nothing, Size.LARGE)) is spread
@@ -109,7 +109,7 @@ def test_new_instances_are_spread_by_force_if_there_are_hosts_enough(hosts: int,
 
 @pytest.mark.parametrize("hosts", [HOSTS, KubernetesNodes()], ids=["enough", "too few"])
 @pytest.mark.parametrize("made_with", [HOSTS, KubernetesNodes()], ids=["hard", "soft"])
-def test_instances_that_are_there_keep_their_spread_or_every_host_that_goes_would_restart_them(
+def test_existing_instances_keep_their_spread_because_a_change_would_restart_them(
     made_with: KubernetesNodes, hosts: KubernetesNodes
 ) -> None:
     present = built(state_of(session_storage({}), nodes=made_with), Size.LARGE)
@@ -117,7 +117,7 @@ def test_instances_that_are_there_keep_their_spread_or_every_host_that_goes_woul
     assert built(before, Size.LARGE)["spec"]["template"] == present["spec"]["template"]
 
 
-def test_what_is_shared_has_a_name_of_its_own_and_is_what_is_there() -> None:
+def test_the_built_objects_have_different_names_and_complete_the_children() -> None:
     for size in Size:
         before = observed(size)
         indexes = [instance.index for instance in before.instances]
@@ -130,7 +130,7 @@ def test_what_is_shared_has_a_name_of_its_own_and_is_what_is_there() -> None:
         assert named | secrets | of_primary == set(children(size))
 
 
-def test_what_is_made_for_replicas_alone_is_superfluous_without_them() -> None:
+def test_objects_for_replicas_are_superfluous_without_replicas() -> None:
     assert superfluous(observed("large"), Size.LARGE) == []
     assert superfluous(observed("large"), Size.MEDIUM) == ["mine-valkey-replicas", "mine-valkey-replica"]
     assert superfluous(observed("medium"), Size.MEDIUM) == []
@@ -139,7 +139,7 @@ def test_what_is_made_for_replicas_alone_is_superfluous_without_them() -> None:
 @pytest.mark.parametrize(
     ("label", "size"), [("small", Size.SMALL), ("large", Size.LARGE), ("huge", Size.MEDIUM), (None, Size.MEDIUM)]
 )
-def test_the_primarys_pod_tells_the_size_that_runs(label: Any, size: Size) -> None:
+def test_the_primarys_pod_tells_the_running_size(label: Any, size: Size) -> None:
     made = pod(0, Size.SMALL)
     made["metadata"]["labels"].pop(names.LABEL_SIZE)
     made["metadata"]["labels"] |= {names.LABEL_SIZE: label} if label else {}
@@ -148,7 +148,7 @@ def test_the_primarys_pod_tells_the_size_that_runs(label: Any, size: Size) -> No
     assert desired_objects.running_size(group_of(running, Size.MEDIUM), SessionStorageSpec(size=Size.MEDIUM)) is size
 
 
-def test_without_a_pod_the_size_that_is_asked_for_is_told() -> None:
+def test_without_a_pod_the_requested_size_counts_as_running() -> None:
     nothing = state_of(session_storage({}))
     assert (
         desired_objects.running_size(group_of(nothing, Size.LARGE), SessionStorageSpec(size=Size.LARGE)) is Size.LARGE

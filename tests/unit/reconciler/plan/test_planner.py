@@ -1,4 +1,4 @@
-"""What is decided from what was observed."""
+"""The plan that follows from an observed state."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from tests.support.storages import (
 
 EARLIER, LATER = "2026-11-23T09:59:59Z", "2026-11-23T10:00:01Z"
 LONG_AGO = "2026-11-23T11:59:30Z"
-"""Longer ago than any server takes to start."""
+"""A time longer ago than any server takes to start."""
 
 
 def steps_of(observed: StorageState) -> tuple[Step, ...]:
@@ -69,14 +69,14 @@ def test_a_complete_storage_needs_no_step_and_no_second_status(size: Size) -> No
     assert plan(settled(observed(size), first.status), SETTINGS, NOW) == Plan(requeue_after_seconds=10)
 
 
-def test_of_nothing_the_auth_secret_comes_first_and_alone() -> None:
+def test_the_first_step_of_a_new_storage_is_the_auth_secret_alone() -> None:
     decided = plan(state_of(session_storage({})), SETTINGS, NOW)
     assert decided.steps == (WriteAuth(STORAGE, KeyRing({}), ""),)
     assert decided.requeue_after_seconds == 0
     assert reason(decided) == "Provisioning"
 
 
-def test_with_passwords_all_else_follows_in_the_order_of_the_proposal() -> None:
+def test_once_there_are_passwords_all_other_objects_follow_in_the_proposals_order() -> None:
     full = children(Size.SMALL)
     auth = {("secrets", "mine-auth"): full["secrets", "mine-auth"]}
     steps = steps_of(state_of(session_storage({"size": "small"}), auth))
@@ -92,21 +92,21 @@ def test_with_passwords_all_else_follows_in_the_order_of_the_proposal() -> None:
 
 
 @pytest.mark.parametrize("missing", [key for key in children(Size.SMALL) if key != ("secrets", "mine-auth")], ids=str)
-def test_only_what_is_missing_is_made(missing: tuple[str, str]) -> None:
+def test_only_missing_objects_are_created(missing: tuple[str, str]) -> None:
     before = observed()
     (step,) = steps_of(without(before, missing))
     assert isinstance(step, Apply | Write)
     assert (step.resource.plural, step.obj["metadata"]["name"]) == missing
 
 
-def test_a_storage_of_no_size_is_medium() -> None:
+def test_a_storage_without_a_size_is_medium() -> None:
     complete = state_of(session_storage({}), children(Size.MEDIUM), instances=(primary(0, Size.MEDIUM),))
     assert steps_of(complete) == ()
 
 
 @pytest.mark.parametrize("size", Size)
 @pytest.mark.parametrize("broken", [{}, {"spec": None}, {"spec": {"size": "huge"}}], ids=str)
-def test_a_storage_that_goes_is_left_to_kubernetes(size: Size, broken: Object) -> None:
+def test_a_storage_that_is_being_deleted_is_left_to_kubernetes(size: Size, broken: Object) -> None:
     terminating = {**session_storage({"size": size}, deletionTimestamp=CREATED), **broken}
     assert plan(state_of(terminating), SETTINGS, NOW) == Plan(requeue_after_seconds=60)
 
@@ -116,7 +116,7 @@ def test_a_storage_that_goes_is_left_to_kubernetes(size: Size, broken: Object) -
     [None, "small", [], {"size": "huge"}, {"size": 3}, {"external": {}}, {"external": {"url": "http://x"}}],
     ids=str,
 )
-def test_a_spec_that_cannot_be_read_is_reported_and_nothing_is_made(spec: object) -> None:
+def test_a_malformed_spec_is_reported_and_nothing_is_created(spec: object) -> None:
     decided = plan(state_of(session_storage(spec)), SETTINGS, NOW)
     assert decided.steps == ()
     assert reason(decided) == "InvalidSpec"
@@ -151,8 +151,8 @@ def test_objects_of_another_owner_are_never_touched(key: tuple[str, str], owners
 
 
 @pytest.mark.parametrize("key", [key for key in children(Size.SMALL) if key[0] != "secrets"], ids=str)
-def test_objects_that_nobody_owns_and_that_carry_our_labels_are_taken_in(key: tuple[str, str]) -> None:
-    """A backup that is restored brings objects back without their owner."""
+def test_objects_without_an_owner_that_carry_our_labels_are_adopted(key: tuple[str, str]) -> None:
+    """A restored backup brings objects back without their owner."""
     before = observed()
     restored = copy.deepcopy(before.children[key])
     del restored["metadata"]["ownerReferences"]
@@ -163,8 +163,8 @@ def test_objects_that_nobody_owns_and_that_carry_our_labels_are_taken_in(key: tu
 
 
 @pytest.mark.parametrize("name", ["mine-auth", "mine-connection"])
-def test_secrets_that_nobody_owns_are_not_taken_in(name: str) -> None:
-    """Who may create Secrets, and nothing else, could choose a storage's passwords by creating one first."""
+def test_secrets_without_an_owner_are_not_adopted(name: str) -> None:
+    """A user who may create only Secrets could choose a storage's passwords by creating one first."""
     before = observed()
     planted = copy.deepcopy(before.children["secrets", name])
     del planted["metadata"]["ownerReferences"]
@@ -176,7 +176,7 @@ def test_secrets_that_nobody_owns_are_not_taken_in(name: str) -> None:
 @pytest.mark.parametrize(
     ("running", "wanted"), [(a, b) for a in Size for b in Size if a is not b], ids=lambda size: size.value
 )
-def test_another_size_is_prepared_for_while_the_storage_serves(running: Size, wanted: Size) -> None:
+def test_a_change_of_size_is_prepared_while_the_storage_serves(running: Size, wanted: Size) -> None:
     before = declared(observed(running), session_storage({"size": wanted}))
     decided = plan(before, SETTINGS, NOW)
     assert decided.status is not None
@@ -187,7 +187,7 @@ def test_another_size_is_prepared_for_while_the_storage_serves(running: Size, wa
     assert not [step for step in decided.steps if isinstance(step, Delete) and step.resource is PODS]
 
 
-def test_what_is_made_for_replicas_goes_with_them() -> None:
+def test_objects_for_replicas_are_deleted_with_the_replicas() -> None:
     before = declared(observed("large"), session_storage({"size": "medium"}))
     gone = [step for step in steps_of(before) if isinstance(step, Delete)]
     assert [(step.resource, step.name, step.uid) for step in gone] == [
@@ -218,7 +218,7 @@ def test_only_a_primary_that_is_away_for_good_may_be_evicted(
     assert [budget["spec"]["unhealthyPodEvictionPolicy"] for budget in budgets] == ([policy] if policy else [])
 
 
-def test_a_planned_change_waits_until_everything_else_is_done() -> None:
+def test_a_planned_change_waits_for_all_other_steps() -> None:
     asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
     before = declared(observed("large"), asked)
     decided = plan(before, SETTINGS, NOW)
@@ -230,7 +230,7 @@ def test_a_planned_change_waits_until_everything_else_is_done() -> None:
     assert [type(step) for step in steps_of(stray)] == [Follow]
 
 
-def test_a_move_that_was_asked_for_and_done_is_not_done_again() -> None:
+def test_a_requested_move_that_is_done_is_not_repeated() -> None:
     asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
     before = declared(observed("large"), asked)
     service = copy.deepcopy(before.children["services", "mine-valkey"])
@@ -242,7 +242,7 @@ def test_a_move_that_was_asked_for_and_done_is_not_done_again() -> None:
     assert decided.status["lastFailover"] == {"at": CREATED, "reason": "Asked", "seconds": 0.05}
 
 
-def test_a_person_can_name_who_is_to_be_promoted_where_nothing_else_helps() -> None:
+def test_a_person_can_name_the_instance_to_promote_where_nothing_else_helps() -> None:
     lost = Instance(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
     unheard = (unlinked(replica(1), down_for=99), unlinked(replica(2), lineage="b" * 40, down_for=99))
     blocked = observed("large", lost, *unheard)
@@ -252,14 +252,14 @@ def test_a_person_can_name_who_is_to_be_promoted_where_nothing_else_helps() -> N
     assert promotion.instance.index == 2
 
 
-def test_a_move_out_of_turn_is_no_update_that_others_wait_for() -> None:
+def test_a_move_out_of_turn_does_not_count_as_an_update() -> None:
     asked = session_storage({"size": "large"}, annotations={names.ANNOTATION_SWITCHOVER: "please"})
     before = observed("large", storage=asked, may_update=False)
     decided = plan(before, SETTINGS, NOW)
     assert ([type(step) for step in decided.steps], decided.is_changing) == ([SwitchOver], False)
 
 
-def test_another_size_waits_for_nobodys_turn_even_once_the_primary_has_it() -> None:
+def test_a_change_of_size_does_not_wait_for_a_turn_even_once_the_primary_has_it() -> None:
     instances = (primary(0, Size.MEDIUM, 1, 2), replica(1), replica(2))
     medium = {("statefulsets", f"mine-valkey-{index}"): stored(workload(index, Size.MEDIUM)) for index in (1, 2)}
     before = observed("medium")
@@ -267,7 +267,7 @@ def test_another_size_waits_for_nobodys_turn_even_once_the_primary_has_it() -> N
     assert reason(plan(shrinking, SETTINGS, NOW), "Updating") == "InstanceRemoved"
 
 
-def test_another_image_is_first_written_down_for_instances_that_start_then_on() -> None:
+def test_another_image_is_first_written_to_the_statefulsets() -> None:
     steps = plan(observed("large"), OTHER_IMAGE, NOW).steps
     assert [repr(step) for step in steps] == [f"apply StatefulSet mine-valkey-{index}" for index in range(3)]
 
@@ -293,7 +293,7 @@ def test_volumes_of_no_size_of_ours_do_not_stop_the_pass() -> None:
     assert steps_of(with_children(before, edited)) == ()
 
 
-def test_large_says_whether_another_instance_could_take_over() -> None:
+def test_a_condition_of_a_large_storage_says_whether_a_replica_could_take_over() -> None:
     decided = plan(observed("large"), SETTINGS, NOW)
     assert (reason(decided), reason(decided, "Redundant")) == ("StorageReady", "InSync")
     alone = observed("large", primary(0, Size.LARGE), Instance(1), Instance(2))
@@ -302,12 +302,12 @@ def test_large_says_whether_another_instance_could_take_over() -> None:
     assert decided.steps == (Fence(alone.instances[0], 0),)
 
 
-def test_one_instance_says_nothing_of_redundancy() -> None:
+def test_a_storage_of_one_instance_has_no_condition_about_redundancy() -> None:
     assert reason(plan(observed("medium"), SETTINGS, NOW), "Redundant") is None
 
 
-def test_instances_are_marked_by_their_role_the_primary_last() -> None:
-    """Never two primaries: a budget would go on counting the one that no longer is, and have the other one evicted."""
+def test_pods_are_labelled_with_their_roles_the_primary_last() -> None:
+    """With two pods labelled primary, the PodDisruptionBudget would allow the eviction of the real one."""
     before = observed("large")
     unmarked = tuple(replace(instance, pod=pod(instance.index, Size.LARGE, "")) for instance in before.instances)
     steps = steps_of(replace(before, instances=unmarked))
@@ -319,7 +319,7 @@ def usage(namespace: str, name: str = "srv", *, is_granted: bool = False) -> Usa
 
 
 def shared(*namespaces: str, **others: Any) -> StorageState:
-    """Observe a small storage that is shared with namespaces."""
+    """Observe a small storage that is shared with these namespaces."""
     storage = session_storage({"size": "small", "allowedNamespaces": list(namespaces)})
     return observed(storage=storage, **others)
 
@@ -329,7 +329,7 @@ def peers_of(policy: Object) -> list[Object]:
     return peers
 
 
-def test_a_namespace_with_an_admitted_consumer_gets_a_copy_and_is_let_in() -> None:
+def test_a_namespace_with_an_admitted_consumer_gets_a_copy_and_network_access() -> None:
     before = shared("other", usages=(usage("other"), usage("stranger")))
     policy, share = steps_of(before)
     assert isinstance(policy, Apply)
@@ -343,12 +343,12 @@ def test_a_namespace_with_an_admitted_consumer_gets_a_copy_and_is_let_in() -> No
     assert PASSWORDS["password"] not in repr(share)
 
 
-def test_who_was_granted_the_right_needs_no_shared_namespace() -> None:
+def test_a_consumer_with_a_granted_right_needs_no_shared_namespace() -> None:
     (_, share) = steps_of(observed(usages=(usage("other", is_granted=True),)))
     assert isinstance(share, Share)
 
 
-def test_copies_that_nobody_needs_any_more_go_and_other_peoples_secrets_stay() -> None:
+def test_copies_without_a_consumer_are_deleted_and_other_secrets_stay() -> None:
     copy_of_ours = secrets.mirrored_secret(children(Size.SMALL)["secrets", "mine-connection"], "other")
     copy_of_ours["metadata"] |= {"uid": "uid-m", "resourceVersion": "3"}
     foreign: Object = {"metadata": {"name": "team.mine-connection", "namespace": "third", "uid": "x"}, "data": {}}
@@ -356,7 +356,7 @@ def test_copies_that_nobody_needs_any_more_go_and_other_peoples_secrets_stay() -
     assert steps_of(observed(secrets=present)) == (Delete(SECRETS, "other", "team.mine-connection", "uid-m"),)
 
 
-def test_a_copy_that_is_right_is_left_alone_and_one_that_was_edited_is_put_right() -> None:
+def test_a_correct_copy_is_left_alone_and_an_edited_one_is_repaired() -> None:
     policy = network_policy.network_policy(STORAGE, SETTINGS.peers, ["other"])
     made = {**children(Size.SMALL), ("networkpolicies", "mine-valkey"): policy}
     present = secrets.mirrored_secret(made["secrets", "mine-connection"], "other")
@@ -368,14 +368,14 @@ def test_a_copy_that_is_right_is_left_alone_and_one_that_was_edited_is_put_right
     assert share.obj["metadata"]["resourceVersion"] == "3"
 
 
-def test_a_secret_of_somebody_else_in_the_way_is_named_and_never_touched() -> None:
+def test_a_foreign_secret_with_the_copys_name_is_reported_and_never_touched() -> None:
     foreign: Object = {"metadata": {"name": "team.mine-connection", "namespace": "other", "uid": "x"}, "data": {}}
     decided = plan(shared("other", usages=[usage("other")], secrets={"other": foreign}), SETTINGS, NOW)
     assert not [step for step in decided.steps if isinstance(step, Share | Delete)]
     assert reason(decided, "ConsumersAdmitted") == "NameTaken"
 
 
-def test_consumers_of_other_namespaces_wait_and_are_named() -> None:
+def test_consumers_of_namespaces_without_access_wait_and_are_named() -> None:
     usages = tuple(usage("other", f"server-{number:02}") for number in range(12))
     decided = plan(observed(usages=usages), SETTINGS, NOW)
     assert decided.status is not None
@@ -384,7 +384,7 @@ def test_consumers_of_other_namespaces_wait_and_are_named() -> None:
     assert "server-10" not in found["message"]
 
 
-def test_passwords_that_are_kept_are_not_made_up_again() -> None:
+def test_existing_passwords_are_not_generated_again() -> None:
     before = observed()
     auth = copy.deepcopy(before.children["secrets", "mine-auth"])
     del auth["data"]["probe-password"]
@@ -394,7 +394,7 @@ def test_passwords_that_are_kept_are_not_made_up_again() -> None:
     assert not [password for password in kept.values() if password in repr(step)]
 
 
-def test_a_lost_auth_secret_takes_the_password_that_consumers_hold() -> None:
+def test_a_lost_auth_secret_is_recreated_with_the_consumers_password() -> None:
     before = observed()
     connection = {key: obj for key, obj in before.children.items() if key == ("secrets", "mine-connection")}
     (step,) = steps_of(with_children(before, connection))
@@ -408,7 +408,7 @@ def test_a_spoilt_connection_secret_gives_no_password(spoilt: str) -> None:
     assert step == WriteAuth(STORAGE, KeyRing({}), "")
 
 
-def test_the_auth_secret_wins_over_a_connection_secret_that_differs() -> None:
+def test_the_auth_secret_takes_precedence_over_a_different_connection_secret() -> None:
     before = observed()
     other = before.children["secrets", "mine-connection"] | {
         "data": secrets.connection_secret(STORAGE, "y" * 32)["data"]
@@ -425,21 +425,21 @@ def refused(created: str, **metadata: Any) -> StorageState:
     )
 
 
-def test_a_instance_that_is_older_than_its_secret_and_refuses_it_restarts() -> None:
+def test_an_instance_that_is_older_than_its_secret_and_refuses_it_restarts() -> None:
     assert steps_of(refused(created=EARLIER)) == (Delete(PODS, "team", "mine-valkey-0-0", "uid-of-pod-0"),)
 
 
-def test_a_instance_that_is_younger_than_its_secret_never_restarts() -> None:
+def test_an_instance_that_is_younger_than_its_secret_never_restarts() -> None:
     decided = plan(refused(created=LATER), SETTINGS, NOW)
     assert decided.steps == ()
     assert reason(decided) == "CredentialRefused"
 
 
-def test_a_instance_that_is_going_already_is_not_deleted_twice() -> None:
+def test_an_instance_that_is_being_deleted_is_not_deleted_again() -> None:
     assert steps_of(refused(created=EARLIER, deletionTimestamp=LATER)) == ()
 
 
-def test_a_secret_that_was_written_again_counts_from_then() -> None:
+def test_the_age_of_a_rewritten_secret_counts_from_its_last_write() -> None:
     before = refused(created=LATER)
     auth = copy.deepcopy(before.children["secrets", "mine-auth"])
     auth["metadata"]["managedFields"] = [{"manager": "a", "time": "2026-11-23T10:00:09Z"}, {"manager": "b"}]
@@ -447,7 +447,7 @@ def test_a_secret_that_was_written_again_counts_from_then() -> None:
     assert [type(step) for step in steps_of(rewritten)] == [Delete]
 
 
-def test_a_instance_that_only_does_not_answer_never_restarts() -> None:
+def test_an_instance_that_merely_does_not_answer_never_restarts() -> None:
     assert steps_of(observed("small", Instance(0, pod(creationTimestamp=EARLIER)))) == ()
     assert steps_of(observed("small", Instance(0, pod(creationTimestamp=EARLIER), problem="unreachable"))) == ()
 
@@ -464,7 +464,7 @@ def test_a_instance_that_only_does_not_answer_never_restarts() -> None:
         (Instance(0, pod(creationTimestamp=LONG_AGO), problem="refused"), 5),
     ],
 )
-def test_how_soon_to_look_again_follows_from_what_is_waited_for(instance: Instance, seconds: float) -> None:
+def test_the_time_to_the_next_pass_depends_on_what_the_storage_waits_for(instance: Instance, seconds: float) -> None:
     assert plan(observed("small", instance), SETTINGS, NOW).requeue_after_seconds == seconds
 
 
@@ -487,7 +487,7 @@ def test_a_storage_is_ready_only_when_its_primary_serves(instance: Instance, exp
     assert "primary" not in decided.status
 
 
-def test_a_storage_that_was_ready_is_degraded_when_its_instance_is_gone() -> None:
+def test_a_ready_storage_becomes_degraded_when_its_instance_is_gone() -> None:
     ready = settled(observed(), plan(observed(), SETTINGS, NOW).status)
     decided = plan(replace(ready, instances=(Instance(0),)), SETTINGS, NOW)
     assert decided.status is not None
@@ -495,13 +495,13 @@ def test_a_storage_that_was_ready_is_degraded_when_its_instance_is_gone() -> Non
     assert [note.reason for note in decided.events] == ["Provisioning"]
 
 
-def test_a_instance_that_should_answer_and_does_not_is_a_warning() -> None:
+def test_an_instance_that_should_answer_and_does_not_causes_a_warning() -> None:
     silent = Instance(0, pod(creationTimestamp=LONG_AGO), problem="unreachable")
     decided = plan(observed("small", silent), SETTINGS, NOW)
     assert [(note.type, note.reason) for note in decided.events] == [("Warning", "Unreachable")]
 
 
-def test_a_restarted_server_gets_its_time_again() -> None:
+def test_a_restarted_server_gets_its_full_starting_time_again() -> None:
     old = pod(creationTimestamp="2026-11-23T09:00:00Z")
     running = {"state": {"running": {"startedAt": "2026-11-23T11:59:55Z"}}}
     restarted = old | {"status": old["status"] | {"containerStatuses": [running]}}
@@ -509,7 +509,7 @@ def test_a_restarted_server_gets_its_time_again() -> None:
     assert (reason(decided), decided.requeue_after_seconds) == ("Starting", 0.2)
 
 
-def test_what_kubernetes_says_of_the_pod_is_passed_on() -> None:
+def test_the_message_quotes_what_kubernetes_says_of_the_pod() -> None:
     unschedulable = {"type": "PodScheduled", "status": "False", "message": "0/3 instances are available"}
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
     for status, expected, text in (
@@ -536,8 +536,8 @@ def test_what_kubernetes_says_of_the_pod_is_passed_on() -> None:
     ],
     ids=str,
 )
-def test_what_others_put_where_nothing_may_be_added_takes_a_replacement(key: tuple[str, str], path: list[str]) -> None:
-    """Server-side apply would leave it there."""
+def test_foreign_fields_where_none_are_allowed_lead_to_a_replacement(key: tuple[str, str], path: list[str]) -> None:
+    """Server-side apply would leave the field there."""
     before = observed()
     edited = copy.deepcopy(before.children[key])
     place = edited
@@ -553,7 +553,7 @@ def test_what_others_put_where_nothing_may_be_added_takes_a_replacement(key: tup
     assert step.obj["metadata"]["resourceVersion"] == "7"
 
 
-def test_a_foreign_variable_for_valkey_takes_a_replacement() -> None:
+def test_a_foreign_environment_variable_of_valkey_leads_to_a_replacement() -> None:
     before = observed()
     key = ("statefulsets", "mine-valkey-0")
     for field, item in (("env", {"name": "LD_PRELOAD", "value": "x"}), ("envFrom", {"secretRef": {"name": "x"}})):
@@ -563,7 +563,7 @@ def test_a_foreign_variable_for_valkey_takes_a_replacement() -> None:
         assert isinstance(step, Replace)
 
 
-def test_a_foreign_key_in_the_auth_secret_is_taken_out() -> None:
+def test_a_foreign_key_in_the_auth_secret_is_removed() -> None:
     before = observed()
     auth = copy.deepcopy(before.children["secrets", "mine-auth"])
     auth["data"]["foreign"] = "eA=="
@@ -571,8 +571,8 @@ def test_a_foreign_key_in_the_auth_secret_is_taken_out() -> None:
     assert steps == (WriteAuth(STORAGE, KeyRing(PASSWORDS), "7"),)
 
 
-def test_claims_of_a_stateful_set_that_is_taken_in_stay_as_they_are() -> None:
-    """Kubernetes refuses every change of them, and they name the storage's former self as their owner."""
+def test_the_volume_claims_of_an_adopted_stateful_set_stay_as_they_are() -> None:
+    """Kubernetes refuses every change of volume claims, and these have the storage's former UID as their owner."""
     before = observed("medium")
     orphan = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
     orphan["metadata"].pop("ownerReferences")

@@ -1,4 +1,4 @@
-"""What is changed next, and what is left alone, while instances are added, replaced and moved."""
+"""Which change comes next, and what stays as it is, while instances are added, replaced and moved."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def group_of(*instances: Instance, size: Size = Size.LARGE, service: Object | No
 
 
 def change(*instances: Instance, size: Size = Size.LARGE, service: Object | None = SERVICE, **changes: Any) -> Change:
-    """Decide about a storage of a size that has these instances, the first of them the primary."""
+    """Decide the next change of a storage of a size with these instances, of which the first is the primary."""
     present = sets(size, *(instance.index for instance in instances))
     known = DesiredInstances(
         count=PRESETS[size].replicas,
@@ -68,7 +68,7 @@ def change(*instances: Instance, size: Size = Size.LARGE, service: Object | None
 
 
 def updated(instance: Instance, size: Size = Size.LARGE) -> Instance:
-    """The same instance, made from what OTHER_IMAGE makes."""
+    """Return the instance with a pod made from OTHER_IMAGE."""
     template = workload(instance.index, size, OTHER_IMAGE)["spec"]["template"]
     return with_pod(instance, annotations=template["metadata"]["annotations"])
 
@@ -87,7 +87,7 @@ def lagging(instance: Instance) -> Instance:
 
 
 def pending(instance: Instance, *, created: str) -> Instance:
-    """The same instance, while no host takes its pod."""
+    """Return the instance while no node takes its pod."""
     assert instance.pod is not None
     unschedulable = {"type": "PodScheduled", "status": "False", "message": "0/3 instances are available"}
     status = {"phase": "Pending", "conditions": [unschedulable]}
@@ -101,7 +101,7 @@ def pending(instance: Instance, *, created: str) -> Instance:
 
 
 def outdated(size: Size, *indexes: int) -> dict[int, Object]:
-    """What instances are to be, when the image is to be another one."""
+    """Return the desired instances after a change of the image."""
     return sets(size, *indexes, settings=OTHER_IMAGE)
 
 
@@ -128,7 +128,7 @@ def the_move(decided: Change) -> SwitchOver:
 @pytest.mark.parametrize(
     ("size", "instances"), [(Size.SMALL, (primary(0),)), (Size.MEDIUM, MEDIUM), (Size.LARGE, LARGE)]
 )
-def test_a_storage_that_is_what_it_should_be_is_left_alone(size: Size, instances: tuple[Instance, ...]) -> None:
+def test_a_storage_in_its_desired_state_is_left_alone(size: Size, instances: tuple[Instance, ...]) -> None:
     decided = change(*instances, size=size)
     assert decided == Change(tuple(range(len(instances))))
     assert (decided.is_under_way, decided.pause) == (False, None)
@@ -144,14 +144,14 @@ def test_a_new_storage_gets_all_its_instances_at_once() -> None:
     assert change(Instance(0), size=Size.SMALL, present={}) == Change((0,))
 
 
-def test_the_instance_that_clients_get_to_comes_back_before_any_other() -> None:
-    """Its data may be there still."""
+def test_the_instance_that_the_service_selects_comes_back_before_any_other() -> None:
+    """Its volume may still have the data."""
     lost = Instance(4)
     assert change(lost, replica(1), present=sets(Size.LARGE, 1)).instances == (0, 1, 4)
     assert change(lost, size=Size.MEDIUM, present={}).instances == (4,)
 
 
-def test_the_instance_that_clients_get_to_comes_back_even_if_there_are_enough_others() -> None:
+def test_the_instance_that_the_service_selects_comes_back_even_if_there_are_enough_others() -> None:
     assert change(Instance(0), replica(1), size=Size.MEDIUM, present=sets(Size.MEDIUM, 1)).instances == (0, 1)
 
 
@@ -160,7 +160,7 @@ def test_the_instance_that_clients_get_to_comes_back_even_if_there_are_enough_ot
     [silent(LARGE[0]), replica(0), Instance(0), replace(LARGE[0], problem="refused")],
     ids=["silent", "a replica", "gone", "refusing"],
 )
-def test_nothing_changes_while_the_primary_is_not_well(unwell: Instance) -> None:
+def test_nothing_changes_while_the_primary_is_unhealthy(unwell: Instance) -> None:
     decided = change(unwell, *LARGE[1:], target=outdated(Size.LARGE, 0, 1, 2), requested_switchover="now")
     assert decided == Change((0, 1, 2))
 
@@ -212,33 +212,33 @@ def test_a_replica_that_catches_up_counts_and_is_not_restarted_before_the_others
     assert (decided.steps, reason(decided)) == ((), "InstanceRestarts")
 
 
-def test_a_replica_that_we_cannot_reach_but_the_primary_can_counts_as_one_that_follows() -> None:
+def test_a_replica_that_only_the_primary_can_reach_counts_as_following() -> None:
     unseen = silent(LARGE[2])
     decided = change(LARGE[0], lagging(LARGE[1]), unseen, target=outdated(Size.LARGE, 0, 1, 2))
     assert decided.steps == ()
 
 
-def test_a_faulty_image_reaches_one_replica_and_is_left_there() -> None:
+def test_a_faulty_image_reaches_only_one_replica() -> None:
     faulty = Instance(1, updated(LARGE[1]).pod)
     head = primary(0, Size.LARGE, 2)
     assert change(head, faulty, LARGE[2], target=outdated(Size.LARGE, 0, 1, 2)).steps == ()
-    # Not even if another one loses its connection meanwhile.
+    # It reaches no other replica even if one loses its connection meanwhile.
     alone = primary(0, Size.LARGE)
     assert change(alone, faulty, silent(LARGE[2]), target=outdated(Size.LARGE, 0, 1, 2)).steps == ()
 
 
-def test_a_faulty_image_that_is_taken_back_costs_the_one_replica_a_restart() -> None:
+def test_a_faulty_image_that_is_withdrawn_restarts_only_that_replica() -> None:
     faulty = Instance(1, updated(LARGE[1]).pod)
     assert change(primary(0, Size.LARGE, 2), faulty, LARGE[2]).steps == (deletion(1),)
 
 
-def test_a_faulty_image_that_is_replaced_by_a_third_one_costs_the_stuck_replica_a_restart_first() -> None:
+def test_a_third_image_after_a_faulty_one_restarts_the_stuck_replica_first() -> None:
     faulty = Instance(1, with_pod(LARGE[1], annotations={names.ANNOTATION_TEMPLATE_HASH: "faulty"}).pod)
     decided = change(primary(0, Size.LARGE, 2), faulty, LARGE[2], target=outdated(Size.LARGE, 0, 1, 2))
     assert decided.steps == (deletion(1),)
 
 
-def test_of_replicas_that_are_all_stuck_one_is_repaired_at_a_time() -> None:
+def test_replicas_that_are_all_stuck_are_repaired_one_at_a_time() -> None:
     stuck = tuple(
         Instance(index, with_pod(LARGE[index], annotations={names.ANNOTATION_TEMPLATE_HASH: "faulty"}).pod)
         for index in (1, 2)
@@ -249,13 +249,13 @@ def test_of_replicas_that_are_all_stuck_one_is_repaired_at_a_time() -> None:
     assert change(primary(0, Size.LARGE, 1), LARGE[1], stuck[1]).steps == (deletion(2),)
 
 
-def test_a_pod_that_is_going_is_not_deleted_twice() -> None:
+def test_a_pod_that_is_being_deleted_is_not_deleted_again() -> None:
     going = silent(with_pod(LARGE[1], deletionTimestamp="2026-11-23T12:00:00Z"))
     decided = change(primary(0, Size.LARGE, 2), going, LARGE[2], target=outdated(Size.LARGE, 0, 1, 2))
     assert (decided.steps, reason(decided)) == ((), "InstanceRestarts")
 
 
-def test_a_replica_whose_volume_is_too_small_is_made_anew() -> None:
+def test_a_replica_whose_volume_is_too_small_is_recreated() -> None:
     decided = change(
         *LARGE, undersized=frozenset({2}), volume_claims={2: {"metadata": {"name": "data-mine-valkey-2-0"}}}
     )
@@ -283,7 +283,7 @@ def resized(instance: Instance) -> Instance:
     return with_pod(instance, annotations=template["metadata"]["annotations"])
 
 
-def test_a_shrinking_storage_makes_one_replica_what_is_to_stay_and_moves_to_it() -> None:
+def test_a_shrinking_storage_updates_the_instance_that_will_remain_and_moves_the_primary_to_it() -> None:
     assert shrinking(*LARGE).steps == (deletion(1),)
     assert the_move(shrinking(LARGE[0], resized(LARGE[1]), LARGE[2])).new.index == 1
 
@@ -298,7 +298,7 @@ def test_a_shrinking_storage_drops_the_others_after_the_move() -> None:
     assert shrinking(new, service=service) == Change((1,))
 
 
-def test_of_too_many_instances_none_goes_that_others_cannot_stand_in_for() -> None:
+def test_no_surplus_instance_is_removed_while_the_others_cannot_replace_it() -> None:
     four = (primary(0, Size.LARGE, 1, 2, 3), replica(1), replica(2), replica(3))
     assert removed(change(*four)) == [3]
     assert change(four[0], lagging(four[1]), four[2], four[3]) == Change((0, 1, 2, 3))
@@ -312,7 +312,7 @@ def test_a_storage_of_one_instance_gets_a_second_one_to_take_over() -> None:
     assert (decided.instances, decided.steps, reason(decided)) == ((0, 1), (), "InstanceAdded")
 
 
-def test_the_second_instance_has_the_smallest_number_that_is_free() -> None:
+def test_the_second_instance_gets_the_smallest_free_number() -> None:
     service = stored(services.primary_service(STORAGE, 1))
     decided = change(primary(1, Size.MEDIUM), size=Size.MEDIUM, service=service, target=outdated(Size.MEDIUM, 1))
     assert decided.instances == (1, 0)
@@ -328,7 +328,7 @@ def test_the_move_waits_until_the_second_instance_is_in_sync() -> None:
     assert (move.new, move.fence) == (synced, 0)
 
 
-def test_the_old_instance_goes_after_the_move() -> None:
+def test_the_old_instance_is_removed_after_the_move() -> None:
     service = stored(services.primary_service(STORAGE, 1))
     new = updated(primary(1, Size.MEDIUM, 0), Size.MEDIUM)
     decided = change(
@@ -337,13 +337,13 @@ def test_the_old_instance_goes_after_the_move() -> None:
     assert (removed(decided), decided.instances, reason(decided)) == ([0], (1,), "InstanceRemoved")
 
 
-def test_a_second_instance_that_is_stuck_is_made_anew_as_soon_as_it_can_be_put_right() -> None:
+def test_a_stuck_second_instance_is_recreated_as_soon_as_that_can_help() -> None:
     stuck = Instance(1, with_pod(replica(1, Size.MEDIUM), annotations={}).pod)
     decided = change(*MEDIUM, stuck, size=Size.MEDIUM, target=outdated(Size.MEDIUM, 0, 1))
     assert decided.steps == (deletion(1),)
 
 
-def test_a_second_instance_that_is_stuck_goes_if_the_first_is_what_it_should_be_again() -> None:
+def test_a_stuck_second_instance_is_removed_if_the_first_is_up_to_date_again() -> None:
     stuck = Instance(1, updated(replica(1, Size.MEDIUM), Size.MEDIUM).pod)
     assert removed(change(*MEDIUM, stuck, size=Size.MEDIUM)) == [1]
 
@@ -360,32 +360,32 @@ LONG_AGO = (NOW - NO_ROOM_AFTER - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M
 LATELY = (NOW - NO_ROOM_AFTER).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_a_host_may_come_yet_for_a_pod_that_has_none() -> None:
+def test_a_pod_without_a_node_gets_some_time_to_find_one() -> None:
     decided = crowded(Size.MEDIUM, LATELY)
     assert (decided.steps, reason(decided)) == ((), "InstanceStarts")
 
 
-def test_without_room_for_a_second_instance_the_one_instance_restarts_where_it_is_and_that_is_said() -> None:
+def test_without_room_for_a_second_instance_the_only_one_restarts_in_place_and_a_finding_says_so() -> None:
     decided = crowded(Size.MEDIUM, LONG_AGO)
     assert (decided.steps, reason(decided)) == ((deletion(0),), "RestartsInPlace")
     assert decided.finding is not None
     assert "no node has room" in decided.finding.message
 
 
-def test_without_room_nothing_restarts_for_a_move_alone() -> None:
+def test_without_room_a_requested_move_restarts_nothing() -> None:
     extra = pending(replica(1, Size.MEDIUM), created=LONG_AGO)
     decided = change(*MEDIUM, extra, size=Size.MEDIUM, requested_switchover="now")
     assert (decided.steps, reason(decided), decided.is_under_way) == ((), "NoRoom", False)
 
 
-def test_without_room_nothing_restarts_for_a_volume_that_it_would_not_get_by_that() -> None:
-    """It would restart again and again."""
+def test_without_room_nothing_restarts_for_a_larger_volume_that_a_restart_cannot_give() -> None:
+    """The instance would restart again and again."""
     decided = crowded(Size.MEDIUM, LONG_AGO, undersized=frozenset({0}))
     assert (decided.steps, reason(decided)) == ((), "NoRoom")
 
 
 def podless(*, replicas: int, changed: str) -> Change:
-    """Decide about one instance that is out of date, while the pod of a second one is missing."""
+    """Decide the next change of an outdated single instance, while the pod of a second one is missing."""
     present = sets(Size.MEDIUM, 0, 1)
     present[1] |= {"status": {"replicas": replicas}}
     present[1]["metadata"]["managedFields"] = [{"manager": "kube-controller-manager", "time": changed}]
@@ -398,8 +398,8 @@ def test_a_quota_that_allows_no_second_pod_means_that_there_is_no_room() -> None
     assert reason(podless(replicas=0, changed=LONG_AGO)) == "RestartsInPlace"
 
 
-def test_a_pod_that_was_deleted_and_comes_back_at_once_is_no_want_of_room() -> None:
-    """Or each restart of a second instance would cost the first one a restart too."""
+def test_a_deleted_pod_that_comes_back_at_once_does_not_count_as_lack_of_room() -> None:
+    """Otherwise each restart of a second instance would restart the first one too."""
     assert reason(podless(replicas=1, changed=LONG_AGO)) == "InstanceStarts"
 
 
@@ -409,7 +409,7 @@ def test_without_room_a_redundant_storage_never_restarts_its_primary() -> None:
     assert (decided.steps, reason(decided)) == ((), "NoRoom")
 
 
-def test_after_a_restart_where_it_is_the_second_instance_is_no_longer_needed() -> None:
+def test_after_a_restart_in_place_the_second_instance_is_no_longer_needed() -> None:
     restarted = updated(primary(0, Size.MEDIUM), Size.MEDIUM)
     extra = pending(updated(replica(1, Size.MEDIUM), Size.MEDIUM), created=LONG_AGO)
     decided = change(restarted, extra, size=Size.MEDIUM, target=outdated(Size.MEDIUM, 0, 1))
@@ -424,12 +424,12 @@ def closing(*hosts: int) -> KubernetesNodes:
     return KubernetesNodes(HOSTS.open - names_of, names_of)
 
 
-def test_a_primary_on_a_host_that_is_drained_moves() -> None:
+def test_a_primary_on_a_node_that_is_drained_moves() -> None:
     move = the_move(change(*LARGE, nodes=closing(0)))
     assert (move.new.index, move.record.reason, move.record.request) == (1, "NodeIsDrained", "")
 
 
-def test_it_does_not_move_to_another_host_that_is_drained() -> None:
+def test_a_primary_does_not_move_to_another_node_that_is_drained() -> None:
     assert the_move(change(*LARGE, nodes=closing(0, 1))).new.index == 2
     assert change(*LARGE, nodes=closing(0, 1, 2)) == Change((0, 1, 2))
 
@@ -438,12 +438,12 @@ def deleted(instance: Instance) -> Instance:
     return with_pod(instance, deletionTimestamp="2026-11-25T12:00:00Z")
 
 
-def test_a_primary_whose_pod_is_deleted_moves_while_it_lives() -> None:
+def test_a_primary_whose_pod_is_being_deleted_moves_while_it_still_runs() -> None:
     move = the_move(change(deleted(LARGE[0]), *LARGE[1:]))
     assert (move.new.index, move.record.reason) == (1, "PodIsDeleted")
 
 
-def test_it_does_not_move_to_one_that_is_deleted_lags_or_has_to_leave_as_well() -> None:
+def test_a_primary_does_not_move_to_an_instance_that_is_being_deleted_lags_or_must_leave_too() -> None:
     first, second, third = LARGE
     assert the_move(change(deleted(first), deleted(second), third)).new.index == 2
     assert the_move(change(deleted(first), lagging(second), third)).new.index == 2
@@ -451,7 +451,7 @@ def test_it_does_not_move_to_one_that_is_deleted_lags_or_has_to_leave_as_well() 
     assert change(*map(deleted, LARGE)) == Change((0, 1, 2))
 
 
-def test_it_moves_to_one_that_is_not_up_to_date_rather_than_to_none() -> None:
+def test_a_primary_moves_to_an_outdated_instance_rather_than_to_none() -> None:
     first, second, third = LARGE
     outdated_but: dict[str, Any] = {"target": outdated(Size.LARGE, 0, 1, 2), "may_update": False}
     assert the_move(change(deleted(first), second, updated(third), **outdated_but)).new.index == 2
@@ -466,27 +466,27 @@ def test_replicas_are_left_to_the_drain_itself() -> None:
     assert change(*LARGE, nodes=closing(1, 2)) == Change((0, 1, 2))
 
 
-def test_one_instance_on_a_host_that_is_drained_gets_a_second_one() -> None:
+def test_a_single_instance_on_a_node_that_is_drained_gets_a_second_one() -> None:
     decided = change(*MEDIUM, size=Size.MEDIUM, nodes=closing(0))
     assert (decided.instances, reason(decided)) == ((0, 1), "InstanceAdded")
     assert the_move(change(*MEDIUM, replica(1, Size.MEDIUM), size=Size.MEDIUM, nodes=closing(0))).new.index == 1
 
 
-def test_a_move_that_is_asked_for_is_done_and_noted() -> None:
+def test_a_requested_move_is_done_and_recorded() -> None:
     move = the_move(change(*LARGE, requested_switchover="please"))
     assert (move.record.reason, move.record.request) == ("Asked", "please")
     assert move.record.end(NOW).handled == "please"
 
 
-def test_one_instance_that_is_asked_to_move_gets_a_second_one_first() -> None:
+def test_a_single_instance_that_is_to_move_gets_a_second_one_first() -> None:
     assert reason(change(*MEDIUM, size=Size.MEDIUM, requested_switchover="please")) == "InstanceAdded"
 
 
-def test_nobody_moves_without_a_service_that_could_be_moved() -> None:
+def test_without_a_service_no_primary_moves() -> None:
     assert change(*LARGE, service=None, requested_switchover="please").steps == ()
 
 
-def test_a_move_counts_on_from_the_last_one() -> None:
+def test_a_move_has_the_next_number() -> None:
     record = PrimaryRecord(epoch=6, to=0, reason="PrimaryLost", handled="before")
     annotations = {names.ANNOTATION_PRIMARY: record.text}
     service = {**SERVICE, "metadata": SERVICE["metadata"] | {"annotations": annotations}}
@@ -506,25 +506,25 @@ def test_an_update_waits_for_its_turn_and_says_so() -> None:
         assert (reason(decided), decided.is_under_way) == ("WaitsForItsTurn", False)
 
 
-def test_what_is_up_to_date_waits_for_nobodys_turn() -> None:
+def test_an_up_to_date_storage_does_not_wait_for_a_turn() -> None:
     assert the_move(change(*LARGE, requested_switchover="please", may_update=False)).record.reason == "Asked"
     assert change(*LARGE, may_update=False) == Change((0, 1, 2))
 
 
 @pytest.mark.parametrize("changes", [{"nodes": closing(0)}, {"requested_switchover": "please"}], ids=["drain", "asked"])
-def test_a_move_that_cannot_wait_is_done_with_instances_as_they_are(changes: dict[str, Any]) -> None:
+def test_an_urgent_move_does_not_wait_for_updated_instances(changes: dict[str, Any]) -> None:
     move = the_move(change(*LARGE, target=outdated(Size.LARGE, 0, 1, 2), may_update=False, **changes))
     assert move.new.index == 1
 
 
-def test_a_instance_that_is_no_longer_needed_goes_even_if_updates_wait() -> None:
+def test_a_surplus_instance_is_removed_even_if_updates_wait() -> None:
     decided = change(
         primary(1, Size.MEDIUM), replica(0), size=Size.MEDIUM, target=outdated(Size.MEDIUM, 1), may_update=False
     )
     assert (removed(decided), reason(decided), decided.is_under_way) == ([0], "InstanceRemoved", True)
 
 
-def test_growing_waits_for_nobodys_turn() -> None:
+def test_growing_does_not_wait_for_a_turn() -> None:
     assert change(*MEDIUM, present=sets(Size.MEDIUM, 0), may_update=False).instances == (0, 1, 2)
 
 

@@ -1,4 +1,4 @@
-"""What users are told, and that they are told it once."""
+"""What status and Events tell users, and that each change is told once."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ def ready(status: Object) -> Object:
     return dict(condition)
 
 
-def test_a_status_says_what_the_model_of_the_crd_holds() -> None:
+def test_a_status_has_the_fields_of_the_crds_model() -> None:
     status = after(replace(READY, last_failover=MOVED))
     model = SessionStorageStatus.model_validate(status)
     assert model.model_dump(mode="json", by_alias=True, exclude_none=True) == status
 
 
-def test_the_size_that_runs_is_remembered_while_it_cannot_be_seen() -> None:
+def test_the_status_keeps_the_running_size_while_it_cannot_be_observed() -> None:
     assert after(BROKEN, after(READY))["size"] == "small"
 
 
-def test_what_did_not_change_is_not_written() -> None:
+def test_an_unchanged_status_is_not_written() -> None:
     assert status_of(observed(after(READY)), READY, LATER) == (None, ())
 
 
@@ -77,7 +77,7 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     assert ready(turned)["lastTransitionTime"] == "2026-11-23T12:05:00Z"
 
 
-def test_a_new_generation_is_seen_without_any_event() -> None:
+def test_a_new_generation_is_recorded_without_an_event() -> None:
     status, events = status_of(observed(after(READY), generation=2), READY, LATER)
     assert status is not None
     assert (status["observedGeneration"], ready(status)["observedGeneration"], events) == (2, 2, ())
@@ -102,17 +102,17 @@ def test_empty_fields_are_left_out() -> None:
     ],
     ids=lambda value: value.reason if isinstance(value, Verdict) else value,
 )
-def test_a_change_is_told_in_one_event(verdict: Verdict, kind: str) -> None:
+def test_a_change_causes_one_event(verdict: Verdict, kind: str) -> None:
     _, events = status_of(observed(), verdict, NOW)
     assert [(event.type, event.reason, event.note) for event in events] == [(kind, verdict.reason, verdict.message)]
 
 
-def test_the_same_reason_in_another_phase_is_news() -> None:
+def test_the_same_reason_in_another_phase_causes_an_event() -> None:
     _, events = status_of(observed(after(STARTING)), BROKEN, NOW)
     assert [event.reason for event in events] == ["Starting"]
 
 
-def test_another_wording_alone_is_no_event() -> None:
+def test_another_message_alone_causes_no_event() -> None:
     backoff = Verdict(Phase.PROVISIONING, "CrashLoopBackOff", "back-off 10s")
     longer = Verdict(Phase.PROVISIONING, "CrashLoopBackOff", "back-off 20s")
     status, events = status_of(observed(after(backoff)), longer, NOW)
@@ -120,7 +120,7 @@ def test_another_wording_alone_is_no_event() -> None:
     assert (status["message"], events) == ("back-off 20s", ())
 
 
-def test_a_further_condition_is_told_when_it_comes_and_not_when_it_goes() -> None:
+def test_a_further_condition_causes_an_event_when_it_appears_and_none_when_it_ends() -> None:
     extra = Finding(UPDATING, "False", "NoRoom", "make room")
     status, events = status_of(observed(after(READY)), READY.changing(Change((0,), (), extra), observed().storage), NOW)
     assert events == (EventNote("Warning", "NoRoom", "make room"),)
@@ -143,12 +143,12 @@ def test_a_further_condition_is_told_when_it_comes_and_not_when_it_goes() -> Non
     ],
     ids=lambda value: value.reason if isinstance(value, Finding) else value,
 )
-def test_only_what_somebody_should_look_at_is_a_warning(finding: Finding, kind: str) -> None:
+def test_only_a_finding_that_needs_attention_is_a_warning(finding: Finding, kind: str) -> None:
     _, events = status_of(observed(after(READY)), replace(READY, also=(finding,)), NOW)
     assert [(event.type, event.reason) for event in events] == [(kind, finding.reason)]
 
 
-def test_being_available_is_told_once_although_two_conditions_say_so() -> None:
+def test_availability_causes_one_event_although_two_conditions_report_it() -> None:
     verdict = replace(READY, also=(Finding(AVAILABLE, "True", READY.reason, READY.message),))
     status, events = status_of(observed(after(STARTING)), verdict, NOW)
     assert status is not None
@@ -156,7 +156,7 @@ def test_being_available_is_told_once_although_two_conditions_say_so() -> None:
 
 
 @pytest.mark.parametrize(("reason", "kind"), [("PrimaryLost", "Warning"), ("Asked", "Normal")])
-def test_another_primary_is_told_once_and_is_a_warning_unless_it_was_planned(reason: str, kind: str) -> None:
+def test_another_primary_causes_one_event_which_is_a_warning_unless_planned(reason: str, kind: str) -> None:
     moved = replace(READY, last_failover=MOVED.model_copy(update={"reason": reason}))
     status, events = status_of(observed(after(READY)), moved, NOW)
     told = "mine-valkey-0 is the primary now; that took 0.25 s"
@@ -171,7 +171,7 @@ def verdict_of(before: StorageState, decision: Decision | None = None) -> Verdic
     return judge(before, spec, group, decision or KeepPrimary(), NOW)
 
 
-def test_every_instance_is_told_of_with_its_role_and_how_far_behind_it_is() -> None:
+def test_the_status_lists_every_instance_with_its_role_and_lag() -> None:
     head, near, far = storages.observed("large").instances
     stranger = replicated(far, lineage="b" * 40)
     for last, shown in ((replicated(far, offset=0), {"synced": False, "lagMiB": 50}), (stranger, {"synced": False})):
@@ -184,7 +184,7 @@ def test_every_instance_is_told_of_with_its_role_and_how_far_behind_it_is() -> N
         ]
 
 
-def test_the_size_that_runs_is_that_of_the_primarys_pod() -> None:
+def test_the_running_size_is_that_of_the_primarys_pod() -> None:
     before = storages.declared(storages.observed("small"), storages.session_storage({"size": "medium"}))
     verdict = verdict_of(before)
     assert verdict.size == "small"
@@ -194,7 +194,7 @@ def test_the_size_that_runs_is_that_of_the_primarys_pod() -> None:
 @pytest.mark.parametrize(
     "decision", [LookAgain(1, "PrimarySilent", "soon"), FailoverBlocked("NoHistory", "a person decides")]
 )
-def test_why_no_instance_takes_over_is_said(decision: LookAgain | FailoverBlocked) -> None:
+def test_a_condition_says_why_no_instance_takes_over(decision: LookAgain | FailoverBlocked) -> None:
     gone = storages.observed("large", Instance(0), *storages.instances(Size.LARGE)[1:])
     verdict = verdict_of(gone, decision)
     assert (verdict.is_ready, verdict.reason, verdict.message) == (False, decision.reason, decision.message)
@@ -202,14 +202,14 @@ def test_why_no_instance_takes_over_is_said(decision: LookAgain | FailoverBlocke
     assert blocked == ([decision.reason] if isinstance(decision, FailoverBlocked) else [])
 
 
-def test_a_failover_that_was_blocked_is_said_to_be_so_no_longer() -> None:
+def test_the_condition_of_a_blocked_failover_is_taken_back() -> None:
     (told,) = conditions([Finding(FAILOVER_BLOCKED, "True", "NoHistory", "m")], [], 1, NOW)
     status = {"conditions": [told]}
     verdict = verdict_of(storages.settled(storages.observed("large"), status))
     assert [finding.status for finding in verdict.also if finding.type == FAILOVER_BLOCKED] == ["False"]
 
 
-def test_that_all_is_up_to_date_is_said_once_something_was_not() -> None:
+def test_a_condition_says_that_all_is_up_to_date_after_an_update() -> None:
     nothing, change = Change((0,)), Finding(UPDATING, "True", "InstanceRestarts", "m")
     assert READY.changing(nothing, observed(after(READY)).storage).also == ()
     during = after(READY.changing(Change((0,), (), change), observed().storage))
@@ -219,7 +219,7 @@ def test_that_all_is_up_to_date_is_said_once_something_was_not() -> None:
     ]
 
 
-def test_conditions_of_unknown_history_get_a_time() -> None:
+def test_a_condition_without_a_time_gets_one() -> None:
     finding = Finding("Ready", "True", "R", "m")
     (made,) = conditions([finding], [], 3, NOW)
     assert made == {

@@ -1,4 +1,4 @@
-"""Rotations on an API server and instances in memory; tests/property/test_rotation.py has what goes wrong."""
+"""Rotations on an API server and instances in memory; tests/property/test_rotation.py adds faults."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_the_storage_is_ready_all_the_time_and_says_that_it_rotates(drill:
         assert drill.simulation.status["phase"] in {"Rotating", "Ready"}
 
 
-async def test_each_value_rotates_once_and_what_is_asked_meanwhile_comes_to_one_more(drill: Drill) -> None:
+async def test_each_value_rotates_once_and_requests_during_a_rotation_cause_one_more(drill: Drill) -> None:
     await drill.ask("one")
     await drill.until(lambda: drill.phase == "AwaitConsumers")
     first = passwords(drill)
@@ -78,7 +78,7 @@ async def test_a_new_storage_with_the_annotation_is_not_rotated_at_once() -> Non
     await drill.finish("after")
 
 
-async def test_a_consumer_that_comes_while_others_restart_restarts_too(drill: Drill) -> None:
+async def test_a_consumer_created_while_others_restart_restarts_too(drill: Drill) -> None:
     old = passwords(drill)
     await drill.ask("one")
     await drill.until(lambda: drill.phase == "AwaitConsumers")
@@ -89,7 +89,7 @@ async def test_a_consumer_that_comes_while_others_restart_restarts_too(drill: Dr
     assert drill.simulation.status["rotation"]["consumersTotal"] == 3
 
 
-async def test_a_consumer_that_comes_before_anything_is_handed_out_restarts_too(drill: Drill) -> None:
+async def test_a_consumer_created_before_the_new_password_is_handed_out_restarts_too(drill: Drill) -> None:
     await drill.ask("one")
     await drill.until(lambda: drill.phase == "Pending")
     await drill.toolhive.serve("early", NAMESPACE, "mine")
@@ -98,7 +98,7 @@ async def test_a_consumer_that_comes_before_anything_is_handed_out_restarts_too(
     assert {holder.password for holder in drill.toolhive.holders} == {passwords(drill)["password"]}
 
 
-async def test_a_consumer_that_goes_while_it_restarts_is_waited_for_no_more(drill: Drill) -> None:
+async def test_a_consumer_deleted_while_it_restarts_is_no_longer_waited_for(drill: Drill) -> None:
     await drill.ask("one")
     await drill.until(lambda: drill.phase == "AwaitConsumers")
     drill.toolhive.is_idle = True
@@ -111,7 +111,7 @@ async def test_a_consumer_that_goes_while_it_restarts_is_waited_for_no_more(dril
     assert drill.simulation.status["rotation"]["consumersTotal"] == 1
 
 
-async def test_the_rotation_waits_for_whoever_cannot_restart_until_it_is_forced(drill: Drill) -> None:
+async def test_the_rotation_waits_for_a_consumer_that_cannot_restart_until_it_is_forced(drill: Drill) -> None:
     old = passwords(drill)
     drill.toolhive.is_idle = True
     await drill.ask("one")
@@ -122,12 +122,12 @@ async def test_the_rotation_waits_for_whoever_cannot_restart_until_it_is_forced(
     revision = drill.simulation.status["rotation"]["revision"]
     forced = {"metadata": {"annotations": {names.ANNOTATION_ROTATE_FORCE: revision}}}
     await drill.simulation.edit(SESSION_STORAGES, KEY[1], forced)
-    drill.toolhive.holders.clear()  # whoever is left behind is refused: that is what was asked for
+    drill.toolhive.holders.clear()  # a consumer left behind is refused, as the user asked for
     await drill.until(lambda: drill.phase == "Discarded")
     assert not drill.instance.accepts("default", old["password"])
 
 
-async def test_a_consumer_that_cannot_be_written_is_named_and_holds_up_nobody_else(drill: Drill) -> None:
+async def test_a_consumer_that_cannot_be_written_is_named_and_delays_no_other(drill: Drill) -> None:
     refuse = drill.simulation.api.refuse
     drill.simulation.api.refuse = lambda call: (
         errors.Forbidden("403 a policy says no") if call == "patch mcpservers/far" else refuse(call)
@@ -140,7 +140,7 @@ async def test_a_consumer_that_cannot_be_written_is_named_and_holds_up_nobody_el
     assert drill.simulation.status["phase"] == "Rotating"
 
 
-async def test_what_only_a_person_can_change_is_looked_at_less_often(drill: Drill) -> None:
+async def test_a_storage_that_waits_for_a_person_is_reconciled_less_often(drill: Drill) -> None:
     await drill.ask("one")
     await drill.until(lambda: drill.phase == "AwaitConsumers")
     drill.toolhive.is_idle = True
@@ -156,7 +156,7 @@ async def test_what_only_a_person_can_change_is_looked_at_less_often(drill: Dril
     assert pauses == [FOLLOWING_SECONDS, FOLLOWING_SECONDS, WAITING_SECONDS]
 
 
-async def test_a_copy_that_cannot_be_written_is_tried_less_often_and_nobody_restarts(drill: Drill) -> None:
+async def test_a_copy_that_cannot_be_written_is_tried_less_often_and_no_consumer_restarts(drill: Drill) -> None:
     refuse = drill.simulation.api.refuse
     drill.simulation.api.refuse = lambda call: (
         errors.Forbidden("403 exceeded quota") if call == f"replace secrets/{MIRROR}" else refuse(call)
@@ -173,10 +173,10 @@ async def test_a_copy_that_cannot_be_written_is_tried_less_often_and_nobody_rest
     await drill.finish("one")
 
 
-async def test_a_schedule_rotates_by_itself_and_not_again_before_its_time(drill: Drill) -> None:
+async def test_a_scheduled_rotation_begins_by_itself_and_not_again_before_its_time(drill: Drill) -> None:
     old = passwords(drill)
     await drill.simulation.edit(SESSION_STORAGES, KEY[1], {"spec": {"rotation": {"every": "1h"}}})
-    await drill.until(lambda: drill.phase == "Discarded")  # the Secret's time of creation is long ago
+    await drill.until(lambda: drill.phase == "Discarded")  # the Secret was created long ago
     for _ in range(3):
         await drill.step()
     with drill.simulation.quiet():

@@ -1,4 +1,4 @@
-"""When a storage is due without anybody asking, and whose turn it is."""
+"""When a storage's scheduled rotation is due, and which of several storages rotates first."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LONG_AGO = NOW - timedelta(days=30)
 
 
 @given(st.text(), st.integers(1, 90_000))
-def test_it_is_due_within_the_last_tenth_and_always_at_the_same_time(uid: str, hours: int) -> None:
+def test_a_rotation_is_due_in_the_last_tenth_of_the_interval_and_always_at_the_same_time(uid: str, hours: int) -> None:
     every = timedelta(hours=hours)
     at = due_at(uid, every, LONG_AGO)
     assert LONG_AGO + every * 0.9 <= at <= LONG_AGO + every
     assert at == due_at(uid, every, LONG_AGO)
 
 
-def test_storages_made_together_are_not_due_together() -> None:
+def test_storages_created_together_are_not_due_together() -> None:
     assert len({due_at(f"uid-{number}", DAY, NOW) for number in range(100)}) == 100
 
 
@@ -64,11 +64,11 @@ def turn(mine: Object, *others: tuple[Object, Object], own: Object | None = None
         (storage(external={"url": "redis://there"}), auth(), False),
     ],
 )
-def test_whether_it_is_due(mine: Object, own: Object, *, expected: bool) -> None:
+def test_a_rotation_is_due_when_its_time_has_passed(mine: Object, own: Object, *, expected: bool) -> None:
     assert turn(mine, own=own) is expected
 
 
-def test_nobody_begins_while_another_one_rotates() -> None:
+def test_no_rotation_begins_while_another_storage_rotates() -> None:
     assert not turn(storage(), (storage("other", every=None), auth(is_over=False)))
     assert turn(storage(), (storage("other", every=None), auth(is_over=False)), at_once=2)
 

@@ -1,4 +1,4 @@
-"""Who is done with a new password, who is restarted next, and whom nobody waits for any more."""
+"""Which consumers use a new password, which restart next, and which the rotation no longer waits for."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_a_consumer_is_done_when_all_its_pods_are_of_the_revision_and_ready() ->
         (deployment(pod(), observed=1), "its roll-out (c) has not begun"),
     ],
 )
-def test_what_is_in_the_way_is_said(workload: Workload, obstacle: str) -> None:
+def test_the_obstacle_of_a_rollout_is_named(workload: Workload, obstacle: str) -> None:
     found = rollout_of(WHO, STAMP, [deployment(pod()), workload])
     assert (found.is_done, found.obstacle) == (False, obstacle)
 
 
 @pytest.mark.parametrize("workloads", [[], [deployment(replicas=0)], [deployment(pod("r0", phase="Failed"), pod())]])
-def test_who_has_no_pod_from_before_is_done(workloads: list[Workload]) -> None:
+def test_a_consumer_without_an_older_pod_is_done(workloads: list[Workload]) -> None:
     assert rollout_of(WHO, STAMP, workloads).is_done
 
 
@@ -95,7 +95,7 @@ def test_a_tenth_restarts_at_once_and_at_least_one(total: int, restarting: int, 
     assert chosen == tuple(consumer(number) for number in range(restarting + done, total))[:next_count]
 
 
-def test_others_wait_for_a_consumer_only_so_long() -> None:
+def test_others_wait_for_a_consumer_only_for_the_configured_time() -> None:
     late = CredentialRevision("r1", NOW - SETTINGS.patience)
     assert next_wave(rollouts(3, stamp=late), SETTINGS, NOW) == (consumer(1),)
     assert rollouts(3, stamp=late)[0].is_stuck(SETTINGS.patience, NOW)
@@ -103,12 +103,12 @@ def test_others_wait_for_a_consumer_only_so_long() -> None:
     assert not rollouts(3, stamp=late, is_done=True)[0].is_stuck(SETTINGS.patience, NOW)
 
 
-def test_a_consumer_that_cannot_be_written_is_passed_over_and_complained_of() -> None:
+def test_a_consumer_that_cannot_be_written_is_skipped_and_reported() -> None:
     assert next_wave(rollouts(3, is_refused=True), SETTINGS, NOW) == (consumer(1),)
     assert rollouts(3, is_refused=True)[0].is_stuck(SETTINGS.patience, NOW)
 
 
-def test_a_pod_that_nobody_can_restart_counts_as_stuck_and_for_no_wave() -> None:
+def test_a_pod_of_no_consumer_counts_as_stuck_and_in_no_wave() -> None:
     stranger = CredentialRollout("Pod team/x", obstacle="not ours")
     assert stranger.is_stuck(SETTINGS.patience, NOW)
     assert next_wave((stranger,), SETTINGS, NOW) == ()

@@ -1,4 +1,4 @@
-"""Which hosts take pods, and which pods cannot stay where they are."""
+"""Which nodes take pods, and which pods must leave their node."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOSTS = KubernetesNodes.of(
 )
 
 
-def test_a_host_that_is_cordoned_is_closing_and_all_others_are_open() -> None:
+def test_a_cordoned_node_is_closing_and_all_others_are_open() -> None:
     assert KubernetesNodes(frozenset("abd"), frozenset("c")) == HOSTS
     assert KubernetesNodes.of([]) == KubernetesNodes()
 
@@ -36,11 +36,11 @@ def test_a_host_that_is_cordoned_is_closing_and_all_others_are_open() -> None:
     ],
     ids=str,
 )
-def test_only_a_pod_on_a_host_that_is_closing_is_leaving(pod: Any, *, is_leaving: bool) -> None:
+def test_only_a_pod_on_a_closing_node_is_leaving(pod: Any, *, is_leaving: bool) -> None:
     assert HOSTS.is_leaving(pod) is is_leaving
 
 
-def test_of_a_host_only_what_is_looked_at_is_kept_so_that_its_heartbeat_is_no_news() -> None:
+def test_the_cache_keeps_only_used_fields_of_a_node_so_that_its_heartbeat_causes_no_pass() -> None:
     full: Object = {
         "metadata": {"name": "a", "uid": "u", "resourceVersion": "7", "labels": {"zone": "x"}, "managedFields": []},
         "spec": {"unschedulable": True, "podCIDR": "10.0.0.0/24"},

@@ -1,4 +1,4 @@
-"""The record of who is primary, as the Service of a storage keeps it."""
+"""The record of the primary, which the Service of a storage keeps in an annotation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def noted(text: object) -> Object:
 @pytest.mark.parametrize(
     "claim", [PrimaryRecord(), BEFORE, PrimaryRecord(epoch=1, to=0, request="now", began="b")], ids=str
 )
-def test_what_is_written_is_read_again(claim: PrimaryRecord) -> None:
+def test_a_record_reads_as_it_was_written(claim: PrimaryRecord) -> None:
     assert PrimaryRecord.of(noted(claim.text)) == claim
 
 
@@ -37,7 +37,7 @@ def test_what_is_written_is_read_again(claim: PrimaryRecord) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_read_counts_as_nothing(service: Any) -> None:
+def test_a_malformed_record_counts_as_none(service: Any) -> None:
     assert PrimaryRecord.of(service) == PrimaryRecord()
 
 
@@ -47,7 +47,7 @@ def test_a_claim_is_under_way_until_it_has_ended() -> None:
     assert (PrimaryRecord().is_under_way, claim.is_under_way, claim.end(NOW).is_under_way) == (False, True, False)
 
 
-def test_whom_clients_were_sent_to_is_known_unless_that_is_about_to_change() -> None:
+def test_the_clients_primary_is_known_unless_a_claim_is_under_way() -> None:
     claim = PrimaryRecord(1, 2)
     moving = claim.claim(0, "Asked", NOW)
     assert (
@@ -60,7 +60,7 @@ def test_whom_clients_were_sent_to_is_known_unless_that_is_about_to_change() -> 
     assert (claim.status, moving.epoch) == (None, 2)
 
 
-def test_the_users_word_is_done_only_when_the_move_is() -> None:
+def test_a_users_request_counts_as_handled_only_when_the_move_has_ended() -> None:
     claim = BEFORE.claim(2, "Asked", NOW, "second")
     assert (claim.request, claim.handled) == ("second", "first")
     ended = claim.end(NOW)
@@ -68,19 +68,19 @@ def test_the_users_word_is_done_only_when_the_move_is() -> None:
     assert BEFORE.claim(2, "PrimaryLost", NOW).end(NOW).handled == "first"
 
 
-def test_a_claim_that_is_withdrawn_leaves_the_users_word_to_be_done() -> None:
+def test_a_withdrawn_claim_leaves_the_users_request_open() -> None:
     withdrawn = BEFORE.claim(2, "Asked", NOW, "second").withdrawn(1)
     assert withdrawn == PrimaryRecord(epoch=8, to=1, handled="first")
     assert (withdrawn.is_under_way, withdrawn.status) == (False, None)
 
 
-def test_a_change_of_the_primary_is_told_once_it_is_done() -> None:
+def test_a_change_of_the_primary_is_reported_once_it_is_done() -> None:
     claim = BEFORE.claim(2, "PrimaryLost", NOW)
     assert claim.status is None
     ended = claim.end(NOW + timedelta(seconds=1), 0.12345)
     assert ended.status is not None
     assert ended.status.to_object() == {"at": "2026-11-23T12:00:01Z", "reason": "PrimaryLost", "seconds": 0.123}
-    assert BEFORE.status is None  # a time that nobody could read
+    assert BEFORE.status is None  # a malformed time
 
 
 @pytest.mark.parametrize(
@@ -88,16 +88,16 @@ def test_a_change_of_the_primary_is_told_once_it_is_done() -> None:
     [({"toolhive.stacklok.dev/node": "12"}, 12), ({"toolhive.stacklok.dev/node": "x"}, None), ({}, None), (None, None)],
     ids=str,
 )
-def test_the_selector_tells_who_is_primary(selector: Any, instance: int | None) -> None:
+def test_the_selector_names_the_primary(selector: Any, instance: int | None) -> None:
     assert PrimaryService.of({"spec": {"selector": selector}}).primary == instance
 
 
 @pytest.mark.parametrize("service", [{}, {"spec": {}}], ids=str)
-def test_without_a_selector_nobody_is(service: Any) -> None:
+def test_without_a_selector_no_instance_is_primary(service: Any) -> None:
     assert PrimaryService.of(service).primary is None
 
 
-def test_clients_are_moved_and_all_else_in_the_service_stays() -> None:
+def test_moving_clients_changes_only_the_selector_and_the_record() -> None:
     service = copy.deepcopy(SERVICE)
     service["metadata"]["annotations"] = {"foreign": "kept"}
     before = copy.deepcopy(service)
@@ -110,7 +110,7 @@ def test_clients_are_moved_and_all_else_in_the_service_stays() -> None:
     assert moved["spec"]["selector"] == services.primary_service(STORAGE, 2)["spec"]["selector"]
 
 
-def test_a_claim_moves_nobody() -> None:
+def test_a_claim_moves_no_client() -> None:
     written = PrimaryService.of(SERVICE).claimed(BEFORE)
     assert PrimaryRecord.of(written) == BEFORE
     assert written["spec"] == SERVICE["spec"]

@@ -1,4 +1,4 @@
-"""What Valkey's INFO says, in its own words (9.1)."""
+"""Valkey's INFO, as version 9.1 writes it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ repl_backlog_histlen:14\r
 """
 
 
-def test_a_primary_tells_of_its_replicas_and_its_keys() -> None:
+def test_a_primary_reports_its_replicas_and_its_keys() -> None:
     found = replication_from(info_from(PRIMARY))
     assert found.replicas == (
         Attached("10.1.0.2", is_online=True),
@@ -40,12 +40,12 @@ def test_a_primary_tells_of_its_replicas_and_its_keys() -> None:
     assert (found.offset, found.keys, found.is_linked, found.silence) == (56, 7, False, None)
 
 
-def test_a_replica_tells_of_its_primary() -> None:
+def test_a_replica_reports_its_primary() -> None:
     found = replication_from(info_from(REPLICA))
     assert (found.upstream, found.is_linked, found.silence, found.down_for) == ("fd00::1", True, 1, None)
     assert (found.replicas, found.is_empty, found.is_streaming) == ((), True, True)
 
 
-def test_a_replica_that_has_read_what_there_was_may_still_wait_for_what_came_since() -> None:
+def test_a_replica_that_has_loaded_the_snapshot_may_still_wait_for_newer_writes() -> None:
     found = replication_from(info_from(REPLICA.replace("histlen:14", "histlen:0")))
     assert (found.is_linked, found.is_streaming) == (True, False)

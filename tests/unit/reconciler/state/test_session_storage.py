@@ -1,4 +1,4 @@
-"""What a plan gets to know of a SessionStorage."""
+"""The facts of a SessionStorage that the planner uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.storages import CREATED, session_storage
 CONDITION = {"type": "Ready", "status": "True", "reason": "R", "message": "m", "lastTransitionTime": CREATED}
 
 
-def test_a_storage_is_known_by_its_identity_and_what_it_asks_for() -> None:
+def test_a_storage_has_its_identity_and_its_spec() -> None:
     storage = DeclaredStorage.of(session_storage({"size": "large"}, generation=7))
     assert (storage.key, storage.uid, storage.generation, storage.is_deleted) == (("team", "mine"), "uid-1", 7, False)
     assert storage.spec is not None
@@ -39,7 +39,7 @@ def test_each_annotation_asks_for_its_own_thing() -> None:
 
 
 @pytest.mark.parametrize("spec", [None, [], {"size": "huge"}, {"external": {"url": "redis://:hunter2@there"}}], ids=str)
-def test_a_spec_that_cannot_be_read_is_told_without_its_values(spec: object) -> None:
+def test_the_message_of_a_malformed_spec_omits_its_values(spec: object) -> None:
     storage = DeclaredStorage.of(session_storage(spec))
     assert storage.spec is None
     assert storage.spec_problem.startswith("spec")
@@ -63,6 +63,6 @@ def test_a_status_that_the_schema_does_not_allow_counts_as_none(status: Any) -> 
     assert DeclaredStorage.of({**session_storage({}), "status": status}).status == SessionStorageStatus()
 
 
-def test_a_time_without_a_zone_is_no_time_that_could_be_compared() -> None:
+def test_a_time_without_a_zone_counts_as_none() -> None:
     local = {**CONDITION, "lastTransitionTime": CREATED.removesuffix("Z")}
     assert DeclaredStorage.of({**session_storage({}), "status": {"conditions": [local]}}).condition("Ready") is None

@@ -1,4 +1,4 @@
-"""Who may use a storage, and what there is of its connection Secret in other namespaces."""
+"""Which consumers may use a storage, and which copies of its connection Secret other namespaces have."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_consumer_that_is_being_deleted_no_longer_counts() -> None:
     assert Sharing.of(SHARED, [usage("shared", is_going=True), usage("stranger", is_going=True)]) == Sharing()
 
 
-def test_copies_are_told_from_secrets_of_somebody_else() -> None:
+def test_copies_are_told_from_foreign_secrets() -> None:
     copied = secrets.mirrored_secret(secrets.connection_secret(STORAGE, "p" * 32), "shared")
     foreign: Object = {"metadata": {"name": copied["metadata"]["name"], "namespace": "taken"}}
     sharing = Sharing.of(SHARED, []).with_secrets(KEY, {"shared": copied, "taken": foreign})
@@ -46,7 +46,7 @@ def test_copies_are_told_from_secrets_of_somebody_else() -> None:
     assert (original_of(copied), original_of(foreign)) == (KEY, None)
 
 
-def test_a_copy_of_another_storage_is_no_copy_of_this_one() -> None:
+def test_a_copy_for_another_storage_does_not_count() -> None:
     copied = secrets.mirrored_secret(secrets.connection_secret(STORAGE, "p" * 32), "shared")
     sharing = Sharing.of(SHARED, []).with_secrets(("team", "other"), {"shared": copied})
     assert (sharing.copies, sharing.obstructed) == ({}, ("shared",))

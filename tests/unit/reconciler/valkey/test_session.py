@@ -1,4 +1,4 @@
-"""A session with servers that answer as no instance of ours would; real ones are in the contract tests."""
+"""Sessions with servers that answer as no instance of ours would; the contract tests use real ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from shared import errors
 LOGIN = Login("operator", "correct horse")
 HOST = "127.0.0.1"
 ROUNDS = 10
-"""Of the event loop, in which it hears that a server on the same loop has hung up."""
+"""Turns of the event loop, after which it knows that a server on the same loop has hung up."""
 
 
 @contextlib.asynccontextmanager
 async def answered(*pieces: bytes) -> AsyncIterator[Session]:
-    """Open a session with a server that takes its login, sends this whatever it is asked, and hangs up."""
+    """Open a session with a server that accepts the login, sends this answer to any command, and hangs up."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(LOGIN.password.encode() + b"\r\n")
@@ -39,7 +39,7 @@ async def answered(*pieces: bytes) -> AsyncIterator[Session]:
         session.close()
 
 
-async def test_replies_may_come_in_any_pieces() -> None:
+async def test_replies_may_arrive_in_any_pieces() -> None:
     async with answered(b"$5\r", b"\nhel", b"lo\r\n*2\r\n:", b"1\r\n$-1\r\n") as session:
         assert await session.ask(("GET", "greeting"), ("EXEC",)) == ["hello", [1, None]]
 
@@ -47,14 +47,14 @@ async def test_replies_may_come_in_any_pieces() -> None:
 @pytest.mark.parametrize(
     "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"$5\r\nhel"], ids=["not Valkey", "nothing", "half a reply"]
 )
-async def test_a_server_that_makes_no_sense_is_out_of_reach(answer: bytes) -> None:
+async def test_a_server_with_a_malformed_answer_is_unreachable(answer: bytes) -> None:
     async with answered(answer) as session:
         with pytest.raises(errors.StoreUnreachable):
             await session("PING")
 
 
 @pytest.mark.parametrize("kind", ["WRONGPASS", "NOAUTH", "NOPERM"])
-async def test_a_refusal_quotes_nothing_that_was_sent(kind: str) -> None:
+async def test_the_error_of_a_refusal_quotes_no_command(kind: str) -> None:
     async with answered(f"-{kind} for 'ACL|SETUSER' with argument 'correct horse'\r\n".encode()) as session:
         with pytest.raises(errors.StoreRefused) as caught:
             await session("ACL", "SETUSER", "consumer")
@@ -62,8 +62,8 @@ async def test_a_refusal_quotes_nothing_that_was_sent(kind: str) -> None:
         assert kind in str(caught.value)
 
 
-def test_a_server_that_hung_up_before_it_was_asked_is_out_of_reach() -> None:
-    """The loop that the product runs on refuses to write to what is closed, by an error of no kind of its own."""
+def test_a_server_that_hung_up_before_the_command_is_unreachable() -> None:
+    """The product's event loop raises a plain RuntimeError for a write to a closed connection."""
 
     async def ask_twice() -> None:
         async with answered(b"+PONG\r\n") as session:
@@ -76,10 +76,10 @@ def test_a_server_that_hung_up_before_it_was_asked_is_out_of_reach() -> None:
     uvloop.run(ask_twice())
 
 
-async def test_a_connection_that_does_not_come_about_is_waited_for_as_long_as_is_said() -> None:
+async def test_an_attempt_to_connect_ends_after_the_given_time() -> None:
     with socket.socket() as deaf, socket.socket() as first:
         deaf.bind((HOST, 0))
-        # Who comes second is dropped, as by a firewall: the queue has one place.
+        # The kernel drops the second connection as a firewall would: the queue has one place.
         deaf.listen(0)
         first.connect(deaf.getsockname())
         session = Session(HOST, deaf.getsockname()[1], LOGIN, dial_seconds=0.01)
@@ -88,7 +88,7 @@ async def test_a_connection_that_does_not_come_about_is_waited_for_as_long_as_is
                 await session("PING")
 
 
-async def test_where_nobody_listens_a_server_is_down() -> None:
+async def test_a_server_that_refuses_connections_is_down() -> None:
     async with answered() as session:
         pass
     with pytest.raises(errors.StoreDown):
