@@ -1,4 +1,4 @@
-"""What docs/architecture.md tells a newcomer to open is there."""
+"""The files and folders that docs/architecture.md names exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 
 
-def test_where_to_change_what_names_files_that_exist() -> None:
+def test_the_table_of_where_to_change_what_names_existing_files() -> None:
     _, _, section = PAGE.partition("## Where to change what\n")
     table, _, _ = section.partition("\n## ")
     rows = [row for row in table.splitlines() if row.startswith("| ")][1:]

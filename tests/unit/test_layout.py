@@ -1,7 +1,7 @@
-"""The layout holds: what is pure loads no I/O, nothing imports in a circle, every module has its layer.
+"""Pure packages load no I/O, imports form no circle, and every module has its layer.
 
-The first test starts one interpreter (2 s); import-linter reads the sources instead, and so sees what is imported,
-but not what a library loads by itself.
+The first test starts one interpreter (2 s): import-linter reads the sources, and so sees imports, but not what a
+library loads by itself.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def test_no_module_of_a_pure_package_loads_io(graph: grimp.ImportGraph) -> None:
     assert run.returncode == 0, run.stderr.decode()
 
 
-def test_the_loader_finds_io_where_it_is() -> None:
+def test_the_check_finds_io_where_there_is_some() -> None:
     run = subprocess.run([sys.executable, "-c", LOADER, "certs.controller"], cwd=ROOT, capture_output=True, check=False)
     assert b"certs.controller loads aiohttp, asyncio, kubernetes" in run.stderr
 
@@ -66,7 +66,7 @@ def test_no_module_imports_itself_by_way_of_others_not_even_for_types(graph: gri
 
 
 def test_no_package_imports_upward(graph: grimp.ImportGraph) -> None:
-    """A module that lies in no folder but the process's counts by itself: some are used by all folders, as metrics."""
+    """A module directly in a process's package counts by itself: all folders use some of these, such as metrics."""
     home = {
         module: module if package in diagram.PROCESSES else package
         for module, package in diagram.packages(graph).items()

@@ -1,4 +1,4 @@
-"""The wheel holds the four packages and nothing else, and what is imported is this checkout's."""
+"""The wheel holds the four packages and nothing else, and tests import the packages of this checkout."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_wheel_holds_exactly_four_packages(wheel: zipfile.ZipFile) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
 
 
-def test_the_wheel_holds_every_module_and_says_that_it_is_typed(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_holds_every_module_and_the_marker_of_types(wheel: zipfile.ZipFile) -> None:
     shipped = {name for name in wheel.namelist() if name.split("/")[0] in PACKAGES}
     modules = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert shipped == modules | {f"{package}/py.typed" for package in PACKAGES}

@@ -1,4 +1,4 @@
-"""What the pages point at exists: files, headings, modules and make targets."""
+"""The files, headings, modules and make targets that pages name exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-# A decision and a release tell of the files that there were at the time.
+# Decisions and release notes name the files of their time.
 CURRENT = [page for page in PAGES if page.parent.name != "adr" and page.name != "CHANGELOG.md"]
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
@@ -32,7 +32,7 @@ def code(page: Path) -> Iterator[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """List the anchors of a page's headings, as GitHub makes them."""
+    """List the anchors that GitHub gives to a page's headings."""
     headings = re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -57,7 +57,7 @@ def test_every_path_in_code_exists(page: Path) -> None:
 
 
 @PARAMETERS
-def test_every_module_that_is_run_exists(page: Path) -> None:
+def test_every_module_that_a_page_runs_exists(page: Path) -> None:
     named = {module.replace(".", "/") for text in code(page) for module in MODULE.findall(text)}
     assert (
         sorted(name for name in named if not list(ROOT.glob(f"{name}.py")) + list(ROOT.glob(f"{name}/__main__.py")))

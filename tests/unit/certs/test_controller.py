@@ -66,7 +66,7 @@ async def test_an_edited_secret_is_repaired_and_keeps_its_labels(name: str) -> N
 
 
 @in_virtual_time
-async def test_a_wiped_bundle_is_restored_at_once_and_that_is_told() -> None:
+async def test_a_wiped_bundle_is_restored_at_once_with_an_event() -> None:
     world = World()
     async with world.running(), world.controlled():
         await world.settle()
@@ -79,7 +79,7 @@ async def test_a_wiped_bundle_is_restored_at_once_and_that_is_told() -> None:
 
 
 @in_virtual_time
-async def test_what_somebody_else_adds_to_a_bundle_goes() -> None:
+async def test_authorities_that_somebody_else_adds_to_a_bundle_are_removed() -> None:
     world, stranger = World(), World()
     async with stranger.running(), stranger.controlled():
         await stranger.settle()
@@ -95,7 +95,7 @@ async def test_what_somebody_else_adds_to_a_bundle_goes() -> None:
 
 
 @in_virtual_time
-async def test_every_phase_of_a_rotation_is_told_in_order() -> None:
+async def test_every_phase_of_a_rotation_causes_an_event_in_order() -> None:
     world = World()
     async with world.running(), world.controlled():
         await world.settle()
@@ -111,7 +111,7 @@ async def test_every_phase_of_a_rotation_is_told_in_order() -> None:
 
 
 @in_virtual_time
-async def test_each_request_for_a_rotation_is_fulfilled_once_whoever_leads() -> None:
+async def test_each_request_for_a_rotation_is_fulfilled_once_even_if_the_leader_changes() -> None:
     world = World()
     async with world.running():
         async with world.controlled():
@@ -132,7 +132,7 @@ async def test_each_request_for_a_rotation_is_fulfilled_once_whoever_leads() -> 
 
 
 @in_virtual_time
-async def test_a_frozen_pod_holds_the_old_authority_until_it_is_no_endpoint_any_more() -> None:
+async def test_a_frozen_pod_keeps_the_old_authority_until_it_is_no_longer_an_endpoint() -> None:
     world = World()
     async with world.running(), world.controlled():
         await world.settle()
@@ -151,7 +151,7 @@ async def test_a_frozen_pod_holds_the_old_authority_until_it_is_no_endpoint_any_
 
 
 @in_virtual_time
-async def test_a_pod_that_thaws_in_time_fails_nobody() -> None:
+async def test_a_pod_that_thaws_in_time_fails_no_admission() -> None:
     world = World()
     async with world.running(), world.controlled():
         await world.settle()
@@ -176,7 +176,7 @@ async def test_two_controllers_agree_on_one_authority() -> None:
     assert [write for write in world.api.writes if write == f"create secrets/{CA}"] == [f"create secrets/{CA}"]
 
 
-async def test_a_leader_that_slept_does_not_publish_what_it_knew() -> None:
+async def test_a_leader_that_was_suspended_does_not_publish_outdated_bundles() -> None:
     world = World()
     for resource in (MUTATING_WEBHOOKS,):
         await world.api.create(resource, {"metadata": {"name": CONFIGURATION}, "webhooks": []})
@@ -184,7 +184,7 @@ async def test_a_leader_that_slept_does_not_publish_what_it_knew() -> None:
     informer = Informer(world.api, MUTATING_WEBHOOKS)
     await informer._list()
     caches = _OnlyConfigurations({configuration: informer})
-    applier = Applier(world.api, caches, None)  # type: ignore[arg-type]  # neither is asked for more
+    applier = Applier(world.api, caches, None)  # type: ignore[arg-type]  # it needs nothing else
     webhooks = [{"name": "a.x", "clientConfig": {"caBundle": encoded(b"newer")}}]
     await world.api.apply(
         MUTATING_WEBHOOKS, {"metadata": {"name": CONFIGURATION}, "webhooks": webhooks}, field_manager="the new leader"
@@ -205,7 +205,7 @@ class _OnlyConfigurations:
     ids=lambda refusal: type(refusal).__name__,
 )
 @in_virtual_time
-async def test_a_refused_write_is_told_once_and_tried_again(
+async def test_a_refused_write_is_reported_once_and_tried_again(
     refusal: errors.ClusterError, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World()
@@ -224,7 +224,7 @@ async def test_a_refused_write_is_told_once_and_tried_again(
 
 
 @in_virtual_time
-async def test_what_only_the_leader_knows_is_shown_by_the_leader_alone() -> None:
+async def test_only_the_leader_exports_the_metrics_of_certificates() -> None:
     world = World()
     async with world.running():
         async with world.controlled():
@@ -241,7 +241,7 @@ async def test_what_only_the_leader_knows_is_shown_by_the_leader_alone() -> None
 
 
 @in_virtual_time
-async def test_no_key_is_logged_or_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_key_is_in_the_log_or_in_an_event(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     world = World()
     async with world.running(), world.controlled():

@@ -1,4 +1,4 @@
-"""The prober sees what each ready pod really serves, and that a frozen one serves nothing."""
+"""The prober reports the certificate that each ready pod really serves, and that a frozen pod serves none."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None
     writer.close()
 
 
-async def test_it_sees_each_new_certificate_as_soon_as_somebody_waits_for_it() -> None:
+async def test_the_prober_sees_each_new_certificate_as_soon_as_somebody_waits_for_it() -> None:
     serving = ServingCertificate(NAMES, lambda: NOW)
     first, second = leaf(), leaf()
     serving.on_change(None, secret(first))
@@ -82,7 +82,9 @@ async def test_it_sees_each_new_certificate_as_soon_as_somebody_waits_for_it() -
         assert prober.served_leaves == {"a": second.certificate}
 
 
-async def test_whoever_takes_a_connection_and_says_nothing_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_pod_that_accepts_a_connection_and_never_answers_serves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(served_certificates, "HANDSHAKE_SECONDS", 0.05)
     talk = asyncio.Event()
 
@@ -97,13 +99,13 @@ async def test_whoever_takes_a_connection_and_says_nothing_is_not_seen(monkeypat
         talk.set()
 
 
-async def test_whoever_refuses_connections_is_not_seen() -> None:
+async def test_a_pod_that_refuses_connections_serves_nothing() -> None:
     async with probing(pod("gone", 1)) as (prober, news):
         await news.wait()
         assert prober.served_leaves == {"gone": None}
 
 
-def test_only_pods_that_new_connections_are_sent_to_count() -> None:
+def test_only_pods_that_get_new_connections_count() -> None:
     pods = {
         **pod("ready", 9443),
         **pod("unready", 9443, "False"),
@@ -114,6 +116,6 @@ def test_only_pods_that_new_connections_are_sent_to_count() -> None:
     assert ready_endpoints({**pods, **pending}) == {"ready": Endpoint("uid-ready", "127.0.0.1", 9443)}
 
 
-async def test_a_pod_that_was_not_looked_at_yet_is_not_seen() -> None:
+async def test_a_pod_that_was_not_probed_yet_counts_as_serving_nothing() -> None:
     prober = CertificateProber(pod("new", 9443), NAMES[0], lambda: None)
     assert prober.served_leaves == {"new": None}

@@ -1,4 +1,4 @@
-"""The controller starts with complete settings or says everything that is missing."""
+"""The controller starts with complete settings, or names everything that is missing."""
 
 from __future__ import annotations
 
@@ -80,6 +80,6 @@ def test_an_authority_must_outlive_its_replacement() -> None:
         ("RENEW_AT", "half"),
     ],
 )
-def test_a_life_that_cannot_be_is_refused(variable: str, text: str) -> None:
+def test_an_impossible_life_is_refused(variable: str, text: str) -> None:
     with pytest.raises(InvalidSettings, match=variable):
         CertificateSettings.from_environ(ENVIRON | {variable: text})

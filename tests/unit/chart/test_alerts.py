@@ -1,4 +1,4 @@
-"""Alerts speak of metrics that exist, and the documentation speaks of all alerts."""
+"""Alerts use existing metrics, and the documentation explains all alerts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chart's values are explained, closed and safe by default; no Helm needed to see that."""
+"""The chart's values are explained, closed to unknown ones, and safe by default; the tests need no Helm."""
 
 from __future__ import annotations
 

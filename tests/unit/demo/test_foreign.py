@@ -1,4 +1,4 @@
-"""What is said of a cluster that is not ours, by what it says of itself."""
+"""What the demonstration reports about a foreign cluster, from what the cluster reports about itself."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from deploy.demo.kube import Kube
 IMAGES = Images.of({"PRODUCT_IMAGE": "product:1", "VALKEY_IMAGE": "valkey:1", "MCP_IMAGE": "mcp:1"})
 FOREIGN = {"KUBECONFIG": "/home/somebody/.kube/config"}
 ENDED = {"terminated": {"exitCode": 0, "reason": "Completed"}}
-# An image without the command is an image all the same.
+# The node has pulled an image that lacks the command.
 UNABLE = {"terminated": {"exitCode": 128, "reason": "StartError"}}
 
 
@@ -21,12 +21,12 @@ def waiting(reason: str) -> dict[str, Any]:
 
 
 def pod(**states: dict[str, Any]) -> dict[str, Any]:
-    """Take the state of each container by the environment variable of its image."""
+    """Return the state of each container by the environment variable of its image."""
     statuses = [{"name": foreign.container_name(variable), "state": state} for variable, state in states.items()]
     return {"status": {"containerStatuses": statuses}}
 
 
-def test_a_kubeconfig_that_is_no_file_is_named() -> None:
+def test_a_kubeconfig_that_does_not_exist_is_named() -> None:
     kube = Kube((), "", {"KUBECONFIG": "/nowhere/config:/nowhere/else"}, is_local=False)
     with pytest.raises(DemoError, match="/nowhere/config, /nowhere/else"):
         foreign.reach(kube)
@@ -40,7 +40,7 @@ def test_one_pod_tries_every_image_and_may_run_in_a_restricted_namespace() -> No
 
 
 @pytest.mark.parametrize("reason", sorted(foreign.REFUSED))
-def test_an_image_that_the_node_cannot_get_is_told_with_the_kubelets_reason(reason: str) -> None:
+def test_an_image_that_the_node_cannot_pull_is_reported_with_the_kubelets_reason(reason: str) -> None:
     seen = foreign.judged(pod(PRODUCT_IMAGE=waiting(reason), VALKEY_IMAGE=ENDED, MCP_IMAGE=UNABLE), IMAGES.variables())
     assert seen == {"PRODUCT_IMAGE": reason, "VALKEY_IMAGE": "", "MCP_IMAGE": ""}
 
@@ -56,7 +56,7 @@ def test_an_image_that_the_node_cannot_get_is_told_with_the_kubelets_reason(reas
         ),
     ],
 )
-def test_nothing_is_said_before_every_image_was_tried(undecided: dict[str, Any]) -> None:
+def test_there_is_no_report_before_every_image_was_tried(undecided: dict[str, Any]) -> None:
     assert foreign.judged(undecided, IMAGES.variables()) == {}
 
 
@@ -68,7 +68,7 @@ def test_a_storage_class_is_the_default_by_its_annotation(annotations: dict[str,
     assert foreign.is_default({"metadata": {"name": "standard", "annotations": annotations}}) == is_default
 
 
-def test_a_foreign_cluster_runs_the_valkey_of_the_chart_unless_it_is_told_another() -> None:
+def test_a_foreign_cluster_runs_the_charts_valkey_unless_the_user_names_another() -> None:
     assert Images.of(FOREIGN).valkey.startswith("docker.io/valkey/valkey:")
     assert Images.of({**FOREIGN, "VALKEY_IMAGE": "registry.example.com/valkey:9"}).valkey.endswith("/valkey:9")
     assert Images.of({}).valkey.startswith("localhost/")

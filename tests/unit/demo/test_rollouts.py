@@ -1,4 +1,4 @@
-"""Whether proxies that are ready will also stay."""
+"""Whether ready proxies will also stay, or a rollout is about to replace them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_workload_is_complete_when_all_its_pods_are_of_its_last_template() -> 
         pytest.param({"metadata": {"generation": 1}, "spec": {"replicas": 1}}, id="no status yet"),
     ],
 )
-def test_a_workload_that_goes_on_is_not_complete(begun: Object) -> None:
+def test_a_workload_whose_rollout_goes_on_is_not_complete(begun: Object) -> None:
     assert not is_complete(begun)
 
 
@@ -48,10 +48,10 @@ def deployment(secret: str = "") -> Object:
 
 
 @pytest.mark.parametrize("storage", ["", "mine"])
-def test_what_a_consumer_says_is_taken_up_when_its_proxies_are_told(storage: str) -> None:
+def test_a_consumers_session_storage_counts_once_its_proxies_have_it(storage: str) -> None:
     assert is_taken_up(consumer(storage), deployment(storage))
 
 
 @pytest.mark.parametrize(("said", "told"), [("mine", ""), ("mine", "former"), ("", "former")])
-def test_what_a_consumer_says_is_not_taken_up_while_its_proxies_are_told_otherwise(said: str, told: str) -> None:
+def test_a_consumers_session_storage_does_not_count_while_its_proxies_have_another(said: str, told: str) -> None:
     assert not is_taken_up(consumer(said), deployment(told))

@@ -1,4 +1,4 @@
-"""What the demonstration says, and the manifests that it and its users apply."""
+"""The demonstration's messages, and the manifests that it and its users apply."""
 
 from pathlib import Path
 
@@ -24,21 +24,21 @@ def test_a_failure_names_its_step_and_the_reason() -> None:
     assert [line for line in said if "took" in line] == [said[2]]
 
 
-def test_a_registry_with_a_port_is_no_tag() -> None:
+def test_the_port_of_a_registry_is_not_taken_for_a_tag() -> None:
     assert IMAGES.chart_values() == [
         "--set=image.repository=registry.example.com:5000/product,image.tag=1,valkey.image=v:1"
     ]
 
 
 @pytest.mark.parametrize("manifest", sorted(samples.SAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_samples_go_where_they_say_or_else_where_the_user_is(manifest: Path) -> None:
+def test_samples_go_to_the_namespace_that_they_name_or_else_to_the_users(manifest: Path) -> None:
     printed = samples.load(manifest, IMAGES)
     for before, after in zip(printed, samples.load(manifest, IMAGES, "mine"), strict=True):
         assert after["metadata"] == {"namespace": before["metadata"].get("namespace", "mine"), **before["metadata"]}
         assert after["spec" if "spec" in after else "data"] == before["spec" if "spec" in before else "data"]
 
 
-def test_samples_run_the_image_that_is_there() -> None:
+def test_samples_run_an_existing_image() -> None:
     servers = [
         obj
         for manifest in samples.SAMPLES.glob("*.yaml")

@@ -11,7 +11,7 @@ def manifests() -> dict[tuple[str, str], dict[str, Any]]:
     return {(document["kind"], document["metadata"]["name"]): document for document in documents}
 
 
-def test_dns_serves_at_the_address_that_kubelets_give_to_pods() -> None:
+def test_dns_serves_at_the_address_that_kubelets_configure_in_pods() -> None:
     assert manifests()["Service", "kube-dns"]["spec"]["clusterIP"] == DNS_ADDRESS
 
 
@@ -33,11 +33,11 @@ def test_every_image_is_one_that_is_on_the_nodes() -> None:
     assert used <= set(images.images())
 
 
-def test_scripts_keep_their_variables() -> None:
+def test_the_variables_of_scripts_are_not_substituted() -> None:
     assert '"$VOL_DIR"' in manifests()["ConfigMap", "local-path-config"]["data"]["setup"]
 
 
-def test_every_deployment_of_the_manifests_is_waited_for() -> None:
+def test_the_cluster_waits_for_every_deployment_of_the_manifests() -> None:
     ours = {
         (document["metadata"]["namespace"], name)
         for (kind, name), document in manifests().items()

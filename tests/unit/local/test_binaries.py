@@ -6,7 +6,7 @@ import pytest
 from deploy.local import binaries
 from deploy.local.binaries import PROGRAMS, Program
 
-# Of which module each program is the version; pause is our own.
+# The module whose version each program has; pause is our own.
 MODULE_OF = {
     "kubernetes": "k8s.io/kubernetes",
     "helm": "helm.sh/helm/v3",
@@ -19,7 +19,7 @@ MODULE_OF = {
 
 
 @pytest.mark.parametrize("name", MODULE_OF)
-def test_a_program_calls_itself_what_the_module_file_pins(name: str) -> None:
+def test_a_programs_version_is_the_one_that_the_module_file_pins(name: str) -> None:
     program = PROGRAMS[name]
     pins = (binaries.MODULES / program.module / "go.mod").read_text()
     assert re.search(rf"^\s*{re.escape(MODULE_OF[name])} {re.escape(program.version)}( |$)", pins, re.MULTILINE)
@@ -39,7 +39,7 @@ def required(module: str) -> dict[str, str]:
 def test_both_modules_compile_nearly_all_common_libraries_in_one_version() -> None:
     cluster, toolhive = required("cluster"), required("toolhive")
     differing = {name for name in cluster.keys() & toolhive.keys() if cluster[name] != toolhive[name]}
-    # Kubernetes' own go with its release; nothing else of consequence imports the last one.
+    # Kubernetes' own libraries follow its release; nothing else of consequence imports the last one.
     assert {name for name in differing if not name.startswith(("k8s.io/", "sigs.k8s.io/"))} == {
         "github.com/cyphar/filepath-securejoin"
     }
@@ -58,7 +58,7 @@ def test_every_program_has_a_place_of_its_own() -> None:
     ],
     ids=["version", "stamps", "module"],
 )
-def test_a_program_made_of_something_else_lies_elsewhere(changed: Program) -> None:
+def test_a_program_with_another_source_has_another_place(changed: Program) -> None:
     assert binaries.path(changed) != binaries.path(PROGRAMS["helm"])
 
 
@@ -68,7 +68,7 @@ def test_programs_of_one_module_are_built_by_one_command() -> None:
     assert binaries.batches(wanted) == {"cluster": [[kubernetes, helm]], "toolhive": [[operator, vmcp]]}
 
 
-def test_a_program_that_go_takes_for_another_is_built_by_a_command_of_its_own() -> None:
+def test_a_program_that_has_to_be_built_alone_gets_a_command_of_its_own() -> None:
     batches = binaries.batches(PROGRAMS.values())
     assert [PROGRAMS["local-path-provisioner"]] in batches["cluster"]
     built = (program.name for module in batches.values() for batch in module for program in batch)

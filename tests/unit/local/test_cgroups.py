@@ -29,7 +29,7 @@ def test_a_group_that_ended_meanwhile_has_no_processes(tmp_path: Path) -> None:
     assert cgroups._members(tmp_path / "gone") == set()
 
 
-def test_groups_are_removed_from_the_leaves_and_those_that_are_gone_already_are_no_trouble(tmp_path: Path) -> None:
+def test_groups_are_removed_leaves_first_and_missing_ones_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "tree" / "pod" / "container").mkdir(parents=True)
     assert cgroups._remove(tmp_path / "tree") is None
     assert cgroups._remove(tmp_path / "tree") is None

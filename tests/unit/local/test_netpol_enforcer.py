@@ -1,4 +1,4 @@
-"""When rulesets are loaded, and when not."""
+"""When the enforcer loads rulesets into nodes, and when not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from deploy.local.netpol.enforcer import Enforcer
 
 
 class FakeNodes:
-    """Two nodes that take texts, and one text for each that the cluster would want."""
+    """Two nodes that record the rulesets they get, and the desired ruleset of each."""
 
     def __init__(self) -> None:
         self.wanted = {"node1": "a\n", "node2": "b\n"}

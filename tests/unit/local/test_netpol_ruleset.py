@@ -1,4 +1,4 @@
-"""What the ruleset of a node says, in full for one policy and rule by rule for the rest."""
+"""The text of a node's ruleset: the whole text for one policy, and single rules for the rest."""
 
 from typing import Any
 
@@ -147,7 +147,7 @@ def test_an_ingress_rule_accepts(rule: dict[str, Any], expected: list[str]) -> N
     assert accepting_rules(a_policy(ingress=[rule]), a_pod("198.18.17.9", "client", namespace="other")) == expected
 
 
-def test_a_named_port_of_an_egress_rule_is_the_number_that_each_destination_gives_it() -> None:
+def test_a_named_port_of_an_egress_rule_is_resolved_at_each_destination() -> None:
     client = a_pod("198.18.17.9", "client", node="node2")
     client["spec"]["containers"][0]["ports"][0]["containerPort"] = 7000
     policy = a_policy(policyTypes=["Egress"], egress=[{"ports": [{"port": "valkey"}]}])
@@ -167,7 +167,7 @@ def test_ports_of_sidecars_can_be_named_and_those_of_other_init_containers_canno
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
-def test_a_pod_that_has_ended_is_nobodys_peer(phase: str) -> None:
+def test_a_pod_that_has_ended_is_no_peer(phase: str) -> None:
     policy = a_policy(ingress=[{"from": [{"namespaceSelector": {}}]}])
     ended = a_pod("198.18.16.3", "job", phase=phase)
     assert accepting_rules(policy, ended) == ["ip saddr { 198.18.16.2 } accept"]
@@ -180,12 +180,12 @@ def test_a_pod_in_its_nodes_network_is_neither_isolated_nor_a_peer() -> None:
     assert "198.18.0.11" not in text
 
 
-def test_a_pod_without_an_address_waits_its_turn() -> None:
+def test_a_pod_without_an_address_is_left_out() -> None:
     pending = a_pod("", "server", phase="Pending")
     assert "drop" not in render("node1", [pending], NAMESPACES, [a_policy()])
 
 
-def test_the_younger_of_two_pods_with_one_address_has_it() -> None:
+def test_of_two_pods_with_the_same_address_the_younger_counts() -> None:
     old, new = a_pod(SERVER, "stranger"), a_pod(SERVER, "server")
     old["metadata"]["creationTimestamp"] = "2026-11-23T10:00:00Z"
     new["metadata"]["creationTimestamp"] = "2026-11-23T10:00:01Z"

@@ -1,7 +1,7 @@
 """The rendered rulesets let through exactly what NetworkPolicies allow.
 
-Two independent readings are compared for random clusters: `allows` reads the policies as Kubernetes words them,
-and `Firewall` reads the text as nftables would, for the small part of its language that is rendered.
+The test compares two independent models for random clusters: `allows` interprets the policies as Kubernetes documents
+them, and `Firewall` interprets the text as nftables does, for the small part of its language that we use.
 """
 
 import re
@@ -30,7 +30,7 @@ class Packet(NamedTuple):
         return {"saddr": self.source, "daddr": self.destination}[side]
 
 
-# ---- what Kubernetes says ----
+# ---- Kubernetes' rules ----
 
 
 def takes(selector: dict[str, Any], labels: dict[str, str]) -> bool:
@@ -60,7 +60,7 @@ class Cluster:
         return next((pod for pod in self.pods if pod["status"]["podIP"] == address), None)
 
     def allows(self, packet: Packet) -> bool:
-        """Read the policies as their documentation does: isolated pods need one rule that fits, on both ends."""
+        """Apply the policies as documented: a packet needs a matching rule at each end whose pod is isolated."""
         if packet.source == packet.destination:
             return True
         return self._allows(packet, "Egress", packet.source, packet.destination) and self._allows(
@@ -123,14 +123,14 @@ class Cluster:
         return bool(number <= packet.port <= port.get("endPort", number))
 
 
-# ---- what nftables does ----
+# ---- nftables' rules ----
 
 
 def is_listed(element: str, elements: str) -> bool:
     return element in elements.split(", ")
 
 
-# Every match that is rendered, and how to tell whether a packet fits it.
+# Every match that our rulesets use, with a predicate for packets.
 MATCHES: Sequence[tuple[str, Callable[..., bool]]] = (
     (r"ip (\w+) \{ (.*?) \} ", lambda packet, side, listed: is_listed(packet.end(side), listed)),
     (r"ip (\w+) (\d[\d./]+) ", lambda packet, side, network: ip_address(packet.end(side)) in ip_network(network)),
@@ -273,7 +273,7 @@ def packets(cluster: Cluster) -> Iterator[tuple[Packet, set[str]]]:
                     yield Packet(source, destination, protocol, port), passed
 
 
-@settings(deadline=None)  # a slow machine is no wrong answer
+@settings(deadline=None)  # an example that takes long on a slow machine is not a failure
 @given(clusters())
 def test_packets_pass_the_rendered_rulesets_exactly_if_the_policies_allow_them(cluster: Cluster) -> None:
     namespaces = [{"metadata": {"name": name, "labels": value}} for name, value in cluster.namespaces.items()]

@@ -2,12 +2,12 @@ from deploy.local import network
 from deploy.local.topology import BRIDGE, NODES, SERVICE_NETWORK
 
 
-def test_bridge_is_added_only_where_it_lacks() -> None:
+def test_bridge_is_added_only_where_it_is_missing() -> None:
     assert f"link add {BRIDGE} type bridge" in network.host_commands(set())
     assert not any(" add " in command for command in network.host_commands({BRIDGE}))
 
 
-def test_cable_is_added_only_where_it_lacks() -> None:
+def test_cable_is_added_only_where_it_is_missing() -> None:
     node = NODES[1]
     assert any("netns 42" in command for command in network.cable_commands(node, 42, is_plugged=False))
     assert not any(" add " in command for command in network.cable_commands(node, 42, is_plugged=True))
@@ -20,7 +20,7 @@ def test_nodes_reach_the_pods_of_all_others_and_services_and_nothing_else() -> N
 
 
 def test_commands_can_be_repeated() -> None:
-    """`replace` and `set` say how it should be, whatever there is; only `add` would fail the second time."""
+    """`replace` and `set` work whatever is there; only `add` would fail the second time."""
     again = [
         *network.host_commands({BRIDGE}),
         *network.cable_commands(NODES[0], 1, is_plugged=True),

@@ -18,22 +18,22 @@ from deploy.local import paths
         ({}, "/root/.cache/toolhive-session-storage"),
     ],
 )
-def test_the_most_specific_setting_says_where_the_cache_is(environ: dict[str, str], expected: str) -> None:
+def test_the_most_specific_setting_decides_where_the_cache_is(environ: dict[str, str], expected: str) -> None:
     assert paths.cache_root(environ) == Path(expected)
 
 
-def test_the_first_cluster_is_meant_unless_the_environment_gives_another_number() -> None:
+def test_the_first_cluster_is_the_default_unless_the_environment_gives_another_number() -> None:
     assert paths.cluster_number({}) == paths.cluster_number({"SESSION_STORAGE_CLUSTER": ""}) == 0
     assert paths.cluster_number({"SESSION_STORAGE_CLUSTER": "3"}) == 3
 
 
 @pytest.mark.parametrize("asked", ["8", "-1", "two", "01"])
-def test_a_number_that_no_cluster_has_is_refused_with_those_there_are(asked: str) -> None:
+def test_an_invalid_cluster_number_is_refused_with_the_valid_ones(asked: str) -> None:
     with pytest.raises(SystemExit, match="0 to 7"):
         paths.cluster_number({"SESSION_STORAGE_CLUSTER": asked})
 
 
-def test_the_local_cluster_is_meant_unless_another_one_is_named() -> None:
+def test_the_local_cluster_is_the_default_unless_another_one_is_named() -> None:
     assert paths.is_local({})
     assert paths.is_local({"KUBECONFIG": str(paths.kubeconfig())})
     assert not paths.is_local({"KUBECONFIG": "/home/u/.kube/config"})
@@ -67,7 +67,7 @@ def test_different_settings_have_different_digests(some: list[str], others: list
     assert (paths.digest([], *some) == paths.digest([], *others)) == (sorted(some) == sorted(others))
 
 
-def test_what_is_there_already_is_not_made_again(tmp_path: Path) -> None:
+def test_an_existing_artefact_is_not_built_again(tmp_path: Path) -> None:
     made: list[Path] = []
 
     def fill(work: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_failure_leaves_nothing_that_a_later_run_would_trust(tmp_path: Path) -
     assert [file for file in tmp_path.iterdir() if file.suffix != ".lock"] == []
 
 
-def test_what_a_killed_process_left_is_no_part_of_the_next_attempt(tmp_path: Path) -> None:
+def test_the_next_attempt_does_not_reuse_what_a_killed_process_left(tmp_path: Path) -> None:
     killed = """
 import os, signal, sys
 from pathlib import Path

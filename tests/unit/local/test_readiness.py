@@ -33,7 +33,7 @@ def test_a_deployment_is_not_rolled_out_while(unfinished: dict[str, Any] | None)
     assert not readiness.is_rolled_out(unfinished)
 
 
-def test_condition_counts_only_when_true() -> None:
+def test_a_condition_counts_only_when_true() -> None:
     def with_ready(status: str) -> dict[str, Any]:
         return {"status": {"conditions": [{"type": "Ready", "status": status}]}}
 
@@ -43,7 +43,7 @@ def test_condition_counts_only_when_true() -> None:
     assert not readiness.has_condition(None, "Ready")
 
 
-def test_waiting_in_vain_names_the_step_and_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timeout_names_the_step_and_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "DEADLINE_SECONDS", 0)
     log = tmp_path / "kubelet.log"
     log.write_text("out of luck\n")
@@ -74,6 +74,8 @@ def pod(started: str, *, ready: str = "True", kind: str = "containerStatuses") -
         pytest.param([{"status": {"containerStatuses": [{"state": {"waiting": {}}}]}}], True, id="known to wait"),
     ],
 )
-def test_word_of_pods_from_before_the_boot_does_not_count(pods: list[dict[str, Any]], *, is_up_to_date: bool) -> None:
+def test_the_status_of_pods_from_before_the_boot_does_not_count(
+    pods: list[dict[str, Any]], *, is_up_to_date: bool
+) -> None:
     boot = datetime.fromisoformat("2026-11-23T10:00:00.5Z")
     assert readiness.is_up_to_date(pods, boot) == is_up_to_date

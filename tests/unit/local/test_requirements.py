@@ -23,11 +23,11 @@ GOOD = Facts(
 )
 
 
-def test_a_privileged_linux_machine_will_do() -> None:
+def test_a_privileged_linux_machine_suffices() -> None:
     assert list(requirements.problems(GOOD)) == []
 
 
-def test_a_machine_without_the_right_to_lower_oom_scores_will_do() -> None:
+def test_a_machine_without_the_right_to_lower_oom_scores_suffices() -> None:
     without_sys_resource = GOOD.capabilities & ~(1 << 24)
     assert list(requirements.problems(dataclasses.replace(GOOD, capabilities=without_sys_resource))) == []
 
@@ -45,17 +45,17 @@ def test_a_machine_without_the_right_to_lower_oom_scores_will_do() -> None:
         pytest.param({"foreign_clusters": frozenset({"/else/state"})}, "CACHE=/else make", id="another cluster"),
     ],
 )
-def test_says_what_to_do_about(change: dict[str, Any], words: str) -> None:
+def test_each_problem_has_a_message_that_says_what_to_do(change: dict[str, Any], words: str) -> None:
     problems = list(requirements.problems(dataclasses.replace(GOOD, **change)))
     assert len(problems) == 1
     assert words in problems[0]
 
 
-def test_says_everything_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     assert len(list(requirements.problems(dataclasses.replace(GOOD, is_root=False, cache_file_system="overlay")))) == 2
 
 
-def test_reads_routes_but_for_the_default_and_those_by_our_bridge() -> None:
+def test_routes_are_read_without_the_default_and_those_through_our_bridge() -> None:
     def row(interface: str, network: IPv4Network) -> str:
         number, mask = (f"{struct.unpack('=I', address.packed)[0]:08X}" for address in (network[0], network.netmask))
         return f"{interface}\t{number}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0\n"

@@ -6,12 +6,12 @@ from deploy.local import binaries, toolchain
 
 
 @pytest.mark.parametrize("answer", ["go1.26.0", "go1.26rc1", "go1.27.3", "go2.0"])
-def test_takes_a_go_that_is_new_enough(answer: str) -> None:
+def test_a_new_enough_go_is_accepted(answer: str) -> None:
     assert toolchain.is_new_enough(answer)
 
 
 @pytest.mark.parametrize("answer", ["", "go1.25.9", "go1.9", "devel +1234", "bash: go: not found"])
-def test_refuses_a_go_that_is_older_or_unknown(answer: str) -> None:
+def test_an_older_or_unknown_go_is_refused(answer: str) -> None:
     assert not toolchain.is_new_enough(answer)
 
 
@@ -42,5 +42,5 @@ def test_a_failed_build_says_what_to_do_about_its_cause(output: str, answer: str
     assert answer in toolchain.advice(output)
 
 
-def test_a_failed_build_always_says_that_it_goes_on_from_where_it_was() -> None:
+def test_a_failed_build_always_says_that_the_next_one_resumes_it() -> None:
     assert "start the same command again" in toolchain.advice("main.go:1:1: syntax error")

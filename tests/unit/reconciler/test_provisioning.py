@@ -1,4 +1,4 @@
-"""Passes over one storage, on an API server in memory: it comes up, stays up, and comes back."""
+"""Passes over one storage on an API server in memory: the storage becomes ready, stays so, and recovers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CHILDREN = [
     (SECRETS, "mine-connection"),
 ]
 VERSIONED = {"secrets/mine-auth", "services/mine-valkey", "secrets/mine-connection"}
-"""What is created, not applied: of two who do it at once, one has to lose."""
+"""Objects that the reconciler creates and does not apply: of two reconcilers at once, one must lose."""
 
 
 @pytest.fixture(name="mine")
@@ -54,7 +54,7 @@ def condition(simulation: Simulation, kind: str) -> Object | None:
     return {item["type"]: item for item in simulation.status["conditions"]}.get(kind)
 
 
-async def test_a_storage_is_made_in_the_order_of_the_proposal() -> None:
+async def test_a_storage_is_created_in_the_order_of_the_proposal() -> None:
     simulation = Simulation()
     await simulation.ask_for(size="small")
     await simulation.settle()
@@ -63,7 +63,7 @@ async def test_a_storage_is_made_in_the_order_of_the_proposal() -> None:
     assert made == [f"{'create' if child in VERSIONED else 'apply'} {child}" for child in named]
 
 
-async def test_a_storage_that_is_up_is_ready_and_names_its_secret(mine: Simulation) -> None:
+async def test_a_provisioned_storage_is_ready_and_names_its_secret(mine: Simulation) -> None:
     assert mine.status | {"conditions": None} == {
         "phase": "Ready",
         "message": "Storage is ready and secured",
@@ -77,13 +77,13 @@ async def test_a_storage_that_is_up_is_ready_and_names_its_secret(mine: Simulati
     assert mine.events == ["Provisioning", "StorageReady"]
 
 
-async def test_a_storage_that_is_up_costs_no_write(mine: Simulation) -> None:
+async def test_a_ready_storage_costs_no_write(mine: Simulation) -> None:
     with mine.quiet():
         for _ in range(5):
             assert await mine.reconcile() == 10
 
 
-async def test_consumers_get_what_valkey_lets_in(mine: Simulation) -> None:
+async def test_consumers_get_a_password_that_valkey_accepts(mine: Simulation) -> None:
     password = mine.secret("mine-auth")["password"]
     assert mine.secret("mine-connection") == {
         "REDIS_URL": f"redis://:{password}@mine-valkey.team.svc:6379",
@@ -126,7 +126,7 @@ EDITS: list[tuple[Resource, str, Object]] = [
 
 
 @pytest.mark.parametrize(("resource", "name", "edit"), EDITS, ids=str)
-async def test_a_child_edited_by_hand_is_put_right(
+async def test_a_child_edited_by_hand_is_repaired(
     mine: Simulation, resource: Resource, name: str, edit: Object
 ) -> None:
     before = mine.children
@@ -136,14 +136,14 @@ async def test_a_child_edited_by_hand_is_put_right(
     assert mine.children == before
 
 
-async def test_what_others_add_beside_ours_stays(mine: Simulation) -> None:
+async def test_fields_that_others_add_stay(mine: Simulation) -> None:
     labels = {"metadata": {"name": "mine-valkey", "namespace": NAMESPACE, "labels": {"team": "one"}}}
     await mine.api.apply(SERVICES, labels, field_manager="kubectl")
     with mine.quiet():
         await mine.settle()
 
 
-async def test_missing_passwords_are_made_up_and_the_others_stay(mine: Simulation) -> None:
+async def test_missing_passwords_are_generated_and_the_others_stay(mine: Simulation) -> None:
     before = mine.secret("mine-auth")
     short = base64.b64encode(b"short").decode()
     spoilt = {"operator-password": None, "probe-password": "no base64!", "backup-password": short}
@@ -156,7 +156,7 @@ async def test_missing_passwords_are_made_up_and_the_others_stay(mine: Simulatio
     assert mine.status["phase"] == "Ready"
 
 
-async def test_a_instance_restarts_once_when_the_passwords_of_its_secret_are_new(mine: Simulation) -> None:
+async def test_an_instance_restarts_once_when_the_passwords_of_its_secret_are_new(mine: Simulation) -> None:
     pod = mine.find(PODS, "mine-valkey-0-0")
     await mine.api.delete(SECRETS, NAMESPACE, "mine-auth")
     await mine.settle()
@@ -165,7 +165,7 @@ async def test_a_instance_restarts_once_when_the_passwords_of_its_secret_are_new
     assert mine.status["phase"] == "Ready"
 
 
-async def test_a_lost_auth_secret_and_a_spoilt_connection_secret_mean_a_new_password(mine: Simulation) -> None:
+async def test_a_lost_auth_secret_and_a_spoilt_connection_secret_lead_to_a_new_password(mine: Simulation) -> None:
     old = mine.secret("mine-auth")["password"]
     spoilt = {"REDIS_PASSWORD": base64.b64encode(b"with:colon@and short").decode()}
     await mine.edit(SECRETS, "mine-connection", {"data": spoilt})
@@ -192,7 +192,7 @@ async def test_of_two_reconcilers_at_once_one_loses_and_both_agree_on_one_passwo
     assert simulation.secret("mine-auth") == first
 
 
-async def test_a_crash_after_any_write_is_met_by_the_next_pass() -> None:
+async def test_the_next_pass_recovers_from_a_crash_after_any_write() -> None:
     reference = Simulation()
     await reference.ask_for(size="medium")
     await reference.settle()
@@ -211,7 +211,7 @@ async def test_a_crash_after_any_write_is_met_by_the_next_pass() -> None:
 
 
 class Killed(BaseException):
-    """The end of a process, which no handler sees."""
+    """Ends the process; no handler of exceptions catches it."""
 
 
 def killed_after(writes: int, simulation: Simulation) -> Callable[[str], BaseException | None]:
@@ -222,7 +222,7 @@ def mine_password(simulation: Simulation) -> str | None:
     return simulation.secret("mine-auth")["password"] if simulation.find(SECRETS, "mine-auth") else None
 
 
-async def test_a_refused_write_becomes_a_condition_that_says_so(mine: Simulation) -> None:
+async def test_a_condition_reports_a_refused_write(mine: Simulation) -> None:
     await mine.api.delete(SERVICES, NAMESPACE, "mine-valkey")
     mine.api.refuse = lambda call: errors.Rejected("422 Invalid: quota") if "services/" in call else None
     assert await mine.reconcile() == 60
@@ -237,7 +237,7 @@ async def test_a_refused_write_becomes_a_condition_that_says_so(mine: Simulation
     assert mine.status["phase"] == "Ready"
 
 
-async def test_a_passing_fault_is_left_to_the_queue(mine: Simulation) -> None:
+async def test_a_temporary_fault_is_left_to_the_queue(mine: Simulation) -> None:
     await mine.api.delete(SERVICES, NAMESPACE, "mine-valkey")
     mine.api.refuse = lambda _: errors.Unavailable("503")
     before = mine.status
@@ -246,7 +246,7 @@ async def test_a_passing_fault_is_left_to_the_queue(mine: Simulation) -> None:
     assert mine.status == before
 
 
-async def test_a_storage_that_is_gone_is_nothing_to_do() -> None:
+async def test_a_deleted_storage_needs_no_step() -> None:
     simulation = Simulation()
     assert await simulation.reconcile() is None
     assert simulation.api.writes == []
@@ -262,7 +262,7 @@ async def test_an_event_that_cannot_be_written_stops_nothing(caplog: pytest.LogC
     assert "could not write an Event" in caplog.messages
 
 
-async def test_no_password_is_logged_or_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_password_is_in_the_log_or_in_an_event(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     simulation = Simulation()
     await simulation.ask_for(size="small")
@@ -275,7 +275,7 @@ async def test_no_password_is_logged_or_told(caplog: pytest.LogCaptureFixture) -
     assert not [key for key in identities.PASSWORD_KEYS if secrets[key] in told]
 
 
-async def test_the_status_is_not_given_to_a_storage_that_was_made_anew(mine: Simulation) -> None:
+async def test_the_status_is_not_written_to_a_storage_that_was_recreated(mine: Simulation) -> None:
     old = copy.deepcopy(mine.find(SESSION_STORAGES, KEY[1]) or {})
     await mine.api.delete(SESSION_STORAGES, NAMESPACE, KEY[1])
     await mine.ask_for(size="small")

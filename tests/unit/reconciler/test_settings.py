@@ -1,4 +1,4 @@
-"""The environment of the reconciler."""
+"""The settings that the reconciler reads from its environment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def problems(**changes: str | None) -> str:
     return str(caught.value)
 
 
-def test_what_is_not_said_has_a_default() -> None:
+def test_unset_variables_have_defaults() -> None:
     settings = Settings.from_environ(ENVIRON)
     assert settings.candidate == Candidate("toolhive-system", "ours-reconciler", "ours-reconciler-1")
     assert settings.storage.image == Image("registry.example/valkey:9", "IfNotPresent")
@@ -38,7 +38,7 @@ def test_what_is_not_said_has_a_default() -> None:
     assert (settings.extends_toolhive_crds, settings.http_port, settings.log_level) == (True, 8080, "INFO")
 
 
-def test_what_is_said_counts() -> None:
+def test_variables_override_the_defaults() -> None:
     said = {"EXTEND_TOOLHIVE_CRDS": "false", "HTTP_PORT": "9", "LOG_LEVEL": "debug", "VALKEY_PULL_POLICY": "Always"}
     settings = Settings.from_environ(ENVIRON | said)
     assert (settings.extends_toolhive_crds, settings.http_port, settings.log_level) == (False, 9, "DEBUG")
@@ -59,7 +59,7 @@ def test_rotations_have_settings_of_their_own() -> None:
     assert "ROTATION_WAVE_PERCENT is no number from 0 to 100" in problems(ROTATION_WAVE_PERCENT="101")
 
 
-def test_instances_have_a_priority_and_updates_a_limit() -> None:
+def test_priority_class_and_limit_of_updates_are_read() -> None:
     default = Settings.from_environ(ENVIRON).storage
     assert (default.priority_class, default.updates_at_once) == ("", 1)
     said = Settings.from_environ(ENVIRON | {"VALKEY_PRIORITY_CLASS": "important", "UPDATES_AT_ONCE": "5"}).storage
@@ -69,7 +69,7 @@ def test_instances_have_a_priority_and_updates_a_limit() -> None:
 
 @pytest.mark.parametrize("name", sorted(ENVIRON))
 @pytest.mark.parametrize("value", [None, ""])
-def test_what_is_missing_is_named(name: str, value: str | None) -> None:
+def test_a_missing_variable_is_named(name: str, value: str | None) -> None:
     assert f"{name} is not set" in problems(**{name: value})
 
 
@@ -87,10 +87,10 @@ def test_what_is_missing_is_named(name: str, value: str | None) -> None:
         ("RECONCILER_SELECTOR", ",,"),
     ],
 )
-def test_what_is_malformed_is_named(name: str, value: str) -> None:
+def test_a_malformed_variable_is_named(name: str, value: str) -> None:
     assert name in problems(**{name: value})
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     told = problems(POD_NAME=None, LEASE_NAME=None, HTTP_PORT="x")
     assert all(name in told for name in ("POD_NAME", "LEASE_NAME", "HTTP_PORT"))

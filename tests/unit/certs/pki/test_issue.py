@@ -1,4 +1,4 @@
-"""What is issued convinces a strict verifier and a real TLS handshake."""
+"""Issued certificates pass a strict verifier and a real TLS handshake."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_keys_are_p256_and_do_not_show_in_text(authority: Pair) -> None:
     assert "key" not in repr(authority)
 
 
-def test_openssl_shakes_hands_in_its_strict_mode_with_two_authorities_in_any_order() -> None:
+def test_openssl_in_strict_mode_accepts_a_leaf_with_two_authorities_in_any_order() -> None:
     now = datetime.now(UTC)
     authority, other = issue.issue_authority(now), issue.issue_authority(now)
     leaf = issue.issue_serving(authority, NAMES, now)

@@ -1,4 +1,4 @@
-"""A certificate is due when the configured part of its life is over, counted from when it was issued."""
+"""A certificate is due for renewal after the configured part of its life, counted from its issue."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def test_by_default_a_leaf_is_due_after_twenty_days_and_an_authority_after_eight
 
 
 @pytest.mark.parametrize("back_dating", [timedelta(), timedelta(hours=1)])
-def test_seconds_of_life_are_no_shorter_for_being_back_dated(back_dating: timedelta) -> None:
+def test_back_dating_does_not_shorten_a_life_of_seconds(back_dating: timedelta) -> None:
     lifetimes = Lifetimes(serving=timedelta(seconds=8), back_dating=back_dating, renew_at=Fraction(1, 4))
     leaf = issue.issue_serving(issue.issue_authority(NOW), NAMES, NOW, lifetimes)
     assert lifetimes.due(leaf.certificate) == NOW + timedelta(seconds=2)
 
 
-def test_a_certificate_of_somebody_elses_that_is_not_back_dated_is_due_before_it_ends() -> None:
+def test_a_foreign_certificate_that_is_not_back_dated_is_due_before_it_ends() -> None:
     leaf = issue.issue_serving(issue.issue_authority(NOW), NAMES, NOW, Lifetimes(back_dating=timedelta()))
     assert NOW < DEFAULT.due(leaf.certificate) < leaf.certificate.not_valid_after_utc

@@ -1,4 +1,4 @@
-"""Every way in which a Secret can be wrong has a name."""
+"""Validation names every problem that a Secret can have."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_sound_pair_has_no_problems() -> None:
     assert validation.serving_problems(secret(LEAF), TRUSTED, NAMES, NOW) == ()
 
 
-def test_a_secret_gives_back_the_pair_that_was_put_in() -> None:
+def test_a_pair_reads_from_a_secret_as_it_was_written() -> None:
     read = pair_of(secret(LEAF))
     assert read.certificate == LEAF.certificate
     assert read.key_pem == LEAF.key_pem
@@ -63,13 +63,13 @@ def test_a_secret_gives_back_the_pair_that_was_put_in() -> None:
         pytest.param(secret(Pair(LEAF.certificate, AUTHORITY.key)), Problem.KEY_MISMATCH, id="another key"),
     ],
 )
-def test_a_broken_secret_is_told_from_a_sound_one(content: Object | None, problem: Problem) -> None:
+def test_each_defect_of_a_secret_is_named(content: Object | None, problem: Problem) -> None:
     assert validation.serving_problems(content, TRUSTED, NAMES, NOW) == (problem,)
     assert problem in validation.authority_problems(content, NOW)
 
 
 @given(st.dictionaries(st.sampled_from(ENTRIES), st.binary().map(encoded) | st.text(string.printable + "é€")))
-def test_whatever_the_secret_holds_is_judged_and_never_raises(data: dict[str, str]) -> None:
+def test_no_content_of_a_secret_makes_the_validation_raise(data: dict[str, str]) -> None:
     assert validation.authority_problems({"data": data}, NOW) == (Problem.MALFORMED,)
     assert validation.serving_problems({"data": data}, TRUSTED, NAMES, NOW) == (Problem.MALFORMED,)
 
@@ -89,11 +89,11 @@ def test_a_malformed_key_is_not_quoted() -> None:
     assert "hush" not in str(caught.value)
 
 
-def test_a_leaf_is_no_authority() -> None:
+def test_a_leaf_is_not_accepted_as_an_authority() -> None:
     assert validation.authority_problems(secret(LEAF), NOW) == (Problem.NOT_AN_AUTHORITY,)
 
 
-def test_an_authority_is_no_serving_certificate() -> None:
+def test_an_authority_is_not_accepted_as_a_serving_certificate() -> None:
     assert validation.serving_problems(secret(AUTHORITY), TRUSTED, NAMES, NOW) == (Problem.UNTRUSTED,)
 
 
@@ -104,7 +104,7 @@ def test_a_leaf_of_another_authority_is_untrusted() -> None:
     assert validation.serving_problems(secret(LEAF), (stranger, *TRUSTED), NAMES, NOW) == ()
 
 
-def test_a_leaf_must_be_good_for_every_name() -> None:
+def test_a_leaf_must_be_valid_for_every_name() -> None:
     other = validation.dns_names("release-webhook", "elsewhere")
     assert validation.serving_problems(secret(LEAF), TRUSTED, other, NOW) == (Problem.UNTRUSTED,)
     assert validation.serving_problems(secret(LEAF), TRUSTED, (NAMES[0], other[0]), NOW) == (Problem.UNTRUSTED,)

@@ -1,4 +1,4 @@
-"""Where somebody else makes the certificates, their authorities are trusted, and nothing is issued."""
+"""With an external issuer, the controller publishes the issuer's authorities and issues nothing itself."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def published(observed: Observed) -> bytes | None:
     return actions[0].bundle if actions and isinstance(actions[0], PublishBundle) else None
 
 
-def test_their_authority_is_published_and_then_nothing_is_done() -> None:
+def test_the_issuers_authority_is_published_and_then_no_step_follows() -> None:
     assert published(seen(secret(NEW_LEAF, NEW), ())) == bundle_pem([NEW.certificate])
     at_rest = external_issuer.plan(seen(secret(NEW_LEAF, NEW), (NEW,), a=NEW_LEAF.certificate), NOW)
     assert (at_rest.phase, at_rest.actions, at_rest.pods_behind) == (Phase.STABLE, (), ())
 
 
-def test_duplicates_and_what_has_expired_are_left_out() -> None:
+def test_duplicate_and_expired_authorities_are_left_out() -> None:
     expired = issue.issue_authority(NOW - timedelta(days=900))
     assert published(seen(secret(NEW_LEAF, NEW, expired, NEW), ())) == bundle_pem([NEW.certificate])
 
@@ -72,7 +72,7 @@ def test_the_former_authority_is_trusted_for_as_long_as_a_pod_may_serve_what_it_
     assert published(seen(secret(NEW_LEAF, NEW), (NEW, OLD), a=NEW_LEAF.certificate)) == bundle_pem([NEW.certificate])
 
 
-def test_without_a_usable_secret_no_trust_is_taken_away() -> None:
+def test_without_a_usable_secret_no_authority_is_removed_from_the_bundles() -> None:
     unusable_ones: list[Object | None] = [
         None,
         {"data": {}},
@@ -102,7 +102,7 @@ def test_an_rsa_leaf_behind_an_intermediate_authority_is_served() -> None:
 
 
 def _root(pair: Pair) -> x509.Certificate:
-    """An authority that may have another below it."""
+    """Issue an authority that may sign an intermediate one."""
     return _signed(pair.certificate, pair, path_length=1)
 
 

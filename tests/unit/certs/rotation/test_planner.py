@@ -1,4 +1,4 @@
-"""From any state, the plan leads to trusted certificates in the right order, and then to nothing."""
+"""From any state, the plan leads to trusted certificates in the right order, and then has no more steps."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_bootstrap_makes_the_authority_then_the_bundles_then_the_leaf() -> None:
     assert validation.serving_problems(observed.serving, bundle_of(observed.serving), NAMES, NOW) == ()
 
 
-def test_nothing_waits_for_time_to_pass_while_nobody_serves() -> None:
+def test_no_step_waits_for_the_dwell_while_no_pod_serves() -> None:
     observed = empty()
     for kind in ("IssueAuthority", "PublishBundle", "IssueServing"):
         actions = planner.plan(observed, SPEC, FRESH, NOW).actions
@@ -149,7 +149,7 @@ def test_nothing_waits_for_time_to_pass_while_nobody_serves() -> None:
             observed = applied(observed, action, NOW)
 
 
-def test_a_configuration_that_does_not_exist_yet_holds_nothing_up_and_is_served_later() -> None:
+def test_a_missing_configuration_delays_nothing_and_gets_its_bundle_later() -> None:
     observed, history = settled(replace(empty(), configurations={}), NOW)
     assert kinds(history) == ["IssueAuthority", "IssueServing"]
     _, history = settled(replace(observed, configurations={MUTATING: configuration("storages")}), NOW)
@@ -162,7 +162,7 @@ def test_a_configuration_without_webhooks_needs_no_bundle() -> None:
 
 
 @pytest.mark.parametrize("bundle", [None, "", "aGk=", "%%%"])
-def test_a_bundle_that_anybody_changed_is_restored_and_nothing_else_is_touched(bundle: str | None) -> None:
+def test_an_edited_bundle_is_restored_and_nothing_else_is_touched(bundle: str | None) -> None:
     changed = copy.deepcopy(SETTLED.configurations[MUTATING])
     changed["webhooks"][1]["clientConfig"]["caBundle"] = bundle
     changed_everywhere = replace(SETTLED, configurations={**SETTLED.configurations, MUTATING: changed})
@@ -212,7 +212,7 @@ def test_a_rotation_keeps_both_authorities_in_one_unchanging_bundle_until_the_ol
     assert both.startswith(one)
 
 
-def test_a_request_is_fulfilled_once_and_another_one_again() -> None:
+def test_each_request_for_a_rotation_is_fulfilled_once() -> None:
     observed, _ = settled(asked(SETTLED, "one"), NOW)
     assert settled(observed, NOW)[1] == []
     assert kinds(settled(asked(observed, "two"), NOW)[1]) == ROTATED
@@ -221,7 +221,7 @@ def test_a_request_is_fulfilled_once_and_another_one_again() -> None:
 
 
 def until(observed: Observed, kind: type) -> Observed:
-    """Go on until the next step is of a kind."""
+    """Carry out steps until the next one is of this kind."""
     while not isinstance(planner.plan(observed, SPEC, LONG, NOW).actions[0], kind):
         for action in planner.plan(observed, SPEC, LONG, NOW).actions:
             observed = applied(observed, action, NOW)
@@ -236,7 +236,7 @@ def test_a_successor_signs_only_when_it_has_been_in_every_bundle_for_the_dwell()
     assert leaf_of(staged) == leaf_of(SETTLED)
 
 
-def test_the_old_authority_retires_only_when_every_ready_pod_was_seen_to_serve_the_new_leaf() -> None:
+def test_the_old_authority_retires_only_when_every_ready_pod_serves_the_new_leaf() -> None:
     switched = until(until(asked(SETTLED, "please"), IssueServing), IssueServing)
     (action,) = planner.plan(switched, SPEC, LONG, NOW).actions
     switched = applied(switched, action, NOW)
@@ -253,7 +253,7 @@ def test_the_old_authority_retires_only_when_every_ready_pod_was_seen_to_serve_t
     assert kinds(planner.plan(seen, SPEC, LONG, NOW).actions) == ["StoreAuthorities"]
 
 
-def test_evidence_is_of_what_is_there_and_changes_when_anything_is_written() -> None:
+def test_the_evidence_identifies_the_present_objects_and_changes_with_any_write() -> None:
     found = planner.evidence(SETTLED, SPEC, NOW)
     assert found.published is not None
     assert found.served is not None
@@ -265,7 +265,7 @@ def test_evidence_is_of_what_is_there_and_changes_when_anything_is_written() -> 
     assert planner.evidence(empty(), SPEC, NOW) == Evidence()
 
 
-def test_a_lost_authority_is_followed_by_another_without_distrusting_the_one_that_pods_rely_on() -> None:
+def test_a_lost_authority_is_replaced_while_the_one_that_pods_rely_on_stays_trusted() -> None:
     observed, history = settled(replace(SETTLED, authority=None), NOW)
     assert kinds(history) == RECOVERED
     published = next(action.bundle for action in history if isinstance(action, PublishBundle))
@@ -284,7 +284,7 @@ def test_a_new_leaf_waits_for_trust_while_pods_serve_an_old_one() -> None:
     assert kinds(planner.plan(replace(lost, pods={}), SPEC, FRESH, NOW).actions) == ["IssueServing"]
 
 
-def test_a_clock_that_is_behind_takes_no_trust_away_in_haste() -> None:
+def test_a_clock_that_is_behind_removes_no_authority_too_early() -> None:
     yesterday = NOW - timedelta(days=1)
     observed = SETTLED
     while actions := planner.plan(observed, SPEC, FRESH, yesterday).actions:
@@ -297,15 +297,15 @@ def test_a_clock_that_is_behind_takes_no_trust_away_in_haste() -> None:
     assert old.current.certificate_pem in base64.b64decode(published)
 
 
-def test_an_authority_from_a_backup_does_not_push_the_present_one_out() -> None:
+def test_an_authority_from_a_backup_does_not_displace_the_present_one() -> None:
     other = Authorities(issue.issue_authority(NOW))
     _, history = settled(replace(SETTLED, authority=stored_secret(other)), NOW)
     assert kinds(history) == ["StoreAuthorities", "PublishBundle", "PublishBundle", "IssueServing", *ROTATED[6:]]
 
 
-def test_an_installation_that_comes_back_from_certificates_of_others_keeps_trusting_what_pods_serve() -> None:
+def test_a_return_from_an_external_issuer_keeps_trusting_what_pods_serve() -> None:
     others = issue.issue_authority(NOW)
-    # Theirs is good for what API servers call the webhook, and need not be for more.
+    # The issuer's leaf is valid for the name by which API servers call the webhook, and may lack the others.
     their_leaf = issue.issue_serving(others, NAMES[:1], NOW).certificate
     theirs = {"webhooks": [{"name": "a", "clientConfig": {"caBundle": encoded(others.certificate_pem)}}]}
     unseen = replace(SETTLED, configurations={MUTATING: theirs}, pods={"a": None})
@@ -320,7 +320,7 @@ def test_an_installation_that_comes_back_from_certificates_of_others_keeps_trust
     assert kinds(planner.plan(replace(both, pods={"a": leaf_of(both)}), SPEC, FRESH, NOW).actions) == ["PublishBundle"]
 
 
-def test_nobody_becomes_trusted_by_what_the_serving_secret_says() -> None:
+def test_an_authority_in_the_serving_secret_does_not_become_trusted() -> None:
     stranger = issue.issue_authority(NOW)
     leaf = issue.issue_serving(stranger, NAMES, NOW)
     brought = secret(leaf, **{"ca.crt": encoded(stranger.certificate_pem)})
@@ -362,17 +362,17 @@ def test_duplicates_and_expired_authorities_leave_the_bundle() -> None:
         pytest.param(timedelta(days=-30), RECOVERED, id="the clock was a month ahead"),
     ],
 )
-def test_time_alone_brings_renewal(after: timedelta, expected: list[str]) -> None:
+def test_certificates_are_renewed_when_their_time_comes(after: timedelta, expected: list[str]) -> None:
     _, history = settled(SETTLED, NOW + after)
     assert kinds(history) == expected
 
 
-def test_the_next_look_is_when_the_next_thing_is_due() -> None:
+def test_the_next_pass_is_when_the_next_step_is_due() -> None:
     assert planner.plan(SETTLED, SPEC, LONG, NOW).wait == timedelta(days=20)
     assert planner.plan(SETTLED, SPEC, LONG, NOW + timedelta(days=19)).wait == timedelta(days=1)
 
 
-def test_a_year_of_daily_looks_renews_leaves_every_twenty_days_and_never_cuts_one_short() -> None:
+def test_a_year_of_daily_passes_renews_leaves_every_twenty_days_and_never_earlier() -> None:
     observed = SETTLED
     renewals = []
     for day in range(1, 366):

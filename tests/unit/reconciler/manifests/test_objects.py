@@ -1,4 +1,4 @@
-"""The objects of a storage: named, labelled, owned, restricted, and written the way the API server keeps them."""
+"""The objects of a storage have names, labels, owners and restrictions, and equal what the API server stores."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_no_child_bears_the_bare_name_of_the_storage(obj: Object) -> None:
 
 
 @pytest.mark.parametrize("obj", ALL)
-def test_nothing_says_toolhive_true_or_the_domain_of_a_cluster(obj: Object) -> None:
+def test_no_object_has_the_label_toolhive_true_or_the_domain_of_a_cluster(obj: Object) -> None:
     decoded = identities.decoded(obj.get("data")) if obj.get("type") else {}
     text = json.dumps([obj, decoded])
     assert "cluster.local" not in text
@@ -102,7 +102,7 @@ def test_nothing_says_toolhive_true_or_the_domain_of_a_cluster(obj: Object) -> N
 
 
 @pytest.mark.parametrize("obj", ALL)
-def test_nothing_is_null_or_empty_but_what_nobody_else_may_fill(obj: Object) -> None:
+def test_no_field_is_null_or_empty_except_those_that_nobody_else_may_fill(obj: Object) -> None:
     dropped = {path for path, value in leaves(obj) if value in (None, "", [], {})}
     container = ".spec.template.spec.containers"
     said = {f"{container}.{field}" for field in ("args", "env", "envFrom")} | {".spec.template.spec.initContainers"}
@@ -110,7 +110,7 @@ def test_nothing_is_null_or_empty_but_what_nobody_else_may_fill(obj: Object) -> 
 
 
 @pytest.mark.parametrize("obj", ALL)
-def test_passwords_stand_in_secrets_only(obj: Object) -> None:
+def test_only_secrets_contain_passwords(obj: Object) -> None:
     if obj.get("type") == "Opaque":
         obj = {key: value for key, value in obj.items() if key != "data"}
     assert not [key for key, password in PASSWORDS.items() if password in json.dumps(obj)]
@@ -164,7 +164,7 @@ def test_a_pod_gets_no_more_than_it_needs(size: Size) -> None:
         (Size.LARGE, "500m", "1Gi", "10Gi"),
     ],
 )
-def test_resources_are_the_sizes_written_as_the_api_server_stores_them(
+def test_resources_are_those_of_the_size_as_the_api_server_writes_them(
     size: Size, cpu: str, memory: str, disk: str | None
 ) -> None:
     assert container(size)["resources"] == {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}}
@@ -172,7 +172,7 @@ def test_resources_are_the_sizes_written_as_the_api_server_stores_them(
     assert [claim["spec"]["resources"]["requests"]["storage"] for claim in claims] == ([disk] if disk else [])
 
 
-def test_a_small_storage_forgets_and_a_larger_one_remembers() -> None:
+def test_a_small_storage_has_no_volume_and_a_larger_one_has() -> None:
     assert [volume for volume in pod(Size.SMALL)["volumes"] if volume["name"] == "data"] == [
         {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}
     ]
@@ -197,7 +197,7 @@ def test_a_mount_has_its_volume(size: Size) -> None:
 
 
 @pytest.mark.parametrize("size", Size)
-def test_each_instance_is_one_replica_that_its_labels_name(size: Size) -> None:
+def test_each_stateful_set_has_one_replica_whose_labels_name_the_instance(size: Size) -> None:
     spec = workload(size)["spec"]
     assert spec["replicas"] == 1
     selector = spec["selector"]["matchLabels"]
@@ -215,7 +215,7 @@ def test_a_probe_takes_its_password_from_a_file() -> None:
         assert not re.search(r"\s-a\s|--pass", command)
 
 
-def test_the_service_names_one_instance_and_hides_none() -> None:
+def test_the_service_selects_one_instance_even_if_it_is_not_ready() -> None:
     for instance in (0, 7):
         spec = services.primary_service(STORAGE, instance)["spec"]
         assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage", names.LABEL_INSTANCE: str(instance)}
@@ -223,14 +223,14 @@ def test_the_service_names_one_instance_and_hides_none() -> None:
     assert services.headless_service(STORAGE)["spec"]["clusterIP"] == "None"
 
 
-def test_reads_are_spread_over_replicas_that_are_ready_alone() -> None:
+def test_the_replicas_service_selects_only_ready_replicas() -> None:
     spec = services.replicas_service(STORAGE)["spec"]
     assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage", names.LABEL_ROLE: "replica"}
     assert "publishNotReadyAddresses" not in spec
 
 
 def test_no_eviction_takes_the_primary_or_two_replicas_at_once() -> None:
-    """A pod that two budgets name is not evicted at all: each role has one of its own."""
+    """Each role has a budget of its own, because Kubernetes does not evict a pod that two budgets select."""
     of_primary = disruption_budget.primary_budget(STORAGE)["spec"]
     of_replicas = disruption_budget.replicas_budget(STORAGE)["spec"]
     assert (of_primary["minAvailable"], of_replicas["maxUnavailable"]) == (1, 1)
@@ -238,13 +238,13 @@ def test_no_eviction_takes_the_primary_or_two_replicas_at_once() -> None:
     assert selectors == ["primary", "replica"]
 
 
-def test_a_primary_that_kubelet_has_not_found_ready_yet_is_not_evicted_unless_it_is_known_not_to_serve() -> None:
+def test_a_primary_that_is_not_ready_yet_is_only_evicted_if_it_is_known_not_to_serve() -> None:
     serving, away = (disruption_budget.primary_budget(STORAGE, is_out_of_service=is_out) for is_out in (False, True))
     policies = [budget["spec"]["unhealthyPodEvictionPolicy"] for budget in (serving, away)]
     assert policies == ["IfHealthyBudget", "AlwaysAllow"]
 
 
-def test_a_pod_is_replaced_by_nobody_but_us() -> None:
+def test_only_the_reconciler_replaces_a_pod() -> None:
     spec = workload(Size.LARGE)["spec"]
     assert spec["updateStrategy"] == {"type": "OnDelete"}
     assert spec["podManagementPolicy"] == "Parallel"
@@ -255,7 +255,7 @@ def affinity(size: Size, *, is_spread: bool) -> Any:
     return made["spec"]["template"]["spec"].get("affinity", {}).get("podAntiAffinity")
 
 
-def test_instances_of_a_redundant_storage_are_kept_apart_by_force_where_there_are_hosts_enough() -> None:
+def test_instances_of_a_redundant_storage_must_be_on_different_nodes_where_there_are_enough() -> None:
     hard, soft = affinity(Size.LARGE, is_spread=True), affinity(Size.LARGE, is_spread=False)
     (term,) = hard["requiredDuringSchedulingIgnoredDuringExecution"]
     assert term["topologyKey"] == "kubernetes.io/hostname"
@@ -273,8 +273,8 @@ def test_a_priority_class_is_set_if_there_is_one() -> None:
     assert "priorityClassName" not in pod(Size.LARGE)
 
 
-def test_the_size_is_told_by_the_pod_too() -> None:
-    """The StatefulSet tells what is to be, the pod what runs."""
+def test_a_pod_has_the_label_of_its_size_too() -> None:
+    """The StatefulSet has the desired size, the pod the running one."""
     for size in Size:
         made = workload(size)
         labels = made["metadata"]["labels"], made["spec"]["template"]["metadata"]["labels"]
@@ -285,7 +285,7 @@ def hash_of(size: Size, image: Image = IMAGE, priority_class: str = "") -> str:
     return template_hash(stateful_set(STORAGE.metadata("x"), instance(size), image, priority_class))
 
 
-def test_a_pod_tells_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_has_the_hash_of_its_template(monkeypatch: pytest.MonkeyPatch) -> None:
     made = workload(Size.LARGE)
     assert template_hash(made) == template_hash(made["spec"]["template"]) == hash_of(Size.LARGE)
     assert template_hash({"metadata": {}}) == ""
@@ -299,13 +299,13 @@ def test_a_pod_tells_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(set(hashes)) == len(hashes)
 
 
-def test_instances_are_told_who_is_primary_in_a_file_that_makes_no_pod_out_of_date() -> None:
+def test_a_change_of_the_primary_in_the_topology_file_makes_no_pod_outdated() -> None:
     before, after = valkey_config.config_map(STORAGE, 0, [0]), valkey_config.config_map(STORAGE, 1, [0, 1])
     assert before["data"]["valkey.conf"] == after["data"]["valkey.conf"]
     assert (after["data"]["primary"], after["data"]["nodes"]) == ("1", "0 1")
 
 
-def test_the_policy_admits_consumers_instances_and_the_reconciler_and_nobody_else() -> None:
+def test_the_policy_admits_only_consumers_instances_and_the_reconciler() -> None:
     spec = network_policy.network_policy(STORAGE, PEERS)["spec"]
     assert spec["podSelector"] == {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}
     assert spec["policyTypes"] == ["Ingress", "Egress"]
@@ -350,6 +350,6 @@ def test_the_longest_name_still_fits_every_object(name: str) -> None:
     assert len(names.valkey_instance(name, 99)) + 11 <= 63
 
 
-def test_a_mirrored_secret_never_meets_a_local_one() -> None:
+def test_the_name_of_a_mirrored_secret_never_equals_that_of_a_local_one() -> None:
     assert names.mirrored_connection_secret("b", "a") != names.connection_secret("a-b")
     assert "." in names.mirrored_connection_secret("b", "a")

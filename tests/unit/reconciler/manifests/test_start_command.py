@@ -1,4 +1,4 @@
-"""How an instance starts, by the shell that starts it: who is primary, and who may never be."""
+"""The start command of an instance, run by a shell: when it starts as primary, and when it must not."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from shared.session_storage.sizes import PRESETS, Size
 
 HOST = "mine-valkey.team.svc"
 EMPTY_BASE, SYNCED_BASE = b"x" * 89, b"x" * 172
-"""Sizes that Valkey 9.1 was seen to write."""
+"""Sizes of files as Valkey 9.1 writes them."""
 
 
 class Pod:
-    """The files of a pod, and what its command makes of them."""
+    """The files of a pod, and the result of its start command."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -61,33 +61,33 @@ def follows(start: str) -> bool:
     return f"replicaof {HOST} 6379" in start.splitlines()
 
 
-def test_the_only_instance_is_the_primary_whatever_it_has(pod: Pod) -> None:
+def test_the_only_instance_starts_as_primary_even_without_data(pod: Pod) -> None:
     pod.is_told(0, 0)
     assert not follows(pod.start())
 
 
 @pytest.mark.parametrize(("base", "increment"), [(EMPTY_BASE, b"x"), (SYNCED_BASE, b""), (SYNCED_BASE, b"x")])
-def test_the_primary_of_several_takes_up_where_it_was(pod: Pod, base: bytes, increment: bytes) -> None:
+def test_the_primary_of_several_starts_as_primary_with_its_data(pod: Pod, base: bytes, increment: bytes) -> None:
     pod.is_told(0, 0, 1, 2)
     pod.has_data(base, increment)
     assert not follows(pod.start())
 
 
-def test_a_primary_whose_data_is_gone_follows_and_goes_on_to_when_it_starts_again(pod: Pod) -> None:
+def test_a_primary_without_its_data_starts_as_replica_even_when_it_starts_again(pod: Pod) -> None:
     pod.is_told(0, 0, 1, 2)
     assert follows(pod.start())
-    pod.has_data(EMPTY_BASE, b"")  # what the server that has just started wrote
+    pod.has_data(EMPTY_BASE, b"")  # the server that has just started wrote this file
     assert follows(pod.start())
 
 
 @pytest.mark.parametrize("instances", [(0, 1), (0, 1, 2)])
-def test_a_replica_follows_whatever_it_has(pod: Pod, instances: tuple[int, ...]) -> None:
+def test_a_replica_with_data_follows(pod: Pod, instances: tuple[int, ...]) -> None:
     pod.is_told(0, *instances)
     pod.has_data(SYNCED_BASE, b"x")
     assert follows(pod.start(instance=1))
 
 
-def test_an_instance_that_is_no_longer_one_follows(pod: Pod) -> None:
+def test_an_instance_that_the_topology_no_longer_lists_follows(pod: Pod) -> None:
     pod.is_told(1, 1)
     assert follows(pod.start(instance=0))
 
@@ -103,7 +103,7 @@ def test_a_new_pod_takes_the_acl_file_and_one_that_starts_again_keeps_it(pod: Po
 
 
 @pytest.mark.parametrize("size", Size)
-def test_what_the_size_decides_is_in_the_instances_own_file(pod: Pod, size: Size) -> None:
+def test_directives_of_the_size_are_in_the_instances_own_file(pod: Pod, size: Size) -> None:
     pod.is_told(0, 0)
     found = dict(line.split(" ", 1) for line in pod.start(size=size).splitlines())
     assert int(found["maxmemory"]) == PRESETS[size].maxmemory_bytes
@@ -111,7 +111,7 @@ def test_what_the_size_decides_is_in_the_instances_own_file(pod: Pod, size: Size
     assert (found["primaryuser"], found["primaryauth"]) == ("replication", "secret")
 
 
-def test_nobody_else_reads_the_file_with_the_password(pod: Pod) -> None:
+def test_only_the_servers_user_can_read_the_file_with_the_password(pod: Pod) -> None:
     pod.is_told(0, 0)
     pod.start()
     assert (pod.directory / "live" / valkey_config.START_FILE).stat().st_mode & 0o077 == 0

@@ -1,4 +1,4 @@
-"""The configuration of an instance; that a real Valkey takes it is in tests/integration/test_acl.py."""
+"""The configuration of an instance; tests/integration/test_acl.py checks that a real Valkey accepts it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_maxmemory_is_the_sizes_share_of_its_memory(size: Size, memory: int, sha
     assert DIRECTIVES["maxmemory-policy"] == "allkeys-lru"
 
 
-def test_what_the_design_promises_stands_there() -> None:
+def test_the_configuration_has_what_the_design_promises() -> None:
     found = DIRECTIVES
     assert (found["appendonly"], found["appendfsync"], found["save"]) == ("yes", "everysec", '""')
     assert (found["port"], found["dir"], found["aclfile"]) == ("6379", "/data", "/valkey/live-acl/users.acl")
@@ -32,40 +32,40 @@ def test_a_replica_that_is_not_in_sync_refuses_reads_and_probes() -> None:
     assert DIRECTIVES["replica-serve-stale-data"] == "no"
 
 
-def test_a_primary_speaks_three_times_before_a_replica_of_it_counts_no_more() -> None:
+def test_a_primary_pings_three_times_within_the_time_after_which_a_replica_counts_as_lost() -> None:
     assert int(DIRECTIVES["repl-ping-replica-period"]) * 3 == int(DIRECTIVES["min-replicas-max-lag"])
 
 
-def test_no_directive_stands_twice_and_none_holds_a_secret() -> None:
+def test_no_directive_appears_twice_and_none_holds_a_secret() -> None:
     assert len(DIRECTIVES) == len(valkey_conf().splitlines())
     assert not {"requirepass", "masterauth", "primaryauth", "user"} & DIRECTIVES.keys()
 
 
-def test_what_depends_on_the_size_or_on_the_start_comes_last_and_wins() -> None:
+def test_directives_of_the_size_and_of_the_start_come_last_and_take_precedence() -> None:
     assert list(DIRECTIVES.items())[-1] == ("include", "/valkey/live-acl/start.conf")
 
 
 @pytest.mark.parametrize("size", Size)
-def test_a_backlog_fits_into_what_the_data_leaves_of_the_memory(size: Size) -> None:
+def test_the_backlog_fits_into_the_memory_beside_the_data(size: Size) -> None:
     preset = PRESETS[size]
     assert preset.maxmemory_bytes + 2 * preset.backlog_bytes < preset.memory_mib * MIB
 
 
-def test_only_a_primary_that_has_replicas_is_fenced() -> None:
+def test_only_a_primary_with_replicas_is_fenced() -> None:
     assert [PRESETS[size].fence for size in Size] == [0, 0, 1]
 
 
-def test_an_instance_is_told_who_is_primary_and_who_else_there_is() -> None:
+def test_the_topology_names_the_primary_and_all_instances() -> None:
     assert topology(2, (2, 0, 1)) == {"primary": "2", "nodes": "0 1 2"}
 
 
-def test_no_password_stands_in_a_command() -> None:
-    """It is read from its file as the instance starts."""
+def test_no_command_contains_a_password() -> None:
+    """The instance reads the password from a file as it starts."""
     command = start_command(0, names.valkey_host("mine", "team"), PRESETS[Size.LARGE])
     assert '"primaryauth $(cat /valkey/acl/replication-password)"' in command
 
 
-def test_other_rights_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_rights_changes_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     before = identities.rules()
     monkeypatch.setattr(identities, "IDENTITIES", (Identity("default", "password", "+ping"),))
     assert identities.rules() != before
