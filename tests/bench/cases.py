@@ -88,10 +88,10 @@ def cases() -> Iterator[Case]:
 
 
 def server(entries: int, many: int = _MANY) -> Object:
-    """Build an MCPServer with so many environment variables, as `kubectl apply` sends it.
+    """Build an MCPServer with `entries` environment variables, as `kubectl apply` sends it.
 
-    From `many` variables on, half of it is the annotation in which kubectl keeps the last applied configuration, as in
-    real objects.
+    From `many` variables on, half of the object is the annotation in which kubectl keeps the last applied
+    configuration, as in real objects.
     """
     spec: Object = {
         "image": "ghcr.io/example/search-mcp:1.4.2",

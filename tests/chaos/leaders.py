@@ -53,7 +53,7 @@ def replace_restarted(kube: Kube) -> None:
 
 
 def scale(kube: Kube, replicas: int) -> None:
-    """Scale the reconciler's Deployment, and wait until it has so many pods."""
+    """Scale the reconciler's Deployment, and wait until it has this number of pods."""
     kube.run("scale", DEPLOYMENT, f"--replicas={replicas}", namespace=NAMESPACE)
     until(f"there are {replicas} reconcilers", lambda: len(pods(kube)) == replicas, TAKEOVER_SECONDS)
 

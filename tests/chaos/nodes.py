@@ -1,4 +1,4 @@
-"""Faults of a node of the local cluster: its cable, its packets, its disks. Each is undone when its block ends."""
+"""Faults of a node of the local cluster: its link, its packets, its disks. Each is undone when its block ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NO_TABLE: Final = f"table {TABLE}\ndelete table {TABLE}\n"
 FILLER: Final = ".filler"
 
 
-def mend(kube: Kube) -> None:
+def undo_leftovers(kube: Kube) -> None:
     """Undo the faults that a killed run has left behind."""
     for pid in cgroups.processes():
         with suppress(ProcessLookupError):
@@ -44,14 +44,14 @@ def mend(kube: Kube) -> None:
 @contextmanager
 def unplugged(name: str) -> Iterator[None]:
     """Take a node's link to the bridge down until the block ends."""
-    cable = BY_NAME[name].interface
-    _run("ip", "link", "set", cable, "down")
+    link = BY_NAME[name].interface
+    _run("ip", "link", "set", link, "down")
     try:
-        if (state := (network.INTERFACES / cable / "operstate").read_text().strip()) != "down":
-            raise CommandFailed(f"the link {cable} is {state} although it was taken down")
+        if (state := (network.INTERFACES / link / "operstate").read_text().strip()) != "down":
+            raise CommandFailed(f"the link {link} is {state} although it was taken down")
         yield
     finally:
-        _run("ip", "link", "set", cable, "up")
+        _run("ip", "link", "set", link, "up")
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def _valkey_version(stand: Stand) -> str:
 @contextmanager
 def staged(kube: Kube, images: Images) -> Iterator[Stage]:
     """Install the chart and create a namespace; undo changes to the chart and remove the namespace in any case."""
-    nodes.mend(kube)
+    nodes.undo_leftovers(kube)
     installation.install(kube, images)
     installation.restart_outdated(kube)
     kube.delete_namespaces(NAMESPACE)

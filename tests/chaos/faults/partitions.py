@@ -31,7 +31,7 @@ def separate_primary(stand: Stand) -> Iterator[None]:
 
 
 def cut_off_node(scene: Scene) -> float:
-    """Pull the cable of the primary's node."""
+    """Take the link of the primary's node down for a time."""
     node = scene.stand.primary()["spec"]["nodeName"]
     struck = now()
     with nodes.unplugged(node):

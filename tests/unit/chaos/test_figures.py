@@ -36,13 +36,16 @@ def trial(gap: float = 0.1, lost: tuple[float, ...] = (), errors: Mapping[str, i
         pytest.param([trial(errors={"closed": 2})], Target(), [], id="errors do not matter"),
         pytest.param([replace(trial(), use=SessionUse(3, 1))], Target(), ["sessions lost"], id="sessions"),
         pytest.param(
-            [trial(), Trial("sigkill", "large", problem="not whole")],
+            [trial(), Trial("sigkill", "large", problem="not recovered")],
             Target(),
             ["1 of 2 runs not finished"],
             id="one failed",
         ),
         pytest.param(
-            [Trial("sigkill", "large", problem="not whole")], Target(0.3), ["1 of 1 runs not finished"], id="all failed"
+            [Trial("sigkill", "large", problem="not recovered")],
+            Target(0.3),
+            ["1 of 1 runs not finished"],
+            id="all failed",
         ),
     ],
 )
@@ -66,7 +69,7 @@ def test_a_run_is_told_in_one_line() -> None:
         "sigkill (large); gap 0.234 s; lost 1 of 1000; 1 closed, 4 refused; sessions lost 0 of 3, calls failed 1 of 20;"
         " recovered after 3.0 s"
     )
-    assert str(Trial("drain", "small", problem="not whole")).endswith("FAILED: not whole")
+    assert str(Trial("drain", "small", problem="not recovered")).endswith("FAILED: not recovered")
 
 
 def test_a_target_says_what_it_wants() -> None:

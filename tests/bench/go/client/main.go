@@ -42,7 +42,7 @@ func main() {
 	flag.StringVar(&given.name, "name", "", "name in the body whose last four digits differ from request to request")
 	flag.IntVar(&given.connections, "connections", 8, "number of connections, each with one request at a time")
 	flag.IntVar(&given.leastBytes, "least-bytes", 1, "the shortest answer that counts as right")
-	flag.DurationVar(&given.duration, "duration", time.Second, "how long to go on")
+	flag.DurationVar(&given.duration, "duration", time.Second, "how long to send requests")
 	flag.Parse()
 	// A request allocates nothing but its latency; the garbage collector would only take time from the measurement.
 	debug.SetGCPercent(-1)
