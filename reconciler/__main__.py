@@ -137,7 +137,7 @@ class _Process:
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock)
-        applier = Applier(self._cluster, watches.caches, self._recorder, rollouts.refuse, instances)
+        applier = Applier(self._cluster, watches.caches, self._recorder, rollouts.note_refusal, instances)
         return Reconciler(watches.storages, observer, applier, self._settings.storage, clock, self._slots)
 
     def _consumer_controllers(self) -> list[Coroutine[None, None, None]]:

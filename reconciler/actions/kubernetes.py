@@ -118,7 +118,7 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class LabelRole:
     """Write an instance's role on its pod."""
 
     pod: Object

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Restart, Share, Write, WriteAuth
+from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Restart, Share, Write, WriteAuth
 from reconciler.apply import passwords
 from reconciler.credentials import identities
 from reconciler.manifests import secrets
@@ -39,14 +39,14 @@ class Applier:
         cluster: Cluster,
         caches: Mapping[str, Informer],
         recorder: EventRecorder,
-        refused: Callable[[Consumer, str], None],
+        on_refusal: Callable[[Consumer, str], None],
         instances: InstanceActions,
     ) -> None:
         """Take among others what to call with each consumer that the API server refused to stamp, and why."""
         self._cluster = cluster
         self._caches = caches
         self._recorder = recorder
-        self._refused = refused
+        self._on_refusal = on_refusal
         self._instances = instances
 
     async def apply(self, storage: Object, plan: Plan) -> None:
@@ -73,8 +73,8 @@ class Applier:
                 await self._share(step)
             case Restart():
                 await self._restart(step)
-            case Mark(pod):
-                await self._mark(pod, step.operations)
+            case LabelRole(pod):
+                await self._label_role(pod, step.operations)
             case Delete(resource, namespace, name, uid):
                 await self._cluster.delete(resource, namespace, name, uid=uid)
             case _:
@@ -87,7 +87,7 @@ class Applier:
         is_new = not isinstance(step, Replace) and "resourceVersion" not in step.obj["metadata"]
         return await (self._cluster.create if is_new else self._cluster.replace)(step.resource, step.obj)
 
-    async def _mark(self, pod: Object, operations: list[Object]) -> None:
+    async def _label_role(self, pod: Object, operations: list[Object]) -> None:
         namespace, name = key_of(pod)
         try:
             answer = await self._cluster.patch(PODS, namespace, name, operations, field_manager=names.FIELD_MANAGER)
@@ -113,7 +113,7 @@ class Applier:
         except (errors.Rejected, errors.Forbidden, errors.NotFound) as error:
             # A consumer that the API server lets nobody write must not hold up the others.
             _log.warning("could not restart a consumer", extra={"consumer": str(who), "error": str(error)})
-            self._refused(who, f"it could not be written: {error}"[:MAX_REASON])
+            self._on_refusal(who, f"it could not be written: {error}"[:MAX_REASON])
 
     async def _write_auth(self, step: WriteAuth) -> None:
         ring, needed = step.ring, identities.PASSWORD_KEYS

@@ -84,11 +84,11 @@ class KeyRing:
             values[KEY_RETIRED] = "".join(f"{user} {digest}\n" for user, digest in sorted(self.retired.items()))
         return values | {names.KEY_USERS_ACL: identities.users_acl(*self.generations)}
 
-    def promoted(self) -> KeyRing:
+    def with_staged_as_current(self) -> KeyRing:
         """Make the staged passwords the current ones, and go on accepting the ones before."""
         return KeyRing(current=self.staged, former=self.current, retired=self.retired)
 
-    def settled(self) -> KeyRing:
+    def without_former(self) -> KeyRing:
         """Accept the current passwords alone."""
         refused = identities.hashes(self.former)
         retired = {user: digest for user, digests in refused.items() for digest in digests}

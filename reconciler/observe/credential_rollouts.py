@@ -44,7 +44,7 @@ class CredentialRollouts:
         self._refused: dict[Consumer, tuple[datetime, str]] = {}
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
-    def refuse(self, consumer: Consumer, reason: str) -> None:
+    def note_refusal(self, consumer: Consumer, reason: str) -> None:
         """Take in that the API server refused to stamp a consumer."""
         self._refused[consumer] = _now(), reason
 
@@ -105,7 +105,7 @@ class CredentialRollouts:
         selector = Selector(namespace, f"{names.LABEL_CONSUMER_OF}={storage}")
         async with self._reads:
             pods, _ = await self._cluster.list_all(PODS, selector)
-        return [_rollout_of_pod(pod, since) for pod in pods if is_alive(pod) and not _is_toolhives(pod)]
+        return [_rollout_of_pod(pod, since) for pod in pods if is_alive(pod) and not _is_run_by_toolhive(pod)]
 
 
 def _rollout_of_pod(pod: Object, since: datetime) -> CredentialRollout:
@@ -133,7 +133,7 @@ def _resources(consumer: Object) -> Iterator[Resource]:
         yield STATEFUL_SETS
 
 
-def _is_toolhives(pod: Object) -> bool:
+def _is_run_by_toolhive(pod: Object) -> bool:
     return bool(pod["metadata"].get("labels", {}).get("toolhive") == "true")
 
 

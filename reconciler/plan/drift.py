@@ -63,7 +63,7 @@ def repair(resource: Resource, desired: Object, present: Object | None) -> Apply
     return None
 
 
-def versioned(resource: Resource, desired: Object, present: Object | None) -> Write | None:
+def repair_if_unchanged(resource: Resource, desired: Object, present: Object | None) -> Write | None:
     """Say how an object becomes what it should be, provided it still is what was seen; None if it is already.
 
     With server-side apply, a process that decides on the past would win over one that decides on the present.

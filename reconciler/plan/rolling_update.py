@@ -70,7 +70,7 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         return Change(tuple(sorted({*known, *_unused_indexes(known, max(desired.count - len(known), 0))})))
     if not group.is_serving:
         return Change(desired.indexes)
-    if pod_status.is_deleted(group.primary.pod):
+    if pod_status.is_terminating(group.primary.pod):
         return _replace_deleted_primary(group, desired)
     stale = [instance for instance in group.instances if desired.is_stale(instance)]
     must_wait = bool(stale) and not desired.may_update
@@ -123,7 +123,7 @@ def _switchover(
     group: ReplicationGroup, desired: DesiredInstances, candidates: Sequence[Instance], reason: str
 ) -> Change | None:
     """Move the primary to the first candidate that could take over now; None if none could."""
-    able = (each for each in candidates if group.is_synced(each) and not pod_status.is_deleted(each.pod))
+    able = (each for each in candidates if group.is_synced(each) and not pod_status.is_terminating(each.pod))
     if group.service is None or (new := next(able, None)) is None:
         return None
     record = group.service.record.claim(new.index, reason, desired.now, desired.requested_switchover)
@@ -187,7 +187,7 @@ def _removal(group: ReplicationGroup, desired: DesiredInstances, instance: Insta
 
 
 def _deletion(pod: Object) -> tuple[Step, ...]:
-    return () if pod_status.is_deleted(pod) else (Delete.of(PODS, pod),)
+    return () if pod_status.is_terminating(pod) else (Delete.of(PODS, pod),)
 
 
 def _unused_indexes(used: Collection[int], count: int) -> list[int]:

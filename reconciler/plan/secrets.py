@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler.actions.kubernetes import Delete, Share, WriteAuth
 from reconciler.credentials import identities
 from reconciler.manifests.secrets import auth_secret, mirrored_secret
-from reconciler.plan.drift import is_right, versioned
+from reconciler.plan.drift import is_right, repair_if_unchanged
 from reconciler.state import pod_status
 from shared import names
 from shared.objects.resources import PODS, SECRETS, Object, last_written
@@ -53,7 +53,7 @@ def restart_outdated_pods(state: StorageState) -> Iterator[Delete]:
         if instance.problem != "refused" or instance.accepts_operator or instance.pod is None or secret is None:
             continue
         is_older = instance.pod["metadata"]["creationTimestamp"] <= last_written(secret)
-        if is_older and not pod_status.is_deleted(instance.pod):
+        if is_older and not pod_status.is_terminating(instance.pod):
             yield Delete.of(PODS, instance.pod)
 
 
@@ -62,7 +62,7 @@ def publish(desired: Object | None, present: Object | None, sharing: Sharing) ->
     if desired is None:
         return ()
     # A process that decides on the past must lose, or consumers would get a password that is gone.
-    write = versioned(SECRETS, desired, present)
+    write = repair_if_unchanged(SECRETS, desired, present)
     return (*([write] if write else []), *_copies(desired, sharing))
 
 

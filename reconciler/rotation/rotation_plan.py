@@ -118,11 +118,11 @@ def _phase_steps(state: StorageState, owner: Storage, progress: RotationProgress
             begun = record.start(request, revision_of(auth), now)
             yield WriteAuth(owner, ring, version, begun, is_staging=True)
         case RotationPhase.ADDED:
-            yield WriteAuth(owner, ring.promoted(), version, record.publish(now))
+            yield WriteAuth(owner, ring.with_staged_as_current(), version, record.publish(now))
         case RotationPhase.AWAIT_CONSUMERS if not progress.are_restarts_over:
             yield from _restarts(progress)
         case RotationPhase.AWAIT_CONSUMERS if record.has_been_published_for(progress.settings.refresh, now):
-            yield WriteAuth(owner, ring.settled(), version, record)
+            yield WriteAuth(owner, ring.without_former(), version, record)
         case RotationPhase.DISCARDING if _can_discard(state):
             yield WriteAuth(owner, ring, version, record.end(now))
         case _:

@@ -61,7 +61,7 @@ def rollout_of(consumer: Consumer, stamp: CredentialRevision, workloads: Iterabl
     """Tell how far a stamped consumer is, by its workloads."""
     seen = tuple(workloads)
     obstacle = next(filter(None, (_obstacle(workload, stamp) for workload in seen)), "")
-    current = [pod for workload in seen for pod in workload.pods if _is_of(pod, stamp)]
+    current = [pod for workload in seen for pod in workload.pods if _started_with(pod, stamp)]
     addresses = frozenset(address for pod in current for address in addresses_of(pod))
     return CredentialRollout(str(consumer), consumer, stamp, not obstacle, obstacle, addresses=addresses)
 
@@ -79,7 +79,7 @@ def is_alive(pod: Object) -> bool:
 def _obstacle(workload: Workload, stamp: CredentialRevision) -> str:
     metadata, status = workload.obj["metadata"], workload.obj.get("status", {})
     alive = [pod for pod in workload.pods if is_alive(pod)]
-    if before := [pod["metadata"]["name"] for pod in alive if not _is_of(pod, stamp)]:
+    if before := [pod["metadata"]["name"] for pod in alive if not _started_with(pod, stamp)]:
         return f"pod {before[0]} was started before"
     if status.get("observedGeneration", 0) < metadata.get("generation", 0):
         return f"its roll-out ({metadata['name']}) has not begun"
@@ -87,10 +87,10 @@ def _obstacle(workload: Workload, stamp: CredentialRevision) -> str:
     return f"{ready} of {wanted} pods of {metadata['name']} are ready" if ready < wanted else ""
 
 
-def _is_of(pod: Object, stamp: CredentialRevision) -> bool:
+def _started_with(pod: Object, stamp: CredentialRevision) -> bool:
     annotations: Object = pod["metadata"].get("annotations") or {}
     return bool(annotations.get(ANNOTATION_REVISION) == stamp.revision)
 
 
 def _is_ready(pod: Object) -> bool:
-    return not pod_status.is_deleted(pod) and holds(pod, "Ready")
+    return not pod_status.is_terminating(pod) and holds(pod, "Ready")

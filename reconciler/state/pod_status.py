@@ -61,7 +61,7 @@ def is_gone(pod: Object | None) -> bool:
     return bool(states) and all("terminated" in state or "waiting" in state for state in states)
 
 
-def is_deleted(pod: Object | None) -> bool:
+def is_terminating(pod: Object | None) -> bool:
     """Tell whether somebody has deleted a pod that still exists."""
     return bool((pod or {}).get("metadata", {}).get("deletionTimestamp"))
 

@@ -133,11 +133,11 @@ class PrimaryService:
         """The address by which clients reach the primary; empty if the API server has given none."""
         return str(self.manifest["spec"].get("clusterIP", ""))
 
-    def claimed(self, record: PrimaryRecord) -> Object:
+    def with_record(self, record: PrimaryRecord) -> Object:
         """Write the Service with another record; it sends clients where it sent them before."""
-        return self.pointed(self.primary or 0, record)
+        return self.pointing_at(self.primary or 0, record)
 
-    def pointed(self, primary: int, record: PrimaryRecord) -> Object:
+    def pointing_at(self, primary: int, record: PrimaryRecord) -> Object:
         """Write the Service so that it sends clients to an instance."""
         metadata, spec = self.manifest["metadata"], self.manifest["spec"]
         annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_PRIMARY: record.text}

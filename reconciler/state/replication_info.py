@@ -22,7 +22,7 @@ _NO_LINEAGE: Final = "0" * 40
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class AttachedReplica:
     """A replica, as its primary sees it.
 
     Attributes:
@@ -61,7 +61,7 @@ class Replication:
     is_streaming: bool = False
     silence: int | None = None
     down_for: int | None = None
-    replicas: tuple[Attached, ...] = ()
+    replicas: tuple[AttachedReplica, ...] = ()
     keys: int = 0
 
     @property
@@ -78,7 +78,7 @@ class Replication:
         """Tell whether this replica is linked, and has every write that a primary had."""
         return self.is_linked and self.lineage == primary.lineage and self.offset >= primary.offset
 
-    def attached(self, host: str) -> Attached | None:
+    def attached(self, host: str) -> AttachedReplica | None:
         """Find a replica by its address."""
         return next((each for each in self.replicas if each.host == host), None)
 
@@ -105,7 +105,7 @@ def replication_from(info: Mapping[str, Any]) -> Replication:
         silence=_seconds(info.get("master_last_io_seconds_ago")) if linked else None,
         down_for=_seconds(info.get("master_link_down_since_seconds")),
         replicas=tuple(
-            Attached(str(each["ip"]), each.get("state") == "online")
+            AttachedReplica(str(each["ip"]), each.get("state") == "online")
             for number in range(int(info.get("connected_slaves", 0)))
             if isinstance(each := info.get(f"slave{number}"), dict)
         ),
