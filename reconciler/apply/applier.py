@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shared.kubernetes.informer import Informer
 
 MAX_REASON: Final = 256
-"""How many characters of the API server's words a message repeats about one consumer."""
+"""How many characters of the API server's answer a message repeats about one consumer."""
 _RESOURCES: Final = {resource.kind: resource for resource in CONSUMER_RESOURCES}
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Applier:
         on_refusal: Callable[[Consumer, str], None],
         instances: InstanceActions,
     ) -> None:
-        """Take among others what to call with each consumer that the API server refused to stamp, and why."""
+        """Take among others a callback, which gets each consumer that the API server refused to stamp, and why."""
         self._cluster = cluster
         self._caches = caches
         self._recorder = recorder
@@ -92,7 +92,7 @@ class Applier:
         try:
             answer = await self._cluster.patch(PODS, namespace, name, operations, field_manager=names.FIELD_MANAGER)
         except (errors.NotFound, errors.Rejected) as error:
-            # Another pod has its name by now, or none; that one gets a label of its own.
+            # The pod is gone. If another one has its name by now, a later pass labels that.
             _log.info("could not label a pod by its role", extra={"pod": name, "error": str(error)})
         else:
             self._remember(PODS, answer)
@@ -113,7 +113,7 @@ class Applier:
         except (errors.Rejected, errors.Forbidden, errors.NotFound) as error:
             # A consumer that the API server lets nobody write must not hold up the others.
             _log.warning("could not restart a consumer", extra={"consumer": str(who), "error": str(error)})
-            self._on_refusal(who, f"it could not be written: {error}"[:MAX_REASON])
+            self._on_refusal(who, f"the API server refused to stamp it: {error}"[:MAX_REASON])
 
     async def _write_auth(self, step: WriteAuth) -> None:
         ring, needed = step.ring, identities.PASSWORD_KEYS

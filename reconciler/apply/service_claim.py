@@ -1,4 +1,4 @@
-"""Claims the Service that names a storage's primary, and points it at another one; of two who do, one loses."""
+"""Claims the Service that names a storage's primary, and points it at another one. Of two processes, one loses."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ServiceClaim(Protocol):
 
 
 class SwitchoverClaim(ServiceClaim):
-    """The Service of a storage for the time of one switchover."""
+    """A storage's Service during one switchover."""
 
     def __init__(self, services: PrimaryServices, action: SwitchOver) -> None:
         self._services = services

@@ -31,8 +31,8 @@ class Watches:
     Attributes:
         consumer_queue: Identities of consumers.
         consumers: Knows who uses which storage.
-        caches: Of SessionStorages and all that belongs to them, by plural.
-        deployments: Of ToolHive's proxies.
+        caches: Informers of SessionStorages and all that belongs to them, by the resource's plural.
+        deployments: Informer of the Deployments of ToolHive's proxies.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -57,7 +57,7 @@ class Watches:
         self._referenced = ReferencedSecrets(cluster, self.storage_queue.add)
 
     def run(self) -> list[Coroutine[None, None, None]]:
-        """Return what keeps the caches current."""
+        """Return the coroutines that keep the caches current."""
         return [
             *(informer.run() for informer in self.caches.values()),
             self.deployments.run(),

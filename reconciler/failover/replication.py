@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime) -> Iterator[Step]:
-    """Say what makes the storage available, or more so."""
+    """List the steps that give the storage a primary or, if it has one, replicas, fence and roles as they should be."""
     if isinstance(decision, NewPrimary) and group.service is not None:
-        # Under a claim: without the Service, no process could lose to another leader.
+        # Only under a claim in the Service: otherwise two leaders could promote two instances.
         record = group.service.record.claim(decision.instance.index, decision.reason, now)
         others = (other for other in group.instances if other is not decision.instance and other.accepts_operator)
         yield Promote(group.service, record, decision.instance, tuple(others), group.replication)
@@ -40,7 +40,7 @@ def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime
 
 
 def _following(group: ReplicationGroup) -> Iterator[Step]:
-    """Have every instance follow the primary, and log in there by the present password."""
+    """Have every instance follow the primary, and log in there with the present password."""
     present_hash = identities.sha256(group.replication.password)
     misdirected = [instance for instance in group.others if _is_misdirected(group, instance)]
     for instance in misdirected:
@@ -56,7 +56,7 @@ def _following(group: ReplicationGroup) -> Iterator[Step]:
 
 
 def _is_misdirected(group: ReplicationGroup, instance: Instance) -> bool:
-    """Tell whether an instance follows nobody, or another one than the primary; one on its way there is left alone."""
+    """Tell whether an instance follows nobody, or another one than the primary; not one that is still connecting."""
     if not instance.accepts_operator or not instance.is_loaded:
         return False
     # If a former leader paused a replica, what its primary sends waits there as well.
@@ -70,7 +70,7 @@ def _roles(group: ReplicationGroup) -> Iterator[LabelRole]:
     """Label each pod by its role, the primary last.
 
     Kubernetes' disruption controller does not count anew when a pod loses the label by which a budget knows it. If two
-    pods had that of the primary for a moment, one of them could be evicted from then on.
+    pods had the primary's label for a moment, one of them could be evicted from then on.
     """
     for instance in (*group.others, group.primary):
         if instance.pod is None or pod_status.is_terminating(instance.pod):

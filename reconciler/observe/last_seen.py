@@ -1,7 +1,7 @@
 """Remembers when each instance last answered, and when each replica last heard its primary. In memory; no I/O.
 
-What an instance says now is not enough: a link that has been silent for a minute breaks as if that were new, and a
-replica may have heard a primary a moment ago that the reconciler cannot reach.
+What an instance says now is not enough: it counts from the break of its link, which may have been silent for a minute
+by then, and a replica may have heard a primary a moment ago that the reconciler cannot reach.
 """
 
 from __future__ import annotations

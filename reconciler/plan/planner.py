@@ -80,7 +80,7 @@ def _is_owned(metadata: Object, uid: str) -> bool:
 def _is_orphan(metadata: Object, storage: str) -> bool:
     """Tell whether an object was this storage's and lost its owner, as in a restore from a backup.
 
-    Secrets are never asked about: whoever may create one, and nothing else, could choose a storage's passwords.
+    The reconciler adopts no Secret that way: whoever may create Secrets, and nothing else, could choose passwords.
     """
     labels = metadata.get("labels", {})
     is_labelled = labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage
@@ -88,7 +88,7 @@ def _is_orphan(metadata: Object, storage: str) -> bool:
 
 
 def _plan_external(state: StorageState, spec: External, settings: StorageSettings, now: datetime) -> Plan:
-    """Publish a connection once it has worked; one that does not work leaves consumers with what they have."""
+    """Publish a connection once it has worked; until a new one works, consumers keep the one that they have."""
     facts = state.external or ExternalFacts()
     present = state.child(SECRETS, names.connection_secret(state.storage.name))
     record = external_storage.record_after(facts, state.rotation, now)
@@ -121,7 +121,7 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     published = state.child(SECRETS, names.connection_secret(owner.name))
     password = state.key_ring.current[names.KEY_PASSWORD]
     connection = secrets.publish(connection_secret(owner, password), published, state.sharing)
-    # A Service that this pass puts right is not the version that a failover could claim.
+    # If this pass repairs the Service, a failover can no longer claim the version that the observer saw.
     is_service_right = not any(isinstance(step, Write) for step in objects)
     availability = tuple(replication_steps(group, decision, now)) if is_service_right else ()
     rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
@@ -164,7 +164,7 @@ def _desired_instances(
         undersized=desired_objects.undersized(state, spec),
         nodes=state.nodes,
         requested_switchover=request if request != handled else "",
-        # The user wants another size now; only what the installation wants of all storages goes one by one.
+        # A user's change of the size does not wait; only what the installation changes in all storages takes turns.
         may_update=state.may_update or bool(group.sizes - {spec.size or DEFAULT_SIZE}),
         now=now,
     )
@@ -180,5 +180,6 @@ def _pause(group: ReplicationGroup, verdict: Verdict, now: datetime) -> float:
 
 
 def _report(state: StorageState, verdict: Verdict, now: datetime, pause: float) -> Plan:
+    """Plan nothing but the new status and Events."""
     status, events = status_of(state, verdict, now)
     return Plan(status=status, events=events, requeue_after_seconds=pause)

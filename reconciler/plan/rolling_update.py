@@ -2,8 +2,8 @@
 
 The reconciler takes one step at a time, and only while all is well. It changes replicas first; then it moves the
 primary to a replica that has changed, and changes the former primary as a replica. A storage with one instance gets a
-second one for that time. So on every size the switchover is the only thing that clients notice. Only where the cluster
-has no room for one more pod, the one instance restarts where it is.
+second one for that time. So with every size, clients notice only the switchover. Only where the cluster has no room for
+one more pod, the one instance restarts where it is.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ class Change:
 
     Attributes:
         instances: Numbers of the instances that there are to be now.
-        steps: To be carried out.
-        finding: The condition that tells of it; None if nothing changes.
+        finding: The condition that tells of the change; None if nothing changes.
     """
 
     instances: tuple[int, ...]
@@ -155,7 +154,7 @@ def _is_spare(group: ReplicationGroup, desired: DesiredInstances, instance: Inst
 
 
 def _update_replica(group: ReplicationGroup, desired: DesiredInstances, outdated: Sequence[Instance]) -> Change:
-    """Restart one replica, or remove it if only another one can have its volume, once it can be spared."""
+    """Restart one replica, or remove it if its volume is too small, once the storage can do without it."""
     chosen = min(outdated, key=lambda each: (group.is_attached(each), group.is_synced(each), each.index))
     finding = _finding("True", "InstanceRestarts", f"the reconciler updates {group.name(chosen)}")
     if not _is_spare(group, desired, chosen) or chosen.pod is None:
@@ -167,7 +166,7 @@ def _update_replica(group: ReplicationGroup, desired: DesiredInstances, outdated
 
 def _without_room(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     primary, name = group.primary, group.name(group.primary)
-    # A restart gives an instance no larger volume, and would be the first of many.
+    # A restart gives an instance no larger volume, so the reconciler would restart it again and again.
     would_help = desired.is_outdated(primary) and primary.index not in desired.undersized
     if group.preset.is_redundant or primary.pod is None or not would_help:
         message = (

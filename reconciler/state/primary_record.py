@@ -1,4 +1,4 @@
-"""Which instance is primary, as the storage's Service has it, and the record of the last change. Pure.
+"""Which instance is primary, as the storage's Service says, and the record of the last change. Pure.
 
 The Service's selector names one instance. Clients get to that one, so it is the primary, whatever instances consider
 themselves to be. Before a process changes the primary, it writes a record of the change into the Service, and it loses
@@ -38,8 +38,8 @@ class PrimaryRecord:
         epoch: How many times a process has claimed a change, or taken a claim back.
         to: Number of the instance that becomes the primary.
         reason: Why, as one CamelCase word.
-        began: When it was claimed; this and the other time as RFC 3339, empty if it has not come to that.
-        ended: When the Service sent clients to the new primary.
+        began: When a process claimed it, as RFC 3339; empty if none has.
+        ended: When the Service began to send clients to the new primary, as RFC 3339; empty until then.
         took: Seconds between the two, as the process that made the change measured them.
         request: The user's request that this change fulfils (value of the annotation `switchover`); empty if none.
         handled: The user's request that was fulfilled last.
@@ -56,7 +56,7 @@ class PrimaryRecord:
 
     @classmethod
     def of(cls, service: Object) -> Self:
-        """Read the record from a Service's annotation; an empty record if nothing there is intelligible."""
+        """Read the record from a Service's annotation; an empty record if it has none that can be read."""
         text = read(service, _RECORD)
         try:
             content = orjson.loads(text) if isinstance(text, str) else {}
@@ -134,11 +134,11 @@ class PrimaryService:
         return str(self.manifest["spec"].get("clusterIP", ""))
 
     def with_record(self, record: PrimaryRecord) -> Object:
-        """Write the Service with another record; it sends clients where it sent them before."""
+        """Build the Service with another record; it sends clients where it sent them before."""
         return self.pointing_at(self.primary or 0, record)
 
     def pointing_at(self, primary: int, record: PrimaryRecord) -> Object:
-        """Write the Service so that it sends clients to an instance."""
+        """Build the Service that sends clients to an instance, with the record of that change."""
         metadata, spec = self.manifest["metadata"], self.manifest["spec"]
         annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_PRIMARY: record.text}
         return {

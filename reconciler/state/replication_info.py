@@ -18,7 +18,7 @@ REPLICA: Final = "slave"
 _LINE: Final = re.compile(r"^(\w+):([^\r\n]*)", re.MULTILINE)
 _COMPOUND: Final = re.compile(r"(slave|db)\d+")
 _NO_LINEAGE: Final = "0" * 40
-"""How `master_replid2` says that there is none."""
+"""What `master_replid2` says if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class AttachedReplica:
     """A replica, as its primary sees it.
 
     Attributes:
-        host: Address that it comes from.
+        host: Address from which it connects.
         is_online: Whether the primary has sent it everything there was when it connected. It may receive later writes
             only up to a second after that, once it has acknowledged the copy.
     """
@@ -40,7 +40,7 @@ class Replication:
     """Valkey's `INFO replication`, and how many keys there are.
 
     Attributes:
-        lineage: The history of writes that the instance's data is a part of.
+        lineage: ID of the history of writes that the instance's data belongs to.
         former_lineage: The lineage that the present one continues, as after a promotion; empty if none.
         offset: How much of the history the instance has.
         upstream: Host that a replica is configured to follow; empty for a primary.
@@ -49,7 +49,7 @@ class Replication:
             PING, within a second, counts.
         silence: Seconds since a replica last heard from its upstream; None if it never did, or is not linked.
         down_for: Seconds since a replica lost its link; None if it has one, or never had.
-        replicas: Of a primary; of a replica, those that follow it in turn.
+        replicas: The replicas that follow this instance, which may itself be a replica.
         keys: Number of keys in all databases.
     """
 

@@ -25,7 +25,7 @@ class ReplicationSession:
         self._port = port
 
     async def replication(self) -> Replication:
-        """Ask how much history the instance has, of which lineage, and from whom; its keys are not counted."""
+        """Ask how much history the instance has, of which lineage, and from whom; the answer counts no keys."""
         return replication_from(info_from(await self._execute("INFO", "replication")))
 
     async def run_id(self) -> str:
@@ -41,8 +41,8 @@ class ReplicationSession:
         """Make it a replica of another instance.
 
         This closes the clients' sessions of a former primary, because none would leave by itself: they would get errors
-        for ever. It also ends a pause, because what a primary sends to a paused replica waits as well. It follows the
-        other host at its own port.
+        for ever. It also ends a pause, because what a primary sends to a paused replica waits as well. The other
+        instance listens on the same port as this one.
         """
         was_primary = (await self._execute("ROLE"))[0] == PRIMARY
         await self._execute("CONFIG SET", "primaryuser", replication.user, "primaryauth", replication.password)
@@ -72,7 +72,7 @@ class ReplicationSession:
         await self._execute("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
 
     async def log_in_anew(self, replication: Login) -> None:
-        """Have a replica log in to its primary again, by another password; it goes on from where it is.
+        """Have a replica log in to its primary again, with another password; it goes on from where it is.
 
         Both commands go in one transaction: after a crash in between, nobody could tell which password opened the link.
         """

@@ -85,7 +85,7 @@ async def test_a_stamped_one_is_followed_until_it_is_done_and_not_read_again(wor
     await world.stamp("r1@2026-11-24T00:00:00Z")
     ((_, is_done, obstacle),) = await world.look(usage())
     assert not is_done
-    assert obstacle.endswith("was started before")
+    assert obstacle.endswith("started with the former credential")
     await world.toolhive.settle()
     assert [each[1] for each in await world.look(usage())] == [True]
     read = world.reads.count
