@@ -20,10 +20,10 @@ from reconciler.actions.valkey import (
     SwitchOver,
 )
 from reconciler.apply.service_claim import PrimaryServices, SwitchoverClaim
-from reconciler.apply.switchover import switch_over, try_to_follow
+from reconciler.apply.switchover import switch_over
 from reconciler.state.primary_record import PrimaryService
 from reconciler.valkey import users
-from reconciler.valkey.replication import replication_session
+from reconciler.valkey.replication import replication_session, try_to_follow
 from shared import errors, names
 from shared.objects.resources import SERVICES, STATEFUL_SETS, VOLUME_CLAIMS, key_of
 

@@ -33,7 +33,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reconciler.valkey.replication import replication_session
+from reconciler.valkey.replication import replication_session, try_to_follow
 from shared import errors
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from reconciler.actions.valkey import SwitchOver
     from reconciler.apply.service_claim import ServiceClaim
-    from reconciler.credentials.login import Login
-    from reconciler.state.instance import Instance
     from reconciler.state.replication_info import Replication
     from reconciler.valkey.replication import ReplicationSession
 
@@ -228,17 +226,6 @@ async def _undo(step: SwitchOver, service: ServiceClaim, old: ReplicationSession
     # It may have been promoted, or be promoted when it wakes up. It has no clients.
     await try_to_follow(step.new, step.old, step.replication)
     return SwitchoverResult(aborted=reason)
-
-
-async def try_to_follow(instance: Instance, primary: Instance, replication: Login) -> None:
-    """Make an instance a replica of another one, if it takes commands."""
-    try:
-        async with replication_session(*instance.endpoint) as session:
-            await session.follow(primary.address, replication)
-    except errors.SessionStoreError as error:
-        # Nothing depends on it: the next look repairs it.
-        extra = {"instance": instance.address, "error": str(error)}
-        _log.warning("an instance does not follow the primary yet", extra=extra)
 
 
 def _stopwatch() -> Callable[[], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from reconciler.state.replication_info import PRIMARY, REPLICA, Replication, info_from, replication_from
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from reconciler.credentials.login import Login
+    from reconciler.state.instance import Instance
     from reconciler.valkey.session import Execute
+
+_log = logging.getLogger(__name__)
 
 
 class ReplicationSession:
@@ -101,3 +105,14 @@ async def replication_session(
     """
     async with connected(host, port, login, dial_seconds) as execute:
         yield ReplicationSession(execute, host, port)
+
+
+async def try_to_follow(instance: Instance, primary: Instance, replication: Login) -> None:
+    """Make an instance a replica of another one, if it takes commands."""
+    try:
+        async with replication_session(*instance.endpoint) as session:
+            await session.follow(primary.address, replication)
+    except errors.SessionStoreError as error:
+        # Nothing depends on it: the next look repairs it.
+        extra = {"instance": instance.address, "error": str(error)}
+        _log.warning("an instance does not follow the primary yet", extra=extra)
