@@ -113,6 +113,6 @@ async def try_to_follow(instance: Instance, primary: Instance, replication: Logi
         async with replication_session(*instance.endpoint) as session:
             await session.follow(primary.address, replication)
     except errors.SessionStoreError as error:
-        # Nothing depends on it: the next look repairs it.
+        # Nothing depends on it: the next pass repairs it.
         extra = {"instance": instance.address, "error": str(error)}
         _log.warning("an instance does not follow the primary yet", extra=extra)
