@@ -1,4 +1,4 @@
-"""Starts the reconciler: `python -m reconciler`. Here, and nowhere else, all parts are wired together."""
+"""Starts the reconciler: `python -m reconciler`. No other module wires the parts together."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Create an object, or replace the very version of it that was observed: of two writers at once, one loses."""
+    """Create an object, or replace the very version that the observer saw: of two writers at once, one loses."""
 
     resource: Resource
     obj: Object
@@ -84,7 +84,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete an object, if it still is the one that was observed."""
+    """Delete an object, if it still is the one that the observer saw."""
 
     resource: Resource
     namespace: str

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Have an instance accept these passwords beside others; done only once the instance is seen to accept them."""
+    """Have an instance accept these passwords beside others; done only once the reconciler sees it accept them."""
 
     instance: Instance
     hashes: Mapping[str, frozenset[str]]

@@ -128,7 +128,7 @@ class Applier:
         self._remember(SECRETS, await self._write(Write(SECRETS, secret)))
 
     async def _status(self, storage: Object, status: Object) -> None:
-        # The uid keeps the status of a storage that was deleted and made anew meanwhile from going to the new one.
+        # The uid keeps the status of a deleted storage from going to a new one of the same name.
         metadata = {field: storage["metadata"][field] for field in ("name", "namespace", "uid")}
         body = {"metadata": metadata, "status": status}
         manager = names.FIELD_MANAGER_STATUS

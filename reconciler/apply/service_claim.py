@@ -34,11 +34,11 @@ class PrimaryServices:
         self._clock = clock
 
     async def claim(self, service: PrimaryService, record: PrimaryRecord) -> PrimaryService:
-        """Write down what is to happen to the primary; of two processes that do, one raises Conflict."""
+        """Write the record of a change to come into the Service; of two processes that do, one raises Conflict."""
         return await self._replace(service.with_record(record))
 
     async def point(self, service: PrimaryService, primary: int, record: PrimaryRecord, took: float) -> None:
-        """Send clients to an instance, if the Service still is what it was when this was claimed."""
+        """Send clients to an instance, if the Service still is what it was at the claim."""
         await self._replace(service.pointing_at(primary, record.end(self._clock(), took)))
         metrics.PRIMARY_CHANGES.labels(record.reason).inc()
 

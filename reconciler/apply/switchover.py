@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from reconciler.valkey.replication import ReplicationSession
 
 PAUSE_SECONDS: Final = 5.0
-"""How long writes wait if this process dies before the new primary is known to have all of them."""
+"""How long writes wait if this process dies before it knows that the new primary has all that came before."""
 HOLD_SECONDS: Final = 600.0
 """How long they wait if this process dies later: longer than another process takes to lead (15 s), and longer than an
 API server is away for an update of its own. A write that the old primary took after that could be lost."""
@@ -140,7 +140,7 @@ async def _prepare(step: SwitchOver, old: ReplicationSession, new: ReplicationSe
     if history.upstream:
         return f"{step.old.address} is no primary"
     try:
-        # A replica that was just copied says that it is linked, and receives nothing for a second.
+        # A replica that has just got a full copy says that it is linked, and receives nothing for a second.
         if not await _has_all(new, history):
             return f"{step.new.address} is not in sync with {step.old.address}"
         await new.fence(step.fence)

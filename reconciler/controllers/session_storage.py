@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class UpdateSlots:
-    """The slots for storages that are updated now: a faulty image must not reach all of them at once.
+    """The slots for storages that the reconciler updates now: a faulty image must not reach all of them at once.
 
     Nothing is lost when the leader changes: the next one finds out again which storages are being changed.
     """

@@ -38,7 +38,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class NoCandidate:
-    """Why no instance can be promoted now, in one CamelCase word and as a sentence.
+    """Why the reconciler can promote no instance now, in one CamelCase word and as a sentence.
 
     Attributes:
         missing: Instances that could settle it by answering.
@@ -59,7 +59,7 @@ def choose_candidate(group: ReplicationGroup) -> Candidate | NoCandidate:
         (only,) = with_data
         reason = RETURNED if only is group.primary else LOST
         return Candidate(only, reason, f"all instances answer, and only {group.name(only)} has data")
-    # No empty instance goes before one with data: whatever follows it would be emptied.
+    # An empty instance never goes before one with data: every instance that follows it would empty itself.
     with_history = [instance for instance in with_data or loaded if instance.has_history]
     return _by_history(group, with_history) if with_history else _by_data(group, with_data)
 
@@ -68,7 +68,7 @@ def _by_history(group: ReplicationGroup, with_history: Sequence[Instance]) -> Ca
     newest = _newest(with_history)
     if not newest:
         return NoCandidate("HistoriesDiffer", "no instance has a history that continues those of all others")
-    # An instance that is primary already wins a tie, so that a failover that broke off is finished, not begun anew.
+    # An instance that is primary already wins a tie: so the reconciler finishes a failover that broke off.
     best = max(newest, key=lambda each: (each.replication.offset, each.is_primary, -each.index))
     primary, name = group.name(group.primary), group.name(best)
     if best is group.primary:

@@ -74,7 +74,7 @@ class NewPrimary:
 
 @dataclass(frozen=True, slots=True)
 class FailoverBlocked:
-    """Only a person, or an instance that comes back, can settle it; the message says what is known and what to do."""
+    """Only a person, or an instance that comes back, can settle it; the message holds the facts and what to do."""
 
     reason: str
     message: str
@@ -139,7 +139,7 @@ def _reason_to_fear_unseen_writes(group: ReplicationGroup) -> LookAgain | NoCand
 def _without_candidate(group: ReplicationGroup, problem: NoCandidate, requested: str) -> Decision:
     """Decide whether time settles it, or a person has to."""
     if group.primary.is_loading_as_primary:
-        # Its file may hold writes that no replica was ever sent, and no other instance is known to have as much.
+        # Its file may hold writes that it never sent to a replica, and nothing shows that another instance has as much.
         return KeepPrimary("LoadingData", f"{group.name(group.primary)} is reading its data from disk")
     waiting = f"; waiting for {group.name(*problem.missing)}" if problem.missing else ""
     if any(instance.silent_for < pod_status.START_LIMIT.total_seconds() for instance in problem.missing):

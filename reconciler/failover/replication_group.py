@@ -1,4 +1,4 @@
-"""The Valkey instances of a storage, seen from the one that clients are sent to. Pure."""
+"""The Valkey instances of a storage, seen from the one that the Service sends clients to. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ReplicationGroup:
 
     Attributes:
         service: The Service that names the primary; None if it does not exist yet.
-        primary: The instance that clients are sent to, whatever it considers itself to be.
+        primary: The instance that the Service sends clients to, even if it considers itself a replica.
         preset: What the wanted size decides.
     """
 
@@ -44,7 +44,7 @@ class ReplicationGroup:
 
     @classmethod
     def of(cls, state: StorageState, preset: Preset) -> ReplicationGroup:
-        """Tell the primary and the others apart among the instances that were observed."""
+        """Tell the primary and the others apart among the instances that the observer saw."""
         service = state.primary_service
         primary = _primary_index(service, state.instances)
         others = tuple(instance for instance in state.instances if instance.index != primary)
@@ -109,7 +109,7 @@ class ReplicationGroup:
         return instance.replication.is_linked or self.primary.replication.attached(instance.address) is not None
 
     def lag(self, instance: Instance) -> int | None:
-        """Tell how many bytes an instance is behind the primary; None if that cannot be told."""
+        """Tell how many bytes an instance is behind the primary; None if their lineages or answers do not tell."""
         if not self.primary.responds or not instance.responds:
             return None
         own, primary = instance.replication, self.primary.replication
@@ -147,7 +147,7 @@ class ReplicationGroup:
 
     @property
     def missing(self) -> tuple[Instance, ...]:
-        """Instances that might have data, and cannot be asked."""
+        """Instances that might have data, and do not tell."""
         return tuple(instance for instance in self.in_order if not instance.is_loaded)
 
     @property

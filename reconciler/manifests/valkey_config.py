@@ -40,7 +40,7 @@ primary that still lives. Without this, a client that connects again meets an ad
 waits for a time-out of its own. A pod that is deleted by force has two seconds for all of it (kubelet,
 `minimumGracePeriodInSeconds`)."""
 LARGEST_EMPTY_BASE: Final = 119
-"""An AOF's base of at most so many bytes has no key: Valkey 9.1 writes 89 when it starts on an empty disk. After a
+"""An AOF's base of at most this many bytes has no key: Valkey 9.1 writes 89 when it starts on an empty disk. After a
 synchronisation it writes 170 and more, because the base then also names the lineage."""
 
 

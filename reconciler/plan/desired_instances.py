@@ -35,7 +35,7 @@ class DesiredInstances:
         volume_claims: PersistentVolumeClaim of each instance that has one, by its number.
         undersized: Instances whose volume is too small, and cannot grow.
         requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
-        may_update: Whether it is this storage's turn to be updated.
+        may_update: Whether it is this storage's turn for an update.
     """
 
     count: int

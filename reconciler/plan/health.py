@@ -1,4 +1,4 @@
-"""Judges the state of a storage by what was observed: in one sentence, and in conditions. Pure."""
+"""Judges the state of a storage by what the observer saw: in one sentence, and in conditions. Pure."""
 
 from __future__ import annotations
 

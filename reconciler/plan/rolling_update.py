@@ -74,7 +74,7 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     stale = [instance for instance in group.instances if desired.is_stale(instance)]
     must_wait = bool(stale) and not desired.may_update
     if must_wait:
-        # A drain or a user's request cannot wait, and is done with instances as they are.
+        # A drain or a user's request cannot wait, so the reconciler moves the primary among instances as they are.
         desired, stale = replace(desired, target={}, undersized=frozenset()), []
     if desired.is_stale(group.primary) or desired.is_leaving(group.primary) or desired.requested_switchover:
         return _move_primary(group, desired)

@@ -58,7 +58,7 @@ class RotationProgress:
 
     @property
     def are_restarts_over(self) -> bool:
-        """Whether no consumer is left to be restarted, or the user does not want to wait for the rest."""
+        """Whether the reconciler has no consumer left to restart, or the user does not want to wait for the rest."""
         is_forced = self.state.storage.requests.forced_rotation == self.record.revision
         return is_forced or (self.state.rollouts is not None and not self.unfinished)
 

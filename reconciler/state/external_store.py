@@ -1,4 +1,4 @@
-"""What was seen of a user's own store. Pure."""
+"""What the observer saw of a user's own store. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExternalFacts:
-    """What was seen of an external store.
+    """What the observer saw of an external store.
 
     Attributes:
         login: How to log in; None if the spec names a Secret without a readable password.

@@ -32,7 +32,7 @@ _STORED_AS: Final = {"request": "asked"}
 
 @dataclass(frozen=True, slots=True)
 class PrimaryRecord:
-    """The change of the primary that somebody has claimed, or the last one that was made.
+    """The change of the primary that a process has claimed, or the last one that a process made.
 
     Attributes:
         epoch: How many times a process has claimed a change, or taken a claim back.
@@ -42,7 +42,7 @@ class PrimaryRecord:
         ended: When the Service began to send clients to the new primary, as RFC 3339; empty until then.
         took: Seconds between the two, as the process that made the change measured them.
         request: The user's request that this change fulfils (value of the annotation `switchover`); empty if none.
-        handled: The user's request that was fulfilled last.
+        handled: The user's request that the reconciler fulfilled last.
     """
 
     epoch: int = 0
@@ -78,7 +78,7 @@ class PrimaryRecord:
 
     @property
     def settled_primary(self) -> int | None:
-        """The instance that clients were sent to when this was written; None if it does not tell."""
+        """The instance that the Service sent clients to when a process wrote this; None if the record does not tell."""
         return self.to if self.epoch and not self.is_under_way else None
 
     @property
@@ -94,7 +94,7 @@ class PrimaryRecord:
         return PrimaryRecord(self.epoch + 1, to, reason, began=written(now), request=request, handled=self.handled)
 
     def withdrawn(self, primary: int) -> PrimaryRecord:
-        """Replace a claim that was never finished; the user's request that it was for is still to be fulfilled."""
+        """Replace a claim of a change that broke off; a user's request that it was for stays open."""
         return PrimaryRecord(self.epoch + 1, primary, handled=self.handled)
 
     def end(self, now: datetime, took: float = 0.0) -> PrimaryRecord:
@@ -105,7 +105,7 @@ class PrimaryRecord:
 
 @dataclass(frozen=True, slots=True)
 class PrimaryService:
-    """The Service that sends clients to a storage's primary, in the version that was seen.
+    """The Service that sends clients to a storage's primary, in the version that the observer saw.
 
     Attributes:
         manifest: The Service; its `resourceVersion` lets only one of two writers replace it.

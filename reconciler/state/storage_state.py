@@ -1,4 +1,4 @@
-"""The state of one storage, as it was observed: all that a plan depends on, parsed. Pure."""
+"""The state of one storage as the observer saw it: all that a plan depends on, parsed. Pure."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ class StorageState:
         rotation: The record of its newest rotation.
         instances: Its Valkey instances, in the order of their numbers.
         primary_service: The Service that names its primary; None if it does not exist yet.
-        external: What was seen of the user's own store.
+        external: What the observer saw of the user's own store; None for a managed storage.
         sharing: Who uses it, who may, and the copies of its connection Secret.
-        rollouts: While passwords change, how far each user of the credential is; None if not all are known.
+        rollouts: While passwords change, how far each user of the credential is; None if the caches may lack some.
         is_rotation_due: Whether its schedule asks for a rotation, and no other storage goes first.
         nodes: Kubernetes' nodes, where instances run.
         claims: PersistentVolumeClaim of each instance that has one, by the instance's number.
-        may_update: Whether it has one of the slots for storages that are updated at the same time.
+        may_update: Whether it has, or may take, a slot for storages that the reconciler updates at the same time.
     """
 
     storage: DeclaredStorage

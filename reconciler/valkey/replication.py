@@ -57,7 +57,7 @@ class ReplicationSession:
         await self.resume()
 
     async def fence(self, replicas: int) -> None:
-        """Have it take writes, while it is primary, only as long as so many replicas follow it closely."""
+        """Have it take writes, while it is primary, only while at least `replicas` follow it closely."""
         await self._execute("CONFIG SET", "min-replicas-to-write", str(replicas))
 
     async def pause(self, seconds: float) -> None:
