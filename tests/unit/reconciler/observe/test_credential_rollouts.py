@@ -85,7 +85,7 @@ async def test_a_stamped_one_is_followed_until_it_is_done_and_not_read_again(wor
     await world.stamp("r1@2026-11-24T00:00:00Z")
     ((_, is_done, obstacle),) = await world.look(usage())
     assert not is_done
-    assert obstacle.endswith("was started before")
+    assert obstacle.endswith("started with the former credential")
     await world.toolhive.settle()
     assert [each[1] for each in await world.look(usage())] == [True]
     read = world.reads.count
@@ -96,7 +96,7 @@ async def test_a_stamped_one_is_followed_until_it_is_done_and_not_read_again(wor
 
 
 async def test_a_refusal_is_said_and_taken_back_once_the_stamp_is_there(world: World) -> None:
-    world.rollouts.refuse(WHO, "no")
+    world.rollouts.note_refusal(WHO, "no")
     assert [each[2] for each in await world.look(usage())] == ["no"]
     await world.stamp("r1@2026-11-24T00:00:00Z")
     assert [each[2] for each in await world.look(usage())] != ["no"]

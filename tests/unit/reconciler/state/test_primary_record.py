@@ -101,7 +101,7 @@ def test_clients_are_moved_and_all_else_in_the_service_stays() -> None:
     service = copy.deepcopy(SERVICE)
     service["metadata"]["annotations"] = {"foreign": "kept"}
     before = copy.deepcopy(service)
-    moved = PrimaryService.of(service).pointed(2, BEFORE)
+    moved = PrimaryService.of(service).pointing_at(2, BEFORE)
     assert service == before
     assert PrimaryService.of(moved) == PrimaryService(moved, 2, BEFORE)
     assert moved["metadata"]["annotations"].pop("foreign") == "kept"
@@ -111,6 +111,6 @@ def test_clients_are_moved_and_all_else_in_the_service_stays() -> None:
 
 
 def test_a_claim_moves_nobody() -> None:
-    written = PrimaryService.of(SERVICE).claimed(BEFORE)
+    written = PrimaryService.of(SERVICE).with_record(BEFORE)
     assert PrimaryRecord.of(written) == BEFORE
     assert written["spec"] == SERVICE["spec"]
