@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from deploy.local import binaries, helm, images, progress
+from deploy.local import binaries, helm, images, progress, toolhive
 from deploy.local.topology import CLUSTER_DOMAIN, DNS_ADDRESS
 
 MANIFESTS = Path(__file__).with_name("manifests")
@@ -90,12 +90,12 @@ def _install_toolhive(tools: Tools) -> None:
     # Helm 4 would apply whole objects, and so take back what others have written into them since.
     by_difference = ("--server-side=false",) if helm.is_packaged(platform.machine()) else ()
     upgrade = ("upgrade", "--install", namespace, "--create-namespace", *by_difference)
-    tools.helm("installing ToolHive CRDs", *upgrade, "toolhive-operator-crds", binaries.toolhive_chart("operator-crds"))
+    tools.helm("installing ToolHive CRDs", *upgrade, "toolhive-operator-crds", toolhive.chart("operator-crds"))
     tools.helm(
         "installing ToolHive operator",
         *upgrade,
         "toolhive-operator",
-        binaries.toolhive_chart("operator"),
+        toolhive.chart("operator"),
         f"--set=operator.image={images.TOOLHIVE_OPERATOR}",
         f"--set=operator.toolhiveRunnerImage={images.TOOLHIVE_PROXYRUNNER}",
         f"--set=operator.vmcpImage={images.TOOLHIVE_VMCP}",

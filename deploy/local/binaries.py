@@ -1,9 +1,6 @@
 """Builds the Go programs of the local cluster once per version and says where they are."""
 
 import dataclasses
-import json
-import subprocess
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +8,6 @@ from itertools import chain, repeat
 from pathlib import Path, PurePosixPath
 
 from deploy.local import paths, progress, toolchain
-from deploy.local.errors import StepFailed
 
 MODULES = Path(__file__).parent / "go"
 TOOLHIVE_MODULE = "github.com/stacklok/toolhive"
@@ -170,23 +166,6 @@ def path(program: Program) -> Path:
     return paths.builds() / f"{program.name}-{program.version}-{key}" / program.name
 
 
-def toolhive_chart(name: str, version: str = TOOLHIVE_VERSION) -> Path:
-    """Return a chart directory of ToolHive's own source, fetching that first if needed.
-
-    Args:
-        name: `operator` or `operator-crds`.
-        version: A released version, such as `v0.63.0`.
-
-    Raises:
-        StepFailed: The source could not be fetched.
-    """
-
-    def fetch(work: Path) -> None:
-        _extract_charts(_module_zip(f"{TOOLHIVE_MODULE}@{version}"), work)
-
-    return paths.once(paths.builds() / f"toolhive-charts-{version}", fetch) / name
-
-
 def _missing(programs: Iterable[Program]) -> list[Program]:
     return [program for program in programs if not path(program).exists()]
 
@@ -232,34 +211,3 @@ def _linker_option(program: Program) -> str:
 
 def _linker_flags(program: Program) -> list[str]:
     return ["-s", "-w", *(f"-X={key}={value}" for key, value in sorted(program.stamps.items()))]
-
-
-def _module_zip(module: str) -> Path:
-    """Fetch a module's source as it was published; Go checks it against its checksum database.
-
-    Go answers with an error, and yet has the file, when the module wants a newer Go to be built.
-    """
-    done = subprocess.run(
-        [toolchain.go(), "mod", "download", "-json", module],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=toolchain.environment(),
-        cwd=paths.builds(),
-    )
-    answer = json.loads(done.stdout or "{}")
-    if "Zip" not in answer:
-        raise StepFailed(f"fetching {module} failed: {answer.get('Error', done.stderr)}")
-    return Path(answer["Zip"])
-
-
-def _extract_charts(module_zip: Path, destination: Path) -> None:
-    with zipfile.ZipFile(module_zip) as source:
-        for member in source.namelist():
-            # Module files are named module@version/path; a module path has three parts here.
-            inside = PurePosixPath(*PurePosixPath(member).parts[3:])
-            if inside.is_relative_to("deploy/charts"):
-                target = destination / inside.relative_to("deploy/charts")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(source.read(member))

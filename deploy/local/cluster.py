@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -213,17 +212,13 @@ def _await_everything(cluster: Cluster, client: api.Client) -> None:
     for of in NODES:
         log = cluster.logs / f"{of.name}-kubelet.log"
         boot = processes.started_at(node.boot(cluster.machine(of)))
-        readiness.wait(f"{of.name} is ready", partial(_is_ready, client, of.name, boot), log)
+        readiness.wait(f"{of.name} is ready", partial(readiness.node_is_ready_since, client, of.name, boot), log)
     for namespace, name in addons.DEPLOYMENTS:
         readiness.wait(
             f"{namespace}/{name} is ready",
             partial(readiness.deployment_is_ready, client, namespace, name),
             cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-controller-manager.log",
         )
-
-
-def _is_ready(client: api.Client, name: str, boot: datetime) -> bool:
-    return readiness.node_is_ready(client, name) and readiness.node_has_reported(client, name, boot)
 
 
 def _remove(cluster: Cluster) -> None:

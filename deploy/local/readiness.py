@@ -83,8 +83,12 @@ def is_up_to_date(pods: Iterable[Any], boot: datetime) -> bool:
     return all(moment + timedelta(seconds=1) > boot for moment in started)
 
 
-def node_has_reported(client: api.Client, name: str, boot: datetime) -> bool:
-    """Tell whether what the API server knows of a node's pods is from after the node booted."""
+def node_is_ready_since(client: api.Client, name: str, boot: datetime) -> bool:
+    """Tell whether a node is ready, and what the API server knows of its pods is from after the node booted."""
+    return node_is_ready(client, name) and _has_reported(client, name, boot)
+
+
+def _has_reported(client: api.Client, name: str, boot: datetime) -> bool:
     pods = client.get(f"/api/v1/pods?fieldSelector=spec.nodeName={name}")
     return pods is not None and is_up_to_date(pods["items"], boot)
 
