@@ -133,9 +133,8 @@ class _Process:
 
     def _warnings(self) -> list[str]:
         problem = self._certificate.problem
-        return [
-            f"Secret {self._settings.tls_secret} is not usable, so an older certificate is served: {problem}"
-        ] * bool(problem)
+        secret = self._settings.tls_secret
+        return [f"Secret {secret} is not usable, so the webhook serves an older one: {problem}"] if problem else []
 
     def _pending(self) -> list[str]:
         pending = [f"the first list of {cache.resource.plural}" for cache in self._caches if not cache.synced.is_set()]
