@@ -55,7 +55,7 @@ class Listener(web.Server):
 
     @property
     def must_close(self) -> bool:
-        """Whether each connection closes after its next answer: the process drains, or others wait and all are in use."""
+        """Whether each connection closes after its next answer: the process drains, or others wait and all are used."""
         return self.is_draining or self._is_crowded
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:

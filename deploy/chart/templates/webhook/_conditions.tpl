@@ -1,4 +1,4 @@
-{{/* Conditions under which we judge a write of a consumer. Webhook and policy share them, so that both judge each write. */}}
+{{/* When we judge a write of a consumer. Webhook and policy share these conditions, so that both judge each write. */}}
 
 {{- define "annotation.storage" -}}toolhive.stacklok.dev/session-storage{{- end }}
 {{- define "annotation.targets" -}}{{ include "annotation.storage" . }}-targets{{- end }}
@@ -34,7 +34,7 @@ matchExpressions:
 
 {{/*
 We ignore finalizers, labels and annotations that ToolHive's operator writes: in an annotation
-(mcpserver.toolhive.stacklok.dev/…) it notes that it has handled a restart, and while it cannot, it restarts again and again.
+(mcpserver.toolhive.stacklok.dev/…) it notes that it has handled a restart; if it cannot, it restarts again and again.
 */}}
 {{- define "relevant.change" -}}
 oldObject == null || !has(object.spec) || !has(oldObject.spec) || object.spec != oldObject.spec
