@@ -13,7 +13,7 @@ from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
 from shared.objects.conditions import Finding
 from shared.session_storage.sizes import DEFAULT_SIZE, Size
-from shared.session_storage.status import NodeStatus, Phase
+from shared.session_storage.status import InstanceStatus, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ class Verdict:
     also: tuple[Finding, ...] = ()
     size: Size | None = None
     rotation: RotationStatus | None = None
-    instances: tuple[NodeStatus, ...] = ()
+    instances: tuple[InstanceStatus, ...] = ()
     last_failover: LastFailover | None = None
 
     @property
@@ -145,11 +145,11 @@ def judge(
     )
 
 
-def _instance(group: ReplicationGroup, instance: Instance) -> NodeStatus:
+def _instance(group: ReplicationGroup, instance: Instance) -> InstanceStatus:
     """Show one instance, in figures that stay the same as long as nothing is the matter."""
     is_primary = instance is group.primary
     lag = 0 if is_primary else group.lag(instance)
-    return NodeStatus(
+    return InstanceStatus(
         name=group.name(instance),
         role=ROLE_PRIMARY if is_primary else ROLE_REPLICA,
         synced=instance.is_primary if is_primary else group.is_synced(instance),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from deploy.local import api, progress
-from deploy.local.controlplane import ControlPlane
+from deploy.local.loopback import ControlPlane
 from tests.bench import image, rival, servers
 from tests.bench.calls import Webhook, webhook_calls
 from tests.bench.cases import STORAGE, server

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.demo.rollouts import PASSWORD_VARIABLE, is_complete, is_taken_up
+from deploy.demo.rollouts import PASSWORD_VARIABLE, follows_consumer, is_complete
 
 if TYPE_CHECKING:
     from deploy.demo.kube import Object
@@ -48,10 +48,10 @@ def deployment(secret: str = "") -> Object:
 
 
 @pytest.mark.parametrize("storage", ["", "mine"])
-def test_what_a_consumer_says_is_taken_up_when_its_proxies_are_told(storage: str) -> None:
-    assert is_taken_up(consumer(storage), deployment(storage))
+def test_a_deployment_follows_its_consumer_when_it_reads_the_password_of_the_same_store(storage: str) -> None:
+    assert follows_consumer(consumer(storage), deployment(storage))
 
 
 @pytest.mark.parametrize(("said", "told"), [("mine", ""), ("mine", "former"), ("", "former")])
 def test_what_a_consumer_says_is_not_taken_up_while_its_proxies_are_told_otherwise(said: str, told: str) -> None:
-    assert not is_taken_up(consumer(said), deployment(told))
+    assert not follows_consumer(consumer(said), deployment(told))

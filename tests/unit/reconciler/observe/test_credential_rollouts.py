@@ -65,8 +65,8 @@ class World:
         return [(each.name, each.is_done, each.obstacle) for each in found]
 
 
-def usage(*, is_going: bool = False) -> Usage:
-    return Usage(WHO, KEY, is_going=is_going)
+def usage(*, is_being_deleted: bool = False) -> Usage:
+    return Usage(WHO, KEY, is_being_deleted=is_being_deleted)
 
 
 @pytest.fixture(name="world")
@@ -103,7 +103,7 @@ async def test_a_refusal_is_said_and_taken_back_once_the_stamp_is_there(world: W
 
 
 async def test_who_goes_or_may_not_use_the_storage_is_not_waited_for(world: World) -> None:
-    assert await world.look(usage(is_going=True)) == []
+    assert await world.look(usage(is_being_deleted=True)) == []
     assert await world.look(Usage(Consumer("MCPServer", "elsewhere", "near"), KEY)) == []
 
 

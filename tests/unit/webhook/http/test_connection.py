@@ -55,7 +55,7 @@ async def test_what_comes_later_waits_for_an_answer_that_takes_time(stage: Stage
     assert await stage.answers(2) == ["late", "1"]
 
 
-async def test_little_is_read_ahead_while_an_answer_is_owed(stage: Stage) -> None:
+async def test_little_is_read_ahead_while_the_client_awaits_an_answer(stage: Stage) -> None:
     stage.hear(post("late"))
     await stage.until(lambda: stage.asked == ["late"])
     body = review("1").ljust(1_000_000)
@@ -138,22 +138,22 @@ async def test_draining_asks_clients_to_go_elsewhere(stage: Stage) -> None:
     assert CLOSE in stage.transport.written[0]
 
 
-async def test_leaves_at_once_when_nothing_is_owed(stage: Stage) -> None:
-    stage.connection.leave()
+async def test_closes_at_once_when_no_request_is_under_way(stage: Stage) -> None:
+    stage.connection.close_if_idle()
     assert stage.transport.state == "closed"
 
 
 @pytest.mark.parametrize("length", [1, 30, len(post("late")) - 1])
-async def test_leaves_after_what_is_owed(stage: Stage, length: int) -> None:
+async def test_closes_after_the_answer_under_way(stage: Stage, length: int) -> None:
     whole = post("late")
     stage.hear(whole[:-length])
-    stage.connection.leave()
+    stage.connection.close_if_idle()
     await asyncio.sleep(0)
     assert stage.transport.state == "open"
     stage.site.is_draining = True
     stage.hear(whole[-length:])
     await stage.until(lambda: stage.asked == ["late"])
-    stage.connection.leave()
+    stage.connection.close_if_idle()
     assert stage.transport.state == "open"
     stage.may_answer.set()
     assert await stage.last_status() == 200
