@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SecretCache:
-    """The cache of the one Secret of a name."""
+    """The cache of one Secret."""
 
     key: Key
     informer: Informer
@@ -129,7 +129,7 @@ class Applier:
         informer = self._caches.configurations[configuration]
         cached = informer.objects["", configuration.name]["metadata"]
         bundle = {"caBundle": encoded(action.bundle)}
-        # Without the uid, apply would create the configuration again after somebody deleted it, for good.
+        # Without the uid, apply would create a configuration again that somebody has deleted.
         metadata = {field: cached[field] for field in ("name", "uid", "resourceVersion")}
         webhooks = [{"name": webhook, "clientConfig": bundle} for webhook in action.webhooks]
         applied: Object = {"metadata": metadata, "webhooks": webhooks}

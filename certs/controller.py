@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 RESYNC_SECONDS: Final = 60.0
 """Certificates expire without any watch event, and a clock may jump: the controller compares with it this often."""
 MIN_WAIT_SECONDS: Final = 0.05
-"""Certificates count in whole seconds, so an action that was due a moment ago may still look due in no time."""
+"""Shortest wait. Certificates count in whole seconds, so the planner may name a wait of zero just before an action is
+due."""
 WRITE_PAUSE_SECONDS: Final = 0.05
 """Pause after a write; it doubles while writes change nothing, as when another writer undoes them."""
 MAX_WRITE_PAUSE_SECONDS: Final = 2.0
@@ -216,7 +217,7 @@ class CertificateController:
 
 
 def named(name: str, namespace: str = "") -> Selector:
-    """Select the one object of a name."""
+    """Select one object by its name."""
     return Selector(namespace=namespace, fields=f"metadata.name={name}")
 
 

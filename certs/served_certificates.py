@@ -22,7 +22,7 @@ HANDSHAKE_SECONDS: Final = 2.0
 """A handshake takes milliseconds; a frozen process accepts the connection and never answers."""
 PROBE_SECONDS: Final = 30.0
 FREQUENT_PROBE_SECONDS: Final = 0.2
-"""While a rotation waits for what the pods serve."""
+"""Pause between probes while a rotation waits for pods to load a new certificate."""
 
 
 class Endpoint(NamedTuple):
@@ -34,7 +34,7 @@ class Endpoint(NamedTuple):
 
 
 class CertificateProber:
-    """Probes every ready pod again and again, and knows the leaf that each served last."""
+    """Probes every ready pod again and again, and remembers the leaf that each served last."""
 
     def __init__(self, pods: Mapping[Key, Object], server_name: str, on_change: Callable[[], None]) -> None:
         """Begin without having probed any pod.

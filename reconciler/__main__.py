@@ -1,4 +1,4 @@
-"""Starts the reconciler: `python -m reconciler`. Here, and nowhere else, all parts are wired together."""
+"""Starts the reconciler: `python -m reconciler`. No other module wires the parts together."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ async def _run(settings: Settings, certificates: CertificateSettings) -> int:
         except asyncio.CancelledError:
             _log.info("stopped")
             return 0
-        _log.error("this process no longer leads, and ends to start over")
+        _log.error("this process no longer leads, and exits so that Kubernetes starts it anew")
         return 1
 
 
 class _Process:
-    """All parts of the reconciler, and how they know each other."""
+    """Makes all parts of the reconciler, hands them to each other, and runs them."""
 
     def __init__(self, cluster: Cluster, settings: Settings, certificates: CertificateSettings) -> None:
         self._cluster = cluster
@@ -87,7 +87,7 @@ class _Process:
         elector = LeaderElector(self._cluster, self._settings.candidate)
         runner = await probes.serve(probes.probes_app(self._watches.missing), self._settings.http_port)
         try:
-            # One group: a watch that ends by a bug must end the process, or it would decide on a frozen picture.
+            # One group: a watch that ends by a bug must end the process, which would else decide by an outdated cache.
             async with asyncio.TaskGroup() as group:
                 watches = [group.create_task(part) for part in self._watches.run()]
                 await elector.run(self._lead)
@@ -137,7 +137,7 @@ class _Process:
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock)
-        applier = Applier(self._cluster, watches.caches, self._recorder, rollouts.refuse, instances)
+        applier = Applier(self._cluster, watches.caches, self._recorder, rollouts.note_refusal, instances)
         return Reconciler(watches.storages, observer, applier, self._settings.storage, clock, self._slots)
 
     def _consumer_controllers(self) -> list[Coroutine[None, None, None]]:

@@ -1,1 +1,1 @@
-"""What the processes share: the resource, its names, the injection rule, the edges to Kubernetes and Valkey."""
+"""What the processes share: the resource, its names, the injection rule, the edge to Kubernetes."""

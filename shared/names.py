@@ -31,7 +31,7 @@ ANNOTATION_ROTATION: Final = f"{GROUP}/rotation"
 ANNOTATION_REVISION: Final = f"{GROUP}/credential-revision"
 """On a consumer and its pods: the revision of the credential with which they start."""
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
-"""On Valkey's pods: hash of everything that decides on the pod; a pod with another hash is outdated."""
+"""On Valkey's pods: hash of everything that determines the pod; a pod with another hash is outdated."""
 ANNOTATION_PRIMARY: Final = f"{GROUP}/primary"
 """On the Service of a storage: the record of the last change of its primary (JSON)."""
 ANNOTATION_SWITCHOVER: Final = f"{GROUP}/switchover"
@@ -148,7 +148,7 @@ _SESSION_OWNERS: Final = {"MCPServer": "proxy", "MCPRemoteProxy": "remoteproxy",
 
 
 def key_prefix(kind: str, namespace: str, consumer: str) -> str:
-    """Prefix of a consumer's session keys: its own, and ending in `:` as ToolHive's proxies demand.
+    """Prefix of a consumer's session keys; it is unique, and ends in `:` as ToolHive's proxies demand.
 
     Consumers of different kinds may have the same name; one that wrote the other's keys would redirect its sessions.
     Source: ToolHive `pkg/transport/session/storage_redis.go`.

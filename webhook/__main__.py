@@ -59,7 +59,7 @@ async def _run(settings: Settings) -> None:
 
 
 class _Process:
-    """All parts of the webhook, and how they know each other."""
+    """All parts of the webhook, wired together."""
 
     def __init__(self, cluster: Cluster, settings: Settings) -> None:
         self._settings = settings
@@ -78,10 +78,10 @@ class _Process:
         self._suspension = SuspensionDetector()
         reviews = server.Server(
             {
-                "/mutate/sessionstorages": _at_once(session_storages.decide),
+                "/mutate/sessionstorages": _as_handler(session_storages.decide),
                 "/mutate/consumers": consumer_handler.decide,
-                "/mutate/deployments": _at_once(lambda request: proxy_deployments.decide(request, self._find)),
-                "/validate/deletions": _at_once(
+                "/mutate/deployments": _as_handler(lambda request: proxy_deployments.decide(request, self._find)),
+                "/validate/deletions": _as_handler(
                     lambda request: deletions.decide(request, self._index.usages, self._namespaces.objects)
                 ),
             }
@@ -92,10 +92,10 @@ class _Process:
         settings = self._settings
         async with asyncio.TaskGroup() as group:
             watches = [group.create_task(cache.run()) for cache in self._caches]
-            watches.append(group.create_task(self._keep_up()))
-            probing = await probes.serve(probes.probes_app(self._waits, self._remarks), settings.http_port)
+            watches.append(group.create_task(self._keep_secret_current()))
+            probing = await probes.serve(probes.probes_app(self._pending, self._warnings), settings.http_port)
             async with self._listener.serving(settings.webhook_port, self._certificate.context):
-                # What start-up has made lives as long as the process: the collector need not walk it again and again.
+                # The objects of start-up live as long as the process: the garbage collector need not visit them.
                 gc.freeze()
                 await stop.wait()
                 _log.info("draining", extra={"seconds": settings.drain_seconds})
@@ -112,8 +112,8 @@ class _Process:
     def _find(self, who: Consumer) -> Object | None:
         return self._consumers[who.kind].get((who.namespace, who.name))
 
-    async def _keep_up(self) -> None:
-        """Read the serving Secret anew after the process stood still; its watch may be dead, and nobody would know."""
+    async def _keep_secret_current(self) -> None:
+        """Check a refused Secret again, and read the Secret after a suspension: its watch may be dead unnoticed."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             self._certificate.look_again()
@@ -131,25 +131,26 @@ class _Process:
             return False
         return True
 
-    def _remarks(self) -> list[str]:
+    def _warnings(self) -> list[str]:
         problem = self._certificate.problem
-        return [f"Secret {self._settings.tls_secret} is not usable, an older one is served: {problem}"] * bool(problem)
+        secret = self._settings.tls_secret
+        return [f"Secret {secret} is not usable, so the webhook serves an older one: {problem}"] if problem else []
 
-    def _waits(self) -> list[str]:
-        waits = [f"the first list of {cache.resource.plural}" for cache in self._caches if not cache.synced.is_set()]
+    def _pending(self) -> list[str]:
+        pending = [f"the first list of {cache.resource.plural}" for cache in self._caches if not cache.synced.is_set()]
         if not self._certificate.is_loaded:
-            waits.append(f"a usable certificate in Secret {self._settings.tls_secret}")
+            pending.append(f"a usable certificate in Secret {self._settings.tls_secret}")
         if self._certificate.has_expired:
-            waits.append(f"a certificate in Secret {self._settings.tls_secret} that has not expired")
+            pending.append(f"a certificate in Secret {self._settings.tls_secret} that has not expired")
         if self._suspension.was_suspended():
-            waits.append("news of what it missed while it stood still")
+            pending.append("a fresh read of the serving Secret after a suspension")
         if self._listener.is_draining:
-            waits.append("its clients to leave")
-        return waits
+            pending.append("its clients to leave")
+        return pending
 
 
-def _at_once(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide:
-    """Make a handler of a decision for which nothing has to be waited for."""
+def _as_handler(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide:
+    """Make an asynchronous handler of a decision that awaits nothing."""
 
     async def handle(request: AdmissionRequest) -> Decision:
         return decide(request)

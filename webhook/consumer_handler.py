@@ -1,4 +1,4 @@
-"""Handles reviews of consumers: asks the API server what the decision needs and the caches lack, then decides."""
+"""Handles reviews of consumers: asks the API server for what the decision needs and the caches lack, then decides."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 READ_SECONDS: Final = 1.0
 ACCESS_SECONDS: Final = 3.0
-"""Together well within the 5 s after which the API server stops waiting for the webhook."""
+"""Both together are well within the 5 s after which the API server stops waiting for the webhook."""
 
 _log = logging.getLogger(__name__)
 
 
 class ConsumerHandler:
-    """Decides how a consumer must change, or that it is refused."""
+    """Decides how a consumer must change, or refuses it."""
 
     def __init__(self, cluster: Cluster, storages: Informer, default_target: Target) -> None:
         """Take what a decision needs.
 
         Args:
-            cluster: Tells what the caches lack.
+            cluster: Answers what the caches cannot.
             storages: The cached SessionStorages.
-            default_target: Of consumers that do not say which of their parts are connected.
+            default_target: Which parts of a consumer are connected, if the consumer does not say.
         """
         self._cluster = cluster
         self._storages = storages
         self._default_target = default_target
 
     async def decide(self, request: AdmissionRequest) -> Decision:
-        """Decide; nearly always the caches have everything, and nothing is awaited."""
+        """Decide; the caches nearly always have everything, so that this awaits nothing."""
         write, storages = ConsumerWrite.of(request), self._storages.objects
         if write.reference is not None and write.reference.key not in storages:
             await self._read_into_cache(write.reference.key)

@@ -1,4 +1,4 @@
-"""Answers admission reviews over HTTP: what is decided at which path."""
+"""Answers admission reviews over HTTP: each path has its decision."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Server:
     """Answers the requests of all connections."""
 
     def __init__(self, decisions: Mapping[str, Decide]) -> None:
-        """Take what decides the reviews that are posted to each path."""
+        """Serve each path with the function that decides its reviews."""
         self._endpoints = {path: _Endpoint(path, decide) for path, decide in decisions.items()}
         self._bodies = Bodies()
 
     async def answer(self, request: web.BaseRequest, connection: Connection) -> Answer:
-        """Answer, or say by an HTTP status what went wrong: 4xx is the client's doing, 500 is ours."""
-        deadline = connection.has_read_head()
+        """Answer a request; the status is 4xx if the client made a mistake, and 500 if the webhook did."""
+        deadline = connection.head_received()
         if refused := refusal_of(request.version, request.headers):
             return refused
         if request.method != "POST":
@@ -46,9 +46,11 @@ class Server:
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"", is_last=True)
         endpoint = self._endpoints.get(request.raw_path.partition("?")[0])
         if endpoint is None:
-            return Answer.of_text(HTTPStatus.NOT_FOUND, "only reviews are served")
+            return Answer.of_text(HTTPStatus.NOT_FOUND, "no reviews are served at this path")
         if not _is_plain_json(request.headers):
-            return Answer.of_text(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"must be {JSON}, and nothing else in between")
+            return Answer.of_text(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {JSON} without Content-Encoding"
+            )
         content = request.content
         if content.is_eof():
             body: bytes | Answer = content.read_nowait()
@@ -58,7 +60,7 @@ class Server:
             body = await self._bodies.read(content, deadline)
         if isinstance(body, Answer):
             return body
-        connection.has_read_body()
+        connection.body_received()
         return await endpoint.respond(body)
 
 
@@ -71,12 +73,12 @@ def _is_plain_json(headers: Mapping[str, str]) -> bool:
 
 
 class _Endpoint:
-    """What is served at one path."""
+    """Decides the reviews of one path, and measures them."""
 
     def __init__(self, path: str, decide: Decide) -> None:
         self._path = path
         self._decide = decide
-        # Bound here, because to look a metric's labels up takes longer than to count.
+        # Looked up once, because to look a metric's labels up takes longer than to count.
         self._seconds = metrics.REVIEW_SECONDS.labels(path)
         self._answers = {kind: metrics.REVIEWS.labels(path, kind.__name__.lower()) for kind in _DECISIONS}
 

@@ -17,14 +17,14 @@ class Settings(FromEnvironment):
     """The webhook's settings.
 
     Attributes:
-        namespace: Of the webhook's Service and Secret.
+        namespace: Namespace of the webhook's Service and Secret.
         service: Name of the Service by which the API server calls the webhook; its certificate must name it.
         tls_secret: Secret that holds certificate and key.
         webhook_port: Port of admission reviews.
         http_port: Port of probes and metrics.
         drain_seconds: How long to go on serving after SIGTERM, until every API server knows that this pod is leaving.
         default_target: Which parts of a consumer are connected, if the consumer does not say.
-        log_level: As Python names it.
+        log_level: Log level, as Python names it.
     """
 
     namespace: str

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS: Final = 1.0
 SUSPENDED_SECONDS: Final = 3.0
-"""Shorter than kubelet takes to find a pod not ready: a pod that was taken out of its Service notices it here too."""
+"""Gap between two checks that counts as a suspension. kubelet takes longer to find a pod not ready, so every suspension
+that takes the pod out of its Service counts."""
 
 
 def boot_time() -> float:
@@ -19,7 +20,7 @@ def boot_time() -> float:
 
 
 class SuspensionDetector:
-    """Remembers a gap between two checks until somebody has made up for it."""
+    """Remembers that the process was suspended, until the caller has made its caches current."""
 
     def __init__(self, clock: Callable[[], float] = boot_time) -> None:
         self._clock = clock

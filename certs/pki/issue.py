@@ -27,7 +27,7 @@ def issue_authority(now: datetime, title: str = "session storage webhook CA", li
 
     Args:
         now: Aware instant; validity starts earlier by the back-dating.
-        title: Beginning of its name; a serial number follows, which tells it from others of the same title.
+        title: Beginning of its name; a serial number follows, so that each authority has another name.
         lifetimes: How long it is valid.
     """
     key = ec.generate_private_key(ec.SECP256R1())
@@ -50,7 +50,7 @@ def issue_serving(authority: Pair, dns_names: Sequence[str], now: datetime, life
     """Issue a serving certificate that does not outlive its authority.
 
     Args:
-        authority: The one that signs.
+        authority: The authority that signs.
         dns_names: The names that API servers may use; at least one.
         now: Aware instant; validity starts earlier by the back-dating.
         lifetimes: How long it is valid.

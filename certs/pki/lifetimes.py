@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """The installation's figures; each default says what it leaves room for.
+    """How long certificates live in an installation, with the reason of each default.
 
     Attributes:
         authority: Life of an authority. Renewal at two thirds leaves four months for whatever may hold it up.
         serving: Life of a leaf. Renewal at two thirds leaves ten days in which people can notice and mend a broken one.
         back_dating: How far the clocks of API servers may lag behind ours without refusing a new certificate.
-        renew_at: Part of its life after which a certificate is due for renewal.
+        renew_at: Fraction of a certificate's life after which it is due for renewal.
         dwell: For how long every configuration must hold a new bundle, or every pod serve a new leaf, before the next
             step relies on it: API servers learn of a bundle by watches, and notice a broken watch within a minute.
     """

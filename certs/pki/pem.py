@@ -103,14 +103,14 @@ def pair_of(secret: Object, slot: Slot = MAIN) -> Pair:
     """
     try:
         with warnings.catch_warnings():
-            # Of a serial number below one (RFC 5280, section 4.1.2.2) the library only warns.
+            # The library only warns of a serial number below one (RFC 5280, section 4.1.2.2).
             warnings.simplefilter("error", CryptographyDeprecationWarning)
             certificate, *chain = x509.load_pem_x509_certificates(entry(secret, slot.certificate))
         key = load_pem_private_key(entry(secret, slot.key), password=None)
         # The library parses both lazily, so errors in them come up here.
         certificate.public_key()
         _ = certificate.extensions
-        _expect_whole_signature(certificate)
+        _refuse_unused_bits(certificate)
     except _UNREADABLE as error:
         # The parser's message could quote a private key.
         raise CertificateError(f"{slot.certificate} or {slot.key} is malformed") from error
@@ -127,8 +127,8 @@ def readable_pair(secret: Object | None) -> Pair | None:
         return None
 
 
-def _expect_whole_signature(certificate: x509.Certificate) -> None:
-    """Refuse a signature with unused bits: this library ignores them, where Go's shifts the signature by them.
+def _refuse_unused_bits(certificate: x509.Certificate) -> None:
+    """Refuse a signature with unused bits: this library ignores them, but Go's shifts the signature by them.
 
     Raises:
         ValueError: The signature has unused bits.

@@ -27,7 +27,7 @@ class Problem(StrEnum):
     ABSENT = "there is no certificate"
     MALFORMED = "certificate or key is malformed"
     KEY_MISMATCH = "the key belongs to another certificate"
-    NOT_AN_AUTHORITY = "the certificate may not sign pods_behind"
+    NOT_AN_AUTHORITY = "the certificate may not sign others"
     NOT_YET_VALID = "the certificate is not valid yet"
     EXPIRED = "the certificate has expired"
     RENEWAL_DUE = "it is due for renewal"

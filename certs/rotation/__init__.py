@@ -1,1 +1,1 @@
-"""Decides how the webhook's certificates come, are replaced and go. Pure."""
+"""Decides when to create, replace and retire the webhook's certificates. Pure."""

@@ -67,7 +67,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the cluster proves now; the controller measures for how long. None where it proves nothing.
+    """What the cluster proves now, or None; the controller measures how long each part stays the same.
 
     Attributes:
         published: Every configuration holds the bundle. Says which bundle, and which versions of the configurations.
@@ -104,7 +104,7 @@ class IssueAuthority:
 
 @dataclass(frozen=True, slots=True)
 class StoreAuthorities:
-    """Write these authorities into the CA Secret without creating a key; the phase starts with that."""
+    """Write these authorities into the CA Secret without creating a key; this write starts the phase."""
 
     authorities: Authorities
     phase: Phase

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from certs.pki.pem import bundle_pem, certificates_in, encoded
-from certs.rotation.ca_secret import unexpired
+from certs.rotation.ca_secret import valid_authorities
 from shared.errors import CertificateError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def first_to_expire(obj: Object, now: datetime) -> datetime | None:
 
 
 def _certificates(obj: Object, now: datetime) -> tuple[x509.Certificate, ...]:
-    return unexpired((certificate for entry in _entries(obj) for certificate in _parsed(entry)), now)
+    return valid_authorities((certificate for entry in _entries(obj) for certificate in _parsed(entry)), now)
 
 
 def _parsed(entry: str) -> tuple[x509.Certificate, ...]:

@@ -95,7 +95,7 @@ def read(secret: Object | None, now: datetime) -> StoredAuthorities:
     return StoredAuthorities(usable, problems, successor, handled_request)
 
 
-def unexpired(certificates: Iterable[x509.Certificate], now: datetime) -> tuple[x509.Certificate, ...]:
+def valid_authorities(certificates: Iterable[x509.Certificate], now: datetime) -> tuple[x509.Certificate, ...]:
     """Drop duplicates, expired certificates, and those that are no authority's."""
     return tuple(
         certificate
@@ -111,6 +111,6 @@ def _usable(secret: Object | None, now: datetime, slot: Slot) -> tuple[Pair | No
 
 def _retired(secret: Object | None, now: datetime) -> tuple[x509.Certificate, ...]:
     try:
-        return unexpired(bundle_of(secret or {}, KEY_RETIRED), now)
+        return valid_authorities(bundle_of(secret or {}, KEY_RETIRED), now)
     except CertificateError:
         return ()

@@ -1,7 +1,7 @@
 """Measures for how long evidence has held without a break, by a monotonic clock. No I/O.
 
-A process that starts measures from zero, on purpose: a dwell that starts again is longer and never too short, and no
-clock that somebody may set takes part.
+A new process measures from zero on purpose: a dwell that starts again takes longer and is never too short. The timer
+uses no clock that somebody may set.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def plan(observed: Observed, now: datetime) -> Plan:
         leaf, bundle = pair_of(observed.serving or {}).certificate, bundle_of(observed.serving or {})
     except CertificateError:
         leaf, bundle = None, ()
-    trusted = ca_secret.unexpired(bundle, now)
+    trusted = ca_secret.valid_authorities(bundle, now)
     pods_behind = tuple(sorted(name for name, seen in observed.pods.items() if seen is None or seen != leaf))
     if not trusted:
         return Plan(Phase.BOOTSTRAP, wait=RESYNC, pods_behind=pods_behind)

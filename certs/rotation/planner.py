@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def evidence(observed: Observed, spec: CertificateSpec, now: datetime) -> Evidence:
-    """Collect what the cluster proves now of the evidence that steps need."""
+    """Collect the evidence for the next step that the cluster gives now."""
     authorities = ca_secret.read(observed.authority, now).usable
     if authorities is None:
         return Evidence()

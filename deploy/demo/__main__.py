@@ -1,4 +1,4 @@
-"""Makes sure of a cluster, tells the story on it, and leaves everything running."""
+"""Brings the local cluster up unless KUBECONFIG names another, tells the story, and leaves everything running."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def run(environ: Mapping[str, str]) -> None:
         ensure_local_cluster()
     kube = Kube.of(environ)
     if not kube.is_local:
-        foreign.reach(kube)
+        foreign.require_answer(kube)
     stage = Stage(kube, Images.of(environ), Narrator(lambda text: print(text, flush=True)))
     story.tell(stage)
     stage.narrator.remark(story.farewell(kube.environment["KUBECONFIG"]))
 
 
 def ensure_local_cluster() -> None:
-    """Bring the local cluster up with what the story needs; it tells its own steps."""
+    """Bring the local cluster up with what the story needs; that command prints its own steps."""
     command = [sys.executable, "-m", "deploy.local", "up", "--without-vmcp"]
     if subprocess.run(command, cwd=paths.REPOSITORY, check=False, stdin=subprocess.DEVNULL).returncode:
         raise DemoError("the local cluster did not come up, for the reason above")

@@ -1,21 +1,21 @@
-"""What can go wrong while the story is told, each said in one message."""
+"""Errors of the demonstration; the message of each says what failed, and why."""
 
 
 class DemoError(Exception):
-    """Root of the tree: the step that was under way has failed, and the message says why."""
+    """Root of the tree: a step has failed, and the message says why."""
 
 
 class CommandFailed(DemoError):
-    """kubectl or Helm said no."""
+    """kubectl or Helm failed."""
 
 
 class NotInTime(DemoError):
-    """Something did not come true before its deadline."""
+    """A condition did not become true before its deadline."""
 
 
 class Surprise(DemoError):
-    """What was seen is not what the product promises."""
+    """The product did something other than it promises."""
 
 
 class SessionLost(DemoError):
-    """An MCP server or a proxy before it refused a session, or did not answer."""
+    """An MCP server, or the proxy in front of it, refused a session or did not answer."""

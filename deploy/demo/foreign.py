@@ -1,6 +1,6 @@
-"""Whether a cluster that is not the local one has what story and tests need; if not, everything that is missing.
+"""Checks whether a cluster that is not the local one has what the story and the tests need, and lists what it lacks.
 
-What cannot be seen without trying, above all whether a network plugin enforces NetworkPolicies, the story tries itself.
+The story itself tries what no check can see, above all whether the network plugin enforces NetworkPolicies.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
 NAMESPACE: Final = "session-storage-images"
 POD: Final = "images"
 PULL_SECONDS: Final = 180
-"""Three images of together 150 MB, from a registry at some distance."""
+"""Enough for three images of 150 MB together, from a distant registry."""
 REFUSED: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"})
 """Reasons for which the kubelet has no image. Source: k8s.io/kubernetes/pkg/kubelet/images/types.go."""
 
 
-def reach(kube: Kube) -> None:
-    """See that the cluster answers.
+def require_answer(kube: Kube) -> None:
+    """Check that the cluster answers.
 
     Raises:
-        DemoError: It does not; kubectl itself says nothing of a file that is not there.
+        DemoError: It does not, or KUBECONFIG names no file, of which kubectl itself says nothing.
     """
     files = kube.environment["KUBECONFIG"].split(os.pathsep)
     if not any(map(os.path.exists, files)):
@@ -43,12 +43,12 @@ def reach(kube: Kube) -> None:
 
 
 def check(kube: Kube, images: Images) -> None:
-    """Look at the cluster, and run one pod for a moment to see that nodes get the images.
+    """Check the cluster, and run one pod for a moment to see whether nodes get the images.
 
     Raises:
-        DemoError: With everything that is missing, and where to read what to do.
+        DemoError: Something is missing; the message lists all of it, and says where to read what to do.
     """
-    reach(kube)
+    require_answer(kube)
     missing = [*_lacking_parts(kube), *_lacking_images(kube, images)]
     if missing:
         lines = "".join(f"  - {each}\n" for each in missing)
@@ -63,7 +63,7 @@ def _lacking_parts(kube: Kube) -> Iterator[str]:
 
 
 def is_default(storage_class: Object) -> bool:
-    """Tell whether volumes are of this class unless they name another."""
+    """Tell whether this StorageClass is the cluster's default."""
     annotations: dict[str, str] = storage_class["metadata"].get("annotations", {})
     return annotations.get(DEFAULT_CLASS) == "true"
 
@@ -74,7 +74,7 @@ def _lacking_images(kube: Kube, images: Images) -> Iterator[str]:
         kube.apply(pod_of(images))
         seen = until(
             "a node has tried to get the images",
-            lambda: judged(kube.get("pod", POD, NAMESPACE) or {}, images.variables()),
+            lambda: image_verdicts(kube.get("pod", POD, NAMESPACE) or {}, images.variables()),
             PULL_SECONDS,
         )
     for variable, image in images.variables().items():
@@ -123,10 +123,10 @@ def pod_of(images: Images) -> Object:
     }
 
 
-def judged(pod: Object, variables: Iterable[str]) -> dict[str, str]:
-    """Say of the image of each variable why the node does not have it; empty text if it does.
+def image_verdicts(pod: Object, variables: Iterable[str]) -> dict[str, str]:
+    """Tell for the image of each variable why the node lacks it; an empty text if the node has it.
 
-    As long as one is undecided, the answer is empty.
+    The answer is empty until the kubelet has decided on every image.
     """
     statuses = {status["name"]: status["state"] for status in pod.get("status", {}).get("containerStatuses", ())}
     found = {}

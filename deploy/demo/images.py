@@ -18,9 +18,9 @@ class Images:
     """Names of images that the cluster's nodes have or can pull.
 
     Attributes:
-        product: Of both our processes.
-        valkey: Of what storages run.
-        mcp_server: Of an MCP server whose sessions have a counter.
+        product: Image of the webhook and the reconciler.
+        valkey: Image of the Valkey that storages run.
+        mcp_server: Image of an MCP server that counts in each session.
     """
 
     product: str
@@ -31,7 +31,7 @@ class Images:
     def of(cls, environ: Mapping[str, str]) -> Self:
         """Take the names from PRODUCT_IMAGE, VALKEY_IMAGE and MCP_IMAGE, or else those of the local cluster.
 
-        Other clusters run the Valkey of the chart unless they are told another.
+        On other clusters, Valkey's image is the chart's unless VALKEY_IMAGE names one.
         """
         valkey = images.VALKEY if paths.is_local(environ) else _valkey_of_chart()
         return cls(
@@ -41,11 +41,11 @@ class Images:
         )
 
     def variables(self) -> dict[str, str]:
-        """Give each image by the environment variable that names it."""
+        """Return each image by the environment variable that names it."""
         return {"PRODUCT_IMAGE": self.product, "VALKEY_IMAGE": self.valkey, "MCP_IMAGE": self.mcp_server}
 
     def chart_values(self) -> list[str]:
-        """Write what Helm is told about images."""
+        """Write the Helm options that set the images."""
         repository, _, tag = self.product.rpartition(":")
         return [f"--set=image.repository={repository},image.tag={tag},valkey.image={self.valkey}"]
 

@@ -1,4 +1,4 @@
-"""The chart on the cluster, as a user would install it, and proof that the pods run the image of this checkout."""
+"""Installs the chart as a user would, and makes sure that the pods run the image of this checkout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHART: Final = paths.REPOSITORY / "deploy" / "chart"
 PROCESSES: Final = (f"{RELEASE}-webhook", f"{RELEASE}-reconciler")
 PODS: Final = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=toolhive-session-storage"
 EVERY_STATUS: Final = ("--deployed", "--failed", "--pending", "--uninstalling")
-"""Helm 3 leaves some out unless told `--all`, which Helm 4 does not know."""
+"""Makes Helm list releases of every status; `--all` would too, but only Helm 3 has it."""
 CONSUMERS: Final = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
 WEBHOOK_CONFIGURATION: Final = f"{RELEASE}-webhook"
 READY_SECONDS: Final = 60
@@ -33,16 +33,16 @@ def install(kube: Kube, images: Images, *values: str) -> None:
     """Install or upgrade the release, and return when it is at work.
 
     Args:
-        kube: Where to.
-        images: What it runs.
+        kube: The cluster.
+        images: Images of both processes and of Valkey.
         values: Further options for Helm.
 
     Raises:
-        DemoError: It was not ready in time, or a cluster that is not ours lacks something.
+        DemoError: The release was not ready in time, or a cluster that is not the local one lacks something.
     """
     if not kube.is_local:
         foreign.check(kube, images)
-    if not is_whole(kube):
+    if not is_upgradable(kube):
         uninstall(kube)
     kube.run_helm(
         *("upgrade", "--install", RELEASE, CHART, f"--namespace={NAMESPACE}", "--create-namespace"),
@@ -53,8 +53,8 @@ def install(kube: Kube, images: Images, *values: str) -> None:
     await_at_work(kube)
 
 
-def is_whole(kube: Kube) -> bool:
-    """Tell whether there is no release, or one that Helm can go on from: neither interrupted nor failed."""
+def is_upgradable(kube: Kube) -> bool:
+    """Tell whether Helm can install or upgrade: no earlier attempt was interrupted or failed."""
     releases = json.loads(kube.run_helm("list", *EVERY_STATUS, f"--namespace={NAMESPACE}", "--output=json"))
     return all(release["status"] == "deployed" for release in releases if release["name"] == RELEASE)
 
@@ -79,22 +79,22 @@ def is_trusted(kube: Kube) -> bool:
 
 
 def has_field(kube: Kube, plural: str) -> bool:
-    """Tell whether one of ToolHive's kinds has our field in every version."""
+    """Tell whether one of ToolHive's kinds has `spec.sessionStorageRef` in every version."""
     crd = kube.get("customresourcedefinition", f"{plural}.toolhive.stacklok.dev") or {"spec": {"versions": []}}
     schemas = [version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]]
     return all("sessionStorageRef" in schema["properties"]["spec"]["properties"] for schema in schemas)
 
 
 def pods(kube: Kube) -> list[Object]:
-    """List our pods that are not on their way out."""
+    """List the pods of both processes that are not being deleted."""
     found = kube.items("pods", NAMESPACE, f"--selector={PODS}")
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
 def restart_outdated(kube: Kube) -> bool:
-    """Restart the pods if they run another image of the same name, and tell whether that was so.
+    """Restart the pods if they run an older image of the same name; return whether they did.
 
-    The local image keeps its name when it is built anew, so that Helm sees no change.
+    A new build of the local image has the same name, so Helm sees no change.
     """
     if not kube.is_local:
         return False
@@ -113,6 +113,6 @@ def restart_outdated(kube: Kube) -> bool:
 
 
 def digests(archive: Path) -> set[str]:
-    """List the digests in an OCI archive; by one of them, of manifest or configuration, a node knows the image."""
+    """List the digests in an OCI archive; a node names the image by that of its manifest or its configuration."""
     with tarfile.open(archive) as tar:
         return {Path(member.name).name for member in tar if member.name.startswith("blobs/")}

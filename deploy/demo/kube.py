@@ -32,10 +32,10 @@ KLOG: Final = re.compile(r"^[EWI]\d{4} ")
 
 
 def until(what: str, probe: Callable[[], T | None], seconds: float) -> T:
-    """Look again and again until `probe` returns something true, and return that.
+    """Call `probe` again and again until it returns something true, and return that.
 
     Raises:
-        NotInTime: It did not within so many seconds.
+        NotInTime: It did not do so within `seconds`.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -51,7 +51,7 @@ class Applied:
     """What `kubectl apply` printed.
 
     Attributes:
-        lines: One for each object.
+        lines: One line for each object.
         warnings: What the API server and the webhook warned of; empty if they did not.
     """
 
@@ -64,9 +64,9 @@ class Kube:
     """kubectl and Helm for one cluster, as its administrator.
 
     Attributes:
-        kubectl: The command that kubectl is.
-        helm: The command that Helm is.
-        environment: Of both.
+        kubectl: Command that runs kubectl.
+        helm: Command that runs Helm.
+        environment: Environment variables of both commands.
         is_local: Whether it is the local cluster, whose nodes have the images of this checkout.
     """
 
@@ -77,9 +77,9 @@ class Kube:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
-        """Take the cluster that KUBECONFIG names, or else the local one; programs that are missing are built."""
+        """Take the cluster that KUBECONFIG names, or else the local one; build kubectl and Helm if they are missing."""
         is_local = paths.is_local(environ)
-        # A cluster of the user's own is best served by the programs that belong to it.
+        # On a cluster of the user's own, the user's own programs fit best.
         kubectl = None if is_local else shutil.which("kubectl")
         installed_helm = None if is_local else shutil.which("helm")
         cache = paths.cache_root() / "clients"
@@ -101,7 +101,7 @@ class Kube:
         """Run kubectl and return what it printed.
 
         Raises:
-            CommandFailed: With what it complained of.
+            CommandFailed: kubectl failed; the message is its own.
         """
         return _succeeded(self._kubectl(arguments, stdin, namespace))
 
@@ -122,7 +122,7 @@ class Kube:
         """Apply objects as `apply` does, and return the warnings as well.
 
         Raises:
-            CommandFailed: With what kubectl complained of.
+            CommandFailed: kubectl failed; the message is its own.
         """
         done = self._kubectl(("apply", "-f", "-"), yaml.safe_dump_all(objects), "")
         return Applied(_succeeded(done).splitlines(), _complaint(done.stderr))
@@ -149,8 +149,8 @@ class Kube:
         ]
         return found
 
-    def found(self, namespace: str, *targets: str) -> dict[str, Object]:
-        """Read objects that are named `kind/name`; those that are there, by their kind in lower case."""
+    def existing(self, namespace: str, *targets: str) -> dict[str, Object]:
+        """Read those of the objects `kind/name` that exist, by their kind in lower case."""
         listed = self.run("get", *targets, "--ignore-not-found", "--output=json", namespace=namespace)
         found = json.loads(listed) if listed.strip() else {"items": []}
         return {each["kind"].lower(): each for each in found.get("items", [found])}
@@ -159,7 +159,7 @@ class Kube:
         """Wait as `kubectl wait` does: for `condition=Ready`, `jsonpath=...`, `delete`.
 
         Raises:
-            NotInTime: With the state of the object.
+            NotInTime: It did not come; the message shows the state of the object.
         """
         try:
             self.run("wait", target, f"--for={condition}", f"--timeout={seconds:.0f}s", namespace=namespace)
@@ -183,7 +183,7 @@ class Kube:
 
     @contextmanager
     def _serving(self, *arguments: str) -> Iterator[str]:
-        """Run a kubectl that goes on until it is ended, and yield the line with which it says where it serves."""
+        """Run kubectl until the block ends, and yield its line that says where it serves."""
         process = subprocess.Popen(
             [*self.kubectl, *arguments],
             env=self.environment,
@@ -226,7 +226,7 @@ def _succeeded(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _complaint(stderr: str) -> str:
-    """Leave out what kubectl's libraries say on their own account, in klog's format, again and again."""
+    """Drop the lines that kubectl's libraries log by themselves, in klog's format."""
     return "\n".join(line for line in stderr.splitlines() if not KLOG.match(line)).strip()
 
 

@@ -1,4 +1,4 @@
-"""MCP sessions with the official client, that outlive connections: opened at one address, continued at another.
+"""MCP sessions of the official client that outlive connections: opened at one address, continued at another.
 
 The protocol allows it (MCP 2025-11-25, "Session Management"): whoever sends the `Mcp-Session-Id` is in the session.
 The client supports it: a header, and `ClientSession.adopt` in place of a second handshake.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ANSWER_SECONDS: Final = 30
-"""A proxy gives its store up to 5 s for each of three look-ups; whatever takes longer is lost."""
+"""A proxy gives its store up to 5 s for each of three look-ups; a call that takes longer has failed."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class McpSession:
 
     Attributes:
         id: Its `Mcp-Session-Id`.
-        agreed: What was negotiated when it was opened.
+        agreed: What client and server negotiated when they opened it.
     """
 
     id: str
@@ -53,7 +53,7 @@ def continued(url: str, session: McpSession, tool: str) -> str:
 
 
 def _run(conversation: Coroutine[None, None, T]) -> T:
-    """Run one conversation, and put what libraries raise into one error of ours."""
+    """Run one conversation, and turn the libraries' errors into SessionLost."""
     try:
         return asyncio.run(conversation)
     except* (MCPError, httpx2.HTTPError) as errors:

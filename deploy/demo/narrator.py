@@ -1,4 +1,4 @@
-"""Tells the story at the terminal: what is done, what is seen, how long it took, and which step failed why."""
+"""Tells the story at the terminal: what each step does and sees, how long it takes, and why it fails."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Narrator:
         """Tell one step.
 
         Raises:
-            StepFailed: Instead of a DemoError within.
+            StepFailed: The step raised a DemoError.
         """
         self._number += 1
         self._say(f"\n{self._number}. {title}")

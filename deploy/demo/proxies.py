@@ -1,4 +1,4 @@
-"""ToolHive's proxies of one consumer: where they are, and what sessions they carry on."""
+"""ToolHive's proxies of one consumer: their pods, and sessions through each of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ProxyKind:
 
     Attributes:
         label: Their `app.kubernetes.io/name`, which is the consumer's kind in lower case.
-        port: Where they listen if nobody asks for another port.
+        port: Port on which they listen by default.
     """
 
     label: str
@@ -47,32 +47,32 @@ class Proxies:
     kind: ProxyKind = MCP_SERVER
 
     def pods(self) -> list[Object]:
-        """List the pods that are not on their way out."""
+        """List the pods that are not being deleted."""
         selector = f"app.kubernetes.io/name={self.kind.label},app.kubernetes.io/instance={self.server}"
         found = self.kube.items("pods", self.namespace, f"--selector={selector}")
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def await_ready(self, count: int, *, other_than: frozenset[str] = frozenset()) -> list[str]:
-        """Wait until exactly so many pods are ready, and to stay, none of them with one of these uids; name them."""
+        """Wait until exactly `count` pods are ready and settled, none with a uid in `other_than`; name them."""
 
         def ready() -> list[str] | None:
             pods = self.pods()
             uids = {pod["metadata"]["uid"] for pod in pods}
             is_so = len(pods) == count and not uids & other_than and all(map(is_ready, pods))
-            return sorted(pod["metadata"]["name"] for pod in pods) if is_so and self._are_to_stay() else None
+            return sorted(pod["metadata"]["name"] for pod in pods) if is_so and self._are_settled() else None
 
         return until(f"{count} proxies of {self.server} are ready", ready, START_SECONDS)
 
-    def _are_to_stay(self) -> bool:
-        """Tell whether ToolHive has taken up what the consumer says, and nothing is being rolled out any more."""
+    def _are_settled(self) -> bool:
+        """Tell whether the Deployment follows the consumer, and all rollouts are complete: then the ready pods stay."""
         targets = (f"{resource}/{self.server}" for resource in (self.kind.label, "deployment", "statefulset"))
-        found = self.kube.found(self.namespace, *targets)
-        return rollouts.is_taken_up(found[self.kind.label], found["deployment"]) and all(
+        found = self.kube.existing(self.namespace, *targets)
+        return rollouts.follows_consumer(found[self.kind.label], found["deployment"]) and all(
             map(rollouts.is_complete, (workload for kind, workload in found.items() if kind != self.kind.label))
         )
 
     def restart(self) -> list[str]:
-        """Take all proxies away at once, and name those that come after them."""
+        """Delete all proxies at once, and return the names of their successors."""
         pods = self.pods()
         names = [pod["metadata"]["name"] for pod in pods]
         self.kube.run("delete", "pod", *names, "--wait=false", namespace=self.namespace)

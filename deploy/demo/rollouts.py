@@ -1,4 +1,4 @@
-"""Whether pods are the last ones: ready pods may be about to be replaced. Pure."""
+"""Tells whether rollouts are complete: ready pods may be about to be replaced. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from deploy.demo.kube import Object
 
 PASSWORD_VARIABLE: Final = "THV_SESSION_REDIS_PASSWORD"
-"""Where ToolHive's proxies read the store's password (its `pkg/runner/config.go`)."""
+"""Environment variable with the store's password for ToolHive's proxies (its `pkg/runner/config.go`)."""
 
 
 def is_complete(workload: Object) -> bool:
@@ -18,8 +18,8 @@ def is_complete(workload: Object) -> bool:
     return status.get("observedGeneration") == workload["metadata"]["generation"] and counted == [wanted] * 3
 
 
-def is_taken_up(consumer: Object, deployment: Object) -> bool:
-    """Tell whether proxies are told the password of the store that their consumer names, and of no other."""
+def follows_consumer(consumer: Object, deployment: Object) -> bool:
+    """Tell whether a proxy Deployment reads the password of the store that its consumer names, and no other."""
     reference = consumer["spec"].get("sessionStorage", {}).get("passwordRef")
     containers = deployment["spec"]["template"]["spec"]["containers"]
     variables = [variable for container in containers for variable in container.get("env", [])]

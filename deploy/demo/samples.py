@@ -1,4 +1,4 @@
-"""Manifests as they are printed, and what it takes to run them here: a namespace, and images that the nodes have."""
+"""Loads manifests as they are printed, and adds what they need here: a namespace, and images that nodes have."""
 
 from __future__ import annotations
 

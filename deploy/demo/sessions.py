@@ -1,4 +1,4 @@
-"""Steps in which a session goes on, whatever happens to the proxies and to Valkey."""
+"""Steps in which a session goes on while proxies and Valkey are replaced."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def apply_example(stage: Stage) -> None:
     begun = time.monotonic()
     applied = stage.kube.apply_with_warnings(*samples.load(samples.QUICKSTART, stage.images, NAMESPACE))
     if applied.warnings:
-        raise Surprise(f"the example is printed as one that applies without a warning, but: {applied.warnings}")
+        raise Surprise(f"the example must apply without a warning, but kubectl printed: {applied.warnings}")
     for line in applied.lines:
         stage.narrator.saw(line)
     stage.kube.await_condition(f"{storages.KIND}/{STORAGE}", "condition=Ready", NAMESPACE)

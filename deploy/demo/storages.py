@@ -40,7 +40,7 @@ def kill_valkey(kube: Kube, namespace: str, storage: str) -> None:
 
 
 def await_revival(kube: Kube, namespace: str, storage: str, uid: str) -> None:
-    """Wait until a one-instance storage has a Valkey pod that is ready, and another than the one with this uid."""
+    """Wait until a one-instance storage has a ready Valkey pod with another uid than this."""
 
     def revived() -> bool:
         pod = kube.get("pod", valkey_pod(storage), namespace)

@@ -1,4 +1,4 @@
-"""The story, in its order."""
+"""The steps of the story, in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def tell(stage: Stage) -> None:
-    """Tell it from the first step to the last.
+    """Tell the story from the first step to the last.
 
     Raises:
         StepFailed: A step failed, and the story ends with it.

@@ -1,1 +1,1 @@
-"""Runs the levels of tests: those beside each other that leave each other room."""
+"""Runs the levels of tests, some of them side by side."""

@@ -1,6 +1,6 @@
-"""Runs levels of tests, prints what each said and how long it took.
+"""Runs levels of tests, and prints the output and the duration of each.
 
-A failed level hides no other. What levels say that run beside each other is printed when they have ended, one by one.
+All levels run, even if one fails. A level that runs beside others prints its output when it has ended.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 TABLE = REPOSITORY / "CONTRIBUTING.md"
 LOGS = REPOSITORY / ".test-logs"
-"""What a level that is not over yet has said so far."""
+"""Directory of the output so far of levels that run beside others."""
 
 
 async def run_stages(stages: Iterable[Iterable[Sequence[Level]]]) -> list[Outcome]:
-    """Run stages one after the other, the lanes of each beside each other, and return what came of every level."""
+    """Run stages one after the other, the lanes of a stage side by side, and return the outcome of every level."""
     outcomes: list[Outcome] = []
     for lanes in map(tuple, stages):
         run = _run_aloud if len(lanes) == 1 else _run_aside
@@ -46,7 +46,7 @@ async def _run_aloud(level: Level) -> Outcome:
 
 
 async def _run_aside(level: Level) -> Outcome:
-    """Run a level beside others, and print what it said when it has ended."""
+    """Run a level beside others, and print its output when it has ended."""
     log = LOGS / f"{level.name}.log"
     _say(f"--- {level.name} begins: {log.relative_to(LOGS.parent)}")
     with log.open("wb") as output:
@@ -69,9 +69,11 @@ def _say(text: str) -> None:
 
 
 def main() -> int:
-    """Run the levels that are named one by one, or all of them with their overlaps; 1 if one of them failed."""
+    """Run the named levels one by one, or all levels with some side by side; return 1 if one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m deploy.levels", description="Runs levels of tests.")
-    parser.add_argument("levels", nargs="*", metavar="LEVEL", help=f"of {', '.join(catalogue.LEVELS)}; all of them")
+    parser.add_argument(
+        "levels", nargs="*", metavar="LEVEL", help=f"one of {', '.join(catalogue.LEVELS)}; without any, all of them"
+    )
     parser.add_argument("--record", action="store_true", help="write the seconds into the table in CONTRIBUTING.md")
     arguments = parser.parse_args()
     names: list[str] = arguments.levels

@@ -7,7 +7,7 @@ from typing import Final
 from deploy.levels.level import Level
 
 POLITE: Final = ("nice", "-n", "10")
-"""These need a processor and nobody waits for them: they take what the cluster leaves idle."""
+"""These levels need a processor and nobody waits for them, so they take what the cluster leaves idle."""
 SIDE_BY_SIDE: Final = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
 """Each worker has its own control plane (0.7 GiB). More workers than processors starve tests that count seconds."""
 
@@ -23,12 +23,12 @@ UNIT, PROPERTY, GOLDEN = (
 CLUSTER: Final = (
     Level("builds", ("python", "-m", "deploy.local", "build")),
     Level("cluster", ("python", "-m", "deploy.local", "up")),
-    # First, on a cluster where nobody was before, as whoever reads the README has it; e2e clears away what it leaves.
+    # First, on a fresh cluster, as a reader of the README has it; e2e removes what the demo leaves.
     Level("demo", ("python", "-m", "deploy.demo")),
 )
 E2E: Final = (
     Level("e2e", ("pytest", "-q", "tests/e2e")),
-    # It takes a third of a processor even at rest, which integration needs.
+    # The cluster takes a third of a processor even at rest, and integration needs that.
     Level("down", ("python", "-m", "deploy.local", "down")),
 )
 INTEGRATION: Final = (Level("integration", ("pytest", "-q", "tests/integration", *SIDE_BY_SIDE)),)

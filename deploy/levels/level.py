@@ -15,10 +15,10 @@ ROW = re.compile(r"^(?P<promise>\| (?P<level>[\w ]+) \|.*\| (?P<budget>\d+) \|)[
 
 @dataclass(frozen=True)
 class Level:
-    """A part of all tests that is run, measured and judged as one.
+    """A part of all tests that runs, is measured and passes or fails as one.
 
     Attributes:
-        name: What its heading says.
+        name: Its name on the command line and in headings.
         command: Runs it; its exit status is the verdict.
     """
 
@@ -28,7 +28,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a level.
+    """The result of a level.
 
     Attributes:
         level: Its name.

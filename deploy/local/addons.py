@@ -1,4 +1,4 @@
-"""What every node of the cluster is useless without: DNS, storage, and ToolHive from its own Helm charts."""
+"""Installs what runs on top of the nodes: DNS, storage, and ToolHive from its own Helm charts."""
 
 import platform
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from deploy.local import binaries, helm, images, progress
+from deploy.local import binaries, helm, images, progress, toolhive
 from deploy.local.topology import CLUSTER_DOMAIN, DNS_ADDRESS
 
 MANIFESTS = Path(__file__).with_name("manifests")
@@ -17,8 +17,8 @@ DEPLOYMENTS = (
     ("local-path-storage", "local-path-provisioner"),
     (TOOLHIVE_NAMESPACE, "toolhive-operator"),
 )
-# What Helm leaves when it is killed, and then refuses to go on from. The objects carry Helm's own labels,
-# with which the next installation adopts them.
+# Selects the release records that a killed Helm leaves, and from which the next Helm refuses to go on. Once they are
+# gone, Helm installs anew, and adopts the objects by its own labels on them.
 INTERRUPTED = (
     "owner=helm,name in (toolhive-operator,toolhive-operator-crds),"
     "status in (pending-install,pending-upgrade,pending-rollback)"
@@ -87,23 +87,23 @@ def _apply_manifests(tools: Tools) -> None:
 def _install_toolhive(tools: Tools) -> None:
     namespace = f"--namespace={TOOLHIVE_NAMESPACE}"
     tools.kubectl("clearing interrupted Helm releases", "delete", "secrets", namespace, f"--selector={INTERRUPTED}")
-    # Helm 4 would apply whole objects, and so take back what others have written into them since.
+    # Helm 4 would apply whole objects, and so revert what others have written into them since.
     by_difference = ("--server-side=false",) if helm.is_packaged(platform.machine()) else ()
     upgrade = ("upgrade", "--install", namespace, "--create-namespace", *by_difference)
-    tools.helm("installing ToolHive CRDs", *upgrade, "toolhive-operator-crds", binaries.toolhive_chart("operator-crds"))
+    tools.helm("installing ToolHive CRDs", *upgrade, "toolhive-operator-crds", toolhive.chart("operator-crds"))
     tools.helm(
         "installing ToolHive operator",
         *upgrade,
         "toolhive-operator",
-        binaries.toolhive_chart("operator"),
+        toolhive.chart("operator"),
         f"--set=operator.image={images.TOOLHIVE_OPERATOR}",
         f"--set=operator.toolhiveRunnerImage={images.TOOLHIVE_PROXYRUNNER}",
         f"--set=operator.vmcpImage={images.TOOLHIVE_VMCP}",
         "--set=operator.imagePullPolicy=IfNotPresent",
-        # The chart looks for readiness every 10 s, which is most of what a start would take.
+        # The chart's probe runs every 10 s, which would be most of the time that a start takes.
         "--set=operator.readinessProbe.initialDelaySeconds=1",
         "--set=operator.readinessProbe.periodSeconds=1",
-        # There is no way out of the cluster, so it would only log failures.
+        # Nothing leads out of the cluster, so the update check would only log failures.
         "--set=operator.env[0].name=TOOLHIVE_SKIP_UPDATE_CHECK",
         "--set-string=operator.env[0].value=true",
     )

@@ -1,7 +1,7 @@
 """The few requests that the local cluster itself makes to its API server.
 
-Everything bigger goes through kubectl or Helm; this is for waiting, where starting a program for every look
-would cost more than the look.
+kubectl and Helm do everything bigger. This module is for waiting, where it would cost more to start a program for
+every request than to make the request.
 """
 
 import base64
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-# A look costs about 3 ms of CPU; four a second are not felt, and cost at most a quarter of a second.
+# A request costs about 3 ms of CPU. Four a second disturb nobody, and a wait ends at most a quarter of a second late.
 RETRY_SECONDS = 0.25
 REQUEST_DEADLINE_SECONDS = 10
 
@@ -33,7 +33,7 @@ class Client:
             self._tls.load_cert_chain(pem.name)
 
     def connection(self) -> http.client.HTTPSConnection:
-        """Return a connection that is made with its first request, and kept until it is closed."""
+        """Return a connection that opens with its first request, and stays open until the caller closes it."""
         return http.client.HTTPSConnection(self._server.netloc, timeout=REQUEST_DEADLINE_SECONDS, context=self._tls)
 
     def get(self, path: str) -> Any | None:

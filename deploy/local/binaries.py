@@ -1,9 +1,6 @@
 """Builds the Go programs of the local cluster once per version and says where they are."""
 
 import dataclasses
-import json
-import subprocess
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +8,6 @@ from itertools import chain, repeat
 from pathlib import Path, PurePosixPath
 
 from deploy.local import paths, progress, toolchain
-from deploy.local.errors import StepFailed
 
 MODULES = Path(__file__).parent / "go"
 TOOLHIVE_MODULE = "github.com/stacklok/toolhive"
@@ -21,13 +17,13 @@ KUBERNETES_STAMP = "k8s.io/component-base/version.git"
 
 # Leaves out gRPC's tracing page, which keeps the linker from dropping unused methods of all types.
 FLAGS = ("-tags", "grpcnotrace")
-# No debugger looks at these programs, so its tables are neither compiled nor linked.
+# Nobody debugs these programs, so Go neither compiles nor links the debugger's tables.
 OPTIMISED = ("-gcflags=all=-dwarf=false",)
-# Most of what the compiler does is to optimise code that it has put into the place of calls. Without that, packages of
-# Kubernetes take 56 % of the processor time; the standard library, where programs spend theirs, is compiled as ever.
+# Without inlining (`-l`), packages of Kubernetes take 56 % of the processor time to compile. The standard library,
+# where programs spend their own time, keeps it.
 COMPILED_FAST = ("-gcflags=all=-dwarf=false -l", "-gcflags=std=-dwarf=false")
 
-# Of setpriority(2): such a process gets what the others leave.
+# Niceness of setpriority(2): such a process gets the processor time that the others leave.
 LEAST_URGENT = 19
 
 
@@ -36,11 +32,11 @@ class Program:
     """One main package; its version is written into it, where Helm and kubectl look for it.
 
     Attributes:
-        name: Of the executable.
-        version: Of what it is made from.
+        name: Name of the executable.
+        version: Version of its source.
         module: Directory of its go.mod, relative to `MODULES` unless it is absolute.
-        package: To build; `./` begins one of ours.
-        stamps: Variables that are set as it is linked.
+        package: Package to build; `./` begins one of ours.
+        stamps: Values of the variables that the linker sets, by name.
         imports: Packages of ours that it imports.
         compiler: Options for the compiler; the fast one is for programs whose speed nobody measures.
         is_built_alone: Whether Go refuses to build it together with others, because it imports a package whose path
@@ -58,7 +54,7 @@ class Program:
 
     @property
     def inputs(self) -> Iterable[Path]:
-        """The files of ours that the program is made of."""
+        """Our own files that the program is built from."""
         module = MODULES / self.module
         own = [module / package for package in (self.package, *self.imports) if package.startswith("./")]
         return [module / "go.mod", module / "go.sum", *own]
@@ -71,7 +67,7 @@ _PROGRAMS = (
         "cluster",
         "./kubernetes",
         {
-            # Without these it calls itself v0.0.0-master, and charts refuse to be installed on it.
+            # Without these, Kubernetes calls itself v0.0.0-master, and charts refuse to be installed on it.
             f"{KUBERNETES_STAMP}Version": KUBERNETES_VERSION,
             f"{KUBERNETES_STAMP}Major": "1",
             f"{KUBERNETES_STAMP}Minor": "36",
@@ -139,8 +135,8 @@ def build(programs: Iterable[Program]) -> None:
     """Build all programs that the cache lacks, so that no processor is idle meanwhile.
 
     The programs of one module are built by one command: while one of them is linked, which takes one processor,
-    packages of the others are compiled. Modules are built side by side, those behind the first with what processor
-    time that one leaves; what they have in common with it, they mostly find compiled.
+    packages of the others are compiled. Modules are built side by side. Those after the first get the processor time
+    that it leaves, and mostly find compiled what they have in common with it.
 
     Raises:
         StepFailed: A build failed.
@@ -165,26 +161,9 @@ def batches(programs: Iterable[Program]) -> dict[str, list[list[Program]]]:
 
 
 def path(program: Program) -> Path:
-    """Return where the program is or will be; another version or input is another place."""
+    """Return where the program is or will be; each version and each set of inputs has a place of its own."""
     key = paths.digest(program.inputs, *FLAGS, *program.compiler, *_linker_flags(program))
     return paths.builds() / f"{program.name}-{program.version}-{key}" / program.name
-
-
-def toolhive_chart(name: str, version: str = TOOLHIVE_VERSION) -> Path:
-    """Return a chart directory of ToolHive's own source, fetching that first if needed.
-
-    Args:
-        name: `operator` or `operator-crds`.
-        version: A released version, such as `v0.63.0`.
-
-    Raises:
-        StepFailed: The source could not be fetched.
-    """
-
-    def fetch(work: Path) -> None:
-        _extract_charts(_module_zip(f"{TOOLHIVE_MODULE}@{version}"), work)
-
-    return paths.once(paths.builds() / f"toolhive-charts-{version}", fetch) / name
 
 
 def _missing(programs: Iterable[Program]) -> list[Program]:
@@ -232,34 +211,3 @@ def _linker_option(program: Program) -> str:
 
 def _linker_flags(program: Program) -> list[str]:
     return ["-s", "-w", *(f"-X={key}={value}" for key, value in sorted(program.stamps.items()))]
-
-
-def _module_zip(module: str) -> Path:
-    """Fetch a module's source as it was published; Go checks it against its checksum database.
-
-    Go answers with an error, and yet has the file, when the module wants a newer Go to be built.
-    """
-    done = subprocess.run(
-        [toolchain.go(), "mod", "download", "-json", module],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=toolchain.environment(),
-        cwd=paths.builds(),
-    )
-    answer = json.loads(done.stdout or "{}")
-    if "Zip" not in answer:
-        raise StepFailed(f"fetching {module} failed: {answer.get('Error', done.stderr)}")
-    return Path(answer["Zip"])
-
-
-def _extract_charts(module_zip: Path, destination: Path) -> None:
-    with zipfile.ZipFile(module_zip) as source:
-        for member in source.namelist():
-            # Module files are named module@version/path; a module path has three parts here.
-            inside = PurePosixPath(*PurePosixPath(member).parts[3:])
-            if inside.is_relative_to("deploy/charts"):
-                target = destination / inside.relative_to("deploy/charts")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(source.read(member))

@@ -77,7 +77,7 @@ def _ensure(hierarchy: Path, node: str) -> None:
             if (parent / setting).exists() and (hierarchy / "cpuset.cpus").exists():
                 (group / setting).write_text((parent / setting).read_text())
         parent = group
-    # Not for the node's group itself: v2 wants no process in it then, and the node's first one starts there.
+    # The node's group is left out: v2 would allow no process in it then, and the node's first process starts there.
     for group in (hierarchy, hierarchy / ROOT):
         _delegate(group)
 

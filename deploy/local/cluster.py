@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +39,7 @@ from deploy.local.node import Machine
 from deploy.local.processes import Service
 from deploy.local.topology import CONTROL_PLANE_NODE, NODES, Node
 
-# Every round ends all processes that are found; what is left was started meanwhile by one of them.
+# Each round ends all processes that it finds; one of them may have started others meanwhile.
 KILL_ROUNDS = 10
 
 
@@ -49,7 +48,7 @@ class Cluster:
     """The local cluster and where it is kept.
 
     Attributes:
-        state: Everything of the running cluster.
+        state: Directory of everything that belongs to the running cluster.
         kubeconfig: The administrator's kubeconfig; exists once the control plane serves.
         programs: Directory of the Kubernetes binary.
     """
@@ -89,7 +88,7 @@ def up(cluster: Cluster, *, has_vmcp: bool = True) -> None:
 
     Args:
         cluster: The cluster.
-        has_vmcp: Whether VirtualMCPServers shall run on it; those that run already go on in any case.
+        has_vmcp: Whether VirtualMCPServers can run on it; those that run already go on in any case.
 
     Raises:
         PrerequisiteMissing: This machine can't run it.
@@ -112,10 +111,10 @@ def up(cluster: Cluster, *, has_vmcp: bool = True) -> None:
 
 
 def down(cluster: Cluster) -> None:
-    """End the cluster and remove everything of it but the builds.
+    """Stop the cluster and remove all of it except the builds.
 
     Raises:
-        PrerequisiteMissing: It is not ours to end.
+        PrerequisiteMissing: We are not root, or the cluster belongs to another cache.
         StepFailed: Something could not be removed.
     """
     requirements.check_for_removal()
@@ -127,7 +126,7 @@ def down(cluster: Cluster) -> None:
 def load(cluster: Cluster, archives: Iterable[Path]) -> None:
     """Import OCI archives into all nodes."""
     with _locked():
-        # They may take over names of images that `up` brought, and it shall see to these again.
+        # An archive may take over the name of an image that `up` loaded, so the next `up` must load its images again.
         _on_all(cluster, lambda machine: containers.write_record(machine.directory, []))
         for archive in archives:
             _on_all(cluster, partial(containers.load, archive=archive))
@@ -135,7 +134,7 @@ def load(cluster: Cluster, archives: Iterable[Path]) -> None:
 
 
 def survey(cluster: Cluster) -> dict[str, bool]:
-    """Tell of everything that makes up the cluster whether it is as it should be; empty if there is no cluster."""
+    """Tell for each part of the cluster whether it is ready; empty if there is no cluster."""
     if not cluster.kubeconfig.exists():
         return {}
     return readiness.survey(api.Client(cluster.kubeconfig), [of.name for of in NODES], addons.DEPLOYMENTS)
@@ -143,7 +142,7 @@ def survey(cluster: Cluster) -> dict[str, bool]:
 
 def _ensure_disks(cluster: Cluster, archives: Iterable[Path]) -> None:
     if cluster.disks.exists() and not disks.are_of_this_boot(cluster.disks):
-        progress.step("the machine was started anew: so is the cluster")
+        progress.step("the machine has booted again, so the cluster starts anew")
         _remove(cluster)
     if not cluster.disks.exists():
         store = containers.ensure_store(archives, cluster.machine(CONTROL_PLANE_NODE), images.PAUSE)
@@ -190,7 +189,7 @@ def _start_nodes(cluster: Cluster, commands: dict[Node, dict[str, tuple[str, ...
     )
     found = processes.marked(cluster.state)
     if not enforcer.is_among(found):
-        # One that was started from another checkout.
+        # Another checkout has started the one that runs.
         processes.kill(process.pid for process in found if process.service == enforcer.name)
         processes.start(enforcer, cluster.state)
 
@@ -213,17 +212,13 @@ def _await_everything(cluster: Cluster, client: api.Client) -> None:
     for of in NODES:
         log = cluster.logs / f"{of.name}-kubelet.log"
         boot = processes.started_at(node.boot(cluster.machine(of)))
-        readiness.wait(f"{of.name} is ready", partial(_is_ready, client, of.name, boot), log)
+        readiness.wait(f"{of.name} is ready", partial(readiness.node_is_ready_since, client, of.name, boot), log)
     for namespace, name in addons.DEPLOYMENTS:
         readiness.wait(
             f"{namespace}/{name} is ready",
             partial(readiness.deployment_is_ready, client, namespace, name),
             cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-controller-manager.log",
         )
-
-
-def _is_ready(client: api.Client, name: str, boot: datetime) -> bool:
-    return readiness.node_is_ready(client, name) and readiness.node_has_reported(client, name, boot)
 
 
 def _remove(cluster: Cluster) -> None:

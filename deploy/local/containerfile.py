@@ -7,12 +7,12 @@ from pathlib import Path
 
 from deploy.local import paths, progress
 
-# pip's way out where the machine has an authority, an index or a proxy of its own. They are
-# mounted while the image is built; nothing of them is in it.
+# How pip reaches an index where the machine has an authority, an index or a proxy of its own. buildah
+# mounts these files during the build, and the image contains none of them.
 PIP_SETTINGS = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf"))
 # Takes half the time of gzip, and less room.
 COMPRESSION = ("--compression-format", "zstd", "--compression-level", "1")
-# buildah keeps a cache there, whatever its storage root; here it goes with the mount namespace.
+# buildah keeps a cache there, whatever its storage root; here the cache vanishes with the mount namespace.
 WITHOUT_VAR_LIB = ("sh", "-c", 'mount -t tmpfs tmpfs /var/lib && exec "$@"', "--")
 
 
@@ -36,11 +36,11 @@ class Build:
 def write_archive(build: Build, base: Base, destination: Path, workplace: Path) -> None:
     """Build the image and write it as an archive.
 
-    Steps whose inputs did not change are taken from the builds before.
+    buildah takes steps whose inputs did not change from earlier builds.
 
     Args:
         build: What to build.
-        base: Takes the place of the build argument `BASE`.
+        base: Value of the build argument `BASE`.
         destination: Where the archive is written.
         workplace: An empty directory for what need not outlive the build.
 
@@ -49,11 +49,11 @@ def write_archive(build: Build, base: Base, destination: Path, workplace: Path) 
     """
     log = paths.logs() / f"image-{build.name.rpartition('/')[2].replace(':', '-')}.log"
     storage = paths.images() / "buildah"
-    # What buildah knows of mounts is kept apart from its images, since the mounts end with it.
+    # buildah's records of its mounts are apart from its images, because the mounts end with the command.
     enclosed = (*progress.ENCLOSED, *WITHOUT_VAR_LIB)
     buildah: list[str | Path] = [*enclosed, "buildah", "--root", storage, "--runroot", workplace / "run"]
     settings = workplace / "containers.conf"
-    # Or it locks, and makes, a directory of the host's for networks that no build of ours has.
+    # Otherwise buildah creates and locks a directory of the host for networks, which no build of ours has.
     settings.write_text(f'[network]\nnetwork_config_dir = "{workplace / "networks"}"\n')
     environment = {
         **os.environ,
@@ -66,7 +66,7 @@ def write_archive(build: Build, base: Base, destination: Path, workplace: Path) 
         progress.run(f"buildah {command[0]} for {build.name}", [*buildah, *command], log=log, env=environment)
 
     with paths.locked(paths.images() / ".buildah.lock"):
-        # Working containers of a build that was killed.
+        # A killed build leaves working containers.
         run("rm", "--all")
         run("pull", "--quiet", f"oci-archive:{base.archive}")
         run(*_bud(build, base, _mounts(PIP_SETTINGS)))

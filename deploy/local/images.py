@@ -43,10 +43,10 @@ class Image(Protocol):
 
     @property
     def key(self) -> str:
-        """A digest of all that decides what is in it."""
+        """A digest of all that determines its content."""
 
     def write(self, destination: Path, workplace: Path) -> None:
-        """Write it as an archive, with the use of an empty directory."""
+        """Write it as an archive; `workplace` is an empty directory for temporary files."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class DebianImage:
 
     @property
     def key(self) -> str:
-        """A digest of the recipe; the packages are those of the day it is made."""
+        """A digest of the recipe; the image has the packages of the day on which it is made."""
         return paths.digest([Path(oci.__file__)], repr(self.root))
 
     def write(self, destination: Path, workplace: Path) -> None:
@@ -70,7 +70,7 @@ class DebianImage:
 
 @dataclass(frozen=True)
 class StaticImage:
-    """One static program, and a place for temporary files, of which some programs make use."""
+    """One static program, and a directory for temporary files, which some programs need."""
 
     names: Sequence[str]
     program: str
@@ -91,7 +91,7 @@ class StaticImage:
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """What a Containerfile says, on our own Python image."""
+    """An image that a Containerfile describes, on our own Python image."""
 
     names: Sequence[str]
     containerfile: Path
@@ -162,7 +162,7 @@ def build_all(*, has_vmcp: bool = True) -> list[Path]:
     """Make all programs and images that are missing, side by side, and return all archives.
 
     Args:
-        has_vmcp: Whether ToolHive's vmcp is among them, of which VirtualMCPServers alone make use.
+        has_vmcp: Whether to make ToolHive's vmcp too, which only VirtualMCPServers need.
 
     Raises:
         StepFailed: One could not be made.
@@ -192,7 +192,7 @@ def _stem(image: Image) -> str:
 def _make(image: Image, destination: Path) -> None:
     workplace = paths.images() / f".{_stem(image)}.work"
     progress.step(f"making image {image.names[0]}")
-    # What a build that was killed left.
+    # A killed build leaves its workplace.
     paths.remove(workplace)
     workplace.mkdir()
     try:

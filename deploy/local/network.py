@@ -67,7 +67,7 @@ def node_commands(node: Node) -> Iterator[str]:
     for other in NODES:
         if other != node:
             yield f"route replace {other.pods} via {other.address} dev {CABLE_END}"
-    # The kernel wants a route before kube-proxy's rules put a pod's address in: the API server calls webhooks so.
+    # The kernel needs a route before kube-proxy's rules insert a pod's address: so the API server calls webhooks.
     yield f"route replace {SERVICE_NETWORK} dev {CABLE_END}"
 
 
@@ -108,7 +108,7 @@ def remove() -> None:
 
 def _discard(names: Iterable[str]) -> None:
     lines = "".join(f"link delete {name}\n" for name in names if name in _interfaces())
-    # What vanishes by itself in this very moment makes a command fail; what counts is what is left.
+    # `ip` fails for an interface that has just vanished by itself; only interfaces that are left count.
     subprocess.run(["ip", "-force", "-batch", "-"], input=lines.encode(), stderr=subprocess.DEVNULL, check=False)
     if left := _interfaces().intersection(names):
         raise StepFailed(f"network interfaces could not be removed: {', '.join(sorted(left))}")

@@ -33,7 +33,7 @@ mount --no-mtab --bind /run/node/log /var/log
 mount --no-mtab --bind /run/node/tmp /tmp
 mount --no-mtab -t proc proc /proc
 
-# What the kubelet would set for the whole machine, it finds set already, and for this node alone.
+# The kubelet would set these for the whole machine; it finds them set already, for this node alone.
 for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
     kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
     path=${setting%=*}
@@ -49,5 +49,5 @@ mount --no-mtab -o remount,bind,ro /
 # Containers may see mounts that are made after they started (mount propagation, as on any node).
 mount --no-mtab --make-rshared /
 
-# With SIGCHLD ignored, the kernel buries orphans by itself; a shell's trap would not outlast exec.
+# With SIGCHLD ignored, the kernel reaps orphans by itself; a shell's trap would not outlast exec.
 exec env --ignore-signal=CHLD sleep infinity

@@ -46,11 +46,11 @@ class Machine:
 
     @property
     def init(self) -> Service:
-        """Its first process, or rather the parent of that, which ends and is ended with it."""
-        # What the host unmounts goes from the node's view as well; nothing goes the other way.
+        """The parent of its first process; each of the two ends with the other."""
+        # An unmount on the host reaches the node; no mount of the node reaches the host.
         namespaces = ("--mount", "--propagation=slave", "--uts", "--net", "--pid", "--fork", "--kill-child")
         groups = cgroups.of_node(self.name)
-        # A namespace of control groups begins at the group in which the process is that makes it.
+        # A namespace of control groups begins at the group of the process that makes it.
         in_own_groups = (*_joining(groups), "unshare", "--cgroup")
         script = ("sh", str(INIT), self.name, str(self.directory), str(self.programs), _list(groups))
         return Service(self.name, ("unshare", *namespaces, *in_own_groups, *script), self.logs / f"{self.name}.log")
@@ -77,7 +77,7 @@ def boot(machine: Machine) -> int:
     """Start a node's first process if it doesn't run, and return its process id.
 
     Raises:
-        StepFailed: It did not get ready.
+        StepFailed: The node was not ready in time.
     """
     found = processes.marked(machine.state)
     if not machine.init.is_among(found):

@@ -1,7 +1,7 @@
 """What runs on a node, containerd, kubelet and kube-proxy, and how each is configured. Pure but for `install`.
 
 Paths are as the node's own processes see them. A configuration file is named after its content, so that a
-changed one changes the command line, which is how a service that must be restarted is recognised.
+changed one changes the command line, by which `node.ensure_service` recognises a service to restart.
 """
 
 import hashlib
@@ -108,8 +108,8 @@ def cni_config(node: Node) -> dict[str, Any]:
 def kubelet_config() -> dict[str, Any]:
     """Configure the kubelet for one of several nodes on a machine that does other things too.
 
-    Nothing is reserved or enforced for the node; nor does a disk that is full of other things evict pods or
-    images, which could not be pulled again.
+    The kubelet reserves and enforces nothing for the node. Nor does it evict pods or images, which no node could pull
+    again, when other things fill the disk.
     """
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",

@@ -1,4 +1,4 @@
-"""Brings the Debian packages that the cluster needs onto this machine, and starts nothing of them."""
+"""Installs the Debian packages that the cluster needs, and starts none of their services."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.local import paths, progress
 from deploy.local.errors import PrerequisiteMissing, StepFailed
 
-# A file that only this package brings, by its Debian package. Programs are looked for on PATH
+# The Debian package of each program or file that only this package has. `find` looks for programs on PATH
 # and in the directories of the superuser, which a sudo'ed shell may not have on its PATH.
 PROGRAMS: Mapping[str, str] = {
     "buildah": "buildah",
@@ -48,7 +48,7 @@ def missing(programs: Mapping[str, str], where: Callable[[str], str | None]) -> 
 
 
 def install_missing() -> None:
-    """Install what is missing; nothing happens, not even a look at the network, if nothing is.
+    """Install the packages that are missing; if none is, do nothing, not even ask the network.
 
     Raises:
         PrerequisiteMissing: This is no Debian, or not root; the message lists what to install.
@@ -118,6 +118,6 @@ def _forbid_services() -> None:
 
 
 def _allow_services() -> None:
-    """Take our policy away, also one that a killed process left."""
+    """Remove our policy, even one that a killed process left."""
     if POLICY.exists() and POLICY.read_text(errors="replace") == POLICY_TEXT:
         POLICY.unlink()

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# As many as the addresses that topology.py takes its own from can be divided among.
+# The number of clusters among which topology.py divides its addresses.
 CLUSTERS = 8
 CLUSTER_VARIABLE = "SESSION_STORAGE_CLUSTER"
 
 
 def cluster_number(environ: Mapping[str, str]) -> int:
-    """Return which of the clusters that a machine can have at a time is meant: 0 unless the environment says more.
+    """Return the number of the cluster that the environment names, or else 0: a machine can have several at a time.
 
     Raises:
         SystemExit: SESSION_STORAGE_CLUSTER is none of the numbers; modules read it while they are imported, when
@@ -33,7 +33,7 @@ def cluster_number(environ: Mapping[str, str]) -> int:
 
 
 CLUSTER_NUMBER = cluster_number(os.environ)
-# What keeps names of one cluster's things from those of another; nothing for the first.
+# Ends the names of what belongs to one cluster, so that no other has them; empty for the first.
 CLUSTER_SUFFIX = f"-{CLUSTER_NUMBER}" if CLUSTER_NUMBER else ""
 
 
@@ -104,9 +104,9 @@ def digest(files: Iterable[Path], *settings: str) -> str:
 
 
 def once(destination: Path, fill: Callable[[Path], None]) -> Path:
-    """Return `destination`, after `fill` has made it (at the path it gets) if it was not there.
+    """Return `destination`; if it does not exist, `fill` makes it first, at the path that it gets.
 
-    Whoever has to wait because another process is at it finds what that one made.
+    If another process is making it, wait for that process and return what it made.
     """
     if not destination.exists():
         with appearing(destination) as work:

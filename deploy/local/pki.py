@@ -29,7 +29,7 @@ class Identity:
     Attributes:
         user: Common name: the user, to Kubernetes.
         group: Organisation: the group, to Kubernetes.
-        hosts: DNS names and addresses; given, the certificate can serve as well.
+        hosts: DNS names and addresses; with any, the certificate can serve as well.
     """
 
     user: str
@@ -89,7 +89,7 @@ def write_control_plane(directory: Path, server: str, api_hosts: Iterable[str]) 
         api_hosts: Names and addresses that the API server is called by.
 
     Returns:
-        The authority that signs users, for whoever adds nodes.
+        The authority that signs users' certificates, and nodes'.
     """
     users, etcd, proxy = (Authority(f"session-storage-{name}") for name in ("cluster", "etcd", "front-proxy"))
     users.write(directory, "ca", with_key=True)

@@ -1,7 +1,7 @@
 """The processes of the running cluster: started as daemons, found again and ended by a mark.
 
-The mark is a variable in their environment, which the kernel keeps and children inherit, so that a process is
-known for the cluster's own whatever happened to those who started it. There are no pid files to go stale.
+The mark is a variable in their environment, which the kernel keeps and children inherit, so that the cluster
+recognises its processes whatever happens to their parents. There are no pid files to go stale.
 """
 
 import os
@@ -18,10 +18,10 @@ from pathlib import Path
 from deploy.local import paths, progress
 from deploy.local.errors import StepFailed
 
-# Names the state directory of the cluster, of which a machine could have had another.
+# Its value is the state directory of the cluster, because a machine can have several clusters.
 CLUSTER_MARK = "SESSION_STORAGE_LOCAL_CLUSTER"
 SERVICE_MARK = "SESSION_STORAGE_LOCAL_SERVICE"
-# The kernel needs moments, unless a process hangs in a device.
+# The kernel ends a process within moments, unless the process hangs in a device.
 KILL_DEADLINE_SECONDS = 30
 PROC = Path("/proc")
 # An exec takes a fraction of a millisecond, and on a busy machine a few time slices.
@@ -59,7 +59,7 @@ class Service:
     log: Path
 
     def is_among(self, processes: Iterable[Process]) -> bool:
-        """Tell whether it runs with exactly this command, or is just being started by one that ends with it."""
+        """Tell whether it runs with exactly this command, or a command that ends with this one is just starting it."""
         return any(
             process.service == self.name and process.command[-len(self.command) :] == self.command
             for process in processes
@@ -169,10 +169,10 @@ def _all_marked() -> Iterator[tuple[str, Process]]:
 
 
 def _environment(directory: Path) -> bytes:
-    """Read a process's environment, which for the moment of an exec seems to be empty.
+    """Read a process's environment, which looks empty for the moment of an exec.
 
-    A kernel thread or a zombie, whose environment is empty for good, has no executable; a program that was given none
-    is asked some more times in vain.
+    A kernel thread or a zombie, whose environment is empty for good, has no executable. A program that got no
+    environment at all costs some more looks, in vain.
     """
     for _ in range(EXEC_LOOKS):
         if block := (directory / "environ").read_bytes():

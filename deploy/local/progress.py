@@ -15,8 +15,8 @@ HEARTBEAT_SECONDS = 30
 COMMAND_DEADLINE_SECONDS = 3600
 TAIL_LINES = 20
 
-# In front of a command that mounts something or starts what does not end with it: all of its
-# processes and mounts are its own, and go when it goes. Needs root.
+# Prefix of a command that mounts something, or starts processes that would outlive it: with this prefix,
+# its mounts and processes end with it. Needs root.
 ENCLOSED = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--")
 
 _STARTED = time.monotonic()

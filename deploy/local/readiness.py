@@ -1,4 +1,4 @@
-"""What must be true before the cluster counts as up, and the waiting for it."""
+"""Waits for the conditions under which the cluster counts as up."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from deploy.local import api, controlplane, progress
 
 # Each was seen to take under 15 s on 2 idle cores.
 DEADLINE_SECONDS = 180
-# Where a pod's status tells of its containers; those of the first kind may go on beside the pod's own.
+# Fields of a pod's status that list its containers; an init container may run on beside the others.
 CONTAINERS = ("initContainerStatuses", "containerStatuses")
 
 
@@ -31,7 +31,7 @@ def wait(what: str, is_true: Callable[[], bool], log: Path) -> None:
 
 
 def has_condition(resource: Any | None, condition: str) -> bool:
-    """Tell whether an object, if there is one, says of itself that a condition is true."""
+    """Tell whether there is an object, and its condition of this type is true."""
     conditions = (resource or {}).get("status", {}).get("conditions", [])
     return any(entry["type"] == condition and entry["status"] == "True" for entry in conditions)
 
@@ -63,10 +63,10 @@ def deployment_is_ready(client: api.Client, namespace: str, name: str) -> bool:
 
 
 def is_up_to_date(pods: Iterable[Any], boot: datetime) -> bool:
-    """Tell whether no container is said to run by word from before its node booted.
+    """Tell whether no container's status dates from before its node booted.
 
-    That a pod is not ready says nothing: the controller manager calls pods so whose node has been silent, and leaves
-    their containers running on paper until the kubelet reports.
+    A pod that is not ready proves nothing: the controller manager marks the pods of a silent node so, and leaves
+    their containers' status as it was until the kubelet reports.
 
     Args:
         pods: All pods of a node.
@@ -79,18 +79,22 @@ def is_up_to_date(pods: Iterable[Any], boot: datetime) -> bool:
         for container in containers
         if (running := container.get("state", {}).get("running"))
     )
-    # Kubernetes tells whole seconds, rounded down.
+    # Kubernetes writes whole seconds, rounded down.
     return all(moment + timedelta(seconds=1) > boot for moment in started)
 
 
-def node_has_reported(client: api.Client, name: str, boot: datetime) -> bool:
-    """Tell whether what the API server knows of a node's pods is from after the node booted."""
+def node_is_ready_since(client: api.Client, name: str, boot: datetime) -> bool:
+    """Tell whether a node is ready, and what the API server knows of its pods is from after the node booted."""
+    return node_is_ready(client, name) and _has_reported(client, name, boot)
+
+
+def _has_reported(client: api.Client, name: str, boot: datetime) -> bool:
     pods = client.get(f"/api/v1/pods?fieldSelector=spec.nodeName={name}")
     return pods is not None and is_up_to_date(pods["items"], boot)
 
 
 def survey(client: api.Client, nodes: Iterable[str], deployments: Iterable[tuple[str, str]]) -> dict[str, bool]:
-    """Tell of everything that makes up a cluster whether it is as it should be."""
+    """Tell for each part of a cluster whether it is ready."""
     return {
         "control plane": serves(client),
         **{f"node {name}": node_is_ready(client, name) for name in nodes},

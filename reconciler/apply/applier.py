@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Restart, Share, Write, WriteAuth
+from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Restart, Share, Write, WriteAuth
 from reconciler.apply import passwords
 from reconciler.credentials import identities
 from reconciler.manifests import secrets
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shared.kubernetes.informer import Informer
 
 MAX_REASON: Final = 256
-"""How many characters of the API server's words a message repeats about one consumer."""
+"""How many characters of the API server's answer a message repeats about one consumer."""
 _RESOURCES: Final = {resource.kind: resource for resource in CONSUMER_RESOURCES}
 
 _log = logging.getLogger(__name__)
@@ -39,14 +39,14 @@ class Applier:
         cluster: Cluster,
         caches: Mapping[str, Informer],
         recorder: EventRecorder,
-        refused: Callable[[Consumer, str], None],
+        on_refusal: Callable[[Consumer, str], None],
         instances: InstanceActions,
     ) -> None:
-        """Take among others what to call with each consumer that the API server refused to stamp, and why."""
+        """Take among others a callback, which gets each consumer that the API server refused to stamp, and why."""
         self._cluster = cluster
         self._caches = caches
         self._recorder = recorder
-        self._refused = refused
+        self._on_refusal = on_refusal
         self._instances = instances
 
     async def apply(self, storage: Object, plan: Plan) -> None:
@@ -73,8 +73,8 @@ class Applier:
                 await self._share(step)
             case Restart():
                 await self._restart(step)
-            case Mark(pod):
-                await self._mark(pod, step.operations)
+            case LabelRole(pod):
+                await self._label_role(pod, step.operations)
             case Delete(resource, namespace, name, uid):
                 await self._cluster.delete(resource, namespace, name, uid=uid)
             case _:
@@ -87,12 +87,12 @@ class Applier:
         is_new = not isinstance(step, Replace) and "resourceVersion" not in step.obj["metadata"]
         return await (self._cluster.create if is_new else self._cluster.replace)(step.resource, step.obj)
 
-    async def _mark(self, pod: Object, operations: list[Object]) -> None:
+    async def _label_role(self, pod: Object, operations: list[Object]) -> None:
         namespace, name = key_of(pod)
         try:
             answer = await self._cluster.patch(PODS, namespace, name, operations, field_manager=names.FIELD_MANAGER)
         except (errors.NotFound, errors.Rejected) as error:
-            # Another pod has its name by now, or none; that one gets a label of its own.
+            # The pod is gone. If another one has its name by now, a later pass labels that.
             _log.info("could not label a pod by its role", extra={"pod": name, "error": str(error)})
         else:
             self._remember(PODS, answer)
@@ -113,7 +113,7 @@ class Applier:
         except (errors.Rejected, errors.Forbidden, errors.NotFound) as error:
             # A consumer that the API server lets nobody write must not hold up the others.
             _log.warning("could not restart a consumer", extra={"consumer": str(who), "error": str(error)})
-            self._refused(who, f"it could not be written: {error}"[:MAX_REASON])
+            self._on_refusal(who, f"the API server refused to stamp it: {error}"[:MAX_REASON])
 
     async def _write_auth(self, step: WriteAuth) -> None:
         ring, needed = step.ring, identities.PASSWORD_KEYS
@@ -128,7 +128,7 @@ class Applier:
         self._remember(SECRETS, await self._write(Write(SECRETS, secret)))
 
     async def _status(self, storage: Object, status: Object) -> None:
-        # The uid keeps the status of a storage that was deleted and made anew meanwhile from going to the new one.
+        # The uid keeps the status of a deleted storage from going to a new one of the same name.
         metadata = {field: storage["metadata"][field] for field in ("name", "namespace", "uid")}
         body = {"metadata": metadata, "status": status}
         manager = names.FIELD_MANAGER_STATUS

@@ -1,4 +1,4 @@
-"""Carries out what was decided about Valkey instances: which is primary, follows, lets whom in, or goes."""
+"""Carries out actions on Valkey instances: who is primary, who follows, which passwords are valid, who goes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from reconciler.actions.valkey import (
     SwitchOver,
 )
 from reconciler.apply.service_claim import PrimaryServices, SwitchoverClaim
-from reconciler.apply.switchover import switch_over, try_to_follow
+from reconciler.apply.switchover import switch_over
 from reconciler.state.primary_record import PrimaryService
 from reconciler.valkey import users
-from reconciler.valkey.replication import replication_session
+from reconciler.valkey.replication import replication_session, try_to_follow
 from shared import errors, names
 from shared.objects.resources import SERVICES, STATEFUL_SETS, VOLUME_CLAIMS, key_of
 
@@ -73,7 +73,7 @@ class InstanceActions:
         async with replication_session(*action.instance.endpoint) as session:
             await session.promote()
         for instance in action.followers:
-            # It may have gone as well; clients must reach those that are left all the same.
+            # A follower may be gone as well; that must not keep clients from the new primary.
             await try_to_follow(instance, action.instance, action.replication)
         await self._services.point(service, action.instance.index, action.record, time.monotonic() - started)
 
@@ -85,7 +85,10 @@ class InstanceActions:
         _log.info("moved the primary", extra={"storage": "/".join(action.service.key), **seconds})
 
     async def _resume(self, action: Resume) -> None:
-        """Take writes again, but only once nobody can move clients away: who paused them may have been about to."""
+        """Have the primary take writes again, but first take the claim from the process that paused them.
+
+        That process may be about to move clients to another instance.
+        """
         await self._services.claim(action.service, action.record)
         async with replication_session(*action.instance.endpoint) as session:
             await session.resume()

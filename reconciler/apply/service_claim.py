@@ -1,4 +1,4 @@
-"""Claims the Service that names a storage's primary, and points it at another one; of two who do, one loses."""
+"""Claims the Service that names a storage's primary, and points it at another one. Of two processes, one loses."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class PrimaryServices:
         self._clock = clock
 
     async def claim(self, service: PrimaryService, record: PrimaryRecord) -> PrimaryService:
-        """Write down what is to happen to the primary; of two processes that do, one raises Conflict."""
-        return await self._replace(service.claimed(record))
+        """Write the record of a change to come into the Service; of two processes that do, one raises Conflict."""
+        return await self._replace(service.with_record(record))
 
     async def point(self, service: PrimaryService, primary: int, record: PrimaryRecord, took: float) -> None:
-        """Send clients to an instance, if the Service still is what it was when this was claimed."""
-        await self._replace(service.pointed(primary, record.end(self._clock(), took)))
+        """Send clients to an instance, if the Service still is what it was at the claim."""
+        await self._replace(service.pointing_at(primary, record.end(self._clock(), took)))
         metrics.PRIMARY_CHANGES.labels(record.reason).inc()
 
     async def _replace(self, service: Object) -> PrimaryService:
@@ -65,7 +65,7 @@ class ServiceClaim(Protocol):
 
 
 class SwitchoverClaim(ServiceClaim):
-    """The Service of a storage for the time of one switchover."""
+    """A storage's Service during one switchover."""
 
     def __init__(self, services: PrimaryServices, action: SwitchOver) -> None:
         self._services = services

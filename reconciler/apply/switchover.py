@@ -1,15 +1,15 @@
 """Moves the primary from one live instance to another: no acknowledged write is lost, clients reconnect once.
 
-The order makes it safe wherever it breaks off.
+The order makes a switchover safe wherever it breaks off.
 
     claim     this process owns the switchover; nothing has changed yet
-    pause     clients' writes wait at the old primary; the pause ends by itself, whatever becomes of this process
-    offset    the new primary has every write that was ever acknowledged
-    hold      the pause no longer ends by itself, so that remains true
-    promote   there are two primaries, but clients get to the old one only, where writes wait: nothing has changed yet
+    pause     clients' writes wait at the old primary; the pause ends by itself, even if this process dies
+    offset    the new primary has every write that clients know to be done
+    hold      a longer pause replaces the first one, so that remains true
+    promote   there are two primaries, but clients get to the old one only, where writes wait: they notice nothing yet
     attach    the other instances follow the new one: without a replica, a redundant primary would take no writes
     point     the Service sends new connections to the new one, unless another process has taken the claim away
-    reach     a new connection by the Service is seen to get there
+    reach     this process sees a new connection by the Service get there
     retire    clients of the old one, whose writes wait there unanswered, connect again and get to the new one
     follow    the old one becomes a replica, and ends its pause
 
@@ -18,10 +18,10 @@ them): Valkey checks its fence before its pause, so each client that writes on a
 would get an error, for as long as the Service takes to change. A client whose write waits gets none. For the same
 reason the old primary's own fence is open while writes wait.
 
-Until the Service is written, whoever still has the claim can undo everything. From then on nobody can: even an answer
-that says no may be wrong about what was written. The next look repairs a switchover that broke off. The Service says
-which of two primaries is the primary, and the other one follows it; or the reconciler takes the claim away and has the
-old primary take writes again.
+Until the Service is written, the process that has the claim can undo everything. From then on nobody can: the API
+server may have written the Service even if its answer is an error. The next pass repairs a switchover that broke off.
+The Service says which of two primaries is the primary, and the other one follows it; or the reconciler takes the claim
+away and has the old primary take writes again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reconciler.valkey.replication import replication_session
+from reconciler.valkey.replication import replication_session, try_to_follow
 from shared import errors
 
 if TYPE_CHECKING:
@@ -41,22 +41,20 @@ if TYPE_CHECKING:
 
     from reconciler.actions.valkey import SwitchOver
     from reconciler.apply.service_claim import ServiceClaim
-    from reconciler.credentials.login import Login
-    from reconciler.state.instance import Instance
     from reconciler.state.replication_info import Replication
     from reconciler.valkey.replication import ReplicationSession
 
 PAUSE_SECONDS: Final = 5.0
-"""How long writes wait if this process dies before the new primary is known to have all of them."""
+"""How long writes wait if this process dies before it knows that the new primary has all that came before."""
 HOLD_SECONDS: Final = 600.0
-"""How long they wait if this process dies later: longer than another process takes to lead (15 s), and than an API
-server is away for an update of its own. A write that the old primary took after that could be lost."""
+"""How long they wait if this process dies later: longer than another process takes to lead (15 s), and longer than an
+API server is away for an update of its own. A write that the old primary took after that could be lost."""
 LIMIT_SECONDS: Final = 10.0
-"""How long a switchover may take in all. Nobody else leads before a lease is over, so within it nobody interferes."""
+"""How long a switchover may take in all: less than a Lease lasts (15 s), so no other leader interferes."""
 CATCH_UP_SECONDS: Final = 1.0
 """A replica that is in sync has the last write within a millisecond; one that hangs must not keep clients waiting."""
 ATTACH_SECONDS: Final = 0.3
-"""A replica that goes on with another primary from where it is takes some milliseconds."""
+"""A replica that continues its history with another primary takes some milliseconds."""
 REACH_SECONDS: Final = 3.0
 """kube-proxy takes about 0.05 s, and up to its sync period of 1 s after another change."""
 RETIRE_PAUSES_SECONDS: Final = (0.02, 0.05, 0.05, 0.05)
@@ -70,15 +68,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SwitchoverResult:
-    """How it went.
+    """How a switchover went, with figures in seconds since writes began to wait.
 
     Attributes:
-        aborted: Why nothing was changed; empty if the primary was moved.
-        held: Seconds until the new primary had every write; these and the others since writes began to wait.
-        promoted: Until it could take writes.
-        pointed: Until the Service was written.
-        reached: Until a new connection was seen to get there.
-        total: Until the old primary was a replica.
+        aborted: Why the primary did not move; empty if it did.
+        held: When the new primary had every write.
+        promoted: When the new primary could take writes.
+        pointed: When the Service was written.
+        reached: When a new connection got to the new primary.
+        total: When the old primary was a replica.
     """
 
     aborted: str = ""
@@ -90,11 +88,11 @@ class SwitchoverResult:
 
 
 async def switch_over(step: SwitchOver, service: ServiceClaim) -> SwitchoverResult:
-    """Move the primary.
+    """Move the primary; if that raises an error, the next pass repairs what it leaves.
 
     Raises:
-        ClusterError: The claim, or the Service, could not be written; the next look repairs what that leaves.
-        SessionStoreError: The old primary did not do what it was told, or the switchover took too long; as before.
+        ClusterError: The claim, or the Service, could not be written.
+        SessionStoreError: The old primary did not do what it was told, or the switchover took too long.
     """
     await service.claim()
     try:
@@ -136,13 +134,13 @@ async def _prepare(step: SwitchOver, old: ReplicationSession, new: ReplicationSe
     """Log in to both, and check that it makes sense to have clients wait.
 
     Returns:
-        What speaks against it; empty if nothing.
+        Why it makes no sense; empty if it does.
     """
     history = await old.replication()
     if history.upstream:
         return f"{step.old.address} is no primary"
     try:
-        # A replica that was just copied says that it is linked, and receives nothing for a second.
+        # A replica that has just got a full copy says that it is linked, and receives nothing for a second.
         if not await _has_all(new, history):
             return f"{step.new.address} is not in sync with {step.old.address}"
         await new.fence(step.fence)
@@ -155,7 +153,7 @@ async def _hold(old: ReplicationSession, new: ReplicationSession, elapsed: Calla
     """Have writes wait until the new primary has all that came before, and then for as long as need be.
 
     Returns:
-        Why it did not come to that; empty if it did.
+        Why the new primary may lack a write; empty if it has all.
     """
     await old.pause(PAUSE_SECONDS)
     try:
@@ -165,9 +163,9 @@ async def _hold(old: ReplicationSession, new: ReplicationSession, elapsed: Calla
     except errors.SessionStoreError as error:
         return str(error)
     await old.pause(HOLD_SECONDS)
-    # Or it would refuse writes as soon as its replicas leave it, and not let them wait: Valkey checks the fence first.
+    # With its fence, the old primary would refuse writes once its replicas leave it: Valkey checks the fence first.
     await old.fence(0)
-    # The stopwatch began before the first pause. If that may have ended before the second one began, writes were taken.
+    # The stopwatch began before the first pause, which may have ended before the second one began.
     return "" if elapsed() < PAUSE_SECONDS else "the old primary may have taken writes meanwhile"
 
 
@@ -182,7 +180,7 @@ async def _promote(step: SwitchOver, new: ReplicationSession) -> str:
     """Make the new primary ready for clients.
 
     Returns:
-        Why it may not be; empty if it is.
+        Why it may not be ready; empty if it is.
     """
 
     async def has_replicas() -> bool:
@@ -194,7 +192,7 @@ async def _promote(step: SwitchOver, new: ReplicationSession) -> str:
         for instance in step.others:
             await try_to_follow(instance, step.new, step.replication)
         if not await _within(ATTACH_SECONDS if step.others else 0, has_replicas):
-            # The old primary is to be its only replica, and is still needed. The next look sets the fence again.
+            # Its only replica is to be the old primary, which cannot follow yet. The next pass sets the fence again.
             await new.fence(0)
     except errors.SessionStoreError as error:
         return str(error)
@@ -219,26 +217,15 @@ async def _undo(step: SwitchOver, service: ServiceClaim, old: ReplicationSession
     """Have the old primary go on as before, if this process still has the claim.
 
     Raises:
-        ClusterError: It has not, or nobody can tell: writes wait until the next look repairs it.
+        ClusterError: This process has lost the claim, or cannot tell; writes wait until the next pass repairs it.
         SessionStoreError: The old primary does not answer.
     """
     await service.release()
     await old.fence(step.fence)
     await old.resume()
-    # It may have been promoted, or be promoted when it wakes up. It has no clients.
+    # The new primary may have been promoted, or be promoted when it wakes up. It has no clients.
     await try_to_follow(step.new, step.old, step.replication)
     return SwitchoverResult(aborted=reason)
-
-
-async def try_to_follow(instance: Instance, primary: Instance, replication: Login) -> None:
-    """Make an instance a replica of another one, if it takes commands."""
-    try:
-        async with replication_session(*instance.endpoint) as session:
-            await session.follow(primary.address, replication)
-    except errors.SessionStoreError as error:
-        # Nothing depends on it: the next look repairs it.
-        extra = {"instance": instance.address, "error": str(error)}
-        _log.warning("an instance does not follow the primary yet", extra=extra)
 
 
 def _stopwatch() -> Callable[[], float]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
 
 GRACE_SECONDS: Final = 5.0
-"""How long a storage may be missing before its consumer is told, as when a user applies both in one go."""
+"""How long a storage may be missing before the reconciler tells its consumer: a user may apply both in one go."""
 
 _RESOURCES: Final = {resource.kind: resource for resource in CONSUMER_RESOURCES}
 _log = logging.getLogger(__name__)

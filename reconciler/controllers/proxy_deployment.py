@@ -25,7 +25,7 @@ class ProxyDeploymentReconciler:
     def __init__(
         self, readmissions: Readmissions, deployments: Mapping[Key, Object], find: Callable[[Consumer], Object | None]
     ) -> None:
-        """Take among others every proxy's Deployment, stripped by `source_fields_of`."""
+        """Take among others every proxy's Deployment, reduced by `source_fields_of`."""
         self._readmissions = readmissions
         self._deployments = deployments
         self._find = find

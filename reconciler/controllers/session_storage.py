@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class UpdateSlots:
-    """The slots for storages that are updated now: a faulty image must not reach all of them at once.
+    """The slots for storages that the reconciler updates now: a faulty image must not reach all of them at once.
 
     Nothing is lost when the leader changes: the next one finds out again which storages are being changed.
     """
@@ -51,7 +51,7 @@ class Reconciler:
 
     Attributes:
         storages: Every SessionStorage.
-        clock: Tells the aware instant; the same for whoever leads next and compares it with the times written now.
+        clock: The API server's clock; the next leader compares the times that this one writes with the same clock.
     """
 
     storages: Informer
@@ -68,7 +68,7 @@ class Reconciler:
             Seconds after which to look again without an event, or None if the storage is gone.
 
         Raises:
-            ClusterError: Something transient; the caller tries again after a growing pause.
+            ClusterError: A transient error; the caller tries again after a growing pause.
         """
         storage = self.storages.get(key)
         if storage is None:

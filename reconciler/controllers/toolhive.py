@@ -132,12 +132,12 @@ class ToolHive:
         self._kinds = {resource.kind: _Kind(cluster, resource, on_consumer) for resource in CONSUMER_RESOURCES}
 
     def watches(self) -> list[Coroutine[None, None, None]]:
-        """Return what keeps the caches current."""
+        """Return the coroutines that keep the caches current."""
         kinds = self._kinds.values()
         return [*(kind.crd.run() for kind in kinds), *(kind.watch_objects() for kind in kinds)]
 
     def extensions(self) -> list[Coroutine[None, None, None]]:
-        """Return what keeps `sessionStorageRef` in the CRDs; only the leader runs it."""
+        """Return the coroutines that keep `sessionStorageRef` in the CRDs; only the leader runs them."""
         return [kind.extension.run(kind.crd) for kind in self._kinds.values()]
 
     async def known(self) -> None:

@@ -31,8 +31,8 @@ class Watches:
     Attributes:
         consumer_queue: Identities of consumers.
         consumers: Knows who uses which storage.
-        caches: Of SessionStorages and all that belongs to them, by plural.
-        deployments: Of ToolHive's proxies.
+        caches: Informers of SessionStorages and all that belongs to them, by the resource's plural.
+        deployments: Informer of the Deployments of ToolHive's proxies.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -57,7 +57,7 @@ class Watches:
         self._referenced = ReferencedSecrets(cluster, self.storage_queue.add)
 
     def run(self) -> list[Coroutine[None, None, None]]:
-        """Return what keeps the caches current."""
+        """Return the coroutines that keep the caches current."""
         return [
             *(informer.run() for informer in self.caches.values()),
             self.deployments.run(),
@@ -89,7 +89,7 @@ class Watches:
         key = key_of(new or old or {})
         self._referenced.on_storage(old, new)
         # The reconciler's own writes of the status come back as changes, and are no news.
-        if old is None or new is None or _but_status(old) != _but_status(new):
+        if old is None or new is None or _what_users_change(old) != _what_users_change(new):
             self.storage_queue.add(key)
         if _what_consumers_see(old) != _what_consumers_see(new):
             for usage in self.consumers.usages(key):
@@ -121,7 +121,7 @@ class Watches:
             self.storage_queue.add(storage)
 
 
-def _but_status(storage: Object) -> tuple[object, ...]:
+def _what_users_change(storage: Object) -> tuple[object, ...]:
     """Pick what users change of a storage."""
     metadata = storage["metadata"]
     return tuple(metadata.get(field) for field in ("uid", "generation", "deletionTimestamp", "annotations"))

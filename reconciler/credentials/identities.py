@@ -1,4 +1,4 @@
-"""Who may log in to a storage's Valkey, with which rights, and where each password stands. Pure.
+"""Who may log in to a storage's Valkey, with which rights, and where each password is kept. Pure.
 
 The auth Secret holds every password and the `users.acl` made from them, so that both change in one write and no
 crash can leave one without the other. Valkey itself only ever sees hashes.
@@ -46,8 +46,8 @@ CONSUMER: Final = Identity(
 OPERATOR: Final = Identity(
     "operator",
     "operator-password",
-    # Every command that a rotation or a switchover needs: a rule that came later would cost a restart, and a small
-    # storage its data.
+    # Every command that a rotation or a switchover needs: to add a right later, every instance has to restart, which
+    # costs a small storage its data.
     "resetkeys resetchannels -@all +ping +role +info +wait +replicaof +config|get +config|set +acl|setuser +acl|getuser"
     " +acl|save +multi +exec +client|id +client|setinfo +client|list +client|kill +client|pause +client|unpause",
 )
@@ -65,7 +65,7 @@ PASSWORD_KEYS: Final = tuple(identity.key for identity in IDENTITIES)
 
 
 def rules() -> str:
-    """Write what every identity may do, without any password; instances need a restart when its hash changes."""
+    """Write what every identity may do, without any password; when this text changes, instances need a restart."""
     return "\n".join(f"{identity.user} {identity.rule}" for identity in IDENTITIES)
 
 
@@ -88,7 +88,7 @@ def hashes(*generations: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """Hash passwords as Valkey does; by user.
 
     Args:
-        generations: As `users_acl`; a password that is missing has no hash.
+        generations: As for `users_acl`; a password that is missing has no hash.
     """
     return {
         each.user: frozenset(sha256(passwords[each.key]) for passwords in generations if each.key in passwords)

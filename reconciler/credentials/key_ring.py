@@ -1,8 +1,8 @@
 """The passwords of a storage: the current ones, and while they change the next and the former ones. Pure.
 
-All of them stand in the auth Secret, beside the `users.acl` that accepts them. So one write changes both, and no crash
-can come between a password and its acceptance. Of a password that is to be refused for good, the Secret keeps only the
-hash: without it the reconciler could not tell what to take out of an instance that still accepts it.
+The auth Secret holds all of them, beside the `users.acl` that accepts them. So one write changes both, and no crash can
+come between a password and its acceptance. Of a password that no instance may accept any more, the Secret keeps only
+the hash: without it the reconciler could not tell what to take out of an instance that still accepts it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class KeyRing:
     """Every password of a storage, by its key in the auth Secret. Its `repr` shows none.
 
     Attributes:
-        current: The passwords that consumers get and everybody logs in with.
+        current: The passwords that consumers get, and that every identity logs in with.
         staged: The passwords that consumers get next.
         former: The passwords that consumers got before, and may still use.
         retired: Hash of the password that each user had before all of these.
@@ -84,12 +84,12 @@ class KeyRing:
             values[KEY_RETIRED] = "".join(f"{user} {digest}\n" for user, digest in sorted(self.retired.items()))
         return values | {names.KEY_USERS_ACL: identities.users_acl(*self.generations)}
 
-    def promoted(self) -> KeyRing:
-        """Make the staged passwords the current ones, and go on accepting the ones before."""
+    def with_staged_as_current(self) -> KeyRing:
+        """Make the staged passwords the current ones, and keep the current ones as the former ones."""
         return KeyRing(current=self.staged, former=self.current, retired=self.retired)
 
-    def settled(self) -> KeyRing:
-        """Accept the current passwords alone."""
+    def without_former(self) -> KeyRing:
+        """Accept the current passwords alone, and remember the former ones as retired."""
         refused = identities.hashes(self.former)
         retired = {user: digest for user, digests in refused.items() for digest in digests}
         return KeyRing(current=self.current, retired=retired or self.retired)

@@ -38,11 +38,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class NoCandidate:
-    """Why no instance can be promoted now, in one CamelCase word and as a sentence.
+    """Why the reconciler can promote no instance now, in one CamelCase word and as a sentence.
 
     Attributes:
         missing: Instances that could settle it by answering.
-        best: The instance that would probably lose least; None if none can be told.
+        best: The instance that probably lacks the fewest writes; None if nothing tells which that is.
     """
 
     reason: str
@@ -59,7 +59,7 @@ def choose_candidate(group: ReplicationGroup) -> Candidate | NoCandidate:
         (only,) = with_data
         reason = RETURNED if only is group.primary else LOST
         return Candidate(only, reason, f"all instances answer, and only {group.name(only)} has data")
-    # No empty instance goes before one with data: whatever follows it would be emptied.
+    # An empty instance never goes before one with data: every instance that follows it would empty itself.
     with_history = [instance for instance in with_data or loaded if instance.has_history]
     return _by_history(group, with_history) if with_history else _by_data(group, with_data)
 
@@ -67,8 +67,8 @@ def choose_candidate(group: ReplicationGroup) -> Candidate | NoCandidate:
 def _by_history(group: ReplicationGroup, with_history: Sequence[Instance]) -> Candidate | NoCandidate:
     newest = _newest(with_history)
     if not newest:
-        return NoCandidate("HistoriesDiffer", "instances have histories of which none continues all others")
-    # An instance that is primary already wins a tie, so that a failover that broke off is finished, not begun anew.
+        return NoCandidate("HistoriesDiffer", "no instance has a history that continues those of all others")
+    # An instance that is primary already wins a tie: so the reconciler finishes a failover that broke off.
     best = max(newest, key=lambda each: (each.replication.offset, each.is_primary, -each.index))
     primary, name = group.name(group.primary), group.name(best)
     if best is group.primary:
@@ -77,7 +77,7 @@ def _by_history(group: ReplicationGroup, with_history: Sequence[Instance]) -> Ca
         return Candidate(best, LOST, f"{primary} takes no writes, and {name} has most of its history")
     if group.primary.has_data:
         return Candidate(group.primary, RETURNED, f"{primary} came back with its data, some of which {name} may lack")
-    message = f"{name} lost its primary before the primary was lost, and may lack what other replicas received since"
+    message = f"{name} may have stopped following {primary} too early, and lack what other replicas received since"
     return NoCandidate("CandidateBehind", message, group.missing, best)
 
 
@@ -132,12 +132,12 @@ def _has_all_that_replicas_had(best: Instance, group: ReplicationGroup) -> bool:
 
 
 def _lost_primary_just_now(best: Instance, group: ReplicationGroup) -> bool:
-    """Tell whether an instance had its primary until that was lost, so that no other one can have much more."""
+    """Tell whether an instance followed the primary until that died, so that no other one can have much more."""
     if best.is_paused:
-        # It was primary in a switchover that broke off after the Service sent clients on: it received nothing since.
+        # It is the old primary of a switchover that broke off after the Service was written: it received nothing since.
         return False
     if best.is_primary:
-        # A process that found it fresh has promoted it, and got no further.
+        # An earlier pass found that it had followed to the end, promoted it, and got no further.
         return bool(best.replication.former_lineage)
     # A link that broke when the primary fell silent saw the primary die. A link that only fell silent may have been cut
     # off alone, while the primary went on with a replica that has restarted since, or does not answer.

@@ -31,7 +31,7 @@ FENCE_SECONDS: Final = 4.5
 more than `min-replicas-max-lag`, 3 whole seconds, which is up to 4 by the clock; it counts once a second, and a replica
 speaks once a second. So the fence closes 2 to 5 s after the last word got through; 2.7 to 4.5 s were measured (32
 times, Valkey 9.1.2). If it rarely takes longer, that costs no further write: what a primary takes alone is lost
-whenever another one is promoted, so the reconciler gives it no longer."""
+whenever another one is promoted, so the reconciler waits no longer."""
 URGENT_TIMEOUT_SECONDS: Final = 0.3
 """How long the reconciler waits for the answer of an instance that is silent already, while others could take over."""
 STOPPING_SECONDS: Final = 0.03
@@ -56,7 +56,7 @@ class KeepPrimary:
 
 @dataclass(frozen=True, slots=True)
 class LookAgain:
-    """Nothing is decided yet; look again after so many seconds."""
+    """The reconciler cannot decide yet, and looks again after some seconds."""
 
     seconds: float
     reason: str
@@ -74,7 +74,7 @@ class NewPrimary:
 
 @dataclass(frozen=True, slots=True)
 class FailoverBlocked:
-    """Only a person, or an instance that comes back, can settle it; the message says what is known and what to do."""
+    """Only a person, or an instance that comes back, can settle it; the message holds the facts and what to do."""
 
     reason: str
     message: str
@@ -131,7 +131,7 @@ def _reason_to_fear_unseen_writes(group: ReplicationGroup) -> LookAgain | NoCand
     if primary.is_gone or primary.problem == "down" or primary.silent_for >= FENCE_SECONDS:
         return None
     message = f"{name} does not answer; it stops taking writes by itself within {FENCE_SECONDS:g} s"
-    # The next look asks it once more, for as long as it is given; what that shows is to be decided on in time.
+    # The next look may wait for an answer until its timeout, so it begins early enough to end as the fence closes.
     wait = max(FENCE_SECONDS - primary.silent_for - URGENT_TIMEOUT_SECONDS, STOPPING_SECONDS)
     return LookAgain(wait, "PrimarySilent", message)
 
@@ -139,7 +139,7 @@ def _reason_to_fear_unseen_writes(group: ReplicationGroup) -> LookAgain | NoCand
 def _without_candidate(group: ReplicationGroup, problem: NoCandidate, requested: str) -> Decision:
     """Decide whether time settles it, or a person has to."""
     if group.primary.is_loading_as_primary:
-        # Its file may hold writes that no replica was ever sent, and no other instance is known to have as much.
+        # Its file may hold writes that it never sent to a replica, and nothing shows that another instance has as much.
         return KeepPrimary("LoadingData", f"{group.name(group.primary)} is reading its data from disk")
     waiting = f"; waiting for {group.name(*problem.missing)}" if problem.missing else ""
     if any(instance.silent_for < pod_status.START_LIMIT.total_seconds() for instance in problem.missing):

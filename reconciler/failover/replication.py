@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.actions.kubernetes import Mark
+from reconciler.actions.kubernetes import LabelRole
 from reconciler.actions.valkey import Fence, Follow, LogInAnew, Promote, Resume
 from reconciler.credentials import identities
 from reconciler.failover.decision import NewPrimary
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime) -> Iterator[Step]:
-    """Say what makes the storage available, or more so."""
+    """List the steps that give the storage a primary or, if it has one, replicas, fence and roles as they should be."""
     if isinstance(decision, NewPrimary) and group.service is not None:
-        # Under a claim: without the Service, no process could lose to another leader.
+        # Only under a claim in the Service: otherwise two leaders could promote two instances.
         record = group.service.record.claim(decision.instance.index, decision.reason, now)
         others = (other for other in group.instances if other is not decision.instance and other.accepts_operator)
         yield Promote(group.service, record, decision.instance, tuple(others), group.replication)
@@ -40,23 +40,23 @@ def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime
 
 
 def _following(group: ReplicationGroup) -> Iterator[Step]:
-    """Have every instance follow the primary, and log in there by the present password."""
+    """Have every instance follow the primary, and log in there with the present password."""
     present_hash = identities.sha256(group.replication.password)
     misdirected = [instance for instance in group.others if _is_misdirected(group, instance)]
     for instance in misdirected:
         yield Follow(instance, group.primary.address, group.replication)
-    by_former_password = [
+    with_former_password = [
         instance
         for instance in group.synced
         if instance.facts is not None and instance.facts.upstream_hash != present_hash
     ]
     # One by one: without any replica, a redundant primary takes no writes.
-    if by_former_password and not misdirected and len(group.synced) == len(group.others):
-        yield LogInAnew(by_former_password[0], group.replication)
+    if with_former_password and not misdirected and len(group.synced) == len(group.others):
+        yield LogInAnew(with_former_password[0], group.replication)
 
 
 def _is_misdirected(group: ReplicationGroup, instance: Instance) -> bool:
-    """Tell whether an instance follows nobody, or another one than the primary; one on its way there is left alone."""
+    """Tell whether an instance follows nobody, or another one than the primary; not one that is still connecting."""
     if not instance.accepts_operator or not instance.is_loaded:
         return False
     # If a former leader paused a replica, what its primary sends waits there as well.
@@ -66,15 +66,15 @@ def _is_misdirected(group: ReplicationGroup, instance: Instance) -> bool:
     return has_other_history or instance.replication.upstream not in group.primary_hosts
 
 
-def _roles(group: ReplicationGroup) -> Iterator[Mark]:
+def _roles(group: ReplicationGroup) -> Iterator[LabelRole]:
     """Label each pod by its role, the primary last.
 
     Kubernetes' disruption controller does not count anew when a pod loses the label by which a budget knows it. If two
-    pods had that of the primary for a moment, one of them could be evicted from then on.
+    pods had the primary's label for a moment, one of them could be evicted from then on.
     """
     for instance in (*group.others, group.primary):
-        if instance.pod is None or pod_status.is_deleted(instance.pod):
+        if instance.pod is None or pod_status.is_terminating(instance.pod):
             continue
         role = ROLE_PRIMARY if instance is group.primary else ROLE_REPLICA
         if instance.pod["metadata"].get("labels", {}).get(names.LABEL_ROLE) != role:
-            yield Mark(instance.pod, role)
+            yield LabelRole(instance.pod, role)

@@ -1,4 +1,4 @@
-"""The Valkey instances of a storage, seen from the one that clients are sent to. Pure."""
+"""The Valkey instances of a storage, seen from the one that the Service sends clients to. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 CLOSE_BYTES: Final = 1 << 20
-"""A replica that lags by less has what matters within milliseconds."""
+"""A replica that is fewer bytes behind its primary catches up within milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ReplicationGroup:
 
     Attributes:
         service: The Service that names the primary; None if it does not exist yet.
-        primary: The instance that clients are sent to, whatever it considers itself to be.
+        primary: The instance that the Service sends clients to, even if it considers itself a replica.
         preset: What the wanted size decides.
     """
 
@@ -44,7 +44,7 @@ class ReplicationGroup:
 
     @classmethod
     def of(cls, state: StorageState, preset: Preset) -> ReplicationGroup:
-        """Tell the primary and the others apart among the instances that were observed."""
+        """Tell the primary and the others apart among the instances that the observer saw."""
         service = state.primary_service
         primary = _primary_index(service, state.instances)
         others = tuple(instance for instance in state.instances if instance.index != primary)
@@ -79,12 +79,12 @@ class ReplicationGroup:
 
     @property
     def size(self) -> Size | None:
-        """The size that the primary was made as; None if its pod does not say."""
+        """The size that the reconciler made the primary for; None if its pod does not say."""
         return _size(self.primary)
 
     @property
     def sizes(self) -> frozenset[Size]:
-        """The sizes that instances were made as, as far as their pods say."""
+        """The sizes that the reconciler made the instances for, as far as their pods say."""
         return frozenset(size for size in map(_size, self.instances) if size is not None)
 
     # Who serves, and who could take over in good order
@@ -109,7 +109,7 @@ class ReplicationGroup:
         return instance.replication.is_linked or self.primary.replication.attached(instance.address) is not None
 
     def lag(self, instance: Instance) -> int | None:
-        """Tell how many bytes an instance is behind the primary; None if that cannot be told."""
+        """Tell how many bytes an instance is behind the primary; None if their lineages or answers do not tell."""
         if not self.primary.responds or not instance.responds:
             return None
         own, primary = instance.replication, self.primary.replication
@@ -147,7 +147,7 @@ class ReplicationGroup:
 
     @property
     def missing(self) -> tuple[Instance, ...]:
-        """Instances that might have data, and cannot be asked."""
+        """Instances that might have data, and do not tell."""
         return tuple(instance for instance in self.in_order if not instance.is_loaded)
 
     @property
@@ -163,7 +163,7 @@ def primary_silent_for(primary: Instance, others: Sequence[Instance]) -> float:
     writes, and a replica that was cut off together with the reconciler must not pass for one that has all of them.
     `primary.silent_for` is what the reconciler itself knows.
     """
-    # Valkey cuts seconds off: the sign of life came up to one earlier than it says.
+    # Valkey cuts off fractions: the sign of life came up to a second earlier than it says.
     return min([primary.silent_for, *((replica.replication.silence or 0) + 1.0 for replica in _linked(others))])
 
 
@@ -179,7 +179,7 @@ def _size(instance: Instance) -> Size | None:
 
 
 def _primary_index(service: PrimaryService | None, instances: Sequence[Instance]) -> int:
-    """Tell by the Service which instance is primary; its record counts if its selector names one that is not there."""
+    """Tell by the Service which instance is primary: by its record if its selector names one that is not there."""
     named = service.primary if service is not None else None
     present = {instance.index for instance in instances}
     if named is not None and named in present:

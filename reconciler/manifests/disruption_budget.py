@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def primary_budget(storage: Storage, *, is_out_of_service: bool = False) -> Object:
-    """Build the PodDisruptionBudget of the primary, which forbids its eviction: it first becomes a replica.
+    """Build the PodDisruptionBudget of the primary, which forbids its eviction until it is a replica.
 
-    That holds even while kubelet has not found the primary ready yet, which takes some seconds after it began to serve.
-    Only a primary that does not serve may be evicted, or it would hold up a drain for ever.
+    That holds even while kubelet has not found the primary ready yet, some seconds after it began to serve. Only a
+    primary that does not serve may be evicted, or it would hold up a drain for ever.
     """
     policy = "AlwaysAllow" if is_out_of_service else "IfHealthyBudget"
     return _budget(storage, ROLE_PRIMARY, {"minAvailable": 1, "unhealthyPodEvictionPolicy": policy})

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def auth_secret(storage: Storage, ring: KeyRing, annotations: Mapping[str, str] = MappingProxyType({})) -> Object:
-    """Build the auth Secret: every password, the ACL file that accepts them, and annotations to remember of them."""
+    """Build the auth Secret: every password, the ACL file that accepts them, and the annotations to keep."""
     metadata = storage.metadata(names.auth_secret(storage.name))
     if annotations:
         metadata["annotations"] = dict(annotations)
@@ -60,7 +60,7 @@ def external_connection_secret(storage: Storage, endpoint: Endpoint, login: Cred
 
 
 def mirrored_secret(connection: Object, namespace: str) -> Object:
-    """Build the mirror of a connection Secret for consumers in another namespace."""
+    """Build the copy of a connection Secret for consumers in another namespace."""
     own = connection["metadata"]
     storage = own["labels"][names.LABEL_STORAGE]
     metadata = {

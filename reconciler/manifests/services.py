@@ -19,7 +19,7 @@ def primary_service(storage: Storage, primary: int, record: PrimaryRecord | None
 
     Without a record to begin with, the Service keeps the record that it has.
     """
-    # publishNotReadyAddresses: kubelet learns later than the reconciler that a primary serves; it must not hide it.
+    # publishNotReadyAddresses: kubelet, which learns later than the reconciler that a primary serves, must not hide it.
     spec = _spec(storage, {names.LABEL_INSTANCE: str(primary)}, publishNotReadyAddresses=True)
     annotations = {"annotations": {names.ANNOTATION_PRIMARY: record.text}} if record is not None else {}
     return {"metadata": {**storage.metadata(names.valkey(storage.name)), **annotations}, "spec": spec}

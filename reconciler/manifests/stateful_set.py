@@ -30,7 +30,7 @@ CONTAINER: Final = "valkey"
 _HOSTNAME: Final = "kubernetes.io/hostname"
 _ZONE: Final = "topology.kubernetes.io/zone"
 _MOUNTED: Final = (names.KEY_USERS_ACL, identities.PROBE.key, identities.REPLICATION.key)
-"""Keys of the auth Secret that an instance gets to see."""
+"""Keys of the auth Secret that kubelet mounts into an instance."""
 GRACE_SECONDS: Final = 30
 """Kubernetes' default. Valkey syncs its file to disk as it stops, which may take a slow disk a while."""
 
@@ -68,7 +68,7 @@ class InstanceSpec:
 def stateful_set(metadata: Object, instance: InstanceSpec, image: Image, priority_class: str) -> Object:
     """Build the StatefulSet of one instance.
 
-    The size is added as a label, since it tells an instance of another size apart, whose volumes cannot be changed in
+    A label holds the size: by it the reconciler tells instances of another size apart, whose volumes cannot change in
     place. An empty priority class means the cluster's default.
     """
     selector = {names.LABEL_STORAGE: instance.storage, names.LABEL_INSTANCE: str(instance.index)}
@@ -145,7 +145,7 @@ def _pod_spec(instance: InstanceSpec, image: Image, priority_class: str) -> Obje
 def _apart(instance: InstanceSpec) -> Object:
     """Keep a storage's instances apart: on nodes of their own, and in zones of their own if there are any.
 
-    The selector is the storage's own label, so that instances of other storages are in nobody's way.
+    The selector is the storage's own label, so instances of other storages may share a node with these.
     """
     others = {"labelSelector": {"matchLabels": {names.LABEL_STORAGE: instance.storage}}}
     nodes, zones = ({**others, "topologyKey": key} for key in (_HOSTNAME, _ZONE))

@@ -40,7 +40,7 @@ primary that still lives. Without this, a client that connects again meets an ad
 waits for a time-out of its own. A pod that is deleted by force has two seconds for all of it (kubelet,
 `minimumGracePeriodInSeconds`)."""
 LARGEST_EMPTY_BASE: Final = 119
-"""An AOF's base of at most so many bytes has no key: Valkey 9.1 writes 89 when it starts on an empty disk. After a
+"""An AOF's base of at most this many bytes has no key: Valkey 9.1 writes 89 when it starts on an empty disk. After a
 synchronisation it writes 170 and more, because the base then also names the lineage."""
 
 
@@ -60,10 +60,10 @@ def valkey_conf() -> str:
         "appendfsync": "everysec",
         "save": '""',
         "maxmemory-policy": "allkeys-lru",
-        # So Valkey notices a dead client within about two minutes, not never.
+        # With it Valkey notices a dead client within about two minutes; without it, never.
         "tcp-keepalive": 60,
-        # A primary that stops flushes to its replicas either way. To wait until they acknowledge that takes up to the
-        # second between two acknowledgements, and clients wait too: in 12 stops 0.15-1.7 s, and 0.01-0.10 s without.
+        # A primary that stops flushes to its replicas either way. Their acknowledgements come once a second; if the
+        # primary waits for them, clients wait too: 0.15-1.7 s in 12 stops, and 0.01-0.10 s without.
         "shutdown-timeout": 0,
         # Replicas are few: one that connects need not wait 5 s for others to connect too.
         "repl-diskless-sync": "yes",
@@ -71,7 +71,7 @@ def valkey_conf() -> str:
         "repl-diskless-load": "on-empty-db",
         # When a replica last heard its primary tells a dead primary from one that only the reconciler cannot reach.
         "repl-ping-replica-period": 1,
-        # So a replica that is not synchronised refuses reads, and the readiness probe's PING.
+        # A replica that is not synchronised then refuses reads, and the readiness probe's PING.
         "replica-serve-stale-data": "no",
         "min-replicas-max-lag": FENCE_LAG_SECONDS,
         "include": f"{LIVE_DIRECTORY}/{START_FILE}",
@@ -93,7 +93,7 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
 
     Args:
         instance: Its number.
-        host: Of the Service that names the primary.
+        host: Host name of the Service that names the primary.
         preset: What the instance's size decides.
     """
     live, mounted = f"{LIVE_DIRECTORY}/{names.KEY_USERS_ACL}", f"{ACL_DIRECTORY}/{names.KEY_USERS_ACL}"
@@ -128,7 +128,7 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
 
 
 def config_map(storage: Storage, primary: int, instances: Sequence[int]) -> Object:
-    """Build the ConfigMap that instances read as they start; `instances` numbers all that there are to be."""
+    """Build the ConfigMap that instances read as they start; `instances` are the numbers of all there are to be."""
     data = {CONFIG_FILE: valkey_conf(), **topology(primary, instances)}
     return {"metadata": storage.metadata(names.valkey(storage.name)), "data": data}
 

@@ -28,7 +28,7 @@ READS_AT_ONCE: Final = 8
 
 @dataclass(slots=True)
 class _Memory:
-    """What is known of one storage: a consumer that has the revision keeps it."""
+    """The consumers of one storage that are done with a revision, by uid; none of them goes back."""
 
     revision: str
     done: dict[str, CredentialRollout] = field(default_factory=dict)
@@ -44,8 +44,8 @@ class CredentialRollouts:
         self._refused: dict[Consumer, tuple[datetime, str]] = {}
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
-    def refuse(self, consumer: Consumer, reason: str) -> None:
-        """Take in that the API server refused to stamp a consumer."""
+    def note_refusal(self, consumer: Consumer, reason: str) -> None:
+        """Remember that the API server refused to stamp a consumer, and why."""
         self._refused[consumer] = _now(), reason
 
     async def read(
@@ -54,11 +54,11 @@ class CredentialRollouts:
         """Tell how far every user of a storage's credential is, consumers first.
 
         Args:
-            storage: Whose credential.
+            storage: The storage whose credential changes.
             consumers: Those that may use the storage.
-            revision: Of the credential.
-            since: When it was published.
-            is_thorough: Whether to read those again that are known to be done.
+            revision: Revision of the new credential.
+            since: When the reconciler published it.
+            is_thorough: Whether to read those again that were done before.
 
         Raises:
             ClusterError: A read failed.
@@ -105,16 +105,16 @@ class CredentialRollouts:
         selector = Selector(namespace, f"{names.LABEL_CONSUMER_OF}={storage}")
         async with self._reads:
             pods, _ = await self._cluster.list_all(PODS, selector)
-        return [_rollout_of_pod(pod, since) for pod in pods if is_alive(pod) and not _is_toolhives(pod)]
+        return [_rollout_of_pod(pod, since) for pod in pods if is_alive(pod) and not _is_run_by_toolhive(pod)]
 
 
 def _rollout_of_pod(pod: Object, since: datetime) -> CredentialRollout:
-    """Tell how far a pod is that is part of no consumer: one made after the publication has read that credential."""
+    """Tell how far a pod of no consumer is: one made after the publication has read that credential."""
     namespace, name = key_of(pod)
     title = f"Pod {namespace}/{name}"
     if parse_time(pod["metadata"]["creationTimestamp"]) > since:
         return CredentialRollout(title, is_done=True, addresses=frozenset(addresses_of(pod)))
-    return CredentialRollout(title, obstacle="it is no part of a consumer, and whoever runs it has to restart it")
+    return CredentialRollout(title, obstacle="it belongs to no consumer, so whoever runs it has to restart it")
 
 
 def _is_connected(consumer: Object, storage: Key) -> bool:
@@ -133,7 +133,7 @@ def _resources(consumer: Object) -> Iterator[Resource]:
         yield STATEFUL_SETS
 
 
-def _is_toolhives(pod: Object) -> bool:
+def _is_run_by_toolhive(pod: Object) -> bool:
     return bool(pod["metadata"].get("labels", {}).get("toolhive") == "true")
 
 

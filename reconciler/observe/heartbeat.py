@@ -2,7 +2,7 @@
 
 A server that dies closes its connections, so the reconciler learns of it within a millisecond; a server that hangs or
 is cut off stays silent. The heartbeat does not log in: a server that asks for a password has answered. So it does not
-depend on passwords, and a rotation that closes sessions closes none of these for good.
+depend on passwords, and it opens a connection again that a rotation has closed.
 """
 
 from __future__ import annotations
@@ -94,10 +94,10 @@ class _Heartbeat:
 
 
 class Heartbeats:
-    """Knows how long every instance has been silent, and reports each that falls silent at once."""
+    """Knows how long every instance has been silent, and at once reports each that falls silent."""
 
     def __init__(self, on_silence: Callable[[Key], None]) -> None:
-        """Take what to call with the (namespace, name) of a storage one of whose instances does not answer."""
+        """Take a callback, which gets the (namespace, name) of a storage when one of its instances falls silent."""
         self._on_silence = on_silence
         self._heartbeats: dict[str, _Heartbeat] = {}
         self._is_running = False

@@ -29,7 +29,7 @@ async def probe(
 
     Args:
         index: Number of the instance.
-        pod: May not run yet, or not exist.
+        pod: The pod, which may not run yet; None if there is none.
         ring: The storage's passwords; None if there is no auth Secret.
         silent_for: Seconds since its server last answered anything, as far as the heartbeat knows.
         is_urgent: Whether other instances could take over from it.
@@ -37,7 +37,7 @@ async def probe(
     limit_seconds = URGENT_TIMEOUT_SECONDS if is_urgent and silent_for > SILENT_SECONDS else None
     if not pod_status.address(pod) or ring is None:
         return Instance(index, pod, silent_for=silent_for)
-    instance = Instance(index, pod, problem="refused", detail="the auth Secret holds no password of the operator")
+    instance = Instance(index, pod, problem="refused", detail="the auth Secret holds no password of the user operator")
     # While passwords change, an instance may know the former one alone, as after a start from an old copy of its file.
     for password in ring.operators:
         operator = Login(identities.OPERATOR.user, password)
@@ -52,7 +52,7 @@ async def _probe(instance: Instance, ring: KeyRing, limit_seconds: float | None)
     try:
         async with asyncio.timeout(limit_seconds):
             seen = replace(instance, facts=await users.observe(*instance.endpoint))
-        if seen.is_primary:  # others refuse what consumers do
+        if seen.is_primary:  # a replica may refuse what consumers do
             await users.ping(seen.address, names.VALKEY_PORT, ring.login(identities.CONSUMER))
     except errors.StoreRefused as error:
         return replace(seen, problem="refused", detail=str(error))

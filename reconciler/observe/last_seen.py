@@ -1,7 +1,7 @@
 """Remembers when each instance last answered, and when each replica last heard its primary. In memory; no I/O.
 
-What an instance says now is not enough: a link that has been silent for a minute breaks as if that were new, and a
-replica may have heard a primary a moment ago that the reconciler cannot reach.
+What an instance says now is not enough: it counts from the break of its link, which may have been silent for a minute
+by then, and a replica may have heard a primary a moment ago that the reconciler cannot reach.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LastSeen:
-    """What was seen of the instances of all storages, as long as this process leads."""
+    """Keeps when the instances of all storages answered and heard their primary, as long as this process leads."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Take a monotonic clock, in seconds."""
@@ -28,9 +28,9 @@ class LastSeen:
         self._heard_primary: dict[Key, dict[str, float]] = {}
 
     def update(self, storage: Key, primary: int | None, instances: Iterable[Instance]) -> tuple[Instance, ...]:
-        """Take in what all instances of a storage show now, and add what was seen of them before.
+        """Take in what all instances of a storage show now, and add for how long each has been silent.
 
-        `primary` is the number of the instance that clients are sent to, if that is known.
+        `primary` is the number of the instance that the Service sends clients to; None if it names none.
         """
         now, seen = self._clock(), tuple(instances)
         answered = self._of(self._answered, storage, seen)
@@ -52,13 +52,13 @@ class LastSeen:
         )
 
     def forget(self, storage: Key) -> None:
-        """Drop what was seen of a storage that is gone."""
+        """Drop what this keeps of a storage that is gone."""
         self._answered.pop(storage, None)
         self._heard_primary.pop(storage, None)
 
     @staticmethod
     def _of(memory: dict[Key, dict[str, float]], storage: Key, seen: tuple[Instance, ...]) -> dict[str, float]:
-        """Keep of the past what is about pods that still exist."""
+        """Keep only the times of pods that still exist, and return them."""
         present = {_uid(instance) for instance in seen}
         memory[storage] = {uid: at for uid, at in memory.get(storage, {}).items() if uid in present}
         return memory[storage]

@@ -181,14 +181,14 @@ class Observer:
     async def _rotation(
         self, storage: Key, sharing: Sharing, secret: Object | None, ring: KeyRing
     ) -> tuple[RotationRecord, tuple[CredentialRollout, ...] | None]:
-        """Read the record of a rotation, and who uses the credential once consumers were handed a new one."""
+        """Read the record of a rotation and, once the new credential is published, how far its users are with it."""
         record = RotationRecord.of(secret)
         since = read_time(record.published)
         if since is None or not record.is_under_way:
             return record, ()
         if not self._surroundings.knows_consumers():
             return record, None
-        # Once the former password is written off, the rotation needs the addresses of everybody.
+        # Once the auth Secret has no former password, the rotation needs all addresses: it closes other sessions.
         is_thorough = bool(ring.current) and not ring.former
         return record, await self._rollouts.read(
             storage, sharing.admitted, record.revision, since, is_thorough=is_thorough

@@ -1,4 +1,4 @@
-"""Watches the Secrets that external storages name, each by itself: we must not keep all Secrets of a cluster."""
+"""Watches the Secrets that external storages name, each by itself: the reconciler must not cache all Secrets."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ class ReferencedSecrets:
 
 
 def _identity(secret: Object) -> Object:
-    """Keep what tells of a change; the observer reads the content when it needs it."""
+    """Keep only what changes with every write; the observer reads the content when it needs it."""
     metadata = secret["metadata"]
     return {"metadata": {field: metadata.get(field) for field in ("namespace", "name", "uid", "resourceVersion")}}

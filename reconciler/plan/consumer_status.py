@@ -29,7 +29,7 @@ class ConsumerStatus:
     """What to do about one consumer.
 
     Attributes:
-        needs_readmission: Whether it looks otherwise than it should.
+        needs_readmission: Whether the stored object differs from what the webhook would make of it.
         finding: The condition to write into its status; None if its status says so already.
     """
 
@@ -75,7 +75,7 @@ def _finding(usage: Usage | None, storages: Mapping[Key, Object]) -> Finding:
             " put it in again"
         )
         return Finding(RESOLVED, "False", "NotPermitted", message)
-    return Finding(RESOLVED, "True", "Resolved", f"SessionStorage {name} may be used")
+    return Finding(RESOLVED, "True", "Resolved", f"the consumer may use SessionStorage {name}")
 
 
 def _unless_reported(consumer: Object, finding: Finding) -> Finding | None:

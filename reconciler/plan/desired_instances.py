@@ -31,11 +31,11 @@ class DesiredInstances:
     Attributes:
         count: How many instances there are to be in the end.
         present: StatefulSet of each instance, by its number.
-        target: The same, as they are to be.
-        volume_claims: Claims on the volumes of instances, by number.
+        target: StatefulSet that each of these instances is to have, by its number.
+        volume_claims: PersistentVolumeClaim of each instance that has one, by its number.
         undersized: Instances whose volume is too small, and cannot grow.
         requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
-        may_update: Whether it is this storage's turn to be updated.
+        may_update: Whether it is this storage's turn for an update.
     """
 
     count: int
@@ -74,7 +74,8 @@ class DesiredInstances:
             is_waiting = obstacle is not None and obstacle.reason == "Unschedulable"
             since = instance.pod["metadata"]["creationTimestamp"]
         elif workload is not None:
-            # A deleted pod comes back at once. A StatefulSet that could not create one says so, and stays as it is.
+            # A StatefulSet replaces a deleted pod at once. One that cannot create its pod reports no replicas, and
+            # nobody writes it after that.
             is_waiting = not workload.get("status", {}).get("replicas")
             since = last_written(workload)
         else:

@@ -36,10 +36,10 @@ class StorageSettings:
     """The settings of the installation that apply to every storage.
 
     Attributes:
-        image: Of Valkey.
+        image: Image of Valkey.
         peers: Pods that may reach storages besides the consumers.
         rotation: How passwords change.
-        priority_class: Of the pods of instances; empty means the cluster's default.
+        priority_class: PriorityClass of the pods of instances; empty means the cluster's default.
         updates_at_once: How many storages the reconciler may update at the same time.
     """
 
@@ -71,9 +71,9 @@ def build(
     instances: Sequence[int],
     settings: StorageSettings,
 ) -> Iterator[tuple[Resource, Object]]:
-    """Build what a storage that is to have these instances, by number, consists of, in the order of the proposal.
+    """Build the objects of a storage, but for its Secrets and the budget of its primary, in the order of the proposal.
 
-    Secrets and the budget of the primary are not among that.
+    `instances` are the numbers of the instances that the storage is to have.
     """
     owner, primary = owner_of(state.storage), group.primary.index
     yield NETWORK_POLICIES, network_policy.network_policy(owner, settings.peers, state.sharing.namespaces)
@@ -107,7 +107,8 @@ def workload(state: StorageState, spec: SessionStorageSpec, index: int, settings
     metadata = owner.metadata(names.valkey_instance(owner.name, index))
     desired = stateful_set(metadata, instance, settings.image, settings.priority_class)
     if present is not None:
-        # The API refuses every change of them, even of the owner after a storage was deleted without its children.
+        # The API server refuses every change of volumeClaimTemplates: even of the owner that they name, as after a
+        # storage was deleted without its children.
         desired["spec"].pop("volumeClaimTemplates", None)
         if claims := present["spec"].get("volumeClaimTemplates"):
             desired["spec"]["volumeClaimTemplates"] = claims
@@ -115,13 +116,13 @@ def workload(state: StorageState, spec: SessionStorageSpec, index: int, settings
 
 
 def undersized(state: StorageState, spec: SessionStorageSpec) -> frozenset[int]:
-    """Number the instances whose volume is smaller than it is to be: only another instance can have a larger one."""
+    """List the numbers of instances whose volume is too small: only another instance can have a larger one."""
     wanted = _wanted_disk(state, spec)
     return frozenset(index for index, present in workloads(state).items() if _disk(present) < wanted)
 
 
 def running_size(group: ReplicationGroup, spec: SessionStorageSpec) -> Size:
-    """Tell how large the primary is."""
+    """Tell the size that the primary has; the wanted one if its pod does not say."""
     return group.size or spec.size or DEFAULT_SIZE
 
 

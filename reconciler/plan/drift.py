@@ -63,10 +63,10 @@ def repair(resource: Resource, desired: Object, present: Object | None) -> Apply
     return None
 
 
-def versioned(resource: Resource, desired: Object, present: Object | None) -> Write | None:
-    """Say how an object becomes what it should be, provided it still is what was seen; None if it is already.
+def repair_if_unchanged(resource: Resource, desired: Object, present: Object | None) -> Write | None:
+    """Say how an object becomes what it should be, provided it still is what the observer saw; None if it is already.
 
-    With server-side apply, a process that decides on the past would win over one that decides on the present.
+    With server-side apply, a former leader that decides by outdated objects could overwrite what its successor wrote.
     """
     if present is None:
         return Write(resource, desired)
@@ -116,7 +116,7 @@ def _is_keyed(items: list[Any]) -> bool:
 
 
 def _same(desired: Any, observed: Any) -> bool:
-    """Compare whole, but let an empty value and an absent one be the same, as the API drops the former."""
+    """Compare whole values; an empty one equals an absent one, because the API server drops empty ones."""
     if isinstance(desired, dict) and isinstance(observed, dict):
         return desired.keys() == observed.keys() and all(_same(desired[key], observed[key]) for key in desired)
     if isinstance(desired, list) and isinstance(observed, list):

@@ -1,4 +1,4 @@
-"""What to tell of, and hand to the consumers of, a store that is the user's own. Pure."""
+"""What the status says of a user's own store, and which connection its consumers get. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RECHECK_SECONDS: Final = 30.0
 """How often the reconciler dials a store that works: each time a new connection, which its owner sees in the logs."""
 RETRY_SECONDS: Final = 5.0
-"""How soon the reconciler dials one again that it could not use."""
+"""How soon the reconciler dials a store again that it could not use."""
 
 HANDED_ON: Final = "CredentialHandedOn"
 """Type of the condition that says why consumers do not get what is in the user's Secret now."""

@@ -1,4 +1,4 @@
-"""Judges the state of a storage by what was observed: in one sentence, and in conditions. Pure."""
+"""Judges the state of a storage by what the observer saw: in one sentence, and in conditions. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
 from shared.objects.conditions import Finding
 from shared.session_storage.sizes import DEFAULT_SIZE, Size
-from shared.session_storage.status import NodeStatus, Phase
+from shared.session_storage.status import InstanceStatus, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ FAILOVER_BLOCKED: Final = "FailoverBlocked"
 REDUNDANT: Final = "Redundant"
 SIZE_APPLIED: Final = "SizeApplied"
 MAX_QUOTED: Final = 1024
-"""Characters of other people's words that a message repeats."""
+"""How many characters of the API server's answer a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Verdict:
         message: The same as a sentence, with the next step if somebody must act.
         primary: The instance that takes writes, if one does.
         connection_secret: Name of the connection Secret, once there is one.
-        also: What else the status says, each as a condition.
-        size: The size that runs, if that is known now.
+        also: Further conditions of the status.
+        size: The size that the primary has, if that is known now.
         rotation: `status.rotation`: how far the newest rotation is.
         instances: `status.nodes`: each Valkey instance.
         last_failover: `status.lastFailover`: the last change of the primary.
@@ -62,7 +62,7 @@ class Verdict:
     also: tuple[Finding, ...] = ()
     size: Size | None = None
     rotation: RotationStatus | None = None
-    instances: tuple[NodeStatus, ...] = ()
+    instances: tuple[InstanceStatus, ...] = ()
     last_failover: LastFailover | None = None
 
     @property
@@ -71,14 +71,14 @@ class Verdict:
         return self.phase in {Phase.READY, Phase.ROTATING}
 
     def rotating(self, rotation: RotationPlan) -> Self:
-        """Add what a rotation shows; consumers can use a storage all the time while it rotates."""
+        """Add the condition and status of a rotation, during which consumers can use the storage all the time."""
         phase = Phase.ROTATING if rotation.is_under_way and self.is_ready else self.phase
         also = (*self.also, rotation.condition) if rotation.condition is not None else self.also
         return replace(self, phase=phase, also=also, rotation=rotation.status)
 
     def changing(self, change: Change, storage: DeclaredStorage) -> Self:
-        """Add what a planned change shows, and its end."""
-        over = _over(storage, Finding(UPDATING, "False", "UpToDate", "all instances are what they are to be"))
+        """Add the condition of a planned change, or of its end."""
+        over = _over(storage, Finding(UPDATING, "False", "UpToDate", "all instances are up to date"))
         finding = change.finding or over
         return replace(self, also=(*self.also, finding)) if finding is not None else self
 
@@ -89,7 +89,7 @@ class Verdict:
 
     @classmethod
     def name_taken(cls, taken: Sequence[str]) -> Self:
-        """Objects of this storage's names belong to something else, or to a former storage that is being deleted."""
+        """Objects with its children's names belong to something else, or to a former storage that is being deleted."""
         return cls(
             Phase.PENDING,
             "NameTaken",
@@ -145,11 +145,11 @@ def judge(
     )
 
 
-def _instance(group: ReplicationGroup, instance: Instance) -> NodeStatus:
+def _instance(group: ReplicationGroup, instance: Instance) -> InstanceStatus:
     """Show one instance, in figures that stay the same as long as nothing is the matter."""
     is_primary = instance is group.primary
     lag = 0 if is_primary else group.lag(instance)
-    return NodeStatus(
+    return InstanceStatus(
         name=group.name(instance),
         role=ROLE_PRIMARY if is_primary else ROLE_REPLICA,
         synced=instance.is_primary if is_primary else group.is_synced(instance),
@@ -158,7 +158,7 @@ def _instance(group: ReplicationGroup, instance: Instance) -> NodeStatus:
 
 
 def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tuple[str, str]:
-    """Say why the primary does not serve, by what is nearest to the cause."""
+    """Say why the primary does not serve: the nearest to the cause of all that the reconciler knows."""
     primary, pod = group.primary, group.primary.pod
     if problem := _server_problem(primary):
         return problem
@@ -169,7 +169,7 @@ def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tup
     if isinstance(decision, LookAgain | FailoverBlocked):
         return decision.reason, decision.message
     if pod is None:
-        return "Provisioning", "Valkey's objects are being created"
+        return "Provisioning", "the reconciler creates Valkey's objects"
     if pod_status.is_starting(pod, now) or primary.responds:
         return "Starting", "Valkey is starting"
     hint = "check its log and the NetworkPolicies that apply to it"
@@ -205,7 +205,7 @@ def _failover_blocked(storage: DeclaredStorage, decision: Decision) -> Finding |
 
 
 def _over(storage: DeclaredStorage, finding: Finding) -> Finding | None:
-    """Tell that something is over, if the status told of it before."""
+    """Tell that something is over, if the last status has a condition about it."""
     return finding if storage.condition(finding.type) else None
 
 

@@ -18,7 +18,7 @@ from reconciler.manifests.disruption_budget import primary_budget
 from reconciler.manifests.secrets import connection_secret
 from reconciler.plan import desired_objects, external_storage, secrets
 from reconciler.plan.desired_instances import DesiredInstances
-from reconciler.plan.drift import repair, versioned
+from reconciler.plan.drift import repair, repair_if_unchanged
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
 from reconciler.plan.rolling_update import next_change
 from reconciler.plan.status import status_of
@@ -54,9 +54,9 @@ def plan(state: StorageState, settings: StorageSettings, now: datetime) -> Plan:
     if state.storage.is_deleted:
         return Plan(requeue_after_seconds=FOR_THE_USER_SECONDS)
     if spec is None:
-        return _concluded(state, Verdict.invalid(state.storage.spec_problem), now, FOR_THE_USER_SECONDS)
+        return _report(state, Verdict.invalid(state.storage.spec_problem), now, FOR_THE_USER_SECONDS)
     if foreign := _foreign_children(state):
-        return _concluded(state, Verdict.name_taken(foreign), now, WAITING_SECONDS)
+        return _report(state, Verdict.name_taken(foreign), now, WAITING_SECONDS)
     if spec.external is not None:
         return _plan_external(state, spec.external, settings, now)
     return _plan_managed(state, spec, settings, now)
@@ -80,7 +80,7 @@ def _is_owned(metadata: Object, uid: str) -> bool:
 def _is_orphan(metadata: Object, storage: str) -> bool:
     """Tell whether an object was this storage's and lost its owner, as in a restore from a backup.
 
-    Secrets are never asked about: whoever may create one, and nothing else, could choose a storage's passwords.
+    The reconciler adopts no Secret that way: whoever may create Secrets, and nothing else, could choose passwords.
     """
     labels = metadata.get("labels", {})
     is_labelled = labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage
@@ -88,7 +88,7 @@ def _is_orphan(metadata: Object, storage: str) -> bool:
 
 
 def _plan_external(state: StorageState, spec: External, settings: StorageSettings, now: datetime) -> Plan:
-    """Publish a connection once it has worked; one that does not work leaves consumers with what they have."""
+    """Publish a connection once it has worked; until a new one works, consumers keep the one that they have."""
     facts = state.external or ExternalFacts()
     present = state.child(SECRETS, names.connection_secret(state.storage.name))
     record = external_storage.record_after(facts, state.rotation, now)
@@ -100,8 +100,8 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
     name = names.connection_secret(state.storage.name) if desired is not None else ""
     verdict = external_storage.judge(spec, facts, was_ready=was_ready(state.storage), connection_secret=name)
     pause = external_storage.pause_seconds(facts) if rotation.pause is None else rotation.pause
-    concluded = _concluded(state, verdict.rotating(rotation), now, pause)
-    return replace(concluded, steps=(*connection, *rotation.steps))
+    report = _report(state, verdict.rotating(rotation), now, pause)
+    return replace(report, steps=(*connection, *rotation.steps))
 
 
 def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: StorageSettings, now: datetime) -> Plan:
@@ -111,7 +111,7 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     change = next_change(group, _desired_instances(state, spec, group, settings, now))
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
     if auth := secrets.complete_auth(state, owner):
-        return replace(_concluded(state, verdict, now, 0), steps=(auth,))
+        return replace(_report(state, verdict, now, 0), steps=(auth,))
     desired = desired_objects.build(state, spec, group, change.instances, settings)
     budget = primary_budget(owner, is_out_of_service=is_out_of_service(state.storage, group, now))
     objects = (
@@ -121,16 +121,16 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     published = state.child(SECRETS, names.connection_secret(owner.name))
     password = state.key_ring.current[names.KEY_PASSWORD]
     connection = secrets.publish(connection_secret(owner, password), published, state.sharing)
-    # A Service that this pass puts right is not the version that a failover could claim.
+    # If this pass repairs the Service, a failover can no longer claim the version that the observer saw.
     is_service_right = not any(isinstance(step, Write) for step in objects)
     availability = tuple(replication_steps(group, decision, now)) if is_service_right else ()
     rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
     repairs = (*objects, *connection, *availability)
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
-    concluded = _concluded(state, verdict.rotating(rotation), now, min(each for each in pauses if each is not None))
+    report = _report(state, verdict.rotating(rotation), now, min(each for each in pauses if each is not None))
     return replace(
-        concluded,
+        report,
         steps=(
             *repairs,
             *rotation.steps,
@@ -146,7 +146,7 @@ def _repairs(state: StorageState, desired: Iterable[tuple[Resource, Object]]) ->
     for resource, obj in desired:
         name = obj["metadata"]["name"]
         names_primary = resource is SERVICES and name == names.valkey(state.storage.name)
-        if step := (versioned if names_primary else repair)(resource, obj, state.child(resource, name)):
+        if step := (repair_if_unchanged if names_primary else repair)(resource, obj, state.child(resource, name)):
             yield step
 
 
@@ -164,7 +164,7 @@ def _desired_instances(
         undersized=desired_objects.undersized(state, spec),
         nodes=state.nodes,
         requested_switchover=request if request != handled else "",
-        # The user wants another size now; only what the installation wants of all storages goes one by one.
+        # A user's change of the size does not wait; only what the installation changes in all storages takes turns.
         may_update=state.may_update or bool(group.sizes - {spec.size or DEFAULT_SIZE}),
         now=now,
     )
@@ -179,6 +179,7 @@ def _pause(group: ReplicationGroup, verdict: Verdict, now: datetime) -> float:
     return STARTING_SECONDS if is_starting else WAITING_SECONDS
 
 
-def _concluded(state: StorageState, verdict: Verdict, now: datetime, pause: float) -> Plan:
+def _report(state: StorageState, verdict: Verdict, now: datetime, pause: float) -> Plan:
+    """Plan nothing but the new status and Events."""
     status, events = status_of(state, verdict, now)
     return Plan(status=status, events=events, requeue_after_seconds=pause)

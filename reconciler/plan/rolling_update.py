@@ -2,8 +2,8 @@
 
 The reconciler takes one step at a time, and only while all is well. It changes replicas first; then it moves the
 primary to a replica that has changed, and changes the former primary as a replica. A storage with one instance gets a
-second one for that time. So on every size the switchover is the only thing that clients notice. Only where the cluster
-has no room for one more pod, the one instance restarts where it is.
+second one for that time. So with every size, clients notice only the switchover. Only where the cluster has no room for
+one more pod, the one instance restarts where it is.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ class Change:
 
     Attributes:
         instances: Numbers of the instances that there are to be now.
-        steps: To be carried out.
-        finding: The condition that tells of it; None if nothing changes.
+        finding: The condition that tells of the change; None if nothing changes.
     """
 
     instances: tuple[int, ...]
@@ -70,12 +69,12 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         return Change(tuple(sorted({*known, *_unused_indexes(known, max(desired.count - len(known), 0))})))
     if not group.is_serving:
         return Change(desired.indexes)
-    if pod_status.is_deleted(group.primary.pod):
+    if pod_status.is_terminating(group.primary.pod):
         return _replace_deleted_primary(group, desired)
     stale = [instance for instance in group.instances if desired.is_stale(instance)]
     must_wait = bool(stale) and not desired.may_update
     if must_wait:
-        # A drain or a user's request cannot wait, and is done with instances as they are.
+        # A drain or a user's request cannot wait, so the reconciler moves the primary among instances as they are.
         desired, stale = replace(desired, target={}, undersized=frozenset()), []
     if desired.is_stale(group.primary) or desired.is_leaving(group.primary) or desired.requested_switchover:
         return _move_primary(group, desired)
@@ -123,7 +122,7 @@ def _switchover(
     group: ReplicationGroup, desired: DesiredInstances, candidates: Sequence[Instance], reason: str
 ) -> Change | None:
     """Move the primary to the first candidate that could take over now; None if none could."""
-    able = (each for each in candidates if group.is_synced(each) and not pod_status.is_deleted(each.pod))
+    able = (each for each in candidates if group.is_synced(each) and not pod_status.is_terminating(each.pod))
     if group.service is None or (new := next(able, None)) is None:
         return None
     record = group.service.record.claim(new.index, reason, desired.now, desired.requested_switchover)
@@ -155,7 +154,7 @@ def _is_spare(group: ReplicationGroup, desired: DesiredInstances, instance: Inst
 
 
 def _update_replica(group: ReplicationGroup, desired: DesiredInstances, outdated: Sequence[Instance]) -> Change:
-    """Restart one replica, or remove it if only another one can have its volume, once it can be spared."""
+    """Restart one replica, or remove it if its volume is too small, once the storage can do without it."""
     chosen = min(outdated, key=lambda each: (group.is_attached(each), group.is_synced(each), each.index))
     finding = _finding("True", "InstanceRestarts", f"the reconciler updates {group.name(chosen)}")
     if not _is_spare(group, desired, chosen) or chosen.pod is None:
@@ -167,7 +166,7 @@ def _update_replica(group: ReplicationGroup, desired: DesiredInstances, outdated
 
 def _without_room(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     primary, name = group.primary, group.name(group.primary)
-    # A restart gives an instance no larger volume, and would be the first of many.
+    # A restart gives an instance no larger volume, so the reconciler would restart it again and again.
     would_help = desired.is_outdated(primary) and primary.index not in desired.undersized
     if group.preset.is_redundant or primary.pod is None or not would_help:
         message = (
@@ -187,7 +186,7 @@ def _removal(group: ReplicationGroup, desired: DesiredInstances, instance: Insta
 
 
 def _deletion(pod: Object) -> tuple[Step, ...]:
-    return () if pod_status.is_deleted(pod) else (Delete.of(PODS, pod),)
+    return () if pod_status.is_terminating(pod) else (Delete.of(PODS, pod),)
 
 
 def _unused_indexes(used: Collection[int], count: int) -> list[int]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler.actions.kubernetes import Delete, Share, WriteAuth
 from reconciler.credentials import identities
 from reconciler.manifests.secrets import auth_secret, mirrored_secret
-from reconciler.plan.drift import is_right, versioned
+from reconciler.plan.drift import is_right, repair_if_unchanged
 from reconciler.state import pod_status
 from shared import names
 from shared.objects.resources import PODS, SECRETS, Object, last_written
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def complete_auth(state: StorageState, owner: Storage) -> WriteAuth | None:
-    """Say what the auth Secret lacks. A password that consumers have already survives the loss of the Secret."""
+    """Say how to complete the auth Secret; the password that consumers have already survives the Secret's loss."""
     secret, ring, record = state.child(SECRETS, names.auth_secret(owner.name)), state.key_ring, state.rotation
     needed, is_staging = set(identities.PASSWORD_KEYS), bool(ring.staged)
     has_all = needed <= ring.current.keys() and (not is_staging or needed <= ring.staged.keys())
@@ -47,22 +47,22 @@ def complete_auth(state: StorageState, owner: Storage) -> WriteAuth | None:
 
 
 def restart_outdated_pods(state: StorageState) -> Iterator[Delete]:
-    """Restart instances that started with the passwords of an auth Secret which was lost since."""
+    """Restart instances that started with the passwords of an earlier auth Secret, which is lost."""
     secret = state.child(SECRETS, names.auth_secret(state.storage.name))
     for instance in state.instances:
         if instance.problem != "refused" or instance.accepts_operator or instance.pod is None or secret is None:
             continue
         is_older = instance.pod["metadata"]["creationTimestamp"] <= last_written(secret)
-        if is_older and not pod_status.is_deleted(instance.pod):
+        if is_older and not pod_status.is_terminating(instance.pod):
             yield Delete.of(PODS, instance.pod)
 
 
 def publish(desired: Object | None, present: Object | None, sharing: Sharing) -> tuple[Step, ...]:
-    """Say how the connection Secret and its copies become as desired; None if consumers cannot be told anything yet."""
+    """Say how the connection Secret and its copies become as desired; nothing if there is no connection yet."""
     if desired is None:
         return ()
-    # A process that decides on the past must lose, or consumers would get a password that is gone.
-    write = versioned(SECRETS, desired, present)
+    # A former leader that decides by outdated objects must lose, or consumers would get a password that is gone.
+    write = repair_if_unchanged(SECRETS, desired, present)
     return (*([write] if write else []), *_copies(desired, sharing))
 
 

@@ -27,13 +27,13 @@ _CALM: Final = frozenset(
 )
 """Reasons that every rotation, or change, passes through."""
 _IN_FIRST_EVENT: Final = frozenset({READY, AVAILABLE})
-"""Conditions whose change the first Event of a pass tells."""
+"""Conditions whose change the first Event of a pass reports."""
 LISTED_CONSUMERS: Final = 10
 """How many names a message holds; it counts the rest."""
 
 
 def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Object | None, tuple[EventNote, ...]]:
-    """Write the new status and the Events that tell of a change; (None, ()) if nothing changed."""
+    """Build the new status and the Events that tell of a change; (None, ()) if nothing changed."""
     old, generation = state.storage.status, state.storage.generation
     ready = Finding(READY, "True" if verdict.is_ready else "False", verdict.reason, verdict.message)
     findings = (ready, *verdict.also, *_sharing(state))
@@ -66,7 +66,8 @@ def _sharing(state: StorageState) -> tuple[Finding, ...]:
     if sharing.obstructed:
         name = names.mirrored_connection_secret(storage.name, storage.namespace)
         message = (
-            f"somebody else made Secret {name} in {_listed(sharing.obstructed)}: delete it, and ours takes its place"
+            f"somebody else made Secret {name} in {_listed(sharing.obstructed)}: delete it, and the reconciler makes"
+            " its own there"
         )
         return (Finding(CONSUMERS_ADMITTED, "False", "NameTaken", message),)
     return ()

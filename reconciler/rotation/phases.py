@@ -1,19 +1,19 @@
 """How far a rotation of passwords is. Pure.
 
-At every instant, whatever crashes when, the password in the connection Secret and in each copy of it must get into
-every instance. So the order of effects is the whole point, and one Secret remembers everything:
+Even if any process crashes at any instant, every instance must accept the password in the connection Secret and in each
+of its copies. So the order of effects is the whole point, and one Secret remembers everything:
 
     Pending         the auth Secret has the next passwords, and so has the `users.acl` that new pods start with
-    Added           the reconciler saw every instance accept them, and save that for a restart of its container
-    Published       they are the current ones; the connection Secret and its copies follow
+    Added           the reconciler saw every instance accept them, and had it save them for a restart of its container
+    Published       they are the current ones of the auth Secret; the connection Secret and its copies follow
     AwaitConsumers  the reconciler restarts consumers in waves, until none is left that started with the former password
     Discarding      no Secret has the former passwords any more; the reconciler makes instances refuse them, and closes
                     their sessions
     Discarded       the rotation has ended
 
-The reconciler takes a password out of an instance only if its end is written down (`KeyRing.retired`). A process that
-still takes itself for the leader, and sees the past, can therefore add what has gone already, which the next pass puts
-right, but can never take away what somebody needs.
+The reconciler takes a password out of an instance only once the auth Secret lists it as retired (`KeyRing.retired`). A
+former leader that still decides by outdated objects may therefore add a password that is gone already, which the next
+pass puts right, but it never takes away one that somebody needs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class RotationSettings:
         refresh: How long kubelet may take to refresh a changed Secret in pods that have it mounted: probes log in with
             what is mounted. It looks at each pod every 60 to 90 s (Kubernetes, "Secrets: mounted Secrets are
             updated automatically").
-        scheduled_at_once: How many storages may be rotating for a scheduled rotation to begin.
+        scheduled_at_once: A scheduled rotation begins only while fewer storages than this rotate.
     """
 
     wave_percent: int = 10
@@ -57,7 +57,7 @@ def phase(
 ) -> RotationPhase | None:
     """Tell how far the rotation of a managed storage is; None if there never was one.
 
-    It is published once the connection Secret and its copies hold the current password.
+    `is_published` says whether the connection Secret and its copies hold the current password.
     """
     if not record.begun:
         return None

@@ -44,10 +44,10 @@ class RotationProgress:
     """How far a storage's newest rotation is.
 
     Attributes:
-        state: Of the storage.
-        record: Of the rotation; newer than the one in the state if the rotation begins in this pass.
+        state: State of the storage.
+        record: Record of the rotation; newer than the one in the state if the rotation begins in this pass.
         phase: None if there never was a rotation.
-        now: Aware instant.
+        now: When this pass began; aware.
     """
 
     state: StorageState
@@ -58,7 +58,7 @@ class RotationProgress:
 
     @property
     def are_restarts_over(self) -> bool:
-        """Whether no consumer is left to be restarted, or the user does not want to wait for the rest."""
+        """Whether the reconciler has no consumer left to restart, or the user does not want to wait for the rest."""
         is_forced = self.state.storage.requests.forced_rotation == self.record.revision
         return is_forced or (self.state.rollouts is not None and not self.unfinished)
 
@@ -69,7 +69,7 @@ class RotationProgress:
 
     @property
     def stuck(self) -> list[CredentialRollout]:
-        """Those that others no longer wait for."""
+        """Unfinished users of the credential that the others no longer wait for."""
         return [each for each in self.unfinished if each.is_stuck(self.settings.patience, self.now)]
 
     @property
@@ -102,7 +102,7 @@ class RotationProgress:
 
     @property
     def _complaint(self) -> str:
-        """Name those that are stuck, with what is in their way and how to go on without them."""
+        """Name those that are stuck, say what is in their way, and how to go on without them."""
         stuck = self.stuck
         listed = "; ".join(f"{each.name}: {each.obstacle}" for each in stuck[:LISTED])
         more = f"; and {len(stuck) - LISTED} more" if len(stuck) > LISTED else ""

@@ -1,4 +1,4 @@
-"""What a rotation adds to the plan of a storage: its next steps, and what to tell of it. Pure."""
+"""What a rotation adds to the plan of a storage: its next steps, a condition and a part of the status. Pure."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ restart."""
 PUBLISHING_SECONDS: Final = 0.2
 """How soon the reconciler looks at the connection Secret and its copies after it wrote them."""
 PUBLISHED_WITHIN: Final = timedelta(seconds=10)
-"""A copy that is not written by then is refused, and only a person can change that."""
+"""If a copy is not written by then, the API server refuses it, and only a person can change that."""
 WAITING_SECONDS: Final = 5.0
 """How often the reconciler looks when it waits for time to pass, or for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class RotationPlan:
-    """What a rotation adds to the plan of a storage: steps to be carried out after all repairs, and what to tell.
+    """What a rotation adds to the plan of a storage.
 
     Attributes:
+        steps: The applier carries them out after all repairs.
         condition: None if there never was a rotation.
         status: `status.rotation`.
         pause: Seconds until the next pass; None if the rotation asks for none.
@@ -59,7 +60,7 @@ class RotationPlan:
 
     @classmethod
     def of(cls, progress: RotationProgress, steps: tuple[Step, ...], pause: float | None) -> Self:
-        """Add to the next steps what to tell of the rotation."""
+        """Add to the next steps the condition and the status that the rotation has now."""
         is_under_way = progress.phase not in {None, RotationPhase.DISCARDED}
         return cls(steps, progress.condition, progress.status, pause, is_under_way)
 
@@ -67,9 +68,9 @@ class RotationPlan:
 def plan_managed_rotation(
     state: StorageState, owner: Storage, settings: RotationSettings, now: datetime, *, is_published: bool
 ) -> RotationPlan:
-    """Decide on the next steps of a managed storage's rotation; its auth Secret is complete.
+    """Decide on the next steps of a managed storage's rotation; its auth Secret must be complete.
 
-    It is published once the connection Secret and its copies are as they should be.
+    `is_published` says whether the connection Secret and its copies are as they should be.
     """
     phase = phases.phase(state.key_ring, state.rotation, state.instances, is_published=is_published)
     progress = RotationProgress(state, state.rotation, phase, settings, now)
@@ -86,13 +87,13 @@ def plan_external_rotation(
     *,
     published: Object | None,
 ) -> RotationPlan:
-    """Decide on the next steps after consumers were handed a user's own new credential.
+    """Decide on the next steps after the reconciler handed a user's own new credential to consumers.
 
     Args:
-        state: Of the storage.
-        record: Of the rotation; a newer one than was observed if it begins in this pass.
-        settings: Of the installation.
-        now: Aware instant.
+        state: State of the storage.
+        record: Record of the rotation; newer than the one in the state if the rotation begins in this pass.
+        settings: Settings of the installation.
+        now: When this pass began; aware.
         published: The connection Secret, if it and its copies are as they should be.
     """
     if not record.begun:
@@ -118,11 +119,11 @@ def _phase_steps(state: StorageState, owner: Storage, progress: RotationProgress
             begun = record.start(request, revision_of(auth), now)
             yield WriteAuth(owner, ring, version, begun, is_staging=True)
         case RotationPhase.ADDED:
-            yield WriteAuth(owner, ring.promoted(), version, record.publish(now))
+            yield WriteAuth(owner, ring.with_staged_as_current(), version, record.publish(now))
         case RotationPhase.AWAIT_CONSUMERS if not progress.are_restarts_over:
             yield from _restarts(progress)
         case RotationPhase.AWAIT_CONSUMERS if record.has_been_published_for(progress.settings.refresh, now):
-            yield WriteAuth(owner, ring.settled(), version, record)
+            yield WriteAuth(owner, ring.without_former(), version, record)
         case RotationPhase.DISCARDING if _can_discard(state):
             yield WriteAuth(owner, ring, version, record.end(now))
         case _:
@@ -130,13 +131,13 @@ def _phase_steps(state: StorageState, owner: Storage, progress: RotationProgress
 
 
 def _password_steps(state: StorageState, phase: RotationPhase | None) -> Iterator[Step]:
-    """Have instances accept and refuse the passwords that they must; those that do not answer are told later."""
+    """Have instances accept and refuse the passwords that they must; one that does not answer gets its turn later."""
     ring, is_discarding = state.key_ring, phase is RotationPhase.DISCARDING and _can_discard(state)
     for instance in state.instances:
         if not instance.accepts_operator:
             continue
-        # Once more before the reconciler publishes the password: an instance may accept what it has not saved, if the
-        # process died in between.
+        # In phase Added once more, before the reconciler publishes the password: if the reconciler died between `ACL
+        # SETUSER` and `ACL SAVE`, an instance accepts a password that it has not saved.
         if phase is RotationPhase.ADDED or not phases.accepts(instance, ring):
             yield Admit(instance, ring.accepted)
         if is_discarding:
@@ -152,7 +153,7 @@ def _addresses_with_new_password(state: StorageState) -> frozenset[str]:
 
 
 def _can_discard(state: StorageState) -> bool:
-    """Tell whether all instances can be told, use the new password among themselves, and all its users are known."""
+    """Tell whether all instances answer, replicate with the new password, and all users of the credential are known."""
     replication = identities.sha256(state.key_ring.login(identities.REPLICATION).password)
     return (
         bool(state.instances)

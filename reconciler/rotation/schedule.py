@@ -1,4 +1,4 @@
-"""When passwords are rotated without anybody asking, and which storages go first. Pure."""
+"""When the reconciler rotates passwords without a request, and which storages go first. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
 
 EARLIEST: Final = 0.9
-"""Part of the interval after which a rotation may come: storages that were made together spread over the rest."""
+"""Fraction of the interval after which a rotation may come: storages of the same age spread over the rest."""
 
 
 def due_at(uid: str, every: timedelta, last: datetime) -> datetime:
@@ -31,11 +31,11 @@ def due_at(uid: str, every: timedelta, last: datetime) -> datetime:
 def is_due(
     storage: DeclaredStorage, storages: Iterable[Object], secrets: Mapping[Key, Object], at_once: int, now: datetime
 ) -> bool:
-    """Tell whether a storage's schedule asks for a rotation that leaves no more than so many under way at once.
+    """Tell whether a storage is due for a scheduled rotation that leaves at most `at_once` under way.
 
-    Everybody who asks gets the same answer, because those under way come first and all others by the time that they
-    are due: two storages that are decided on at the same moment cannot both take the last place. `storages` are all
-    SessionStorages, and among `secrets` is the auth Secret of each.
+    All passes see the same order: rotations under way come first, then storages in the order in which they fall due. So
+    two passes at the same moment cannot both take the last place. `storages` are all SessionStorages, and among
+    `secrets` is the auth Secret of each.
     """
     at, _ = _scheduled(storage, secrets)
     if at is None or at > now:
@@ -45,7 +45,7 @@ def is_due(
         for other in map(DeclaredStorage.of, storages)
         if other.key != storage.key and _comes_before(other, (at, storage.key), secrets, now)
     )
-    # After an outage thousands may be due at once, each of which looks at all others: no further than it must.
+    # After an outage thousands may be due at once, and each looks at all others: so it stops once it knows the answer.
     return sum(1 for _ in islice(before, at_once)) < at_once
 
 

@@ -1,4 +1,7 @@
-"""Writes Events (events.k8s.io/v1) about storages, consumers and certificates. None is the only signal."""
+"""Writes Events (events.k8s.io/v1) about storages, consumers and certificates.
+
+No Event is the only signal of what it reports.
+"""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class LeaderElector:
                     task.result()
 
     async def _acquire(self) -> float:
-        """Wait for the Lease; returns when the successful request began, because others may count from there."""
+        """Wait for the Lease; returns when the successful request began: others may count from then."""
         while True:
             attempt = time.monotonic()
             if await self._try_acquire_or_renew():
@@ -89,7 +89,7 @@ class LeaderElector:
                         break
             except TimeoutError:
                 break
-        _log.error("lease lost", extra={"identity": self._candidate.identity})
+        _log.error("lost the Lease", extra={"identity": self._candidate.identity})
 
     async def _try_acquire_or_renew(self) -> bool:
         """Acquire or renew the Lease; False if another replica holds it or the API server did not answer."""
@@ -99,7 +99,7 @@ class LeaderElector:
         except errors.NotFound:
             return await self._write(self._cluster.create, self._lease({}))
         except errors.ClusterError as error:
-            _log.warning("lease not read", extra={"error": str(error)})
+            _log.warning("could not read the Lease", extra={"error": str(error)})
             return False
         spec = lease.get("spec", {})
         is_held = spec.get("holderIdentity") not in {candidate.identity, "", None}
@@ -112,7 +112,7 @@ class LeaderElector:
         try:
             await write(LEASES, lease)
         except errors.ClusterError as error:
-            _log.warning("lease not written", extra={"error": str(error)})
+            _log.warning("could not write the Lease", extra={"error": str(error)})
             return False
         return True
 
@@ -123,7 +123,7 @@ class LeaderElector:
             if lease.get("spec", {}).get("holderIdentity") == candidate.identity:
                 await self._cluster.replace(LEASES, lease | {"spec": lease["spec"] | {"holderIdentity": ""}})
         except errors.ClusterError as error:
-            _log.warning("lease not released: others must wait it out", extra={"error": str(error)})
+            _log.warning("could not release the Lease, which has to expire", extra={"error": str(error)})
 
     def _is_expired(self, spec: Object) -> bool:
         record = (spec.get("holderIdentity", ""), spec.get("renewTime", ""))

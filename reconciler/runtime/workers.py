@@ -1,4 +1,4 @@
-"""Workers that get keys from a queue and reconcile them, whatever the keys stand for."""
+"""Workers that get keys from a queue and reconcile them; a key may stand for an object of any kind."""
 
 from __future__ import annotations
 

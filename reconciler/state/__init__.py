@@ -1,1 +1,1 @@
-"""What was observed, as types. Pure."""
+"""What the observer saw, as types. Pure."""

@@ -33,13 +33,13 @@ class CredentialRollout:
     """How far one user of a credential is with a revision of it.
 
     Attributes:
-        name: Of whoever uses the credential, for people.
-        consumer: The same as a consumer; None for a pod that belongs to none, and that a stamp cannot restart.
+        name: What messages call the user of the credential.
+        consumer: The consumer that uses the credential; None for a pod of no consumer, which a stamp cannot restart.
         stamp: The stamp that the consumer got, if it is for this revision.
-        is_done: Whether all its pods were started with the revision and are ready.
-        obstacle: Why it is not done, as a sentence's end.
+        is_done: Whether all its pods started with the revision and are ready.
+        obstacle: Why it is not done; messages put it after the name and a colon.
         is_refused: Whether the API server lately refused to stamp it.
-        addresses: Of its pods that were started with the revision.
+        addresses: Addresses of its pods that started with the revision.
     """
 
     name: str
@@ -51,7 +51,7 @@ class CredentialRollout:
     addresses: frozenset[str] = frozenset()
 
     def is_stuck(self, patience: timedelta, now: datetime) -> bool:
-        """Tell whether it is not done, and only a person or luck can change that: other consumers no longer wait."""
+        """Tell whether other consumers no longer wait for it: it is not done, and the reconciler cannot speed it up."""
         if self.is_done:
             return False
         return self.is_refused or self.consumer is None or (self.stamp is not None and now - self.stamp.at >= patience)
@@ -61,7 +61,7 @@ def rollout_of(consumer: Consumer, stamp: CredentialRevision, workloads: Iterabl
     """Tell how far a stamped consumer is, by its workloads."""
     seen = tuple(workloads)
     obstacle = next(filter(None, (_obstacle(workload, stamp) for workload in seen)), "")
-    current = [pod for workload in seen for pod in workload.pods if _is_of(pod, stamp)]
+    current = [pod for workload in seen for pod in workload.pods if _started_with(pod, stamp)]
     addresses = frozenset(address for pod in current for address in addresses_of(pod))
     return CredentialRollout(str(consumer), consumer, stamp, not obstacle, obstacle, addresses=addresses)
 
@@ -79,18 +79,18 @@ def is_alive(pod: Object) -> bool:
 def _obstacle(workload: Workload, stamp: CredentialRevision) -> str:
     metadata, status = workload.obj["metadata"], workload.obj.get("status", {})
     alive = [pod for pod in workload.pods if is_alive(pod)]
-    if before := [pod["metadata"]["name"] for pod in alive if not _is_of(pod, stamp)]:
-        return f"pod {before[0]} was started before"
+    if before := [pod["metadata"]["name"] for pod in alive if not _started_with(pod, stamp)]:
+        return f"pod {before[0]} started with the former credential"
     if status.get("observedGeneration", 0) < metadata.get("generation", 0):
-        return f"its roll-out ({metadata['name']}) has not begun"
+        return f"the rollout of {metadata['name']} has not begun"
     wanted, ready = workload.obj["spec"].get("replicas", 1), sum(map(_is_ready, alive))
     return f"{ready} of {wanted} pods of {metadata['name']} are ready" if ready < wanted else ""
 
 
-def _is_of(pod: Object, stamp: CredentialRevision) -> bool:
+def _started_with(pod: Object, stamp: CredentialRevision) -> bool:
     annotations: Object = pod["metadata"].get("annotations") or {}
     return bool(annotations.get(ANNOTATION_REVISION) == stamp.revision)
 
 
 def _is_ready(pod: Object) -> bool:
-    return not pod_status.is_deleted(pod) and holds(pod, "Ready")
+    return not pod_status.is_terminating(pod) and holds(pod, "Ready")

@@ -1,4 +1,4 @@
-"""What was seen of a user's own store. Pure."""
+"""What the observer saw of a user's own store. Pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExternalFacts:
-    """What was seen of an external store.
+    """What the observer saw of an external store.
 
     Attributes:
         login: How to log in; None if the spec names a Secret without a readable password.
         has_secret: Whether the Secret that the spec names exists.
-        revision: Names the credential in that Secret.
-        dialled: What came of dialling; None if there was nothing to log in with.
+        revision: Name of the credential in that Secret.
+        dialled: The result of dialling with `login`; None if there is none.
         published_login: How consumers log in, by the connection Secret; None if there is no such Secret yet.
-        dialled_as_published: What came of dialling as consumers do; None if that is the same credential, or the
-            user's works.
+        dialled_as_published: The result of dialling with `published_login`; None if the reconciler did not try it,
+            because it is the same credential or because the user's works.
         serves_tls: Whether ToolHive's CRDs in this cluster have `sessionStorage.tls`.
     """
 
@@ -63,7 +63,7 @@ def login_from_connection(connection: Object) -> Credentials:
 
 
 class Outcome(StrEnum):
-    """What came of dialling a store; the values are reasons of the condition `Ready`."""
+    """The outcome of dialling a store; the values are reasons of the condition `Ready`."""
 
     OK = "StorageReady"
     DNS = "DnsFailed"
@@ -77,7 +77,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DialResult:
-    """What came of dialling a store; the detail says what was seen, in words that hold no credential."""
+    """The result of dialling a store; the detail says what the reconciler saw, in words that hold no credential."""
 
     outcome: Outcome
     detail: str = ""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Problem = Literal["", "down", "unreachable", "refused"]
 NO_LOGIN: Final = Login("", "")
 RECENT_SECONDS: Final = 2
-"""A replica that heard from its primary within so many seconds still hears it. A primary speaks once a second
+"""A replica still hears its primary if it heard from it within this time. A primary speaks once a second
 (`repl-ping-replica-period`), and Valkey counts whole seconds, so 1.1 s may show as 2."""
 
 
@@ -35,10 +35,10 @@ class InstanceFacts:
     Attributes:
         role: `master` or `slave`, in Valkey's words.
         is_loading: Whether it still reads its data from disk.
-        hashes: Of the passwords that each of our users may log in with; None if the reconciler did not ask.
-        fence: It takes no writes without so many replicas (`min-replicas-to-write`).
+        hashes: Hashes of the passwords that each of our users may log in with; None if the reconciler did not ask.
+        fence: How many replicas it needs to take writes (`min-replicas-to-write`).
         is_paused: Whether it holds clients' writes back (`CLIENT PAUSE`).
-        upstream_hash: Hash of the password by which it logs in to its primary; empty if it has none.
+        upstream_hash: Hash of the password with which it logs in to its primary; empty if it has none.
     """
 
     role: str
@@ -77,10 +77,11 @@ class Instance:
         problem: Why the reconciler cannot use it: nothing listens there, or a firewall refuses connections; no answer
             came; or it refused the credential.
         detail: The problem in words.
-        operator: The login of the identity `operator` by which the reconciler asked it.
+        operator: The login of the identity `operator` with which the reconciler asked it.
         silent_for: Seconds since its last sign of life, or since this process began to watch it; 0 if it answers.
-        not_hearing_for: Seconds since a replica was last seen to hear its primary; 0 if it hears it, or was never seen
-            to. The replica's own word is not enough: a link that was silent for a minute breaks as if that were new.
+        not_hearing_for: Seconds since the reconciler last saw a replica hear its primary; 0 if it sees that now, or
+            never did. The replica's own figure is not enough: it counts from the break of the link, which may have been
+            silent for a minute by then.
     """
 
     index: int = 0
@@ -94,7 +95,7 @@ class Instance:
 
     @property
     def title(self) -> str:
-        """What a log calls it."""
+        """What log lines call it."""
         return f"pod {self.pod['metadata']['name']}" if self.pod is not None else f"instance {self.index}"
 
     @property
@@ -104,7 +105,7 @@ class Instance:
 
     @property
     def endpoint(self) -> tuple[str, int, Login]:
-        """Host, port and login by which the reconciler opens a session."""
+        """Host, port and login with which the reconciler opens a session."""
         return self.address, names.VALKEY_PORT, self.operator
 
     @property

@@ -44,7 +44,7 @@ def original_of(secret: Object) -> Key | None:
 
 
 def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
-    """Name a storage's children of one kind; a label tells which StatefulSets are its instances."""
+    """Name a storage's children of one kind; none for StatefulSets, which a label ties to their storage."""
     return {
         SECRETS.plural: (names.auth_secret(storage), names.connection_secret(storage)),
         NETWORK_POLICIES.plural: (names.valkey(storage),),
@@ -61,5 +61,5 @@ def initial_workloads(storage: DeclaredStorage) -> list[str]:
 
 
 def instance_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:
-    """Number the instances that exist, or existed: each has a StatefulSet."""
+    """List the numbers of the instances that exist, or existed: each has a StatefulSet."""
     return sorted(names.instance_index(name) for plural, name in children if plural == STATEFUL_SETS.plural)

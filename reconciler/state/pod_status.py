@@ -1,4 +1,4 @@
-"""What a pod's status says about why it does not serve. Pure."""
+"""What a pod's status says about the server in it: where it is, and why it does not run. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def obstacle(pod: Object) -> Obstacle | None:
 
 
 def address(pod: Object | None) -> str:
-    """Tell a running pod's address; a pod that has ended keeps an address that another pod may have by now."""
+    """Tell a running pod's address, else an empty string: an ended pod's address may be another pod's by now."""
     status = (pod or {}).get("status", {})
     return status.get("podIP", "") if status.get("phase") == "Running" else ""
 
@@ -51,8 +51,8 @@ def address(pod: Object | None) -> str:
 def is_gone(pod: Object | None) -> bool:
     """Tell whether the API says that no server runs in a pod; False in doubt.
 
-    It also says so of a pod that somebody deleted by force, although its server may go on where its node is cut off
-    (Kubernetes, "Force Delete StatefulSet Pods"). A caller that needs proof needs a second sign.
+    The API also says so of a pod that somebody deleted by force, although its server may go on running on a node that
+    is cut off (Kubernetes, "Force Delete StatefulSet Pods"). A caller that needs proof needs a second sign.
     """
     status = (pod or {}).get("status", {})
     if pod is None or status.get("phase") in _WITHOUT_SERVER:
@@ -61,8 +61,8 @@ def is_gone(pod: Object | None) -> bool:
     return bool(states) and all("terminated" in state or "waiting" in state for state in states)
 
 
-def is_deleted(pod: Object | None) -> bool:
-    """Tell whether somebody has deleted a pod that still exists."""
+def is_terminating(pod: Object | None) -> bool:
+    """Tell whether somebody has deleted a pod, and Kubernetes is still ending it."""
     return bool((pod or {}).get("metadata", {}).get("deletionTimestamp"))
 
 

@@ -1,4 +1,4 @@
-"""Which instance is primary, as the storage's Service has it, and the record of the last change. Pure.
+"""Which instance is primary, as the storage's Service says, and the record of the last change. Pure.
 
 The Service's selector names one instance. Clients get to that one, so it is the primary, whatever instances consider
 themselves to be. Before a process changes the primary, it writes a record of the change into the Service, and it loses
@@ -32,17 +32,17 @@ _STORED_AS: Final = {"request": "asked"}
 
 @dataclass(frozen=True, slots=True)
 class PrimaryRecord:
-    """The change of the primary that somebody has claimed, or the last one that was made.
+    """The change of the primary that a process has claimed, or the last one that a process made.
 
     Attributes:
         epoch: How many times a process has claimed a change, or taken a claim back.
         to: Number of the instance that becomes the primary.
         reason: Why, as one CamelCase word.
-        began: When it was claimed; this and the other time as RFC 3339, empty if it has not come to that.
-        ended: When the Service sent clients to the new primary.
+        began: When a process claimed it, as RFC 3339; empty if none has.
+        ended: When the Service began to send clients to the new primary, as RFC 3339; empty until then.
         took: Seconds between the two, as the process that made the change measured them.
         request: The user's request that this change fulfils (value of the annotation `switchover`); empty if none.
-        handled: The user's request that was fulfilled last.
+        handled: The user's request that the reconciler fulfilled last.
     """
 
     epoch: int = 0
@@ -56,7 +56,7 @@ class PrimaryRecord:
 
     @classmethod
     def of(cls, service: Object) -> Self:
-        """Read the record from a Service's annotation; an empty record if nothing there is intelligible."""
+        """Read the record from a Service's annotation; an empty record if it has none that can be read."""
         text = read(service, _RECORD)
         try:
             content = orjson.loads(text) if isinstance(text, str) else {}
@@ -78,7 +78,7 @@ class PrimaryRecord:
 
     @property
     def settled_primary(self) -> int | None:
-        """The instance that clients were sent to when this was written; None if it does not tell."""
+        """The instance that the Service sent clients to when a process wrote this; None if the record does not tell."""
         return self.to if self.epoch and not self.is_under_way else None
 
     @property
@@ -94,7 +94,7 @@ class PrimaryRecord:
         return PrimaryRecord(self.epoch + 1, to, reason, began=written(now), request=request, handled=self.handled)
 
     def withdrawn(self, primary: int) -> PrimaryRecord:
-        """Replace a claim that was never finished; the user's request that it was for is still to be fulfilled."""
+        """Replace a claim of a change that broke off; a user's request that it was for stays open."""
         return PrimaryRecord(self.epoch + 1, primary, handled=self.handled)
 
     def end(self, now: datetime, took: float = 0.0) -> PrimaryRecord:
@@ -105,7 +105,7 @@ class PrimaryRecord:
 
 @dataclass(frozen=True, slots=True)
 class PrimaryService:
-    """The Service that sends clients to a storage's primary, in the version that was seen.
+    """The Service that sends clients to a storage's primary, in the version that the observer saw.
 
     Attributes:
         manifest: The Service; its `resourceVersion` lets only one of two writers replace it.
@@ -133,12 +133,12 @@ class PrimaryService:
         """The address by which clients reach the primary; empty if the API server has given none."""
         return str(self.manifest["spec"].get("clusterIP", ""))
 
-    def claimed(self, record: PrimaryRecord) -> Object:
-        """Write the Service with another record; it sends clients where it sent them before."""
-        return self.pointed(self.primary or 0, record)
+    def with_record(self, record: PrimaryRecord) -> Object:
+        """Build the Service with another record; it sends clients where it sent them before."""
+        return self.pointing_at(self.primary or 0, record)
 
-    def pointed(self, primary: int, record: PrimaryRecord) -> Object:
-        """Write the Service so that it sends clients to an instance."""
+    def pointing_at(self, primary: int, record: PrimaryRecord) -> Object:
+        """Build the Service that sends clients to an instance, with the record of that change."""
         metadata, spec = self.manifest["metadata"], self.manifest["spec"]
         annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_PRIMARY: record.text}
         return {

@@ -18,15 +18,15 @@ REPLICA: Final = "slave"
 _LINE: Final = re.compile(r"^(\w+):([^\r\n]*)", re.MULTILINE)
 _COMPOUND: Final = re.compile(r"(slave|db)\d+")
 _NO_LINEAGE: Final = "0" * 40
-"""How `master_replid2` says that there is none."""
+"""What `master_replid2` says if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class AttachedReplica:
     """A replica, as its primary sees it.
 
     Attributes:
-        host: Address that it comes from.
+        host: Address from which it connects.
         is_online: Whether the primary has sent it everything there was when it connected. It may receive later writes
             only up to a second after that, once it has acknowledged the copy.
     """
@@ -40,7 +40,7 @@ class Replication:
     """Valkey's `INFO replication`, and how many keys there are.
 
     Attributes:
-        lineage: The history of writes that the instance's data is a part of.
+        lineage: ID of the history of writes that the instance's data belongs to.
         former_lineage: The lineage that the present one continues, as after a promotion; empty if none.
         offset: How much of the history the instance has.
         upstream: Host that a replica is configured to follow; empty for a primary.
@@ -49,7 +49,7 @@ class Replication:
             PING, within a second, counts.
         silence: Seconds since a replica last heard from its upstream; None if it never did, or is not linked.
         down_for: Seconds since a replica lost its link; None if it has one, or never had.
-        replicas: Of a primary; of a replica, those that follow it in turn.
+        replicas: The replicas that follow this instance, which may itself be a replica.
         keys: Number of keys in all databases.
     """
 
@@ -61,7 +61,7 @@ class Replication:
     is_streaming: bool = False
     silence: int | None = None
     down_for: int | None = None
-    replicas: tuple[Attached, ...] = ()
+    replicas: tuple[AttachedReplica, ...] = ()
     keys: int = 0
 
     @property
@@ -78,7 +78,7 @@ class Replication:
         """Tell whether this replica is linked, and has every write that a primary had."""
         return self.is_linked and self.lineage == primary.lineage and self.offset >= primary.offset
 
-    def attached(self, host: str) -> Attached | None:
+    def attached(self, host: str) -> AttachedReplica | None:
         """Find a replica by its address."""
         return next((each for each in self.replicas if each.host == host), None)
 
@@ -105,7 +105,7 @@ def replication_from(info: Mapping[str, Any]) -> Replication:
         silence=_seconds(info.get("master_last_io_seconds_ago")) if linked else None,
         down_for=_seconds(info.get("master_link_down_since_seconds")),
         replicas=tuple(
-            Attached(str(each["ip"]), each.get("state") == "online")
+            AttachedReplica(str(each["ip"]), each.get("state") == "online")
             for number in range(int(info.get("connected_slaves", 0)))
             if isinstance(each := info.get(f"slave{number}"), dict)
         ),

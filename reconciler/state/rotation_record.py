@@ -25,10 +25,10 @@ class RotationRecord:
 
     Attributes:
         handled: The value of the user's annotation that the reconciler acted on last.
-        revision: Name of the newest credential; says nothing about it.
-        begun: When the next passwords were staged; this and the other times as RFC 3339, empty until it has happened.
-        published: When consumers were first handed the new credential.
-        ended: When nobody accepted the former credential any more.
+        revision: Name of the newest credential; it reveals nothing about the credential itself.
+        begun: When the reconciler staged the next passwords; like the other times as RFC 3339, and empty until then.
+        published: When the reconciler first handed the new credential to consumers.
+        ended: When the rotation was over.
     """
 
     handled: str = ""
@@ -39,7 +39,7 @@ class RotationRecord:
 
     @classmethod
     def of(cls, secret: Object | None) -> Self:
-        """Read the record of an auth or connection Secret; an empty one if there is nothing intelligible."""
+        """Read the record of an auth or connection Secret; an empty one if it has none that can be read."""
         text = read(secret or {}, _RECORD)
         try:
             content = orjson.loads(text) if isinstance(text, str) else {}
@@ -63,7 +63,7 @@ class RotationRecord:
         return RotationRecord(handled, revision, begun=written(now))
 
     def publish(self, now: datetime) -> RotationRecord:
-        """Note that consumers are handed the new credential."""
+        """Note that the reconciler hands the new credential to consumers."""
         return replace(self, published=written(now))
 
     def end(self, now: datetime) -> RotationRecord:
@@ -71,7 +71,7 @@ class RotationRecord:
         return replace(self, ended=written(now))
 
     def has_been_published_for(self, duration: timedelta, now: datetime) -> bool:
-        """Tell whether the new credential was published that long ago, or at a time that cannot be read."""
+        """Tell whether the reconciler published the new credential that long ago, or at a time that cannot be read."""
         published = read_time(self.published)
         return published is None or now - published >= duration
 

@@ -1,4 +1,4 @@
-"""The state of one storage, as it was observed: all that a plan depends on, parsed. Pure."""
+"""The state of one storage as the observer saw it: all that a plan depends on, parsed. Pure."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ class Sharing:
     @classmethod
     def of(cls, storage: Object, usages: Iterable[Usage]) -> Self:
         """Sort consumers by whether they may use a storage; those that are being deleted no longer count."""
-        staying = [usage for usage in usages if not usage.is_going]
+        staying = [usage for usage in usages if not usage.is_being_deleted]
         admitted = tuple(usage.consumer for usage in staying if is_admitted(storage, usage))
         refused = tuple(usage.consumer for usage in staying if not is_admitted(storage, usage))
         namespaces = {consumer.namespace for consumer in admitted} - {storage["metadata"]["namespace"]}
         return cls(admitted, refused, tuple(sorted(namespaces)))
 
     def with_secrets(self, storage: Key, secrets: Mapping[str, Object]) -> Self:
-        """Add what has the copy's name in other namespaces.
+        """Add the Secrets that have the copy's name in other namespaces.
 
         Args:
-            storage: Whose connection Secret is copied.
-            secrets: By namespace; other people's too.
+            storage: The storage whose connection Secret they copy.
+            secrets: By namespace; also those that somebody else made.
         """
         copies = {namespace: secret for namespace, secret in secrets.items() if original_of(secret) == storage}
         return replace(self, copies=copies, obstructed=tuple(sorted(secrets.keys() - copies.keys())))
@@ -81,7 +81,7 @@ class KubernetesNodes:
         return cls(frozenset(by_state[False]), frozenset(by_state[True]))
 
     def is_leaving(self, pod: Object | None) -> bool:
-        """Tell whether a pod runs where it cannot stay."""
+        """Tell whether a pod runs on a cordoned node, which it will have to leave."""
         return (pod or {}).get("spec", {}).get("nodeName") in self.closing
 
 
@@ -97,19 +97,19 @@ class StorageState:
 
     Attributes:
         storage: The SessionStorage.
-        children: The objects that exist under the names of its children, by (plural, name); those of another owner
-            too. They stay raw, because a plan compares and writes them whole.
+        children: The objects that exist under the names of its children, by (plural, name); also those
+            of another owner. They stay raw, because a plan compares and writes them whole.
         key_ring: The passwords in its auth Secret.
         rotation: The record of its newest rotation.
         instances: Its Valkey instances, in the order of their numbers.
         primary_service: The Service that names its primary; None if it does not exist yet.
-        external: What was seen of the user's own store.
+        external: What the observer saw of the user's own store; None for a managed storage.
         sharing: Who uses it, who may, and the copies of its connection Secret.
-        rollouts: While passwords change, how far each user of the credential is; None if not all are known.
+        rollouts: While passwords change, how far each user of the credential is; None if the caches may lack some.
         is_rotation_due: Whether its schedule asks for a rotation, and no other storage goes first.
         nodes: Kubernetes' nodes, where instances run.
         claims: PersistentVolumeClaim of each instance that has one, by the instance's number.
-        may_update: Whether it has one of the slots for storages that are updated at the same time.
+        may_update: Whether it has, or may take, a slot for storages that the reconciler updates at the same time.
     """
 
     storage: DeclaredStorage
@@ -127,7 +127,7 @@ class StorageState:
     may_update: bool = True
 
     def instance(self, index: int) -> Instance:
-        """Look an instance up by its number; an unknown one shows nothing."""
+        """Look an instance up by its number; one that the observer did not see has neither pod nor facts."""
         return next((instance for instance in self.instances if instance.index == index), Instance(index))
 
     def child(self, resource: Resource, name: str) -> Object | None:

@@ -1,4 +1,4 @@
-"""Dials a user's own store as consumers would, and returns what came of it as data."""
+"""Dials a user's own store as consumers would, and returns the result as data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shared.session_storage.endpoint import Endpoint
 
 STEP_SECONDS: Final = 3.0
-"""For each name, connection or answer: ToolHive's proxies wait 3 s for an answer (toolhive-core `redisconn`)."""
+"""For each lookup, connection and answer: ToolHive's proxies wait 3 s for an answer (toolhive-core `redisconn`)."""
 PROBE_PREFIX: Final = "thv:session-storage:probe:"
 PROBE_SECONDS: Final = 10
 """How long the written key lives, so that nobody has to delete it."""

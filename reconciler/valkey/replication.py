@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from reconciler.state.replication_info import PRIMARY, REPLICA, Replication, info_from, replication_from
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from reconciler.credentials.login import Login
+    from reconciler.state.instance import Instance
     from reconciler.valkey.session import Execute
+
+_log = logging.getLogger(__name__)
 
 
 class ReplicationSession:
@@ -25,7 +29,7 @@ class ReplicationSession:
         self._port = port
 
     async def replication(self) -> Replication:
-        """Ask how much history the instance has, of which lineage, and from whom; its keys are not counted."""
+        """Ask how much history the instance has, of which lineage, and from whom; the answer counts no keys."""
         return replication_from(info_from(await self._execute("INFO", "replication")))
 
     async def run_id(self) -> str:
@@ -41,8 +45,8 @@ class ReplicationSession:
         """Make it a replica of another instance.
 
         This closes the clients' sessions of a former primary, because none would leave by itself: they would get errors
-        for ever. It also ends a pause, because what a primary sends to a paused replica waits as well. It follows the
-        other host at its own port.
+        for ever. It also ends a pause, because what a primary sends to a paused replica waits as well. The other
+        instance listens on the same port as this one.
         """
         was_primary = (await self._execute("ROLE"))[0] == PRIMARY
         await self._execute("CONFIG SET", "primaryuser", replication.user, "primaryauth", replication.password)
@@ -53,7 +57,7 @@ class ReplicationSession:
         await self.resume()
 
     async def fence(self, replicas: int) -> None:
-        """Have it take writes, while it is primary, only as long as so many replicas follow it closely."""
+        """Have it take writes, while it is primary, only while at least `replicas` follow it closely."""
         await self._execute("CONFIG SET", "min-replicas-to-write", str(replicas))
 
     async def pause(self, seconds: float) -> None:
@@ -72,7 +76,7 @@ class ReplicationSession:
         await self._execute("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
 
     async def log_in_anew(self, replication: Login) -> None:
-        """Have a replica log in to its primary again, by another password; it goes on from where it is.
+        """Have a replica log in to its primary again, with another password; it goes on from where it is.
 
         Both commands go in one transaction: after a crash in between, nobody could tell which password opened the link.
         """
@@ -101,3 +105,14 @@ async def replication_session(
     """
     async with connected(host, port, login, dial_seconds) as execute:
         yield ReplicationSession(execute, host, port)
+
+
+async def try_to_follow(instance: Instance, primary: Instance, replication: Login) -> None:
+    """Make an instance a replica of another one, if it takes commands."""
+    try:
+        async with replication_session(*instance.endpoint) as session:
+            await session.follow(primary.address, replication)
+    except errors.SessionStoreError as error:
+        # Nothing depends on it: the next pass repairs it.
+        extra = {"instance": instance.address, "error": str(error)}
+        _log.warning("an instance does not follow the primary yet", extra=extra)

@@ -48,7 +48,7 @@ class _Connection(asyncio.Protocol):
         self._has_news.set()
 
     async def take(self, count: int) -> list[Any]:
-        """Wait for so many replies.
+        """Wait for `count` replies.
 
         Raises:
             ConnectionError: The connection was closed before all came.

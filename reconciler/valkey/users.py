@@ -67,9 +67,9 @@ async def retire(host: str, port: int, login: Login, hashes: Mapping[str, str]) 
 
 
 async def disconnect(host: str, port: int, login: Login, spared: Collection[str]) -> int:
-    """Close the sessions that a client may have opened by a password that was retired before.
+    """Close the sessions that a client may have opened with a retired password.
 
-    Valkey cannot tell by which password a client opened a session. A session younger than this call's own cannot have
+    Valkey cannot tell with which password a client opened a session. A session younger than this call's own cannot have
     used a retired password, and a client's number tells its age. Of the older ones, this spares those from an address
     where only the new password is known. Returns how many sessions were closed.
     """

@@ -1,8 +1,8 @@
 """Which revision of its storage's credential a consumer's pods should be started with. Pure.
 
 The reconciler writes the revision as an annotation of the consumer. Injection copies it into the pod templates, so
-that ToolHive's operator rolls the pods. A pod that carries a revision was therefore started after the reconciler wrote
-it, whatever any clock says.
+that ToolHive's operator rolls the pods. Therefore a pod that carries a revision started after the reconciler wrote that
+revision; no clock has to prove it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 REVISION_PATH: Final = (*ANNOTATIONS, ANNOTATION_REVISION)
 _REVISION: Final = re.compile("[-A-Za-z0-9]{1,63}")
-"""The form of what the reconciler writes. Users can write annotations too, and nothing of theirs may get into a record
-that its reader or the API server's policy would misunderstand."""
+"""Form of the revisions that the reconciler writes. Users can write annotations too, and no text of theirs may get into
+an injection record if the record's reader or the API server's policy could misunderstand it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class CredentialRevision:
 
     Attributes:
         revision: Names the credential, and tells nothing about it.
-        at: When the reconciler wrote it: people read it, and a rotation stops waiting for a consumer by it.
+        at: When the reconciler wrote it; from then on counts how long a rotation waits for the consumer.
     """
 
     revision: str

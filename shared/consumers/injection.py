@@ -35,11 +35,11 @@ _PROVIDER: Final = (*SESSION_STORAGE, "provider")
 
 @dataclass(frozen=True, slots=True)
 class InjectionContext:
-    """What decides on an injection besides consumer and storage.
+    """What an injection depends on besides consumer and storage.
 
     Attributes:
         target: Which parts of the consumer are connected, if the consumer itself does not say.
-        stored: Record of the stored object; the webhook injected what it lists, whatever the new object says.
+        stored: Record of the stored object; it proves what the webhook injected, even if a user edits the new one's.
         is_granted: Whether the author of the reference may use a storage of another namespace.
     """
 
@@ -64,7 +64,7 @@ class Injection(NamedTuple):
 
 
 def desired_of_stored(stored: StoredConsumer, storages: Mapping[Key, Object], default_target: Target) -> Object:
-    """Tell how a stored consumer should look; equal to the consumer if it looks so already.
+    """Tell how a stored consumer should look; the result equals the consumer if nothing has to change.
 
     Raises:
         InvalidSpec: As `desired`.
@@ -81,10 +81,10 @@ def desired(
     storage: Object | None,
     context: InjectionContext,
 ) -> Injection:
-    """Tell how a consumer that refers to a storage should look; the storage may not be known, and be created later.
+    """Tell how a consumer that refers to a storage should look; the storage is None if it does not exist yet.
 
     Raises:
-        InvalidSpec: The user's own settings contradict the storage, or do not have the shape that ToolHive's have.
+        InvalidSpec: The user's own settings contradict the storage, or do not fit ToolHive's schema.
     """
     target, connection = target_of(consumer, context.target), connection_to(reference, storage)
     if not (context.is_granted or _is_permitted(consumer, reference, storage, context.stored)):
@@ -101,10 +101,10 @@ def inject(
 ) -> Injection:
     """Give a consumer all that it needs to use a storage, and take out what it needed for another one.
 
-    The context's target holds whatever the consumer says.
+    The context's target counts, not the consumer's annotation.
 
     Raises:
-        InvalidSpec: The user's own settings contradict the storage, or do not have the shape that ToolHive's have.
+        InvalidSpec: The user's own settings contradict the storage, or do not fit ToolHive's schema.
     """
     required = dict(required_fields(consumer, reference, connection, context.target))
     records = _records(consumer, context.stored)
@@ -122,11 +122,11 @@ def inject(
 
 
 def remove(consumer: Object, stored: InjectionRecord | None = None) -> Object:
-    """Take out of a consumer what was injected and nobody has changed since; the very object if that is nothing.
+    """Take the injected fields that nobody has changed out of a consumer; return the same object if there are none.
 
     Args:
         consumer: Not changed.
-        stored: Record of the stored object, if the consumer is just being written.
+        stored: Record of the stored object, if the consumer is a new version of it.
     """
     records = _records(consumer, stored)
     draft = Draft(consumer)
@@ -141,7 +141,7 @@ def remove(consumer: Object, stored: InjectionRecord | None = None) -> Object:
 
 
 def _records(consumer: Object, stored: InjectionRecord | None) -> list[InjectionRecord]:
-    """List what was injected: as the stored object says, and as an earlier call in the same admission wrote down.
+    """List the records of what was injected: the stored object's, and that of an earlier call in the same admission.
 
     A record that a user made up lists nothing but that user's own fields.
     """
@@ -177,7 +177,7 @@ def _fill(
     problems: list[str] = []
     for path, value in required.items():
         present = read(draft.obj, path)
-        # An earlier revision stands there in a manifest that somebody copied from the cluster.
+        # A manifest that somebody copied from the cluster holds an earlier revision.
         is_outdated_revision = path[-1] == ANNOTATION_REVISION and present != value
         if present is None or path in ours or is_outdated_revision:
             if value is not None:
@@ -204,7 +204,7 @@ def _created(added: Mapping[Path, Path | None], before: Sequence[Path]) -> tuple
 
 
 def _is_in_place(consumer: Object, path: Path) -> bool:
-    """Tell whether a field is where it would be put now: entries are appended, so that they win over earlier ones."""
+    """Tell whether an injected field is in its place: an array's entry must be the last, to win over earlier ones."""
     return path[-2] not in ARRAYS or read(consumer, path[:-1])[-1] is read(consumer, path)
 
 
@@ -214,6 +214,6 @@ def _is_same(present: Any, value: Any) -> bool:
 
 
 def _contradiction(path: Path, value: Any, reference: StorageReference) -> str:
-    """Say which field contradicts; not with what value, because people put passwords into addresses."""
+    """Say which field contradicts the storage, but not its value, because people put passwords into addresses."""
     needed = "nothing" if value is None else orjson.dumps(value).decode()
     return f'{dotted(path)}: Invalid value: SessionStorage "{reference}" needs {needed} here: leave the field out'

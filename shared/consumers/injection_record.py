@@ -31,7 +31,7 @@ _MAX_TEXT: Final = 16 * 1024
 _MAX_REMEMBERED: Final = 128
 _pointer: Final = lru_cache(_MAX_REMEMBERED)(pointer)
 _path: Final = lru_cache(_MAX_REMEMBERED)(path_of)
-"""Records hold the same two dozen paths; to convert them anew each time takes a tenth of an admission."""
+"""Records hold the same two dozen paths; converting them for each record would take a tenth of an admission."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def _containers(name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerKind:
-    """Where one kind of consumer takes which setting of backend or proxy; None if it has no place for it.
+    """Paths of the fields that connect one kind of consumer; None if the kind has no such field.
 
     `backend` and `proxy` are the containers that run them; the other fields are labels and annotations of their pods.
     """
@@ -86,7 +86,7 @@ def connection_secret_of(reference: StorageReference, consumer_namespace: str) -
 def required_fields(
     consumer: Object, reference: StorageReference, connection: StorageConnection, target: Target
 ) -> Iterator[tuple[Path, Any]]:
-    """List the fields that a consumer of this storage must have, by path; one with the value None it must not have.
+    """List the fields that a consumer of this storage must have, by path; a field with the value None must be absent.
 
     Raises:
         InvalidSpec: Objects of the consumer's kind keep no sessions.
@@ -96,7 +96,7 @@ def required_fields(
     has_backend, has_proxy = target.has_backend, target.has_proxy
     for is_connected, container in ((has_backend, kind.backend), (has_proxy, kind.proxy)):
         if is_connected and container:
-            # Appended: where two sources have the same variable, Kubernetes takes the last one.
+            # The last entry: if two sources have the same variable, Kubernetes takes the last one.
             yield (*container, "envFrom", secret), {"secretRef": {"name": secret}}
     if not connection.is_external:
         # The NetworkPolicy of a managed storage admits pods by these labels; an external store has no policy of ours.
@@ -119,7 +119,7 @@ def _session_storage(connection: StorageConnection, secret: str, consumer: Objec
     metadata, endpoint = consumer["metadata"], connection.endpoint
     name = metadata.get("name")
     if not name or endpoint is None or not connection.supports_proxies:
-        # An object with generateName has no name before admission, and so no key prefix of its own yet.
+        # An object with generateName gets its name after admission, so it has no key prefix of its own yet.
         return
     password = {"name": secret, "key": names.KEY_REDIS_PASSWORD}
     yield (*SESSION_STORAGE, "provider"), "redis"

@@ -52,7 +52,7 @@ def inject_secret(deployment: Object, secret: str | None) -> Object:
         secret: Name of the connection Secret; None only removes.
 
     Returns:
-        A changed copy; the very object if nothing has to change.
+        A changed copy; the same object if nothing has to change.
     """
     sources = _sources(deployment)
     if sources is None:
@@ -82,7 +82,7 @@ def source_fields_of(deployment: Object) -> Object:
 
 
 def _sources(deployment: Object) -> Path | None:
-    """Name the `envFrom` of the first container; None if there is no such place."""
+    """Return the path of the first container's `envFrom`; None if the Deployment has no such place."""
     containers: Any = read(deployment, _CONTAINERS)
     first = containers[0] if isinstance(containers, list) and containers else None
     if not isinstance(first, dict) or not isinstance(first.get("name"), str):

@@ -22,7 +22,7 @@ def unchanged_fields(consumer: Object, records: Iterable[InjectionRecord]) -> se
 def remove_fields(
     draft: Draft, records: Iterable[InjectionRecord], unchanged: Container[Path], kept: Container[Path] = ()
 ) -> None:
-    """Remove the unchanged fields that records list, but for some that are kept, and what was created to hold them."""
+    """Remove the unchanged fields that the records list, except those to keep, and the parents created for them."""
     for record in records:
         for path in record.fields:
             if path in kept:
@@ -42,7 +42,7 @@ def remove_annotation(draft: Draft, path: Path) -> None:
 
 
 def _remove_empty_parents(draft: Draft, path: Path, created: tuple[Path, ...]) -> None:
-    """Remove what was created to hold a field, from the inside out, unless somebody has put anything else there."""
+    """Remove the parents that were created to hold a field, innermost first, up to one that holds anything else."""
     for length in range(len(path) - 1, 0, -1):
         parent = path[:length]
         if top_above(parent, created) is None or not is_hollow(read(draft.obj, parent), parent[-1]):

@@ -1,7 +1,7 @@
 """How consumers connect to a storage: where it listens, and whether ToolHive's proxies can use it. Pure.
 
-The name of a managed storage tells all of it. Whether proxies can use an external one depends on its Secret and on
-ToolHive's CRDs, which the reconciler alone reads; the reconciler writes a condition, and the webhook reads that.
+The name of a managed storage determines all of this. Whether proxies can use an external one depends on its Secret and
+on ToolHive's CRDs, which the reconciler alone reads; the reconciler writes a condition, and the webhook reads that.
 """
 
 from __future__ import annotations
@@ -40,7 +40,14 @@ _SUPPORTED: Final = frozenset({ProxySupport.PLAIN, ProxySupport.SYSTEM_TLS, Prox
 
 @dataclass(frozen=True, slots=True)
 class StorageConnection:
-    """A storage, as its consumers see it; without an endpoint, its URL is malformed. Users run an external one."""
+    """A storage as its consumers see it.
+
+    Attributes:
+        endpoint: Where it listens; None if the URL of an external storage is malformed.
+        support: How ToolHive's proxies connect, or why they cannot.
+        has_password: Whether consumers log in with a password.
+        is_external: Whether users run the store themselves.
+    """
 
     endpoint: Endpoint | None
     support: ProxySupport = ProxySupport.PLAIN
@@ -54,7 +61,7 @@ class StorageConnection:
 
 
 def connection_to(reference: StorageReference, storage: Object | None) -> StorageConnection:
-    """Tell how to connect to a storage; to one that does not exist yet, how it will be if it becomes a managed one."""
+    """Tell how to connect to a storage; one that does not exist yet is taken for a managed one."""
     if storage is None or (url := read(storage, ("spec", "external", "url"))) is None:
         host = names.valkey_host(reference.name, reference.namespace)
         return StorageConnection(Endpoint(host, names.VALKEY_PORT, 0, is_tls=False))

@@ -47,8 +47,8 @@ class StoredConsumer:
         """Which storage the consumer uses; None if it uses none."""
         if self.reference is None:
             return None
-        is_going = bool(self.object["metadata"].get("deletionTimestamp"))
-        return Usage(consumer_of(self.object), self.reference.key, self.is_granted, is_going)
+        is_being_deleted = bool(self.object["metadata"].get("deletionTimestamp"))
+        return Usage(consumer_of(self.object), self.reference.key, self.is_granted, is_being_deleted)
 
 
 def effective_reference(consumer: Object, record: InjectionRecord | None) -> StorageReference | None:

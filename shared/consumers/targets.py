@@ -41,7 +41,7 @@ def target_of(consumer: Object, default: Target) -> Target:
     """Read which parts of a consumer are connected.
 
     Args:
-        consumer: May have an annotation for that.
+        consumer: May say so by annotation.
         default: The installation's setting, for consumers without the annotation.
 
     Raises:

@@ -73,7 +73,7 @@ class _Request:
 
 
 class Cluster:
-    """A connection to one API server; each method raises a ClusterError if that refuses or does not answer."""
+    """A connection to one API server; each method raises a ClusterError if the server refuses or does not answer."""
 
     def __init__(self, configuration: Configuration, user_agent: str) -> None:
         self.clock = ServerClock()
@@ -109,7 +109,7 @@ class Cluster:
         await self._session.close()
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Read one object, which is at least as new as every write before."""
+        """Read one object; the answer includes every earlier write."""
         return await self._call(_Request("GET", resource.path(namespace, name)))
 
     async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
@@ -212,7 +212,7 @@ class Cluster:
                     raise responses.error_of(response.status, status, response.headers.get("Retry-After"))
                 yield response
         except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
-            # Their own texts repeat the proxy's address, which may hold its password.
+            # The texts of these errors repeat the proxy's address, which may hold a password.
             what = f"{request.method} {request.path}: {type(error).__name__}: {getattr(error, 'status', 'no URL')}"
             raise errors.Unavailable(what) from None
         except (aiohttp.ClientError, OSError, TimeoutError, ConfigException) as error:

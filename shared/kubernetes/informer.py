@@ -83,7 +83,7 @@ class Informer:
         self._put(obj)
 
     def relist(self) -> None:
-        """Begin the next attempt with a list, because the cached objects may have been read by another schema."""
+        """Begin the next attempt with a list: the API server may have read the cached objects by another schema."""
         self._is_listed = False
 
     async def run(self) -> None:
@@ -125,7 +125,7 @@ class Informer:
     async def _list(self) -> None:
         items, position = await self._cluster.list_all(self.resource, self._selector)
         is_rolled_back = position != self._position and _is_at_most(position, self._position)
-        # A restored etcd counts on from its backup: the cache then holds states that etcd has lost.
+        # A restored etcd counts on from its backup, so the cache holds states that etcd has lost.
         present = set() if is_rolled_back else {key_of(item) for item in items}
         for key in [key for key in self._objects if key not in present]:
             self._drop(key)
@@ -152,7 +152,7 @@ class Informer:
         # A change of the schema changes how the API server reads an object, without a new version of it.
         is_reread = old is not None and _version(obj) == _version(old) and kept != old
         if old is not None and not is_reread and _is_at_most(_version(obj), _version(old)):
-            return  # older than the cached state, as after a write of ours
+            return  # older than the cached state: `remember` was quicker than the watch
         self._objects[key] = kept
         self._notify(old, kept)
 

@@ -10,7 +10,7 @@ def proxy_for(host: str, configured: str | None) -> str | None:
     """Return the kubeconfig's `proxy-url`, or else the environment's proxy for a server; None if there is neither.
 
     `NO_PROXY` limits the environment's proxy only, in kubectl too. aiohttp's own `trust_env` would also read ~/.netrc,
-    and all of it again with every request.
+    and would read it again for every request.
 
     Args:
         host: URL of the API server.

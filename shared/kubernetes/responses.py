@@ -1,4 +1,4 @@
-"""Turns the API server's answers into JSON objects or errors of ours. Pure."""
+"""Turns the API server's answers into JSON objects, or into errors of this project. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 _FROM_THE_FUTURE: Final = "Too large resource version"
-"""The API server says this of a resourceVersion that it has not reached, as after a restore from a backup."""
+"""What the API server says of a resourceVersion that it has not reached, as after a restore from a backup."""
 
 _BY_STATUS: Final[Mapping[int, type[errors.ClusterError]]] = {
     400: errors.Rejected,

@@ -1,8 +1,8 @@
 """The API server's clock, read from the `Date` of its answers.
 
-API servers judge the webhook's certificates, so the reconciler dates certificates by their clock. It dates everything
-in storages by it too, because the next leader compares these times with its own: our clock may be wrong, and so may
-that of the next leader.
+API servers judge the webhook's certificates, so the reconciler dates certificates by their clock. By the same clock it
+writes all times into storages, because the next leader compares them with its own time, and the clock of either leader
+may be wrong.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class ServerClock:
             read = parsedate_to_datetime(date) if date else None
         except ValueError:
             return
-        # A time without a zone could be any zone's.
+        # A time without a zone may be in any zone.
         if read is not None and read.tzinfo is not None:
             self._last = read.astimezone(UTC), self._monotonic()
 
     def now(self) -> datetime:
-        """Tell the aware instant; before the first answer, by our own clock."""
+        """Return the aware instant; before the first answer, by the clock of this machine."""
         if self._last is None:
             return datetime.now(UTC)
         date, at = self._last

@@ -85,7 +85,7 @@ def put(obj: Object, path: Path, value: Any) -> Object:
 
 
 def without(obj: Object, path: Path) -> Object:
-    """Remove a field on a copy; return the very object if it has no such field."""
+    """Remove a field on a copy; return the same object if it has no such field."""
     draft = Draft(obj)
     draft.remove(path)
     return draft.obj
@@ -95,22 +95,22 @@ class Draft:
     """A copy of an object to which several changes are made; each object and array on their paths is copied once.
 
     Attributes:
-        obj: The object with all changes so far; the very original as long as there are none.
+        obj: The object with all changes so far; the original itself until the first change.
     """
 
     __slots__ = ("_copies", "obj")
 
     def __init__(self, obj: Object) -> None:
         self.obj = obj
-        # The copies by their id; the dict holds them, so that no other node can get the id of one.
+        # The copies by their id. The dict keeps them alive, so that no other node can get the id of a copy.
         self._copies: dict[int, Any] = {}
 
     def put(self, path: Path, value: Any) -> Path | None:
         """Set a field, and create the objects and arrays above it that are absent.
 
         Args:
-            path: Of the field.
-            value: Of the field; it becomes the last entry, if the field is an array's entry that was absent.
+            path: Path of the field.
+            value: Its value; a new entry of an array becomes the last one.
 
         Returns:
             Path of the topmost object or array that was created; None if all of them were there.
@@ -152,7 +152,7 @@ class Draft:
     def _copied(self, node: Any, step: str, below: Any) -> Any:
         copy = below.copy()
         if isinstance(copy, list) is (step in ARRAYS):
-            # `remove` may pass through something of a wrong shape; `put` must still find it, and refuse it.
+            # `remove` may pass through a node of a wrong shape; `put` must still find that node, and refuse it.
             self._copies[id(copy)] = copy
         _set_child(node, step, copy)
         return copy
@@ -171,7 +171,7 @@ def top_above(path: Path, tops: Iterable[Path]) -> Path | None:
 
 
 def _child(node: Any, step: str) -> Any:
-    """Look up one step of a path; None if there is no such thing, or the node is neither object nor array."""
+    """Look up one step of a path; None if the node lacks it, or is neither object nor array."""
     if isinstance(node, dict):
         return node.get(step)
     if isinstance(node, list):
@@ -208,6 +208,6 @@ def _is_called(entry: Any, step: str) -> bool:
         return False
     source = entry.get("secretRef")
     if isinstance(source, dict):
-        # With a prefix the variables have other names: a different thing.
+        # With a prefix, the variables have other names: that is another entry.
         return source.get("name") == step and not entry.get("prefix")
     return entry.get("name") == step

@@ -80,7 +80,7 @@ VALIDATING_WEBHOOKS: Final = Resource(
 
 
 def last_written(obj: Object) -> str:
-    """Tell when an object was last changed, by whomever; as Kubernetes writes it, so that such texts compare."""
+    """Return when anybody last changed an object, as Kubernetes writes times: such texts sort by time."""
     metadata = obj["metadata"]
     written = [entry["time"] for entry in metadata.get("managedFields") or [] if entry.get("time")]
     times: list[str] = [metadata["creationTimestamp"], *written]

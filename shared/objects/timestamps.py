@@ -23,13 +23,13 @@ def parse_time(text: str) -> datetime:
     """Read what `written` wrote, or the API server.
 
     Raises:
-        ValueError: It is nothing of the kind.
+        ValueError: The text is no such time.
     """
     return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
 
 
 def read_time(text: str) -> datetime | None:
-    """Read what `written` wrote; None if it is nothing of the kind."""
+    """Read what `written` wrote; None if the text is no such time."""
     try:
         return parse_time(text)
     except ValueError:

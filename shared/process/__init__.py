@@ -1,1 +1,1 @@
-"""Environment, log and probes, which every process of ours has."""
+"""Environment, log and probes, which both processes have."""

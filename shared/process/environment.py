@@ -95,7 +95,7 @@ class Environment:
         return found or default
 
     def log_level(self, name: str) -> str:
-        """Read a log level as Python names it, in whatever case."""
+        """Read a log level as Python names it, in upper or lower case."""
         text = self.text(name, "INFO").upper()
         if text not in LOG_LEVELS:
             self._problems.append(f"{name} is none of {', '.join(LOG_LEVELS)}")

@@ -1,7 +1,7 @@
 """The CustomResourceDefinition, made from the pydantic models. Pure; `python -m shared.session_storage.crd` prints it.
 
 A structural schema (Kubernetes "Specifying a structural schema") is JSON Schema without references, titles and
-null types, so that is what this module takes away.
+null types, so this module removes those.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _structural(schema: Any, definitions: Object) -> Any:
 
 
 def _resolved(schema: Object, definitions: Object) -> Object:
-    """Put a reference's target in its place; of `X or null`, which is how pydantic says optional, keep X."""
+    """Replace a reference by its target, and `X or null`, as pydantic writes an optional field, by X."""
     if alternatives := schema.get("anyOf"):
         (only,) = [item for item in alternatives if item.get("type") != "null"]
         outer = {name: value for name, value in schema.items() if name != "anyOf"}

@@ -1,6 +1,6 @@
 """What a size decides: CPU, memory, `maxmemory`, disk, persistence and the number of instances. Pure.
 
-These figures are a promise to users: documentation and chart show them, so a change belongs into the release notes.
+These figures are a promise to users: documentation and chart show them, so a change belongs in the release notes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Preset:
 
     @property
     def fence(self) -> int:
-        """Value of Valkey's `min-replicas-to-write`: a redundant primary that is cut off must not go on alone."""
+        """Value of Valkey's `min-replicas-to-write`: a redundant primary that is cut off must stop taking writes."""
         return 1 if self.is_redundant else 0
 
     @property
@@ -72,5 +72,5 @@ PRESETS: Final = {
 
 
 def shrinks(before: Size, after: Size) -> bool:
-    """Tell whether a size has a smaller disk than another one; Kubernetes shrinks no volume."""
+    """Tell whether the new size has a smaller disk than the old one; Kubernetes shrinks no volume."""
     return PRESETS[after].disk_gib < PRESETS[before].disk_gib

@@ -59,7 +59,7 @@ class RotationStatus(Model):
     ] = None
 
 
-class NodeStatus(Model):
+class InstanceStatus(Model):
     """One Valkey instance."""
 
     name: Annotated[str, Field(description="Name of its StatefulSet; its pod is called <name>-0.")]
@@ -102,7 +102,7 @@ class SessionStorageStatus(Model):
         Size | None,
         Field(description="The size in effect; it differs from spec.size until the reconciler has applied a change."),
     ] = None
-    nodes: list[NodeStatus] = Field(
+    nodes: list[InstanceStatus] = Field(
         default_factory=list,
         description="The Valkey instances of a managed storage.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},

@@ -1,4 +1,4 @@
-"""What the API server and the webhook check in a SessionStorage: patterns, limits, and what to say. Pure.
+"""What the API server and the webhook check in a SessionStorage: patterns, limits and messages. Pure.
 
 Each rule that needs no look-up is written here once: the models turn it into a CEL rule, so that the API server
 enforces it even while the webhook is down, and into a check of their own.
@@ -42,18 +42,18 @@ def cel(rule: str, message: str) -> dict[str, JsonValue]:
 
 
 def forbidding_cel(rule: str, message: str, field: str = "") -> dict[str, JsonValue]:
-    """Write a rule whose error never repeats the value, which may hold a password; only `Forbidden` errors do not.
+    """Write a rule whose error never repeats the value, which may hold a password: only `Forbidden` errors omit it.
 
     Args:
         rule: What must hold.
-        message: What the API server says where it does not.
-        field: Path of the field that the error names, from where the rule stands.
+        message: What the API server says if it does not.
+        field: Path of the field that the error names, relative to the rule's own field.
     """
     return {**cel(rule, message), "reason": "FieldValueForbidden", **({"fieldPath": field} if field else {})}
 
 
 def matching(pattern: str, hint: str) -> AfterValidator:
-    """Check a text, and word the error: for a schema's `pattern`, the API server would show the expression."""
+    """Check a text, and word the error: with a schema's `pattern`, the API server would show the expression."""
 
     def checked(text: str) -> str:
         if not re.fullmatch(pattern, text):

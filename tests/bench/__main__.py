@@ -1,4 +1,4 @@
-"""Measures everything and writes docs/benchmarks.md: `python -m tests.bench`."""
+"""Runs all benchmarks and writes docs/benchmarks.md: `python -m tests.bench`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
 def main() -> int:
-    """Measure, and write the document."""
+    """Run the benchmarks that the command line describes."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=6, help="turns of each server in each case")
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
-    parser.add_argument("--creates", type=int, default=300, help="objects of each kind to create")
+    parser.add_argument("--rounds", type=int, default=6, help="how many turns each server has in each case")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn, in seconds")
+    parser.add_argument("--creates", type=int, default=300, help="how many objects of each kind to create")
     parser.add_argument(
-        "--probing-seconds", type=float, default=20.0, help="length of each run of the reconciler's probing"
+        "--probing-seconds", type=float, default=20.0, help="length of each run that watches storages, in seconds"
     )
     parser.add_argument(
         "--before",
         type=Path,
         metavar="CHECKOUT",
-        help="another checkout of this project, whose webhook is measured too",
+        help="another checkout of this project; its webhook is measured too",
     )
     given = parser.parse_args()
     load = os.getloadavg()[0]

@@ -1,6 +1,7 @@
-"""What an answer to a review means, whatever words and order it is said in. Pure.
+"""Reduces a webhook's answer to its effect, so that answers of different servers can be compared. Pure.
 
-A benchmark of wrong answers is worth nothing: before anything is measured, all servers must mean the same.
+Messages and the order of patch operations may differ between servers; the effect may not, or the benchmark would
+compare servers that do different work.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What becomes of the object.
+    """The effect of an answer.
 
     Attributes:
-        verdict: patched, allowed or denied.
-        code: HTTP status of a refusal, else 0.
-        result: The object as it would be stored; None if it is refused.
+        verdict: `patched`, `allowed` or `denied`.
+        code: HTTP status of a denial, else 0.
+        result: The object that the API server would store; None after a denial.
     """
 
     verdict: str
@@ -36,7 +37,7 @@ class Meaning:
 
 
 def meaning(case: Case, answer: bytes) -> Meaning:
-    """Read an answer to a case."""
+    """Parse the AdmissionReview that answers a case."""
     content = orjson.loads(answer)
     assert (content["apiVersion"], content["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")
     response = content["response"]
@@ -47,11 +48,11 @@ def meaning(case: Case, answer: bytes) -> Meaning:
     operations = orjson.loads(base64.b64decode(response.get("patch") or b"W10="))
     assert not any(operation["op"] == "test" for operation in operations)
     patched = jsonpatch.apply_patch(case.object, json.dumps(operations))
-    return Meaning("patched" if operations else "allowed", 0, _with_record_read(patched))
+    return Meaning("patched" if operations else "allowed", 0, _with_parsed_record(patched))
 
 
-def _with_record_read(obj: Object) -> Object:
-    """Replace the record, which is a text, by what it says: its keys have no order."""
+def _with_parsed_record(obj: Object) -> Object:
+    """Parse the injection record, which is JSON in an annotation: servers may write its keys in any order."""
     annotations = obj["metadata"].get("annotations", {})
     record = orjson.loads(annotations.get(ANNOTATION_INJECTION, b"null"))
     if record is not None:

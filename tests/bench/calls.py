@@ -1,4 +1,4 @@
-"""What the API server itself counts of its calls to webhooks."""
+"""Reads from the API server's own metrics how long its calls to webhooks took."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 if TYPE_CHECKING:
     from prometheus_client.samples import Sample
 
-SOON_SECONDS: Final = 0.005
-"""The shortest duration that API servers count separately (`k8s.io/apiserver/pkg/admission/metrics`)."""
+FAST_SECONDS: Final = 0.005
+"""The smallest bucket of the API server's histograms (`k8s.io/apiserver/pkg/admission/metrics`)."""
 _CALLS: Final = "apiserver_admission_webhook_admission_duration_seconds"
 _ANSWERS: Final = "rest_client_request_duration_seconds"
 
@@ -21,32 +21,32 @@ class Calls:
     """Calls that have ended.
 
     Attributes:
-        total: How many.
-        soon: How many within `SOON_SECONDS`.
-        seconds: How long all took together.
+        total: Their number.
+        fast: The number of those that took at most `FAST_SECONDS`.
+        seconds: The sum of their durations.
     """
 
     total: int
-    soon: int
+    fast: int
     seconds: float
 
     @property
     def mean_ms(self) -> float:
-        """How long one took, in milliseconds."""
+        """The mean duration of a call, in milliseconds."""
         return 1000 * self.seconds / self.total
 
     def since(self, earlier: Calls) -> Calls:
-        """Leave out what was counted before."""
-        return Calls(self.total - earlier.total, self.soon - earlier.soon, self.seconds - earlier.seconds)
+        """Subtract the calls of an earlier reading."""
+        return Calls(self.total - earlier.total, self.fast - earlier.fast, self.seconds - earlier.seconds)
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """A webhook, as metrics call it.
+    """The names of a webhook in the API server's metrics.
 
     Attributes:
-        name: In its configuration.
-        host: Name and port by which it is called.
+        name: Its name in the MutatingWebhookConfiguration.
+        host: The host and port that the API server connects to.
     """
 
     name: str
@@ -54,35 +54,35 @@ class Webhook:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a webhook's part in creates was.
+class WebhookCalls:
+    """The calls of the API server to one webhook about new objects.
 
     Attributes:
-        calls: From the object as it came to the object as the webhook wants it.
-        answers: Of that, from the request's first byte to the head of the answer.
+        calls: Whole calls: the API server writes the review, waits for the answer and applies the patch.
+        answers: The wait alone, from the request's first byte to the answer's headers.
     """
 
     calls: Calls
     answers: Calls
 
-    def since(self, earlier: Asked) -> Asked:
-        """Leave out what was counted before."""
-        return Asked(self.calls.since(earlier.calls), self.answers.since(earlier.answers))
+    def since(self, earlier: WebhookCalls) -> WebhookCalls:
+        """Subtract the calls of an earlier reading."""
+        return WebhookCalls(self.calls.since(earlier.calls), self.answers.since(earlier.answers))
 
 
-def asked(metrics: str, webhook: Webhook) -> Asked:
-    """Tell how often the API server has called a webhook because of new objects."""
+def webhook_calls(metrics: str, webhook: Webhook) -> WebhookCalls:
+    """Find a webhook's calls in the API server's metrics."""
     calls = counted(metrics, _CALLS, name=webhook.name, operation="CREATE")
-    return Asked(calls, counted(metrics, _ANSWERS, host=webhook.host, verb="POST"))
+    return WebhookCalls(calls, counted(metrics, _ANSWERS, host=webhook.host, verb="POST"))
 
 
 def counted(metrics: str, histogram: str, **labels: str) -> Calls:
-    """Add the series of a histogram up that have these labels.
+    """Sum all series of a histogram that have the given labels.
 
     Args:
-        metrics: In Prometheus' text format.
-        histogram: Its name.
-        labels: Others are not looked at.
+        metrics: Prometheus' text format.
+        histogram: Name of the histogram.
+        labels: Labels that a series must have; it may have others.
     """
     samples = [
         sample
@@ -92,8 +92,8 @@ def counted(metrics: str, histogram: str, **labels: str) -> Calls:
         if labels.items() <= sample.labels.items()
     ]
     count, seconds = (_sum(samples, f"{histogram}_{part}") for part in ("count", "sum"))
-    soon = _sum([sample for sample in samples if sample.labels.get("le") == str(SOON_SECONDS)], f"{histogram}_bucket")
-    return Calls(int(count), int(soon), seconds)
+    fast = _sum([sample for sample in samples if sample.labels.get("le") == str(FAST_SECONDS)], f"{histogram}_bucket")
+    return Calls(int(count), int(fast), seconds)
 
 
 def _sum(samples: list[Sample], name: str) -> float:

@@ -1,4 +1,4 @@
-"""The AdmissionReviews that are measured, as an API server writes them. Pure."""
+"""The AdmissionReviews that the benchmark posts, in the form in which an API server writes them. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PATH: Final = "/mutate/consumers"
 NAMESPACE: Final = "team"
 NAME: Final = "search-0000"
-"""Of the MCPServer; the client makes its digits differ from request to request."""
+"""The MCPServer's name; the client changes its digits from request to request."""
 STORAGE: Final[Object] = {
     "apiVersion": "toolhive.stacklok.dev/v1alpha1",
     "kind": "SessionStorage",
@@ -31,14 +31,20 @@ STORAGE: Final[Object] = {
 }
 STORAGES: Final = {(NAMESPACE, "sessions"): STORAGE}
 SIZES_KB: Final = (2, 10, 60)
-ANNOUNCED: Final = {"create": "patched", "update": "allowed", "refused": "denied"}
-"""What each kind of case is answered with."""
+EXPECTED: Final = {"create": "patched", "update": "allowed", "refused": "denied"}
+"""The verdict that every server must reach on each kind of case."""
 
 _MANY: Final = 16
-"""Settings from which on a server has a pod template, too, and was applied by kubectl; both make a review jump."""
+"""A server with at least this many environment variables also has a pod template and kubectl's annotation.
+
+Both make the review longer at one stroke.
+"""
 _LEAST_BYTES: Final = 40
 _MOST_BYTES: Final = 400
-"""By how much a further setting makes a review longer: once or four times, escaped in an annotation or not."""
+"""One more environment variable makes a review longer by `_LEAST_BYTES` to `_MOST_BYTES`.
+
+It appears once or four times in the review, with or without the escapes that an annotation needs.
+"""
 _UID: Final = "0df28fbd-5f5f-11e8-bc74-36e6bb280816"
 _GROUP: Final = "toolhive.stacklok.dev"
 
@@ -48,9 +54,9 @@ class Case:
     """One AdmissionReview.
 
     Attributes:
-        kind: One of `ANNOUNCED`.
-        size_kb: About how long it should be, in thousands of bytes.
-        body: What is posted.
+        kind: A key of `EXPECTED`.
+        size_kb: Intended length of the body, in thousands of bytes.
+        body: The AdmissionReview as JSON.
     """
 
     kind: str
@@ -59,32 +65,33 @@ class Case:
 
     @property
     def name(self) -> str:
-        """What the case is called in files."""
+        """The case's name in file names and messages."""
         return f"{self.kind}-{self.size_kb}kb"
 
     @property
-    def announced(self) -> str:
-        """The answer: patched, allowed or denied."""
-        return ANNOUNCED[self.kind]
+    def expected(self) -> str:
+        """The verdict that every server must reach: `patched`, `allowed` or `denied`."""
+        return EXPECTED[self.kind]
 
     @property
     def object(self) -> Object:
-        """The MCPServer that is to be written."""
+        """The MCPServer under review."""
         found: Object = orjson.loads(self.body)["request"]["object"]
         return found
 
 
 def cases() -> Iterator[Case]:
-    """Make all of them: each kind in each size."""
+    """Yield a case of each kind in each size."""
     for size_kb in SIZES_KB:
         for kind, review in _REVIEWS.items():
             yield Case(kind, size_kb, _filled(review, size_kb * 1000))
 
 
 def server(entries: int, many: int = _MANY) -> Object:
-    """Write an MCPServer as `kubectl apply` sends it, with as many settings of its own as asked for.
+    """Build an MCPServer with `entries` environment variables, as `kubectl apply` sends it.
 
-    Half of a longer one is the annotation in which kubectl keeps what was applied, as in real objects.
+    From `many` variables on, half of the object is the annotation in which kubectl keeps the last applied
+    configuration, as in real objects.
     """
     spec: Object = {
         "image": "ghcr.io/example/search-mcp:1.4.2",
@@ -125,14 +132,14 @@ def _create(entries: int) -> Object:
 
 
 def _refused(entries: int) -> Object:
-    """A `sessionStorage` of the user's own contradicts the reference."""
+    """The user's own `sessionStorage` contradicts the reference."""
     refused = server(entries)
     refused["spec"]["sessionStorage"] = {"provider": "redis", "address": "redis.elsewhere.svc:6379", "db": 3}
     return _review("CREATE", refused, None)
 
 
 def _update(entries: int) -> Object:
-    """A connected server gets another image: all has to be looked at, and nothing is to do."""
+    """A connected server gets another image: the webhook must check every field, and has nothing to patch."""
     old = server(entries, many=5 * _MANY)
     write = consumers.ConsumerWrite.of(AdmissionRequest(_UID, "CREATE", NAMESPACE, "", old, None))
     decision = consumers.decide(write, STORAGES, Target.ALL)
@@ -147,10 +154,10 @@ _REVIEWS: Final[dict[str, Callable[[int], Object]]] = {"create": _create, "updat
 
 
 def _filled(review: Callable[[int], Object], size: int) -> bytes:
-    """Write the longest review that is not longer than asked for; the one without a filling if none is that short."""
+    """Write the longest review of at most `size` bytes; without any variable, a review may still be longer."""
     entries = size // _LEAST_BYTES
     while len(body := orjson.dumps(review(entries))) > size and entries > 0:
-        # Towards the size in big steps, lest hundreds of reviews be written.
+        # Big steps: one variable at a time would mean hundreds of reviews.
         entries -= max(1, (len(body) - size) // _MOST_BYTES)
     return body
 

@@ -1,7 +1,7 @@
-"""Measures what we add to the creation of an MCPServer on a real API server, with our processes beside it.
+"""Measures how much longer creating an MCPServer takes because of our webhook, on a real API server.
 
-Creates are offered at a fixed rate, whatever becomes of those before (an open loop), because one after the other they
-would keep all processors busy: then the slowest tell of queues for a processor, and not of us.
+The benchmark sends creates at a fixed rate and does not wait for earlier ones (an open loop). A loop that waits would
+keep all processors busy, and the slowest creates would measure the queue for a processor instead of the webhook.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from deploy.local import api, progress
-from deploy.local.controlplane import ControlPlane
+from deploy.local.loopback import ControlPlane
 from tests.bench import image, rival, servers
-from tests.bench.calls import Webhook, asked
+from tests.bench.calls import Webhook, webhook_calls
 from tests.bench.cases import STORAGE, server
 from tests.bench.figures import Figures
 from tests.integration.conftest import (
@@ -35,20 +35,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shared.objects.resources import Object
-    from tests.bench.calls import Asked
+    from tests.bench.calls import WebhookCalls
 
-WITH_US: Final = "with a reference, connected by us"
-WITHOUT_US: Final = "with a reference, in a namespace where we are not asked"
+WITH_US: Final = "with a reference, connected by our webhook"
+WITHOUT_US: Final = "with a reference, in a namespace that our webhook excludes"
 THEIRS: Final = "with a reference, connected by the Go webhook on controller-runtime"
 NO_REFERENCE: Final = "without a reference"
 ENTRIES: Final = 90
-"""Settings of a server of about 10 kB."""
+"""Environment variables of an MCPServer of about 10 kB."""
 WARM_UP: Final = 50
 PER_SECOND: Final = 6
-"""Creates, of all kinds together; a busy cluster has a few. Twenty kept two slow processors busy: with a queue before
-them a plain one took 30 ms in half of all cases, and 500 at p99, and nothing could be told of ours."""
+"""Creates per second, of all kinds together; a busy cluster has a few.
+
+Twenty a second kept two slow processors busy: a create without a reference then took 30 ms at p50 and 500 ms at p99,
+so that the webhook's share disappeared in the queue.
+"""
 _AT_ONCE: Final = 16
-"""Connections: enough that no create waits for another one's, if one takes less than 0.8 s."""
+"""Connections; so many that no create has to wait for one while creates take less than 0.8 s."""
 _NAMESPACES: Final = {WITH_US: "team", THEIRS: rival.NAMESPACE, WITHOUT_US: rival.NAMESPACE, NO_REFERENCE: "team"}
 _WEBHOOK: Final = "consumers.toolhive.stacklok.dev"
 _FIELD: Final = "sessionStorageRef"
@@ -59,21 +62,21 @@ class Created:
     """What was measured.
 
     Attributes:
-        figures: Of creates, by who has a part in them.
-        asked: What the API server counted of webhooks, by the same.
+        figures: Durations of creates, by kind of create (`WITH_US` and so on).
+        webhook_calls: The API server's calls to the webhook that is asked about this kind of create.
     """
 
     figures: Mapping[str, Figures]
-    asked: Mapping[str, Asked]
+    webhook_calls: Mapping[str, WebhookCalls]
 
 
 def measure(directory: Path, root: Path, creates: int) -> Created:
-    """Create servers in turns, with us and without us.
+    """Create MCPServers of all kinds in turns.
 
     Args:
-        directory: For the control plane and our processes.
-        root: Where the product's image is unpacked.
-        creates: How many of each.
+        directory: Directory for the files of the control plane and of our processes.
+        root: Directory with the unpacked product image.
+        creates: How many MCPServers of each kind to create.
     """
     commands = {component: image.command(root, component, directory) for component in ("webhook", "reconciler")}
     with contextlib.ExitStack() as stack:
@@ -92,7 +95,7 @@ def measure(directory: Path, root: Path, creates: int) -> Created:
 
 
 class _Connections:
-    """One for each thread, kept."""
+    """Persistent connections to the API server, one for each thread."""
 
     def __init__(self, client: api.Client) -> None:
         self._client = client
@@ -101,7 +104,7 @@ class _Connections:
 
     @property
     def own(self) -> http.client.HTTPSConnection:
-        """The connection of this thread."""
+        """The connection of the calling thread."""
         if not hasattr(self._own, "connection"):
             self._own.connection = self._client.connection()
             self._all.append(self._own.connection)
@@ -123,12 +126,12 @@ def _measure(kubectl: Kubectl, webhooks: Mapping[str, Webhook], creates: int) ->
     seconds = len(_NAMESPACES) * creates / PER_SECOND
     return Created(
         {arm: Figures.of(seconds, own) for arm, own in took.items()},
-        {arm: asked(after, webhook).since(asked(before, webhook)) for arm, webhook in webhooks.items()},
+        {arm: webhook_calls(after, webhook).since(webhook_calls(before, webhook)) for arm, webhook in webhooks.items()},
     )
 
 
 def _offer(connections: _Connections, numbers: range) -> dict[str, list[int]]:
-    # The order rotates: what one create leaves to be done falls upon the next.
+    # The order rotates, because the work that one create leaves behind slows the next one down.
     offered = [(arm, number) for number in numbers for arm in _rotated(tuple(_NAMESPACES), number)]
     start = time.perf_counter_ns()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -148,7 +151,7 @@ def _rotated(arms: tuple[str, ...], turn: int) -> tuple[str, ...]:
 
 
 def _create(connections: _Connections, arm: str, path: str, body: str, due: int) -> int:
-    """Create a server; returns the nanoseconds since it was due, not since somebody found the time for it."""
+    """Create a server, and return the nanoseconds since it was due, so that waiting for a thread counts too."""
     connection = connections.own
     connection.request("POST", path, body, {"Content-Type": "application/json"})
     answer = connection.getresponse()

@@ -1,4 +1,4 @@
-"""Figures of a measurement, and how they are told. Pure."""
+"""Figures of a measurement, and how reports write them. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was seen of one server in one case, over all of its rounds.
+    """Figures of one server in one case, over all of its rounds.
 
     Attributes:
-        per_second: Requests in a second.
-        p50: Milliseconds within which half of the answers came.
-        p99: The same of 99 %.
-        p999: The same of 99.9 %.
-        processor: Microseconds of processor time that a request took the server; 0 if that was not measured.
+        per_second: Requests per second.
+        p50: Median latency, in milliseconds.
+        p99: 99th percentile of the latency, in milliseconds.
+        p999: 99.9th percentile of the latency, in milliseconds.
+        processor: Processor time of the server per request, in microseconds; 0 if it was not measured.
     """
 
     per_second: float
@@ -30,12 +30,12 @@ class Figures:
 
     @classmethod
     def of(cls, seconds: float, nanoseconds: Iterable[int], processor_seconds: float = 0.0) -> Figures:
-        """Sum rounds up.
+        """Compute the figures.
 
         Args:
-            seconds: Of all rounds together.
-            nanoseconds: Of each answer.
-            processor_seconds: What the server's processor was busy for, in all rounds together.
+            seconds: Length of all rounds together.
+            nanoseconds: Latency of each answer.
+            processor_seconds: Processor time of the server in all rounds together.
         """
         ordered = sorted(nanoseconds)
         p50, p99, p999 = (percentile(ordered, share) / 1e6 for share in (0.5, 0.99, 0.999))
@@ -43,21 +43,21 @@ class Figures:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least this share of all values does not exceed (nearest rank)."""
+    """Return the smallest value that at least this share of the sorted values does not exceed (nearest rank)."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def ratio(ours: float, theirs: float) -> str:
-    """Write how many times theirs ours is."""
+    """Write our figure as a multiple of theirs."""
     return f"{ours / theirs:.2f}x"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table; all columns but the first are aligned to the right."""
+    """Write a Markdown table; all columns but the first are right-aligned."""
     lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def milliseconds(value: float) -> str:
-    """Write a duration with three figures that mean something."""
+    """Write a duration with three significant figures."""
     return f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""The product's image, unpacked: what runs in it has the Python and the libraries of a pod, and no others."""
+"""Runs modules in the unpacked product image, with the same Python and the same libraries as in a pod."""
 
 from __future__ import annotations
 
@@ -41,15 +41,17 @@ print(f"{platform.python_version()}, {platform.python_compiler()}; {libraries}")
 
 
 _ARCHIVE: Final = "from deploy.local import images; print(images.archive(images.PRODUCT))"
-"""Prints where the image is; another checkout is asked in its own words."""
+"""Prints the path of the image; another checkout runs it with its own code, which knows how that image is built."""
 
 
 def unpack(root: Path, checkout: Path | None = None) -> None:
-    """Unpack the image, made first if the cache lacks it; its layers take nothing away (OCI image-spec, `layer.md`).
+    """Unpack the image, and build it first if the cache lacks it.
+
+    The image has no whiteout files (OCI image-spec, `layer.md`), so extracting one layer over the other is enough.
 
     Args:
-        root: Where to.
-        checkout: Of this project, whose image it is to be; this one by default.
+        root: Directory to create and unpack into.
+        checkout: Checkout of this project whose image to unpack; this one by default.
     """
     with tarfile.open(images.archive(images.PRODUCT) if checkout is None else _archive_of(checkout)) as archive:
 
@@ -66,14 +68,16 @@ def unpack(root: Path, checkout: Path | None = None) -> None:
 
 
 def command(root: Path, module: str, directory: Path, checkout: Path = _CHECKOUT) -> list[str | Path]:
-    """Say how a module is run in the image by the very process that runs this; it takes a root user.
+    """Return the command that runs a module in the image; it needs root.
+
+    The command replaces itself with the module's process, so both have the same process ID.
 
     Args:
-        root: Where the image is unpacked.
-        module: Of the product or of the tests; is given the path of the directory as its only argument.
-        directory: Of its files, which has the same path in there; what the tests need beyond the image's libraries is
-            put there.
-        checkout: Whose tests are there; those that fit the image.
+        root: Directory with the unpacked image.
+        module: Module of the product or of the tests; its only argument is the path of `directory`.
+        directory: Directory of the module's files; it has the same path in the image. This function copies the
+            libraries into it that the tests need and the image lacks.
+        checkout: Checkout whose tests the image sees; it must be the one that the image was built from.
     """
     site = directory / _SITE
     site.mkdir(exist_ok=True)
@@ -83,7 +87,7 @@ def command(root: Path, module: str, directory: Path, checkout: Path = _CHECKOUT
 
 
 def python_of(root: Path, libraries: Iterable[str]) -> str:
-    """Say what Python is in there, what compiled it, and which versions of some libraries."""
+    """Describe the image's Python: its version, its compiler, and the versions of the named libraries."""
     command = ["chroot", str(root), _PYTHON, "-c", _TELL, *libraries]
     told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return told.stdout.strip()

@@ -1,4 +1,7 @@
-"""Measures what it costs the reconciler to watch 200 storages: heartbeats, and a look at each instance every 10 s."""
+"""Measures the processor time that the reconciler needs to watch 200 storages.
+
+It watches with heartbeats, and with a look at each instance every 10 s.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,14 @@ STORAGES: Final = 200
 
 
 def measure(directory: Path, root: Path, seconds: float) -> dict[str, Watched]:
-    """Watch storages of one node, and of three, for so many seconds each; without looks, and with them.
+    """Watch storages of one instance, and of three, each with heartbeats alone and with looks.
 
-    All pods share two servers, which are real: what the reconciler does is the same, and theirs is not counted.
+    All pods share two real Valkey servers: the reconciler's work is the same, and the servers' own work is not counted.
 
     Args:
-        directory: Of all files.
-        root: Where the product's image is unpacked, in which the watching is done.
-        seconds: How long each time.
+        directory: Directory for all files.
+        root: Directory with the unpacked product image, in which the watcher runs.
+        seconds: Length of each of the four runs.
     """
     places = {name: directory / name for name in ("primary", "replica")}
     for place in places.values():
@@ -48,7 +51,7 @@ def measure(directory: Path, root: Path, seconds: float) -> dict[str, Watched]:
 
 
 def _watched(directory: Path, root: Path, asked: Watch) -> Watched:
-    (directory / watcher.ASKED).write_text(json.dumps(asdict(asked)))
+    (directory / watcher.TASK_FILE).write_text(json.dumps(asdict(asked)))
     command = image.command(root, watcher.__name__, directory)
     subprocess.run(command, check=True)
-    return Watched(**json.loads((directory / watcher.ANSWER).read_text()))
+    return Watched(**json.loads((directory / watcher.RESULT_FILE).read_text()))

@@ -1,4 +1,4 @@
-"""The Go programs of the benchmark: two webhooks to compare ours with, and the client that asks all three."""
+"""The Go programs of the benchmark: two webhooks to compare ours with, and the client that loads all three."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MODULE = Path(__file__).parent / "go"
 
 
 def version_of(module: str) -> str:
-    """Read from go.mod which version of a module is built in."""
+    """Read a module's version from go.mod."""
     found = re.search(rf"^\s+{re.escape(module)} (\S+)$", (MODULE / "go.mod").read_text(), re.MULTILINE)
     assert found, module
     return found[1]

@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md: what was measured, on what, and how to read it. Pure."""
+"""Writes the text of docs/benchmarks.md. Pure."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tests.bench import creates, servers
-from tests.bench.calls import SOON_SECONDS
+from tests.bench.calls import FAST_SECONDS
 from tests.bench.figures import milliseconds, ratio, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.bench.calls import Asked
+    from tests.bench.calls import WebhookCalls
     from tests.bench.creates import Created
     from tests.bench.figures import Figures
     from tests.bench.reviews import Outcome
     from tests.bench.watcher import Watched
 
 _COLUMNS: Final = ("requests/s", "p50 ms", "p99 ms", "p99.9 ms")
-_SOON: Final = f"answers within {1000 * SOON_SECONDS:g} ms"
+_CREATED: Final = "an MCPServer of about 10 kB"
+_FAST: Final = f"answers within {1000 * FAST_SECONDS:g} ms"
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """Where and when it was measured.
+    """Date, machine and parameters of the measurement.
 
     Attributes:
-        date: Day, as ISO 8601 writes it.
-        facts: What the machine is and which versions ran, by name.
-        load: What else the machine did: its load average at the start, over one minute.
-        rounds: How often each server's turn came in each case.
-        seconds: How long a turn was.
-        connections: How many the client kept.
-        creates: How many objects of each kind were created.
+        date: The day, as ISO 8601 writes it.
+        facts: Hardware and versions, by name.
+        load: The machine's load average over one minute, before the measurement began.
+        rounds: Turns that each server had in each case.
+        seconds: Length of a turn.
+        connections: Connections of the client.
+        creates: Objects of each kind that were created.
     """
 
     date: str
@@ -53,14 +54,14 @@ def document(outcome: Outcome, created: Created, probed: Mapping[str, Watched], 
             table(("", circumstances.date), circumstances.facts.items()),
             _REVIEWS.format(**vars(circumstances)),
             table(("case", "server", *_COLUMNS, "processor µs"), _review_rows(outcome)),
-            "Ours against theirs; of requests, more is better, of all else less:\n",
+            "Ours as a multiple of theirs; more requests are better, and less of everything else:\n",
             table(("case", "against", "requests/s", "p50", "p99", "p99.9", "processor"), _ratio_rows(outcome)),
             table(("server", "resident memory, MB"), _memory_rows(outcome)),
             _CREATES.format(**vars(circumstances), per_second=creates.PER_SECOND),
-            table(("an MCPServer of about 10 kB", *_COLUMNS[1:]), _create_rows(created.figures)),
+            table((_CREATED, *_COLUMNS[1:]), _create_rows(created.figures)),
             _added(created.figures),
             _CALLS,
-            table(("called", "times", "a call, ms", "waiting for the answer, ms", _SOON), _call_rows(created.asked)),
+            table((_CREATED, "calls", "call, ms", "wait for the answer, ms", _FAST), _call_rows(created.webhook_calls)),
             _PROBING,
             table(("", "% of a processor", "late ms, p50", "late ms, worst"), _probing_rows(probed)),
             _BOUNDS,
@@ -106,13 +107,13 @@ def _probing_rows(probed: Mapping[str, Watched]) -> Iterator[tuple[str, ...]]:
 
 def _added(created: Mapping[str, Figures]) -> str:
     ours, without = created[creates.WITH_US], created[creates.WITHOUT_US]
-    return f"Added by us: {ours.p50 - without.p50:.1f} ms at p50, {ours.p99 - without.p99:.1f} ms at p99.\n"
+    return f"Our webhook adds {ours.p50 - without.p50:.1f} ms at p50, {ours.p99 - without.p99:.1f} ms at p99.\n"
 
 
-def _call_rows(asked: Mapping[str, Asked]) -> Iterator[tuple[str, ...]]:
-    for arm, own in asked.items():
-        soon = f"{100 * own.answers.soon / own.answers.total:.0f} %"
-        yield arm, str(own.calls.total), f"{own.calls.mean_ms:.1f}", f"{own.answers.mean_ms:.1f}", soon
+def _call_rows(webhook_calls: Mapping[str, WebhookCalls]) -> Iterator[tuple[str, ...]]:
+    for arm, own in webhook_calls.items():
+        fast = f"{100 * own.answers.fast / own.answers.total:.0f} %"
+        yield arm, str(own.calls.total), f"{own.calls.mean_ms:.1f}", f"{own.answers.mean_ms:.1f}", fast
 
 
 def _times(figures: Figures) -> tuple[str, str, str]:
@@ -122,92 +123,97 @@ def _times(figures: Figures) -> tuple[str, str, str]:
 _INTRODUCTION = """\
 # Benchmarks
 
-`make bench` measures all of this and writes this page, in about a quarter of an hour. CI does not run it, because a
-figure that depends on what else the machine does is no test. `tests/bench/` has its programs.
+`make bench` runs all benchmarks and writes this page, in about a quarter of an hour. CI does not run it: the figures
+depend on what else the machine does, so they are no test. The programs are in `tests/bench/`.
 """
 _REVIEWS = """\
 ## Admission reviews
 
-The same AdmissionReviews are posted to three webhooks that give the same answers, which is checked before anything is
-measured: the decision, and that the patches make the same object (the record annotation included).
+A client posts the same AdmissionReviews to three webhooks. Before it measures them, the benchmark checks that all three
+give the same answers: the same decision, and patches that make the same object (the record annotation included).
 
-- **this webhook**: the process that a pod runs, whole (caches, metrics, certificate out of its Secret), in the
-  product's image, with its Python; on an API server in memory. Its memory includes that stand-in.
-- **Go, net/http by hand**: `encoding/json`, typed structs for what is read, a patch put together field by field. It
-  leaves out what no case reaches (removal, external storages, rights across namespaces) and metrics, to its favour.
+- **this webhook**: the whole process that a pod runs (caches, metrics, the certificate from its Secret), with the
+  Python of the product's image and an API server in memory. Its memory includes that fake API server.
+- **this webhook, before**: the same of another checkout, in runs for which `--before` names one.
+- **Go, net/http by hand**: `encoding/json`, typed structs for the fields that it reads, and a patch that it builds
+  field by field. In its favour, it leaves out metrics and what no case reaches (removal, external storages, rights
+  across namespaces).
 - **Go, controller-runtime**: `admission.Handler` on an unstructured object, and `PatchResponseFromRaw`.
 
-Cases: *create* injects a storage into a new MCPServer; *update* changes the image of a connected one, so that all is
-looked at and nothing is patched; *refused* contradicts its reference. A review of an update holds two objects, so the
-smallest is larger than the smallest of the others. Each request is about another object.
+There are three cases. *create* injects a storage into a new MCPServer. *update* changes the image of a connected one:
+the webhook checks every field and patches nothing. *refused* has a `sessionStorage` that contradicts its reference. A
+review of an update holds two objects, so the smallest is larger than the smallest of the others. Each request is about
+another object.
 
-Each server has one processor (`taskset`, `GOMAXPROCS=1`), the client has another. TLS 1.3, P-256, {connections}
-connections that are kept, each with one request at a time. Servers take turns of {seconds:g} s, {rounds} in each case,
-the order rotating, so that what else happens on the machine hits all alike. Hence latencies are those of a *saturated*
-server: with {connections} requests under way, p50 is about {connections} times what one takes. Processor time is what
-one request took of the server's processor, and the figure that other programs on the machine disturb least. The load
-average at the start was {load:.1f}; when it is not near 0, ratios mean more than figures.
+Each server has one processor (`taskset`, `GOMAXPROCS=1`), the client has another. They speak TLS 1.3 (P-256) over
+{connections} persistent connections, each with one request at a time. Servers take turns of {seconds:g} s, {rounds} in
+each case, in rotating order, so that other load on the machine slows all of them alike. A request is always under way
+on every connection, so latencies are those of a *saturated* server: p50 is about {connections} times what one request
+takes. Processor time is what one request takes of the server's processor; other programs on the machine disturb this
+figure least. The load average at the start was {load:.1f}; when it is not near 0, ratios mean more than figures.
 """
 _CREATES = """\
 ## Creating an MCPServer
 
-On a real API server, etcd and all, with our webhook and reconciler beside it on the same processors. {creates} creates
-of each kind in turns, {per_second} of all kinds in a second, each at its appointed instant whatever became of those
-before (an open loop); times count from that instant. Where we are not asked is `kube-system`, which our rules exclude.
-Ours run in the product's image.
+A real API server with its etcd shares the processors with our webhook and reconciler, which run in the product's image.
+The benchmark creates {creates} MCPServers of each kind in turns, {per_second} of all kinds in a second. It sends each
+create when it is due and does not wait for earlier ones (an open loop); times count from the moment at which a create
+is due. The namespace that our webhook excludes is `kube-system`.
 """
 _CALLS = """\
-What a webhook has a part in is its call, and the API server counts those itself, from the object before to the object
-after: it writes the review, sends it and waits for the answer, applies the patch and reads the result. Means, because
-its metrics do not tell more.
+A webhook prolongs a create by one call. The API server itself counts how long these calls take: it writes the review,
+sends it, waits for the answer, applies the patch and reads the result. Its metrics give no more than these means.
 """
 _PROBING = """\
 ## Watching storages
 
-How much processor time the reconciler needs to watch 200 storages, whose Valkeys are other processes. The heartbeat
-pings every instance once a second. A look logs in to each instance, and asks for its role, configuration and the
-passwords that it accepts. The reconciler looks at least every 10 s; these figures leave out what it decides from it and
-what it reads from its caches. Late is by how much the least recent answer of all instances was older than one second,
-in samples 0.2 s apart.
+The table shows the processor time that the reconciler needs to watch 200 storages; their instances are other processes.
+The heartbeat pings every instance once a second. A look logs in to each instance, and asks for its role, its
+configuration and the passwords that it accepts. The reconciler looks at least every 10 s; these figures leave out what
+it decides from the answers and what it reads from its caches. Every 0.2 s, a sample takes the instance that has been
+silent for the longest time; *late* is how much longer than one second that is.
 """
 _BOUNDS = """\
-## What bounds it
+## What limits the webhook
 
-Of the 10 kB injection, on two processors of an Intel Xeon with Python 3.13, on 29 November 2026, when a server of our
-own on httptools spoke HTTP; by perf, of the webhook's processor time under full load:
+perf shows where the webhook's processor time goes under full load. This is the 10 kB injection on two Intel Xeon
+processors with Python 3.13, measured on 29 November 2026, when a server of our own on httptools spoke HTTP:
 
 | part | share |
 | --- | ---: |
 | the interpreter and its objects: deciding, and what orjson makes | 63 % |
-| kernel: sockets, waking up | 14 % |
+| kernel: sockets, wakeups | 14 % |
 | orjson without the objects that it makes | 7 % |
 | libc: copying, memory | 6 % |
 | TLS (OpenSSL) | 5 % |
 | HTTP (llhttp) and event loop (uvloop) | 4 % |
 
-All but the first is compiled code, much the same as in a Go program; of system calls there are one read and one write
-for a review. What a hand-written Go webhook is ahead by is deciding: some 250 calls of functions, interpreted, about
-60 µs alone on a processor and half as much again next to TLS, the kernel and a busy client, where Go's smaller code
-suffers less. What it falls behind by is reading: `encoding/json` takes about 100 µs for 10 kB, orjson 20. So it stays
-ahead for small objects, and loses where reading is most of the work. In between it depends on the processor: for 10 kB,
-ours served 0.87 to 1.06 times its requests on an Intel Xeon (five runs; 4.7 to 5.2 times those of controller-runtime),
-and 1.10 to 1.19 times on an AMD EPYC (three runs; 5.9 to 6.2 times). To be ahead everywhere, deciding would have to be
-compiled.
+All parts but the first are compiled code, much the same as in a Go program; a review needs two system calls, one read
+and one write. A hand-written Go webhook decides faster. Ours makes some 250 interpreted function calls, which take
+about 60 µs alone on a processor, and half as much again next to TLS, the kernel and a busy client; Go's smaller code
+suffers less from those. The Go webhook reads more slowly: `encoding/json` takes about 100 µs for 10 kB, orjson 20 µs.
+So Go is ahead for small objects, and behind where reading is most of the work. In between it depends on the processor:
+for 10 kB, ours served 0.87 to 1.06 times the requests of the hand-written webhook on an Intel Xeon (five runs; 4.7 to
+5.2 times those of controller-runtime), and 1.10 to 1.19 times on an AMD EPYC (three runs; 5.9 to 6.2 times). To be
+ahead everywhere, ours would have to decide in compiled code.
 
-Of a create, on that EPYC: what the API server does itself, whoever answers. A call took 9.6 ms with us and 14.4 with
-controller-runtime, of which it waited 3.6 and 8.2: the other 6 it spent on writing the review, applying the patch and
-reading the result, as its profile says too (`/debug/pprof/profile`: 6.5 ms of processor time for each call). So no
-webhook that patches adds less than 6 ms to a create there; a create without one took 24. Creates come seldom, and then
-nothing of them is in a processor's caches: the same review takes our process 1 ms then, and 0.3 under load.
+On that EPYC, part of what a call adds to a create is the API server's own work, whichever webhook answers. A call took
+9.6 ms with our webhook and 14.4 ms with controller-runtime; the API server waited for 3.6 ms and 8.2 ms of that. It
+spent the other 6 ms on writing the review, applying the patch and reading the result, as its profile says too
+(`/debug/pprof/profile`: 6.5 ms of processor time for each call). So every webhook that patches adds at least 6 ms to a
+create there; a create without one took 24 ms. Creates come seldom, and by then a processor's caches have lost the
+webhook's code and data: the same review takes our process 1 ms then, and 0.3 ms under load.
 
-What was done: deciding the injection took 117 µs alone, and takes half of that; an update 307, and takes 119.
+These changes made the webhook faster. Deciding the injection alone took 117 µs, and now takes half of that; deciding
+an update took 307 µs, and now takes 119 µs.
 
-- Reviews are served by aiohttp's `web.Server`, which spares the routing of its `web.Application`, and are answered with
-  one write ([0020](adr/0022-aiohttp-serves-the-reviews.md)). Metrics' labels are bound once.
-- A `Draft` copies what lies above changed fields once; each change used to copy it anew.
-- A record is read once, and not up to six times in one admission (24 µs each time); paths in it are written once.
-- Of users' variables only those that hide one of ours are looked at in Python.
+- aiohttp's `web.Server` serves the reviews without the routing of its `web.Application`, and answers with one write
+  ([0022](adr/0022-aiohttp-serves-the-reviews.md)). The webhook binds the labels of its metrics once.
+- A `Draft` copies the objects above changed fields once; each change used to copy them anew.
+- The webhook parses a record once, and not up to six times in one admission (24 µs each time); it writes paths in the
+  record once.
+- Of users' variables, Python code looks only at those that hide one of ours.
 
-What was tried and did not help: larger thresholds of the garbage collector. A review's objects die with it, and a
-young collection finds nothing.
+Larger thresholds of the garbage collector did not help: a review's objects die with it, and a young collection finds
+nothing.
 """

@@ -1,4 +1,4 @@
-"""Measures all servers with all cases, in turns, so that whatever else the machine does hits them alike."""
+"""Measures all servers with all cases. They take turns, so that other load on the machine slows all of them alike."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.bench.servers import Server
 
 CONNECTIONS: Final = 8
-"""What one API server keeps open to a busy webhook; it may have 25 idle ones (client-go `transport/cache.go`)."""
+"""Connections of one API server to a busy webhook; it may keep 25 idle ones (client-go `transport/cache.go`)."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Plan:
     """How long to measure.
 
     Attributes:
-        rounds: How often each server's turn comes in each case.
-        seconds: How long a turn is.
+        rounds: Turns that each server has in each case.
+        seconds: Length of a turn.
     """
 
     rounds: int = 6
@@ -42,8 +42,8 @@ class Outcome:
     """What was measured.
 
     Attributes:
-        figures: By case and server.
-        resident_mb: Memory of each server, in millions of bytes, after all cases.
+        figures: Figures by case and server.
+        resident_mb: Resident memory of each server after all cases, in millions of bytes.
     """
 
     figures: dict[tuple[Case, str], Figures] = field(default_factory=dict)
@@ -57,42 +57,42 @@ def measure(
     chosen: Iterable[Case] | None = None,
     before: tuple[Path, Path] | None = None,
 ) -> Outcome:
-    """Run all servers and ask them.
+    """Start all servers, check their answers, and measure them.
 
     Args:
-        directory: For certificates, bodies and logs.
-        root: Where the product's image is unpacked.
-        plan: How long.
-        chosen: Cases; all of them by default.
-        before: Another checkout, whose webhook is measured as well, and where its image is unpacked.
+        directory: Directory for certificates, bodies and logs.
+        root: Directory with the unpacked product image.
+        plan: How long to measure.
+        chosen: Cases to measure; all of them by default.
+        before: Another checkout whose webhook to measure as well, and the directory with its unpacked image.
     """
-    to_ask = list(cases() if chosen is None else chosen)
-    serving, asking = processors()
+    measured = list(cases() if chosen is None else chosen)
+    serving, loading = processors()
     outcome = Outcome()
     with servers.running(directory, root, serving, before) as running:
-        for case in to_ask:
+        for case in measured:
             (directory / f"{case.name}.json").write_bytes(case.body)
             check(case, {server.name: server.ask(case.body) for server in running})
-        for case in to_ask:
+        for case in measured:
             progress.step(f"measuring {case.kind}, {len(case.body) / 1000:.1f} kB")
-            outcome.figures |= _measure(case, running, directory, plan, asking)
+            outcome.figures |= _measure(case, running, directory, plan, loading)
         outcome.resident_mb = {server.name: server.resident_mb for server in running}
     return outcome
 
 
 def processors() -> tuple[int, int]:
-    """Choose a processor for servers and another for the client."""
-    serving, asking, *_ = sorted(os.sched_getaffinity(0))
-    return serving, asking
+    """Choose one processor for the servers and another one for the client."""
+    serving, loading, *_ = sorted(os.sched_getaffinity(0))
+    return serving, loading
 
 
 def check(case: Case, answers: Mapping[str, bytes]) -> None:
-    """Make sure that all answers are the announced one, and mean the same."""
+    """Assert that all servers reach the expected verdict and have the same effect."""
     meanings = {name: meaning(case, answer) for name, answer in answers.items()}
     first: Meaning = meanings[servers.OURS]
     for name, found in meanings.items():
-        assert found.verdict == case.announced, f"{name}, {case.name}: {found.verdict}"
-        assert found == first, f"{name}, {case.name}: another object comes out"
+        assert found.verdict == case.expected, f"{name}, {case.name}: {found.verdict}"
+        assert found == first, f"{name}, {case.name}: the patch makes another object than that of {servers.OURS}"
 
 
 def _measure(

@@ -1,4 +1,4 @@
-"""The Go webhook on controller-runtime in our place: the API server asks it about objects that bear its label."""
+"""Runs the Go webhook on controller-runtime in place of ours, for objects with the label `LABELS`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Kubectl
 
 NAMESPACE: Final = "kube-system"
-"""Where we are not asked."""
+"""A namespace that our webhook's configuration excludes."""
 _NAME: Final = "rival.example.com"
 LABELS: Final = {"example.com/wired-by": "rival"}
 _SERVICE: Final = {"name": "rival", "namespace": NAMESPACE}
@@ -27,7 +27,7 @@ _SERVICE: Final = {"name": "rival", "namespace": NAMESPACE}
 
 @contextlib.contextmanager
 def running(kubectl: Kubectl, directory: Path) -> Iterator[Webhook]:
-    """Run it until the block ends."""
+    """Run the webhook, and register it with the API server, until the block ends."""
     storage = (NAMESPACE, STORAGE["metadata"]["name"])
     with servers.controller_runtime(directory, (_SERVICE["name"], NAMESPACE), [storage]) as server:
         kubectl.apply(_service(server), _configuration(server))

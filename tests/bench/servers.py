@@ -1,4 +1,4 @@
-"""The servers that are compared, each a process on one and the same processor."""
+"""The webhook servers that the benchmark compares: one process each, all on the same processor."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 SERVICE: Final = ("session-storage-webhook", "toolhive-system")
 NAME: Final = validation.dns_names(*SERVICE)[0]
-"""What the certificate is good for, and clients call every server."""
+"""The DNS name in the certificate of every server; clients connect under this name."""
 START_SECONDS: Final = 30
 
 OURS: Final = "this webhook"
 BEFORE: Final = "this webhook, before"
-"""That of another checkout, if one is given."""
+"""The webhook of another checkout, if `--before` names one."""
 NET_HTTP: Final = "Go, net/http by hand"
 CONTROLLER_RUNTIME: Final = "Go, controller-runtime"
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        name: What tables call it.
-        port: Where it listens, on 127.0.0.1.
-        pid: Its process.
-        authority: File with the certificate of who signed its own.
+        name: Its name in the report's tables.
+        port: Its port on 127.0.0.1.
+        pid: Its process ID.
+        authority: File with the certificate of the authority that signed the server's own.
     """
 
     name: str
@@ -58,18 +58,18 @@ class Server:
 
     @property
     def resident_mb(self) -> float:
-        """How much memory is resident, in millions of bytes."""
+        """Resident memory, in millions of bytes."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     @property
     def processor_seconds(self) -> float:
-        """How long its threads have run so far."""
+        """Processor time of all its threads so far."""
         threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
         return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     def ask(self, body: bytes) -> bytes:
-        """Post one review on a connection of its own."""
+        """Post one review on a new connection, and return the answer's body."""
         connection = http.client.HTTPSConnection(NAME, context=ssl.create_default_context(cafile=str(self.authority)))
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=5)
         connection.sock = ssl.create_default_context(cafile=str(self.authority)).wrap_socket(
@@ -97,10 +97,10 @@ def running(
     """Run all servers with one certificate on one processor until the block ends.
 
     Args:
-        directory: For their files.
-        root: Where our image is unpacked.
-        processor: The number of the processor.
-        before: Another checkout, whose webhook runs as well, and where its image is unpacked.
+        directory: Directory for their files.
+        root: Directory with our unpacked image.
+        processor: Number of the processor.
+        before: Another checkout whose webhook to run as well, and the directory with its unpacked image.
     """
     _write_certificates(directory, SERVICE)
     _write_storages(directory, STORAGES)
@@ -121,12 +121,12 @@ def running(
 
 @contextlib.contextmanager
 def controller_runtime(directory: Path, service: tuple[str, str], storages: Iterable[Key]) -> Iterator[Server]:
-    """Run the webhook on controller-runtime alone, on all processors, until the block ends.
+    """Run only the webhook on controller-runtime, on all processors, until the block ends.
 
     Args:
-        directory: For its files.
-        service: Name and namespace of the Service by which it is called.
-        storages: Those that it knows.
+        directory: Directory for its files.
+        service: Name and namespace of the Service that the API server calls.
+        storages: The storages that the webhook knows.
     """
     directory.mkdir()
     _write_certificates(directory, service)

@@ -1,6 +1,6 @@
 """Watches storages as the reconciler does, for the benchmark: `python -m tests.bench.watcher DIRECTORY`.
 
-What to watch it reads from `watch.json` there; what that took it writes to `watched.json`.
+It reads its task, a `Watch`, from DIRECTORY/watch.json, and writes its result, a `Watched`, to DIRECTORY/watched.json.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
 
     from shared.objects.resources import Key, Object
 
-ASKED: Final = "watch.json"
-ANSWER: Final = "watched.json"
+TASK_FILE: Final = "watch.json"
+RESULT_FILE: Final = "watched.json"
 WARM_UP_SECONDS: Final = 2.0
-"""For 600 connections to stand."""
+"""Time to open 600 connections."""
 SAMPLE_SECONDS: Final = 0.2
-"""Seldom enough to take little of what is measured."""
+"""Time between two samples; so long that sampling adds little to the measured processor time."""
 
 
 @dataclass(frozen=True)
 class Watch:
-    """What is to be watched, and how.
+    """What to watch, and how.
 
     Attributes:
-        seconds: How long.
-        storages: How many storages.
-        addresses: Of the nodes of each; all storages share them.
-        looks: Whether each node is looked at, beside its heartbeats.
-        passwords: Of the nodes, by their key in the auth Secret.
+        seconds: Length of the measurement.
+        storages: Number of storages.
+        addresses: Addresses of a storage's instances; all storages share the same instances.
+        looks: Whether to look at each instance, besides its heartbeats.
+        passwords: Passwords of the instances, by their key in the auth Secret.
     """
 
     seconds: float
@@ -60,12 +60,12 @@ class Watch:
 
 @dataclass(frozen=True)
 class Watched:
-    """What watching cost, and how well it was done.
+    """The cost of watching, and how late heartbeats were.
 
     Attributes:
-        processor: Percent of one processor.
-        p50: How many milliseconds after its time the least recent answer of all nodes came, in half of all samples.
-        worst: The same of all samples.
+        processor: Processor time, in percent of one processor.
+        p50: Median, over all samples, of how late the instance was that had been silent the longest, in milliseconds.
+        worst: Maximum of the same, in milliseconds.
     """
 
     processor: float
@@ -74,19 +74,19 @@ class Watched:
 
     @classmethod
     def of(cls, seconds: float, processor_seconds: float, silences: Sequence[float]) -> Watched:
-        """Sum a run up.
+        """Summarize a run.
 
         Args:
-            seconds: How long it took.
-            processor_seconds: How long the process ran meanwhile.
-            silences: Of each sample, the seconds since the least recent answer of a node.
+            seconds: Length of the run.
+            processor_seconds: Processor time of this process in the run.
+            silences: For each sample, the seconds since the last answer of the instance that was silent the longest.
         """
         late = sorted(max(0.0, silence - PERIOD_SECONDS) * 1000 for silence in silences)
         return cls(processor_seconds / seconds * 100, percentile(late, 0.5), late[-1])
 
 
 async def watch(asked: Watch) -> Watched:
-    """Watch; a node that does not answer ends it."""
+    """Watch for as long as asked; an instance that does not answer fails the run."""
     pods = _pods(asked)
     every = [pod for group in pods.values() for pod in group]
     async with _heartbeats(every) as heartbeats, _looks(asked, pods, heartbeats):
@@ -146,5 +146,5 @@ async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], heartbeats: Hea
 
 if __name__ == "__main__":
     _directory = Path(sys.argv[1])
-    _watched = uvloop.run(watch(Watch(**json.loads((_directory / ASKED).read_text()))))
-    (_directory / ANSWER).write_text(json.dumps(asdict(_watched)))
+    _watched = uvloop.run(watch(Watch(**json.loads((_directory / TASK_FILE).read_text()))))
+    (_directory / RESULT_FILE).write_text(json.dumps(asdict(_watched)))

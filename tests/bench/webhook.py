@@ -1,7 +1,7 @@
-"""Our webhook for the benchmark: the process of `webhook.__main__`, whole, on an API server in memory.
+"""Runs our webhook for the benchmark: the whole process of `webhook.__main__`, with an API server in memory.
 
-Only the API server is not real: caches list and watch, the certificate comes out of its Secret, and everything that
-serves reviews is what a pod runs.
+Only the API server is a fake. The caches list and watch it, the process reads its certificate from the Secret, and
+everything that serves reviews is the code that a pod runs.
 """
 
 from __future__ import annotations

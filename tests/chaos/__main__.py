@@ -1,6 +1,6 @@
 """Inflicts faults on storages of the local cluster and writes docs/resilience.md: `python -m tests.chaos`.
 
-With `--rotating` they strike in the middle of rotations, and docs/resilience-rotation.md is written.
+With `--rotating` it inflicts them in the middle of password rotations, and writes docs/resilience-rotation.md.
 """
 
 from __future__ import annotations
@@ -46,27 +46,36 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument(
         "--faults",
         type=_of(catalogue.BY_NAME),
-        help="names, with commas; all by default, or the usual ones if rotating",
-    )
-    described.add_argument("--sizes", type=_of([size.value for size in Size]), help="with commas; all by default")
-    described.add_argument("--rotating", action="store_true", help="in the middle of rotations, on a large storage")
-    described.add_argument(
-        "--phase", type=RotationPhase, choices=PHASES, help="of the rotation; by chance if not named"
+        help=f"names, separated by commas; all by default, with --rotating {', '.join(rotating_suite.DEFAULTS)}",
     )
     described.add_argument(
-        "--runs", type=int, help=f"of each fault on each size; {RUNS}, or {rotating_suite.RUNS} rotating"
+        "--sizes", type=_of([size.value for size in Size]), help="sizes, separated by commas; all by default"
     )
-    described.add_argument("--seed", type=int, help="of all chance; a new one by default")
+    described.add_argument(
+        "--rotating", action="store_true", help="inflict faults in the middle of rotations, on a large storage"
+    )
+    described.add_argument(
+        "--phase",
+        type=RotationPhase,
+        choices=PHASES,
+        help="phase of the rotation in which each fault begins; random by default",
+    )
+    described.add_argument(
+        "--runs",
+        type=int,
+        help=f"runs of each fault on each size; {RUNS} by default, with --rotating {rotating_suite.RUNS}",
+    )
+    described.add_argument("--seed", type=int, help="seed of all random choices; a new one by default")
     described.add_argument(
         "--write",
         action="store_true",
-        help="write the document although not everything was done; rows of what was not done stay",
+        help="write the document even after a part of the faults; without --rotating, rows of the others stay",
     )
     return described
 
 
 def _of(known: Collection[str]) -> Callable[[str], list[str]]:
-    """Read names with commas between them, all of which must be known."""
+    """Return a parser of known names that are separated by commas."""
 
     def names(text: str) -> list[str]:
         chosen = text.split(",")
@@ -78,15 +87,15 @@ def _of(known: Collection[str]) -> Callable[[str], list[str]]:
 
 
 def run(given: argparse.Namespace) -> bool:
-    """Do what the command line says, and tell whether every target was met.
+    """Run what the command line asks for, and tell whether every target was met.
 
     Raises:
-        DemoError: It could not be done.
+        DemoError: A step failed, or KUBECONFIG names another cluster.
         LocalClusterError: The local cluster is not as it should be.
     """
     if not paths.is_local(os.environ):
         raise DemoError(
-            "KUBECONFIG names another cluster; nodes are cut off and processes killed on the local one only"
+            "KUBECONFIG names another cluster; this program cuts off nodes and kills processes on the local one only"
         )
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     progress.step(f"seed {seed}")
@@ -104,7 +113,7 @@ def _settled(given: argparse.Namespace, seed: int) -> bool:
     told = merged(load(ARCHIVE.read_text()), measured) if has_others else measured
     if is_kept:
         ARCHIVE.write_text(dump(told))
-    _put_out(report.document(told, _circumstances(measured.valkey, seed)), DOCUMENT, is_kept=is_kept)
+    _output(report.document(told, _circumstances(measured.valkey, seed)), DOCUMENT, is_kept=is_kept)
     return report.is_met(measured.trials)
 
 
@@ -113,7 +122,7 @@ def _rotating(given: argparse.Namespace, seed: int) -> bool:
     plan = rotating_suite.Plan(faults, given.phase, given.runs or rotating_suite.RUNS, seed)
     trials, valkey = rotating_suite.measure(Kube.of(os.environ), Images.of(os.environ), plan)
     text = rotating_report.document(trials, _circumstances(valkey, seed))
-    _put_out(text, ROTATING_DOCUMENT, is_kept=given.write or not (given.faults or given.phase))
+    _output(text, ROTATING_DOCUMENT, is_kept=given.write or not (given.faults or given.phase))
     return rotating_report.is_met(trials)
 
 
@@ -122,15 +131,15 @@ def _circumstances(valkey: str, seed: int) -> Circumstances:
     return Circumstances(datetime.now(UTC).date().isoformat(), facts, seed)
 
 
-def _put_out(text: str, document: Path, *, is_kept: bool) -> None:
+def _output(text: str, document: Path, *, is_kept: bool) -> None:
     sys.stdout.write(text)
     if is_kept:
         document.write_text(text)
 
 
 def main() -> int:
-    """Run, and say what went wrong in one message."""
-    # As Ctrl-C does: what is broken is mended on the way out.
+    """Run the command line; print an expected error as one message."""
+    # SIGTERM then ends the program as Ctrl-C does, and every fault is undone on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return 0 if run(parser().parse_args()) else 1

@@ -1,4 +1,4 @@
-"""Requests straight to the local cluster's API server: kubectl would take processor time from what is measured."""
+"""Sends requests straight to the local cluster's API server; kubectl would take processor time from the measurement."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ STORAGES: Final = f"/apis/{names.GROUP}/v1alpha1/namespaces/{NAMESPACE}/sessions
 
 
 class Api(Client):
-    """Reads, and changes a little."""
+    """A client that reads, watches and patches objects."""
 
     def read(self, path: str) -> Object:
-        """Return the object at `path`; empty while it or the server cannot be reached."""
+        """Return the object at `path`; empty if it does not exist or the API server does not answer."""
         found: Object = self.get(path) or {}
         return found
 
     def versions(self, collection: str, name: str, seconds: int) -> Iterator[Object]:
-        """Yield an object as it is, and as it is after each change; none is too short-lived to be seen.
+        """Watch an object: yield it as it is now, and after each change, however short-lived.
 
         Args:
-            collection: The path that it is below.
-            name: Its own.
-            seconds: When to end.
+            collection: Path of the collection that holds the object.
+            name: Name of the object.
+            seconds: How long to watch.
 
         Raises:
-            CommandFailed: The API server ended it earlier.
+            CommandFailed: The watch failed.
         """
         connection = self.connection()
         connection.timeout = seconds + REQUEST_DEADLINE_SECONDS
@@ -54,14 +54,14 @@ class Api(Client):
             connection.close()
 
     def patch(self, path: str, changed: Object) -> None:
-        """Change an object; returns as soon as the API server has.
+        """Patch an object, and return as soon as the API server has.
 
         Args:
-            path: Of the object.
-            changed: The fields to change (RFC 7386).
+            path: Path of the object.
+            changed: The fields to change (JSON Merge Patch, RFC 7386).
 
         Raises:
-            CommandFailed: The API server did not do it.
+            CommandFailed: The API server did not accept the patch.
         """
         connection = self.connection()
         try:

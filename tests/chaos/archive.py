@@ -1,4 +1,4 @@
-"""Runs as JSON, beside the document made of them: a fault that is tried again replaces its own runs alone. Pure."""
+"""Keeps runs as JSON beside the document, so that a new try of one fault replaces only its own rows. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from shared.session_storage.sizes import Size
 from tests.chaos.catalogue import BY_NAME
-from tests.chaos.figures import Trial, Use
+from tests.chaos.figures import SessionUse, Trial
 from tests.chaos.floor import Floor
 from tests.chaos.report import Measured
 from tests.chaos.verdicts import Gap, Verdict
 
 
 def dump(measured: Measured) -> str:
-    """Write what the document needs; of a run's gaps, that is one."""
+    """Write what the document needs; of each run's gaps it needs only the one that counts."""
     content = {
         "valkey": measured.valkey,
         "floor": measured.floor.seconds,
@@ -34,9 +34,9 @@ def load(text: str) -> Measured:
 
 
 def merged(before: Measured, anew: Measured) -> Measured:
-    """Put runs of two times together: whatever was tried anew counts as it is now.
+    """Merge runs of two times: a fault that was tried again on a size has its new runs alone.
 
-    Of how long storages took to be made, the more frequent observation stays.
+    Of the times until new storages were ready, each size keeps the longer list.
     """
     tried = {(trial.fault, trial.size) for trial in anew.trials}
     kept = [trial for trial in before.trials if (trial.fault, trial.size) not in tried]
@@ -59,7 +59,7 @@ def _brief(trial: Trial) -> Trial:
 
 
 def _trial(*, verdict: dict[str, Any] | None, use: dict[str, int], **rest: Any) -> Trial:
-    return Trial(verdict=None if verdict is None else _verdict(**verdict), use=Use(**use), **rest)
+    return Trial(verdict=None if verdict is None else _verdict(**verdict), use=SessionUse(**use), **rest)
 
 
 def _verdict(*, lost: list[float], gaps: list[dict[str, Any]], **rest: Any) -> Verdict:

@@ -1,6 +1,6 @@
-"""Every fault: its name, what happens, the sizes that it strikes, and the targets for clients.
+"""All faults, each with its name, its description, and the target for clients on each size that it strikes.
 
-The figures of the targets are promises to users; a change here is a release note.
+The figures of the targets are promises to users: whoever changes one writes a release note.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.chaos.faults.fault import Fault
 from tests.chaos.figures import Target
 
 FENCE_SECONDS: Final = 4.0
-"""A primary without replicas refuses writes after three seconds, and notices that within another one."""
+"""A primary without replicas refuses writes after three seconds, and takes up to one more second to notice."""
 FAILOVER: Final = Target(median=0.3, worst=1.2)
 UNREACHABLE: Final = Target(worst=5.0, fence=FENCE_SECONDS)
 PLANNED: Final = Target(median=0.12, worst=0.4, is_quiet=True)
@@ -33,7 +33,7 @@ FAULTS: Final = (
     ),
     Fault(
         "force-delete",
-        "Somebody deletes the primary's pod without grace.",
+        "Somebody deletes the primary's pod without a grace period.",
         servers.delete_pod,
         {Size.MEDIUM: KEPT, Size.LARGE: FAILOVER},
     ),
@@ -48,7 +48,7 @@ FAULTS: Final = (
         f"The primary's node reaches nothing for {partitions.CUT_SECONDS} s.",
         partitions.cut_off_node,
         {Size.MEDIUM: KEPT, Size.LARGE: UNREACHABLE},
-        partitions.apart,
+        partitions.separate_primary,
     ),
     Fault(
         "partition-client",
@@ -94,13 +94,13 @@ FAULTS: Final = (
     ),
     Fault(
         "emptied",
-        "Somebody deletes the primary's pod without grace, and empties its volume before the next pod starts.",
+        "Somebody deletes the primary's pod without a grace period, and empties its volume before the next pod starts.",
         losses.empty_volume,
         dict.fromkeys(LARGE, KEPT),
     ),
     Fault(
         "all-pods",
-        "Somebody deletes all pods at once without grace, and no reconciler runs until the pods run again.",
+        "Somebody deletes all pods at once without a grace period; no reconciler runs until the pods run again.",
         losses.delete_all_pods,
         dict.fromkeys(PERSISTENT, KEPT),
     ),

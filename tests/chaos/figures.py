@@ -1,4 +1,4 @@
-"""Runs of faults, what is wanted of them, and how they are summed up. Pure."""
+"""Runs of faults, their targets and their summaries. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """What is wanted of a fault, of all of its runs together.
+    """The target for all runs of one fault on one size.
 
     Attributes:
-        median: Seconds that half of the write gaps may not exceed; None if that is not asked.
-        worst: Seconds that no write gap may exceed; None if that is not asked.
-        fence: For so many seconds after the fault acknowledged writes may be lost; later or earlier ones never.
-        is_quiet: Whether the client may see nothing but the end of one connection.
+        median: Bound of the median write gap, in seconds; None if there is none.
+        worst: Bound of every write gap, in seconds; None if there is none.
+        fence: How long after the fault acknowledged writes may be lost, in seconds; earlier or later ones never may.
+        is_quiet: Whether the client may see no error but one closed connection.
     """
 
     median: float | None = None
@@ -29,7 +29,7 @@ class Target:
     is_quiet: bool = False
 
     def excuses(self, lost: Iterable[float]) -> bool:
-        """Tell whether writes may be lost that were acknowledged so many seconds after the fault."""
+        """Tell whether writes may be lost that were acknowledged at these times, in seconds after the fault."""
         return all(0 <= at < self.fence for at in lost)
 
     def __str__(self) -> str:
@@ -40,14 +40,14 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Use:
-    """What users of MCP sessions have seen of one run.
+class SessionUse:
+    """What users of MCP sessions saw of one run.
 
     Attributes:
-        sessions: How many were open.
-        lost: How many of them could not be gone on with afterwards.
-        calls: How often a session was gone on with while the fault lasted.
-        failed: How often that failed then; a client tries again.
+        sessions: Number of open sessions.
+        lost: How many of them some proxy refused to continue afterwards.
+        calls: Calls in these sessions during the run.
+        failed: Calls that failed; a client tries again.
     """
 
     sessions: int = 0
@@ -61,12 +61,12 @@ class Trial:
     """One run of one fault.
 
     Attributes:
-        fault: Its name.
-        size: Of the storage.
-        seconds: From the fault until the storage was whole again; 0 if it never was.
-        verdict: Of the writer; None if it came to none.
-        use: Of MCP sessions.
-        problem: Why the run did not come to its end; empty if it did.
+        fault: Name of the fault.
+        size: Size of the storage.
+        seconds: Seconds from the fault until the storage had recovered; 0 if the run failed.
+        verdict: The writer's verdict; None if the run failed.
+        use: What users of MCP sessions saw.
+        problem: Why the run failed; empty if it did not.
         date: Day of the run, as ISO 8601 writes it.
     """
 
@@ -74,7 +74,7 @@ class Trial:
     size: str
     seconds: float = 0
     verdict: Verdict | None = None
-    use: Use = Use()
+    use: SessionUse = SessionUse()
     problem: str = ""
     date: str = ""
 
@@ -87,7 +87,7 @@ class Trial:
             told.append(errors)
         use = self.use
         told.append(f"sessions lost {use.lost} of {use.sessions}, calls failed {use.failed} of {use.calls}")
-        told.append(f"whole after {self.seconds:.1f} s" if not self.problem else f"FAILED: {self.problem}")
+        told.append(f"recovered after {self.seconds:.1f} s" if not self.problem else f"FAILED: {self.problem}")
         return "; ".join(told)
 
 
@@ -99,21 +99,21 @@ class Summary:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """What writers have seen in runs that came to an end."""
+        """The writers' verdicts on the runs that did not fail."""
         return [trial.verdict for trial in self.trials if trial.verdict and not trial.problem]
 
     @property
     def gaps(self) -> list[float]:
-        """The longest write gap of each run."""
+        """The longest write gap of each run, in seconds."""
         return [verdict.gap.seconds for verdict in self.verdicts]
 
     @property
     def lost(self) -> list[int]:
-        """How many acknowledged writes each run has lost."""
+        """The number of lost writes in each run."""
         return [len(verdict.lost) for verdict in self.verdicts]
 
     def misses(self, target: Target) -> list[str]:
-        """Say what of a target was not met."""
+        """List what the runs missed of a target."""
         return list(self._misses(target))
 
     def _misses(self, target: Target) -> Iterator[str]:
@@ -134,7 +134,7 @@ class Summary:
 
 
 def summaries(trials: Iterable[Trial]) -> dict[tuple[str, str], Summary]:
-    """Put runs of the same fault on the same size together, in the order in which they came."""
+    """Group runs by fault and size, in the order in which they came."""
     found: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
         found.setdefault((trial.fault, trial.size), []).append(trial)
@@ -142,5 +142,5 @@ def summaries(trials: Iterable[Trial]) -> dict[tuple[str, str], Summary]:
 
 
 def seconds(value: float) -> str:
-    """Write a duration in seconds, to the millisecond where that means something."""
+    """Write a duration in seconds; below one second to the millisecond."""
     return f"{value:.3f}" if value < 1 else f"{value:.2f}"

@@ -1,7 +1,7 @@
-"""How fast a Service moves its clients: the floor under every gap, measured on the same cluster at the same time.
+"""Measures how fast a Service moves its clients, which is the least that the gap of any planned move can take.
 
-Two pods serve their own names, a third one connects to their Service over and over, and the Service's selector is
-patched from the one to the other.
+Two pods answer with their own names, and a third one connects to their Service over and over. Each move patches the
+Service's selector from one pod to the other.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PORT: Final = 6379
 MOVES: Final = 12
 MOVE_SECONDS: Final = 30
 PAUSE_SECONDS: Final = 2
-"""Two moves within a second could meet kube-proxy's least time between two of its updates."""
+"""Moves less than a second apart could have to wait for kube-proxy's minimum time between updates (`minSyncPeriod`)."""
 
 SERVING: Final = f"""
 import os, socket
@@ -59,17 +59,17 @@ while True:
 
 @dataclass(frozen=True)
 class Floor:
-    """What was measured.
+    """The moves that were measured.
 
     Attributes:
-        seconds: Of each move, from sending the patch until a new connection reached the new server for the first time.
+        seconds: For each move, the seconds from the patch until the first new connection reached the new pod.
     """
 
     seconds: tuple[float, ...]
 
 
 def measure(kube: Kube, api: Api, images: Images) -> Floor:
-    """Move a Service to and fro, and take the time."""
+    """Move a Service to and fro, and measure each move."""
     with _pods(kube, images):
         until("the caller is answered", lambda: _heard(kube), MOVE_SECONDS)
         return Floor(tuple(_move(kube, api, SERVERS[(number + 1) % 2]) for number in range(MOVES)))
@@ -83,12 +83,13 @@ def _move(kube: Kube, api: Api, server: str) -> float:
 
 
 def first_after(heard: Iterable[tuple[float, str]], sent: float, server: str) -> float | None:
-    """Find when a server was first heard after a moment; None if it was not. Pure."""
+    """Find when a server first answered after a moment; None if it has not. Pure."""
     return next((at for at, name in heard if at > sent and name == server), None)
 
 
 def _heard(kube: Kube) -> list[tuple[float, str]]:
-    """List who answered when, each time it was somebody else; a caller that found no name first has complained too."""
+    """List each change of the pod that answers, with its time."""
+    # Before the Service's name resolves, the caller's log holds tracebacks too.
     lines = kube.run("logs", CALLER, namespace=NAMESPACE).splitlines()
     return [(at, name) for at, name in (json.loads(line) for line in lines if line.startswith("["))]
 

@@ -1,4 +1,4 @@
-"""The reconcilers: who leads, where, and that all of them are there."""
+"""Finds, moves and replaces the reconcilers' pods, above all the one that leads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pods(kube: Kube) -> list[Object]:
 
 
 def leading(kube: Kube) -> Object:
-    """Find the pod that leads, or wait until one does."""
+    """Find the pod that leads; wait until there is one."""
 
     def found() -> Object | None:
         name = leader(kube)
@@ -34,18 +34,18 @@ def leading(kube: Kube) -> Object:
 
 
 def await_other(kube: Kube, name: str) -> None:
-    """Wait until another pod leads than this one."""
+    """Wait until another pod than the named one leads."""
     until("there is another leader", lambda: leader(kube) not in {"", name}, TAKEOVER_SECONDS)
 
 
 def await_recovered(kube: Kube) -> None:
-    """Wait until all of them are ready and one of them leads."""
+    """Wait until all reconcilers are ready and one of them leads."""
     kube.run("rollout", "status", DEPLOYMENT, f"--timeout={TAKEOVER_SECONDS}s", namespace=NAMESPACE)
     leading(kube)
 
 
-def refresh(kube: Kube) -> None:
-    """Replace those whose container has ended before: kubelet would wait longer each time it starts one again."""
+def replace_restarted(kube: Kube) -> None:
+    """Replace pods whose container was restarted, because kubelet's back-off grows with each restart."""
     for pod in pods(kube):
         if processes.restarts(pod):
             kube.run("delete", "pod", pod["metadata"]["name"], namespace=NAMESPACE)
@@ -53,20 +53,20 @@ def refresh(kube: Kube) -> None:
 
 
 def scale(kube: Kube, replicas: int) -> None:
-    """Have so many of them, and wait until that is so."""
+    """Scale the reconciler's Deployment, and wait until it has this number of pods."""
     kube.run("scale", DEPLOYMENT, f"--replicas={replicas}", namespace=NAMESPACE)
     until(f"there are {replicas} reconcilers", lambda: len(pods(kube)) == replicas, TAKEOVER_SECONDS)
 
 
 def lead_elsewhere(kube: Kube, node: str) -> None:
-    """Have the leader be on another node than this one.
+    """Delete the leader's pod until a pod on another node than this one leads.
 
     Raises:
-        Surprise: It keeps coming back.
+        Surprise: Pods on this node led again after every attempt.
     """
     for _ in range(ATTEMPTS):
         if (pod := leading(kube))["spec"]["nodeName"] != node:
             return
         kube.run("delete", "pod", pod["metadata"]["name"], namespace=NAMESPACE)
         await_recovered(kube)
-    raise Surprise(f"the leader is on {node} whatever is done")
+    raise Surprise(f"the leader is on {node} even after {ATTEMPTS} of its pods were deleted")

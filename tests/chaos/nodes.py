@@ -1,4 +1,4 @@
-"""What befalls a node of the local cluster from outside: its cable, its packets, its disks. All of it is undone."""
+"""Faults of a node of the local cluster: its link, its packets, its disks. Each is undone when its block ends."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ KUBECONFIG: Final = paths.kubeconfig()
 BY_NAME: Final = {each.name: each for each in NODES}
 CONTROL_PLANE: Final = CONTROL_PLANE_NODE.name
 TABLE: Final = "inet tss-chaos"
-# Named first, because what is not there cannot be deleted.
+# nft cannot delete a table that does not exist, so the first line makes it.
 NO_TABLE: Final = f"table {TABLE}\ndelete table {TABLE}\n"
 FILLER: Final = ".filler"
 
 
-def mend(kube: Kube) -> None:
-    """Undo whatever a run has left that was killed and could not undo it itself."""
+def undo_leftovers(kube: Kube) -> None:
+    """Undo the faults that a killed run has left behind."""
     for pid in cgroups.processes():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
@@ -43,24 +43,24 @@ def mend(kube: Kube) -> None:
 
 @contextmanager
 def unplugged(name: str) -> Iterator[None]:
-    """Pull a node's cable out of the bridge, and plug it in at the end."""
-    cable = BY_NAME[name].interface
-    _run("ip", "link", "set", cable, "down")
+    """Take a node's link to the bridge down until the block ends."""
+    link = BY_NAME[name].interface
+    _run("ip", "link", "set", link, "down")
     try:
-        if (state := (network.INTERFACES / cable / "operstate").read_text().strip()) != "down":
-            raise CommandFailed(f"the cable {cable} is {state} although it was pulled out")
+        if (state := (network.INTERFACES / link / "operstate").read_text().strip()) != "down":
+            raise CommandFailed(f"the link {link} is {state} although it was taken down")
         yield
     finally:
-        _run("ip", "link", "set", cable, "up")
+        _run("ip", "link", "set", link, "up")
 
 
 @contextmanager
 def dropping(name: str, rules: str) -> Iterator[None]:
-    """Have a node drop packets until the block ends.
+    """Make a node drop packets until the block ends.
 
     Args:
-        name: The node.
-        rules: Chains, as `between` and `around` write them.
+        name: Name of the node.
+        rules: nftables chains, as `drops_between` and `drops_around` write them.
     """
     namespace = network.NAMESPACES / BY_NAME[name].interface
     asyncio.run(nft.load(namespace, f"{NO_TABLE}table {TABLE} {{\n{rules}}}\n"))
@@ -70,21 +70,21 @@ def dropping(name: str, rules: str) -> Iterator[None]:
         asyncio.run(nft.load(namespace, NO_TABLE))
 
 
-def between(ones: Sequence[str], others: Sequence[str]) -> str:
-    """Write rules that drop all that pods with these addresses send to those, and back. Pure."""
+def drops_between(ones: Sequence[str], others: Sequence[str]) -> str:
+    """Write rules that drop all packets between two groups of pod addresses, both ways. Pure."""
     pairs = [(one, other) for one in ones for other in others]
     drops = [f"ip saddr {a} ip daddr {b} drop" for pair in pairs for a, b in (pair, pair[::-1])]
     return _chain("forward", drops)
 
 
-def around(address: str) -> str:
-    """Write rules that cut a pod off from everybody but its own kubelet, for which it is still alive. Pure."""
+def drops_around(address: str) -> str:
+    """Write rules that cut a pod off from everybody but its own kubelet, whose probes must not restart it. Pure."""
     forwarded = [f"ip saddr {address} drop", f"ip daddr {address} drop"]
     return _chain("forward", forwarded) + _chain("input", [f"ip saddr {address} tcp dport {API_PORT} drop"])
 
 
 def _chain(hook: str, rules: Sequence[str]) -> str:
-    # Before all filters; after the destination was translated from a Service's address to a pod's.
+    # Before all other filters, but after kube-proxy has translated a Service's address to a pod's.
     head = f"  chain {hook} {{\n    type filter hook {hook} priority -10;\n"
     return head + "".join(f"    {rule}\n" for rule in rules) + "  }\n"
 
@@ -100,7 +100,7 @@ def cordoned(kube: Kube, name: str) -> Iterator[None]:
 
 
 def volume(kube: Kube, pod: Object) -> Path:
-    """Say where the node has the directory that is a pod's volume, as the node's own processes see it."""
+    """Find the directory of a pod's volume, as a path on the pod's node."""
     (claim,) = (
         each["persistentVolumeClaim"]["claimName"] for each in pod["spec"]["volumes"] if "persistentVolumeClaim" in each
     )
@@ -109,18 +109,18 @@ def volume(kube: Kube, pod: Object) -> Path:
     found = kube.get("pv", name) or {"spec": {}}
     where = found["spec"].get("hostPath") or found["spec"].get("local") or {}
     if not where:
-        raise CommandFailed(f"the volume of {pod['metadata']['name']} is no directory of its node")
+        raise CommandFailed(f"the volume of pod {pod['metadata']['name']} is no directory on its node")
     return Path(where["path"])
 
 
 def empty(name: str, directory: Path) -> None:
-    """Remove everything in a directory of a node."""
+    """Remove everything in a directory on a node."""
     _inside(name, "find", str(directory), "-mindepth", "1", "-delete")
 
 
 @contextmanager
 def small_disk(name: str, directory: Path, mebibytes: int) -> Iterator[None]:
-    """Put a file system of its own, which is small, over a node's directory, with what was in there; until the end."""
+    """Mount a small file system over a directory on a node, with a copy of its content, until the block ends."""
     copying = (
         f'cp -a "$1" "$1.copy" && mount -t tmpfs -o size={mebibytes}m,mode=0777 chaos "$1" && cp -a "$1.copy/." "$1"'
     )
@@ -128,16 +128,16 @@ def small_disk(name: str, directory: Path, mebibytes: int) -> Iterator[None]:
         _inside(name, "sh", "-euc", copying, "copy", str(directory))
         yield
     finally:
-        # Whoever still has it open keeps it until it closes it.
+        # Lazily, because a process may still have a file open there.
         _inside(name, "sh", "-c", 'umount -l "$1"; rm -rf "$1.copy"', "remove", str(directory))
 
 
 @contextmanager
 def filled(name: str, directory: Path) -> Iterator[None]:
-    """Fill the file system that a node's directory is on, to the last byte; until the end."""
+    """Fill the file system of a directory on a node to the last byte, until the block ends."""
     filler = str(directory / FILLER)
     try:
-        with suppress(CommandFailed):  # that there is no space left is what it is for
+        with suppress(CommandFailed):  # dd fails when the disk is full, which is its purpose here
             _inside(name, "dd", "if=/dev/zero", f"of={filler}", "bs=64K")
         _inside(name, "test", "-s", filler)
         yield
@@ -146,7 +146,7 @@ def filled(name: str, directory: Path) -> Iterator[None]:
 
 
 def tag_image(reference: str, alias: str) -> None:
-    """Give an image that all nodes have a second name."""
+    """Give an image a second name on all nodes."""
     for each in NODES:
         _inside(each.name, "ctr", "--namespace", "k8s.io", "images", "tag", "--force", reference, alias)
 

@@ -1,4 +1,4 @@
-"""Processes of containers on the local cluster, as the machine sees them: found by control group, and signalled."""
+"""Finds and signals processes of the local cluster from the host; it finds a container's by its control group."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ if TYPE_CHECKING:
 
 PROC: Final = Path("/proc")
 SERVER: Final = "valkey-server"
-"""A shell that lets it stop later has started it."""
+"""The command name of a Valkey server; a shell starts it, so it is not the container's first process."""
 
 
 class NoProcess(DemoError):
-    """A process that a fault is about does not run."""
+    """The process that a fault should strike does not run."""
 
 
 def of_pod(pod: Object) -> int:
-    """Find the process that a pod's only container is there for.
+    """Find the main process of a pod's only container.
 
     Raises:
         NoProcess: It does not run.
     """
     container = container_id(pod)
-    found = main({pid: _status(pid) for pid in _members(pod["spec"]["nodeName"], container)}) if container else None
+    found = (
+        main_process({pid: _status(pid) for pid in _members(pod["spec"]["nodeName"], container)}) if container else None
+    )
     if found is None:
         raise NoProcess(f"pod {pod['metadata']['name']} has no process")
     return found
@@ -58,17 +60,17 @@ def container_id(pod: Object) -> str:
 
 
 def restarts(pod: Object) -> int:
-    """Count how often a pod's container was started again."""
+    """Count the restarts of a pod's containers."""
     return sum(status["restartCount"] for status in pod["status"].get("containerStatuses", []))
 
 
-def main(statuses: Mapping[int, str]) -> int | None:
-    """Choose the process that a container is there for: the server, or what the container was started with.
+def main_process(statuses: Mapping[int, str]) -> int | None:
+    """Choose a container's Valkey server, or else its first process; None if there is neither.
 
-    Probes and whatever else is executed in a container are in its control group too.
+    A container's control group also holds its probes, and everything else that is executed in the container.
 
     Args:
-        statuses: Content of `/proc/<pid>/status` by process id; format in proc_pid_status(5).
+        statuses: Content of `/proc/<pid>/status` by process ID; format in proc_pid_status(5).
     """
     fields = {pid: dict(line.partition(":\t")[::2] for line in status.splitlines()) for pid, status in statuses.items()}
     servers = [pid for pid, found in fields.items() if found.get("Name") == SERVER]
@@ -77,13 +79,13 @@ def main(statuses: Mapping[int, str]) -> int | None:
 
 
 def kill(pid: int) -> None:
-    """End a process that cannot do anything about it."""
+    """Send a process SIGKILL."""
     os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """Stop a process where it is, and let it go on at the end, if it is still there."""
+    """Freeze a process until the block ends."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -93,7 +95,7 @@ def frozen(pid: int) -> Iterator[None]:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether there is such a process."""
+    """Tell whether a process with this ID exists."""
     return (PROC / str(pid)).exists()
 
 

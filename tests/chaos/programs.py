@@ -1,4 +1,4 @@
-"""Programs of this suite that run in a pod each, beside the storage that they use."""
+"""Runs this suite's client programs, each in a pod of its own beside the storage that it uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from deploy.local.topology import NODES
 from shared import names
 from tests.chaos.api import CORE, NAMESPACE
-from tests.chaos.wire import HANDED
+from tests.chaos.wire import PASSWORD_FILE
 from tests.e2e import clients
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ CONFIG_MAP: Final = "programs"
 
 @dataclass(frozen=True)
 class Program:
-    """A program at work.
+    """A client program in a pod.
 
     Attributes:
         stand: The storage that it uses.
-        module: What it is.
-        environment: Beyond the storage's address.
+        module: The Python module that it runs.
+        environment: Its environment variables besides the storage's address.
     """
 
     stand: Stand
@@ -40,37 +40,37 @@ class Program:
 
     @property
     def name(self) -> str:
-        """Of its pod."""
+        """The name of its pod."""
         return f"{self.module.rpartition('.')[2]}-{self.stand.name}"
 
     def start(self, **spec: object) -> None:
         """Start it on another node than the primary's.
 
         Args:
-            spec: What its pod's is besides.
+            spec: Further fields of the pod's spec.
         """
         away = next(node.name for node in reversed(NODES) if node.name != self.stand.primary()["spec"]["nodeName"])
         self.remove()
         self.stand.kube.apply(sources(), manifest(self, away, spec))
 
-    def said(self, *options: str) -> list[str]:
-        """Read what it has printed."""
+    def output(self, *options: str) -> list[str]:
+        """Read the lines that it has printed, with these options of `kubectl logs`."""
         if self._phase() in {"", "Pending"}:
             return []
         return self.stand.kube.run("logs", self.name, *options, namespace=NAMESPACE).splitlines()
 
     def address(self) -> str:
-        """Its pod's address."""
+        """Read the address of its pod."""
         found: str = self._pod()["status"]["podIP"]
         return found
 
     def end(self) -> list[str]:
-        """Have it come to its end, and read all that it has printed."""
+        """Tell it to end, wait until it has, and read all that it has printed."""
         clients.end(self.stand.kube, self.name, NAMESPACE, self._phase)
-        return self.said()
+        return self.output()
 
     def remove(self) -> None:
-        """Take its pod away."""
+        """Delete its pod."""
         options = ("--ignore-not-found", "--force", "--grace-period=0")
         self.stand.kube.run("delete", "pod", self.name, *options, namespace=NAMESPACE)
 
@@ -83,16 +83,18 @@ class Program:
 
 
 def sources() -> Object:
-    """Write the ConfigMap that has all programs."""
+    """Write the ConfigMap with the source code of all programs."""
     data = {_key(source): (ROOT / source).read_text() for source in SOURCES}
     metadata = {"name": CONFIG_MAP, "namespace": NAMESPACE}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 def manifest(program: Program, node: str, spec: Mapping[str, object]) -> Object:
-    """Write its pod; the node is named, so that cordons are nothing to it.
+    """Write a program's pod.
 
-    It passes for a proxy, and not for a holder of the credential: it reads that anew, and no rotation waits for it.
+    The pod names its node, so that a cordon cannot keep it away. It has the label of a proxy, which the storage's
+    NetworkPolicy admits, but not the label of a consumer that holds the password: the program reads the password anew
+    from its file, so no rotation has to wait for it.
     """
     stand = program.stand
     environment = {"VALKEY_HOST": names.valkey_host(stand.name, NAMESPACE), **program.environment}
@@ -102,13 +104,13 @@ def manifest(program: Program, node: str, spec: Mapping[str, object]) -> Object:
         "workingDir": DIRECTORY,
         "volumeMounts": [
             {"name": "programs", "mountPath": DIRECTORY},
-            {"name": "handed", "mountPath": str(HANDED.parent)},
+            {"name": "connection", "mountPath": str(PASSWORD_FILE.parent)},
         ],
     }
     items = [{"key": _key(source), "path": source} for source in SOURCES]
     pod["spec"]["volumes"] = [
         {"name": "programs", "configMap": {"name": CONFIG_MAP, "items": items}},
-        {"name": "handed", "secret": {"secretName": names.connection_secret(stand.name)}},
+        {"name": "connection", "secret": {"secretName": names.connection_secret(stand.name)}},
     ]
     pod["spec"] |= {"nodeName": node, **spec}
     return pod

@@ -1,4 +1,4 @@
-"""Writes docs/resilience.md: what was done to storages, what a client saw of it, and how to read that. Pure."""
+"""Writes the text of docs/resilience.md. Pure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ NONE: Final = "-"
 
 @dataclass(frozen=True)
 class Circumstances:
-    """Where and when it was measured.
+    """Date, machine and seed of the measurement.
 
     Attributes:
-        date: Day, as ISO 8601 writes it.
-        facts: What the machine is and which versions ran, by name.
-        seed: Of all chance.
+        date: The day, as ISO 8601 writes it.
+        facts: Hardware and versions, by name.
+        seed: Seed of all random choices.
     """
 
     date: str
@@ -37,13 +37,13 @@ class Circumstances:
 
 @dataclass(frozen=True)
 class Measured:
-    """All that was measured in one go.
+    """Everything that one measurement found.
 
     Attributes:
         trials: Every run of every fault.
-        made: Seconds from `kubectl apply` to Ready of each storage that was made.
+        made: For each new storage, the seconds from `kubectl apply` to Ready, by size.
         floor: How fast a Service moves its clients.
-        valkey: The version that storages ran.
+        valkey: Version of the storages' Valkey.
     """
 
     trials: Sequence[Trial]
@@ -59,7 +59,7 @@ def document(measured: Measured, circumstances: Circumstances) -> str:
             _INTRODUCTION,
             table(("", circumstances.date), circumstances.facts.items()),
             _METHOD,
-            table(("fault", "what happens"), ((fault.name, fault.what) for fault in FAULTS)),
+            table(("fault", "what happens"), ((fault.name, fault.description) for fault in FAULTS)),
             _RESULTS.format(seed=circumstances.seed),
             table(_COLUMNS, _rows(measured.trials)),
             _FLOOR.format(moves=len(measured.floor.seconds), **_range(measured.floor.seconds)),
@@ -89,7 +89,7 @@ _COLUMNS: Final = (
 
 
 def is_met(trials: Sequence[Trial]) -> bool:
-    """Tell whether every fault was as is wanted."""
+    """Tell whether every fault met its targets."""
     return not any(summary.misses(_target(summary)) for summary in summaries(trials).values())
 
 
@@ -126,7 +126,7 @@ def _judged(summary: Summary) -> tuple[str, str]:
 
 
 def _range(values: Sequence[float]) -> dict[str, str]:
-    """Write the least, the median and the largest of some durations, in milliseconds."""
+    """Write the least, the median and the largest of durations, in milliseconds."""
     told = {"least": min(values), "median": statistics.median(values), "largest": max(values)}
     return {name: f"{value * 1000:.0f}" for name, value in told.items()}
 
@@ -138,15 +138,15 @@ def _made(made: Mapping[Size, Sequence[float]]) -> Iterator[tuple[str, ...]]:
 
 def _problems(trials: Sequence[Trial]) -> str:
     told = [f"- {trial.fault} ({trial.size}): {trial.problem}\n" for trial in trials if trial.problem]
-    return f"Runs that did not come to their end:\n\n{''.join(told)}" if told else "Every run came to its end.\n"
+    return f"These runs failed:\n\n{''.join(told)}" if told else "No run failed.\n"
 
 
 _INTRODUCTION: Final = """\
 # Resilience
 
-`make chaos` writes this page and takes two hours; `tests/chaos/` has its programs. To repeat one fault and replace its
-rows alone, run `python -m tests.chaos --faults NAME --write`. `make e2e` repeats a short part (a kill, a deletion, a
-switchover, a drain) with generous bounds.
+`make chaos` writes this page and takes two hours; the programs are in `tests/chaos/`. To repeat one fault and replace
+its rows alone, run `python -m tests.chaos --faults NAME --write`. `make e2e` repeats a short part (a kill, a deletion,
+a switchover, a drain) with generous bounds.
 """
 _METHOD: Final = """\
 ## What happens, and what is measured
@@ -159,19 +159,19 @@ A client in a pod sets a new key about every 2 ms. It runs on another node than 
 the password that consumers use. It waits 0.5 s for an answer and 0.25 s for a connection, and connects anew at once. A
 **gap** is the longest time between two acknowledged writes that had not ended when the fault struck. When the storage
 has recovered, the client asks the primary for every key whose write was acknowledged; a key that is missing is
-**lost**. Meanwhile three MCP sessions go on through two of ToolHive's proxies, with one call a second; a session that
-either proxy refuses afterwards is **lost** too. A run ends when all instances are in sync again and the storage says
-so.
+**lost**. Meanwhile three MCP sessions are in use through two of ToolHive's proxies, with one call a second; a session
+that either proxy refuses afterwards is **lost** too. A run ends when all instances are in sync again and the storage's
+status says so.
 """
 _RESULTS: Final = """\
 ## Results
 
-The seed of all chance in the newest runs was {seed}. In a planned change the client may see one closed connection, and
-nothing else.
+The seed of the random choices in the newest runs was {seed}. In a planned change the client may see one closed
+connection, and nothing else.
 """
 _FLOOR: Final = """\
 When one patch of its selector points a Service at another pod, new connections reach that pod after {least} to
-{largest} ms, {median} ms in the median of {moves} moves in the same session. No planned move can be faster than that.
+{largest} ms, {median} ms in the median of {moves} moves in the same measurement. No planned move can be faster.
 """
 _MADE: Final = """\
 How long a new storage takes from `kubectl apply` until `kubectl wait` returns, with the images on the nodes:
@@ -184,12 +184,12 @@ dies without warning (power, kernel, SIGKILL), a write that it acknowledged in i
 replica, and the promotion of a replica loses it. No run above proves that this cannot happen. Where the table says 0
 lost, it did not happen in that many acknowledged writes.
 
-A primary that is cut off from its replicas goes on acknowledging writes for up to about four seconds, until Valkey's
-own fence (`min-replicas-to-write`, `min-replicas-max-lag`) stops it. When it comes back as a replica, it loses what
-clients on its side of the cut wrote in that time.
+A primary that is cut off from its replicas still acknowledges writes for up to about four seconds, until Valkey's own
+fence (`min-replicas-to-write`, `min-replicas-max-lag`) stops it. When it comes back as a replica, it loses what clients
+on its side of the cut wrote in that time.
 
 A planned move loses nothing: it pauses writes until the next primary has all of them. `small` keeps its data in its
-pod, and loses them with the pod. `small` and `medium` have one instance, which is away after a failure until Kubernetes
+pod, and loses it with the pod. `small` and `medium` have one instance, which is away after a failure until Kubernetes
 has restarted it. `medium` then has what its file on disk holds: Valkey writes to that file before it answers, and
-flushes it to the disk each second.
+flushes the file to the disk each second.
 """

@@ -1,4 +1,4 @@
-"""MCP sessions that are open while a fault strikes, used all the while through real proxies of ToolHive."""
+"""Opens MCP sessions, and uses them through ToolHive's proxies while a fault strikes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.demo import mcp_session
 from deploy.demo.errors import DemoError, NotInTime
 from deploy.demo.kube import until
 from deploy.demo.proxies import COUNT
-from tests.chaos.figures import Use
+from tests.chaos.figures import SessionUse
 from tests.chaos.stand import PROXIES
 
 if TYPE_CHECKING:
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 OPEN: Final = 3
 USE_SECONDS: Final = 1
 PATIENCE_SECONDS: Final = 30
-"""At the end, a session that cannot be gone on with for so long is lost."""
+"""At the end, a session is lost if a proxy still refuses to continue it after this time."""
 
 
 @dataclass
 class Sessions:
-    """Sessions of one server.
+    """The MCP sessions of one server.
 
     Attributes:
         stand: The server and its storage.
-        urls: Of its proxies, while the fault lasts.
+        urls: URLs of the server's proxies, as they were before the fault.
         opened: All sessions.
-        calls: How often one was gone on with while the fault lasted.
-        failures: How often that failed then; a client tries again.
+        calls: Calls in these sessions during the run.
+        failures: Calls that failed; a client tries again.
     """
 
     stand: Stand
@@ -50,23 +50,23 @@ class Sessions:
         self.opened = [mcp_session.opened(self.urls[0], COUNT)[0] for _ in range(OPEN)]
 
     def use(self, ended: threading.Event) -> None:
-        """Go on in one after the other, through one proxy after the other, until the event is set."""
+        """Call the server in each session and through each proxy in turn, until the event is set."""
         for url, session in zip(cycle(self.urls), cycle(self.opened), strict=False):
             if ended.wait(USE_SECONDS):
                 return
             self.calls += 1
-            self.failures += not _goes_on(url, session)
+            self.failures += not _continues(url, session)
 
-    def outcome(self) -> Use:
-        """Sum up what was seen, now that all is well again: every session should go on through every proxy."""
+    def outcome(self) -> SessionUse:
+        """Sum up what users saw; after the recovery, every session should continue through every proxy."""
         urls = ready_urls(self.stand)
-        lost = sum(not all(_goes_on_soon(url, session) for url in urls) for session in self.opened)
-        return Use(len(self.opened), lost, self.calls, self.failures)
+        lost = sum(not all(_continues_soon(url, session) for url in urls) for session in self.opened)
+        return SessionUse(len(self.opened), lost, self.calls, self.failures)
 
 
 @contextmanager
 def in_use(stand: Stand) -> Iterator[Sessions]:
-    """Keep sessions in use until the block ends."""
+    """Open sessions, and use them until the block ends."""
     sessions, ended = Sessions(stand, ready_urls(stand)), threading.Event()
     sessions.open()
     thread = threading.Thread(target=sessions.use, args=(ended,))
@@ -79,12 +79,12 @@ def in_use(stand: Stand) -> Iterator[Sessions]:
 
 
 def ready_urls(stand: Stand) -> list[str]:
-    """Name the proxies, once they are ready; the machine reaches pods of the local cluster directly."""
+    """Wait for the proxies, and list their URLs; this machine reaches pods of the local cluster directly."""
     stand.proxies.await_ready(PROXIES)
     return [f"http://{pod['status']['podIP']}:{stand.proxies.kind.port}/mcp" for pod in stand.proxies.pods()]
 
 
-def _goes_on(url: str, session: McpSession) -> bool:
+def _continues(url: str, session: McpSession) -> bool:
     try:
         mcp_session.continued(url, session, COUNT)
     except DemoError:
@@ -92,9 +92,9 @@ def _goes_on(url: str, session: McpSession) -> bool:
     return True
 
 
-def _goes_on_soon(url: str, session: McpSession) -> bool:
+def _continues_soon(url: str, session: McpSession) -> bool:
     try:
-        until("the session goes on", lambda: _goes_on(url, session), PATIENCE_SECONDS)
+        until("the session continues", lambda: _continues(url, session), PATIENCE_SECONDS)
     except NotInTime:
         return False
     return True

@@ -1,4 +1,4 @@
-"""One storage on the cluster with an MCP server that uses it: what faults befall, and how it is when all is well."""
+"""A stand: one storage on the cluster and an MCP server that uses it. Faults strike it, and it must recover."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from tests.chaos.api import Api
 
 SWITCHOVER: Final = f"{names.GROUP}/switchover"
 RECOVERY_SECONDS: Final = 180
-"""For a replica that has to be scheduled anew, to start, to load its file and to copy everything."""
+"""Time for Kubernetes to schedule a replica anew, and for the replica to start, load its file and synchronize."""
 PROXIES: Final = 2
 MOVES: Final = 6
-"""Of two other nodes one may be chosen again and again; six times in a row only if that is no chance."""
+"""Switchovers to try: each may choose the wrong one of two other instances, but hardly six times by chance."""
 SERVERS: Final = "mcpservers.toolhive.stacklok.dev"
 
 
 @dataclass(frozen=True)
 class Stand:
-    """A storage and its server, of the same name.
+    """A storage and an MCP server of the same name.
 
     Attributes:
-        kube: The cluster.
-        api: Its API server.
-        images: What runs on it.
-        name: Of both.
+        kube: The cluster, through kubectl.
+        api: The cluster's API server.
+        images: The images that run on the cluster.
+        name: Name of both objects.
     """
 
     kube: Kube
@@ -50,7 +50,7 @@ class Stand:
     name: str
 
     def make(self, size: Size) -> float:
-        """Make both, and return how many seconds the storage took from `kubectl apply` to Ready."""
+        """Create both, and return the seconds that the storage took from `kubectl apply` to Ready."""
         self.remove()
         took = seconds_to_ready(self.kube, storage(self.name, NAMESPACE, size=size.value))
         pair = {"replicas": PROXIES, "sessionAffinity": "None", "sessionStorageRef": self.name}
@@ -60,9 +60,9 @@ class Stand:
         return took
 
     def remove(self) -> None:
-        """Take both away, data included, and wait until they are gone."""
+        """Delete both, data included, and wait until they are gone."""
         self.kube.run("delete", SERVERS, self.name, "--ignore-not-found", namespace=NAMESPACE)
-        # The webhook may not have heard yet that its consumer is gone.
+        # The webhook refuses the deletion until its cache no longer has the consumer.
         delete = ("delete", KIND, self.name, "--ignore-not-found")
         until(f"{self.name} may go", lambda: not self.kube.refusal(*delete, namespace=NAMESPACE), RECOVERY_SECONDS)
         rest = ("pods,pvc", NAMESPACE, f"--selector={names.LABEL_STORAGE}={self.name}")
@@ -70,7 +70,7 @@ class Stand:
 
     @property
     def proxies(self) -> Proxies:
-        """The proxies before its server."""
+        """The proxies of the MCP server."""
         return Proxies(self.kube, self.name, NAMESPACE)
 
     def storage(self) -> Object:
@@ -78,41 +78,41 @@ class Stand:
         return self.api.read(f"{STORAGES}/{self.name}")
 
     def pods(self) -> list[Object]:
-        """List the storage's Valkey pods, those on their way out included."""
+        """List the storage's Valkey pods, terminating ones included."""
         found = self.api.read(f"{CORE}/pods?labelSelector={names.LABEL_STORAGE}%3D{self.name}")
         return list(found.get("items", []))
 
     def primary(self) -> Object:
-        """Find the pod that the Service leads to.
+        """Find the pod that the Service selects.
 
         Raises:
-            Surprise: There is none.
+            Surprise: The Service selects no pod.
         """
-        if (found := self._leads_to()) is None:
-            raise Surprise(f"the Service of {self.name} leads to no pod")
+        if (found := self._selected_pod()) is None:
+            raise Surprise(f"the Service of {self.name} selects no pod")
         return found
 
-    def _leads_to(self) -> Object | None:
+    def _selected_pod(self) -> Object | None:
         service = self.api.read(f"{CORE}/services/{names.valkey(self.name)}")
         selector = service.get("spec", {}).get("selector", {names.LABEL_STORAGE: ""})
         return next((pod for pod in self.pods() if selector.items() <= pod["metadata"]["labels"].items()), None)
 
     def await_recovered(self) -> None:
-        """Wait until the storage is as it should be, every node and every copy of the data."""
+        """Wait until the storage is as it should be, with all instances in sync."""
         until(f"{self.name} has recovered", lambda: is_recovered(self.storage(), self.pods()), RECOVERY_SECONDS)
 
-    def refresh(self) -> None:
-        """Replace pods whose container has ended before: kubelet would wait longer each time it starts one again."""
+    def replace_restarted(self) -> None:
+        """Replace pods whose container was restarted, because kubelet's back-off grows with each restart."""
         for pod in self.pods():
             if processes.restarts(pod):
                 self.kube.run("delete", "pod", pod["metadata"]["name"], namespace=NAMESPACE)
                 self.await_recovered()
 
     def have_primary(self, is_right: Callable[[Object], bool]) -> Object:
-        """Switch over until a pod is primary of which that is true, and return it.
+        """Switch over until the primary's pod is a right one, and return that pod.
 
         Raises:
-            Surprise: It does not become so.
+            Surprise: It was a wrong one after every switchover.
         """
         for _ in range(MOVES):
             if is_right(found := self.primary()):
@@ -120,41 +120,41 @@ class Stand:
             self.switch_over()
             self.await_moved(found["metadata"]["uid"])
             self.await_recovered()
-        raise Surprise(f"the primary of {self.name} is {found['metadata']['name']} whatever is done")
+        raise Surprise(f"the primary of {self.name} is {found['metadata']['name']} even after {MOVES} switchovers")
 
     def await_gone(self, container: str) -> None:
-        """Wait until a container of the storage, by its id, is seen to have ended."""
+        """Wait until the API server shows that the storage's container with this ID has ended."""
 
         def is_gone() -> bool:
             pods = self.pods()
-            # None at all: the API server does not answer, or their successors are still to come.
+            # No pods at all: the API server does not answer, or has yet to create their successors.
             return bool(pods) and container not in map(processes.container_id, pods)
 
         until(f"the container {container[:12]} has ended", is_gone, RECOVERY_SECONDS)
 
     def await_moved(self, uid: str) -> None:
-        """Wait until the Service leads to another pod than the one with this uid."""
+        """Wait until the Service selects another pod than the one with this UID."""
 
         def is_so() -> bool:
-            found = self._leads_to()
+            found = self._selected_pod()
             return found is not None and found["metadata"]["uid"] != uid
 
         until(f"{self.name} has another primary", is_so, RECOVERY_SECONDS)
 
     def change(self, changed: Object) -> None:
-        """Change fields of the storage."""
+        """Patch the storage."""
         self.api.patch(f"{STORAGES}/{self.name}", changed)
 
     def switch_over(self) -> None:
-        """Ask for another primary, as an administrator does."""
+        """Ask for a switchover by annotation, as an administrator does."""
         self.change({"metadata": {"annotations": {SWITCHOVER: datetime.now(UTC).isoformat()}}})
 
 
 def is_recovered(storage: Object, pods: Sequence[Object]) -> bool:
-    """Tell whether a storage says that all is well, and its pods bear it out. Pure.
+    """Tell whether a storage's status says that all is well, and its pods confirm it. Pure.
 
     Args:
-        storage: As the API server has it; empty if it was not to be had.
+        storage: The SessionStorage; empty if the API server did not answer.
         pods: All of its Valkey pods.
     """
     if not storage:
@@ -167,4 +167,4 @@ def is_recovered(storage: Object, pods: Sequence[Object]) -> bool:
     is_settled = "Ready" in true and "Updating" not in true and ("Redundant" in true or wanted == 1)
     staying = [pod for pod in pods if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
     are_there = len(staying) == len(pods) == wanted
-    return is_settled and are_there and all(node.get("synced", True) for node in status.get("nodes", []))
+    return is_settled and are_there and all(instance.get("synced", True) for instance in status.get("nodes", []))

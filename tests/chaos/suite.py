@@ -1,4 +1,4 @@
-"""All faults on all sizes, one after the other, on one cluster; what an earlier run has left is removed first."""
+"""Inflicts all faults on all sizes, one after the other, on one cluster; first it removes what an earlier run left."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do.
+    """What to measure.
 
     Attributes:
-        faults: Which, in this order.
-        sizes: On which, where a fault is tried on them.
-        runs: How often each.
-        seed: Of all chance.
+        faults: The faults, in their order.
+        sizes: The sizes; a fault strikes only those for which it has a target.
+        runs: Runs of each fault on each size.
+        seed: Seed of all random choices.
     """
 
     faults: Sequence[Fault]
@@ -57,14 +57,14 @@ class Plan:
 
 @dataclass
 class Stage:
-    """The cluster, with one stand for each size that is needed.
+    """The cluster, prepared for faults; it makes a stand for each size that is needed.
 
     Attributes:
-        kube: The cluster.
-        api: Its API server.
-        images: What runs on it.
-        made: Seconds that each storage took from being asked for to Ready, by size.
-        valkey: The version that storages run, once there is one.
+        kube: The cluster, through kubectl.
+        api: The cluster's API server.
+        images: The images that run on the cluster.
+        made: For each storage that was made, the seconds from `kubectl apply` to Ready, by size.
+        valkey: Version of the storages' Valkey; `unknown` until there is a storage.
     """
 
     kube: Kube
@@ -74,7 +74,7 @@ class Stage:
     valkey: str = "unknown"
 
     def stand(self, size: Size) -> Stand:
-        """Return the stand of a size as it is, or a new one if it is not there, was resized, or has not recovered."""
+        """Return the stand of a size; make it anew if it is missing, was resized, or does not recover."""
         stand = Stand(self.kube, self.api, self.images, size.value)
         if stand.storage().get("spec", {}).get("size") == size:
             try:
@@ -83,47 +83,47 @@ class Stage:
                 progress.step(f"{size}: made anew, because {error}")
             else:
                 return stand
-        # With its data on the control plane's node, a storage of one node could not be cut off alone.
+        # A storage of one instance cannot move away from its data, and no fault may cut off the control plane's node.
         kept_away = nullcontext() if size is Size.LARGE else nodes.cordoned(self.kube, nodes.CONTROL_PLANE)
         with kept_away:
             took = stand.make(size)
         self.made.setdefault(size, []).append(took)
         self.valkey = _valkey_version(stand)
-        progress.step(f"{size}: ready {took:.1f} s after it was asked for")
+        progress.step(f"{size}: ready {took:.1f} s after kubectl apply")
         return stand
 
 
 def measure(kube: Kube, images: Images, plan: Plan) -> Measured:
-    """Do everything that is planned, and tell each run as it ends."""
+    """Do all runs of a plan, and report each as it ends."""
     with staged(kube, images) as stage:
         lowest = floor.measure(kube, stage.api, images)
         progress.step(f"a Service moves its clients in {', '.join(f'{took * 1000:.0f}' for took in lowest.seconds)} ms")
         done: list[Trial] = []
-        for size, fault, chance in plan.steps():
-            trial = _try(stage, size, fault, chance)
+        for size, fault, rng in plan.steps():
+            trial = _try(stage, size, fault, rng)
             progress.step(str(trial))
             done.append(replace(trial, date=datetime.now(UTC).date().isoformat()))
         return Measured(done, stage.made, lowest, stage.valkey)
 
 
-def _try(stage: Stage, size: Size, fault: Fault, chance: random.Random) -> Trial:
-    """Run a fault once; what goes wrong is part of the answer."""
+def _try(stage: Stage, size: Size, fault: Fault, rng: random.Random) -> Trial:
+    """Run a fault once; an error becomes the run's problem."""
     try:
-        return trials.run(fault, stage.stand(size), size, chance)
+        return trials.run(fault, stage.stand(size), size, rng)
     except (DemoError, LocalClusterError) as error:
         return Trial(fault.name, size, problem=str(error).partition("\n")[0])
 
 
 def _valkey_version(stand: Stand) -> str:
-    """Ask a node's own program which version it is: `Valkey server v=9.1.2 sha=...`."""
+    """Ask an instance's own program for its version; the answer reads `Valkey server v=9.1.2 sha=...`."""
     said = stand.kube.run("exec", stand.primary()["metadata"]["name"], "--", "valkey-server", "-v", namespace=NAMESPACE)
     return re.sub(r".* v=(\S+).*", r"\1", said.strip())
 
 
 @contextmanager
 def staged(kube: Kube, images: Images) -> Iterator[Stage]:
-    """Install the chart and make a namespace; both are as they were at the end, whatever happens."""
-    nodes.mend(kube)
+    """Install the chart and create a namespace; undo changes to the chart and remove the namespace in any case."""
+    nodes.undo_leftovers(kube)
     installation.install(kube, images)
     installation.restart_outdated(kube)
     kube.delete_namespaces(NAMESPACE)
@@ -131,13 +131,13 @@ def staged(kube: Kube, images: Images) -> Iterator[Stage]:
     try:
         yield Stage(kube, Api(nodes.KUBECONFIG), images)
     finally:
-        # Runs of the image update may have left the other reference.
+        # A run that updates the image may have left the other reference.
         installation.install(kube, images)
         _remove_everything(kube)
 
 
 def _remove_everything(kube: Kube) -> None:
-    """Remove consumers before what they use, or it would have to wait for them."""
+    """Remove consumers before their storages, whose deletion would have to wait for them otherwise."""
     kube.run("delete", SERVERS, "--all", namespace=NAMESPACE)
     kube.run("annotate", KIND, "--all", f"{ANNOTATION_FORCE_DELETE}=true", namespace=NAMESPACE)
     kube.delete_namespaces(NAMESPACE)

@@ -1,4 +1,4 @@
-"""One run of one fault: it strikes while a writer and sessions are at work, and the run ends after recovery."""
+"""Runs one fault once: it strikes while a writer and MCP sessions use the storage, and the run ends after recovery."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from tests.chaos.stand import Stand
 
 
-def run(fault: Fault, stand: Stand, size: Size, chance: random.Random) -> Trial:
-    """Try a fault once.
+def run(fault: Fault, stand: Stand, size: Size, rng: random.Random) -> Trial:
+    """Inflict a fault once.
 
     Raises:
-        DemoError: Something did not become as it should be, before or afterwards.
-        LocalClusterError: The machine refused something.
+        DemoError: The stand did not reach the wanted state before or after the fault.
+        LocalClusterError: A command on the local cluster failed.
     """
     prepare(stand)
-    with fault.setting(stand):
+    with fault.setup(stand):
         with writing(stand) as writer, sessions.in_use(stand) as opened:
-            struck = fault.inflict(Scene(stand, writer, chance))
+            struck = fault.inflict(Scene(stand, writer, rng))
             stand.await_recovered()
-            whole = now() - struck
+            recovered = now() - struck
             writer.await_steady()
             verdict = writer.end(struck)
         use = opened.outcome()
-    return Trial(fault.name, size, whole, verdict, use)
+    return Trial(fault.name, size, recovered, verdict, use)
 
 
 def prepare(stand: Stand) -> None:
     """Wait until everything has recovered, and remove the traces of earlier faults."""
-    leaders.refresh(stand.kube)
+    leaders.replace_restarted(stand.kube)
     stand.await_recovered()
-    stand.refresh()
+    stand.replace_restarted()

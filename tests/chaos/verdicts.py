@@ -1,4 +1,4 @@
-"""What a writer has seen, related to the moment at which a fault struck. Pure."""
+"""Reads a writer's verdict, with times in seconds after the fault. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Gap:
     """A time without an acknowledged write.
 
     Attributes:
-        begun: When the last write before it was acknowledged, in seconds after the fault.
-        seconds: How long it was.
-        errors: How often the client met which error in it.
+        begun: When the last write before the gap was acknowledged, in seconds after the fault.
+        seconds: Length of the gap.
+        errors: Number of errors in the gap, by kind.
     """
 
     begun: float
@@ -29,14 +29,14 @@ class Gap:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a writer has seen of one run.
+    """A writer's verdict on one run.
 
     Attributes:
-        acked: How many writes were acknowledged.
-        lost: When those of them were acknowledged that the primary no longer has, in seconds after the fault.
+        acked: Number of acknowledged writes.
+        lost: When the writes were acknowledged that the primary no longer has, in seconds after the fault.
         gaps: The longest gaps, longest first.
-        errors: How often the client met which error.
-        role: Of the server that was asked at the end.
+        errors: Number of all errors, by kind.
+        role: Role of the instance that was asked for the keys at the end, as `INFO` names it.
     """
 
     acked: int
@@ -47,27 +47,27 @@ class Verdict:
 
     @property
     def gap(self) -> Gap:
-        """The longest gap that was not over when the fault struck."""
+        """The longest gap that had not ended when the fault struck."""
         return next((gap for gap in self.gaps if gap.begun + gap.seconds > 0), Gap(0, 0, {}))
 
     @property
     def is_one_reconnect(self) -> bool:
-        """Tell whether the client saw nothing but the end of one connection, at most."""
+        """Tell whether the client saw no error, or only one closed connection."""
         return set(self.errors) <= {CLOSED} and self.errors.get(CLOSED, 0) <= 1
 
 
 def acknowledged(lines: Iterable[str]) -> int:
-    """Read from a writer's output how many writes were acknowledged so far."""
+    """Read the number of acknowledged writes so far from a writer's output."""
     told = [json.loads(line) for line in lines if line.startswith("{")]
     return int(told[-1]["acked"]) if told else 0
 
 
 def verdict(lines: Iterable[str], struck: float) -> Verdict | None:
-    """Read a writer's verdict from its output; None if it has not come to one.
+    """Read a writer's verdict from its output; None if it has not printed one.
 
     Args:
-        lines: What it printed.
-        struck: When the fault struck, by the monotonic clock.
+        lines: The lines that it printed.
+        struck: When the fault struck, in seconds of the monotonic clock.
     """
     for line in lines:
         if line.startswith("{") and "role" in (said := json.loads(line)):

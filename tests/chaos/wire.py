@@ -1,4 +1,4 @@
-"""Talks to a Valkey as a client does, in programs that run in pods: needs nothing but Python."""
+"""A minimal Valkey client for the programs that run in pods; it needs nothing but Python's standard library."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-HANDED = Path("/handed/REDIS_PASSWORD")
-"""Where a pod has the connection Secret mounted; kubelet follows its changes."""
+PASSWORD_FILE = Path("/connection/REDIS_PASSWORD")
+"""The password in the mounted connection Secret; kubelet updates the file."""
 PORT = 6379
 DIAL_SECONDS = 0.25
-"""For a connection and the login: a client that was cut off tries so often."""
+"""Timeout of a connection and its login; a client that is cut off tries again this often."""
 TIMEOUT_SECONDS = 0.5
-"""For an answer."""
+"""Timeout of an answer."""
 CLOSED = "closed"
 LOCKED_OUT = frozenset({"WRONGPASS", "NOAUTH", "NOPERM"})
-"""Answers to whoever does not get in, or not as far as consumers should."""
+"""Errors that tell a client that it may not log in, or may not do what consumers may."""
 
 
 class Refused(Exception):
@@ -25,7 +25,7 @@ class Refused(Exception):
 
 
 class Connection:
-    """One login."""
+    """A connection that has logged in."""
 
     def __init__(self, address: tuple[str, int], password: str) -> None:
         self._socket = socket.create_connection(address, timeout=DIAL_SECONDS)
@@ -39,10 +39,10 @@ class Connection:
         self._socket.settimeout(TIMEOUT_SECONDS)
 
     def ask(self, *commands: Sequence[str]) -> list[str]:
-        """Send commands at once and return what is answered to each.
+        """Send all commands at once, and return the answer to each.
 
         Raises:
-            OSError: The connection is of no use any more.
+            OSError: The connection is broken.
             Refused: One answer was an error.
         """
         self._socket.sendall(b"".join(map(encoded, commands)))
@@ -64,19 +64,19 @@ class Connection:
         self._socket.close()
 
 
-def handed_out() -> str:
-    """Read the password that consumers are handed, as it is mounted now."""
-    return HANDED.read_text()
+def mounted_password() -> str:
+    """Read the consumers' password from the mounted connection Secret."""
+    return PASSWORD_FILE.read_text()
 
 
 def encoded(command: Sequence[str]) -> bytes:
-    """Write a command as the protocol wants it (RESP, an array of bulk strings)."""
+    """Encode a command in Valkey's protocol (RESP, an array of bulk strings)."""
     words = [word.encode() for word in command]
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 
 def kind_of(error: Exception) -> str:
-    """Name an error by what a client would make of it."""
+    """Name the kind of an error: Valkey's error code, or what happened to the connection."""
     match error:
         case Refused():
             return str(error)
@@ -90,7 +90,7 @@ def kind_of(error: Exception) -> str:
             return "unreachable"
 
 
-def tell(said: dict[str, object]) -> None:
-    """Print one line."""
-    sys.stdout.write(json.dumps(said) + "\n")
+def print_json(content: dict[str, object]) -> None:
+    """Print a line of JSON at once."""
+    sys.stdout.write(json.dumps(content) + "\n")
     sys.stdout.flush()

@@ -1,9 +1,8 @@
-"""Runs in a pod: writes a new key about every 2 ms through a storage's Service, and knows which were acknowledged.
+"""Runs in a pod: writes a new key about every 2 ms through a storage's Service, and remembers the acknowledged ones.
 
-It reads the password anew for each connection. Every second it prints how far it is; told to end (SIGTERM), it asks the
-primary for every key that was acknowledged, prints the verdict as one line, and takes its keys away again. Times are
-those of the monotonic clock, which all of a machine's namespaces share, so that whoever inflicts a fault can relate
-them to it.
+It reads the password anew for each connection. Every second it prints its progress. On SIGTERM it asks the primary for
+every acknowledged key, deletes its keys, and prints its verdict as one line. Times are those of the monotonic clock,
+which all namespaces of a machine share, so that the program that inflicts a fault can compare them with its own.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import TypeVar
 
-from tests.chaos.wire import LOCKED_OUT, PORT, Connection, Refused, handed_out, kind_of, tell
+from tests.chaos.wire import LOCKED_OUT, PORT, Connection, Refused, kind_of, mounted_password, print_json
 
 T = TypeVar("T")
 
@@ -29,12 +28,12 @@ GAPS_TOLD = 20
 BATCH = 500
 VERDICT_SECONDS = 60
 RETRY_SECONDS = 0.1
-GIVEN_UP = LOCKED_OUT | {"READONLY"}
-"""Answers after which a client connects anew, as go-redis, the library of ToolHive's proxies, does after READONLY."""
+RECONNECT_AFTER = LOCKED_OUT | {"READONLY"}
+"""Errors after which the writer connects anew; go-redis, the library of ToolHive's proxies, does so after READONLY."""
 
 
 class Journal:
-    """What was acknowledged when, and what went wrong in between, since the first acknowledgement."""
+    """Records when each write was acknowledged, and all errors since the first acknowledgement."""
 
     def __init__(self) -> None:
         self.numbers = array("Q")
@@ -46,12 +45,12 @@ class Journal:
         self.times.append(at)
 
     def fail(self, kind: str, at: float) -> None:
-        # Until its pod's address is admitted everywhere, a client is refused for reasons that are no fault.
+        # Until the NetworkPolicy admits the pod's address everywhere, writes fail for a reason that is no fault.
         if self.times:
             self.errors.append((at, kind))
 
     def gaps(self, end: float) -> list[dict[str, object]]:
-        """List the longest times without an acknowledgement, longest first; the last one may be open."""
+        """List the longest times without an acknowledgement, longest first; the time until `end` is one too."""
         longest = heapq.nlargest(GAPS_TOLD, pairwise((*self.times, end)), key=lambda pair: pair[1] - pair[0])
         return [
             {"begun": begun, "seconds": end - begun, "errors": count(self.errors, begun, end)} for begun, end in longest
@@ -59,7 +58,7 @@ class Journal:
 
 
 class Writer:
-    """The loop, and the verdict at its end."""
+    """Writes until it is told to end, and comes to a verdict."""
 
     def __init__(self, address: tuple[str, int], password: Callable[[], str], prefix: str) -> None:
         self._address = address
@@ -82,24 +81,24 @@ class Writer:
                 self.journal.acknowledge(number, time.monotonic())
             except (OSError, Refused) as error:
                 self.journal.fail(kind_of(error), time.monotonic())
-                self._give_up(error)
+                self._drop_after(error)
             if time.monotonic() - told > REPORT_SECONDS:
                 told = time.monotonic()
-                tell({"acked": len(self.journal.times)})
+                print_json({"acked": len(self.journal.times)})
             time.sleep(PACE_SECONDS)
 
     def verdict(self) -> dict[str, object]:
-        """Ask the primary for every acknowledged key, and tell all that was seen."""
+        """Ask the primary for every acknowledged key, and sum up all writes."""
         ended = time.monotonic()
-        role, missing = self._insist(self._missing)
+        role, missing = self._retry(self._missing)
         seen = {
             "acked": len(self.journal.times),
             "role": role,
-            "lost": [round(self.journal.times[place], 3) for place in missing],
+            "lost": [round(self.journal.times[index], 3) for index in missing],
             "gaps": self.journal.gaps(ended),
             "errors": count(self.journal.errors, 0.0, ended),
         }
-        self._insist(self._clean)
+        self._retry(self._clean)
         self._drop()
         return seen
 
@@ -108,9 +107,9 @@ class Writer:
             self._connection = Connection(self._address, self._password())
         return self._connection
 
-    def _give_up(self, error: Exception) -> None:
-        """Drop a connection that is of no use; one that answered with another error is kept, as clients keep it."""
-        if not isinstance(error, Refused) or kind_of(error) in GIVEN_UP:
+    def _drop_after(self, error: Exception) -> None:
+        """Drop a connection that is broken or of no use; keep one that answered with another error, as clients do."""
+        if not isinstance(error, Refused) or kind_of(error) in RECONNECT_AFTER:
             self._drop()
 
     def _drop(self) -> None:
@@ -121,8 +120,8 @@ class Writer:
     def _key(self, number: int) -> str:
         return f"{self._prefix}{number}"
 
-    def _insist(self, act: Callable[[Connection], T]) -> T:
-        """Try until it works: the store may still be on its way back."""
+    def _retry(self, act: Callable[[Connection], T]) -> T:
+        """Try until it works, because the storage may still be recovering."""
         deadline = time.monotonic() + VERDICT_SECONDS
         while True:
             try:
@@ -134,12 +133,12 @@ class Writer:
                 time.sleep(RETRY_SECONDS)
 
     def _missing(self, connection: Connection) -> tuple[str, list[int]]:
-        """Return the server's role, and places in the journal of keys that it does not have."""
+        """Return the instance's role, and the journal's indexes of the keys that it does not have."""
         (info,) = connection.ask(("INFO", "replication"))
         missing = [
-            place
+            index
             for begin, keys in self._batches()
-            for place, answer in enumerate(connection.ask(*(("EXISTS", key) for key in keys)), begin)
+            for index, answer in enumerate(connection.ask(*(("EXISTS", key) for key in keys)), begin)
             if answer == "0"
         ]
         return role_in(info), missing
@@ -155,23 +154,23 @@ class Writer:
 
 
 def role_in(info: str) -> str:
-    """Find the role in what `INFO replication` answers."""
+    """Find the role in the answer to `INFO replication`."""
     fields = dict(line.partition(":")[::2] for line in info.splitlines())
     return fields.get("role", "")
 
 
 def count(errors: Iterable[tuple[float, str]], begun: float, end: float) -> dict[str, int]:
-    """Count errors of a stretch of time by their kind."""
+    """Count the errors between two times by their kind."""
     return Counter(kind for at, kind in errors if begun <= at <= end)
 
 
 def main() -> None:
-    # Once: what is measured is the Service, and not how the cluster's DNS fares meanwhile.
+    # The writer resolves the name only once, because it measures the Service and not the cluster's DNS.
     address = (socket.gethostbyname(os.environ["VALKEY_HOST"]), PORT)
-    writer = Writer(address, handed_out, os.environ["KEY_PREFIX"])
+    writer = Writer(address, mounted_password, os.environ["KEY_PREFIX"])
     signal.signal(signal.SIGTERM, writer.end)
     writer.run()
-    tell(writer.verdict())
+    print_json(writer.verdict())
 
 
 if __name__ == "__main__":

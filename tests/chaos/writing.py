@@ -1,4 +1,4 @@
-"""The writer: on which node it is, what it has seen."""
+"""Runs the writer in a pod, and reads its verdict."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ if TYPE_CHECKING:
 
 MODULE: Final = "tests.chaos.writer"
 STEADY_WRITES: Final = 500
-"""About a second and a half."""
+"""Writes of about a second and a half."""
 STEADY_SECONDS: Final = 120
 PRIMARY_ROLE: Final = "master"
-"""As `INFO` calls it."""
+"""The primary's role, as `INFO` names it."""
 
 
 class NoVerdict(DemoError):
-    """A program ended without one that counts."""
+    """A program ended without a verdict that counts."""
 
 
 @dataclass(frozen=True)
 class Writing:
-    """A writer at work."""
+    """A running writer."""
 
     program: Program
 
     def await_steady(self) -> None:
-        """Wait until a good number of writes was acknowledged from now on."""
+        """Wait until `STEADY_WRITES` more writes are acknowledged."""
         before = self.acknowledged()
         until("writes are acknowledged", lambda: self.acknowledged() > before + STEADY_WRITES, STEADY_SECONDS)
 
     def acknowledged(self) -> int:
-        """Tell how many writes were acknowledged."""
-        return acknowledged(self.program.said("--tail=1"))
+        """Read the number of acknowledged writes so far."""
+        return acknowledged(self.program.output("--tail=1"))
 
     def end(self, struck: float) -> Verdict:
-        """Have it come to a verdict about the fault that struck at this time.
+        """End it, and return its verdict on the fault that struck at this time.
 
         Raises:
-            NoVerdict: It could not.
+            NoVerdict: It ended without one, or it did not ask a primary.
         """
         found = verdict(lines := self.program.end(), struck)
         if found is None:
             raise NoVerdict(f"the writer ended without a verdict: {lines[-1:]}")
         if found.role != PRIMARY_ROLE:
-            raise NoVerdict(f"the Service led to a {found.role}")
+            raise NoVerdict(f"the Service led to an instance whose role is {found.role}")
         return found
 
 
 @contextmanager
 def writing(stand: Stand) -> Iterator[Writing]:
-    """Have a pod write all the while, on another node than the primary's."""
+    """Run a writer on another node than the primary's until the block ends."""
     writer = Writing(Program(stand, MODULE, {"KEY_PREFIX": "w:"}))
     try:
         writer.program.start()

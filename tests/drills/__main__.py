@@ -1,4 +1,4 @@
-"""Runs the drills, which are the tests that are marked so, and writes docs/drills.md."""
+"""Runs the drills, which are the tests with the marker `drill`, and writes docs/drills.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = REPOSITORY / "docs" / "drills.md"
 
 
 class Recorder:
-    """Collects what comes of each drill, and says which one is running."""
+    """A pytest plugin that collects the reports of each drill."""
 
     def __init__(self) -> None:
         self._reports: dict[str, list[pytest.TestReport]] = {}
@@ -34,7 +34,7 @@ def _drill(nodeid: str, reports: list[pytest.TestReport]) -> Drill:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the drills of the given tests, or all there are; the page is written only of all."""
+    """Run the drills of the given tests, or all drills; only a run of all drills writes the page."""
     recorder = Recorder()
     asked = arguments or ["tests/integration", "tests/e2e"]
     status = pytest.main(["--drills", "-v", *asked], plugins=[recorder])

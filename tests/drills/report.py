@@ -1,4 +1,4 @@
-"""What is written about the drills. Pure."""
+"""Writes the text of docs/drills.md. Pure."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ form: the same test with smaller numbers.
 
 @dataclass(frozen=True)
 class Drill:
-    """What came of a drill.
+    """The outcome of a drill.
 
     Attributes:
-        test: pytest's name of it: its file, its function and its numbers.
-        seconds: How long it took.
-        passed: Whether all was as promised.
+        test: pytest's node ID: the file, the function and its parameters.
+        seconds: Duration of the drill.
+        passed: Whether it passed.
         figures: What it measured.
     """
 
@@ -36,14 +36,14 @@ class Drill:
 
     @property
     def sentence(self) -> str:
-        """What it shows, which is how tests are named here."""
+        """The promise that the drill tries, made from its function's name."""
         name, _, numbers = self.test.rpartition("::")[2].removeprefix("test_").partition("[")
         said = name.replace("_", " ")
         return f"{said[:1].upper()}{said[1:]}" + (f" ({numbers.rstrip(']')})" if numbers else "")
 
 
 def tally(drills: Sequence[Drill]) -> str:
-    """Sum up in one line."""
+    """Sum up all drills in one line."""
     passed = sum(drill.passed for drill in drills)
     return f"{passed} of {len(drills)} drills passed, in {sum(drill.seconds for drill in drills):.0f} s"
 

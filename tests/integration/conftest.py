@@ -22,8 +22,9 @@ from types import MappingProxyType
 import pytest
 import yaml
 
-from deploy.local import binaries
-from deploy.local.controlplane import ControlPlane, Endpoints
+from deploy.local import binaries, toolhive
+from deploy.local.controlplane import Endpoints
+from deploy.local.loopback import ControlPlane
 from shared.kubernetes.client import Cluster
 from shared.objects.resources import NAMESPACES, Object
 from tests.integration.api import Api
@@ -203,7 +204,7 @@ def install_toolhive_crds(kubectl: Kubectl) -> None:
 
 def toolhive_crd(plural: str, version: str = binaries.TOOLHIVE_VERSION) -> Path:
     """Find one of ToolHive's own CRDs."""
-    (path,) = (binaries.toolhive_chart("operator-crds", version) / "files" / "crds").glob(f"*_{plural}.yaml")
+    (path,) = (toolhive.chart("operator-crds", version) / "files" / "crds").glob(f"*_{plural}.yaml")
     return path
 
 

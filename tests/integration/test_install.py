@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import binaries
-from deploy.local.controlplane import ControlPlane
+from deploy.local.loopback import ControlPlane
 from shared.objects.resources import PODS, Object
 from tests.integration.conftest import (
     NAMESPACE,

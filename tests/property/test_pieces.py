@@ -37,7 +37,7 @@ async def talk(pieces: list[bytes]) -> Stage:
     for _ in range(60):
         await asyncio.sleep(0)
     stage.pass_time(3600)
-    stage.connection.leave()
+    stage.connection.close_if_idle()
     stage.transport.abort()
     await asyncio.sleep(0)
     return stage

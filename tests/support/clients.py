@@ -113,7 +113,7 @@ class Stage:
 
     def pass_time(self, seconds: float) -> None:
         """Move the clock on, and let the server look at it."""
-        self.connection.look_at_clock(asyncio.get_running_loop().time() + seconds)
+        self.connection.close_if_slow(asyncio.get_running_loop().time() + seconds)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(SOON_SECONDS):

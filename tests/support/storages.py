@@ -19,7 +19,7 @@ from reconciler.plan.desired_objects import StorageSettings
 from reconciler.rotation.phases import RotationSettings
 from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.primary_record import PrimaryService
-from reconciler.state.replication_info import PRIMARY, REPLICA, Attached, Replication
+from reconciler.state.replication_info import PRIMARY, REPLICA, AttachedReplica, Replication
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.storage_state import KubernetesNodes, Sharing, StorageState
@@ -140,7 +140,7 @@ def address(index: int) -> str:
 
 def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> Instance:
     """Build the observation of a primary and of the replicas that follow it."""
-    attached = tuple(Attached(address(each), is_online=True) for each in replicas)
+    attached = tuple(AttachedReplica(address(each), is_online=True) for each in replicas)
     facts = InstanceFacts(
         role=PRIMARY,
         is_loading=False,

@@ -74,7 +74,7 @@ class ConsumerWrite(NamedTuple):
 
 
 def required_access(write: ConsumerWrite, storages: Mapping[Key, Object]) -> Key | None:
-    """Name the storage that the API server must say the author may use, before this write is decided; mostly none.
+    """Name the storage for which the API server must first review the author's right to use it; most writes need none.
 
     The author of a reference to a storage that is not shared with the namespace needs the right to use it. Later
     authors, such as ToolHive's operator, are checked as well but never refused: the first one who has the right
@@ -99,7 +99,7 @@ def decide(
     Args:
         write: The consumer.
         storages: Every known SessionStorage; one that is missing may be created later.
-        default_target: Of consumers that do not say which of their parts are connected.
+        default_target: Which parts of a consumer are connected, if the consumer does not say.
         may_use: The answer to `required_access`; None if the API server did not give one.
     """
     request, consumer, reference, stored, problems = write
@@ -168,7 +168,7 @@ def _problems_of_target(consumer: Object) -> tuple[str, ...]:
 def _injected(
     consumer: Object, reference: StorageReference, storage: Object | None, context: InjectionContext
 ) -> Injection:
-    """Inject; an unknown target does not hide what else is wrong.
+    """Inject; an unknown target does not hide other problems.
 
     Raises:
         InvalidSpec: With all problems.
@@ -192,7 +192,7 @@ def _decision(consumer: Object, desired: Object, warnings: tuple[str, ...]) -> D
 
 
 def _is_untouched(consumer: Object, previous: Object | None) -> bool:
-    """Tell whether a write changes something else, such as a finalizer; it must pass even where rules have changed."""
+    """Tell whether a write leaves spec and annotations as they are; it must pass even if it breaks a newer rule."""
     if previous is None:
         return False
     return bool(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from webhook.admission.review import AdmissionRequest, Decision
 
 _FORCE: Final = ("metadata", "annotations", ANNOTATION_FORCE_DELETE)
-_GOING: Final = ("metadata", "deletionTimestamp")
+_DELETION_TIMESTAMP: Final = ("metadata", "deletionTimestamp")
 LISTED_CONSUMERS: Final = 10
 """How many consumers a refusal names; it counts the rest."""
 
@@ -24,7 +24,7 @@ LISTED_CONSUMERS: Final = 10
 def decide(
     request: AdmissionRequest, usages: Callable[[Key], tuple[Usage, ...]], namespaces: Mapping[Key, Object]
 ) -> Decision:
-    """Refuse the deletion of a storage that consumers use, unless its owner forces it or its namespace goes as well.
+    """Refuse to delete a storage that consumers use, unless its owner forces it or its namespace is being deleted.
 
     Args:
         request: A DELETE; it has an old object only.
@@ -35,9 +35,9 @@ def decide(
     if request.operation != "DELETE" or request.subresource or storage is None:
         return Allow()
     namespace, name = request.namespace, storage["metadata"].get("name") or ""
-    if read(storage, _FORCE) == "true" or read(namespaces.get(("", namespace)) or {}, _GOING):
+    if read(storage, _FORCE) == "true" or read(namespaces.get(("", namespace)) or {}, _DELETION_TIMESTAMP):
         return Allow()
-    staying = [str(usage.consumer) for usage in usages((namespace, name)) if not usage.is_going]
+    staying = [str(usage.consumer) for usage in usages((namespace, name)) if not usage.is_being_deleted]
     if not staying:
         return Allow()
     more = f" and {len(staying) - LISTED_CONSUMERS} more" if len(staying) > LISTED_CONSUMERS else ""

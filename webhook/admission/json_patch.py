@@ -70,7 +70,7 @@ def _arrays(before: list[Any], after: list[Any], path: str, operations: list[Obj
 
 
 def _stayed(before: list[Any], after: list[Any]) -> dict[int, int]:
-    """Pair entries that are in both arrays, in order: index after, index before."""
+    """Map the new index of each entry that is in both arrays to its old one; both ascend."""
     stayed: dict[int, int] = {}
     start = 0
     for old, entry in enumerate(before):
@@ -83,7 +83,7 @@ def _stayed(before: list[Any], after: list[Any]) -> dict[int, int]:
 
 
 def _is_same_entry(old: Any, new: Any) -> bool:
-    """Tell whether two array entries are versions of one thing: named alike, or equal."""
+    """Tell whether two array entries are versions of one entry: they have one name, or are equal."""
     if old is new:
         return True
     if isinstance(old, dict) and isinstance(new, dict) and isinstance(old.get("name"), str):

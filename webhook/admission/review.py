@@ -35,7 +35,7 @@ class AdmissionRequest:
         subresource: Empty for the object itself.
         object: As it would be stored; None for DELETE.
         old_object: As it is stored; None for CREATE.
-        user: `userInfo` of who asks: username, uid, groups, extra.
+        user: `userInfo` of the author: username, uid, groups, extra.
     """
 
     uid: str

@@ -34,7 +34,7 @@ _NAMESPACES: Final = ("spec", "allowedNamespaces")
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _SIZES: Final = {size.value: size for size in Size}
 _GENERATED: Final = "x" * 5
-"""Stands for the characters that Kubernetes appends to `generateName`: as many, and of the same kind."""
+"""Stands for the five letters or digits that Kubernetes appends to `generateName`."""
 
 
 def decide(request: AdmissionRequest) -> Decision:
@@ -51,7 +51,7 @@ def decide(request: AdmissionRequest) -> Decision:
 
 
 def _is_untouched(storage: Object, previous: Object | None) -> bool:
-    """Tell whether a write is about metadata only, and must pass even where rules have changed."""
+    """Tell whether a write leaves the spec as it is; it must pass even if it breaks a newer rule."""
     return previous is not None and storage.get("spec") == previous.get("spec")
 
 
@@ -100,7 +100,7 @@ def _warnings_of_change(request: AdmissionRequest) -> Iterator[str]:
 
 
 def _size(storage: Object, path: Path) -> Size | None:
-    """Read a size; None if it is none of ours."""
+    """Read a size; None if it is unknown."""
     value = read(storage, path)
     return DEFAULT_SIZE if value is None else _SIZES.get(value) if isinstance(value, str) else None
 

@@ -1,4 +1,4 @@
-"""Answers: what one says, and how it is written. Pure."""
+"""HTTP answers, and how they are written. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ _FIELDS: Final[dict[int, str]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: "Allow: POST\r\n",
     HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After: 1\r\n",
 }
-"""Fields that answers of a status have."""
+"""Header fields that every answer of a status has."""
 
 
 class Answer(NamedTuple):
-    """An answer; after the last one, the connection closes, whatever the client would like."""
+    """An answer to one request.
+
+    Attributes:
+        is_last: Whether the connection closes after it, even if the client asks to keep it.
+    """
 
     status: int
     body: bytes
@@ -28,7 +32,7 @@ class Answer(NamedTuple):
         return cls(status, f"{text}\n".encode(), "text/plain; charset=utf-8", is_last)
 
     def render(self, date: str, *, is_last: bool) -> bytes:
-        """Write the answer, whole.
+        """Write the whole answer.
 
         Args:
             date: The time, as RFC 9110 §5.6.7 writes it.
@@ -43,5 +47,5 @@ class Answer(NamedTuple):
 
 
 def refusal(status: int, text: str) -> Answer:
-    """Make the last answer on a connection: what comes after a refused request is not read."""
+    """Make the last answer on a connection: nobody reads what follows a refused request."""
     return Answer.of_text(status, text, is_last=True)

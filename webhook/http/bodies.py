@@ -1,4 +1,4 @@
-"""Reads bodies: each within its deadline, and all that are not complete yet within one bound on memory."""
+"""Reads request bodies: each within its deadline, and all unfinished ones together within a bound on memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
 
 REQUEST_SECONDS: Final = 10.0
-"""From a request's first byte to its last. No API server waits longer than this for our answer; a client that sends
-this slowly is none."""
+"""Time from a request's first byte to its last. No API server waits longer than this for an answer, so a client that
+sends more slowly is not one."""
 MAX_HELD_BYTES: Final = 32 * 1024 * 1024
-"""Four of the longest bodies. The container may take 256 MiB, of which the process takes 90 and connections 40."""
+"""Bound on all unfinished bodies together: four of the longest. The container may use 256 MiB; the process uses 90, and
+the connections 40."""
 
-TOO_SLOW: Final = refusal(HTTPStatus.REQUEST_TIMEOUT, f"the request was not whole after {REQUEST_SECONDS:.0f} s")
+TOO_SLOW: Final = refusal(HTTPStatus.REQUEST_TIMEOUT, f"the request was not complete after {REQUEST_SECONDS:.0f} s")
 _TOO_MANY: Final = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients send long bodies slowly")
 
 
@@ -26,45 +27,45 @@ class Bodies:
     """Reads the bodies of all connections."""
 
     def __init__(self) -> None:
-        self._begun: dict[asyncio.Timeout, bytearray] = {}
+        self._unfinished: dict[asyncio.Timeout, bytearray] = {}
 
     @property
     def held_bytes(self) -> int:
-        """How much of bodies that are not complete is in memory."""
-        return sum(map(len, self._begun.values()))
+        """Bytes of unfinished bodies in memory."""
+        return sum(map(len, self._unfinished.values()))
 
     async def read(self, content: StreamReader, deadline: float) -> bytes | Answer:
-        """Read a body whole that is not there at once, or refuse to go on.
+        """Read a body that arrives in pieces; return the whole body, or the refusal.
 
-        When all bodies together grow too long, the one that was begun first is given up: an API server sends a body
-        within milliseconds, so whoever is at it the longest is no API server.
+        When all unfinished bodies together exceed the bound, the reader gives up the oldest: an API server sends a body
+        within milliseconds, so the client that has been sending for the longest time is not one.
 
         Args:
-            content: The body, as it comes in.
-            deadline: Until when it has to be complete, by the event loop's clock.
+            content: The body, as it arrives.
+            deadline: When the body must be complete, by the event loop's clock.
         """
         until = asyncio.timeout_at(deadline)
-        body = self._begun[until] = bytearray()
+        body = self._unfinished[until] = bytearray()
         try:
             async with until:
                 while piece := await content.readany():
                     body += piece
                     self._give_up_the_oldest()
         except TimeoutError:
-            if until in self._begun:
+            if until in self._unfinished:
                 metrics.CLIENTS_CUT_OFF.labels("slow").inc()
                 return TOO_SLOW
         finally:
-            is_given_up = self._begun.pop(until, None) is None
-        # The last piece may have come just before the reading was to end.
+            is_given_up = self._unfinished.pop(until, None) is None
+        # The last piece may have arrived after this body was given up, and before its reading timed out.
         if is_given_up:
             metrics.CLIENTS_CUT_OFF.labels("bodies").inc()
             return _TOO_MANY
         return bytes(body)
 
     def _give_up_the_oldest(self) -> None:
-        """Let go of what has come, and end the reading at its next step."""
+        """Free the oldest bodies until the rest fits, and let their reading time out at its next step."""
         while self.held_bytes > MAX_HELD_BYTES:
-            oldest = next(iter(self._begun))
-            self._begun.pop(oldest).clear()
+            oldest = next(iter(self._unfinished))
+            self._unfinished.pop(oldest).clear()
             oldest.reschedule(0)

@@ -1,4 +1,4 @@
-"""One client: how long it may take to ask and to read, and when its connection ends."""
+"""The connection of one client: how long the client may take to send and to read, and when the connection closes."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     import asyncio
 
 READING_SECONDS: Final = 10.0
-"""For a client to read what it was answered."""
+"""Time that a client has to read an answer."""
 KEEP_ALIVE_SECONDS: Final = 300.0
-"""API servers drop idle connections after 90 s. Were we first, a request could meet the closing connection. This holds
-for new connections too, which API servers sometimes open and use later."""
+"""API servers close idle connections after 90 s. If the webhook closed them first, a request could meet the closing
+connection. New connections stay open as long, because API servers sometimes open one and use it later."""
 MAX_LINE_BYTES: Final = 8190
-"""Of the request line, and of a header field: a token of an API server's may take some thousands."""
+"""Longest request line, and longest header field: an API server's token may take some thousand bytes."""
 MAX_FIELDS: Final = 32
-"""Header fields of a request; an API server sends seven."""
+"""Most header fields of a request; an API server sends seven."""
 READ_AHEAD_BYTES: Final = 64 * 1024
-"""Of a body, while nobody reads it: twice this, and then the connection is not read."""
+"""While nobody reads a body, aiohttp buffers up to twice this much of it, and then stops reading the connection."""
 
 _TOO_LONG: Final = refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a line of the head is too long")
-_NOT_UNDERSTOOD: Final = refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP, or can be read in two ways")
+_NOT_UNDERSTOOD: Final = refusal(HTTPStatus.BAD_REQUEST, "malformed or ambiguous HTTP")
 
 
 class _Written(web.StreamResponse):
-    """Tells aiohttp that an answer has been written, and whether the connection stays."""
+    """Tells aiohttp that an answer has been written, and whether the connection stays open."""
 
     def __init__(self, *, stays: bool) -> None:
         super().__init__()
@@ -48,12 +48,12 @@ _CLOSES: Final = _Written(stays=False)
 
 
 class Connection(web.RequestHandler):
-    """One client; what it sends is read, and what it asks is answered, by aiohttp.
+    """The connection of one client; aiohttp reads and parses what the client sends.
 
     Attributes:
-        since: When it came, or was last answered, by the event loop's clock.
-        has_asked: Whether it ever asked a whole question.
-        is_owed: Whether it has asked one that is not answered yet.
+        idle_since: When the client connected, or got its last answer, by the event loop's clock.
+        has_sent_request: Whether the client has ever sent a complete request that was answered.
+        awaits_answer: Whether the client has sent a complete request that is not answered yet.
     """
 
     def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -65,78 +65,78 @@ class Connection(web.RequestHandler):
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_LINE_BYTES,
             max_headers=MAX_FIELDS,
-            # What a client still sends after a refusal is dropped while TLS is closed, for which it has some seconds.
+            # Closing TLS takes up to some seconds, and drops what the client still sends after a refusal.
             lingering_time=0,
             read_bufsize=READ_AHEAD_BYTES,
-            # A few kilobytes could unfold into gigabytes.
+            # A few compressed kilobytes could expand to gigabytes.
             auto_decompress=False,
         )
-        self.since = loop.time()
-        self.has_asked = self.is_owed = False
+        self.idle_since = loop.time()
+        self.has_sent_request = self.awaits_answer = False
         self._socket: asyncio.Transport | None = None
-        self._begun: float | None = None
+        self._request_began: float | None = None
         self._unread_since: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; TLS is established."""
+        """Keep the transport: TLS is established."""
         self._socket = cast("asyncio.Transport", transport)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; the clock runs from the first byte of each request."""
-        if data and self._begun is None:
-            self._begun = self._loop.time()
+        """Parse what the client sent; a request's time runs from its first byte."""
+        if data and self._request_began is None:
+            self._request_began = self._loop.time()
         super().data_received(data)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's own
-        """Read on, if reading was paused: aiohttp asks for that after each piece of a body, paused or not."""
+        """Resume reading only if it is paused: aiohttp calls this after each piece of a body, paused or not."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
     def pause_writing(self) -> None:
-        """Answer no more until the client has read."""
+        """Pause answers, and note since when the client reads too slowly."""
         super().pause_writing()
         self._unread_since = self._loop.time()
 
     def resume_writing(self) -> None:
-        """Answer on."""
+        """Resume answers: the client has read."""
         super().resume_writing()
         self._unread_since = None
 
-    def has_read_head(self) -> float:
-        """Take note that a head is whole; until the instant that is returned, the body has to be."""
-        if self._begun is None:
-            self._begun = self._loop.time()
-        return self._begun + REQUEST_SECONDS
+    def head_received(self) -> float:
+        """Note that a request's head is complete; return the deadline for its body, by the event loop's clock."""
+        if self._request_began is None:
+            self._request_began = self._loop.time()
+        return self._request_began + REQUEST_SECONDS
 
-    def has_read_body(self) -> None:
-        """Take note that a request is whole: an answer is owed, and what comes now belongs to the next request."""
-        self.is_owed, self._begun = True, None
+    def body_received(self) -> None:
+        """Note that a request is complete: the client awaits an answer, and what it sends now is its next request."""
+        self.awaits_answer, self._request_began = True, None
 
     async def answer(self, request: web.BaseRequest, answer: Answer, *, must_close: bool) -> web.StreamResponse:
-        """Answer with one write, and wait until the client has read, if it is slow to; aiohttp is given what comes out.
+        """Send an answer with one write, and wait for a client that reads slowly; return what tells aiohttp so.
 
-        aiohttp's own response would put its head together field by field, in a dictionary that ignores case.
+        aiohttp's own response would take longer: it builds its head field by field, in a dictionary that ignores case.
         """
-        # An unread body would be taken for the next request.
+        # The parser would take an unread body for the next request.
         stays = request.keep_alive and request.content.is_eof() and not (answer.is_last or must_close)
         self._write(answer, is_last=not stays)
         if self.writing_paused:
             await request.writer.drain()
-        self.since = self._loop.time()
-        # The next request may have begun meanwhile; it has its time from now.
-        self._begun = self.since if self.is_owed and self._begun is not None else None
-        self.has_asked |= self.is_owed
-        self.is_owed = False
+        self.idle_since = self._loop.time()
+        # The next request may have begun meanwhile; its time runs from now.
+        self._request_began = self.idle_since if self.awaits_answer and self._request_began is not None else None
+        self.has_sent_request |= self.awaits_answer
+        self.awaits_answer = False
         return _STAYS if stays else _CLOSES
 
     def _write(self, answer: Answer, *, is_last: bool = True) -> None:
         if self.transport is not None:
             self.transport.write(answer.render(_date(int(time.time())), is_last=is_last))
 
-    def look_at_clock(self, now: float) -> None:
-        """End what takes too long."""
-        begun = None if self.is_owed else self._begun
+    def close_if_slow(self, now: float) -> None:
+        """Close the connection if the client has taken too long to send a request or to read an answer."""
+        begun = None if self.awaits_answer else self._request_began
         if self._unread_since is not None and now >= self._unread_since + READING_SECONDS:
             metrics.CLIENTS_CUT_OFF.labels("slow").inc()
             self.abort()
@@ -145,13 +145,13 @@ class Connection(web.RequestHandler):
             self._write(TOO_SLOW)
             self.force_close()
 
-    def leave(self) -> None:
-        """Close, unless a request is under way: its answer does."""
-        if self._begun is None and not self.is_owed:
+    def close_if_idle(self) -> None:
+        """Close the connection, unless a request is under way; then its answer closes it."""
+        if self._request_began is None and not self.awaits_answer:
             self.force_close()
 
     def abort(self) -> None:
-        """Close, whatever is owed."""
+        """Close the connection at once, even if the client awaits an answer."""
         if self._socket is not None:
             self._socket.abort()
 
@@ -162,7 +162,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Say what is wrong, without a word in the log about what a client does, and without repeating it."""
+        """Answer malformed HTTP with what is wrong; never log it, and never repeat what the client sent."""
         if isinstance(exc, HttpProcessingError):
             self._write(_TOO_LONG if isinstance(exc, LineTooLong) else _NOT_UNDERSTOOD)
             return _CLOSES

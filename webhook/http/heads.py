@@ -1,7 +1,7 @@
-"""Which requests are refused by their head alone, before any of the body is read. Pure.
+"""Refuses requests by their head alone, before anybody reads the body. Pure.
 
-The grammar is that of aiohttp's parser (llhttp in its strict mode), which refuses most of what can be read in two ways:
-a length that is there twice, or beside an encoding of the transfer, or is no number. Here stands what it lets pass.
+aiohttp's parser (llhttp in its strict mode) already refuses most ambiguous requests: those whose Content-Length is
+repeated, malformed, or beside a Transfer-Encoding. This module refuses what the parser lets pass.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def refusal_of(version: tuple[int, int], fields: Mapping[str, str]) -> Answer | None:
-    """Tell why a request must not be read any further; None if it may be.
+    """Return the answer that refuses a request; None if the webhook may read its body.
 
     Args:
-        version: Of HTTP, major and minor.
-        fields: Of the header; their names ignore case.
+        version: Version of HTTP, major and minor.
+        fields: Header fields; their names ignore case.
     """
     if version not in {(1, 0), (1, 1)}:
         return refusal(HTTPStatus.BAD_REQUEST, "the version must be HTTP/1.1")
     if "Upgrade" in fields:
-        return refusal(HTTPStatus.BAD_REQUEST, "no other protocol is spoken here")
+        return refusal(HTTPStatus.BAD_REQUEST, "the webhook speaks no other protocol")
     if "Transfer-Encoding" in fields:
         # API servers always send a length. Without chunks there are no trailers, extensions or sizes to disagree about.
         return refusal(HTTPStatus.LENGTH_REQUIRED, "a body must come with Content-Length, not in chunks")

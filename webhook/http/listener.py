@@ -1,4 +1,4 @@
-"""Lets clients in, so many at a time, looks after their connections, and lets them go in good order."""
+"""Accepts a limited number of connections, closes slow ones, and answers what is under way before the process stops."""
 
 from __future__ import annotations
 
@@ -20,41 +20,42 @@ if TYPE_CHECKING:
     from webhook.http.answers import Answer
 
 MAX_CONNECTIONS: Final = 128
-"""Five API servers, the most that etcd is advised for, with the 25 idle connections that each may keep to a webhook
-(client-go `transport/cache.go`)."""
+"""Enough for five API servers, the most members that etcd should have, each with the 25 idle connections that it may
+keep to a webhook (client-go `transport/cache.go`)."""
 PATIENCE_SECONDS: Final = 0.5
-"""With a client that asks nothing, while another one waits outside; an API server asks within milliseconds."""
+"""How long an idle client may keep its connection while another client waits for one; an API server sends a request
+within milliseconds."""
 BACKLOG: Final = 512
-"""Clients that the system lets wait outside."""
+"""How many clients the kernel lets wait until the listener accepts them."""
 HANDSHAKE_SECONDS: Final = 10.0
 SHUTDOWN_SECONDS: Final = 5.0
-"""For answers under way when the server stops: the webhook's own `timeoutSeconds`. It is as well what a client gets to
-agree to the end of TLS, while what it still sends is dropped."""
+"""How long the listener waits at its end for answers under way: the webhook's own `timeoutSeconds`. A client has as
+long to close TLS; what it still sends then is dropped."""
 TICK_SECONDS: Final = 1.0
-"""One timer looks at all connections: one per request would cost as much as reading the request."""
+"""One timer checks all connections: a timer per request would cost as much as reading the request."""
 
 _log = logging.getLogger(__name__)
 
 
 class Listener(web.Server):
-    """All connections, from the first packet on; aiohttp's own list leaves out those that are not established.
+    """All connections, from the first packet on; aiohttp's own list lacks those whose TLS is not established yet.
 
     Attributes:
-        is_draining: Whether this process is on its way out: it serves on, but asks every client to connect elsewhere.
+        is_draining: Whether the process is about to stop: it still answers, and closes each connection after an answer.
     """
 
     def __init__(self, answer: Callable[[web.BaseRequest, Connection], Awaitable[Answer]]) -> None:
-        """Take what answers a request that comes on a connection."""
+        """Answer every request with the given function."""
         super().__init__(self._respond, handler_cancellation=True)
         self.is_draining = False
         self._answer = answer
         self._is_crowded = False
-        self._inside: dict[Connection, asyncio.Task[None]] = {}
+        self._clients: dict[Connection, asyncio.Task[None]] = {}
         self._has_left = asyncio.Event()
 
     @property
     def must_close(self) -> bool:
-        """Whether each connection is to close with its next answer: places are wanted, and all inside are of use."""
+        """Whether each connection closes after its next answer: the process drains, or others wait and all are used."""
         return self.is_draining or self._is_crowded
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -63,41 +64,41 @@ class Listener(web.Server):
         return await connection.answer(request, answer, must_close=self.must_close)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        """Take note that a client has left."""
+        """Forget a client that has left."""
         super().connection_lost(handler, exc)
         self._forget(cast("Connection", handler))
 
     def _forget(self, connection: Connection) -> None:
-        self._inside.pop(connection, None)
+        self._clients.pop(connection, None)
         self._has_left.set()
 
     @contextlib.asynccontextmanager
     async def serving(self, port: int, context: ssl.SSLContext, *, host: str = "") -> AsyncIterator[int]:
-        """Serve on every address of the pod, or on one; the block is given the port.
+        """Serve on every address of the pod, or on one; yield the port.
 
-        At its end nobody can connect any more, and answers under way are waited for.
+        At the end of the block, the listener accepts nobody any more, and waits for the answers under way.
         """
         with _listening(host, port) as listening:
             async with asyncio.TaskGroup() as group:
-                letting_in = group.create_task(self._let_in(listening, context))
+                accepting = group.create_task(self._accept(listening, context))
                 ticking = group.create_task(self._tick())
                 try:
                     yield listening.getsockname()[1]
                 finally:
                     self.is_draining = True
-                    letting_in.cancel()
-                    await asyncio.wait([letting_in])
+                    accepting.cancel()
+                    await asyncio.wait([accepting])
                     listening.close()
-                    await self._part()
+                    await self._close_all()
                     ticking.cancel()
 
-    async def _let_in(self, listening: socket.socket, context: ssl.SSLContext) -> None:
+    async def _accept(self, listening: socket.socket, context: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
                 client, _ = await loop.sock_accept(listening)
             except OSError as error:
-                # Such as for want of file descriptors.
+                # The process may have run out of file descriptors, for example.
                 _log.warning("no connection could be accepted", extra={"error": str(error)})
                 await asyncio.sleep(TICK_SECONDS)
                 continue
@@ -107,7 +108,7 @@ class Listener(web.Server):
                 client.close()
                 raise
             connection = Connection(self, loop)
-            self._inside[connection] = asyncio.create_task(self._shake_hands(client, connection, context))
+            self._clients[connection] = asyncio.create_task(self._shake_hands(client, connection, context))
 
     async def _shake_hands(self, client: socket.socket, connection: Connection, context: ssl.SSLContext) -> None:
         try:
@@ -119,27 +120,27 @@ class Listener(web.Server):
                 ssl_shutdown_timeout=SHUTDOWN_SECONDS,
             )
         except OSError:
-            # The client speaks no TLS that we do, or has gone; neither is news.
+            # The client shares no version of TLS with us, or has gone; neither deserves a log line.
             self._forget(connection)
 
     async def _await_room(self) -> None:
         loop = asyncio.get_running_loop()
-        while len(self._inside) >= MAX_CONNECTIONS:
-            least = least_useful(self._inside)
-            self._is_crowded = least is None or least.has_asked
-            if least is not None and least.since + PATIENCE_SECONDS <= loop.time():
+        while len(self._clients) >= MAX_CONNECTIONS:
+            least = least_useful(self._clients)
+            self._is_crowded = least is None or least.has_sent_request
+            if least is not None and least.idle_since + PATIENCE_SECONDS <= loop.time():
                 metrics.CLIENTS_CUT_OFF.labels("room").inc()
                 self._cut_off(least)
                 continue
             self._has_left.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(None if least is None else least.since + PATIENCE_SECONDS):
+                async with asyncio.timeout_at(None if least is None else least.idle_since + PATIENCE_SECONDS):
                     await self._has_left.wait()
         self._is_crowded = False
 
     def _cut_off(self, connection: Connection) -> None:
-        """End a connection, or the handshake that is to become one; its place is free at once."""
-        self._inside[connection].cancel()
+        """Abort a connection or its TLS handshake, so that another client can connect at once."""
+        self._clients[connection].cancel()
         self._forget(connection)
         connection.abort()
 
@@ -147,31 +148,31 @@ class Listener(web.Server):
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            metrics.CONNECTIONS.set(len(self._inside))
-            for connection in tuple(self._inside):
-                connection.look_at_clock(loop.time())
+            metrics.CONNECTIONS.set(len(self._clients))
+            for connection in tuple(self._clients):
+                connection.close_if_slow(loop.time())
 
-    async def _part(self) -> None:
-        for connection in tuple(self._inside):
-            connection.leave()
+    async def _close_all(self) -> None:
+        for connection in tuple(self._clients):
+            connection.close_if_idle()
         try:
             async with asyncio.timeout(SHUTDOWN_SECONDS):
-                while self._inside:
+                while self._clients:
                     self._has_left.clear()
                     await self._has_left.wait()
         except TimeoutError:
-            _log.warning("clients were cut off", extra={"connections": len(self._inside)})
-            for connection in tuple(self._inside):
+            _log.warning("clients were cut off", extra={"connections": len(self._clients)})
+            for connection in tuple(self._clients):
                 self._cut_off(connection)
 
 
-def least_useful(inside: Iterable[Connection]) -> Connection | None:
-    """Choose who is missed least: first who never asked anything, then who was answered the longest ago.
+def least_useful(clients: Iterable[Connection]) -> Connection | None:
+    """Choose the connection to close: one that never sent a request, or else the one that was answered the longest ago.
 
-    Many who come at once do not push out those who were of use. Who is owed an answer is never chosen.
+    So a crowd of new clients does not push out the API servers. A client that awaits an answer is never chosen.
     """
-    idle = (client for client in inside if not client.is_owed)
-    return min(idle, key=lambda client: (client.has_asked, client.since), default=None)
+    idle = (client for client in clients if not client.awaits_answer)
+    return min(idle, key=lambda client: (client.has_sent_request, client.idle_since), default=None)
 
 
 def _listening(host: str, port: int) -> socket.socket:

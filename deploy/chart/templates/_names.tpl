@@ -5,7 +5,7 @@
 {{- define "webhook.tlsSecret" -}}{{ .Values.certificates.existingSecret | default (printf "%s-webhook-tls" .Release.Name) }}{{- end }}
 {{- define "reconciler.name" -}}{{ .Release.Name }}-reconciler{{- end }}
 
-{{/* Who a pod is. Nothing in here changes with the chart's version: a pod template that differs restarts pods. */}}
+{{/* Labels that identify a pod. None of them changes with the chart's version: a changed pod template restarts pods. */}}
 {{- define "selector" -}}
 app.kubernetes.io/name: toolhive-session-storage
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}

@@ -17,12 +17,12 @@ from shared.process import json_log
 
 
 async def enforce(kubeconfig: str, network_namespaces: Mapping[str, Path], load: Load) -> None:
-    """Enforce the NetworkPolicies of a cluster; while its API is away, what was last known stays in force.
+    """Enforce the NetworkPolicies of a cluster; while its API does not answer, the last known rules stay in force.
 
     Args:
         kubeconfig: How to reach the cluster.
         network_namespaces: File of each node's network namespace, by the node's name.
-        load: Brings a ruleset into such a namespace.
+        load: Loads a ruleset into such a namespace.
     """
 
     def ruleset(node: str) -> str:

@@ -10,11 +10,11 @@ from deploy.local.errors import StepFailed
 
 # Changes come in bursts (the pods of one Deployment); 5 ms gather most of one and delay nobody.
 DEBOUNCE_SECONDS: Final = 0.005
-# A node's namespace may come later than this process.
+# A node's namespace may appear later than this process.
 RETRY_SECONDS: Final = 1.0
 
 Load: TypeAlias = Callable[[Path, str], Awaitable[None]]
-"""Brings a ruleset into the network namespace behind a file, or raises StepFailed."""
+"""Loads a ruleset into the network namespace behind a file, or raises StepFailed."""
 
 _log = logging.getLogger(__name__)
 
@@ -24,9 +24,9 @@ class Enforcer:
 
     Args:
         namespaces: File of each node's network namespace, by the node's name.
-        render: Gives the text that a node should have now.
-        load: Brings such a text into a node.
-        retry_seconds: When to try again after that.
+        render: Returns the ruleset that a node should have now, as text for `nft -f`.
+        load: Loads such a ruleset into a node.
+        retry_seconds: How long to wait after a load has failed.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Enforcer:
         self._changed.set()
 
     def note_change(self, *_: object) -> None:
-        """Take in that something changed; what it was is seen when rendering."""
+        """Note that something has changed; the next rendering reads what."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -55,9 +55,9 @@ class Enforcer:
             await self._changed.wait()
             await asyncio.sleep(DEBOUNCE_SECONDS)
             self._changed.clear()
-            await asyncio.gather(*(self._bring(node) for node in self._namespaces))
+            await asyncio.gather(*(self._enforce(node) for node in self._namespaces))
 
-    async def _bring(self, node: str) -> None:
+    async def _enforce(self, node: str) -> None:
         wanted = self._wanted(node)
         if self._loaded.get(node) == wanted:
             return
@@ -80,7 +80,7 @@ class Enforcer:
 
 
 class _Enforced(NamedTuple):
-    """A ruleset, and the very namespace that has it: a node that boots anew has another, and no rules in it."""
+    """A ruleset, and the namespace that has it: a node that boots again has a new namespace, without rules."""
 
     namespace: Path
     text: str

@@ -70,7 +70,7 @@ def render(node: str, pods: Collection[Object], namespaces: Collection[Object], 
 def _isolation(
     node: str, direction: Direction, everyone: Sequence[Endpoint], policies: Iterable[Object]
 ) -> Iterator[str]:
-    """Yield the chains of the policies that isolate pods of this node, those of such pods, and the map to these."""
+    """Yield a chain for each policy that isolates pods of this node, one for each such pod, and a map to these."""
     jumps: dict[IPv4Address, list[str]] = {}
     for policy in policies:
         selected = [one for one in everyone if one.node == node and selects(policy, direction, one)]
@@ -81,7 +81,7 @@ def _isolation(
         yield f"# {'/'.join(key_of(policy))}"
         yield from _chain(_policy_chain(policy, direction), accepting(policy, direction, selected, everyone))
     for address, policy_jumps in jumps.items():
-        # No policy keeps a pod from itself; through a Service it would meet its own chain.
+        # No policy keeps a pod from itself, but what it sends itself through a Service passes its own chain.
         itself = f"{direction.peer_address} {address} accept"
         yield from _chain(f"{direction.rules}-{address}", [itself, *policy_jumps, "counter drop"])
     yield from _verdicts(direction, jumps)

@@ -1,4 +1,4 @@
-"""Those who should act on a failure fail themselves: the reconciler that leads, the API server."""
+"""Faults of those who should repair a fault: the leading reconciler and the API server."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ AWAY_SECONDS: Final = 30
 
 
 def kill_leader_in_failover(scene: Scene) -> float:
-    """End the primary's server, and the leader while it deals with that."""
+    """Kill the primary's server, and the leading reconciler during the failover."""
     primary = scene.stand.primary()
     server, leader = processes.of_pod(primary), processes.of_pod(leaders.leading(scene.stand.kube))
     struck = now()
     processes.kill(server)
-    hold(scene.chance.uniform(0, MIDDLE_SECONDS))
+    hold(scene.rng.uniform(0, MIDDLE_SECONDS))
     processes.kill(leader)
     scene.stand.await_gone(processes.container_id(primary))
     leaders.await_recovered(scene.stand.kube)
@@ -29,18 +29,18 @@ def kill_leader_in_failover(scene: Scene) -> float:
 
 
 def kill_leader_in_switchover(scene: Scene) -> float:
-    """Ask for a switchover, and end the leader while it is at it; whoever leads next finishes it or takes it back."""
+    """Ask for a switchover, and kill the leading reconciler during it; the next leader finishes it or undoes it."""
     leader = processes.of_pod(leaders.leading(scene.stand.kube))
     struck = now()
     scene.stand.switch_over()
-    hold(scene.chance.uniform(0, MIDDLE_SECONDS))
+    hold(scene.rng.uniform(0, MIDDLE_SECONDS))
     processes.kill(leader)
     leaders.await_recovered(scene.stand.kube)
     return struck
 
 
 def stop_api_server(scene: Scene) -> float:
-    """Stop the API server where it is, and end the primary's server while nobody can ask it anything."""
+    """Freeze the API server, and kill the primary's server meanwhile."""
     primary = scene.stand.primary()
     server = processes.of_pod(primary)
     with processes.frozen(processes.of_service(f"{nodes.CONTROL_PLANE}/kube-apiserver")):
@@ -53,7 +53,7 @@ def stop_api_server(scene: Scene) -> float:
 
 
 def wake_old_leader(scene: Scene) -> float:
-    """Freeze the leader until another one leads, end the primary's server, and let the old one go on at once."""
+    """Freeze the leading reconciler until another one leads, kill the primary's server, and wake the old leader."""
     leader = leaders.leading(scene.stand.kube)
     primary = scene.stand.primary()
     with processes.frozen(processes.of_pod(leader)):

@@ -1,4 +1,4 @@
-"""What a fault is, and what it has at hand."""
+"""The types of a fault and of the scene that it strikes."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from tests.chaos.writing import Writing
 
 @dataclass(frozen=True)
 class Scene:
-    """What a fault befalls.
+    """What a fault strikes.
 
     Attributes:
-        stand: The storage, and what uses it.
-        writer: At work all the while, on another node than the primary's.
-        chance: For whatever is left to it; the seed was printed.
+        stand: The storage, and the MCP server that uses it.
+        writer: A client that writes during the whole run, on another node than the primary's.
+        rng: The source of the fault's random choices.
     """
 
     stand: Stand
     writer: Writing
-    chance: random.Random
+    rng: random.Random
 
 
 Inflict: TypeAlias = Callable[[Scene], float]
-"""Does something, undoes it whatever happens, and returns when it struck, by the monotonic clock.
+"""Inflicts a fault, undoes it in any case, and returns when it struck, in seconds of the monotonic clock.
 
-It comes back when it is seen to have had its effect, so that nobody takes the time before for the time after.
+It returns only after the fault has had its effect. Otherwise the caller could take a storage that has not yet noticed
+the fault for one that has recovered from it.
 """
 
 
@@ -42,25 +43,25 @@ class Fault:
     """Something that may happen to a storage.
 
     Attributes:
-        name: On the command line and in the document.
-        what: For the reader of the document.
-        inflict: Has it happen.
-        targets: What is wanted, for each size that it is tried on.
-        setting: Puts things where they must be before, and back afterwards.
+        name: Name on the command line and in the document.
+        description: What happens, as the document says it.
+        inflict: Inflicts the fault.
+        targets: The target on each size that the fault strikes.
+        setup: Prepares the stand for the fault, and restores it afterwards.
     """
 
     name: str
-    what: str
+    description: str
     inflict: Inflict
     targets: Mapping[Size, Target]
-    setting: Callable[[Stand], AbstractContextManager[None]] = lambda _: nullcontext()
+    setup: Callable[[Stand], AbstractContextManager[None]] = lambda _: nullcontext()
 
 
 def now() -> float:
-    """Read the clock that the writer goes by as well."""
+    """Read the monotonic clock, which the writer reads too."""
     return time.monotonic()
 
 
 def hold(seconds: float) -> None:
-    """Let a fault last: the one thing here that is a stretch of time and no condition."""
+    """Let a fault last for a time; everything else in this suite waits for a condition."""
     time.sleep(seconds)

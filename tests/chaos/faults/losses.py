@@ -1,4 +1,4 @@
-"""Data or all who hold it are lost, or there is no room for more."""
+"""Faults of data: a volume is emptied, all pods are deleted, a disk is full."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FULL_SECONDS: Final = 15
 
 
 def empty_volume(scene: Scene) -> float:
-    """Delete the primary's pod, and its data before the next one starts."""
+    """Delete the primary's pod, and its data before the next pod starts."""
     primary = scene.stand.primary()
     name, node, server = primary["metadata"]["name"], primary["spec"]["nodeName"], processes.of_pod(primary)
     directory = nodes.volume(scene.stand.kube, primary)
@@ -31,14 +31,14 @@ def empty_volume(scene: Scene) -> float:
     nodes.empty(node, directory)
     delete(scene, name)
     until("the server has ended", lambda: not processes.is_running(server), RECOVERY_SECONDS)
-    # What it has written in its last moments.
+    # The server may have written again after the first time.
     nodes.empty(node, directory)
     scene.stand.await_gone(processes.container_id(primary))
     return struck
 
 
 def delete_all_pods(scene: Scene) -> float:
-    """Delete all of a storage's pods at once, while there is no reconciler; it comes back when they have."""
+    """Delete all pods of a storage at once while no reconciler runs; start the reconcilers when the pods run again."""
     kube = scene.stand.kube
     leaders.scale(kube, 0)
     try:
@@ -59,7 +59,7 @@ def _run_anew(stand: Stand, before: set[str]) -> bool:
 
 @contextmanager
 def on_small_disk(stand: Stand) -> Iterator[None]:
-    """Have the primary's volume be a file system of its own, which can be filled without harm to anybody else."""
+    """Put the primary's volume on a file system of its own, so that a full disk harms nobody else."""
     primary = stand.primary()
     name, node, directory = primary["metadata"]["name"], primary["spec"]["nodeName"], nodes.volume(stand.kube, primary)
     with nodes.small_disk(node, directory, DISK_MIB):
@@ -70,7 +70,7 @@ def on_small_disk(stand: Stand) -> Iterator[None]:
 
 
 def fill_disk(scene: Scene) -> float:
-    """Leave the primary not one byte to write to its file."""
+    """Fill the primary's disk to the last byte."""
     primary = scene.stand.primary()
     directory = nodes.volume(scene.stand.kube, primary)
     struck = now()
@@ -80,7 +80,7 @@ def fill_disk(scene: Scene) -> float:
 
 
 def _restart(stand: Stand, pod: str) -> None:
-    """Have a pod start anew, with what its volume is now."""
+    """Replace a pod, so that the new one uses what is mounted at its volume now."""
     uid = next(each["metadata"]["uid"] for each in stand.pods() if each["metadata"]["name"] == pod)
     stand.kube.run("delete", "pod", pod, namespace=NAMESPACE)
     until(f"{pod} is new", lambda: uid not in {each["metadata"]["uid"] for each in stand.pods()}, RECOVERY_SECONDS)

@@ -1,4 +1,4 @@
-"""Somebody cannot be reached any more, by everybody or by some."""
+"""Faults of the network: a node, the primary or the leading reconciler is cut off from some or all others."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
 CUT_SECONDS: Final = 20
 LEASE_SECONDS: Final = 30
-"""Twice as long as a lease lasts without its holder."""
+"""Twice the duration of the leader's lease."""
 
 
 @contextmanager
-def apart(stand: Stand) -> Iterator[None]:
-    """Have the primary on a node that neither the control plane nor the leader is on, or they would be cut off too."""
+def separate_primary(stand: Stand) -> Iterator[None]:
+    """Move the primary and the leading reconciler to different nodes, the primary away from the control plane's too.
+
+    Otherwise the fault would cut them off together.
+    """
     primary = stand.have_primary(lambda pod: pod["spec"]["nodeName"] != nodes.CONTROL_PLANE)
     leaders.lead_elsewhere(stand.kube, primary["spec"]["nodeName"])
     yield
 
 
 def cut_off_node(scene: Scene) -> float:
-    """Pull the cable of the primary's node."""
+    """Take the link of the primary's node down for a time."""
     node = scene.stand.primary()["spec"]["nodeName"]
     struck = now()
     with nodes.unplugged(node):
@@ -37,18 +40,18 @@ def cut_off_node(scene: Scene) -> float:
 
 
 def cut_off_client(scene: Scene) -> float:
-    """Drop all packets between the writer and the primary; everybody else goes on talking with both."""
+    """Drop all packets between the writer and the primary; everybody else still reaches both."""
     return _cut_off_primary(scene, [scene.writer.program.address()])
 
 
 def cut_off_reconcilers(scene: Scene) -> float:
-    """Drop all packets between the reconcilers and the primary, which goes on serving its clients and replicas."""
+    """Drop all packets between the reconcilers and the primary, which still serves its clients and replicas."""
     return _cut_off_primary(scene, [pod["status"]["podIP"] for pod in leaders.pods(scene.stand.kube)])
 
 
 def _cut_off_primary(scene: Scene, addresses: Sequence[str]) -> float:
     primary = scene.stand.primary()
-    rules = nodes.between(addresses, [primary["status"]["podIP"]])
+    rules = nodes.drops_between(addresses, [primary["status"]["podIP"]])
     struck = now()
     with nodes.dropping(primary["spec"]["nodeName"], rules):
         hold(CUT_SECONDS)
@@ -56,9 +59,9 @@ def _cut_off_primary(scene: Scene, addresses: Sequence[str]) -> float:
 
 
 def cut_off_leader(scene: Scene) -> float:
-    """Cut the reconciler that leads off from everybody, the API server included; nothing else happens."""
+    """Cut the leading reconciler off from everybody, the API server included; nothing else happens."""
     leader = leaders.leading(scene.stand.kube)
     struck = now()
-    with nodes.dropping(leader["spec"]["nodeName"], nodes.around(leader["status"]["podIP"])):
+    with nodes.dropping(leader["spec"]["nodeName"], nodes.drops_around(leader["status"]["podIP"])):
         hold(LEASE_SECONDS)
     return struck

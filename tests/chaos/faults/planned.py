@@ -1,4 +1,4 @@
-"""What administrators do on purpose, under load: nobody should notice."""
+"""Planned changes by administrators, under load; clients should hardly notice them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from tests.chaos.faults.fault import Scene
 
 SECOND_TAG: Final = "-again"
-"""Makes another reference of the same image."""
+"""Suffix that makes another reference to the same image."""
 NEXT: Final = {Size.SMALL: Size.MEDIUM, Size.MEDIUM: Size.LARGE, Size.LARGE: Size.MEDIUM}
-"""Which size each is changed to: more memory, more nodes, and fewer nodes again."""
+"""The size that each size is changed to: more memory, more instances, and fewer instances again."""
 
 
 def switch_over(scene: Scene) -> float:
-    """Ask for another primary by annotation."""
+    """Ask for a switchover by annotation, and wait for it."""
     before = scene.stand.primary()["metadata"]["uid"]
     struck = now()
     scene.stand.switch_over()
@@ -32,7 +32,7 @@ def switch_over(scene: Scene) -> float:
 
 
 def drain(scene: Scene) -> float:
-    """Drain the primary's node of the storage's pods, and give it back."""
+    """Drain the primary's node of the storage's pods, and uncordon it afterwards."""
     primary = scene.stand.primary()
     node = primary["spec"]["nodeName"]
     struck = now()
@@ -45,7 +45,7 @@ def drain(scene: Scene) -> float:
 
 
 def update_image(scene: Scene) -> float:
-    """Install with another reference of the same image, and wait until all pods run it; each run changes it once."""
+    """Upgrade the chart to the other one of two references to the same image, and wait until all pods run it."""
     stand = scene.stand
     again = stand.images.valkey + SECOND_TAG
     nodes.tag_image(stand.images.valkey, again)
@@ -63,7 +63,7 @@ def image_of(scene: Scene) -> str:
 
 
 def resize(scene: Scene) -> float:
-    """Ask for another size."""
+    """Change the storage's size, and wait until its status shows the new one."""
     wanted = NEXT[Size(scene.stand.storage()["spec"]["size"])]
     struck = now()
     scene.stand.change({"spec": {"size": wanted}})

@@ -1,4 +1,4 @@
-"""Faults one after the other, chosen by chance, with no more time between them than it takes to write again."""
+"""Random faults that follow each other; each strikes as soon as the primary acknowledges writes again."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ POOL: Final[tuple[Inflict, ...]] = (
     control.kill_leader_in_failover,
     control.kill_leader_in_switchover,
 )
-"""Each leaves the data of every node in place: what is acknowledged must survive any sequence of them."""
+"""None of these touches an instance's data: acknowledged writes must survive any sequence of them."""
 
 
-def choose(chance: random.Random) -> list[Inflict]:
-    """Choose what happens. Pure but for the chance."""
-    return chance.choices(POOL, k=LENGTH)
+def choose(rng: random.Random) -> list[Inflict]:
+    """Choose the faults of a sequence. Pure, apart from the random numbers."""
+    return rng.choices(POOL, k=LENGTH)
 
 
 def inflict(scene: Scene) -> float:
-    """Have it all happen."""
+    """Inflict a random sequence of faults, and return when the first one struck."""
     struck = []
-    for act in choose(scene.chance):
-        struck.append(act(scene))
+    for fault in choose(scene.rng):
+        struck.append(fault(scene))
         scene.writer.await_steady()
     return struck[0]

@@ -1,4 +1,4 @@
-"""The primary's server or pod comes to an end, or stands still."""
+"""Faults of the primary itself: its process dies or freezes, or its pod is deleted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from tests.chaos.faults.fault import Scene
 
 FROZEN_SECONDS: Final = 8
-"""Longer than a fence of three to four seconds and a failover take; too short for kubelet to restart the container."""
+"""Longer than the fence (three to four seconds) and a failover; too short for kubelet to restart the container."""
 
 
 def kill_server(scene: Scene) -> float:
-    """End the primary's server, which cannot do anything about it."""
+    """Kill the primary's server with SIGKILL."""
     primary = scene.stand.primary()
     pid = processes.of_pod(primary)
     struck = now()
@@ -26,7 +26,7 @@ def kill_server(scene: Scene) -> float:
 
 
 def freeze_server(scene: Scene) -> float:
-    """Stop the primary's server where it is, and let it go on later, believing what it believed."""
+    """Freeze the primary's server for a time; when it wakes up, it still takes itself for the primary."""
     pid = processes.of_pod(scene.stand.primary())
     struck = now()
     with processes.frozen(pid):
@@ -35,7 +35,7 @@ def freeze_server(scene: Scene) -> float:
 
 
 def delete_pod(scene: Scene) -> float:
-    """Delete the primary's pod without any grace."""
+    """Delete the primary's pod without a grace period."""
     metadata = scene.stand.primary()["metadata"]
     struck = now()
     delete(scene, metadata["name"])
@@ -44,6 +44,6 @@ def delete_pod(scene: Scene) -> float:
 
 
 def delete(scene: Scene, *pods: str) -> None:
-    """Delete pods at once, without any grace and without waiting."""
+    """Delete pods without a grace period, and do not wait for their end."""
     options = ("--force", "--grace-period=0", "--wait=false")
     scene.stand.kube.run("delete", "pod", *pods, *options, namespace=NAMESPACE)

@@ -1,4 +1,4 @@
-"""Runs of faults in the middle of a rotation, and what is wanted of every one. Pure."""
+"""Runs of faults in the middle of a password rotation, and the invariant that every run must keep. Pure."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ SIZE = Size.LARGE
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of one run.
+    """What clients saw of one run.
 
     Attributes:
         recovered: Seconds from the fault until the storage had recovered.
-        ended: Seconds from the fault until instances were about to refuse the former password.
+        ended: Seconds from the fault until the phase in which instances begin to refuse the former password.
         took: Seconds from the annotation to Discarded.
-        writes: What the writer saw.
-        logins: What the prober saw.
-        instances: How many the storage had at the end.
+        writes: The writer's verdict.
+        logins: The prober's verdict.
+        instances: Number of the storage's instances at the end.
     """
 
     recovered: float
@@ -41,11 +41,11 @@ class Seen:
 
     @property
     def commands_failed(self) -> int:
-        """How many writes were not acknowledged."""
+        """The number of writes that were not acknowledged."""
         return sum(self.writes.errors.values())
 
     def misses(self, fault: str) -> Iterator[str]:
-        """Say what of the invariant was not kept under a fault."""
+        """List how a run of this fault broke the invariant."""
         yield from self.logins.misses(self.recovered, self.ended, self.instances)
         if self.writes.errors.keys() & LOCKED_OUT:
             yield "commands refused"
@@ -58,11 +58,11 @@ class Trial:
     """One run of one fault in the middle of one rotation.
 
     Attributes:
-        fault: Its name.
-        phase: The phase in which the fault was to begin.
-        struck_in: The phase in which it struck.
-        seen: What clients saw; None if the run did not end.
-        problem: Why it did not end; empty if it did.
+        fault: Name of the fault.
+        phase: The phase in which the program began the fault.
+        struck_in: The phase in which the fault struck.
+        seen: What clients saw; None if the run failed.
+        problem: Why the run failed; empty if it did not.
     """
 
     fault: str
@@ -73,7 +73,7 @@ class Trial:
 
     @property
     def misses(self) -> list[str]:
-        """What was not as it must be; nothing, if all is well."""
+        """How the run broke the invariant; empty if it kept it."""
         return ["not finished"] if self.seen is None else list(self.seen.misses(self.fault))
 
     def __str__(self) -> str:

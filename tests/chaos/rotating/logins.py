@@ -1,4 +1,4 @@
-"""What a prober has seen of a rotation, related to the moment at which a fault struck. Pure."""
+"""Reads a prober's verdict on a rotation, with times in seconds after the fault. Pure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 WRONG: Final = "WRONGPASS"
 SETTLING_SECONDS: Final = 1.0
-"""A prober learns so late at most where a new pod is, and a try takes half a second."""
+"""Allowance for the prober, which learns a new pod's address late; a try takes up to half a second."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Logins that failed at one place in one way.
+    """Logins that failed at one place with one kind of error.
 
     Attributes:
-        place: A pod, or the Service.
-        kind: What the client met.
-        times: When, in seconds after the fault.
+        place: The name of a pod, or `service`.
+        kind: The kind of error, as `tests.chaos.wire.kind_of` names it.
+        times: When they failed, in seconds after the fault.
     """
 
     place: str
@@ -32,11 +32,13 @@ class Failure:
     times: tuple[float, ...]
 
     def is_excused(self, recovered: float, ended: float) -> bool:
-        """Tell whether a fault explains it, or the end of the former password, at which connections are closed.
+        """Tell whether the fault explains every failure.
+
+        The end of the former password explains closed connections too, because instances close connections then.
 
         Args:
-            recovered: Seconds from the fault until all had recovered.
-            ended: Seconds from the fault until instances were about to refuse the former password.
+            recovered: Seconds from the fault until the storage had recovered.
+            ended: Seconds from the fault until the phase in which instances begin to refuse the former password.
         """
         end = (ended - SETTLING_SECONDS, ended + SETTLING_SECONDS) if self.kind == CLOSED else (0, 0)
         return all(0 <= at <= recovered + SETTLING_SECONDS or end[0] <= at <= end[1] for at in self.times)
@@ -47,14 +49,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Logins:
-    """What a prober has seen of one run.
+    """A prober's verdict on one run.
 
     Attributes:
-        logins: How many got in.
-        failures: Those that did not.
-        passwords: How many the connection Secret has had.
-        newest: What came of the newest one at the end, by place.
-        former: What came of all others at the end, by place.
+        logins: Number of logins that worked.
+        failures: Logins that failed.
+        passwords: Number of passwords that the connection Secret has had.
+        newest: Outcome of a login with the newest password at the end, by place.
+        former: Outcomes of logins with all other passwords at the end, by place.
     """
 
     logins: int
@@ -65,21 +67,21 @@ class Logins:
 
     @property
     def refused(self) -> int:
-        """How many were refused although their password gets in by promise."""
+        """The number of logins that an instance refused although their password had to work."""
         return sum(len(failure.times) for failure in self.failures if failure.kind in LOCKED_OUT)
 
     @property
     def failed(self) -> int:
-        """How many came to nothing for whatever reason."""
+        """The number of logins that failed for any reason, refused ones included."""
         return sum(len(failure.times) for failure in self.failures)
 
     def misses(self, recovered: float, ended: float, instances: int) -> Iterator[str]:
-        """Say what was not as it must be.
+        """List how the logins broke the invariant.
 
         Args:
-            recovered: Seconds from the fault until all had recovered.
-            ended: Seconds from the fault until instances were about to refuse the former password.
-            instances: How many the storage has.
+            recovered: Seconds from the fault until the storage had recovered.
+            ended: Seconds from the fault until the phase in which instances begin to refuse the former password.
+            instances: Number of the storage's instances.
         """
         if self.refused:
             yield "logins refused"
@@ -90,23 +92,23 @@ class Logins:
         if self.passwords < 2:
             yield "the password has not changed"
         if len(self.newest) != instances + 1 or set(self.newest.values()) != {ACCEPTED}:
-            yield "the new password does not get in everywhere"
+            yield "the new password does not work everywhere"
         if any(answer != WRONG for answers in self.former.values() for answer in answers):
             yield "the former password is not refused everywhere"
 
 
 def steady_places(lines: Iterable[str]) -> int:
-    """Read from a prober's output at how many places it has got in."""
+    """Read from a prober's output at how many places a login has worked."""
     told = [json.loads(line) for line in lines if line.startswith("{")]
     return int(told[-1].get("steady", 0)) if told else 0
 
 
 def logins(lines: Iterable[str], struck: float) -> Logins | None:
-    """Read a prober's verdict from its output; None if it has not come to one.
+    """Read a prober's verdict from its output; None if it has not printed one.
 
     Args:
-        lines: What it printed.
-        struck: When the fault struck, by the monotonic clock.
+        lines: The lines that it printed.
+        struck: When the fault struck, in seconds of the monotonic clock.
     """
     for line in lines:
         if line.startswith("{") and "former" in (said := json.loads(line)):

@@ -1,9 +1,9 @@
 """Runs in a pod: logs in about every 50 ms to each instance of a storage and to its Service, and closes at once.
 
-It does so with every password that gets in by promise: the one that the connection Secret has now, read from the API
-server, and the one that it had when kubelet last looked, as mounted. Every second it prints how far it is; told to end
-(SIGTERM), it tries the newest password and all former ones everywhere, and prints what it has seen as one line. No
-password leaves it. Times are those of the monotonic clock.
+It tries every password that must work: the one that the connection Secret has now, which it reads from the API server,
+and the one in the mounted file, which kubelet may have read earlier. Every second it prints its progress. On SIGTERM it
+tries the newest and all former passwords everywhere, and prints its verdict as one line. It never prints a password.
+Times are those of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.wire import LOCKED_OUT, PORT, Connection, Refused, handed_out, kind_of, tell
+from tests.chaos.wire import LOCKED_OUT, PORT, Connection, Refused, kind_of, mounted_password, print_json
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 SERVICE = "service"
@@ -29,14 +29,14 @@ PACE_SECONDS = 0.05
 LOOK_SECONDS = 0.1
 LOOK_TIMEOUT_SECONDS = 2.0
 PROMISE_SECONDS = 100.0
-"""For so long at least what has left the connection Secret is accepted."""
+"""How long, at least, instances still accept a password that the connection Secret no longer has."""
 REPORT_SECONDS = 1.0
 VERDICT_SECONDS = 60.0
 ACCEPTED = "accepted"
 
 
 class Sight:
-    """What the connection Secret holds, and where the instances are, as last seen."""
+    """The passwords and the instances' addresses, as last read from the API server."""
 
     def __init__(self, service: str) -> None:
         self.addresses = {SERVICE: service}
@@ -50,12 +50,12 @@ class Sight:
         self._seen_at = at
 
     def promised(self, mounted: str, at: float) -> set[str]:
-        """Tell which passwords must get in at this time."""
+        """Tell which passwords must work at this time."""
         return {mounted, *(self.passwords[-1:] if at - self._seen_at < PROMISE_SECONDS else ())}
 
 
 class Tally:
-    """What came of the logins at one place, since the first that worked; of those locked out, from the start."""
+    """Counts the logins at one place: refused ones from the start, all others from the first that works."""
 
     def __init__(self) -> None:
         self.logins = 0
@@ -64,19 +64,19 @@ class Tally:
     def count(self, outcome: str, at: float) -> None:
         if outcome == ACCEPTED:
             self.logins += 1
-        # Until its pod's address is admitted everywhere, a client is refused for reasons that are no fault.
+        # Until the NetworkPolicy admits the pod's address everywhere, connections fail for a reason that is no fault.
         elif self.logins or outcome in LOCKED_OUT:
             self.failures.setdefault(outcome, []).append(at)
 
-    def told(self, place: str) -> list[dict[str, object]]:
+    def as_json(self, place: str) -> list[dict[str, object]]:
         return [
             {"place": place, "kind": kind, "times": [round(at, 3) for at in times]}
             for kind, times in self.failures.items()
         ]
 
 
-class Account:
-    """Reads from the API server what the pod's service account may."""
+class ApiReader:
+    """Reads the connection Secret and the storage's pods, with the rights of this pod's service account."""
 
     def __init__(self, storage: str, secret: str) -> None:
         namespace = (ACCOUNT / "namespace").read_text()
@@ -90,7 +90,7 @@ class Account:
         )
 
     def look(self, sight: Sight) -> bool:
-        """Refresh what was seen, and tell whether the API server let us."""
+        """Update the sight, and tell whether the API server answered."""
         try:
             secret, pods = self._read(self._secret), self._read(self._pods)
         except (OSError, http.client.HTTPException, LookupError, ValueError):
@@ -117,7 +117,7 @@ class Account:
 
 
 class Prober:
-    """The loops, one for each place, and the verdict at their end."""
+    """Logs in at every place, in one thread for each, and comes to a verdict."""
 
     def __init__(self, sight: Sight, look: Callable[[Sight], bool], mounted: Callable[[], str]) -> None:
         self.sight = sight
@@ -137,11 +137,13 @@ class Prober:
             self._look(self.sight)
             for place in self.sight.addresses.keys() - self.tallies.keys():
                 self.tallies[place] = Tally()
-                threads.append(threading.Thread(target=self._stay, args=(place, self.tallies[place])))
+                threads.append(threading.Thread(target=self._keep_logging_in, args=(place, self.tallies[place])))
                 threads[-1].start()
             if time.monotonic() - told > REPORT_SECONDS:
                 told = time.monotonic()
-                tell({"logins": self.logins(), "steady": sum(tally.logins > 0 for tally in self.tallies.values())})
+                print_json(
+                    {"logins": self.logins(), "steady": sum(tally.logins > 0 for tally in self.tallies.values())}
+                )
         for thread in threads:
             thread.join()
 
@@ -149,7 +151,7 @@ class Prober:
         return sum(tally.logins for tally in self.tallies.values())
 
     def verdict(self) -> dict[str, object]:
-        """Try everything everywhere, and tell all that was seen."""
+        """Try all passwords everywhere, and sum up all logins."""
         deadline = time.monotonic() + VERDICT_SECONDS
         while not self._look(self.sight):
             if time.monotonic() > deadline:
@@ -159,13 +161,13 @@ class Prober:
         places = self.sight.addresses.items()
         return {
             "logins": self.logins(),
-            "failures": [told for place, tally in self.tallies.items() for told in tally.told(place)],
+            "failures": [failure for place, tally in self.tallies.items() for failure in tally.as_json(place)],
             "passwords": len(self.sight.passwords),
-            "newest": {place: insist(address, newest, deadline) for place, address in places},
-            "former": {place: [insist(address, each, deadline) for each in former] for place, address in places},
+            "newest": {place: final_outcome(address, newest, deadline) for place, address in places},
+            "former": {place: [final_outcome(address, each, deadline) for each in former] for place, address in places},
         }
 
-    def _stay(self, place: str, tally: Tally) -> None:
+    def _keep_logging_in(self, place: str, tally: Tally) -> None:
         while not self._ended.wait(PACE_SECONDS):
             address = self.sight.addresses.get(place)
             if address is None:
@@ -175,7 +177,7 @@ class Prober:
 
 
 def outcome(address: str, password: str) -> str:
-    """Log in once, close, and tell what came of it."""
+    """Log in once, close the connection, and name the outcome."""
     try:
         Connection((address, PORT), password).close()
     except (OSError, Refused) as error:
@@ -183,8 +185,8 @@ def outcome(address: str, password: str) -> str:
     return ACCEPTED
 
 
-def insist(address: str, password: str, deadline: float) -> str:
-    """Log in until the server has said yes or no, or time is up."""
+def final_outcome(address: str, password: str, deadline: float) -> str:
+    """Try to log in until the server accepts or refuses the password, or the deadline has passed."""
     while (found := outcome(address, password)) not in {ACCEPTED, *LOCKED_OUT} and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
     return found
@@ -192,11 +194,11 @@ def insist(address: str, password: str, deadline: float) -> str:
 
 def main() -> None:
     sight = Sight(socket.gethostbyname(os.environ["VALKEY_HOST"]))
-    account = Account(os.environ["STORAGE_SELECTOR"], os.environ["CONNECTION_SECRET"])
-    prober = Prober(sight, account.look, handed_out)
+    reader = ApiReader(os.environ["STORAGE_SELECTOR"], os.environ["CONNECTION_SECRET"])
+    prober = Prober(sight, reader.look, mounted_password)
     signal.signal(signal.SIGTERM, prober.end)
     prober.run()
-    tell(prober.verdict())
+    print_json(prober.verdict())
 
 
 if __name__ == "__main__":

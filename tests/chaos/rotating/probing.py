@@ -1,4 +1,4 @@
-"""The prober: what it may read, what it has seen."""
+"""Runs the prober in a pod, with the rights that it needs, and reads its verdict."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ ACCOUNT: Final = "prober"
 
 @dataclass(frozen=True)
 class Probing:
-    """A prober at work."""
+    """A running prober."""
 
     program: Program
 
     def await_steady(self) -> None:
-        """Wait until it has got in everywhere."""
+        """Wait until a login has worked at every place."""
         places = len(self.program.stand.pods()) + 1
-        until("the prober gets in", lambda: steady_places(self.program.said("--tail=1")) >= places, STEADY_SECONDS)
+        until("the prober gets in", lambda: steady_places(self.program.output("--tail=1")) >= places, STEADY_SECONDS)
 
     def end(self, struck: float) -> Logins:
-        """Have it come to a verdict about the fault that struck at this time.
+        """End it, and return its verdict on the fault that struck at this time.
 
         Raises:
-            NoVerdict: It could not.
+            NoVerdict: It ended without one.
         """
         found = logins(lines := self.program.end(), struck)
         if found is None:
@@ -49,7 +49,7 @@ class Probing:
 
 @contextmanager
 def probing(stand: Stand) -> Iterator[Probing]:
-    """Have a pod log in all the while, on another node than the primary's."""
+    """Run a prober on another node than the primary's until the block ends."""
     secret = names.connection_secret(stand.name)
     selector = f"{names.LABEL_STORAGE}%3D{stand.name}"
     prober = Probing(Program(stand, MODULE, {"CONNECTION_SECRET": secret, "STORAGE_SELECTOR": selector}))
@@ -63,7 +63,7 @@ def probing(stand: Stand) -> Iterator[Probing]:
 
 
 def rights(secret: str) -> tuple[Object, ...]:
-    """Write what lets the prober read the connection Secret, and where pods are."""
+    """Write the service account and the role that let the prober read the connection Secret and list pods."""
     api = "rbac.authorization.k8s.io"
     metadata = {"name": ACCOUNT, "namespace": NAMESPACE}
     rules = [

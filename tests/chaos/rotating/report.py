@@ -1,4 +1,4 @@
-"""Writes docs/resilience-rotation.md: what was done to storages in the middle of a rotation, and who noticed. Pure."""
+"""Writes the text of docs/resilience-rotation.md. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def document(trials: Sequence[Trial], circumstances: Circumstances) -> str:
     """Write the document."""
-    explained = ((name, BY_NAME[name].what) for name in dict.fromkeys(trial.fault for trial in trials))
+    explained = ((name, BY_NAME[name].description) for name in dict.fromkeys(trial.fault for trial in trials))
     return "\n".join(
         (
             _INTRODUCTION,
@@ -26,7 +26,7 @@ def document(trials: Sequence[Trial], circumstances: Circumstances) -> str:
             table(("fault", "what happens"), explained),
             _RESULTS.format(seed=circumstances.seed),
             table(_COLUMNS, map(_row, trials)),
-            "".join(_problems(trials)) or "Every run came to its end.\n",
+            "".join(_problems(trials)) or "No run failed.\n",
             _HONESTY,
         )
     )
@@ -49,7 +49,7 @@ _COLUMNS: Final = (
 
 
 def is_met(trials: Sequence[Trial]) -> bool:
-    """Tell whether the invariant was kept in every run."""
+    """Tell whether every run kept the invariant."""
     return not any(trial.misses for trial in trials)
 
 
@@ -79,7 +79,7 @@ def _row(trial: Trial) -> tuple[str, ...]:
 
 def _problems(trials: Sequence[Trial]) -> Iterator[str]:
     if told := [f"- {trial.fault}: {trial.problem}\n" for trial in trials if trial.problem]:
-        yield "Runs that did not come to their end:\n\n"
+        yield "These runs failed:\n\n"
         yield from told
 
 
@@ -109,9 +109,9 @@ lost only where the fault alone would lose some.
 _RESULTS: Final = """\
 ## Results
 
-The seed of all chance was {seed}.
+The seed of the random choices was {seed}.
 """
 _HONESTY: Final = """\
-Failed commands are those that the fault cuts off, and one on the connection that is closed when the former password
-ends: clients whose pods the reconciler does not know have to connect anew then.
+Two kinds of commands fail: those that the fault cuts off, and one on the connection that an instance closes when the
+former password ends. A client whose pod the reconciler does not know has to connect anew then.
 """

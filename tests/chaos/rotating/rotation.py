@@ -1,4 +1,4 @@
-"""One rotation of a stand's storage, asked for by annotation and followed by its status."""
+"""Asks a stand's storage for a password rotation by annotation, and follows it in the storage's status."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from tests.chaos.stand import Stand
 
 PHASES: Final = tuple(phase for phase in RotationPhase if phase is not RotationPhase.DISCARDED)
-"""In which a fault may strike, in their order."""
+"""The phases in which a fault may begin, in their order."""
 PHASE_SECONDS: Final = 300
 OVER_SECONDS: Final = 600
-"""Mounted files are given 100 s, and a consumer that restarts while instances are away takes its time."""
+"""A rotation waits 100 s for mounted files, and longer for a consumer that restarts while instances are away."""
 
 
 @dataclass(frozen=True)
@@ -34,37 +34,37 @@ class Rotation:
     """A rotation that was asked for.
 
     Attributes:
-        stand: Of whose storage.
-        former: Revision of the credential before it; empty if there never was a rotation.
-        course: Since when it was seen in which phase, by the monotonic clock.
+        stand: The stand whose storage rotates its passwords.
+        former: Revision of the former credential; empty if there never was a rotation.
+        history: Each phase that the status has shown, with the time of the monotonic clock since when.
     """
 
     stand: Stand
     former: str
-    course: list[tuple[float, RotationPhase]] = field(default_factory=list)
+    history: list[tuple[float, RotationPhase]] = field(default_factory=list)
     _news: threading.Condition = field(default_factory=threading.Condition)
 
     @classmethod
     def ask(cls, stand: Stand) -> Self:
-        """Ask for one, as an administrator does, and follow it."""
-        asked = cls(stand, _told(stand.storage()).get("revision", ""))
-        # Of no account to anybody once the run is over, however that comes.
+        """Ask for a rotation, as an administrator does, and follow it in a thread."""
+        asked = cls(stand, _rotation_status(stand.storage()).get("revision", ""))
+        # A daemon, because nobody needs the thread once the run is over, not even after an error.
         threading.Thread(target=asked._follow, daemon=True).start()
         stand.change({"metadata": {"annotations": {names.ANNOTATION_ROTATE: datetime.now(UTC).isoformat()}}})
         return asked
 
     def await_phase(self, wanted: RotationPhase) -> None:
-        """Wait for a phase; or a later one, if it was too short to be met.
+        """Wait for a phase, or for a later one if this one is too short to be seen.
 
         Raises:
-            NotInTime: It does not get there.
+            NotInTime: The rotation does not reach it.
         """
         with self._news:
-            if not self._news.wait_for(lambda: has_reached(self.course, wanted), PHASE_SECONDS):
+            if not self._news.wait_for(lambda: has_reached(self.history, wanted), PHASE_SECONDS):
                 raise NotInTime(f"{self.stand.name} is not {wanted} after {PHASE_SECONDS} s")
 
     def await_over(self) -> None:
-        """Wait until the former password is gone."""
+        """Wait until the rotation is Discarded."""
 
         def is_over() -> bool:
             return phase_of(self.stand.storage(), self.former) is RotationPhase.DISCARDED
@@ -73,46 +73,46 @@ class Rotation:
 
     def _follow(self) -> None:
         deadline = now() + PHASE_SECONDS + OVER_SECONDS
-        while not has_reached(self.course, RotationPhase.DISCARDED) and now() < deadline:
+        while not has_reached(self.history, RotationPhase.DISCARDED) and now() < deadline:
             try:
                 self._follow_once()
             except CommandFailed as error:
-                progress.step(f"following anew, because {error}")
+                progress.step(f"watching the rotation anew, because {error}")
 
     def _follow_once(self) -> None:
         for storage in self.stand.api.versions(STORAGES, self.stand.name, PHASE_SECONDS):
             phase = phase_of(storage, self.former)
-            if phase is None or phase_at(self.course, now()) is phase:
+            if phase is None or phase_at(self.history, now()) is phase:
                 continue
             with self._news:
-                self.course.append((now(), phase))
+                self.history.append((now(), phase))
                 self._news.notify_all()
             if phase is RotationPhase.DISCARDED:
                 return
 
 
-def has_reached(course: Sequence[tuple[float, RotationPhase]], wanted: RotationPhase) -> bool:
-    """Tell whether a rotation was seen in a phase or a later one. Pure."""
-    return reached_at(course, wanted) < math.inf
+def has_reached(history: Sequence[tuple[float, RotationPhase]], wanted: RotationPhase) -> bool:
+    """Tell whether a rotation has reached a phase or a later one. Pure."""
+    return reached_at(history, wanted) < math.inf
 
 
-def reached_at(course: Sequence[tuple[float, RotationPhase]], wanted: RotationPhase) -> float:
-    """Tell when a rotation was first seen in a phase or a later one; never, for now: infinity. Pure."""
+def reached_at(history: Sequence[tuple[float, RotationPhase]], wanted: RotationPhase) -> float:
+    """Tell when a rotation reached a phase or a later one; infinity if it has not. Pure."""
     order = tuple(RotationPhase)
-    return next((at for at, phase in course if order.index(phase) >= order.index(wanted)), math.inf)
+    return next((at for at, phase in history if order.index(phase) >= order.index(wanted)), math.inf)
 
 
-def phase_at(course: Sequence[tuple[float, RotationPhase]], at: float) -> RotationPhase | None:
-    """Tell in which phase a rotation was at a moment; None if it was in none yet. Pure."""
-    return next((phase for since, phase in reversed(course) if since <= at), None)
+def phase_at(history: Sequence[tuple[float, RotationPhase]], at: float) -> RotationPhase | None:
+    """Tell in which phase a rotation was at a time; None if it had not begun. Pure."""
+    return next((phase for since, phase in reversed(history) if since <= at), None)
 
 
 def phase_of(storage: Object, former: str) -> RotationPhase | None:
-    """Tell how far the rotation after a revision is; None if it has not begun. Pure."""
-    told = _told(storage)
-    return RotationPhase(told["phase"]) if told and told["revision"] != former else None
+    """Tell the phase of the rotation that follows the former revision; None if it has not begun. Pure."""
+    rotation = _rotation_status(storage)
+    return RotationPhase(rotation["phase"]) if rotation and rotation["revision"] != former else None
 
 
-def _told(storage: Object) -> dict[str, str]:
+def _rotation_status(storage: Object) -> dict[str, str]:
     found: dict[str, str] = storage.get("status", {}).get("rotation") or {}
     return found

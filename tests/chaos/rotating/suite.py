@@ -1,4 +1,4 @@
-"""Faults in the middle of rotations, one after the other, on one storage."""
+"""Inflicts faults in the middle of rotations, one after the other, on one storage."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ RUNS: Final = 1
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do.
+    """What to measure.
 
     Attributes:
-        faults: Which, in this order.
-        phase: In which each strikes; None leaves that to chance.
-        runs: How often each.
-        seed: Of all chance.
+        faults: The faults, in their order.
+        phase: The phase in which each fault begins; None chooses one at random for each run.
+        runs: Runs of each fault.
+        seed: Seed of all random choices.
     """
 
     faults: Sequence[Fault]
@@ -58,13 +58,13 @@ class Plan:
         """List all runs. Pure."""
         for fault in self.faults:
             for number in range(self.runs):
-                chance = random.Random(f"{self.seed} rotating {fault.name} {number}")
-                by_chance = chance.choice(PHASES)
-                yield fault, self.phase or by_chance, chance
+                rng = random.Random(f"{self.seed} rotating {fault.name} {number}")
+                random_phase = rng.choice(PHASES)
+                yield fault, self.phase or random_phase, rng
 
 
 def measure(kube: Kube, images: Images, plan: Plan) -> tuple[list[Trial], str]:
-    """Do everything that is planned, telling each run as it ends; return the runs and Valkey's version."""
+    """Do all runs of a plan, and report each as it ends; return the runs and Valkey's version."""
     with staged(kube, images) as stage:
         done: list[Trial] = []
         for step in plan.steps():
@@ -73,10 +73,10 @@ def measure(kube: Kube, images: Images, plan: Plan) -> tuple[list[Trial], str]:
         return done, stage.valkey
 
 
-def _try(stage: Stage, fault: Fault, phase: RotationPhase, chance: random.Random) -> Trial:
-    """Run a fault once; what goes wrong is part of the answer."""
+def _try(stage: Stage, fault: Fault, phase: RotationPhase, rng: random.Random) -> Trial:
+    """Run a fault once; an error becomes the run's problem."""
     progress.step(f"{fault.name} in {phase}")
     try:
-        return trials.run(fault, stage.stand(SIZE), phase, chance)
+        return trials.run(fault, stage.stand(SIZE), phase, rng)
     except (DemoError, LocalClusterError) as error:
         return Trial(fault.name, phase, problem=str(error).partition("\n")[0])

@@ -1,4 +1,4 @@
-"""One run of one fault in the middle of a rotation: it strikes in a phase, and the rotation ends all the same."""
+"""Runs one fault in the middle of one rotation: the fault strikes in a phase, and the rotation must still end."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from tests.chaos.stand import Stand
 
 
-def run(fault: Fault, stand: Stand, wanted: RotationPhase, chance: random.Random) -> Trial:
-    """Try a fault in a phase once.
+def run(fault: Fault, stand: Stand, wanted: RotationPhase, rng: random.Random) -> Trial:
+    """Inflict a fault once, as soon as the rotation reaches a phase.
 
     Raises:
-        DemoError: Something did not become as it should be, before or afterwards.
-        LocalClusterError: The machine refused something.
+        DemoError: The stand did not reach the wanted state before or after the fault.
+        LocalClusterError: A command on the local cluster failed.
     """
     prepare(stand)
-    with fault.setting(stand), writing(stand) as writer, probing(stand) as prober:
+    with fault.setup(stand), writing(stand) as writer, probing(stand) as prober:
         asked = now()
         rotation = Rotation.ask(stand)
         rotation.await_phase(wanted)
-        struck = fault.inflict(Scene(stand, writer, chance))
+        struck = fault.inflict(Scene(stand, writer, rng))
         stand.await_recovered()
         recovered = now() - struck
         rotation.await_over()
@@ -40,6 +40,6 @@ def run(fault: Fault, stand: Stand, wanted: RotationPhase, chance: random.Random
         stand.await_recovered()
         writer.await_steady()
         logins = prober.end(struck)
-        ended = reached_at(rotation.course, RotationPhase.DISCARDING) - struck
+        ended = reached_at(rotation.history, RotationPhase.DISCARDING) - struck
         seen = Seen(recovered, ended, took, writer.end(struck), logins, len(stand.pods()))
-    return Trial(fault.name, wanted, phase_at(rotation.course, struck) or NONE, seen)
+    return Trial(fault.name, wanted, phase_at(rotation.history, struck) or NONE, seen)

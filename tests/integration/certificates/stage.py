@@ -20,7 +20,7 @@ import aiohttp
 from cryptography import x509
 
 from deploy.local import api
-from deploy.local.controlplane import ControlPlane
+from deploy.local.loopback import ControlPlane
 from shared import errors
 from shared.kubernetes.client import Cluster
 from shared.objects.resources import PODS, Object

@@ -21,13 +21,13 @@ call_seconds_count{name="ours",operation="UPDATE",rejected="false"} 9
 """
 
 
-def test_all_series_with_the_labels_are_added_up() -> None:
+def test_all_series_that_have_the_labels_are_summed() -> None:
     assert counted(METRICS, "call_seconds", name="ours", operation="CREATE") == Calls(6, 4, 0.03 + 0.01)
 
 
-def test_what_was_not_called_yet_counts_nothing() -> None:
+def test_a_webhook_that_was_never_called_has_no_calls() -> None:
     assert counted(METRICS, "call_seconds", name="nobody") == Calls(0, 0, 0.0)
 
 
-def test_calls_before_are_left_out() -> None:
+def test_calls_of_an_earlier_reading_are_subtracted() -> None:
     assert Calls(6, 4, 0.05).since(Calls(1, 1, 0.01)).mean_ms == pytest.approx(8.0)

@@ -5,7 +5,7 @@ import pytest
 
 from shared.consumers.targets import Target
 from tests.bench.answers import meaning
-from tests.bench.cases import ANNOUNCED, NAME, SIZES_KB, STORAGES, Case, cases
+from tests.bench.cases import EXPECTED, NAME, SIZES_KB, STORAGES, Case, cases
 from tests.bench.reviews import check
 from tests.bench.servers import CONTROLLER_RUNTIME, OURS
 from webhook.admission import consumers, review
@@ -19,7 +19,7 @@ def answer(case: Case) -> bytes:
 
 
 def test_there_is_a_case_of_each_kind_in_each_size() -> None:
-    assert [(case.size_kb, case.kind) for case in CASES] == [(size, kind) for size in SIZES_KB for kind in ANNOUNCED]
+    assert [(case.size_kb, case.kind) for case in CASES] == [(size, kind) for size in SIZES_KB for kind in EXPECTED]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -29,8 +29,8 @@ def test_a_case_is_about_as_long_as_it_says(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_each_case_is_decided_as_announced_and_without_a_warning(case: Case) -> None:
-    assert meaning(case, answer(case)).verdict == case.announced
+def test_each_case_is_decided_as_expected_and_without_a_warning(case: Case) -> None:
+    assert meaning(case, answer(case)).verdict == case.expected
     assert "warnings" not in orjson.loads(answer(case))["response"]
 
 
@@ -39,7 +39,7 @@ def test_the_name_that_the_client_changes_is_in_every_request(case: Case) -> Non
     assert case.body.count(NAME.encode()) >= 2
 
 
-def test_servers_that_mean_different_things_are_not_measured() -> None:
+def test_servers_whose_answers_have_different_effects_are_not_measured() -> None:
     create, update = CASES[0], CASES[1]
     check(create, {OURS: answer(create), CONTROLLER_RUNTIME: answer(create)})
     with pytest.raises(AssertionError, match="allowed"):

@@ -24,12 +24,12 @@ def test_figures_are_in_milliseconds_and_seconds() -> None:
     assert figures == Figures(per_second=2.0, p50=2.0, p99=4.0, p999=4.0, processor=500.0)
 
 
-def test_a_ratio_says_how_many_times_theirs_ours_is() -> None:
+def test_a_ratio_is_our_figure_as_a_multiple_of_theirs() -> None:
     assert ratio(5000, 1000) == "5.00x"
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.5384, "0.538"), (12.345, "12.3"), (0.04, "0.04"), (264.15, "264")])
-def test_durations_have_three_figures(value: float, text: str) -> None:
+def test_durations_have_three_significant_figures(value: float, text: str) -> None:
     assert milliseconds(value) == text
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from tests.bench import creates, servers
-from tests.bench.calls import Asked, Calls
+from tests.bench.calls import Calls, WebhookCalls
 from tests.bench.cases import Case
 from tests.bench.figures import Figures
 from tests.bench.report import Circumstances, document
@@ -22,7 +22,7 @@ CREATED = creates.Created(
         creates.WITHOUT_US: Figures(100.0, 2.0, 5.5, 12.0),
         creates.NO_REFERENCE: Figures(100.0, 2.0, 5.0, 12.0),
     },
-    {creates.WITH_US: Asked(calls=Calls(1000, 750, 4.0), answers=Calls(1000, 998, 0.5))},
+    {creates.WITH_US: WebhookCalls(calls=Calls(1000, 750, 4.0), answers=Calls(1000, 998, 0.5))},
 )
 PROBED = {"200 large storages": Watched(7.25, 1.5, 31.25)}
 CIRCUMSTANCES = Circumstances("2026-11-24", {"processors": "2 x Some"}, 0.5, 6, 3.0, 8, 1000)
@@ -35,7 +35,7 @@ def test_the_document_has_every_figure_and_every_ratio() -> None:
     assert f"| {servers.NET_HTTP} | 42 |\n" in text
     assert f"| {creates.WITH_US} | 3 | 9 | 12 |\n" in text
     assert "| 200 large storages | 7.2 | 1.5 | 31.2 |\n" in text
-    assert "Added by us: 1.0 ms at p50, 3.5 ms at p99.\n" in text
+    assert "Our webhook adds 1.0 ms at p50, 3.5 ms at p99.\n" in text
     assert f"| {creates.WITH_US} | 1000 | 4.0 | 0.5 | 100 % |\n" in text
 
 

@@ -1,16 +1,16 @@
-"""What was measured outlives the program that measured it, run by run."""
+"""The archive keeps every run, so that a later measurement can replace some of them."""
 
 from __future__ import annotations
 
 from shared.session_storage.sizes import Size
 from tests.chaos.archive import dump, load, merged
-from tests.chaos.figures import Trial, Use
+from tests.chaos.figures import SessionUse, Trial
 from tests.chaos.floor import Floor
 from tests.chaos.report import Measured
 from tests.chaos.verdicts import Gap, Verdict
 
 VERDICT = Verdict(1000, (0.5,), (Gap(-9.0, 3.0, {}), Gap(0.1, 0.2, {"closed": 1})), {"closed": 1}, "master")
-KILLED = Trial("sigkill", "large", 2.0, VERDICT, Use(3, 0, 20, 1), date="2026-11-25")
+KILLED = Trial("sigkill", "large", 2.0, VERDICT, SessionUse(3, 0, 20, 1), date="2026-11-25")
 FAILED = Trial("drain", "small", problem="not so after 180 s", date="2026-11-25")
 BEFORE = Measured([FAILED, KILLED], {Size.LARGE: [7.0, 8.0]}, Floor((0.04, 0.05)), "9.1.2")
 
@@ -28,13 +28,13 @@ def test_all_else_is_read_as_it_was_written() -> None:
     assert (found.made, found.floor, found.valkey) == (BEFORE.made, BEFORE.floor, BEFORE.valkey)
 
 
-def test_what_is_tried_again_takes_the_place_of_its_former_runs_alone() -> None:
+def test_new_runs_of_a_fault_replace_only_its_former_runs_on_the_same_size() -> None:
     again = [Trial("sigkill", "large", 1.0, date="2026-11-29"), Trial("drain", "large", 1.0, date="2026-11-29")]
     found = merged(BEFORE, Measured(again, {}, Floor((0.06,)), "9.1.3"))
     assert list(found.trials) == [FAILED, *again]
     assert (found.floor.seconds, found.valkey) == ((0.06,), "9.1.3")
 
 
-def test_one_storage_that_is_made_does_not_hide_many() -> None:
+def test_one_new_storage_does_not_replace_the_times_of_many() -> None:
     anew = Measured([], {Size.LARGE: [5.0], Size.SMALL: [1.0]}, Floor((0.06,)), "9.1.2")
     assert merged(BEFORE, anew).made == {Size.SMALL: [1.0], Size.LARGE: [7.0, 8.0]}

@@ -1,4 +1,4 @@
-"""Which faults there are, and in which order they come."""
+"""Which faults there are, and in which order they strike."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def test_names_are_unique_and_fit_the_command_line() -> None:
     assert all(re.fullmatch(r"[a-z-]+", name) for name in BY_NAME)
 
 
-def test_every_fault_is_tried_on_a_size() -> None:
+def test_every_fault_strikes_a_size() -> None:
     assert all(fault.targets for fault in FAULTS)
 
 
-def test_every_planned_change_is_tried_on_every_size() -> None:
+def test_every_planned_change_is_made_to_every_size() -> None:
     assert all(set(BY_NAME[name].targets) == set(Size) for name in ("switchover", "drain", "image", "resize"))
 
 
-def test_a_resize_is_one() -> None:
+def test_a_resize_changes_the_size() -> None:
     assert all(before != after for before, after in planned.NEXT.items())
 
 
@@ -41,9 +41,9 @@ def test_runs_on_one_size_follow_each_other() -> None:
     ]
 
 
-def test_chance_repeats_itself_for_the_same_seed_and_differs_from_run_to_run() -> None:
+def test_random_choices_repeat_for_the_same_seed_and_differ_from_run_to_run() -> None:
     def drawn(seed: int) -> list[float]:
-        return [chance.random() for _, _, chance in plan(seed).steps()]
+        return [rng.random() for _, _, rng in plan(seed).steps()]
 
     assert drawn(7) == drawn(7) != drawn(8)
     assert len(set(drawn(7))) == len(drawn(7))
@@ -55,7 +55,7 @@ def test_a_sequence_follows_from_its_seed() -> None:
     assert len(chosen) == sequences.LENGTH
 
 
-def test_a_move_is_over_when_the_new_server_is_heard_for_the_first_time_after_it() -> None:
+def test_a_move_ends_when_the_new_server_first_answers() -> None:
     heard = [(1.0, "a"), (2.0, "b"), (3.0, "a"), (4.0, "b")]
     assert first_after(heard, 2.5, "b") == 4.0
     assert first_after(heard, 4.5, "a") is None

@@ -1,4 +1,4 @@
-"""Runs are summed up and held against what is wanted."""
+"""Summaries of runs, and whether they meet their targets."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.chaos.figures import Summary, Target, Trial, Use, seconds, summaries
+from tests.chaos.figures import SessionUse, Summary, Target, Trial, seconds, summaries
 from tests.chaos.verdicts import Gap, Verdict
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 def trial(gap: float = 0.1, lost: tuple[float, ...] = (), errors: Mapping[str, int] = NOTHING) -> Trial:
-    return Trial("sigkill", "large", 3.0, Verdict(1000, lost, (Gap(0, gap, {}),), errors, "master"), Use(3, 0, 20, 1))
+    return Trial(
+        "sigkill", "large", 3.0, Verdict(1000, lost, (Gap(0, gap, {}),), errors, "master"), SessionUse(3, 0, 20, 1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,19 +34,24 @@ def trial(gap: float = 0.1, lost: tuple[float, ...] = (), errors: Mapping[str, i
         pytest.param([trial(errors={"closed": 1})], Target(is_quiet=True), [], id="one reconnect"),
         pytest.param([trial(errors={"closed": 2})], Target(is_quiet=True), ["errors at the client"], id="two"),
         pytest.param([trial(errors={"closed": 2})], Target(), [], id="errors do not matter"),
-        pytest.param([replace(trial(), use=Use(3, 1))], Target(), ["sessions lost"], id="sessions"),
+        pytest.param([replace(trial(), use=SessionUse(3, 1))], Target(), ["sessions lost"], id="sessions"),
         pytest.param(
-            [trial(), Trial("sigkill", "large", problem="not whole")],
+            [trial(), Trial("sigkill", "large", problem="not recovered")],
             Target(),
             ["1 of 2 runs not finished"],
             id="one failed",
         ),
         pytest.param(
-            [Trial("sigkill", "large", problem="not whole")], Target(0.3), ["1 of 1 runs not finished"], id="all failed"
+            [Trial("sigkill", "large", problem="not recovered")],
+            Target(0.3),
+            ["1 of 1 runs not finished"],
+            id="all failed",
         ),
     ],
 )
-def test_a_target_is_met_or_it_is_said_what_was_missed(trials: list[Trial], target: Target, misses: list[str]) -> None:
+def test_a_summary_lists_what_the_runs_missed_of_a_target(
+    trials: list[Trial], target: Target, misses: list[str]
+) -> None:
     assert Summary(trials).misses(target) == misses
 
 
@@ -60,9 +67,9 @@ def test_a_run_is_told_in_one_line() -> None:
     told = str(trial(0.2345, (0.5,), {"closed": 1, "refused": 4}))
     assert told == (
         "sigkill (large); gap 0.234 s; lost 1 of 1000; 1 closed, 4 refused; sessions lost 0 of 3, calls failed 1 of 20;"
-        " whole after 3.0 s"
+        " recovered after 3.0 s"
     )
-    assert str(Trial("drain", "small", problem="not whole")).endswith("FAILED: not whole")
+    assert str(Trial("drain", "small", problem="not recovered")).endswith("FAILED: not recovered")
 
 
 def test_a_target_says_what_it_wants() -> None:
@@ -71,5 +78,5 @@ def test_a_target_says_what_it_wants() -> None:
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0614, "0.061"), (1.2345, "1.23"), (24.2, "24.20")])
-def test_seconds_have_as_many_figures_as_mean_something(value: float, text: str) -> None:
+def test_seconds_below_one_have_milliseconds(value: float, text: str) -> None:
     assert seconds(value) == text

@@ -1,4 +1,4 @@
-"""Programs in pods have all that they need, and are nobody that a rotation waits for."""
+"""Programs in pods have all that they need, and no rotation waits for them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def test_programs_need_nothing_but_python_and_each_other() -> None:
         assert all(name in theirs or name.split(".")[0] in sys.stdlib_module_names for name in imported(source))
 
 
-def test_a_pod_has_all_programs_and_the_connection_secret_and_holds_no_credential() -> None:
+def test_a_pod_has_all_programs_and_the_connection_secret_and_is_no_consumer() -> None:
     stand = Stand(object.__new__(Kube), object.__new__(Api), Images.of({}), "large")
     pod = manifest(Program(stand, "tests.chaos.writer", {"KEY_PREFIX": "w:"}), "node3", {"hostname": "here"})
-    programs, handed = pod["spec"]["volumes"]
+    programs, connection = pod["spec"]["volumes"]
     assert {item["key"]: item["path"] for item in programs["configMap"]["items"]}.keys() == sources()["data"].keys()
-    assert handed["secret"]["secretName"] == names.connection_secret("large")
+    assert connection["secret"]["secretName"] == names.connection_secret("large")
     assert names.LABEL_CONSUMER_OF not in pod["metadata"]["labels"]
     assert (pod["metadata"]["name"], pod["spec"]["nodeName"], pod["spec"]["hostname"]) == (
         "writer-large",

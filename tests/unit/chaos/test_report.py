@@ -1,4 +1,4 @@
-"""The document holds what was measured, and nothing else."""
+"""The document has every figure of the measurement, and says what failed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from shared.session_storage.sizes import Size
 from tests.chaos import archive
 from tests.chaos.catalogue import FAULTS
-from tests.chaos.figures import Trial, Use
+from tests.chaos.figures import SessionUse, Trial
 from tests.chaos.floor import Floor
 from tests.chaos.report import Circumstances, Measured, document, is_met
 from tests.chaos.verdicts import Gap, Verdict
@@ -16,7 +16,7 @@ from tests.chaos.verdicts import Gap, Verdict
 
 def trial(fault: str, gap: float, lost: int = 0) -> Trial:
     verdict = Verdict(1000, (0.0,) * lost, (Gap(0, gap, {}),), {"closed": 1}, "master")
-    return Trial(fault, "large", 2.0, verdict, Use(3, 0, 20, 1), date="2026-11-25")
+    return Trial(fault, "large", 2.0, verdict, SessionUse(3, 0, 20, 1), date="2026-11-25")
 
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -32,15 +32,15 @@ def test_each_fault_that_was_tried_has_a_row_with_its_figures_and_its_target() -
     assert "| **no**: median gap, worst gap, writes lost |\n" in TEXT
 
 
-def test_what_was_not_tried_has_no_row() -> None:
+def test_a_fault_that_was_not_tried_has_no_row() -> None:
     assert "| sigstop | large |" not in TEXT
 
 
-def test_every_fault_is_explained() -> None:
-    assert all(f"| {fault.name} | {fault.what} |\n" in TEXT for fault in FAULTS)
+def test_the_document_describes_every_fault() -> None:
+    assert all(f"| {fault.name} | {fault.description} |\n" in TEXT for fault in FAULTS)
 
 
-def test_the_floor_the_creations_and_the_circumstances_are_told() -> None:
+def test_the_document_has_the_floor_the_times_of_new_storages_and_the_circumstances() -> None:
     assert "after 40 to\n60 ms, 50 ms in the median of 3 moves" in TEXT
     assert "| large | 3 | 7.0 | 8.0 |\n" in TEXT
     assert "was 42." in TEXT
@@ -49,16 +49,16 @@ def test_the_floor_the_creations_and_the_circumstances_are_told() -> None:
     assert not re.search(r"\{\w*\}", TEXT)
 
 
-def test_runs_that_failed_are_told_with_their_reason() -> None:
+def test_the_document_lists_runs_that_failed_with_their_reason() -> None:
     failed = Trial("partition", "large", problem="large has recovered: not so after 180 s")
     text = document(Measured([failed], MADE, Floor((0.05,)), "9.1.2"), CIRCUMSTANCES)
     assert "- partition (large): large has recovered: not so after 180 s\n" in text
     assert "| partition | large |  | 1 | - | - | - | - | - | 0 of 0 | 0 of 0 |" in text
-    assert "Every run came to its end." in TEXT
+    assert "No run failed." in TEXT
 
 
 def test_the_page_is_what_its_figures_and_this_program_make() -> None:
-    """What is not in the figures' file, the machine and the seed, is taken from the page."""
+    """The archive lacks the machine and the seed; this test takes them from the page."""
     page = (DOCS / "resilience.md").read_text()
     (date, *facts) = re.findall(r"^\| (.*) \| (.*) \|$", page.partition("\n## ")[0], re.MULTILINE)
     (seed,) = re.findall(r"newest runs was (\d+)\.", page)
@@ -66,6 +66,6 @@ def test_the_page_is_what_its_figures_and_this_program_make() -> None:
     assert document(archive.load((DOCS / "resilience.json").read_text()), circumstances) == page
 
 
-def test_one_target_that_was_missed_is_one_too_many() -> None:
+def test_one_missed_target_fails_the_whole_measurement() -> None:
     assert is_met(TRIALS[:3])
     assert not is_met(TRIALS)

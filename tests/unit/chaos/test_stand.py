@@ -1,4 +1,4 @@
-"""When a storage has recovered."""
+"""When a storage counts as recovered."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from tests.chaos.stand import is_recovered
 
 
-def a_storage(size: str = "large", nodes: Any = (), observed: int = 3, **conditions: str) -> dict[str, Any]:
+def a_storage(size: str = "large", instances: Any = (), observed: int = 3, **conditions: str) -> dict[str, Any]:
     stated = {"Ready": "True", "Redundant": "True", "Updating": "False"} | conditions
     status = {
         "observedGeneration": observed,
         "conditions": [{"type": kind, "status": value} for kind, value in stated.items()],
-        "nodes": list(nodes),
+        "nodes": list(instances),
     }
     return {"metadata": {"generation": 3}, "spec": {"size": size}, "status": status}
 
@@ -25,8 +25,8 @@ def pods(count: int, ready: str = "True", **metadata: str) -> list[dict[str, Any
     ]
 
 
-def test_a_storage_that_says_so_and_has_all_its_pods_is_whole() -> None:
-    assert is_recovered(a_storage(nodes=[{"synced": True}] * 3), pods(3))
+def test_a_storage_that_says_so_and_has_all_its_pods_has_recovered() -> None:
+    assert is_recovered(a_storage(instances=[{"synced": True}] * 3), pods(3))
     assert is_recovered(a_storage("medium", Redundant="False"), pods(1))
 
 
@@ -35,15 +35,15 @@ def test_a_storage_that_says_so_and_has_all_its_pods_is_whole() -> None:
     [
         pytest.param({}, [], id="the API server does not answer"),
         pytest.param(a_storage(), pods(2), id="a pod is missing"),
-        pytest.param(a_storage("medium"), pods(2), id="a node too many, for the time of a move"),
+        pytest.param(a_storage("medium"), pods(2), id="an instance too many, during a move"),
         pytest.param(a_storage(), pods(3, "False"), id="pods are not ready"),
-        pytest.param(a_storage(), pods(3, deletionTimestamp="now"), id="pods are on their way out"),
+        pytest.param(a_storage(), pods(3, deletionTimestamp="now"), id="pods are terminating"),
         pytest.param(a_storage(Ready="False"), pods(3), id="it is not ready"),
         pytest.param(a_storage(Redundant="False"), pods(3), id="it is not redundant"),
         pytest.param(a_storage(Updating="True"), pods(3), id="it is being updated"),
-        pytest.param(a_storage(observed=2), pods(3), id="its status is older than its wishes"),
-        pytest.param(a_storage(nodes=[{"synced": True}, {"synced": False}]), pods(3), id="a node lags behind"),
+        pytest.param(a_storage(observed=2), pods(3), id="its status is older than its spec"),
+        pytest.param(a_storage(instances=[{"synced": True}, {"synced": False}]), pods(3), id="an instance lags behind"),
     ],
 )
-def test_anything_else_is_not_whole(storage: dict[str, Any], found: list[dict[str, Any]]) -> None:
+def test_any_other_storage_has_not_recovered(storage: dict[str, Any], found: list[dict[str, Any]]) -> None:
     assert not is_recovered(storage, found)

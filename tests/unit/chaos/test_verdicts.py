@@ -1,4 +1,4 @@
-"""A writer's account, related to the fault."""
+"""How a writer's verdict is read, relative to the fault."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def test_times_count_from_the_fault() -> None:
     assert (found.acked, found.role, found.errors) == (900, "master", {"closed": 1})
 
 
-def test_a_gap_that_was_over_before_the_fault_is_not_its_doing() -> None:
+def test_a_gap_that_ended_before_the_fault_does_not_count() -> None:
     found = verdict(LINES, STRUCK)
     assert found is not None
     assert found.gap.seconds == 0.25
 
 
-def test_a_writer_that_goes_on_has_no_verdict_yet() -> None:
+def test_a_writer_that_still_runs_has_no_verdict_yet() -> None:
     assert verdict(LINES[:2], STRUCK) is None
     assert acknowledged(LINES[:2]) == 600
     assert acknowledged([]) == 0
 
 
-def test_what_is_no_line_of_the_writer_is_passed_over() -> None:
+def test_lines_that_are_not_the_writers_are_ignored() -> None:
     assert acknowledged(["Traceback (most recent call last):"]) == 0
     assert verdict(["no verdict within 60 s: timeout"], STRUCK) is None
 
@@ -53,5 +53,5 @@ def test_one_reconnect_is_one_closed_connection_at_most(errors: dict[str, int]) 
 
 
 @pytest.mark.parametrize("errors", [{"closed": 2}, {"refused": 1}, {"closed": 1, "READONLY": 1}])
-def test_whatever_else_a_client_sees_is_more_than_one_reconnect(errors: dict[str, int]) -> None:
+def test_any_other_error_is_more_than_one_reconnect(errors: dict[str, int]) -> None:
     assert not Verdict(1, (), (), errors, "master").is_one_reconnect

@@ -1,4 +1,4 @@
-"""What a client says to a server, and what it makes of errors."""
+"""How the client encodes commands, and how it names errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.chaos.wire import Refused, encoded, kind_of
         (OSError(113, "No route to host"), "unreachable"),
     ],
 )
-def test_errors_have_the_names_that_a_client_would_give_them(error: Exception, kind: str) -> None:
+def test_an_error_is_named_by_its_code_or_by_what_happened_to_the_connection(error: Exception, kind: str) -> None:
     assert kind_of(error) == kind
 
 

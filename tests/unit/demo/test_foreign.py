@@ -29,7 +29,7 @@ def pod(**states: dict[str, Any]) -> dict[str, Any]:
 def test_a_kubeconfig_that_does_not_exist_is_named() -> None:
     kube = Kube((), "", {"KUBECONFIG": "/nowhere/config:/nowhere/else"}, is_local=False)
     with pytest.raises(DemoError, match="/nowhere/config, /nowhere/else"):
-        foreign.reach(kube)
+        foreign.require_answer(kube)
 
 
 def test_one_pod_tries_every_image_and_may_run_in_a_restricted_namespace() -> None:
@@ -41,7 +41,9 @@ def test_one_pod_tries_every_image_and_may_run_in_a_restricted_namespace() -> No
 
 @pytest.mark.parametrize("reason", sorted(foreign.REFUSED))
 def test_an_image_that_the_node_cannot_pull_is_reported_with_the_kubelets_reason(reason: str) -> None:
-    seen = foreign.judged(pod(PRODUCT_IMAGE=waiting(reason), VALKEY_IMAGE=ENDED, MCP_IMAGE=UNABLE), IMAGES.variables())
+    seen = foreign.image_verdicts(
+        pod(PRODUCT_IMAGE=waiting(reason), VALKEY_IMAGE=ENDED, MCP_IMAGE=UNABLE), IMAGES.variables()
+    )
     assert seen == {"PRODUCT_IMAGE": reason, "VALKEY_IMAGE": "", "MCP_IMAGE": ""}
 
 
@@ -57,7 +59,7 @@ def test_an_image_that_the_node_cannot_pull_is_reported_with_the_kubelets_reason
     ],
 )
 def test_there_is_no_report_before_every_image_was_tried(undecided: dict[str, Any]) -> None:
-    assert foreign.judged(undecided, IMAGES.variables()) == {}
+    assert foreign.image_verdicts(undecided, IMAGES.variables()) == {}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.demo.rollouts import PASSWORD_VARIABLE, is_complete, is_taken_up
+from deploy.demo.rollouts import PASSWORD_VARIABLE, follows_consumer, is_complete
 
 if TYPE_CHECKING:
     from deploy.demo.kube import Object
@@ -48,10 +48,10 @@ def deployment(secret: str = "") -> Object:
 
 
 @pytest.mark.parametrize("storage", ["", "mine"])
-def test_a_consumers_session_storage_counts_once_its_proxies_have_it(storage: str) -> None:
-    assert is_taken_up(consumer(storage), deployment(storage))
+def test_a_deployment_follows_its_consumer_when_it_reads_the_password_of_the_same_store(storage: str) -> None:
+    assert follows_consumer(consumer(storage), deployment(storage))
 
 
 @pytest.mark.parametrize(("said", "told"), [("mine", ""), ("mine", "former"), ("", "former")])
-def test_a_consumers_session_storage_does_not_count_while_its_proxies_have_another(said: str, told: str) -> None:
-    assert not is_taken_up(consumer(said), deployment(told))
+def test_a_deployment_that_reads_another_or_no_password_does_not_follow_its_consumer(said: str, told: str) -> None:
+    assert not follows_consumer(consumer(said), deployment(told))

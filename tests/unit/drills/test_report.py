@@ -10,7 +10,7 @@ ROTATIONS = Drill(
 FAILED = Drill("tests/a/test_b.py::test_all_is_well", 3, passed=False, figures=())
 
 
-def test_a_drill_is_called_what_it_shows() -> None:
+def test_a_drill_is_called_by_the_promise_that_it_tries() -> None:
     assert (ROTATIONS.sentence, FAILED.sentence) == ("Rotations in a row (100)", "All is well")
 
 

@@ -1,4 +1,4 @@
-"""Costs ten seconds: pytest collects twice."""
+"""Every drill has a short form; this test takes ten seconds, because pytest collects all tests twice."""
 
 from __future__ import annotations
 

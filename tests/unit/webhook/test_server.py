@@ -221,9 +221,7 @@ async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
             await session.post(url)
 
 
-async def test_a_client_without_open_requests_does_not_keep_a_server_from_stopping(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_an_idle_client_does_not_keep_a_server_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listeners, "SHUTDOWN_SECONDS", 0.1)
     certificate, trusting = serving_certificate()
     async with Listener(server.Server({}).answer).serving(0, certificate.context, host="127.0.0.1") as port:

@@ -1,4 +1,4 @@
-{{/* When a write of a consumer is ours to judge. Webhook and policy share these, so that no write meets one alone. */}}
+{{/* When we judge a write of a consumer. Webhook and policy share these conditions, so that both judge each write. */}}
 
 {{- define "annotation.storage" -}}toolhive.stacklok.dev/session-storage{{- end }}
 {{- define "annotation.targets" -}}{{ include "annotation.storage" . }}-targets{{- end }}
@@ -13,7 +13,7 @@
 {{- end }}
 
 {{/*
-The cluster's own namespace must come up whatever happens to us. Not the release's namespace: ToolHive's users keep
+kube-system must come up even while the webhook is down. The release's namespace is not excluded: ToolHive's users keep
 MCPServers there, and our own pods match no rule.
 */}}
 {{- define "admitted.namespaces" -}}
@@ -21,20 +21,20 @@ matchExpressions:
   - {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system]}
 {{- end }}
 
-{{/* The record of an injection counts: while ToolHive's CRD lacks the field, it is all that is left of a reference. */}}
+{{/* The injection record counts too: while ToolHive's CRD lacks the field, nothing else is left of a reference. */}}
 {{- define "refers" -}}
 (has({{ . }}.spec) && has({{ . }}.spec.sessionStorageRef))
 || ['{{ include "annotation.storage" . }}', '{{ include "annotation.wired" . }}'].exists(key, key in {{ . }}.metadata.?annotations.orValue({}))
 {{- end }}
 
-{{/* Else the removal of a finalizer could hang on a webhook that is down. */}}
+{{/* Otherwise a webhook that is down could block the removal of a finalizer. */}}
 {{- define "not.terminating" -}}
 !has(object.metadata.deletionTimestamp)
 {{- end }}
 
 {{/*
-Finalizers, labels and annotations that ToolHive's operator writes are none of our business: it notes in an annotation
-(mcpserver.toolhive.stacklok.dev/…) that a restart has been seen to, and restarts again and again while it cannot.
+We ignore finalizers, labels and annotations that ToolHive's operator writes: in an annotation
+(mcpserver.toolhive.stacklok.dev/…) it notes that it has handled a restart; if it cannot, it restarts again and again.
 */}}
 {{- define "relevant.change" -}}
 oldObject == null || !has(object.spec) || !has(oldObject.spec) || object.spec != oldObject.spec

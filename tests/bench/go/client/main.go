@@ -1,6 +1,6 @@
-// Posts one prebuilt request again and again over several TLS connections that stay open, and prints how long each
-// answer took. It does as little as it can: bytes are made once, and of an answer only the status and the length are
-// looked at. Each request is about another object, lest a server answer out of its memory: only digits are overwritten.
+// Posts one prebuilt request again and again over several persistent TLS connections, and prints how long each answer
+// took. It does as little as it can: it builds the request's bytes once, and checks only the status and the length of
+// an answer. It overwrites the digits of the object's name, so that no server can answer from a cache.
 package main
 
 import (
@@ -35,16 +35,16 @@ type report struct {
 func main() {
 	var given load
 	flag.StringVar(&given.address, "address", "", "host:port to connect to")
-	flag.StringVar(&given.serverName, "server-name", "", "name that the certificate must be good for")
+	flag.StringVar(&given.serverName, "server-name", "", "DNS name that the server's certificate must have")
 	flag.StringVar(&given.authority, "authority", "", "file with the authority's certificate")
 	flag.StringVar(&given.path, "path", "", "path to post to")
 	flag.StringVar(&given.body, "body", "", "file with the request's body")
 	flag.StringVar(&given.name, "name", "", "name in the body whose last four digits differ from request to request")
-	flag.IntVar(&given.connections, "connections", 8, "connections, each with one request at a time")
-	flag.IntVar(&given.leastBytes, "least-bytes", 1, "length below which an answer is wrong")
-	flag.DurationVar(&given.duration, "duration", time.Second, "how long to go on")
+	flag.IntVar(&given.connections, "connections", 8, "number of connections, each with one request at a time")
+	flag.IntVar(&given.leastBytes, "least-bytes", 1, "the shortest answer that counts as right")
+	flag.DurationVar(&given.duration, "duration", time.Second, "how long to send requests")
 	flag.Parse()
-	// Nothing is allocated per request but the latencies; the collector would only steal time from answers.
+	// A request allocates nothing but its latency; the garbage collector would only take time from the measurement.
 	debug.SetGCPercent(-1)
 	result, err := given.run()
 	if err != nil {
@@ -66,7 +66,7 @@ func (l load) run() (report, error) {
 			return report{}, err
 		}
 		connections[i].request, connections[i].number = newRequest(request, l.name), i
-		// The handshake and the first answer are no part of what is measured.
+		// The handshake and the first exchange are not measured.
 		if err = connections[i].exchange(l.leastBytes); err != nil {
 			return report{}, err
 		}
@@ -92,7 +92,7 @@ func (l load) bytes() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// As the API server writes them.
+	// The headers that the API server sends.
 	head := fmt.Sprintf("POST %s?timeout=5s HTTP/1.1\r\nHost: %s\r\nUser-Agent: kube-apiserver-admission\r\n"+
 		"Content-Length: %d\r\nAccept: application/json, */*\r\nContent-Type: application/json\r\n"+
 		"Accept-Encoding: gzip\r\n\r\n", l.path, l.serverName, len(body))
@@ -114,7 +114,7 @@ func (l load) dial() (*connection, error) {
 	return &connection{Writer: made, answers: bufio.NewReaderSize(made, 64*1024)}, nil
 }
 
-// request is what is written, and where in it the digits of the object's name are.
+// request holds the bytes to send, and the offsets of the digits of the object's name in them.
 type request struct {
 	bytes  []byte
 	digits []int
@@ -202,7 +202,7 @@ func (c *connection) answer() (int, error) {
 		}
 	}
 	if length < 0 {
-		// net/http sends what is longer than 2 kB in chunks, unless the handler says the length.
+		// net/http sends a body of more than 2 kB in chunks, unless the handler sets Content-Length.
 		return c.chunks()
 	}
 	_, err = c.answers.Discard(length)

@@ -11,14 +11,14 @@ func isArray(step string) bool { return step == "containers" || step == "envFrom
 
 func isEnvFrom(path []string) bool { return len(path) > 1 && path[len(path)-2] == "envFrom" }
 
-// read looks a field up; a step in an array is the name of an entry, or of the Secret that it reads.
+// read looks up a field. In an array, a step of the path is an entry's name, or the name of the Secret that it reads.
 func read(object any, path []string) any {
 	for _, step := range path {
-		switch node := object.(type) {
+		switch parent := object.(type) {
 		case map[string]any:
-			object = node[step]
+			object = parent[step]
 		case []any:
-			object = entry(node, step)
+			object = entry(parent, step)
 		default:
 			return nil
 		}
@@ -43,29 +43,29 @@ func isCalled(entry map[string]any, step string) bool {
 	return entry["name"] == step
 }
 
-// put sets a field in place, making what is missing above it, and returns the path of the topmost thing that it made.
+// put sets a field in place. It makes the missing parents, and returns the path of the topmost one that it made.
 func put(object map[string]any, path []string, value any) (string, error) {
 	made := ""
-	var set func(node any, depth int) (any, error)
-	set = func(node any, depth int) (any, error) {
+	var set func(found any, depth int) (any, error)
+	set = func(found any, depth int) (any, error) {
 		if depth == len(path) {
 			return value, nil
 		}
 		step := path[depth]
-		if node == nil {
+		if found == nil {
 			if made == "" {
 				made = wiring.Pointer(path[:depth])
 			}
 			switch {
 			case depth > 0 && isArray(path[depth-1]):
-				node = []any{}
+				found = []any{}
 			case depth > 1 && isArray(path[depth-2]):
-				node = map[string]any{"name": path[depth-1]}
+				found = map[string]any{"name": path[depth-1]}
 			default:
-				node = map[string]any{}
+				found = map[string]any{}
 			}
 		}
-		switch parent := node.(type) {
+		switch parent := found.(type) {
 		case map[string]any:
 			child, err := set(parent[step], depth+1)
 			parent[step] = child

@@ -20,7 +20,7 @@ type injector struct {
 	storages wiring.Storages
 }
 
-// Handle decides about one MCPServer.
+// Handle decides one admission of an MCPServer.
 func (i *injector) Handle(_ context.Context, req admission.Request) admission.Response {
 	if req.SubResource != "" || (req.Operation != admissionv1.Create && req.Operation != admissionv1.Update) {
 		return admission.Allowed("")

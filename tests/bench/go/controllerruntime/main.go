@@ -1,5 +1,5 @@
-// A webhook as controller-runtime's documentation has one written: a webhook server with an admission handler, which
-// changes an unstructured object and lets PatchResponseFromRaw find out what has changed.
+// A webhook written as controller-runtime's documentation suggests: a webhook server with an admission handler, which
+// changes an unstructured object and lets PatchResponseFromRaw compute the patch.
 package main
 
 import (
@@ -22,7 +22,7 @@ func main() {
 	address := flag.String("address", "", "host:port to listen on")
 	certificate := flag.String("certificate", "", "file with the certificate")
 	key := flag.String("key", "", "file with its key, in the same directory")
-	known := flag.String("storages", "", "file with the names of the storages")
+	known := flag.String("storages", "", "JSON file with the storages that exist, as namespace/name")
 	flag.Parse()
 	ctrl.SetLogger(zap.New())
 	storages, err := wiring.Read(*known)

@@ -8,7 +8,7 @@ import (
 	"localhost/session-storage/bench/wiring"
 )
 
-// mcpServer is what is read of an MCPServer; the spec is kept as it came, because two of them are compared.
+// mcpServer has the fields that the webhook reads. The spec stays raw JSON, because an update compares two of them.
 type mcpServer struct {
 	Kind     string `json:"kind"`
 	Metadata struct {
@@ -81,7 +81,7 @@ type resourceOverrides struct {
 	} `json:"proxyDeployment"`
 }
 
-// reference is a name, or an object with name and namespace.
+// reference is a name, or an object with a name and a namespace.
 type reference struct{ wiring.Reference }
 
 func (r *reference) UnmarshalJSON(text []byte) error {

@@ -1,5 +1,5 @@
-// A webhook as one writes it by hand: net/http and encoding/json, typed structs for what it reads, and a patch that is
-// put together field by field.
+// A hand-written webhook: net/http and encoding/json, typed structs for the fields that it reads, and a patch that it
+// builds field by field.
 package main
 
 import (
@@ -52,7 +52,7 @@ func main() {
 	address := flag.String("address", "", "host:port to listen on")
 	certificate := flag.String("certificate", "", "file with the certificate")
 	key := flag.String("key", "", "file with its key")
-	known := flag.String("storages", "", "file with the names of the storages")
+	known := flag.String("storages", "", "JSON file with the storages that exist, as namespace/name")
 	flag.Parse()
 	storages, err := wiring.Read(*known)
 	if err != nil {

@@ -14,7 +14,7 @@ type operation struct {
 	Value any    `json:"value,omitempty"`
 }
 
-// work is one wiring under way.
+// work collects the patch, the record and the problems of one admission.
 type work struct {
 	object     *mcpServer
 	reference  *wiring.Reference
@@ -49,7 +49,7 @@ func (w *work) backend(read *spec) {
 	secret := w.reference.Secret()
 	w.envFrom(template, map[string]any{"secretRef": map[string]any{"name": secret}}, secret)
 	keys := []string{"spec", "podTemplateSpec", "metadata", "labels", wiring.LabelConsumerOf}
-	// A template that was not there has just been made.
+	// envFrom has just added an operation that makes a missing template.
 	switch {
 	case template == nil || template.Metadata == nil:
 		w.label(2, nil, keys, w.reference.Name)
@@ -118,7 +118,7 @@ func (w *work) proxyLabel(overrides *resourceOverrides) {
 	}
 }
 
-// label sets a label, of whose path the first `present` keys are there.
+// label sets a label. The object has the first `present` keys of its path.
 func (w *work) label(present int, labels map[string]string, keys []string, value string) {
 	path := wiring.Pointer(keys)
 	switch found, is := labels[keys[len(keys)-1]]; {
@@ -171,21 +171,21 @@ func field[T comparable](w *work, key string, found, needed *T) {
 	}
 }
 
-// keep notes that a field is as it should be: ours if a record says so, else the user's own.
+// keep leaves a field that has the right value. It is ours if an earlier record has it, and else the user's own.
 func (w *work) keep(path string, value any) {
 	if w.own.Has(path) || w.old.Has(path) {
 		w.record.Put[path] = value
 	}
 }
 
-// add puts a value at the end of the keys, making what is missing after the first `present` ones.
+// add sets the value at the path of keys. The object has the first `present` keys; add makes the others.
 func (w *work) add(present int, keys []string, recorded string, put, value any) {
 	w.record.Put[recorded] = put
 	for index := len(keys) - 1; index > present; index-- {
 		value = map[string]any{keys[index]: value}
 	}
 	top := wiring.Pointer(keys[:present+1])
-	// With the last key a field is put, or an array is made that holds one.
+	// If only the last key is missing, the operation sets a field, or makes the array that holds it.
 	if top != recorded && !w.record.HasMade(top) {
 		w.record.Made = append(w.record.Made, top)
 	}

@@ -1,8 +1,8 @@
-// Package wiring is what both Go webhooks share: the names, the reference, the record and the rules about them, as
-// shared/consumers/reference.py, record.py and names.py have them.
+// Package wiring has what both Go webhooks share: the names, the reference, the record and their rules, ported from
+// reference.py and injection_record.py in shared/consumers, and from shared/names.py.
 //
-// Left out is what none of the measured cases reaches: unwiring, external storages, the right to use a storage of
-// another namespace, and the other two kinds. That makes the Go webhooks a little faster than they would be.
+// It leaves out what no measured case reaches: removal, external storages, the right to use a storage of another
+// namespace, and the other two kinds of consumers. That makes the Go webhooks a little faster than they would be.
 package wiring
 
 import (
@@ -23,7 +23,7 @@ const (
 	KeyPassword       = "REDIS_PASSWORD"
 )
 
-// Variables are what a connection Secret holds.
+// Variables are the environment variables in a connection Secret.
 var Variables = map[string]bool{"REDIS_PASSWORD": true, "REDIS_URL": true, "SESSION_STORAGE_TYPE": true}
 
 var (
@@ -31,10 +31,10 @@ var (
 	namespace   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 )
 
-// Storages are the known ones, as namespace/name.
+// Storages holds the storages that exist, as namespace/name.
 type Storages map[string]bool
 
-// Read reads the names of the known storages from a JSON file.
+// Read reads the storages from a JSON file, a list of namespace/name.
 func Read(path string) (Storages, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -51,7 +51,7 @@ func Read(path string) (Storages, error) {
 	return storages, nil
 }
 
-// Reference is the storage that a consumer names.
+// Reference names the storage of a consumer.
 type Reference struct {
 	Namespace, Name string
 	ByField         bool
@@ -59,18 +59,19 @@ type Reference struct {
 
 func (r Reference) String() string { return r.Namespace + "/" + r.Name }
 
-// Secret is the one that holds the storage's connection.
+// Secret returns the name of the storage's connection Secret.
 func (r Reference) Secret() string { return r.Name + "-connection" }
 
-// Address is where the storage listens.
+// Address returns the host and port of the storage's Service.
 func (r Reference) Address() string { return fmt.Sprintf("%s-valkey.%s.svc:6379", r.Name, r.Namespace) }
 
-// KeyPrefix is what an MCPServer's session keys begin with.
+// KeyPrefix returns the prefix of an MCPServer's session keys.
 func KeyPrefix(namespace, name string) string {
 	return fmt.Sprintf("thv:proxy:session:{%s:%s}:", namespace, name)
 }
 
-// Agreed joins the references by field and by annotation, and checks them; nil if there is none.
+// Agreed checks the references by field and by annotation, which must agree. It returns one of them, nil if there is
+// none.
 func Agreed(byField, byAnnotation *Reference, own string) (*Reference, []string) {
 	var problems []string
 	if byField != nil {
@@ -106,7 +107,7 @@ func (r *Reference) check(path, own string) []string {
 	return problems
 }
 
-// ByAnnotation reads [namespace/]name.
+// ByAnnotation reads the reference from the annotation, as [namespace/]name; nil if there is none.
 func ByAnnotation(annotations map[string]string) *Reference {
 	value, found := annotations[AnnotationStorage]
 	if !found {
@@ -118,7 +119,7 @@ func ByAnnotation(annotations map[string]string) *Reference {
 	return &Reference{Name: value}
 }
 
-// Target says which parts of a consumer are meant.
+// Target says which parts of a consumer the webhook connects.
 type Target string
 
 // TargetOf reads the target from the annotations.
@@ -134,13 +135,13 @@ func TargetOf(annotations map[string]string) (Target, []string) {
 	}
 }
 
-// HasBackend tells whether the backend is connected.
+// HasBackend tells whether to connect the backend.
 func (t Target) HasBackend() bool { return t == "backend" || t == "all" }
 
-// HasProxy tells whether the proxy is connected.
+// HasProxy tells whether to connect the proxy.
 func (t Target) HasProxy() bool { return t == "proxy" || t == "all" }
 
-// Record is what was put into a consumer.
+// Record lists what the webhook put into a consumer.
 type Record struct {
 	By      string         `json:"by"`
 	For     Target         `json:"for"`
@@ -150,7 +151,7 @@ type Record struct {
 	Storage string         `json:"storage"`
 }
 
-// NewRecord begins the record of a wiring.
+// NewRecord returns an empty record for a reference and a target.
 func NewRecord(reference *Reference, target Target) *Record {
 	by := "annotation"
 	if reference.ByField {
@@ -159,7 +160,7 @@ func NewRecord(reference *Reference, target Target) *Record {
 	return &Record{By: by, For: target, Made: []string{}, Put: map[string]any{}, Storage: reference.String()}
 }
 
-// RecordOf reads the record; nil if there is none, or nothing intelligible.
+// RecordOf reads the record from the annotations; nil if there is none or it does not parse.
 func RecordOf(annotations map[string]string) *Record {
 	text, found := annotations[AnnotationWired]
 	if !found {
@@ -172,12 +173,12 @@ func RecordOf(annotations map[string]string) *Record {
 	return record
 }
 
-// IsOf tells whether the record is that of this reference and target.
+// IsOf tells whether two records have the same reference and target.
 func (r *Record) IsOf(other *Record) bool {
 	return r != nil && r.By == other.By && r.For == other.For && r.Storage == other.Storage
 }
 
-// Has tells whether the record says that the field at this path was put there.
+// Has tells whether the webhook put the field at this path.
 func (r *Record) Has(path string) bool {
 	if r == nil {
 		return false
@@ -186,7 +187,7 @@ func (r *Record) Has(path string) bool {
 	return found
 }
 
-// HasMade tells whether a path is one that was made, or lies below one.
+// HasMade tells whether the webhook made this path or a parent of it.
 func (r *Record) HasMade(path string) bool {
 	for _, made := range r.Made {
 		if path == made || strings.HasPrefix(path, made+"/") {
@@ -196,13 +197,13 @@ func (r *Record) HasMade(path string) bool {
 	return false
 }
 
-// Text is the annotation's value.
+// Text returns the annotation's value.
 func (r *Record) Text() (string, error) {
 	text, err := json.Marshal(r)
 	return string(text), err
 }
 
-// Escape writes a key as a JSON pointer does.
+// Escape escapes a key for a JSON pointer (RFC 6901).
 func Escape(key string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
@@ -217,7 +218,7 @@ func Pointer(path []string) string {
 	return text.String()
 }
 
-// Contradiction says what is in the way.
+// Contradiction is the message about a field whose value differs from the one that the storage needs.
 func Contradiction(path string, value any, reference *Reference) string {
 	needed, _ := json.Marshal(value)
 	return fmt.Sprintf("%s: Invalid value: SessionStorage %q needs %s here: leave the field out", path, reference, needed)
@@ -231,7 +232,7 @@ func Message(problems []string) string {
 	return "[" + strings.Join(problems, ", ") + "]"
 }
 
-// Warnings are what is legal but worth a word.
+// Warnings are the warnings that come with an allowed admission.
 func Warnings(reference *Reference, storages Storages, variables []string) []string {
 	var warnings []string
 	if !storages[reference.String()] {

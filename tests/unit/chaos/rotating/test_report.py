@@ -1,4 +1,4 @@
-"""The document about rotations holds what was seen, and what was not as it must be."""
+"""The document about rotations has what clients saw, and says which runs broke the invariant."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.chaos.rotating.suite import DEFAULTS, Plan
 from tests.chaos.verdicts import Verdict
 
 PAGE = (Path(__file__).parents[4] / "docs" / "resilience-rotation.md").read_text()
-PLACES = ("service", "node-0", "node-1", "node-2")
+PLACES = ("service", "instance-0", "instance-1", "instance-2")
 LOGINS = Logins(
     5000,
-    (Failure("node-0", "refused", (0.1, 0.4, 1.2)),),
+    (Failure("instance-0", "refused", (0.1, 0.4, 1.2)),),
     2,
     dict.fromkeys(PLACES, "accepted"),
     dict.fromkeys(PLACES, ("WRONGPASS",)),
@@ -41,22 +41,22 @@ def with_writes(fault: str, writes: Verdict) -> Trial:
 def test_each_run_has_a_row() -> None:
     text = document([KEPT], CIRCUMSTANCES)
     assert "| sigkill | Added | AwaitConsumers | 5000 | 0 | 3 | 1000 | 5 | 0 | 2.0 | 131 | yes |\n" in text
-    assert f"| sigkill | {BY_NAME['sigkill'].what} |\n" in text
-    assert "Every run came to its end." in text
+    assert f"| sigkill | {BY_NAME['sigkill'].description} |\n" in text
+    assert "No run failed." in text
     assert "was 42." in text
     assert "| processors | 2 x Some |" in text
     assert not re.search(r"\{\w*\}", text)
 
 
 def test_the_page_has_the_words_of_this_program() -> None:
-    """Its figures are kept nowhere else, so the tables and the seed are not compared."""
+    """Only the page has the figures, so this test compares neither the tables nor the seed."""
     paragraphs = document([KEPT], CIRCUMSTANCES).strip().split("\n\n")
     prose = [text.strip() for text in paragraphs if not text.strip().startswith("|") and "was 42." not in text]
     assert len(prose) > 5
     assert [text for text in prose if text not in PAGE] == []
 
 
-def test_a_run_that_failed_is_told_with_its_reason() -> None:
+def test_the_document_lists_a_run_that_failed_with_its_reason() -> None:
     text = document([FAILED], CIRCUMSTANCES)
     assert "| drain | Added | - | - | - | - | - | - | - | - | - | **no**: not finished |\n" in text
     assert "- drain: large has recovered: not so after 180 s\n" in text
@@ -86,20 +86,20 @@ def test_a_run_that_failed_is_told_with_its_reason() -> None:
         ),
     ],
 )
-def test_what_must_not_be_is_named(trial: Trial, misses: list[str]) -> None:
+def test_a_run_lists_how_it_broke_the_invariant(trial: Trial, misses: list[str]) -> None:
     assert trial.misses == misses
     assert is_met([KEPT, trial]) == (not misses)
 
 
 def test_a_run_is_told_in_one_line() -> None:
     assert str(KEPT) == (
-        "sigkill from Added on, in AwaitConsumers; 0 of 5003 logins refused; 3 refused at node-0 (0.1 to 1.2 s);"
+        "sigkill from Added on, in AwaitConsumers; 0 of 5003 logins refused; 3 refused at instance-0 (0.1 to 1.2 s);"
         " 5 commands failed, lost 0 of 1000; recovered after 2.0 s, Discarded after 131 s; kept"
     )
     assert str(FAILED) == "drain from Added on, in -; large has recovered: not so after 180 s"
 
 
-def test_phases_are_chosen_by_the_seed_or_named() -> None:
+def test_the_seed_chooses_phases_unless_one_is_named() -> None:
     def phases(seed: int, named: RotationPhase | None = None) -> list[RotationPhase]:
         return [phase for _, phase, _ in Plan([BY_NAME[name] for name in DEFAULTS], named, 3, seed).steps()]
 

@@ -1,4 +1,4 @@
-"""How far a rotation is, by what its storage says."""
+"""How the phase of a rotation is read from its storage's status."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_only_the_rotation_that_was_asked_for_counts(storage: dict[str, Any], ph
     assert phase_of(storage, FORMER) is phase
 
 
-COURSE = [(10.0, RotationPhase.PENDING), (10.2, RotationPhase.PUBLISHED)]
+HISTORY = [(10.0, RotationPhase.PENDING), (10.2, RotationPhase.PUBLISHED)]
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ COURSE = [(10.0, RotationPhase.PENDING), (10.2, RotationPhase.PUBLISHED)]
     [(9.9, None), (10.0, RotationPhase.PENDING), (10.1, RotationPhase.PENDING), (99, RotationPhase.PUBLISHED)],
 )
 def test_a_phase_lasts_until_the_next_one_is_seen(at: float, phase: RotationPhase | None) -> None:
-    assert phase_at(COURSE, at) is phase
+    assert phase_at(HISTORY, at) is phase
 
 
-def test_a_phase_that_was_passed_over_is_reached() -> None:
-    assert has_reached(COURSE, RotationPhase.ADDED)
-    assert reached_at(COURSE, RotationPhase.ADDED) == 10.2
-    assert not has_reached(COURSE, RotationPhase.AWAIT_CONSUMERS)
+def test_a_later_phase_counts_as_having_reached_the_earlier_ones() -> None:
+    assert has_reached(HISTORY, RotationPhase.ADDED)
+    assert reached_at(HISTORY, RotationPhase.ADDED) == 10.2
+    assert not has_reached(HISTORY, RotationPhase.AWAIT_CONSUMERS)
     assert not has_reached([], RotationPhase.PENDING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Restart, Share, Write, WriteAuth
+from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Restart, Share, Write, WriteAuth
 from reconciler.actions.plan import Step
 from reconciler.actions.valkey import Admit, Fence, Follow, LogInAnew, Promote, Remove, Resume, Retire, SwitchOver
 from reconciler.manifests import secrets, services
@@ -43,7 +43,7 @@ STEPS: list[tuple[Step, str]] = [
     ),
     (Delete.of(PODS, pod(0)), "delete Pod team/mine-valkey-0-0"),
     (Restart(Consumer("MCPServer", "team", "srv"), "r@now"), "restart MCPServer team/srv"),
-    (Mark(pod(1), "replica"), "label pod mine-valkey-1-0 as replica"),
+    (LabelRole(pod(1), "replica"), "label pod mine-valkey-1-0 as replica"),
     (Admit(OLD, RING.accepted), "have pod mine-valkey-0-0 accept the passwords in force"),
     (Retire(OLD, {}), "have pod mine-valkey-0-0 refuse the former passwords"),
     (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.actions.kubernetes import Mark
+from reconciler.actions.kubernetes import LabelRole
 from reconciler.actions.plan import Step
 from reconciler.actions.valkey import Fence, Follow, LogInAnew, Promote, Resume
 from reconciler.credentials import identities
@@ -94,7 +94,7 @@ def test_an_instance_that_the_service_selects_is_primary_even_if_it_is_missing_u
 
 def edited(record: PrimaryRecord) -> StorageState:
     """Observe a storage whose Service selects an instance that never existed."""
-    service = PrimaryService.of(stored(services.primary_service(STORAGE, 0))).pointed(7, record)
+    service = PrimaryService.of(stored(services.primary_service(STORAGE, 0))).pointing_at(7, record)
     return with_child(observed("large"), ("services", "mine-valkey"), service)
 
 
@@ -289,14 +289,14 @@ def test_a_single_instance_is_never_fenced_even_while_a_second_one_starts() -> N
 
 def test_a_pod_is_labelled_with_its_role_unless_it_is_being_deleted() -> None:
     old = replace(NEAR, pod=pod(1, Size.LARGE, "primary"))
-    assert steps(HEAD, old, FAR) == [Mark(old.pod or {}, "replica")]
+    assert steps(HEAD, old, FAR) == [LabelRole(old.pod or {}, "replica")]
     going = replace(NEAR, pod=pod(1, Size.LARGE, "primary", deletionTimestamp="2026-11-23T12:00:00Z"))
     assert steps(HEAD, going, FAR) == []
 
 
 def test_a_label_is_only_written_to_the_pod_that_was_observed() -> None:
     (step,) = steps(HEAD, replace(NEAR, pod=pod(1, Size.LARGE, "primary")), FAR)
-    assert isinstance(step, Mark)
+    assert isinstance(step, LabelRole)
     assert step.operations == [
         {"op": "test", "path": "/metadata/uid", "value": "uid-of-pod-1"},
         {"op": "add", "path": "/metadata/labels/toolhive.stacklok.dev~1role", "value": "replica"},

@@ -65,8 +65,8 @@ class World:
         return [(each.name, each.is_done, each.obstacle) for each in found]
 
 
-def usage(*, is_going: bool = False) -> Usage:
-    return Usage(WHO, KEY, is_going=is_going)
+def usage(*, is_being_deleted: bool = False) -> Usage:
+    return Usage(WHO, KEY, is_being_deleted=is_being_deleted)
 
 
 @pytest.fixture(name="world")
@@ -85,7 +85,7 @@ async def test_a_consumer_with_the_revision_is_followed_until_it_is_done_and_not
     await world.write_revision("r1@2026-11-24T00:00:00Z")
     ((_, is_done, obstacle),) = await world.look(usage())
     assert not is_done
-    assert obstacle.endswith("was started before")
+    assert obstacle.endswith("started with the former credential")
     await world.toolhive.settle()
     assert [each[1] for each in await world.look(usage())] == [True]
     read = world.reads.count
@@ -96,14 +96,14 @@ async def test_a_consumer_with_the_revision_is_followed_until_it_is_done_and_not
 
 
 async def test_a_refusal_is_reported_until_the_consumer_has_the_revision(world: World) -> None:
-    world.rollouts.refuse(WHO, "no")
+    world.rollouts.note_refusal(WHO, "no")
     assert [each[2] for each in await world.look(usage())] == ["no"]
     await world.write_revision("r1@2026-11-24T00:00:00Z")
     assert [each[2] for each in await world.look(usage())] != ["no"]
 
 
 async def test_a_consumer_that_is_deleted_or_may_not_use_the_storage_is_not_waited_for(world: World) -> None:
-    assert await world.look(usage(is_going=True)) == []
+    assert await world.look(usage(is_being_deleted=True)) == []
     assert await world.look(Usage(Consumer("MCPServer", "elsewhere", "near"), KEY)) == []
 
 

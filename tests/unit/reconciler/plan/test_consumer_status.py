@@ -90,7 +90,8 @@ def test_a_problem_causes_one_event_and_its_end_another() -> None:
     told = {"type": found.type, "status": found.status, "reason": found.reason, "message": found.message}
     assert look(injected(condition=told), {}) == ConsumerStatus()
     better = look(injected(condition=told)).finding
-    assert better == Finding("SessionStorageResolved", "True", "Resolved", "SessionStorage team/mine may be used")
+    message = "the consumer may use SessionStorage team/mine"
+    assert better == Finding("SessionStorageResolved", "True", "Resolved", message)
     told |= {"status": "True", "reason": "Resolved", "message": better.message}
     assert look(injected(condition=told)) == ConsumerStatus()
 

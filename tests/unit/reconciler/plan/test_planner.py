@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.actions.kubernetes import Apply, Delete, Mark, Replace, Share, Write, WriteAuth
+from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Share, Write, WriteAuth
 from reconciler.actions.plan import Plan, Step
 from reconciler.actions.valkey import Fence, Follow, Promote, SwitchOver
 from reconciler.credentials import identities
@@ -311,7 +311,7 @@ def test_pods_are_labelled_with_their_roles_the_primary_last() -> None:
     before = observed("large")
     unmarked = tuple(replace(instance, pod=pod(instance.index, Size.LARGE, "")) for instance in before.instances)
     steps = steps_of(replace(before, instances=unmarked))
-    assert [step.role for step in steps if isinstance(step, Mark)] == ["replica", "replica", "primary"]
+    assert [step.role for step in steps if isinstance(step, LabelRole)] == ["replica", "replica", "primary"]
 
 
 def usage(namespace: str, name: str = "srv", *, is_granted: bool = False) -> Usage:

@@ -18,7 +18,7 @@ from shared.objects.conditions import Finding, conditions
 from shared.objects.events import EventNote
 from shared.objects.resources import Object
 from shared.session_storage.sizes import Size
-from shared.session_storage.status import LastFailover, NodeStatus, Phase, SessionStorageStatus
+from shared.session_storage.status import InstanceStatus, LastFailover, Phase, SessionStorageStatus
 from tests.support import storages
 from tests.support.storages import NOW, replicated
 
@@ -30,7 +30,7 @@ READY = Verdict(
     "mine-valkey-0",
     "mine-connection",
     size=Size.SMALL,
-    instances=(NodeStatus(name="mine-valkey-0", role="primary", synced=True, lag_mib=0),),
+    instances=(InstanceStatus(name="mine-valkey-0", role="primary", synced=True, lag_mib=0),),
 )
 MOVED = LastFailover(at=NOW - timedelta(hours=1), reason="PrimaryLost", seconds=0.25)
 STARTING = Verdict(Phase.PROVISIONING, "Starting", "Valkey is starting")

@@ -136,7 +136,7 @@ async def test_a_consumer_that_cannot_be_written_is_named_and_delays_no_other(dr
     await drill.until(lambda: drill.simulation.status.get("rotation", {}).get("consumersDone") == 1)
     condition = {item["type"]: item for item in drill.simulation.status["conditions"]}["CredentialRotated"]
     assert condition["reason"] == "ConsumersWait"
-    assert "MCPServer elsewhere/far: it could not be written: 403 a policy says no" in condition["message"]
+    assert "MCPServer elsewhere/far: the API server refused to stamp it: 403 a policy says no" in condition["message"]
     assert drill.simulation.status["phase"] == "Rotating"
 
 

@@ -43,14 +43,14 @@ def test_a_consumer_is_done_when_all_its_pods_are_of_the_revision_and_ready() ->
 @pytest.mark.parametrize(
     ("workload", "obstacle"),
     [
-        (deployment(pod(None)), "pod p was started before"),
-        (deployment(pod(), pod("r0")), "pod p was started before"),
-        (deployment(pod(), pod("r0", deletionTimestamp="now")), "pod p was started before"),
+        (deployment(pod(None)), "pod p started with the former credential"),
+        (deployment(pod(), pod("r0")), "pod p started with the former credential"),
+        (deployment(pod(), pod("r0", deletionTimestamp="now")), "pod p started with the former credential"),
         (deployment(pod(is_ready=False)), "0 of 1 pods of c are ready"),
         (deployment(pod(deletionTimestamp="now")), "0 of 1 pods of c are ready"),
         (deployment(pod(), replicas=2), "1 of 2 pods of c are ready"),
         (deployment(), "0 of 1 pods of c are ready"),
-        (deployment(pod(), observed=1), "its roll-out (c) has not begun"),
+        (deployment(pod(), observed=1), "the rollout of c has not begun"),
     ],
 )
 def test_the_obstacle_of_a_rollout_is_named(workload: Workload, obstacle: str) -> None:

@@ -101,7 +101,7 @@ def test_moving_clients_changes_only_the_selector_and_the_record() -> None:
     service = copy.deepcopy(SERVICE)
     service["metadata"]["annotations"] = {"foreign": "kept"}
     before = copy.deepcopy(service)
-    moved = PrimaryService.of(service).pointed(2, BEFORE)
+    moved = PrimaryService.of(service).pointing_at(2, BEFORE)
     assert service == before
     assert PrimaryService.of(moved) == PrimaryService(moved, 2, BEFORE)
     assert moved["metadata"]["annotations"].pop("foreign") == "kept"
@@ -111,6 +111,6 @@ def test_moving_clients_changes_only_the_selector_and_the_record() -> None:
 
 
 def test_a_claim_moves_no_client() -> None:
-    written = PrimaryService.of(SERVICE).claimed(BEFORE)
+    written = PrimaryService.of(SERVICE).with_record(BEFORE)
     assert PrimaryRecord.of(written) == BEFORE
     assert written["spec"] == SERVICE["spec"]

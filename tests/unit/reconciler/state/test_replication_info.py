@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.state.replication_info import Attached, info_from, replication_from
+from reconciler.state.replication_info import AttachedReplica, info_from, replication_from
 
 PRIMARY = """\
 # Replication\r
@@ -33,8 +33,8 @@ repl_backlog_histlen:14\r
 def test_a_primary_reports_its_replicas_and_its_keys() -> None:
     found = replication_from(info_from(PRIMARY))
     assert found.replicas == (
-        Attached("10.1.0.2", is_online=True),
-        Attached("fd00::3", is_online=False),
+        AttachedReplica("10.1.0.2", is_online=True),
+        AttachedReplica("fd00::3", is_online=False),
     )
     assert (found.lineage, found.former_lineage) == ("12e4567890123456789012345678901234567890", "")
     assert (found.offset, found.keys, found.is_linked, found.silence) == (56, 7, False, None)

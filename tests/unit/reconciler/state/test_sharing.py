@@ -17,8 +17,8 @@ def consumer(namespace: str) -> Consumer:
     return Consumer("MCPServer", namespace, "srv")
 
 
-def usage(namespace: str, *, is_granted: bool = False, is_going: bool = False) -> Usage:
-    return Usage(consumer(namespace), KEY, is_granted=is_granted, is_going=is_going)
+def usage(namespace: str, *, is_granted: bool = False, is_being_deleted: bool = False) -> Usage:
+    return Usage(consumer(namespace), KEY, is_granted=is_granted, is_being_deleted=is_being_deleted)
 
 
 def test_consumers_are_admitted_by_their_namespace_or_by_a_grant() -> None:
@@ -34,7 +34,10 @@ def test_other_namespaces_with_an_admitted_consumer_should_have_a_copy() -> None
 
 
 def test_a_consumer_that_is_being_deleted_no_longer_counts() -> None:
-    assert Sharing.of(SHARED, [usage("shared", is_going=True), usage("stranger", is_going=True)]) == Sharing()
+    assert (
+        Sharing.of(SHARED, [usage("shared", is_being_deleted=True), usage("stranger", is_being_deleted=True)])
+        == Sharing()
+    )
 
 
 def test_copies_are_told_from_foreign_secrets() -> None:

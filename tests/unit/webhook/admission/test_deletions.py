@@ -14,9 +14,12 @@ STORAGE: Any = {"metadata": {"name": "mine", "namespace": "team"}}
 FORCED: Any = {"metadata": STORAGE["metadata"] | {"annotations": {"toolhive.stacklok.dev/force-delete": "true"}}}
 
 
-def users(count: int, *, is_going: bool = False) -> tuple[Usage, ...]:
+def users(count: int, *, is_being_deleted: bool = False) -> tuple[Usage, ...]:
     names = (f"srv-{number:02}" for number in range(count))
-    return tuple(Usage(Consumer("MCPServer", "team", name), ("team", "mine"), is_going=is_going) for name in names)
+    return tuple(
+        Usage(Consumer("MCPServer", "team", name), ("team", "mine"), is_being_deleted=is_being_deleted)
+        for name in names
+    )
 
 
 def decide(usages: tuple[Usage, ...], storage: Any = STORAGE, namespaces: Any = None) -> Decision:
@@ -44,7 +47,7 @@ def test_of_many_consumers_some_are_named_and_the_rest_counted() -> None:
     ("usages", "storage", "namespaces"),
     [
         pytest.param((), STORAGE, {}, id="nobody uses it"),
-        pytest.param(users(2, is_going=True), STORAGE, {}, id="all who use it are going"),
+        pytest.param(users(2, is_being_deleted=True), STORAGE, {}, id="all its consumers are being deleted"),
         pytest.param(users(1), FORCED, {}, id="forced"),
         pytest.param(
             users(1), STORAGE, {("", "team"): {"metadata": {"deletionTimestamp": "now"}}}, id="its namespace is going"

@@ -55,7 +55,7 @@ async def test_a_later_request_waits_for_a_slow_answer(stage: Stage) -> None:
     assert await stage.answers(2) == ["late", "1"]
 
 
-async def test_the_server_reads_little_ahead_while_it_owes_an_answer(stage: Stage) -> None:
+async def test_little_is_read_ahead_while_the_client_awaits_an_answer(stage: Stage) -> None:
     stage.hear(post("late"))
     await stage.until(lambda: stage.asked == ["late"])
     body = review("1").ljust(1_000_000)
@@ -140,22 +140,22 @@ async def test_draining_tells_clients_to_close(stage: Stage) -> None:
     assert CLOSE in stage.transport.written[0]
 
 
-async def test_draining_closes_a_connection_without_open_requests_at_once(stage: Stage) -> None:
-    stage.connection.leave()
+async def test_closes_at_once_when_no_request_is_under_way(stage: Stage) -> None:
+    stage.connection.close_if_idle()
     assert stage.transport.state == "closed"
 
 
 @pytest.mark.parametrize("length", [1, 30, len(post("late")) - 1])
-async def test_draining_closes_a_connection_after_its_last_answer(stage: Stage, length: int) -> None:
+async def test_closes_after_the_answer_under_way(stage: Stage, length: int) -> None:
     whole = post("late")
     stage.hear(whole[:-length])
-    stage.connection.leave()
+    stage.connection.close_if_idle()
     await asyncio.sleep(0)
     assert stage.transport.state == "open"
     stage.site.is_draining = True
     stage.hear(whole[-length:])
     await stage.until(lambda: stage.asked == ["late"])
-    stage.connection.leave()
+    stage.connection.close_if_idle()
     assert stage.transport.state == "open"
     stage.may_answer.set()
     assert await stage.last_status() == 200

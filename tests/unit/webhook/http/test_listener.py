@@ -43,8 +43,8 @@ class Site:
         self.listener = Listener(self._answer)
 
     async def _answer(self, _: web.BaseRequest, connection: Connection) -> Answer:
-        connection.has_read_head()
-        connection.has_read_body()
+        connection.head_received()
+        connection.body_received()
         self.asked += 1
         await self.may_answer.wait()
         return Answer.of_text(200, "yes")
@@ -52,7 +52,7 @@ class Site:
     @property
     def inside(self) -> int:
         """The number of admitted clients."""
-        return len(self.listener._inside)
+        return len(self.listener._clients)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(SOON_SECONDS):
@@ -138,7 +138,7 @@ async def test_clients_that_do_not_speak_tls_take_places_too_and_are_the_first_t
         assert b"200" in await useful.ask()
 
 
-async def test_a_client_that_waits_for_an_answer_stays(site: Site) -> None:
+async def test_a_client_that_awaits_an_answer_does_not_have_to_go(site: Site) -> None:
     site.may_answer.clear()
     async with await site.open() as first, await site.open() as second, await site.open() as third:
         asking = [asyncio.create_task(client.ask()) for client in (first, second, third)]
@@ -191,7 +191,7 @@ async def test_a_listener_that_stops_cuts_off_clients_that_do_not_leave(
         client.writer.write(REQUEST)
         await site.until(lambda: site.asked == 1)
         await site.until(lambda: site.inside == 2)
-        await site.listener._part()
+        await site.listener._close_all()
         assert await client.hears_the_end()
         assert await plain.hears_the_end()
     assert [record.getMessage() for record in caplog.records] == ["clients were cut off"]
@@ -205,14 +205,18 @@ async def test_the_listener_serves_all_addresses() -> None:
         assert b"200" in await client.ask()
 
 
-async def test_clients_that_asked_nothing_go_before_others_and_those_that_wait_for_an_answer_stay(site: Site) -> None:
-    def visitor(since: float, *, has_asked: bool = False, is_owed: bool = False) -> Connection:
+async def test_idle_clients_go_before_used_ones_and_a_client_that_awaits_an_answer_stays(site: Site) -> None:
+    def visitor(since: float, *, has_sent_request: bool = False, awaits_answer: bool = False) -> Connection:
         connection = Connection(site.listener, asyncio.get_running_loop())
-        connection.since, connection.has_asked, connection.is_owed = since, has_asked, is_owed
+        connection.idle_since, connection.has_sent_request, connection.awaits_answer = (
+            since,
+            has_sent_request,
+            awaits_answer,
+        )
         return connection
 
-    busy, fresh, stale = visitor(1, is_owed=True), visitor(9), visitor(8)
-    useful, more_useful = visitor(2, has_asked=True), visitor(3, has_asked=True)
+    busy, fresh, stale = visitor(1, awaits_answer=True), visitor(9), visitor(8)
+    useful, more_useful = visitor(2, has_sent_request=True), visitor(3, has_sent_request=True)
     assert least_useful([busy]) is None
     assert least_useful([busy, more_useful, useful]) is useful
     assert least_useful([busy, useful, fresh]) is fresh
