@@ -28,7 +28,7 @@ from tests.integration.conftest import (
     running_processes,
 )
 from tests.integration.loopback import free_port
-from tests.integration.mcpservers import await_wiring
+from tests.integration.mcpservers import await_injection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +85,7 @@ def measure(directory: Path, root: Path, creates: int) -> Created:
         install_toolhive_crds(kubectl)
         objects = install_chart(kubectl, port)
         stack.enter_context(running_processes(objects, kubectl, port, directory, commands))
-        await_wiring(kubectl)
+        await_injection(kubectl)
         kubectl("create", "namespace", _NAMESPACES[WITH_US])
         kubectl.apply(STORAGE)
         theirs = stack.enter_context(rival.running(kubectl, directory / "rival"))

@@ -149,7 +149,7 @@ def idle(kube: Kube, servers: dict[str, Proxies], consumers: None) -> Idle:
     """Observe the cluster with everything that the run has created for a minute without user requests."""
     for name, proxies in servers.items():
         proxies.await_ready(2 if name == "second" else 1)
-    for consumer in (*all_consumers.WIRED, *all_consumers.UNWIRED):
+    for consumer in (*all_consumers.CONNECTED, *all_consumers.UNCONNECTED):
         consumer.proxies(kube).await_ready(consumer.replicas)
     # Its storage does not exist, so that its proxy restarts again and again, and applies its backend each time.
     kube.run("delete", "mcpservers", "my-server", "--ignore-not-found", namespace=EXTERNAL)

@@ -74,18 +74,18 @@ RESOURCES: Final = {
     "MCPRemoteProxy": "mcpremoteproxies",
     "VirtualMCPServer": "virtualmcpservers",
 }
-WIRED_BY_FIELD: Final = (
+CONNECTED_BY_FIELD: Final = (
     Consumer("MCPServer", "server", 2),
     Consumer("MCPRemoteProxy", "remote", 2),
     Consumer("VirtualMCPServer", "virtual", 2),
 )
-WIRED_BY_ANNOTATION: Final = (
+CONNECTED_BY_ANNOTATION: Final = (
     Consumer("MCPServer", "noted-server"),
     Consumer("MCPRemoteProxy", "noted-remote"),
     Consumer("VirtualMCPServer", "noted-virtual"),
 )
-WIRED: Final = WIRED_BY_FIELD + WIRED_BY_ANNOTATION
-UNWIRED: Final = (
+CONNECTED: Final = CONNECTED_BY_FIELD + CONNECTED_BY_ANNOTATION
+UNCONNECTED: Final = (
     Consumer("MCPServer", ORIGIN),
     Consumer("MCPRemoteProxy", "plain-remote"),
     Consumer("VirtualMCPServer", "plain-virtual"),
@@ -94,10 +94,10 @@ UNWIRED: Final = (
 
 def apply(kube: Kube, image: str) -> None:
     """Create all consumers and their storage; they start while the caller goes on."""
-    by_field = (manifest(consumer, image, **BY_FIELD, **PAIR) for consumer in WIRED_BY_FIELD)
-    by_annotation = (annotated(manifest(consumer, image)) for consumer in WIRED_BY_ANNOTATION)
-    unwired = (manifest(consumer, image, **in_group(consumer)) for consumer in UNWIRED)
-    kube.apply(storage(STORAGE, KINDS, size="small"), group(), *unwired, *by_field, *by_annotation)
+    by_field = (manifest(consumer, image, **BY_FIELD, **PAIR) for consumer in CONNECTED_BY_FIELD)
+    by_annotation = (annotated(manifest(consumer, image)) for consumer in CONNECTED_BY_ANNOTATION)
+    unconnected = (manifest(consumer, image, **in_group(consumer)) for consumer in UNCONNECTED)
+    kube.apply(storage(STORAGE, KINDS, size="small"), group(), *unconnected, *by_field, *by_annotation)
 
 
 def manifest(consumer: Consumer, image: str, **spec: object) -> Object:

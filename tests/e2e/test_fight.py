@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deploy.demo.kube import Object
-from tests.e2e.consumers import PROXY_KINDS, UNWIRED, WIRED, Consumer
+from tests.e2e.consumers import CONNECTED, PROXY_KINDS, UNCONNECTED, Consumer
 from tests.e2e.idle import Idle
 
 
@@ -42,7 +42,7 @@ def without_status(obj: Object) -> Object:
 
 
 def test_the_consumers_have_objects_that_could_change(idle: Idle) -> None:
-    for consumer in (*WIRED, *UNWIRED):
+    for consumer in (*CONNECTED, *UNCONNECTED):
         assert {(consumer.kind, consumer.name), ("Deployment", consumer.name)} <= idle.before.keys()
 
 
@@ -51,14 +51,14 @@ def test_no_object_of_a_consumer_changes(idle: Idle) -> None:
     assert {key for key in moved(idle) if key[0] not in PROXY_KINDS} == set()
 
 
-@pytest.mark.parametrize("consumer", WIRED, ids=lambda consumer: consumer.name)
+@pytest.mark.parametrize("consumer", CONNECTED, ids=lambda consumer: consumer.name)
 def test_a_connected_consumer_changes_no_more_than_one_that_is_not(
     idle: Idle, consumer: Consumer, figures: list[str]
 ) -> None:
     """ToolHive's virtual servers report their backends' health twice a minute, connected or not."""
     key = consumer.kind, consumer.name
     assert without_status(idle.before[key]) == without_status(idle.after[key])
-    twin = next(each for each in UNWIRED if each.kind == consumer.kind)
+    twin = next(each for each in UNCONNECTED if each.kind == consumer.kind)
     if key in moved(idle):
         figures.append(f"{consumer.kind} {consumer.name}: status written at rest, as that of {twin.name} without us")
         assert (twin.kind, twin.name) in moved(idle)

@@ -37,10 +37,10 @@ def relabel(kube: Kube, namespace: str, label: str) -> None:
 @pytest.mark.parametrize("label", LABELS)
 def test_a_pod_is_admitted_for_its_label_and_no_longer_without_it(strangers: Kube, label: str) -> None:
     relabel(strangers, SERVERS, label)
-    said = until("admitted", lambda: answer(strangers, HOST, SERVERS), ADMISSION_SECONDS)
+    said = until("the pod is admitted", lambda: answer(strangers, HOST, SERVERS), ADMISSION_SECONDS)
     assert said.startswith("NOAUTH"), "an admitted pod must still log in"
     relabel(strangers, SERVERS, f"{label.partition('=')[0]}-")
-    until("refused", lambda: not answer(strangers, HOST, SERVERS), ADMISSION_SECONDS)
+    until("the pod is refused", lambda: not answer(strangers, HOST, SERVERS), ADMISSION_SECONDS)
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -11,18 +11,18 @@ from deploy.demo.errors import SessionLost
 from deploy.demo.kube import Kube, Object
 from tests.e2e import clients
 from tests.e2e.conftest import Run
-from tests.e2e.consumers import STORAGE, UNWIRED, WIRED, WIRED_BY_FIELD, Consumer
+from tests.e2e.consumers import CONNECTED, CONNECTED_BY_FIELD, STORAGE, UNCONNECTED, Consumer
 from tests.e2e.namespaces import KINDS
 from tests.e2e.storages import read
 
 pytestmark = pytest.mark.usefixtures("consumers")
 HOST = f"{STORAGE}-valkey.{KINDS}.svc"
 CONNECTION = {"secretRef": {"name": f"{STORAGE}-connection"}}
-wired = pytest.mark.parametrize("consumer", WIRED, ids=lambda consumer: consumer.name)
-paired = pytest.mark.parametrize("consumer", WIRED_BY_FIELD, ids=lambda consumer: consumer.name)
+connected = pytest.mark.parametrize("consumer", CONNECTED, ids=lambda consumer: consumer.name)
+paired = pytest.mark.parametrize("consumer", CONNECTED_BY_FIELD, ids=lambda consumer: consumer.name)
 
 
-@wired
+@connected
 def test_toolhives_own_field_has_the_address_of_the_store(kube: Kube, consumer: Consumer) -> None:
     assert read(kube, consumer.resource, consumer.name, KINDS)["spec"]["sessionStorage"] == {
         "provider": "redis",
@@ -33,7 +33,7 @@ def test_toolhives_own_field_has_the_address_of_the_store(kube: Kube, consumer: 
     }
 
 
-@wired
+@connected
 def test_a_consumers_proxies_run_with_the_connection_in_their_environment(kube: Kube, consumer: Consumer) -> None:
     consumer.proxies(kube).await_ready(consumer.replicas)
     deployment = read(kube, "deployment", consumer.name, KINDS)
@@ -42,7 +42,7 @@ def test_a_consumers_proxies_run_with_the_connection_in_their_environment(kube: 
         assert pod["spec"]["containers"][0]["envFrom"] == [CONNECTION]
 
 
-@pytest.mark.parametrize("consumer", UNWIRED, ids=lambda consumer: consumer.name)
+@pytest.mark.parametrize("consumer", UNCONNECTED, ids=lambda consumer: consumer.name)
 def test_a_consumer_without_a_reference_has_nothing_of_ours(kube: Kube, consumer: Consumer) -> None:
     consumer.proxies(kube).await_ready(consumer.replicas)
     stored = read(kube, consumer.resource, consumer.name, KINDS)
@@ -84,6 +84,6 @@ def test_every_consumer_keeps_its_sessions_under_a_prefix_of_its_own(run: Run) -
     run.kube.apply(clients.client("reader", KINDS, run.images, f"{STORAGE}-connection"))
     clients.await_client(run.kube, "reader", KINDS)
     found = clients.keys(run.kube, "reader", KINDS, HOST)
-    of_consumers = {consumer.name: [key for key in found if key.startswith(consumer.prefix)] for consumer in WIRED}
+    of_consumers = {consumer.name: [key for key in found if key.startswith(consumer.prefix)] for consumer in CONNECTED}
     assert sum(map(len, of_consumers.values())) == len(found), "a key has no consumer's prefix"
-    assert all(of_consumers[consumer.name] for consumer in WIRED_BY_FIELD)
+    assert all(of_consumers[consumer.name] for consumer in CONNECTED_BY_FIELD)

@@ -15,7 +15,7 @@ from deploy.demo.storages import KIND
 from tests.e2e import webhook
 from tests.e2e.api import create_each
 from tests.e2e.conftest import Run
-from tests.e2e.consumers import BY_FIELD, ORIGIN, STORAGE, WIRED_BY_ANNOTATION, Consumer
+from tests.e2e.consumers import BY_FIELD, CONNECTED_BY_ANNOTATION, ORIGIN, STORAGE, Consumer
 from tests.e2e.namespaces import KINDS
 from tests.e2e.storages import await_ready, read, server, storage
 
@@ -31,7 +31,7 @@ HEALING_SECONDS = 60
 def outage(run: Run, consumers: None) -> Iterator[Kube]:
     """Stop the webhook once everything runs."""
     kube = run.kube
-    for consumer in WIRED_BY_ANNOTATION:
+    for consumer in CONNECTED_BY_ANNOTATION:
         consumer.proxies(kube).await_ready(consumer.replicas)
     kube.apply(
         storage("leaving", KINDS, size="small"),
@@ -102,7 +102,7 @@ def test_a_webhook_that_never_answers_costs_toolhive_a_second(run: Run, outage: 
     figures.append(f"webhook deaf: ToolHive scales a proxy within {took:.1f} s")
 
 
-@pytest.mark.parametrize("consumer", WIRED_BY_ANNOTATION, ids=lambda consumer: consumer.name)
+@pytest.mark.parametrize("consumer", CONNECTED_BY_ANNOTATION, ids=lambda consumer: consumer.name)
 def test_toolhive_can_recreate_the_proxy_of_a_connected_consumer(outage: Kube, consumer: Consumer) -> None:
     """The new proxy lacks our Secret, except that of a virtual server, which has it in its own template."""
     outage.run("delete", "deployment", consumer.name, namespace=KINDS)
@@ -124,10 +124,10 @@ def test_a_connected_server_and_a_storage_can_be_deleted(outage: Kube) -> None:
 def test_everything_recovers_when_the_webhook_is_back(run: Run, outage: Kube, figures: list[str]) -> None:
     webhook.start(outage)
     begun = time.monotonic()
-    for consumer in WIRED_BY_ANNOTATION:
+    for consumer in CONNECTED_BY_ANNOTATION:
         until(f"{consumer.name} is connected", partial(is_connected, outage, consumer.name), HEALING_SECONDS)
     figures.append(f"webhook back: proxies made meanwhile are connected within {time.monotonic() - begun:.0f} s")
-    for consumer in WIRED_BY_ANNOTATION:
+    for consumer in CONNECTED_BY_ANNOTATION:
         consumer.proxies(outage).await_ready(consumer.replicas)
     wanted = json.dumps(server("refused", KINDS, run.images.mcp_server, **BY_FIELD))
     assert outage.refusal("create", "--dry-run=server", "-f", "-", stdin=wanted) == ""

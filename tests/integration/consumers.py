@@ -54,12 +54,12 @@ def change_is_refused(kubectl: Kubectl, kind: str, namespace: str, patch: Any, *
     return kubectl.api.change_refusal(RESOURCES[kind], namespace, "srv", patch, *options)
 
 
-def await_wiring_of_all(kubectl: Kubectl) -> None:
+def await_injection_of_all(kubectl: Kubectl) -> None:
     """Wait until API servers call the webhook and all of ToolHive's CRDs have the field."""
 
-    def wires(kind: str) -> bool:
+    def is_connected(kind: str) -> bool:
         asked = referring(kind, "default", "string", "probe")
         return RECORD in kubectl.api.create(asked, "--dry-run=server")["metadata"]["annotations"]
 
     for kind in KINDS:
-        eventually(partial(wires, kind), what=f"{kind} is connected")
+        eventually(partial(is_connected, kind), what=f"{kind} is connected")

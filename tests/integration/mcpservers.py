@@ -35,7 +35,7 @@ def defaults(kubectl: Kubectl) -> Object:
     return spec
 
 
-def wired_to(storage: str, namespace: str) -> Object:
+def injected_fields(storage: str, namespace: str) -> Object:
     """Return everything that injection adds to the spec of server `srv` in the storage's own namespace."""
     secret = f"{storage}-connection"
     return {
@@ -58,14 +58,14 @@ def wired_to(storage: str, namespace: str) -> Object:
     }
 
 
-def await_wiring(kubectl: Kubectl) -> None:
+def await_injection(kubectl: Kubectl) -> None:
     """Wait until API servers call the webhook and ToolHive's CRD has the field; the reconciler does both first."""
     probe = server("default", sessionStorageRef="probe")
 
-    def wires() -> bool:
+    def is_connected() -> bool:
         return "sessionStorage" in kubectl.api.create(probe, "--dry-run=server")["spec"]
 
-    eventually(wires, what="MCPServers are connected")
+    eventually(is_connected, what="MCPServers are connected")
 
 
 def install_toolhive_crd(kubectl: Kubectl) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from shared.objects.resources import Object
 from tests.integration.conftest import ROOT, Kubectl, Process, eventually
-from tests.integration.mcpservers import ANNOTATION, RECORD, await_wiring, defaults, server, stored, wired_to
+from tests.integration.mcpservers import ANNOTATION, RECORD, await_injection, defaults, injected_fields, server, stored
 from tests.integration.storages import await_ready, await_reason, condition, read, status, storage
 
 QUICKSTART = ROOT / "deploy" / "samples" / "00-quickstart.yaml"
@@ -19,9 +19,9 @@ EXTERNAL = {"url": "redis://there:6379", "secretRef": "auth"}
 
 
 @pytest.fixture(autouse=True)
-def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
+def _injecting(processes: dict[str, Process], kubectl: Kubectl) -> None:
     del processes
-    await_wiring(kubectl)
+    await_injection(kubectl)
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def test_every_manifest_of_the_proposal_is_stored_as_written(kubectl: Kubectl, s
 def test_the_readmes_first_example_applies_without_a_warning(kubectl: Kubectl, namespace: str) -> None:
     """It costs about a second: one `kubectl apply`, and no pod."""
     assert kubectl.warns("apply", "--validate=strict", "-n", namespace, "-f", str(QUICKSTART)) == ""
-    wired = read(kubectl, "mcpserver", "fetch", namespace)["spec"]["sessionStorage"]
-    assert wired["address"] == f"sessions-valkey.{namespace}.svc:6379"
+    connected = read(kubectl, "mcpserver", "fetch", namespace)["spec"]["sessionStorage"]
+    assert connected["address"] == f"sessions-valkey.{namespace}.svc:6379"
 
 
 def test_a_condition_names_what_the_proposals_manifests_leave_out(kubectl: Kubectl, samples: dict[str, str]) -> None:
@@ -93,7 +93,7 @@ def test_a_server_is_stored_with_all_that_it_needs(
     for served in ("v1alpha1", "v1beta1"):
         found = stored(kubectl, namespace, served)
         assert found["apiVersion"] == f"toolhive.stacklok.dev/{served}"
-        assert found["spec"] == {**plain, "sessionStorageRef": reference, **wired_to("mine", namespace)}
+        assert found["spec"] == {**plain, "sessionStorageRef": reference, **injected_fields("mine", namespace)}
         assert set(found["metadata"]["annotations"]) == {RECORD}
 
 
@@ -117,7 +117,7 @@ def test_users_own_settings_stay_beside_the_injected_ones(kubectl: Kubectl, name
 def test_an_annotation_connects_and_its_removal_disconnects(kubectl: Kubectl, namespace: str) -> None:
     plain = defaults(kubectl)
     kubectl.api.create(server(namespace, annotations={ANNOTATION: "mine"}))
-    assert stored(kubectl, namespace)["spec"] == {**plain, **wired_to("mine", namespace)}
+    assert stored(kubectl, namespace)["spec"] == {**plain, **injected_fields("mine", namespace)}
     kubectl("annotate", "mcpserver", "srv", f"{ANNOTATION}-", "-n", namespace)
     found = stored(kubectl, namespace)
     assert found["spec"] == plain
@@ -129,7 +129,7 @@ def test_another_name_connects_anew_and_no_field_disconnects(kubectl: Kubectl, n
     apply(kubectl, server(namespace, sessionStorageRef="other"))
     plain = defaults(kubectl)
     assert stored(kubectl, namespace)["spec"] == {
-        **plain, "sessionStorageRef": "other", **wired_to("other", namespace)
+        **plain, "sessionStorageRef": "other", **injected_fields("other", namespace)
     }  # fmt: skip
     apply(kubectl, server(namespace))
     assert stored(kubectl, namespace)["spec"] == plain
@@ -151,7 +151,7 @@ def test_the_same_manifest_again_changes_nothing(kubectl: Kubectl, namespace: st
 def test_a_dry_run_shows_the_injected_fields_and_stores_nothing(kubectl: Kubectl, namespace: str) -> None:
     manifest = json.dumps(server(namespace, sessionStorageRef="mine"))
     shown = json.loads(kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest))
-    assert shown["spec"]["sessionStorage"] == wired_to("mine", namespace)["sessionStorage"]
+    assert shown["spec"]["sessionStorage"] == injected_fields("mine", namespace)["sessionStorage"]
     assert kubectl("get", "mcpservers", "-n", namespace, "-o", "name") == ""
 
 

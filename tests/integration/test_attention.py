@@ -10,7 +10,7 @@ import pytest
 
 from shared.objects.resources import DEPLOYMENTS, MCP_SERVERS, Object
 from tests.integration.conftest import Kubectl, Process, eventually
-from tests.integration.consumers import KINDS, await_wiring_of_all, found, referring
+from tests.integration.consumers import KINDS, await_injection_of_all, found, referring
 from tests.integration.guards import BINDING, WEBHOOK, without
 from tests.integration.mcpservers import RECORD, server, stored
 from tests.integration.storages import await_ready, storage
@@ -18,7 +18,7 @@ from tests.integration.storages import await_ready, storage
 
 @pytest.fixture(autouse=True)
 def _running(processes: dict[str, Process], kubelet: None, kubectl: Kubectl) -> None:
-    await_wiring_of_all(kubectl)
+    await_injection_of_all(kubectl)
 
 
 def condition(kubectl: Kubectl, namespace: str) -> Any:
@@ -30,7 +30,7 @@ def test_a_server_stored_without_the_webhook_is_connected_once_it_is_there(kubec
     referring = json.dumps(server(namespace, sessionStorageRef="mine"))
     with without(kubectl, WEBHOOK, BINDING):
         # API servers need up to a second to learn that a policy is no longer bound.
-        eventually(lambda: "created" in kubectl("create", "-f", "-", stdin=referring), what="slipped by")
+        eventually(lambda: "created" in kubectl("create", "-f", "-", stdin=referring), what="stored unconnected")
         assert "sessionStorage" not in stored(kubectl, namespace)["spec"]
     eventually(lambda: "sessionStorage" in stored(kubectl, namespace)["spec"], what="connected", seconds=60)
     assert '"storage":' in stored(kubectl, namespace)["metadata"]["annotations"][RECORD]
@@ -91,12 +91,12 @@ def test_consumers_say_when_their_storage_is_gone_and_when_it_is_back(kubectl: K
     connected = stored(kubectl, namespace)["spec"]
     kubectl("annotate", "sessionstorage", "mine", "-n", namespace, "toolhive.stacklok.dev/force-delete=true")
     kubectl("delete", "sessionstorage", "mine", "-n", namespace)
-    eventually(lambda: condition(kubectl, namespace).get("reason") == "StorageNotFound", what="told")
+    eventually(lambda: condition(kubectl, namespace).get("reason") == "StorageNotFound", what="the condition")
     assert stored(kubectl, namespace)["spec"] == connected
     events = kubectl("events", "-n", namespace, "--for", "mcpserver/srv")
     assert "StorageNotFound" in events
     kubectl.api.apply(storage("mine", namespace, size="small"))
-    eventually(lambda: condition(kubectl, namespace).get("status") == "True", what="taken back")
+    eventually(lambda: condition(kubectl, namespace).get("status") == "True", what="the condition is true")
 
 
 def test_consumers_of_every_kind_say_that_their_storage_is_missing(kubectl: Kubectl, namespace: str) -> None:

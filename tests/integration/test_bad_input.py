@@ -13,7 +13,7 @@ import pytest
 
 from shared.objects.resources import SESSION_STORAGES, Object
 from tests.integration.conftest import Kubectl, Process, eventually
-from tests.integration.mcpservers import ANNOTATION, await_wiring, server, stored, wired_to
+from tests.integration.mcpservers import ANNOTATION, await_injection, injected_fields, server, stored
 from tests.integration.storages import await_reason, storage
 
 PASSWORD = "hunter2hunter2"
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("unharmed")
 @pytest.fixture(scope="module")
 def unharmed(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
     """Assert that both processes are the same ones, and ready, after all tests of this module."""
-    await_wiring(kubectl)
+    await_injection(kubectl)
     before = {name: (process.pid, len(process.log.read_text())) for name, process in processes.items()}
     yield
     for name, process in processes.items():
@@ -193,10 +193,10 @@ def test_a_server_of_a_megabyte_is_connected_and_changed(kubectl: Kubectl, names
         manifest.write_text(json.dumps(obj))
         kubectl("apply", "--server-side", "-f", str(manifest))
         found = stored(kubectl, namespace)["spec"]
-        wired = wired_to("mine", namespace)
+        connected = injected_fields("mine", namespace)
         assert found["image"] == image
-        assert found["sessionStorage"] == wired["sessionStorage"]
-        assert found["podTemplateSpec"]["spec"] == wired["podTemplateSpec"]["spec"]
+        assert found["sessionStorage"] == connected["sessionStorage"]
+        assert found["podTemplateSpec"]["spec"] == connected["podTemplateSpec"]["spec"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from shared.consumers.toolhive import serves_session_tls
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, toolhive_crd
 from tests.integration.kubelet import VALKEY_SERVER
 from tests.integration.loopback import free_port
-from tests.integration.mcpservers import await_wiring, server, stored
+from tests.integration.mcpservers import await_injection, server, stored
 from tests.integration.storages import await_ready, await_reason, secret_value, status, storage
 from tests.integration.terminator import speaking_tls
 
@@ -32,7 +32,7 @@ Start = Callable[..., int]
 
 @pytest.fixture(autouse=True)
 def _running(processes: dict[str, Process], kubectl: Kubectl) -> None:
-    await_wiring(kubectl)
+    await_injection(kubectl)
 
 
 @pytest.fixture

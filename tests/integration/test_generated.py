@@ -21,7 +21,7 @@ from shared.errors import Forbidden, Rejected
 from shared.kubernetes.client import Cluster, _Request
 from shared.objects.resources import Key, Object, Resource
 from tests.integration.conftest import Kubectl, Process, eventually
-from tests.integration.consumers import await_wiring_of_all
+from tests.integration.consumers import await_injection_of_all
 from tests.integration.mcpservers import server
 from tests.integration.storages import read, storage
 from tests.support.generated import SHARED, changes, consumers, made_up_records
@@ -41,7 +41,7 @@ GIVEN = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFi
 @pytest.fixture(scope="module")
 def known(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[dict[Key, Object]]:
     """Create the storages to which generated consumers refer, and wait until the webhook knows them."""
-    await_wiring_of_all(kubectl)
+    await_injection_of_all(kubectl)
     for namespace in (HOME, SHARED.namespace):
         kubectl("create", "namespace", namespace)
     kubectl.apply(

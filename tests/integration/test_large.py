@@ -63,13 +63,13 @@ def test_another_instance_takes_over_when_the_primary_dies(kubectl: Kubectl, nam
         before.set("thv:key", "kept")
         assert before.wait(2, 1000) == 2
     os.kill(server_pid(kubectl, namespace, 0), signal.SIGKILL)
-    eventually(lambda: primary(kubectl, namespace) != 0, what="another primary")
+    eventually(lambda: primary(kubectl, namespace) != 0, what="another instance is primary")
     with client(kubectl, namespace, primary(kubectl, namespace)) as after:
         assert after.get("thv:key") == b"kept"
-        eventually(lambda: bool(after.set("thv:other", "x")), what="writes are taken")
+        eventually(lambda: bool(after.set("thv:other", "x")), what="a write succeeds")
     eventually(
         lambda: status(kubectl, namespace, "mine").get("lastFailover", {}).get("reason") == "PrimaryLost",
-        what="it is told of",
+        what="the status reports it",
     )
 
 
@@ -78,12 +78,12 @@ def test_the_primary_moves_when_somebody_asks_for_it(kubectl: Kubectl, namespace
     kubectl.api.apply(storage("mine", namespace, size=size))
     await_ready(kubectl, namespace, "mine")
     with client(kubectl, namespace, 0) as before:
-        eventually(lambda: bool(before.set("thv:key", "kept")), what="writes are taken")
+        eventually(lambda: bool(before.set("thv:key", "kept")), what="a write succeeds")
     kubectl("annotate", "sessionstorage", "mine", f"{names.ANNOTATION_SWITCHOVER}=one", "-n", namespace)
-    eventually(lambda: primary(kubectl, namespace) != 0, what="another primary")
+    eventually(lambda: primary(kubectl, namespace) != 0, what="another instance is primary")
     with client(kubectl, namespace, primary(kubectl, namespace)) as after:
         assert after.get("thv:key") == b"kept"
-        eventually(lambda: bool(after.set("thv:other", "x")), what="writes are taken")
+        eventually(lambda: bool(after.set("thv:other", "x")), what="a write succeeds")
     await_count(kubectl, namespace, 3 if size == "large" else 1)
 
 

@@ -13,13 +13,13 @@ import yaml
 from shared.objects.resources import MCP_SERVERS
 from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.mcpservers import (
-    await_wiring,
+    await_injection,
     defaults,
     has_field,
+    injected_fields,
     install_toolhive_crd,
     server,
     stored,
-    wired_to,
 )
 from tests.integration.storages import await_reason, storage
 
@@ -29,9 +29,9 @@ NOW = "2026-11-24T12:00:00Z"
 
 
 @pytest.fixture(autouse=True)
-def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
+def _injecting(processes: dict[str, Process], kubectl: Kubectl) -> None:
     del processes
-    await_wiring(kubectl)
+    await_injection(kubectl)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def webhook_can_go(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[
     webhook.kill()
     webhook.start()
     webhook.await_ready()
-    await_wiring(kubectl)
+    await_injection(kubectl)
 
 
 def freeze(process: Process) -> None:
@@ -117,14 +117,18 @@ def test_a_server_stays_connected_through_a_long_absence_of_the_field(
             "patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"spec":{"image":"mcp:2"}}'
         )
         assert f'SessionStorage "{namespace}/mine" stays connected' in said
-        assert stored(kubectl, namespace)["spec"] == {**plain, "image": "mcp:2", **wired_to("mine", namespace)}
+        assert stored(kubectl, namespace)["spec"] == {**plain, "image": "mcp:2", **injected_fields("mine", namespace)}
     finally:
         reconciler.start()
     reconciler.await_ready()
-    await_wiring(kubectl)
+    await_injection(kubectl)
     kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"spec":{"image":"mcp:3"}}')
-    assert stored(kubectl, namespace)["spec"] == {**plain, "image": "mcp:3", **wired_to("mine", namespace)}
+    assert stored(kubectl, namespace)["spec"] == {**plain, "image": "mcp:3", **injected_fields("mine", namespace)}
     kubectl("apply", "-f", "-", stdin=yaml.safe_dump(asked))
-    assert stored(kubectl, namespace)["spec"] == {**plain, "sessionStorageRef": "mine", **wired_to("mine", namespace)}
+    assert stored(kubectl, namespace)["spec"] == {
+        **plain,
+        "sessionStorageRef": "mine",
+        **injected_fields("mine", namespace),
+    }
     kubectl("patch", "mcpserver", "srv", "-n", namespace, "--type=merge", "-p", '{"spec":{"sessionStorageRef":null}}')
     assert stored(kubectl, namespace)["spec"] == plain

@@ -10,7 +10,7 @@ from tests.integration.conftest import Kubectl, Process, chart_objects, eventual
 from tests.integration.consumers import (
     KINDS,
     WAYS,
-    await_wiring_of_all,
+    await_injection_of_all,
     change,
     consumer,
     found,
@@ -25,8 +25,8 @@ EXTERNAL = {"url": "redis://there:6379", "secretRef": "absent"}
 
 
 @pytest.fixture(autouse=True)
-def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
-    await_wiring_of_all(kubectl)
+def _injecting(processes: dict[str, Process], kubectl: Kubectl) -> None:
+    await_injection_of_all(kubectl)
 
 
 def as_editor(kubectl: Kubectl, namespace: str) -> str:
@@ -114,7 +114,7 @@ def test_a_write_to_a_consumer_whose_reference_somebody_else_made_without_the_ri
 ) -> None:
     asked = json.dumps(consumer("MCPServer", namespace, {ANNOTATION: "far/mine"}))
     with without(kubectl, WEBHOOK, BINDING):
-        eventually(lambda: "created" in kubectl("create", "-f", "-", stdin=asked), what="slipped by")
+        eventually(lambda: "created" in kubectl("create", "-f", "-", stdin=asked), what="stored unconnected")
     change(kubectl, "MCPServer", namespace, {"spec": {"image": "other"}}, as_editor(kubectl, namespace))
     stored = found(kubectl, "MCPServer", namespace)
     assert stored["spec"]["image"] == "other"

@@ -16,7 +16,7 @@ from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, event
 from tests.integration.consumers import (
     KINDS,
     WAYS,
-    await_wiring_of_all,
+    await_injection_of_all,
     change,
     change_is_refused,
     consumer,
@@ -36,7 +36,7 @@ RESOURCES = tuple(f"{plural}.toolhive.stacklok.dev" for plural in CONSUMER_PLURA
 @pytest.fixture(scope="module", autouse=True)
 def _connected(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
     """Connect a consumer of each kind, and let user `ann` write all of them."""
-    await_wiring_of_all(kubectl)
+    await_injection_of_all(kubectl)
     for namespace in PLACES:
         kubectl("create", "namespace", namespace)
     kubectl("create", "clusterrole", "consumers", "--verb=*", f"--resource={','.join(RESOURCES)}")
@@ -59,14 +59,14 @@ def _away(
         kubectl("delete", ",".join(RESOURCES), "--all", "-n", "slipped-by")
         with without(kubectl, WEBHOOK, BINDING):
             for kind in KINDS:
-                eventually(partial(slips_by, kubectl, kind), what="slipped by")
+                eventually(partial(is_stored, kubectl, kind), what="stored unconnected")
         stack.enter_context(without(kubectl, WEBHOOK) if request.param == "deleted" else failing_open(kubectl))
         asked = referring("MCPServer", "empty", "string")
-        eventually(lambda: SAID in kubectl.api.refusal(asked, "--dry-run=server"), what="policy")
+        eventually(lambda: SAID in kubectl.api.refusal(asked, "--dry-run=server"), what="the policy refuses")
         yield
 
 
-def slips_by(kubectl: Kubectl, kind: str) -> bool:
+def is_stored(kubectl: Kubectl, kind: str) -> bool:
     return bool(kubectl.api.create(referring(kind, "slipped-by", "string")))
 
 

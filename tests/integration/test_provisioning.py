@@ -165,7 +165,7 @@ def test_a_deleted_storage_leaves_nothing_and_can_be_created_again(kubectl: Kube
     await_ready(kubectl, namespace, "mine")
     assert secret_value(kubectl, namespace, "mine-auth", "password") != password
     kubectl("delete", "sessionstorage", "mine", "-n", namespace)
-    eventually(lambda: not children(kubectl, namespace, "mine"), what="no leftovers")
+    eventually(lambda: not children(kubectl, namespace, "mine"), what="no object is left")
 
 
 def test_an_instance_that_stops_answering_is_reported_until_it_answers_again(kubectl: Kubectl, namespace: str) -> None:

@@ -19,7 +19,7 @@ from tests.integration.conftest import (
     chart_objects,
     environment_of,
 )
-from tests.integration.consumers import KINDS, await_wiring_of_all, change, change_is_refused, consumer, found
+from tests.integration.consumers import KINDS, await_injection_of_all, change, change_is_refused, consumer, found
 from tests.integration.loopback import free_port
 from tests.integration.mcpservers import ANNOTATION, RECORD
 from tests.integration.storages import read
@@ -29,21 +29,21 @@ DIFFERENT = f"metadata.annotations[{ANNOTATION}]: Invalid value: names SessionSt
 
 
 @pytest.fixture(autouse=True)
-def _wiring(processes: dict[str, Process], kubectl: Kubectl) -> None:
-    await_wiring_of_all(kubectl)
+def _injecting(processes: dict[str, Process], kubectl: Kubectl) -> None:
+    await_injection_of_all(kubectl)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_references_that_agree_are_one(kubectl: Kubectl, namespace: str, kind: str) -> None:
     both = consumer(kind, namespace, {ANNOTATION: f"{namespace}/mine"}, sessionStorageRef={"name": "mine"})
     kubectl.api.create(both)
-    wired = found(kubectl, kind, namespace)
+    connected = found(kubectl, kind, namespace)
     change(kubectl, kind, namespace, {"metadata": {"annotations": {ANNOTATION: None}}})
-    assert found(kubectl, kind, namespace)["spec"] == wired["spec"]
+    assert found(kubectl, kind, namespace)["spec"] == connected["spec"]
     change(kubectl, kind, namespace, {"metadata": {"annotations": {ANNOTATION: "mine"}}})
     change(kubectl, kind, namespace, {"spec": {"sessionStorageRef": None}})
     annotated = found(kubectl, kind, namespace)
-    assert annotated["spec"]["sessionStorage"] == wired["spec"]["sessionStorage"]
+    assert annotated["spec"]["sessionStorage"] == connected["spec"]["sessionStorage"]
     change(kubectl, kind, namespace, {"metadata": {"annotations": {ANNOTATION: None}}})
     left = found(kubectl, kind, namespace)
     assert "sessionStorage" not in left["spec"]

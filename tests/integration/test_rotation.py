@@ -30,7 +30,7 @@ from shared.objects.resources import (
 )
 from tests.integration import loopback
 from tests.integration.conftest import Kubectl, Process
-from tests.integration.mcpservers import await_wiring, server
+from tests.integration.mcpservers import await_injection, server
 from tests.integration.storages import await_ready, condition, read, secret_value, status, storage
 from tests.integration.toolhive import Connection, ToolHive
 
@@ -42,7 +42,7 @@ REST_SECONDS = 12.0
 @pytest.fixture(autouse=True)
 def _running(processes: dict[str, Process], kubelet: None, kubectl: Kubectl) -> None:
     processes["reconciler"].await_ready()
-    await_wiring(kubectl)
+    await_injection(kubectl)
 
 
 def annotate(kubectl: Kubectl, namespace: str, name: str, value: str) -> None:

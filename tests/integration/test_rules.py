@@ -13,7 +13,7 @@ import pytest
 
 from shared.objects.resources import SESSION_STORAGES, Object
 from tests.integration.conftest import Kubectl, Process, eventually
-from tests.integration.mcpservers import await_wiring
+from tests.integration.mcpservers import await_injection
 from tests.rules import consumer_refusals, consumer_warnings, storage_refusals, storage_warnings
 from tests.rules.rule import ANN, PLATFORM, TEAM, ConsumerRule, Rule, StorageRule
 
@@ -28,7 +28,7 @@ def seen(rules: Any) -> pytest.MarkDecorator:
 @pytest.fixture(scope="module", autouse=True)
 def _namespaces(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
     """Create the namespaces of the examples, and let `ann` write consumers there."""
-    await_wiring(kubectl)
+    await_injection(kubectl)
     for namespace in (TEAM, PLATFORM):
         kubectl("create", "namespace", namespace)
     kubectl("create", "role", "servers", "--verb=*", "--resource=mcpservers.toolhive.stacklok.dev", "-n", TEAM)

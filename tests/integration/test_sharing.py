@@ -10,7 +10,7 @@ import pytest
 
 from shared.objects.resources import SECRETS, Object
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually
-from tests.integration.consumers import KINDS, await_wiring_of_all, change, change_is_refused, consumer, found
+from tests.integration.consumers import KINDS, await_injection_of_all, change, change_is_refused, consumer, found
 from tests.integration.mcpservers import ANNOTATION, RECORD, server, stored
 from tests.integration.storages import await_ready, await_reason, condition, read, storage
 
@@ -20,7 +20,7 @@ CONSUMERS = tuple(f"{plural}.toolhive.stacklok.dev" for plural in CONSUMER_PLURA
 
 @pytest.fixture(autouse=True)
 def _running(processes: dict[str, Process], kubelet: None, kubectl: Kubectl) -> None:
-    await_wiring_of_all(kubectl)
+    await_injection_of_all(kubectl)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_user_without_the_right_is_told_which_one_and_gets_nothing(kubectl: Ku
     eventually(
         lambda: "created" in kubectl("create", "--as=ann", "-f", "-", stdin=referring(away, home)), what="admitted"
     )
-    eventually(lambda: has_mirror(kubectl, away, home), what="the copy")
+    eventually(lambda: has_mirror(kubectl, away, home), what="the copy is there")
     own = read(kubectl, "secret", "mine-connection", home)
     assert mirror(kubectl, away, home)["data"] == own["data"]
     policy = read(kubectl, "networkpolicy", "mine-valkey", home)
@@ -90,38 +90,38 @@ def test_a_shared_namespace_needs_no_right_and_loses_the_copy_when_sharing_ends(
         return "created" in kubectl("create", "--as=ann", "-f", "-", stdin=referring(away, home))
 
     eventually(is_created, what="the webhook knows that the storage is shared")
-    eventually(lambda: has_mirror(kubectl, away, home), what="the copy")
+    eventually(lambda: has_mirror(kubectl, away, home), what="the copy is there")
     # ToolHive's operator writes the object too, and has no right of its own.
     kubectl("patch", "--as=ann", "mcpserver", "srv", "-n", away, "--type=merge", "-p", '{"spec":{"image":"other"}}')
     kubectl.api.apply(storage("mine", home, size="small", allowedNamespaces=[]))
-    eventually(lambda: not has_mirror(kubectl, away, home), what="the copy goes")
+    eventually(lambda: not has_mirror(kubectl, away, home), what="the copy is gone")
     found = await_reason(kubectl, home, "mine", "NotPermitted", "ConsumersAdmitted")
     assert f"MCPServer {away}/srv" in found["message"]
     kubectl("patch", "--as=ann", "mcpserver", "srv", "-n", away, "--type=merge", "-p", '{"spec":{"image":"third"}}')
     kubectl("delete", "mcpserver", "srv", "-n", away)
-    eventually(lambda: not condition(kubectl, home, "mine", "ConsumersAdmitted"), what="nobody waits")
+    eventually(lambda: not condition(kubectl, home, "mine", "ConsumersAdmitted"), what="no consumer waits")
 
 
 def test_a_copy_is_repaired_and_goes_with_the_last_consumer(kubectl: Kubectl, home: str, away: str) -> None:
     kubectl("create", "-f", "-", stdin=referring(away, home))
-    eventually(lambda: has_mirror(kubectl, away, home), what="the copy")
+    eventually(lambda: has_mirror(kubectl, away, home), what="the copy is there")
     kubectl("delete", "secret", f"{home}.mine-connection", "-n", away)
-    eventually(lambda: has_mirror(kubectl, away, home), what="the copy comes back")
+    eventually(lambda: has_mirror(kubectl, away, home), what="the copy is back")
     kubectl("delete", "mcpserver", "srv", "-n", away)
-    eventually(lambda: not has_mirror(kubectl, away, home), what="the copy goes")
+    eventually(lambda: not has_mirror(kubectl, away, home), what="the copy is gone")
 
 
 def test_a_copy_goes_with_its_storage_even_if_no_reconciler_saw_the_deletion(
     kubectl: Kubectl, home: str, away: str, processes: dict[str, Process]
 ) -> None:
     kubectl("create", "-f", "-", stdin=referring(away, home))
-    eventually(lambda: has_mirror(kubectl, away, home), what="the copy")
+    eventually(lambda: has_mirror(kubectl, away, home), what="the copy is there")
     processes["reconciler"].kill()
     kubectl("annotate", "sessionstorage", "mine", "-n", home, "toolhive.stacklok.dev/force-delete=true")
     kubectl("delete", "sessionstorage", "mine", "-n", home)
     processes["reconciler"].start()
     processes["reconciler"].await_ready()
-    eventually(lambda: not has_mirror(kubectl, away, home), what="the copy goes", seconds=60)
+    eventually(lambda: not has_mirror(kubectl, away, home), what="the copy is gone", seconds=60)
 
 
 def test_a_storage_in_use_is_only_deleted_by_force_or_with_its_namespace(kubectl: Kubectl, home: str) -> None:
@@ -261,7 +261,7 @@ def test_a_namespace_can_be_deleted_although_its_storages_are_in_use(
     for kind in KINDS:
         kubectl.api.create(consumer(kind, home, sessionStorageRef="mine"))
     kubectl("create", "-f", "-", stdin=referring(away, home))
-    eventually(lambda: has_mirror(kubectl, away, home), what="the copy")
+    eventually(lambda: has_mirror(kubectl, away, home), what="the copy is there")
     if not processes_run:
         for process in processes.values():
             process.kill()
@@ -273,5 +273,5 @@ def test_a_namespace_can_be_deleted_although_its_storages_are_in_use(
                 process.start()
             for process in processes.values():
                 process.await_ready()
-    eventually(lambda: not has_mirror(kubectl, away, home), what="the copy goes", seconds=60)
+    eventually(lambda: not has_mirror(kubectl, away, home), what="the copy is gone", seconds=60)
     kubectl("create", "namespace", home)

@@ -18,7 +18,7 @@ from deploy.local import binaries
 from shared.names import key_prefix
 from shared.objects.resources import CRDS
 from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, toolhive_crd
-from tests.integration.consumers import KINDS, WAYS, await_wiring_of_all, change, found, referring
+from tests.integration.consumers import KINDS, WAYS, await_injection_of_all, change, found, referring
 from tests.integration.mcpservers import RECORD
 from tests.integration.storages import await_reason, storage
 
@@ -44,10 +44,10 @@ def is_extended(kubectl: Kubectl, plural: str) -> bool:
 @pytest.fixture(scope="module", autouse=True)
 def _restored(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
     """Reinstall the release that all other tests use."""
-    await_wiring_of_all(kubectl)
+    await_injection_of_all(kubectl)
     yield
     install(kubectl, binaries.TOOLHIVE_VERSION)
-    await_wiring_of_all(kubectl)
+    await_injection_of_all(kubectl)
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -56,7 +56,7 @@ def version(request: pytest.FixtureRequest, kubectl: Kubectl) -> str:
     install(kubectl, installed)
     for plural in CONSUMER_PLURALS:
         eventually(partial(is_extended, kubectl, plural), seconds=FIELD_BACK_SECONDS, what=f"{plural} has the field")
-    await_wiring_of_all(kubectl)
+    await_injection_of_all(kubectl)
     return installed
 
 

@@ -57,5 +57,5 @@ def test_after_sigterm_it_goes_on_serving_for_a_while(processes: dict[str, Proce
 def test_it_names_a_missing_setting(processes: dict[str, Process], tmp_path: Path, variable: str) -> None:
     lacking = Process("webhook", processes["webhook"].environ | {variable: ""}, tmp_path / "webhook.log")
     lacking.start()
-    eventually(lambda: lacking.log.read_text() == f"webhook: {variable} is not set\n", what="message")
+    eventually(lambda: lacking.log.read_text() == f"webhook: {variable} is not set\n", what="the log names it")
     lacking.kill()
