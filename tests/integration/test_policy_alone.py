@@ -59,14 +59,14 @@ def _away(
         kubectl("delete", ",".join(RESOURCES), "--all", "-n", "slipped-by")
         with without(kubectl, WEBHOOK, BINDING):
             for kind in KINDS:
-                eventually(partial(is_stored, kubectl, kind), what="stored unconnected")
+                eventually(partial(can_create, kubectl, kind), what="stored unconnected")
         stack.enter_context(without(kubectl, WEBHOOK) if request.param == "deleted" else failing_open(kubectl))
         asked = referring("MCPServer", "empty", "string")
         eventually(lambda: SAID in kubectl.api.refusal(asked, "--dry-run=server"), what="the policy refuses")
         yield
 
 
-def is_stored(kubectl: Kubectl, kind: str) -> bool:
+def can_create(kubectl: Kubectl, kind: str) -> bool:
     return bool(kubectl.api.create(referring(kind, "slipped-by", "string")))
 
 
