@@ -73,3 +73,11 @@ def test_a_request_behind_a_refused_one_is_not_read() -> None:
     stage = asyncio.run(talk([HEAD + b"Content-Length: x\r\n\r\n" + post("1"), post("2")]))
     assert statuses(stage) == [400]
     assert stage.asked == []
+
+
+def test_a_request_behind_one_that_is_refused_by_its_head_is_not_read() -> None:
+    """The refused body has arrived here; had it not, nobody could tell where the next request begins."""
+    refused = post("1").replace(b"application/json", b"text/plain")
+    stage = asyncio.run(talk([refused + post("2")]))
+    assert statuses(stage) == [415]
+    assert stage.asked == []

@@ -118,8 +118,9 @@ class Connection(web.RequestHandler):
 
         aiohttp's own response would take longer: it builds its head field by field, in a dictionary that ignores case.
         """
-        # The parser would take an unread body for the next request.
-        stays = request.keep_alive and request.content.is_eof() and not (answer.is_last or must_close)
+        # The parser would take an unread body for the next request. Whether the body of a refused request has arrived
+        # depends on how the network cuts it, so a connection without a body that was read never stays.
+        stays = request.keep_alive and self.awaits_answer and not (answer.is_last or must_close)
         self._write(answer, is_last=not stays)
         if self.writing_paused:
             await request.writer.drain()

@@ -111,7 +111,11 @@ class Stage:
 
     @contextlib.contextmanager
     def users_at_work(self, what: str) -> Iterator[Tally]:
-        """Count the results of users' creates while the block runs."""
+        """Count the results of users' creates while the block runs, once the Service reaches every replica.
+
+        Certificates of seconds may have expired since the last drill, and a replica without one is not ready.
+        """
+        eventually(lambda: len(self.service.backends) == len(self.replicas), what="the Service reaches every replica")
         tally = self._load.begin()
         yield tally
         # A fault may take effect a little later.
