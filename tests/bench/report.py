@@ -176,36 +176,36 @@ silent for the longest time; *late* is how much longer than one second that is.
 _BOUNDS = """\
 ## What limits the webhook
 
-perf shows where the webhook's processor time goes under full load. This is the 10 kB injection on two Intel Xeon
-processors with Python 3.13, measured on 29 November 2026, when a server of our own on httptools spoke HTTP:
+perf shows where the webhook's processor time goes under full load. This is the 10 kB injection on two AMD EPYC
+processors with Python 3.13, measured on 30 November 2026:
 
 | part | share |
 | --- | ---: |
-| the interpreter and its objects: deciding, and what orjson makes | 63 % |
+| the interpreter and its objects: deciding, aiohttp's own Python code, and what orjson makes | 68 % |
 | kernel: sockets, wakeups | 14 % |
 | orjson without the objects that it makes | 7 % |
-| libc: copying, memory | 6 % |
-| TLS (OpenSSL) | 5 % |
 | HTTP (llhttp) and event loop (uvloop) | 4 % |
+| libc: copying, memory | 4 % |
+| TLS (OpenSSL) | 3 % |
 
-All parts but the first are compiled code, much the same as in a Go program; a review needs two system calls, one read
-and one write. A hand-written Go webhook decides faster. Ours makes some 250 interpreted function calls, which take
-about 60 µs alone on a processor, and half as much again next to TLS, the kernel and a busy client; Go's smaller code
-suffers less from those. The Go webhook reads more slowly: `encoding/json` takes about 100 µs for 10 kB, orjson 20 µs.
-So Go is ahead for small objects, and behind where reading is most of the work. In between it depends on the processor:
-for 10 kB, ours served 0.87 to 1.06 times the requests of the hand-written webhook on an Intel Xeon (five runs; 4.7 to
-5.2 times those of controller-runtime), and 1.10 to 1.19 times on an AMD EPYC (three runs; 5.9 to 6.2 times). To be
-ahead everywhere, ours would have to decide in compiled code.
+All parts but the first are compiled code, much the same as in a Go program. A hand-written Go webhook decides faster.
+To read a review, to decide and to write the answer takes ours 67 µs alone on a processor; 42 µs of that it decides.
+Next to TLS, the kernel and a busy client the same code takes longer; Go's smaller code suffers less from those. The Go
+webhook reads more slowly: `encoding/json` takes about 100 µs for 10 kB, orjson 15 to 20 µs. So Go is ahead for small
+objects, and behind where reading is most of the work. To be ahead everywhere, ours would have to decide in compiled
+code.
 
-On that EPYC, part of what a call adds to a create is the API server's own work, whichever webhook answers. A call took
-9.6 ms with our webhook and 14.4 ms with controller-runtime; the API server waited for 3.6 ms and 8.2 ms of that. It
-spent the other 6 ms on writing the review, applying the patch and reading the result, as its profile says too
-(`/debug/pprof/profile`: 6.5 ms of processor time for each call). So every webhook that patches adds at least 6 ms to a
-create there; a create without one took 24 ms. Creates come seldom, and by then a processor's caches have lost the
-webhook's code and data: the same review takes our process 1 ms then, and 0.3 ms under load.
+aiohttp costs a quarter of these requests. In one run with it, on the same day and processors, a server of our own on
+httptools served 1.22 times the requests of the hand-written webhook and 6.2 times those of controller-runtime; with
+aiohttp it is 0.94 and 4.8 times. [0022](adr/0022-aiohttp-serves-the-reviews.md) says why aiohttp serves them all the
+same.
 
-These changes made the webhook faster. Deciding the injection alone took 117 µs, and now takes half of that; deciding
-an update took 307 µs, and now takes 119 µs.
+Part of what a call adds to a create is the API server's own work, whichever webhook answers: it writes the review,
+applies the patch and reads the result. That is the difference between the two means above: some 3 ms, and 6 ms on a
+slower day. So every webhook that patches adds at least as much. Creates come seldom, and by then a processor's caches
+have lost the webhook's code and data: the same review takes our process 1 ms then, and 0.2 ms under load.
+
+These choices keep the webhook fast:
 
 - aiohttp's `web.Server` serves the reviews without the routing of its `web.Application`, and answers with one write
   ([0022](adr/0022-aiohttp-serves-the-reviews.md)). The webhook binds the labels of its metrics once.
