@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from cryptography import x509
 
 from shared.objects.conditions import holds
+from shared.objects.resources import is_terminating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -111,7 +112,7 @@ def ready_endpoints(pods: Mapping[Key, Object]) -> dict[str, Endpoint]:
 
 def _is_ready(pod: Object) -> bool:
     has_address = bool(pod.get("status", {}).get("podIP"))
-    return has_address and holds(pod, "Ready") and not pod["metadata"].get("deletionTimestamp")
+    return has_address and holds(pod, "Ready") and not is_terminating(pod)
 
 
 def _port(pod: Object) -> int | None:

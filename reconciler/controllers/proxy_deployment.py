@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.consumers.proxy_deployment import inject_secret, owner_of, proxy_secret_of
-from shared.objects.resources import DEPLOYMENTS
+from shared.objects.resources import DEPLOYMENTS, is_terminating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,6 +48,6 @@ class ProxyDeploymentReconciler:
     def _needs_readmission(self, deployment: Object) -> bool:
         owner = owner_of(deployment)
         consumer = self._find(owner) if owner is not None else None
-        if consumer is None or any("deletionTimestamp" in obj["metadata"] for obj in (deployment, consumer)):
+        if consumer is None or is_terminating(deployment) or is_terminating(consumer):
             return False
         return inject_secret(deployment, proxy_secret_of(consumer)) is not deployment

@@ -8,9 +8,9 @@ from reconciler.actions.kubernetes import LabelRole
 from reconciler.actions.valkey import Fence, Follow, LogInAnew, Promote, Resume
 from reconciler.credentials import identities
 from reconciler.failover.decision import NewPrimary
-from reconciler.state import pod_status
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
+from shared.objects.resources import is_terminating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def _roles(group: ReplicationGroup) -> Iterator[LabelRole]:
     pods had the primary's label for a moment, one of them could be evicted from then on.
     """
     for instance in (*group.others, group.primary):
-        if instance.pod is None or pod_status.is_terminating(instance.pod):
+        if instance.pod is None or is_terminating(instance.pod):
             continue
         role = ROLE_PRIMARY if instance is group.primary else ROLE_REPLICA
         if instance.pod["metadata"].get("labels", {}).get(names.LABEL_ROLE) != role:

@@ -10,6 +10,7 @@ from shared.consumers.injection import desired_of_stored
 from shared.consumers.stored_consumer import StoredConsumer
 from shared.errors import InvalidSpec
 from shared.objects.conditions import Finding, condition_of
+from shared.objects.resources import is_terminating
 from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class ConsumerStatus:
 
 def consumer_status(consumer: Object, storages: Mapping[Key, Object], default_target: Target) -> ConsumerStatus:
     """Tell what a stored consumer needs."""
-    if consumer["metadata"].get("deletionTimestamp"):
+    if is_terminating(consumer):
         return ConsumerStatus()
     # The API server does not call the webhook for some namespaces: a readmission there would change nothing, ever.
     is_admissible = consumer["metadata"].get("namespace") not in UNADMITTED

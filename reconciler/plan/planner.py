@@ -51,7 +51,7 @@ FOR_THE_USER_SECONDS: Final = 60.0
 def plan(state: StorageState, settings: StorageSettings, now: datetime) -> Plan:
     """Decide what to do about one storage."""
     spec = state.storage.spec
-    if state.storage.is_deleted:
+    if state.storage.is_terminating:
         return Plan(requeue_after_seconds=FOR_THE_USER_SECONDS)
     if spec is None:
         return _report(state, Verdict.invalid(state.storage.spec_problem), now, FOR_THE_USER_SECONDS)

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from reconciler.actions.kubernetes import Delete
 from reconciler.actions.valkey import Remove, SwitchOver
-from reconciler.state import pod_status
 from reconciler.state.instance import Instance
 from shared.objects.conditions import Finding
-from shared.objects.resources import PODS
+from shared.objects.resources import PODS, is_terminating
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -69,7 +68,7 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         return Change(tuple(sorted({*known, *_unused_indexes(known, max(desired.count - len(known), 0))})))
     if not group.is_serving:
         return Change(desired.indexes)
-    if pod_status.is_terminating(group.primary.pod):
+    if is_terminating(group.primary.pod):
         return _replace_deleted_primary(group, desired)
     stale = [instance for instance in group.instances if desired.is_stale(instance)]
     must_wait = bool(stale) and not desired.may_update
@@ -122,7 +121,7 @@ def _switchover(
     group: ReplicationGroup, desired: DesiredInstances, candidates: Sequence[Instance], reason: str
 ) -> Change | None:
     """Move the primary to the first candidate that could take over now; None if none could."""
-    able = (each for each in candidates if group.is_synced(each) and not pod_status.is_terminating(each.pod))
+    able = (each for each in candidates if group.is_synced(each) and not is_terminating(each.pod))
     if group.service is None or (new := next(able, None)) is None:
         return None
     record = group.service.record.claim(new.index, reason, desired.now, desired.requested_switchover)
@@ -186,7 +185,7 @@ def _removal(group: ReplicationGroup, desired: DesiredInstances, instance: Insta
 
 
 def _deletion(pod: Object) -> tuple[Step, ...]:
-    return () if pod_status.is_terminating(pod) else (Delete.of(PODS, pod),)
+    return () if is_terminating(pod) else (Delete.of(PODS, pod),)
 
 
 def _unused_indexes(used: Collection[int], count: int) -> list[int]:

@@ -15,9 +15,8 @@ from reconciler.actions.kubernetes import Delete, Share, WriteAuth
 from reconciler.credentials import identities
 from reconciler.manifests.secrets import auth_secret, mirrored_secret
 from reconciler.plan.drift import is_right, repair_if_unchanged
-from reconciler.state import pod_status
 from shared import names
-from shared.objects.resources import PODS, SECRETS, Object, last_written
+from shared.objects.resources import PODS, SECRETS, Object, is_terminating, last_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,7 +52,7 @@ def restart_outdated_pods(state: StorageState) -> Iterator[Delete]:
         if instance.problem != "refused" or instance.accepts_operator or instance.pod is None or secret is None:
             continue
         is_older = instance.pod["metadata"]["creationTimestamp"] <= last_written(secret)
-        if is_older and not pod_status.is_terminating(instance.pod):
+        if is_older and not is_terminating(instance.pod):
             yield Delete.of(PODS, instance.pod)
 
 
@@ -69,7 +68,7 @@ def publish(desired: Object | None, present: Object | None, sharing: Sharing) ->
 def delete_copies(copies: Iterable[Object]) -> Iterator[Step]:
     """Delete copies that nobody needs any more, but for those that are being deleted already."""
     for secret in copies:
-        if not secret["metadata"].get("deletionTimestamp"):
+        if not is_terminating(secret):
             yield Delete.of(SECRETS, secret)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reconciler.state import pod_status
 from shared.names import ANNOTATION_REVISION
 from shared.objects.conditions import holds
+from shared.objects.resources import is_terminating
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,4 +93,4 @@ def _started_with(pod: Object, stamp: CredentialRevision) -> bool:
 
 
 def _is_ready(pod: Object) -> bool:
-    return not pod_status.is_terminating(pod) and holds(pod, "Ready")
+    return not is_terminating(pod) and holds(pod, "Ready")

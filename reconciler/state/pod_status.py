@@ -61,11 +61,6 @@ def is_gone(pod: Object | None) -> bool:
     return bool(states) and all("terminated" in state or "waiting" in state for state in states)
 
 
-def is_terminating(pod: Object | None) -> bool:
-    """Tell whether somebody has deleted a pod, and Kubernetes is still ending it."""
-    return bool((pod or {}).get("metadata", {}).get("deletionTimestamp"))
-
-
 def is_starting(pod: Object | None, now: datetime) -> bool:
     """Tell whether a pod's server may still be starting."""
     if pod is None:

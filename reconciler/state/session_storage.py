@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import ValidationError
 
 from shared import errors, names
-from shared.objects.resources import annotation_of
+from shared.objects.resources import annotation_of, is_terminating
 from shared.session_storage.models import parse_spec
 from shared.session_storage.status import Condition, SessionStorageStatus
 
@@ -50,7 +50,7 @@ class DeclaredStorage:
 
     Attributes:
         generation: Counts the changes of its spec.
-        is_deleted: Whether somebody has deleted it, and it still exists.
+        is_terminating: Whether somebody has deleted it, and it still exists.
         spec: What the user asks for; None if it cannot be read.
         spec_problem: Why the spec cannot be read.
         requests: What the annotations ask for.
@@ -61,7 +61,7 @@ class DeclaredStorage:
     namespace: str
     uid: str = ""
     generation: int = 0
-    is_deleted: bool = False
+    is_terminating: bool = False
     spec: SessionStorageSpec | None = None
     spec_problem: str = ""
     requests: Requests = field(default_factory=Requests)
@@ -81,7 +81,7 @@ class DeclaredStorage:
             namespace=metadata["namespace"],
             uid=metadata.get("uid", ""),
             generation=metadata.get("generation", 0),
-            is_deleted=bool(metadata.get("deletionTimestamp")),
+            is_terminating=is_terminating(storage),
             spec=spec,
             spec_problem=problem,
             requests=Requests.of(storage),

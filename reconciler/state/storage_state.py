@@ -43,7 +43,7 @@ class Sharing:
     @classmethod
     def of(cls, storage: Object, usages: Iterable[Usage]) -> Self:
         """Sort consumers by whether they may use a storage; those that are being deleted no longer count."""
-        staying = [usage for usage in usages if not usage.is_being_deleted]
+        staying = [usage for usage in usages if not usage.is_terminating]
         admitted = tuple(usage.consumer for usage in staying if is_admitted(storage, usage))
         refused = tuple(usage.consumer for usage in staying if not is_admitted(storage, usage))
         namespaces = {consumer.namespace for consumer in admitted} - {storage["metadata"]["namespace"]}

@@ -26,13 +26,13 @@ class Usage:
 
     Attributes:
         is_granted: Whether somebody with the right to use the storage made the reference.
-        is_being_deleted: Whether it has a deletion timestamp.
+        is_terminating: Whether it has a deletion timestamp.
     """
 
     consumer: Consumer
     storage: Key
     is_granted: bool = False
-    is_being_deleted: bool = False
+    is_terminating: bool = False
 
 
 def consumer_of(obj: Object) -> Consumer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from shared.consumers.identity import Usage, consumer_of
 from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.reference import StorageReference, stated_reference
+from shared.objects.resources import is_terminating
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object
@@ -47,8 +48,7 @@ class StoredConsumer:
         """Which storage the consumer uses; None if it uses none."""
         if self.reference is None:
             return None
-        is_being_deleted = bool(self.object["metadata"].get("deletionTimestamp"))
-        return Usage(consumer_of(self.object), self.reference.key, self.is_granted, is_being_deleted)
+        return Usage(consumer_of(self.object), self.reference.key, self.is_granted, is_terminating(self.object))
 
 
 def effective_reference(consumer: Object, record: InjectionRecord | None) -> StorageReference | None:

@@ -87,6 +87,11 @@ def last_written(obj: Object) -> str:
     return max(times)
 
 
+def is_terminating(obj: Object | None) -> bool:
+    """Tell whether somebody has deleted an object that still exists."""
+    return bool((obj or {}).get("metadata", {}).get("deletionTimestamp"))
+
+
 def annotation_of(obj: Object, name: str) -> str:
     """Read an annotation; empty if there is none."""
     value: str = (obj["metadata"].get("annotations") or {}).get(name, "")

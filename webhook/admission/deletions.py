@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.names import ANNOTATION_FORCE_DELETE
 from shared.objects.field_path import read
+from shared.objects.resources import is_terminating
 from webhook.admission.review import Allow, Deny
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from webhook.admission.review import AdmissionRequest, Decision
 
 _FORCE: Final = ("metadata", "annotations", ANNOTATION_FORCE_DELETE)
-_DELETION_TIMESTAMP: Final = ("metadata", "deletionTimestamp")
 LISTED_CONSUMERS: Final = 10
 """How many consumers a refusal names; it counts the rest."""
 
@@ -35,9 +35,9 @@ def decide(
     if request.operation != "DELETE" or request.subresource or storage is None:
         return Allow()
     namespace, name = request.namespace, storage["metadata"].get("name") or ""
-    if read(storage, _FORCE) == "true" or read(namespaces.get(("", namespace)) or {}, _DELETION_TIMESTAMP):
+    if read(storage, _FORCE) == "true" or is_terminating(namespaces.get(("", namespace))):
         return Allow()
-    staying = [str(usage.consumer) for usage in usages((namespace, name)) if not usage.is_being_deleted]
+    staying = [str(usage.consumer) for usage in usages((namespace, name)) if not usage.is_terminating]
     if not staying:
         return Allow()
     more = f" and {len(staying) - LISTED_CONSUMERS} more" if len(staying) > LISTED_CONSUMERS else ""

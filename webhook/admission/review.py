@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import orjson
 
 from shared.errors import MalformedReview
+from shared.objects.resources import is_terminating
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object
@@ -52,7 +53,7 @@ class AdmissionRequest:
         if self.object is None or self.subresource or self.operation not in {"CREATE", "UPDATE"}:
             return None
         # Refusing or changing a terminating object could keep its finalizers for ever.
-        return None if self.object["metadata"].get("deletionTimestamp") else self.object
+        return None if is_terminating(self.object) else self.object
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,8 @@ class World:
         return [(each.name, each.is_done, each.obstacle) for each in found]
 
 
-def usage(*, is_being_deleted: bool = False) -> Usage:
-    return Usage(WHO, KEY, is_being_deleted=is_being_deleted)
+def usage(*, is_terminating: bool = False) -> Usage:
+    return Usage(WHO, KEY, is_terminating=is_terminating)
 
 
 @pytest.fixture(name="world")
@@ -103,7 +103,7 @@ async def test_a_refusal_is_reported_until_the_consumer_has_the_revision(world: 
 
 
 async def test_a_consumer_that_is_deleted_or_may_not_use_the_storage_is_not_waited_for(world: World) -> None:
-    assert await world.look(usage(is_being_deleted=True)) == []
+    assert await world.look(usage(is_terminating=True)) == []
     assert await world.look(Usage(Consumer("MCPServer", "elsewhere", "near"), KEY)) == []
 
 

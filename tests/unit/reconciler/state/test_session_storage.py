@@ -17,13 +17,18 @@ CONDITION = {"type": "Ready", "status": "True", "reason": "R", "message": "m", "
 
 def test_a_storage_has_its_identity_and_its_spec() -> None:
     storage = DeclaredStorage.of(session_storage({"size": "large"}, generation=7))
-    assert (storage.key, storage.uid, storage.generation, storage.is_deleted) == (("team", "mine"), "uid-1", 7, False)
+    assert (storage.key, storage.uid, storage.generation, storage.is_terminating) == (
+        ("team", "mine"),
+        "uid-1",
+        7,
+        False,
+    )
     assert storage.spec is not None
     assert (storage.spec.size, storage.spec_problem, storage.requests) == (Size.LARGE, "", Requests())
 
 
 def test_a_storage_that_somebody_deleted_says_so() -> None:
-    assert DeclaredStorage.of(session_storage({}, deletionTimestamp=CREATED)).is_deleted
+    assert DeclaredStorage.of(session_storage({}, deletionTimestamp=CREATED)).is_terminating
 
 
 def test_each_annotation_asks_for_its_own_thing() -> None:

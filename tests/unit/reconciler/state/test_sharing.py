@@ -17,8 +17,8 @@ def consumer(namespace: str) -> Consumer:
     return Consumer("MCPServer", namespace, "srv")
 
 
-def usage(namespace: str, *, is_granted: bool = False, is_being_deleted: bool = False) -> Usage:
-    return Usage(consumer(namespace), KEY, is_granted=is_granted, is_being_deleted=is_being_deleted)
+def usage(namespace: str, *, is_granted: bool = False, is_terminating: bool = False) -> Usage:
+    return Usage(consumer(namespace), KEY, is_granted=is_granted, is_terminating=is_terminating)
 
 
 def test_consumers_are_admitted_by_their_namespace_or_by_a_grant() -> None:
@@ -35,8 +35,7 @@ def test_other_namespaces_with_an_admitted_consumer_should_have_a_copy() -> None
 
 def test_a_consumer_that_is_being_deleted_no_longer_counts() -> None:
     assert (
-        Sharing.of(SHARED, [usage("shared", is_being_deleted=True), usage("stranger", is_being_deleted=True)])
-        == Sharing()
+        Sharing.of(SHARED, [usage("shared", is_terminating=True), usage("stranger", is_terminating=True)]) == Sharing()
     )
 
 

@@ -48,7 +48,7 @@ def test_a_consumer_that_is_being_deleted_is_marked_and_reported() -> None:
     index.on_change(None, old)
     index.on_change(old, old | {"metadata": old["metadata"] | {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
     assert index.usages(("team", "mine")) == (
-        Usage(Consumer("MCPServer", "team", "a"), ("team", "mine"), is_being_deleted=True),
+        Usage(Consumer("MCPServer", "team", "a"), ("team", "mine"), is_terminating=True),
     )
     assert len(index.asked) == 2
 

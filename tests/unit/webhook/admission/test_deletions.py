@@ -14,11 +14,10 @@ STORAGE: Any = {"metadata": {"name": "mine", "namespace": "team"}}
 FORCED: Any = {"metadata": STORAGE["metadata"] | {"annotations": {"toolhive.stacklok.dev/force-delete": "true"}}}
 
 
-def users(count: int, *, is_being_deleted: bool = False) -> tuple[Usage, ...]:
+def users(count: int, *, is_terminating: bool = False) -> tuple[Usage, ...]:
     names = (f"srv-{number:02}" for number in range(count))
     return tuple(
-        Usage(Consumer("MCPServer", "team", name), ("team", "mine"), is_being_deleted=is_being_deleted)
-        for name in names
+        Usage(Consumer("MCPServer", "team", name), ("team", "mine"), is_terminating=is_terminating) for name in names
     )
 
 
@@ -47,7 +46,7 @@ def test_of_many_consumers_some_are_named_and_the_rest_counted() -> None:
     ("usages", "storage", "namespaces"),
     [
         pytest.param((), STORAGE, {}, id="nobody uses it"),
-        pytest.param(users(2, is_being_deleted=True), STORAGE, {}, id="all its consumers are being deleted"),
+        pytest.param(users(2, is_terminating=True), STORAGE, {}, id="all its consumers are being deleted"),
         pytest.param(users(1), FORCED, {}, id="forced"),
         pytest.param(
             users(1), STORAGE, {("", "team"): {"metadata": {"deletionTimestamp": "now"}}}, id="its namespace is going"
