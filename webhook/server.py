@@ -43,7 +43,7 @@ class Server:
             return refused
         if request.method != "POST":
             # It may be HEAD, whose answer must have no content.
-            return Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"", is_last=True)
+            return Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"")
         endpoint = self._endpoints.get(request.raw_path.partition("?")[0])
         if endpoint is None:
             return Answer.of_text(HTTPStatus.NOT_FOUND, "no reviews are served at this path")

@@ -15,21 +15,16 @@ _FIELDS: Final[dict[int, str]] = {
 
 
 class Answer(NamedTuple):
-    """An answer to one request.
-
-    Attributes:
-        is_last: Whether the connection closes after it, even if the client asks to keep it.
-    """
+    """An answer to one request."""
 
     status: int
     body: bytes
     content_type: str = JSON
-    is_last: bool = False
 
     @classmethod
-    def of_text(cls, status: int, text: str, *, is_last: bool = False) -> Answer:
+    def of_text(cls, status: int, text: str) -> Answer:
         """Make an answer that a person may read."""
-        return cls(status, f"{text}\n".encode(), "text/plain; charset=utf-8", is_last)
+        return cls(status, f"{text}\n".encode(), "text/plain; charset=utf-8")
 
     def render(self, date: str, *, is_last: bool) -> bytes:
         """Write the whole answer.
@@ -44,8 +39,3 @@ class Answer(NamedTuple):
             f"Date: {date}\r\n{_FIELDS.get(self.status, '')}{close}\r\n"
         )
         return head.encode("ascii") + self.body
-
-
-def refusal(status: int, text: str) -> Answer:
-    """Make the last answer on a connection: nobody reads what follows a refused request."""
-    return Answer.of_text(status, text, is_last=True)

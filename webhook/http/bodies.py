@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from webhook.http import metrics
-from webhook.http.answers import Answer, refusal
+from webhook.http.answers import Answer
 
 if TYPE_CHECKING:
     from aiohttp import StreamReader
@@ -19,8 +19,10 @@ MAX_HELD_BYTES: Final = 32 * 1024 * 1024
 """Bound on all unfinished bodies together: four of the longest. The container may use 256 MiB; the process uses 90, and
 the connections 40."""
 
-TOO_SLOW: Final = refusal(HTTPStatus.REQUEST_TIMEOUT, f"the request was not complete after {REQUEST_SECONDS:.0f} s")
-_TOO_MANY: Final = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients send long bodies slowly")
+TOO_SLOW: Final = Answer.of_text(
+    HTTPStatus.REQUEST_TIMEOUT, f"the request was not complete after {REQUEST_SECONDS:.0f} s"
+)
+_TOO_MANY: Final = Answer.of_text(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients send long bodies slowly")
 
 
 class Bodies:

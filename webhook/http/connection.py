@@ -13,7 +13,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.http_exceptions import LineTooLong
 
 from webhook.http import metrics
-from webhook.http.answers import Answer, refusal
+from webhook.http.answers import Answer
 from webhook.http.bodies import REQUEST_SECONDS, TOO_SLOW
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ MAX_FIELDS: Final = 32
 READ_AHEAD_BYTES: Final = 64 * 1024
 """While nobody reads a body, aiohttp buffers up to twice this much of it, and then stops reading the connection."""
 
-_TOO_LONG: Final = refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a line of the head is too long")
-_NOT_UNDERSTOOD: Final = refusal(HTTPStatus.BAD_REQUEST, "malformed or ambiguous HTTP")
+_TOO_LONG: Final = Answer.of_text(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a line of the head is too long")
+_NOT_UNDERSTOOD: Final = Answer.of_text(HTTPStatus.BAD_REQUEST, "malformed or ambiguous HTTP")
 
 
 class _Written(web.StreamResponse):
@@ -119,8 +119,8 @@ class Connection(web.RequestHandler):
         aiohttp's own response would take longer: it builds its head field by field, in a dictionary that ignores case.
         """
         # The parser would take an unread body for the next request. Whether the body of a refused request has arrived
-        # depends on how the network cuts it, so a connection without a body that was read never stays.
-        stays = request.keep_alive and self.awaits_answer and not (answer.is_last or must_close)
+        # depends on how the network cuts it, so the connection closes unless somebody has read the body.
+        stays = request.keep_alive and self.awaits_answer and not must_close
         self._write(answer, is_last=not stays)
         if self.writing_paused:
             await request.writer.drain()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from webhook.http.answers import Answer, refusal
+from webhook.http.answers import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,16 +28,16 @@ def refusal_of(version: tuple[int, int], fields: Mapping[str, str]) -> Answer | 
         fields: Header fields; their names ignore case.
     """
     if version not in {(1, 0), (1, 1)}:
-        return refusal(HTTPStatus.BAD_REQUEST, "the version must be HTTP/1.1")
+        return Answer.of_text(HTTPStatus.BAD_REQUEST, "the version must be HTTP/1.1")
     if "Upgrade" in fields:
-        return refusal(HTTPStatus.BAD_REQUEST, "the webhook speaks no other protocol")
+        return Answer.of_text(HTTPStatus.BAD_REQUEST, "the webhook speaks no other protocol")
     if "Transfer-Encoding" in fields:
         # API servers always send a length. Without chunks there are no trailers, extensions or sizes to disagree about.
-        return refusal(HTTPStatus.LENGTH_REQUIRED, "a body must come with Content-Length, not in chunks")
+        return Answer.of_text(HTTPStatus.LENGTH_REQUIRED, "a body must come with Content-Length, not in chunks")
     if int(fields.get("Content-Length", 0)) > MAX_BODY_BYTES:
-        return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {MAX_BODY_BYTES} bytes")
+        return Answer.of_text(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {MAX_BODY_BYTES} bytes")
     if "Expect" in fields and not expects_to_continue(fields):
-        return refusal(HTTPStatus.EXPECTATION_FAILED, "Expect must be 100-continue")
+        return Answer.of_text(HTTPStatus.EXPECTATION_FAILED, "Expect must be 100-continue")
     return None
 
 
