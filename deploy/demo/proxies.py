@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from deploy.demo import mcp_session, rollouts
+from deploy.demo import mcp_session
 from deploy.demo.errors import Surprise
 from deploy.demo.kube import until
+from deploy.local.readiness import has_condition, is_rolled_out
 
 if TYPE_CHECKING:
     from deploy.demo.kube import Kube, Object
@@ -17,6 +18,8 @@ COUNT: Final = "count"
 """The tool of the demonstration's MCP server that counts per session."""
 START_SECONDS: Final = 120
 """From nothing to ready: the backend first, then the proxies, each seen to take up to 25 s."""
+PASSWORD_VARIABLE: Final = "THV_SESSION_REDIS_PASSWORD"
+"""Environment variable with the store's password for ToolHive's proxies (its `pkg/runner/config.go`)."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,8 @@ class Proxies:
         """Tell whether the Deployment follows the consumer, and all rollouts are complete: then the ready pods stay."""
         targets = (f"{resource}/{self.server}" for resource in (self.kind.label, "deployment", "statefulset"))
         found = self.kube.existing(self.namespace, *targets)
-        return rollouts.follows_consumer(found[self.kind.label], found["deployment"]) and all(
-            map(rollouts.is_complete, (workload for kind, workload in found.items() if kind != self.kind.label))
-        )
+        consumer = found.pop(self.kind.label)
+        return follows_consumer(consumer, found["deployment"]) and all(map(is_rolled_out, found.values()))
 
     def restart(self) -> list[str]:
         """Delete all proxies at once, and return the names of their successors."""
@@ -100,8 +102,18 @@ class Proxies:
 
 def is_ready(pod: Object) -> bool:
     """Tell whether a pod is ready."""
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+    return has_condition(pod, "Ready")
+
+
+def follows_consumer(consumer: Object, deployment: Object) -> bool:
+    """Tell whether a proxy Deployment reads the password of the store that its consumer names, and no other."""
+    reference = consumer["spec"].get("sessionStorage", {}).get("passwordRef")
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    variables = [variable for container in containers for variable in container.get("env", [])]
+    told = [each["valueFrom"]["secretKeyRef"] for each in variables if each["name"] == PASSWORD_VARIABLE]
+    return [(each["name"], each["key"]) for each in told] == (
+        [(reference["name"], reference["key"])] if reference else []
+    )
 
 
 def _number(said: str) -> int:

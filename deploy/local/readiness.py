@@ -36,13 +36,13 @@ def has_condition(resource: Any | None, condition: str) -> bool:
     return any(entry["type"] == condition and entry["status"] == "True" for entry in conditions)
 
 
-def is_rolled_out(deployment: Any | None) -> bool:
-    """Tell whether a Deployment, if there is one, runs its latest version in full."""
-    if deployment is None:
+def is_rolled_out(workload: Any | None) -> bool:
+    """Tell whether a Deployment or StatefulSet, if there is one, runs its latest version in full and no other."""
+    if workload is None:
         return False
-    status, replicas = deployment.get("status", {}), deployment["spec"]["replicas"]
-    is_observed = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-    counts = {status.get("updatedReplicas", 0), status.get("availableReplicas", 0)}
+    status, replicas = workload.get("status", {}), workload["spec"]["replicas"]
+    is_observed = status.get("observedGeneration", 0) >= workload["metadata"]["generation"]
+    counts = {status.get(field, 0) for field in ("replicas", "updatedReplicas", "availableReplicas")}
     return bool(is_observed) and counts == {replicas}
 
 

@@ -8,11 +8,10 @@ from deploy.local import readiness
 from deploy.local.errors import StepFailed
 
 
-def deployment(
-    *, generation: int = 2, observed: int = 2, replicas: int = 2, updated: int = 2, available: int = 2
-) -> dict[str, Any]:
-    status = {"observedGeneration": observed, "updatedReplicas": updated, "availableReplicas": available}
-    return {"metadata": {"generation": generation}, "spec": {"replicas": replicas}, "status": status}
+def deployment(observed: int = 2, **counts: int) -> dict[str, Any]:
+    counted = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, **counts}
+    status = {"observedGeneration": observed, **counted}
+    return {"metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": status}
 
 
 def test_a_deployment_that_runs_in_full_is_rolled_out() -> None:
@@ -24,9 +23,11 @@ def test_a_deployment_that_runs_in_full_is_rolled_out() -> None:
     [
         pytest.param(None, id="absent"),
         pytest.param(deployment(observed=1), id="not yet seen by its controller"),
-        pytest.param(deployment(updated=1), id="old pods left"),
-        pytest.param(deployment(available=1), id="pods not available"),
+        pytest.param(deployment(updatedReplicas=1), id="old pods left"),
+        pytest.param(deployment(replicas=3), id="old pods left beside new ones"),
+        pytest.param(deployment(availableReplicas=1), id="pods not available"),
         pytest.param({"metadata": {"generation": 1}, "spec": {"replicas": 1}, "status": {}}, id="new"),
+        pytest.param({"metadata": {"generation": 1}, "spec": {"replicas": 1}}, id="without a status yet"),
     ],
 )
 def test_a_deployment_is_not_rolled_out_while(unfinished: dict[str, Any] | None) -> None:

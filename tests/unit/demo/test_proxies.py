@@ -1,4 +1,4 @@
-"""Whether ready proxies will also stay, or a rollout is about to replace them."""
+"""Whether ToolHive has handed proxies the password of the store that their consumer names."""
 
 from __future__ import annotations
 
@@ -6,33 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.demo.rollouts import PASSWORD_VARIABLE, follows_consumer, is_complete
+from deploy.demo.proxies import PASSWORD_VARIABLE, follows_consumer
 
 if TYPE_CHECKING:
     from deploy.demo.kube import Object
-
-
-def workload(generation: int = 3, **status: int) -> Object:
-    counted = {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}
-    return {"metadata": {"generation": generation}, "spec": {"replicas": 2}, "status": counted | status}
-
-
-def test_a_workload_is_complete_when_all_its_pods_are_of_its_last_template() -> None:
-    assert is_complete(workload())
-
-
-@pytest.mark.parametrize(
-    "begun",
-    [
-        pytest.param(workload(generation=4), id="nobody has looked at the change yet"),
-        pytest.param(workload(updatedReplicas=1), id="a pod is of the former template"),
-        pytest.param(workload(replicas=3), id="a pod is there besides"),
-        pytest.param(workload(readyReplicas=1), id="a pod is not ready"),
-        pytest.param({"metadata": {"generation": 1}, "spec": {"replicas": 1}}, id="no status yet"),
-    ],
-)
-def test_a_workload_whose_rollout_goes_on_is_not_complete(begun: Object) -> None:
-    assert not is_complete(begun)
 
 
 def consumer(secret: str = "") -> Object:
