@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from shared.consumers.identity import Consumer
-    from shared.kubernetes.client import Cluster
 
 FIELD: Final = "sessionStorageRef"
 PROPERTY: Final[Object] = {

@@ -47,7 +47,7 @@ class LeaderElector:
         self._cluster = cluster
         self._candidate = candidate
         # Holder and renew time of the Lease, and when this replica read them first: others' clocks may be wrong.
-        self._observed: tuple[tuple[str, str], float] = ("", ""), 0.0
+        self._observed, self._observed_at = ("", ""), 0.0
         self._is_held_by_another = False
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -127,10 +127,10 @@ class LeaderElector:
 
     def _is_expired(self, spec: Object) -> bool:
         record = (spec.get("holderIdentity", ""), spec.get("renewTime", ""))
-        if record != self._observed[0]:
-            self._observed = record, time.monotonic()
+        if record != self._observed:
+            self._observed, self._observed_at = record, time.monotonic()
         duration = float(spec.get("leaseDurationSeconds") or LEASE_DURATION_SECONDS)
-        return time.monotonic() - self._observed[1] > duration
+        return time.monotonic() - self._observed_at > duration
 
     def _lease(self, old: Object) -> Object:
         now = written_precisely(datetime.now(UTC))

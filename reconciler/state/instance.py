@@ -95,7 +95,7 @@ class Instance:
 
     @property
     def title(self) -> str:
-        """What log lines call it."""
+        """What log lines and messages call it."""
         return f"pod {self.pod['metadata']['name']}" if self.pod is not None else f"instance {self.index}"
 
     @property

@@ -60,8 +60,9 @@ class PrimaryRecord:
         text = read(service, _RECORD)
         try:
             content = orjson.loads(text) if isinstance(text, str) else {}
-            stored = {name: content.get(_STORED_AS.get(name, name), empty) for name, empty in asdict(cls()).items()}
-            return cls(**{name: type(empty)(stored[name]) for name, empty in asdict(cls()).items()})
+            defaults = asdict(cls())
+            stored = {name: content.get(_STORED_AS.get(name, name), default) for name, default in defaults.items()}
+            return cls(**{name: type(defaults[name])(value) for name, value in stored.items()})
         except (ValueError, TypeError, AttributeError):
             return cls()
 

@@ -78,9 +78,9 @@ async def disconnect(host: str, port: int, login: Login, spared: Collection[str]
         own = int(await execute("CLIENT", "ID"))
         for line in (await execute("CLIENT", "LIST")).splitlines():
             fields = dict(pair.partition("=")[::2] for pair in line.split(" "))
-            client, (host, _, _) = fields["id"], fields.get("addr", "").rpartition(":")
+            client, (address, _, _) = fields["id"], fields.get("addr", "").rpartition(":")
             # Valkey numbers clients in the order in which they connect.
-            if int(client) < own and host.strip("[]") not in spared:
+            if int(client) < own and address.strip("[]") not in spared:
                 # By filter, so that a session that has ended meanwhile is no error.
                 closed += int(await execute("CLIENT", "KILL", "ID", client))
     return closed
