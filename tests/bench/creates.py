@@ -21,12 +21,8 @@ from tests.bench import image, rival, servers
 from tests.bench.calls import Webhook, webhook_calls
 from tests.bench.cases import STORAGE, server
 from tests.bench.figures import Figures
-from tests.integration.conftest import (
-    Kubectl,
-    install_chart,
-    install_toolhive_crds,
-    running_processes,
-)
+from tests.integration.control_plane import Kubectl
+from tests.integration.installation import install_chart, install_toolhive_crds, running_processes
 from tests.integration.loopback import free_port
 from tests.integration.mcpservers import await_injection
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shared.objects.resources import Object
-    from tests.integration.conftest import Kubectl
+    from tests.integration.control_plane import Kubectl
 
 NAMESPACE: Final = "kube-system"
 """A namespace that our webhook's configuration excludes."""

@@ -6,13 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shared.consumers.toolhive import CONSUMER_RESOURCES
-from tests.integration.conftest import eventually
 from tests.integration.mcpservers import ANNOTATION, RECORD
+from tests.integration.processes import eventually
 from tests.support.generated import LEAST
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object
-    from tests.integration.conftest import Kubectl
+    from tests.integration.control_plane import Kubectl
 
 RESOURCES = {resource.kind: resource for resource in CONSUMER_RESOURCES}
 PLURALS = {resource.kind: f"{resource.plural}.{resource.version}.{resource.group}" for resource in CONSUMER_RESOURCES}

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 
 from shared.objects.resources import Object
-from tests.integration.conftest import RELEASE, Kubectl
+from tests.integration.control_plane import Kubectl
+from tests.integration.installation import RELEASE
 
 WEBHOOK = f"mutatingwebhookconfiguration/{RELEASE}-webhook"
 POLICY = f"validatingadmissionpolicy/{RELEASE}-injection"

@@ -17,8 +17,8 @@ from reconciler.manifests import valkey_config
 from shared import names
 from shared.session_storage.sizes import PRESETS, Size
 from tests.integration import loopback
-from tests.integration.conftest import eventually
 from tests.integration.kubelet import VALKEY_SERVER
+from tests.integration.processes import eventually
 
 ADDRESSES = {size: loopback.address(loopback.INSTANCES, number) for number, size in enumerate(Size)}
 NOBODY = loopback.address(loopback.INSTANCES, 60_000)

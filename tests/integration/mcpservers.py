@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shared.objects.resources import CRDS, MCP_SERVERS, Object
-from tests.integration.conftest import eventually, toolhive_crd
+from tests.integration.installation import toolhive_crd
+from tests.integration.processes import eventually
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Kubectl
+    from tests.integration.control_plane import Kubectl
 
 ANNOTATION = "toolhive.stacklok.dev/session-storage"
 RECORD = "toolhive.stacklok.dev/session-storage-wired"

@@ -15,11 +15,11 @@ from shared.objects.resources import (
     Resource,
 )
 from tests.integration.api import KINDS
-from tests.integration.conftest import eventually
+from tests.integration.processes import eventually
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object
-    from tests.integration.conftest import Kubectl
+    from tests.integration.control_plane import Kubectl
 
 CHILD_KINDS = (SECRETS, CONFIG_MAPS, SERVICES, STATEFUL_SETS, NETWORK_POLICIES, DISRUPTION_BUDGETS)
 

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from shared.objects.resources import Object
-from tests.integration.conftest import ROOT, Kubectl, Process, eventually
+from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import ANNOTATION, RECORD, await_injection, defaults, injected_fields, server, stored
+from tests.integration.processes import ROOT, Process, eventually
 from tests.integration.storages import await_ready, await_reason, condition, read, status, storage
 
 QUICKSTART = ROOT / "deploy" / "samples" / "00-quickstart.yaml"

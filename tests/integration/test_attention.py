@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from shared.objects.resources import DEPLOYMENTS, MCP_SERVERS, Object
-from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.consumers import KINDS, await_injection_of_all, found, referring
+from tests.integration.control_plane import Kubectl
 from tests.integration.guards import BINDING, WEBHOOK, without
 from tests.integration.mcpservers import RECORD, server, stored
+from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_ready, storage
 
 

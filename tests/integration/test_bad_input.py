@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from shared.objects.resources import SESSION_STORAGES, Object
-from tests.integration.conftest import Kubectl, Process, eventually
+from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import ANNOTATION, await_injection, injected_fields, server, stored
+from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_reason, storage
 
 PASSWORD = "hunter2hunter2"

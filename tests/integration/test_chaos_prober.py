@@ -13,8 +13,8 @@ from reconciler.apply.passwords import generate
 from reconciler.credentials.identities import CONSUMER
 from shared.session_storage.sizes import Size
 from tests.chaos.rotating.prober import SERVICE, Prober, Sight
-from tests.integration.conftest import eventually
 from tests.integration.instances import ADDRESSES, ADMIN, PASSWORDS, connect, running
+from tests.integration.processes import eventually
 
 ADDRESS = ADDRESSES[Size.MEDIUM]
 INSTANCE = "instance"

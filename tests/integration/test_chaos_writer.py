@@ -13,8 +13,8 @@ from reconciler.credentials.identities import CONSUMER
 from shared.session_storage.sizes import Size
 from tests.chaos.wire import PORT
 from tests.chaos.writer import Writer
-from tests.integration.conftest import eventually
 from tests.integration.instances import ADMIN, PASSWORDS, connect, running
+from tests.integration.processes import eventually
 
 PREFIX = "w:"
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import ROOT, Kubectl
+from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import server
+from tests.integration.processes import ROOT
 from tests.integration.storages import read, status, storage
 
 CRD = "sessionstorages.toolhive.stacklok.dev"

@@ -17,10 +17,12 @@ import yaml
 from certs.pki import issue
 from certs.pki.pem import bundle_pem
 from shared.consumers.toolhive import serves_session_tls
-from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, toolhive_crd
+from tests.integration.control_plane import Kubectl
+from tests.integration.installation import CONSUMER_PLURALS, toolhive_crd
 from tests.integration.kubelet import VALKEY_SERVER
 from tests.integration.loopback import free_port
 from tests.integration.mcpservers import await_injection, server, stored
+from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_ready, await_reason, secret_value, status, storage
 from tests.integration.terminator import speaking_tls
 

@@ -20,9 +20,10 @@ from shared.consumers.toolhive import CONSUMER_RESOURCES
 from shared.errors import Forbidden, Rejected
 from shared.kubernetes.client import Cluster, _Request
 from shared.objects.resources import Key, Object, Resource
-from tests.integration.conftest import Kubectl, Process, eventually
 from tests.integration.consumers import await_injection_of_all
+from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import server
+from tests.integration.processes import Process, eventually
 from tests.integration.storages import read, storage
 from tests.support.generated import SHARED, changes, consumers, made_up_records
 from webhook.admission.consumers import ConsumerWrite, decide

@@ -22,8 +22,10 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.integration.conftest import NAMESPACE, RELEASE, Kubectl, Process
+from tests.integration.control_plane import Kubectl
+from tests.integration.installation import NAMESPACE, RELEASE
 from tests.integration.loopback import free_port
+from tests.integration.processes import Process
 from tests.integration.storages import read
 from tests.support.hostile import JSON, UID, Hostile, Post, good, not_http
 from webhook.http.bodies import MAX_HELD_BYTES

@@ -12,18 +12,11 @@ import pytest
 from deploy.local import binaries
 from deploy.local.loopback import ControlPlane
 from shared.objects.resources import PODS, Object
-from tests.integration.conftest import (
-    NAMESPACE,
-    RELEASE,
-    ROOT,
-    Kubectl,
-    Process,
-    eventually,
-    kubeconfig_for,
-    running_control_plane,
-)
+from tests.integration.control_plane import Kubectl, running_control_plane
+from tests.integration.installation import NAMESPACE, RELEASE, kubeconfig_for
 from tests.integration.loopback import free_port
 from tests.integration.mcpservers import has_field, install_toolhive_crd, server
+from tests.integration.processes import ROOT, Process, eventually
 from tests.integration.storages import read, storage
 
 WEBHOOK, RECONCILER = f"{RELEASE}-webhook", f"{RELEASE}-reconciler"

@@ -10,8 +10,9 @@ import valkey
 
 from shared import names
 from shared.objects.resources import Object
-from tests.integration.conftest import Kubectl, eventually
+from tests.integration.control_plane import Kubectl
 from tests.integration.instances import servers
+from tests.integration.processes import eventually
 from tests.integration.storages import await_ready, condition, read, secret_value, status, storage
 
 pytestmark = pytest.mark.usefixtures("processes", "kubelet")

@@ -20,7 +20,7 @@ from shared import names
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import PODS, SECRETS, SERVICES, SESSION_STORAGES, Object, Resource
-from tests.integration.conftest import Kubectl
+from tests.integration.control_plane import Kubectl
 from tests.integration.instances import servers
 from tests.integration.storages import storage
 

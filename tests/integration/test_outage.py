@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from shared.objects.resources import MCP_SERVERS
-from tests.integration.conftest import Kubectl, Process, eventually
+from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import (
     await_injection,
     defaults,
@@ -21,6 +21,7 @@ from tests.integration.mcpservers import (
     server,
     stored,
 )
+from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_reason, storage
 
 EXTERNAL = {"url": "redis://there:6379", "secretRef": "absent"}

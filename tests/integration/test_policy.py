@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from tests.integration.conftest import Kubectl, Process, chart_objects, eventually
 from tests.integration.consumers import (
     KINDS,
     WAYS,
@@ -16,8 +15,11 @@ from tests.integration.consumers import (
     found,
     referring,
 )
+from tests.integration.control_plane import Kubectl
 from tests.integration.guards import BINDING, POLICY, WEBHOOK, without
+from tests.integration.installation import chart_objects
 from tests.integration.mcpservers import ANNOTATION, RECORD
+from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_reason, storage
 
 TARGETS = "toolhive.stacklok.dev/session-storage-targets"

@@ -12,7 +12,6 @@ import pytest
 
 from shared.consumers.injection_record import InjectionRecord
 from shared.objects.resources import Object
-from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually
 from tests.integration.consumers import (
     KINDS,
     WAYS,
@@ -23,8 +22,11 @@ from tests.integration.consumers import (
     found,
     referring,
 )
+from tests.integration.control_plane import Kubectl
 from tests.integration.guards import BINDING, WEBHOOK, failing_open, without
+from tests.integration.installation import CONSUMER_PLURALS
 from tests.integration.mcpservers import ANNOTATION, RECORD
+from tests.integration.processes import Process, eventually
 
 SAID = "was not connected to it, because the webhook was not called or did not answer: see that"
 NOT_YOURS = f"{RECORD}: the webhook alone writes this annotation"

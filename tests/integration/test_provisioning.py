@@ -11,7 +11,8 @@ import valkey
 
 from reconciler.credentials import identities
 from shared.objects.resources import EVENTS
-from tests.integration.conftest import Kubectl, eventually
+from tests.integration.control_plane import Kubectl
+from tests.integration.processes import eventually
 from tests.integration.storages import (
     await_ready,
     await_reason,

@@ -11,17 +11,12 @@ from pathlib import Path
 import pytest
 
 from shared.objects.resources import Object
-from tests.integration.conftest import (
-    NAMESPACE,
-    RELEASE,
-    Kubectl,
-    Process,
-    chart_objects,
-    environment_of,
-)
 from tests.integration.consumers import KINDS, await_injection_of_all, change, change_is_refused, consumer, found
+from tests.integration.control_plane import Kubectl
+from tests.integration.installation import NAMESPACE, RELEASE, chart_objects, environment_of
 from tests.integration.loopback import free_port
 from tests.integration.mcpservers import ANNOTATION, RECORD
+from tests.integration.processes import Process
 from tests.integration.storages import read
 from tests.support.hostile import JSON, review
 

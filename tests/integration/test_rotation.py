@@ -29,8 +29,9 @@ from shared.objects.resources import (
     STATEFUL_SETS,
 )
 from tests.integration import loopback
-from tests.integration.conftest import Kubectl, Process
+from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import await_injection, server
+from tests.integration.processes import Process
 from tests.integration.storages import await_ready, condition, read, secret_value, status, storage
 from tests.integration.toolhive import Connection, ToolHive
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from shared.objects.resources import SESSION_STORAGES, Object
-from tests.integration.conftest import Kubectl, Process, eventually
+from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import await_injection
+from tests.integration.processes import Process, eventually
 from tests.rules import consumer_refusals, consumer_warnings, storage_refusals, storage_warnings
 from tests.rules.rule import ANN, PLATFORM, TEAM, ConsumerRule, Rule, StorageRule
 

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from shared.objects.resources import SECRETS, Object
-from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually
 from tests.integration.consumers import KINDS, await_injection_of_all, change, change_is_refused, consumer, found
+from tests.integration.control_plane import Kubectl
+from tests.integration.installation import CONSUMER_PLURALS
 from tests.integration.mcpservers import ANNOTATION, RECORD, server, stored
+from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_ready, await_reason, condition, read, storage
 
 USE = "session-storage-use"

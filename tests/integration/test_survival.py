@@ -13,7 +13,8 @@ import pytest
 import valkey
 
 from shared.objects.resources import EVENTS, NAMESPACES, SECRETS
-from tests.integration.conftest import Kubectl, Process, eventually
+from tests.integration.control_plane import Kubectl
+from tests.integration.processes import Process, eventually
 from tests.integration.storages import (
     await_ready,
     children,

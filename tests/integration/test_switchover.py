@@ -25,8 +25,8 @@ from reconciler.state.primary_record import PrimaryRecord, PrimaryService
 from reconciler.valkey.replication import ReplicationSession, replication_session
 from shared import errors
 from shared.names import VALKEY_PORT
-from tests.integration.conftest import eventually
 from tests.integration.instances import ADDRESSES, ADMIN, PASSWORDS, connect, running
+from tests.integration.processes import eventually
 
 OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
 REPLICATING = Login(REPLICATION.user, PASSWORDS[REPLICATION.key])

@@ -17,9 +17,11 @@ from certs.pki.pem import bundle_pem
 from deploy.local import binaries
 from shared.names import key_prefix
 from shared.objects.resources import CRDS
-from tests.integration.conftest import CONSUMER_PLURALS, Kubectl, Process, eventually, toolhive_crd
 from tests.integration.consumers import KINDS, WAYS, await_injection_of_all, change, found, referring
+from tests.integration.control_plane import Kubectl
+from tests.integration.installation import CONSUMER_PLURALS, toolhive_crd
 from tests.integration.mcpservers import RECORD
+from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_reason, storage
 
 FIELD_BACK_SECONDS = 5

@@ -14,7 +14,8 @@ from reconciler.manifests import valkey_config
 from shared import names
 from shared.kubernetes.client import Cluster
 from shared.objects.resources import CONFIG_MAPS, SECRETS, STATEFUL_SETS, Object, Resource
-from tests.integration.conftest import Kubectl, Process, eventually
+from tests.integration.control_plane import Kubectl
+from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_ready, read, secret_value, status, storage
 
 pytestmark = pytest.mark.usefixtures("kubelet")

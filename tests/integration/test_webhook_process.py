@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import Process, eventually
 from tests.integration.loopback import free_port
+from tests.integration.processes import Process, eventually
 
 DRAIN_SECONDS = 2
 

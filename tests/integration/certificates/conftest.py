@@ -10,19 +10,11 @@ import yaml
 
 from tests.integration.certificates.relay import Relay
 from tests.integration.certificates.stage import Stage
-from tests.integration.conftest import (
-    LEFT_OUT,
-    NAMESPACE,
-    RELEASE,
-    Kubectl,
-    Process,
-    chart_objects,
-    environment_of,
-    kubeconfig_for,
-    running_control_plane,
-)
+from tests.integration.control_plane import Kubectl, running_control_plane
+from tests.integration.installation import LEFT_OUT, NAMESPACE, RELEASE, chart_objects, environment_of, kubeconfig_for
 from tests.integration.loopback import free_port
 from tests.integration.mcpservers import install_toolhive_crd
+from tests.integration.processes import Process
 
 DWELL = {"DWELL": "500ms"}
 """Long enough for one API server whose watch is milliseconds late."""

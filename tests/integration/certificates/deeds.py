@@ -13,7 +13,7 @@ from certs.pki import validation
 from certs.pki.pem import Pair, bundle_pem
 from tests.integration.certificates.replica import SERVICE, Replica
 from tests.integration.certificates.stage import CONFIGURATION, Stage
-from tests.integration.conftest import NAMESPACE
+from tests.integration.installation import NAMESPACE
 
 NAMES = validation.dns_names(SERVICE, NAMESPACE)
 THEIRS = "from-cert-manager"

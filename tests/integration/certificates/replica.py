@@ -6,7 +6,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from tests.integration.conftest import NAMESPACE, RELEASE, Process
+from tests.integration.installation import NAMESPACE, RELEASE
+from tests.integration.processes import Process
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object

@@ -28,8 +28,10 @@ from tests.integration.certificates.backstage import Backstage
 from tests.integration.certificates.load import Load, Tally
 from tests.integration.certificates.relay import Relay
 from tests.integration.certificates.replica import SERVICE, Replica
-from tests.integration.conftest import NAMESPACE, Kubectl, Process, eventually
+from tests.integration.control_plane import Kubectl
+from tests.integration.installation import NAMESPACE
 from tests.integration.loopback import free_port
+from tests.integration.processes import Process, eventually
 
 AUTHORITY, SERVING = f"{SERVICE}-ca", f"{SERVICE}-tls"
 CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{SERVICE}"

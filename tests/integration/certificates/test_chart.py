@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.integration.conftest import RELEASE, chart_objects, environment_of
+from tests.integration.installation import RELEASE, chart_objects, environment_of
 
 if TYPE_CHECKING:
     from shared.objects.resources import Object

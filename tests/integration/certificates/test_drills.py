@@ -31,7 +31,8 @@ from tests.integration.certificates.stage import (
     Stage,
     assert_nobody_noticed,
 )
-from tests.integration.conftest import NAMESPACE, Process, chart_objects, eventually
+from tests.integration.installation import NAMESPACE, chart_objects
+from tests.integration.processes import Process, eventually
 
 REPAIR_SECONDS = 5.0
 """Seconds for which creates may fail in faults that no design can hide."""

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.certificates.deeds import is_served
 from tests.integration.certificates.stage import Stage, assert_nobody_noticed
-from tests.integration.conftest import Process, eventually
+from tests.integration.processes import Process, eventually
 
 if TYPE_CHECKING:
     from cryptography import x509

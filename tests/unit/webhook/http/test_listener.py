@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -171,10 +172,10 @@ async def test_accepting_is_tried_again_after_a_failure(
     loop = asyncio.get_running_loop()
     accept, failures = loop.sock_accept, iter([OSError("too many open files")])
 
-    async def sock_accept(listening: object) -> object:
+    async def sock_accept(listening: socket.socket) -> tuple[socket.socket, object]:
         for failure in failures:
             raise failure
-        return await accept(listening)  # type: ignore[arg-type]
+        return await accept(listening)
 
     monkeypatch.setattr(loop, "sock_accept", sock_accept)
     for _ in range(2):
