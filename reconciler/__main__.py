@@ -131,6 +131,7 @@ class _Process:
             knows_consumers=watches.toolhive.is_known,
             is_rotation_due=self._is_rotation_due,
             silent_for=watches.heartbeats.silent_for,
+            outlives_at=watches.heartbeats.outlives_at,
             nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values()),
             may_update=self._slots.may_take,
             last_seen=LastSeen(time.monotonic),

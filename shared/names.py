@@ -33,7 +33,7 @@ ANNOTATION_REVISION: Final = f"{GROUP}/credential-revision"
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
 """On Valkey's pods: hash of everything that determines the pod; a pod with another hash is outdated."""
 ANNOTATION_PRIMARY: Final = f"{GROUP}/primary"
-"""On the Service of a storage: the record of the last change of its primary (JSON)."""
+"""On the Service of a storage: the claim of a change of its primary (JSON). On its EndpointSlice: the last change."""
 ANNOTATION_SWITCHOVER: Final = f"{GROUP}/switchover"
 """On a storage: each new value makes the reconciler move its primary to another instance once."""
 ANNOTATION_PROMOTE: Final = f"{GROUP}/promote"
@@ -44,7 +44,7 @@ LABEL_STORAGE: Final = f"{GROUP}/storage"
 LABEL_STORAGE_NAMESPACE: Final = f"{GROUP}/storage-namespace"
 """On a copy of a connection Secret in a consumer's namespace: the namespace of its storage."""
 LABEL_INSTANCE: Final = f"{GROUP}/node"
-"""On Valkey's pods: which instance of the storage the pod is; the Service selects exactly one."""
+"""On Valkey's pods: which instance of the storage the pod is. On the Service's EndpointSlice: which is primary."""
 LABEL_ROLE: Final = f"{GROUP}/role"
 """On Valkey's pods, for people and PodDisruptionBudgets: `primary` or `replica`."""
 LABEL_SIZE: Final = f"{GROUP}/size"
@@ -102,6 +102,11 @@ def mirrored_connection_secret(storage: str, storage_namespace: str) -> str:
 def valkey(storage: str) -> str:
     """Name of the Service, NetworkPolicy and ConfigMap of a storage; never the bare storage name."""
     return f"{storage}-valkey"
+
+
+def valkey_slice(storage: str, family: str, *, is_first: bool) -> str:
+    """Name of the EndpointSlice of one IP family; that of the Service's first family has the Service's name."""
+    return valkey(storage) if is_first else f"{valkey(storage)}-{family.lower()}"
 
 
 def valkey_replicas(storage: str) -> str:

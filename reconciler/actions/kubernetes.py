@@ -84,12 +84,12 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete an object, if it still is the one that the observer saw."""
+    """Delete an object, if it still is the one that the observer saw; without a UID, whichever has its name."""
 
     resource: Resource
     namespace: str
     name: str
-    uid: str
+    uid: str = ""
 
     @classmethod
     def of(cls, resource: Resource, obj: Object) -> Self:

@@ -1,7 +1,7 @@
 """What the reconciler does to the Valkey instances of a storage. Pure data; their `repr` holds no password.
 
-`service` is always the Service that names the storage's primary, in the version that the observer saw, and `record` is
-what to write into that Service first.
+`service` is always the Service that sends clients to the storage's primary, in the version that the observer saw, and
+`record` is the claim to write into that Service first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from reconciler.credentials.login import Login
     from reconciler.state.instance import Instance
-    from reconciler.state.primary_record import PrimaryRecord, PrimaryService
+    from reconciler.state.primary_record import PrimaryRecord
+    from reconciler.state.primary_service import PrimaryService
     from shared.objects.resources import Object
 
 
@@ -125,11 +126,10 @@ class Fence:
 class Resume:
     """Have the primary take the writes that a switchover held back before it broke off.
 
-    The record replaces the claim of that switchover, which therefore cannot go on.
+    First the reconciler withdraws the claim of that switchover, which therefore cannot go on.
     """
 
     service: PrimaryService
-    record: PrimaryRecord
     instance: Instance
 
     def __repr__(self) -> str:

@@ -21,11 +21,10 @@ from reconciler.actions.valkey import (
 )
 from reconciler.apply.service_claim import PrimaryServices, SwitchoverClaim
 from reconciler.apply.switchover import switch_over
-from reconciler.state.primary_record import PrimaryService
 from reconciler.valkey import users
 from reconciler.valkey.replication import replication_session, try_to_follow
 from shared import errors, names
-from shared.objects.resources import SERVICES, STATEFUL_SETS, VOLUME_CLAIMS, key_of
+from shared.objects.resources import STATEFUL_SETS, VOLUME_CLAIMS, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +41,7 @@ class InstanceActions:
 
     def __init__(self, cluster: Cluster, caches: Mapping[str, Informer], clock: Callable[[], datetime]) -> None:
         self._cluster = cluster
-        self._services = PrimaryServices(cluster, caches[SERVICES.plural], clock)
+        self._services = PrimaryServices(cluster, caches, clock)
 
     async def carry_out(self, action: InstanceAction) -> None:
         """Carry out an action.
@@ -75,7 +74,7 @@ class InstanceActions:
         for instance in action.followers:
             # A follower may be gone as well; that must not keep clients from the new primary.
             await try_to_follow(instance, action.instance, action.replication)
-        await self._services.point(service, action.instance.index, action.record, time.monotonic() - started)
+        await self._services.point(service, action.instance, action.record, time.monotonic() - started)
 
     async def _switch_over(self, action: SwitchOver) -> None:
         result = await switch_over(action, SwitchoverClaim(self._services, action))
@@ -89,13 +88,13 @@ class InstanceActions:
 
         That process may be about to move clients to another instance.
         """
-        await self._services.claim(action.service, action.record)
+        await self._services.withdraw(action.service)
         async with replication_session(*action.instance.endpoint) as session:
             await session.resume()
 
     async def _remove(self, action: Remove) -> None:
         name = action.workload["metadata"]["name"]
-        live = PrimaryService.of(await self._cluster.get(SERVICES, *action.service.key))
+        live = await self._services.find(action.service)
         if live.primary == names.instance_index(name) or live.record.epoch != action.service.record.epoch:
             raise errors.Conflict(f"{name} may have become the primary, so the reconciler does not remove it")
         # The volume's claim first, because only the StatefulSet tells that there is one; it goes when the pod has gone.

@@ -9,6 +9,7 @@ from reconciler.observe.heartbeat import Heartbeats
 from reconciler.observe.secret_watches import ReferencedSecrets
 from reconciler.runtime.workqueue import WorkQueue
 from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of
+from reconciler.state.primary_service import HEADLESS
 from reconciler.state.storage_state import trimmed_node
 from shared import names
 from shared.consumers import proxy_deployment
@@ -19,7 +20,16 @@ from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.conditions import condition_of
-from shared.objects.resources import DEPLOYMENTS, NODES, PODS, SESSION_STORAGES, VOLUME_CLAIMS, Object, key_of
+from shared.objects.resources import (
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    NODES,
+    PODS,
+    SESSION_STORAGES,
+    VOLUME_CLAIMS,
+    Object,
+    key_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -48,8 +58,11 @@ class Watches:
         self.nodes = Informer(cluster, NODES, self._on_node, keep=trimmed_node)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         children = {each.plural: Informer(cluster, each, self._on_child, selector=managed) for each in CHILD_RESOURCES}
+        # Kubernetes copies a Service's labels to its EndpointSlices; nobody needs those of the headless ones.
+        with_address = Selector(labels=f"{managed.labels},!{HEADLESS}")
         self.caches = {
             **children,
+            ENDPOINT_SLICES.plural: Informer(cluster, ENDPOINT_SLICES, self._on_child, selector=with_address),
             SESSION_STORAGES.plural: self.storages,
             PODS.plural: Informer(cluster, PODS, self._on_pod, selector=managed),
             VOLUME_CLAIMS.plural: Informer(cluster, VOLUME_CLAIMS, selector=managed),

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime) -> Iterator[Step]:
     """List the steps that give the storage a primary or, if it has one, replicas, fence and roles as they should be."""
-    if isinstance(decision, NewPrimary) and group.service is not None:
+    if isinstance(decision, NewPrimary) and group.service is not None and group.service.is_ours_to_point:
         # Only under a claim in the Service: otherwise two leaders could promote two instances.
         record = group.service.record.claim(decision.instance.index, decision.reason, now)
         others = (other for other in group.instances if other is not decision.instance and other.accepts_operator)
         yield Promote(group.service, record, decision.instance, tuple(others), group.replication)
     if isinstance(decision, NewPrimary) or not group.is_serving:
         return
-    if group.primary.is_paused and group.service is not None:
-        yield Resume(group.service, group.service.record.withdrawn(group.primary.index), group.primary)
+    if group.primary.is_paused and group.service is not None and group.service.is_ours_to_point:
+        yield Resume(group.service, group.primary)
     yield from _following(group)
     if group.primary.facts is not None and group.primary.facts.fence != group.fence:
         yield Fence(group.primary, group.fence)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reconciler.credentials.key_ring import KeyRing
     from reconciler.credentials.login import Login
     from reconciler.state.instance import Instance
-    from reconciler.state.primary_record import PrimaryService
+    from reconciler.state.primary_service import PrimaryService
     from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Key
     from shared.session_storage.sizes import Preset
@@ -30,7 +30,7 @@ class ReplicationGroup:
     """The Valkey instances of a storage, and which of them is primary.
 
     Attributes:
-        service: The Service that names the primary; None if it does not exist yet.
+        service: The Service that sends clients to the primary; None if it does not exist yet.
         primary: The instance that the Service sends clients to, even if it considers itself a replica.
         preset: What the wanted size decides.
     """
@@ -179,7 +179,7 @@ def _size(instance: Instance) -> Size | None:
 
 
 def _primary_index(service: PrimaryService | None, instances: Sequence[Instance]) -> int:
-    """Tell by the Service which instance is primary: by its record if its selector names one that is not there."""
+    """Tell by the Service which instance is primary, or by its record if the Service names one that is not there."""
     named = service.primary if service is not None else None
     present = {instance.index for instance in instances}
     if named is not None and named in present:

@@ -1,48 +1,72 @@
-"""Builds the Services of a storage. Pure."""
+"""Builds the Services of a storage, and the EndpointSlices of the primary's. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from reconciler.state.primary_service import SERVICE_OF, WRITTEN_BY, endpoints_at
 from shared import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reconciler.manifests.storage import Storage
+    from reconciler.state.instance import Instance
     from reconciler.state.primary_record import PrimaryRecord
     from shared.objects.resources import Object
 
+_PORT: Final = "valkey"
+"""An EndpointSlice's port belongs to the Service's port of the same name."""
 
-def primary_service(storage: Storage, primary: int, record: PrimaryRecord | None = None) -> Object:
-    """Build the one address that consumers know; its selector names the instance that is primary.
 
-    Without a record to begin with, the Service keeps the record that it has.
+def primary_service(storage: Storage, record: PrimaryRecord | None = None) -> Object:
+    """Build the one address that consumers know; its EndpointSlices say where the primary is.
+
+    Without a record, the Service keeps the one that it has.
     """
-    # publishNotReadyAddresses: kubelet, which learns later than the reconciler that a primary serves, must not hide it.
-    spec = _spec(storage, {names.LABEL_INSTANCE: str(primary)}, publishNotReadyAddresses=True)
-    annotations = {"annotations": {names.ANNOTATION_PRIMARY: record.text}} if record is not None else {}
-    return {"metadata": {**storage.metadata(names.valkey(storage.name)), **annotations}, "spec": spec}
+    return {"metadata": _noted(storage.metadata(names.valkey(storage.name)), record), "spec": _spec(None)}
+
+
+def primary_slices(
+    storage: Storage, families: Sequence[str], primary: Instance, record: PrimaryRecord | None = None
+) -> Iterator[Object]:
+    """Build the EndpointSlices that send clients to the primary, one for each IP family of the Service.
+
+    The first one keeps the record of the last change if none is given.
+    """
+    for family in families:
+        is_first = family == families[0]
+        metadata = storage.metadata(names.valkey_slice(storage.name, family, is_first=is_first))
+        metadata["labels"] |= {
+            SERVICE_OF: names.valkey(storage.name),
+            WRITTEN_BY: names.MANAGED_BY,
+            names.LABEL_INSTANCE: str(primary.index),
+        }
+        yield {
+            "metadata": _noted(metadata, record if is_first else None),
+            "addressType": family,
+            "ports": [{"name": _PORT, "protocol": "TCP", "port": names.VALKEY_PORT}],
+            "endpoints": endpoints_at(primary, family),
+        }
 
 
 def replicas_service(storage: Storage) -> Object:
     """Build the Service that spreads reads over replicas that are ready."""
-    spec = _spec(storage, {names.LABEL_ROLE: names.ROLE_REPLICA})
+    spec = _spec({names.LABEL_STORAGE: storage.name, names.LABEL_ROLE: names.ROLE_REPLICA})
     return {"metadata": storage.metadata(names.valkey_replicas(storage.name)), "spec": spec}
 
 
 def headless_service(storage: Storage) -> Object:
     """Build the Service that gives each instance a name."""
-    spec = _spec(storage, {}, clusterIP="None", publishNotReadyAddresses=True)
+    spec = _spec({names.LABEL_STORAGE: storage.name}, clusterIP="None", publishNotReadyAddresses=True)
     return {"metadata": storage.metadata(names.valkey_headless(storage.name)), "spec": spec}
 
 
-def _spec(storage: Storage, selector: Mapping[str, str], **further: object) -> Object:
-    """Select pods of a storage."""
-    port = {"name": "valkey", "protocol": "TCP", "port": names.VALKEY_PORT, "targetPort": names.VALKEY_PORT}
-    return {
-        "type": "ClusterIP",
-        "selector": {names.LABEL_STORAGE: storage.name, **selector},
-        "ports": [port],
-        **further,
-    }
+def _spec(selector: Mapping[str, str] | None, **further: object) -> Object:
+    """Open Valkey's port to the pods that a selector finds; without one, EndpointSlices say where to go."""
+    port = {"name": _PORT, "protocol": "TCP", "port": names.VALKEY_PORT, "targetPort": names.VALKEY_PORT}
+    return {"type": "ClusterIP", **({"selector": dict(selector)} if selector else {}), "ports": [port], **further}
+
+
+def _noted(metadata: Object, record: PrimaryRecord | None) -> Object:
+    return metadata | ({"annotations": {names.ANNOTATION_PRIMARY: record.text}} if record is not None else {})

@@ -42,10 +42,11 @@ class _Connection(asyncio.Protocol):
 
 
 class _Heartbeat:
-    """The heartbeat with one server, as long as its pod has an address."""
+    """The heartbeat with one server, as long as its pod has an address, or its connection lasts."""
 
     def __init__(self, address: str, on_silence: Callable[[], None]) -> None:
         self.address = address
+        self.is_connected = False
         self._on_silence = on_silence
         self._clock = asyncio.get_running_loop().time
         self._answered_at = self._clock()
@@ -65,6 +66,7 @@ class _Heartbeat:
         while True:
             with contextlib.suppress(OSError, TimeoutError):
                 await self._ping_until_silent()
+            self.is_connected = False
             self._on_silence()
             await asyncio.sleep(PERIOD_SECONDS)
 
@@ -80,6 +82,7 @@ class _Heartbeat:
             transport, connection = await loop.create_connection(
                 lambda: _Connection(self._note_answer), self.address, names.VALKEY_PORT
             )
+        self.is_connected = True
         try:
             while not connection.closed.is_set():
                 sent_at = self._clock()
@@ -100,12 +103,21 @@ class Heartbeats:
         """Take a callback, which gets the (namespace, name) of a storage when one of its instances falls silent."""
         self._on_silence = on_silence
         self._heartbeats: dict[str, _Heartbeat] = {}
+        self._outliving: dict[tuple[Key, str], _Heartbeat] = {}
         self._is_running = False
 
     def silent_for(self, pod: Object) -> float:
         """Tell for how many seconds the server in a pod has not answered; 0 if there is no heartbeat with it."""
         heartbeat = self._heartbeats.get(pod["metadata"]["uid"])
         return heartbeat.silent_for if heartbeat is not None else 0.0
+
+    def outlives_at(self, storage: Key, index: int) -> str:
+        """Tell where the server of an instance goes on although its pod is gone; empty if it does not.
+
+        An open connection proves that the address still is that server's, and not another pod's by now.
+        """
+        heartbeat = self._outliving.get((storage, str(index)))
+        return heartbeat.address if heartbeat is not None and heartbeat.is_connected else ""
 
     async def run(self, present: Iterable[Object]) -> None:
         """Keep a heartbeat with the pods that exist, and those that `on_pod` tells of from now on, until cancelled."""
@@ -116,9 +128,10 @@ class Heartbeats:
             await asyncio.Event().wait()
         finally:
             self._is_running = False
-            for heartbeat in self._heartbeats.values():
+            for heartbeat in (*self._heartbeats.values(), *self._outliving.values()):
                 heartbeat.stop()
             self._heartbeats.clear()
+            self._outliving.clear()
 
     def on_pod(self, old: Object | None, new: Object | None) -> None:
         """Begin, or end, a heartbeat as a pod comes, changes or goes."""
@@ -126,11 +139,24 @@ class Heartbeats:
         uid, labels = pod["metadata"]["uid"], pod["metadata"].get("labels") or {}
         if not self._is_running or names.LABEL_INSTANCE not in labels:
             return
+        storage = pod["metadata"]["namespace"], labels.get(names.LABEL_STORAGE, "")
+        place = storage, str(labels[names.LABEL_INSTANCE])
         address = pod_status.address(new)
         known = self._heartbeats.get(uid)
         if known is not None and known.address != address:
-            self._heartbeats.pop(uid).stop()
+            del self._heartbeats[uid]
+            ended = known
+            if new is None and known.is_connected:
+                ended = self._outliving.pop(place, None)
+                self._outliving[place] = known
+            if ended is not None:
+                ended.stop()
             known = None
         if known is None and address:
-            key = pod["metadata"]["namespace"], labels.get(names.LABEL_STORAGE, "")
-            self._heartbeats[uid] = _Heartbeat(address, lambda: self._on_silence(key))
+            self._heartbeats[uid] = _Heartbeat(address, lambda: self._note_silence(*place))
+
+    def _note_silence(self, storage: Key, index: str) -> None:
+        outliving = self._outliving.get((storage, index))
+        if outliving is not None and not outliving.is_connected:
+            self._outliving.pop((storage, index)).stop()
+        self._on_silence(storage)

@@ -9,39 +9,34 @@ from typing import TYPE_CHECKING, Final
 from reconciler.credentials import identities
 from reconciler.credentials.login import Login
 from reconciler.failover.decision import URGENT_TIMEOUT_SECONDS
-from reconciler.state import pod_status
-from reconciler.state.instance import NO_LOGIN, Instance
+from reconciler.state.instance import NO_LOGIN
 from reconciler.valkey import users
 from shared import errors, names
 
 if TYPE_CHECKING:
     from reconciler.credentials.key_ring import KeyRing
-    from shared.objects.resources import Object
+    from reconciler.state.instance import Instance
 
 SILENT_SECONDS: Final = 1.5
 """After so long an instance counts as silent: the heartbeat asks it every second."""
 
 
-async def probe(
-    index: int, pod: Object | None, ring: KeyRing | None, silent_for: float = 0.0, *, is_urgent: bool = False
-) -> Instance:
-    """Ask the instance in a pod.
+async def probe(seen: Instance, ring: KeyRing | None, *, is_urgent: bool = False) -> Instance:
+    """Ask the server of an instance.
 
     Args:
-        index: Number of the instance.
-        pod: The pod, which may not run yet; None if there is none.
+        seen: The instance as its pod and the heartbeat show it; its server may not run yet.
         ring: The storage's passwords; None if there is no auth Secret.
-        silent_for: Seconds since its server last answered anything, as far as the heartbeat knows.
         is_urgent: Whether other instances could take over from it.
     """
-    limit_seconds = URGENT_TIMEOUT_SECONDS if is_urgent and silent_for > SILENT_SECONDS else None
-    if not pod_status.address(pod) or ring is None:
-        return Instance(index, pod, silent_for=silent_for)
-    instance = Instance(index, pod, problem="refused", detail="the auth Secret holds no password of the user operator")
+    limit_seconds = URGENT_TIMEOUT_SECONDS if is_urgent and seen.silent_for > SILENT_SECONDS else None
+    if not seen.address or ring is None:
+        return seen
+    instance = replace(seen, problem="refused", detail="the auth Secret holds no password of the user operator")
     # While passwords change, an instance may know the former one alone, as after a start from an old copy of its file.
     for password in ring.operators:
         operator = Login(identities.OPERATOR.user, password)
-        instance = await _probe(Instance(index, pod, operator=operator, silent_for=silent_for), ring, limit_seconds)
+        instance = await _probe(replace(seen, operator=operator), ring, limit_seconds)
         if instance.responds or instance.problem != "refused":
             break
     return instance if instance.problem in {"down", "unreachable"} else replace(instance, silent_for=0.0)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import external_probe, instance_probe
+from reconciler.state import pod_status
+from reconciler.state.instance import Instance
 from reconciler.state.owned_objects import (
     CHILD_RESOURCES,
     child_names,
@@ -16,13 +18,14 @@ from reconciler.state.owned_objects import (
     original_of,
     parent_of,
 )
-from reconciler.state.primary_record import PrimaryService
+from reconciler.state.primary_service import PrimaryService, is_written_here, service_of
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.storage_state import Sharing, StorageState
 from shared import errors, names
 from shared.kubernetes.informer import Index, Informer
 from shared.objects.resources import (
+    ENDPOINT_SLICES,
     PODS,
     SECRETS,
     SERVICES,
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
     from reconciler.observe.credential_rollouts import CredentialRollouts
     from reconciler.observe.last_seen import LastSeen
     from reconciler.state.credential_rollout import CredentialRollout
-    from reconciler.state.instance import Instance
     from reconciler.state.storage_state import KubernetesNodes
     from shared.consumers.usage_index import ConsumerIndex
     from shared.kubernetes.client import Cluster
@@ -57,6 +59,7 @@ class Surroundings:
         knows_consumers: Tells whether the caches hold all consumers.
         is_rotation_due: Tells whether a storage's schedule asks for a rotation, and no other storage goes first.
         silent_for: Tells for how many seconds the server in a pod has not answered anything.
+        outlives_at: Tells where the server of a storage's instance goes on although its pod is gone; empty if nowhere.
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
     """
 
@@ -64,6 +67,7 @@ class Surroundings:
     knows_consumers: Callable[[], bool]
     is_rotation_due: Callable[[DeclaredStorage], bool]
     silent_for: Callable[[Object], float]
+    outlives_at: Callable[[Key, int], str]
     nodes: Callable[[], KubernetesNodes]
     may_update: Callable[[Key], bool]
     last_seen: LastSeen
@@ -84,6 +88,7 @@ class Observer:
         self._caches = caches
         self._secrets = Index(caches[SECRETS.plural], parent_of)
         self._workloads = Index(caches[STATEFUL_SETS.plural], parent_of)
+        self._slices = Index(caches[ENDPOINT_SLICES.plural], service_of)
         self._consumers = consumers
         self._rollouts = rollouts
         self._surroundings = surroundings
@@ -119,8 +124,7 @@ class Observer:
         children = await self._children(storage)
         auth = children.get((SECRETS.plural, names.auth_secret(storage.name)))
         ring, indexes = KeyRing.of(auth), instance_indexes(children)
-        manifest = children.get((SERVICES.plural, names.valkey(storage.name)))
-        service = PrimaryService.of(manifest) if manifest is not None else None
+        service, strays = self._primary_service(storage, children)
         instances = await self._probe(storage.key, indexes, ring if auth is not None else None)
         primary = service.primary if service is not None else None
         record, rollouts = await self._rotation(storage.key, sharing, auth, ring)
@@ -131,6 +135,7 @@ class Observer:
             rotation=record,
             instances=self._surroundings.last_seen.update(storage.key, primary, instances),
             primary_service=service,
+            stray_slices=strays,
             sharing=sharing,
             rollouts=rollouts,
             is_rotation_due=self._surroundings.is_rotation_due(storage),
@@ -138,6 +143,20 @@ class Observer:
             claims=self._claims(storage.key, indexes),
             may_update=self._surroundings.may_update(storage.key),
         )
+
+    def _primary_service(
+        self, storage: DeclaredStorage, children: dict[tuple[str, str], Object]
+    ) -> tuple[PrimaryService | None, tuple[Object, ...]]:
+        """Read the Service of the primary, and find the EndpointSlices of it that somebody else writes."""
+        name = names.valkey(storage.name)
+        known = self._slices.get((storage.namespace, name))
+        # Only a Service of two IP families has a second one.
+        for each in filter(is_written_here, known):
+            children.setdefault((ENDPOINT_SLICES.plural, each["metadata"]["name"]), each)
+        ours = [each for (plural, _), each in children.items() if plural == ENDPOINT_SLICES.plural]
+        manifest = children.get((SERVICES.plural, name))
+        service = PrimaryService.of(manifest, ours) if manifest is not None else None
+        return service, tuple(each for each in known if not is_written_here(each))
 
     def _claims(self, storage: Key, indexes: Iterable[int]) -> dict[int, Object]:
         (namespace, name), known = storage, self._caches[VOLUME_CLAIMS.plural]
@@ -150,7 +169,9 @@ class Observer:
         async def probe(index: int) -> Instance:
             pod = self._caches[PODS.plural].get((namespace, names.valkey_pod(name, index)))
             silent_for = self._surroundings.silent_for(pod) if pod is not None else 0.0
-            return await instance_probe.probe(index, pod, ring, silent_for, is_urgent=len(indexes) > 1)
+            outlives_at = "" if pod_status.address(pod) else self._surroundings.outlives_at(storage, index)
+            seen = Instance(index, pod, silent_for=silent_for, outlives_at=outlives_at)
+            return await instance_probe.probe(seen, ring, is_urgent=len(indexes) > 1)
 
         return tuple(await asyncio.gather(*(probe(index) for index in indexes)))
 

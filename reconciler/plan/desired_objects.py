@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from reconciler.actions.kubernetes import Delete
 from reconciler.manifests import disruption_budget, network_policy, services, valkey_config
 from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set
 from reconciler.manifests.storage import Storage
@@ -12,7 +13,15 @@ from reconciler.rotation.phases import RotationSettings
 from reconciler.state.primary_record import PrimaryRecord
 from shared import names
 from shared.objects.field_path import read
-from shared.objects.resources import CONFIG_MAPS, DISRUPTION_BUDGETS, NETWORK_POLICIES, SERVICES, STATEFUL_SETS
+from shared.objects.resources import (
+    CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    NETWORK_POLICIES,
+    SERVICES,
+    STATEFUL_SETS,
+)
 from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
 
 if TYPE_CHECKING:
@@ -71,33 +80,50 @@ def build(
     instances: Sequence[int],
     settings: StorageSettings,
 ) -> Iterator[tuple[Resource, Object]]:
-    """Build the objects of a storage, but for its Secrets and the budget of its primary, in the order of the proposal.
+    """Build the objects of a storage in the order of the proposal: without Secrets, and what depends on the primary.
 
     `instances` are the numbers of the instances that the storage is to have.
     """
-    owner, primary = owner_of(state.storage), group.primary.index
+    owner = owner_of(state.storage)
     yield NETWORK_POLICIES, network_policy.network_policy(owner, settings.peers, state.sharing.namespaces)
-    yield CONFIG_MAPS, valkey_config.config_map(owner, primary, instances)
+    yield CONFIG_MAPS, valkey_config.config_map(owner, group.primary.index, instances)
     for index in instances:
         yield STATEFUL_SETS, workload(state, spec, index, settings)
     yield SERVICES, services.headless_service(owner)
     if group.preset.is_redundant:
         yield SERVICES, services.replicas_service(owner)
-    record = PrimaryRecord(1, primary) if group.service is None else None
-    yield SERVICES, services.primary_service(owner, primary, record)
-    if group.preset.is_redundant:
         yield DISRUPTION_BUDGETS, disruption_budget.replicas_budget(owner)
 
 
-def superfluous(state: StorageState, preset: Preset) -> Iterator[tuple[Resource, Object]]:
-    """Find the objects that exist for replicas which a storage of this preset is not to have."""
-    storage = state.storage.name
+def clients_way(state: StorageState, group: ReplicationGroup) -> Iterator[tuple[Resource, Object]]:
+    """Build what leads clients to the primary: the EndpointSlices of its Service, then the Service.
+
+    A Service that still has a selector loses it only once its EndpointSlices exist.
+    """
+    owner, service = owner_of(state.storage), group.service
+    if service is None:
+        yield SERVICES, services.primary_service(owner, PrimaryRecord(1, group.primary.index))
+        return
+    record = service.record if service.families[0] not in service.slices else None
+    for endpoint_slice in services.primary_slices(owner, service.families, group.primary, record):
+        yield ENDPOINT_SLICES, endpoint_slice
+    # The Service keeps a copy of the last change, for the case that somebody deletes the EndpointSlice.
+    yield SERVICES, services.primary_service(owner, None if service.record.is_under_way else service.record)
+
+
+def superfluous(state: StorageState, preset: Preset) -> Iterator[Delete]:
+    """Delete what leads clients elsewhere than to the primary, and what replicas need where there are to be none."""
+    storage, service = state.storage.name, state.primary_service
+    if state.stray_slices and service is not None and service.is_ours_to_point:
+        yield from (Delete.of(ENDPOINT_SLICES, each) for each in state.stray_slices)
+        # While they are there, one of Kubernetes' controllers makes such EndpointSlices from them.
+        yield Delete(ENDPOINTS, *service.key)
     for resource, name in (
         (SERVICES, names.valkey_replicas(storage)),
         (DISRUPTION_BUDGETS, names.valkey_budget(storage, names.ROLE_REPLICA)),
     ):
         if not preset.is_redundant and (obj := state.child(resource, name)) is not None:
-            yield resource, obj
+            yield Delete.of(resource, obj)
 
 
 def workload(state: StorageState, spec: SessionStorageSpec, index: int, settings: StorageSettings) -> Object:

@@ -23,7 +23,10 @@ CLOSED: Final = frozenset({"data", "containers", "volumes", "volumeMounts", "por
 container sees the data, and the API refuses a strategy with the settings of another one. Server-side apply leaves such
 additions alone, so the reconciler replaces the object."""
 UNWANTED: Final = frozenset(
-    {"args", "binaryData", "env", "envFrom", "externalIPs", "hostIPC", "hostNetwork", "hostPID", "initContainers"}
+    {
+        *("args", "binaryData", "env", "envFrom", "externalIPs", "hostIPC", "hostNetwork", "hostPID", "initContainers"),
+        "selector",
+    }
 )
 """Keys that open an instance or its network to others, wherever they stand, unless the reconciler put them there."""
 

@@ -141,7 +141,7 @@ def judge(
         also=tuple(finding for finding in also if finding),
         size=size,
         instances=tuple(_instance(group, instance) for instance in group.in_order),
-        last_failover=group.service.record.status if group.service is not None else None,
+        last_failover=group.service.last_change.status if group.service is not None else None,
     )
 
 

@@ -7,11 +7,11 @@ connection Secret, status. Each can be repeated, and after a crash between any t
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from reconciler.actions.kubernetes import Delete, Write
 from reconciler.actions.plan import RECHECK_SECONDS, Plan
-from reconciler.failover.decision import LookAgain, decide_primary
+from reconciler.actions.valkey import Promote, Resume
+from reconciler.failover.decision import STOPPING_SECONDS, LookAgain, decide_primary
 from reconciler.failover.replication import replication_steps
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests.disruption_budget import primary_budget
@@ -26,19 +26,21 @@ from reconciler.rotation.rotation_plan import plan_external_rotation, plan_manag
 from reconciler.state import pod_status
 from reconciler.state.external_store import ExternalFacts
 from shared import names
-from shared.objects.resources import DISRUPTION_BUDGETS, SECRETS, SERVICES
+from shared.objects.resources import DISRUPTION_BUDGETS, SECRETS
 from shared.session_storage.sizes import DEFAULT_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from reconciler.actions.plan import Step
+    from reconciler.failover.decision import Decision
     from reconciler.plan.desired_objects import StorageSettings
     from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Object, Resource
     from shared.session_storage.models import External, SessionStorageSpec
 
+Repair: TypeAlias = "Callable[[Resource, Object, Object | None], Step | None]"
 STARTING_SECONDS: Final = 0.2
 """How soon the reconciler asks an instance again that has an address but no answer yet; Valkey starts in about
 0.1 s."""
@@ -115,17 +117,20 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     desired = desired_objects.build(state, spec, group, change.instances, settings)
     budget = primary_budget(owner, is_out_of_service=is_out_of_service(state.storage, group, now))
     objects = (
-        *_repairs(state, (*desired, (DISRUPTION_BUDGETS, budget))),
-        *(Delete.of(resource, obj) for resource, obj in desired_objects.superfluous(state, group.preset)),
+        *_repairs(state, repair, (*desired, (DISRUPTION_BUDGETS, budget))),
+        *desired_objects.superfluous(state, group.preset),
     )
     published = state.child(SECRETS, names.connection_secret(owner.name))
     password = state.key_ring.current[names.KEY_PASSWORD]
     connection = secrets.publish(connection_secret(owner, password), published, state.sharing)
-    # If this pass repairs the Service, a failover can no longer claim the version that the observer saw.
-    is_service_right = not any(isinstance(step, Write) for step in objects)
-    availability = tuple(replication_steps(group, decision, now)) if is_service_right else ()
+    availability = tuple(replication_steps(group, decision, now))
     rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
-    repairs = (*objects, *connection, *availability)
+    others = (*objects, *connection, *availability)
+    is_moving = any(isinstance(step, Promote | Resume) for step in availability)
+    # What moves the primary writes the same objects, and only in the version that the observer saw.
+    is_settled = not is_moving and not (change.moves_primary and not others) and not _is_about_to_move(decision)
+    way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group)) if is_settled else ()
+    repairs = (*way, *others)
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
     report = _report(state, verdict.rotating(rotation), now, min(each for each in pauses if each is not None))
@@ -141,13 +146,19 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     )
 
 
-def _repairs(state: StorageState, desired: Iterable[tuple[Resource, Object]]) -> Iterator[Step]:
-    """Bring objects to what they should be; the Service of the primary only if nobody has changed it meanwhile."""
+def _repairs(state: StorageState, repair_one: Repair, desired: Iterable[tuple[Resource, Object]]) -> Iterator[Step]:
+    """Bring objects to what they should be."""
     for resource, obj in desired:
-        name = obj["metadata"]["name"]
-        names_primary = resource is SERVICES and name == names.valkey(state.storage.name)
-        if step := (repair_if_unchanged if names_primary else repair)(resource, obj, state.child(resource, name)):
+        if step := repair_one(resource, obj, state.child(resource, obj["metadata"]["name"])):
             yield step
+
+
+def _is_about_to_move(decision: Decision) -> bool:
+    """Tell whether a failover is a moment away: a write that stops clients now would delay the one that leads them on.
+
+    kube-proxy takes a second change only after its minimum time between updates.
+    """
+    return isinstance(decision, LookAgain) and decision.seconds <= STOPPING_SECONDS
 
 
 def _desired_instances(

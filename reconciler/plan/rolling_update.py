@@ -55,6 +55,11 @@ class Change:
         return self.finding is not None and self.finding.status == "True"
 
     @property
+    def moves_primary(self) -> bool:
+        """Whether its next step moves the primary."""
+        return any(isinstance(step, SwitchOver) for step in self.steps)
+
+    @property
     def pause(self) -> float | None:
         """Seconds until the next look; None if nothing goes on."""
         return FOLLOWING_SECONDS if self.is_under_way else None
@@ -68,7 +73,7 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         return Change(tuple(sorted({*known, *_unused_indexes(known, max(desired.count - len(known), 0))})))
     if not group.is_serving:
         return Change(desired.indexes)
-    if is_terminating(group.primary.pod):
+    if group.primary.is_ending:
         return _replace_deleted_primary(group, desired)
     stale = [instance for instance in group.instances if desired.is_stale(instance)]
     must_wait = bool(stale) and not desired.may_update
@@ -108,7 +113,7 @@ def _move_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
 
 
 def _replace_deleted_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
-    """Have a replica take over from a primary whose pod was deleted, and which stops soon.
+    """Have a replica take over from a primary whose pod was deleted, by force or not, and which stops soon.
 
     Without a replica there is nothing to do: the pod comes back anyway.
     """

@@ -15,6 +15,7 @@ from reconciler.credentials.login import Login
 from reconciler.state import pod_status
 from reconciler.state.replication_info import PRIMARY, Replication, replication_from
 from shared import names
+from shared.objects.resources import is_terminating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +79,8 @@ class Instance:
             came; or it refused the credential.
         detail: The problem in words.
         operator: The login of the identity `operator` with which the reconciler asked it.
+        outlives_at: Where its server goes on for a moment although its pod is gone, as after a deletion by force; empty
+            if it does not.
         silent_for: Seconds since its last sign of life, or since this process began to watch it; 0 if it answers.
         not_hearing_for: Seconds since the reconciler last saw a replica hear its primary; 0 if it sees that now, or
             never did. The replica's own figure is not enough: it counts from the break of the link, which may have been
@@ -90,6 +93,7 @@ class Instance:
     problem: Problem = ""
     detail: str = ""
     operator: Login = NO_LOGIN
+    outlives_at: str = ""
     silent_for: float = 0.0
     not_hearing_for: float = 0.0
 
@@ -101,7 +105,7 @@ class Instance:
     @property
     def address(self) -> str:
         """Where it can be reached; empty if nowhere."""
-        return pod_status.address(self.pod)
+        return pod_status.address(self.pod) or self.outlives_at
 
     @property
     def endpoint(self) -> tuple[str, int, Login]:
@@ -112,6 +116,11 @@ class Instance:
     def is_gone(self) -> bool:
         """Whether the API says that no server runs in its pod, or that there is no pod (`pod_status.is_gone`)."""
         return pod_status.is_gone(self.pod)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether somebody deleted its pod, so that its server stops soon."""
+        return is_terminating(self.pod) or bool(self.outlives_at)
 
     @property
     def responds(self) -> bool:

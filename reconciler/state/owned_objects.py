@@ -8,6 +8,7 @@ from shared import names
 from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
+    ENDPOINT_SLICES,
     NETWORK_POLICIES,
     SECRETS,
     SERVICES,
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
 
     from reconciler.state.session_storage import DeclaredStorage
 
-CHILD_RESOURCES: Final = (SECRETS, NETWORK_POLICIES, CONFIG_MAPS, STATEFUL_SETS, SERVICES, DISRUPTION_BUDGETS)
+CHILD_RESOURCES: Final = (
+    SECRETS,
+    NETWORK_POLICIES,
+    CONFIG_MAPS,
+    STATEFUL_SETS,
+    SERVICES,
+    ENDPOINT_SLICES,
+    DISRUPTION_BUDGETS,
+)
 
 
 def parent_of(child: Object) -> Key | None:
@@ -50,6 +59,7 @@ def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
         NETWORK_POLICIES.plural: (names.valkey(storage),),
         CONFIG_MAPS.plural: (names.valkey(storage),),
         SERVICES.plural: (names.valkey(storage), names.valkey_headless(storage), names.valkey_replicas(storage)),
+        ENDPOINT_SLICES.plural: (names.valkey(storage),),
         DISRUPTION_BUDGETS.plural: tuple(names.valkey_budget(storage, role) for role in names.ROLES),
     }.get(resource.plural, ())
 

@@ -44,8 +44,16 @@ def obstacle(pod: Object) -> Obstacle | None:
 
 def address(pod: Object | None) -> str:
     """Tell a running pod's address, else an empty string: an ended pod's address may be another pod's by now."""
+    return next(iter(addresses(pod)), "")
+
+
+def addresses(pod: Object | None) -> tuple[str, ...]:
+    """List a running pod's addresses, one for each IP family, the cluster's first family first."""
     status = (pod or {}).get("status", {})
-    return status.get("podIP", "") if status.get("phase") == "Running" else ""
+    if status.get("phase") != "Running":
+        return ()
+    listed = tuple(each["ip"] for each in status.get("podIPs") or [])
+    return listed or tuple(filter(None, (status.get("podIP", ""),)))
 
 
 def is_gone(pod: Object | None) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.external_store import ExternalFacts
-    from reconciler.state.primary_record import PrimaryService
+    from reconciler.state.primary_service import PrimaryService
     from reconciler.state.session_storage import DeclaredStorage
     from shared.consumers.identity import Consumer, Usage
     from shared.objects.resources import Key, Object, Resource
@@ -102,7 +102,8 @@ class StorageState:
         key_ring: The passwords in its auth Secret.
         rotation: The record of its newest rotation.
         instances: Its Valkey instances, in the order of their numbers.
-        primary_service: The Service that names its primary; None if it does not exist yet.
+        primary_service: The Service that sends clients to its primary; None if it does not exist yet.
+        stray_slices: EndpointSlices of that Service which somebody else writes.
         external: What the observer saw of the user's own store; None for a managed storage.
         sharing: Who uses it, who may, and the copies of its connection Secret.
         rollouts: While passwords change, how far each user of the credential is; None if the caches may lack some.
@@ -118,6 +119,7 @@ class StorageState:
     rotation: RotationRecord = field(default_factory=RotationRecord)
     instances: tuple[Instance, ...] = ()
     primary_service: PrimaryService | None = None
+    stray_slices: tuple[Object, ...] = field(default=(), repr=False)
     external: ExternalFacts | None = None
     sharing: Sharing = field(default_factory=Sharing)
     rollouts: tuple[CredentialRollout, ...] | None = ()

@@ -47,6 +47,8 @@ VIRTUAL_MCP_SERVERS: Final = Resource(GROUP, "v1beta1", "virtualmcpservers", "Vi
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 SERVICES: Final = Resource("", "v1", "services", "Service")
+ENDPOINTS: Final = Resource("", "v1", "endpoints", "Endpoints")
+ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")

@@ -22,6 +22,7 @@ from reconciler.observe import instance_probe
 from reconciler.observe.heartbeat import PERIOD_SECONDS, Heartbeats
 from reconciler.runtime import workers
 from reconciler.runtime.workqueue import WorkQueue
+from reconciler.state.instance import Instance
 from shared import names
 from tests.bench.figures import percentile
 from tests.support.background import beside
@@ -131,7 +132,9 @@ async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], heartbeats: Hea
     async def look(key: Key) -> float:
         group = pods[key]
         questions = (
-            instance_probe.probe(index, pod, ring, heartbeats.silent_for(pod), is_urgent=len(group) > 1)
+            instance_probe.probe(
+                Instance(index, pod, silent_for=heartbeats.silent_for(pod)), ring, is_urgent=len(group) > 1
+            )
             for index, pod in enumerate(group)
         )
         reports = await asyncio.gather(*questions)
