@@ -145,12 +145,12 @@ class Heartbeats:
         known = self._heartbeats.get(uid)
         if known is not None and known.address != address:
             del self._heartbeats[uid]
-            ended = known
             if new is None and known.is_connected:
-                ended = self._outliving.pop(place, None)
+                if (earlier := self._outliving.get(place)) is not None:
+                    earlier.stop()
                 self._outliving[place] = known
-            if ended is not None:
-                ended.stop()
+            else:
+                known.stop()
             known = None
         if known is None and address:
             self._heartbeats[uid] = _Heartbeat(address, lambda: self._note_silence(*place))

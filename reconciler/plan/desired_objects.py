@@ -108,7 +108,8 @@ def clients_way(state: StorageState, group: ReplicationGroup) -> Iterator[tuple[
     for endpoint_slice in services.primary_slices(owner, service.families, group.primary, record):
         yield ENDPOINT_SLICES, endpoint_slice
     # The Service keeps a copy of the last change, for the case that somebody deletes the EndpointSlice.
-    yield SERVICES, services.primary_service(owner, None if service.record.is_under_way else service.record)
+    is_last = service.record.epoch and not service.record.is_under_way
+    yield SERVICES, services.primary_service(owner, service.record if is_last else None)
 
 
 def superfluous(state: StorageState, preset: Preset) -> Iterator[Delete]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.actions.plan import RECHECK_SECONDS, Plan
-from reconciler.actions.valkey import Promote, Resume
+from reconciler.actions.valkey import Promote, Resume, SwitchOver
 from reconciler.failover.decision import STOPPING_SECONDS, LookAgain, decide_primary
 from reconciler.failover.replication import replication_steps
 from reconciler.failover.replication_group import ReplicationGroup
@@ -125,12 +125,10 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     connection = secrets.publish(connection_secret(owner, password), published, state.sharing)
     availability = tuple(replication_steps(group, decision, now))
     rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
-    others = (*objects, *connection, *availability)
-    is_moving = any(isinstance(step, Promote | Resume) for step in availability)
-    # What moves the primary writes the same objects, and only in the version that the observer saw.
-    is_settled = not is_moving and not (change.moves_primary and not others) and not _is_about_to_move(decision)
-    way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group)) if is_settled else ()
-    repairs = (*way, *others)
+    repairs = (*objects, *connection, *availability)
+    if not _moves_primary(repairs or change.steps, decision):
+        way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group))
+        repairs = (*objects, *way, *connection, *availability)
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
     report = _report(state, verdict.rotating(rotation), now, min(each for each in pauses if each is not None))
@@ -153,12 +151,14 @@ def _repairs(state: StorageState, repair_one: Repair, desired: Iterable[tuple[Re
             yield step
 
 
-def _is_about_to_move(decision: Decision) -> bool:
-    """Tell whether a failover is a moment away: a write that stops clients now would delay the one that leads them on.
+def _moves_primary(steps: Iterable[Step], decision: Decision) -> bool:
+    """Tell whether this pass moves the primary, or the next one probably does.
 
-    kube-proxy takes a second change only after its minimum time between updates.
+    That writes what leads clients to the primary, and only in the version that the observer saw. kube-proxy takes a
+    second change only after its minimum time between updates, so a write that stops clients would delay their move.
     """
-    return isinstance(decision, LookAgain) and decision.seconds <= STOPPING_SECONDS
+    is_next = isinstance(decision, LookAgain) and decision.seconds <= STOPPING_SECONDS
+    return is_next or any(isinstance(step, Promote | Resume | SwitchOver) for step in steps)
 
 
 def _desired_instances(

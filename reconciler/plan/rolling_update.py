@@ -55,11 +55,6 @@ class Change:
         return self.finding is not None and self.finding.status == "True"
 
     @property
-    def moves_primary(self) -> bool:
-        """Whether its next step moves the primary."""
-        return any(isinstance(step, SwitchOver) for step in self.steps)
-
-    @property
     def pause(self) -> float | None:
         """Seconds until the next look; None if nothing goes on."""
         return FOLLOWING_SECONDS if self.is_under_way else None

@@ -72,7 +72,8 @@ class PrimaryService:
         naming = (main["metadata"].get("labels") if main is not None else service["spec"].get("selector")) or {}
         number = str(naming.get(names.LABEL_INSTANCE, ""))
         primary = int(number) if number.isdigit() else None
-        return cls(service, by_family, primary, claim if claim.epoch > done.epoch else done, done)
+        record = claim if claim.epoch > done.epoch else done
+        return cls(service, by_family, primary, record, done if record.is_under_way else record)
 
     @property
     def key(self) -> Key:

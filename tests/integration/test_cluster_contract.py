@@ -143,7 +143,7 @@ async def test_applying_restores_a_field_that_somebody_edited(api: Cluster, team
 
 async def test_applying_replaces_a_selector_whole(api: Cluster, team: str) -> None:
     owner = await api.create(CONFIG_MAPS, config(team, "owner"))
-    service = services.primary_service(Owned("mine", team, owner["metadata"]["uid"]), 0)
+    service = services.primary_service(Owned("mine", team, owner["metadata"]["uid"]))
     made = await api.apply(SERVICES, service, field_manager="ours")
     edited = copy.deepcopy(made)
     edited["spec"]["selector"]["stranger"] = "yes"
@@ -283,7 +283,7 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
         (CONFIG_MAPS, valkey_config.config_map(storage, 0, range(PRESETS[size].replicas))),
         (NETWORK_POLICIES, network_policy.network_policy(storage, Peers("x", {"a": "b"}))),
         (STATEFUL_SETS, stateful_set(metadata, spec, Image("registry.example/valkey:9", "IfNotPresent"), "")),
-        (SERVICES, services.primary_service(storage, 0)),
+        (SERVICES, services.primary_service(storage)),
         (SERVICES, services.headless_service(storage)),
         (SERVICES, services.replicas_service(storage)),
         (DISRUPTION_BUDGETS, disruption_budget.primary_budget(storage)),

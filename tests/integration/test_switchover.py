@@ -18,15 +18,14 @@ from reconciler.actions.valkey import SwitchOver
 from reconciler.apply.switchover import SwitchoverResult, switch_over
 from reconciler.credentials.identities import CONSUMER, OPERATOR, REPLICATION
 from reconciler.credentials.login import Login
-from reconciler.manifests import services
-from reconciler.manifests.storage import Storage as Owner
 from reconciler.state.instance import Instance
-from reconciler.state.primary_record import PrimaryRecord, PrimaryService
+from reconciler.state.primary_record import PrimaryRecord
 from reconciler.valkey.replication import ReplicationSession, replication_session
 from shared import errors
 from shared.names import VALKEY_PORT
 from tests.integration.instances import ADDRESSES, ADMIN, PASSWORDS, connect, running
 from tests.integration.processes import eventually
+from tests.support.storages import primary_service
 
 OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
 REPLICATING = Login(REPLICATION.user, PASSWORDS[REPLICATION.key])
@@ -121,7 +120,7 @@ class ServiceClaim:
             return False
 
 
-SERVICE = PrimaryService.of(services.primary_service(Owner("cache", "team", "uid-1"), 0))
+SERVICE = primary_service()
 """The Service of a step; `ServiceClaim` takes the writes in its place."""
 
 

@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 from reconciler.actions.kubernetes import Delete
 from reconciler.actions.valkey import Remove, SwitchOver
 from reconciler.failover.replication_group import ReplicationGroup
-from reconciler.manifests import services
 from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.rolling_update import Change, next_change
 from reconciler.state.instance import Instance
-from reconciler.state.primary_record import PrimaryService
 from reconciler.state.storage_state import KubernetesNodes
 from shared import names
 from shared.objects.resources import Object
 from shared.session_storage.sizes import PRESETS, Size
-from tests.support.storages import NOW, RING, STORAGE, primary, replica, replicated, stored, workload
+from tests.support.storages import NOW, RING, primary, primary_service, replica, replicated, stored, workload
 
 ENOUGH = 60
 """More steps than any mix of instances takes."""
@@ -78,7 +76,7 @@ class Model:
 
     def decide(self) -> Change:
         others = tuple(self._report(index) for index in sorted(self.instances) if index != self.primary)
-        service = PrimaryService.of(stored(services.primary_service(STORAGE, self.primary)))
+        service = primary_service(self.primary)
         key, preset = ("team", "mine"), PRESETS[self.size]
         group = ReplicationGroup(key, service, self._report(self.primary), others, preset, RING)
         present = {index: wanted(index, self.size) for index in self.instances}

@@ -227,11 +227,14 @@ def _content(obj: Object) -> Object:
 
 def _is_selected(obj: Object, selector: Selector) -> bool:
     metadata = obj["metadata"]
-    labels = dict(pair.split("=") for pair in selector.labels.split(",") if pair)
+    terms = [term for term in selector.labels.split(",") if term]
+    labels = dict(term.split("=") for term in terms if "=" in term)
+    absent = {term.removeprefix("!") for term in terms if term.startswith("!")}
     fields = dict(pair.split("=") for pair in selector.fields.split(",") if pair)
     return (
         selector.namespace in {"", metadata.get("namespace", "")}
         and labels.items() <= metadata.get("labels", {}).items()
+        and not absent & metadata.get("labels", {}).keys()
         and fields.get("metadata.name", metadata["name"]) == metadata["name"]
     )
 

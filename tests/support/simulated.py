@@ -35,10 +35,10 @@ from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import (
     CONFIG_MAPS,
+    ENDPOINT_SLICES,
     EVENTS,
     PODS,
     SECRETS,
-    SERVICES,
     SESSION_STORAGES,
     STATEFUL_SETS,
     VOLUME_CLAIMS,
@@ -94,7 +94,14 @@ class Simulation:
         slots = UpdateSlots(1)
         last_seen = LastSeen(lambda: 0.0)
         surroundings = Surroundings(
-            lambda: True, lambda: True, self._is_due, lambda _: 0.0, KubernetesNodes, slots.may_take, last_seen
+            serves_tls=lambda: True,
+            knows_consumers=lambda: True,
+            is_rotation_due=self._is_due,
+            silent_for=lambda _: 0.0,
+            outlives_at=lambda _, __: "",
+            nodes=KubernetesNodes,
+            may_update=slots.may_take,
+            last_seen=last_seen,
         )
         clock = self.api.clock.now
         self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)
@@ -199,10 +206,8 @@ class Simulation:
     @property
     def primary(self) -> str:
         """The address that new connections through the Service reach; empty if they reach nothing."""
-        service = self.find(SERVICES, names.valkey(KEY[1])) or {}
-        number = (service.get("spec", {}).get("selector") or {}).get(names.LABEL_INSTANCE, "")
-        pod = self._pods.get(f"{names.valkey(KEY[1])}-{number}-0")
-        return pod["status"]["podIP"] if pod is not None else ""
+        endpoint_slice = self.find(ENDPOINT_SLICES, names.valkey(KEY[1])) or {}
+        return next((each["addresses"][0] for each in endpoint_slice.get("endpoints") or []), "")
 
     @property
     def _pods(self) -> dict[str, Object]:

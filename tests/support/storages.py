@@ -18,7 +18,8 @@ from reconciler.plan import desired_objects
 from reconciler.plan.desired_objects import StorageSettings
 from reconciler.rotation.phases import RotationSettings
 from reconciler.state.instance import Instance, InstanceFacts
-from reconciler.state.primary_record import PrimaryService
+from reconciler.state.primary_record import PrimaryRecord
+from reconciler.state.primary_service import IPV4, PrimaryService
 from reconciler.state.replication_info import PRIMARY, REPLICA, AttachedReplica, Replication
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
@@ -28,6 +29,7 @@ from shared.names import ROLE_PRIMARY, ROLE_REPLICA
 from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
+    ENDPOINT_SLICES,
     NETWORK_POLICIES,
     SECRETS,
     SERVICES,
@@ -51,6 +53,8 @@ STARTED: Final = "2026-11-23T11:59:50Z"
 STORAGE: Final = Storage("mine", "team", "uid-1")
 HOST: Final = "mine-valkey.team.svc"
 CLUSTER_IP: Final = "10.0.0.9"
+SERVICE: Final = "mine-valkey"
+"""Name of the Service of the primary, and of its EndpointSlice."""
 PASSWORDS: Final = {key: f"{key.title():x<32}".replace("-", "0") for key in identities.PASSWORD_KEYS}
 RING: Final = KeyRing(PASSWORDS)
 OPERATOR: Final = Login("operator", PASSWORDS["operator-password"])
@@ -102,7 +106,6 @@ def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> 
         STATEFUL_SETS: [workload(index, size) for index in indexes],
         SERVICES: [
             services.headless_service(STORAGE),
-            services.primary_service(STORAGE, primary),
             *([services.replicas_service(STORAGE)] if of_replicas else []),
         ],
         DISRUPTION_BUDGETS: [
@@ -113,8 +116,23 @@ def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> 
     built = {
         (resource.plural, obj["metadata"]["name"]): stored(obj) for resource, objects in made.items() for obj in objects
     }
-    built["services", "mine-valkey"]["spec"]["clusterIP"] = CLUSTER_IP
-    return built
+    return built | clients_way(primary)
+
+
+def clients_way(primary: int = 0, record: PrimaryRecord | None = None) -> dict[tuple[str, str], Object]:
+    """Build the Service that sends clients to an instance, and its EndpointSlice."""
+    seen = Instance(primary, pod(primary))
+    service = stored(services.primary_service(STORAGE, record))
+    service["spec"] |= {"clusterIP": CLUSTER_IP, "ipFamilies": [IPV4]}
+    (endpoint_slice,) = services.primary_slices(STORAGE, (IPV4,), seen, record)
+    return {(SERVICES.plural, SERVICE): service, (ENDPOINT_SLICES.plural, SERVICE): stored(endpoint_slice)}
+
+
+def primary_service(primary: int = 0, record: PrimaryRecord | None = None) -> PrimaryService:
+    """Build the observation of both."""
+    seen = _primary_service(clients_way(primary, record))
+    assert seen is not None
+    return seen
 
 
 def pod(index: int = 0, size: Size = Size.SMALL, role: str = ROLE_PRIMARY, **metadata: Any) -> Object:
@@ -241,8 +259,9 @@ def with_children(before: StorageState, children: Mapping[tuple[str, str], Objec
 
 
 def _primary_service(children: Mapping[tuple[str, str], Object]) -> PrimaryService | None:
-    service = children.get((SERVICES.plural, names.valkey(STORAGE.name)))
-    return PrimaryService.of(service) if service is not None else None
+    service = children.get((SERVICES.plural, SERVICE))
+    slices = [obj for (plural, _), obj in children.items() if plural == ENDPOINT_SLICES.plural]
+    return PrimaryService.of(service, slices) if service is not None else None
 
 
 def without(before: StorageState, *keys: tuple[str, str]) -> StorageState:

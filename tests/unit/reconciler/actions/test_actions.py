@@ -7,8 +7,8 @@ import pytest
 from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Restart, Share, Write, WriteAuth
 from reconciler.actions.plan import Step
 from reconciler.actions.valkey import Admit, Fence, Follow, LogInAnew, Promote, Remove, Resume, Retire, SwitchOver
-from reconciler.manifests import secrets, services
-from reconciler.state.primary_record import PrimaryRecord, PrimaryService
+from reconciler.manifests import secrets
+from reconciler.state.primary_record import PrimaryRecord
 from shared.consumers.identity import Consumer
 from shared.objects.resources import PODS, SECRETS, SERVICES
 from shared.session_storage.sizes import Size
@@ -20,13 +20,14 @@ from tests.support.storages import (
     STORAGE,
     pod,
     primary,
+    primary_service,
     replica,
     stored,
     workload,
 )
 
 OLD, NEW = primary(0, Size.LARGE), replica(1)
-SERVICE = PrimaryService.of(stored(services.primary_service(STORAGE, 0)))
+SERVICE = primary_service()
 CLAIM = PrimaryRecord(1, 0).claim(1, "PrimaryLost", NOW)
 CONNECTION = secrets.connection_secret(STORAGE, PASSWORDS["password"])
 
@@ -58,7 +59,7 @@ STEPS: list[tuple[Step, str]] = [
     (Follow(NEW, "10.1.0.1", REPLICATION), "have pod mine-valkey-1-0 follow the primary at 10.1.0.1"),
     (LogInAnew(NEW, REPLICATION), "have pod mine-valkey-1-0 log in to its primary with the present password"),
     (Fence(OLD, 1), "set min-replicas-to-write of pod mine-valkey-0-0 to 1"),
-    (Resume(SERVICE, CLAIM, OLD), "have pod mine-valkey-0-0 take writes again"),
+    (Resume(SERVICE, OLD), "have pod mine-valkey-0-0 take writes again"),
     (Remove(SERVICE, workload(2, Size.LARGE), None), "remove instance mine-valkey-2 with its volume"),
 ]
 

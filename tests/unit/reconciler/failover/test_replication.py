@@ -22,11 +22,12 @@ from reconciler.failover.decision import (
 )
 from reconciler.failover.replication import replication_steps
 from reconciler.failover.replication_group import CLOSE_BYTES, ReplicationGroup
-from reconciler.manifests import services
 from reconciler.state.instance import Instance
-from reconciler.state.primary_record import PrimaryRecord, PrimaryService
+from reconciler.state.primary_record import PrimaryRecord
+from reconciler.state.primary_service import PrimaryService
 from reconciler.state.storage_state import StorageState
 from shared import names
+from shared.objects.resources import Object
 from shared.session_storage.sizes import PRESETS, Size
 from tests.support.storages import (
     CLUSTER_IP,
@@ -35,16 +36,16 @@ from tests.support.storages import (
     OFFSET,
     REPLICATION,
     RING,
-    STORAGE,
+    STARTED,
     address,
+    clients_way,
     observed,
     pod,
     primary,
     replica,
     replicated,
-    stored,
     unlinked,
-    with_child,
+    with_children,
     without,
 )
 
@@ -80,25 +81,30 @@ def gone(instance: Instance) -> Instance:
 # Which instance is primary
 
 
+def led(way: dict[tuple[str, str], Object]) -> StorageState:
+    """Observe a large storage whose clients are led another way."""
+    before = observed("large")
+    return with_children(before, {**before.children, **way})
+
+
 def test_the_service_decides_which_instance_is_primary_whatever_roles_instances_report() -> None:
-    before = with_child(observed("large"), ("services", "mine-valkey"), stored(services.primary_service(STORAGE, 2)))
+    before = led(clients_way(2))
     group = group_of(HEAD, NEAR, FAR, before=before)
     assert (group.primary, group.others, group.instances) == (FAR, (HEAD, NEAR), (FAR, HEAD, NEAR))
 
 
 def test_an_instance_that_the_service_selects_is_primary_even_if_it_is_missing_unless_another_one_is() -> None:
-    before = with_child(observed("large"), ("services", "mine-valkey"), stored(services.primary_service(STORAGE, 9)))
+    before = led(clients_way(9))
     assert group_of(NEAR, FAR, before=before).primary == Instance(9)
     assert group_of(HEAD, NEAR, before=before).primary.index == 0
 
 
 def edited(record: PrimaryRecord) -> StorageState:
-    """Observe a storage whose Service selects an instance that never existed."""
-    service = PrimaryService.of(stored(services.primary_service(STORAGE, 0))).pointing_at(7, record)
-    return with_child(observed("large"), ("services", "mine-valkey"), service)
+    """Observe a storage whose EndpointSlice names an instance that never existed."""
+    return led(clients_way(7, record))
 
 
-def test_a_selector_that_a_person_wrote_is_ignored_even_while_the_primary_starts() -> None:
+def test_a_name_that_a_person_wrote_is_ignored_even_while_the_primary_starts() -> None:
     assert group_of(silent(HEAD), NEAR, FAR, before=edited(PrimaryRecord(1, 0))).primary.index == 0
     moved = edited(PrimaryRecord(1, 0).claim(1, "Asked", NOW).end(NOW))
     assert group_of(HEAD, silent(NEAR), FAR, before=moved).primary.index == 1
@@ -273,13 +279,13 @@ def test_a_fence_that_a_move_left_behind_is_lifted() -> None:
 
 def test_writes_that_a_move_left_paused_are_resumed_under_a_new_claim() -> None:
     """The reconciler that began the move may still be alive, and must lose."""
-    service = stored(services.primary_service(STORAGE, 0))
-    left = PrimaryRecord(4, 1, "Asked", began="2026-11-23T11:00:00Z", request="please", handled="before")
+    way, left = clients_way(0, PrimaryRecord(3, 0, handled="before")), PrimaryRecord(4, 1, "Asked", began=STARTED)
+    (service, endpoint_slice) = way.values()
     service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: left.text}
-    before = with_child(observed("large"), ("services", "mine-valkey"), service)
     paused = said(HEAD, is_paused=True)
-    withdrawn = PrimaryRecord(epoch=5, to=0, handled="before")
-    assert steps(paused, NEAR, FAR, before=before) == [Resume(PrimaryService.of(service), withdrawn, paused)]
+    seen = PrimaryService.of(service, [endpoint_slice])
+    assert steps(paused, NEAR, FAR, before=led(way)) == [Resume(seen, paused)]
+    assert PrimaryRecord.of(seen.withdrawn()) == PrimaryRecord(5, 0, handled="before")
 
 
 def test_a_single_instance_is_never_fenced_even_while_a_second_one_starts() -> None:
@@ -316,13 +322,21 @@ def test_a_new_primary_is_claimed_and_all_instances_that_answer_follow_it_at_onc
 
 
 def test_a_claim_has_the_next_number_and_keeps_the_users_last_request() -> None:
-    service = stored(services.primary_service(STORAGE, 0))
-    last = PrimaryRecord(epoch=4, to=0, reason="Asked", handled="please")
-    service["metadata"]["annotations"] = {names.ANNOTATION_PRIMARY: last.text}
-    before = with_child(observed("large"), ("services", "mine-valkey"), service)
+    before = led(clients_way(0, PrimaryRecord(epoch=4, to=0, reason="Asked", handled="please")))
     (step,) = steps(gone(HEAD), NEAR, FAR, before=before, decision=NewPrimary(FAR, "PrimaryLost", "m"))
     assert isinstance(step, Promote)
-    assert (step.service.manifest, step.record.epoch, step.record.handled) == (service, 5, "please")
+    assert (step.service, step.record.epoch, step.record.handled) == (before.primary_service, 5, "please")
+
+
+def test_nobody_takes_over_before_clients_go_where_the_endpoint_slices_say() -> None:
+    """A former release left a selector, or somebody deleted the EndpointSlice: a repair comes first."""
+    selecting, sliceless = clients_way(), clients_way()
+    selecting["services", "mine-valkey"]["spec"]["selector"] = {names.LABEL_INSTANCE: "0"}
+    del sliceless["endpointslices", "mine-valkey"]
+    for way in (selecting, sliceless):
+        before = without(observed("large"), ("endpointslices", "mine-valkey"))
+        before = with_children(before, {**before.children, **way})
+        assert steps(gone(HEAD), NEAR, FAR, before=before, decision=NewPrimary(FAR, "PrimaryLost", "m")) == []
 
 
 @pytest.mark.parametrize(

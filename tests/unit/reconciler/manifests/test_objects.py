@@ -16,9 +16,11 @@ from reconciler.manifests import disruption_budget, network_policy, secrets, ser
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set, template_hash
 from reconciler.manifests.storage import Storage
+from reconciler.state.primary_service import IPV4
 from shared import names
 from shared.objects.resources import Object
 from shared.session_storage.sizes import PRESETS, Size
+from tests.support.storages import primary
 
 STORAGE = Storage("shared-storage", "team", "uid-1")
 PEERS = Peers("toolhive-system", {"app.kubernetes.io/component": "reconciler"})
@@ -43,7 +45,8 @@ def objects(size: Size) -> dict[str, Object]:
         "config": valkey_config.config_map(STORAGE, 0, range(PRESETS[size].replicas)),
         "policy": network_policy.network_policy(STORAGE, PEERS),
         "workload": workload(size),
-        "service": services.primary_service(STORAGE, 0),
+        "service": services.primary_service(STORAGE),
+        "endpoint-slice": next(services.primary_slices(STORAGE, (IPV4,), primary())),
         "headless": services.headless_service(STORAGE),
         "replicas": services.replicas_service(STORAGE),
         "budget": disruption_budget.primary_budget(STORAGE),
@@ -215,12 +218,26 @@ def test_a_probe_takes_its_password_from_a_file() -> None:
         assert not re.search(r"\s-a\s|--pass", command)
 
 
-def test_the_service_selects_one_instance_even_if_it_is_not_ready() -> None:
-    for instance in (0, 7):
-        spec = services.primary_service(STORAGE, instance)["spec"]
-        assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage", names.LABEL_INSTANCE: str(instance)}
-        assert spec["publishNotReadyAddresses"] is True
-    assert services.headless_service(STORAGE)["spec"]["clusterIP"] == "None"
+def test_the_service_of_the_primary_leads_where_its_endpoint_slice_says() -> None:
+    """Kubernetes' controllers leave alone what somebody else manages, and Services without a selector."""
+    service, (endpoint_slice,) = (
+        services.primary_service(STORAGE),
+        services.primary_slices(STORAGE, (IPV4,), primary(7)),
+    )
+    assert "selector" not in service["spec"]
+    labels = endpoint_slice["metadata"]["labels"]
+    assert labels["kubernetes.io/service-name"] == service["metadata"]["name"] == endpoint_slice["metadata"]["name"]
+    assert labels["endpointslice.kubernetes.io/managed-by"] == "toolhive-session-storage"
+    assert labels[names.LABEL_INSTANCE] == "7"
+    assert [port["name"] for port in endpoint_slice["ports"]] == [port["name"] for port in service["spec"]["ports"]]
+    ((endpoint),) = endpoint_slice["endpoints"]
+    assert (endpoint["addresses"], endpoint["targetRef"]["name"]) == (["10.1.0.8"], "mine-valkey-7-0")
+
+
+def test_the_headless_service_names_instances_before_they_are_ready() -> None:
+    spec = services.headless_service(STORAGE)["spec"]
+    assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
+    assert spec["selector"] == {names.LABEL_STORAGE: "shared-storage"}
 
 
 def test_the_replicas_service_selects_only_ready_replicas() -> None:

@@ -34,6 +34,7 @@ def surroundings() -> Surroundings:
         knows_consumers=lambda: True,
         is_rotation_due=lambda _: False,
         silent_for=lambda _: 3.5,
+        outlives_at=lambda _, __: "",
         nodes=lambda: HOSTS,
         may_update=lambda key: key != (NAMESPACE, "mine"),
         last_seen=LastSeen(lambda: 0.0),
@@ -119,7 +120,8 @@ async def test_children_that_no_cache_knows_are_read_live() -> None:
     api = FakeApi()
     for resource in CHILD_RESOURCES:
         for name in child_names(resource, "mine"):
-            await api.create(resource, {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {}})
+            obj = {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {}, "addressType": "IPv4"}
+            await api.create(resource, obj)
     found = await observed(api)
     assert found.children.keys() == {
         (resource.plural, name) for resource in CHILD_RESOURCES for name in child_names(resource, "mine")

@@ -49,7 +49,7 @@ def group_of(before: StorageState, size: Size) -> ReplicationGroup:
 
 
 def superfluous(before: StorageState, size: Size) -> list[str]:
-    return [obj["metadata"]["name"] for _, obj in desired_objects.superfluous(before, PRESETS[size])]
+    return [step.name for step in desired_objects.superfluous(before, PRESETS[size])]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,8 @@ def test_the_built_objects_have_different_names_and_complete_the_children() -> N
         before = observed(size)
         indexes = [instance.index for instance in before.instances]
         group, spec = group_of(before, size), SessionStorageSpec(size=size)
-        made = list(desired_objects.build(before, spec, group, indexes, SETTINGS))
+        way = desired_objects.clients_way(before, group)
+        made = [*desired_objects.build(before, spec, group, indexes, SETTINGS), *way]
         named = {(resource.plural, obj["metadata"]["name"]) for resource, obj in made}
         assert len(named) == len(made)
         secrets = {("secrets", "mine-auth"), ("secrets", "mine-connection")}

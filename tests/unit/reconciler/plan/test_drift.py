@@ -7,11 +7,11 @@ import copy
 import pytest
 
 from reconciler.manifests import network_policy, services
-from reconciler.plan.drift import is_covered
-from shared.objects.resources import Object
-from tests.support.storages import SETTINGS, STORAGE
+from reconciler.plan.drift import is_covered, repair_if_unchanged
+from shared.objects.resources import SERVICES, Object
+from tests.support.storages import SETTINGS, STORAGE, stored
 
-SERVICE = services.primary_service(STORAGE, 0)
+SERVICE = services.primary_service(STORAGE)
 POLICY = network_policy.network_policy(STORAGE, SETTINGS.peers)
 
 
@@ -56,9 +56,19 @@ def test_a_changed_or_missing_field_of_ours_is_drift(desired: Object, observed: 
 
 
 def test_an_additional_label_in_a_selector_is_drift() -> None:
-    edited = copy.deepcopy(SERVICE)
+    headless = services.headless_service(STORAGE)
+    edited = copy.deepcopy(headless)
     edited["spec"]["selector"]["stranger"] = "yes"
-    assert not is_covered(SERVICE, edited)
+    assert not is_covered(headless, edited)
+
+
+def test_a_selector_of_the_primarys_service_is_taken_away_and_its_address_stays() -> None:
+    """Clients would get where somebody else's selector says; a former release had one."""
+    present = stored(SERVICE)
+    present["spec"] |= {"selector": {"any": "pod"}, "clusterIP": "10.0.0.9"}
+    step = repair_if_unchanged(SERVICES, SERVICE, present)
+    assert step is not None
+    assert step.obj["spec"] == {**SERVICE["spec"], "clusterIP": "10.0.0.9"}
 
 
 @pytest.mark.parametrize("direction", ["ingress", "egress"])

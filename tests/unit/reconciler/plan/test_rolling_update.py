@@ -12,11 +12,11 @@ from reconciler.actions.kubernetes import Delete
 from reconciler.actions.plan import Step
 from reconciler.actions.valkey import Remove, SwitchOver
 from reconciler.failover.replication_group import ReplicationGroup
-from reconciler.manifests import services
 from reconciler.plan.desired_instances import NO_ROOM_AFTER, DesiredInstances
 from reconciler.plan.rolling_update import Change, next_change
 from reconciler.state.instance import Instance
-from reconciler.state.primary_record import PrimaryRecord, PrimaryService
+from reconciler.state.primary_record import PrimaryRecord
+from reconciler.state.primary_service import PrimaryService
 from reconciler.state.storage_state import KubernetesNodes
 from shared import names
 from shared.objects.resources import PODS, Object
@@ -28,15 +28,15 @@ from tests.support.storages import (
     REPLICATION,
     RING,
     SETTINGS,
-    STORAGE,
     primary,
+    primary_service,
     replica,
     replicated,
     stored,
     workload,
 )
 
-SERVICE = stored(services.primary_service(STORAGE, 0))
+SERVICE = primary_service()
 LARGE = (primary(0, Size.LARGE, 1, 2), replica(1), replica(2))
 MEDIUM = (primary(0, Size.MEDIUM),)
 
@@ -45,12 +45,15 @@ def sets(size: Size, *indexes: int, settings: Any = SETTINGS) -> dict[int, Objec
     return {index: stored(workload(index, size, settings)) for index in indexes}
 
 
-def group_of(*instances: Instance, size: Size = Size.LARGE, service: Object | None = SERVICE) -> ReplicationGroup:
-    seen = PrimaryService.of(service) if service is not None else None
-    return ReplicationGroup(("team", "mine"), seen, instances[0], instances[1:], PRESETS[size], RING)
+def group_of(
+    *instances: Instance, size: Size = Size.LARGE, service: PrimaryService | None = SERVICE
+) -> ReplicationGroup:
+    return ReplicationGroup(("team", "mine"), service, instances[0], instances[1:], PRESETS[size], RING)
 
 
-def change(*instances: Instance, size: Size = Size.LARGE, service: Object | None = SERVICE, **changes: Any) -> Change:
+def change(
+    *instances: Instance, size: Size = Size.LARGE, service: PrimaryService | None = SERVICE, **changes: Any
+) -> Change:
     """Decide the next change of a storage of a size with these instances, of which the first is the primary."""
     present = sets(size, *(instance.index for instance in instances))
     known = DesiredInstances(
@@ -185,12 +188,12 @@ def test_the_primary_moves_once_a_replica_is_up_to_date_and_in_sync() -> None:
     decided = change(LARGE[0], new, LARGE[2], target=outdated(Size.LARGE, 0, 1, 2))
     move = the_move(decided)
     assert (move.old, move.new, move.others) == (LARGE[0], new, (LARGE[2],))
-    assert (move.replication, move.fence, move.service.manifest) == (REPLICATION, 1, SERVICE)
+    assert (move.replication, move.fence, move.service) == (REPLICATION, 1, SERVICE)
     assert (move.record.to, move.record.epoch, move.record.reason) == (1, 1, "InstanceIsOutdated")
 
 
 def test_after_the_move_the_others_follow_one_by_one() -> None:
-    service = stored(services.primary_service(STORAGE, 1))
+    service = primary_service(1)
     new, old = updated(primary(1, Size.LARGE, 0, 2)), replica(0)
     first = change(new, old, LARGE[2], service=service, target=outdated(Size.LARGE, 0, 1, 2))
     assert first.steps == (deletion(0),)
@@ -289,7 +292,7 @@ def test_a_shrinking_storage_updates_the_instance_that_will_remain_and_moves_the
 
 
 def test_a_shrinking_storage_drops_the_others_after_the_move() -> None:
-    service = stored(services.primary_service(STORAGE, 1))
+    service = primary_service(1)
     new = resized(primary(1, Size.MEDIUM, 0, 2))
     first = shrinking(new, replica(0), replica(2), service=service)
     assert (removed(first), first.instances) == ([2], (0, 1))
@@ -313,7 +316,7 @@ def test_a_storage_of_one_instance_gets_a_second_one_to_take_over() -> None:
 
 
 def test_the_second_instance_gets_the_smallest_free_number() -> None:
-    service = stored(services.primary_service(STORAGE, 1))
+    service = primary_service(1)
     decided = change(primary(1, Size.MEDIUM), size=Size.MEDIUM, service=service, target=outdated(Size.MEDIUM, 1))
     assert decided.instances == (1, 0)
 
@@ -329,7 +332,7 @@ def test_the_move_waits_until_the_second_instance_is_in_sync() -> None:
 
 
 def test_the_old_instance_is_removed_after_the_move() -> None:
-    service = stored(services.primary_service(STORAGE, 1))
+    service = primary_service(1)
     new = updated(primary(1, Size.MEDIUM, 0), Size.MEDIUM)
     decided = change(
         new, replica(0, Size.MEDIUM), size=Size.MEDIUM, service=service, target=outdated(Size.MEDIUM, 0, 1)
@@ -488,9 +491,7 @@ def test_without_a_service_no_primary_moves() -> None:
 
 def test_a_move_has_the_next_number() -> None:
     record = PrimaryRecord(epoch=6, to=0, reason="PrimaryLost", handled="before")
-    annotations = {names.ANNOTATION_PRIMARY: record.text}
-    service = {**SERVICE, "metadata": SERVICE["metadata"] | {"annotations": annotations}}
-    record = the_move(change(*LARGE, service=service, nodes=closing(0))).record
+    record = the_move(change(*LARGE, service=primary_service(0, record), nodes=closing(0))).record
     assert (record.epoch, record.handled) == (7, "before")
 
 
