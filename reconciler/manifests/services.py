@@ -24,7 +24,9 @@ def primary_service(storage: Storage, record: PrimaryRecord | None = None) -> Ob
 
     Without a record, the Service keeps the one that it has.
     """
-    return {"metadata": _noted(storage.metadata(names.valkey(storage.name)), record), "spec": _spec(None)}
+    # publishNotReadyAddresses: some programs that read Services heed it even beside EndpointSlices.
+    spec = _spec(None, publishNotReadyAddresses=True)
+    return {"metadata": _noted(storage.metadata(names.valkey(storage.name)), record), "spec": spec}
 
 
 def primary_slices(

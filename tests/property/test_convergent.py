@@ -14,6 +14,7 @@ from reconciler.credentials import identities
 from shared import names
 from shared.objects.resources import (
     CONFIG_MAPS,
+    ENDPOINT_SLICES,
     NETWORK_POLICIES,
     PODS,
     SECRETS,
@@ -57,6 +58,19 @@ CONFIGS: list[Object] = [
     {"data": None},
     {"data": {"valkey.conf": None, "other": "x"}},
 ]
+SLICES: st.SearchStrategy[Object] = st.one_of(
+    st.sampled_from([None, [], [{"addresses": ["10.9.9.9"]}]]).map(lambda endpoints: {"endpoints": endpoints}),
+    st.fixed_dictionaries(
+        {
+            names.LABEL_INSTANCE: st.sampled_from([None, "1", "7", "x"]),
+            "kubernetes.io/service-name": st.sampled_from([None, "mine-valkey", "others"]),
+        }
+    ).map(lambda labels: {"metadata": {"labels": labels}}),
+    st.sampled_from([None, "{}", '{"epoch":99,"to":1}']).map(
+        lambda record: {"metadata": {"annotations": {names.ANNOTATION_PRIMARY: record}}}
+    ),
+    st.just({"ports": []}),
+)
 CONFIG_EDITS = st.sampled_from(CONFIGS)
 
 
@@ -85,6 +99,7 @@ HARMS = st.one_of(
     harms(STATEFUL_SETS, "mine-valkey-0", specs(STATEFUL_SETS)),
     harms(SERVICES, "mine-valkey", specs(SERVICES)),
     harms(SERVICES, "mine-valkey-nodes", specs(SERVICES)),
+    harms(ENDPOINT_SLICES, "mine-valkey", SLICES),
     st.just(Harm(PODS, "mine-valkey-0-0", None)),
 )
 
@@ -106,7 +121,9 @@ async def do_harm(simulation: Simulation, harm: Harm) -> None:
 def essence(simulation: Simulation) -> Object:
     """Return all children without what may differ: the primary, the system's own passwords, and labels of others."""
     children = {key: copy.deepcopy(obj) for key, obj in simulation.children.items()}
-    primary = children["services", "mine-valkey"]["spec"]["selector"].pop(names.LABEL_INSTANCE)
+    endpoint_slice = children["endpointslices", "mine-valkey"]
+    primary = endpoint_slice["metadata"]["labels"].pop(names.LABEL_INSTANCE)
+    assert [each["addresses"] for each in endpoint_slice.pop("endpoints")] == [[simulation.primary]]
     assert children["configmaps", "mine-valkey"]["data"].pop("primary") == primary
     assert ("statefulsets", names.valkey_instance("mine", int(primary))) in children
     auth = identities.decoded(children["secrets", "mine-auth"].pop("data"))
@@ -179,14 +196,14 @@ def test_harm_between_any_two_passes_is_healed(done: list[tuple[Harm, int]]) -> 
 
 
 @settings(max_examples=60)
-@given(st.sets(st.sampled_from(range(7))), st.sampled_from(Size))
+@given(st.sets(st.sampled_from(range(8))), st.sampled_from(Size))
 def test_the_reconciler_completes_any_subset_of_the_children(missing: set[int], size: Size) -> None:
     async def check() -> None:
         simulation = await started(size)
         before = essence(simulation)
         keys = [(SECRETS, "mine-auth"), (SECRETS, "mine-connection"), (NETWORK_POLICIES, "mine-valkey"),
                 (CONFIG_MAPS, "mine-valkey"), (STATEFUL_SETS, "mine-valkey-0"), (SERVICES, "mine-valkey"),
-                (SERVICES, "mine-valkey-nodes")]  # fmt: skip
+                (SERVICES, "mine-valkey-nodes"), (ENDPOINT_SLICES, "mine-valkey")]  # fmt: skip
         for index in missing:
             await simulation.api.delete(keys[index][0], NAMESPACE, keys[index][1])
         await simulation.settle()

@@ -31,7 +31,8 @@ class Reconciler:
         began: When it started; it knows nothing of what happened before.
         heard: When each instance gave its last sign of life.
         hearing: When each replica was last seen to hear its primary.
-        looked: When it made its plan, and read the view, the Service's version and its selector.
+        looked: When it made its plan, and read the view, the versions of the Service and the EndpointSlice, whether
+            somebody else has a claim, and the primary.
         effects: The rest of the plan, each effect with the instance that it is about.
     """
 
@@ -41,11 +42,14 @@ class Reconciler:
     hearing: dict[int, int] = field(default_factory=dict)
     looked: int = 0
     version: int = 0
+    slice: int = 0
+    must_withdraw: bool = False
     selected: int = 0
     view: list[Instance] = field(default_factory=list)
     decision: Decision | None = None
     effects: list[tuple[str, int]] = field(default_factory=list)
-    claim: tuple[int, int] = (0, 0)
+    leading_to: int = 0
+    own_claim: int = -1
 
     def hear(self) -> None:
         """Ask all instances, and keep when each gave its last sign of life."""
@@ -62,7 +66,8 @@ class Reconciler:
         """Ask all instances, decide, and plan."""
         self.hear()
         self.view, self.looked = self._observed(), self.storage.now
-        self.version, self.selected = self.storage.version, self.storage.selected
+        self.version, self.slice, self.selected = self.storage.version, self.storage.slice, self.storage.selected
+        self.must_withdraw = self.storage.is_claimed and self.storage.version != self.own_claim
         self.decision = decide_primary(_group(self.selected, self.view))
         self.effects = self._planned(self.decision)
 
@@ -85,7 +90,8 @@ class Reconciler:
         if isinstance(decision, NewPrimary):
             to = decision.instance.index
             followers = [("follow", each.index) for each in answering if each.index != to]
-            return [("claim", to), ("promote", to), *followers, ("select", to), ("fence", to)]
+            withdrawal = [("withdraw", to)] if self.must_withdraw else []
+            return [*withdrawal, ("claim", to), ("promote", to), *followers, ("select", to), ("fence", to)]
         if not self.view[self.selected].is_primary:
             return []
         misdirected = [each for each in answering if each.index != self.selected and self._is_misdirected(each)]
@@ -99,12 +105,20 @@ class Reconciler:
 
     # Effects; each returns whether the plan goes on after it
 
+    def _withdraw(self, _: int) -> bool:
+        storage = self.storage
+        if self.slice != storage.slice:
+            return False
+        storage.slice += 1
+        self.slice, storage.is_claimed = storage.slice, False
+        return True
+
     def _claim(self, index: int) -> bool:
         storage = self.storage
         if self.version != storage.version or storage.now - self.looked > FRESH_TICKS:
             return False
         storage.version += 1
-        storage.claim = self.claim = (storage.version, index)
+        self.own_claim, self.leading_to, storage.is_claimed = storage.version, index, True
         return True
 
     def _promote(self, index: int) -> bool:
@@ -114,15 +128,15 @@ class Reconciler:
 
     def _follow(self, index: int) -> bool:
         if self._reaches(index):
-            self.storage.follow(index, self.claim[1] if isinstance(self.decision, NewPrimary) else self.selected)
+            self.storage.follow(index, self.leading_to if isinstance(self.decision, NewPrimary) else self.selected)
         return True
 
     def _select(self, index: int) -> bool:
         storage = self.storage
-        if storage.claim != self.claim:
+        if self.slice != storage.slice:
             return False
-        storage.version += 1
-        storage.selected = index
+        storage.slice += 1
+        storage.selected, storage.is_claimed = index, storage.version != self.own_claim
         return True
 
     def _fence(self, index: int) -> bool:

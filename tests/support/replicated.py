@@ -60,7 +60,8 @@ class Storage:
         self.instances = [SimulatedInstance(index) for index in range(3)]
         self.selected = 0
         self.version = 0
-        self.claim = (0, 0)
+        self.slice = 0
+        self.is_claimed = False
         self.mounted = [0, 0, 0]
         self.cuts: dict[frozenset[int], bool] = {}
         self.api_gone = [False] * 3

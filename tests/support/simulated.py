@@ -262,7 +262,8 @@ class Simulation:
 
 def _own(obj: Object) -> Object:
     metadata = {name: obj["metadata"].get(name) for name in ("name", "labels", "ownerReferences")}
-    return {"metadata": metadata, **{name: obj[name] for name in ("spec", "data", "type") if name in obj}}
+    content = ("spec", "data", "type", "addressType", "ports", "endpoints")
+    return {"metadata": metadata, **{name: obj[name] for name in content if name in obj}}
 
 
 def _edited(old: Any, changes: Any) -> Any:

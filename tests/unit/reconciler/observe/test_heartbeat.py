@@ -159,3 +159,40 @@ async def test_a_reconciler_that_does_not_lead_asks_no_pod(world: World) -> None
     idle = Heartbeats(world.silent.put_nowait)
     idle.on_pod(None, pod())
     assert idle._heartbeats == {}
+
+
+# Servers that outlive their pods
+
+
+async def test_a_server_that_outlives_its_pod_is_known_until_its_connection_ends(world: World) -> None:
+    """Somebody deleted the pod by force, and kubelet has yet to stop the server."""
+    async with serving(world):
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 1)
+        assert world.heartbeats.outlives_at(KEY, 0) == ""
+        world.heartbeats.on_pod(pod(), None)
+        assert world.heartbeats.outlives_at(KEY, 0) == "127.0.0.1"
+        assert world.heartbeats.outlives_at(KEY, 1) == ""
+    await world.hear()
+    assert world.heartbeats.outlives_at(KEY, 0) == ""
+    assert world.heartbeats._outliving == {}
+
+
+async def test_a_server_that_outlives_its_pod_and_hangs_is_no_longer_known(world: World) -> None:
+    async with serving(world):
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 1)
+        world.heartbeats.on_pod(pod(), None)
+        world.server.is_hanging = True
+        await world.hear()
+        assert world.heartbeats.outlives_at(KEY, 0) == ""
+
+
+async def test_a_pod_that_ends_after_its_server_outlives_nothing(world: World) -> None:
+    async with serving(world):
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 1)
+    await world.hear()
+    world.heartbeats.on_pod(pod(), None)
+    assert world.heartbeats.outlives_at(KEY, 0) == ""
+    assert world.heartbeats._outliving == {}

@@ -64,7 +64,7 @@ def test_an_additional_label_in_a_selector_is_drift() -> None:
 
 def test_a_selector_of_the_primarys_service_is_taken_away_and_its_address_stays() -> None:
     """Clients would get where somebody else's selector says; a former release had one."""
-    present = stored(SERVICE)
+    present = stored(copy.deepcopy(SERVICE))
     present["spec"] |= {"selector": {"any": "pod"}, "clusterIP": "10.0.0.9"}
     step = repair_if_unchanged(SERVICES, SERVICE, present)
     assert step is not None
