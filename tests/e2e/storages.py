@@ -8,7 +8,7 @@ from deploy.demo.kube import Kube, Object
 from deploy.demo.storages import KIND
 from reconciler.credentials import identities
 
-CHILD_KINDS = "secrets,configmaps,services,statefulsets,networkpolicies,poddisruptionbudgets"
+CHILD_KINDS = "secrets,configmaps,services,endpointslices,statefulsets,networkpolicies,poddisruptionbudgets"
 
 
 def storage(name: str, namespace: str, **spec: object) -> Object:
@@ -61,7 +61,9 @@ def has_one_password(kube: Kube, name: str, namespace: str) -> bool:
 
 def children(kube: Kube, name: str, namespace: str) -> set[str]:
     found = kube.items(CHILD_KINDS, namespace, f"--selector=toolhive.stacklok.dev/storage={name}")
-    return {f"{child['kind']}/{child['metadata']['name']}" for child in found}
+    # Kubernetes copies a Service's labels to the EndpointSlices that it makes for it.
+    owned = [child for child in found if child["metadata"]["ownerReferences"][0]["kind"] == "SessionStorage"]
+    return {f"{child['kind']}/{child['metadata']['name']}" for child in owned}
 
 
 def expected_children(name: str) -> set[str]:
@@ -72,6 +74,7 @@ def expected_children(name: str) -> set[str]:
         f"StatefulSet/{name}-valkey-0",
         f"Service/{name}-valkey",
         f"Service/{name}-valkey-nodes",
+        f"EndpointSlice/{name}-valkey",
         f"Secret/{name}-connection",
         f"PodDisruptionBudget/{name}-valkey-primary",
     }

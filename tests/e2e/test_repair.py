@@ -20,6 +20,8 @@ EDITS = [
     ("networkpolicy", "fixed-valkey", '{"spec":{"ingress":[{}]}}'),
     ("configmap", "fixed-valkey", '{"data":{"valkey.conf":"appendonly no"}}'),
     ("service", "fixed-valkey", '{"spec":{"selector":{"toolhive.stacklok.dev/node":"7"}}}'),
+    ("endpointslice", "fixed-valkey", '{"endpoints":[{"addresses":["192.0.2.1"]}]}'),
+    ("endpointslice", "fixed-valkey", '{"metadata":{"labels":{"toolhive.stacklok.dev/node":"7"}}}'),
     ("statefulset", "fixed-valkey-0", '{"spec":{"replicas":0}}'),
     ("secret", "fixed-connection", '{"data":{"REDIS_PASSWORD":"bm9uc2Vuc2U="}}'),
 ]
@@ -49,9 +51,9 @@ def test_a_deleted_child_comes_back(fixed: Kube, child: str) -> None:
 
 @pytest.mark.parametrize(("kind", "name", "patch"), EDITS)
 def test_an_edited_child_is_repaired(fixed: Kube, kind: str, name: str, patch: str) -> None:
-    def content() -> tuple[object, object]:
+    def content() -> tuple[object, ...]:
         found = read(fixed, kind, name, STORAGES)
-        return found.get("spec"), found.get("data")
+        return found.get("spec"), found.get("data"), found.get("endpoints"), found["metadata"]["labels"]
 
     before = content()
     fixed.run("patch", kind, name, "--type=merge", f"--patch={patch}", namespace=STORAGES)

@@ -21,6 +21,7 @@ KINDS: Final = {
     "configmap": resources.CONFIG_MAPS,
     "crd": resources.CRDS,
     "deployment": resources.DEPLOYMENTS,
+    "endpointslice": resources.ENDPOINT_SLICES,
     "lease": resources.LEASES,
     "mcpserver": resources.MCP_SERVERS,
     "mutatingwebhookconfiguration": resources.MUTATING_WEBHOOKS,

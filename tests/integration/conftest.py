@@ -15,7 +15,7 @@ from shared.kubernetes.client import Cluster
 from shared.objects.resources import NAMESPACES, Object
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import install_chart, install_toolhive_crds, running_processes
-from tests.integration.loopback import free_port
+from tests.integration.loopback import free_port, routed
 from tests.integration.processes import ROOT, Process
 
 LONGEST = (
@@ -42,6 +42,12 @@ LONGEST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _addresses() -> Iterator[None]:
+    with routed():
+        yield
 
 
 @pytest.fixture(scope="session")

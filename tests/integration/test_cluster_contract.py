@@ -18,6 +18,7 @@ from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set
 from reconciler.manifests.storage import Storage
 from reconciler.plan.drift import has_additions, is_covered
+from reconciler.state.primary_service import IPV4
 from shared import errors
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
@@ -25,6 +26,7 @@ from shared.names import FIELD_MANAGER
 from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
+    ENDPOINT_SLICES,
     NAMESPACES,
     NETWORK_POLICIES,
     SECRETS,
@@ -35,6 +37,7 @@ from shared.objects.resources import (
 )
 from shared.session_storage.sizes import PRESETS, Size
 from tests.support.fakes import FakeApi
+from tests.support.storages import primary
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -143,7 +146,7 @@ async def test_applying_restores_a_field_that_somebody_edited(api: Cluster, team
 
 async def test_applying_replaces_a_selector_whole(api: Cluster, team: str) -> None:
     owner = await api.create(CONFIG_MAPS, config(team, "owner"))
-    service = services.primary_service(Owned("mine", team, owner["metadata"]["uid"]))
+    service = services.headless_service(Owned("mine", team, owner["metadata"]["uid"]))
     made = await api.apply(SERVICES, service, field_manager="ours")
     edited = copy.deepcopy(made)
     edited["spec"]["selector"]["stranger"] = "yes"
@@ -286,6 +289,7 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
         (SERVICES, services.primary_service(storage)),
         (SERVICES, services.headless_service(storage)),
         (SERVICES, services.replicas_service(storage)),
+        *((ENDPOINT_SLICES, each) for each in services.primary_slices(storage, (IPV4,), primary(0, size))),
         (DISRUPTION_BUDGETS, disruption_budget.primary_budget(storage)),
         (DISRUPTION_BUDGETS, disruption_budget.replicas_budget(storage)),
     ]

@@ -13,15 +13,9 @@ from shared.objects.resources import Object
 from tests.integration.control_plane import Kubectl
 from tests.integration.instances import servers
 from tests.integration.processes import eventually
-from tests.integration.storages import await_ready, condition, read, secret_value, status, storage
+from tests.integration.storages import await_ready, condition, primary, read, secret_value, status, storage
 
 pytestmark = pytest.mark.usefixtures("processes", "kubelet")
-
-
-def primary(kubectl: Kubectl, namespace: str) -> int:
-    """Return the instance that clients reach."""
-    service = read(kubectl, "service", "mine-valkey", namespace)
-    return int(service["spec"]["selector"][names.LABEL_INSTANCE])
 
 
 def pod(kubectl: Kubectl, namespace: str, instance: int) -> Object:

@@ -19,7 +19,7 @@ from reconciler.credentials import identities
 from shared import names
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
-from shared.objects.resources import PODS, SECRETS, SERVICES, SESSION_STORAGES, Object, Resource
+from shared.objects.resources import ENDPOINT_SLICES, PODS, SECRETS, SESSION_STORAGES, Object, Resource
 from tests.integration.control_plane import Kubectl
 from tests.integration.instances import servers
 from tests.integration.storages import storage
@@ -48,7 +48,7 @@ class World:
         only = Selector(namespace=namespace)
         self._caches = {
             resource.plural: Informer(cluster, resource, lambda *_: self.wake(), selector=only)
-            for resource in (PODS, SECRETS, SERVICES, SESSION_STORAGES)
+            for resource in (PODS, SECRETS, ENDPOINT_SLICES, SESSION_STORAGES)
         }
 
     @contextlib.asynccontextmanager
@@ -68,7 +68,7 @@ class World:
 
     def primary(self, name: str) -> int:
         """Return the instance of a storage that clients reach."""
-        return int(self.find(SERVICES, names.valkey(name))["spec"]["selector"][names.LABEL_INSTANCE])
+        return int(self.find(ENDPOINT_SLICES, names.valkey(name))["metadata"]["labels"][names.LABEL_INSTANCE])
 
     def address(self, name: str) -> str:
         """Return the address that clients of a storage reach; empty if they reach nothing."""

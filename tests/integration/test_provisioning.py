@@ -122,6 +122,9 @@ def test_new_system_passwords_reach_the_instance(kubectl: Kubectl, namespace: st
     [
         ("service", "mine-valkey", '{"spec":{"selector":{"toolhive.stacklok.dev/node":"7"}}}'),
         ("service", "mine-valkey", '{"spec":{"selector":{"foreign":"label"}}}'),
+        ("endpointslice", "mine-valkey", '{"metadata":{"labels":{"toolhive.stacklok.dev/node":"7"}}}'),
+        ("endpointslice", "mine-valkey", '{"endpoints":[{"addresses":["192.0.2.1"]}]}'),
+        ("endpointslice", "mine-valkey", '{"endpoints":[]}'),
         ("configmap", "mine-valkey", '{"data":{"valkey.conf":"appendonly no"}}'),
         ("networkpolicy", "mine-valkey", '{"spec":{"ingress":[{}]}}'),
         ("statefulset", "mine-valkey-0", '{"spec":{"replicas":0}}'),
@@ -139,7 +142,7 @@ def test_a_child_edited_by_hand_is_repaired(kubectl: Kubectl, namespace: str, ki
 
     def content() -> object:
         found = read(kubectl, kind, name, namespace)
-        return found.get("spec"), found.get("data")
+        return found.get("spec"), found.get("data"), found.get("endpoints"), found["metadata"]["labels"]
 
     before = content()
     kubectl("patch", kind, name, "-n", namespace, "--type=merge", "-p", patch)

@@ -16,7 +16,7 @@ from shared.kubernetes.client import Cluster
 from shared.objects.resources import CONFIG_MAPS, SECRETS, STATEFUL_SETS, Object, Resource
 from tests.integration.control_plane import Kubectl
 from tests.integration.processes import Process, eventually
-from tests.integration.storages import await_ready, read, secret_value, status, storage
+from tests.integration.storages import await_ready, primary, read, secret_value, status, storage
 
 pytestmark = pytest.mark.usefixtures("kubelet")
 
@@ -58,9 +58,8 @@ async def make_earlier(cluster: Cluster, namespace: str) -> None:
 
 
 def primary_pod(kubectl: Kubectl, namespace: str) -> Object:
-    """Read the pod that the Service selects; an update moves the primary."""
-    service = read(kubectl, "service", "mine-valkey", namespace)
-    return read(kubectl, "pod", f"mine-valkey-{service['spec']['selector'][names.LABEL_INSTANCE]}-0", namespace)
+    """Read the primary's pod; an update moves the primary."""
+    return read(kubectl, "pod", names.valkey_pod("mine", primary(kubectl, namespace)), namespace)
 
 
 def config_hash(kubectl: Kubectl, namespace: str) -> str:
