@@ -27,17 +27,17 @@ away and has the old primary take writes again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from reconciler.runtime.waiting import within
 from reconciler.valkey.replication import replication_session, try_to_follow
 from shared import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from reconciler.actions.valkey import SwitchOver
     from reconciler.apply.service_claim import ServiceClaim
@@ -124,7 +124,7 @@ async def _switch_over(
     pointed = elapsed()
     run_id = await new.run_id()
     # A client sent away sooner would come back to the old primary. If this takes too long, clients have to try again.
-    await _within(REACH_SECONDS, lambda: service.reaches(run_id))
+    await within(REACH_SECONDS, lambda: service.reaches(run_id), _POLL_SECONDS)
     reached = elapsed()
     await _retire(step, old)
     return SwitchoverResult("", held, promoted, pointed, reached, elapsed())
@@ -173,7 +173,7 @@ async def _has_all(replica: ReplicationSession, history: Replication) -> bool:
     async def has_all() -> bool:
         return (await replica.replication()).has_all_of(history)
 
-    return await _within(CATCH_UP_SECONDS, has_all)
+    return await within(CATCH_UP_SECONDS, has_all, _POLL_SECONDS)
 
 
 async def _promote(step: SwitchOver, new: ReplicationSession) -> str:
@@ -191,7 +191,7 @@ async def _promote(step: SwitchOver, new: ReplicationSession) -> str:
         await new.promote()
         for instance in step.others:
             await try_to_follow(instance, step.new, step.replication)
-        if not await _within(ATTACH_SECONDS if step.others else 0, has_replicas):
+        if not await within(ATTACH_SECONDS if step.others else 0, has_replicas, _POLL_SECONDS):
             # Its only replica is to be the old primary, which cannot follow yet. The next pass sets the fence again.
             await new.fence(0)
     except errors.SessionStoreError as error:
@@ -232,14 +232,3 @@ def _stopwatch() -> Callable[[], float]:
     """Begin to measure; the result tells the seconds since."""
     began = time.monotonic()
     return lambda: time.monotonic() - began
-
-
-async def _within(seconds: float, is_so: Callable[[], Awaitable[bool]]) -> bool:
-    """Ask again and again until something is so, or time is up."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while True:
-                if await is_so():
-                    return True
-                await asyncio.sleep(_POLL_SECONDS)
-    return False

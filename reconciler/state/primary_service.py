@@ -95,6 +95,12 @@ class PrimaryService:
         """Whether clients get where its EndpointSlices say, so that a write of these moves them."""
         return not self.manifest["spec"].get("selector") and self.slices.keys() >= set(self.families)
 
+    def selecting(self) -> Object:
+        """Build the Service so that Kubernetes leads clients to the instance that is primary now."""
+        selector = {names.LABEL_STORAGE: self.manifest["metadata"]["labels"][names.LABEL_STORAGE]}
+        selector[names.LABEL_INSTANCE] = str(self.primary)
+        return {**self.manifest, "spec": {**self.manifest["spec"], "selector": selector}}
+
     def claimed(self, record: PrimaryRecord) -> Object:
         """Build the Service with the claim of a change; it sends clients where it sent them before."""
         return _noted(self.manifest, record)

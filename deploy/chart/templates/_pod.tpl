@@ -1,7 +1,7 @@
-{{/* What the pods of both processes have in common. Takes a dict of root and component. */}}
+{{/* What all pods have in common. Takes a dict of root, component and, if it is not named after the component, account. */}}
 
 {{- define "pod.placement" -}}
-serviceAccountName: {{ .root.Release.Name }}-{{ .component }}
+serviceAccountName: {{ .account | default (printf "%s-%s" .root.Release.Name .component) }}
 enableServiceLinks: false
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:
