@@ -91,5 +91,9 @@ class StoreRefused(SessionStoreError):
     """The store refused the credential."""
 
 
+class StoreMovedOn(SessionStoreError):
+    """The store continued another history of writes than the one by which somebody decided."""
+
+
 class CertificateError(SessionStorageError):
     """A key or certificate is malformed, mismatched or expired."""

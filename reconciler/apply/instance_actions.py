@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from reconciler.state.instance import Instance
     from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
 
@@ -69,11 +70,15 @@ class InstanceActions:
     async def _promote(self, action: Promote) -> None:
         started = time.monotonic()
         service = await self._services.claim(action.service, action.record)
-        async with replication_session(*action.instance.endpoint) as session:
-            await session.promote()
-        for instance in action.followers:
-            # A follower may be gone as well; that must not keep clients from the new primary.
-            await try_to_follow(instance, action.instance, action.replication)
+        try:
+            async with replication_session(*action.instance.endpoint) as session:
+                lineage = await session.promote(action.instance.replication.lineage)
+            for instance in action.followers:
+                await _take_over(instance, action, lineage)
+        except errors.StoreMovedOn:
+            # The old primary is back, and clients get to it: it needs its replicas.
+            await try_to_follow(action.instance, service.cluster_ip, action.replication)
+            raise
         await self._services.point(service, action.instance, action.record, time.monotonic() - started)
 
     async def _switch_over(self, action: SwitchOver) -> None:
@@ -101,6 +106,23 @@ class InstanceActions:
         for resource, obj in ((VOLUME_CLAIMS, action.volume_claim), (STATEFUL_SETS, action.workload)):
             if obj is not None:
                 await self._cluster.delete(resource, *key_of(obj), uid=obj["metadata"]["uid"])
+
+
+async def _take_over(follower: Instance, action: Promote, lineage: str) -> None:
+    """Have an instance follow the new primary, if the old one has not come back and got it to follow.
+
+    A redundant primary takes writes only while a replica follows it. So if all instances leave the old one without
+    having seen more of it, it has taken no write since the decision, whatever it does.
+    """
+    # It may follow the new primary already: by the Service's address, or since a failover that broke off.
+    lineages = follower.replication.lineage, lineage
+    try:
+        async with replication_session(*follower.endpoint) as session:
+            await session.follow(action.instance.address, action.replication, lineages)
+    except errors.StoreDown as error:
+        # It died as well, and that must not keep clients from the new primary.
+        extra = {"instance": follower.address, "error": str(error)}
+        _log.warning("an instance does not follow the primary yet", extra=extra)
 
 
 async def _configure(action: Follow | LogInAnew | Fence) -> None:

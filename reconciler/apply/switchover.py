@@ -190,7 +190,7 @@ async def _promote(step: SwitchOver, new: ReplicationSession) -> str:
     try:
         await new.promote()
         for instance in step.others:
-            await try_to_follow(instance, step.new, step.replication)
+            await try_to_follow(instance, step.new.address, step.replication)
         if not await within(ATTACH_SECONDS if step.others else 0, has_replicas, _POLL_SECONDS):
             # Its only replica is to be the old primary, which cannot follow yet. The next pass sets the fence again.
             await new.fence(0)
@@ -224,7 +224,7 @@ async def _undo(step: SwitchOver, service: ServiceClaim, old: ReplicationSession
     await old.fence(step.fence)
     await old.resume()
     # The new primary may have been promoted, or be promoted when it wakes up. It has no clients.
-    await try_to_follow(step.new, step.old, step.replication)
+    await try_to_follow(step.new, step.old.address, step.replication)
     return SwitchoverResult(aborted=reason)
 
 

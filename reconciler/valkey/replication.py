@@ -11,7 +11,7 @@ from reconciler.valkey.session import TIMEOUT_SECONDS, connected
 from shared import errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from reconciler.credentials.login import Login
     from reconciler.state.instance import Instance
@@ -36,21 +36,32 @@ class ReplicationSession:
         """Ask which server this is; a server has another run ID after each start."""
         return str(info_from(await self._execute("INFO", "server"))["run_id"])
 
-    async def promote(self) -> None:
-        """Make it a primary; replicas of its former primary can go on with it from where they are."""
-        await self._execute("REPLICAOF", "NO", "ONE")
-        await self._expect(PRIMARY)
+    async def promote(self, lineage: str = "") -> str:
+        """Make it a primary; replicas of its former primary can go on with it from where they are.
 
-    async def follow(self, primary: str, replication: Login) -> None:
+        Returns:
+            The lineage that it has from now on.
+
+        Raises:
+            StoreMovedOn: It had another lineage than this one until now.
+        """
+        await self._redirect({lineage}, "NO", "ONE")
+        await self._expect(PRIMARY)
+        return (await self.replication()).lineage
+
+    async def follow(self, primary: str, replication: Login, lineages: Collection[str] = ("",)) -> None:
         """Make it a replica of another instance.
 
         This closes the clients' sessions of a former primary, because none would leave by itself: they would get errors
         for ever. It also ends a pause, because what a primary sends to a paused replica waits as well. The other
         instance listens on the same port as this one.
+
+        Raises:
+            StoreMovedOn: It had another lineage than one of these until now.
         """
         was_primary = (await self._execute("ROLE"))[0] == PRIMARY
         await self._execute("CONFIG SET", "primaryuser", replication.user, "primaryauth", replication.password)
-        await self._execute("REPLICAOF", primary, str(self._port))
+        await self._redirect(lineages, primary, str(self._port))
         await self._expect(REPLICA)
         if was_primary:
             await self.disconnect_clients()
@@ -85,6 +96,16 @@ class ReplicationSession:
         await self._execute("CLIENT KILL", "TYPE", "primary")
         await self._execute("EXEC")
 
+    async def _redirect(self, lineages: Collection[str], *upstream: str) -> None:
+        """Tell it whom to follow, and learn in the same instant which lineage it had; an empty one stands for any."""
+        await self._execute("MULTI")
+        await self._execute("INFO", "replication")
+        await self._execute("REPLICAOF", *upstream)
+        info, _ = await self._execute("EXEC")
+        before = replication_from(info_from(info))
+        if "" not in lineages and before.lineage not in lineages:
+            raise errors.StoreMovedOn(f"{self._host} continued another history of writes meanwhile")
+
     async def _expect(self, role: str) -> None:
         found = await self._execute("ROLE")
         if found[0] != role:
@@ -107,11 +128,11 @@ async def replication_session(
         yield ReplicationSession(execute, host, port)
 
 
-async def try_to_follow(instance: Instance, primary: Instance, replication: Login) -> None:
-    """Make an instance a replica of another one, if it takes commands."""
+async def try_to_follow(instance: Instance, primary: str, replication: Login) -> None:
+    """Make an instance a replica of the primary at an address, if it takes commands."""
     try:
         async with replication_session(*instance.endpoint) as session:
-            await session.follow(primary.address, replication)
+            await session.follow(primary, replication)
     except errors.SessionStoreError as error:
         # Nothing depends on it: the next pass repairs it.
         extra = {"instance": instance.address, "error": str(error)}

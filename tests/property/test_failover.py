@@ -65,6 +65,21 @@ class Failover(RuleBasedStateMachine):
         self.storage.instances[index].is_deleted = True
         self.storage.api_gone[index] = True
 
+    @rule(done=st.integers(0, 4), ticks=DURATIONS, delivered=st.sets(INSTANCES))
+    def come_back_during_a_failover(self, done: int, ticks: int, delivered: set[int]) -> None:
+        """Let a primary die and start again while the leader waits for an API server that is frozen."""
+        leader, primary = self.reconcilers[0], self.storage.selected
+        self.storage.crash(primary)
+        self.storage.tick()
+        self.look(0)
+        self.act(0, done)
+        self.storage.mounted[primary] = primary
+        self.storage.boot(primary)
+        for _ in range(ticks):
+            self.wait(1)
+            self.write(delivered)
+        self.act(0, len(leader.effects))
+
     @rule(
         alone=INSTANCES,
         others=st.sets(INSTANCES, min_size=1),
@@ -153,8 +168,12 @@ class Failover(RuleBasedStateMachine):
             self.no_two_take_writes_beyond_the_fence()
 
     def effect(self, reconciler: Reconciler) -> None:
-        before = self.storage.selected
+        before, looked = self.storage.selected, reconciler.looked
         reconciler.act()
+        if self.storage.selected != before:
+            new = self.storage.instances[self.storage.selected]
+            lost = [key for key in self.kept_by if self.written[key] > looked and key not in new.log]
+            assert not lost, f"{new.index} is primary without {lost}, which two had after the decision"
         if self.storage.selected != before:  # `judge` has already checked the decision that loses these writes
             kept = self.safe.union(self.storage.instances[self.storage.selected].log)
             self.kept_by = {key: keepers for key, keepers in self.kept_by.items() if key in kept}

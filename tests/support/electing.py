@@ -122,14 +122,32 @@ class Reconciler:
         return True
 
     def _promote(self, index: int) -> bool:
+        is_as_seen = self._is_as_seen(index)
         if self._reaches(index):
             self.storage.promote(index)
-        return self._reaches(index)
+        return self._reaches(index) and (is_as_seen or self._undo(index))
+
+    def _undo(self, index: int) -> bool:
+        """Have an instance follow again the primary that has come back."""
+        self.storage.follow(index, self.selected)
+        return False
 
     def _follow(self, index: int) -> bool:
+        is_as_seen = self._is_as_seen(index)
         if self._reaches(index):
             self.storage.follow(index, self.leading_to if isinstance(self.decision, NewPrimary) else self.selected)
-        return True
+        if is_as_seen or not isinstance(self.decision, NewPrimary) or self._is_refused_by(index):
+            return True
+        return self._reaches(index) and self._undo(self.leading_to)
+
+    def _is_as_seen(self, index: int) -> bool:
+        """Tell whether an instance has the lineage that it had when the decision was made."""
+        is_same = self.storage.instances[index].lineage == self.view[index].replication.lineage
+        return self._reaches(index) and is_same
+
+    def _is_refused_by(self, index: int) -> bool:
+        """Tell whether no server listens there."""
+        return not self.storage.instances[index].is_alive and not self.storage.is_cut(US, index)
 
     def _select(self, index: int) -> bool:
         storage = self.storage

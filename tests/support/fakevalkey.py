@@ -163,7 +163,7 @@ class FakeValkey:
             if words == ("EXEC",):
                 commands = transaction[1:]
                 transaction.clear()
-                return self._effect("exec", lambda: [self._commanded(instance, *each) for each in commands])
+                return self._effect("exec", lambda: [self._within(instance, *each) for each in commands])
             if words == ("MULTI",) or transaction:
                 transaction.append(words)
                 return "QUEUED"
@@ -203,6 +203,10 @@ class FakeValkey:
             case ("ROLE",):
                 return [REPLICA if instance.history.upstream else PRIMARY]
         return self._effect(" ".join(words[:2]).lower(), lambda: self._commanded(instance, *words))
+
+    def _within(self, instance: FakeInstance, *words: str) -> str:
+        """Carry out a command of a transaction."""
+        return _text(self._info(instance)) if words[0] == "INFO" else self._commanded(instance, *words)
 
     def _commanded(self, instance: FakeInstance, *words: str) -> str:
         history = instance.history
