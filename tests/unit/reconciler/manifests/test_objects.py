@@ -322,12 +322,19 @@ def test_the_policy_admits_only_consumers_instances_and_the_reconciler() -> None
             "podSelector": {"matchLabels": {"app.kubernetes.io/component": "reconciler"}},
         },
     ]
-    peers, dns = spec["egress"]
+    peers, _ = spec["egress"]
     assert peers == {
         "to": [{"podSelector": {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}}],
         "ports": rule["ports"],
     }
-    assert {port["port"] for port in dns["ports"]} == {53}
+
+
+def test_instances_may_ask_dns_wherever_it_answers() -> None:
+    """Without `to`: the cluster's DNS may be a pod, the node itself, or a server outside the cluster."""
+    _, dns = network_policy.network_policy(STORAGE, PEERS)["spec"]["egress"]
+    assert dns == {
+        "ports": [{"protocol": protocol, "port": port} for port in (53, 5353) for protocol in ("UDP", "TCP")]
+    }
 
 
 @pytest.mark.parametrize("name", ["a", "x" * names.MAX_STORAGE_NAME])
