@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 """Label that the API server puts on every namespace."""
 _DNS_PORTS: Final = (53, 5353)
-"""Where DNS answers. A policy engine sees the port of the pod behind the Service: CoreDNS listens on 53, OpenShift's DNS
-pods listen on 5353."""
+"""Where DNS answers. A policy engine sees the port of the pod behind the Service: CoreDNS listens on 53, and OpenShift's
+DNS pods listen on 5353."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) 
             "ingress": [{"from": ingress, "ports": valkey_port}],
             "egress": [
                 {"to": [own_instances], "ports": valkey_port},
-                # To anywhere: NodeLocal DNSCache answers from the node's own network, and other servers from outside the
-                # cluster. No selector of pods matches those.
+                # To anywhere: NodeLocal DNSCache answers from the node's own network, and other servers answer from
+                # outside the cluster. No selector of pods matches those.
                 {"ports": dns_ports},
             ],
         },

@@ -77,7 +77,7 @@ def build(
     """
     owner, primary = owner_of(state.storage), group.primary.index
     yield NETWORK_POLICIES, network_policy.network_policy(owner, settings.peers, state.sharing.namespaces)
-    yield CONFIG_MAPS, valkey_config.config_map(owner, primary, instances)
+    yield CONFIG_MAPS, valkey_config.config_map(owner, primary, instances, group.service_host)
     for index in instances:
         yield STATEFUL_SETS, workload(state, spec, index, settings)
     yield SERVICES, services.headless_service(owner)

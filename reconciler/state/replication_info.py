@@ -45,6 +45,7 @@ class Replication:
         offset: How much of the history the instance has.
         upstream: Host that a replica is configured to follow; empty for a primary.
         is_linked: Whether a replica is connected with its upstream and up to date.
+        is_copying: Whether a replica is receiving the copy of everything there is, which comes before it is linked.
         is_streaming: Whether a replica has received anything since the copy of everything there was; its primary's next
             PING, within a second, counts.
         silence: Seconds since a replica last heard from its upstream; None if it never did, or is not linked.
@@ -58,6 +59,7 @@ class Replication:
     offset: int = 0
     upstream: str = ""
     is_linked: bool = False
+    is_copying: bool = False
     is_streaming: bool = False
     silence: int | None = None
     down_for: int | None = None
@@ -101,6 +103,7 @@ def replication_from(info: Mapping[str, Any]) -> Replication:
         offset=int(info.get("master_repl_offset", 0)),
         upstream=str(info.get("master_host", "")),
         is_linked=linked,
+        is_copying=str(info.get("master_sync_in_progress", 0)) != "0",
         is_streaming=linked and int(info.get("repl_backlog_histlen", 0)) > 0,
         silence=_seconds(info.get("master_last_io_seconds_ago")) if linked else None,
         down_for=_seconds(info.get("master_link_down_since_seconds")),

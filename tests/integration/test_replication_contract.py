@@ -20,7 +20,7 @@ from reconciler.state.replication_info import PRIMARY, REPLICA
 from reconciler.valkey import replication, users
 from reconciler.valkey.replication import replication_session
 from shared.names import VALKEY_PORT
-from tests.integration.instances import ADDRESSES, NOBODY, PASSWORDS, running
+from tests.integration.instances import ADDRESSES, ADMIN, NOBODY, PASSWORDS, connect, running
 from tests.support.fakevalkey import OK, WAITS, FakeInstance, FakeSession, FakeValkey
 
 OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
@@ -245,6 +245,31 @@ async def test_a_replica_with_a_wrong_password_has_no_link_until_it_has_the_righ
     await until(world, B, lambda facts: facts.replication.is_linked)
     await tell(B, "log_in_anew", REPLICATING)
     await until(world, B, lambda facts: facts.replication.is_linked)
+
+
+async def test_a_replica_whose_primarys_name_nobody_resolves_follows_as_soon_as_it_is_told_an_address(
+    world: World,
+) -> None:
+    await tell(B, "follow", "mine-valkey.team.invalid", REPLICATING)
+    facts = await world.facts(B)
+    assert facts.replication.upstream == "mine-valkey.team.invalid"
+    assert not facts.replication.is_linked
+    assert not facts.replication.is_copying
+    await follow(world, B, A)
+
+
+async def test_a_replica_says_while_it_receives_the_copy(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        world = Real(stack, tmp_path)
+        for key in ("thv:1", "thv:2", "thv:3"):
+            assert await written(world, A, key) == OK
+        with connect(ADMIN, A) as primary:
+            primary.config_set("rdb-key-save-delay", 200_000)  # microseconds for each key
+        await tell(B, "follow", A, REPLICATING)
+        copying = await until(world, B, lambda facts: facts.replication.is_copying)
+        assert not copying.replication.is_linked
+        linked = await until(world, B, lambda facts: facts.replication.is_linked)
+        assert not linked.replication.is_copying
 
 
 async def test_a_fenced_primary_refuses_writes_without_enough_replicas(world: World) -> None:

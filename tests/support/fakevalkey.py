@@ -249,7 +249,8 @@ class FakeValkey:
             info[f"slave{number}"] = {"ip": address, "state": "online", "offset": replica.history.offset, "lag": 0}
         if history.upstream:
             link = {"master_link_status": "up", "master_last_io_seconds_ago": 0, "repl_backlog_histlen": 14}
-            lost = {"master_link_status": "down", "master_link_down_since_seconds": 1}
+            # A copy takes no time here.
+            lost = {"master_link_status": "down", "master_link_down_since_seconds": 1, "master_sync_in_progress": 0}
             info |= {"master_host": history.upstream, **(link if primary is not None else lost)}
         return info
 

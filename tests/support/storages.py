@@ -98,7 +98,7 @@ def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> 
             secrets.connection_secret(STORAGE, PASSWORDS["password"]),
         ],
         NETWORK_POLICIES: [network_policy.network_policy(STORAGE, SETTINGS.peers)],
-        CONFIG_MAPS: [valkey_config.config_map(STORAGE, primary, indexes)],
+        CONFIG_MAPS: [valkey_config.config_map(STORAGE, primary, indexes, CLUSTER_IP)],
         STATEFUL_SETS: [workload(index, size) for index in indexes],
         SERVICES: [
             services.headless_service(STORAGE),

@@ -26,7 +26,7 @@ from shared.objects.resources import (
     Object,
     Resource,
 )
-from tests.support.simulated import KEY, NAMESPACE, Simulation
+from tests.support.simulated import CLUSTER_IP, KEY, NAMESPACE, Simulation
 
 CHILDREN = [
     (SECRETS, "mine-auth"),
@@ -60,7 +60,22 @@ async def test_a_storage_is_created_in_the_order_of_the_proposal() -> None:
     await simulation.settle()
     made = [write for write in simulation.api.writes if write.split()[1] in {f"{r.plural}/{n}" for r, n in CHILDREN}]
     named = [f"{resource.plural}/{name}" for resource, name in CHILDREN]
-    assert made == [f"{'create' if child in VERSIONED else 'apply'} {child}" for child in named]
+    created = [f"{'create' if child in VERSIONED else 'apply'} {child}" for child in named]
+    # Once the Service has an address, instances that start are told that one.
+    assert made == [*created, "apply configmaps/mine-valkey"]
+
+
+async def test_instances_find_the_primary_without_dns() -> None:
+    simulation = Simulation()
+    resolve, name = simulation.valkey.resolve, "mine-valkey.team.svc"
+    simulation.valkey.resolve = lambda host: "" if host == name else resolve(host)
+    await simulation.ask_for(size="large")
+    await simulation.settle()
+    assert simulation.status["phase"] == "Ready"
+    redundant = condition(simulation, "Redundant")
+    assert redundant is not None
+    assert redundant["status"] == "True"
+    assert (simulation.find(CONFIG_MAPS, "mine-valkey") or {})["data"]["upstream"] == CLUSTER_IP
 
 
 async def test_a_provisioned_storage_is_ready_and_names_its_secret(mine: Simulation) -> None:

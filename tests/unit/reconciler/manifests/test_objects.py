@@ -40,7 +40,7 @@ def objects(size: Size) -> dict[str, Object]:
     return {
         "auth": secrets.auth_secret(STORAGE, KeyRing(PASSWORDS)),
         "connection": secrets.connection_secret(STORAGE, PASSWORDS["password"]),
-        "config": valkey_config.config_map(STORAGE, 0, range(PRESETS[size].replicas)),
+        "config": valkey_config.config_map(STORAGE, 0, range(PRESETS[size].replicas), "10.0.0.9"),
         "policy": network_policy.network_policy(STORAGE, PEERS),
         "workload": workload(size),
         "service": services.primary_service(STORAGE, 0),
@@ -299,10 +299,16 @@ def test_a_pod_has_the_hash_of_its_template(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(set(hashes)) == len(hashes)
 
 
-def test_a_change_of_the_primary_in_the_topology_file_makes_no_pod_outdated() -> None:
-    before, after = valkey_config.config_map(STORAGE, 0, [0]), valkey_config.config_map(STORAGE, 1, [0, 1])
+def test_a_change_of_the_topology_files_makes_no_pod_outdated() -> None:
+    """The hash of a pod's template covers the configuration alone."""
+    before = valkey_config.config_map(STORAGE, 0, [0], "x.team.svc")
+    after = valkey_config.config_map(STORAGE, 1, [0, 1], "10.0.0.9")
     assert before["data"]["valkey.conf"] == after["data"]["valkey.conf"]
-    assert (after["data"]["primary"], after["data"]["nodes"]) == ("1", "0 1")
+    assert {name: text for name, text in after["data"].items() if name != "valkey.conf"} == {
+        "primary": "1",
+        "nodes": "0 1",
+        "upstream": "10.0.0.9",
+    }
 
 
 def test_the_policy_admits_only_consumers_instances_and_the_reconciler() -> None:

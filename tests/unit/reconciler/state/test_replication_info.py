@@ -46,6 +46,12 @@ def test_a_replica_reports_its_primary() -> None:
     assert (found.replicas, found.is_empty, found.is_streaming) == ((), True, True)
 
 
+def test_a_replica_reports_that_it_receives_a_copy() -> None:
+    found = replication_from(info_from(REPLICA.replace("status:up", "status:down\r\nmaster_sync_in_progress:1")))
+    assert (found.is_linked, found.is_copying) == (False, True)
+    assert not replication_from(info_from(REPLICA + "master_sync_in_progress:0\r\n")).is_copying
+
+
 def test_a_replica_that_has_loaded_the_snapshot_may_still_wait_for_newer_writes() -> None:
     found = replication_from(info_from(REPLICA.replace("histlen:14", "histlen:0")))
     assert (found.is_linked, found.is_streaming) == (True, False)
