@@ -104,6 +104,16 @@ class ReplicationGroup:
         return self.primary.is_primary and not self.primary.problem
 
     @property
+    def takes_writes(self) -> bool:
+        """Whether a client's write succeeds: the primary serves, and has the replicas that its fence asks for.
+
+        A fence that is to be lower counts as lowered: the reconciler lowers it before it writes the status.
+        """
+        if not self.is_serving or self.primary.facts is None:
+            return False
+        return self.primary.replication.good_replicas >= min(self.primary.facts.fence, self.fence)
+
+    @property
     def synced(self) -> tuple[Instance, ...]:
         """Replicas that could take over."""
         return tuple(instance for instance in self.others if self.is_synced(instance))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 """Label that the API server puts on every namespace."""
 _DNS_PORTS: Final = (53, 5353)
-"""Where DNS answers. A policy engine sees the port of the pod behind the Service: CoreDNS listens on 53, and OpenShift's
-DNS pods listen on 5353."""
+"""Where DNS answers. A policy engine sees the port of the pod behind the Service: CoreDNS listens on 53,
+OpenShift's DNS pods listen on 5353."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class Replication:
         silence: Seconds since a replica last heard from its upstream; None if it never did, or is not linked.
         down_for: Seconds since a replica lost its link; None if it has one, or never had.
         replicas: The replicas that follow this instance, which may itself be a replica.
+        good_replicas: How many of them let its fence open (Valkey's `min_slaves_good_slaves`): they follow, and spoke
+            within `min-replicas-max-lag`. Valkey counts them only if there is a fence.
         keys: Number of keys in all databases.
     """
 
@@ -64,6 +66,7 @@ class Replication:
     silence: int | None = None
     down_for: int | None = None
     replicas: tuple[AttachedReplica, ...] = ()
+    good_replicas: int = 0
     keys: int = 0
 
     @property
@@ -112,6 +115,7 @@ def replication_from(info: Mapping[str, Any]) -> Replication:
             for number in range(int(info.get("connected_slaves", 0)))
             if isinstance(each := info.get(f"slave{number}"), dict)
         ),
+        good_replicas=int(info.get("min_slaves_good_slaves", 0)),
         # Only what `info_from` read as a compound is a mapping: a replica, or a database such as `db0`.
         keys=sum(int(each["keys"]) for each in info.values() if isinstance(each, dict) and "keys" in each),
     )

@@ -247,6 +247,12 @@ async def test_a_replica_with_a_wrong_password_has_no_link_until_it_has_the_righ
     await until(world, B, lambda facts: facts.replication.is_linked)
 
 
+async def fence(world: World, address: str) -> tuple[int, int]:
+    """Return how many replicas an instance needs to take writes, and how many count."""
+    facts = await world.facts(address)
+    return facts.fence, facts.replication.good_replicas
+
+
 async def test_a_replica_whose_primarys_name_nobody_resolves_follows_as_soon_as_it_is_told_an_address(
     world: World,
 ) -> None:
@@ -274,12 +280,16 @@ async def test_a_replica_says_while_it_receives_the_copy(tmp_path: Path) -> None
 
 async def test_a_fenced_primary_refuses_writes_without_enough_replicas(world: World) -> None:
     await tell(A, "fence", 1)
-    assert (await world.facts(A)).fence == 1
+    assert await fence(world, A) == (1, 0)
     assert await written(world, A, "thv:1") == "NOREPLICAS"
     await follow(world, B, A)
+    assert await fence(world, A) == (1, 1)
     assert await written(world, A, "thv:1") == OK
     await tell(A, "fence", 2)
+    assert await fence(world, A) == (2, 1)
     assert await written(world, A, "thv:2") == "NOREPLICAS"
+    await tell(A, "fence", 0)
+    assert await fence(world, A) == (0, 0)
 
 
 async def test_writes_wait_while_they_are_paused_and_are_carried_out_then(world: World) -> None:

@@ -245,6 +245,8 @@ class FakeValkey:
             "connected_slaves": len(replicas),
             "db0": {"keys": len(history.disk)},
         }
+        if history.fence:
+            info["min_slaves_good_slaves"] = len(replicas)
         for number, (address, replica) in enumerate(replicas.items()):
             info[f"slave{number}"] = {"ip": address, "state": "online", "offset": replica.history.offset, "lag": 0}
         if history.upstream:

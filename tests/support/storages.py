@@ -145,7 +145,7 @@ def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> Instance
         role=PRIMARY,
         is_loading=False,
         hashes=RING.accepted,
-        replication=Replication(lineage=LINEAGE, offset=OFFSET, replicas=attached, keys=3),
+        replication=Replication(lineage=LINEAGE, offset=OFFSET, replicas=attached, good_replicas=len(attached), keys=3),
         fence=1 if PRESETS[size].is_redundant else 0,
         upstream_hash=identities.sha256(REPLICATION.password),
     )
