@@ -107,11 +107,9 @@ class ReplicationGroup:
     def takes_writes(self) -> bool:
         """Whether a client's write succeeds: the primary serves, and has the replicas that its fence asks for.
 
-        A fence that is to be lower counts as lowered: the reconciler lowers it before it writes the status.
+        What counts is the fence that the primary is to have: the reconciler sets it before it writes the status.
         """
-        if not self.is_serving or self.primary.facts is None:
-            return False
-        return self.primary.replication.good_replicas >= min(self.primary.facts.fence, self.fence)
+        return self.is_serving and self.primary.replication.good_replicas >= self.fence
 
     @property
     def synced(self) -> tuple[Instance, ...]:

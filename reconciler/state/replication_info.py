@@ -51,8 +51,9 @@ class Replication:
         silence: Seconds since a replica last heard from its upstream; None if it never did, or is not linked.
         down_for: Seconds since a replica lost its link; None if it has one, or never had.
         replicas: The replicas that follow this instance, which may itself be a replica.
-        good_replicas: How many of them let its fence open (Valkey's `min_slaves_good_slaves`): they follow, and spoke
-            within `min-replicas-max-lag`. Valkey counts them only if there is a fence.
+        good_replicas: How many of them count for its fence, because they follow it and spoke within
+            `min-replicas-max-lag` (Valkey's `min_slaves_good_slaves`). Without a fence Valkey does not count, and these
+            are the replicas that are online.
         keys: Number of keys in all databases.
     """
 
@@ -100,6 +101,11 @@ def replication_from(info: Mapping[str, Any]) -> Replication:
     """Read the parts of a reply to INFO that are about replication and keys."""
     linked = info.get("master_link_status") == "up"
     former = str(info.get("master_replid2", ""))
+    replicas = tuple(
+        AttachedReplica(str(each["ip"]), each.get("state") == "online")
+        for number in range(int(info.get("connected_slaves", 0)))
+        if isinstance(each := info.get(f"slave{number}"), dict)
+    )
     return Replication(
         lineage=str(info.get("master_replid", "")),
         former_lineage="" if former == _NO_LINEAGE else former,
@@ -110,12 +116,8 @@ def replication_from(info: Mapping[str, Any]) -> Replication:
         is_streaming=linked and int(info.get("repl_backlog_histlen", 0)) > 0,
         silence=_seconds(info.get("master_last_io_seconds_ago")) if linked else None,
         down_for=_seconds(info.get("master_link_down_since_seconds")),
-        replicas=tuple(
-            AttachedReplica(str(each["ip"]), each.get("state") == "online")
-            for number in range(int(info.get("connected_slaves", 0)))
-            if isinstance(each := info.get(f"slave{number}"), dict)
-        ),
-        good_replicas=int(info.get("min_slaves_good_slaves", 0)),
+        replicas=replicas,
+        good_replicas=int(info.get("min_slaves_good_slaves", sum(replica.is_online for replica in replicas))),
         # Only what `info_from` read as a compound is a mapping: a replica, or a database such as `db0`.
         keys=sum(int(each["keys"]) for each in info.values() if isinstance(each, dict) and "keys" in each),
     )

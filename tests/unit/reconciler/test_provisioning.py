@@ -27,6 +27,7 @@ from shared.objects.resources import (
     Resource,
 )
 from tests.support.simulated import CLUSTER_IP, KEY, NAMESPACE, Simulation
+from tests.support.storages import HOST
 
 CHILDREN = [
     (SECRETS, "mine-auth"),
@@ -65,17 +66,35 @@ async def test_a_storage_is_created_in_the_order_of_the_proposal() -> None:
     assert made == [*created, "apply configmaps/mine-valkey"]
 
 
-async def test_instances_find_the_primary_without_dns() -> None:
+async def large_without_dns() -> Simulation:
     simulation = Simulation()
-    resolve, name = simulation.valkey.resolve, "mine-valkey.team.svc"
-    simulation.valkey.resolve = lambda host: "" if host == name else resolve(host)
+    resolve = simulation.valkey.resolve
+    simulation.valkey.resolve = lambda host: "" if host == HOST else resolve(host)
     await simulation.ask_for(size="large")
     await simulation.settle()
+    return simulation
+
+
+def is_redundant(simulation: Simulation) -> bool:
+    return (condition(simulation, "Redundant") or {}).get("status") == "True"
+
+
+async def test_instances_find_the_primary_without_dns() -> None:
+    simulation = await large_without_dns()
     assert simulation.status["phase"] == "Ready"
-    redundant = condition(simulation, "Redundant")
-    assert redundant is not None
-    assert redundant["status"] == "True"
+    assert is_redundant(simulation)
     assert (simulation.find(CONFIG_MAPS, "mine-valkey") or {})["data"]["upstream"] == CLUSTER_IP
+
+
+async def test_a_replica_that_goes_by_a_name_which_nobody_resolves_is_told_an_address() -> None:
+    """An earlier release started it so."""
+    simulation = await large_without_dns()
+    replicas = [each for each in simulation.valkey.instances.values() if each.history.upstream]
+    for each in replicas:
+        each.history.upstream = HOST
+    await simulation.settle()
+    assert is_redundant(simulation)
+    assert {each.history.upstream for each in replicas} == {simulation.primary}
 
 
 async def test_a_provisioned_storage_is_ready_and_names_its_secret(mine: Simulation) -> None:

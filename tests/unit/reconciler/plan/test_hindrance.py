@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.actions.plan import Plan
+from reconciler.actions.valkey import Fence
 from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance
 from reconciler.state.rotation_record import RotationRecord
@@ -107,6 +108,20 @@ def test_a_storage_is_not_ready_while_its_primary_refuses_writes_for_lack_of_a_r
     )
     assert (made.status["primary"], made.status["nodes"][0]["synced"]) == ("mine-valkey-0", False)
     assert [event.type for event in made.events if event.reason == "NoReplicaInSync"] == ["Warning"]
+
+
+def test_a_fence_that_is_put_right_in_this_pass_counts_as_it_will_be() -> None:
+    alone, followed = primary(0, Size.LARGE), HEAD
+    assert alone.facts is not None
+    assert followed.facts is not None
+    for head, others, ready in (
+        (replace(alone, facts=replace(alone.facts, fence=0)), (near(), FAR), "False"),
+        (replace(followed, facts=replace(followed.facts, fence=1000)), (near(), FAR), "True"),
+        (alone, (Instance(1), Instance(2)), "True"),
+    ):
+        made = plan(observed("large", head, *others), SETTINGS, NOW)
+        assert [step for step in made.steps if isinstance(step, Fence)]
+        assert phase(made)[1] == ready
 
 
 def test_a_new_storage_is_ready_once_its_first_replica_is_in_sync() -> None:

@@ -40,6 +40,12 @@ def test_a_primary_reports_its_replicas_and_its_keys() -> None:
     assert (found.offset, found.keys, found.is_linked, found.silence) == (56, 7, False, None)
 
 
+def test_a_primary_counts_the_replicas_for_its_fence_and_without_a_fence_those_online_count() -> None:
+    assert replication_from(info_from(PRIMARY)).good_replicas == 1
+    fenced = PRIMARY.replace("slave0:", "min_slaves_good_slaves:0\r\nslave0:")
+    assert replication_from(info_from(fenced)).good_replicas == 0
+
+
 def test_a_replica_reports_its_primary() -> None:
     found = replication_from(info_from(REPLICA))
     assert (found.upstream, found.is_linked, found.silence, found.down_for) == ("fd00::1", True, 1, None)
