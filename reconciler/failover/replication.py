@@ -56,14 +56,22 @@ def _following(group: ReplicationGroup) -> Iterator[Step]:
 
 
 def _is_misdirected(group: ReplicationGroup, instance: Instance) -> bool:
-    """Tell whether an instance follows nobody, or another one than the primary; not one that is still connecting."""
+    """Tell whether an instance follows nobody, or another one than the primary; not one that is still connecting.
+
+    One that follows the Service's name counts as well, unless the name has led it to the primary already: DNS may never
+    answer it. A change of the upstream would begin a copy anew that is under way.
+    """
     if not instance.accepts_operator or not instance.is_loaded:
         return False
     # If a former leader paused a replica, what its primary sends waits there as well.
     if instance.is_primary or instance.is_paused:
         return True
-    has_other_history = instance.replication.is_linked and group.lag(instance) is None
-    return has_other_history or instance.replication.upstream not in group.primary_hosts
+    replication = instance.replication
+    if replication.is_linked and group.lag(instance) is None:
+        return True
+    if replication.upstream == group.service_name:
+        return not (replication.is_linked or replication.is_copying)
+    return replication.upstream not in group.primary_addresses
 
 
 def _roles(group: ReplicationGroup) -> Iterator[LabelRole]:

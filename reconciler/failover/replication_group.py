@@ -70,12 +70,21 @@ class ReplicationGroup:
         return self.ring.login(identities.REPLICATION)
 
     @property
-    def primary_hosts(self) -> frozenset[str]:
-        """Hosts by which a replica may follow the primary: its own address, and the Service's address and name."""
-        if self.service is None:
-            return frozenset({self.primary.address})
+    def primary_addresses(self) -> frozenset[str]:
+        """Addresses by which a replica reaches the primary without DNS: the primary's own, and the Service's."""
+        of_service = self.service.cluster_ip if self.service is not None else ""
+        return frozenset({self.primary.address, of_service} - {""})
+
+    @property
+    def service_name(self) -> str:
+        """The host name by which DNS knows the Service."""
         namespace, name = self.storage
-        return frozenset({self.primary.address, self.service.cluster_ip, names.valkey_host(name, namespace)})
+        return names.valkey_host(name, namespace)
+
+    @property
+    def service_host(self) -> str:
+        """The host by which an instance that starts reaches the primary; a name only until the Service exists."""
+        return (self.service.cluster_ip if self.service is not None else "") or self.service_name
 
     @property
     def size(self) -> Size | None:
@@ -93,6 +102,14 @@ class ReplicationGroup:
     def is_serving(self) -> bool:
         """Whether the primary takes logins and writes, as far as can be seen."""
         return self.primary.is_primary and not self.primary.problem
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether a client's write succeeds: the primary serves, and has the replicas that its fence asks for.
+
+        What counts is the fence that the primary is to have: the reconciler sets it before it writes the status.
+        """
+        return self.is_serving and self.primary.replication.good_replicas >= self.fence
 
     @property
     def synced(self) -> tuple[Instance, ...]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 """Label that the API server puts on every namespace."""
+_DNS_PORTS: Final = (53, 5353)
+"""Where DNS answers. A policy engine sees the port of the pod behind the Service: CoreDNS listens on 53,
+OpenShift's DNS pods listen on 5353."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) 
         },
     ]
     valkey_port = [{"protocol": "TCP", "port": names.VALKEY_PORT}]
-    dns_ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
+    dns_ports = [{"protocol": protocol, "port": port} for port in _DNS_PORTS for protocol in ("UDP", "TCP")]
     return {
         "metadata": storage.metadata(names.valkey(storage.name)),
         "spec": {
@@ -58,7 +61,9 @@ def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) 
             "ingress": [{"from": ingress, "ports": valkey_port}],
             "egress": [
                 {"to": [own_instances], "ports": valkey_port},
-                {"to": [{"namespaceSelector": {}}], "ports": dns_ports},
+                # To anywhere: NodeLocal DNSCache answers from the node's own network, and other servers answer from
+                # outside the cluster. No selector of pods matches those.
+                {"ports": dns_ports},
             ],
         },
     }

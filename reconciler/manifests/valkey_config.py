@@ -24,6 +24,8 @@ PRIMARY_FILE: Final = "primary"
 """Beside the configuration: the number of the instance that is primary."""
 INSTANCES_FILE: Final = "nodes"
 """Beside the configuration: the numbers of all instances, with a space in between."""
+UPSTREAM_FILE: Final = "upstream"
+"""Beside the configuration: the host by which an instance that starts as a replica reaches the primary."""
 ACL_DIRECTORY: Final = "/valkey/acl"
 """Where kubelet mounts the instance's part of the auth Secret; kubelet refreshes it up to 90 s late."""
 LIVE_DIRECTORY: Final = "/valkey/live-acl"
@@ -87,13 +89,13 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
     `ACL SETUSER`. The command renames the copy last, so that a crash leaves either no file or a whole one. The shell
     keeps running, so that the server stops a little later than kubelet asks.
 
-    An instance starts as a replica of the instance that the Service names. It starts as the primary only if the
-    ConfigMap names it, and if its data has survived or there is no other instance: all replicas of an empty primary
-    would empty themselves too.
+    An instance starts as a replica of the instance that the Service names, and the ConfigMap says how to reach that
+    Service. It starts as the primary only if the ConfigMap names it, and if its data has survived or there is no other
+    instance: all replicas of an empty primary would empty themselves too.
 
     Args:
         instance: Its number.
-        host: Host name of the Service that names the primary.
+        host: Host name of the Service that names the primary, for a ConfigMap that says nothing of it.
         preset: What the instance's size decides.
     """
     live, mounted = f"{LIVE_DIRECTORY}/{names.KEY_USERS_ACL}", f"{ACL_DIRECTORY}/{names.KEY_USERS_ACL}"
@@ -111,7 +113,8 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
         f" -o -name '*.base.rdb' -size +{LARGEST_EMPTY_BASE}c 2>/dev/null | grep -q ."
     )
     named = f'[ "$(cat {config}/{PRIMARY_FILE})" = {instance} ]'
-    following = f"echo 'replicaof {host} {names.VALKEY_PORT}' >> {start}"
+    upstream = f"$(grep . {config}/{UPSTREAM_FILE} 2>/dev/null || echo {host})"
+    following = f'echo "replicaof {upstream} {names.VALKEY_PORT}" >> {start}'
     alone = f'[ "$(cat {config}/{INSTANCES_FILE})" = {instance} ]'
     steps = (
         "umask 077",
@@ -127,12 +130,20 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
     return " && ".join(steps)
 
 
-def config_map(storage: Storage, primary: int, instances: Sequence[int]) -> Object:
-    """Build the ConfigMap that instances read as they start; `instances` are the numbers of all there are to be."""
-    data = {CONFIG_FILE: valkey_conf(), **topology(primary, instances)}
+def config_map(storage: Storage, primary: int, instances: Sequence[int], upstream: str) -> Object:
+    """Build the ConfigMap that instances read as they start; see `topology`."""
+    data = {CONFIG_FILE: valkey_conf(), **topology(primary, instances, upstream)}
     return {"metadata": storage.metadata(names.valkey(storage.name)), "data": data}
 
 
-def topology(primary: int, instances: Sequence[int]) -> dict[str, str]:
-    """Write the files by which an instance learns about the storage as it starts."""
-    return {PRIMARY_FILE: str(primary), INSTANCES_FILE: " ".join(map(str, sorted(instances)))}
+def topology(primary: int, instances: Sequence[int], upstream: str) -> dict[str, str]:
+    """Write the files by which an instance learns about the storage as it starts.
+
+    Args:
+        primary: Number of the instance that is primary.
+        instances: Numbers of all instances that there are to be.
+        upstream: Host by which replicas reach the primary. The Service's address is best: it stays as long as the
+            Service exists, and reaching it needs no DNS.
+    """
+    numbers = " ".join(map(str, sorted(instances)))
+    return {PRIMARY_FILE: str(primary), INSTANCES_FILE: numbers, UPSTREAM_FILE: upstream}

@@ -86,7 +86,7 @@ def build(
     """
     owner = owner_of(state.storage)
     yield NETWORK_POLICIES, network_policy.network_policy(owner, settings.peers, state.sharing.namespaces)
-    yield CONFIG_MAPS, valkey_config.config_map(owner, group.primary.index, instances)
+    yield CONFIG_MAPS, valkey_config.config_map(owner, group.primary.index, instances, group.service_host)
     for index in instances:
         yield STATEFUL_SETS, workload(state, spec, index, settings)
     yield SERVICES, services.headless_service(owner)

@@ -30,7 +30,7 @@ RETRY_SECONDS: Final = 5.0
 
 HANDED_ON: Final = "CredentialHandedOn"
 """Type of the condition that says why consumers do not get what is in the user's Secret now."""
-_USABLE: Final = Verdict(Phase.READY, Outcome.OK, "the external store takes writes with this credential")
+_USABLE: Final = Verdict(Phase.READY, Outcome.OK, "the external store takes writes with this credential", is_ready=True)
 
 _NEXT_STEPS: Final = {
     Outcome.DNS: "check the host in spec.external.url",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.failover.decision import FailoverBlocked, LookAgain
 from reconciler.plan.desired_objects import running_size
-from reconciler.plan.rolling_update import UPDATING
+from reconciler.plan.hindrance import Hindrance, OutOfSync, redundancy
+from reconciler.plan.rolling_update import NO_ROOM, UPDATING
 from reconciler.state import pod_status
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 READY: Final = "Ready"
 AVAILABLE: Final = "Available"
 FAILOVER_BLOCKED: Final = "FailoverBlocked"
-REDUNDANT: Final = "Redundant"
 SIZE_APPLIED: Final = "SizeApplied"
+NO_REPLICA: Final = "NoReplicaInSync"
+"""Reason for which a primary that should be redundant takes no writes."""
+_READY: Final = "StorageReady", "Storage is ready and secured"
 MAX_QUOTED: Final = 1024
 """How many characters of the API server's answer a message repeats."""
 
@@ -45,13 +48,15 @@ class Verdict:
     Attributes:
         reason: Why it is or is not ready, as one CamelCase word.
         message: The same as a sentence, with the next step if somebody must act.
-        primary: The instance that takes writes, if one does.
+        primary: The instance that serves as primary, if one does.
         connection_secret: Name of the connection Secret, once there is one.
         also: Further conditions of the status.
         size: The size that the primary has, if that is known now.
         rotation: `status.rotation`: how far the newest rotation is.
         instances: `status.nodes`: each Valkey instance.
         last_failover: `status.lastFailover`: the last change of the primary.
+        is_ready: Whether consumers can use the storage.
+        hindrance: What keeps it from going on with what is under way, or from being redundant, although it is ready.
     """
 
     phase: Phase
@@ -64,23 +69,36 @@ class Verdict:
     rotation: RotationStatus | None = None
     instances: tuple[InstanceStatus, ...] = ()
     last_failover: LastFailover | None = None
+    is_ready: bool = False
+    hindrance: Hindrance | None = None
 
     @property
-    def is_ready(self) -> bool:
-        """Whether consumers can use the storage."""
-        return self.phase in {Phase.READY, Phase.ROTATING}
+    def phase_message(self) -> str:
+        """The phase in a sentence."""
+        return self.hindrance.message if self.hindrance is not None else self.message
 
     def rotating(self, rotation: RotationPlan) -> Self:
         """Add the condition and status of a rotation, during which consumers can use the storage all the time."""
-        phase = Phase.ROTATING if rotation.is_under_way and self.is_ready else self.phase
+        phase = Phase.ROTATING if rotation.is_under_way and self.phase is Phase.READY else self.phase
         also = (*self.also, rotation.condition) if rotation.condition is not None else self.also
         return replace(self, phase=phase, also=also, rotation=rotation.status)
 
     def changing(self, change: Change, storage: DeclaredStorage) -> Self:
         """Add the condition of a planned change, or of its end."""
         over = _over(storage, Finding(UPDATING, "False", "UpToDate", "all instances are up to date"))
-        finding = change.finding or over
-        return replace(self, also=(*self.also, finding)) if finding is not None else self
+        if (finding := change.finding or over) is None:
+            return self
+        if change.is_waiting and self.hindrance is not None:
+            message = f"{finding.message}: {self.hindrance.message}"
+            finding = replace(finding, reason=self.hindrance.reason, message=message)
+        found = replace(self, also=(*self.also, finding))
+        return found.hindered(Hindrance(finding.reason, finding.message)) if finding.reason == NO_ROOM else found
+
+    def hindered(self, hindrance: Hindrance | None) -> Self:
+        """Add what keeps a ready storage from going on, unless something is known already."""
+        if hindrance is None or self.hindrance is not None or not self.is_ready:
+            return self
+        return replace(self, phase=Phase.DEGRADED, hindrance=hindrance)
 
     @classmethod
     def invalid(cls, problems: str) -> Self:
@@ -109,7 +127,7 @@ def was_ready(storage: DeclaredStorage) -> bool:
 
 
 def is_out_of_service(storage: DeclaredStorage, group: ReplicationGroup, now: datetime) -> bool:
-    """Tell whether the primary has not served for longer than a failover takes."""
+    """Tell whether the primary does not serve, and the storage has taken no writes for longer than a failover takes."""
     if group.is_serving:
         return False
     available = storage.condition(AVAILABLE)
@@ -124,25 +142,27 @@ def judge(
     """Judge a managed storage."""
     name = state.storage.name
     has_connection = ("secrets", names.connection_secret(name)) in state.children
-    is_serving = has_connection and group.is_serving
-    healthy = "StorageReady", "Storage is ready and secured"
-    reason, message = healthy if is_serving else _obstacle(group, decision, now)
+    is_ready = has_connection and group.takes_writes
+    apart = OutOfSync.of(group, state.storage, now)
+    reason, message = _READY if is_ready else _reason_not_ready(group, decision, apart, now)
     unready_phase = Phase.DEGRADED if was_ready(state.storage) else Phase.PROVISIONING
     size = running_size(group, spec)
-    available = Finding(AVAILABLE, "True" if is_serving else "False", reason, message)
+    available = Finding(AVAILABLE, "True" if is_ready else "False", reason, message)
     blocked = _failover_blocked(state.storage, decision)
-    also = (available, _redundancy(spec, group), blocked, _size_applied(spec, size))
-    return Verdict(
-        phase=Phase.READY if is_serving else unready_phase,
+    also = (available, redundancy(group, apart), blocked, _size_applied(spec, size))
+    verdict = Verdict(
+        phase=Phase.READY if is_ready else unready_phase,
         reason=reason,
         message=message,
-        primary=group.name(group.primary) if is_serving else "",
+        primary=group.name(group.primary) if has_connection and group.is_serving else "",
         connection_secret=names.connection_secret(name) if has_connection else "",
         also=tuple(finding for finding in also if finding),
         size=size,
         instances=tuple(_instance(group, instance) for instance in group.in_order),
         last_failover=group.service.last_change.status if group.service is not None else None,
+        is_ready=is_ready,
     )
+    return verdict.hindered(apart.lasting)
 
 
 def _instance(group: ReplicationGroup, instance: Instance) -> InstanceStatus:
@@ -152,9 +172,17 @@ def _instance(group: ReplicationGroup, instance: Instance) -> InstanceStatus:
     return InstanceStatus(
         name=group.name(instance),
         role=ROLE_PRIMARY if is_primary else ROLE_REPLICA,
-        synced=instance.is_primary if is_primary else group.is_synced(instance),
+        synced=group.takes_writes if is_primary else group.is_synced(instance),
         lag_mib=None if lag is None else lag >> 20,
     )
+
+
+def _reason_not_ready(group: ReplicationGroup, decision: Decision, apart: OutOfSync, now: datetime) -> tuple[str, str]:
+    """Say why the primary takes no writes."""
+    if group.is_serving and not group.takes_writes:
+        name = group.name(group.primary)
+        return NO_REPLICA, f"{name} takes no writes without a replica in sync: {apart.summary}"
+    return _obstacle(group, decision, now)
 
 
 def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tuple[str, str]:
@@ -183,18 +211,6 @@ def _server_problem(instance: Instance) -> tuple[str, str] | None:
     if instance.responds and not instance.is_loaded:
         return "LoadingData", "Valkey is reading its data from disk"
     return None
-
-
-def _redundancy(spec: SessionStorageSpec, group: ReplicationGroup) -> Finding | None:
-    if not spec.preset.is_redundant:
-        return None
-    wanted, there = spec.preset.replicas - 1, len(group.synced)
-    if there >= wanted:
-        return Finding(REDUNDANT, "True", "InSync", f"{wanted} replicas could take over")
-    message = (
-        f"{there} of {wanted} replicas could take over; the others are starting, are catching up, or do not answer"
-    )
-    return Finding(REDUNDANT, "False", "ReplicasMissing", message)
 
 
 def _failover_blocked(storage: DeclaredStorage, decision: Decision) -> Finding | None:

@@ -20,7 +20,7 @@ from reconciler.plan import desired_objects, external_storage, secrets
 from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.drift import repair, repair_if_unchanged
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
-from reconciler.plan.rolling_update import next_change
+from reconciler.plan.rolling_update import FOLLOWING_SECONDS, next_change
 from reconciler.plan.status import status_of
 from reconciler.rotation.rotation_plan import plan_external_rotation, plan_managed_rotation
 from reconciler.state import pod_status
@@ -187,7 +187,11 @@ def _pause(group: ReplicationGroup, verdict: Verdict, now: datetime) -> float:
     is_starting = any(
         pod_status.address(instance.pod) and pod_status.is_starting(instance.pod, now) for instance in group.instances
     )
-    return STARTING_SECONDS if is_starting else WAITING_SECONDS
+    if is_starting:
+        return STARTING_SECONDS
+    # No event tells when a replica has caught up and the primary takes writes again.
+    is_fenced = group.is_serving and not group.takes_writes and any(map(group.is_attached, group.others))
+    return FOLLOWING_SECONDS if is_fenced else WAITING_SECONDS
 
 
 def _report(state: StorageState, verdict: Verdict, now: datetime, pause: float) -> Plan:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 UPDATING: Final = "Updating"
 FOLLOWING_SECONDS: Final = 0.5
 """How soon the reconciler looks again while a change goes on; an instance takes about 2 s to start and follow."""
+NO_ROOM: Final = "NoRoom"
+"""Reason for which a change that no instance can make in place waits."""
 REQUESTED: Final = "Asked"
 DRAINED: Final = "NodeIsDrained"
 OUTDATED: Final = "InstanceIsOutdated"
@@ -53,6 +55,11 @@ class Change:
     def is_under_way(self) -> bool:
         """Whether something changes."""
         return self.finding is not None and self.finding.status == "True"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is to change, and nothing can be done about it now."""
+        return self.is_under_way and not self.steps
 
     @property
     def pause(self) -> float | None:
@@ -171,7 +178,7 @@ def _without_room(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         message = (
             f"no node has room for another instance, and {name} cannot change without one: add a node or free room"
         )
-        return Change(desired.indexes, (), _finding("False", "NoRoom", message))
+        return Change(desired.indexes, (), _finding("False", NO_ROOM, message))
     message = f"no node has room for another instance, so {name} restarts where it is: clients wait for some seconds"
     return Change(desired.indexes, _deletion(primary.pod), _finding("True", "RestartsInPlace", message))
 

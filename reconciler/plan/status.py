@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, READY, Verdict
+from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, NO_REPLICA, READY, Verdict
 from reconciler.plan.rolling_update import PLANNED
 from shared import names
 from shared.objects.conditions import Finding, conditions
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from reconciler.plan.hindrance import Hindrance
     from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Object
 
 CONSUMERS_ADMITTED: Final = "ConsumersAdmitted"
 
-_ORDINARY: Final = frozenset({"Provisioning", "Starting", "LoadingData"})
+_ORDINARY: Final = frozenset({"Provisioning", "Starting", "LoadingData", NO_REPLICA})
 """Reasons that every storage passes through."""
 _CALM: Final = frozenset(
     {*(phase.value for phase in RotationPhase), "Decided", "Resizing", "UpToDate", "WaitsForItsTurn"}
@@ -40,7 +41,7 @@ def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Obj
     existing = [item.to_object() for item in old.conditions]
     new = SessionStorageStatus(
         phase=verdict.phase,
-        message=verdict.message,
+        message=verdict.phase_message,
         connection_secret=verdict.connection_secret or None,
         primary=verdict.primary or None,
         size=verdict.size or old.size,
@@ -79,18 +80,39 @@ def _listed(names_of: Sequence[str]) -> str:
 
 
 def _events(old: SessionStorageStatus, new: SessionStorageStatus, verdict: Verdict) -> tuple[EventNote, ...]:
-    events = []
     before = {item.type: item for item in old.conditions}
     ready = before.get(READY)
-    if (ready.reason if ready else None, old.phase) != (verdict.reason, new.phase):
-        is_calm = verdict.is_ready or (verdict.phase is Phase.PROVISIONING and verdict.reason in _ORDINARY)
-        events.append(EventNote("Normal" if is_calm else "Warning", verdict.reason, verdict.message))
-    for item in new.conditions:
-        was = before.get(item.type)
-        if item.type not in _IN_FIRST_EVENT and (was is None or was.message != item.message):
-            is_calm = (item.status == "True") is not (item.type == FAILOVER_BLOCKED) or item.reason in _CALM
-            events.append(EventNote("Normal" if is_calm else "Warning", item.reason, item.message))
+    events = [
+        EventNote("Normal" if _is_calm(item, verdict.hindrance) else "Warning", item.reason, item.message)
+        for item in new.conditions
+        if item.type not in _IN_FIRST_EVENT and ((was := before.get(item.type)) is None or was.message != item.message)
+    ]
+    if ready is None or ready.reason != verdict.reason:
+        events.insert(0, _readiness(verdict))
+    elif new.phase is not old.phase and not (verdict.hindrance and _is_told(verdict.hindrance, events)):
+        events.insert(0, _hindrance(verdict.hindrance) if verdict.hindrance else _readiness(verdict))
     if (moved := new.last_failover) is not None and moved != old.last_failover:
         note = f"{new.primary or 'another instance'} is the primary now; that took {moved.seconds:g} s"
         events.append(EventNote("Normal" if moved.reason in PLANNED else "Warning", moved.reason, note))
     return tuple(events)
+
+
+def _is_calm(item: Condition, hindrance: Hindrance | None) -> bool:
+    """Tell whether a condition needs nobody's attention."""
+    if hindrance is not None and item.reason == hindrance.reason:
+        return False
+    return (item.status == "True") is not (item.type == FAILOVER_BLOCKED) or item.reason in _CALM
+
+
+def _readiness(verdict: Verdict) -> EventNote:
+    is_calm = verdict.is_ready or (verdict.phase is Phase.PROVISIONING and verdict.reason in _ORDINARY)
+    return EventNote("Normal" if is_calm else "Warning", verdict.reason, verdict.message)
+
+
+def _hindrance(hindrance: Hindrance) -> EventNote:
+    return EventNote("Warning", hindrance.reason, hindrance.message)
+
+
+def _is_told(hindrance: Hindrance, events: Sequence[EventNote]) -> bool:
+    """Tell whether the Event of a condition names what hinders the storage."""
+    return any(hindrance.message in event.note for event in events)

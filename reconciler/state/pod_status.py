@@ -69,6 +69,11 @@ def is_gone(pod: Object | None) -> bool:
     return bool(states) and all("terminated" in state or "waiting" in state for state in states)
 
 
+def has_restarted(pod: Object) -> bool:
+    """Tell whether a pod's server has ended before, and Kubernetes started it again."""
+    return any("terminated" in each.get("lastState", {}) for each in pod.get("status", {}).get("containerStatuses", []))
+
+
 def is_starting(pod: Object | None, now: datetime) -> bool:
     """Tell whether a pod's server may still be starting."""
     if pod is None:

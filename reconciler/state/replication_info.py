@@ -45,11 +45,15 @@ class Replication:
         offset: How much of the history the instance has.
         upstream: Host that a replica is configured to follow; empty for a primary.
         is_linked: Whether a replica is connected with its upstream and up to date.
+        is_copying: Whether a replica is receiving the copy of everything there is, which comes before it is linked.
         is_streaming: Whether a replica has received anything since the copy of everything there was; its primary's next
             PING, within a second, counts.
         silence: Seconds since a replica last heard from its upstream; None if it never did, or is not linked.
         down_for: Seconds since a replica lost its link; None if it has one, or never had.
         replicas: The replicas that follow this instance, which may itself be a replica.
+        good_replicas: How many of them count for its fence, because they follow it and spoke within
+            `min-replicas-max-lag` (Valkey's `min_slaves_good_slaves`). Without a fence Valkey does not count, and these
+            are the replicas that are online.
         keys: Number of keys in all databases.
     """
 
@@ -58,10 +62,12 @@ class Replication:
     offset: int = 0
     upstream: str = ""
     is_linked: bool = False
+    is_copying: bool = False
     is_streaming: bool = False
     silence: int | None = None
     down_for: int | None = None
     replicas: tuple[AttachedReplica, ...] = ()
+    good_replicas: int = 0
     keys: int = 0
 
     @property
@@ -95,20 +101,23 @@ def replication_from(info: Mapping[str, Any]) -> Replication:
     """Read the parts of a reply to INFO that are about replication and keys."""
     linked = info.get("master_link_status") == "up"
     former = str(info.get("master_replid2", ""))
+    replicas = tuple(
+        AttachedReplica(str(each["ip"]), each.get("state") == "online")
+        for number in range(int(info.get("connected_slaves", 0)))
+        if isinstance(each := info.get(f"slave{number}"), dict)
+    )
     return Replication(
         lineage=str(info.get("master_replid", "")),
         former_lineage="" if former == _NO_LINEAGE else former,
         offset=int(info.get("master_repl_offset", 0)),
         upstream=str(info.get("master_host", "")),
         is_linked=linked,
+        is_copying=str(info.get("master_sync_in_progress", 0)) != "0",
         is_streaming=linked and int(info.get("repl_backlog_histlen", 0)) > 0,
         silence=_seconds(info.get("master_last_io_seconds_ago")) if linked else None,
         down_for=_seconds(info.get("master_link_down_since_seconds")),
-        replicas=tuple(
-            AttachedReplica(str(each["ip"]), each.get("state") == "online")
-            for number in range(int(info.get("connected_slaves", 0)))
-            if isinstance(each := info.get(f"slave{number}"), dict)
-        ),
+        replicas=replicas,
+        good_replicas=int(info.get("min_slaves_good_slaves", sum(replica.is_online for replica in replicas))),
         # Only what `info_from` read as a compound is a mapping: a replica, or a database such as `db0`.
         keys=sum(int(each["keys"]) for each in info.values() if isinstance(each, dict) and "keys" in each),
     )

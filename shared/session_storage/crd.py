@@ -18,7 +18,7 @@ COLUMNS: Final = (
     ("Size", ".spec.size", "Requested size; empty for an external storage"),
     ("Phase", ".status.phase", "Summary of the storage's state"),
     ("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether consumers can use the storage"),
-    ("Primary", ".status.primary", "StatefulSet of the Valkey instance that takes writes"),
+    ("Primary", ".status.primary", "StatefulSet of the Valkey instance that is primary"),
     ("Secret", ".status.connectionSecret", "Secret with the connection settings for consumers"),
 )
 

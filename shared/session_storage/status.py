@@ -96,7 +96,7 @@ class SessionStorageStatus(Model):
     ] = None
     primary: Annotated[
         str | None,
-        Field(description="StatefulSet of the Valkey instance that takes writes; its pod is called <primary>-0."),
+        Field(description="StatefulSet of the Valkey instance that is primary; its pod is called <primary>-0."),
     ] = None
     size: Annotated[
         Size | None,

@@ -78,7 +78,8 @@ class Kubelet:
         storage, namespace = pod["metadata"]["labels"][names.LABEL_STORAGE], pod["metadata"]["namespace"]
         secret = await self._await(SECRETS, namespace, names.auth_secret(storage))
         config = await self._await(CONFIG_MAPS, namespace, names.valkey(storage))
-        service, primary = names.valkey_host(storage, namespace), await self._primary(namespace, storage)
+        # No kube-proxy routes a Service's address here, and no DNS knows its name.
+        upstream = {valkey_config.UPSTREAM_FILE: await self._primary(namespace, storage)}
         places = {
             valkey_config.CONFIG_DIRECTORY: str(directory / "config"),
             valkey_config.LIVE_DIRECTORY: str(directory / "live"),
@@ -86,11 +87,10 @@ class Kubelet:
             f"dir {valkey_config.DATA_DIRECTORY}": f"dir {directory / 'data'}",
             f"find {valkey_config.DATA_DIRECTORY}": f"find {directory / 'data'}",
             "bind * -::*": f"bind {address}",
-            f"replicaof {service}": f"replicaof {primary}",
         }
         for place in ("config", "live", "acl", "data"):
             (directory / place).mkdir(parents=True)
-        for name, text in config["data"].items():
+        for name, text in (config["data"] | upstream).items():
             (directory / "config" / name).write_text(_placed(text, places))
         for name, value in secret["data"].items():
             (directory / "acl" / name).write_bytes(base64.b64decode(value))

@@ -283,7 +283,7 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
     return [
         (SECRETS, secrets.auth_secret(storage, KeyRing(drawn))),
         (SECRETS, secrets.connection_secret(storage, drawn["password"])),
-        (CONFIG_MAPS, valkey_config.config_map(storage, 0, range(PRESETS[size].replicas))),
+        (CONFIG_MAPS, valkey_config.config_map(storage, 0, range(PRESETS[size].replicas), "10.0.0.9")),
         (NETWORK_POLICIES, network_policy.network_policy(storage, Peers("x", {"a": "b"}))),
         (STATEFUL_SETS, stateful_set(metadata, spec, Image("registry.example/valkey:9", "IfNotPresent"), "")),
         (SERVICES, services.primary_service(storage)),

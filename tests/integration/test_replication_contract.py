@@ -19,8 +19,9 @@ from reconciler.state.instance import InstanceFacts
 from reconciler.state.replication_info import PRIMARY, REPLICA
 from reconciler.valkey import replication, users
 from reconciler.valkey.replication import replication_session
+from shared import errors
 from shared.names import VALKEY_PORT
-from tests.integration.instances import ADDRESSES, NOBODY, PASSWORDS, running
+from tests.integration.instances import ADDRESSES, ADMIN, NOBODY, PASSWORDS, connect, running
 from tests.support.fakevalkey import OK, WAITS, FakeInstance, FakeSession, FakeValkey
 
 OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
@@ -224,6 +225,20 @@ async def test_a_promoted_replica_continues_the_history_and_all_others_can_follo
         assert replica.replication.is_streaming
 
 
+async def test_an_instance_tells_if_it_has_continued_another_history_than_the_reconciler_saw(world: World) -> None:
+    """Its primary had died, and came back meanwhile: it may have taken writes that nobody else has."""
+    assert await written(world, A, "thv:1") == OK
+    seen = (await world.facts(B)).replication.lineage
+    await follow(world, B, A)
+    with pytest.raises(errors.StoreMovedOn):
+        await tell(B, "promote", seen)
+    await follow(world, B, A)
+    await tell(B, "promote", (await world.facts(B)).replication.lineage)
+    with pytest.raises(errors.StoreMovedOn):
+        await tell(C, "follow", B, REPLICATING, {seen})
+    await tell(C, "follow", B, REPLICATING, {"", seen})
+
+
 async def test_promoting_a_primary_changes_nothing(world: World) -> None:
     lineage = (await world.facts(A)).replication.lineage
     await tell(A, "promote")
@@ -247,14 +262,49 @@ async def test_a_replica_with_a_wrong_password_has_no_link_until_it_has_the_righ
     await until(world, B, lambda facts: facts.replication.is_linked)
 
 
+async def fence(world: World, address: str) -> tuple[int, int]:
+    """Return how many replicas an instance needs to take writes, and how many count."""
+    facts = await world.facts(address)
+    return facts.fence, facts.replication.good_replicas
+
+
+async def test_a_replica_whose_primarys_name_nobody_resolves_follows_as_soon_as_it_is_told_an_address(
+    world: World,
+) -> None:
+    await tell(B, "follow", "mine-valkey.team.invalid", REPLICATING)
+    facts = await world.facts(B)
+    assert facts.replication.upstream == "mine-valkey.team.invalid"
+    assert not facts.replication.is_linked
+    assert not facts.replication.is_copying
+    await follow(world, B, A)
+
+
+async def test_a_replica_says_while_it_receives_the_copy(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        world = Real(stack, tmp_path)
+        for key in ("thv:1", "thv:2", "thv:3"):
+            assert await written(world, A, key) == OK
+        with connect(ADMIN, A) as primary:
+            primary.config_set("rdb-key-save-delay", 200_000)  # microseconds for each key
+        await tell(B, "follow", A, REPLICATING)
+        copying = await until(world, B, lambda facts: facts.replication.is_copying)
+        assert not copying.replication.is_linked
+        linked = await until(world, B, lambda facts: facts.replication.is_linked)
+        assert not linked.replication.is_copying
+
+
 async def test_a_fenced_primary_refuses_writes_without_enough_replicas(world: World) -> None:
     await tell(A, "fence", 1)
-    assert (await world.facts(A)).fence == 1
+    assert await fence(world, A) == (1, 0)
     assert await written(world, A, "thv:1") == "NOREPLICAS"
     await follow(world, B, A)
+    assert await fence(world, A) == (1, 1)
     assert await written(world, A, "thv:1") == OK
     await tell(A, "fence", 2)
+    assert await fence(world, A) == (2, 1)
     assert await written(world, A, "thv:2") == "NOREPLICAS"
+    await tell(A, "fence", 0)
+    assert await fence(world, A) == (0, 1)
 
 
 async def test_writes_wait_while_they_are_paused_and_are_carried_out_then(world: World) -> None:

@@ -249,11 +249,14 @@ class FakeValkey:
             "connected_slaves": len(replicas),
             "db0": {"keys": len(history.disk)},
         }
+        if history.fence:
+            info["min_slaves_good_slaves"] = len(replicas)
         for number, (address, replica) in enumerate(replicas.items()):
             info[f"slave{number}"] = {"ip": address, "state": "online", "offset": replica.history.offset, "lag": 0}
         if history.upstream:
             link = {"master_link_status": "up", "master_last_io_seconds_ago": 0, "repl_backlog_histlen": 14}
-            lost = {"master_link_status": "down", "master_link_down_since_seconds": 1}
+            # A copy takes no time here.
+            lost = {"master_link_status": "down", "master_link_down_since_seconds": 1, "master_sync_in_progress": 0}
             info |= {"master_host": history.upstream, **(link if primary is not None else lost)}
         return info
 

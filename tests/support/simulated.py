@@ -191,7 +191,7 @@ class Simulation:
         auth = identities.decoded((self.find(SECRETS, names.auth_secret(KEY[1])) or {}).get("data"))
         is_alone = config.get(valkey_config.INSTANCES_FILE) == str(index)
         leads = config.get(valkey_config.PRIMARY_FILE) == str(index) and (is_alone or bool(disk))
-        upstream = "" if leads else names.valkey_host(KEY[1], NAMESPACE)
+        upstream = "" if leads else config[valkey_config.UPSTREAM_FILE]
         fence = 0 if is_alone else self._fence()
         return FakeHistory(disk, upstream=upstream, password=auth.get(identities.REPLICATION.key, ""), fence=fence)
 

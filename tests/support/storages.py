@@ -102,7 +102,7 @@ def children(size: Size, *, primary: int = 0, indexes: tuple[int, ...] = ()) -> 
             secrets.connection_secret(STORAGE, PASSWORDS["password"]),
         ],
         NETWORK_POLICIES: [network_policy.network_policy(STORAGE, SETTINGS.peers)],
-        CONFIG_MAPS: [valkey_config.config_map(STORAGE, primary, indexes)],
+        CONFIG_MAPS: [valkey_config.config_map(STORAGE, primary, indexes, CLUSTER_IP)],
         STATEFUL_SETS: [workload(index, size) for index in indexes],
         SERVICES: [
             services.headless_service(STORAGE),
@@ -163,7 +163,7 @@ def primary(index: int = 0, size: Size = Size.SMALL, *replicas: int) -> Instance
         role=PRIMARY,
         is_loading=False,
         hashes=RING.accepted,
-        replication=Replication(lineage=LINEAGE, offset=OFFSET, replicas=attached, keys=3),
+        replication=Replication(lineage=LINEAGE, offset=OFFSET, replicas=attached, good_replicas=len(attached), keys=3),
         fence=1 if PRESETS[size].is_redundant else 0,
         upstream_hash=identities.sha256(REPLICATION.password),
     )

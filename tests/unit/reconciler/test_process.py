@@ -12,7 +12,7 @@ from certs.settings import CertificateSettings
 from reconciler.__main__ import _Process, main
 from reconciler.settings import Settings
 from shared.kubernetes.client import EVERYTHING, Selector
-from shared.objects.resources import CONFIG_MAPS, CRDS, LEASES, SECRETS, SESSION_STORAGES, Object, Resource
+from shared.objects.resources import CRDS, LEASES, NETWORK_POLICIES, SECRETS, SESSION_STORAGES, Object, Resource
 from tests.support.fakes import FakeApi
 
 ENVIRON = {
@@ -82,11 +82,11 @@ async def test_a_change_of_a_child_causes_a_pass() -> None:
     running = asyncio.ensure_future(process(api).run())
     async with asyncio.timeout(10):
         await api.until_there(SECRETS, "team", "mine-connection")
-        first = await api.until_there(CONFIG_MAPS, "team", "mine-valkey")
-        await api.delete(CONFIG_MAPS, "team", "mine-valkey")
-        again = await api.until_there(CONFIG_MAPS, "team", "mine-valkey")
+        first = await api.until_there(NETWORK_POLICIES, "team", "mine-valkey")
+        await api.delete(NETWORK_POLICIES, "team", "mine-valkey")
+        again = await api.until_there(NETWORK_POLICIES, "team", "mine-valkey")
     assert again["metadata"]["uid"] != first["metadata"]["uid"]
-    assert again["data"] == first["data"]
+    assert again["spec"] == first["spec"]
     running.cancel()
     await asyncio.wait({running})
 

@@ -27,7 +27,8 @@ from shared.objects.resources import (
     Object,
     Resource,
 )
-from tests.support.simulated import KEY, NAMESPACE, Simulation
+from tests.support.simulated import CLUSTER_IP, KEY, NAMESPACE, Simulation
+from tests.support.storages import HOST
 
 CHILDREN = [
     (SECRETS, "mine-auth"),
@@ -61,10 +62,44 @@ async def test_a_storage_is_created_in_the_order_of_the_proposal() -> None:
     simulation = Simulation()
     await simulation.ask_for(size="small")
     await simulation.settle()
-    written = dict.fromkeys(simulation.api.writes)
-    made = [write for write in written if write.startswith(("create", "apply")) and write.split()[1] in PATHS]
+    made = [
+        write for write in simulation.api.writes if write.startswith(("create", "apply")) and write.split()[1] in PATHS
+    ]
     named = [f"{resource.plural}/{name}" for resource, name in CHILDREN]
-    assert made == [f"{'create' if child in VERSIONED else 'apply'} {child}" for child in named]
+    created = [f"{'create' if child in VERSIONED else 'apply'} {child}" for child in named]
+    # Once the Service has an address, instances that start are told that one.
+    assert made == [*created, "apply configmaps/mine-valkey"]
+
+
+async def large_without_dns() -> Simulation:
+    simulation = Simulation()
+    resolve = simulation.valkey.resolve
+    simulation.valkey.resolve = lambda host: "" if host == HOST else resolve(host)
+    await simulation.ask_for(size="large")
+    await simulation.settle()
+    return simulation
+
+
+def is_redundant(simulation: Simulation) -> bool:
+    return (condition(simulation, "Redundant") or {}).get("status") == "True"
+
+
+async def test_instances_find_the_primary_without_dns() -> None:
+    simulation = await large_without_dns()
+    assert simulation.status["phase"] == "Ready"
+    assert is_redundant(simulation)
+    assert (simulation.find(CONFIG_MAPS, "mine-valkey") or {})["data"]["upstream"] == CLUSTER_IP
+
+
+async def test_a_replica_that_goes_by_a_name_which_nobody_resolves_is_told_an_address() -> None:
+    """An earlier release started it so."""
+    simulation = await large_without_dns()
+    replicas = [each for each in simulation.valkey.instances.values() if each.history.upstream]
+    for each in replicas:
+        each.history.upstream = HOST
+    await simulation.settle()
+    assert is_redundant(simulation)
+    assert {each.history.upstream for each in replicas} == {simulation.primary}
 
 
 async def test_a_provisioned_storage_is_ready_and_names_its_secret(mine: Simulation) -> None:

@@ -42,7 +42,7 @@ def objects(size: Size) -> dict[str, Object]:
     return {
         "auth": secrets.auth_secret(STORAGE, KeyRing(PASSWORDS)),
         "connection": secrets.connection_secret(STORAGE, PASSWORDS["password"]),
-        "config": valkey_config.config_map(STORAGE, 0, range(PRESETS[size].replicas)),
+        "config": valkey_config.config_map(STORAGE, 0, range(PRESETS[size].replicas), "10.0.0.9"),
         "policy": network_policy.network_policy(STORAGE, PEERS),
         "workload": workload(size),
         "service": services.primary_service(STORAGE),
@@ -316,10 +316,16 @@ def test_a_pod_has_the_hash_of_its_template(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(set(hashes)) == len(hashes)
 
 
-def test_a_change_of_the_primary_in_the_topology_file_makes_no_pod_outdated() -> None:
-    before, after = valkey_config.config_map(STORAGE, 0, [0]), valkey_config.config_map(STORAGE, 1, [0, 1])
+def test_a_change_of_the_topology_files_makes_no_pod_outdated() -> None:
+    """The hash of a pod's template covers the configuration alone."""
+    before = valkey_config.config_map(STORAGE, 0, [0], "x.team.svc")
+    after = valkey_config.config_map(STORAGE, 1, [0, 1], "10.0.0.9")
     assert before["data"]["valkey.conf"] == after["data"]["valkey.conf"]
-    assert (after["data"]["primary"], after["data"]["nodes"]) == ("1", "0 1")
+    assert {name: text for name, text in after["data"].items() if name != "valkey.conf"} == {
+        "primary": "1",
+        "nodes": "0 1",
+        "upstream": "10.0.0.9",
+    }
 
 
 def test_the_policy_admits_only_consumers_instances_and_the_reconciler() -> None:
@@ -339,12 +345,19 @@ def test_the_policy_admits_only_consumers_instances_and_the_reconciler() -> None
             "podSelector": {"matchLabels": {"app.kubernetes.io/component": "reconciler"}},
         },
     ]
-    peers, dns = spec["egress"]
+    peers, _ = spec["egress"]
     assert peers == {
         "to": [{"podSelector": {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}}],
         "ports": rule["ports"],
     }
-    assert {port["port"] for port in dns["ports"]} == {53}
+
+
+def test_instances_may_ask_dns_wherever_it_answers() -> None:
+    """Without `to`: the cluster's DNS may be a pod, the node itself, or a server outside the cluster."""
+    _, dns = network_policy.network_policy(STORAGE, PEERS)["spec"]["egress"]
+    assert dns == {
+        "ports": [{"protocol": protocol, "port": port} for port in (53, 5353) for protocol in ("UDP", "TCP")]
+    }
 
 
 @pytest.mark.parametrize("name", ["a", "x" * names.MAX_STORAGE_NAME])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from reconciler.manifests import valkey_config
 from shared.session_storage.sizes import PRESETS, Size
 
-HOST = "mine-valkey.team.svc"
+HOST, ADDRESS = "mine-valkey.team.svc", "10.0.0.9"
 EMPTY_BASE, SYNCED_BASE = b"x" * 89, b"x" * 172
 """Sizes of files as Valkey 9.1 writes them."""
 
@@ -29,8 +30,14 @@ class Pod:
         server.chmod(0o755)
 
     def is_told(self, primary: int, *instances: int) -> None:
-        for name, text in valkey_config.topology(primary, instances).items():
+        for name, text in valkey_config.topology(primary, instances, ADDRESS).items():
             (self.directory / "config" / name).write_text(text)
+
+    def is_told_nothing_of_the_service(self) -> None:
+        (self.directory / "config" / valkey_config.UPSTREAM_FILE).unlink()
+
+    def is_told_of_no_host(self) -> None:
+        (self.directory / "config" / valkey_config.UPSTREAM_FILE).write_text("")
 
     def has_data(self, base: bytes, increment: bytes) -> None:
         (self.directory / "data" / "appendonlydir").mkdir(exist_ok=True)
@@ -58,7 +65,7 @@ def pod_fixture(tmp_path: Path) -> Pod:
 
 
 def follows(start: str) -> bool:
-    return f"replicaof {HOST} 6379" in start.splitlines()
+    return f"replicaof {ADDRESS} 6379" in start.splitlines()
 
 
 def test_the_only_instance_starts_as_primary_even_without_data(pod: Pod) -> None:
@@ -85,6 +92,13 @@ def test_a_replica_with_data_follows(pod: Pod, instances: tuple[int, ...]) -> No
     pod.is_told(0, *instances)
     pod.has_data(SYNCED_BASE, b"x")
     assert follows(pod.start(instance=1))
+
+
+@pytest.mark.parametrize("told", [Pod.is_told_nothing_of_the_service, Pod.is_told_of_no_host])
+def test_a_replica_follows_by_name_if_an_older_configmap_names_no_host(pod: Pod, told: Callable[[Pod], None]) -> None:
+    pod.is_told(0, 0, 1)
+    told(pod)
+    assert f"replicaof {HOST} 6379" in pod.start(instance=1).splitlines()
 
 
 def test_an_instance_that_the_topology_no_longer_lists_follows(pod: Pod) -> None:

@@ -56,7 +56,7 @@ def test_only_a_primary_with_replicas_is_fenced() -> None:
 
 
 def test_the_topology_names_the_primary_and_all_instances() -> None:
-    assert topology(2, (2, 0, 1)) == {"primary": "2", "nodes": "0 1 2"}
+    assert topology(2, (2, 0, 1), "10.0.0.9") == {"primary": "2", "nodes": "0 1 2", "upstream": "10.0.0.9"}
 
 
 def test_no_command_contains_a_password() -> None:

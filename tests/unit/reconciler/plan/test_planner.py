@@ -24,6 +24,7 @@ from shared.objects.resources import DISRUPTION_BUDGETS, PODS, SECRETS, SERVICES
 from shared.session_storage.sizes import Size
 from tests.support.storages import (
     CREATED,
+    HOST,
     NOW,
     OTHER_IMAGE,
     PASSWORDS,
@@ -92,12 +93,24 @@ def test_once_there_are_passwords_all_other_objects_follow_in_the_proposals_orde
     ]
 
 
-@pytest.mark.parametrize("missing", [key for key in children(Size.SMALL) if key != ("secrets", "mine-auth")], ids=str)
+AUTH, SERVICE = ("secrets", "mine-auth"), ("services", "mine-valkey")
+
+
+@pytest.mark.parametrize("missing", [key for key in children(Size.SMALL) if key not in {AUTH, SERVICE}], ids=str)
 def test_only_missing_objects_are_created(missing: tuple[str, str]) -> None:
     before = observed()
     (step,) = steps_of(without(before, missing))
     assert isinstance(step, Apply | Write)
     assert (step.resource.plural, step.obj["metadata"]["name"]) == missing
+
+
+def test_while_the_service_has_no_address_instances_that_start_are_told_its_name() -> None:
+    steps = [step for step in steps_of(without(observed(), SERVICE)) if isinstance(step, Apply | Write)]
+    assert [(step.resource.plural, step.obj["metadata"]["name"]) for step in steps] == [
+        ("configmaps", "mine-valkey"),
+        SERVICE,
+    ]
+    assert steps[0].obj["data"]["upstream"] == HOST
 
 
 def test_a_storage_without_a_size_is_medium() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from reconciler.failover.decision import Decision, FailoverBlocked, KeepPrimary, LookAgain
 from reconciler.failover.replication_group import ReplicationGroup
-from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, REDUNDANT, SIZE_APPLIED, Verdict, judge
+from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, SIZE_APPLIED, Verdict, judge
+from reconciler.plan.hindrance import REDUNDANT
 from reconciler.plan.rolling_update import UPDATING, Change
 from reconciler.plan.status import status_of
 from reconciler.state.instance import Instance
@@ -31,6 +32,7 @@ READY = Verdict(
     "mine-connection",
     size=Size.SMALL,
     instances=(InstanceStatus(name="mine-valkey-0", role="primary", synced=True, lag_mib=0),),
+    is_ready=True,
 )
 MOVED = LastFailover(at=NOW - timedelta(hours=1), reason="PrimaryLost", seconds=0.25)
 STARTING = Verdict(Phase.PROVISIONING, "Starting", "Valkey is starting")
@@ -121,9 +123,9 @@ def test_another_message_alone_causes_no_event() -> None:
 
 
 def test_a_further_condition_causes_an_event_when_it_appears_and_none_when_it_ends() -> None:
-    extra = Finding(UPDATING, "False", "NoRoom", "make room")
+    extra = Finding(UPDATING, "False", "WaitsForItsTurn", "later")
     status, events = status_of(observed(after(READY)), READY.changing(Change((0,), (), extra), observed().storage), NOW)
-    assert events == (EventNote("Warning", "NoRoom", "make room"),)
+    assert events == (EventNote("Normal", "WaitsForItsTurn", "later"),)
     gone, events = status_of(observed(status), READY, NOW)
     assert gone is not None
     assert ([item["type"] for item in gone["conditions"]], events) == (["Ready"], ())

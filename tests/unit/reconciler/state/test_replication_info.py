@@ -40,10 +40,22 @@ def test_a_primary_reports_its_replicas_and_its_keys() -> None:
     assert (found.offset, found.keys, found.is_linked, found.silence) == (56, 7, False, None)
 
 
+def test_a_primary_counts_the_replicas_for_its_fence_and_without_a_fence_those_online_count() -> None:
+    assert replication_from(info_from(PRIMARY)).good_replicas == 1
+    fenced = PRIMARY.replace("slave0:", "min_slaves_good_slaves:0\r\nslave0:")
+    assert replication_from(info_from(fenced)).good_replicas == 0
+
+
 def test_a_replica_reports_its_primary() -> None:
     found = replication_from(info_from(REPLICA))
     assert (found.upstream, found.is_linked, found.silence, found.down_for) == ("fd00::1", True, 1, None)
     assert (found.replicas, found.is_empty, found.is_streaming) == ((), True, True)
+
+
+def test_a_replica_reports_that_it_receives_a_copy() -> None:
+    found = replication_from(info_from(REPLICA.replace("status:up", "status:down\r\nmaster_sync_in_progress:1")))
+    assert (found.is_linked, found.is_copying) == (False, True)
+    assert not replication_from(info_from(REPLICA + "master_sync_in_progress:0\r\n")).is_copying
 
 
 def test_a_replica_that_has_loaded_the_snapshot_may_still_wait_for_newer_writes() -> None:
