@@ -154,9 +154,9 @@ def _floor(floor: Floor) -> Iterator[tuple[str, ...]]:
 def deviating(circumstances: Circumstances) -> str:
     """Write which settings of the cluster are not those that Kubernetes has by default."""
     if not circumstances.deviations:
-        return "All figures on this page are those of a cluster with Kubernetes' defaults.\n"
+        return "All figures of our storages are those of a cluster with Kubernetes' defaults.\n"
     told = "".join(f"- {setting}\n" for setting in circumstances.deviations)
-    return f"All figures on this page are those of a cluster with these settings instead of the defaults:\n\n{told}"
+    return f"All figures of our storages are those of a cluster with these settings instead of the defaults:\n\n{told}"
 
 
 def _peers() -> Iterator[tuple[str, ...]]:

@@ -122,17 +122,16 @@ def test_refused_writes_count_as_a_gap_with_a_reason(writing: Writing, admin: va
     def refused() -> int:
         return sum(counted["count"] for counted in writing.ask("INFO", "errorstats").values())
 
-    begun = time.monotonic()
     admin.config_set("min-replicas-to-write", 1)
     try:
         eventually(lambda: refused() > REFUSED_WRITES, what="writes are refused")
-        lasted = time.monotonic() - begun
+        refused_at = time.monotonic()
     finally:
         admin.config_set("min-replicas-to-write", 0)
     writing.writes(50)
     verdict = writing.verdict()
     assert verdict.errors["NOREPLICAS"] > 0
-    gap = verdict.gaps[0]
+    # On a busy machine, another gap may be longer.
+    gap = next(gap for gap in verdict.gaps if gap.errors)
     assert (gap.errors, verdict.lost) == (verdict.errors, ())
-    assert gap.seconds > lasted - 0.1
-    assert gap.begun == pytest.approx(begun, abs=0.1)
+    assert gap.begun < refused_at < gap.begun + gap.seconds
