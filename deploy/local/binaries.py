@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from deploy.local import paths, progress, toolchain
 
 MODULES = Path(__file__).parent / "go"
+# The chaos suite's client runs in a pod, so it comes with the cluster's images, although its source is the suite's own.
+CHAOS_MODULE = paths.REPOSITORY / "tests" / "chaos" / "go"
 TOOLHIVE_MODULE = "github.com/stacklok/toolhive"
 TOOLHIVE_VERSION = "v0.47.0"
 KUBERNETES_VERSION = "v1.36.3"
@@ -101,6 +103,7 @@ _PROGRAMS = (
         )
         for name in ("thv-operator", "thv-proxyrunner", "vmcp")
     ),
+    Program("chaos-writer", "v1", str(CHAOS_MODULE), "./writer", {}),
 )
 PROGRAMS: Mapping[str, Program] = {
     program.name: dataclasses.replace(program, compiler=COMPILED_FAST) for program in _PROGRAMS

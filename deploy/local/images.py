@@ -27,6 +27,7 @@ TOOLHIVE_OPERATOR = f"localhost/toolhive-operator:{binaries.TOOLHIVE_VERSION}"
 TOOLHIVE_PROXYRUNNER = f"localhost/toolhive-proxyrunner:{binaries.TOOLHIVE_VERSION}"
 TOOLHIVE_VMCP = f"localhost/toolhive-vmcp:{binaries.TOOLHIVE_VERSION}"
 MCP_DEMO = "localhost/mcp-demo:dev"
+CHAOS_WRITER = "localhost/chaos-writer:v1"
 PRODUCT = "localhost/toolhive-session-storage:dev"
 
 ARCHIVES_KEPT = 3
@@ -133,6 +134,7 @@ def images() -> Mapping[str, Image]:
         StaticImage([TOOLHIVE_OPERATOR], "thv-operator"),
         StaticImage([TOOLHIVE_PROXYRUNNER], "thv-proxyrunner"),
         StaticImage([TOOLHIVE_VMCP], "vmcp"),
+        StaticImage([CHAOS_WRITER], "chaos-writer"),
         BuiltImage(
             [MCP_DEMO],
             MCP_DEMO_SOURCE / "Containerfile",

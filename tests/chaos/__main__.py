@@ -21,8 +21,8 @@ from deploy.local import binaries, paths, progress
 from deploy.local.errors import LocalClusterError
 from shared.session_storage.sizes import Size
 from shared.session_storage.status import RotationPhase
-from tests.chaos import catalogue, report, suite
-from tests.chaos.archive import dump, load, merged
+from tests.chaos import catalogue, picture, report, suite
+from tests.chaos.archive import OtherFormat, dump, load, merged
 from tests.chaos.report import Circumstances
 from tests.chaos.rotating import report as rotating_report
 from tests.chaos.rotating import suite as rotating_suite
@@ -32,11 +32,15 @@ from tests.support import machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from tests.chaos.report import Measured
+
 DOCS: Final = Path(__file__).parents[2] / "docs"
 DOCUMENT: Final = DOCS / "resilience.md"
 ARCHIVE: Final = DOCUMENT.with_suffix(".json")
+PICTURE: Final = DOCUMENT.with_suffix(".svg")
 ROTATING_DOCUMENT: Final = DOCS / "resilience-rotation.md"
 RUNS: Final = 5
+DEVIATIONS: Final = ("kube-proxy's `minSyncPeriod` is 100 ms instead of 1 s",)
 VERSIONS: Final = {"Kubernetes": binaries.KUBERNETES_VERSION, "ToolHive": binaries.TOOLHIVE_VERSION}
 
 
@@ -109,12 +113,20 @@ def _settled(given: argparse.Namespace, seed: int) -> bool:
     measured = suite.measure(Kube.of(os.environ), Images.of(os.environ), plan)
     is_partial = bool(given.faults or given.sizes)
     is_kept = given.write or not is_partial
-    has_others = is_kept and is_partial and ARCHIVE.exists()
-    told = merged(load(ARCHIVE.read_text()), measured) if has_others else measured
+    told = _with_others(measured) if is_kept and is_partial and ARCHIVE.exists() else measured
     if is_kept:
         ARCHIVE.write_text(dump(told))
+        PICTURE.write_text(picture.svg(told))
     _output(report.document(told, _circumstances(measured.valkey, seed)), DOCUMENT, is_kept=is_kept)
     return report.is_met(measured.trials)
+
+
+def _with_others(measured: Measured) -> Measured:
+    try:
+        return merged(load(ARCHIVE.read_text()), measured)
+    except OtherFormat:
+        progress.step(f"all former runs in {ARCHIVE.name} are left out, because they were measured in another way")
+        return measured
 
 
 def _rotating(given: argparse.Namespace, seed: int) -> bool:
@@ -128,7 +140,7 @@ def _rotating(given: argparse.Namespace, seed: int) -> bool:
 
 def _circumstances(valkey: str, seed: int) -> Circumstances:
     facts = {**machine.facts(), "Valkey": valkey, **VERSIONS}
-    return Circumstances(datetime.now(UTC).date().isoformat(), facts, seed)
+    return Circumstances(datetime.now(UTC).date().isoformat(), facts, seed, DEVIATIONS)
 
 
 def _output(text: str, document: Path, *, is_kept: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Final
 
 from shared.session_storage.sizes import Size
 from tests.chaos.catalogue import BY_NAME
@@ -13,12 +13,20 @@ from tests.chaos.floor import Floor
 from tests.chaos.report import Measured
 from tests.chaos.verdicts import Gap, Verdict
 
+FORMAT: Final = 2
+"""Number of the format; it grows whenever figures come to mean something else, such as those of another client."""
+
+
+class OtherFormat(Exception):
+    """The figures of an archive are not comparable with those of today."""
+
 
 def dump(measured: Measured) -> str:
     """Write what the document needs; of each run's gaps it needs only the one that counts."""
     content = {
+        "format": FORMAT,
         "valkey": measured.valkey,
-        "floor": measured.floor.seconds,
+        "floor": asdict(measured.floor),
         "made": measured.made,
         "trials": [asdict(_brief(trial)) for trial in measured.trials],
     }
@@ -26,11 +34,19 @@ def dump(measured: Measured) -> str:
 
 
 def load(text: str) -> Measured:
-    """Read what `dump` wrote."""
+    """Read what `dump` wrote.
+
+    Raises:
+        OtherFormat: Another version of `dump` wrote it.
+    """
     content = json.loads(text)
+    if content.get("format") != FORMAT:
+        raise OtherFormat
     made = {size: content["made"][size] for size in Size if size in content["made"]}
     trials = [_trial(**trial) for trial in content["trials"]]
-    return Measured(trials, made, Floor(tuple(content["floor"])), content["valkey"])
+    return Measured(
+        trials, made, Floor(**{way: tuple(took) for way, took in content["floor"].items()}), content["valkey"]
+    )
 
 
 def merged(before: Measured, anew: Measured) -> Measured:
@@ -53,13 +69,18 @@ def _place(trial: Trial) -> tuple[int, int]:
 
 
 def _brief(trial: Trial) -> Trial:
-    if trial.verdict is None:
-        return trial
-    return replace(trial, verdict=replace(trial.verdict, gaps=(trial.verdict.gap,)))
+    return replace(trial, verdict=_briefly(trial.verdict), impatient=_briefly(trial.impatient))
 
 
-def _trial(*, verdict: dict[str, Any] | None, use: dict[str, int], **rest: Any) -> Trial:
-    return Trial(verdict=None if verdict is None else _verdict(**verdict), use=SessionUse(**use), **rest)
+def _briefly(verdict: Verdict | None) -> Verdict | None:
+    return verdict and replace(verdict, gaps=(verdict.gap,))
+
+
+def _trial(
+    *, verdict: dict[str, Any] | None, impatient: dict[str, Any] | None, use: dict[str, Any], **rest: Any
+) -> Trial:
+    ours, other = (None if said is None else _verdict(**said) for said in (verdict, impatient))
+    return Trial(verdict=ours, impatient=other, use=SessionUse(**use), **rest)
 
 
 def _verdict(*, lost: list[float], gaps: list[dict[str, Any]], **rest: Any) -> Verdict:

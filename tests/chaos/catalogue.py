@@ -14,9 +14,16 @@ from tests.chaos.figures import Target
 
 FENCE_SECONDS: Final = 4.0
 """A primary without replicas refuses writes after three seconds, and takes up to one more second to notice."""
-FAILOVER: Final = Target(median=0.3, worst=1.2)
+KILLED: Final = Target(median=0.25, worst=1.0)
+DELETED: Final = Target(median=0.4, worst=1.2)
+DELETED_ALONE: Final = Target(median=1.5, worst=2.5)
+"""There is no replica to take over: Kubernetes has to start another pod."""
+ANNOUNCED: Final = Target(median=0.15, worst=0.5, spares_calls=True)
+"""Kubernetes says so before it ends the primary's pod."""
 UNREACHABLE: Final = Target(worst=5.0, fence=FENCE_SECONDS)
-PLANNED: Final = Target(median=0.12, worst=0.4, is_quiet=True)
+CUT_OFF: Final = Target(median=5.0, worst=6.0, fence=FENCE_SECONDS)
+UNSUPERVISED: Final = Target(worst=5.0)
+PLANNED: Final = Target(median=0.12, worst=0.4, is_quiet=True, spares_calls=True)
 UNNOTICED: Final = Target(worst=0.4)
 KEPT: Final = Target()
 """The storage recovers by itself and loses no acknowledged write; we do not promise how soon."""
@@ -29,13 +36,25 @@ FAULTS: Final = (
         "sigkill",
         "A SIGKILL ends the primary's process.",
         servers.kill_server,
-        {Size.MEDIUM: KEPT, Size.LARGE: FAILOVER},
+        {Size.MEDIUM: KEPT, Size.LARGE: KILLED},
     ),
     Fault(
         "force-delete",
         "Somebody deletes the primary's pod without a grace period.",
         servers.delete_pod,
-        {Size.MEDIUM: KEPT, Size.LARGE: FAILOVER},
+        {Size.MEDIUM: DELETED_ALONE, Size.LARGE: DELETED},
+    ),
+    Fault(
+        "delete",
+        "Somebody deletes the primary's pod, which has its own grace period to end.",
+        servers.delete_with_grace,
+        dict.fromkeys(LARGE, ANNOUNCED),
+    ),
+    Fault(
+        "evict",
+        "An autoscaler cordons the primary's node, and asks to evict the pod until the API server accepts.",
+        planned.evict,
+        dict.fromkeys(LARGE, ANNOUNCED),
     ),
     Fault(
         "sigstop",
@@ -47,12 +66,12 @@ FAULTS: Final = (
         "partition",
         f"The primary's node reaches nothing for {partitions.CUT_SECONDS} s.",
         partitions.cut_off_node,
-        {Size.MEDIUM: KEPT, Size.LARGE: UNREACHABLE},
+        {Size.MEDIUM: KEPT, Size.LARGE: CUT_OFF},
         partitions.separate_primary,
     ),
     Fault(
         "partition-client",
-        f"The client cannot reach the primary for {partitions.CUT_SECONDS} s; everybody else can.",
+        f"The writers cannot reach the primary for {partitions.CUT_SECONDS} s; everybody else can.",
         partitions.cut_off_client,
         dict.fromkeys(LARGE, KEPT),
     ),
@@ -84,7 +103,7 @@ FAULTS: Final = (
         "api-away",
         f"The API server freezes for {control.AWAY_SECONDS} s, and meanwhile a SIGKILL ends the primary's process.",
         control.stop_api_server,
-        dict.fromkeys(LARGE, KEPT),
+        dict.fromkeys(LARGE, UNSUPERVISED),
     ),
     Fault(
         "two-leaders",

@@ -83,6 +83,11 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+def terminate(pid: int) -> None:
+    """Send a process SIGTERM."""
+    os.kill(pid, signal.SIGTERM)
+
+
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
     """Freeze a process until the block ends."""

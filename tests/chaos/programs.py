@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
+from deploy.demo.kube import until
 from deploy.local.topology import NODES
 from shared import names
+from tests.chaos import processes
 from tests.chaos.api import CORE, NAMESPACE
-from tests.chaos.wire import PASSWORD_FILE
 from tests.e2e import clients
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from deploy.demo.kube import Object
     from tests.chaos.stand import Stand
@@ -22,6 +23,8 @@ ROOT: Final = Path(__file__).parents[2]
 SOURCES: Final = ("tests/chaos/wire.py", "tests/chaos/writer.py", "tests/chaos/rotating/prober.py")
 DIRECTORY: Final = "/programs"
 CONFIG_MAP: Final = "programs"
+CONNECTION: Final = "/connection"
+"""Where a pod has the files of the connection Secret."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,28 @@ class Program:
 
     Attributes:
         stand: The storage that it uses.
-        module: The Python module that it runs.
-        environment: Its environment variables besides the storage's address.
+        kind: The beginning of its pod's name.
+        image: The image that has it.
+        command: What the pod runs.
+        environment: Its environment variables besides the storage's address and the file with the password.
     """
 
     stand: Stand
-    module: str
+    kind: str
+    image: str
+    command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def python(cls, stand: Stand, module: str, environment: Mapping[str, str]) -> Self:
+        """Describe a program that is one of the Python modules in `SOURCES`."""
+        command = ("python", "-Bm", module)
+        return cls(stand, module.rpartition(".")[2], stand.images.mcp_server, command, environment)
 
     @property
     def name(self) -> str:
         """The name of its pod."""
-        return f"{self.module.rpartition('.')[2]}-{self.stand.name}"
+        return f"{self.kind}-{self.stand.name}"
 
     def start(self, **spec: object) -> None:
         """Start it on another node than the primary's.
@@ -65,8 +78,12 @@ class Program:
         return found
 
     def end(self) -> list[str]:
-        """Tell it to end, wait until it has, and read all that it has printed."""
-        clients.end(self.stand.kube, self.name, NAMESPACE, self._phase)
+        """Tell it to end, wait until it has, and read all that it has printed.
+
+        The signal comes from this machine, because an image of a program alone has no shell to send one.
+        """
+        processes.terminate(processes.of_pod(self._pod()))
+        until(f"{self.name} has ended", lambda: self._phase() in {"Succeeded", "Failed"}, clients.END_SECONDS)
         return self.output()
 
     def remove(self) -> None:
@@ -97,14 +114,19 @@ def manifest(program: Program, node: str, spec: Mapping[str, object]) -> Object:
     from its file, so no rotation has to wait for it.
     """
     stand = program.stand
-    environment = {"VALKEY_HOST": names.valkey_host(stand.name, NAMESPACE), **program.environment}
+    environment = {
+        "VALKEY_HOST": names.valkey_host(stand.name, NAMESPACE),
+        "PASSWORD_FILE": f"{CONNECTION}/{names.KEY_REDIS_PASSWORD}",
+        **program.environment,
+    }
     pod = clients.client(program.name, NAMESPACE, stand.images)
-    pod = clients.program(pod, stand.images, ["python", "-Bm", program.module], environment)
+    pod = clients.program(pod, stand.images, list(program.command), environment)
     pod["spec"]["containers"][0] |= {
+        "image": program.image,
         "workingDir": DIRECTORY,
         "volumeMounts": [
             {"name": "programs", "mountPath": DIRECTORY},
-            {"name": "connection", "mountPath": str(PASSWORD_FILE.parent)},
+            {"name": "connection", "mountPath": CONNECTION},
         ],
     }
     items = [{"key": _key(source), "path": source} for source in SOURCES]

@@ -13,7 +13,7 @@ from deploy.demo.storages import KIND, condition
 from shared import names
 from shared.session_storage.sizes import PRESETS, Size
 from tests.chaos import processes
-from tests.chaos.api import CORE, NAMESPACE, STORAGES
+from tests.chaos.api import CORE, NAMESPACE, SLICES, STORAGES
 from tests.e2e.storages import seconds_to_ready, server, storage
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from deploy.demo.images import Images
     from deploy.demo.kube import Kube, Object
-    from tests.chaos import processes
-from tests.chaos.api import Api
+    from tests.chaos.api import Api
 
 SWITCHOVER: Final = f"{names.GROUP}/switchover"
 RECOVERY_SECONDS: Final = 180
@@ -83,16 +82,21 @@ class Stand:
         return list(found.get("items", []))
 
     def primary(self) -> Object:
-        """Find the pod that the Service selects.
+        """Find the pod to which the Service leads.
 
         Raises:
-            Surprise: The Service selects no pod.
+            Surprise: The Service leads to no pod.
         """
-        if (found := self._selected_pod()) is None:
-            raise Surprise(f"the Service of {self.name} selects no pod")
+        if (found := self._served_pod()) is None:
+            raise Surprise(f"the Service of {self.name} leads to no pod")
         return found
 
+    def _served_pod(self) -> Object | None:
+        endpoints = self.api.read(f"{SLICES}/{names.valkey(self.name)}")
+        return pod_of(endpoints, self.pods()) if endpoints else self._selected_pod()
+
     def _selected_pod(self) -> Object | None:
+        """Find the pod that the Service selects: the fallback for a Service whose endpoints Kubernetes writes."""
         service = self.api.read(f"{CORE}/services/{names.valkey(self.name)}")
         selector = service.get("spec", {}).get("selector", {names.LABEL_STORAGE: ""})
         return next((pod for pod in self.pods() if selector.items() <= pod["metadata"]["labels"].items()), None)
@@ -133,10 +137,10 @@ class Stand:
         until(f"the container {container[:12]} has ended", is_gone, RECOVERY_SECONDS)
 
     def await_moved(self, uid: str) -> None:
-        """Wait until the Service selects another pod than the one with this UID."""
+        """Wait until the Service leads to another pod than the one with this UID."""
 
         def is_so() -> bool:
-            found = self._selected_pod()
+            found = self._served_pod()
             return found is not None and found["metadata"]["uid"] != uid
 
         until(f"{self.name} has another primary", is_so, RECOVERY_SECONDS)
@@ -148,6 +152,18 @@ class Stand:
     def switch_over(self) -> None:
         """Ask for a switchover by annotation, as an administrator does."""
         self.change({"metadata": {"annotations": {SWITCHOVER: datetime.now(UTC).isoformat()}}})
+
+
+def pod_of(endpoints: Object, pods: Sequence[Object]) -> Object | None:
+    """Find the pod that a storage's EndpointSlice names; None if it names none, or one that is no more. Pure.
+
+    Args:
+        endpoints: The EndpointSlice; its first endpoint is the primary.
+        pods: All of the storage's Valkey pods.
+    """
+    named = [endpoint.get("targetRef", {}) for endpoint in endpoints.get("endpoints") or ()][:1]
+    keys = [(target.get("name"), target.get("uid")) for target in named]
+    return next((pod for pod in pods if (pod["metadata"]["name"], pod["metadata"]["uid"]) in keys), None)
 
 
 def is_recovered(storage: Object, pods: Sequence[Object]) -> bool:

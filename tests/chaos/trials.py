@@ -1,4 +1,4 @@
-"""Runs one fault once: it strikes while a writer and MCP sessions use the storage, and the run ends after recovery."""
+"""Runs one fault once: it strikes while writers and MCP sessions use the storage, and the run ends after recovery."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.chaos import leaders, sessions
 from tests.chaos.faults.fault import Scene, now
 from tests.chaos.figures import Trial
-from tests.chaos.writing import writing
+from tests.chaos.writing import Client, writing
 
 if TYPE_CHECKING:
     import random
@@ -26,14 +26,14 @@ def run(fault: Fault, stand: Stand, size: Size, rng: random.Random) -> Trial:
     """
     prepare(stand)
     with fault.setup(stand):
-        with writing(stand) as writer, sessions.in_use(stand) as opened:
-            struck = fault.inflict(Scene(stand, writer, rng))
+        with writing(stand, *Client) as writers, sessions.in_use(stand) as opened:
+            struck = fault.inflict(Scene(stand, writers, rng))
             stand.await_recovered()
             recovered = now() - struck
-            writer.await_steady()
-            verdict = writer.end(struck)
-        use = opened.outcome()
-    return Trial(fault.name, size, recovered, verdict, use)
+            writers.await_steady()
+            verdicts = writers.end(struck)
+        use = opened.outcome(struck)
+    return Trial(fault.name, size, recovered, verdicts[Client.GO_REDIS], verdicts[Client.IMPATIENT], use)
 
 
 def prepare(stand: Stand) -> None:

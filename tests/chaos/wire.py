@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-PASSWORD_FILE = Path("/connection/REDIS_PASSWORD")
-"""The password in the mounted connection Secret; kubelet updates the file."""
 PORT = 6379
 DIAL_SECONDS = 0.25
 """Timeout of a connection and its login; a client that is cut off tries again this often."""
@@ -65,8 +64,8 @@ class Connection:
 
 
 def mounted_password() -> str:
-    """Read the consumers' password from the mounted connection Secret."""
-    return PASSWORD_FILE.read_text()
+    """Read the consumers' password from the mounted connection Secret, whose file kubelet updates."""
+    return Path(os.environ["PASSWORD_FILE"]).read_text()
 
 
 def encoded(command: Sequence[str]) -> bytes:

@@ -21,12 +21,12 @@ class Scene:
 
     Attributes:
         stand: The storage, and the MCP server that uses it.
-        writer: A client that writes during the whole run, on another node than the primary's.
+        writers: Clients that write during the whole run, on another node than the primary's.
         rng: The source of the fault's random choices.
     """
 
     stand: Stand
-    writer: Writing
+    writers: Writing
     rng: random.Random
 
 
@@ -58,7 +58,7 @@ class Fault:
 
 
 def now() -> float:
-    """Read the monotonic clock, which the writer reads too."""
+    """Read the monotonic clock, which the writers read too."""
     return time.monotonic()
 
 

@@ -40,8 +40,8 @@ def cut_off_node(scene: Scene) -> float:
 
 
 def cut_off_client(scene: Scene) -> float:
-    """Drop all packets between the writer and the primary; everybody else still reaches both."""
-    return _cut_off_primary(scene, [scene.writer.program.address()])
+    """Drop all packets between the writers and the primary; everybody else still reaches both."""
+    return _cut_off_primary(scene, scene.writers.addresses())
 
 
 def cut_off_reconcilers(scene: Scene) -> float:

@@ -9,8 +9,8 @@ from deploy.demo import installation
 from deploy.demo.kube import until
 from shared import names
 from shared.session_storage.sizes import Size
-from tests.chaos import nodes
-from tests.chaos.faults.fault import now
+from tests.chaos import nodes, processes
+from tests.chaos.faults.fault import hold, now
 from tests.chaos.stand import RECOVERY_SECONDS
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SECOND_TAG: Final = "-again"
 """Suffix that makes another reference to the same image."""
+AGAIN_SECONDS: Final = 0.5
+"""Time between two requests to evict a pod, besides the time between two looks of `until`."""
 NEXT: Final = {Size.SMALL: Size.MEDIUM, Size.MEDIUM: Size.LARGE, Size.LARGE: Size.MEDIUM}
 """The size that each size is changed to: more memory, more instances, and fewer instances again."""
 
@@ -40,6 +42,24 @@ def drain(scene: Scene) -> float:
         mine = f"--pod-selector={names.LABEL_STORAGE}={scene.stand.name}"
         options = ("--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={RECOVERY_SECONDS}s")
         scene.stand.kube.run("drain", node, mine, *options)
+        scene.stand.await_moved(primary["metadata"]["uid"])
+    return struck
+
+
+def evict(scene: Scene) -> float:
+    """Evict the primary's pod from a cordoned node, and ask again until the API server accepts, as autoscalers do."""
+    primary = scene.stand.primary()
+
+    def is_accepted() -> bool:
+        if scene.stand.api.evict(primary):
+            return True
+        hold(AGAIN_SECONDS)
+        return False
+
+    struck = now()
+    with nodes.cordoned(scene.stand.kube, primary["spec"]["nodeName"]):
+        until(f"{primary['metadata']['name']} may be evicted", is_accepted, RECOVERY_SECONDS)
+        scene.stand.await_gone(processes.container_id(primary))
         scene.stand.await_moved(primary["metadata"]["uid"])
     return struck
 

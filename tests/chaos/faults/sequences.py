@@ -33,5 +33,5 @@ def inflict(scene: Scene) -> float:
     struck = []
     for fault in choose(scene.rng):
         struck.append(fault(scene))
-        scene.writer.await_steady()
+        scene.writers.await_steady()
     return struck[0]

@@ -34,6 +34,15 @@ def freeze_server(scene: Scene) -> float:
     return struck
 
 
+def delete_with_grace(scene: Scene) -> float:
+    """Delete the primary's pod with its own grace period, and wait until it is gone."""
+    metadata = scene.stand.primary()["metadata"]
+    struck = now()
+    scene.stand.kube.run("delete", "pod", metadata["name"], namespace=NAMESPACE)
+    scene.stand.await_moved(metadata["uid"])
+    return struck
+
+
 def delete_pod(scene: Scene) -> float:
     """Delete the primary's pod without a grace period."""
     metadata = scene.stand.primary()["metadata"]

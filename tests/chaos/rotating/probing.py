@@ -52,7 +52,7 @@ def probing(stand: Stand) -> Iterator[Probing]:
     """Run a prober on another node than the primary's until the block ends."""
     secret = names.connection_secret(stand.name)
     selector = f"{names.LABEL_STORAGE}%3D{stand.name}"
-    prober = Probing(Program(stand, MODULE, {"CONNECTION_SECRET": secret, "STORAGE_SELECTOR": selector}))
+    prober = Probing(Program.python(stand, MODULE, {"CONNECTION_SECRET": secret, "STORAGE_SELECTOR": selector}))
     stand.kube.apply(*rights(secret))
     try:
         prober.program.start(serviceAccountName=ACCOUNT, automountServiceAccountToken=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.bench.figures import table
 from tests.chaos.catalogue import BY_NAME
-from tests.chaos.report import NONE
+from tests.chaos.report import NONE, deviating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ def document(trials: Sequence[Trial], circumstances: Circumstances) -> str:
         (
             _INTRODUCTION,
             table(("", circumstances.date), circumstances.facts.items()),
+            deviating(circumstances),
             _METHOD,
             table(("fault", "what happens"), explained),
             _RESULTS.format(seed=circumstances.seed),
@@ -94,8 +95,8 @@ _METHOD: Final = """\
 An annotation asks a `large` storage to change its passwords. **From** is a phase of the rotation, chosen at random: the
 program begins the fault as soon as the storage's status shows it. The fault needs some time to find its target, and the
 phases before `AwaitConsumers` last for less than a second. So **struck in** is the phase that the status showed when
-the fault struck. A run ends when all instances are in sync again and the rotation is `Discarded`. Cluster, chart and
-writer are those of [the other faults](resilience.md).
+the fault struck. A run ends when all instances are in sync again and the rotation is `Discarded`. Cluster and chart are
+those of [the other faults](resilience.md), and the writer is the impatient client there.
 
 Meanwhile a client in a pod on another node than the primary's logs in to each instance and to the Service every 50 ms.
 It uses every password that must work: the one that the connection Secret has at this moment, and the one that kubelet

@@ -11,7 +11,7 @@ from tests.chaos.rotating.figures import Seen, Trial
 from tests.chaos.rotating.probing import probing
 from tests.chaos.rotating.rotation import Rotation, phase_at, reached_at
 from tests.chaos.trials import prepare
-from tests.chaos.writing import writing
+from tests.chaos.writing import Client, writing
 
 if TYPE_CHECKING:
     import random
@@ -28,18 +28,20 @@ def run(fault: Fault, stand: Stand, wanted: RotationPhase, rng: random.Random) -
         LocalClusterError: A command on the local cluster failed.
     """
     prepare(stand)
-    with fault.setup(stand), writing(stand) as writer, probing(stand) as prober:
+    # The other client reads its password once, as a proxy does, and a rotation does not restart its pod.
+    clients = (Client.IMPATIENT,)
+    with fault.setup(stand), writing(stand, *clients) as writers, probing(stand) as prober:
         asked = now()
         rotation = Rotation.ask(stand)
         rotation.await_phase(wanted)
-        struck = fault.inflict(Scene(stand, writer, rng))
+        struck = fault.inflict(Scene(stand, writers, rng))
         stand.await_recovered()
         recovered = now() - struck
         rotation.await_over()
         took = now() - asked
         stand.await_recovered()
-        writer.await_steady()
+        writers.await_steady()
         logins = prober.end(struck)
         ended = reached_at(rotation.history, RotationPhase.DISCARDING) - struck
-        seen = Seen(recovered, ended, took, writer.end(struck), logins, len(stand.pods()))
+        seen = Seen(recovered, ended, took, writers.end(struck)[Client.IMPATIENT], logins, len(stand.pods()))
     return Trial(fault.name, wanted, phase_at(rotation.history, struck) or NONE, seen)

@@ -14,10 +14,12 @@ from tests.chaos.verdicts import Gap, Verdict
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
+IMPATIENT = Verdict(1100, (), (Gap(0, 9.0, {}),), {"refused": 7}, "master")
+
+
 def trial(gap: float = 0.1, lost: tuple[float, ...] = (), errors: Mapping[str, int] = NOTHING) -> Trial:
-    return Trial(
-        "sigkill", "large", 3.0, Verdict(1000, lost, (Gap(0, gap, {}),), errors, "master"), SessionUse(3, 0, 20, 1)
-    )
+    verdict = Verdict(1000, lost, (Gap(0, gap, {}),), errors, "master")
+    return Trial("sigkill", "large", 3.0, verdict, IMPATIENT, SessionUse(3, 0, 20, 1, 0.25))
 
 
 @pytest.mark.parametrize(
@@ -35,16 +37,24 @@ def trial(gap: float = 0.1, lost: tuple[float, ...] = (), errors: Mapping[str, i
         pytest.param([trial(errors={"closed": 2})], Target(is_quiet=True), ["errors at the client"], id="two"),
         pytest.param([trial(errors={"closed": 2})], Target(), [], id="errors do not matter"),
         pytest.param([replace(trial(), use=SessionUse(3, 1))], Target(), ["sessions lost"], id="sessions"),
+        pytest.param([trial()], Target(spares_calls=True), ["MCP calls failed"], id="calls"),
+        pytest.param([replace(trial(), use=SessionUse(3, 0, 20))], Target(spares_calls=True), [], id="no failed call"),
+        pytest.param(
+            [replace(trial(), impatient=replace(IMPATIENT, lost=(0.1,)))],
+            Target(1.0, 1.0),
+            ["writes lost"],
+            id="the impatient client counts for losses alone",
+        ),
         pytest.param(
             [trial(), Trial("sigkill", "large", problem="not recovered")],
             Target(),
-            ["1 of 2 runs not finished"],
+            ["1 of 2 runs without a verdict"],
             id="one failed",
         ),
         pytest.param(
             [Trial("sigkill", "large", problem="not recovered")],
             Target(0.3),
-            ["1 of 1 runs not finished"],
+            ["1 of 1 runs without a verdict"],
             id="all failed",
         ),
     ],
@@ -66,7 +76,8 @@ def test_runs_of_one_fault_on_one_size_are_together() -> None:
 def test_a_run_is_told_in_one_line() -> None:
     told = str(trial(0.2345, (0.5,), {"closed": 1, "refused": 4}))
     assert told == (
-        "sigkill (large); gap 0.234 s; lost 1 of 1000; 1 closed, 4 refused; sessions lost 0 of 3, calls failed 1 of 20;"
+        "sigkill (large); go-redis: gap 0.234 s, lost 1 of 1000, 1 closed, 4 refused; impatient: gap 9.00 s, lost 0 of"
+        " 1100, 7 refused; sessions lost 0 of 3, MCP calls failed 1 of 20, the slowest took 0.250 s;"
         " recovered after 3.0 s"
     )
     assert str(Trial("drain", "small", problem="not recovered")).endswith("FAILED: not recovered")
@@ -74,6 +85,7 @@ def test_a_run_is_told_in_one_line() -> None:
 
 def test_a_target_says_what_it_wants() -> None:
     assert str(Target(0.12, 0.4, is_quiet=True)) == "≤ 0.12 s median, ≤ 0.4 s worst, 0 lost, one reconnect"
+    assert str(Target(0.15, 0.5, spares_calls=True)).endswith("0 lost, no failed MCP call")
     assert str(Target(worst=5, fence=4)) == "≤ 5 s worst, lost only within 4 s"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.stand import is_recovered
+from tests.chaos.stand import is_recovered, pod_of
 
 
 def a_storage(size: str = "large", instances: Any = (), observed: int = 3, **conditions: str) -> dict[str, Any]:
@@ -47,3 +47,29 @@ def test_a_storage_that_says_so_and_has_all_its_pods_has_recovered() -> None:
 )
 def test_any_other_storage_has_not_recovered(storage: dict[str, Any], found: list[dict[str, Any]]) -> None:
     assert not is_recovered(storage, found)
+
+
+OLD, NEW, OTHER = (
+    {"metadata": {"name": name, "uid": uid}} for name, uid in (("large-0", "1"), ("large-0", "2"), ("large-1", "3"))
+)
+
+
+def endpoints_at(*pods: dict[str, Any]) -> dict[str, Any]:
+    return {"endpoints": [{"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", **pod["metadata"]}} for pod in pods]}
+
+
+def test_the_primary_is_the_pod_that_the_endpointslice_names() -> None:
+    assert pod_of(endpoints_at(OTHER), [NEW, OTHER]) == OTHER
+
+
+@pytest.mark.parametrize(
+    "endpoints",
+    [
+        pytest.param(endpoints_at(), id="no endpoint"),
+        pytest.param({"endpoints": None}, id="no list, as Kubernetes writes an empty one"),
+        pytest.param({"endpoints": [{"addresses": ["10.0.0.1"]}]}, id="no pod"),
+        pytest.param(endpoints_at(OLD), id="a pod that is gone, although another one has its name"),
+    ],
+)
+def test_an_endpointslice_that_names_no_pod_of_today_leads_nowhere(endpoints: dict[str, Any]) -> None:
+    assert pod_of(endpoints, [NEW, OTHER]) is None
