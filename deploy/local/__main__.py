@@ -6,14 +6,20 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.local import cluster, images, packages, paths
+from deploy.local import cluster, images, nodeservices, packages, paths
 from deploy.local.cluster import Cluster
 from deploy.local.errors import LocalClusterError
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    described = argparse.ArgumentParser(prog="python -m deploy.local", description="A local Kubernetes cluster.")
+    described = argparse.ArgumentParser(
+        prog="python -m deploy.local",
+        description="A local Kubernetes cluster.",
+        epilog="The environment may set "
+        f"{paths.CLUSTER_VARIABLE} (a number from 0 to {paths.CLUSTERS - 1}: a machine can have several clusters) and "
+        f"{nodeservices.PROXY_MODE_VARIABLE} ({' or '.join(nodeservices.ProxyMode)}: how kube-proxy works).",
+    )
     commands = described.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="make the cluster run, with everything on it")
     up.add_argument("--without-vmcp", action="store_true", help="leave out what only VirtualMCPServers need")
@@ -38,7 +44,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if arguments.command == "status":
         return _print_status(local)
     if arguments.command == "up":
-        cluster.up(local, has_vmcp=not arguments.without_vmcp)
+        cluster.up(local, has_vmcp=not arguments.without_vmcp, mode=nodeservices.proxy_mode(environ))
     elif arguments.command == "down":
         cluster.down(local)
     else:

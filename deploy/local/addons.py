@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 
 from deploy.local import binaries, helm, images, progress, toolhive
-from deploy.local.topology import CLUSTER_DOMAIN, DNS_ADDRESS
+from deploy.local.topology import CLUSTER_DOMAIN, DNS_ADDRESS, DNS_PORT
 
 MANIFESTS = Path(__file__).with_name("manifests")
 TOOLHIVE_NAMESPACE = "toolhive-system"
@@ -69,6 +69,7 @@ def render_manifests() -> str:
     names = {
         "COREDNS": images.COREDNS,
         "DNS_ADDRESS": DNS_ADDRESS,
+        "DNS_PORT": str(DNS_PORT),
         "CLUSTER_DOMAIN": CLUSTER_DOMAIN,
         "LOCAL_PATH_PROVISIONER": images.LOCAL_PATH_PROVISIONER,
         "LOCAL_PATH_HELPER": images.LOCAL_PATH_HELPER,

@@ -36,6 +36,7 @@ from deploy.local import (
 )
 from deploy.local.errors import StepFailed
 from deploy.local.node import Machine
+from deploy.local.nodeservices import ProxyMode
 from deploy.local.processes import Service
 from deploy.local.topology import CONTROL_PLANE_NODE, NODES, Node
 
@@ -83,12 +84,13 @@ class Cluster:
         return [self.machine(of) for of in NODES]
 
 
-def up(cluster: Cluster, *, has_vmcp: bool = True) -> None:
+def up(cluster: Cluster, *, has_vmcp: bool = True, mode: ProxyMode = ProxyMode.IPTABLES) -> None:
     """Make the cluster run, with everything on it, and return when it does.
 
     Args:
         cluster: The cluster.
         has_vmcp: Whether VirtualMCPServers can run on it; those that run already go on in any case.
+        mode: How kube-proxy works; one that works otherwise starts again.
 
     Raises:
         PrerequisiteMissing: This machine can't run it.
@@ -99,7 +101,7 @@ def up(cluster: Cluster, *, has_vmcp: bool = True) -> None:
     archives = images.build_all(has_vmcp=has_vmcp)
     with _locked():
         _ensure_disks(cluster, archives)
-        commands = _boot(cluster)
+        commands = _boot(cluster, mode)
         client = _start_control_plane(cluster)
         _start_nodes(cluster, commands)
         tools = addons.Tools(cluster.kubeconfig, cluster.state / "home", cluster.logs)
@@ -150,11 +152,11 @@ def _ensure_disks(cluster: Cluster, archives: Iterable[Path]) -> None:
         progress.step("disks with keys and images are ready")
 
 
-def _boot(cluster: Cluster) -> dict[Node, dict[str, tuple[str, ...]]]:
+def _boot(cluster: Cluster, mode: ProxyMode) -> dict[Node, dict[str, tuple[str, ...]]]:
     """Bring up the nodes, their network and containerd; return the commands of all their services."""
     with ThreadPoolExecutor() as pool:
         network.ensure(dict(zip(NODES, pool.map(node.boot, cluster.machines), strict=True)))
-    commands = {of: nodeservices.install(cluster.disks / of.name, of, images.PAUSE) for of in NODES}
+    commands = {of: nodeservices.install(cluster.disks / of.name, of, images.PAUSE, mode) for of in NODES}
     for of in NODES:
         _ensure_service(cluster, of, "containerd", commands[of].pop("containerd"))
     progress.step("nodes have booted and are connected")

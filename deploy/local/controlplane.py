@@ -17,8 +17,6 @@ SERVERS = ("etcd", "kube-apiserver")
 ADMISSION_TO_HEALTH = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/system:public-info-viewer"
 # The controller manager makes this account; until then, the API server admits no pod to the namespace.
 FIRST_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
-# The defaults (20 and 30 per second) make a test that creates a hundred objects wait for the client.
-CLIENT_RATE = ("--kube-api-qps=200", "--kube-api-burst=400")
 
 
 @dataclass(frozen=True)
@@ -161,4 +159,3 @@ def _client(kubeconfig: Path) -> Iterable[str]:
     yield "--leader-elect=false"
     # Nobody reads their metrics, and no port means no clash.
     yield "--secure-port=0"
-    yield from CLIENT_RATE

@@ -6,9 +6,12 @@ changed one changes the command line, by which `node.ensure_service` recognises 
 
 import hashlib
 import json
+from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from deploy.local.errors import PrerequisiteMissing
 from deploy.local.node import INSIDE, PROGRAMS
 from deploy.local.topology import CLUSTER_DOMAIN, DNS_ADDRESS, POD_NETWORK, Node
 
@@ -18,15 +21,36 @@ CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 KUBERNETES = str(PROGRAMS / "kubernetes")
 # Where Debian and Ubuntu put the plugins of containernetworking-plugins.
 CNI_PLUGINS = "/usr/lib/cni"
+PROXY_MODE_VARIABLE = "SESSION_STORAGE_PROXY_MODE"
 
 
-def install(directory: Path, node: Node, pause_image: str) -> dict[str, tuple[str, ...]]:
+class ProxyMode(StrEnum):
+    """By what kube-proxy directs connections to Services; Kubernetes' default on Linux comes first."""
+
+    IPTABLES = "iptables"
+    NFTABLES = "nftables"
+
+
+def proxy_mode(environ: Mapping[str, str]) -> ProxyMode:
+    """Return the mode of kube-proxy that the environment asks for, or else Kubernetes' default.
+
+    Raises:
+        PrerequisiteMissing: There is no such mode.
+    """
+    asked = environ.get(PROXY_MODE_VARIABLE) or ProxyMode.IPTABLES
+    if asked not in set(ProxyMode):
+        raise PrerequisiteMissing(f"{PROXY_MODE_VARIABLE} must be {' or '.join(ProxyMode)}, and is {asked!r}")
+    return ProxyMode(asked)
+
+
+def install(directory: Path, node: Node, pause_image: str, mode: ProxyMode) -> dict[str, tuple[str, ...]]:
     """Write a node's configuration and say how its services are started.
 
     Args:
         directory: The node's disk.
         node: The node.
         pause_image: Image of the container that holds a pod's namespaces.
+        mode: How kube-proxy works.
 
     Returns:
         The command of each service, to be started in this order.
@@ -48,7 +72,7 @@ def install(directory: Path, node: Node, pause_image: str) -> dict[str, tuple[st
         "kube-proxy": (
             KUBERNETES,
             "kube-proxy",
-            f"--config={_write(directory, 'kube-proxy.json', _text(kube_proxy_config(node)))}",
+            f"--config={_write(directory, 'kube-proxy.json', _text(kube_proxy_config(node, mode)))}",
         ),
     }
 
@@ -109,7 +133,7 @@ def kubelet_config() -> dict[str, Any]:
     """Configure the kubelet for one of several nodes on a machine that does other things too.
 
     The kubelet reserves and enforces nothing for the node. Nor does it evict pods or images, which no node could pull
-    again, when other things fill the disk.
+    again, when other things fill the disk. `deviations` says what of this users see.
     """
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -145,22 +169,18 @@ def kubelet_config() -> dict[str, Any]:
         "containerLogMaxFiles": 2,
         # Files of mounted Secrets follow a change after this time and half as much again; the default is a minute.
         "syncFrequency": "15s",
-        "kubeAPIQPS": 200,
-        "kubeAPIBurst": 400,
     }
 
 
-def kube_proxy_config(node: Node) -> dict[str, Any]:
+def kube_proxy_config(node: Node, mode: ProxyMode) -> dict[str, Any]:
     """Configure kube-proxy; the connection tracker's limits belong to the host and stay as they are (all 0)."""
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "mode": "iptables",
+        "mode": mode.value,
         "hostnameOverride": node.name,
         "clientConnection": {"kubeconfig": f"{PKI}/kube-proxy.kubeconfig"},
         "clusterCIDR": str(POD_NETWORK),
-        # A new Service must be reachable at once; the default lets a second pass between two updates.
-        "iptables": {"minSyncPeriod": "100ms"},
         "conntrack": {
             "maxPerCore": 0,
             "min": 0,

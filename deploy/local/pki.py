@@ -1,4 +1,8 @@
-"""The certificates and kubeconfigs of a control plane: who may speak to whom, written once per cluster."""
+"""The certificates and kubeconfigs of a control plane: who may speak to whom, written once per cluster.
+
+They have no key identifiers and no key usage, like those of clusters that somebody made by hand or that are some years
+old. Go's clients accept such certificates, so ours must too, and every test against this cluster shows that they do.
+"""
 
 import base64
 import json
@@ -13,7 +17,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs.pki.issue import issue_authority
 from certs.pki.pem import PrivateKey
 
 # A cluster lives for days; a year keeps one that was forgotten usable.
@@ -38,41 +41,42 @@ class Identity:
 
 
 class Authority:
-    """A certificate authority that lives in memory; only what it issues is written."""
+    """A certificate authority that lives in memory; only what it issues is written.
+
+    Attributes:
+        certificate: The authority's own certificate in PEM.
+    """
 
     def __init__(self, name: str) -> None:
-        self._pair = issue_authority(datetime.now(UTC), name)
-
-    @property
-    def certificate(self) -> bytes:
-        """The authority's own certificate in PEM."""
-        return self._pair.certificate_pem
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        builder = _unsigned(self._name, self._name, self._key, LIFETIME)
+        # Go and OpenSSL take nothing for an authority that does not say so.
+        is_authority = x509.BasicConstraints(ca=True, path_length=None)
+        signed = builder.add_extension(is_authority, critical=True).sign(self._key, hashes.SHA256())
+        self.certificate = signed.public_bytes(serialization.Encoding.PEM)
 
     def write(self, directory: Path, name: str, *, with_key: bool = False) -> None:
         """Write `<name>.crt` and, where something signs with it later, `<name>.key`."""
         (directory / f"{name}.crt").write_bytes(self.certificate)
         if with_key:
-            write_private(directory / f"{name}.key", private_pem(self._pair.key))
+            write_private(directory / f"{name}.key", private_pem(self._key))
 
-    def issue(self, directory: Path, name: str, identity: Identity) -> None:
-        """Write `<name>.crt` and `<name>.key` for an identity."""
-        key, issuer = ec.generate_private_key(ec.SECP256R1()), self._pair.key
+    def issue(self, directory: Path, name: str, identity: Identity, lifetime: timedelta = LIFETIME) -> None:
+        """Write `<name>.crt` and `<name>.key` for an identity; `lifetime` counts from now."""
+        key = ec.generate_private_key(ec.SECP256R1())
         attributes = [x509.NameAttribute(NameOID.COMMON_NAME, identity.user)]
         if identity.group:
             attributes.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, identity.group))
         purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
-        builder = _unsigned(x509.Name(attributes), self._pair.certificate.subject, key)
+        builder = _unsigned(x509.Name(attributes), self._name, key, lifetime)
         if identity.hosts:
             purposes.append(ExtendedKeyUsageOID.SERVER_AUTH)
             builder = builder.add_extension(
                 x509.SubjectAlternativeName(list(map(_alternative_name, identity.hosts))), critical=False
             )
-        certificate = (
-            builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-            # Python 3.13 and later accept no server certificate without it (RFC 5280 §4.2.1.1).
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key()), critical=False)
-            .sign(issuer, hashes.SHA256())
-        )
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
         (directory / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         write_private(directory / f"{name}.key", private_pem(key))
 
@@ -165,7 +169,9 @@ def _write_service_account_keys(directory: Path) -> None:
     (directory / "service-accounts.pub").write_bytes(public)
 
 
-def _unsigned(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _unsigned(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: timedelta
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -174,7 +180,7 @@ def _unsigned(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivat
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + LIFETIME)
+        .not_valid_after(now + lifetime)
     )
 
 

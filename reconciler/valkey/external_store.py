@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import valkey.asyncio
 from valkey import exceptions
+from valkey.asyncio.connection import ConnectionPool, SSLConnection
 from valkey.asyncio.retry import Retry
 from valkey.backoff import NoBackoff
 
 from reconciler.state.external_store import DialResult, Outcome
+from shared import tls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,9 +41,11 @@ async def dial(endpoint: Endpoint, login: Credentials) -> DialResult:
         return DialResult(Outcome.DNS, f"the name {endpoint.host} is not known here ({type(error).__name__})")
     if unreachable := await _reach(addresses):
         return unreachable
-    if login.ca and not _is_authority(login.ca):
+    try:
+        verifying = tls.client_context(cadata=login.ca) if endpoint.is_tls or login.ca else None
+    except (ssl.SSLError, ValueError):
         return DialResult(Outcome.TLS, "ca.crt in the Secret is no certificate in PEM form")
-    return await _probe(_client(endpoint, login))
+    return await _probe(_client(endpoint, login, verifying if endpoint.is_tls else None))
 
 
 async def _reach(addresses: list[Any]) -> DialResult | None:
@@ -66,16 +70,17 @@ async def _reach(addresses: list[Any]) -> DialResult | None:
     return found
 
 
-def _is_authority(pem: str) -> bool:
-    try:
-        ssl.create_default_context(cadata=pem)
-    except (ssl.SSLError, ValueError):
-        return False
-    return True
+class _Verifying(SSLConnection):
+    """A connection of the client library with a context of ours, for which the library has no parameter."""
+
+    def __init__(self, verifying: ssl.SSLContext, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.ssl_context.context = verifying
 
 
-def _client(endpoint: Endpoint, login: Credentials) -> valkey.asyncio.Valkey:
-    return valkey.asyncio.Valkey(
+def _client(endpoint: Endpoint, login: Credentials, verifying: ssl.SSLContext | None) -> valkey.asyncio.Valkey:
+    over_tls: dict[str, Any] = {"connection_class": _Verifying, "verifying": verifying} if verifying else {}
+    pool = ConnectionPool(
         host=endpoint.host,
         port=endpoint.port,
         db=endpoint.db,
@@ -83,15 +88,13 @@ def _client(endpoint: Endpoint, login: Credentials) -> valkey.asyncio.Valkey:
         password=login.password or None,
         socket_timeout=STEP_SECONDS,
         socket_connect_timeout=STEP_SECONDS,
-        single_connection_client=True,
         retry=Retry(NoBackoff(), 0),
         lib_name=None,
         lib_version=None,
         decode_responses=True,
-        ssl=endpoint.is_tls,
-        ssl_check_hostname=True,
-        ssl_ca_data=login.ca or None,
+        **over_tls,
     )
+    return valkey.asyncio.Valkey.from_pool(pool)
 
 
 async def _probe(client: valkey.asyncio.Valkey) -> DialResult:

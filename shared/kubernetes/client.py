@@ -1,12 +1,13 @@
 """Calls the Kubernetes API. No other module imports the official client.
 
-The client contributes what is hard to get right: configuration, TLS and token refresh. Requests carry raw JSON, because
+The client contributes what is hard to get right: configuration and token refresh. Requests carry raw JSON, because
 generated models take ten times the time, drop unknown fields and have no bookmarks for custom resources.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ssl
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -15,10 +16,9 @@ import aiohttp
 import orjson
 from kubernetes.aio import config as client_config
 from kubernetes.aio.client import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException
 
-from shared import errors
+from shared import errors, tls
 from shared.kubernetes import responses
 from shared.kubernetes.proxy import proxy_for
 from shared.kubernetes.server_clock import ServerClock
@@ -80,7 +80,7 @@ class Cluster:
         self._configuration = configuration
         self._user_agent = user_agent
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=RESTClientObject(configuration).ssl_context, limit=100),
+            connector=aiohttp.TCPConnector(ssl=_verifying(configuration), limit=100),
             proxy=proxy_for(configuration.host, configuration.proxy),
         )
 
@@ -201,7 +201,13 @@ class Cluster:
             if token:
                 headers["Authorization"] = token
             async with self._session.request(
-                request.method, url, params=request.query, data=data, headers=headers, timeout=limit
+                request.method,
+                url,
+                params=request.query,
+                data=data,
+                headers=headers,
+                timeout=limit,
+                server_hostname=self._configuration.tls_server_name,
             ) as response:
                 self.clock.set(response.headers.get("Date"))
                 if response.status >= HTTPStatus.BAD_REQUEST:
@@ -218,6 +224,17 @@ class Cluster:
         except (aiohttp.ClientError, OSError, TimeoutError, ConfigException) as error:
             what = f"{request.method} {request.path}: {type(error).__name__}: {error}"
             raise errors.Unavailable(what) from error
+
+
+def _verifying(configuration: Configuration) -> ssl.SSLContext:
+    """Build the context that a kubeconfig or a service account asks for."""
+    context = tls.client_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

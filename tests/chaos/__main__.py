@@ -18,7 +18,9 @@ from deploy.demo.errors import DemoError
 from deploy.demo.images import Images
 from deploy.demo.kube import Kube
 from deploy.local import binaries, paths, progress
+from deploy.local.deviations import deviations
 from deploy.local.errors import LocalClusterError
+from deploy.local.nodeservices import proxy_mode
 from shared.session_storage.sizes import Size
 from shared.session_storage.status import RotationPhase
 from tests.chaos import catalogue, picture, report, suite
@@ -40,7 +42,6 @@ ARCHIVE: Final = DOCUMENT.with_suffix(".json")
 PICTURE: Final = DOCUMENT.with_suffix(".svg")
 ROTATING_DOCUMENT: Final = DOCS / "resilience-rotation.md"
 RUNS: Final = 5
-DEVIATIONS: Final = ("kube-proxy's `minSyncPeriod` is 100 ms instead of 1 s",)
 VERSIONS: Final = {"Kubernetes": binaries.KUBERNETES_VERSION, "ToolHive": binaries.TOOLHIVE_VERSION}
 
 
@@ -140,7 +141,7 @@ def _rotating(given: argparse.Namespace, seed: int) -> bool:
 
 def _circumstances(valkey: str, seed: int) -> Circumstances:
     facts = {**machine.facts(), "Valkey": valkey, **VERSIONS}
-    return Circumstances(datetime.now(UTC).date().isoformat(), facts, seed, DEVIATIONS)
+    return Circumstances(datetime.now(UTC).date().isoformat(), facts, seed, deviations(proxy_mode(os.environ)))
 
 
 def _output(text: str, document: Path, *, is_kept: bool) -> None:

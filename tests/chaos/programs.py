@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.chaos.stand import Stand
 
 ROOT: Final = Path(__file__).parents[2]
-SOURCES: Final = ("tests/chaos/wire.py", "tests/chaos/writer.py", "tests/chaos/rotating/prober.py")
+SOURCES: Final = ("shared/tls.py", "tests/chaos/wire.py", "tests/chaos/writer.py", "tests/chaos/rotating/prober.py")
 DIRECTORY: Final = "/programs"
 CONFIG_MAP: Final = "programs"
 CONNECTION: Final = "/connection"

@@ -93,13 +93,7 @@ class Stand:
 
     def _served_pod(self) -> Object | None:
         endpoints = self.api.read(f"{SLICES}/{names.valkey(self.name)}")
-        return pod_of(endpoints, self.pods()) if endpoints else self._selected_pod()
-
-    def _selected_pod(self) -> Object | None:
-        """Find the pod that the Service selects: the fallback for a Service whose endpoints Kubernetes writes."""
-        service = self.api.read(f"{CORE}/services/{names.valkey(self.name)}")
-        selector = service.get("spec", {}).get("selector", {names.LABEL_STORAGE: ""})
-        return next((pod for pod in self.pods() if selector.items() <= pod["metadata"]["labels"].items()), None)
+        return pod_of(endpoints, self.pods())
 
     def await_recovered(self) -> None:
         """Wait until the storage is as it should be, with all instances in sync."""

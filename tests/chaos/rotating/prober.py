@@ -14,13 +14,13 @@ import json
 import os
 import signal
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.tls import client_context
 from tests.chaos.wire import LOCKED_OUT, PORT, Connection, Refused, kind_of, mounted_password, print_json
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -86,7 +86,7 @@ class ApiReader:
             os.environ["KUBERNETES_SERVICE_HOST"],
             int(os.environ["KUBERNETES_SERVICE_PORT"]),
             timeout=LOOK_TIMEOUT_SECONDS,
-            context=ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt")),
+            context=client_context(cafile=str(ACCOUNT / "ca.crt")),
         )
 
     def look(self, sight: Sight) -> bool:

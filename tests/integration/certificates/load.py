@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from shared import tls
+
 if TYPE_CHECKING:
     from shared.objects.resources import Object
 
@@ -133,7 +135,7 @@ def _server(number: int) -> tuple[str, Object]:
 
 def _tls(config: Object) -> ssl.SSLContext:
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    context = ssl.create_default_context(cadata=_decoded(cluster["certificate-authority-data"]).decode())
+    context = tls.client_context(cadata=_decoded(cluster["certificate-authority-data"]).decode())
     with tempfile.NamedTemporaryFile() as pem:
         pem.write(_decoded(user["client-certificate-data"]) + _decoded(user["client-key-data"]))
         pem.flush()

@@ -3,7 +3,7 @@ from typing import Any
 import yaml
 
 from deploy.local import addons, images
-from deploy.local.topology import DNS_ADDRESS
+from deploy.local.topology import DNS_ADDRESS, DNS_PORT
 
 
 def manifests() -> dict[tuple[str, str], dict[str, Any]]:
@@ -13,6 +13,18 @@ def manifests() -> dict[tuple[str, str], dict[str, Any]]:
 
 def test_dns_serves_at_the_address_that_kubelets_configure_in_pods() -> None:
     assert manifests()["Service", "kube-dns"]["spec"]["clusterIP"] == DNS_ADDRESS
+
+
+def test_dns_pods_listen_on_a_port_that_needs_no_right_and_the_service_on_53() -> None:
+    service = manifests()["Service", "kube-dns"]["spec"]["ports"]
+    assert {(each["protocol"], each["port"]) for each in service} == {("UDP", 53), ("TCP", 53)}
+    (container,) = manifests()["Deployment", "coredns"]["spec"]["template"]["spec"]["containers"]
+    assert {each["name"]: each["containerPort"] for each in container["ports"]} == {
+        each["targetPort"]: DNS_PORT for each in service
+    }
+    assert DNS_PORT > 1023
+    assert "add" not in container["securityContext"]["capabilities"]
+    assert f".:{DNS_PORT} {{" in manifests()["ConfigMap", "coredns"]["data"]["Corefile"]
 
 
 def test_there_is_one_default_storage_class_and_it_is_standard() -> None:

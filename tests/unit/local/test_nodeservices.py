@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local import node, nodeservices
+from deploy.local.errors import PrerequisiteMissing
+from deploy.local.nodeservices import ProxyMode
 from deploy.local.topology import NODES
 
 PAUSE = "localhost/pause:v1"
@@ -20,23 +22,25 @@ def _file(disk: Path, argument: str) -> Path:
 
 
 def test_every_configuration_file_that_is_named_exists(disk: Path) -> None:
-    for command in nodeservices.install(disk, NODES[0], PAUSE).values():
+    for command in nodeservices.install(disk, NODES[0], PAUSE, ProxyMode.IPTABLES).values():
         (config,) = (argument for argument in command if argument.startswith("--config="))
         assert _file(disk, config).is_file()
 
 
 def test_configuring_twice_changes_no_command(disk: Path) -> None:
-    assert nodeservices.install(disk, NODES[0], PAUSE) == nodeservices.install(disk, NODES[0], PAUSE)
+    assert nodeservices.install(disk, NODES[0], PAUSE, ProxyMode.IPTABLES) == nodeservices.install(
+        disk, NODES[0], PAUSE, ProxyMode.IPTABLES
+    )
 
 
 def test_configuring_twice_writes_no_file_of_a_service_again(disk: Path) -> None:
     def written() -> dict[Path, int]:
         return {file: file.stat().st_mtime_ns for file in (disk / "etc").glob("kube*.json")}
 
-    nodeservices.install(disk, NODES[0], PAUSE)
+    nodeservices.install(disk, NODES[0], PAUSE, ProxyMode.IPTABLES)
     before = written()
     assert len(before) == 2
-    nodeservices.install(disk, NODES[0], PAUSE)
+    nodeservices.install(disk, NODES[0], PAUSE, ProxyMode.IPTABLES)
     assert written() == before
 
 
@@ -56,3 +60,28 @@ def test_pods_get_addresses_of_their_nodes_network() -> None:
     for each in NODES:
         (pods, _) = nodeservices.cni_config(each)["plugins"]
         assert pods["ipam"]["ranges"] == [[{"subnet": str(each.pods)}]]
+
+
+@pytest.mark.parametrize(
+    ("environ", "mode"),
+    [
+        ({}, ProxyMode.IPTABLES),
+        ({"SESSION_STORAGE_PROXY_MODE": ""}, ProxyMode.IPTABLES),
+        ({"SESSION_STORAGE_PROXY_MODE": "nftables"}, ProxyMode.NFTABLES),
+    ],
+)
+def test_kube_proxy_works_by_iptables_unless_the_environment_says_otherwise(
+    environ: dict[str, str], mode: ProxyMode
+) -> None:
+    assert nodeservices.proxy_mode(environ) is mode
+    assert nodeservices.kube_proxy_config(NODES[0], mode)["mode"] == mode.value
+
+
+def test_another_mode_of_kube_proxy_is_another_command(disk: Path) -> None:
+    one, other = (nodeservices.install(disk, NODES[0], PAUSE, mode) for mode in ProxyMode)
+    assert [name for name in one if one[name] != other[name]] == ["kube-proxy"]
+
+
+def test_an_unknown_mode_of_kube_proxy_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(PrerequisiteMissing, match="must be iptables or nftables, and is 'ipvs'"):
+        nodeservices.proxy_mode({"SESSION_STORAGE_PROXY_MODE": "ipvs"})
