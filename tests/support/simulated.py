@@ -49,7 +49,7 @@ from shared.objects.resources import (
 from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
 from tests.support.fakehistory import FakeHistory
 from tests.support.fakes import FakeApi
-from tests.support.fakevalkey import FakeInstance, FakeValkey
+from tests.support.fakevalkey import US, FakeInstance, FakeValkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,17 +66,35 @@ SETTINGS = StorageSettings(
 PRIMARY = InstanceFacts(role="master", is_loading=False)
 PASSES = 24
 """Passes that suffice for any start: Secrets, objects, a restarted pod, a moved primary, and a status after each."""
+OURS, NOWHERE = -1, -2
 CLUSTER_IP = "10.0.0.9"
 """The address that the API server in memory gives to every Service."""
 
 
 class Simulation:
-    """One storage `mine` in the namespace `team`, its reconciler, and the kubelet that boots its pods."""
+    """One storage `mine` in the namespace `team`, its reconciler, and the kubelets that boot its pods.
 
-    def __init__(self) -> None:
+    Attributes:
+        mounts: What each pod has mounted of the auth Secret, by the pod's name.
+        is_kubelet_late: Whether a pod keeps what it has mounted until `refresh`; otherwise `boot` refreshes it.
+        cuts: Pairs of instances between which nothing gets through, by number; `OURS` stands for the reconciler.
+        without_dns: Numbers of instances that cannot resolve names.
+        homeless: Numbers of instances whose pods no node takes.
+    """
+
+    def __init__(self, settings: StorageSettings = SETTINGS) -> None:
+        self.settings = settings
         self.api = FakeApi()
         self.valkey = FakeValkey()
         self.valkey.resolve = self._resolve
+        self.valkey.reaches = lambda one, other: frozenset(map(self._number, (one, other))) not in self.cuts
+        self.valkey.has_dns = lambda address: self._number(address) not in self.without_dns
+        self.mounts: dict[str, dict[str, str]] = {}
+        self.is_kubelet_late = False
+        self.cuts: set[frozenset[int]] = set()
+        self.without_dns: set[int] = set()
+        self.homeless: set[int] = set()
+        self._addresses: dict[str, int] = {}
         self._numbers = itertools.count(1)
         self.start()
 
@@ -101,7 +119,7 @@ class Simulation:
         recorder, instances = EventRecorder(self.api, "reconciler-0"), InstanceActions(self.api, self._caches, clock)
         self._applier = Applier(self.api, self._caches, recorder, rollouts.note_refusal, instances)
         storages = self._caches[SESSION_STORAGES.plural]
-        self._reconciler = Reconciler(storages, self._observer, self._applier, SETTINGS, clock, slots)
+        self._reconciler = Reconciler(storages, self._observer, self._applier, self.settings, clock, slots)
 
     async def ask_for(self, **spec: object) -> None:
         body = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": spec}
@@ -133,7 +151,7 @@ class Simulation:
         storage = self._caches[SESSION_STORAGES.plural].get(KEY)
         assert storage is not None
         with self.instances():
-            return storage, plan(await self._observer.observe(storage), SETTINGS, datetime.now(UTC) + later)
+            return storage, plan(await self._observer.observe(storage), self.settings, self.api.clock.now() + later)
 
     async def carry_out(self, storage: Object, decided: Plan) -> None:
         """Do the other half of a pass, however late."""
@@ -159,29 +177,40 @@ class Simulation:
             # ToolHive's sets have no instance; a real API server would have refused a set without a template.
             if plural == STATEFUL_SETS.plural and names.LABEL_INSTANCE in labels:
                 wanted[f"{name}-0"] = template
-        for name in [name for name in self._pods if name not in wanted]:
-            await self.api.delete(PODS, NAMESPACE, name)
-        present = {pod["status"]["podIP"] for pod in self._pods.values()}
+        for name, pod in list(self._pods.items()):
+            is_placed_now = "nodeName" not in pod["spec"] and _index(name) not in self.homeless
+            if name not in wanted or is_placed_now:
+                await self.api.delete(PODS, NAMESPACE, name)
+        self.mounts = {name: mounted for name, mounted in self.mounts.items() if name in self._pods}
+        for name in [] if self.is_kubelet_late else self.mounts:
+            self.refresh(name)
+        present = {pod["status"].get("podIP") for pod in self._pods.values()}
         self.valkey.instances = {
             address: instance for address, instance in self.valkey.instances.items() if address in present
         }
         for name in sorted(wanted.keys() - self._pods.keys()):
             await self._start(name, wanted[name])
 
-    async def _start(self, name: str, template: Object) -> None:
-        address = f"10.1.0.{next(self._numbers)}"
-        auth = self.find(SECRETS, names.auth_secret(KEY[1])) or {}
-        file = identities.decoded(auth.get("data")).get(names.KEY_USERS_ACL, "")
-        index = names.instance_index(name.removesuffix("-0"))
-        self.valkey.instances[address] = FakeInstance(file, lambda disk: self._history(index, disk))
-        status = {"phase": "Running", "podIP": address}
-        metadata = {"name": name, "namespace": NAMESPACE, **template["metadata"]}
-        await self.api.create(PODS, {"metadata": metadata, "spec": template.get("spec", {}), "status": status})
+    def refresh(self, pod: str) -> None:
+        """Mount the auth Secret in a pod as it is now."""
+        self.mounts[pod] = identities.decoded((self.find(SECRETS, names.auth_secret(KEY[1])) or {}).get("data"))
 
-    def _history(self, index: int, disk: set[str]) -> FakeHistory:
+    async def _start(self, name: str, template: Object) -> None:
+        index, status, spec = _index(name), {"phase": "Pending"}, template.get("spec", {})
+        if index not in self.homeless:
+            address = f"10.1.0.{next(self._numbers)}"
+            self.refresh(name)
+            self._addresses[address] = index
+            file = self.mounts[name].get(names.KEY_USERS_ACL, "")
+            self.valkey.instances[address] = FakeInstance(file, lambda disk: self._history(name, disk))
+            status, spec = {"phase": "Running", "podIP": address}, {**spec, "nodeName": f"host-{index}"}
+        metadata = {"name": name, "namespace": NAMESPACE, **template["metadata"]}
+        await self.api.create(PODS, {"metadata": metadata, "spec": spec, "status": status})
+
+    def _history(self, pod: str, disk: set[str]) -> FakeHistory:
         """Start as the boot guard decides (`valkey_config.start_command`)."""
+        index, auth = _index(pod), self.mounts[pod]
         config = (self.find(CONFIG_MAPS, names.valkey(KEY[1])) or {}).get("data", {})
-        auth = identities.decoded((self.find(SECRETS, names.auth_secret(KEY[1])) or {}).get("data"))
         is_alone = config.get(valkey_config.INSTANCES_FILE) == str(index)
         leads = config.get(valkey_config.PRIMARY_FILE) == str(index) and (is_alone or bool(disk))
         upstream = "" if leads else names.valkey_host(KEY[1], NAMESPACE)
@@ -202,7 +231,16 @@ class Simulation:
         service = self.find(SERVICES, names.valkey(KEY[1])) or {}
         number = (service.get("spec", {}).get("selector") or {}).get(names.LABEL_INSTANCE, "")
         pod = self._pods.get(f"{names.valkey(KEY[1])}-{number}-0")
-        return pod["status"]["podIP"] if pod is not None else ""
+        return pod["status"].get("podIP", "") if pod is not None else ""
+
+    @property
+    def instances_by_pod(self) -> dict[str, FakeInstance]:
+        """The servers that run, by the name of their pod."""
+        found = ((name, pod["status"].get("podIP", "")) for name, pod in self._pods.items())
+        return {name: self.valkey.instances[address] for name, address in found if address in self.valkey.instances}
+
+    def _number(self, address: str) -> int:
+        return OURS if address == US else self._addresses.get(address, NOWHERE)
 
     @property
     def _pods(self) -> dict[str, Object]:
@@ -253,6 +291,10 @@ class Simulation:
     def _is_due(self, storage: DeclaredStorage) -> bool:
         storages, secrets = self._caches[SESSION_STORAGES.plural].objects, self._caches[SECRETS.plural].objects
         return schedule.is_due(storage, storages.values(), secrets, 1, datetime.now(UTC))
+
+
+def _index(pod: str) -> int:
+    return names.instance_index(pod.removesuffix("-0"))
 
 
 def _own(obj: Object) -> Object:
