@@ -213,7 +213,6 @@ async def container_restarts(drill: Drill) -> None:
 
 
 async def pod_is_replaced(drill: Drill) -> None:
-    drill.simulation.valkey.instances = {}
     await drill.simulation.api.delete(PODS, NAMESPACE, "mine-valkey-0-0")
     await drill.simulation.boot()
 

@@ -161,19 +161,11 @@ class FakeValkey:
 
     @contextlib.asynccontextmanager
     async def connected(self, host: str, port: int, login: Login, dial_seconds: float = 0.0) -> AsyncIterator[Execute]:
-        """Return a client whose commands take effect at once; those of a transaction at its end."""
-        address, transaction = self.resolve(host), list[tuple[str, ...]]()
+        """Return a client whose commands take effect at once."""
+        address = self.resolve(host)
 
         async def execute(*words: str) -> Any:
-            instance = self._enter(address, login)
-            if words == ("EXEC",):
-                commands = transaction[1:]
-                transaction.clear()
-                return self._effect("exec", lambda: [self._commanded(instance, *each) for each in commands])
-            if words == ("MULTI",) or transaction:
-                transaction.append(words)
-                return "QUEUED"
-            return self._answer(instance, *words)
+            return self._answer(self._enter(address, login), *words)
 
         yield execute
 
@@ -228,8 +220,6 @@ class FakeValkey:
             case ("CLIENT KILL", "TYPE", "normal", *_):
                 for session in instance.sessions:
                     session.is_open = False
-            case ("CLIENT KILL", "TYPE", "primary"):
-                pass  # `_replicate` finds the links anew each time
             case _:
                 raise AssertionError(f"unknown command: {words[:2]}")
         self._replicate()
