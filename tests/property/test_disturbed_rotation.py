@@ -50,7 +50,7 @@ class Disturbed:
     def __init__(self) -> None:
         self.drill = Drill(replace(SETTINGS, rotation=RotationSettings(refresh=REFRESH)))
         self.simulation = self.drill.simulation
-        self.simulation.is_kubelet_late = True
+        self.simulation.kubelets.are_late = True
         self.seconds = 0.0
         self.kept: list[tuple[float, dict[str, str]]] = []  # each content of the auth Secret, and since when
         self.old: list[dict[str, str]] = []
@@ -98,7 +98,7 @@ class Disturbed:
 
     async def strand(self, index: int) -> None:
         """The pod goes, and no node takes the next one."""
-        self.simulation.homeless.add(index)
+        self.simulation.kubelets.homeless.add(index)
         await self.replace_pod(index)
 
     async def replace_pod(self, index: int) -> None:
@@ -106,14 +106,14 @@ class Disturbed:
         await self.simulation.boot()
 
     async def restart_container(self, index: int) -> None:
-        instance = self.simulation.instances_by_pod.get(f"mine-valkey-{index}-0")
+        instance = self.simulation.kubelets.running.get(f"mine-valkey-{index}-0")
         if instance is not None:
             instance.restart()
 
     async def refresh(self, index: int) -> None:
         """Have kubelet refresh what a pod has mounted."""
-        if (pod := f"mine-valkey-{index}-0") in self.simulation.mounts:
-            self.simulation.refresh(pod)
+        if (pod := f"mine-valkey-{index}-0") in self.simulation.kubelets.mounts:
+            self.simulation.kubelets.refresh(pod)
 
     async def go_on(self, passes: int) -> None:
         for _ in range(passes):
@@ -122,7 +122,7 @@ class Disturbed:
     async def heal(self) -> None:
         self.simulation.cuts.clear()
         self.simulation.without_dns = set()
-        self.simulation.homeless.clear()
+        self.simulation.kubelets.homeless.clear()
 
     async def step(self) -> None:
         self.seconds += STEP_SECONDS
@@ -138,8 +138,8 @@ class Disturbed:
             self.kept.append((self.seconds, present))
         known = [secret for _, secret in self.kept]
         due = max((at for at, (since, _) in enumerate(self.kept) if since <= self.seconds - KUBELET_SECONDS), default=0)
-        for pod, mounted in self.simulation.mounts.items():
-            self.simulation.mounts[pod] = known[max(known.index(mounted), due)]
+        for pod, mounted in self.simulation.kubelets.mounts.items():
+            self.simulation.kubelets.mounts[pod] = known[max(known.index(mounted), due)]
 
     # What must be in the end
 

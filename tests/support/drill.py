@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 from reconciler.credentials import identities
 from reconciler.credentials.identities import BACKUP, EXPORTER, OPERATOR, PROBE, REPLICATION
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.plan.desired_objects import StorageSettings
 from shared import errors, names
-from shared.objects.resources import PODS, SECRETS, SESSION_STORAGES
+from shared.objects.resources import SECRETS, SESSION_STORAGES
 from shared.session_storage.sizes import Size
 from tests.support.fakevalkey import US, FakeInstance, digest
 from tests.support.simulated import KEY, NAMESPACE, SETTINGS, Simulation
@@ -134,9 +134,9 @@ class Drill:
 
     def _probe_identities(self) -> None:
         """Check that the reconciler, probes and whoever reads the auth Secret can log in to every instance."""
-        auth, mounts = self._auth, self.simulation.mounts
+        auth, mounts = self._auth, self.simulation.kubelets.mounts
         ring = KeyRing.of(self.simulation.find(SECRETS, "mine-auth"))
-        for pod, running in self.simulation.instances_by_pod.items():
+        for pod, running in self.simulation.kubelets.running.items():
             for instance in (running, FakeInstance(running.file)):
                 accepted = [password for password in ring.operators if instance.accepts(OPERATOR.user, password)]
                 assert accepted, f"{pod} refuses the reconciler"
@@ -201,54 +201,6 @@ def assert_gone(drill: Drill, old: dict[str, str]) -> None:
     assert not [key for key, password in old.items() if password in secrets_text(drill)]
     assert {holder.password for holder in drill.toolhive.holders} == {new["password"]}
     assert len(drill.toolhive.holders) == 4
-
-
-async def nothing(drill: Drill) -> None:
-    pass
-
-
-async def container_restarts(drill: Drill) -> None:
-    for instance in drill.simulation.valkey.instances.values():
-        instance.restart()
-
-
-async def pod_is_replaced(drill: Drill) -> None:
-    await drill.simulation.api.delete(PODS, NAMESPACE, "mine-valkey-0-0")
-    await drill.simulation.boot()
-
-
-async def instance_is_away(drill: Drill) -> None:
-    drill.instance.is_reachable = False
-    for _ in range(3):
-        await drill.step()
-    drill.instance.is_reachable = True
-
-
-async def api_server_is_away(drill: Drill) -> None:
-    """Keep the API server from answering the reconciler; ToolHive still gets answers."""
-    refuse, away = drill.simulation.api.refuse, errors.Unavailable("the API server does not answer")
-    drill.simulation.api.refuse = lambda _: away if drill.is_acting else None
-    for _ in range(3):
-        await drill.step()
-    drill.simulation.api.refuse = refuse
-
-
-async def toolhive_is_away(drill: Drill) -> None:
-    drill.toolhive.is_idle = True
-    for _ in range(3):
-        await drill.step()
-    drill.toolhive.is_idle = False
-
-
-Fault = Callable[[Drill], Awaitable[None]]
-FAULTS: list[Fault] = [
-    nothing,
-    container_restarts,
-    pod_is_replaced,
-    instance_is_away,
-    api_server_is_away,
-    toolhive_is_away,
-]
 
 
 @contextlib.contextmanager

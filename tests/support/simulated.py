@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -12,7 +11,6 @@ from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import InstanceActions
 from reconciler.controllers.session_storage import Reconciler, UpdateSlots
 from reconciler.credentials import identities
-from reconciler.manifests import valkey_config
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image
 from reconciler.observe.credential_rollouts import CredentialRollouts
@@ -34,22 +32,19 @@ from shared.consumers.toolhive import CONSUMER_RESOURCES
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import (
-    CONFIG_MAPS,
     EVENTS,
     PODS,
     SECRETS,
     SERVICES,
     SESSION_STORAGES,
-    STATEFUL_SETS,
     VOLUME_CLAIMS,
     Key,
     Object,
     Resource,
 )
-from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
-from tests.support.fakehistory import FakeHistory
 from tests.support.fakes import FakeApi
-from tests.support.fakevalkey import US, FakeInstance, FakeValkey
+from tests.support.fakevalkey import US, FakeValkey
+from tests.support.kubelets import Kubelets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,11 +70,8 @@ class Simulation:
     """One storage `mine` in the namespace `team`, its reconciler, and the kubelets that boot its pods.
 
     Attributes:
-        mounts: What each pod has mounted of the auth Secret, by the pod's name.
-        is_kubelet_late: Whether a pod keeps what it has mounted until `refresh`; otherwise `boot` refreshes it.
         cuts: Pairs of instances between which nothing gets through, by number; `OURS` stands for the reconciler.
         without_dns: Numbers of instances that cannot resolve names.
-        homeless: Numbers of instances whose pods no node takes.
     """
 
     def __init__(self, settings: StorageSettings = SETTINGS) -> None:
@@ -89,13 +81,9 @@ class Simulation:
         self.valkey.resolve = self._resolve
         self.valkey.reaches = lambda one, other: frozenset(map(self._number, (one, other))) not in self.cuts
         self.valkey.has_dns = lambda address: self._number(address) not in self.without_dns
-        self.mounts: dict[str, dict[str, str]] = {}
-        self.is_kubelet_late = False
+        self.kubelets = Kubelets(self.api, self.valkey, KEY)
         self.cuts: set[frozenset[int]] = set()
         self.without_dns: set[int] = set()
-        self.homeless: set[int] = set()
-        self._addresses: dict[str, int] = {}
-        self._numbers = itertools.count(1)
         self.start()
 
     def start(self) -> None:
@@ -169,57 +157,8 @@ class Simulation:
         raise AssertionError(f"still writing after {PASSES} passes: {self.api.writes[-10:]}")
 
     async def boot(self) -> None:
-        """Do as StatefulSet controller and kubelet do: give each set a pod, which reads the ACL file as it starts."""
-        wanted: dict[str, Object] = {}
-        for (plural, _, name), workload in self.api.objects.items():
-            template = workload.get("spec", {}).get("template", {})
-            labels = template.get("metadata", {}).get("labels", {})
-            # ToolHive's sets have no instance; a real API server would have refused a set without a template.
-            if plural == STATEFUL_SETS.plural and names.LABEL_INSTANCE in labels:
-                wanted[f"{name}-0"] = template
-        for name, pod in list(self._pods.items()):
-            is_placed_now = "nodeName" not in pod["spec"] and _index(name) not in self.homeless
-            if name not in wanted or is_placed_now:
-                await self.api.delete(PODS, NAMESPACE, name)
-        self.mounts = {name: mounted for name, mounted in self.mounts.items() if name in self._pods}
-        for name in [] if self.is_kubelet_late else self.mounts:
-            self.refresh(name)
-        present = {pod["status"].get("podIP") for pod in self._pods.values()}
-        self.valkey.instances = {
-            address: instance for address, instance in self.valkey.instances.items() if address in present
-        }
-        for name in sorted(wanted.keys() - self._pods.keys()):
-            await self._start(name, wanted[name])
-
-    def refresh(self, pod: str) -> None:
-        """Mount the auth Secret in a pod as it is now."""
-        self.mounts[pod] = identities.decoded((self.find(SECRETS, names.auth_secret(KEY[1])) or {}).get("data"))
-
-    async def _start(self, name: str, template: Object) -> None:
-        index, status, spec = _index(name), {"phase": "Pending"}, template.get("spec", {})
-        if index not in self.homeless:
-            address = f"10.1.0.{next(self._numbers)}"
-            self.refresh(name)
-            self._addresses[address] = index
-            file = self.mounts[name].get(names.KEY_USERS_ACL, "")
-            self.valkey.instances[address] = FakeInstance(file, lambda disk: self._history(name, disk))
-            status, spec = {"phase": "Running", "podIP": address}, {**spec, "nodeName": f"host-{index}"}
-        metadata = {"name": name, "namespace": NAMESPACE, **template["metadata"]}
-        await self.api.create(PODS, {"metadata": metadata, "spec": spec, "status": status})
-
-    def _history(self, pod: str, disk: set[str]) -> FakeHistory:
-        """Start as the boot guard decides (`valkey_config.start_command`)."""
-        index, auth = _index(pod), self.mounts[pod]
-        config = (self.find(CONFIG_MAPS, names.valkey(KEY[1])) or {}).get("data", {})
-        is_alone = config.get(valkey_config.INSTANCES_FILE) == str(index)
-        leads = config.get(valkey_config.PRIMARY_FILE) == str(index) and (is_alone or bool(disk))
-        upstream = "" if leads else names.valkey_host(KEY[1], NAMESPACE)
-        fence = 0 if is_alone else self._fence()
-        return FakeHistory(disk, upstream=upstream, password=auth.get(identities.REPLICATION.key, ""), fence=fence)
-
-    def _fence(self) -> int:
-        storage = self.find(SESSION_STORAGES, KEY[1]) or {}
-        return PRESETS[Size(storage.get("spec", {}).get("size") or DEFAULT_SIZE)].fence
+        """Do as StatefulSet controller and kubelet do."""
+        await self.kubelets.boot()
 
     def _resolve(self, host: str) -> str:
         """Return the instance that the Service selects; any other host is an instance's own address."""
@@ -230,26 +169,11 @@ class Simulation:
         """The address that new connections through the Service reach; empty if they reach nothing."""
         service = self.find(SERVICES, names.valkey(KEY[1])) or {}
         number = (service.get("spec", {}).get("selector") or {}).get(names.LABEL_INSTANCE, "")
-        pod = self._pods.get(f"{names.valkey(KEY[1])}-{number}-0")
+        pod = self.kubelets.pods.get(f"{names.valkey(KEY[1])}-{number}-0")
         return pod["status"].get("podIP", "") if pod is not None else ""
 
-    @property
-    def instances_by_pod(self) -> dict[str, FakeInstance]:
-        """The servers that run, by the name of their pod."""
-        found = ((name, pod["status"].get("podIP", "")) for name, pod in self._pods.items())
-        return {name: self.valkey.instances[address] for name, address in found if address in self.valkey.instances}
-
     def _number(self, address: str) -> int:
-        return OURS if address == US else self._addresses.get(address, NOWHERE)
-
-    @property
-    def _pods(self) -> dict[str, Object]:
-        """Pods of Valkey instances, by name."""
-        return {
-            name: pod
-            for (plural, _, name), pod in self.api.objects.items()
-            if plural == PODS.plural and names.LABEL_INSTANCE in pod["metadata"].get("labels", {})
-        }
+        return OURS if address == US else self.kubelets.numbers.get(address, NOWHERE)
 
     async def edit(self, resource: Resource, name: str, changes: Object) -> None:
         """Change a child as a person does, with a merge patch (RFC 7386)."""
@@ -291,10 +215,6 @@ class Simulation:
     def _is_due(self, storage: DeclaredStorage) -> bool:
         storages, secrets = self._caches[SESSION_STORAGES.plural].objects, self._caches[SECRETS.plural].objects
         return schedule.is_due(storage, storages.values(), secrets, 1, datetime.now(UTC))
-
-
-def _index(pod: str) -> int:
-    return names.instance_index(pod.removesuffix("-0"))
 
 
 def _own(obj: Object) -> Object:
