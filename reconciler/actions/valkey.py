@@ -101,14 +101,14 @@ class Follow:
 
 
 @dataclass(frozen=True, slots=True)
-class LogInAnew:
-    """Have a replica log in to its primary with the present password."""
+class TellPassword:
+    """Have an instance log in to its primary with the present password, from its next connection on."""
 
     instance: Instance
     replication: Login
 
     def __repr__(self) -> str:
-        return f"have {self.instance.title} log in to its primary with the present password"
+        return f"tell {self.instance.title} the present password for replication"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +148,4 @@ class Remove:
         return f"remove instance {self.workload['metadata']['name']} with its volume"
 
 
-InstanceAction: TypeAlias = Promote | SwitchOver | Follow | LogInAnew | Fence | Resume | Admit | Retire | Remove
+InstanceAction: TypeAlias = Promote | SwitchOver | Follow | TellPassword | Fence | Resume | Admit | Retire | Remove

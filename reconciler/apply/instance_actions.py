@@ -12,12 +12,12 @@ from reconciler.actions.valkey import (
     Fence,
     Follow,
     InstanceAction,
-    LogInAnew,
     Promote,
     Remove,
     Resume,
     Retire,
     SwitchOver,
+    TellPassword,
 )
 from reconciler.apply.service_claim import PrimaryServices, SwitchoverClaim
 from reconciler.apply.switchover import switch_over
@@ -60,7 +60,7 @@ class InstanceActions:
                 await self._resume(action)
             case Remove():
                 await self._remove(action)
-            case Follow() | LogInAnew() | Fence():
+            case Follow() | TellPassword() | Fence():
                 await _configure(action)
             case Admit(instance, hashes):
                 await users.admit(*instance.endpoint, hashes)
@@ -125,13 +125,13 @@ async def _take_over(follower: Instance, action: Promote, lineage: str) -> None:
         _log.warning("an instance does not follow the primary yet", extra=extra)
 
 
-async def _configure(action: Follow | LogInAnew | Fence) -> None:
+async def _configure(action: Follow | TellPassword | Fence) -> None:
     async with replication_session(*action.instance.endpoint) as session:
         match action:
             case Follow(_, primary, replication):
                 await session.follow(primary, replication)
-            case LogInAnew(_, replication):
-                await session.log_in_anew(replication)
+            case TellPassword(_, replication):
+                await session.tell_password(replication)
             case Fence(_, replicas):
                 await session.fence(replicas)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.actions.kubernetes import LabelRole
-from reconciler.actions.valkey import Fence, Follow, LogInAnew, Promote, Resume
-from reconciler.credentials import identities
+from reconciler.actions.valkey import Fence, Follow, Promote, Resume
 from reconciler.failover.decision import NewPrimary
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
@@ -40,19 +39,10 @@ def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime
 
 
 def _following(group: ReplicationGroup) -> Iterator[Step]:
-    """Have every instance follow the primary, and log in there with the present password."""
-    present_hash = identities.sha256(group.replication.password)
-    misdirected = [instance for instance in group.others if _is_misdirected(group, instance)]
-    for instance in misdirected:
-        yield Follow(instance, group.primary.address, group.replication)
-    with_former_password = [
-        instance
-        for instance in group.synced
-        if instance.facts is not None and instance.facts.upstream_hash != present_hash
-    ]
-    # One by one: without any replica, a redundant primary takes no writes.
-    if with_former_password and not misdirected and len(group.synced) == len(group.others):
-        yield LogInAnew(with_former_password[0], group.replication)
+    """Have every instance follow the primary."""
+    for instance in group.others:
+        if _is_misdirected(group, instance):
+            yield Follow(instance, group.primary.address, group.replication)
 
 
 def _is_misdirected(group: ReplicationGroup, instance: Instance) -> bool:

@@ -6,7 +6,8 @@ of its copies. So the order of effects is the whole point, and one Secret rememb
     Pending         the auth Secret has the next passwords, and so has the `users.acl` that new pods start with
     Added           the reconciler saw every instance accept them, and had it save them for a restart of its container
     Published       they are the current ones of the auth Secret; the connection Secret and its copies follow
-    AwaitConsumers  the reconciler restarts consumers in waves, until none is left that started with the former password
+    AwaitConsumers  the reconciler restarts consumers in waves, until none is left that started with the former
+                    password, and tells instances the new one for replication, until it saw every instance know it
     Discarding      no Secret has the former passwords any more; the reconciler makes instances refuse them, and closes
                     their sessions
     Discarded       the rotation has ended
@@ -22,12 +23,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from reconciler.state.replication_info import PRIMARY
+from reconciler.credentials import identities
 from shared.session_storage.status import RotationPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from reconciler.credentials.key_ring import KeyRing
     from reconciler.state.instance import Instance
     from reconciler.state.rotation_record import RotationRecord
@@ -41,8 +40,8 @@ class RotationSettings:
         wave_percent: Share of a storage's consumers that may restart at once; one always may.
         patience: How long a consumer may take to restart before others stop waiting for it.
         refresh: How long kubelet may take to refresh a changed Secret in pods that have it mounted: probes log in with
-            what is mounted. It looks at each pod every 60 to 90 s (Kubernetes, "Secrets: mounted Secrets are
-            updated automatically").
+            what is mounted, and an instance that restarts logs in to its primary with it. Kubelet looks at each pod
+            every 60 to 90 s (Kubernetes, "Secrets: mounted Secrets are updated automatically").
         scheduled_at_once: A scheduled rotation begins only while fewer storages than this rotate.
     """
 
@@ -52,22 +51,29 @@ class RotationSettings:
     scheduled_at_once: int = 1
 
 
-def phase(
-    ring: KeyRing, record: RotationRecord, instances: Sequence[Instance], *, is_published: bool
-) -> RotationPhase | None:
+def phase(ring: KeyRing, record: RotationRecord, *, is_known: bool, is_published: bool) -> RotationPhase | None:
     """Tell how far the rotation of a managed storage is; None if there never was one.
 
-    `is_published` says whether the connection Secret and its copies hold the current password.
+    Args:
+        ring: The storage's passwords.
+        record: The storage's newest rotation.
+        is_known: Whether every instance knows the passwords that it must.
+        is_published: Whether the connection Secret and its copies hold the current password.
     """
     if not record.begun:
         return None
     if record.ended:
         return RotationPhase.DISCARDED
     if ring.staged:
-        return RotationPhase.ADDED if all(accepts(instance, ring) for instance in instances) else RotationPhase.PENDING
+        return RotationPhase.ADDED if is_known else RotationPhase.PENDING
     if ring.former:
         return RotationPhase.AWAIT_CONSUMERS if is_published else RotationPhase.PUBLISHED
     return RotationPhase.DISCARDING
+
+
+def knows(instance: Instance, ring: KeyRing) -> bool:
+    """Tell whether the reconciler saw an instance know every password that it must."""
+    return accepts(instance, ring) and logs_in(instance, ring)
 
 
 def accepts(instance: Instance, ring: KeyRing) -> bool:
@@ -82,8 +88,10 @@ def refuses(instance: Instance, ring: KeyRing) -> bool:
     return hashes is not None and not any(digest in hashes.get(user, ()) for user, digest in ring.retired.items())
 
 
-def logs_in(instance: Instance, digest: str) -> bool:
-    """Tell whether the reconciler saw a replica log in to its primary with a password; a primary need not log in."""
-    if instance.facts is None:
-        return False
-    return instance.facts.role == PRIMARY or instance.facts.upstream_hash == digest
+def logs_in(instance: Instance, ring: KeyRing) -> bool:
+    """Tell whether the reconciler saw an instance log in to its primary with the present password.
+
+    A primary has that password as well, for the time when it is none any more.
+    """
+    present = identities.sha256(ring.login(identities.REPLICATION).password)
+    return instance.facts is not None and instance.facts.upstream_hash == present

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.rotation.phases import RotationSettings
+    from reconciler.rotation.waiting import Hindrance
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.rotation_record import RotationRecord
     from reconciler.state.storage_state import StorageState
@@ -48,6 +49,7 @@ class RotationProgress:
         record: Record of the rotation; newer than the one in the state if the rotation begins in this pass.
         phase: None if there never was a rotation.
         now: When this pass began; aware.
+        hindrances: The instances that it waits for.
     """
 
     state: StorageState
@@ -55,6 +57,17 @@ class RotationProgress:
     phase: RotationPhase | None
     settings: RotationSettings
     now: datetime
+    hindrances: tuple[Hindrance, ...] = ()
+
+    @property
+    def is_mounted(self) -> bool:
+        """Whether all pods have mounted the new passwords by now."""
+        return self.record.has_stood_for(self.settings.refresh, self.now)
+
+    @property
+    def can_end(self) -> bool:
+        """Whether all instances know the new passwords, and the reconciler knows all users of the credential."""
+        return not self.hindrances and self.state.rollouts is not None
 
     @property
     def are_restarts_over(self) -> bool:
@@ -91,14 +104,13 @@ class RotationProgress:
         if phase is RotationPhase.AWAIT_CONSUMERS and self.state.rollouts is None:
             return "the reconciler waits until it knows all consumers"
         if phase is RotationPhase.AWAIT_CONSUMERS and self.are_restarts_over:
-            return (
-                "consumers run with the present password; the reconciler discards the former one once kubelets have"
-                " refreshed the files that pods have mounted"
+            what = (
+                "every instance knows the present one" if self.is_mounted else "kubelets have refreshed mounted files"
             )
-        needs_instances = phase in {RotationPhase.PENDING, RotationPhase.DISCARDING}
-        if needs_instances and not all(instance.accepts_operator for instance in self.state.instances):
-            return f"{message}: waiting for an instance that does not answer"
-        return message
+            message = f"consumers run with the present password; the reconciler discards the former one once {what}"
+        elif phase not in {RotationPhase.PENDING, RotationPhase.DISCARDING}:
+            return message
+        return f"{message}: waiting for {'; '.join(map(str, self.hindrances))}" if self.hindrances else message
 
     @property
     def _complaint(self) -> str:

@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.actions.kubernetes import Restart, Write, WriteAuth
-from reconciler.actions.valkey import Admit, Retire
+from reconciler.actions.valkey import Admit, Retire, TellPassword
 from reconciler.credentials import identities
 from reconciler.rotation import phases
 from reconciler.rotation.progress import RotationProgress, next_wave
+from reconciler.rotation.waiting import hindrances
 from reconciler.state.rotation_record import revision_of
 from shared import names
 from shared.consumers.credential_revision import CredentialRevision
@@ -72,10 +73,11 @@ def plan_managed_rotation(
 
     `is_published` says whether the connection Secret and its copies are as they should be.
     """
-    phase = phases.phase(state.key_ring, state.rotation, state.instances, is_published=is_published)
-    progress = RotationProgress(state, state.rotation, phase, settings, now)
-    steps = (*_password_steps(state, phase), *_phase_steps(state, owner, progress))
-    is_moving = any(isinstance(step, WriteAuth | Admit) for step in steps)
+    waits = hindrances(state, settings, now)
+    phase = phases.phase(state.key_ring, state.rotation, is_known=not waits, is_published=is_published)
+    progress = RotationProgress(state, state.rotation, phase, settings, now, waits)
+    steps = (*_password_steps(progress), *_phase_steps(state, owner, progress))
+    is_moving = any(isinstance(step, WriteAuth | Admit | TellPassword) for step in steps)
     return RotationPlan.of(progress, steps, 0 if is_moving else _pause(progress))
 
 
@@ -122,17 +124,22 @@ def _phase_steps(state: StorageState, owner: Storage, progress: RotationProgress
             yield WriteAuth(owner, ring.with_staged_as_current(), version, record.publish(now))
         case RotationPhase.AWAIT_CONSUMERS if not progress.are_restarts_over:
             yield from _restarts(progress)
-        case RotationPhase.AWAIT_CONSUMERS if record.has_been_published_for(progress.settings.refresh, now):
+        case RotationPhase.AWAIT_CONSUMERS if not progress.hindrances and progress.is_mounted:
             yield WriteAuth(owner, ring.without_former(), version, record)
-        case RotationPhase.DISCARDING if _can_discard(state):
+        case RotationPhase.DISCARDING if progress.can_end:
             yield WriteAuth(owner, ring, version, record.end(now))
         case _:
             pass
 
 
-def _password_steps(state: StorageState, phase: RotationPhase | None) -> Iterator[Step]:
-    """Have instances accept and refuse the passwords that they must; one that does not answer gets its turn later."""
-    ring, is_discarding = state.key_ring, phase is RotationPhase.DISCARDING and _can_discard(state)
+def _password_steps(progress: RotationProgress) -> Iterator[Step]:
+    """Have instances accept, use and refuse the passwords that they must.
+
+    One that does not answer gets its turn later. One that has no link with its primary is told the password all the
+    same: it may have none because it does not know the password.
+    """
+    state, phase = progress.state, progress.phase
+    ring, is_discarding = state.key_ring, phase is RotationPhase.DISCARDING and progress.can_end
     for instance in state.instances:
         if not instance.accepts_operator:
             continue
@@ -140,6 +147,8 @@ def _password_steps(state: StorageState, phase: RotationPhase | None) -> Iterato
         # SETUSER` and `ACL SAVE`, an instance accepts a password that it has not saved.
         if phase is RotationPhase.ADDED or not phases.accepts(instance, ring):
             yield Admit(instance, ring.accepted)
+        if not phases.logs_in(instance, ring):
+            yield TellPassword(instance, ring.login(identities.REPLICATION))
         if is_discarding:
             yield Retire(instance, ring.retired, _addresses_with_new_password(state))
         elif not phases.refuses(instance, ring):
@@ -150,16 +159,6 @@ def _addresses_with_new_password(state: StorageState) -> frozenset[str]:
     """List the addresses of the consumers that have restarted, and of the instances themselves."""
     consumers = (address for each in state.rollouts or () for address in each.addresses)
     return frozenset((*consumers, *(instance.address for instance in state.instances)))
-
-
-def _can_discard(state: StorageState) -> bool:
-    """Tell whether all instances answer, replicate with the new password, and all users of the credential are known."""
-    replication = identities.sha256(state.key_ring.login(identities.REPLICATION).password)
-    return (
-        bool(state.instances)
-        and state.rollouts is not None
-        and all(instance.accepts_operator and phases.logs_in(instance, replication) for instance in state.instances)
-    )
 
 
 def _request(state: StorageState) -> str | None:
@@ -181,7 +180,7 @@ def _pause(progress: RotationProgress) -> float | None:
         case None | RotationPhase.DISCARDED:
             return None
         case RotationPhase.PUBLISHED:
-            is_refused = progress.record.has_been_published_for(PUBLISHED_WITHIN, progress.now)
+            is_refused = progress.record.has_stood_for(PUBLISHED_WITHIN, progress.now)
             return WAITING_SECONDS if is_refused else PUBLISHING_SECONDS
         case RotationPhase.AWAIT_CONSUMERS if progress.are_restarts_over:
             return WAITING_SECONDS

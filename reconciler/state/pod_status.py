@@ -18,7 +18,9 @@ START_LIMIT: Final = timedelta(seconds=20)
 """A server that takes longer to start counts as not answering; Valkey takes 0.1 s, or seconds on a cold node."""
 _ORDINARY_WAITS: Final = frozenset({None, "ContainerCreating", "PodInitializing"})
 
-_WITHOUT_SERVER: Final = frozenset({"Pending", "Succeeded", "Failed"})
+_ENDED: Final = frozenset({"Succeeded", "Failed"})
+"""Phases of a pod whose containers never start again; its controller makes another pod."""
+_WITHOUT_SERVER: Final = _ENDED | {"Pending"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,14 @@ def is_gone(pod: Object | None) -> bool:
 def has_restarted(pod: Object) -> bool:
     """Tell whether a pod's server has ended before, and Kubernetes started it again."""
     return any("terminated" in each.get("lastState", {}) for each in pod.get("status", {}).get("containerStatuses", []))
+
+
+def has_nothing(pod: Object | None) -> bool:
+    """Tell whether no node keeps files of a pod, or will start it again: another start begins with fresh ones.
+
+    A server that has merely stopped does not count: its container starts again with the files that its pod has.
+    """
+    return pod is None or not pod["spec"].get("nodeName") or pod.get("status", {}).get("phase") in _ENDED
 
 
 def is_starting(pod: Object | None, now: datetime) -> bool:

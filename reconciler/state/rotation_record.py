@@ -70,10 +70,13 @@ class RotationRecord:
         """Note that the rotation has ended."""
         return replace(self, ended=written(now))
 
-    def has_been_published_for(self, duration: timedelta, now: datetime) -> bool:
-        """Tell whether the reconciler published the new credential that long ago, or at a time that cannot be read."""
-        published = read_time(self.published)
-        return published is None or now - published >= duration
+    def has_stood_for(self, duration: timedelta, now: datetime) -> bool:
+        """Tell whether the new credential was staged or, if that came later, published that long ago.
+
+        True if the time cannot be read.
+        """
+        changed = read_time(self.published or self.begun)
+        return changed is None or now - changed >= duration
 
     def put_on(self, secret: Object) -> Object:
         """Write the record on a copy of a Secret."""

@@ -60,7 +60,7 @@ class ReplicationSession:
             StoreMovedOn: It had another lineage than one of these until now.
         """
         was_primary = (await self._execute("ROLE"))[0] == PRIMARY
-        await self._execute("CONFIG SET", "primaryuser", replication.user, "primaryauth", replication.password)
+        await self.tell_password(replication)
         await self._redirect(lineages, primary, str(self._port))
         await self._expect(REPLICA)
         if was_primary:
@@ -86,15 +86,9 @@ class ReplicationSession:
         """
         await self._execute("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
 
-    async def log_in_anew(self, replication: Login) -> None:
-        """Have a replica log in to its primary again, with another password; it goes on from where it is.
-
-        Both commands go in one transaction: after a crash in between, nobody could tell which password opened the link.
-        """
-        await self._execute("MULTI")
+    async def tell_password(self, replication: Login) -> None:
+        """Have it log in to its primary in this way from the next connection on; a link that it has goes on."""
         await self._execute("CONFIG SET", "primaryuser", replication.user, "primaryauth", replication.password)
-        await self._execute("CLIENT KILL", "TYPE", "primary")
-        await self._execute("EXEC")
 
     async def _redirect(self, lineages: Collection[str], *upstream: str) -> None:
         """Tell it whom to follow, and learn in the same instant which lineage it had; an empty one stands for any."""

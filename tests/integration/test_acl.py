@@ -174,8 +174,6 @@ ALLOWED = {
         "CLIENT KILL ID 1",
         "CLIENT PAUSE 1",
         "CLIENT UNPAUSE",
-        "MULTI",
-        "EXEC",
     ],
     REPLICATION: ["PING", "PSYNC ? -1", "REPLCONF x y"],
     EXPORTER: ["PING", "INFO"],

@@ -19,6 +19,7 @@ from reconciler.state.instance import InstanceFacts
 from reconciler.state.replication_info import PRIMARY, REPLICA
 from reconciler.valkey import replication, users
 from reconciler.valkey.replication import replication_session
+from reconciler.valkey.session import connected
 from shared import errors
 from shared.names import VALKEY_PORT
 from tests.integration.instances import ADDRESSES, ADMIN, NOBODY, PASSWORDS, connect, running
@@ -77,6 +78,10 @@ class FakeClient:
 class World(Protocol):
     """Three instances; at first each is a primary by itself."""
 
+    @property
+    def edge(self) -> Any:
+        """The edge module that changes passwords, or its stand-in."""
+
     async def facts(self, address: str) -> InstanceFacts: ...
     def client(self, address: str) -> Client: ...
     def restart(self, address: str) -> None: ...
@@ -84,7 +89,7 @@ class World(Protocol):
 
 class Fake:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self._valkey = FakeValkey()
+        self.edge = self._valkey = FakeValkey()
         self._valkey.instances = {
             address: FakeInstance(identities.users_acl(PASSWORDS)) for address in ADDRESSES.values()
         }
@@ -102,6 +107,7 @@ class Fake:
 
 class Real:
     def __init__(self, stack: ExitStack, directory: Path) -> None:
+        self.edge: Any = users
         self._stack, self._directory = stack, directory
         self._servers = {address: stack.enter_context(ExitStack()) for address in ADDRESSES.values()}
         for address in ADDRESSES.values():
@@ -256,9 +262,7 @@ async def test_a_replica_with_a_wrong_password_has_no_link_until_it_has_the_righ
     facts = await world.facts(B)
     assert facts.replication.upstream == A
     assert not facts.replication.is_linked
-    await tell(B, "log_in_anew", REPLICATING)
-    await until(world, B, lambda facts: facts.replication.is_linked)
-    await tell(B, "log_in_anew", REPLICATING)
+    await tell(B, "tell_password", REPLICATING)
     await until(world, B, lambda facts: facts.replication.is_linked)
 
 
@@ -291,6 +295,60 @@ async def test_a_replica_says_while_it_receives_the_copy(tmp_path: Path) -> None
         assert not copying.replication.is_linked
         linked = await until(world, B, lambda facts: facts.replication.is_linked)
         assert not linked.replication.is_copying
+
+
+async def replace_password(world: World, address: str) -> Login:
+    """Have an instance refuse the password for replication that it has accepted, and accept another one."""
+    new = Login(REPLICATION.user, passwords.generate())
+    hashes = {new.user: frozenset({identities.sha256(new.password)})}
+    await world.edge.admit(address, VALKEY_PORT, OPERATING, hashes)
+    former = {new.user: identities.sha256(REPLICATING.password)}
+    await world.edge.retire(address, VALKEY_PORT, OPERATING, former)
+    return new
+
+
+async def test_a_replica_that_restarts_with_a_former_password_follows_once_it_is_told_the_present_one(
+    world: World,
+) -> None:
+    """As one that was away during a rotation: it has tried in vain by then, and tries again."""
+    new = await replace_password(world, A)
+    world.restart(B)
+    await tell(B, "follow", A, REPLICATING)
+    assert not (await world.facts(B)).replication.is_linked
+    assert await written(world, A, "thv:1") == OK
+    assert not (await world.facts(B)).replication.is_linked
+    await tell(B, "tell_password", new)
+    facts = await until(world, B, lambda facts: facts.replication.is_linked)
+    assert facts.replication.keys == 1
+
+
+async def test_a_replica_keeps_its_link_when_it_is_told_another_password(world: World) -> None:
+    await follow(world, B, A)
+    hashes = {REPLICATION.user: frozenset({identities.sha256("N" * 32)})}
+    await world.edge.admit(A, VALKEY_PORT, OPERATING, hashes)
+    await tell(B, "tell_password", Login(REPLICATION.user, "N" * 32))
+    facts = await world.facts(B)
+    assert facts.upstream_hash == identities.sha256("N" * 32)
+    assert facts.replication.is_linked
+    former = {REPLICATION.user: identities.sha256(REPLICATING.password)}
+    await world.edge.retire(A, VALKEY_PORT, OPERATING, former)
+    assert (await world.facts(B)).replication.is_linked
+    assert await written(world, A, "thv:1") == OK
+    await until(world, B, lambda facts: facts.replication.keys == 1)
+
+
+async def test_a_replica_that_is_told_another_password_while_it_synchronises_goes_on(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        world = Real(stack, tmp_path)
+        assert await written(world, A, "thv:1") == OK
+        async with connected(A, VALKEY_PORT, OPERATING) as execute:
+            await execute("CONFIG SET", "repl-diskless-sync-delay", "2")
+        await tell(B, "follow", A, REPLICATING)
+        await until(world, A, lambda facts: [each for each in attached(facts, B) if not each.is_online])
+        await tell(B, "tell_password", await replace_password(world, A))
+        assert [each.is_online for each in attached(await world.facts(A), B)] == [False]
+        facts = await until(world, B, lambda facts: facts.replication.is_linked)
+        assert facts.replication.keys == 1
 
 
 async def test_a_fenced_primary_refuses_writes_without_enough_replicas(world: World) -> None:

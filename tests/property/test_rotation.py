@@ -8,7 +8,8 @@ import itertools
 import pytest
 
 from shared import errors
-from tests.support.drill import FAULTS, Drill, Fault, acting, assert_gone, passwords
+from tests.support.drill import Drill, acting, assert_gone, passwords
+from tests.support.faults import FAULTS, Fault
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

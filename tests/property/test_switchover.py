@@ -175,7 +175,7 @@ class Handover:
 
     def restart(self, index: int) -> None:
         """Start the server of an instance anew, if there is one."""
-        pod = self.simulation._pods.get(f"mine-valkey-{index}-0")
+        pod = self.simulation.kubelets.pods.get(f"mine-valkey-{index}-0")
         instance = self.instances.get(pod["status"]["podIP"]) if pod is not None else None
         if instance is not None:
             instance.restart()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 from reconciler.credentials import identities
+from reconciler.credentials.identities import BACKUP, EXPORTER, OPERATOR, PROBE, REPLICATION
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.plan.desired_objects import StorageSettings
 from shared import errors, names
-from shared.objects.resources import PODS, SECRETS, SESSION_STORAGES
-from tests.support.fakevalkey import FakeInstance, digest
-from tests.support.simulated import KEY, NAMESPACE, Simulation
+from shared.objects.resources import SECRETS, SESSION_STORAGES
+from shared.session_storage.sizes import Size
+from tests.support.fakevalkey import US, FakeInstance, digest
+from tests.support.simulated import KEY, NAMESPACE, SETTINGS, Simulation
 from tests.support.toolhive import ToolHive
 
 ELSEWHERE = "elsewhere"
@@ -31,8 +35,8 @@ class Drill:
         killed_at: Number of the effect at which the process dies, and whether it dies before or after the effect.
     """
 
-    def __init__(self) -> None:
-        self.simulation = Simulation()
+    def __init__(self, settings: StorageSettings = SETTINGS) -> None:
+        self.simulation = Simulation(settings)
         self.toolhive = ToolHive(self.simulation.api, self.simulation.valkey)
         self.effects: list[str] = []
         self.killed_at: tuple[int, str] | None = None
@@ -42,8 +46,8 @@ class Drill:
         self.simulation.valkey.before = self._may_happen
         self.simulation.valkey.after = self._has_happened
 
-    async def start(self) -> None:
-        await self.simulation.ask_for(size="small", allowedNamespaces=[ELSEWHERE])
+    async def start(self, size: Size = Size.SMALL) -> None:
+        await self.simulation.ask_for(size=size, allowedNamespaces=[ELSEWHERE])
         await self.toolhive.serve("near", NAMESPACE, "mine")
         await self.toolhive.serve("far", ELSEWHERE, {"name": "mine", "namespace": NAMESPACE})
         await self.simulation.settle()
@@ -53,8 +57,8 @@ class Drill:
 
     @property
     def instance(self) -> FakeInstance:
-        (instance,) = self.simulation.valkey.instances.values()
-        return instance
+        """The primary."""
+        return self.simulation.valkey.instances[self.simulation.primary]
 
     @property
     def phase(self) -> str | None:
@@ -106,7 +110,12 @@ class Drill:
         return f'"handled":"{word}"' in record and '"ended"' in record and self.phase == "Discarded"
 
     def probe(self) -> None:
-        """Check that each password that a consumer has or will get is accepted, now and after any restart."""
+        """Check that nobody is locked out, now or after any restart: no consumer, no instance, not the reconciler."""
+        self._probe_consumers()
+        self._probe_identities()
+        self._probe_replication()
+
+    def _probe_consumers(self) -> None:
         api = self.simulation.api
         handed_out = [
             identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
@@ -114,8 +123,7 @@ class Drill:
             if (secret := api.objects.get(key))
         ]
         held = [holder.password for holder in self.toolhive.holders]
-        auth = identities.decoded((self.simulation.find(SECRETS, "mine-auth") or {}).get("data"))
-        new_pod = FakeInstance(auth.get("users.acl", ""))
+        new_pod = FakeInstance(self._auth.get("users.acl", ""))
         for password in (*handed_out, *held):
             assert new_pod.accepts("default", password), "a new pod would refuse the password"
             for instance in self.simulation.valkey.instances.values():
@@ -123,6 +131,32 @@ class Drill:
                 assert FakeInstance(instance.file).accepts("default", password), (
                     "the instance would refuse the password after a restart"
                 )
+
+    def _probe_identities(self) -> None:
+        """Check that the reconciler, probes and whoever reads the auth Secret can log in to every instance."""
+        auth, mounts = self._auth, self.simulation.kubelets.mounts
+        ring = KeyRing.of(self.simulation.find(SECRETS, "mine-auth"))
+        for pod, running in self.simulation.kubelets.running.items():
+            for instance in (running, FakeInstance(running.file)):
+                accepted = [password for password in ring.operators if instance.accepts(OPERATOR.user, password)]
+                assert accepted, f"{pod} refuses the reconciler"
+                assert instance.accepts(PROBE.user, mounts[pod][PROBE.key]), f"{pod} refuses its probe"
+                for identity in (EXPORTER, BACKUP):
+                    assert instance.accepts(identity.user, auth[identity.key]), f"{pod} refuses {identity.user}"
+
+    def _probe_replication(self) -> None:
+        """Check that the primary accepts an instance's password, if the reconciler cannot tell the instance another."""
+        simulation = self.simulation
+        primary = simulation.valkey.instances.get(simulation.primary)
+        for address, instance in simulation.valkey.instances.items():
+            if primary is None or instance is primary or simulation.valkey.reaches(US, address):
+                continue
+            accepted = primary.accepts(REPLICATION.user, instance.history.password)
+            assert accepted, f"the primary refuses {address}, which nobody can tell another password"
+
+    @property
+    def _auth(self) -> dict[str, str]:
+        return identities.decoded((self.simulation.find(SECRETS, "mine-auth") or {}).get("data"))
 
     def _may_happen(self, what: str) -> None:
         if error := self._happens(what, "before"):
@@ -159,62 +193,14 @@ def assert_gone(drill: Drill, old: dict[str, str]) -> None:
     """Check that no former password is left: no instance accepts it, no Secret holds it, no session uses it."""
     new = passwords(drill)
     assert not set(old.values()) & set(new.values())
-    for identity in identities.IDENTITIES:
-        assert drill.instance.users[identity.user] == {digest(new[identity.key])}
-        assert FakeInstance(drill.instance.file).users[identity.user] == {digest(new[identity.key])}
+    for instance in drill.simulation.valkey.instances.values():
+        for identity in identities.IDENTITIES:
+            assert instance.users[identity.user] == {digest(new[identity.key])}
+            assert FakeInstance(instance.file).users[identity.user] == {digest(new[identity.key])}
+        assert not [each for each in instance.sessions if each.is_open and each.password in old.values()]
     assert not [key for key, password in old.items() if password in secrets_text(drill)]
-    assert not [each for each in drill.instance.sessions if each.is_open and each.password in old.values()]
     assert {holder.password for holder in drill.toolhive.holders} == {new["password"]}
     assert len(drill.toolhive.holders) == 4
-
-
-async def nothing(drill: Drill) -> None:
-    pass
-
-
-async def container_restarts(drill: Drill) -> None:
-    for instance in drill.simulation.valkey.instances.values():
-        instance.restart()
-
-
-async def pod_is_replaced(drill: Drill) -> None:
-    drill.simulation.valkey.instances = {}
-    await drill.simulation.api.delete(PODS, NAMESPACE, "mine-valkey-0-0")
-    await drill.simulation.boot()
-
-
-async def instance_is_away(drill: Drill) -> None:
-    drill.instance.is_reachable = False
-    for _ in range(3):
-        await drill.step()
-    drill.instance.is_reachable = True
-
-
-async def api_server_is_away(drill: Drill) -> None:
-    """Keep the API server from answering the reconciler; ToolHive still gets answers."""
-    refuse, away = drill.simulation.api.refuse, errors.Unavailable("the API server does not answer")
-    drill.simulation.api.refuse = lambda _: away if drill.is_acting else None
-    for _ in range(3):
-        await drill.step()
-    drill.simulation.api.refuse = refuse
-
-
-async def toolhive_is_away(drill: Drill) -> None:
-    drill.toolhive.is_idle = True
-    for _ in range(3):
-        await drill.step()
-    drill.toolhive.is_idle = False
-
-
-Fault = Callable[[Drill], Awaitable[None]]
-FAULTS: list[Fault] = [
-    nothing,
-    container_restarts,
-    pod_is_replaced,
-    instance_is_away,
-    api_server_is_away,
-    toolhive_is_away,
-]
 
 
 @contextlib.contextmanager

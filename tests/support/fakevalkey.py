@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Effect = Callable[[str], None]
 OK = "OK"
 WAITS = "waits"
+US = "reconciler"
+"""Address of the reconciler."""
 
 
 def digest(password: str) -> str:
@@ -107,6 +109,8 @@ class FakeValkey:
     Attributes:
         instances: By address.
         resolve: Returns the instance's address for a host name or a Service's address.
+        reaches: Tells whether packets get from one address to another; `US` is the reconciler's.
+        has_dns: Tells whether the instance at an address can resolve names.
         acknowledged: Keys of writes that an instance answered with OK.
         before: Called before each command that changes an instance.
         after: Called after each of these commands.
@@ -115,6 +119,8 @@ class FakeValkey:
     def __init__(self) -> None:
         self.instances: dict[str, FakeInstance] = {}
         self.resolve: Callable[[str], str] = lambda host: host
+        self.reaches: Callable[[str, str], bool] = lambda _, __: True
+        self.has_dns: Callable[[str], bool] = lambda _: True
         self.acknowledged: set[str] = set()
         self.before: Effect = lambda _: None
         self.after: Effect = lambda _: None
@@ -178,7 +184,7 @@ class FakeValkey:
             return "closed"
         if history.upstream:
             return "READONLY"
-        if len(self._replicas(instance)) < history.fence:
+        if len(self.replicas(instance)) < history.fence:
             return "NOREPLICAS"
         if history.pause:
             session.waiting = key
@@ -226,8 +232,6 @@ class FakeValkey:
             case ("CLIENT KILL", "TYPE", "normal", *_):
                 for session in instance.sessions:
                     session.is_open = False
-            case ("CLIENT KILL", "TYPE", "primary"):
-                pass  # `_replicate` finds the links anew each time
             case _:
                 raise AssertionError(f"unknown command: {words[:2]}")
         self._replicate()
@@ -236,7 +240,7 @@ class FakeValkey:
     def _info(self, instance: FakeInstance) -> dict[str, Any]:
         self._replicate()
         history, primary = instance.history, self._primary(instance)
-        replicas = self._replicas(instance)
+        replicas = self.replicas(instance)
         info: dict[str, Any] = {
             "valkey_version": "9.1.2",
             "run_id": instance.run_id,
@@ -260,14 +264,14 @@ class FakeValkey:
             info |= {"master_host": history.upstream, **(link if primary is not None else lost)}
         return info
 
-    def _replicas(self, instance: FakeInstance) -> dict[str, FakeInstance]:
+    def replicas(self, instance: FakeInstance) -> dict[str, FakeInstance]:
         return {address: each for address, each in self.instances.items() if self._primary(each) is instance}
 
     def _primary(self, instance: FakeInstance) -> FakeInstance | None:
         """Find the instance that a replica is linked with; a replica can only follow one that is in sync itself."""
         seen, there = [instance], instance
         while there.history.upstream:
-            upstream = self.instances.get(self.resolve(there.history.upstream))
+            upstream = self._upstream(there)
             if upstream is None or upstream in seen or not (there.is_reachable and upstream.is_reachable):
                 return None
             if (
@@ -280,6 +284,15 @@ class FakeValkey:
             there = upstream
         return seen[1] if len(seen) > 1 else None
 
+    def _upstream(self, replica: FakeInstance) -> FakeInstance | None:
+        """Find the instance to which a replica's packets get."""
+        (own,) = (address for address, each in self.instances.items() if each is replica)
+        host = replica.history.upstream
+        if not (host[0].isdigit() or self.has_dns(own)):
+            return None
+        address = self.resolve(host)
+        return self.instances.get(address) if self.reaches(own, address) else None
+
     def _replicate(self) -> None:
         # Once for each link that a chain of replicas can have.
         for _ in self.instances:
@@ -290,7 +303,7 @@ class FakeValkey:
 
     def _enter(self, host: str, login: Login) -> FakeInstance:
         instance = self.instances.get(self.resolve(host))
-        if instance is None:
+        if instance is None or not self.reaches(US, self.resolve(host)):
             raise errors.StoreUnreachable(f"{host}: nobody there")
         instance.enter(login)
         return instance

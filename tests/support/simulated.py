@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -12,7 +11,6 @@ from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import InstanceActions
 from reconciler.controllers.session_storage import Reconciler, UpdateSlots
 from reconciler.credentials import identities
-from reconciler.manifests import valkey_config
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image
 from reconciler.observe.credential_rollouts import CredentialRollouts
@@ -34,22 +32,19 @@ from shared.consumers.toolhive import CONSUMER_RESOURCES
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import (
-    CONFIG_MAPS,
     ENDPOINT_SLICES,
     EVENTS,
     PODS,
     SECRETS,
     SESSION_STORAGES,
-    STATEFUL_SETS,
     VOLUME_CLAIMS,
     Key,
     Object,
     Resource,
 )
-from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
-from tests.support.fakehistory import FakeHistory
 from tests.support.fakes import FakeApi
-from tests.support.fakevalkey import FakeInstance, FakeValkey
+from tests.support.fakevalkey import US, FakeValkey
+from tests.support.kubelets import Kubelets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,18 +61,29 @@ SETTINGS = StorageSettings(
 PRIMARY = InstanceFacts(role="master", is_loading=False)
 PASSES = 24
 """Passes that suffice for any start: Secrets, objects, a restarted pod, a moved primary, and a status after each."""
+OURS, NOWHERE = -1, -2
 CLUSTER_IP = "10.0.0.9"
 """The address that the API server in memory gives to every Service."""
 
 
 class Simulation:
-    """One storage `mine` in the namespace `team`, its reconciler, and the kubelet that boots its pods."""
+    """One storage `mine` in the namespace `team`, its reconciler, and the kubelets that boot its pods.
 
-    def __init__(self) -> None:
+    Attributes:
+        cuts: Pairs of instances between which nothing gets through, by number; `OURS` stands for the reconciler.
+        without_dns: Numbers of instances that cannot resolve names.
+    """
+
+    def __init__(self, settings: StorageSettings = SETTINGS) -> None:
+        self.settings = settings
         self.api = FakeApi()
         self.valkey = FakeValkey()
         self.valkey.resolve = self._resolve
-        self._numbers = itertools.count(1)
+        self.valkey.reaches = lambda one, other: frozenset(map(self._number, (one, other))) not in self.cuts
+        self.valkey.has_dns = lambda address: self._number(address) not in self.without_dns
+        self.kubelets = Kubelets(self.api, self.valkey, KEY)
+        self.cuts: set[frozenset[int]] = set()
+        self.without_dns: set[int] = set()
         self.start()
 
     def start(self) -> None:
@@ -108,7 +114,7 @@ class Simulation:
         recorder, instances = EventRecorder(self.api, "reconciler-0"), InstanceActions(self.api, self._caches, clock)
         self._applier = Applier(self.api, self._caches, recorder, rollouts.note_refusal, instances)
         storages = self._caches[SESSION_STORAGES.plural]
-        self._reconciler = Reconciler(storages, self._observer, self._applier, SETTINGS, clock, slots)
+        self._reconciler = Reconciler(storages, self._observer, self._applier, self.settings, clock, slots)
 
     async def ask_for(self, **spec: object) -> None:
         body = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": spec}
@@ -140,7 +146,7 @@ class Simulation:
         storage = self._caches[SESSION_STORAGES.plural].get(KEY)
         assert storage is not None
         with self.instances():
-            return storage, plan(await self._observer.observe(storage), SETTINGS, datetime.now(UTC) + later)
+            return storage, plan(await self._observer.observe(storage), self.settings, self.api.clock.now() + later)
 
     async def carry_out(self, storage: Object, decided: Plan) -> None:
         """Do the other half of a pass, however late."""
@@ -158,46 +164,8 @@ class Simulation:
         raise AssertionError(f"still writing after {PASSES} passes: {self.api.writes[-10:]}")
 
     async def boot(self) -> None:
-        """Do as StatefulSet controller and kubelet do: give each set a pod, which reads the ACL file as it starts."""
-        wanted: dict[str, Object] = {}
-        for (plural, _, name), workload in self.api.objects.items():
-            template = workload.get("spec", {}).get("template", {})
-            labels = template.get("metadata", {}).get("labels", {})
-            # ToolHive's sets have no instance; a real API server would have refused a set without a template.
-            if plural == STATEFUL_SETS.plural and names.LABEL_INSTANCE in labels:
-                wanted[f"{name}-0"] = template
-        for name in [name for name in self._pods if name not in wanted]:
-            await self.api.delete(PODS, NAMESPACE, name)
-        present = {pod["status"]["podIP"] for pod in self._pods.values()}
-        self.valkey.instances = {
-            address: instance for address, instance in self.valkey.instances.items() if address in present
-        }
-        for name in sorted(wanted.keys() - self._pods.keys()):
-            await self._start(name, wanted[name])
-
-    async def _start(self, name: str, template: Object) -> None:
-        address = f"10.1.0.{next(self._numbers)}"
-        auth = self.find(SECRETS, names.auth_secret(KEY[1])) or {}
-        file = identities.decoded(auth.get("data")).get(names.KEY_USERS_ACL, "")
-        index = names.instance_index(name.removesuffix("-0"))
-        self.valkey.instances[address] = FakeInstance(file, lambda disk: self._history(index, disk))
-        status = {"phase": "Running", "podIP": address}
-        metadata = {"name": name, "namespace": NAMESPACE, **template["metadata"]}
-        await self.api.create(PODS, {"metadata": metadata, "spec": template.get("spec", {}), "status": status})
-
-    def _history(self, index: int, disk: set[str]) -> FakeHistory:
-        """Start as the boot guard decides (`valkey_config.start_command`)."""
-        config = (self.find(CONFIG_MAPS, names.valkey(KEY[1])) or {}).get("data", {})
-        auth = identities.decoded((self.find(SECRETS, names.auth_secret(KEY[1])) or {}).get("data"))
-        is_alone = config.get(valkey_config.INSTANCES_FILE) == str(index)
-        leads = config.get(valkey_config.PRIMARY_FILE) == str(index) and (is_alone or bool(disk))
-        upstream = "" if leads else config[valkey_config.UPSTREAM_FILE]
-        fence = 0 if is_alone else self._fence()
-        return FakeHistory(disk, upstream=upstream, password=auth.get(identities.REPLICATION.key, ""), fence=fence)
-
-    def _fence(self) -> int:
-        storage = self.find(SESSION_STORAGES, KEY[1]) or {}
-        return PRESETS[Size(storage.get("spec", {}).get("size") or DEFAULT_SIZE)].fence
+        """Do as StatefulSet controller and kubelet do."""
+        await self.kubelets.boot()
 
     def _resolve(self, host: str) -> str:
         """Return the instance that the Service selects; any other host is an instance's own address."""
@@ -209,14 +177,8 @@ class Simulation:
         endpoint_slice = self.find(ENDPOINT_SLICES, names.valkey(KEY[1])) or {}
         return next((each["addresses"][0] for each in endpoint_slice.get("endpoints") or []), "")
 
-    @property
-    def _pods(self) -> dict[str, Object]:
-        """Pods of Valkey instances, by name."""
-        return {
-            name: pod
-            for (plural, _, name), pod in self.api.objects.items()
-            if plural == PODS.plural and names.LABEL_INSTANCE in pod["metadata"].get("labels", {})
-        }
+    def _number(self, address: str) -> int:
+        return OURS if address == US else self.kubelets.numbers.get(address, NOWHERE)
 
     async def edit(self, resource: Resource, name: str, changes: Object) -> None:
         """Change a child as a person does, with a merge patch (RFC 7386)."""

@@ -104,7 +104,7 @@ class ToolHive:
         record = InjectionRecord.of(server)
         assert record is not None
         secret = self._api.objects.get((SECRETS.plural, namespace, connection_secret_of(record.reference, namespace)))
-        if secret is None or not self._valkey.instances:
+        if secret is None or (instance := self._serving()) is None or not instance.is_reachable:
             return False
         number = next(self._numbers)
         password = identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
@@ -114,9 +114,7 @@ class ToolHive:
         address = f"10.9.0.{number}"
         ready = [{"type": "Ready", "status": "True"}]
         status = {"phase": "Running", "podIPs": [{"ip": address}], "conditions": ready}
-        if not self._instance.is_reachable:
-            return False
-        session = self._instance.connect(identities.CONSUMER.user, password, address)
+        session = instance.connect(identities.CONSUMER.user, password, address)
         pod = await self._api.create(PODS, {"metadata": metadata, "status": status})
         self.holders.append(Holder(pod, password, session))
         return True
@@ -128,10 +126,9 @@ class ToolHive:
         metadata = holder.pod["metadata"]
         await self._api.delete(PODS, metadata["namespace"], metadata["name"])
 
-    @property
-    def _instance(self) -> FakeInstance:
-        (instance,) = self._valkey.instances.values()
-        return instance
+    def _serving(self) -> FakeInstance | None:
+        """Find the primary; None if there is none now."""
+        return next((each for each in self._valkey.instances.values() if not each.history.upstream), None)
 
     def _admit(self, resource: Resource, obj: Object) -> Object:
         if resource is not MCP_SERVERS:

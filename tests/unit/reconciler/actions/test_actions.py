@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Restart, Share, Write, WriteAuth
 from reconciler.actions.plan import Step
-from reconciler.actions.valkey import Admit, Fence, Follow, LogInAnew, Promote, Remove, Resume, Retire, SwitchOver
+from reconciler.actions.valkey import Admit, Fence, Follow, Promote, Remove, Resume, Retire, SwitchOver, TellPassword
 from reconciler.manifests import secrets
 from reconciler.state.primary_record import PrimaryRecord
 from shared.consumers.identity import Consumer
@@ -57,7 +57,7 @@ STEPS: list[tuple[Step, str]] = [
         "move the primary from pod mine-valkey-0-0 to pod mine-valkey-1-0 (PrimaryLost)",
     ),
     (Follow(NEW, "10.1.0.1", REPLICATION), "have pod mine-valkey-1-0 follow the primary at 10.1.0.1"),
-    (LogInAnew(NEW, REPLICATION), "have pod mine-valkey-1-0 log in to its primary with the present password"),
+    (TellPassword(NEW, REPLICATION), "tell pod mine-valkey-1-0 the present password for replication"),
     (Fence(OLD, 1), "set min-replicas-to-write of pod mine-valkey-0-0 to 1"),
     (Resume(SERVICE, OLD), "have pod mine-valkey-0-0 take writes again"),
     (Remove(SERVICE, workload(2, Size.LARGE), None), "remove instance mine-valkey-2 with its volume"),

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.actions.kubernetes import LabelRole
 from reconciler.actions.plan import Step
-from reconciler.actions.valkey import Fence, Follow, LogInAnew, Promote, Resume
+from reconciler.actions.valkey import Fence, Follow, Promote, Resume
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.failover.decision import (
@@ -243,26 +243,6 @@ def test_no_replica_is_told_to_follow_a_primary_that_is_not_one(head: Instance) 
 
 def rotated() -> KeyRing:
     return KeyRing({**RING.current, identities.REPLICATION.key: "N" * 32}, former=RING.current)
-
-
-def test_replicas_log_in_anew_one_by_one_because_a_primary_needs_one_to_take_writes() -> None:
-    ring = rotated()
-    first = steps(HEAD, NEAR, FAR, ring=ring)
-    assert [(type(step), step.instance) for step in first if isinstance(step, LogInAnew)] == [(LogInAnew, NEAR)]
-    assert [step.replication.password for step in first if isinstance(step, LogInAnew)] == ["N" * 32]
-    done = said(NEAR, upstream_hash=identities.sha256("N" * 32))
-    second = steps(HEAD, done, FAR, ring=ring)
-    assert [step.instance for step in second if isinstance(step, LogInAnew)] == [FAR]
-    assert steps(HEAD, done, said(FAR, upstream_hash=identities.sha256("N" * 32)), ring=ring) == []
-
-
-@pytest.mark.parametrize(
-    "other",
-    [unlinked(FAR), silent(FAR), unlinked(FAR, upstream=ELSEWHERE)],
-    ids=["not linked", "silent", "astray"],
-)
-def test_no_replica_logs_in_anew_while_another_one_is_not_in_sync(other: Instance) -> None:
-    assert not [step for step in steps(HEAD, NEAR, other, ring=rotated()) if isinstance(step, LogInAnew)]
 
 
 def test_the_fence_is_lifted_only_if_all_other_instances_are_known_to_be_gone() -> None:

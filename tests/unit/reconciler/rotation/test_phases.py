@@ -9,8 +9,9 @@ import pytest
 from reconciler.rotation.rotation_plan import FOLLOWING_SECONDS, PUBLISHED_WITHIN, PUBLISHING_SECONDS, WAITING_SECONDS
 from shared import errors, names
 from shared.objects.resources import MCP_SERVERS, SESSION_STORAGES
+from shared.session_storage.sizes import Size
 from tests.support.drill import MIRROR, Drill, assert_gone, passwords
-from tests.support.simulated import KEY, NAMESPACE, SETTINGS
+from tests.support.simulated import KEY, NAMESPACE, OURS, SETTINGS
 
 
 @pytest.fixture(name="drill")
@@ -171,6 +172,37 @@ async def test_a_copy_that_cannot_be_written_is_tried_less_often_and_no_consumer
     assert drill.phase == "Published"
     drill.simulation.api.refuse = refuse
     await drill.finish("one")
+
+
+async def test_replicas_are_told_the_new_password_at_once_whether_they_have_a_link_or_not() -> None:
+    drill = Drill()
+    await drill.start(Size.LARGE)
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "Added")  # and the new passwords are the present ones by now
+    drill.simulation.without_dns = {1}  # so that this one has no link
+    await drill.step()
+    password = passwords(drill)["replication-password"]
+    told = [instance.history.password for instance in drill.simulation.valkey.instances.values()]
+    assert told == [password] * 3
+
+
+async def test_an_instance_that_does_not_answer_is_named_and_former_passwords_are_kept_for_it(drill: Drill) -> None:
+    old = passwords(drill)
+    await drill.ask("one")
+    await drill.until(lambda: drill.phase == "AwaitConsumers")
+    drill.simulation.cuts.add(frozenset({0, OURS}))
+    for _ in range(30):
+        await drill.step()
+    condition = {item["type"]: item for item in drill.simulation.status["conditions"]}["CredentialRotated"]
+    assert condition["reason"] == "AwaitConsumers"
+    assert condition["message"].endswith(
+        "discards the former one once every instance knows the present one: waiting for mine-valkey-0, which does not"
+        " answer"
+    )
+    assert drill.instance.accepts("default", old["password"])
+    drill.simulation.cuts.clear()
+    await drill.finish("one")
+    assert_gone(drill, old)
 
 
 async def test_a_scheduled_rotation_begins_by_itself_and_not_again_before_its_time(drill: Drill) -> None:
