@@ -66,7 +66,7 @@ SLICES: st.SearchStrategy[Object] = st.one_of(
             "kubernetes.io/service-name": st.sampled_from([None, "mine-valkey", "others"]),
         }
     ).map(lambda labels: {"metadata": {"labels": labels}}),
-    st.sampled_from([None, "{}", '{"epoch":99,"to":1}']).map(
+    st.sampled_from([None, "{}", "nonsense", '{"epoch":99}', '{"to":1}']).map(
         lambda record: {"metadata": {"annotations": {names.ANNOTATION_PRIMARY: record}}}
     ),
     st.just({"ports": []}),

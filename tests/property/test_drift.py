@@ -87,4 +87,5 @@ def test_a_foreign_field_in_a_closed_object_is_an_addition(obj: Object, key: str
 
 @given(OBJECTS, st.sampled_from(sorted(UNWANTED)), VALUES)
 def test_an_unwanted_field_is_an_addition_unless_it_is_empty(obj: Object, key: str, value: object) -> None:
-    assert has_additions({"spec": obj}, {"spec": obj | {key: value}}) == bool(value)
+    ours = {name: inner for name, inner in obj.items() if name != key}
+    assert has_additions({"spec": ours}, {"spec": ours | {key: value}}) == bool(value)
