@@ -41,6 +41,12 @@ elsewhere as soon as nodes have learnt that its pod is stopping (0.05-0.3 s), an
 primary that still lives. Without this, a client that connects again meets an address behind which there is nothing, and
 waits for a time-out of its own. A pod that is deleted by force has two seconds for all of it (kubelet,
 `minimumGracePeriodInSeconds`)."""
+SHORTEST_RUN_SECONDS: Final = 10
+"""If a server ends sooner after its start, its container ends too: kubelet waits longer from time to time, and the API
+says that the container crashes."""
+YIELD_SECONDS: Final = 1
+"""How long a server that has replicas stays away after it died: another one takes over within a fraction of that,
+unless no reconciler can."""
 LARGEST_EMPTY_BASE: Final = 119
 """An AOF's base of at most this many bytes has no key: Valkey 9.1 writes 89 when it starts on an empty disk. After a
 synchronisation it writes 170 and more, because the base then also names the lineage."""
@@ -86,8 +92,11 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
 
     A new pod copies the ACL file from the Secret, which kubelet has just mounted. A container that restarts in the same
     pod keeps the file that the instance has saved since: the mounted one may be older than what the reconciler set by
-    `ACL SETUSER`. The command renames the copy last, so that a crash leaves either no file or a whole one. The shell
-    keeps running, so that the server stops a little later than kubelet asks.
+    `ACL SETUSER`. The command renames the copy last, so that a crash leaves either no file or a whole one.
+
+    The shell keeps running, so that the server stops a little later than kubelet asks, and starts again when it dies.
+    Kubelet starts no container that has a volume while the API server is away, because it reads the volume's claim
+    there (Kubernetes 1.36, `pkg/kubelet/volumemanager/populator`, `getPVCExtractPV`).
 
     An instance starts as a replica of the instance that the Service names, and the ConfigMap says how to reach that
     Service. It starts as the primary only if the ConfigMap names it, and if its data has survived or there is no other
@@ -116,18 +125,24 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
     upstream = f"$(grep . {config}/{UPSTREAM_FILE} 2>/dev/null || echo {host})"
     following = f'echo "replicaof {upstream} {names.VALKEY_PORT}" >> {start}'
     alone = f'[ "$(cat {config}/{INSTANCES_FILE})" = {instance} ]'
-    steps = (
+    once = (
         "umask 077",
         f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}",
+        f"trap 'is_stopping=1; sleep {STOP_SECONDS:g}; kill $server' TERM",
+    )
+    again = (
         f"printf '%s\\n' {lines} \"primaryauth $(cat {password})\" > {start}",
         f"if ! {named} || ! {{ {alone} || {kept}; }}; then {following}; fi",
         f"{{ valkey-server {config}/{CONFIG_FILE} & }}",
-        "server=$!",
-        f'trap "sleep {STOP_SECONDS:g}; kill $server" TERM',
+        "server=$! began=$(date +%s)",
         # A signal ends the shell's wait, and not the server.
-        "while kill -0 $server 2>/dev/null; do wait $server; done",
+        "while kill -0 $server 2>/dev/null; do wait $server; status=$?; done",
+        'if [ -n "$is_stopping" ]; then exit 0; fi',
+        f"if [ $(($(date +%s) - began)) -lt {SHORTEST_RUN_SECONDS} ]; then exit $status; fi",
+        'echo "valkey-server ended with status $status, and starts again"',
+        f"sleep {YIELD_SECONDS if preset.is_redundant else 0}",
     )
-    return " && ".join(steps)
+    return f'{" && ".join(once)} && while {" && ".join(again)}; do if [ -n "$is_stopping" ]; then exit 0; fi; done'
 
 
 def config_map(storage: Storage, primary: int, instances: Sequence[int], upstream: str) -> Object:

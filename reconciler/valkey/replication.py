@@ -91,13 +91,17 @@ class ReplicationSession:
         await self._execute("CONFIG SET", "primaryuser", replication.user, "primaryauth", replication.password)
 
     async def _redirect(self, lineages: Collection[str], *upstream: str) -> None:
-        """Tell it whom to follow, and learn in the same instant which lineage it had; an empty one stands for any."""
+        """Tell it whom to follow if it has one of these lineages; an empty one stands for any."""
+        self._compare(await self.replication(), lineages)
         await self._execute("MULTI")
         await self._execute("INFO", "replication")
         await self._execute("REPLICAOF", *upstream)
         info, _ = await self._execute("EXEC")
-        before = replication_from(info_from(info))
-        if "" not in lineages and before.lineage not in lineages:
+        # It may have got another one since the first look, and nothing can be told on a condition.
+        self._compare(replication_from(info_from(info)), lineages)
+
+    def _compare(self, found: Replication, lineages: Collection[str]) -> None:
+        if "" not in lineages and found.lineage not in lineages:
             raise errors.StoreMovedOn(f"{self._host} continued another history of writes meanwhile")
 
     async def _expect(self, role: str) -> None:

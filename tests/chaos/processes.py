@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from contextlib import contextmanager, suppress
@@ -31,13 +32,19 @@ def of_pod(pod: Object) -> int:
     Raises:
         NoProcess: It does not run.
     """
-    container = container_id(pod)
-    found = (
-        main_process({pid: _status(pid) for pid in _members(pod["spec"]["nodeName"], container)}) if container else None
-    )
-    if found is None:
+    if (found := main_process(_statuses(pod))) is None:
         raise NoProcess(f"pod {pod['metadata']['name']} has no process")
     return found
+
+
+def server_of(pod: Object) -> int | None:
+    """Find the Valkey server in a pod; None while it does not run."""
+    return next(servers_in(_statuses(pod)), None)
+
+
+def _statuses(pod: Object) -> dict[int, str]:
+    container = container_id(pod)
+    return {pid: _status(pid) for pid in _members(pod["spec"]["nodeName"], container)} if container else {}
 
 
 def of_service(name: str) -> int:
@@ -72,10 +79,18 @@ def main_process(statuses: Mapping[int, str]) -> int | None:
     Args:
         statuses: Content of `/proc/<pid>/status` by process ID; format in proc_pid_status(5).
     """
-    fields = {pid: dict(line.partition(":\t")[::2] for line in status.splitlines()) for pid, status in statuses.items()}
-    servers = [pid for pid, found in fields.items() if found.get("Name") == SERVER]
-    started = [pid for pid, found in fields.items() if found.get("NSpid", "").split()[-1:] == ["1"]]
-    return next(iter(servers + started), None)
+    started = (pid for pid, found in _fields(statuses) if found.get("NSpid", "").split()[-1:] == ["1"])
+    return next(itertools.chain(servers_in(statuses), started), None)
+
+
+def servers_in(statuses: Mapping[int, str]) -> Iterator[int]:
+    """List the Valkey servers among processes; for the arguments see `main_process`."""
+    return (pid for pid, found in _fields(statuses) if found.get("Name") == SERVER)
+
+
+def _fields(statuses: Mapping[int, str]) -> Iterator[tuple[int, dict[str, str]]]:
+    for pid, status in statuses.items():
+        yield pid, dict(line.partition(":\t")[::2] for line in status.splitlines())
 
 
 def kill(pid: int) -> None:

@@ -130,6 +130,16 @@ class Stand:
 
         until(f"the container {container[:12]} has ended", is_gone, RECOVERY_SECONDS)
 
+    def await_restarted(self, pod: Object, server: int) -> None:
+        """Wait until the instance that had this pod has another server than this one."""
+
+        def is_so() -> bool:
+            name = pod["metadata"]["name"]
+            found = next((each for each in self.pods() if each["metadata"]["name"] == name), None)
+            return found is not None and processes.server_of(found) not in {None, server}
+
+        until(f"{pod['metadata']['name']} has another server", is_so, RECOVERY_SECONDS)
+
     def await_moved(self, uid: str) -> None:
         """Wait until the Service leads to another pod than the one with this UID."""
 

@@ -23,7 +23,7 @@ def kill_leader_in_failover(scene: Scene) -> float:
     processes.kill(server)
     hold(scene.rng.uniform(0, MIDDLE_SECONDS))
     processes.kill(leader)
-    scene.stand.await_gone(processes.container_id(primary))
+    scene.stand.await_restarted(primary, server)
     leaders.await_recovered(scene.stand.kube)
     return struck
 
@@ -47,7 +47,7 @@ def stop_api_server(scene: Scene) -> float:
         struck = now()
         processes.kill(server)
         hold(AWAY_SECONDS)
-    scene.stand.await_gone(processes.container_id(primary))
+    scene.stand.await_restarted(primary, server)
     leaders.await_recovered(scene.stand.kube)
     return struck
 
@@ -61,6 +61,6 @@ def wake_old_leader(scene: Scene) -> float:
         server = processes.of_pod(primary)
         struck = now()
         processes.kill(server)
-    scene.stand.await_gone(processes.container_id(primary))
+    scene.stand.await_restarted(primary, server)
     leaders.await_recovered(scene.stand.kube)
     return struck

@@ -21,7 +21,7 @@ def kill_server(scene: Scene) -> float:
     pid = processes.of_pod(primary)
     struck = now()
     processes.kill(pid)
-    scene.stand.await_gone(processes.container_id(primary))
+    scene.stand.await_restarted(primary, pid)
     return struck
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +30,7 @@ class Pod:
         (directory / "acl" / "users.acl").write_text("mounted")
         (directory / "acl" / "replication-password").write_text("secret")
         server = directory / "bin" / "valkey-server"
-        server.write_text("#!/bin/sh\necho started with $@\n")
+        server.write_text("#!/bin/sh\necho started with $@\nexit ${SERVER_STATUS:-0}\n")
         server.chmod(0o755)
 
     def is_told(self, primary: int, *instances: int) -> None:
@@ -45,6 +49,17 @@ class Pod:
             (self.directory / "data" / "appendonlydir" / name).write_bytes(content)
 
     def start(self, instance: int = 0, size: Size = Size.LARGE) -> str:
+        done = subprocess.run(
+            ["sh", "-c", self.command(instance, size)], capture_output=True, text=True, check=True, env=self.environment
+        )
+        assert "secret" not in done.stdout
+        return (self.directory / "live" / valkey_config.START_FILE).read_text()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"PATH": f"{self.directory / 'bin'}:/usr/bin:/bin"}
+
+    def command(self, instance: int = 0, size: Size = Size.LARGE) -> str:
         command = valkey_config.start_command(instance, HOST, PRESETS[size])
         for ours, theirs in (
             (valkey_config.CONFIG_DIRECTORY, "config"),
@@ -53,10 +68,7 @@ class Pod:
             (f"find {valkey_config.DATA_DIRECTORY}", f"find {self.directory / 'data'}"),
         ):
             command = command.replace(ours, theirs if theirs.startswith("find") else str(self.directory / theirs))
-        path = {"PATH": f"{self.directory / 'bin'}:/usr/bin:/bin"}
-        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, env=path)
-        assert "secret" not in done.stdout
-        return (self.directory / "live" / valkey_config.START_FILE).read_text()
+        return command
 
 
 @pytest.fixture(name="pod")
@@ -129,3 +141,54 @@ def test_only_the_servers_user_can_read_the_file_with_the_password(pod: Pod) -> 
     pod.is_told(0, 0)
     pod.start()
     assert (pod.directory / "live" / valkey_config.START_FILE).stat().st_mode & 0o077 == 0
+
+
+# When the server dies
+
+
+def serving(pod: Pod, monkeypatch: pytest.MonkeyPatch, *, shortest_run: int = 0) -> subprocess.Popen[str]:
+    """Run a server that lives until it is killed; each start adds a line to the file `starts`, with its process ID."""
+    monkeypatch.setattr(valkey_config, "SHORTEST_RUN_SECONDS", shortest_run)
+    server = pod.directory / "bin" / "valkey-server"
+    server.write_text(f"#!/bin/sh\necho $$ >> {pod.directory}/starts\nexec sleep 60\n")
+    pod.is_told(0, 0)
+    return subprocess.Popen(
+        ["sh", "-c", pod.command(size=Size.MEDIUM)], env=pod.environment, text=True, stdout=subprocess.PIPE
+    )
+
+
+def starts(pod: Pod, count: int) -> list[int]:
+    """Wait for a number of starts, and list the process IDs."""
+    file = pod.directory / "starts"
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if file.exists() and len(found := file.read_text().split()) >= count:
+            return [int(pid) for pid in found]
+        time.sleep(0.01)
+    raise AssertionError(f"not {count} starts")
+
+
+def test_a_server_that_dies_starts_again_in_its_container(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubelet would need the API server for that."""
+    with serving(pod, monkeypatch) as shell:
+        (first,) = starts(pod, 1)
+        os.kill(first, signal.SIGKILL)
+        _, second = starts(pod, 2)
+        shell.terminate()
+        assert shell.wait(10) == 0
+        with pytest.raises(ProcessLookupError):
+            os.kill(second, 0)
+        assert "valkey-server ended with status 137, and starts again" in (shell.stdout or io.StringIO()).read()
+
+
+def test_a_server_that_dies_right_after_its_start_ends_its_container(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that kubelet's back-off applies, and the API says that it crashes."""
+    with serving(pod, monkeypatch, shortest_run=60) as shell:
+        os.kill(starts(pod, 1)[0], signal.SIGKILL)
+        assert shell.wait(10) == 137
+    assert len(starts(pod, 1)) == 1
+
+
+def test_a_server_with_replicas_leaves_them_time_to_take_over() -> None:
+    ends = [valkey_config.start_command(0, HOST, PRESETS[size]).rpartition("sleep ")[2][:1] for size in Size]
+    assert ends == ["0", "0", "1"]
