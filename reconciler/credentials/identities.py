@@ -55,7 +55,7 @@ REPLICATION: Final = Identity(
     "replication", "replication-password", "resetkeys resetchannels -@all +ping +psync +replconf"
 )
 EXPORTER: Final = Identity("exporter", "exporter-password", "resetkeys resetchannels -@all +ping +info")
-PROBE: Final = Identity("probe", "probe-password", "resetkeys resetchannels -@all +ping")
+PROBE: Final = Identity("probe", "probe-password", "resetkeys resetchannels -@all +ping +role")
 BACKUP: Final = Identity(
     "backup", "backup-password", "resetkeys resetchannels -@all +ping +info +sync +psync +replconf"
 )

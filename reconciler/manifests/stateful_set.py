@@ -31,6 +31,15 @@ _HOSTNAME: Final = "kubernetes.io/hostname"
 _ZONE: Final = "topology.kubernetes.io/zone"
 _MOUNTED: Final = (names.KEY_USERS_ACL, identities.PROBE.key, identities.REPLICATION.key)
 """Keys of the auth Secret that kubelet mounts into an instance."""
+_CLIENT: Final = f"valkey-cli --user {identities.PROBE.user}"
+_IS_ALIVE: Final = f"exec {_CLIENT} ping"
+_IS_READY: Final = (
+    f"set -- $(printf 'PING\\nROLE\\n' | {_CLIENT})"
+    f' && if [ "$1" != PONG ]; then echo "$@"; exit 1; fi'
+    f' && echo "$2" > {valkey_config.ROLE_FILE}.new && mv {valkey_config.ROLE_FILE}.new {valkey_config.ROLE_FILE}'
+)
+"""An instance that still reads its AOF, or has no link to its primary, is alive, but not ready. One that is ready notes
+its role, for a server that starts again in its container."""
 GRACE_SECONDS: Final = 30
 """Kubernetes' default. Valkey syncs its file to disk as it stops, which may take a slow disk a while."""
 
@@ -176,9 +185,8 @@ def _container(instance: InstanceSpec, image: Image) -> Object:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        # -e makes the answer LOADING a failure: an instance that still reads its AOF is alive, but not ready.
-        "readinessProbe": _ping("-e") | {"initialDelaySeconds": 1, "periodSeconds": 5, "timeoutSeconds": 3},
-        "livenessProbe": _ping("") | {"periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 6},
+        "readinessProbe": _probe(_IS_READY) | {"initialDelaySeconds": 1, "periodSeconds": 5, "timeoutSeconds": 3},
+        "livenessProbe": _probe(_IS_ALIVE) | {"periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 6},
         "volumeMounts": [
             {"name": "data", "mountPath": valkey_config.DATA_DIRECTORY},
             {"name": "config", "mountPath": valkey_config.CONFIG_DIRECTORY, "readOnly": True},
@@ -193,11 +201,10 @@ def _quantity(mebibytes: int) -> str:
     return f"{mebibytes // 1024}Gi" if mebibytes % 1024 == 0 else f"{mebibytes}Mi"
 
 
-def _ping(option: str) -> Object:
+def _probe(command: str) -> Object:
     """Build a probe as the identity `probe`; the password comes from a file, never from a command line."""
     password_file = f"{valkey_config.ACL_DIRECTORY}/{identities.PROBE.key}"
-    command = " ".join(filter(None, ["exec valkey-cli", option, f"--user {identities.PROBE.user} ping"]))
-    return {"exec": {"command": ["sh", "-c", f'REDISCLI_AUTH="$(cat {password_file})" {command}']}}
+    return {"exec": {"command": ["sh", "-c", f'export REDISCLI_AUTH="$(cat {password_file})"; {command}']}}
 
 
 def _volumes(instance: InstanceSpec) -> list[Object]:

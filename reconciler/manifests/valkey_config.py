@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reconciler.credentials import identities
+from reconciler.state.replication_info import PRIMARY
 from shared import names
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ LIVE_DIRECTORY: Final = "/valkey/live-acl"
 """Where the instance keeps its own ACL file: first a copy of the Secret's, from then on what `ACL SAVE` writes."""
 START_FILE: Final = "start.conf"
 """Beside the ACL file: what is known only as the instance starts, such as the password for replication."""
+ROLE_FILE: Final = f"{LIVE_DIRECTORY}/role"
+"""The role that the server had when it was last ready, in Valkey's words; the readiness probe writes it."""
 DATA_DIRECTORY: Final = "/data"
 FENCE_LAG_SECONDS: Final = 3
 """Value of `min-replicas-max-lag`: a replica that was silent for longer does not count; Valkey counts whole seconds."""
@@ -100,7 +103,9 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
 
     An instance starts as a replica of the instance that the Service names, and the ConfigMap says how to reach that
     Service. It starts as the primary only if the ConfigMap names it, and if its data has survived or there is no other
-    instance: all replicas of an empty primary would empty themselves too.
+    instance: all replicas of an empty primary would empty themselves too. A server that starts again in its container
+    goes by the role that it had instead, because kubelet refreshes a mounted ConfigMap up to 90 s late. If another
+    instance has taken over meanwhile, the fence keeps it from taking writes: no replica follows it.
 
     Args:
         instance: Its number.
@@ -121,18 +126,20 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
         f"find {DATA_DIRECTORY}/appendonlydir -name '*.incr.aof' -size +0c"
         f" -o -name '*.base.rdb' -size +{LARGEST_EMPTY_BASE}c 2>/dev/null | grep -q ."
     )
-    named = f'[ "$(cat {config}/{PRIMARY_FILE})" = {instance} ]'
+    led = f'[ "$(cat {ROLE_FILE})" = {PRIMARY} ]'
+    named = f'if [ -s {ROLE_FILE} ]; then {led}; else [ "$(cat {config}/{PRIMARY_FILE})" = {instance} ]; fi'
     upstream = f"$(grep . {config}/{UPSTREAM_FILE} 2>/dev/null || echo {host})"
     following = f'echo "replicaof {upstream} {names.VALKEY_PORT}" >> {start}'
     alone = f'[ "$(cat {config}/{INSTANCES_FILE})" = {instance} ]'
     once = (
         "umask 077",
+        f"rm -f {ROLE_FILE}",
         f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}",
         f"trap 'is_stopping=1; sleep {STOP_SECONDS:g}; kill $server' TERM",
     )
     again = (
         f"printf '%s\\n' {lines} \"primaryauth $(cat {password})\" > {start}",
-        f"if ! {named} || ! {{ {alone} || {kept}; }}; then {following}; fi",
+        f"if ! {{ {named}; }} || ! {{ {alone} || {kept}; }}; then {following}; fi",
         f"{{ valkey-server {config}/{CONFIG_FILE} & }}",
         "server=$! began=$(date +%s)",
         # A signal ends the shell's wait, and not the server.

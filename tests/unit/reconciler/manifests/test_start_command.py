@@ -43,6 +43,10 @@ class Pod:
     def is_told_of_no_host(self) -> None:
         (self.directory / "config" / valkey_config.UPSTREAM_FILE).write_text("")
 
+    def was(self, role: str) -> None:
+        """Say which role the server had when it was last ready."""
+        (self.directory / "live" / "role").write_text(f"{role}\n")
+
     def has_data(self, base: bytes, increment: bytes) -> None:
         (self.directory / "data" / "appendonlydir").mkdir(exist_ok=True)
         for name, content in (("appendonly.aof.1.base.rdb", base), ("appendonly.aof.1.incr.aof", increment)):
@@ -146,12 +150,14 @@ def test_only_the_servers_user_can_read_the_file_with_the_password(pod: Pod) -> 
 # When the server dies
 
 
-def serving(pod: Pod, monkeypatch: pytest.MonkeyPatch, *, shortest_run: int = 0) -> subprocess.Popen[str]:
+def serving(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, *, shortest_run: int = 0, instances: tuple[int, ...] = (0,)
+) -> subprocess.Popen[str]:
     """Run a server that lives until it is killed; each start adds a line to the file `starts`, with its process ID."""
     monkeypatch.setattr(valkey_config, "SHORTEST_RUN_SECONDS", shortest_run)
     server = pod.directory / "bin" / "valkey-server"
     server.write_text(f"#!/bin/sh\necho $$ >> {pod.directory}/starts\nexec sleep 60\n")
-    pod.is_told(0, 0)
+    pod.is_told(0, *instances)
     return subprocess.Popen(
         ["sh", "-c", pod.command(size=Size.MEDIUM)], env=pod.environment, text=True, stdout=subprocess.PIPE
     )
@@ -179,6 +185,29 @@ def test_a_server_that_dies_starts_again_in_its_container(pod: Pod, monkeypatch:
         with pytest.raises(ProcessLookupError):
             os.kill(second, 0)
         assert "valkey-server ended with status 137, and starts again" in (shell.stdout or io.StringIO()).read()
+
+
+@pytest.mark.parametrize(("role", "is_primary"), [("master", True), ("slave", False)])
+def test_a_server_that_starts_again_goes_by_the_role_that_it_had(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, role: str, *, is_primary: bool
+) -> None:
+    """Kubelet may not have refreshed the ConfigMap since the primary last moved."""
+    pod.has_data(SYNCED_BASE, b"x")
+    with serving(pod, monkeypatch, instances=(0, 1, 2) if role == "slave" else (1, 2)) as shell:
+        (first,) = starts(pod, 1)
+        pod.is_told(0 if role == "slave" else 1, 0, 1, 2)
+        pod.was(role)
+        os.kill(first, signal.SIGKILL)
+        starts(pod, 2)
+        assert follows((pod.directory / "live" / valkey_config.START_FILE).read_text()) is not is_primary
+        shell.terminate()
+
+
+def test_the_role_of_a_former_container_counts_for_nothing(pod: Pod) -> None:
+    pod.is_told(1, 0, 1, 2)
+    pod.has_data(SYNCED_BASE, b"x")
+    pod.was("master")
+    assert follows(pod.start())
 
 
 def test_a_server_that_dies_right_after_its_start_ends_its_container(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
