@@ -122,24 +122,28 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
         "primaryuser": identities.REPLICATION.user,
     }
     lines = " ".join(f"'{name} {value}'" for name, value in sized.items())
+    # Only what every shell and the coreutils have: an image need not have `find` or `grep`.
+    files = f"{DATA_DIRECTORY}/appendonlydir"
     kept = (
-        f"find {DATA_DIRECTORY}/appendonlydir -name '*.incr.aof' -size +0c"
-        f" -o -name '*.base.rdb' -size +{LARGEST_EMPTY_BASE}c 2>/dev/null | grep -q ."
+        f"has_data() {{ for file in {files}/*.incr.aof; do if [ -s $file ]; then return 0; fi; done;"
+        f" for file in {files}/*.base.rdb; do"
+        f" if [ -e $file ] && [ $(wc -c < $file) -gt {LARGEST_EMPTY_BASE} ]; then return 0; fi; done; return 1; }}"
     )
     led = f'[ "$(cat {ROLE_FILE})" = {PRIMARY} ]'
     named = f'if [ -s {ROLE_FILE} ]; then {led}; else [ "$(cat {config}/{PRIMARY_FILE})" = {instance} ]; fi'
-    upstream = f"$(grep . {config}/{UPSTREAM_FILE} 2>/dev/null || echo {host})"
-    following = f'echo "replicaof {upstream} {names.VALKEY_PORT}" >> {start}'
+    upstream = f"upstream=$(cat {config}/{UPSTREAM_FILE} 2>/dev/null)"
+    following = f'{upstream}; echo "replicaof ${{upstream:-{host}}} {names.VALKEY_PORT}" >> {start}'
     alone = f'[ "$(cat {config}/{INSTANCES_FILE})" = {instance} ]'
     once = (
         "umask 077",
+        kept,
         f"rm -f {ROLE_FILE}",
         f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}",
         f"trap 'is_stopping=1; sleep {STOP_SECONDS:g}; kill $server' TERM",
     )
     again = (
         f"printf '%s\\n' {lines} \"primaryauth $(cat {password})\" > {start}",
-        f"if ! {{ {named}; }} || ! {{ {alone} || {kept}; }}; then {following}; fi",
+        f"if ! {{ {named}; }} || ! {{ {alone} || has_data; }}; then {following}; fi",
         f"{{ valkey-server {config}/{CONFIG_FILE} & }}",
         "server=$! began=$(date +%s)",
         # A signal ends the shell's wait, and not the server.

@@ -85,7 +85,7 @@ class Kubelet:
             valkey_config.LIVE_DIRECTORY: str(directory / "live"),
             valkey_config.ACL_DIRECTORY: str(directory / "acl"),
             f"dir {valkey_config.DATA_DIRECTORY}": f"dir {directory / 'data'}",
-            f"find {valkey_config.DATA_DIRECTORY}": f"find {directory / 'data'}",
+            f" {valkey_config.DATA_DIRECTORY}/": f" {directory / 'data'}/",
             "bind * -::*": f"bind {address}",
         }
         for place in ("config", "live", "acl", "data"):

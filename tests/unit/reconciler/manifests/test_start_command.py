@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +17,7 @@ import pytest
 from reconciler.manifests import valkey_config
 from shared.session_storage.sizes import PRESETS, Size
 
+PROGRAMS = ("sh", "cat", "cp", "mv", "rm", "wc", "date", "sleep")
 HOST, ADDRESS = "mine-valkey.team.svc", "10.0.0.9"
 EMPTY_BASE, SYNCED_BASE = b"x" * 89, b"x" * 172
 """Sizes of files as Valkey 9.1 writes them."""
@@ -59,9 +62,14 @@ class Pod:
         assert "secret" not in done.stdout
         return (self.directory / "live" / valkey_config.START_FILE).read_text()
 
-    @property
+    @functools.cached_property
     def environment(self) -> dict[str, str]:
-        return {"PATH": f"{self.directory / 'bin'}:/usr/bin:/bin"}
+        """Give the command no program but those that the image of Valkey has."""
+        for program in PROGRAMS:
+            link, found = self.directory / "bin" / program, shutil.which(program)
+            if not link.exists():
+                link.symlink_to(found or "")
+        return {"PATH": str(self.directory / "bin")}
 
     def command(self, instance: int = 0, size: Size = Size.LARGE) -> str:
         command = valkey_config.start_command(instance, HOST, PRESETS[size])
@@ -69,9 +77,9 @@ class Pod:
             (valkey_config.CONFIG_DIRECTORY, "config"),
             (valkey_config.LIVE_DIRECTORY, "live"),
             (valkey_config.ACL_DIRECTORY, "acl"),
-            (f"find {valkey_config.DATA_DIRECTORY}", f"find {self.directory / 'data'}"),
+            (f"{valkey_config.DATA_DIRECTORY}/", "data/"),
         ):
-            command = command.replace(ours, theirs if theirs.startswith("find") else str(self.directory / theirs))
+            command = command.replace(ours, f"{self.directory}/{theirs}")
         return command
 
 
