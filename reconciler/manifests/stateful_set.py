@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from reconciler.credentials import identities
-from reconciler.manifests import valkey_config
+from reconciler.manifests import start_command, valkey_config
 from reconciler.manifests.storage import labels_of
 from shared import names
 from shared.objects.resources import annotation_of
@@ -36,7 +36,7 @@ _IS_ALIVE: Final = f"exec {_CLIENT} ping"
 _IS_READY: Final = (
     f"set -- $(printf 'PING\\nROLE\\n' | {_CLIENT})"
     f' && if [ "$1" != PONG ]; then echo "$@"; exit 1; fi'
-    f' && echo "$2" > {valkey_config.ROLE_FILE}.new && mv {valkey_config.ROLE_FILE}.new {valkey_config.ROLE_FILE}'
+    f' && echo "$2" > {start_command.ROLE_FILE}.new && mv {start_command.ROLE_FILE}.new {start_command.ROLE_FILE}'
 )
 """An instance that still reads its AOF, or has no link to its primary, is alive, but not ready. One that is ready notes
 its role, for a server that starts again in its container."""
@@ -174,7 +174,7 @@ def _container(instance: InstanceSpec, image: Image) -> Object:
         "name": CONTAINER,
         "image": image.reference,
         "imagePullPolicy": image.pull_policy,
-        "command": ["sh", "-c", valkey_config.start_command(instance.index, host, preset)],
+        "command": ["sh", "-c", start_command.start_command(instance.index, host, preset)],
         "ports": [{"name": "valkey", "containerPort": names.VALKEY_PORT, "protocol": "TCP"}],
         "resources": {
             "requests": {"cpu": f"{preset.cpu_millis}m", "memory": memory},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.rotation.phases import RotationSettings
-    from reconciler.rotation.waiting import Hindrance
+    from reconciler.rotation.waiting import Awaited
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.rotation_record import RotationRecord
     from reconciler.state.storage_state import StorageState
@@ -57,7 +57,7 @@ class RotationProgress:
     phase: RotationPhase | None
     settings: RotationSettings
     now: datetime
-    hindrances: tuple[Hindrance, ...] = ()
+    hindrances: tuple[Awaited, ...] = ()
 
     @property
     def is_mounted(self) -> bool:

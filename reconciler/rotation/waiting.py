@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Hindrance:
+class Awaited:
     """An instance that a rotation waits for.
 
     Attributes:
@@ -45,17 +45,17 @@ class Hindrance:
         return f"{self.name}, which {self.reason}"
 
 
-def hindrances(state: StorageState, settings: RotationSettings, now: datetime) -> tuple[Hindrance, ...]:
+def hindrances(state: StorageState, settings: RotationSettings, now: datetime) -> tuple[Awaited, ...]:
     """List what keeps a rotation from its next step, in the order of the instances' numbers."""
     if not state.instances:
-        return (Hindrance(state.storage.name, "has no instance yet"),)
+        return (Awaited(state.storage.name, "has no instance yet"),)
     is_mounted_anew = state.rotation.has_stood_for(settings.refresh, now)
     waiting = (
         instance
         for instance in state.instances
         if not phases.knows(instance, state.key_ring) and not (is_mounted_anew and _loses_all(state, instance))
     )
-    return tuple(Hindrance(_name(state, instance), _reason(instance, now)) for instance in waiting)
+    return tuple(Awaited(_name(state, instance), _reason(instance, now)) for instance in waiting)
 
 
 def _loses_all(state: StorageState, instance: Instance) -> bool:

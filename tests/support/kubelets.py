@@ -95,7 +95,7 @@ class Kubelets:
         await self._api.create(PODS, {"metadata": metadata, "spec": spec, "status": status})
 
     def _history(self, pod: str, disk: set[str]) -> FakeHistory:
-        """Start as the boot guard decides (`valkey_config.start_command`)."""
+        """Start as the boot guard decides (`start_command`)."""
         index, auth = _index(pod), self.mounts[pod]
         config = (self._find(CONFIG_MAPS, names.valkey(self._storage)) or {}).get("data", {})
         is_alone = config.get(valkey_config.INSTANCES_FILE) == str(index)

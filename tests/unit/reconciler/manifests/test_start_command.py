@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.manifests import start_command as start_command_module
 from reconciler.manifests import valkey_config
+from reconciler.manifests.start_command import start_command
 from shared.session_storage.sizes import PRESETS, Size
 
 PROGRAMS = ("sh", "cat", "cp", "mv", "rm", "wc", "date", "sleep")
@@ -72,7 +74,7 @@ class Pod:
         return {"PATH": str(self.directory / "bin")}
 
     def command(self, instance: int = 0, size: Size = Size.LARGE) -> str:
-        command = valkey_config.start_command(instance, HOST, PRESETS[size])
+        command = start_command(instance, HOST, PRESETS[size])
         for ours, theirs in (
             (valkey_config.CONFIG_DIRECTORY, "config"),
             (valkey_config.LIVE_DIRECTORY, "live"),
@@ -162,7 +164,7 @@ def serving(
     pod: Pod, monkeypatch: pytest.MonkeyPatch, *, shortest_run: int = 0, instances: tuple[int, ...] = (0,)
 ) -> subprocess.Popen[str]:
     """Run a server that lives until it is killed; each start adds a line to the file `starts`, with its process ID."""
-    monkeypatch.setattr(valkey_config, "SHORTEST_RUN_SECONDS", shortest_run)
+    monkeypatch.setattr(start_command_module, "SHORTEST_RUN_SECONDS", shortest_run)
     server = pod.directory / "bin" / "valkey-server"
     server.write_text(f"#!/bin/sh\necho $$ >> {pod.directory}/starts\nexec sleep 60\n")
     pod.is_told(0, *instances)
@@ -227,5 +229,5 @@ def test_a_server_that_dies_right_after_its_start_ends_its_container(pod: Pod, m
 
 
 def test_a_server_with_replicas_leaves_them_time_to_take_over() -> None:
-    ends = [valkey_config.start_command(0, HOST, PRESETS[size]).rpartition("sleep ")[2][:1] for size in Size]
+    ends = [start_command(0, HOST, PRESETS[size]).rpartition("sleep ")[2][:1] for size in Size]
     assert ends == ["0", "0", "1"]

@@ -6,7 +6,8 @@ import pytest
 
 from reconciler.credentials import identities
 from reconciler.credentials.identities import Identity
-from reconciler.manifests.valkey_config import start_command, topology, valkey_conf
+from reconciler.manifests.start_command import start_command
+from reconciler.manifests.valkey_config import topology, valkey_conf
 from shared import names
 from shared.session_storage.sizes import PRESETS, Size
 

@@ -11,7 +11,7 @@ import pytest
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.rotation.phases import RotationSettings
-from reconciler.rotation.waiting import Hindrance, hindrances
+from reconciler.rotation.waiting import Awaited, hindrances
 from reconciler.state.instance import Instance
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.storage_state import StorageState
@@ -124,4 +124,4 @@ def test_it_waits_for_a_crashed_instance_whose_pod_keeps_its_files() -> None:
 
 
 def test_a_hindrance_reads_as_a_clause() -> None:
-    assert str(Hindrance("mine-valkey-1", "does not answer")) == "mine-valkey-1, which does not answer"
+    assert str(Awaited("mine-valkey-1", "does not answer")) == "mine-valkey-1, which does not answer"

@@ -1,0 +1,123 @@
+"""Writes the shell command that starts a Valkey instance, and starts it again when it dies. Pure; it holds no secret.
+
+The command holds what depends on the size, because instances of two sizes run side by side while a storage changes its
+size. It needs a shell and the coreutils alone: an image need not have `find` or `grep`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from reconciler.credentials import identities
+from reconciler.manifests.valkey_config import (
+    ACL_DIRECTORY,
+    CONFIG_DIRECTORY,
+    CONFIG_FILE,
+    DATA_DIRECTORY,
+    INSTANCES_FILE,
+    LIVE_DIRECTORY,
+    PRIMARY_FILE,
+    START_FILE,
+    UPSTREAM_FILE,
+)
+from reconciler.state.replication_info import PRIMARY
+from shared import names
+
+if TYPE_CHECKING:
+    from shared.session_storage.sizes import Preset
+
+ROLE_FILE: Final = f"{LIVE_DIRECTORY}/role"
+"""The role that the server had when it was last ready, in Valkey's words; the readiness probe writes it."""
+STOP_SECONDS: Final = 0.5
+"""How long an instance goes on after kubelet tells it to stop. Meanwhile it serves the clients that it has, new ones go
+elsewhere as soon as nodes have learnt that its pod is stopping (0.05-0.3 s), and another instance takes over from a
+primary that still lives. Without this, a client that connects again meets an address behind which there is nothing, and
+waits for a time-out of its own. A pod that is deleted by force has two seconds for all of it (kubelet,
+`minimumGracePeriodInSeconds`)."""
+SHORTEST_RUN_SECONDS: Final = 10
+"""If a server ends sooner after its start, its container ends too: kubelet waits longer from time to time, and the API
+says that the container crashes."""
+YIELD_SECONDS: Final = 1
+"""How long a server that has replicas stays away after it died: another one takes over within a fraction of that,
+unless no reconciler can."""
+LARGEST_EMPTY_BASE: Final = 119
+"""An AOF's base of at most this many bytes has no key: Valkey 9.1 writes 89 when it starts on an empty disk. After a
+synchronisation it writes 170 and more, because the base then also names the lineage."""
+_EXIT_IF_STOPPING: Final = 'if [ -n "$is_stopping" ]; then exit 0; fi'
+
+
+def start_command(instance: int, host: str, preset: Preset) -> str:
+    """Write the command that starts an instance.
+
+    A new pod copies the ACL file from the Secret, which kubelet has just mounted. A container that restarts in the same
+    pod keeps the file that the instance has saved since: the mounted one may be older than what the reconciler set by
+    `ACL SETUSER`. The command renames the copy last, so that a crash leaves either no file or a whole one.
+
+    The shell keeps running, so that the server stops a little later than kubelet asks, and starts again when it dies.
+    Kubelet starts no container that has a volume while the API server is away, because it reads the volume's claim
+    there (Kubernetes 1.36, `pkg/kubelet/volumemanager/populator`, `getPVCExtractPV`).
+
+    Args:
+        instance: Its number.
+        host: Host name of the Service that names the primary, for a ConfigMap that says nothing of it.
+        preset: What the instance's size decides.
+    """
+    live, mounted = f"{LIVE_DIRECTORY}/{names.KEY_USERS_ACL}", f"{ACL_DIRECTORY}/{names.KEY_USERS_ACL}"
+    once = (
+        "umask 077",
+        _has_data(),
+        f"rm -f {ROLE_FILE}",
+        f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}",
+        f"trap 'is_stopping=1; sleep {STOP_SECONDS:g}; kill $server' TERM",
+    )
+    again = (
+        *_configure(instance, host, preset),
+        f"{{ valkey-server {CONFIG_DIRECTORY}/{CONFIG_FILE} & }}",
+        "server=$! began=$(date +%s)",
+        # A signal ends the shell's wait, and not the server.
+        "while kill -0 $server 2>/dev/null; do wait $server; status=$?; done",
+        _EXIT_IF_STOPPING,
+        f"if [ $(($(date +%s) - began)) -lt {SHORTEST_RUN_SECONDS} ]; then exit $status; fi",
+        'echo "valkey-server ended with status $status, and starts again"',
+        f"sleep {YIELD_SECONDS if preset.is_redundant else 0}",
+    )
+    return f"{' && '.join(once)} && while {' && '.join(again)}; do {_EXIT_IF_STOPPING}; done"
+
+
+def _configure(instance: int, host: str, preset: Preset) -> tuple[str, ...]:
+    """Write the directives of this start, and decide whether the instance starts as a replica.
+
+    An instance starts as a replica of the instance that the Service names, and the ConfigMap says how to reach that
+    Service. It starts as the primary only if the ConfigMap names it, and if its data has survived or there is no other
+    instance: all replicas of an empty primary would empty themselves too. A server that starts again in its container
+    goes by the role that it had instead, because kubelet refreshes a mounted ConfigMap up to 90 s late. If another
+    instance has taken over meanwhile, the fence keeps it from taking writes: no replica follows it.
+    """
+    start, config = f"{LIVE_DIRECTORY}/{START_FILE}", CONFIG_DIRECTORY
+    sized = {
+        "maxmemory": preset.maxmemory_bytes,
+        "repl-backlog-size": preset.backlog_bytes,
+        "min-replicas-to-write": preset.fence,
+        "primaryuser": identities.REPLICATION.user,
+    }
+    lines = " ".join(f"'{name} {value}'" for name, value in sized.items())
+    password = f"{ACL_DIRECTORY}/{identities.REPLICATION.key}"
+    led = f'[ "$(cat {ROLE_FILE})" = {PRIMARY} ]'
+    named = f'if [ -s {ROLE_FILE} ]; then {led}; else [ "$(cat {config}/{PRIMARY_FILE})" = {instance} ]; fi'
+    alone = f'[ "$(cat {config}/{INSTANCES_FILE})" = {instance} ]'
+    upstream = f"upstream=$(cat {config}/{UPSTREAM_FILE} 2>/dev/null)"
+    following = f'{upstream}; echo "replicaof ${{upstream:-{host}}} {names.VALKEY_PORT}" >> {start}'
+    return (
+        f"printf '%s\\n' {lines} \"primaryauth $(cat {password})\" > {start}",
+        f"if ! {{ {named}; }} || ! {{ {alone} || has_data; }}; then {following}; fi",
+    )
+
+
+def _has_data() -> str:
+    """Define the function `has_data`, which tells whether the instance's disk holds a key."""
+    files = f"{DATA_DIRECTORY}/appendonlydir"
+    return (
+        f"has_data() {{ for file in {files}/*.incr.aof; do if [ -s $file ]; then return 0; fi; done;"
+        f" for file in {files}/*.base.rdb; do"
+        f" if [ -e $file ] && [ $(wc -c < $file) -gt {LARGEST_EMPTY_BASE} ]; then return 0; fi; done; return 1; }}"
+    )
