@@ -1,0 +1,70 @@
+"""A storage grows and rotates while no name can be resolved, and is whole as soon as names can be again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from deploy.demo.errors import NotInTime
+from deploy.demo.kube import Kube, until
+from deploy.demo.storages import condition
+from shared import names
+from tests.e2e.conftest import Run
+from tests.e2e.namespaces import STORAGES
+from tests.e2e.storages import await_ready, read, storage
+
+NAME: Final = "nameless"
+AWAY_SECONDS: Final = 150
+"""Longer than a rotation without consumers takes: the former password is kept for 100 s."""
+HEALING_SECONDS: Final = 15
+DNS: Final = ("coredns", "kube-system")
+
+
+@contextlib.contextmanager
+def without_dns(kube: Kube) -> Iterator[None]:
+    """Run no DNS server until the block ends, and return once one runs again."""
+    name, namespace = DNS
+    replicas = read(kube, "deployment", name, namespace)["spec"]["replicas"]
+    pods = (f"deployment/{name}", namespace)
+    kube.run("scale", pods[0], "--replicas=0", namespace=namespace)
+    try:
+        until("DNS is away", lambda: not kube.items("pods", namespace, "--selector=k8s-app=kube-dns"), 60)
+        yield
+    finally:
+        kube.run("scale", pods[0], f"--replicas={replicas}", namespace=namespace)
+        kube.run("rollout", "status", pods[0], "--timeout=60s", namespace=namespace)
+
+
+def is_whole(kube: Kube) -> bool:
+    """Tell whether the storage is large and redundant, and its rotation has ended."""
+    found = read(kube, "sessionstorage", NAME, STORAGES)
+    status, true = found["status"], {"status": "True"}
+    is_right = all(
+        true.items() <= condition(found, kind).items() for kind in ("Ready", "Redundant", "CredentialRotated")
+    )
+    return is_right and status["phase"] == "Ready" and status["size"] == "large" and len(status["nodes"]) == 3
+
+
+@pytest.mark.drill
+def test_a_storage_that_grows_and_rotates_without_dns_is_whole_soon_after_it_is_back(
+    run: Run, figures: list[str]
+) -> None:
+    kube = run.kube
+    kube.apply(storage(NAME, STORAGES, size="medium"))
+    await_ready(kube, STORAGES, NAME)
+    with without_dns(kube):
+        begun = time.monotonic()
+        patch = json.dumps({"metadata": {"annotations": {names.ANNOTATION_ROTATE: "one"}}, "spec": {"size": "large"}})
+        kube.run("patch", "sessionstorage", NAME, "--type=merge", f"--patch={patch}", namespace=STORAGES)
+        with contextlib.suppress(NotInTime):
+            until("it is whole without DNS", lambda: is_whole(kube), AWAY_SECONDS)
+        took = time.monotonic() - begun
+        figures.append(f"without DNS: {'whole' if is_whole(kube) else 'not whole'} after {took:.0f} s")
+    healed = time.monotonic()
+    until("it is whole with DNS", lambda: is_whole(kube), HEALING_SECONDS)
+    figures.append(f"whole {time.monotonic() - healed:.1f} s after DNS was back")
