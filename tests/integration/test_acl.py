@@ -174,10 +174,12 @@ ALLOWED = {
         "CLIENT KILL ID 1",
         "CLIENT PAUSE 1",
         "CLIENT UNPAUSE",
+        "MULTI",
+        "EXEC",
     ],
     REPLICATION: ["PING", "PSYNC ? -1", "REPLCONF x y"],
     EXPORTER: ["PING", "INFO"],
-    PROBE: ["PING"],
+    PROBE: ["PING", "ROLE"],
     BACKUP: ["PING", "INFO", "SYNC", "PSYNC ? -1", "REPLCONF x y"],
 }
 

@@ -20,7 +20,7 @@ from tests.integration.storages import await_ready, primary, read, secret_value,
 
 pytestmark = pytest.mark.usefixtures("kubelet")
 
-LATER_RIGHTS = " +acl|save +client|id"
+LATER_RIGHTS = " +acl|save +multi +exec +client|id"
 """Rights of user operator since instances save their ACL file; without them, Valkey refuses it during a rotation."""
 LATER_FILE = "include "
 """Start of the line by which an instance includes the file that its start command writes."""
