@@ -109,7 +109,13 @@ def restart_outdated(kube: Kube) -> bool:
         kube.run("rollout", "restart", f"deployment/{name}", namespace=NAMESPACE)
     for name in PROCESSES:
         kube.run("rollout", "status", f"deployment/{name}", f"--timeout={READY_SECONDS}s", namespace=NAMESPACE)
+    # Kubernetes calls a rollout done while old pods still end, and a webhook's takes ten seconds for that.
+    until("the outdated pods are gone", lambda: _are_all_staying(kube), READY_SECONDS)
     return True
+
+
+def _are_all_staying(kube: Kube) -> bool:
+    return len(pods(kube)) == len(kube.items("pods", NAMESPACE, f"--selector={PODS}"))
 
 
 def digests(archive: Path) -> set[str]:

@@ -45,11 +45,11 @@ class ReplicationSession:
         Raises:
             StoreMovedOn: It had another lineage than this one until now.
         """
-        await self._redirect({lineage}, "NO", "ONE")
+        await self._redirect({lineage} if lineage else (), "NO", "ONE")
         await self._expect(PRIMARY)
         return (await self.replication()).lineage
 
-    async def follow(self, primary: str, replication: Login, lineages: Collection[str] = ("",)) -> None:
+    async def follow(self, primary: str, replication: Login, lineages: Collection[str] = ()) -> None:
         """Make it a replica of another instance.
 
         This closes the clients' sessions of a former primary, because none would leave by itself: they would get errors
@@ -91,17 +91,20 @@ class ReplicationSession:
         await self._execute("CONFIG SET", "primaryuser", replication.user, "primaryauth", replication.password)
 
     async def _redirect(self, lineages: Collection[str], *upstream: str) -> None:
-        """Tell it whom to follow if it has one of these lineages; an empty one stands for any."""
+        """Tell it whom to follow, if it has one of these lineages; none means any."""
+        if not lineages:
+            await self._execute("REPLICAOF", *upstream)
+            return
         self._compare(await self.replication(), lineages)
         await self._execute("MULTI")
         await self._execute("INFO", "replication")
         await self._execute("REPLICAOF", *upstream)
         info, _ = await self._execute("EXEC")
-        # It may have got another one since the first look, and nothing can be told on a condition.
+        # It may have got another one since the first look, and Valkey takes no command on a condition.
         self._compare(replication_from(info_from(info)), lineages)
 
     def _compare(self, found: Replication, lineages: Collection[str]) -> None:
-        if "" not in lineages and found.lineage not in lineages:
+        if found.lineage not in lineages:
             raise errors.StoreMovedOn(f"{self._host} continued another history of writes meanwhile")
 
     async def _expect(self, role: str) -> None:
