@@ -238,7 +238,7 @@ fence (`min-replicas-to-write`, `min-replicas-max-lag`) stops it. When it comes 
 on its side of the cut wrote in that time.
 
 A planned move loses nothing: it pauses writes until the next primary has all of them. `small` keeps its data in its
-pod, and loses it with the pod. `small` and `medium` have one instance, which is away after a failure until Kubernetes
-has restarted it. `medium` then has what its file on disk holds: Valkey writes to that file before it answers, and
-flushes the file to the disk each second.
+pod, and loses it with the pod. `small` and `medium` have one instance, which is away after it lost its pod until
+Kubernetes has made another one. `medium` then has what its file on disk holds: Valkey writes to that file before it
+answers, and flushes the file to the disk each second.
 """
