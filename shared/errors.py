@@ -83,6 +83,10 @@ class StoreUnreachable(SessionStoreError):
     """No connection, a time-out, or a server that is still loading its data."""
 
 
+class StoreHungUp(StoreUnreachable):
+    """The server closed the connection before it answered, as one does that dies in that instant."""
+
+
 class StoreDown(StoreUnreachable):
     """The host answers, and says that no server listens there."""
 

@@ -44,10 +44,11 @@ class _Connection(asyncio.Protocol):
 class _Heartbeat:
     """The heartbeat with one server, as long as its pod has an address, or its connection lasts."""
 
-    def __init__(self, address: str, on_silence: Callable[[], None]) -> None:
+    def __init__(self, address: str, on_change: Callable[[], None]) -> None:
         self.address = address
         self.is_connected = False
-        self._on_silence = on_silence
+        self._was_silent = False
+        self._on_change = on_change
         self._clock = asyncio.get_running_loop().time
         self._answered_at = self._clock()
         self._task = asyncio.ensure_future(self._run())
@@ -58,6 +59,9 @@ class _Heartbeat:
 
     def _note_answer(self) -> None:
         self._answered_at = self._clock()
+        if self._was_silent:
+            self._was_silent = False
+            self._on_change()
 
     def stop(self) -> None:
         self._task.cancel()
@@ -66,8 +70,8 @@ class _Heartbeat:
         while True:
             with contextlib.suppress(OSError, TimeoutError):
                 await self._ping_until_silent()
-            self.is_connected = False
-            self._on_silence()
+            self.is_connected, self._was_silent = False, True
+            self._on_change()
             await asyncio.sleep(PERIOD_SECONDS)
 
     async def _ping_until_silent(self) -> None:
@@ -97,11 +101,11 @@ class _Heartbeat:
 
 
 class Heartbeats:
-    """Knows how long every instance has been silent, and at once reports each that falls silent."""
+    """Knows how long every instance has been silent, and at once reports each that falls silent or answers again."""
 
-    def __init__(self, on_silence: Callable[[Key], None]) -> None:
-        """Take a callback, which gets the (namespace, name) of a storage when one of its instances falls silent."""
-        self._on_silence = on_silence
+    def __init__(self, on_change: Callable[[Key], None]) -> None:
+        """Take a callback, which gets the (namespace, name) of a storage when one of its instances does so."""
+        self._on_change = on_change
         self._heartbeats: dict[str, _Heartbeat] = {}
         self._outliving: dict[tuple[Key, str], _Heartbeat] = {}
         self._is_running = False
@@ -153,10 +157,10 @@ class Heartbeats:
                 known.stop()
             known = None
         if known is None and address:
-            self._heartbeats[uid] = _Heartbeat(address, lambda: self._note_silence(*place))
+            self._heartbeats[uid] = _Heartbeat(address, lambda: self._note_change(*place))
 
-    def _note_silence(self, storage: Key, index: str) -> None:
+    def _note_change(self, storage: Key, index: str) -> None:
         outliving = self._outliving.get((storage, index))
         if outliving is not None and not outliving.is_connected:
             self._outliving.pop((storage, index)).stop()
-        self._on_silence(storage)
+        self._on_change(storage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +16,11 @@ from shared import errors, names
 
 if TYPE_CHECKING:
     from reconciler.credentials.key_ring import KeyRing
-    from reconciler.state.instance import Instance
+    from reconciler.state.instance import Instance, InstanceFacts
 
+HANG_UPS: Final = 3
+HANG_UP_SECONDS: Final = 0.01
+"""A process that is killed has closed its sockets within a few milliseconds."""
 SILENT_SECONDS: Final = 1.5
 """After so long an instance counts as silent: the heartbeat asks it every second."""
 
@@ -42,11 +46,23 @@ async def probe(seen: Instance, ring: KeyRing | None, *, is_urgent: bool = False
     return instance if instance.problem in {"down", "unreachable"} else replace(instance, silent_for=0.0)
 
 
+async def _facts(instance: Instance) -> InstanceFacts:
+    """Ask a server for its facts; if it hangs up, ask again whether it is still there.
+
+    The kernel closes the sockets of a process that dies one after the other, and the one that listens may be the last.
+    """
+    for _ in range(HANG_UPS):
+        with contextlib.suppress(errors.StoreHungUp):
+            return await users.observe(*instance.endpoint)
+        await asyncio.sleep(HANG_UP_SECONDS)
+    return await users.observe(*instance.endpoint)
+
+
 async def _probe(instance: Instance, ring: KeyRing, limit_seconds: float | None) -> Instance:
     seen = instance
     try:
         async with asyncio.timeout(limit_seconds):
-            seen = replace(instance, facts=await users.observe(*instance.endpoint))
+            seen = replace(instance, facts=await _facts(instance))
         if seen.is_primary:  # a replica may refuse what consumers do
             await users.ping(seen.address, names.VALKEY_PORT, ring.login(identities.CONSUMER))
     except errors.StoreRefused as error:

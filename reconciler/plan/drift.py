@@ -39,7 +39,8 @@ def is_covered(desired: Any, observed: Any) -> bool:
             for key, value in desired.items()
         )
     if isinstance(desired, list):
-        return isinstance(observed, list) and _list_covered(desired, observed)
+        # The API server writes some empty lists as null, such as the endpoints of an EndpointSlice.
+        return isinstance(observed, list | None) and _list_covered(desired, observed or [])
     return bool(desired == observed)
 
 

@@ -164,5 +164,7 @@ def _translated(instance: str) -> Iterator[None]:
         yield
     except ConnectionRefusedError as error:
         raise errors.StoreDown(f"{instance}: {error}") from error
+    except ConnectionError as error:
+        raise errors.StoreHungUp(f"{instance}: {error}") from error
     except (OSError, libvalkey.ProtocolError) as error:
         raise errors.StoreUnreachable(f"{instance}: {type(error).__name__}: {error}") from error

@@ -18,6 +18,7 @@ from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set
 from reconciler.manifests.storage import Storage
 from reconciler.plan.drift import has_additions, is_covered
+from reconciler.state.instance import Instance
 from reconciler.state.primary_service import IPV4
 from shared import errors
 from shared.kubernetes.client import Cluster, Selector
@@ -290,6 +291,7 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
         (SERVICES, services.headless_service(storage)),
         (SERVICES, services.replicas_service(storage)),
         *((ENDPOINT_SLICES, each) for each in services.primary_slices(storage, (IPV4,), primary(0, size))),
+        *((ENDPOINT_SLICES, each) for each in services.primary_slices(storage, (IPV4,), Instance(0))),
         (DISRUPTION_BUDGETS, disruption_budget.primary_budget(storage)),
         (DISRUPTION_BUDGETS, disruption_budget.replicas_budget(storage)),
     ]

@@ -214,6 +214,8 @@ def _merged_list(by: str, found: list[Object], desired: list[Object], before: li
 def _defaulted(obj: Object) -> Object:
     if defaults := SPEC_DEFAULTS.get(obj["kind"]):
         obj["spec"] = defaults | obj["spec"]
+    if obj["kind"] == "EndpointSlice":
+        obj["endpoints"] = obj.get("endpoints") or None  # as the real API server writes an empty list there
     if pod := obj.get("spec", {}).get("template", {}).get("spec"):
         pod |= POD_DEFAULTS | pod
         pod["containers"] = [CONTAINER_DEFAULTS | container for container in pod["containers"]]

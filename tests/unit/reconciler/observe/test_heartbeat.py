@@ -125,6 +125,24 @@ async def test_a_server_that_dies_is_reported_and_found_again(world: World) -> N
     async with serving(world):
         await until_pinged(world, pings + 2)
         assert world.heartbeats.silent_for(pod()) < 1
+        while not world.silent.empty():
+            world.silent.get_nowait()
+        await until_pinged(world, pings + 4)
+        assert world.silent.empty()
+
+
+async def test_a_server_that_answers_again_is_reported_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has started again in its container, and has to be told whom to follow."""
+    async with serving(world):
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 1)
+    await world.hear()
+    monkeypatch.setattr(heartbeat, "PERIOD_SECONDS", 60)
+    while not world.silent.empty():
+        world.silent.get_nowait()
+    async with serving(world):
+        await world.hear()
+        assert world.server.pings > 1
 
 
 async def test_a_server_that_hangs_is_reported_again_and_again(world: World) -> None:

@@ -26,6 +26,8 @@ POLICY = network_policy.network_policy(STORAGE, SETTINGS.peers)
         ({"selector": {"matchLabels": {}}}, {"selector": {"matchLabels": None}}),
         ({"ingress": [{"from": [], "ports": [1]}]}, {"ingress": [{"from": None, "ports": [1]}]}),
         ({"list": []}, {"list": []}),
+        ({"list": []}, {"list": None}),
+        ({"list": []}, {}),
     ],
     ids=str,
 )

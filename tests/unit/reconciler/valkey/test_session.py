@@ -70,7 +70,7 @@ def test_a_server_that_hung_up_before_the_command_is_unreachable() -> None:
             assert await session("PING") == "PONG"
             for _ in range(ROUNDS):
                 await asyncio.sleep(0)
-            with pytest.raises(errors.StoreUnreachable):
+            with pytest.raises(errors.StoreHungUp):
                 await session("PING")
 
     uvloop.run(ask_twice())
