@@ -43,6 +43,8 @@ when they last heard the primary, so a look may come an instant too early; the h
 seconds later."""
 MISSING_SECONDS: Final = 1.0
 """How often the reconciler looks while it waits for an instance to come back."""
+PRIMARY_SILENT: Final = "PrimarySilent"
+"""Reason for which the reconciler waits until the fence of a primary has closed that nobody hears."""
 BY_HAND: Final = "PromotedByHand"
 
 
@@ -133,7 +135,7 @@ def _reason_to_fear_unseen_writes(group: ReplicationGroup) -> LookAgain | NoCand
     message = f"{name} does not answer; it stops taking writes by itself within {FENCE_SECONDS:g} s"
     # The next look may wait for an answer until its timeout, so it begins early enough to end as the fence closes.
     wait = max(FENCE_SECONDS - primary.silent_for - URGENT_TIMEOUT_SECONDS, STOPPING_SECONDS)
-    return LookAgain(wait, "PrimarySilent", message)
+    return LookAgain(wait, PRIMARY_SILENT, message)
 
 
 def _without_candidate(group: ReplicationGroup, problem: NoCandidate, requested: str) -> Decision:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from reconciler.actions.kubernetes import Delete
+from reconciler.failover.decision import PRIMARY_SILENT, LookAgain
 from reconciler.manifests import disruption_budget, network_policy, services, valkey_config
 from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set
 from reconciler.manifests.storage import Storage
 from reconciler.rotation.phases import RotationSettings
+from reconciler.state.instance import Instance
 from reconciler.state.primary_record import PrimaryRecord
 from shared import names
 from shared.objects.field_path import read
@@ -27,6 +29,7 @@ from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from reconciler.failover.decision import Decision
     from reconciler.failover.replication_group import ReplicationGroup
     from reconciler.state.session_storage import DeclaredStorage
     from reconciler.state.storage_state import StorageState
@@ -95,17 +98,22 @@ def build(
         yield DISRUPTION_BUDGETS, disruption_budget.replicas_budget(owner)
 
 
-def clients_way(state: StorageState, group: ReplicationGroup) -> Iterator[tuple[Resource, Object]]:
+def clients_way(state: StorageState, group: ReplicationGroup, decision: Decision) -> Iterator[tuple[Resource, Object]]:
     """Build what leads clients to the primary: the EndpointSlices of its Service, then the Service.
 
-    A Service that still has a selector loses it only once its EndpointSlices exist.
+    A Service that still has a selector loses it only once its EndpointSlices exist. While the reconciler waits for the
+    fence of a primary that nobody hears, new connections are refused: a client that dials into a node which is cut off
+    would not notice that another instance takes over, because Linux repeats the dial to the former address. What such a
+    primary still took would be lost.
     """
     owner, service = owner_of(state.storage), group.service
     if service is None:
         yield SERVICES, services.primary_service(owner, PrimaryRecord(1, group.primary.index))
         return
     record = service.record if service.families[0] not in service.slices else None
-    for endpoint_slice in services.primary_slices(owner, service.families, group.primary, record):
+    is_silent = isinstance(decision, LookAgain) and decision.reason == PRIMARY_SILENT
+    primary = Instance(group.primary.index) if is_silent else group.primary
+    for endpoint_slice in services.primary_slices(owner, service.families, primary, record):
         yield ENDPOINT_SLICES, endpoint_slice
     # The Service keeps a copy of the last change, for the case that somebody deletes the EndpointSlice.
     is_last = service.record.epoch and not service.record.is_under_way

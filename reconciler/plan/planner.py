@@ -127,7 +127,7 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
     repairs = (*objects, *connection, *availability)
     if not _moves_primary(repairs or change.steps, decision):
-        way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group))
+        way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group, decision))
         repairs = (*objects, *way, *connection, *availability)
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)

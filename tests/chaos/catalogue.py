@@ -64,7 +64,7 @@ FAULTS: Final = (
     ),
     Fault(
         "partition",
-        f"The primary's node reaches nothing for {partitions.CUT_SECONDS} s.",
+        f"The primary's node, which hosts no DNS server, reaches nothing for {partitions.CUT_SECONDS} s.",
         partitions.cut_off_node,
         {Size.MEDIUM: KEPT, Size.LARGE: CUT_OFF},
         partitions.separate_primary,

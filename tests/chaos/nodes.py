@@ -27,6 +27,7 @@ CONTROL_PLANE: Final = CONTROL_PLANE_NODE.name
 TABLE: Final = "inet tss-chaos"
 # nft cannot delete a table that does not exist, so the first line makes it.
 NO_TABLE: Final = f"table {TABLE}\ndelete table {TABLE}\n"
+DNS_NAMESPACE: Final = "kube-system"
 FILLER: Final = ".filler"
 
 
@@ -97,6 +98,16 @@ def cordoned(kube: Kube, name: str) -> Iterator[None]:
         yield
     finally:
         kube.run("uncordon", name)
+
+
+def resolve_elsewhere(kube: Kube, name: str) -> None:
+    """Move DNS servers away from a node."""
+    found = kube.items("pods", DNS_NAMESPACE, "--selector=k8s-app=kube-dns")
+    here = [pod["metadata"]["name"] for pod in found if pod["spec"]["nodeName"] == name]
+    if here:
+        with cordoned(kube, name):
+            kube.run("delete", "pod", *here, namespace=DNS_NAMESPACE)
+            kube.run("rollout", "status", "deployment/coredns", "--timeout=60s", namespace=DNS_NAMESPACE)
 
 
 def volume(kube: Kube, pod: Object) -> Path:

@@ -21,12 +21,15 @@ LEASE_SECONDS: Final = 30
 
 @contextmanager
 def separate_primary(stand: Stand) -> Iterator[None]:
-    """Move the primary and the leading reconciler to different nodes, the primary away from the control plane's too.
+    """Give the primary a node that has neither the control plane, the leading reconciler nor a DNS server.
 
-    Otherwise the fault would cut them off together.
+    Otherwise the fault would cut them off together. A client that resolves a name through a DNS server which is cut off
+    waits 5 s for the next one, however soon the storage is back.
     """
     primary = stand.have_primary(lambda pod: pod["spec"]["nodeName"] != nodes.CONTROL_PLANE)
-    leaders.lead_elsewhere(stand.kube, primary["spec"]["nodeName"])
+    node = primary["spec"]["nodeName"]
+    leaders.lead_elsewhere(stand.kube, node)
+    nodes.resolve_elsewhere(stand.kube, node)
     yield
 
 

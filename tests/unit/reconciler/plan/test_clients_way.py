@@ -83,6 +83,15 @@ def test_while_a_replica_can_take_over_clients_are_led_on_and_not_refused() -> N
         assert (step.old.address, step.new, step.record.reason) == (address(0), LARGE[1], "PodIsDeleted")
 
 
+def test_clients_of_a_primary_that_nobody_hears_are_refused_until_its_fence_has_closed() -> None:
+    """A dial into a node that is cut off would not notice that another instance takes over."""
+    cut_off = Instance(0, pod(0, Size.LARGE), problem="unreachable", silent_for=1.5)
+    deaf = tuple(unlinked(each, down_for=1) for each in LARGE[1:])
+    assert slices(steps_of(observed("large", cut_off, *deaf))) == [[]]
+    still_heard = (replica(1), replica(2))
+    assert slices(steps_of(observed("large", cut_off, *still_heard))) == []
+
+
 def test_a_failover_that_is_a_moment_away_is_not_preceded_by_a_refusal() -> None:
     dead = Instance(0, silent_for=0.1)
     still_linked = steps_of(observed("large", dead, replica(1), replica(2)))

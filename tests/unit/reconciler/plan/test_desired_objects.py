@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.failover.decision import KeepPrimary
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.plan import desired_objects
 from reconciler.state.storage_state import KubernetesNodes, StorageState
@@ -122,7 +123,7 @@ def test_the_built_objects_have_different_names_and_complete_the_children() -> N
         before = observed(size)
         indexes = [instance.index for instance in before.instances]
         group, spec = group_of(before, size), SessionStorageSpec(size=size)
-        way = desired_objects.clients_way(before, group)
+        way = desired_objects.clients_way(before, group, KeepPrimary())
         made = [*desired_objects.build(before, spec, group, indexes, SETTINGS), *way]
         named = {(resource.plural, obj["metadata"]["name"]) for resource, obj in made}
         assert len(named) == len(made)
