@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 KUBECONFIG: Final = paths.kubeconfig()
 BY_NAME: Final = {each.name: each for each in NODES}
 CONTROL_PLANE: Final = CONTROL_PLANE_NODE.name
+WORKERS: Final = [each.name for each in NODES if each.name != CONTROL_PLANE]
 TABLE: Final = "inet tss-chaos"
 # nft cannot delete a table that does not exist, so the first line makes it.
 NO_TABLE: Final = f"table {TABLE}\ndelete table {TABLE}\n"
@@ -100,14 +101,21 @@ def cordoned(kube: Kube, name: str) -> Iterator[None]:
         kube.run("uncordon", name)
 
 
+def alone(kube: Kube) -> set[str]:
+    """Name the nodes that have neither the control plane nor a DNS server."""
+    return set(WORKERS) - {pod["spec"]["nodeName"] for pod in _dns_servers(kube)}
+
+
 def resolve_elsewhere(kube: Kube, name: str) -> None:
     """Move DNS servers away from a node."""
-    found = kube.items("pods", DNS_NAMESPACE, "--selector=k8s-app=kube-dns")
-    here = [pod["metadata"]["name"] for pod in found if pod["spec"]["nodeName"] == name]
-    if here:
-        with cordoned(kube, name):
-            kube.run("delete", "pod", *here, namespace=DNS_NAMESPACE)
-            kube.run("rollout", "status", "deployment/coredns", "--timeout=60s", namespace=DNS_NAMESPACE)
+    here = [pod["metadata"]["name"] for pod in _dns_servers(kube) if pod["spec"]["nodeName"] == name]
+    with cordoned(kube, name):
+        kube.run("delete", "pod", *here, "--ignore-not-found", namespace=DNS_NAMESPACE)
+        kube.run("rollout", "status", "deployment/coredns", "--timeout=60s", namespace=DNS_NAMESPACE)
+
+
+def _dns_servers(kube: Kube) -> list[Object]:
+    return kube.items("pods", DNS_NAMESPACE, "--selector=k8s-app=kube-dns")
 
 
 def volume(kube: Kube, pod: Object) -> Path:
