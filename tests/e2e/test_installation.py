@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from deploy.demo import installation
-from deploy.demo.installation import NAMESPACE, PODS, WEBHOOK_CONFIGURATION
+from deploy.demo.installation import NAMESPACE, WEBHOOK_CONFIGURATION
 from deploy.demo.kube import Kube, until
 from reconciler.state.primary_service import SERVICE_OF, WRITTEN_BY
 from shared import names
@@ -25,7 +25,7 @@ SERVED_SECONDS = 60
 
 
 def pods(kube: Kube) -> set[str]:
-    return {pod["metadata"]["uid"] for pod in kube.items("pods", NAMESPACE, f"--selector={PODS}")}
+    return {pod["metadata"]["uid"] for pod in installation.pods(kube)}
 
 
 def accepts(kube: Kube, **spec: object) -> str:
@@ -70,6 +70,7 @@ def test_storages_go_on_being_served_after_an_uninstall_even_when_their_pods_mov
     after = read(kube, "pod", pod, STORAGES)["status"]["podIP"]
     until("the Service is ours again", lambda: slices(kube, "left") == {names.MANAGED_BY: [after]}, SERVED_SECONDS)
     await_ready(kube, STORAGES, "left")
+    kube.run("delete", "sessionstorage", "left", namespace=STORAGES)
 
 
 def test_after_an_uninstall_nobody_is_blocked_and_a_new_installation_is_ready_within_a_minute(
@@ -104,6 +105,6 @@ def test_its_pods_meet_the_restricted_pod_security_standard(kube: Kube, process:
 
 def test_each_process_runs_on_two_nodes(kube: Kube) -> None:
     for process in installation.PROCESSES:
-        selector = f"--selector={PODS},app.kubernetes.io/component={process.rpartition('-')[2]}"
-        found = kube.items("pods", NAMESPACE, selector)
+        component = {"app.kubernetes.io/component": process.rpartition("-")[2]}
+        found = [pod for pod in installation.pods(kube) if component.items() <= pod["metadata"]["labels"].items()]
         assert len({pod["spec"]["nodeName"] for pod in found}) == len(found) == 2

@@ -48,15 +48,22 @@ def is_whole(kube: Kube, *, has_rotated: bool) -> bool:
     return is_right and status["phase"] == "Ready" and status["size"] == "large" and len(status["nodes"]) == 3
 
 
+@pytest.fixture(name="nameless")
+def nameless_fixture(run: Run) -> Iterator[Kube]:
+    """Create a medium storage, and remove it at the end: three large instances would leave others no room."""
+    run.kube.run("delete", "sessionstorage", NAME, "--ignore-not-found", namespace=STORAGES)
+    run.kube.apply(storage(NAME, STORAGES, size="medium"))
+    await_ready(run.kube, STORAGES, NAME)
+    yield run.kube
+    run.kube.run("delete", "sessionstorage", NAME, namespace=STORAGES)
+
+
 @pytest.mark.parametrize("rotates", [False, pytest.param(True, marks=pytest.mark.drill)], ids=["grows", "rotates too"])
 def test_a_storage_that_grows_and_rotates_without_dns_is_whole_soon_after_it_is_back(
-    run: Run, figures: list[str], *, rotates: bool
+    nameless: Kube, figures: list[str], *, rotates: bool
 ) -> None:
     """The short form takes 20 s, the drill two and a half minutes."""
-    kube = run.kube
-    kube.run("delete", "sessionstorage", NAME, "--ignore-not-found", namespace=STORAGES)
-    kube.apply(storage(NAME, STORAGES, size="medium"))
-    await_ready(kube, STORAGES, NAME)
+    kube = nameless
     asked = {"annotations": {names.ANNOTATION_ROTATE: "one"}} if rotates else {}
     with without_dns(kube):
         begun = time.monotonic()
