@@ -26,7 +26,8 @@ def primary_service(storage: Storage, record: PrimaryRecord | None = None) -> Ob
     """
     # publishNotReadyAddresses: some programs that read Services heed it even beside EndpointSlices.
     spec = _spec(None, publishNotReadyAddresses=True)
-    return {"metadata": _noted(storage.metadata(names.valkey(storage.name)), record), "spec": spec}
+    service: Object = {"metadata": storage.metadata(names.valkey(storage.name)), "spec": spec}
+    return record.put_on(service) if record is not None else service
 
 
 def primary_slices(
@@ -44,12 +45,13 @@ def primary_slices(
             WRITTEN_BY: names.MANAGED_BY,
             names.LABEL_INSTANCE: str(primary.index),
         }
-        yield {
-            "metadata": _noted(metadata, record if is_first else None),
+        endpoint_slice: Object = {
+            "metadata": metadata,
             "addressType": family,
             "ports": [{"name": _PORT, "protocol": "TCP", "port": names.VALKEY_PORT}],
             "endpoints": endpoints_at(primary, family),
         }
+        yield record.put_on(endpoint_slice) if record is not None and is_first else endpoint_slice
 
 
 def replicas_service(storage: Storage) -> Object:
@@ -68,7 +70,3 @@ def _spec(selector: Mapping[str, str] | None, **further: object) -> Object:
     """Open Valkey's port to the pods that a selector finds; without one, EndpointSlices say where to go."""
     port = {"name": _PORT, "protocol": "TCP", "port": names.VALKEY_PORT, "targetPort": names.VALKEY_PORT}
     return {"type": "ClusterIP", **({"selector": dict(selector)} if selector else {}), "ports": [port], **further}
-
-
-def _noted(metadata: Object, record: PrimaryRecord | None) -> Object:
-    return metadata | ({"annotations": {names.ANNOTATION_PRIMARY: record.text}} if record is not None else {})

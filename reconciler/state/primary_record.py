@@ -65,6 +65,12 @@ class PrimaryRecord:
         content = {key: value for key, value in asdict(self).items() if value or key == "to"}
         return orjson.dumps({_STORED_AS.get(key, key): value for key, value in content.items()}).decode()
 
+    def put_on(self, holder: Object) -> Object:
+        """Write the record on a copy of an object."""
+        metadata = holder["metadata"]
+        annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_PRIMARY: self.text}
+        return {**holder, "metadata": {**metadata, "annotations": annotations}}
+
     @property
     def is_under_way(self) -> bool:
         """Whether a process has claimed a change of the primary and has not finished it."""

@@ -103,16 +103,16 @@ class PrimaryService:
 
     def claimed(self, record: PrimaryRecord) -> Object:
         """Build the Service with the claim of a change; it sends clients where it sent them before."""
-        return _noted(self.manifest, record)
+        return record.put_on(self.manifest)
 
     def withdrawn(self) -> Object:
         """Build the first EndpointSlice so that a claim which is under way counts no longer; clients stay."""
-        return _noted(self.slices[self.families[0]], self.last_change.at(self.record.epoch + 1))
+        return self.last_change.at(self.record.epoch + 1).put_on(self.slices[self.families[0]])
 
     def pointing_at(self, instance: Instance, record: PrimaryRecord) -> list[Object]:
         """Build the EndpointSlices that send clients to an instance, the first one with the record of that change."""
         main, *others = (self._pointing_at(instance, family) for family in self.families)
-        return [_noted(main, record), *others]
+        return [record.put_on(main), *others]
 
     def _pointing_at(self, instance: Instance, family: str) -> Object:
         present = self.slices[family]
@@ -158,9 +158,3 @@ def service_of(endpoint_slice: Object) -> Key | None:
     """Tell which Service an EndpointSlice belongs to; None if to none."""
     service = (endpoint_slice["metadata"].get("labels") or {}).get(SERVICE_OF)
     return (endpoint_slice["metadata"]["namespace"], service) if service else None
-
-
-def _noted(holder: Object, record: PrimaryRecord) -> Object:
-    metadata = holder["metadata"]
-    annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_PRIMARY: record.text}
-    return {**holder, "metadata": {**metadata, "annotations": annotations}}
