@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from deploy.demo.proxies import Proxies, is_ready
 from deploy.demo.storages import KIND, condition
 from shared import names
 from shared.session_storage.sizes import PRESETS, Size
-from tests.chaos import processes
+from tests.chaos import nodes, processes
 from tests.chaos.api import CORE, NAMESPACE, SLICES, STORAGES
 from tests.e2e.storages import seconds_to_ready, server, storage
 
@@ -27,8 +28,6 @@ SWITCHOVER: Final = f"{names.GROUP}/switchover"
 RECOVERY_SECONDS: Final = 180
 """Time for Kubernetes to schedule a replica anew, and for the replica to start, load its file and synchronize."""
 PROXIES: Final = 2
-MOVES: Final = 6
-"""Switchovers to try: each may choose the wrong one of two other instances, but hardly six times by chance."""
 SERVERS: Final = "mcpservers.toolhive.stacklok.dev"
 
 
@@ -107,18 +106,22 @@ class Stand:
                 self.await_recovered()
 
     def have_primary(self, is_right: Callable[[Object], bool]) -> Object:
-        """Switch over until the primary's pod is a right one, and return that pod.
+        """Cordon the nodes of all wrong pods until the primary's pod is a right one, and return that pod.
 
-        Raises:
-            Surprise: It was a wrong one after every switchover.
+        A switchover by request would not do: it prefers the replica with the smallest number.
         """
-        for _ in range(MOVES):
-            if is_right(found := self.primary()):
-                return found
-            self.switch_over()
-            self.await_moved(found["metadata"]["uid"])
-            self.await_recovered()
-        raise Surprise(f"the primary of {self.name} is {found['metadata']['name']} even after {MOVES} switchovers")
+        wrong = {pod["spec"]["nodeName"] for pod in self.pods() if not is_right(pod)}
+
+        def has_moved() -> bool:
+            found = self._served_pod()
+            return found is not None and is_right(found)
+
+        with ExitStack() as cordons:
+            for node in wrong:
+                cordons.enter_context(nodes.cordoned(self.kube, node))
+            until(f"{self.name} has another primary", has_moved, RECOVERY_SECONDS)
+        self.await_recovered()
+        return self.primary()
 
     def await_gone(self, container: str) -> None:
         """Wait until the API server shows that the storage's container with this ID has ended."""

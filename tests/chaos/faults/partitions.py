@@ -26,10 +26,9 @@ def separate_primary(stand: Stand) -> Iterator[None]:
     Otherwise the fault would cut them off together. A client that resolves a name through a DNS server which is cut off
     waits 5 s for the next one, however soon the storage is back.
     """
-    kube, present = stand.kube, stand.primary()["spec"]["nodeName"]
+    kube = stand.kube
     if not nodes.alone(kube):
-        # Not the primary's own node: a cordon there would move the primary.
-        nodes.resolve_elsewhere(kube, next(each for each in nodes.WORKERS if each != present))
+        nodes.resolve_elsewhere(kube, nodes.WORKERS[0])
     primary = stand.have_primary(lambda pod: pod["spec"]["nodeName"] in nodes.alone(kube))
     leaders.lead_elsewhere(kube, primary["spec"]["nodeName"])
     yield
