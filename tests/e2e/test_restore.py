@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 
-import pytest
-
-from deploy.demo.images import Images
-from deploy.demo.kube import Kube, until
+from deploy.demo.kube import until
 from deploy.demo.storages import KIND, await_finding
 from shared import names
 from tests.e2e.clients import ask, await_client, client, keys
+from tests.e2e.conftest import Run
 from tests.e2e.namespaces import STORAGES
 from tests.e2e.storages import await_ready, has_one_password, read, secret, storage
 
-pytestmark = pytest.mark.usefixtures("servers")
 NAME = "restored"
 MINE = f"--selector={names.LABEL_STORAGE}={NAME}"
 HOST = f"{names.valkey(NAME)}.{STORAGES}.svc"
@@ -24,10 +21,9 @@ SESSION = "thv:proxy:session:kept"
 GONE_SECONDS = 60
 
 
-def test_a_storage_serves_the_data_of_volumes_and_secrets_that_are_all_that_is_left_of_it(
-    kube: Kube, images: Images
-) -> None:
-    kube.apply(storage(NAME, STORAGES, size="medium"), client(CALLER, STORAGES, images, f"{NAME}-connection"))
+def test_a_storage_serves_the_data_of_volumes_and_secrets_that_are_all_that_is_left_of_it(run: Run) -> None:
+    kube = run.kube
+    kube.apply(storage(NAME, STORAGES, size="medium"), client(CALLER, STORAGES, run.images, f"{NAME}-connection"))
     await_ready(kube, STORAGES, NAME)
     await_client(kube, CALLER, STORAGES)
     until("the client writes", lambda: ask(kube, CALLER, STORAGES, HOST, f"SET {SESSION} x EX 600") == "OK", 30)
