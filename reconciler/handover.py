@@ -92,7 +92,9 @@ async def _stop(cluster: Cluster, deployment: Key) -> None:
     # A JSON patch cannot add to a map that does not exist.
     made = [] if found["metadata"].get("annotations") else [_added(_ANNOTATIONS, {})]
     none: Object = {"op": "replace", "path": "/spec/replicas", "value": 0}
-    await cluster.patch(DEPLOYMENTS, *deployment, [*made, _added(_NOTED, str(replicas)), none], field_manager=names.FIELD_MANAGER)
+    await cluster.patch(
+        DEPLOYMENTS, *deployment, [*made, _added(_NOTED, str(replicas)), none], field_manager=names.FIELD_MANAGER
+    )
 
 
 async def _start_again(cluster: Cluster, deployment: Key) -> None:

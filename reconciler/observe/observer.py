@@ -170,7 +170,9 @@ class Observer:
         labelled = ((names.claim_index(name, key_of(each)[1]), each) for each in self._volume_claims.get(storage.key))
         found = {index: claim for index, claim in labelled if index is not None}
         known = self._caches[VOLUME_CLAIMS.plural]
-        found |= {index: claim for index in indexes if (claim := known.get((namespace, names.valkey_claim(name, index))))}
+        found |= {
+            index: claim for index in indexes if (claim := known.get((namespace, names.valkey_claim(name, index))))
+        }
         is_persistent = storage.spec is not None and storage.spec.preset.is_persistent
         if indexes or not is_persistent:
             return found

@@ -122,7 +122,7 @@ class NamedObject:
 
     @property
     def adoption(self) -> Step:
-        """Make it the storage's own; a StatefulSet with another storage's claims goes without its pod, and comes back."""
+        """Make it the storage's own; a StatefulSet with another one's claims goes without its pod, and comes back."""
         if self.makes_lost_claims:
             return Delete.of(self.resource, self.obj, keeps_dependents=True)
         storage = self.storage

@@ -58,6 +58,15 @@ def plan(state: StorageState, settings: StorageSettings, now: datetime) -> Plan:
         return Plan(requeue_after_seconds=FOR_THE_USER_SECONDS)
     if spec is None:
         return _report(state, Verdict.invalid(state.storage.spec_problem), now, FOR_THE_USER_SECONDS)
+    if (unsettled := _plan_ownership(state, spec, now)) is not None:
+        return unsettled
+    if spec.external is not None:
+        return _plan_external(state, spec.external, settings, now)
+    return _plan_managed(state, spec, settings, now)
+
+
+def _plan_ownership(state: StorageState, spec: SessionStorageSpec, now: datetime) -> Plan | None:
+    """Take over what a person has agreed to, or wait for that; None once all that exists is the storage's own."""
     ownership = Ownership.of(state)
     if obstacle := ownership.obstacle:
         report = _report(state, obstacle, now, WAITING_SECONDS)
@@ -66,9 +75,7 @@ def plan(state: StorageState, settings: StorageSettings, now: datetime) -> Plan:
         return replace(report, steps=ownership.safeguards)
     if ownership.is_pending or ownership.adoptions:
         return Plan(steps=ownership.adoptions, requeue_after_seconds=FOLLOWING_SECONDS)
-    if spec.external is not None:
-        return _plan_external(state, spec.external, settings, now)
-    return _plan_managed(state, spec, settings, now)
+    return None
 
 
 def _lead_clients(report: Plan, state: StorageState, spec: SessionStorageSpec, now: datetime) -> Plan:

@@ -76,7 +76,9 @@ def template_owner(kubectl: Kubectl, namespace: str, index: int) -> Any:
 
 def as_backed_up(obj: Object) -> Object:
     """Return what Velero makes of an object: without owners, UID and status, a Service without its address."""
-    metadata = {key: obj["metadata"][key] for key in ("name", "namespace", "labels", "annotations") if key in obj["metadata"]}
+    metadata = {
+        key: obj["metadata"][key] for key in ("name", "namespace", "labels", "annotations") if key in obj["metadata"]
+    }
     kept = {key: value for key, value in obj.items() if key not in {"metadata", "status"}}
     if obj["kind"] == "Service" and obj["spec"].get("clusterIP") != "None":
         kept["spec"] = {key: value for key, value in obj["spec"].items() if not key.startswith("clusterIP")}

@@ -12,19 +12,17 @@ from shared.objects.resources import ENDPOINT_SLICES, SERVICES
 from tests.support.fakes import FakeApi
 from tests.support.storages import NOW, SERVICE, clients_way
 
-KEY = ("team", "mine")
 CLAIM = PrimaryRecord().claim(1, "PrimaryLost", NOW)
 
 
 @pytest.mark.parametrize(
-    ("is_gone", "writes"),
+    ("forgotten", "writes"),
     [
-        (False, [f"replace services/{SERVICE}"]),
-        (True, [f"replace endpointslices/{SERVICE}", f"replace services/{SERVICE}"]),
+        ("other", [f"replace services/{SERVICE}"]),
+        ("mine", [f"replace endpointslices/{SERVICE}", f"replace services/{SERVICE}"]),
     ],
-    ids=["its own", "of a storage that was deleted meanwhile"],
 )
-async def test_a_claim_is_the_processs_own_as_long_as_the_storage_exists(is_gone: bool, writes: list[str]) -> None:
+async def test_a_claim_is_the_processs_own_as_long_as_the_storage_exists(forgotten: str, writes: list[str]) -> None:
     """A new storage can have the name of a deleted one, and a claim with the same number."""
     api = FakeApi()
     way = clients_way()
@@ -33,8 +31,7 @@ async def test_a_claim_is_the_processs_own_as_long_as_the_storage_exists(is_gone
     caches = {each.plural: Informer(api, each) for each in (SERVICES, ENDPOINT_SLICES)}
     services = PrimaryServices(api, caches, lambda: NOW)
     claimed = await services.claim(PrimaryService.of(service, [main]), CLAIM)
-    if is_gone:
-        services.forget(KEY)
+    services.forget(("team", forgotten))
     api.writes.clear()
     await services.claim(claimed, claimed.record.claim(1, "PrimaryLost", NOW))
     assert api.writes == writes

@@ -17,6 +17,7 @@ from reconciler.state.instance import Instance
 from reconciler.state.storage_state import StorageState
 from shared import names
 from shared.objects.resources import ENDPOINT_SLICES, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Object
+from shared.session_storage.sizes import Size
 from tests.support.storages import (
     CREATED,
     HOSTS,
@@ -34,7 +35,6 @@ from tests.support.storages import (
     with_child,
     without,
 )
-from shared.session_storage.sizes import Size
 
 FORMER = "uid-of-former"
 AUTH, CONNECTION = ("secrets", "mine-auth"), ("secrets", "mine-connection")
@@ -96,7 +96,9 @@ def consent_of(found: Plan) -> str:
 def written(found: Plan) -> dict[tuple[str, str], Object]:
     assert all(isinstance(step, Write) for step in found.steps)
     return {
-        (step.resource.plural, step.obj["metadata"]["name"]): step.obj for step in found.steps if isinstance(step, Write)
+        (step.resource.plural, step.obj["metadata"]["name"]): step.obj
+        for step in found.steps
+        if isinstance(step, Write)
     }
 
 
@@ -136,7 +138,9 @@ def test_what_came_after_the_consent_is_not_taken_over() -> None:
     assert "uid-of-planted" in consent_of(found)
 
 
-@pytest.mark.parametrize("value", ["true", "all", "*", "uid-of-mine-auth", ",", "uid-of-mine-auth uid-of-mine-connection"])
+@pytest.mark.parametrize(
+    "value", ["true", "all", "*", "uid-of-mine-auth", ",", "uid-of-mine-auth uid-of-mine-connection"]
+)
 def test_a_consent_that_does_not_name_everything_is_none(value: str) -> None:
     found = decided(restored(adopt=value))
     assert (ready(found)[0], found.steps) == ("AdoptionNeeded", ())
@@ -251,7 +255,9 @@ def test_a_volume_that_somebody_plants_stops_no_failover() -> None:
     assert [step for step in found.steps if isinstance(step, Promote)]
 
 
-@pytest.mark.parametrize("key", [AUTH, CONNECTION, ("configmaps", "mine-valkey"), ("networkpolicies", "mine-valkey")], ids=str)
+@pytest.mark.parametrize(
+    "key", [AUTH, CONNECTION, ("configmaps", "mine-valkey"), ("networkpolicies", "mine-valkey")], ids=str
+)
 def test_failover_goes_on_while_another_object_is_not_the_storages_own(key: tuple[str, str]) -> None:
     """Somebody took the owner away from an object of a storage that serves, or put another object in its place."""
     primary = Instance(0, None, silent_for=60.0)
@@ -277,7 +283,9 @@ def test_a_stateful_set_that_makes_claims_for_a_former_storage_comes_back_withou
     """Kubernetes would delete each claim that it makes, with the data, and lets nobody change its template."""
     before = observed("medium")
     found = decided(with_child(before, SET, as_restored(before.children[SET])))
-    assert found.steps == (Delete(STATEFUL_SETS, "team", "mine-valkey-0", "uid-of-mine-valkey-0", keeps_dependents=True),)
+    assert found.steps == (
+        Delete(STATEFUL_SETS, "team", "mine-valkey-0", "uid-of-mine-valkey-0", keeps_dependents=True),
+    )
 
 
 def test_the_reconciler_waits_until_kubernetes_has_let_go_of_the_pods_of_a_stateful_set() -> None:
@@ -323,7 +331,9 @@ def test_an_instance_that_is_added_gets_no_number_whose_volume_is_somebody_elses
     storage = session_storage({"size": "large"})
     before = observed("medium", storage=storage, claims={1: claim(1), 0: claim(ownerReferences=owned_by(STORAGE.uid))})
     steps: tuple[Step, ...] = decided(before).steps
-    made = [step.obj["metadata"]["name"] for step in steps if isinstance(step, Apply) and step.resource is STATEFUL_SETS]
+    made = [
+        step.obj["metadata"]["name"] for step in steps if isinstance(step, Apply) and step.resource is STATEFUL_SETS
+    ]
     assert "mine-valkey-2" in made
     assert "mine-valkey-1" not in made
 
