@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import external_probe, instance_probe
+from reconciler.observe.volume_claims import VolumeClaims
 from reconciler.state import pod_status
 from reconciler.state.instance import Instance
 from reconciler.state.owned_objects import (
@@ -35,7 +36,6 @@ from shared.objects.resources import (
     Key,
     Object,
     Resource,
-    key_of,
 )
 from shared.objects.timestamps import read_time
 
@@ -89,7 +89,7 @@ class Observer:
         self._caches = caches
         self._secrets = Index(caches[SECRETS.plural], parent_of)
         self._workloads = Index(caches[STATEFUL_SETS.plural], parent_of)
-        self._volume_claims = Index(caches[VOLUME_CLAIMS.plural], parent_of)
+        self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural], self._live)
         self._slices = Index(caches[ENDPOINT_SLICES.plural], service_of)
         self._consumers = consumers
         self._rollouts = rollouts
@@ -142,7 +142,7 @@ class Observer:
             rollouts=rollouts,
             is_rotation_due=self._surroundings.is_rotation_due(storage),
             nodes=self._surroundings.nodes(),
-            claims=await self._claims(storage, indexes),
+            claims=await self._volume_claims.of(storage, indexes),
             may_update=self._surroundings.may_update(storage.key),
         )
 
@@ -159,27 +159,6 @@ class Observer:
         manifest = children.get((SERVICES.plural, name))
         service = PrimaryService.of(manifest, ours) if manifest is not None else None
         return service, tuple(each for each in known if not is_written_here(each))
-
-    async def _claims(self, storage: DeclaredStorage, indexes: Sequence[int]) -> dict[int, Object]:
-        """Find the claims on the volumes of instances that exist or existed.
-
-        As long as the storage has no instance, the observer looks past the cache, which knows only what carries our
-        label: whatever claim has the name of an instance's would become its volume.
-        """
-        namespace, name = storage.key
-        labelled = ((names.claim_index(name, key_of(each)[1]), each) for each in self._volume_claims.get(storage.key))
-        found = {index: claim for index, claim in labelled if index is not None}
-        known = self._caches[VOLUME_CLAIMS.plural]
-        found |= {
-            index: claim for index in indexes if (claim := known.get((namespace, names.valkey_claim(name, index))))
-        }
-        is_persistent = storage.spec is not None and storage.spec.preset.is_persistent
-        if indexes or not is_persistent:
-            return found
-        first = [index for each in initial_workloads(storage) if (index := names.instance_index(each)) not in found]
-        wanted = (self._live(VOLUME_CLAIMS, namespace, names.valkey_claim(name, index)) for index in first)
-        looked = zip(first, await asyncio.gather(*wanted), strict=True)
-        return found | {index: claim for index, claim in looked if claim is not None}
 
     async def _probe(self, storage: Key, indexes: Sequence[int], ring: KeyRing | None) -> tuple[Instance, ...]:
         namespace, name = storage
