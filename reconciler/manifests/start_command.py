@@ -83,7 +83,7 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
         f"{{ valkey-server {CONFIG_DIRECTORY}/{CONFIG_FILE} & }}",
         "server=$! began=$(date +%s)",
         # A signal ends the shell's wait, and not the server.
-        "while kill -0 $server 2>/dev/null; do wait $server; status=$?; done",
+        "while wait $server; status=$?; kill -0 $server 2>/dev/null; do :; done",
         _EXIT_IF_STOPPING,
         f"if [ $(($(date +%s) - began)) -lt {SHORTEST_RUN_SECONDS} ]; then exit $status; fi",
         'echo "valkey-server ended with status $status, and starts again"',

@@ -265,6 +265,15 @@ def test_a_server_that_dies_right_after_its_start_ends_its_container(pod: Pod, m
     assert len(starts(pod, 1)) == 1
 
 
+def test_a_container_ends_with_the_status_of_a_server_that_died_before_the_shell_waited_for_it(pod: Pod) -> None:
+    """A shell may take notice of the death while it runs another program, and has to remember the status."""
+    pod.is_told(0, 0)
+    (pod.directory / "bin" / "date").write_text(f"#!/bin/sh\nsleep 0.1\nexec {shutil.which('date')} $@\n")
+    (pod.directory / "bin" / "date").chmod(0o755)
+    done = subprocess.run(["sh", "-c", pod.command()], check=False, env=pod.environment | {"SERVER_STATUS": "7"})
+    assert done.returncode == 7
+
+
 def test_a_server_with_replicas_leaves_them_time_to_take_over() -> None:
     ends = [start_command(0, HOST, PRESETS[size]).rpartition("sleep ")[2][:1] for size in Size]
     assert ends == ["0", "0", "1"]
