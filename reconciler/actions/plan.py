@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Restart, Share, Write, WriteAuth
-from reconciler.actions.valkey import InstanceAction
+from reconciler.actions.valkey import InstanceAction, Promote, Resume, SwitchOver
+from shared.objects.resources import ENDPOINT_SLICES
 
 if TYPE_CHECKING:
     from shared.objects.events import EventNote
@@ -35,3 +36,12 @@ class Plan:
     events: tuple[EventNote, ...] = ()
     requeue_after_seconds: float = RECHECK_SECONDS
     is_changing: bool = False
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it changes who takes writes, or where clients get: its requests go ahead of all others."""
+        return any(
+            isinstance(step, Promote | Resume | SwitchOver)
+            or (isinstance(step, Write) and step.resource == ENDPOINT_SLICES)
+            for step in self.steps
+        )

@@ -48,7 +48,7 @@ async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
         requeue_after = await reconcile(key)
         outcome = "ok"
     except errors.SessionStorageError as error:
-        retry = queue.add_rate_limited(key)
+        retry = queue.add_rate_limited(key, at_least=_asked_seconds(error))
         extra = {"key": "/".join(key), "error": f"{type(error).__name__}: {error}", "retry_seconds": round(retry, 2)}
         _log.warning("reconcile failed; trying again", extra=extra)
     except Exception:  # noqa: BLE001 - a bug with one storage must not stop the others
@@ -62,3 +62,8 @@ async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
     finally:
         metrics.RECONCILES.labels(outcome).inc()
         metrics.RECONCILE_SECONDS.observe(time.monotonic() - started)
+
+
+def _asked_seconds(error: errors.SessionStorageError) -> float:
+    """Tell for how long the API server asks to be left alone."""
+    return (error.retry_after_seconds or 0.0) if isinstance(error, errors.Unavailable) else 0.0

@@ -50,12 +50,17 @@ class WorkQueue:
         self._cancel_timer(key)
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self._expire, key)
 
-    def add_rate_limited(self, key: Key) -> float:
-        """Queue a key after a backoff that grows with each failure; returns the backoff in seconds."""
+    def add_rate_limited(self, key: Key, *, at_least: float = 0.0) -> float:
+        """Queue a key after a backoff that grows with each failure; returns the backoff in seconds.
+
+        Args:
+            key: The key that failed.
+            at_least: Shortest backoff, in seconds.
+        """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         pause = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 20), MAX_BACKOFF_SECONDS)
-        pause *= _random.uniform(0.8, 1.2)
+        pause = max(pause * _random.uniform(0.8, 1.2), at_least * _random.uniform(1.0, 1.2))
         self.add_after(key, pause)
         return pause
 

@@ -104,6 +104,14 @@ async def test_each_failure_doubles_the_pause_up_to_five_minutes(queue: WorkQueu
         assert 0.8 * expected <= pause <= 1.2 * expected
 
 
+async def test_a_server_that_asks_for_a_pause_gets_it(queue: WorkQueue) -> None:
+    pauses = [queue.add_rate_limited(A, at_least=7.0) for _ in range(10)]
+    queue._cancel_timer(A)
+    assert all(pause >= 7 for pause in pauses)
+    assert pauses[0] <= 7 * 1.2
+    assert pauses[-1] > 7 * 1.2
+
+
 async def test_a_success_resets_the_pause(queue: WorkQueue) -> None:
     for _ in range(10):
         queue.add_rate_limited(A)
