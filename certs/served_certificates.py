@@ -60,7 +60,7 @@ class CertificateProber:
 
     @property
     def served_leaves(self) -> dict[str, x509.Certificate | None]:
-        """The leaf of each pod that is ready now, by the pod's name; None if the pod has shown none that can be read."""
+        """The leaf of each pod that is ready now, by the pod's name; None if it showed none that can be read."""
         return {name: self._leaves.get((name, at)) for name, at in ready_endpoints(self._pods).items()}
 
     def probe_often(self, *, often: bool) -> None:

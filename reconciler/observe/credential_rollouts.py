@@ -136,4 +136,3 @@ def _resources(consumer: Object) -> Iterator[Resource]:
 
 def _is_run_by_toolhive(pod: Object) -> bool:
     return bool(pod["metadata"].get("labels", {}).get("toolhive") == "true")
-

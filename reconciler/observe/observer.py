@@ -231,7 +231,7 @@ class Observer:
             return record, None
 
     async def _with_copies(self, storage: DeclaredStorage, sharing: Sharing, *, is_urgent: bool = False) -> Sharing:
-        """Find what has the name of the connection Secret's copy in other namespaces; if it is urgent, only in caches."""
+        """Find what has the name of the connection Secret's copy in other namespaces; in caches only, if urgent."""
         name = names.mirrored_connection_secret(storage.name, storage.namespace)
         found = {secret["metadata"]["namespace"]: secret for secret in self.copies_of(storage.key)}
         for namespace in sharing.namespaces:

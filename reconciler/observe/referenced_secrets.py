@@ -54,7 +54,7 @@ class ReferencedSecrets:
         """Return a Secret that a storage names; None if it does not exist.
 
         Raises:
-            ClusterError: The Secret has changed, or the watch knows no versions yet, and the API server did not return it.
+            ClusterError: The Secret has changed, or no version is known yet, and the API server did not return it.
         """
         is_known, seen = self._versions.synced.is_set(), self._versions.get(secret)
         if is_known and seen is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from shared import errors
@@ -115,12 +115,12 @@ class Cluster:
 
     async def replace(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
         """Replace an object if it still has the resourceVersion in `obj`, or raise Conflict."""
-        return await self._call(_about(obj, "PUT", resource, subresource))
+        return await self._call(_sending("PUT", resource, obj, subresource))
 
     async def apply(self, resource: Resource, obj: Object, *, field_manager: str, subresource: str = "") -> Object:
         """Apply an object server-side, and take its fields over from other managers."""
-        query = {"fieldManager": field_manager, "force": "true"}
-        return await self._call(_about(obj, "PATCH", resource, subresource, query, APPLY))
+        query, request = {"fieldManager": field_manager, "force": "true"}, _sending("PATCH", resource, obj, subresource)
+        return await self._call(replace(request, query=query, content_type=APPLY))
 
     async def patch(
         self, resource: Resource, namespace: str, name: str, operations: list[Object], *, field_manager: str
@@ -163,12 +163,10 @@ class Cluster:
         return await self._transport.call(request)
 
 
-def _about(
-    obj: Object, method: str, resource: Resource, subresource: str, query: dict[str, str] | None = None, kind: str = JSON
-) -> Request:
+def _sending(method: str, resource: Resource, obj: Object, subresource: str) -> Request:
     """Build a request that sends an object to where it is, or is to be."""
     name, body = obj["metadata"]["name"], _with_type(resource, obj)
-    return Request(method, resource, _namespace(obj), name, subresource, body, query or {}, kind)
+    return Request(method, resource, _namespace(obj), name, subresource, body)
 
 
 def _namespace(obj: Object) -> str:

@@ -29,7 +29,9 @@ FIRST_BACKOFF_SECONDS: Final = 0.2
 MAX_BACKOFF_SECONDS: Final = 30.0
 
 UNHANDLED: Final = Counter(
-    "session_storage_unhandled_objects_total", "Changed objects that a part of the process could not handle.", ["resource"]
+    "session_storage_unhandled_objects_total",
+    "Changed objects that a part of the process could not handle.",
+    ["resource"],
 )
 _log = logging.getLogger(__name__)
 _random = random.SystemRandom()

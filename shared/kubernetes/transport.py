@@ -92,7 +92,7 @@ class Transport:
         self._user_agent = user_agent
         self._turns, self._urgent_turns = Turns(PLACES), Turns(URGENT_PLACES)
         self._session = aiohttp.ClientSession(
-            # The turns bound the calls. A stream must not take the connection of a call, so nothing bounds streams here.
+            # Turns bound the calls, and nothing bounds streams: none of these takes a connection from the others.
             connector=aiohttp.TCPConnector(ssl=_verifying(configuration), limit=0),
             proxy=proxy_for(configuration.host, configuration.proxy),
         )

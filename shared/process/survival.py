@@ -16,7 +16,9 @@ FIRST_PAUSE_SECONDS: Final = 0.5
 MAX_PAUSE_SECONDS: Final = 30.0
 
 FAILURES: Final = Counter(
-    "session_storage_unforeseen_errors_total", "Errors that nobody foresaw, by the part that went on after them.", ["part"]
+    "session_storage_unforeseen_errors_total",
+    "Errors that nobody foresaw, by the part that went on after them.",
+    ["part"],
 )
 _log = logging.getLogger(__name__)
 _random = random.SystemRandom()

@@ -90,9 +90,7 @@ class HttpApi:
             return web.json_response({"message": str(error)}, status=_STATUS.get(type(error), 500))
         return web.json_response(answered)
 
-    async def _do(
-        self, verb: str, kind: str, resource: Resource, at: tuple[str, str, str], body: Object
-    ) -> Object:
+    async def _do(self, verb: str, kind: str, resource: Resource, at: tuple[str, str, str], body: Object) -> Object:
         namespace, name, subresource = at
         match verb:
             case "GET":

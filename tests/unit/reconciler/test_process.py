@@ -57,7 +57,9 @@ class Api(FakeApi):
 
 
 def process(api: FakeApi) -> _Process:
-    return _Process(Connections(api, api, api), Settings.from_environ(ENVIRON), CertificateSettings.from_environ(ENVIRON))
+    return _Process(
+        Connections(api, api, api), Settings.from_environ(ENVIRON), CertificateSettings.from_environ(ENVIRON)
+    )
 
 
 async def test_the_process_leads_provisions_and_gives_the_lease_back_when_stopped() -> None:

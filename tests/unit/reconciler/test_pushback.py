@@ -115,7 +115,9 @@ async def test_while_nobody_knows_what_exists_nothing_is_created_and_no_loop_get
         pause = await simulation.reconcile()
     assert pause is not None
     assert pause >= 1
-    created = [call for call in simulation.api.writes[written:] if "sessionstorages/" not in call and "events/" not in call]
+    created = [
+        call for call in simulation.api.writes[written:] if "sessionstorages/" not in call and "events/" not in call
+    ]
     assert created == []
     await simulation.settle()
     assert simulation.status["phase"] == "Ready"
@@ -174,7 +176,9 @@ async def test_only_the_writes_of_a_failover_go_ahead_of_all_others() -> None:
     await simulation.settle()
     slices = {call for call in urgent if "endpointslices/" in call}
     assert slices
-    assert not [call for call, is_one in urgent.items() if is_one and call not in slices and "sessionstorages" not in call]
+    assert not [
+        call for call, is_one in urgent.items() if is_one and call not in slices and "sessionstorages" not in call
+    ]
     urgent.clear()
     await pass_on(simulation, await kill_primary(simulation))
     assert urgent["replace services/mine-valkey"]

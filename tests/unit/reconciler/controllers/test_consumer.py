@@ -26,7 +26,9 @@ async def told(age: float) -> tuple[Object | None, float | None]:
     api, created = FakeApi(), datetime(2099, 1, 1, tzinfo=UTC)
     metadata = {"namespace": "team", "name": "srv", "creationTimestamp": written(created)}
     spec = {"sessionStorageRef": "mine"}
-    server = injection.inject({"kind": "MCPServer", "metadata": metadata, "spec": spec}, REFERENCE, connection_to(REFERENCE, None))
+    server = injection.inject(
+        {"kind": "MCPServer", "metadata": metadata, "spec": spec}, REFERENCE, connection_to(REFERENCE, None)
+    )
     stored = await api.create(MCP_SERVERS, server.consumer)
     api.clock.set("Thu, 01 Jan 2099 00:00:00 GMT")
     writer = ConsumerStatusWriter(api, EventRecorder(api, "reconciler-0"))

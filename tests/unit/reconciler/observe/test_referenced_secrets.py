@@ -36,8 +36,8 @@ class Api(FakeApi):
         await self.apply(SECRETS, obj, field_manager="user")
 
 
-def external(name: str, secret: str | None = "theirs") -> Object:
-    spec = {"url": "redis://there:6379"} | ({"secretRef": secret} if secret else {})
+def external(name: str, named: str | None = "theirs") -> Object:
+    spec = {"url": "redis://there:6379"} | ({"secretRef": named} if named else {})
     return {"metadata": {"namespace": "team", "name": name}, "spec": {"external": spec}}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 from prometheus_client import REGISTRY
@@ -26,7 +27,7 @@ async def test_a_part_that_fails_begins_again_after_growing_pauses(caplog: pytes
     task = asyncio.ensure_future(keep_running("a part", work))
     await asyncio.sleep(600)
     assert not task.done()
-    pauses = [later - earlier for earlier, later in zip(began, began[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(began)]
     assert pauses[0] < 1
     assert max(pauses) <= MAX_PAUSE_SECONDS * 1.2
     assert 20 < len(began) < 40
@@ -47,7 +48,7 @@ async def test_after_a_while_without_errors_the_pause_is_short_again() -> None:
 
     task = asyncio.ensure_future(keep_running("another part", work))
     await asyncio.sleep(1000)
-    assert all(later - earlier < 101 for earlier, later in zip(ends, ends[1:], strict=False))
+    assert all(later - earlier < 101 for earlier, later in itertools.pairwise(ends))
     assert len(ends) >= 9
     task.cancel()
     await asyncio.wait({task})
