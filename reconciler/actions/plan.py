@@ -38,10 +38,13 @@ class Plan:
     is_changing: bool = False
 
     @property
+    def moves_primary(self) -> bool:
+        """Whether it changes who takes writes."""
+        return any(isinstance(step, Promote | Resume | SwitchOver) for step in self.steps)
+
+    @property
     def is_urgent(self) -> bool:
         """Whether it changes who takes writes, or where clients get: its requests go ahead of all others."""
-        return any(
-            isinstance(step, Promote | Resume | SwitchOver)
-            or (isinstance(step, Write) and step.resource == ENDPOINT_SLICES)
-            for step in self.steps
+        return self.moves_primary or any(
+            isinstance(step, Write) and step.resource == ENDPOINT_SLICES for step in self.steps
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.actions.plan import Plan
-from reconciler.plan.creations import creates_objects, without_creations
+from reconciler.plan.creations import creations, without_creations
 from reconciler.plan.health import Verdict
 from reconciler.plan.planner import FOR_THE_USER_SECONDS, plan
 from reconciler.plan.secrets import delete_copies
@@ -89,10 +89,12 @@ class Reconciler:
         """Plan, and look first whether there is something of the name of what the plan creates."""
         state = await self.observer.observe(storage)
         decided = plan(state, self.settings, self.clock())
-        if not creates_objects(decided, state):
+        if not (created := creations(decided, state)):
             return state, decided
+        if decided.moves_primary:
+            return state, without_creations(decided, state)  # nothing else is as urgent
         try:
-            overlooked = await self.observer.overlooked(state)
+            overlooked = await self.observer.overlooked(state, created)
         except errors.ClusterError as error:
             # What creates nothing goes on, a failover above all.
             extra = {"storage": "/".join(state.storage.key), "error": str(error)}

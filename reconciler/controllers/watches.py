@@ -28,6 +28,7 @@ from shared.objects.resources import (
     SESSION_STORAGES,
     VOLUME_CLAIMS,
     Object,
+    is_terminating,
     key_of,
 )
 
@@ -50,7 +51,7 @@ class Watches:
         self.storage_queue, self.consumer_queue, self.proxy_queue = WorkQueue(), WorkQueue(), WorkQueue()
         self.consumers = ConsumerIndex(self.storage_queue.add)
         self.toolhive = ToolHive(cluster, self._on_consumer)
-        self.heartbeats = Heartbeats(self.storage_queue.add)
+        self.heartbeats = Heartbeats(self.storage_queue.hasten)
         self.storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
         proxies = Selector(labels=PROXY_SELECTOR)
         self.deployments = Informer(
@@ -119,6 +120,9 @@ class Watches:
 
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
         self.heartbeats.on_pod(old, new)
+        storage = parent_of(new or old or {})
+        if storage is not None and (new is None or is_terminating(new)):
+            self.storage_queue.hasten(storage)
         self._on_child(old, new)
 
     def _on_node(self, old: Object | None, new: Object | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names, initial_workloads, parent_of
 from shared import errors, names
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from reconciler.state.storage_state import StorageState
     from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
+
+_WAY: Final = (SERVICES, ENDPOINT_SLICES)
+"""What leads clients to the primary, and so names it."""
 
 Found: TypeAlias = dict[tuple[str, str], Object]
 """Objects by (plural, name)."""
@@ -47,15 +50,15 @@ class Children:
         missing = [each for each in wanted if _is_vital(storage, *each) and (each[0].plural, each[1]) not in found]
         return found | await self._read_live(storage.namespace, missing)
 
-    async def overlooked(self, state: StorageState) -> Found:
-        """Find what has the name of a child, and was not seen.
+    async def overlooked(self, state: StorageState, created: Iterable[tuple[Resource, str]]) -> Found:
+        """Find what was not seen, and has the name of a child or of what is about to be created.
 
         Raises:
             ClusterError: The API server did not tell.
         """
-        storage = state.storage
-        unseen = [each for each in self._names(storage) if (each[0].plural, each[1]) not in state.children]
-        return await self._read_live(storage.namespace, unseen)
+        wanted = dict.fromkeys((*self._names(state.storage), *created))
+        unseen = [(resource, name) for resource, name in wanted if state.child(resource, name) is None]
+        return await self._read_live(state.storage.namespace, unseen)
 
     async def live(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """Read one object past the caches; None if it does not exist."""
@@ -64,8 +67,7 @@ class Children:
         except errors.NotFound:
             return None
 
-    async def _read_live(self, namespace: str, wanted: Iterable[tuple[Resource, str]]) -> Found:
-        wanted = list(wanted)
+    async def _read_live(self, namespace: str, wanted: list[tuple[Resource, str]]) -> Found:
         answers = await asyncio.gather(*(self.live(resource, namespace, name) for resource, name in wanted))
         pairs = zip(wanted, answers, strict=True)
         return {(resource.plural, name): obj for (resource, name), obj in pairs if obj is not None}
@@ -89,7 +91,3 @@ def _is_vital(storage: DeclaredStorage, resource: Resource, name: str) -> bool:
         return False
     vital = (SECRETS, names.auth_secret(storage.name)), *((each, names.valkey(storage.name)) for each in _WAY)
     return resource == STATEFUL_SETS or (resource, name) in vital
-
-
-_WAY = SERVICES, ENDPOINT_SLICES
-"""What leads clients to the primary, and so names it."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from reconciler.state.storage_state import KubernetesNodes
     from shared.consumers.usage_index import ConsumerIndex
     from shared.kubernetes.client import Cluster
+    from shared.objects.resources import Resource
     from shared.session_storage.models import External
 
 
@@ -111,13 +112,17 @@ class Observer:
             return await self._observe_external(storage, storage.spec.external, sharing, children)
         return await self._observe_managed(storage, sharing, children)
 
-    async def overlooked(self, state: StorageState) -> Found:
+    async def overlooked(self, state: StorageState, created: Iterable[tuple[Resource, str]]) -> Found:
         """Find what has the name of one of the storage's children, and `observe` has not seen.
+
+        Args:
+            state: What `observe` has seen.
+            created: Kind and name of what the reconciler is about to create.
 
         Raises:
             ClusterError: A live read failed.
         """
-        return await self._children.overlooked(state)
+        return await self._children.overlooked(state, created)
 
     async def _observe_external(
         self, storage: DeclaredStorage, external: External, sharing: Sharing, children: Found

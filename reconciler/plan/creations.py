@@ -6,34 +6,37 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from reconciler.actions.kubernetes import Apply, Write, WriteAuth
+from shared import names
+from shared.objects.resources import SECRETS
 
 if TYPE_CHECKING:
     from reconciler.actions.plan import Plan, Step
     from reconciler.state.storage_state import StorageState
-
+    from shared.objects.resources import Resource
 
 EARLIEST_SECONDS: Final = 1.0
 LATEST_SECONDS: Final = 5.0
-"""When the reconciler asks again for what the API server did not tell."""
+"""When the reconciler tries again to make what it has left out."""
 
 
-def creates_objects(plan: Plan, state: StorageState) -> bool:
-    """Tell whether a plan makes an object that the observer did not see."""
-    return any(_is_creation(step, state) for step in plan.steps)
+def creations(plan: Plan, state: StorageState) -> list[tuple[Resource, str]]:
+    """List kind and name of the objects that a plan makes and the observer did not see."""
+    return [made for step in plan.steps if (made := _creation(step, state)) is not None]
 
 
 def without_creations(plan: Plan, state: StorageState) -> Plan:
     """Leave out the steps that make an object which the observer did not see, and look again soon."""
     pause = min(max(plan.requeue_after_seconds, EARLIEST_SECONDS), LATEST_SECONDS)
-    steps = tuple(step for step in plan.steps if not _is_creation(step, state))
+    steps = tuple(step for step in plan.steps if _creation(step, state) is None)
     return replace(plan, steps=steps, requeue_after_seconds=pause)
 
 
-def _is_creation(step: Step, state: StorageState) -> bool:
+def _creation(step: Step, state: StorageState) -> tuple[Resource, str] | None:
     match step:
         case WriteAuth():
-            return not step.resource_version
+            made = SECRETS, names.auth_secret(step.storage.name)
         case Apply() | Write():
-            return state.child(step.resource, step.obj["metadata"]["name"]) is None
+            made = step.resource, step.obj["metadata"]["name"]
         case _:
-            return False
+            return None
+    return made if state.child(*made) is None else None

@@ -20,7 +20,9 @@ Reconcile: TypeAlias = "Callable[[Any], Awaitable[float | None]]"
 
 WORKERS: Final = 64
 """Each mostly waits for the API or for Valkey. So many instances may be silent at once, as when nodes fail, before they
-hold up the other storages."""
+hold up the other storages. As many more take only keys that are hastened."""
+CALM_SECONDS: Final = 5.0
+"""A pass that wants the next one so late has found nothing urgent."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,13 +30,14 @@ _log = logging.getLogger(__name__)
 async def run(queue: WorkQueue, reconcile: Reconcile) -> None:
     """Process keys until cancelled; that also cancels the passes under way, whose steps may all be repeated."""
     async with asyncio.TaskGroup() as group:
-        for _ in range(WORKERS):
-            group.create_task(_work(queue, reconcile))
+        for take in (queue.get, queue.get_hastened):
+            for _ in range(WORKERS):
+                group.create_task(_work(queue, take, reconcile))
 
 
-async def _work(queue: WorkQueue, reconcile: Reconcile) -> None:
+async def _work(queue: WorkQueue, take: Callable[[], Awaitable[Name]], reconcile: Reconcile) -> None:
     while True:
-        key = await queue.get()
+        key = await take()
         try:
             await _pass(queue, reconcile, key)
         finally:
@@ -57,6 +60,8 @@ async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
         _log.exception("a bug stopped the reconcile; trying again", extra=extra)
     else:
         queue.forget(key)
+        if requeue_after is None or requeue_after >= CALM_SECONDS:
+            queue.calm(key)
         if requeue_after is not None:
             queue.add_after(key, requeue_after)
     finally:

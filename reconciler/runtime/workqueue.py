@@ -2,6 +2,9 @@
 
 These rules make a level-based reconciler safe: a worker processes a key once more if somebody adds it meanwhile, and a
 key names an object, never what happened to it.
+
+A key that is hastened, such as that of a storage with a silent primary, has a line and workers of its own until a pass
+finds that nothing is urgent any more: it waits neither for a thousand others nor for what their passes wait for.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ class WorkQueue:
 
     def __init__(self) -> None:
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._ready_first: asyncio.Queue[Key] = asyncio.Queue()
+        self._hastened: set[Key] = set()
         self._waiting: set[Key] = set()
         self._processing: set[Key] = set()
         self._dirty: set[Key] = set()
@@ -40,7 +45,18 @@ class WorkQueue:
             self._dirty.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
-            self._ready.put_nowait(key)
+            self._put(key)
+
+    def hasten(self, key: Key) -> None:
+        """Queue a key ahead of all that are not hastened, now and until `calm`."""
+        if key in self._waiting and key not in self._hastened:
+            self._ready_first.put_nowait(key)  # what is left in the other line counts as taken
+        self._hastened.add(key)
+        self.add(key)
+
+    def calm(self, key: Key) -> None:
+        """Queue a key behind others again from now on."""
+        self._hastened.discard(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Queue a key later, unless somebody queues it before."""
@@ -69,11 +85,12 @@ class WorkQueue:
         self._failures.pop(key, None)
 
     async def get(self) -> Key:
-        """Wait for a key; no other worker gets it until `done`."""
-        key = await self._ready.get()
-        self._waiting.discard(key)
-        self._processing.add(key)
-        return key
+        """Wait for a key that is not hastened; no other worker gets it until `done`."""
+        return await self._taken_by(self._ready)
+
+    async def get_hastened(self) -> Key:
+        """Wait for a key that is hastened; no other worker gets it until `done`."""
+        return await self._taken_by(self._ready_first)
 
     def done(self, key: Key) -> None:
         """Return a key that `get` gave out."""
@@ -81,6 +98,16 @@ class WorkQueue:
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
+
+    def _put(self, key: Key) -> None:
+        (self._ready_first if key in self._hastened else self._ready).put_nowait(key)
+
+    async def _taken_by(self, line: asyncio.Queue[Key]) -> Key:
+        while (key := await line.get()) not in self._waiting:
+            pass  # it was hastened, and taken from the other line
+        self._waiting.discard(key)
+        self._processing.add(key)
+        return key
 
     def _expire(self, key: Key) -> None:
         self._timers.pop(key, None)

@@ -151,16 +151,18 @@ async def test_before_the_reconciler_creates_anything_it_finds_whatever_has_a_ch
     api = await api_with_all()
     observer = observer_of(api)
     state = await observer.observe(storage_of({}))
-    overlooked = await observer.overlooked(state)
-    assert overlooked.keys() == ALL - VITAL
-    assert (await observer.observe(storage_of({}), overlooked)).children.keys() == ALL
+    await api.create(STATEFUL_SETS, {"metadata": {"name": "mine-valkey-7", "namespace": NAMESPACE}, "spec": {}})
+    overlooked = await observer.overlooked(state, [(STATEFUL_SETS, "mine-valkey-7"), (STATEFUL_SETS, "mine-valkey-8")])
+    assert overlooked.keys() == (ALL - VITAL) | {("statefulsets", "mine-valkey-7")}
+    seen = (await observer.observe(storage_of({}), overlooked)).children.keys()
+    assert seen == ALL | {("statefulsets", "mine-valkey-7")}
 
 
 async def test_of_a_storage_that_names_another_store_only_the_connection_secret_matters() -> None:
     observer = observer_of(await api_with_all())
     state = await observer.observe(storage_of({"external": {"url": "redis://127.0.0.1:1"}}))
     assert state.children == {}
-    assert (await observer.overlooked(state)).keys() == {("secrets", "mine-connection")}
+    assert (await observer.overlooked(state, [])).keys() == {("secrets", "mine-connection")}
 
 
 @pytest.mark.parametrize("is_terminating", [True, False])
