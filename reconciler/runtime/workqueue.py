@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FIRST_BACKOFF_SECONDS: Final = 0.1
 MAX_BACKOFF_SECONDS: Final = 300.0
+MAX_URGENT_BACKOFF_SECONDS: Final = 5.0
+"""An API server that comes back after an outage must not find a failover waiting for minutes."""
 
 _random = random.SystemRandom()
 
@@ -30,7 +32,7 @@ class WorkQueue:
         self._ready_first: asyncio.Queue[Key] = asyncio.Queue()
         self._hastened: set[Key] = set()
         self._waiting: set[Key] = set()
-        self._processing: set[Key] = set()
+        self._processing: dict[Key, bool] = {}  # whether the pass is, or was, urgent
         self._dirty: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
@@ -48,15 +50,15 @@ class WorkQueue:
             self._put(key)
 
     def hasten(self, key: Key) -> None:
-        """Queue a key ahead of all that are not hastened, now and until `calm`."""
+        """Queue a key ahead of all that are not hastened, now and until a pass is over that called `calm`."""
         if key in self._waiting and key not in self._hastened:
             self._ready_first.put_nowait(key)  # what is left in the other line counts as taken
         self._hastened.add(key)
         self.add(key)
 
     def calm(self, key: Key) -> None:
-        """Queue a key behind others again from now on."""
-        self._hastened.discard(key)
+        """Queue a key behind others again after its present pass, unless somebody has hastened it meanwhile."""
+        self._processing[key] = False
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Queue a key later, unless somebody queues it before."""
@@ -75,7 +77,8 @@ class WorkQueue:
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        pause = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 20), MAX_BACKOFF_SECONDS)
+        longest = MAX_URGENT_BACKOFF_SECONDS if self._processing.get(key) else MAX_BACKOFF_SECONDS
+        pause = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 20), longest)
         pause = max(pause * _random.uniform(0.8, 1.2), at_least * _random.uniform(1.0, 1.2))
         self.add_after(key, pause)
         return pause
@@ -94,7 +97,8 @@ class WorkQueue:
 
     def done(self, key: Key) -> None:
         """Return a key that `get` gave out."""
-        self._processing.discard(key)
+        if self._processing.pop(key):
+            self._hastened.add(key)
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
@@ -106,7 +110,8 @@ class WorkQueue:
         while (key := await line.get()) not in self._waiting:
             pass  # it was hastened, and taken from the other line
         self._waiting.discard(key)
-        self._processing.add(key)
+        self._processing[key] = key in self._hastened
+        self._hastened.discard(key)
         return key
 
     def _expire(self, key: Key) -> None:
