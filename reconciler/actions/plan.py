@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Restart, Share, Write, WriteAuth
 from reconciler.actions.valkey import InstanceAction, Promote, Resume, SwitchOver
-from shared.objects.resources import ENDPOINT_SLICES
 
 if TYPE_CHECKING:
     from shared.objects.events import EventNote
@@ -39,12 +38,5 @@ class Plan:
 
     @property
     def moves_primary(self) -> bool:
-        """Whether it changes who takes writes."""
+        """Whether it changes who takes writes: its requests go ahead of all others."""
         return any(isinstance(step, Promote | Resume | SwitchOver) for step in self.steps)
-
-    @property
-    def is_urgent(self) -> bool:
-        """Whether it changes who takes writes, or where clients get: its requests go ahead of all others."""
-        return self.moves_primary or any(
-            isinstance(step, Write) and step.resource == ENDPOINT_SLICES for step in self.steps
-        )

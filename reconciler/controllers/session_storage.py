@@ -82,7 +82,7 @@ class Reconciler:
             return None
         state, decided = await self._decide(storage)
         self.slots.note(key, is_changing=decided.is_changing)
-        with urgently(when=decided.is_urgent):
+        with urgently(when=decided.moves_primary):
             return await self._carry_out(storage, state, decided)
 
     async def _decide(self, storage: Object) -> tuple[StorageState, Plan]:

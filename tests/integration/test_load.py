@@ -19,7 +19,8 @@ from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.conditions import holds
 from shared.objects.resources import LEASES, SECRETS, SESSION_STORAGES, Object, Resource
-from tests.integration.installation import NAMESPACE
+from tests.integration.control_plane import Kubectl
+from tests.integration.installation import NAMESPACE, RELEASE, kubeconfig_for
 from tests.integration.kubelet import VALKEY_SERVER
 from tests.integration.loopback import free_port
 from tests.integration.processes import eventually
@@ -126,6 +127,18 @@ async def create_all(cluster: Cluster, wanted: list[tuple[Resource, Object]]) ->
             await cluster.create(resource, obj)
 
     await asyncio.gather(*(create(resource, obj) for resource, obj in wanted))
+
+
+@pytest.mark.usefixtures("processes")
+def test_an_api_server_with_too_much_to_do_still_answers_what_keeps_the_leader(
+    kubectl: Kubectl, kubeconfig: Path, tmp_path: Path
+) -> None:
+    reconciler = f"{RELEASE}-reconciler"
+    schema = kubectl("get", "flowschema", f"{reconciler}-lease", "-o", "jsonpath={.metadata.uid}")
+    account = Kubectl(kubeconfig_for(kubectl, kubeconfig, reconciler, tmp_path))
+    # The API server names in each answer by which schema it has sorted the request.
+    told = account.warns("get", "lease", reconciler, "-n", NAMESPACE, "-v=8")
+    assert f"X-Kubernetes-Pf-Flowschema-Uid: {schema}" in told
 
 
 @pytest.mark.parametrize("count", [110, pytest.param(1000, marks=pytest.mark.drill)])
