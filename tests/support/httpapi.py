@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -90,7 +90,7 @@ class HttpApi:
             return web.json_response({"message": str(error)}, status=_STATUS.get(type(error), 500))
         return web.json_response(answered)
 
-    async def _do(self, verb: str, kind: str, resource: Resource, at: tuple[str, str, str], body: Object) -> Object:
+    async def _do(self, verb: str, kind: str, resource: Resource, at: tuple[str, str, str], body: Any) -> Object:
         namespace, name, subresource = at
         match verb:
             case "GET":
@@ -103,7 +103,7 @@ class HttpApi:
                 return await self.objects.apply(resource, body, field_manager="tests", subresource=subresource)
             case "PATCH":
                 assert kind == JSON_PATCH
-                return await self.objects.patch(resource, namespace, name, list(body), field_manager="tests")
+                return await self.objects.patch(resource, namespace, name, body, field_manager="tests")
             case _:
                 await self.objects.delete(resource, namespace, name)
                 return {}

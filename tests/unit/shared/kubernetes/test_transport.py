@@ -32,13 +32,13 @@ class Api(HttpApi):
             await self.is_over.wait()
         return None
 
-    async def hold(self, cluster: Cluster, count: int) -> list[asyncio.Future[Object]]:
+    async def hold(self, cluster: Cluster, count: int) -> list[asyncio.Task[Object]]:
         """Have this many requests hang, and as many more wait."""
         asking = [asyncio.ensure_future(cluster.get(CONFIG_MAPS, "team", "x")) for _ in range(count)]
         await self.until(lambda: self.calls["GET configmaps"] >= min(count, transport.PLACES))
         return asking
 
-    async def release(self, asking: list[asyncio.Future[Object]]) -> None:
+    async def release(self, asking: list[asyncio.Task[Object]]) -> None:
         self.is_over.set()
         await asyncio.gather(*asking, return_exceptions=True)
 
