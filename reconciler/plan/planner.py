@@ -127,7 +127,10 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     availability = tuple(replication_steps(group, decision, now))
     rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
     repairs = (*objects, *connection, *availability)
-    if not _moves_primary(repairs or change.steps, decision):
+    if _moves_primary(repairs or change.steps, decision):
+        # A repair that the API server does not take must not hold up a failover.
+        repairs = (*availability, *objects, *connection)
+    else:
         way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group, decision))
         repairs = (*objects, *way, *connection, *availability)
     waits = decision.seconds if isinstance(decision, LookAgain) else None

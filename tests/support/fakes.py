@@ -76,7 +76,7 @@ class FakeApi(Cluster):
 
     async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
         found = [obj for (plural, _, _), obj in sorted(self.objects.items()) if plural == resource.plural]
-        return [_copied(obj) for obj in found if _is_selected(obj, selector)], str(len(self._events))
+        return [selector.kept(_copied(obj)) for obj in found if _is_selected(obj, selector)], str(len(self._events))
 
     async def watch(self, resource: Resource, selector: Selector, resource_version: str) -> AsyncIterator[Object]:
         position = int(resource_version)
@@ -85,7 +85,7 @@ class FakeApi(Cluster):
                 plural, event = self._events[position]
                 position += 1
                 if plural == resource.plural and _is_selected(event["object"], selector):
-                    yield _copied(event)
+                    yield {**_copied(event), "object": selector.kept(_copied(event["object"]))}
             self._news.clear()
             await self._news.wait()
 
