@@ -91,7 +91,7 @@ class Observer:
         self._caches = caches
         self._children = Children(cluster, caches)
         self._secrets = Index(caches[SECRETS.plural], parent_of)
-        self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural], self._children.live)
+        self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural])
         self._slices = Index(caches[ENDPOINT_SLICES.plural], service_of)
         self._consumers = consumers
         self._rollouts = rollouts
@@ -109,10 +109,12 @@ class Observer:
         """
         storage = DeclaredStorage.of(obj)
         sharing = Sharing.of(obj, self._consumers.usages(storage.key))
-        children = {**await self._children.read(storage), **overlooked}
+        seen = {key: obj for key, obj in overlooked.items() if key[0] != VOLUME_CLAIMS.plural}
+        children = {**await self._children.read(storage), **seen}
         if storage.spec is not None and storage.spec.external is not None:
             return await self._observe_external(storage, storage.spec.external, sharing, children)
-        return await self._observe_managed(storage, sharing, children)
+        claims = self._volume_claims.of(storage.key, instance_indexes(children), overlooked)
+        return await self._observe_managed(storage, sharing, children, claims)
 
     async def overlooked(self, state: StorageState, created: Iterable[tuple[Resource, str]]) -> Found:
         """Find what has the name of one of the storage's children, and `observe` has not seen.
@@ -145,7 +147,9 @@ class Observer:
             rollouts=rollouts,
         )
 
-    async def _observe_managed(self, storage: DeclaredStorage, sharing: Sharing, children: Found) -> StorageState:
+    async def _observe_managed(
+        self, storage: DeclaredStorage, sharing: Sharing, children: Found, claims: Mapping[int, Object]
+    ) -> StorageState:
         auth = children.get((SECRETS.plural, names.auth_secret(storage.name)))
         ring, indexes = KeyRing.of(auth), instance_indexes(children)
         service, strays = self._primary_service(storage, children)
@@ -167,7 +171,7 @@ class Observer:
             rollouts=rollouts,
             is_rotation_due=self._surroundings.is_rotation_due(storage),
             nodes=self._surroundings.nodes(),
-            claims=await self._volume_claims.of(storage, indexes),
+            claims=claims,
             may_update=self._surroundings.may_update(storage.key),
         )
 

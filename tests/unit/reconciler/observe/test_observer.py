@@ -195,15 +195,17 @@ def claim(index: int, **labels: str) -> Object:
     return {"kind": "PersistentVolumeClaim", "metadata": metadata}
 
 
-async def test_before_a_storage_has_instances_claims_of_their_names_are_looked_up_past_the_cache() -> None:
+async def test_a_claim_that_a_new_instance_would_mount_is_looked_up_past_the_cache() -> None:
     """The cache holds only what carries our label, and a StatefulSet takes any claim that has the right name."""
     api = FakeApi()
-    for index in (0, 2, 7):
-        await api.create(VOLUME_CLAIMS, claim(index))
-    assert (await observed(api, {"size": "large"})).claims.keys() == {0, 2}
-    assert (await observed(api, {"size": "medium"})).claims.keys() == {0}
-    assert (await observed(api, {"size": "small"})).claims == {}
-    assert (await observed(api, {"size": "medium"}, SET)).claims == {}
+    planted = await api.create(VOLUME_CLAIMS, claim(2))
+    observer = observer_of(api, SET)
+    state = await observer.observe(storage_of({"size": "large"}))
+    assert state.claims == {}
+    overlooked = await observer.overlooked(state, [(VOLUME_CLAIMS, "data-mine-valkey-2-0")])
+    found = await observer.observe(storage_of({"size": "large"}), overlooked)
+    assert found.claims == {2: planted}
+    assert found.children.keys() == state.children.keys()
 
 
 async def test_claims_of_instances_that_are_gone_are_found_by_their_label() -> None:
