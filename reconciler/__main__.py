@@ -30,6 +30,7 @@ from reconciler.runtime.event_recorder import EventRecorder
 from reconciler.runtime.leader_election import LeaderElector
 from reconciler.settings import Settings
 from reconciler.state.storage_state import KubernetesNodes
+from reconciler.valkey.external_store import ExternalStores
 from shared import errors
 from shared.consumers.toolhive import serves_session_tls
 from shared.kubernetes.client import Cluster
@@ -119,7 +120,9 @@ class _Process:
         pods = list(self._watches.caches[PODS.plural].objects.values())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watches.heartbeats.run(pods))
-            group.create_task(workers.run(self._watches.storage_queue, self._storage_controller().reconcile))
+            reconcile = self._storage_controller().reconcile
+            group.create_task(self._watches.storage_queue.run_managed(reconcile))
+            group.create_task(self._watches.storage_queue.run_external(reconcile))
             for part in self._consumer_controllers():
                 group.create_task(part)
 
@@ -135,6 +138,7 @@ class _Process:
             nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values()),
             may_update=self._slots.may_take,
             last_seen=LastSeen(time.monotonic),
+            external_stores=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])),
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.credentials.key_ring import KeyRing
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from reconciler.observe.last_seen import LastSeen
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.storage_state import KubernetesNodes
+    from reconciler.valkey.external_store import ExternalStores
     from shared.consumers.usage_index import ConsumerIndex
     from shared.kubernetes.client import Cluster
     from shared.session_storage.models import External
@@ -61,6 +62,7 @@ class Surroundings:
         silent_for: Tells for how many seconds the server in a pod has not answered anything.
         outlives_at: Tells where the server of a storage's instance goes on although its pod is gone; empty if nowhere.
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
+        external_stores: Dials the stores of users.
     """
 
     serves_tls: Callable[[], bool]
@@ -71,6 +73,7 @@ class Surroundings:
     nodes: Callable[[], KubernetesNodes]
     may_update: Callable[[Key], bool]
     last_seen: LastSeen
+    external_stores: ExternalStores
 
 
 class Observer:
@@ -109,13 +112,14 @@ class Observer:
         name = names.connection_secret(storage.name)
         connection = await self._read(SECRETS, storage.namespace, name)
         secret = await self._live(SECRETS, storage.namespace, external.secret_ref or "")
-        serves_tls = self._surroundings.serves_tls()
+        stores, serves_tls = self._surroundings.external_stores, self._surroundings.serves_tls()
+        facts = await external_probe.probe(stores, storage.namespace, external, secret, connection)
         record, rollouts = await self._rotation(storage.key, sharing, connection, KeyRing())
         return StorageState(
             storage=storage,
             children={(SECRETS.plural, name): connection} if connection is not None else {},
             rotation=record,
-            external=await external_probe.probe(external, secret, connection, serves_tls=serves_tls),
+            external=replace(facts, serves_tls=serves_tls),
             sharing=sharing,
             rollouts=rollouts,
         )

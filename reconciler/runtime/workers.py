@@ -25,10 +25,10 @@ hold up the other storages."""
 _log = logging.getLogger(__name__)
 
 
-async def run(queue: WorkQueue, reconcile: Reconcile) -> None:
+async def run(queue: WorkQueue, reconcile: Reconcile, count: int = WORKERS) -> None:
     """Process keys until cancelled; that also cancels the passes under way, whose steps may all be repeated."""
     async with asyncio.TaskGroup() as group:
-        for _ in range(WORKERS):
+        for _ in range(count):
             group.create_task(_work(queue, reconcile))
 
 

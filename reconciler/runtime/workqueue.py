@@ -40,7 +40,7 @@ class WorkQueue:
             self._dirty.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
-            self._ready.put_nowait(key)
+            self._put(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Queue a key later, unless somebody queues it before."""
@@ -65,7 +65,7 @@ class WorkQueue:
 
     async def get(self) -> Key:
         """Wait for a key; no other worker gets it until `done`."""
-        key = await self._ready.get()
+        key = await self._take()
         self._waiting.discard(key)
         self._processing.add(key)
         return key
@@ -76,6 +76,12 @@ class WorkQueue:
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
+
+    def _put(self, key: Key) -> None:
+        self._ready.put_nowait(key)
+
+    async def _take(self) -> Key:
+        return await self._ready.get()
 
     def _expire(self, key: Key) -> None:
         self._timers.pop(key, None)

@@ -11,6 +11,7 @@ import ssl
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -101,6 +102,11 @@ class Cluster:
         except (ConfigException, OSError) as error:
             raise errors.InvalidSettings(f"no way to reach a Kubernetes API: {error}") from error
         return cls(configuration, user_agent)
+
+    @property
+    def host(self) -> str:
+        """Name or address of the API server, without brackets."""
+        return urlsplit(self._configuration.host).hostname or ""
 
     async def __aenter__(self) -> Self:
         return self
