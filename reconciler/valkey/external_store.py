@@ -42,6 +42,7 @@ _CONTEXTS: Final = 16
 
 _TIMEOUT: Final = DialResult(Outcome.TIMEOUT, f"no answer within {DIAL_SECONDS:.0f} s")
 _NO_CERTIFICATE: Final = DialResult(Outcome.TLS, "ca.crt in the Secret is no certificate in PEM form")
+_NO_TLS: Final = "what answers there does not speak TLS, and a port without TLS needs redis:// or valkey://"
 _CA_TOO_LONG: Final = DialResult(
     Outcome.TLS, f"ca.crt in the Secret is longer than {MAX_CA_BYTES // 1024} KiB: keep only what signs this store"
 )
@@ -161,10 +162,6 @@ class _Answers(asyncio.Protocol):
         self.is_redis = True
         self.done = asyncio.Event()
         self._expected = expected
-        self._transport: asyncio.BaseTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         if self.done.is_set():
@@ -174,16 +171,11 @@ class _Answers(asyncio.Protocol):
         except NotRedisError:
             self.is_redis = False
         if not self.is_redis or len(self.replies.complete) >= self._expected:
-            self._stop()
+            self.done.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc  # an answer that is missing is missing either way
         self.done.set()
-
-    def _stop(self) -> None:
-        self.done.set()
-        if isinstance(self._transport, asyncio.WriteTransport):
-            self._transport.abort()
 
 
 async def _ask(connection: socket.socket, context: ssl.SSLContext | None, host: str, probe: Probe) -> DialResult:
@@ -194,9 +186,9 @@ async def _ask(connection: socket.socket, context: ssl.SSLContext | None, host: 
             lambda: answers, sock=connection, ssl=context, server_hostname=host if context is not None else None
         )
     except ssl.SSLError as error:
-        return DialResult(Outcome.TLS, getattr(error, "verify_message", "") or "the store does not speak TLS as asked")
+        return DialResult(Outcome.TLS, getattr(error, "verify_message", "") or _NO_TLS)
     except OSError:
-        return DialResult(Outcome.TLS, "it hangs up instead of speaking TLS")
+        return DialResult(Outcome.TLS, _NO_TLS)
     try:
         transport.write(b"".join(map(libvalkey.pack_command, commands)))
         await answers.done.wait()

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections import Counter
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -41,7 +40,8 @@ class Lookups:
 
     def __init__(self, resolve: Resolve = _resolve) -> None:
         self._resolve = resolve
-        self._under_way: Counter[str] = Counter()
+        self._under_way: dict[tuple[str, str], asyncio.Future[tuple[Address, ...]]] = {}
+        """By namespace and name: whoever asks for the same meanwhile waits for the same answer."""
 
     async def addresses(self, namespace: str, host: str) -> tuple[Address, ...]:
         """Find all addresses of a host, in the order that the system prefers.
@@ -53,30 +53,31 @@ class Lookups:
         """
         if (address := address_of(host)) is not None:
             return (address,)
-        here = self._under_way[namespace]
-        if here >= AT_ONCE_PER_NAMESPACE or self._under_way.total() >= AT_ONCE:
+        under_way = self._under_way.get((namespace, host)) or self._begin(namespace, host)
+        # Whoever gives up leaves the answer to the others.
+        if not (addresses := await asyncio.shield(under_way)):
+            raise errors.NameNotFound(host)
+        return addresses
+
+    def _begin(self, namespace: str, host: str) -> asyncio.Future[tuple[Address, ...]]:
+        here = sum(each == namespace for each, _ in self._under_way)
+        if here >= AT_ONCE_PER_NAMESPACE or len(self._under_way) >= AT_ONCE:
             raise errors.NameNotFound(host)
         loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[tuple[Address, ...] | None] = loop.create_future()
+        outcome = self._under_way[namespace, host] = loop.create_future()
 
-        def finish(found: tuple[Address, ...] | None) -> None:
-            self._under_way[namespace] -= 1
-            if not self._under_way[namespace]:
-                del self._under_way[namespace]
-            if not outcome.done():
-                outcome.set_result(found)
+        def finish(found: tuple[Address, ...]) -> None:
+            del self._under_way[namespace, host]
+            outcome.set_result(found)
 
         def look_up() -> None:
-            found = None
+            found: tuple[Address, ...] = ()
             with contextlib.suppress(OSError, UnicodeError):
                 found = self._resolve(host)
             # The loop is closed if the process ends meanwhile.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(finish, found)
 
-        self._under_way[namespace] += 1
         # No executor: the interpreter waits for the threads of those before it ends, hung or not.
         threading.Thread(target=look_up, name=f"look-up of {host}", daemon=True).start()
-        if not (addresses := await outcome):
-            raise errors.NameNotFound(host)
-        return addresses
+        return outcome

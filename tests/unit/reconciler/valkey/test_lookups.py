@@ -101,3 +101,13 @@ async def test_all_namespaces_together_have_so_many_threads(server: NameServer) 
     assert len(server.threads) <= AT_ONCE
     server.released.set()
     await asyncio.gather(*hung)
+
+
+async def test_all_who_ask_for_a_name_at_the_same_time_wait_for_one_thread(server: NameServer) -> None:
+    lookups = Lookups(server.resolve)
+    tasks = [asyncio.ensure_future(lookups.addresses("team", "hung")) for _ in range(100)]
+    await asyncio.sleep(0)
+    tasks.pop().cancel()
+    server.released.set()
+    assert await asyncio.gather(*tasks) == [FOUND] * 99
+    assert len(server.threads) == 1
