@@ -138,7 +138,7 @@ class _Process:
             nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values()),
             may_update=self._slots.may_take,
             last_seen=LastSeen(time.monotonic),
-            external_stores=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])),
+            dial=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])).dial,
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock)

@@ -11,13 +11,13 @@ from reconciler.valkey.external_store import DIAL_SECONDS
 from shared.session_storage.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from reconciler.valkey.external_store import ExternalStores
+    from reconciler.valkey.external_store import Dial
     from shared.objects.resources import Object
     from shared.session_storage.models import External
 
 
 async def probe(
-    stores: ExternalStores,
+    dial: Dial,
     namespace: str,
     external: External,
     secret: Object | None,
@@ -27,10 +27,10 @@ async def probe(
     endpoint, login = Endpoint.of_url(external.url), login_from_secret(external, secret)
     published = login_from_connection(connection) if connection is not None else None
     deadline = asyncio.get_running_loop().time() + DIAL_SECONDS  # for both dials together
-    dialled = await stores.dial(namespace, endpoint, login, deadline) if login is not None else None
+    dialled = await dial(namespace, endpoint, login, deadline) if login is not None else None
     dialled_as_published = None
     if dialled is not None and dialled.may_differ_by_login and published is not None and published != login:
-        dialled_as_published = await stores.dial(namespace, endpoint, published, deadline)
+        dialled_as_published = await dial(namespace, endpoint, published, deadline)
     return ExternalFacts(
         login=login,
         has_secret=secret is not None,

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from reconciler.observe.last_seen import LastSeen
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.storage_state import KubernetesNodes
-    from reconciler.valkey.external_store import ExternalStores
+    from reconciler.valkey.external_store import Dial
     from shared.consumers.usage_index import ConsumerIndex
     from shared.kubernetes.client import Cluster
     from shared.session_storage.models import External
@@ -62,7 +62,7 @@ class Surroundings:
         silent_for: Tells for how many seconds the server in a pod has not answered anything.
         outlives_at: Tells where the server of a storage's instance goes on although its pod is gone; empty if nowhere.
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
-        external_stores: Dials the stores of users.
+        dial: Dials a user's own store.
     """
 
     serves_tls: Callable[[], bool]
@@ -73,7 +73,7 @@ class Surroundings:
     nodes: Callable[[], KubernetesNodes]
     may_update: Callable[[Key], bool]
     last_seen: LastSeen
-    external_stores: ExternalStores
+    dial: Dial
 
 
 class Observer:
@@ -112,8 +112,8 @@ class Observer:
         name = names.connection_secret(storage.name)
         connection = await self._read(SECRETS, storage.namespace, name)
         secret = await self._live(SECRETS, storage.namespace, external.secret_ref or "")
-        stores, serves_tls = self._surroundings.external_stores, self._surroundings.serves_tls()
-        facts = await external_probe.probe(stores, storage.namespace, external, secret, connection)
+        dial, serves_tls = self._surroundings.dial, self._surroundings.serves_tls()
+        facts = await external_probe.probe(dial, storage.namespace, external, secret, connection)
         record, rollouts = await self._rotation(storage.key, sharing, connection, KeyRing())
         return StorageState(
             storage=storage,

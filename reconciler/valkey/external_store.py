@@ -14,7 +14,7 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import libvalkey
 
@@ -26,9 +26,13 @@ from shared import errors, tls
 from shared.session_storage.allowed_hosts import AllowedHosts
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from reconciler.credentials.login import Credentials
     from shared.session_storage.allowed_hosts import Address
     from shared.session_storage.endpoint import Endpoint
+
+Dial: TypeAlias = "Callable[[str, Endpoint, Credentials, float], Awaitable[DialResult]]"
 
 DIAL_SECONDS: Final = 5.0
 """For look-up, connection, certificates and answers together: ToolHive's proxies wait 3 s for each answer

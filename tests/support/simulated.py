@@ -109,7 +109,7 @@ class Simulation:
             nodes=KubernetesNodes,
             may_update=slots.may_take,
             last_seen=last_seen,
-            external_stores=ExternalStores(),
+            dial=ExternalStores().dial,
         )
         clock = self.api.clock.now
         self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)

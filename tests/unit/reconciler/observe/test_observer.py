@@ -18,7 +18,7 @@ from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
 from reconciler.state.rotation_record import revision_of
 from reconciler.state.storage_state import StorageState
 from reconciler.valkey import users
-from reconciler.valkey.external_store import ExternalStores
+from reconciler.valkey.external_store import Dial, ExternalStores
 from shared import errors
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.informer import Informer
@@ -30,7 +30,7 @@ from tests.support.storages import HOSTS
 NAMESPACE = "team"
 
 
-def surroundings(stores: ExternalStores | None = None) -> Surroundings:
+def surroundings(dial: Dial | None = None) -> Surroundings:
     return Surroundings(
         serves_tls=lambda: True,
         knows_consumers=lambda: True,
@@ -40,7 +40,7 @@ def surroundings(stores: ExternalStores | None = None) -> Surroundings:
         nodes=lambda: HOSTS,
         may_update=lambda key: key != (NAMESPACE, "mine"),
         last_seen=LastSeen(lambda: 0.0),
-        external_stores=stores or ExternalStores(),
+        dial=dial or ExternalStores().dial,
     )
 
 
@@ -102,16 +102,14 @@ def instances_fixture(monkeypatch: pytest.MonkeyPatch) -> Instances:
     return instances
 
 
-async def observed(
-    api: FakeApi, spec: Object | None = None, *cached: Object, stores: ExternalStores | None = None
-) -> StorageState:
+async def observed(api: FakeApi, spec: Object | None = None, *cached: Object, dial: Dial | None = None) -> StorageState:
     caches = {resource.plural: Informer(api, resource) for resource in CACHED}
     by_kind = {resource.kind: caches[resource.plural] for resource in CACHED}
     for obj in cached:
         by_kind[obj["kind"]].remember(obj)
     storage = {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": spec or {}}
     return await Observer(
-        api, caches, ConsumerIndex(), CredentialRollouts(api, lambda _: None), surroundings(stores)
+        api, caches, ConsumerIndex(), CredentialRollouts(api, lambda _: None), surroundings(dial)
     ).observe(storage)
 
 
@@ -250,11 +248,10 @@ async def test_without_passwords_no_instance_is_dialled() -> None:
     assert (await observed(FakeApi(), None, POD, SET)).instance(0) == Instance(0, POD, silent_for=3.5)
 
 
-class Stores(ExternalStores):
+class Stores:
     """Answers in place of users' own stores, and keeps who logged in."""
 
     def __init__(self, **outcomes: Outcome) -> None:
-        super().__init__()
         self._outcomes = outcomes
         self.logins: list[Credentials] = []
 
@@ -270,16 +267,16 @@ async def test_of_an_external_storage_only_its_secret_is_read() -> None:
     content = identities.encoded({"password": "theirs", "username": "me"})
     theirs = await api.create(SECRETS, {"metadata": {"name": "theirs", "namespace": NAMESPACE}, "data": content})
     await api.create(SECRETS, AUTH)
-    found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}}, stores=stores)
+    found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}}, dial=stores.dial)
     report = DialResult(Outcome.OK, "elsewhere")
     theirs_login = Credentials("me", "theirs")
     assert found.external == ExternalFacts(
         theirs_login, has_secret=True, revision=revision_of(theirs), dialled=report, serves_tls=True
     )
     assert found.children == {}
-    open_to_all = await observed(api, {"external": {"url": "redis://elsewhere"}}, stores=stores)
+    open_to_all = await observed(api, {"external": {"url": "redis://elsewhere"}}, dial=stores.dial)
     assert open_to_all.external == ExternalFacts(Credentials(), dialled=report, serves_tls=True)
-    missing = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "no"}}, stores=stores)
+    missing = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "no"}}, dial=stores.dial)
     assert missing.external == ExternalFacts(serves_tls=True)
     assert stores.logins == [theirs_login, Credentials()]
     assert "theirs" not in repr(stores.logins)
@@ -291,7 +288,7 @@ async def test_the_former_credential_is_tried_only_where_it_may_fare_better(outc
     for name, key, password in (("theirs", "password", "new"), ("mine-connection", "REDIS_PASSWORD", "old")):
         content = identities.encoded({key: password})
         await api.create(SECRETS, {"metadata": {"name": name, "namespace": NAMESPACE}, "data": content})
-    found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}}, stores=stores)
+    found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}}, dial=stores.dial)
     assert found.external is not None
     is_tried = outcome in {Outcome.AUTH, Outcome.TLS}
     assert [login.password for login in stores.logins] == ["new", "old"][: 1 + is_tried]

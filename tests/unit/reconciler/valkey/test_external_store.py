@@ -40,22 +40,20 @@ async def store(context: ssl.SSLContext | None) -> AsyncIterator[int]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal value
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                count = int((await reader.readuntil(b"\r\n"))[1:])
-                words = [await bulk(reader) for _ in range(count)]
-                if words[0] == b"SET":
-                    value = words[2]
-                answers = {
-                    b"PING": b"+PONG\r\n",
-                    b"HELLO": b"-ERR unknown command\r\n",
-                    b"GET": b"$%d\r\n%s\r\n" % (len(value), value),
-                }
-                writer.write(answers.get(words[0], b"+OK\r\n"))
-        writer.close()
+        while True:
+            count = int((await reader.readuntil(b"\r\n"))[1:])
+            words = [await bulk(reader) for _ in range(count)]
+            if words[0] == b"SET":
+                value = words[2]
+            answers = {
+                b"PING": b"+PONG\r\n",
+                b"HELLO": b"-ERR unknown command\r\n",
+                b"GET": b"$%d\r\n%s\r\n" % (len(value), value),
+            }
+            writer.write(answers.get(words[0], b"+OK\r\n"))
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
-        yield server.sockets[0].getsockname()[1]
+    async with hostile_stores.serving(serve, context) as port:
+        yield port
 
 
 async def bulk(reader: asyncio.StreamReader) -> bytes:
