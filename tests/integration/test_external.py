@@ -220,34 +220,46 @@ def test_which_toolhive_speaks_tls_is_read_from_its_crds(plural: str, version: s
     assert serves_session_tls(yaml.safe_load(toolhive_crd(plural, version).read_text())) == has_tls
 
 
+def see(kubectl: Kubectl, namespace: str, port: int, reason: str) -> None:
+    """See the reason that a storage gets of the store at a port."""
+    ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
+    await_reason(kubectl, namespace, "mine", reason)
+
+
 def test_what_is_no_plain_primary_is_told_apart(kubectl: Kubectl, namespace: str, start: Start, tmp_path: Path) -> None:
     make_secret(kubectl, namespace, password=PASSWORD)
     cluster = start("--requirepass", PASSWORD, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
-    ask(kubectl, namespace, f"redis://127.0.0.1:{cluster}")
-    await_reason(kubectl, namespace, "mine", "ClusterMode")
+    see(kubectl, namespace, cluster, "ClusterMode")
     configuration = tmp_path / "sentinel.conf"
     configuration.write_text("")
-    sentinel = start("--requirepass", PASSWORD, sentinel=configuration)
-    ask(kubectl, namespace, f"redis://127.0.0.1:{sentinel}")
-    await_reason(kubectl, namespace, "mine", "SentinelMode")
-    full = start("--requirepass", PASSWORD, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
-    ask(kubectl, namespace, f"redis://127.0.0.1:{full}")
-    await_reason(kubectl, namespace, "mine", "OutOfMemory")
-    fenced = start("--requirepass", PASSWORD, "--min-replicas-to-write", "1")
-    ask(kubectl, namespace, f"redis://127.0.0.1:{fenced}")
-    await_reason(kubectl, namespace, "mine", "TooFewReplicas")
-    busy = start("--requirepass", PASSWORD, "--busy-reply-threshold", "1")
-    with valkey.Valkey(port=busy, password=PASSWORD) as owner, contextlib.closing(owner.connection_pool):
-        script = owner.connection_pool.get_connection()
-        script.send_command("EVAL", "while true do end", 0)
-        ask(kubectl, namespace, f"redis://127.0.0.1:{busy}")
-        await_reason(kubectl, namespace, "mine", "ScriptRunning")
-        script.disconnect()
+    see(kubectl, namespace, start("--requirepass", PASSWORD, sentinel=configuration), "SentinelMode")
     with socket.create_server(("127.0.0.1", 0)) as other:
-        ask(kubectl, namespace, f"redis://127.0.0.1:{other.getsockname()[1]}")
-        answering = threading.Thread(target=answer_http, args=(other,), daemon=True)
-        answering.start()
-        await_reason(kubectl, namespace, "mine", "NotRedis")
+        threading.Thread(target=answer_http, args=(other,), daemon=True).start()
+        see(kubectl, namespace, other.getsockname()[1], "NotRedis")
+
+
+def test_why_a_primary_takes_no_writes_is_told_apart(
+    kubectl: Kubectl, namespace: str, start: Start, tmp_path: Path
+) -> None:
+    make_secret(kubectl, namespace, password=PASSWORD)
+    full = start("--requirepass", PASSWORD, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
+    see(kubectl, namespace, full, "OutOfMemory")
+    see(kubectl, namespace, start("--requirepass", PASSWORD, "--min-replicas-to-write", "1"), "TooFewReplicas")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    without_disk = start("--requirepass", PASSWORD, "--dir", str(disk), "--save", "3600 1")
+    disk.rmdir()
+    with valkey.Valkey(port=without_disk, password=PASSWORD) as owner:
+        owner.execute_command("BGSAVE")
+        eventually(lambda: owner.info("persistence")["rdb_last_bgsave_status"] == "err", what="Valkey cannot save")
+        see(kubectl, namespace, without_disk, "CannotSave")
+    crowded = start("--requirepass", PASSWORD, "--maxclients", "1")
+    with socket.create_connection(("127.0.0.1", crowded)):
+        see(kubectl, namespace, crowded, "TooManyClients")
+    busy = start("--requirepass", PASSWORD, "--busy-reply-threshold", "1")
+    with socket.create_connection(("127.0.0.1", busy)) as client:
+        client.sendall(f'AUTH {PASSWORD}\r\nEVAL "while true do end" 0\r\n'.encode())
+        see(kubectl, namespace, busy, "ScriptRunning")
 
 
 def answer_http(listener: socket.socket) -> None:
