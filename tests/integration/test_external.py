@@ -220,6 +220,23 @@ def test_which_toolhive_speaks_tls_is_read_from_its_crds(plural: str, version: s
     assert serves_session_tls(yaml.safe_load(toolhive_crd(plural, version).read_text())) == has_tls
 
 
+def occupied(port: int) -> socket.socket:
+    """Take the only connection that a store has; the one by which the test saw it listen may not be gone yet."""
+    held: list[socket.socket] = []
+
+    def is_held() -> bool:
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(f"AUTH {PASSWORD}\r\n".encode())
+        if connection.recv(3) == b"+OK":
+            held.append(connection)
+        else:
+            connection.close()
+        return bool(held)
+
+    eventually(is_held, what="the store has taken the connection")
+    return held[0]
+
+
 def see(kubectl: Kubectl, namespace: str, port: int, reason: str) -> None:
     """See the reason that a storage gets of the store at a port."""
     ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
@@ -254,7 +271,7 @@ def test_why_a_primary_takes_no_writes_is_told_apart(
         eventually(lambda: owner.info("persistence")["rdb_last_bgsave_status"] == "err", what="Valkey cannot save")
         see(kubectl, namespace, without_disk, "CannotSave")
     crowded = start("--requirepass", PASSWORD, "--maxclients", "1")
-    with socket.create_connection(("127.0.0.1", crowded)):
+    with occupied(crowded):
         see(kubectl, namespace, crowded, "TooManyClients")
     busy = start("--requirepass", PASSWORD, "--busy-reply-threshold", "1")
     with socket.create_connection(("127.0.0.1", busy)) as client:
