@@ -46,6 +46,10 @@ class StorageQueues:
         """Queue a key now."""
         self._queue_of(key).add(key)
 
+    def hasten(self, key: Key) -> None:
+        """Queue a key ahead of others, if it is that of a managed storage."""
+        self._queue_of(key).hasten(key)
+
     async def run_managed(self, reconcile: Reconcile) -> None:
         """Process the keys of managed storages until cancelled."""
         await workers.run(self.managed, self._guarded(self.managed, reconcile))

@@ -77,4 +77,4 @@ async def test_what_is_done_leaves_nothing_behind() -> None:
     queue = filled(a=3, b=2)
     for _ in range(5):
         queue.done(await queue.get())
-    assert (queue._lines, dict(queue._with_workers)) == ({}, {})
+    assert (queue._turns._lines, dict(queue._turns._taken)) == ({}, {})
