@@ -93,3 +93,15 @@ async def test_a_storage_that_was_made_anew_as_one_of_the_other_sort_changes_que
     async with running(queues, world):
         await settle()
         assert (world.managed, world.external) == ([("team", "was_external")], [("team", "was_managed")])
+
+
+async def test_pods_that_borrow_the_labels_of_an_external_storage_give_it_no_turn_of_others() -> None:
+    world = World(mine=MANAGED)
+    world.storages |= {("hostile", f"s-{number}"): EXTERNAL for number in range(100)}
+    queues = StorageQueues(world.storages.get)
+    async with running(queues, world):
+        for key in world.storages:
+            queues.hasten(key)
+        await settle()
+        assert world.managed == [("team", "mine")]
+        assert world.hanging["hostile"] == DIALS_AT_ONCE_PER_NAMESPACE
