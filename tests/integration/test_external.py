@@ -20,7 +20,7 @@ from certs.pki import issue
 from certs.pki.pem import bundle_pem
 from shared.consumers.toolhive import serves_session_tls
 from tests.integration.control_plane import Kubectl
-from tests.integration.installation import CONSUMER_PLURALS, toolhive_crd
+from tests.integration.installation import CONSUMER_PLURALS, chart_objects, environment_of, toolhive_crd
 from tests.integration.kubelet import VALKEY_SERVER
 from tests.integration.loopback import free_port
 from tests.integration.mcpservers import await_injection, server, stored
@@ -31,6 +31,7 @@ from tests.integration.terminator import speaking_tls
 PASSWORD = "their-own-password"
 NEW_PASSWORD = "their-next-password"
 
+ALLOWED = "*.cache.example.com,10.0.0.0/8"
 STORAGES = "sessionstorages.toolhive.stacklok.dev"
 
 Start = Callable[..., int]
@@ -334,3 +335,10 @@ def test_who_names_a_secret_must_be_allowed_to_read_it(kubectl: Kubectl, namespa
     for words in command.split(";"):
         kubectl(*shlex.split(words))
     kubectl(*patch, elsewhere)
+
+
+def test_both_processes_get_the_hosts_that_the_chart_allows() -> None:
+    for values, said in (((), ""), (("external.allowedHosts={*.cache.example.com,10.0.0.0/8}",), ALLOWED)):
+        objects = chart_objects(*values)
+        for component in ("webhook", "reconciler"):
+            assert environment_of(objects, component)["EXTERNAL_ALLOWED_HOSTS"] == said
