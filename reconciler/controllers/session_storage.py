@@ -77,6 +77,7 @@ class Reconciler:
         if storage is None:
             self.slots.note(key, is_changing=False)
             self.observer.forget(key)
+            self.applier.forget(key)
             for step in delete_copies(self.observer.copies_of(key)):
                 await self.applier.carry_out(step)
             return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import external_probe, instance_probe
 from reconciler.observe.children import Children
+from reconciler.observe.volume_claims import VolumeClaims
 from reconciler.state import pod_status
 from reconciler.state.instance import Instance
 from reconciler.state.owned_objects import instance_indexes, original_of, parent_of
@@ -92,6 +93,7 @@ class Observer:
         self._caches = caches
         self._children = Children(cluster, caches)
         self._secrets = Index(caches[SECRETS.plural], parent_of)
+        self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural], self._children.live)
         self._slices = Index(caches[ENDPOINT_SLICES.plural], service_of)
         self._consumers = consumers
         self._rollouts = rollouts
@@ -167,7 +169,7 @@ class Observer:
             rollouts=rollouts,
             is_rotation_due=self._surroundings.is_rotation_due(storage),
             nodes=self._surroundings.nodes(),
-            claims=self._claims(storage.key, indexes),
+            claims=await self._volume_claims.of(storage, indexes),
             may_update=self._surroundings.may_update(storage.key),
         )
 
@@ -184,11 +186,6 @@ class Observer:
         manifest = children.get((SERVICES.plural, name))
         service = PrimaryService.of(manifest, ours) if manifest is not None else None
         return service, tuple(each for each in known if not is_written_here(each))
-
-    def _claims(self, storage: Key, indexes: Iterable[int]) -> dict[int, Object]:
-        (namespace, name), known = storage, self._caches[VOLUME_CLAIMS.plural]
-        found = ((index, known.get((namespace, names.valkey_claim(name, index)))) for index in indexes)
-        return {index: claim for index, claim in found if claim is not None}
 
     async def _probe(self, storage: Key, indexes: Sequence[int], ring: KeyRing | None) -> tuple[Instance, ...]:
         namespace, name = storage

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 NO_ROOM_AFTER: Final = timedelta(seconds=30)
 """After so long without a node for a pod, the reconciler assumes that there is none. A cluster autoscaler takes longer
 to add one, but a storage that must restart must not wait for an autoscaler that may not exist."""
+SETTLING: Final = timedelta(seconds=3)
+"""How long a move that can wait leaves kube-proxy to learn of an instance that has become ready. kube-proxy takes
+changes at most once a second (Kubernetes 1.36, `pkg/proxy/runner`, `minSyncPeriod`), so a move right after another
+change takes that second, during which clients cannot write. Kubernetes rounds the time at which a pod became ready to
+whole seconds, and that change itself may have to wait for the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class DesiredInstances:
         undersized: Instances whose volume is too small, and cannot grow.
         requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
         may_update: Whether it is this storage's turn for an update.
+        left_volumes: Numbers of instances that are gone, and whose volumes are still the storage's.
+        foreign_volumes: Numbers that no new instance may have, because it would mount somebody else's volume.
     """
 
     count: int
@@ -47,6 +54,8 @@ class DesiredInstances:
     requested_switchover: str
     may_update: bool
     now: datetime
+    left_volumes: frozenset[int] = frozenset()
+    foreign_volumes: frozenset[int] = frozenset()
 
     @property
     def indexes(self) -> tuple[int, ...]:
@@ -65,6 +74,13 @@ class DesiredInstances:
     def is_leaving(self, instance: Instance) -> bool:
         """Tell whether an instance runs on a node that is being drained."""
         return self.nodes.is_leaving(instance.pod)
+
+    def is_settling(self, instance: Instance) -> bool:
+        """Tell whether an instance is about to become ready, or nodes may still be learning that it is."""
+        since = pod_status.ready_since(instance.pod)
+        if since is None:
+            return pod_status.is_starting(instance.pod, self.now)
+        return self.now - since < SETTLING
 
     def has_no_room(self, instance: Instance) -> bool:
         """Tell whether no node takes an instance's pod, or a quota does not even let the pod be created."""

@@ -129,9 +129,16 @@ class Cluster:
         query = {"fieldManager": field_manager}
         return await self._call(Request("PATCH", resource, namespace, name, "", operations, query, JSON_PATCH))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
-        """Delete an object if it still has that uid; one that does not exist is no error."""
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str = "", keeps_dependents: bool = False
+    ) -> None:
+        """Delete an object if it still has that uid; one that does not exist is no error.
+
+        Kubernetes deletes what the object owns too, unless `keeps_dependents`: then only their owner goes.
+        """
         options: Object = {"preconditions": {"uid": uid}} if uid else {}
+        if keeps_dependents:
+            options["propagationPolicy"] = "Orphan"
         with contextlib.suppress(errors.NotFound):
             await self._call(Request("DELETE", resource, namespace, name, body=options))
 

@@ -132,7 +132,10 @@ class FakeApi(Cluster):
             raise errors.Rejected(f"422 Invalid: {error}") from error
         return self._store("patch", resource, patched)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str = "", keeps_dependents: bool = False
+    ) -> None:
+        del keeps_dependents  # there is no garbage collector here
         self._ask("delete", resource, name)
         address = (resource.plural, namespace, name)
         if address not in self.objects:

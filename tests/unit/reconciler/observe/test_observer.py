@@ -22,7 +22,7 @@ from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
 from reconciler.state.rotation_record import RotationRecord, revision_of
 from reconciler.state.storage_state import StorageState
 from reconciler.valkey import external_store, users
-from shared import errors
+from shared import errors, names
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import PODS, SECRETS, SERVICES, SESSION_STORAGES, STATEFUL_SETS, VOLUME_CLAIMS, Object
@@ -190,6 +190,30 @@ async def test_instances_are_those_that_have_a_stateful_set_whatever_the_size_is
     assert [instance.index for instance in found.instances] == [1, 3, 12]
     assert found.claims == {12: claim}
     assert found.instance(99) == Instance(99)
+
+
+def claim(index: int, **labels: str) -> Object:
+    metadata = {"name": f"data-mine-valkey-{index}-0", "namespace": NAMESPACE, "resourceVersion": "1", "labels": labels}
+    return {"kind": "PersistentVolumeClaim", "metadata": metadata}
+
+
+async def test_before_a_storage_has_instances_claims_of_their_names_are_looked_up_past_the_cache() -> None:
+    """The cache holds only what carries our label, and a StatefulSet takes any claim that has the right name."""
+    api = FakeApi()
+    for index in (0, 2, 7):
+        await api.create(VOLUME_CLAIMS, claim(index))
+    assert (await observed(api, {"size": "large"})).claims.keys() == {0, 2}
+    assert (await observed(api, {"size": "medium"})).claims.keys() == {0}
+    assert (await observed(api, {"size": "small"})).claims == {}
+    assert (await observed(api, {"size": "medium"}, SET)).claims == {}
+
+
+async def test_claims_of_instances_that_are_gone_are_found_by_their_label() -> None:
+    ours = {names.LABEL_STORAGE: "mine"}
+    other: Object = {**claim(3), "metadata": claim(3)["metadata"] | {"name": "data-mine-valkey-x-0", "labels": ours}}
+    known = (claim(4, **ours), claim(5), claim(6, **{names.LABEL_STORAGE: "other"}), other)
+    for own in ((), (SET,)):
+        assert (await observed(FakeApi(), {"size": "medium"}, *known, *own)).claims == {4: known[0]}
 
 
 @pytest.mark.parametrize(("size", "count"), [("small", 1), ("large", 3)])

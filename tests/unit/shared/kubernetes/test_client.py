@@ -212,6 +212,7 @@ async def test_each_call_asks_for_what_its_name_says() -> None:
         await cluster.patch(SECRETS, "team", "a", [{"op": "remove", "path": "/data"}], field_manager="test")
         await cluster.delete(SECRETS, "team", "a", uid="u1")
         await cluster.delete(SECRETS, "team", "a")
+        await cluster.delete(SECRETS, "team", "a", uid="u1", keeps_dependents=True)
     path = "/api/v1/namespaces/team/secrets"
     assert server.requests == [
         ("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/x.y", {}),
@@ -219,12 +220,13 @@ async def test_each_call_asks_for_what_its_name_says() -> None:
         ("PUT", f"{path}/a/status", {}),
         ("PATCH", f"{path}/a/status", {"fieldManager": "ours", "force": "true"}),
         ("PATCH", f"{path}/a", {"fieldManager": "test"}),
-        ("DELETE", f"{path}/a", {}),
-        ("DELETE", f"{path}/a", {}),
+        *[("DELETE", f"{path}/a", {})] * 3,
     ]
     typed = {"apiVersion": "v1", "kind": "Secret", **SECRET}
     operations = [{"op": "remove", "path": "/data"}]
-    assert server.bodies == [None, typed, typed, typed, operations, {"preconditions": {"uid": "u1"}}, {}]
+    this_one = {"preconditions": {"uid": "u1"}}
+    deletions = [this_one, {}, {**this_one, "propagationPolicy": "Orphan"}]
+    assert server.bodies == [None, typed, typed, typed, operations, *deletions]
     assert server.types[3:5] == ["application/apply-patch+yaml", "application/json-patch+json"]
 
 
