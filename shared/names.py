@@ -37,7 +37,8 @@ ANNOTATION_PRIMARY: Final = f"{GROUP}/primary"
 ANNOTATION_SWITCHOVER: Final = f"{GROUP}/switchover"
 """On a storage: each new value makes the reconciler move its primary to another instance once."""
 ANNOTATION_PROMOTE: Final = f"{GROUP}/promote"
-"""On a storage whose failover is blocked: the StatefulSet of the instance to promote nevertheless."""
+"""On a storage whose failover is blocked: `<instance>@<incident>`, a consent to go on with an instance in one incident.
+The instance is the name of its StatefulSet; the condition `FailoverBlocked` names the incident."""
 
 LABEL_STORAGE: Final = f"{GROUP}/storage"
 """On every object that belongs to a storage: the storage's name."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.failover.decision import FailoverBlocked, LookAgain
+from reconciler.plan.consent_status import consent_accepted, failover_blocked
 from reconciler.plan.desired_objects import running_size
 from reconciler.plan.hindrance import Hindrance, OutOfSync, redundancy
 from reconciler.plan.rolling_update import NO_ROOM, UPDATING
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 READY: Final = "Ready"
 AVAILABLE: Final = "Available"
-FAILOVER_BLOCKED: Final = "FailoverBlocked"
 SIZE_APPLIED: Final = "SizeApplied"
 NO_REPLICA: Final = "NoReplicaInSync"
 """Reason for which a primary that should be redundant takes no writes."""
@@ -148,8 +148,9 @@ def judge(
     unready_phase = Phase.DEGRADED if was_ready(state.storage) else Phase.PROVISIONING
     size = running_size(group, spec)
     available = Finding(AVAILABLE, "True" if is_ready else "False", reason, message)
-    blocked = _failover_blocked(state.storage, decision)
-    also = (available, redundancy(group, apart), blocked, _size_applied(spec, size))
+    consent = consent_accepted(state.storage, group, decision)
+    blocked = failover_blocked(state.storage, decision)
+    also = (available, redundancy(group, apart), blocked, consent, _size_applied(spec, size))
     verdict = Verdict(
         phase=Phase.READY if is_ready else unready_phase,
         reason=reason,
@@ -211,13 +212,6 @@ def _server_problem(instance: Instance) -> tuple[str, str] | None:
     if instance.responds and not instance.is_loaded:
         return "LoadingData", "Valkey is reading its data from disk"
     return None
-
-
-def _failover_blocked(storage: DeclaredStorage, decision: Decision) -> Finding | None:
-    """Tell that a person has to decide on a failover, or that nobody has to any more."""
-    if isinstance(decision, FailoverBlocked):
-        return Finding(FAILOVER_BLOCKED, "True", decision.reason, decision.message)
-    return _over(storage, Finding(FAILOVER_BLOCKED, "False", "Decided", "nothing is in the way of a failover"))
 
 
 def _over(storage: DeclaredStorage, finding: Finding) -> Finding | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.actions.plan import RECHECK_SECONDS, Plan
 from reconciler.actions.valkey import Promote, Resume, SwitchOver
+from reconciler.failover.consent import Consent, Outage
 from reconciler.failover.decision import STOPPING_SECONDS, LookAgain, decide_primary
 from reconciler.failover.replication import replication_steps
 from reconciler.failover.replication_group import ReplicationGroup
@@ -109,7 +110,8 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
 def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: StorageSettings, now: datetime) -> Plan:
     """Bring every object to what it should be; only then go on with a rotation, a planned move or an update."""
     owner, group = desired_objects.owner_of(state.storage), ReplicationGroup.of(state, spec.preset)
-    decision = decide_primary(group, state.storage.requests.promotion)
+    consent, outage = Consent.of(state.storage.requests.promotion), Outage.of(state.storage, group.service, now)
+    decision = decide_primary(group, consent, outage)
     change = next_change(group, _desired_instances(state, spec, group, settings, now))
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
     if auth := secrets.complete_auth(state, owner):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, NO_REPLICA, READY, Verdict
+from reconciler.failover.consent import FAILOVER_BLOCKED
+from reconciler.plan.health import AVAILABLE, NO_REPLICA, READY, Verdict
 from reconciler.plan.rolling_update import PLANNED
 from shared import names
 from shared.objects.conditions import Finding, conditions

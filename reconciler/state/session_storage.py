@@ -25,7 +25,7 @@ class Requests:
         rotation: Each new value starts one rotation of the passwords.
         forced_rotation: The revision whose rotation is to end without waiting for the consumers that are left.
         switchover: Each new value moves the primary to another instance once.
-        promotion: StatefulSet of the instance to promote although the failover is blocked.
+        promotion: `<instance>@<incident>`: the instance to promote although the failover is blocked in this incident.
     """
 
     rotation: str = ""

@@ -12,6 +12,7 @@ from reconciler.actions.plan import Step
 from reconciler.actions.valkey import Fence, Follow, Promote, Resume
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
+from reconciler.failover.consent import Consent, Outage
 from reconciler.failover.decision import (
     Decision,
     FailoverBlocked,
@@ -345,7 +346,8 @@ def test_a_person_can_name_the_instance_to_promote() -> None:
     unheard = [unlinked(instance, down_for=99) for instance in (NEAR, replicated(FAR, lineage="b" * 40))]
     lost = Instance(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
     assert isinstance(decide_primary(group_of(lost, *unheard)), FailoverBlocked)
-    decision = decide_primary(group_of(lost, *unheard), "mine-valkey-2")
+    consent = Consent("mine-valkey-2", Outage().incident("HistoriesDiffer"))
+    decision = decide_primary(group_of(lost, *unheard), consent)
     assert isinstance(decision, NewPrimary)
     assert decision.instance.index == 2
 
