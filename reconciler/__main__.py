@@ -126,6 +126,7 @@ class _Process:
     def _storage_controller(self) -> Reconciler:
         watches, clock = self._watches, self._cluster.clock.now
         rollouts = CredentialRollouts(self._cluster, watches.toolhive.consumer)
+        last_seen = LastSeen(time.monotonic)
         surroundings = Surroundings(
             serves_tls=lambda: all(serves_session_tls(crd) for crd in watches.toolhive.crds()),
             knows_consumers=watches.toolhive.is_known,
@@ -134,10 +135,10 @@ class _Process:
             outlives_at=watches.heartbeats.outlives_at,
             nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values()),
             may_update=self._slots.may_take,
-            last_seen=LastSeen(time.monotonic),
+            last_seen=last_seen,
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
-        instances = InstanceActions(self._cluster, watches.caches, clock)
+        instances = InstanceActions(self._cluster, watches.caches, clock, last_seen.note_endless_script)
         applier = Applier(self._cluster, watches.caches, self._recorder, rollouts.note_refusal, instances)
         return Reconciler(watches.storages, observer, applier, self._settings.storage, clock, self._slots)
 

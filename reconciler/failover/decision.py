@@ -46,6 +46,12 @@ MISSING_SECONDS: Final = 1.0
 """How often the reconciler looks while it waits for an instance to come back."""
 PRIMARY_SILENT: Final = "PrimarySilent"
 """Reason for which the reconciler waits until the fence of a primary has closed that nobody hears."""
+SCRIPT_RUNS: Final = "ScriptRuns"
+ENDING_SECONDS: Final = 0.2
+"""How soon the reconciler looks again at an instance whose script it has ended; Valkey stops one within milliseconds."""
+ENDLESS_SECONDS: Final = 5.0
+"""How long a script that has written may go on, after the two seconds in which Valkey answered nobody, before another
+instance takes over: its writes are lost then."""
 BY_HAND: Final = "PromotedByHand"
 
 
@@ -119,12 +125,31 @@ def decide_primary(group: ReplicationGroup, consent: Consent = NO_CONSENT, outag
     """
     if group.primary.is_primary:
         return KeepPrimary()
+    if group.primary.problem == "busy":
+        return _while_a_script_runs(group)
     found = _reason_not_to_promote(group) or choose_candidate(group)
     if isinstance(found, Candidate):
         return NewPrimary(found.instance, found.reason, found.message)
     if isinstance(found, NoCandidate):
         return _without_candidate(group, found, consent, outage)
     return found
+
+
+def _while_a_script_runs(group: ReplicationGroup) -> Decision:
+    """Decide about a primary that a script keeps busy: it lives, and takes no writes until the script ends.
+
+    If the reconciler ends the script, nothing is lost. A script that has written cannot be ended. Its own writes reach
+    no replica before it is over, but all that came before it has: so a replica can take over once all of them are there
+    to compare. If one is missing, the primary keeps its place: its file has all writes too.
+    """
+    name = group.name(group.primary)
+    if not group.primary.has_endless_script or group.primary.busy_for < ENDLESS_SECONDS:
+        return LookAgain(ENDING_SECONDS, SCRIPT_RUNS, f"a script of a consumer keeps {name} from serving anybody else")
+    found = choose_candidate(group)
+    if group.unaccounted or not isinstance(found, Candidate):
+        return KeepPrimary(SCRIPT_RUNS, f"{name} is busy with a script that cannot be ended, and no replica may take over")
+    message = f"{name} is busy with a script that cannot be ended, and {group.name(found.instance)} has all before it"
+    return NewPrimary(found.instance, SCRIPT_RUNS, message)
 
 
 def _reason_not_to_promote(group: ReplicationGroup) -> KeepPrimary | LookAgain | NoCandidate | None:

@@ -111,7 +111,8 @@ class Simulation:
         )
         clock = self.api.clock.now
         self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)
-        recorder, instances = EventRecorder(self.api, "reconciler-0"), InstanceActions(self.api, self._caches, clock)
+        recorder = EventRecorder(self.api, "reconciler-0")
+        instances = InstanceActions(self.api, self._caches, clock, last_seen.note_endless_script)
         self._applier = Applier(self.api, self._caches, recorder, rollouts.note_refusal, instances)
         storages = self._caches[SESSION_STORAGES.plural]
         self._reconciler = Reconciler(storages, self._observer, self._applier, self.settings, clock, slots)
