@@ -154,9 +154,9 @@ class _Process:
         ]
 
     def _is_rotation_due(self, storage: DeclaredStorage) -> bool:
-        at_once = self._settings.storage.rotation.scheduled_at_once
+        settings, now = self._settings.storage.rotation, self._cluster.clock.now()
         storages, secrets = self._watches.storages.objects.values(), self._watches.caches[SECRETS.plural].objects
-        return schedule.is_due(storage, storages, secrets, at_once, self._cluster.clock.now())
+        return schedule.is_due(storage, storages, secrets, settings, now)
 
 
 if __name__ == "__main__":

@@ -220,7 +220,7 @@ class Simulation:
 
     def _is_due(self, storage: DeclaredStorage) -> bool:
         storages, secrets = self._caches[SESSION_STORAGES.plural].objects, self._caches[SECRETS.plural].objects
-        return schedule.is_due(storage, storages.values(), secrets, 1, datetime.now(UTC))
+        return schedule.is_due(storage, storages.values(), secrets, self.settings.rotation, datetime.now(UTC))
 
 
 def _own(obj: Object) -> Object:
