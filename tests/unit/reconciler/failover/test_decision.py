@@ -10,6 +10,7 @@ import pytest
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.failover.consent import Outage
 from reconciler.failover.decision import (
+    ENDLESS_SECONDS,
     FENCE_SECONDS,
     STILL_HEARD_SECONDS,
     STOPPING_SECONDS,
@@ -288,6 +289,39 @@ def test_between_two_replicas_with_data_of_unknown_age_and_an_empty_primary_a_pe
     decision = decide(0, [restarted(0, 0), restarted(1), restarted(2)], 3)
     assert isinstance(decision, FailoverBlocked)
     assert decision.reason == "DataUnclear"
+
+
+def busy(index: int, busy_for: float = ENDLESS_SECONDS, *, is_endless: bool = True) -> Instance:
+    """Build an instance that a script keeps from answering anything else."""
+    return replace(silent(index, "busy", 0.0), busy_for=busy_for, has_endless_script=is_endless)
+
+
+@pytest.mark.parametrize("script", [busy(0, 60.0, is_endless=False), busy(0, ENDLESS_SECONDS - 0.1)])
+@pytest.mark.parametrize("others", [[linked(1, 4), linked(2, 4)], []])
+def test_a_primary_with_a_script_that_can_end_keeps_its_place(script: Instance, others: list[Instance]) -> None:
+    decision = decide(0, [script, *others], 3 if others else 1)
+    assert isinstance(decision, LookAgain)
+    assert decision.reason == "ScriptRuns"
+
+
+def test_a_replica_takes_over_from_a_primary_whose_script_cannot_be_ended_if_all_replicas_can_be_compared() -> None:
+    decision = decide(0, [busy(0), linked(1, 7), linked(2, 7, offset=101)], 3)
+    assert promoted(decision) == (2, "ScriptRuns")
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param([linked(1, 7), unreachable(2)], id="the primary may go on with the other one, unseen"),
+        pytest.param([linked(1, 7), gone(2)], id="the other one may have had more"),
+        pytest.param([restarted(1), restarted(2)], id="nothing tells what they have"),
+        pytest.param([], id="there is no other"),
+    ],
+)
+def test_a_primary_with_an_endless_script_keeps_its_place_where_a_write_could_be_lost(others: list[Instance]) -> None:
+    decision = decide(0, [busy(0, 600.0), *others], 3 if others else 1)
+    assert isinstance(decision, KeepPrimary)
+    assert decision.reason == "ScriptRuns"
 
 
 @pytest.mark.parametrize("lost", [gone(0), down(0), unreachable(0, LONG_SILENT)])
