@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
+from reconciler.credentials import identities
+from shared import names
 from tests.chaos import processes
 from tests.chaos.api import NAMESPACE
 from tests.chaos.faults.fault import hold, now
@@ -11,6 +14,7 @@ from tests.chaos.faults.fault import hold, now
 if TYPE_CHECKING:
     from tests.chaos.faults.fault import Scene
 
+ENDLESS: Final = "while true do end"
 FROZEN_SECONDS: Final = 8
 """Longer than the fence (three to four seconds) and a failover; too short for kubelet to restart the container."""
 
@@ -31,6 +35,17 @@ def freeze_server(scene: Scene) -> float:
     struck = now()
     with processes.frozen(pid):
         hold(FROZEN_SECONDS)
+    return struck
+
+
+def run_endless_script(scene: Scene) -> float:
+    """Have a consumer run a script that never ends, until somebody ends it."""
+    kube, primary = scene.stand.kube, scene.stand.primary()["metadata"]["name"]
+    secret = json.loads(kube.run("get", "secret", names.connection_secret(scene.stand.name), "-o", "json", namespace=NAMESPACE))
+    password = identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
+    run = f"read password; REDISCLI_AUTH=$password valkey-cli eval '{ENDLESS}' 0 2>&1 || true"
+    struck = now()
+    kube.run("exec", "-i", primary, "--", "sh", "-c", run, stdin=f"{password}\n", namespace=NAMESPACE)
     return struck
 
 
