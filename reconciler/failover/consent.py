@@ -1,7 +1,6 @@
 """A person's consent to lose writes: which instance to go on with, and in which incident. Pure.
 
-A consent belongs to one incident. The annotation `promote` names both, as the message of the condition `FailoverBlocked`
-prints them. So a value that somebody forgot on a storage decides nothing in a later incident, in which the same
+A consent belongs to one incident. The annotation `promote` names both, as the condition `FailoverBlocked` prints them. So a value that somebody forgot on a storage decides nothing in a later incident, in which the same
 instance may be months behind.
 """
 
@@ -58,7 +57,7 @@ class Outage:
 
     def incident(self, reason: str) -> str:
         """Name the incident: another reason would lose something else, so it needs another consent."""
-        text = "\n".join((self.storage, self.last_change, self.since, reason))
+        text = f"{self.storage}\n{self.last_change}\n{self.since}\n{reason}"
         return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
@@ -108,13 +107,19 @@ def judge_consent(
     chosen = next((each for each in group.in_order if group.name(each) == name), None)
     if chosen is None:
         return Objection("UnknownInstance", f"this storage has no instance {name}")
+    return _needless_loss(group, chosen) or chosen
+
+
+def _needless_loss(group: ReplicationGroup, chosen: Instance) -> Objection | None:
+    """Say why an instance cannot take over, or why others would lose what need not be lost; None if there is no reason."""
+    name = group.name(chosen)
     if not chosen.is_loaded:
         return Objection("InstanceNotReady", f"{name} does not answer, or still reads its data; the reconciler waits")
     if not chosen.has_data and any(each.has_data for each in group.instances):
         return Objection("InstanceEmpty", f"{name} is empty: all instances that follow it would empty themselves too")
     if (ahead := _ahead_of(chosen, group.in_order)) is not None:
         return Objection("InstanceBehind", f"{group.name(ahead)} has all that {name} has, and more: name that one")
-    return chosen
+    return None
 
 
 def recommended(group: ReplicationGroup, problem: NoCandidate) -> Instance | None:

@@ -48,7 +48,7 @@ PRIMARY_SILENT: Final = "PrimarySilent"
 """Reason for which the reconciler waits until the fence of a primary has closed that nobody hears."""
 SCRIPT_RUNS: Final = "ScriptRuns"
 ENDING_SECONDS: Final = 0.2
-"""How soon the reconciler looks again at an instance whose script it has ended; Valkey stops one within milliseconds."""
+"""How soon the reconciler looks again at an instance whose script it has ended; Valkey takes milliseconds for that."""
 ENDLESS_SECONDS: Final = 5.0
 """How long a script that has written may go on, after the two seconds in which Valkey answered nobody, before another
 instance takes over: its writes are lost then."""
@@ -147,7 +147,9 @@ def _while_a_script_runs(group: ReplicationGroup) -> Decision:
         return LookAgain(ENDING_SECONDS, SCRIPT_RUNS, f"a script of a consumer keeps {name} from serving anybody else")
     found = choose_candidate(group)
     if group.unaccounted or not isinstance(found, Candidate):
-        return KeepPrimary(SCRIPT_RUNS, f"{name} is busy with a script that cannot be ended, and no replica may take over")
+        return KeepPrimary(
+            SCRIPT_RUNS, f"{name} is busy with a script that cannot be ended, and no replica may take over"
+        )
     message = f"{name} is busy with a script that cannot be ended, and {group.name(found.instance)} has all before it"
     return NewPrimary(found.instance, SCRIPT_RUNS, message)
 

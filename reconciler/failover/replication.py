@@ -28,9 +28,7 @@ def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime
             yield EndScript(instance)
     if isinstance(decision, NewPrimary) and group.service is not None and group.service.is_ours_to_point:
         # Only under a claim in the Service: otherwise two leaders could promote two instances.
-        record = group.service.record.claim(
-            decision.instance.index, decision.reason, now, consent=decision.consent
-        )
+        record = group.service.record.claim(decision.instance.index, decision.reason, now, consent=decision.consent)
         others = (other for other in group.instances if other is not decision.instance and other.accepts_operator)
         yield Promote(group.service, record, decision.instance, tuple(others), group.replication)
     if isinstance(decision, NewPrimary) or not group.is_leading:

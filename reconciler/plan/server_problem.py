@@ -55,10 +55,15 @@ def _script(name: str, instance: Instance) -> str:
 def _failure(name: str, answer: str) -> tuple[str, str]:
     kind = answer.partition(" ")[0]
     if kind == "MISCONF" and _NO_SPACE in answer:
-        message = f"the disk of {name} is full, so it takes no writes: free space there, or choose a larger size{_MOVES}"
+        message = (
+            f"the disk of {name} is full, so it takes no writes: free space there, or choose a larger size{_MOVES}"
+        )
         return DISK_FULL, message
     if kind == "MISCONF":
-        return WRITES_FAIL, f"{name} cannot write to its disk, so it takes no writes ({answer}): check the volume{_MOVES}"
+        return (
+            WRITES_FAIL,
+            f"{name} cannot write to its disk, so it takes no writes ({answer}): check the volume{_MOVES}",
+        )
     if kind == "OOM":
         message = f"{name} uses all its memory, and removing keys does not help: choose a larger size"
         return OUT_OF_MEMORY, message

@@ -33,8 +33,9 @@ def password_overdue(state: StorageState, now: datetime) -> Finding | None:
         return None
     made = _oldest(state)
     if made is None or now - made <= spec.rotation.interval + TOLERANCE:
-        is_over = state.storage.condition(OVERDUE) is not None
-        return Finding(OVERDUE, "False", "Rotated", "no password is older than spec.rotation.every") if is_over else None
+        if state.storage.condition(OVERDUE) is None:
+            return None
+        return Finding(OVERDUE, "False", "Rotated", "no password is older than spec.rotation.every")
     reason, why = _why(state)
     return Finding(OVERDUE, "True", reason, f"Valkey accepts a password that is older than spec.rotation.every: {why}")
 

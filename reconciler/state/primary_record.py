@@ -98,9 +98,7 @@ class PrimaryRecord:
         """Claim a change of the primary; the epoch in between is for the withdrawal of a claim that is under way."""
         epoch = self.epoch + (2 if self.is_under_way else 1)
         kept = PrimaryRecord(handled=self.handled, used=self.used)
-        return replace(
-            kept, epoch=epoch, to=to, reason=reason, began=written(now), request=request, consent=consent
-        )
+        return replace(kept, epoch=epoch, to=to, reason=reason, began=written(now), request=request, consent=consent)
 
     def at(self, epoch: int) -> PrimaryRecord:
         """Note again that this was the last change, after a claim of another one; that one's request stays open."""

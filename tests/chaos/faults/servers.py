@@ -41,7 +41,9 @@ def freeze_server(scene: Scene) -> float:
 def run_endless_script(scene: Scene) -> float:
     """Have a consumer run a script that never ends, until somebody ends it."""
     kube, primary = scene.stand.kube, scene.stand.primary()["metadata"]["name"]
-    secret = json.loads(kube.run("get", "secret", names.connection_secret(scene.stand.name), "-o", "json", namespace=NAMESPACE))
+    secret = json.loads(
+        kube.run("get", "secret", names.connection_secret(scene.stand.name), "-o", "json", namespace=NAMESPACE)
+    )
     password = identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
     run = f"read password; REDISCLI_AUTH=$password valkey-cli eval '{ENDLESS}' 0 2>&1 || true"
     struck = now()

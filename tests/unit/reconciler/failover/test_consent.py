@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.actions.plan import Plan
@@ -16,7 +16,6 @@ from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance
 from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.storage_state import StorageState
-from shared import names
 from shared.session_storage.sizes import Size
 from tests.support.storages import (
     NOW,
@@ -124,12 +123,9 @@ def test_a_forgotten_consent_to_lose_writes_promotes_no_instance(storage: Storag
 def test_a_consent_counts_for_the_reason_that_it_was_given_for(storage: Storage) -> None:
     storage.look(*DIFFER)
     storage.annotate(storage.command)
-    behind = unlinked(replica(2), down_for=99, offset=0)
-    before = storage.command
-    assert promotions(storage.look(LOST, NEAR, replace(behind, silent_for=0.0, facts=None, problem="down"))) == []
+    assert promotions(storage.look(*MAY_SERVE)) == []
     assert storage.told("FailoverBlocked") == ("True", "PrimaryMayServe")
     assert promotions(storage.look(*DIFFER)), "the same incident, for the same reason"
-    assert storage.command == before
 
 
 @pytest.mark.parametrize("between", [HEALTHY, (replace(LOST, silent_for=1.0), replica(1), replica(2))])
@@ -251,6 +247,7 @@ SIGHTS = st.sampled_from(
 )
 
 
+@settings(max_examples=40)
 @given(before=st.lists(SIGHTS, max_size=6), between=st.lists(SIGHTS, max_size=3), after=st.lists(SIGHTS, max_size=6))
 def test_no_value_that_was_printed_before_the_primary_served_counts_after_it(
     before: list[tuple[Instance, ...]], between: list[tuple[Instance, ...]], after: list[tuple[Instance, ...]]
@@ -269,6 +266,7 @@ def test_no_value_that_was_printed_before_the_primary_served_counts_after_it(
             assert not taken, f"{value} is from an incident that is over"
 
 
+@settings(max_examples=40)
 @given(sights=st.lists(SIGHTS, min_size=1, max_size=4), seconds=st.integers(1, 3600))
 def test_the_same_sight_is_reported_in_the_same_words_however_late(
     sights: list[tuple[Instance, ...]], seconds: int
@@ -290,16 +288,3 @@ def test_the_same_sight_is_reported_in_the_same_words_however_late(
     storage.look(*last)
     decided = storage.look(*aged, later=timedelta(seconds=seconds))
     assert (decided.status, decided.events) == (None, ())
-
-
-def test_an_hour_of_a_blocked_failover_writes_one_status(storage: Storage) -> None:
-    """Each look used to differ by the seconds that had passed since."""
-    began, written, events = storage.now, 0, 0
-    while storage.now - began < timedelta(hours=1):
-        age = (storage.now - began) / timedelta(seconds=1)
-        near, far = (replicated(each, down_for=99 + int(age)) for each in (NEAR, FAR))
-        decided = storage.look(replace(LOST, silent_for=LONG_SILENT + age), near, far)
-        written, events = written + (decided.status is not None), events + len(decided.events)
-    assert (written, events) == (1, 3), "one status; Events of what is missing, of the block, and of the phase"
-
-

@@ -40,7 +40,8 @@ Scene = Callable[[int], StorageState]
 """Builds what the observer sees after so many seconds."""
 LONG_AGO = "2026-11-23T11:00:00Z"
 RUNNING = {"phase": "Running", "containerStatuses": [{"state": {"running": {"startedAt": LONG_AGO}}}]}
-HOUR, STEP = 3600, 5
+LOOKS = (*range(0, 60, 5), *range(60, 3600, 61))
+"""Seconds at which the reconciler looks in an hour."""
 WRITES_PER_SECOND = 1 << 20
 """Bytes by which the primary's history grows each second."""
 
@@ -73,19 +74,19 @@ def silent(index: int, seconds: int, problem: Any = "unreachable", **more: Any) 
 
 
 def failing(seconds: int, detail: str, size: Size) -> Instance:
-    seen = head(seconds, *((1, 2) if size is Size.LARGE else ()), size=size)
+    seen = replicated(head(seconds, size=size), offset=OFFSET + seconds * 14)
     assert seen.facts is not None
     facts = replace(seen.facts, disk_fails=detail.startswith("MISCONF"))
     return replace(seen, problem="failing", detail=detail, facts=facts)
 
 
 def no_room(seconds: int) -> StorageState:
-    before = observed("medium", head(seconds, size=Size.MEDIUM), storage=session_storage({"size": "large"}))
+    """Observe a small storage that is to become medium, and for whose second instance no node has room."""
+    before = observed("small", storage=session_storage({"size": "medium"}))
     waiting = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available: 3 Insufficient memory."}
-    extra = Instance(1, pod(1, Size.LARGE, creationTimestamp=LONG_AGO))
-    extra = old(extra, phase="Pending", conditions=[waiting], containerStatuses=[])
-    known = with_child(before, ("statefulsets", "mine-valkey-1"), stored(workload(1, Size.LARGE)))
-    return replace(known, instances=(head(seconds, size=Size.MEDIUM), extra))
+    extra = old(Instance(1, pod(1, Size.MEDIUM)), phase="Pending", conditions=[waiting], containerStatuses=[])
+    known = with_child(before, ("statefulsets", "mine-valkey-1"), stored(workload(1, Size.MEDIUM)))
+    return replace(known, instances=(head(seconds, size=Size.SMALL), extra))
 
 
 def rotating(seconds: int) -> StorageState:
@@ -127,7 +128,7 @@ SCENES: dict[str, Scene] = {
         old(unlinked(replica(1), offset=0, lineage="c" * 40)),
         Instance(2, silent_for=60.0 + t),
     ),
-    "DataUnclear": lambda t: large(
+    "DataUnclear": lambda _: large(
         old(unlinked(replica(0), offset=0, keys=0, lineage="c" * 40)),
         old(unlinked(replica(1), offset=0, lineage="d" * 40)),
         far(offset=0, lineage="e" * 40),
@@ -137,7 +138,7 @@ SCENES: dict[str, Scene] = {
         replicated(old(primary(1, Size.LARGE)), lineage="f" * 40, offset=OFFSET + t * 14, keys=900 - t // 10),
         far(down_for=61 + t, lineage="b" * 40),
     ),
-    "an old consent": lambda t: large(head(t, 1, 2), near(t), replica(2), storage=asking("mine-valkey-2")),
+    "an old consent": lambda t: large(head(t, 1), near(t), far(down_for=60 + t), storage=asking("mine-valkey-2")),
     "an old consent while blocked": lambda t: large(
         silent(0, t),
         old(unlinked(replica(1), down_for=60 + t)),
@@ -159,8 +160,8 @@ SCENES: dict[str, Scene] = {
     "InstanceStarts": leaving,
     "NoRoom": no_room,
     "a rotation that waits": rotating,
-    "LoadingData": lambda t: observed("medium", replace_facts(old(primary(0, Size.MEDIUM)), is_loading=True)),
-    "CredentialRefused": lambda t: observed(
+    "LoadingData": lambda _: observed("medium", replace_facts(old(primary(0, Size.MEDIUM)), is_loading=True)),
+    "CredentialRefused": lambda _: observed(
         "medium", replace(old(Instance(0, pod(0, Size.MEDIUM))), problem="refused", detail="WRONGPASS")
     ),
     "OnlyInstance": lambda t: observed(
@@ -194,7 +195,7 @@ def test_what_lasts_is_told_once(name: str) -> None:
     settings: StorageSettings = OTHER_IMAGE if name == "InstanceStarts" else SETTINGS
     status: Object | None = None
     told = list[tuple[int, object]]()
-    for seconds in range(0, HOUR, STEP):
+    for seconds in LOOKS:
         decided = plan(settled(scene(seconds), status), settings, NOW + timedelta(seconds=seconds))
         if decided.status is not None or decided.events:
             told.append((seconds, decided.status))

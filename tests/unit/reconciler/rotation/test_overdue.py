@@ -20,7 +20,10 @@ DAY = timedelta(hours=24)
 AUTH = ("secrets", "mine-auth")
 
 
-def rotating(record: RotationRecord = RotationRecord(), *, made: str = CREATED, is_due: bool = False) -> StorageState:
+NEVER = RotationRecord()
+
+
+def rotating(record: RotationRecord = NEVER, *, made: str = CREATED, is_due: bool = False) -> StorageState:
     """Observe a storage that is to rotate daily, with the record of its newest rotation."""
     storage = session_storage({"size": "small", "rotation": {"every": "24h"}})
     before = observed("small", storage=storage, is_rotation_due=is_due)
