@@ -1,7 +1,8 @@
 """A person's consent to lose writes: which instance to go on with, and in which incident. Pure.
 
-A consent belongs to one incident. The annotation `promote` names both, as the condition `FailoverBlocked` prints them. So a value that somebody forgot on a storage decides nothing in a later incident, in which the same
-instance may be months behind.
+A consent belongs to one incident. The annotation `promote` names both, as the condition `FailoverBlocked` prints them.
+So a value that somebody forgot on a storage decides nothing in a later incident, in which the same instance may be
+months behind.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def _needless_loss(group: ReplicationGroup, chosen: Instance) -> Objection | Non
     """Say why an instance cannot take over, or why others would lose what need not be lost; None if there is no reason."""
     name = group.name(chosen)
     if not chosen.is_loaded:
-        return Objection("InstanceNotReady", f"{name} does not answer, or still reads its data; the reconciler waits")
+        return Objection("InstanceNotReady", f"{name} does not answer, or reads its data; the reconciler waits")
     if not chosen.has_data and any(each.has_data for each in group.instances):
         return Objection("InstanceEmpty", f"{name} is empty: all instances that follow it would empty themselves too")
     if (ahead := _ahead_of(chosen, group.in_order)) is not None:

@@ -125,8 +125,8 @@ def _trouble(group: ReplicationGroup, instance: Instance) -> tuple[str, str] | N
     name, replication = group.name(instance), instance.replication
     if instance.disk_fails:
         return disk_problem(name)
-    if instance.problem and (problem := server_problem(name, instance)):
-        return problem
+    if instance.problem and (told := server_problem(name, instance)):
+        return told
     if not instance.responds:
         return "Unreachable", f"{name} runs, and does not answer: {_CHECK}"
     if not instance.is_loaded or replication.is_copying or group.is_attached(instance):

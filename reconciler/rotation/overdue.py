@@ -55,6 +55,6 @@ def _why(state: StorageState) -> tuple[str, str]:
     if state.is_rotation_due:
         return "RotationCannotBegin", "its rotation begins once the reconciler can write all objects, see Ready"
     return "OthersRotateFirst", (
-        "its rotation waits while others go on, as many as the chart value rotation.scheduledAtOnce allows; `kubectl get"
-        " sessionstorages -A` shows those in phase Rotating"
+        "its rotation waits while others go on, as many as the chart value rotation.scheduledAtOnce allows; `kubectl"
+        " get sessionstorages -A` shows those in phase Rotating"
     )

@@ -154,5 +154,5 @@ async def test_a_primary_that_can_free_no_memory_is_out_of_memory(instance: str)
         admin.config_set("maxmemory", "1")
         seen = await look_until(instance, lambda each: each.problem == "failing")
         assert seen.detail.startswith("OOM")
-        admin.config_set("maxmemory", "0")
+        admin.config_set("maxmemory", str(1 << 28))
     assert not (await look_until(instance, lambda each: not each.problem)).problem

@@ -198,8 +198,8 @@ def test_a_candidate_that_was_without_the_primary_long_before_is_stale() -> None
     incident = Outage().incident("CandidateBehind")
     assert decision.message.endswith(
         ": the reconciler recommends cache-valkey-1, which probably lacks least; the storage then loses every write"
-        " that it never received: those after offset 100 of a. To promote it, run `kubectl annotate -n team sessionstorage"
-        f" cache toolhive.stacklok.dev/promote=cache-valkey-1@{incident} --overwrite`"
+        " that it never received: those after offset 100 of a. To promote it, run"
+        f" `kubectl annotate -n team sessionstorage cache toolhive.stacklok.dev/promote=cache-valkey-1@{incident} --overwrite`"
     )
 
 
@@ -252,8 +252,8 @@ def test_between_unrelated_histories_a_person_chooses() -> None:
     assert decision.message.endswith(
         "(cache-valkey-0 is gone; cache-valkey-1 has 9 keys, offset 100 of a; cache-valkey-2 has 9 keys, offset 100 of"
         " b): the reconciler recommends cache-valkey-1, which has most data of those that answer; the storage then"
-        " loses every write that it never received: those after offset 100 of a. To promote it, run `kubectl annotate -n team"
-        f" sessionstorage cache toolhive.stacklok.dev/promote=cache-valkey-1@{incident} --overwrite`"
+        " loses every write that it never received: those after offset 100 of a. To promote it, run"
+        f" `kubectl annotate -n team sessionstorage cache toolhive.stacklok.dev/promote=cache-valkey-1@{incident} --overwrite`"
     )
 
 
