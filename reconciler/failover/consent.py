@@ -112,7 +112,7 @@ def judge_consent(
 
 
 def _needless_loss(group: ReplicationGroup, chosen: Instance) -> Objection | None:
-    """Say why an instance cannot take over, or why others would lose what need not be lost; None if there is no reason."""
+    """Say why an instance cannot take over, or what would be lost with it that need not be; None if nothing would."""
     name = group.name(chosen)
     if not chosen.is_loaded:
         return Objection("InstanceNotReady", f"{name} does not answer, or reads its data; the reconciler waits")

@@ -199,7 +199,8 @@ def test_a_candidate_that_was_without_the_primary_long_before_is_stale() -> None
     assert decision.message.endswith(
         ": the reconciler recommends cache-valkey-1, which probably lacks least; the storage then loses every write"
         " that it never received: those after offset 100 of a. To promote it, run"
-        f" `kubectl annotate -n team sessionstorage cache toolhive.stacklok.dev/promote=cache-valkey-1@{incident} --overwrite`"
+        " `kubectl annotate -n team sessionstorage cache"
+        f" toolhive.stacklok.dev/promote=cache-valkey-1@{incident} --overwrite`"
     )
 
 
@@ -253,7 +254,8 @@ def test_between_unrelated_histories_a_person_chooses() -> None:
         "(cache-valkey-0 is gone; cache-valkey-1 has 9 keys, offset 100 of a; cache-valkey-2 has 9 keys, offset 100 of"
         " b): the reconciler recommends cache-valkey-1, which has most data of those that answer; the storage then"
         " loses every write that it never received: those after offset 100 of a. To promote it, run"
-        f" `kubectl annotate -n team sessionstorage cache toolhive.stacklok.dev/promote=cache-valkey-1@{incident} --overwrite`"
+        " `kubectl annotate -n team sessionstorage cache"
+        f" toolhive.stacklok.dev/promote=cache-valkey-1@{incident} --overwrite`"
     )
 
 
