@@ -124,12 +124,14 @@ def _needless_loss(group: ReplicationGroup, chosen: Instance) -> Objection | Non
 
 
 def recommended(group: ReplicationGroup, problem: NoCandidate) -> Instance | None:
-    """Choose the instance that probably lacks least; None if none that answers has data.
+    """Choose the instance that probably lacks least; None if none answers.
 
     By facts that stand still: the order of two that lost their primary within the same second would change from look to
     look.
     """
-    able = [each for each in group.in_order if each.has_data and _ahead_of(each, group.in_order) is None]
+    loaded = [each for each in group.in_order if each.is_loaded]
+    with_data = [each for each in loaded if each.has_data]
+    able = [each for each in with_data if _ahead_of(each, with_data) is None] or loaded
     if problem.best is not None and problem.best in able:
         return problem.best
     return max(able, key=_standing, default=None)
@@ -158,9 +160,12 @@ def way_out(group: ReplicationGroup, problem: NoCandidate, incident: str) -> str
     if problem.reason == PRIMARY_MAY_SERVE:
         return _way_to_certainty(group, best)
     if best is None:
-        return "no instance that answers has data; the reconciler goes on once one comes back"
+        return "no instance answers; the reconciler goes on once one comes back"
     consent = Consent(group.name(best), incident)
-    what = "probably lacks least" if best is problem.best else "has most data of those that answer"
+    if best is problem.best:
+        what = "probably lacks least"
+    else:
+        what = "has most data of those that answer" if best.has_data else "has no data, nor has any other that answers"
     return (
         f"the reconciler recommends {consent.instance}, which {what}; the storage then loses {_loss(best)}. To promote"
         f" it, run `{promotion(group, consent)}`"

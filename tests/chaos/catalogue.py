@@ -71,6 +71,12 @@ FAULTS: Final = (
         dict.fromkeys(PERSISTENT, SCRIPT),
     ),
     Fault(
+        "script-written",
+        "A consumer runs a script that never ends, and has written: Valkey cannot end it.",
+        servers.run_script_that_has_written,
+        dict.fromkeys(PERSISTENT, KEPT),
+    ),
+    Fault(
         "partition",
         f"The primary's node, which hosts no DNS server, reaches nothing for {partitions.CUT_SECONDS} s.",
         partitions.cut_off_node,

@@ -39,15 +39,25 @@ def freeze_server(scene: Scene) -> float:
 
 
 def run_endless_script(scene: Scene) -> float:
-    """Have a consumer run a script that never ends, until somebody ends it."""
+    """Have a consumer run a script that never ends, until the reconciler ends it."""
+    return _run_script(scene, ENDLESS)
+
+
+def run_script_that_has_written(scene: Scene) -> float:
+    """Have a consumer run a script that has written and never ends, until kubelet restarts the server."""
+    return _run_script(scene, f'redis.call("SET", "half", "done") {ENDLESS}')
+
+
+def _run_script(scene: Scene, text: str) -> float:
+    """Run a script on the primary as a consumer does; return once it has ended, in whatever way."""
     kube, primary = scene.stand.kube, scene.stand.primary()["metadata"]["name"]
-    secret = json.loads(
-        kube.run("get", "secret", names.connection_secret(scene.stand.name), "-o", "json", namespace=NAMESPACE)
-    )
+    name = names.connection_secret(scene.stand.name)
+    secret = json.loads(kube.run("get", "secret", name, "-o", "json", namespace=NAMESPACE))
     password = identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
-    run = f"read password; REDISCLI_AUTH=$password valkey-cli eval '{ENDLESS}' 0 2>&1 || true"
+    run = f"read password; REDISCLI_AUTH=$password valkey-cli eval '{text}' 0"
     struck = now()
-    kube.run("exec", "-i", primary, "--", "sh", "-c", run, stdin=f"{password}\n", namespace=NAMESPACE)
+    # The command fails if the server ends with the script.
+    kube.refusal("exec", "-i", primary, "--", "sh", "-c", run, stdin=f"{password}\n", namespace=NAMESPACE)
     return struck
 
 

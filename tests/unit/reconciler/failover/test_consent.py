@@ -228,6 +228,22 @@ def test_a_consent_to_more_loss_than_need_be_counts_for_nothing(storage: Storage
     assert storage.command in storage.message("ConsentAccepted")
 
 
+def test_a_person_may_begin_anew_where_no_instance_that_answers_has_data(storage: Storage) -> None:
+    empty = unlinked(replica(0), offset=0, keys=0, lineage="c" * 40, down_for=None)
+    sight = (empty, Instance(1, silent_for=LONG_SILENT), Instance(2, silent_for=LONG_SILENT))
+    storage.look(*sight)
+    assert "which has no data, nor has any other that answers" in storage.message("FailoverBlocked")
+    storage.annotate(storage.command)
+    (promotion,) = promotions(storage.look(*sight))
+    assert promotion.instance.index == 0
+
+
+def test_where_no_instance_answers_there_is_nothing_to_consent_to(storage: Storage) -> None:
+    nobody = tuple(Instance(index, silent_for=LONG_SILENT) for index in range(3))
+    storage.look(*nobody)
+    assert "promote=" not in storage.message("FailoverBlocked")
+
+
 def test_a_consent_that_nobody_takes_away_is_told_once(storage: Storage) -> None:
     storage.annotate("mine-valkey-1@0123456789")
     assert [event.reason for event in storage.look(*HEALTHY).events].count("OutdatedConsent") == 1
