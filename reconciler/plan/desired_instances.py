@@ -41,6 +41,8 @@ class DesiredInstances:
         undersized: Instances whose volume is too small, and cannot grow.
         requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
         may_update: Whether it is this storage's turn for an update.
+        left_volumes: Numbers of instances that are gone, and whose volumes are still the storage's.
+        foreign_volumes: Numbers that no new instance may have, because it would mount somebody else's volume.
     """
 
     count: int
@@ -52,6 +54,8 @@ class DesiredInstances:
     requested_switchover: str
     may_update: bool
     now: datetime
+    left_volumes: frozenset[int] = frozenset()
+    foreign_volumes: frozenset[int] = frozenset()
 
     @property
     def indexes(self) -> tuple[int, ...]:
