@@ -95,9 +95,9 @@ def test_nothing_is_written_while_a_storage_waits_for_its_turn() -> None:
 
 def test_a_storage_that_is_not_ready_says_so_as_well() -> None:
     before = rotating(old(LATE), is_due=True)
-    taken = copy.deepcopy(before.children[AUTH])
-    taken["metadata"]["ownerReferences"] = []
-    decided = plan(with_child(before, AUTH, taken), SETTINGS, NOW)
+    taken = copy.deepcopy(before.children["configmaps", "mine-valkey"])
+    taken["metadata"]["ownerReferences"] = [{"uid": "somebody-else", "controller": True}]
+    decided = plan(with_child(before, ("configmaps", "mine-valkey"), taken), SETTINGS, NOW)
     assert decided.status is not None
     conditions = {item["type"]: item["reason"] for item in decided.status["conditions"]}
     assert (conditions["Ready"], conditions[OVERDUE]) == ("NameTaken", "RotationCannotBegin")
