@@ -32,6 +32,7 @@ from reconciler.runtime.event_recorder import EventRecorder
 from reconciler.runtime.leader_election import LeaderElector
 from reconciler.settings import Settings
 from reconciler.state.storage_state import KubernetesNodes
+from reconciler.valkey.external_store import ExternalStores
 from shared import errors
 from shared.consumers.toolhive import serves_session_tls
 from shared.kubernetes.client import Cluster
@@ -135,13 +136,16 @@ class _Process:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watches.heartbeats.run(pods))
             group.create_task(self._watches.referenced_secrets.run())
-            group.create_task(workers.run(self._watches.storage_queue, self._storage_controller().reconcile))
+            reconcile = self._storage_controller().reconcile
+            group.create_task(self._watches.storage_queue.run_managed(reconcile))
+            group.create_task(self._watches.storage_queue.run_external(reconcile))
             for part in self._consumer_controllers():
                 group.create_task(part)
 
     def _storage_controller(self) -> Reconciler:
         watches, clock = self._watches, self._cluster.clock.now
         rollouts = CredentialRollouts(self._cluster, watches.toolhive.consumer)
+        last_seen = LastSeen(time.monotonic)
         surroundings = Surroundings(
             read_secret=watches.referenced_secrets.read,
             serves_tls=lambda: all(serves_session_tls(crd) for crd in watches.toolhive.crds()),
@@ -151,10 +155,11 @@ class _Process:
             outlives_at=watches.heartbeats.outlives_at,
             nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values()),
             may_update=self._slots.may_take,
-            last_seen=LastSeen(time.monotonic),
+            last_seen=last_seen,
+            dial=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])).dial,
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
-        instances = InstanceActions(self._cluster, watches.caches, clock)
+        instances = InstanceActions(self._cluster, watches.caches, clock, last_seen.note_endless_script)
         applier = Applier(self._cluster, watches.caches, self._recorder, rollouts.note_refusal, instances)
         return Reconciler(watches.storages, observer, applier, self._settings.storage, clock, self._slots)
 
@@ -170,9 +175,9 @@ class _Process:
         ]
 
     def _is_rotation_due(self, storage: DeclaredStorage) -> bool:
-        at_once = self._settings.storage.rotation.scheduled_at_once
+        settings, now = self._settings.storage.rotation, self._cluster.clock.now()
         storages, secrets = self._watches.storages.objects.values(), self._watches.caches[SECRETS.plural].objects
-        return schedule.is_due(storage, storages, secrets, at_once, self._cluster.clock.now())
+        return schedule.is_due(storage, storages, secrets, settings, now)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.actions.plan import RECHECK_SECONDS, Plan
 from reconciler.actions.valkey import Promote, Resume, SwitchOver
+from reconciler.failover.consent import Consent, Outage
 from reconciler.failover.decision import STOPPING_SECONDS, LookAgain, decide_primary
 from reconciler.failover.replication import replication_steps
 from reconciler.failover.replication_group import ReplicationGroup
@@ -78,10 +79,16 @@ def _plan_ownership(state: StorageState, spec: SessionStorageSpec, now: datetime
     return None
 
 
+def _decide(state: StorageState, group: ReplicationGroup, now: datetime) -> Decision:
+    """Decide which instance has to be primary; a person's consent counts in the outage that the last status told of."""
+    outage = Outage.of(state.storage, group.service, now)
+    return decide_primary(group, Consent.of(state.storage.requests.promotion), outage)
+
+
 def _lead_clients(report: Plan, state: StorageState, spec: SessionStorageSpec, now: datetime) -> Plan:
     """Keep a primary, and lead clients there, although something else of the storage is not its own."""
     group = ReplicationGroup.of(state, spec.preset)
-    decision = decide_primary(group, state.storage.requests.promotion)
+    decision = _decide(state, group, now)
     steps = tuple(replication_steps(group, decision, now))
     if not _moves_primary(steps, decision):
         way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group, decision))
@@ -95,14 +102,16 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
     facts = state.external or ExternalFacts()
     present = state.child(SECRETS, names.connection_secret(state.storage.name))
     record = external_storage.record_after(facts, state.rotation, now)
-    desired = external_storage.desired_connection(desired_objects.owner_of(state.storage), spec, facts) or present
+    desired = external_storage.desired_connection(desired_objects.owner_of(state.storage), spec, facts, present)
     noted = record.put_on(desired) if desired is not None else None
     connection = secrets.publish(noted, present, state.sharing)
     published = present if not connection else None
     rotation = plan_external_rotation(state, record, settings.rotation, now, published=published)
     name = names.connection_secret(state.storage.name) if desired is not None else ""
     verdict = external_storage.judge(spec, facts, was_ready=was_ready(state.storage), connection_secret=name)
-    pause = external_storage.pause_seconds(facts) if rotation.pause is None else rotation.pause
+    pause = rotation.pause
+    if pause is None:
+        pause = external_storage.pause_seconds(facts, external_storage.failing_for(state.storage, now))
     report = _report(state, verdict.rotating(rotation), now, pause)
     return replace(report, steps=(*connection, *rotation.steps))
 
@@ -110,7 +119,7 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
 def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: StorageSettings, now: datetime) -> Plan:
     """Bring every object to what it should be; only then go on with a rotation, a planned move or an update."""
     owner, group = desired_objects.owner_of(state.storage), ReplicationGroup.of(state, spec.preset)
-    decision = decide_primary(group, state.storage.requests.promotion)
+    decision = _decide(state, group, now)
     change = next_change(group, _desired_instances(state, spec, group, settings, now))
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
     if auth := secrets.complete_auth(state, owner):

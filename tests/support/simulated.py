@@ -27,6 +27,7 @@ from reconciler.state.owned_objects import CHILD_RESOURCES
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.storage_state import KubernetesNodes
 from reconciler.valkey import replication, users
+from reconciler.valkey.external_store import ExternalStores
 from shared import names
 from shared.consumers.identity import Consumer
 from shared.consumers.toolhive import CONSUMER_RESOURCES
@@ -113,10 +114,12 @@ class Simulation:
             nodes=KubernetesNodes,
             may_update=slots.may_take,
             last_seen=last_seen,
+            dial=ExternalStores().dial,
         )
         clock = self.api.clock.now
         self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)
-        recorder, instances = EventRecorder(self.api, "reconciler-0"), InstanceActions(self.api, self._caches, clock)
+        recorder = EventRecorder(self.api, "reconciler-0")
+        instances = InstanceActions(self.api, self._caches, clock, last_seen.note_endless_script)
         self._applier = Applier(self.api, self._caches, recorder, rollouts.note_refusal, instances)
         storages = self._caches[SESSION_STORAGES.plural]
         self._reconciler = Reconciler(storages, self._observer, self._applier, self.settings, clock, slots)
@@ -224,7 +227,7 @@ class Simulation:
 
     def _is_due(self, storage: DeclaredStorage) -> bool:
         storages, secrets = self._caches[SESSION_STORAGES.plural].objects, self._caches[SECRETS.plural].objects
-        return schedule.is_due(storage, storages.values(), secrets, 1, datetime.now(UTC))
+        return schedule.is_due(storage, storages.values(), secrets, self.settings.rotation, datetime.now(UTC))
 
 
 def _own(obj: Object) -> Object:
