@@ -28,6 +28,7 @@ class Settings(FromEnvironment):
         extends_toolhive_crds: Whether to add `sessionStorageRef` to ToolHive's CRD.
         http_port: Port of probes and metrics.
         default_target: Which parts of a consumer the reconciler connects, if the consumer does not say.
+        watch_namespaces: The namespaces in which the reconciler works; none stands for all.
     """
 
     candidate: Candidate
@@ -36,6 +37,7 @@ class Settings(FromEnvironment):
     http_port: int
     default_target: Target
     log_level: str
+    watch_namespaces: tuple[str, ...]
 
     @classmethod
     def _read(cls, env: Environment) -> Self:
@@ -55,6 +57,7 @@ class Settings(FromEnvironment):
             http_port=env.number("HTTP_PORT", 8080, 65535),
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
             log_level=env.log_level("LOG_LEVEL"),
+            watch_namespaces=env.namespaces("WATCH_NAMESPACES"),
         )
 
 

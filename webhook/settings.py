@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
+from shared.consumers.access import SERVICE_ACCOUNT, TrustedAccounts, parse_account
 from shared.consumers.targets import Target
 from shared.process.environment import FromEnvironment
 
 if TYPE_CHECKING:
     from shared.process.environment import Environment
+
+_ACCOUNT_FORM: Final = f"{SERVICE_ACCOUNT}namespace:name"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAuthority:
+    """Where the certificates are that sign API servers' certificates.
+
+    Attributes:
+        config_map: Name of a ConfigMap in the webhook's namespace.
+        key: The key in it.
+    """
+
+    config_map: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +41,9 @@ class Settings(FromEnvironment):
         drain_seconds: How long to go on serving after SIGTERM, until every API server knows that this pod is leaving.
         default_target: Which parts of a consumer are connected, if the consumer does not say.
         log_level: Log level, as Python names it.
+        client_ca: Where the authority for clients' certificates is; None if clients need none.
+        watch_namespaces: The namespaces in which the webhook connects consumers; none stands for all.
+        trusted_accounts: Service accounts whose right to use a storage counts.
     """
 
     namespace: str
@@ -35,6 +54,9 @@ class Settings(FromEnvironment):
     drain_seconds: int
     default_target: Target
     log_level: str
+    client_ca: ClientAuthority | None
+    watch_namespaces: tuple[str, ...]
+    trusted_accounts: TrustedAccounts
 
     @classmethod
     def _read(cls, env: Environment) -> Self:
@@ -47,4 +69,14 @@ class Settings(FromEnvironment):
             drain_seconds=env.number("DRAIN_SECONDS", 5, 300),
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
             log_level=env.log_level("LOG_LEVEL"),
+            client_ca=_client_ca(env),
+            watch_namespaces=env.namespaces("WATCH_NAMESPACES"),
+            trusted_accounts=TrustedAccounts.of(
+                *env.entries("TRUSTED_SERVICE_ACCOUNTS", parse_account, _ACCOUNT_FORM, is_required=False)
+            ),
         )
+
+
+def _client_ca(env: Environment) -> ClientAuthority | None:
+    config_map = env.text("CLIENT_CA_CONFIG_MAP", "")
+    return ClientAuthority(config_map, env.text("CLIENT_CA_KEY", "ca.crt")) if config_map else None

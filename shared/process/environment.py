@@ -26,6 +26,7 @@ _UNITS: Final = {
     "d": timedelta(days=1),
 }
 _DURATION: Final = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)(ms|s|m|h|d)", re.ASCII)
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _FRACTION: Final = re.compile(r"\d{1,6}(/0*[1-9]\d{0,5}|\.\d{1,6})?", re.ASCII)
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -101,20 +102,28 @@ class Environment:
             self._problems.append(f"{name} is none of {', '.join(LOG_LEVELS)}")
         return text
 
-    def entries(self, name: str, parse: Callable[[str], T | None], form: str) -> tuple[T, ...]:
-        """Read a comma-separated list that must not be empty.
+    def entries(
+        self, name: str, parse: Callable[[str], T | None], form: str, *, is_required: bool = True
+    ) -> tuple[T, ...]:
+        """Read a comma-separated list.
 
         Args:
             name: The variable.
             parse: Reads one entry, or answers None if it cannot.
             form: What an entry looks like, for people.
+            is_required: Whether the list must have an entry.
         """
-        texts = [entry.strip() for entry in self.required(name).split(",") if entry.strip()]
-        if not texts and self._environ.get(name):
+        text = self.required(name) if is_required else self.text(name, "")
+        texts = [entry.strip() for entry in text.split(",") if entry.strip()]
+        if not texts and text:
             self._problems.append(f"{name} holds no entry")
         parsed = [(text, parse(text)) for text in texts]
         self._problems += [f"{name}: {text!r} is not {form}" for text, value in parsed if value is None]
         return tuple(value for _, value in parsed if value is not None)
+
+    def namespaces(self, name: str) -> tuple[str, ...]:
+        """Read a comma-separated list of namespaces, which may be empty."""
+        return self.entries(name, _namespace, "the name of a namespace", is_required=False)
 
     def fault(self, problem: str) -> None:
         """Report a fault of several variables together."""
@@ -147,3 +156,7 @@ class FromEnvironment(ABC):
     @abstractmethod
     def _read(cls, env: Environment) -> Self:
         """Read each setting; a faulty variable may yield any value of its type."""
+
+
+def _namespace(text: str) -> str | None:
+    return text if _NAMESPACE.fullmatch(text) else None

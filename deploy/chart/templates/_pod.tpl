@@ -76,6 +76,10 @@ readinessProbe:
   value: {{ .Values.targets }}
 - name: HTTP_PORT
   value: "8080"
+{{- with .Values.watchNamespaces }}
+- name: WATCH_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
 - name: WEBHOOK_SERVICE
   value: {{ include "webhook.name" . }}
 - name: TLS_SECRET
