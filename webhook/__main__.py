@@ -22,11 +22,12 @@ from shared.kubernetes.namespaces import WatchedNamespaces
 from shared.objects.resources import CONFIG_MAPS, NAMESPACES, SECRETS, SESSION_STORAGES
 from shared.process import json_log, probes
 from webhook import server
-from webhook.admission import proxy_deployments, session_storages
+from webhook.admission import proxy_deployments
 from webhook.consumer_handler import ConsumerHandler
 from webhook.deletion_handler import DeletionHandler
 from webhook.http.listener import Listener
 from webhook.serving_certificate import ServingCertificate
+from webhook.session_storage_handler import SessionStorageHandler
 from webhook.settings import Settings
 from webhook.storage_lookup import StorageLookup
 from webhook.suspension import CHECK_SECONDS, SuspensionDetector
@@ -84,11 +85,13 @@ class _Process:
         deletion_handler = DeletionHandler(
             StorageLookup(cluster, self._storages), self._index.usages, self._namespaces.objects
         )
+        allowed_hosts = settings.allowed_hosts.without_api_server([cluster.host])
+        storage_handler = SessionStorageHandler(cluster, allowed_hosts)
         self._cluster = cluster
         self._suspension = SuspensionDetector()
         reviews = server.Server(
             {
-                "/mutate/sessionstorages": _as_handler(session_storages.decide),
+                "/mutate/sessionstorages": storage_handler.decide,
                 "/mutate/consumers": consumer_handler.decide,
                 "/mutate/deployments": _as_handler(lambda request: proxy_deployments.decide(request, self._find)),
                 "/validate/deletions": deletion_handler.decide,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 from shared.consumers.access import SERVICE_ACCOUNT, TrustedAccounts, parse_account
 from shared.consumers.targets import Target
 from shared.process.environment import FromEnvironment
+from shared.session_storage.allowed_hosts import ENTRY_FORM, AllowedHosts, parse_entry
 
 if TYPE_CHECKING:
     from shared.process.environment import Environment
@@ -40,6 +41,7 @@ class Settings(FromEnvironment):
         http_port: Port of probes and metrics.
         drain_seconds: How long to go on serving after SIGTERM, until every API server knows that this pod is leaving.
         default_target: Which parts of a consumer are connected, if the consumer does not say.
+        allowed_hosts: Which hosts external storages may name.
         log_level: Log level, as Python names it.
         client_ca: Where the authority for clients' certificates is; None if clients need none.
         watch_namespaces: The namespaces in which the webhook connects consumers; none stands for all.
@@ -53,6 +55,7 @@ class Settings(FromEnvironment):
     http_port: int
     drain_seconds: int
     default_target: Target
+    allowed_hosts: AllowedHosts
     log_level: str
     client_ca: ClientAuthority | None
     watch_namespaces: tuple[str, ...]
@@ -68,11 +71,14 @@ class Settings(FromEnvironment):
             http_port=env.number("HTTP_PORT", 8080, 65535),
             drain_seconds=env.number("DRAIN_SECONDS", 5, 300),
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
+            allowed_hosts=AllowedHosts.of(
+                env.optional_entries("EXTERNAL_ALLOWED_HOSTS", parse_entry, ENTRY_FORM)
+            ).without_api_server([env.text("KUBERNETES_SERVICE_HOST", "")]),
             log_level=env.log_level("LOG_LEVEL"),
             client_ca=_client_ca(env),
             watch_namespaces=env.namespaces("WATCH_NAMESPACES"),
             trusted_accounts=TrustedAccounts.of(
-                *env.entries("TRUSTED_SERVICE_ACCOUNTS", parse_account, _ACCOUNT_FORM, is_required=False)
+                *env.optional_entries("TRUSTED_SERVICE_ACCOUNTS", parse_account, _ACCOUNT_FORM)
             ),
         )
 

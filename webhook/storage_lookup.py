@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
 
 READ_SECONDS: Final = 1.0
+"""With `access_reviews.ACCESS_SECONDS` well within the 5 s after which the API server stops waiting for the webhook."""
 
 _log = logging.getLogger(__name__)
 

@@ -102,28 +102,29 @@ class Environment:
             self._problems.append(f"{name} is none of {', '.join(LOG_LEVELS)}")
         return text
 
-    def entries(
-        self, name: str, parse: Callable[[str], T | None], form: str, *, is_required: bool = True
-    ) -> tuple[T, ...]:
-        """Read a comma-separated list.
+    def entries(self, name: str, parse: Callable[[str], T | None], form: str) -> tuple[T, ...]:
+        """Read a comma-separated list that must not be empty.
 
         Args:
             name: The variable.
             parse: Reads one entry, or answers None if it cannot.
             form: What an entry looks like, for people.
-            is_required: Whether the list must have an entry.
         """
-        text = self.required(name) if is_required else self.text(name, "")
-        texts = [entry.strip() for entry in text.split(",") if entry.strip()]
-        if not texts and text:
+        found = self.optional_entries(name, parse, form)
+        if self.required(name) and not self._environ[name].replace(",", "").strip():
             self._problems.append(f"{name} holds no entry")
+        return found
+
+    def optional_entries(self, name: str, parse: Callable[[str], T | None], form: str) -> tuple[T, ...]:
+        """Read a comma-separated list that may be unset or empty; the arguments are those of `entries`."""
+        texts = [entry.strip() for entry in self.text(name, "").split(",") if entry.strip()]
         parsed = [(text, parse(text)) for text in texts]
         self._problems += [f"{name}: {text!r} is not {form}" for text, value in parsed if value is None]
         return tuple(value for _, value in parsed if value is not None)
 
     def namespaces(self, name: str) -> tuple[str, ...]:
         """Read a comma-separated list of namespaces, which may be empty."""
-        return self.entries(name, _namespace, "the name of a namespace", is_required=False)
+        return self.optional_entries(name, _namespace, "the name of a namespace")
 
     def fault(self, problem: str) -> None:
         """Report a fault of several variables together."""

@@ -147,7 +147,7 @@ def test_a_right_that_the_api_server_does_not_confirm_in_time_counts_as_missing(
 
     with caplog.at_level(logging.WARNING):
         decide()
-    assert [record.getMessage() for record in caplog.records] == ["could not review access: refusing the reference"]
+    assert [record.getMessage() for record in caplog.records] == ["could not review access: refusing the request"]
 
 
 async def test_the_right_of_a_service_account_does_not_count_even_if_it_may_use_everything() -> None:
