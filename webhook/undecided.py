@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_UNDECIDED_BYTES: Final = 96 * 1024 * 1024
-"""Bound on all reviews under decision together: two of the largest."""
-_BYTES_OF_A_VALUE: Final = 150
-"""An entry of an object with a key of its own takes the most."""
-_BYTES_OF_A_BYTE: Final = 5
-"""The body itself, and its texts: Python stores a text in which one character needs four bytes with four for each."""
+"""Bound on all reviews under decision together: one of the largest and a hundred of the usual ones, of 10 kB."""
+_BYTES_OF_A_VALUE: Final = 200
+"""An object with a single entry takes the most."""
+_BYTES_OF_VALUES: Final = 48
+"""For each byte of the body, what its values take at most: nested arrays have two bytes, and take the most."""
+_BYTES_OF_TEXT: Final = 5
+"""For each byte of the body: the body itself, and its texts. Python stores a text in which one character needs four
+bytes with four for each."""
 
 
 def memory_of(body_bytes: int, values: int) -> int:
@@ -28,7 +31,7 @@ def memory_of(body_bytes: int, values: int) -> int:
         body_bytes: Length of its JSON.
         values: How many values the JSON may hold at most.
     """
-    return _BYTES_OF_A_BYTE * body_bytes + _BYTES_OF_A_VALUE * values
+    return _BYTES_OF_TEXT * body_bytes + min(_BYTES_OF_VALUES * body_bytes, _BYTES_OF_A_VALUE * values)
 
 
 class Undecided:

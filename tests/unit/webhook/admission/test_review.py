@@ -119,6 +119,8 @@ def test_no_json_holds_more_values_than_are_counted(text: str, values: int) -> N
         pytest.param("[]", id="arrays"),
         pytest.param("{}", id="objects"),
         pytest.param('[[[[{"a":[]}]]]]', id="nested ones"),
+        pytest.param("[" * 900 + "]" * 900, id="deeply nested arrays"),
+        pytest.param('{"":' * 900 + "{}" + "}" * 900, id="deeply nested objects"),
         pytest.param('{"a":0}', id="objects with one entry"),
         pytest.param('{"a":[0]}', id="objects with an array"),
         pytest.param("1.5e9", id="numbers"),
@@ -127,13 +129,16 @@ def test_no_json_holds_more_values_than_are_counted(text: str, values: int) -> N
     ],
 )
 def test_no_review_takes_more_memory_than_is_estimated(item: str) -> None:
-    text = f"[{','.join([item] * 20_000)}]".encode()
-    assert kept(text) <= memory_of(len(text), review.count_values(text))
+    for size in (20_000, 1_000_000):
+        text = f"[{','.join([item] * (size // len(item)))}]".encode()
+        assert kept(text) <= memory_of(len(text), 1 + sum(map(text.count, b",[{")))
+        assert kept(text) <= memory_of(len(text), len(text))
 
 
 def test_an_object_with_many_keys_takes_no_more_memory_than_is_estimated() -> None:
-    text = orjson.dumps({f"key-{number}": number + 0.5 for number in range(20_000)})
-    assert kept(text) <= memory_of(len(text), review.count_values(text))
+    text = orjson.dumps({f"{number}": number + 0.5 for number in range(20_000)})
+    assert kept(text) <= memory_of(len(text), 1 + sum(map(text.count, b",[{")))
+    assert kept(text) <= memory_of(len(text), len(text))
 
 
 def kept(text: bytes) -> int:
