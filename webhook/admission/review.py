@@ -19,9 +19,9 @@ _TEXT_OR_NONE: Final = (str, type(None))
 _CODES: Final = {"Invalid": 422, "Forbidden": 403, "Conflict": 409}
 """HTTP status of each reason, as the API server itself pairs them."""
 
-MAX_VALUES: Final = 200_000
-"""Most values in a review; one of 3 MiB from an API server has about 10 bytes for each. A value takes up to 200 bytes
-in memory, and as little as 3 in JSON (`[],`): 8 MiB of those would take 235 MiB."""
+MAX_VALUES: Final = 250_000
+"""Most values in a review: two objects of 1.5 MiB with 12 bytes for each value. A value takes up to 200 bytes in
+memory, and as little as 3 in JSON (`[],`): 8 MiB of those would take 235 MiB."""
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"

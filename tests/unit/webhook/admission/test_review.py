@@ -101,7 +101,7 @@ def test_a_warning_is_one_short_line() -> None:
 def test_a_review_with_more_values_than_any_has_is_refused_before_it_is_parsed() -> None:
     most = b"[" + b"[]," * (review.MAX_VALUES // 2 - 2) + b"[]]"
     assert review.count_values(most) <= review.MAX_VALUES
-    with pytest.raises(MalformedReview, match="more than 200000 values"):
+    with pytest.raises(MalformedReview, match="more than 250000 values"):
         review.count_values(b"[[],[]," + most + b"]")
 
 
