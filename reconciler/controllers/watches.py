@@ -78,7 +78,7 @@ class Watches:
             PODS.plural: namespaces.informer(cluster, PODS, self._on_pod, selector=managed),
             VOLUME_CLAIMS.plural: namespaces.informer(cluster, VOLUME_CLAIMS, selector=managed),
         }
-        self.referenced_secrets = ReferencedSecrets(cluster, self.storage_queue.add)
+        self.referenced_secrets = ReferencedSecrets(cluster, self.storage_queue.add, namespaces)
 
     def run(self) -> list[Coroutine[None, None, None]]:
         """Return the coroutines that keep the caches current."""

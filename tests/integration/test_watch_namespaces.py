@@ -24,7 +24,7 @@ from tests.integration.installation import (
 from tests.integration.loopback import free_port
 from tests.integration.mcpservers import RECORD
 from tests.integration.processes import ROOT, Process, eventually
-from tests.integration.storages import await_ready, children, status, storage
+from tests.integration.storages import await_ready, await_reason, children, status, storage
 
 WATCHED = ("team", "shop")
 ELSEWHERE = "elsewhere"
@@ -99,6 +99,17 @@ def test_storages_and_consumers_of_the_namespaces_are_looked_after(
         lambda: "deleted" in kubectl("delete", "sessionstorage", "mine", "-n", "team", "--wait=false"), what="deleted"
     )
     eventually(lambda: not kubectl.api.list(SECRETS, "shop"), what="the copy is gone")
+    assert {name: complaints(process) for name, process in processes.items()} == {"webhook": [], "reconciler": []}
+
+
+def test_a_secret_that_an_external_storage_names_is_followed(kubectl: Kubectl, processes: dict[str, Process]) -> None:
+    external = {"url": "redis://nowhere.invalid:6379", "secretRef": "theirs"}
+    kubectl.api.apply(storage("outside", "team", external=external))
+    await_reason(kubectl, "team", "outside", "SecretNotFound")
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs", "namespace": "team"}}
+    kubectl.api.create({**secret, "stringData": {"password": "x"}})
+    await_reason(kubectl, "team", "outside", "DnsFailed")
+    kubectl.api.delete(SESSION_STORAGES, "team", "outside")
     assert {name: complaints(process) for name, process in processes.items()} == {"webhook": [], "reconciler": []}
 
 
