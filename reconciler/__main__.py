@@ -36,6 +36,7 @@ from reconciler.valkey.external_store import ExternalStores
 from shared import errors
 from shared.consumers.toolhive import serves_session_tls
 from shared.kubernetes.client import Cluster
+from shared.kubernetes.namespaces import WatchedNamespaces
 from shared.objects.resources import PODS, SECRETS, Object
 from shared.process import json_log, probes
 
@@ -93,7 +94,7 @@ class _Process:
         self._cluster = cluster = connections.storages
         self._settings = settings
         self._certificates = certificates
-        self._watches = Watches(cluster)
+        self._watches = Watches(cluster, WatchedNamespaces(settings.watch_namespaces))
         self._slots = UpdateSlots(settings.storage.updates_at_once)
         self._recorder = EventRecorder(cluster, settings.candidate.identity)
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._watches.storage_queue))

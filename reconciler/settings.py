@@ -30,6 +30,7 @@ class Settings(FromEnvironment):
         http_port: Port of probes and metrics.
         default_target: Which parts of a consumer the reconciler connects, if the consumer does not say.
         allowed_hosts: Which hosts external storages may name.
+        watch_namespaces: The namespaces in which the reconciler works; none stands for all.
     """
 
     candidate: Candidate
@@ -39,6 +40,7 @@ class Settings(FromEnvironment):
     default_target: Target
     allowed_hosts: AllowedHosts
     log_level: str
+    watch_namespaces: tuple[str, ...]
 
     @classmethod
     def _read(cls, env: Environment) -> Self:
@@ -61,6 +63,7 @@ class Settings(FromEnvironment):
                 env.optional_entries("EXTERNAL_ALLOWED_HOSTS", parse_entry, ENTRY_FORM)
             ).without_api_server([env.text("KUBERNETES_SERVICE_HOST", "")]),
             log_level=env.log_level("LOG_LEVEL"),
+            watch_namespaces=env.namespaces("WATCH_NAMESPACES"),
         )
 
 

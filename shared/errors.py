@@ -19,6 +19,13 @@ class MalformedReview(SessionStorageError):
     """An AdmissionReview that cannot be answered."""
 
 
+class Overloaded(SessionStorageError):
+    """A review that gave way to others, because all together would have taken too much memory."""
+
+    def __init__(self) -> None:
+        super().__init__("too many reviews wait for the API server")
+
+
 class InvalidSpec(SessionStorageError):
     """An object that its owner must change.
 

@@ -37,7 +37,8 @@ _log = logging.getLogger(__name__)
 _random = random.SystemRandom()
 
 
-def _unchanged(obj: Object) -> Object:
+def unchanged(obj: Object) -> Object:
+    """Keep the whole object."""
     return obj
 
 
@@ -56,7 +57,7 @@ class Informer:
         on_change: OnChange | None = None,
         *,
         selector: Selector = EVERYTHING,
-        keep: Callable[[Object], Object] = _unchanged,
+        keep: Callable[[Object], Object] = unchanged,
     ) -> None:
         self.resource = resource
         self.synced = asyncio.Event()

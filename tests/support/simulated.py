@@ -58,7 +58,7 @@ NAMESPACE = "team"
 KEY: Key = (NAMESPACE, "mine")
 SETTINGS = StorageSettings(
     Image("registry.example/valkey:9", "IfNotPresent"),
-    Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
+    Peers("session-storage-system", {"app.kubernetes.io/name": "ours"}),
     RotationSettings(refresh=timedelta(0)),  # there is no kubelet that would refresh a mounted file
 )
 PRIMARY = InstanceFacts(role="master", is_loading=False)

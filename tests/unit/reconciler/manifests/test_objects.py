@@ -23,7 +23,7 @@ from shared.session_storage.sizes import PRESETS, Size
 from tests.support.storages import primary
 
 STORAGE = Storage("shared-storage", "team", "uid-1")
-PEERS = Peers("toolhive-system", {"app.kubernetes.io/component": "reconciler"})
+PEERS = Peers("session-storage-system", {"app.kubernetes.io/component": "reconciler"})
 ZONE = ["topology.kubernetes.io/zone"]
 PASSWORDS = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
 IMAGE = Image("registry.example/valkey@sha256:abc", "IfNotPresent")
@@ -341,7 +341,7 @@ def test_the_policy_admits_only_consumers_instances_and_the_reconciler() -> None
         {"podSelector": {"matchLabels": {names.LABEL_CONSUMER_OF: "shared-storage"}}},
         {"podSelector": {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}},
         {
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "toolhive-system"}},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "session-storage-system"}},
             "podSelector": {"matchLabels": {"app.kubernetes.io/component": "reconciler"}},
         },
     ]
