@@ -137,6 +137,19 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Have a primary whose pod is ending go on until another instance has taken over, or its grace period is nearly over.
+
+    It counts only if it comes while kubelet stops the pod, so it is repeated for a moment (`start_command`).
+    """
+
+    instance: Instance
+
+    def __repr__(self) -> str:
+        return f"have {self.instance.title} go on until another instance takes over"
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Remove an instance that is no longer needed, with its volume, unless it has become the primary meanwhile."""
 
@@ -148,4 +161,6 @@ class Remove:
         return f"remove instance {self.workload['metadata']['name']} with its volume"
 
 
-InstanceAction: TypeAlias = Promote | SwitchOver | Follow | TellPassword | Fence | Resume | Admit | Retire | Remove
+InstanceAction: TypeAlias = (
+    Promote | SwitchOver | Follow | TellPassword | Fence | Resume | Admit | Retire | Hold | Remove
+)

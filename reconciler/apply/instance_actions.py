@@ -11,6 +11,7 @@ from reconciler.actions.valkey import (
     Admit,
     Fence,
     Follow,
+    Hold,
     InstanceAction,
     Promote,
     Remove,
@@ -66,6 +67,8 @@ class InstanceActions:
                 await users.admit(*instance.endpoint, hashes)
             case Retire():
                 await _retire(action)
+            case Hold(instance):
+                await _hold(instance)
 
     async def _promote(self, action: Promote) -> None:
         started = time.monotonic()
@@ -134,6 +137,15 @@ async def _configure(action: Follow | TellPassword | Fence) -> None:
                 await session.tell_password(replication)
             case Fence(_, replicas):
                 await session.fence(replicas)
+
+
+async def _hold(instance: Instance) -> None:
+    """Ask an ending primary to go on, if it still listens; whatever else the pass has to do goes on without it."""
+    try:
+        await users.save(*instance.endpoint)
+    except errors.SessionStoreError as error:
+        extra = {"instance": instance.address, "error": str(error)}
+        _log.warning("an instance that ends was not asked to go on", extra=extra)
 
 
 async def _retire(action: Retire) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 from reconciler.failover.decision import FailoverBlocked, LookAgain
 from reconciler.plan.desired_objects import running_size
 from reconciler.plan.hindrance import Hindrance, OutOfSync, redundancy
-from reconciler.plan.rolling_update import NO_ROOM, UPDATING
+from reconciler.plan.rolling_update import UPDATING
 from reconciler.state import pod_status
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
@@ -92,7 +92,7 @@ class Verdict:
             message = f"{finding.message}: {self.hindrance.message}"
             finding = replace(finding, reason=self.hindrance.reason, message=message)
         found = replace(self, also=(*self.also, finding))
-        return found.hindered(Hindrance(finding.reason, finding.message)) if finding.reason == NO_ROOM else found
+        return found.hindered(Hindrance(finding.reason, finding.message)) if change.lacks_room else found
 
     def hindered(self, hindrance: Hindrance | None) -> Self:
         """Add what keeps a ready storage from going on, unless something is known already."""
@@ -190,9 +190,7 @@ def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tup
     primary, pod = group.primary, group.primary.pod
     if problem := _server_problem(primary):
         return problem
-    if stuck := next(
-        (found for instance in group.instances if instance.pod and (found := pod_status.obstacle(instance.pod))), None
-    ):
+    if stuck := next((found for instance in group.instances if (found := instance.obstacle)), None):
         return stuck.reason, stuck.message
     if isinstance(decision, LookAgain | FailoverBlocked):
         return decision.reason, decision.message

@@ -9,16 +9,21 @@ one more pod, the one instance restarts where it is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from reconciler.actions.kubernetes import Delete
-from reconciler.actions.valkey import Remove, SwitchOver
+from reconciler.actions.valkey import Hold, Remove, SwitchOver
+from reconciler.manifests.stateful_set import GRACE_SECONDS
+from reconciler.plan.placement import node_of, shared_nodes
 from reconciler.state.instance import Instance
 from shared.objects.conditions import Finding
 from shared.objects.resources import PODS, is_terminating
+from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from datetime import datetime
 
     from reconciler.actions.plan import Step
     from reconciler.failover.replication_group import ReplicationGroup
@@ -28,6 +33,10 @@ if TYPE_CHECKING:
 UPDATING: Final = "Updating"
 FOLLOWING_SECONDS: Final = 0.5
 """How soon the reconciler looks again while a change goes on; an instance takes about 2 s to start and follow."""
+HOLDING_SECONDS: Final = 0.2
+"""How soon the reconciler asks an ending primary again to go on. It has half a second after kubelet told it to stop."""
+HOLD_WITHIN: Final = timedelta(seconds=3)
+"""How long after the deletion of its pod a primary is asked to go on; kubelet learns of it within a second."""
 NO_ROOM: Final = "NoRoom"
 """Reason for which a change that no instance can make in place waits."""
 REQUESTED: Final = "Asked"
@@ -45,11 +54,15 @@ class Change:
     Attributes:
         instances: Numbers of the instances that there are to be now.
         finding: The condition that tells of the change; None if nothing changes.
+        is_held: Whether a primary whose pod is ending goes on until another instance takes over.
+        urgent: What cannot wait until everything else is right.
     """
 
     instances: tuple[int, ...]
     steps: tuple[Step, ...] = ()
     finding: Finding | None = None
+    is_held: bool = False
+    urgent: tuple[Hold, ...] = ()
 
     @property
     def is_under_way(self) -> bool:
@@ -62,8 +75,15 @@ class Change:
         return self.is_under_way and not self.steps
 
     @property
+    def lacks_room(self) -> bool:
+        """Whether it waits for a node that takes another instance, which may never come."""
+        return self.finding is not None and self.finding.reason == NO_ROOM
+
+    @property
     def pause(self) -> float | None:
         """Seconds until the next look; None if nothing goes on."""
+        if self.urgent:
+            return HOLDING_SECONDS
         return FOLLOWING_SECONDS if self.is_under_way else None
 
 
@@ -88,7 +108,7 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     if must_wait and change.finding is None:
         message = "this update waits until updates of other storages are done"
         return replace(change, finding=_finding("False", "WaitsForItsTurn", message))
-    return change
+    return change if change.finding is not None else _spread_out(group, desired)
 
 
 def _move_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
@@ -117,11 +137,41 @@ def _move_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
 def _replace_deleted_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     """Have a replica take over from a primary whose pod was deleted, by force or not, and which stops soon.
 
-    Without a replica there is nothing to do: the pod comes back anyway.
+    If none could now, the primary goes on as long as its grace period allows, and gets a second instance if it is
+    alone. Whoever evicts a pod deletes it as well, and announces that nowhere.
     """
     staying = [instance for instance in group.others if not desired.is_leaving(instance)]
     preferred = sorted(staying, key=lambda instance: (desired.is_stale(instance), instance.index))
-    return _switchover(group, desired, preferred, DELETED) or Change(desired.indexes)
+    if change := _switchover(group, desired, preferred, DELETED):
+        return change
+    if not _can_be_held(group, desired):
+        return Change(desired.indexes)
+    urgent = (Hold(group.primary),) if desired.now - _deleted_at(group.primary) <= HOLD_WITHIN else ()
+    if group.others:
+        message = f"{group.name(group.primary)} is ending, and waits until {group.name(*group.others)} is in sync"
+        return Change(desired.indexes, (), _finding("True", "InstanceStarts", message), is_held=True, urgent=urgent)
+    (extra,) = _unused_indexes(desired.indexes, 1)
+    message = f"{group.name(group.primary)} is ending, and {group.name(Instance(extra))} is added to take over"
+    indexes = (*desired.indexes, extra)
+    return Change(indexes, (), _finding("True", "InstanceAdded", message), is_held=True, urgent=urgent)
+
+
+def _can_be_held(group: ReplicationGroup, desired: DesiredInstances) -> bool:
+    """Tell whether an ending primary can go on for a while, and another instance may take over in that time."""
+    primary = group.primary
+    if not is_terminating(primary.pod) or not primary.accepts_operator:
+        return False
+    has_time = _grace(primary) >= timedelta(seconds=GRACE_SECONDS)
+    return has_time and not (group.others and all(desired.has_no_room(instance) for instance in group.others))
+
+
+def _grace(instance: Instance) -> timedelta:
+    return timedelta(seconds=(instance.pod or {})["metadata"].get("deletionGracePeriodSeconds") or 0)
+
+
+def _deleted_at(instance: Instance) -> datetime:
+    """Tell when somebody deleted a pod; its `deletionTimestamp` is the time at which it has to be gone."""
+    return parse_time((instance.pod or {})["metadata"]["deletionTimestamp"]) - _grace(instance)
 
 
 def _switchover(
@@ -168,6 +218,22 @@ def _update_replica(group: ReplicationGroup, desired: DesiredInstances, outdated
     if chosen.index in desired.undersized:
         return replace(_removal(group, desired, chosen), finding=finding)
     return Change(desired.indexes, _deletion(chosen.pod), finding)
+
+
+def _spread_out(group: ReplicationGroup, desired: DesiredInstances) -> Change:
+    """Restart a replica that shares its node, where another node has no instance of the storage and takes one.
+
+    Instances share nodes where there were too few, as during a drain. The scheduler gives a new pod a node of its own.
+    """
+    crowded = {each.index for there in shared_nodes(group.instances).values() for each in there}
+    movable = [each for each in group.others if each.index in crowded - desired.may_share]
+    is_free = desired.nodes.open - {node_of(each) for each in group.instances}
+    is_well = len(group.synced) == len(group.others) and desired.may_update
+    if not (movable and is_free and is_well):
+        return Change(desired.indexes)
+    chosen = max(movable, key=lambda each: each.index)
+    finding = _finding("True", "InstanceRestarts", f"{group.name(chosen)} moves to a node of its own")
+    return Change(desired.indexes, _deletion(chosen.pod or {}), finding)
 
 
 def _without_room(group: ReplicationGroup, desired: DesiredInstances) -> Change:

@@ -20,6 +20,7 @@ from shared.objects.resources import is_terminating
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.state.obstacle import Obstacle
     from shared.objects.resources import Object
 
 Problem = Literal["", "down", "unreachable", "refused"]
@@ -85,6 +86,8 @@ class Instance:
         not_hearing_for: Seconds since the reconciler last saw a replica hear its primary; 0 if it sees that now, or
             never did. The replica's own figure is not enough: it counts from the break of the link, which may have been
             silent for a minute by then.
+        warning: What Kubernetes' Events say of why its pod does not exist or start; None if they say nothing, or its
+            server runs.
     """
 
     index: int = 0
@@ -96,6 +99,12 @@ class Instance:
     outlives_at: str = ""
     silent_for: float = 0.0
     not_hearing_for: float = 0.0
+    warning: Obstacle | None = None
+
+    @property
+    def obstacle(self) -> Obstacle | None:
+        """What keeps its pod from existing or running; None if that only needs time."""
+        return self.warning or (pod_status.obstacle(self.pod) if self.pod is not None else None)
 
     @property
     def title(self) -> str:
