@@ -138,7 +138,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Have a primary whose pod is ending go on until another instance has taken over, or its grace period is nearly over.
+    """Have a primary whose pod is ending go on until another instance has taken over, or its time is nearly over.
 
     It counts only if it comes while kubelet stops the pod, so it is repeated for a moment (`start_command`).
     """

@@ -16,8 +16,8 @@ def primary_budget(storage: Storage, *, is_held: bool = False, is_out_of_service
     """Build the PodDisruptionBudget of the primary.
 
     At rest it lets the primary's pod be evicted: autoscalers look at budgets before they announce anything, and one
-    that never allows an eviction keeps its node for ever. From the moment in which the node is known to be emptied until
-    another instance is the primary, it holds evictions up.
+    that never allows an eviction keeps its node for ever. From the moment in which the node is known to be emptied
+    until another instance is the primary, it holds evictions up.
 
     Args:
         storage: The storage that the primary belongs to.

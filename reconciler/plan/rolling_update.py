@@ -23,7 +23,6 @@ from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime
 
     from reconciler.actions.plan import Step
     from reconciler.failover.replication_group import ReplicationGroup
@@ -144,9 +143,12 @@ def _replace_deleted_primary(group: ReplicationGroup, desired: DesiredInstances)
     preferred = sorted(staying, key=lambda instance: (desired.is_stale(instance), instance.index))
     if change := _switchover(group, desired, preferred, DELETED):
         return change
-    if not _can_be_held(group, desired):
+    pod = group.primary.pod
+    if pod is None or not _can_be_held(group, desired, pod):
         return Change(desired.indexes)
-    urgent = (Hold(group.primary),) if desired.now - _deleted_at(group.primary) <= HOLD_WITHIN else ()
+    # Its `deletionTimestamp` is the time at which it has to be gone.
+    deleted_at = parse_time(pod["metadata"]["deletionTimestamp"]) - _grace(pod)
+    urgent = (Hold(group.primary),) if desired.now - deleted_at <= HOLD_WITHIN else ()
     if group.others:
         message = f"{group.name(group.primary)} is ending, and waits until {group.name(*group.others)} is in sync"
         return Change(desired.indexes, (), _finding("True", "InstanceStarts", message), is_held=True, urgent=urgent)
@@ -156,22 +158,15 @@ def _replace_deleted_primary(group: ReplicationGroup, desired: DesiredInstances)
     return Change(indexes, (), _finding("True", "InstanceAdded", message), is_held=True, urgent=urgent)
 
 
-def _can_be_held(group: ReplicationGroup, desired: DesiredInstances) -> bool:
-    """Tell whether an ending primary can go on for a while, and another instance may take over in that time."""
-    primary = group.primary
-    if not is_terminating(primary.pod) or not primary.accepts_operator:
-        return False
-    has_time = _grace(primary) >= timedelta(seconds=GRACE_SECONDS)
-    return has_time and not (group.others and all(desired.has_no_room(instance) for instance in group.others))
+def _can_be_held(group: ReplicationGroup, desired: DesiredInstances, pod: Object) -> bool:
+    """Tell whether a primary can go on while its pod is ending, and another instance may take over in that time."""
+    has_time = is_terminating(pod) and _grace(pod) >= timedelta(seconds=GRACE_SECONDS)
+    is_in_vain = bool(group.others) and all(desired.has_no_room(instance) for instance in group.others)
+    return has_time and group.primary.accepts_operator and not is_in_vain
 
 
-def _grace(instance: Instance) -> timedelta:
-    return timedelta(seconds=(instance.pod or {})["metadata"].get("deletionGracePeriodSeconds") or 0)
-
-
-def _deleted_at(instance: Instance) -> datetime:
-    """Tell when somebody deleted a pod; its `deletionTimestamp` is the time at which it has to be gone."""
-    return parse_time((instance.pod or {})["metadata"]["deletionTimestamp"]) - _grace(instance)
+def _grace(pod: Object) -> timedelta:
+    return timedelta(seconds=pod["metadata"].get("deletionGracePeriodSeconds") or 0)
 
 
 def _switchover(

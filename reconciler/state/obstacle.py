@@ -80,7 +80,7 @@ class Obstacle:
         newest = max((each for each in found if _TROUBLES.index(each["reason"]) == worst), key=_last_seen)
         words = str(newest.get("message") or "")
         if newest["reason"] == REFUSED:
-            # First comes "create Pod NAME in StatefulSet NAME failed error: " (Kubernetes, `pkg/controller/statefulset`).
+            # It begins "create Pod NAME in StatefulSet NAME failed error: " (Kubernetes, `pkg/controller/statefulset`).
             return cls.quoting(REFUSED, f"Kubernetes refuses the pod of {name}", words.rpartition("failed error: ")[2])
         return cls.quoting(newest["reason"], f"{name} waits", words)
 
