@@ -242,7 +242,7 @@ def stopping(pod: Pod, monkeypatch: pytest.MonkeyPatch, role: str = "master") ->
     shell = serving(pod, monkeypatch)
     starts(pod, 1)
     shell.terminate()
-    eventually(lambda: (pod.directory / "live" / "stopping").exists())
+    eventually((pod.directory / "live" / "stopping").exists)
     return shell
 
 
@@ -254,10 +254,15 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 def is_asked_to_go_on(pod: Pod) -> None:
-    """Write the ACL file anew, as `ACL SAVE` does."""
+    """Write the ACL file anew, as `ACL SAVE` does, until the file system's clock has gone on."""
     live = pod.directory / "live"
-    (live / "saved").write_text("saved")
-    (live / "saved").rename(live / "users.acl")
+
+    def is_newer() -> bool:
+        (live / "saved").write_text("saved")
+        (live / "saved").rename(live / "users.acl")
+        return (live / "users.acl").stat().st_mtime_ns > (live / "stopping").stat().st_mtime_ns
+
+    eventually(is_newer)
 
 
 def test_a_primary_that_is_asked_to_go_on_stops_when_another_instance_has_taken_over(

@@ -207,8 +207,10 @@ def test_instances_that_share_a_node_are_named_because_they_fail_together() -> N
     found = condition(made, "Redundant")
     assert (found["status"], found["message"]) == (
         "True",
-        "2 replicas could take over; mine-valkey-1, mine-valkey-2 share node host-1, and fail with it: add a node that"
-        " takes Valkey's pods",
+        (
+            "2 replicas could take over; mine-valkey-1, mine-valkey-2 share node host-1, and fail with it: add a node"
+            " that takes Valkey's pods"
+        ),
     )
 
 
