@@ -216,9 +216,10 @@ def _update_replica(group: ReplicationGroup, desired: DesiredInstances, outdated
 
 
 def _spread_out(group: ReplicationGroup, desired: DesiredInstances) -> Change:
-    """Restart a replica that shares its node, where another node has no instance of the storage and takes one.
+    """Replace a replica that shares its node, if another node has no instance of the storage and takes one.
 
-    Instances share nodes where there were too few, as during a drain. The scheduler gives a new pod a node of its own.
+    Instances share nodes where there were too few, as during a drain. A new pod of the same instance would not do: its
+    volume may be tied to the node.
     """
     crowded = {each.index for there in shared_nodes(group.instances).values() for each in there}
     movable = [each for each in group.others if each.index in crowded - desired.may_share]
@@ -227,8 +228,8 @@ def _spread_out(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     if not (movable and is_free and is_well):
         return Change(desired.indexes)
     chosen = max(movable, key=lambda each: each.index)
-    finding = _finding("True", "InstanceRestarts", f"{group.name(chosen)} moves to a node of its own")
-    return Change(desired.indexes, _deletion(chosen.pod or {}), finding)
+    message = f"{group.name(chosen)} shares its node, and is replaced by an instance on a node of its own"
+    return replace(_removal(group, desired, chosen), finding=_finding("True", "InstanceRemoved", message))
 
 
 def _without_room(group: ReplicationGroup, desired: DesiredInstances) -> Change:

@@ -521,14 +521,14 @@ def on(instance: Instance, node: str) -> Instance:
 CROWDED = (on(LARGE[0], "host-0"), on(LARGE[1], "host-1"), on(LARGE[2], "host-1"))
 
 
-def test_a_replica_that_shares_its_node_moves_to_a_node_of_its_own_once_there_is_one() -> None:
+def test_a_replica_that_shares_its_node_is_replaced_once_there_is_a_node_for_another_one() -> None:
     decided = change(*CROWDED)
-    assert (restarted(decided), reason(decided)) == (["mine-valkey-2-0"], "InstanceRestarts")
+    assert (removed(decided), decided.instances, reason(decided)) == ([2], (0, 1), "InstanceRemoved")
 
 
-def test_the_primary_stays_where_it_is_and_the_replica_beside_it_moves() -> None:
+def test_the_primary_stays_where_it_is_and_the_replica_beside_it_goes() -> None:
     beside = (on(LARGE[0], "host-0"), on(LARGE[1], "host-0"), on(LARGE[2], "host-2"))
-    assert restarted(change(*beside)) == ["mine-valkey-1-0"]
+    assert removed(change(*beside)) == [1]
 
 
 @pytest.mark.parametrize(
@@ -543,7 +543,7 @@ def test_the_primary_stays_where_it_is_and_the_replica_beside_it_moves() -> None
     ],
     ids=["too few nodes", "a drain", "found no other node before", "not its turn", "not in sync", "all apart"],
 )
-def test_no_replica_restarts_for_a_node_that_it_would_not_get(
+def test_no_replica_goes_for_a_node_that_its_successor_would_not_get(
     instances: tuple[Instance, ...], changes: dict[str, Any]
 ) -> None:
     assert change(*instances, **changes) == Change((0, 1, 2))
