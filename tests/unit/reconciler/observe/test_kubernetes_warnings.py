@@ -53,9 +53,9 @@ async def test_the_warnings_about_one_object_are_selected_by_the_api_server(api:
 
 
 async def test_an_answer_counts_for_a_while_however_often_it_is_needed(api: Api) -> None:
-    now = 0.0
-    warnings = KubernetesWarnings(api, lambda: now)
-    answers = [await warnings.about(WORKLOAD) for now in (0.0, 1.0, AGAIN_SECONDS - 0.1, AGAIN_SECONDS)]
+    times = iter((0.0, 1.0, AGAIN_SECONDS - 0.1, AGAIN_SECONDS))
+    warnings = KubernetesWarnings(api, lambda: next(times))
+    answers = [await warnings.about(WORKLOAD) for _ in range(4)]
     assert len(set(answers)) == 1
     assert len(api.asked) == 2
 

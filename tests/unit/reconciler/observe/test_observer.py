@@ -70,7 +70,13 @@ SET: Object = {
 }
 POD: Object = {
     "kind": "Pod",
-    "metadata": {"name": "mine-valkey-0-0", "namespace": NAMESPACE, "uid": "uid-0", "resourceVersion": "1"},
+    "metadata": {
+        "name": "mine-valkey-0-0",
+        "namespace": NAMESPACE,
+        "uid": "uid-0",
+        "resourceVersion": "1",
+        "creationTimestamp": "2026-11-23T10:00:00Z",
+    },
     "status": {"phase": "Running", "podIP": "10.1.0.1"},
 }
 
@@ -292,10 +298,8 @@ async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytes
     assert "theirs" not in repr(logins)
 
 
-LONG_AGO = "2026-11-23T10:00:00Z"
 STUCK: Object = {
     **POD,
-    "metadata": POD["metadata"] | {"creationTimestamp": LONG_AGO},
     "spec": {"nodeName": "host-0"},
     "status": {"phase": "Pending"},
 }

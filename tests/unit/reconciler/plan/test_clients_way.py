@@ -69,7 +69,7 @@ def test_clients_of_a_pod_that_is_gone_or_going_are_refused_at_once_if_nobody_ca
 
 
 def test_clients_stay_with_a_primary_that_goes_on_until_another_instance_takes_over() -> None:
-    going = {"deletionTimestamp": "2026-11-23T12:00:30Z", "deletionGracePeriodSeconds": 30}
+    going: Any = {"deletionTimestamp": "2026-11-23T12:00:30Z", "deletionGracePeriodSeconds": 30}
     held, *others = steps_of(observed("small", replace(primary(), pod=pod(**going))))
     assert isinstance(held, Hold)
     assert slices((held, *others)) == []
