@@ -33,7 +33,7 @@ UPDATING: Final = "Updating"
 FOLLOWING_SECONDS: Final = 0.5
 """How soon the reconciler looks again while a change goes on; an instance takes about 2 s to start and follow."""
 HOLDING_SECONDS: Final = 0.2
-"""How soon the reconciler asks an ending primary again to go on. It has half a second after kubelet told it to stop."""
+"""How soon the reconciler asks an ending primary again to go on. It has a second after kubelet told it to stop."""
 HOLD_WITHIN: Final = timedelta(seconds=3)
 """How long after the deletion of its pod a primary is asked to go on; kubelet learns of it within a second."""
 NO_ROOM: Final = "NoRoom"

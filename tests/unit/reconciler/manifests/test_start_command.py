@@ -276,6 +276,7 @@ def stopping(pod: Pod, monkeypatch: pytest.MonkeyPatch, role: str = "master") ->
     client = pod.directory / "bin" / "valkey-cli"
     client.write_text(f'#!/bin/sh\n[ "$*" = "--user probe role" ] && cat {pod.directory}/says\n')
     client.chmod(0o755)
+    monkeypatch.setattr(start_command_module, "STOP_SECONDS", 0.3)
     shell = serving(pod, monkeypatch)
     starts(pod, 1)
     shell.terminate()
@@ -308,7 +309,7 @@ def test_a_primary_that_is_asked_to_go_on_stops_when_another_instance_has_taken_
     with stopping(pod, monkeypatch) as shell:
         is_asked_to_go_on(pod)
         with pytest.raises(subprocess.TimeoutExpired):
-            shell.wait(1.5)
+            shell.wait(1)
         (pod.directory / "says").write_text("slave")
         assert shell.wait(10) == 0
 
