@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Restart, Share, Write, WriteAuth
-from reconciler.actions.valkey import InstanceAction
+from reconciler.actions.valkey import InstanceAction, Promote, Resume, SwitchOver
 
 if TYPE_CHECKING:
     from shared.objects.events import EventNote
@@ -35,3 +35,8 @@ class Plan:
     events: tuple[EventNote, ...] = ()
     requeue_after_seconds: float = RECHECK_SECONDS
     is_changing: bool = False
+
+    @property
+    def moves_primary(self) -> bool:
+        """Whether it changes who takes writes: its requests go ahead of all others."""
+        return any(isinstance(step, Promote | Resume | SwitchOver) for step in self.steps)

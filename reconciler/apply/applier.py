@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shared.consumers.identity import Consumer
     from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
+    from shared.objects.resources import Key
 
 MAX_REASON: Final = 256
 """How many characters of the API server's answer a message repeats about one consumer."""
@@ -62,6 +63,10 @@ class Applier:
         for note in plan.events:
             await self._recorder.record(storage, note)
 
+    def forget(self, storage: Key) -> None:
+        """Drop what is remembered of a storage that is gone."""
+        self._instances.forget(storage)
+
     async def carry_out(self, step: Step) -> None:
         """Carry out one step, or raise ClusterError."""
         match step:
@@ -75,8 +80,8 @@ class Applier:
                 await self._restart(step)
             case LabelRole(pod):
                 await self._label_role(pod, step.operations)
-            case Delete(resource, namespace, name, uid):
-                await self._cluster.delete(resource, namespace, name, uid=uid)
+            case Delete(resource, namespace, name, uid, keeps_dependents):
+                await self._cluster.delete(resource, namespace, name, uid=uid, keeps_dependents=keeps_dependents)
             case _:
                 await self._instances.carry_out(step)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from reconciler.state import pod_status
 from shared import names
+from shared.process.survival import keep_running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,7 +52,7 @@ class _Heartbeat:
         self._on_change = on_change
         self._clock = asyncio.get_running_loop().time
         self._answered_at = self._clock()
-        self._task = asyncio.ensure_future(self._run())
+        self._task = asyncio.ensure_future(keep_running("heartbeats", self._run))
 
     @property
     def silent_for(self) -> float:

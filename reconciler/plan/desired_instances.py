@@ -43,6 +43,8 @@ class DesiredInstances:
         requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
         may_update: Whether it is this storage's turn for an update.
         may_share: Numbers of the instances that need not be on a node of their own.
+        left_volumes: Numbers of instances that are gone, and whose volumes are still the storage's.
+        foreign_volumes: Numbers that no new instance may have, because it would mount somebody else's volume.
     """
 
     count: int
@@ -55,6 +57,8 @@ class DesiredInstances:
     may_update: bool
     now: datetime
     may_share: frozenset[int] = frozenset()
+    left_volumes: frozenset[int] = frozenset()
+    foreign_volumes: frozenset[int] = frozenset()
 
     @property
     def indexes(self) -> tuple[int, ...]:

@@ -116,6 +116,16 @@ class Verdict:
         )
 
     @classmethod
+    def adoption_needed(cls, found: Sequence[str], command: str) -> Self:
+        """Objects of a backup or of a former storage of this name need a person's consent before they are used."""
+        return cls(
+            Phase.PENDING,
+            "AdoptionNeeded",
+            f"a backup or a former storage of this name left {', '.join(found)}: to take all of it over, with its"
+            f" passwords and data, run `{command}`; to begin without it, delete it",
+        )
+
+    @classmethod
     def refused(cls, error: str) -> Self:
         """The API server refused a write, and would refuse it again."""
         return cls(Phase.FAILED, "ApplyRefused", f"Kubernetes refused an object of this storage: {error[:MAX_QUOTED]}")

@@ -21,6 +21,7 @@ from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.desired_objects import Layout
 from reconciler.plan.drift import repair, repair_if_unchanged
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
+from reconciler.plan.ownership import Ownership, adopt_mounted_claims, foreign_claims, own_claims
 from reconciler.plan.rolling_update import FOLLOWING_SECONDS, next_change
 from reconciler.plan.status import status_of
 from reconciler.rotation.rotation_plan import plan_external_rotation, plan_managed_rotation
@@ -58,36 +59,36 @@ def plan(state: StorageState, settings: StorageSettings, now: datetime) -> Plan:
         return Plan(requeue_after_seconds=FOR_THE_USER_SECONDS)
     if spec is None:
         return _report(state, Verdict.invalid(state.storage.spec_problem), now, FOR_THE_USER_SECONDS)
-    if foreign := _foreign_children(state):
-        return _report(state, Verdict.name_taken(foreign), now, WAITING_SECONDS)
+    if (unsettled := _plan_ownership(state, spec, now)) is not None:
+        return unsettled
     if spec.external is not None:
         return _plan_external(state, spec.external, settings, now)
     return _plan_managed(state, spec, settings, now)
 
 
-def _foreign_children(state: StorageState) -> tuple[str, ...]:
-    """Name the objects that have the name of a child, and belong to somebody else."""
-    storage = state.storage
-    return tuple(
-        f"{obj.get('kind') or plural} {name}"
-        for (plural, name), obj in state.children.items()
-        if not _is_owned(obj["metadata"], storage.uid)
-        and (plural == SECRETS.plural or not _is_orphan(obj["metadata"], storage.name))
-    )
+def _plan_ownership(state: StorageState, spec: SessionStorageSpec, now: datetime) -> Plan | None:
+    """Take over what a person has agreed to, or wait for that; None once all that exists is the storage's own."""
+    ownership = Ownership.of(state)
+    if obstacle := ownership.obstacle:
+        report = _report(state, obstacle, now, WAITING_SECONDS)
+        if spec.external is None and ownership.leads_clients:
+            return _lead_clients(report, state, spec, now)
+        return replace(report, steps=ownership.safeguards)
+    if ownership.is_pending or ownership.adoptions:
+        return Plan(steps=ownership.adoptions, requeue_after_seconds=FOLLOWING_SECONDS)
+    return None
 
 
-def _is_owned(metadata: Object, uid: str) -> bool:
-    return any(owner.get("uid") == uid and owner.get("controller") for owner in metadata.get("ownerReferences", []))
-
-
-def _is_orphan(metadata: Object, storage: str) -> bool:
-    """Tell whether an object was this storage's and lost its owner, as in a restore from a backup.
-
-    The reconciler adopts no Secret that way: whoever may create Secrets, and nothing else, could choose passwords.
-    """
-    labels = metadata.get("labels", {})
-    is_labelled = labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage
-    return is_labelled and not any(owner.get("controller") for owner in metadata.get("ownerReferences", []))
+def _lead_clients(report: Plan, state: StorageState, spec: SessionStorageSpec, now: datetime) -> Plan:
+    """Keep a primary, and lead clients there, although something else of the storage is not its own."""
+    group = ReplicationGroup.of(state, spec.preset)
+    decision = decide_primary(group, state.storage.requests.promotion)
+    steps = tuple(replication_steps(group, decision, now))
+    if not _moves_primary(steps, decision):
+        way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group, decision))
+        steps = (*way, *steps)
+    wait = decision.seconds if isinstance(decision, LookAgain) else WAITING_SECONDS
+    return replace(report, steps=steps, requeue_after_seconds=min(wait, report.requeue_after_seconds))
 
 
 def _plan_external(state: StorageState, spec: External, settings: StorageSettings, now: datetime) -> Plan:
@@ -133,7 +134,10 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     availability = tuple(replication_steps(group, decision, now))
     rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
     repairs = (*objects, *connection, *availability)
-    if not _moves_primary(repairs or change.steps, decision):
+    if _moves_primary(repairs or change.steps, decision):
+        # A repair that the API server does not take must not hold up a failover.
+        repairs = (*availability, *objects, *connection)
+    else:
         leading = desired_objects.clients_way(state, group, decision, is_held=change.is_held)
         way = _repairs(state, repair_if_unchanged, leading)
         repairs = (*objects, *way, *connection, *availability)
@@ -146,6 +150,7 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
             *change.urgent,
             *repairs,
             *rotation.steps,
+            *adopt_mounted_claims(state),
             *secrets.restart_outdated_pods(state),
             *(() if repairs else change.steps),  # planned changes wait until everything else is right
         ),
@@ -185,6 +190,8 @@ def _desired_instances(
             for index in present
         },
         volume_claims=state.claims,
+        left_volumes=frozenset(own_claims(state)) - present.keys(),
+        foreign_volumes=foreign_claims(state) - present.keys(),
         undersized=desired_objects.undersized(state, spec),
         nodes=state.nodes,
         requested_switchover=request if request != handled else "",

@@ -52,6 +52,11 @@ def original_of(secret: Object) -> Key | None:
     return namespace, name
 
 
+def is_owned_by(obj: Object, uid: str) -> bool:
+    """Tell whether the object with this UID is among an object's owners."""
+    return any(owner.get("uid") == uid for owner in obj["metadata"].get("ownerReferences") or [])
+
+
 def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
     """Name a storage's children of one kind; none for StatefulSets, which a label ties to their storage."""
     return {
