@@ -29,6 +29,7 @@ from shared.objects.resources import (
     SECRETS,
     SERVICES,
     SESSION_STORAGES,
+    STATEFUL_SETS,
     VOLUME_CLAIMS,
     Key,
     Object,
@@ -98,6 +99,7 @@ class Observer:
         self._consumers = consumers
         self._rollouts = rollouts
         self._surroundings = surroundings
+        self._clock = cluster.clock.now
         self._warnings = KubernetesWarnings(cluster, time.monotonic)
 
     async def observe(self, obj: Object, overlooked: Mapping[tuple[str, str], Object] = NOTHING) -> StorageState:
@@ -208,7 +210,7 @@ class Observer:
         That is the claim of a volume that does not come, else the pod, or the StatefulSet that should have made it.
         None as long as it may only need time.
         """
-        (namespace, name), now = storage, self._cluster.clock.now()
+        (namespace, name), now = storage, self._clock()
         claim = self._caches[VOLUME_CLAIMS.plural].get((namespace, names.valkey_claim(name, instance.index)))
         workload = self._caches[STATEFUL_SETS.plural].get((namespace, names.valkey_instance(name, instance.index)))
         if instance.pod is None:

@@ -15,6 +15,7 @@ from reconciler.state.instance import Instance
 from reconciler.state.owned_objects import is_owned_by
 from reconciler.state.primary_record import PrimaryRecord
 from shared import names
+from shared.objects.field_path import read
 from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,

@@ -160,7 +160,7 @@ def _replace_deleted_primary(group: ReplicationGroup, desired: DesiredInstances)
     if group.others:
         message = f"{group.name(group.primary)} is ending, and waits until {group.name(*group.others)} is in sync"
         return Change(desired.indexes, (), _finding("True", "InstanceStarts", message), is_held=True, urgent=urgent)
-    (extra,) = _unused_indexes(desired.indexes, 1)
+    (extra,) = _unused_indexes(desired, desired.indexes, 1)
     message = f"{group.name(group.primary)} is ending, and {group.name(Instance(extra))} is added to take over"
     indexes = (*desired.indexes, extra)
     return Change(indexes, (), _finding("True", "InstanceAdded", message), is_held=True, urgent=urgent)
