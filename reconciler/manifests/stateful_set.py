@@ -157,12 +157,13 @@ def _pod_spec(instance: InstanceSpec, image: Image, priority_class: str) -> Obje
 
 
 def _autoscaling(instance: InstanceSpec) -> dict[str, str]:
-    """Let cluster autoscaler remove the node of an instance whose data is not on a volume of its own.
+    """Let cluster autoscaler remove the node of an instance that has an `emptyDir`, even one in memory.
 
     Otherwise it never even taints such a node, and by that taint the reconciler knows that the data has to move
     (cluster autoscaler, FAQ: "What types of pods can prevent CA from removing a node?").
     """
-    return {} if instance.disk_gib else {"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": "data"}
+    volumes = [volume["name"] for volume in _volumes(instance) if "emptyDir" in volume]
+    return {"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": ",".join(volumes)}
 
 
 def _spread(instance: InstanceSpec) -> Object:

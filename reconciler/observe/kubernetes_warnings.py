@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 AGAIN_SECONDS: Final = 10.0
 """How long an answer counts: the same object is asked about at most that often, however many passes there are."""
-PATIENCE_SECONDS: Final = 1.0
-"""How long a pass waits for the answer: a failover must not wait for an explanation."""
+PATIENCE_SECONDS: Final = 0.1
+"""How long a pass waits for the answer, which the next pass finds otherwise: a failover must not wait for it."""
 
 
 class KubernetesWarnings:
@@ -31,7 +31,7 @@ class KubernetesWarnings:
         """Take a monotonic clock, in seconds."""
         self._cluster = cluster
         self._clock = clock
-        self._known: dict[str, tuple[float, Obstacle | None]] = {}
+        self._asked: dict[str, tuple[float, asyncio.Task[Obstacle | None]]] = {}
 
     async def about(self, obj: Object) -> Obstacle | None:
         """Tell what keeps a pod from existing or starting.
@@ -40,21 +40,26 @@ class KubernetesWarnings:
             obj: The pod, its claim, or the StatefulSet that should have made it.
 
         Returns:
-            None if there is no warning, or the API server does not answer in time.
+            None if there is no warning, or the API server has not answered yet.
         """
         now, uid = self._clock(), str(obj["metadata"].get("uid", ""))
-        self._known = {key: known for key, known in self._known.items() if now - known[0] < AGAIN_SECONDS}
-        if uid not in self._known:
-            self._known[uid] = now, await self._read(obj, uid)
-        return self._known[uid][1]
+        self._asked = {
+            key: (since, answer)
+            for key, (since, answer) in self._asked.items()
+            if now - since < AGAIN_SECONDS or not answer.done()
+        }
+        if uid not in self._asked:
+            self._asked[uid] = now, asyncio.create_task(self._read(obj, uid))
+        answer = self._asked[uid][1]
+        await asyncio.wait({answer}, timeout=PATIENCE_SECONDS)
+        return answer.result() if answer.done() else None
 
     async def _read(self, obj: Object, uid: str) -> Obstacle | None:
         selector = Selector(obj["metadata"]["namespace"], fields=f"involvedObject.uid={uid},type=Warning")
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                events, _ = await self._cluster.list_all(CORE_EVENTS, selector)
-        except (errors.ClusterError, TimeoutError) as error:
-            extra = {"object": obj["metadata"]["name"], "error": str(error) or type(error).__name__}
+            events, _ = await self._cluster.list_all(CORE_EVENTS, selector)
+        except errors.ClusterError as error:
+            extra = {"object": obj["metadata"]["name"], "error": str(error)}
             _log.warning("the API server does not show the Events about an object", extra=extra)
             return None
         return Obstacle.told_by(obj, events)

@@ -315,12 +315,12 @@ def test_instances_run_on_linux_alone(size: Size) -> None:
 
 
 @pytest.mark.parametrize("size", Size)
-def test_cluster_autoscaler_may_remove_the_node_of_data_without_a_volume(size: Size) -> None:
+def test_cluster_autoscaler_may_remove_the_node_of_every_instance(size: Size) -> None:
     made = stateful_set(STORAGE.metadata("x"), instance(size), IMAGE, "")
     annotation = made["spec"]["template"]["metadata"]["annotations"].get(
         "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
     )
-    assert annotation == ("data" if size is Size.SMALL else None)
+    assert annotation == ("live-acl,data" if size is Size.SMALL else "live-acl")
 
 
 def test_a_priority_class_is_set_if_there_is_one() -> None:
