@@ -32,6 +32,7 @@ from reconciler.runtime.event_recorder import EventRecorder
 from reconciler.runtime.leader_election import LeaderElector
 from reconciler.settings import Settings
 from reconciler.state.storage_state import KubernetesNodes
+from reconciler.valkey.external_store import ExternalStores
 from shared import errors
 from shared.consumers.toolhive import serves_session_tls
 from shared.kubernetes.client import Cluster
@@ -135,7 +136,9 @@ class _Process:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watches.heartbeats.run(pods))
             group.create_task(self._watches.referenced_secrets.run())
-            group.create_task(workers.run(self._watches.storage_queue, self._storage_controller().reconcile))
+            reconcile = self._storage_controller().reconcile
+            group.create_task(self._watches.storage_queue.run_managed(reconcile))
+            group.create_task(self._watches.storage_queue.run_external(reconcile))
             for part in self._consumer_controllers():
                 group.create_task(part)
 
@@ -152,6 +155,7 @@ class _Process:
             nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values(), self._settings.drain_taints),
             may_update=self._slots.may_take,
             last_seen=LastSeen(time.monotonic),
+            dial=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])).dial,
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock)

@@ -59,6 +59,12 @@ def external_connection_secret(storage: Storage, endpoint: Endpoint, login: Cred
     return {"metadata": metadata, "type": "Opaque", "data": identities.encoded(data)}
 
 
+def kept_connection_secret(storage: Storage, present: Object) -> Object:
+    """Build a connection Secret that hands out the same as the present one."""
+    metadata = storage.metadata(names.connection_secret(storage.name))
+    return {"metadata": metadata, **_content(present)}
+
+
 def mirrored_secret(connection: Object, namespace: str) -> Object:
     """Build the copy of a connection Secret for consumers in another namespace."""
     own = connection["metadata"]
@@ -68,4 +74,9 @@ def mirrored_secret(connection: Object, namespace: str) -> Object:
         "namespace": namespace,
         "labels": own["labels"] | {names.LABEL_STORAGE_NAMESPACE: own["namespace"]},
     }
-    return {"metadata": metadata, "type": connection["type"], "data": connection["data"]}
+    return {"metadata": metadata, **_content(connection)}
+
+
+def _content(secret: Object) -> Object:
+    """Take what a Secret holds; the API server drops `data` if somebody emptied it."""
+    return {key: secret[key] for key in ("type", "data") if key in secret}

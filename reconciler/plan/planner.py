@@ -96,14 +96,16 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
     facts = state.external or ExternalFacts()
     present = state.child(SECRETS, names.connection_secret(state.storage.name))
     record = external_storage.record_after(facts, state.rotation, now)
-    desired = external_storage.desired_connection(desired_objects.owner_of(state.storage), spec, facts) or present
+    desired = external_storage.desired_connection(desired_objects.owner_of(state.storage), spec, facts, present)
     noted = record.put_on(desired) if desired is not None else None
     connection = secrets.publish(noted, present, state.sharing)
     published = present if not connection else None
     rotation = plan_external_rotation(state, record, settings.rotation, now, published=published)
     name = names.connection_secret(state.storage.name) if desired is not None else ""
     verdict = external_storage.judge(spec, facts, was_ready=was_ready(state.storage), connection_secret=name)
-    pause = external_storage.pause_seconds(facts) if rotation.pause is None else rotation.pause
+    pause = rotation.pause
+    if pause is None:
+        pause = external_storage.pause_seconds(facts, external_storage.failing_for(state.storage, now))
     report = _report(state, verdict.rotating(rotation), now, pause)
     return replace(report, steps=(*connection, *rotation.steps))
 

@@ -27,6 +27,7 @@ from reconciler.state.owned_objects import CHILD_RESOURCES
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.storage_state import KubernetesNodes
 from reconciler.valkey import replication, users
+from reconciler.valkey.external_store import ExternalStores
 from shared import names
 from shared.consumers.identity import Consumer
 from shared.consumers.toolhive import CONSUMER_RESOURCES
@@ -113,6 +114,7 @@ class Simulation:
             nodes=KubernetesNodes,
             may_update=slots.may_take,
             last_seen=last_seen,
+            dial=ExternalStores().dial,
         )
         clock = self.api.clock.now
         self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)
