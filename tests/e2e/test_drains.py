@@ -81,14 +81,14 @@ def is_redundant(kube: Kube, name: str) -> bool:
 
 
 def evicted(kube: Kube, pod: Object) -> float:
-    """Ask again and again to evict a pod, and return after how many seconds the API server agreed."""
+    """Ask again and again to evict a pod, and return after how many seconds the API server agreed, or it was gone."""
     metadata = {key: pod["metadata"][key] for key in ("name", "namespace")}
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
     begun = time.monotonic()
     with kube.served() as url, httpx2.Client(base_url=url) as client:
         while time.monotonic() - begun < EVICTED_SECONDS:
             answer = client.post(f"/api/v1/namespaces/{DRAINS}/pods/{metadata['name']}/eviction", json=eviction)
-            if answer.status_code == HTTPStatus.CREATED:
+            if answer.status_code in {HTTPStatus.CREATED, HTTPStatus.NOT_FOUND}:
                 return time.monotonic() - begun
             assert answer.status_code == HTTPStatus.TOO_MANY_REQUESTS, answer.text
             time.sleep(AGAIN_SECONDS)
