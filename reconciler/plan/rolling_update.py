@@ -100,7 +100,7 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     must_wait = bool(stale) and not desired.may_update
     if must_wait:
         # A drain or a user's request cannot wait, so the reconciler moves the primary among instances as they are.
-        desired, stale = replace(desired, target={}, undersized=frozenset()), []
+        desired, stale = replace(desired, target={}, undersized=frozenset(), may_share=frozenset()), []
     if desired.is_stale(group.primary) or desired.is_leaving(group.primary) or desired.requested_switchover:
         return _move_primary(group, desired)
     change = _remove_or_update(group, desired, stale)
