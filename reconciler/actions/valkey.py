@@ -123,6 +123,16 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
+class EndScript:
+    """End the script that keeps an instance from serving anybody else."""
+
+    instance: Instance
+
+    def __repr__(self) -> str:
+        return f"end the script that keeps {self.instance.title} busy"
+
+
+@dataclass(frozen=True, slots=True)
 class Resume:
     """Have the primary take the writes that a switchover held back before it broke off.
 
@@ -162,5 +172,5 @@ class Remove:
 
 
 InstanceAction: TypeAlias = (
-    Promote | SwitchOver | Follow | TellPassword | Fence | Resume | Admit | Retire | Hold | Remove
+    Promote | SwitchOver | Follow | TellPassword | Fence | EndScript | Resume | Admit | Retire | Hold | Remove
 )

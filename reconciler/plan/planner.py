@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.actions.plan import RECHECK_SECONDS, Plan
 from reconciler.actions.valkey import Promote, Resume, SwitchOver
+from reconciler.failover.consent import Consent, Outage
 from reconciler.failover.decision import STOPPING_SECONDS, LookAgain, decide_primary
 from reconciler.failover.replication import replication_steps
 from reconciler.failover.replication_group import ReplicationGroup
@@ -79,10 +80,16 @@ def _plan_ownership(state: StorageState, spec: SessionStorageSpec, now: datetime
     return None
 
 
+def _decide(state: StorageState, group: ReplicationGroup, now: datetime) -> Decision:
+    """Decide which instance has to be primary; a person's consent counts in the outage that the last status told of."""
+    outage = Outage.of(state.storage, group.service, now)
+    return decide_primary(group, Consent.of(state.storage.requests.promotion), outage)
+
+
 def _lead_clients(report: Plan, state: StorageState, spec: SessionStorageSpec, now: datetime) -> Plan:
     """Keep a primary, and lead clients there, although something else of the storage is not its own."""
     group = ReplicationGroup.of(state, spec.preset)
-    decision = decide_primary(group, state.storage.requests.promotion)
+    decision = _decide(state, group, now)
     steps = tuple(replication_steps(group, decision, now))
     if not _moves_primary(steps, decision):
         way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group, decision))
@@ -113,7 +120,7 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
 def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: StorageSettings, now: datetime) -> Plan:
     """Bring every object to what it should be; only then go on with a rotation, a planned move or an update."""
     owner, group = desired_objects.owner_of(state.storage), ReplicationGroup.of(state, spec.preset)
-    decision = decide_primary(group, state.storage.requests.promotion)
+    decision = _decide(state, group, now)
     wanted = _desired_instances(state, spec, group, settings, now)
     change = next_change(group, wanted)
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)

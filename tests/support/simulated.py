@@ -118,7 +118,8 @@ class Simulation:
         )
         clock = self.api.clock.now
         self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)
-        recorder, instances = EventRecorder(self.api, "reconciler-0"), InstanceActions(self.api, self._caches, clock)
+        recorder = EventRecorder(self.api, "reconciler-0")
+        instances = InstanceActions(self.api, self._caches, clock, last_seen.note_endless_script)
         self._applier = Applier(self.api, self._caches, recorder, rollouts.note_refusal, instances)
         storages = self._caches[SESSION_STORAGES.plural]
         self._reconciler = Reconciler(storages, self._observer, self._applier, self.settings, clock, slots)
@@ -226,7 +227,7 @@ class Simulation:
 
     def _is_due(self, storage: DeclaredStorage) -> bool:
         storages, secrets = self._caches[SESSION_STORAGES.plural].objects, self._caches[SECRETS.plural].objects
-        return schedule.is_due(storage, storages.values(), secrets, 1, datetime.now(UTC))
+        return schedule.is_due(storage, storages.values(), secrets, self.settings.rotation, datetime.now(UTC))
 
 
 def _own(obj: Object) -> Object:
