@@ -146,8 +146,8 @@ def _leave_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change
     """Have an instance take over from a primary that stops soon, or takes no writes because its disk fails.
 
     Somebody may have deleted the pod of the first, by force or not, or evicted it, which nobody announces. The second
-    kind answers all the same, and its memory holds every write that it acknowledged, so a storage with one instance gets
-    a second one, which has a disk of its own.
+    kind answers all the same, and its memory holds every write that it acknowledged, so a storage with one instance
+    gets a second one, which has a disk of its own.
     """
     primary = group.primary
     if not (primary.is_ending or primary.disk_fails):
