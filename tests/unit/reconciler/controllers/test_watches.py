@@ -55,6 +55,7 @@ async def woken(old: Object, new: Object) -> int:
     """Tell how many storages wait for a worker after a change of the node that has a storage's pod."""
     watches = Watches(FakeApi())
     watches.caches[PODS.plural].remember({**pod(), "spec": {"nodeName": "host-0"}})
+    watches.storage_queue.managed.done(await watches.storage_queue.managed.get())
     watches._on_node(old, new)
     return len(watches.storage_queue)
 
