@@ -8,7 +8,7 @@ from reconciler.controllers.toolhive import ToolHive
 from reconciler.observe.heartbeat import Heartbeats
 from reconciler.observe.secret_watches import ReferencedSecrets
 from reconciler.runtime.workqueue import WorkQueue
-from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of
+from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of, storage_of_secret
 from reconciler.state.primary_service import HEADLESS
 from reconciler.state.storage_state import trimmed_node
 from shared import names
@@ -20,11 +20,13 @@ from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.conditions import condition_of
+from shared.objects.field_path import read
 from shared.objects.resources import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
     NODES,
     PODS,
+    SECRETS,
     SESSION_STORAGES,
     VOLUME_CLAIMS,
     Object,
@@ -58,6 +60,7 @@ class Watches:
         self.nodes = Informer(cluster, NODES, self._on_node, keep=trimmed_node)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         children = {each.plural: Informer(cluster, each, self._on_child, selector=managed) for each in CHILD_RESOURCES}
+        children[SECRETS.plural] = Informer(cluster, SECRETS, self._on_secret, selector=managed)
         # Kubernetes copies a Service's labels to its EndpointSlices; nobody needs those of the headless ones.
         with_address = Selector(labels=f"{managed.labels},!{HEADLESS}")
         self.caches = {
@@ -126,8 +129,12 @@ class Watches:
             return  # kubelet writes the status of a node again and again
         node = (new or old or {})["metadata"]["name"]
         for pod in self.caches[PODS.plural].objects.values():
-            if pod["spec"].get("nodeName") == node:
+            if read(pod, ("spec", "nodeName")) == node:
                 self._on_child(None, pod)
+
+    def _on_secret(self, old: Object | None, new: Object | None) -> None:
+        if storage := storage_of_secret(new or old or {}):
+            self.storage_queue.add(storage)
 
     def _on_child(self, old: Object | None, new: Object | None) -> None:
         if storage := parent_of(new or old or {}):

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import external_probe, instance_probe
 from reconciler.state import pod_status
@@ -17,8 +18,10 @@ from reconciler.state.owned_objects import (
     instance_indexes,
     original_of,
     parent_of,
+    storage_of_secret,
+    without_idle_strangers,
 )
-from reconciler.state.primary_service import PrimaryService, is_written_here, service_of
+from reconciler.state.primary_service import IPV4, IPV6, PrimaryService, is_written_here, service_of
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.storage_state import Sharing, StorageState
@@ -86,7 +89,7 @@ class Observer:
     ) -> None:
         self._cluster = cluster
         self._caches = caches
-        self._secrets = Index(caches[SECRETS.plural], parent_of)
+        self._secrets = Index(caches[SECRETS.plural], storage_of_secret)
         self._workloads = Index(caches[STATEFUL_SETS.plural], parent_of)
         self._slices = Index(caches[ENDPOINT_SLICES.plural], service_of)
         self._consumers = consumers
@@ -121,9 +124,10 @@ class Observer:
         )
 
     async def _observe_managed(self, storage: DeclaredStorage, sharing: Sharing) -> StorageState:
-        children = await self._children(storage)
+        found = await self._children(storage)
+        children = without_idle_strangers(found, storage)
         auth = children.get((SECRETS.plural, names.auth_secret(storage.name)))
-        ring, indexes = KeyRing.of(auth), instance_indexes(children)
+        ring, indexes = KeyRing.of(auth), sorted(instance_indexes(children, storage.name))
         service, strays = self._primary_service(storage, children)
         instances = await self._probe(storage.key, indexes, ring if auth is not None else None)
         primary = service.primary if service is not None else None
@@ -140,6 +144,7 @@ class Observer:
             rollouts=rollouts,
             is_rotation_due=self._surroundings.is_rotation_due(storage),
             nodes=self._surroundings.nodes(),
+            taken=instance_indexes(found, storage.name) - frozenset(indexes),
             claims=self._claims(storage.key, indexes),
             may_update=self._surroundings.may_update(storage.key),
         )
@@ -150,13 +155,15 @@ class Observer:
         """Read the Service of the primary, and find the EndpointSlices of it that somebody else writes."""
         name = names.valkey(storage.name)
         known = self._slices.get((storage.namespace, name))
-        # Only a Service of two IP families has a second one.
-        for each in filter(is_written_here, known):
+        # Only a Service of two IP families has a second one. By name: anybody can write our labels.
+        called = {names.valkey_slice(storage.name, family, is_first=False) for family in (IPV4, IPV6)} | {name}
+        written = [each for each in known if is_written_here(each) and each["metadata"]["name"] in called]
+        for each in written:
             children.setdefault((ENDPOINT_SLICES.plural, each["metadata"]["name"]), each)
         ours = [each for (plural, _), each in children.items() if plural == ENDPOINT_SLICES.plural]
         manifest = children.get((SERVICES.plural, name))
         service = PrimaryService.of(manifest, ours) if manifest is not None else None
-        return service, tuple(each for each in known if not is_written_here(each))
+        return service, tuple(each for each in known if each not in written)
 
     def _claims(self, storage: Key, indexes: Iterable[int]) -> dict[int, Object]:
         (namespace, name), known = storage, self._caches[VOLUME_CLAIMS.plural]
@@ -179,6 +186,11 @@ class Observer:
         """List the known copies of a storage's connection Secret, whether the storage exists or not."""
         return [secret for secret in self._secrets.get(storage) if original_of(secret) == storage]
 
+    def passwords_of(self, storage: Key) -> list[str]:
+        """List what the known Secrets of a storage hold, so that no message repeats it."""
+        known = (identities.decoded(secret.get("data")) for secret in self._secrets.get(storage))
+        return [value for values in known for value in values.values()]
+
     def forget(self, storage: Key) -> None:
         """Drop what the observer remembers of a storage that is gone."""
         self._surroundings.last_seen.forget(storage)
@@ -190,8 +202,9 @@ class Observer:
         return live is not None and live["metadata"]["uid"] == metadata["uid"]
 
     async def _children(self, storage: DeclaredStorage) -> dict[tuple[str, str], Object]:
-        known = self._workloads.get(storage.key)
-        workloads = sorted(each["metadata"]["name"] for each in known) or initial_workloads(storage)
+        known = {each["metadata"]["name"] for each in self._workloads.get(storage.key)}
+        called = {name for name in known if names.instance_of(storage.name, name) is not None}
+        workloads = sorted(called) or initial_workloads(storage)
         wanted = [(resource, child) for resource in CHILD_RESOURCES for child in child_names(resource, storage.name)]
         wanted += [(STATEFUL_SETS, workload) for workload in workloads]
         found = await asyncio.gather(*(self._read(resource, storage.namespace, name) for resource, name in wanted))

@@ -1,51 +1,60 @@
 """What to do about a storage, decided from its observed state. Pure.
 
-The steps come in the order of the proposal: auth Secret, NetworkPolicy, configuration, workload, Services,
-connection Secret, status. Each can be repeated, and after a crash between any two the reconciler just plans again.
+The steps come by importance: first what keeps the storage available, then the way of its clients, then repairs in the
+order of the proposal (auth Secret, NetworkPolicy, configuration, workload, Services, connection Secret), copies, a
+rotation, and last planned changes. A step that fails holds up only what builds on it. Each can be repeated, and after a
+crash between any two the reconciler just plans again.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from reconciler.actions.plan import RECHECK_SECONDS, Plan
+from reconciler.actions.kubernetes import LabelRole
+from reconciler.actions.plan import RECHECK_SECONDS, Plan, apart
 from reconciler.actions.valkey import Promote, Resume, SwitchOver
+from reconciler.credentials import identities
 from reconciler.failover.decision import STOPPING_SECONDS, LookAgain, decide_primary
 from reconciler.failover.replication import replication_steps
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests.disruption_budget import primary_budget
-from reconciler.manifests.secrets import connection_secret
+from reconciler.manifests.secrets import connection_secret, kept_connection_secret
 from reconciler.plan import desired_objects, external_storage, secrets
 from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.drift import repair, repair_if_unchanged
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
-from reconciler.plan.rolling_update import FOLLOWING_SECONDS, next_change
+from reconciler.plan.repairs import Mending, Repair, refused, rewritten, uncopied
+from reconciler.plan.rolling_update import FOLLOWING_SECONDS, may_go_on, next_change
+from reconciler.plan.secrets import Publication
 from reconciler.plan.status import status_of
 from reconciler.rotation.rotation_plan import plan_external_rotation, plan_managed_rotation
 from reconciler.state import pod_status
 from reconciler.state.external_store import ExternalFacts
+from reconciler.state.owned_objects import is_ours
 from shared import names
-from shared.objects.resources import DISRUPTION_BUDGETS, SECRETS
+from shared.objects.resources import DISRUPTION_BUDGETS, ENDPOINT_SLICES, SECRETS, SERVICES
 from shared.session_storage.sizes import DEFAULT_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from reconciler.actions.plan import Step
+    from reconciler.actions.plan import Step, Strand
     from reconciler.failover.decision import Decision
     from reconciler.plan.desired_objects import StorageSettings
+    from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.storage_state import StorageState
-    from shared.objects.resources import Object, Resource
+    from shared.objects.resources import Resource
     from shared.session_storage.models import External, SessionStorageSpec
 
-Repair: TypeAlias = "Callable[[Resource, Object, Object | None], Step | None]"
 STARTING_SECONDS: Final = 0.2
 """How soon the reconciler asks an instance again that has an address but no answer yet; Valkey starts in about
 0.1 s."""
 WAITING_SECONDS: Final = 5.0
 """How soon the reconciler asks an instance again that should answer and does not."""
+_OF_THE_PRIMARY: Final = frozenset({SECRETS.plural, SERVICES.plural, ENDPOINT_SLICES.plural})
+"""Kinds of the objects that say who is primary, and how to log in to it."""
 FOR_THE_USER_SECONDS: Final = 60.0
 """How often the reconciler looks at something that only a person can change, where no event would tell."""
 
@@ -58,97 +67,156 @@ def plan(state: StorageState, settings: StorageSettings, now: datetime) -> Plan:
     if spec is None:
         return _report(state, Verdict.invalid(state.storage.spec_problem), now, FOR_THE_USER_SECONDS)
     if foreign := _foreign_children(state):
-        return _report(state, Verdict.name_taken(foreign), now, WAITING_SECONDS)
+        report = _report(state, Verdict.name_taken([title for _, title in foreign]), now, WAITING_SECONDS)
+        is_known = {plural for plural, _ in foreign}.isdisjoint(_OF_THE_PRIMARY)
+        return replace(report, strands=_kept_available(state, spec, now)) if is_known else report
     if spec.external is not None:
         return _plan_external(state, spec.external, settings, now)
     return _plan_managed(state, spec, settings, now)
 
 
-def _foreign_children(state: StorageState) -> tuple[str, ...]:
-    """Name the objects that have the name of a child, and belong to somebody else."""
+def _foreign_children(state: StorageState) -> tuple[tuple[str, str], ...]:
+    """List the objects that have the name of a child, and belong to somebody else, each with its kind for people."""
     storage = state.storage
     return tuple(
-        f"{obj.get('kind') or plural} {name}"
+        (plural, f"{obj.get('kind') or plural} {name}")
         for (plural, name), obj in state.children.items()
-        if not _is_owned(obj["metadata"], storage.uid)
-        and (plural == SECRETS.plural or not _is_orphan(obj["metadata"], storage.name))
+        if not is_ours(plural, obj, storage)
     )
 
 
-def _is_owned(metadata: Object, uid: str) -> bool:
-    return any(owner.get("uid") == uid and owner.get("controller") for owner in metadata.get("ownerReferences", []))
+def _kept_available(state: StorageState, spec: SessionStorageSpec, now: datetime) -> tuple[Strand, ...]:
+    """Keep the instances available that there are, although somebody took a name that the storage needs."""
+    group = ReplicationGroup.of(state, spec.preset)
+    decision = decide_primary(group, state.storage.requests.promotion)
+    return _availability(_due(state, group, decision, Mending(state.outcomes, now))[0])
 
 
-def _is_orphan(metadata: Object, storage: str) -> bool:
-    """Tell whether an object was this storage's and lost its owner, as in a restore from a backup.
-
-    The reconciler adopts no Secret that way: whoever may create Secrets, and nothing else, could choose passwords.
-    """
-    labels = metadata.get("labels", {})
-    is_labelled = labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage
-    return is_labelled and not any(owner.get("controller") for owner in metadata.get("ownerReferences", []))
+def _due(
+    state: StorageState, group: ReplicationGroup, decision: Decision, mending: Mending
+) -> tuple[tuple[Step, ...], tuple[Repair, ...]]:
+    """List the steps that keep the storage available, which need all passwords."""
+    has_all = set(identities.PASSWORD_KEYS) <= state.key_ring.current.keys()
+    return mending.actions(replication_steps(group, decision, mending.now) if has_all else ())
 
 
 def _plan_external(state: StorageState, spec: External, settings: StorageSettings, now: datetime) -> Plan:
     """Publish a connection once it has worked; until a new one works, consumers keep the one that they have."""
-    facts = state.external or ExternalFacts()
-    present = state.child(SECRETS, names.connection_secret(state.storage.name))
+    facts, mending = state.external or ExternalFacts(), Mending(state.outcomes, now)
+    owner, present = desired_objects.owner_of(state.storage), state.child(*_connection_of(state))
     record = external_storage.record_after(facts, state.rotation, now)
-    desired = external_storage.desired_connection(desired_objects.owner_of(state.storage), spec, facts) or present
+    desired = external_storage.desired_connection(owner, spec, facts)
+    if desired is None and present is not None:
+        desired = kept_connection_secret(owner, present)
     noted = record.put_on(desired) if desired is not None else None
-    connection = secrets.publish(noted, present, state.sharing)
-    published = present if not connection else None
-    rotation = plan_external_rotation(state, record, settings.rotation, now, published=published)
+    publication = secrets.publish(noted, present, state.sharing, mending)
+    published = present if publication.is_over else None
+    reached = replace(state, rollouts=_reached(state, publication))
+    rotation = plan_external_rotation(reached, record, settings.rotation, now, published=published)
     name = names.connection_secret(state.storage.name) if desired is not None else ""
     verdict = external_storage.judge(spec, facts, was_ready=was_ready(state.storage), connection_secret=name)
     pause = external_storage.pause_seconds(facts) if rotation.pause is None else rotation.pause
-    report = _report(state, verdict.rotating(rotation), now, pause)
-    return replace(report, steps=(*connection, *rotation.steps))
+    verdict = _trouble(verdict.rotating(rotation), publication, ())
+    strands = (*apart(publication.steps), rotation.steps)
+    return replace(_report(state, verdict, now, pause), strands=tuple(filter(None, strands)))
 
 
 def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: StorageSettings, now: datetime) -> Plan:
-    """Bring every object to what it should be; only then go on with a rotation, a planned move or an update."""
+    """Decide what to do about a managed storage, by importance; what does not build on each other does not wait."""
     owner, group = desired_objects.owner_of(state.storage), ReplicationGroup.of(state, spec.preset)
+    mending = Mending(state.outcomes, now)
     decision = decide_primary(group, state.storage.requests.promotion)
-    change = next_change(group, _desired_instances(state, spec, group, settings, now))
+    change = next_change(group, _desired_instances(state, spec, group, now))
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
-    if auth := secrets.complete_auth(state, owner):
-        return replace(_report(state, verdict, now, 0), steps=(auth,))
+    serving, unlabelled = _due(state, group, decision, mending)
+    availability = _availability(serving)
+    auth = secrets.complete_auth(state, owner, mending)
+    if auth is not None and auth.is_awaited:
+        # Whatever else there is depends on the passwords.
+        told = _trouble(verdict, Publication(), (auth, *unlabelled))
+        steps = apart([auth.step] if auth.step is not None else ())
+        pause = 0 if auth.step is not None else _pause(group, verdict, now)
+        return replace(_report(state, told, now, pause), strands=(*availability, *steps))
     desired = desired_objects.build(state, spec, group, change.instances, settings)
     budget = primary_budget(owner, is_out_of_service=is_out_of_service(state.storage, group, now))
-    objects = (
-        *_repairs(state, repair, (*desired, (DISRUPTION_BUDGETS, budget))),
-        *desired_objects.superfluous(state, group.preset),
-    )
-    published = state.child(SECRETS, names.connection_secret(owner.name))
-    password = state.key_ring.current[names.KEY_PASSWORD]
-    connection = secrets.publish(connection_secret(owner, password), published, state.sharing)
-    availability = tuple(replication_steps(group, decision, now))
-    rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
-    repairs = (*objects, *connection, *availability)
-    if not _moves_primary(repairs or change.steps, decision):
-        way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group, decision))
-        repairs = (*objects, *way, *connection, *availability)
+    objects = mending.objects(repair, (*desired, (DISRUPTION_BUDGETS, budget)), state.child)
+    deletions, undeleted = mending.actions(desired_objects.superfluous(state, group.preset))
+    password = connection_secret(owner, state.key_ring.current[names.KEY_PASSWORD])
+    publication = secrets.publish(password, state.child(*_connection_of(state)), state.sharing, mending)
+    reached = replace(state, rollouts=_reached(state, publication))
+    rotation = plan_managed_rotation(reached, owner, settings.rotation, now, is_published=publication.is_over)
+    changing = tuple(step for step in change.steps if may_go_on(step, objects, serving))
+    changes, unchanged = mending.actions(changing)
+    way = () if _moves_primary((*serving, *changes), decision) else _way(state, group, decision, mending)
+    restarts, unrestarted = mending.actions(secrets.restart_outdated_pods(state))
+    troubles = (*([auth] if auth else []), *way, *objects, *unlabelled, *undeleted, *unchanged, *unrestarted)
+    verdict = _trouble(verdict.rotating(rotation), publication, troubles)
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
-    report = _report(state, verdict.rotating(rotation), now, min(each for each in pauses if each is not None))
+    report = _report(state, verdict, now, min(each for each in pauses if each is not None))
+    clients, others = tuple(_steps(way)), apart((*_steps(objects), *deletions))
     return replace(
         report,
-        steps=(
-            *repairs,
-            *rotation.steps,
-            *secrets.restart_outdated_pods(state),
-            *(() if repairs else change.steps),  # planned changes wait until everything else is right
+        strands=tuple(
+            filter(
+                None,
+                (
+                    *availability,
+                    # A new storage comes into being in the order of the proposal: Services after what they lead to.
+                    *((clients, *others) if group.service is not None else (*others, clients)),
+                    *apart(publication.steps),
+                    rotation.steps,
+                    *apart(restarts),
+                    changes,
+                ),
+            )
         ),
         is_changing=change.is_under_way and state.may_update,
+        progress=f"{change.finding.reason}: {change.finding.message}" if change.finding is not None else "",
     )
 
 
-def _repairs(state: StorageState, repair_one: Repair, desired: Iterable[tuple[Resource, Object]]) -> Iterator[Step]:
-    """Bring objects to what they should be."""
-    for resource, obj in desired:
-        if step := repair_one(resource, obj, state.child(resource, obj["metadata"]["name"])):
-            yield step
+def _connection_of(state: StorageState) -> tuple[Resource, str]:
+    return SECRETS, names.connection_secret(state.storage.name)
+
+
+def _reached(state: StorageState, publication: Publication) -> tuple[CredentialRollout, ...] | None:
+    return None if state.rollouts is None else publication.reaching(state.sharing, state.rollouts)
+
+
+def _way(state: StorageState, group: ReplicationGroup, decision: Decision, mending: Mending) -> tuple[Repair, ...]:
+    return mending.objects(repair_if_unchanged, desired_objects.clients_way(state, group, decision), state.child)
+
+
+def _steps(repairs: Iterable[Repair]) -> Iterator[Step]:
+    return (each.step for each in repairs if each.step is not None)
+
+
+def _availability(steps: tuple[Step, ...]) -> tuple[Strand, ...]:
+    """Bind the steps that keep a storage available, where one builds on another.
+
+    Where a switchover broke off, another process may still carry it out: this one commands instances only once it has
+    taken the claim. Roles go in order: see `replication_steps`.
+    """
+    roles = tuple(step for step in steps if isinstance(step, LabelRole))
+    commands = tuple(step for step in steps if not isinstance(step, LabelRole))
+    is_claimed = any(isinstance(step, Resume) for step in commands)
+    return tuple(filter(None, (*((commands,) if is_claimed else apart(commands)), roles)))
+
+
+def _trouble(verdict: Verdict, publication: Publication, repairs: Iterable[Repair]) -> Verdict:
+    """Add what the API server refuses, and what others make of the storage's objects."""
+    connection = (publication.connection,) if publication.connection is not None else ()
+    own = (*connection, *repairs)
+    told = (refused(own), rewritten((*own, *publication.copies)), uncopied(publication.copies))
+    verdict = replace(verdict, also=(*verdict.also, *(finding for finding in told if finding is not None)))
+    return verdict if told[0] is None else verdict.refused(told[0], is_vital=any(map(_is_vital, own)))
+
+
+def _is_vital(repair: Repair) -> bool:
+    """Tell whether consumers cannot use a storage while the API server refuses this."""
+    way = {SERVICES.plural, ENDPOINT_SLICES.plural, SECRETS.plural}
+    return bool(repair.refusal) and repair.target.action == "write" and repair.target.plural in way
 
 
 def _moves_primary(steps: Iterable[Step], decision: Decision) -> bool:
@@ -162,7 +230,7 @@ def _moves_primary(steps: Iterable[Step], decision: Decision) -> bool:
 
 
 def _desired_instances(
-    state: StorageState, spec: SessionStorageSpec, group: ReplicationGroup, settings: StorageSettings, now: datetime
+    state: StorageState, spec: SessionStorageSpec, group: ReplicationGroup, now: datetime
 ) -> DesiredInstances:
     present = desired_objects.workloads(state)
     request = state.storage.requests.switchover
@@ -170,7 +238,7 @@ def _desired_instances(
     return DesiredInstances(
         count=spec.preset.replicas,
         present=present,
-        target={index: desired_objects.workload(state, spec, index, settings) for index in present},
+        target=present,
         volume_claims=state.claims,
         undersized=desired_objects.undersized(state, spec),
         nodes=state.nodes,
@@ -178,6 +246,8 @@ def _desired_instances(
         # A user's change of the size does not wait; only what the installation changes in all storages takes turns.
         may_update=state.may_update or bool(group.sizes - {spec.size or DEFAULT_SIZE}),
         now=now,
+        gave_slot_back=state.gave_slot_back,
+        taken=state.taken,
     )
 
 

@@ -11,18 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from reconciler.actions.kubernetes import Delete
+from reconciler.actions.kubernetes import Delete, LabelRole
 from reconciler.actions.valkey import Remove, SwitchOver
 from reconciler.state.instance import Instance
 from shared.objects.conditions import Finding
-from shared.objects.resources import PODS, is_terminating
+from shared.objects.resources import CONFIG_MAPS, PODS, STATEFUL_SETS, is_terminating
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from reconciler.actions.plan import Step
     from reconciler.failover.replication_group import ReplicationGroup
     from reconciler.plan.desired_instances import DesiredInstances
+    from reconciler.plan.repairs import Repair
     from shared.objects.resources import Object
 
 UPDATING: Final = "Updating"
@@ -67,12 +68,47 @@ class Change:
         return FOLLOWING_SECONDS if self.is_under_way else None
 
 
+_WAITS: Final = Finding(
+    UPDATING, "False", "WaitsForItsTurn", "this update waits until updates of other storages are done"
+)
+_GAVE_WAY: Final = Finding(
+    UPDATING,
+    "False",
+    "GaveWay",
+    "this update got nowhere for ten minutes, so updates of other storages go first; the other conditions say what"
+    " hinders it, and the reconciler takes it up again by itself",
+)
+
+
+def may_go_on(step: Step, repairs: Sequence[Repair], availability: Iterable[Step]) -> bool:
+    """Tell whether a step of a planned change need not wait for other steps of the same pass.
+
+    It waits for what keeps the storage available, for the configuration that instances start with, and, if it restarts
+    an instance, until the API server has that instance's StatefulSet as it is to be. Other repairs, which a policy or
+    a quota may hold up for ever, are no reason to wait.
+    """
+    if any(not isinstance(each, LabelRole) for each in availability):
+        return False
+    if isinstance(step, SwitchOver) and not step.service.is_ours_to_point:
+        return False
+    configuration = [each for each in repairs if each.target.plural == CONFIG_MAPS.plural]
+    if any(each.step is not None for each in configuration):
+        return False
+    if not isinstance(step, Delete):
+        return True
+    # A pod starts with what is stored, and would count as up to date.
+    workloads = (each for each in repairs if each.target.plural == STATEFUL_SETS.plural)
+    own = [each for each in workloads if f"{each.target.name}-0" == step.name]
+    return not any(each.is_awaited for each in (*configuration, *own))
+
+
 def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     """Decide on the next step; none as long as the storage is not well."""
     if len(desired.indexes) < desired.count or group.primary.index not in desired.present:
         # First of all the instance that clients get to: its data may still be there.
         known = {*desired.indexes, group.primary.index}
-        return Change(tuple(sorted({*known, *_unused_indexes(known, max(desired.count - len(known), 0))})))
+        added = _unused_indexes(known | desired.taken, max(desired.count - len(known), 0))
+        return Change(tuple(sorted({*known, *added})))
     if not group.is_serving:
         return Change(desired.indexes)
     if group.primary.is_ending:
@@ -86,8 +122,7 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         return _move_primary(group, desired)
     change = _remove_or_update(group, desired, stale)
     if must_wait and change.finding is None:
-        message = "this update waits until updates of other storages are done"
-        return replace(change, finding=_finding("False", "WaitsForItsTurn", message))
+        return replace(change, finding=_GAVE_WAY if desired.gave_slot_back else _WAITS)
     return change
 
 
@@ -109,7 +144,7 @@ def _move_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         return _update_replica(group, desired, outdated) if outdated else Change(desired.indexes)
     if group.preset.is_redundant:
         return Change(desired.indexes)
-    (extra,) = _unused_indexes(desired.indexes, 1)
+    (extra,) = _unused_indexes({*desired.indexes, *desired.taken}, 1)
     message = f"the reconciler adds {group.name(Instance(extra))}, which takes over"
     return Change((*desired.indexes, extra), (), _finding("True", "InstanceAdded", message))
 

@@ -19,7 +19,7 @@ from shared.objects.resources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.state.session_storage import DeclaredStorage
 
@@ -35,21 +35,89 @@ CHILD_RESOURCES: Final = (
 
 
 def parent_of(child: Object) -> Key | None:
-    """Tell by its labels which storage an object belongs to; None if to none."""
-    labels = child["metadata"].get("labels") or {}
-    # A copy of a connection Secret is in another namespace than its storage.
-    namespace = labels.get(names.LABEL_STORAGE_NAMESPACE) or child["metadata"].get("namespace", "")
-    storage = labels.get(names.LABEL_STORAGE)
-    return (namespace, storage) if storage else None
+    """Tell by its labels which storage of its own namespace an object belongs to; None if to none."""
+    metadata = child.get("metadata") or {}
+    storage = (metadata.get("labels") or {}).get(names.LABEL_STORAGE)
+    return (metadata.get("namespace", ""), storage) if storage else None
 
 
 def original_of(secret: Object) -> Key | None:
-    """Tell which storage's connection Secret a Secret is a copy of, by its labels; None if it is no copy."""
-    labels = secret["metadata"].get("labels") or {}
+    """Tell which storage's connection Secret a Secret is a copy of; None if it is no copy.
+
+    Anybody can give any Secret these labels. Only in a copy do they and the name say the same.
+    """
+    metadata = secret.get("metadata") or {}
+    labels = metadata.get("labels") or {}
     namespace, name = labels.get(names.LABEL_STORAGE_NAMESPACE), labels.get(names.LABEL_STORAGE)
     if labels.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY or not (namespace and name):
         return None
-    return namespace, name
+    is_called_so = metadata.get("name") == names.mirrored_connection_secret(name, namespace)
+    return (namespace, name) if is_called_so else None
+
+
+def storage_of_secret(secret: Object) -> Key | None:
+    """Tell which storage a Secret matters to: the one that it is a copy from, or else the one that it belongs to."""
+    return original_of(secret) or parent_of(secret)
+
+
+def place_of_pod(pod: Object) -> tuple[Key, int] | None:
+    """Tell which instance a pod is, by its labels and its name alike; None if it is none."""
+    parent, metadata = parent_of(pod), pod.get("metadata") or {}
+    if parent is None or names.LABEL_INSTANCE not in (metadata.get("labels") or {}):
+        return None
+    workload, _, ordinal = str(metadata.get("name", "")).rpartition("-")
+    index = names.instance_of(parent[1], workload)
+    return (parent, index) if index is not None and ordinal == "0" else None
+
+
+def is_owned(obj: Object, uid: str) -> bool:
+    """Tell whether an object belongs to the storage with a UID."""
+    owners = obj["metadata"].get("ownerReferences") or []
+    return any(owner.get("uid") == uid and owner.get("controller") for owner in owners)
+
+
+def is_orphan(obj: Object, storage: str) -> bool:
+    """Tell whether an object was a storage's and lost its owner, as in a restore from a backup."""
+    metadata = obj["metadata"]
+    labels = metadata.get("labels") or {}
+    is_labelled = labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage
+    return is_labelled and not any(owner.get("controller") for owner in metadata.get("ownerReferences") or [])
+
+
+def is_ours(plural: str, obj: Object, storage: DeclaredStorage) -> bool:
+    """Tell whether an object belongs to a storage, or may be adopted by it.
+
+    The reconciler adopts no Secret: whoever may create Secrets, and nothing else, could choose passwords.
+    """
+    return is_owned(obj, storage.uid) or (plural != SECRETS.plural and is_orphan(obj, storage.name))
+
+
+def without_idle_strangers(
+    children: Mapping[tuple[str, str], Object], storage: DeclaredStorage
+) -> dict[tuple[str, str], Object]:
+    """Leave out the objects of others that are in nobody's way: the storage can do without their names.
+
+    It can choose other numbers for its instances, but for the one that has been primary, and needs no objects for
+    replicas where there are to be none.
+    """
+    sets = [obj for (plural, _), obj in children.items() if plural == STATEFUL_SETS.plural]
+    has_instance = any(is_ours(STATEFUL_SETS.plural, obj, storage) for obj in sets)
+    is_redundant = storage.spec is not None and storage.spec.preset.is_redundant
+    for_replicas = {
+        (SERVICES.plural, names.valkey_replicas(storage.name)),
+        (DISRUPTION_BUDGETS.plural, names.valkey_budget(storage.name, names.ROLE_REPLICA)),
+    }
+
+    primary = children.get((ENDPOINT_SLICES.plural, names.valkey(storage.name)), {}).get("metadata", {})
+    number = (primary.get("labels") or {}).get(names.LABEL_INSTANCE, "")
+
+    def is_idle(key: tuple[str, str]) -> bool:
+        plural, name = key
+        if plural == STATEFUL_SETS.plural:
+            return has_instance and not name.endswith(f"-{number}")
+        return key in for_replicas and not is_redundant
+
+    return {key: obj for key, obj in children.items() if is_ours(key[0], obj, storage) or not is_idle(key)}
 
 
 def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
@@ -70,6 +138,7 @@ def initial_workloads(storage: DeclaredStorage) -> list[str]:
     return [names.valkey_instance(storage.name, index) for index in range(replicas)]
 
 
-def instance_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:
+def instance_indexes(children: Iterable[tuple[str, str]], storage: str) -> frozenset[int]:
     """List the numbers of the instances that exist, or existed: each has a StatefulSet."""
-    return sorted(names.instance_index(name) for plural, name in children if plural == STATEFUL_SETS.plural)
+    found = (names.instance_of(storage, name) for plural, name in children if plural == STATEFUL_SETS.plural)
+    return frozenset(index for index in found if index is not None)

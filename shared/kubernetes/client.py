@@ -220,10 +220,10 @@ class Cluster:
         except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
             # The texts of these errors repeat the proxy's address, which may hold a password.
             what = f"{request.method} {request.path}: {type(error).__name__}: {getattr(error, 'status', 'no URL')}"
-            raise errors.Unavailable(what) from None
+            raise errors.NoAnswer(what) from None
         except (aiohttp.ClientError, OSError, TimeoutError, ConfigException) as error:
             what = f"{request.method} {request.path}: {type(error).__name__}: {error}"
-            raise errors.Unavailable(what) from error
+            raise errors.NoAnswer(what) from error
 
 
 def _verifying(configuration: Configuration) -> ssl.SSLContext:

@@ -12,6 +12,8 @@ import random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from prometheus_client import Counter
+
 from shared import errors
 from shared.kubernetes.client import EVERYTHING, Cluster, Selector
 from shared.objects.resources import Key, Object, Resource, key_of
@@ -24,6 +26,12 @@ OnChange: TypeAlias = "Callable[[Object | None, Object | None], None]"
 
 FIRST_BACKOFF_SECONDS: Final = 0.2
 MAX_BACKOFF_SECONDS: Final = 30.0
+
+HANDLER_ERRORS: Final = Counter(
+    "session_storage_unread_changes_total",
+    "Changes of objects that a bug kept this process from taking in.",
+    ["resource"],
+)
 
 _log = logging.getLogger(__name__)
 _random = random.SystemRandom()
@@ -168,7 +176,13 @@ class Informer:
 
     def _notify(self, old: Object | None, new: Object | None) -> None:
         for handler in self._handlers:
-            handler(old, new)
+            try:
+                handler(old, new)
+            except Exception as error:  # noqa: BLE001 - one odd object must not end the watch of all the others
+                HANDLER_ERRORS.labels(self.resource.plural).inc()
+                name = "/".join(key_of(new or old or {}))
+                extra = {"resource": self.resource.plural, "object": name, "error": type(error).__name__}
+                _log.error("a bug: this process did not take in a change of an object", extra=extra)
 
 
 class Index:
@@ -191,9 +205,10 @@ class Index:
 
     def _on_change(self, old: Object | None, new: Object | None) -> None:
         if old is not None and (before := self._index_key(old)) is not None:
-            self._by_key[before].pop(key_of(old))
-            if not self._by_key[before]:
-                del self._by_key[before]
+            known = self._by_key.get(before, {})
+            known.pop(key_of(old), None)
+            if not known:
+                self._by_key.pop(before, None)
         if new is not None and (after := self._index_key(new)) is not None:
             self._by_key.setdefault(after, {})[key_of(new)] = new
 

@@ -9,7 +9,8 @@ from unittest.mock import patch
 
 from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import InstanceActions
-from reconciler.controllers.session_storage import Reconciler, UpdateSlots
+from reconciler.apply.status_writer import StatusWriter
+from reconciler.controllers.session_storage import Reconciler
 from reconciler.credentials import identities
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image
@@ -21,6 +22,8 @@ from reconciler.plan.planner import plan
 from reconciler.rotation import schedule
 from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.event_recorder import EventRecorder
+from reconciler.runtime.update_slots import UpdateSlots
+from reconciler.runtime.write_memory import WriteMemory
 from reconciler.state.instance import InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES
 from reconciler.state.session_storage import DeclaredStorage
@@ -72,6 +75,8 @@ class Simulation:
     Attributes:
         cuts: Pairs of instances between which nothing gets through, by number; `OURS` stands for the reconciler.
         without_dns: Numbers of instances that cannot resolve names.
+        nodes: The nodes that the reconciler sees.
+        passed: How much later it is by the API server's clock than it really is.
     """
 
     def __init__(self, settings: StorageSettings = SETTINGS) -> None:
@@ -82,6 +87,8 @@ class Simulation:
         self.valkey.reaches = lambda one, other: frozenset(map(self._number, (one, other))) not in self.cuts
         self.valkey.has_dns = lambda address: self._number(address) not in self.without_dns
         self.kubelets = Kubelets(self.api, self.valkey, KEY)
+        self.passed = timedelta(0)
+        self.nodes = KubernetesNodes()
         self.cuts: set[frozenset[int]] = set()
         self.without_dns: set[int] = set()
         self.start()
@@ -97,7 +104,7 @@ class Simulation:
             resource.kind: Informer(self.api, resource, self.consumers.on_change) for resource in CONSUMER_RESOURCES
         }
         rollouts = CredentialRollouts(self.api, self._consumer)
-        slots = UpdateSlots(1)
+        self.slots = slots = UpdateSlots(1, self._seconds)
         last_seen = LastSeen(lambda: 0.0)
         surroundings = Surroundings(
             serves_tls=lambda: True,
@@ -105,16 +112,26 @@ class Simulation:
             is_rotation_due=self._is_due,
             silent_for=lambda _: 0.0,
             outlives_at=lambda _, __: "",
-            nodes=KubernetesNodes,
+            nodes=lambda: self.nodes,
             may_update=slots.may_take,
             last_seen=last_seen,
         )
-        clock = self.api.clock.now
+        clock = self._now
+        memory = WriteMemory(clock)
         self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)
         recorder, instances = EventRecorder(self.api, "reconciler-0"), InstanceActions(self.api, self._caches, clock)
-        self._applier = Applier(self.api, self._caches, recorder, rollouts.note_refusal, instances)
+        self._applier = Applier(self.api, self._caches, rollouts.note_refusal, instances, memory)
         storages = self._caches[SESSION_STORAGES.plural]
-        self._reconciler = Reconciler(storages, self._observer, self._applier, self.settings, clock, slots)
+        self._status = StatusWriter(self.api, storages, recorder)
+        self._reconciler = Reconciler(
+            storages, self._observer, self._applier, self._status, self.settings, clock, slots, memory
+        )
+
+    def _seconds(self) -> float:
+        return self.passed.total_seconds()
+
+    def _now(self) -> datetime:
+        return self.api.clock.now() + self.passed
 
     async def ask_for(self, **spec: object) -> None:
         body = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": spec}
@@ -146,12 +163,15 @@ class Simulation:
         storage = self._caches[SESSION_STORAGES.plural].get(KEY)
         assert storage is not None
         with self.instances():
-            return storage, plan(await self._observer.observe(storage), self.settings, self.api.clock.now() + later)
+            return storage, plan(await self._observer.observe(storage), self.settings, self._now() + later)
 
     async def carry_out(self, storage: Object, decided: Plan) -> None:
         """Do the other half of a pass, however late."""
         with self.instances():
-            await self._applier.apply(storage, decided)
+            failures = await self._applier.carry_out(KEY, decided.strands)
+            await self._status.tell(storage, decided.status, decided.events)
+            if failures.transient is not None:
+                raise failures.transient
 
     async def settle(self) -> None:
         """Make passes, and boot pods in between, until a pass writes nothing."""

@@ -226,7 +226,7 @@ async def test_of_two_reconcilers_at_once_one_loses_and_both_agree_on_one_passwo
     first = simulation.secret("mine-auth")
     write = WriteAuth(Storage(KEY[1], NAMESPACE, stale["metadata"]["uid"]), KeyRing(), "")
     with pytest.raises(errors.AlreadyExists):
-        await rival._reconciler.applier.apply(stale, Plan((write,)))
+        await rival.carry_out(stale, Plan(((write,),)))
     await simulation.settle()
     assert simulation.secret("mine-auth") == first
 
@@ -319,5 +319,5 @@ async def test_the_status_is_not_written_to_a_storage_that_was_recreated(mine: S
     await mine.api.delete(SESSION_STORAGES, NAMESPACE, KEY[1])
     await mine.ask_for(size="small")
     with pytest.raises(errors.Rejected):
-        await mine._reconciler.applier._status(old, {"phase": "Failed"})
+        await mine._reconciler.status.tell(old, {"phase": "Failed"}, ())
     assert mine.status == {}

@@ -1,46 +1,99 @@
-"""How many storages may be updated at the same time."""
+"""A pass that fails is told in the storage's status, and holds up no other storage."""
 
 from __future__ import annotations
 
-from reconciler.controllers.session_storage import UpdateSlots
+from typing import Final
 
-ONE, TWO, THREE = ("team", "one"), ("team", "two"), ("other", "one")
+import pytest
 
+from reconciler.controllers.session_storage import TOLD_AFTER
+from reconciler.observe.observer import Observer
+from shared import errors
+from shared.objects.resources import STATEFUL_SETS, Object
+from tests.support.simulated import NAMESPACE, Simulation
 
-def test_no_more_storages_begin_an_update_than_may_change_at_once() -> None:
-    slots = UpdateSlots(2)
-    for storage in (ONE, TWO):
-        assert slots.may_take(storage)
-        slots.note(storage, is_changing=True)
-    assert not slots.may_take(THREE)
-
-
-def test_a_storage_that_has_begun_may_go_on() -> None:
-    slots = UpdateSlots(1)
-    slots.note(ONE, is_changing=True)
-    assert slots.may_take(ONE)
-    assert not slots.may_take(TWO)
+NAMED: Final = "a bug: no such thing"
 
 
-def test_a_storage_that_is_done_makes_room_for_the_next() -> None:
-    slots = UpdateSlots(1)
-    slots.note(ONE, is_changing=True)
-    slots.note(ONE, is_changing=False)
-    assert slots.may_take(TWO)
+@pytest.fixture(name="mine")
+async def mine_fixture() -> Simulation:
+    simulation = Simulation()
+    await simulation.ask_for(size="small")
+    await simulation.settle()
+    return simulation
 
 
-def test_a_storage_that_never_began_makes_no_room() -> None:
-    slots = UpdateSlots(1)
-    slots.note(ONE, is_changing=True)
-    slots.note(TWO, is_changing=False)
-    assert not slots.may_take(TWO)
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Have each look at a storage end by an error."""
+
+    async def observe(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Observer, "observe", observe)
 
 
-def test_updates_that_a_former_leader_began_are_recognised() -> None:
-    """More updates than may begin can be under way then; none is stopped half-way."""
-    slots = UpdateSlots(1)
-    for storage in (ONE, TWO):
-        slots.note(storage, is_changing=True)
-    assert slots.may_take(ONE)
-    assert slots.may_take(TWO)
-    assert not slots.may_take(THREE)
+def told(simulation: Simulation) -> Object:
+    return next((each for each in simulation.status["conditions"] if each["type"] == "Reconciled"), {})
+
+
+async def test_an_unexpected_error_is_told_at_once_and_once(mine: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        failing(patched, RuntimeError(NAMED))
+        with pytest.raises(RuntimeError):
+            await mine.reconcile()
+        assert (told(mine)["status"], told(mine)["reason"]) == ("False", "UnexpectedError")
+        assert NAMED in told(mine)["message"]
+        assert mine.events[-1] == "UnexpectedError"
+        assert mine.status["phase"] == "Ready"
+        with mine.quiet(), pytest.raises(RuntimeError):
+            await mine.reconcile()
+    await mine.reconcile()
+    assert told(mine) == {}
+
+
+async def test_no_password_is_repeated_from_an_unexpected_error(
+    mine: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = mine.secret("mine-auth")["operator-password"]
+    failing(monkeypatch, ValueError(f"cannot read {password!r} of redis://:hunter2@host, nor {password[:20]}"))
+    with pytest.raises(ValueError, match="cannot read"):
+        await mine.reconcile()
+    message = told(mine)["message"]
+    assert "ValueError" in message
+    assert not [part for part in (password, password[:20], "hunter2") if part in message]
+
+
+async def test_an_error_that_passes_by_itself_is_told_only_once_it_lasts(
+    mine: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, errors.StoreUnreachable("no way there"))
+    for _ in range(TOLD_AFTER - 1):
+        with mine.quiet(), pytest.raises(errors.StoreUnreachable):
+            await mine.reconcile()
+    with pytest.raises(errors.StoreUnreachable):
+        await mine.reconcile()
+    assert told(mine)["reason"] == "StoreUnreachable"
+    assert "no way there" in told(mine)["message"]
+
+
+@pytest.mark.parametrize("name", ["oddly-named", "mine-valkey-x", "mine-valkey-", "mine-valkey-01", "mine-valkey-²"])
+async def test_a_stateful_set_with_our_labels_and_another_name_is_nobodys_instance(mine: Simulation, name: str) -> None:
+    labels = mine.api.objects["statefulsets", NAMESPACE, "mine-valkey-0"]["metadata"]["labels"]
+    odd = {"metadata": {"name": name, "namespace": NAMESPACE, "labels": labels}, "spec": {}}
+    await mine.api.create(STATEFUL_SETS, odd)
+    with mine.quiet():
+        await mine.reconcile()
+    assert mine.status["phase"] == "Ready"
+
+
+async def test_somebody_elses_set_under_a_free_number_is_left_alone_and_takes_only_its_number(mine: Simulation) -> None:
+    theirs = {"metadata": {"name": "mine-valkey-1", "namespace": NAMESPACE, "labels": {"app": "theirs"}}, "spec": {}}
+    labels = mine.api.objects["statefulsets", NAMESPACE, "mine-valkey-0"]["metadata"]["labels"]
+    theirs["metadata"] |= {"labels": labels, "ownerReferences": [{"uid": "theirs", "controller": True}]}  # type: ignore[operator]
+    stored = await mine.api.create(STATEFUL_SETS, theirs)
+    with mine.quiet():
+        await mine.reconcile()
+    await mine.ask_for(size="large")
+    await mine.settle()
+    assert {each["name"] for each in mine.status["nodes"]} == {"mine-valkey-0", "mine-valkey-2", "mine-valkey-3"}
+    assert mine.api.objects["statefulsets", NAMESPACE, "mine-valkey-1"] == stored
