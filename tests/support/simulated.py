@@ -70,7 +70,7 @@ CLUSTER_IP = "10.0.0.9"
 
 
 class Simulation:
-    """One storage `mine` in the namespace `team`, its reconciler, and the kubelets that boot its pods.
+    """One storage, `mine` unless another name is given, its reconciler, and the kubelets that boot its pods.
 
     Attributes:
         cuts: Pairs of instances between which nothing gets through, by number; `OURS` stands for the reconciler.
@@ -79,14 +79,16 @@ class Simulation:
         passed: How much later it is by the API server's clock than it really is.
     """
 
-    def __init__(self, settings: StorageSettings = SETTINGS) -> None:
+    def __init__(self, settings: StorageSettings = SETTINGS, key: Key = KEY, api: FakeApi | None = None) -> None:
+        """Take among others an API server, if several storages share one."""
         self.settings = settings
-        self.api = FakeApi()
+        self.key = key
+        self.api = api or FakeApi()
         self.valkey = FakeValkey()
         self.valkey.resolve = self._resolve
         self.valkey.reaches = lambda one, other: frozenset(map(self._number, (one, other))) not in self.cuts
         self.valkey.has_dns = lambda address: self._number(address) not in self.without_dns
-        self.kubelets = Kubelets(self.api, self.valkey, KEY)
+        self.kubelets = Kubelets(self.api, self.valkey, key)
         self.passed = timedelta(0)
         self.nodes = KubernetesNodes()
         self.cuts: set[frozenset[int]] = set()
@@ -134,14 +136,14 @@ class Simulation:
         return self.api.clock.now() + self.passed
 
     async def ask_for(self, **spec: object) -> None:
-        body = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": spec}
+        body = {"metadata": {"name": self.key[1], "namespace": self.key[0]}, "spec": spec}
         await self.api.apply(SESSION_STORAGES, body, field_manager="kubectl")
 
     async def reconcile(self) -> float | None:
         """Make one pass, with caches that are up to date."""
         await self.look()
         with self.instances():
-            return await self._reconciler.reconcile(KEY)
+            return await self._reconciler.reconcile(self.key)
 
     async def look(self) -> None:
         """Bring all caches up to date."""
@@ -160,7 +162,7 @@ class Simulation:
 
     async def decide(self, *, later: timedelta = timedelta(0)) -> tuple[Object, Plan]:
         """Do the first half of a pass with the caches as they are, as if it were later by this time."""
-        storage = self._caches[SESSION_STORAGES.plural].get(KEY)
+        storage = self._caches[SESSION_STORAGES.plural].get(self.key)
         assert storage is not None
         with self.instances():
             return storage, plan(await self._observer.observe(storage), self.settings, self._now() + later)
@@ -168,7 +170,7 @@ class Simulation:
     async def carry_out(self, storage: Object, decided: Plan) -> None:
         """Do the other half of a pass, however late."""
         with self.instances():
-            failures = await self._applier.carry_out(KEY, decided.strands)
+            failures = await self._applier.carry_out(self.key, decided.strands)
             await self._status.tell(storage, decided.status, decided.events)
             if failures.transient is not None:
                 raise failures.transient
@@ -189,12 +191,12 @@ class Simulation:
 
     def _resolve(self, host: str) -> str:
         """Return the instance that the Service selects; any other host is an instance's own address."""
-        return self.primary if host in {CLUSTER_IP, names.valkey_host(KEY[1], NAMESPACE)} else host
+        return self.primary if host in {CLUSTER_IP, names.valkey_host(self.key[1], self.key[0])} else host
 
     @property
     def primary(self) -> str:
         """The address that new connections through the Service reach; empty if they reach nothing."""
-        endpoint_slice = self.find(ENDPOINT_SLICES, names.valkey(KEY[1])) or {}
+        endpoint_slice = self.find(ENDPOINT_SLICES, names.valkey(self.key[1])) or {}
         return next((each["addresses"][0] for each in endpoint_slice.get("endpoints") or []), "")
 
     def _number(self, address: str) -> int:
@@ -202,10 +204,10 @@ class Simulation:
 
     async def edit(self, resource: Resource, name: str, changes: Object) -> None:
         """Change a child as a person does, with a merge patch (RFC 7386)."""
-        await self.api.replace(resource, _edited(self.api.objects[resource.plural, NAMESPACE, name], changes))
+        await self.api.replace(resource, _edited(self.api.objects[resource.plural, self.key[0], name], changes))
 
     def find(self, resource: Resource, name: str) -> Object | None:
-        return self.api.objects.get((resource.plural, NAMESPACE, name))
+        return self.api.objects.get((resource.plural, self.key[0], name))
 
     def secret(self, name: str) -> dict[str, str]:
         secret = self.find(SECRETS, name)
@@ -214,7 +216,7 @@ class Simulation:
 
     @property
     def status(self) -> Object:
-        status: Object = (self.find(SESSION_STORAGES, KEY[1]) or {}).get("status", {})
+        status: Object = (self.find(SESSION_STORAGES, self.key[1]) or {}).get("status", {})
         return status
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from dataclasses import replace
@@ -50,10 +51,8 @@ def condition(simulation: Simulation, kind: str) -> Object:
 async def passes(simulation: Simulation, count: int) -> None:
     """Make passes, whatever comes of each."""
     for _ in range(count):
-        try:
+        with contextlib.suppress(errors.ClusterError):
             await simulation.reconcile()
-        except errors.ClusterError:
-            pass
         await simulation.boot()
 
 

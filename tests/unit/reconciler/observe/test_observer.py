@@ -14,13 +14,23 @@ from reconciler.observe.observer import Observer, Surroundings
 from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
+from reconciler.state.primary_service import SERVICE_OF, WRITTEN_BY
 from reconciler.state.rotation_record import revision_of
 from reconciler.state.storage_state import StorageState
 from reconciler.valkey import external_store, users
-from shared import errors
+from shared import errors, names
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.informer import Informer
-from shared.objects.resources import PODS, SECRETS, SESSION_STORAGES, STATEFUL_SETS, VOLUME_CLAIMS, Object
+from shared.objects.resources import (
+    ENDPOINT_SLICES,
+    PODS,
+    SECRETS,
+    SERVICES,
+    SESSION_STORAGES,
+    STATEFUL_SETS,
+    VOLUME_CLAIMS,
+    Object,
+)
 from shared.session_storage.endpoint import Endpoint
 from tests.support.fakes import FakeApi
 from tests.support.storages import HOSTS
@@ -122,11 +132,26 @@ async def test_children_that_no_cache_knows_are_read_live() -> None:
         for name in child_names(resource, "mine"):
             obj = {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {}, "addressType": "IPv4"}
             await api.create(resource, obj)
-    found = await observed(api)
+    found = await observed(api, {"size": "large"})
     assert found.children.keys() == {
         (resource.plural, name) for resource in CHILD_RESOURCES for name in child_names(resource, "mine")
     }
     assert found.child(SECRETS, "mine-auth") is not None
+
+
+async def test_a_slice_with_our_labels_and_another_name_does_not_say_who_is_primary() -> None:
+    api = FakeApi()
+    labels = {SERVICE_OF: "mine-valkey", WRITTEN_BY: names.MANAGED_BY, names.LABEL_MANAGED_BY: names.MANAGED_BY}
+    made = {}
+    for name, primary in (("mine-valkey", "0"), ("mine-valkey-of-a-stranger", "1")):
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": labels | {names.LABEL_INSTANCE: primary}}
+        made[name] = await api.create(ENDPOINT_SLICES, {"metadata": metadata, "addressType": "IPv4"})
+    service: Object = {"metadata": {"name": "mine-valkey", "namespace": NAMESPACE}, "spec": {"ipFamilies": ["IPv4"]}}
+    await api.create(SERVICES, service)
+    found = await observed(api, None, *made.values())
+    assert found.primary_service is not None
+    assert found.primary_service.primary == 0
+    assert [each["metadata"]["name"] for each in found.stray_slices] == ["mine-valkey-of-a-stranger"]
 
 
 async def test_instances_are_those_that_have_a_stateful_set_whatever_the_size_is() -> None:

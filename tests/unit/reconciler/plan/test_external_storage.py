@@ -20,10 +20,10 @@ from reconciler.state.external_store import (
     login_from_secret,
 )
 from reconciler.state.rotation_record import RotationRecord
-from reconciler.state.storage_state import StorageState
-from shared.consumers.identity import Consumer
+from reconciler.state.storage_state import Sharing, StorageState
+from shared.consumers.identity import Consumer, Usage
 from shared.session_storage.models import External
-from tests.support.storages import NOW, SETTINGS, session_storage, settled, state_of
+from tests.support.storages import NOW, SETTINGS, session_storage, settled, state_of, stored
 
 OK = DialResult(Outcome.OK)
 PASSWORD = "hunter2/+ö"
@@ -197,3 +197,18 @@ def test_at_rest_nothing_is_written() -> None:
     assert isinstance(step, Write)
     second = decided(settled(with_connection(before, step.obj), first.status))
     assert (second.steps, second.status, second.events) == ((), None, ())
+
+
+def test_a_connection_without_labels_is_repaired_while_the_store_is_down() -> None:
+    first = decided(observed(password=PASSWORD)).steps[0]
+    assert isinstance(first, Write)
+    bare = {**stored(first.obj), "metadata": stored(first.obj)["metadata"] | {"labels": {}}}
+    down = observed(DialResult(Outcome.REFUSED, "connection refused"), password=PASSWORD)
+    usages = (Usage(Consumer("MCPServer", "other", "srv"), ("team", "mine"), is_granted=True),)
+    before = replace(
+        down, children={("secrets", "mine-connection"): bare}, sharing=Sharing.of(session_storage({}), usages)
+    )
+    (step,) = decided(before).steps
+    assert isinstance(step, Write)
+    assert step.obj["metadata"]["labels"] == first.obj["metadata"]["labels"]
+    assert step.obj["data"] == first.obj["data"]

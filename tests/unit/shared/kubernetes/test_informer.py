@@ -10,8 +10,8 @@ import pytest
 
 from shared import errors
 from shared.kubernetes.client import EVERYTHING, Cluster, Selector
-from shared.kubernetes.informer import Informer
-from shared.objects.resources import SECRETS, Key, Object, Resource
+from shared.kubernetes.informer import HANDLER_ERRORS, Informer
+from shared.objects.resources import SECRETS, Key, Object, Resource, key_of
 from tests.support.fakes import FakeApi
 from tests.support.virtual_time import in_virtual_time
 
@@ -277,3 +277,28 @@ async def test_it_follows_an_api_server() -> None:
         await api.delete(SECRETS, NAMESPACE, "1")
         await asyncio.sleep(1)
         assert informer.objects.keys() == {(NAMESPACE, "0"), (NAMESPACE, "2")}
+
+
+@in_virtual_time
+async def test_a_handler_that_fails_stops_neither_the_watch_nor_other_handlers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[Key] = []
+
+    def fail(old: Object | None, new: Object | None) -> None:
+        del old, new
+        raise KeyError("hunter2")
+
+    def tell(old: Object | None, new: Object | None) -> None:
+        told.append(key_of(new or old or {}))
+
+    before = HANDLER_ERRORS.labels("secrets")._value.get()
+    cluster = Scripted((1, [secret(1)]), [event("ADDED", secret(2, name="b")), event("DELETED", secret(3, name="b"))])
+    async with following(cluster) as informer:
+        informer.add_handler(fail)
+        informer.add_handler(tell)
+        await cluster.at_end.wait()
+    assert told == [A, (NAMESPACE, "b"), (NAMESPACE, "b")]
+    assert HANDLER_ERRORS.labels("secrets")._value.get() == before + 3
+    assert "a bug: this process did not take in a change of an object" in caplog.messages
+    assert "hunter2" not in str([vars(record) for record in caplog.records])
