@@ -96,8 +96,11 @@ def _due(
     state: StorageState, group: ReplicationGroup, decision: Decision, mending: Mending
 ) -> tuple[tuple[Step, ...], tuple[Repair, ...]]:
     """List the steps that keep the storage available, which need all passwords."""
-    has_all = set(identities.PASSWORD_KEYS) <= state.key_ring.current.keys()
-    return mending.actions(replication_steps(group, decision, mending.now) if has_all else ())
+    return mending.actions(replication_steps(group, decision, mending.now) if _has_passwords(state) else ())
+
+
+def _has_passwords(state: StorageState) -> bool:
+    return set(identities.PASSWORD_KEYS) <= state.key_ring.current.keys()
 
 
 def _plan_external(state: StorageState, spec: External, settings: StorageSettings, now: datetime) -> Plan:
@@ -116,7 +119,7 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
     name = names.connection_secret(state.storage.name) if desired is not None else ""
     verdict = external_storage.judge(spec, facts, was_ready=was_ready(state.storage), connection_secret=name)
     pause = external_storage.pause_seconds(facts) if rotation.pause is None else rotation.pause
-    verdict = _trouble(verdict.rotating(rotation), publication, ())
+    verdict = _trouble(state, verdict.rotating(rotation), publication, ())
     strands = (*apart(publication.steps), rotation.steps)
     return replace(_report(state, verdict, now, pause), strands=tuple(filter(None, strands)))
 
@@ -131,9 +134,9 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     serving, unlabelled = _due(state, group, decision, mending)
     availability = _availability(serving)
     auth = secrets.complete_auth(state, owner, mending)
-    if auth is not None and auth.is_awaited:
+    if auth is not None and (auth.step is not None or not _has_passwords(state)):
         # Whatever else there is depends on the passwords.
-        told = _trouble(verdict, Publication(), (auth, *unlabelled))
+        told = _trouble(state, verdict, Publication(), (auth, *unlabelled))
         steps = apart([auth.step] if auth.step is not None else ())
         pause = 0 if auth.step is not None else _pause(group, verdict, now)
         return replace(_report(state, told, now, pause), strands=(*availability, *steps))
@@ -150,7 +153,7 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     way = () if _moves_primary((*serving, *changes), decision) else _way(state, group, decision, mending)
     restarts, unrestarted = mending.actions(secrets.restart_outdated_pods(state))
     troubles = (*([auth] if auth else []), *way, *objects, *unlabelled, *undeleted, *unchanged, *unrestarted)
-    verdict = _trouble(verdict.rotating(rotation), publication, troubles)
+    verdict = _trouble(state, verdict.rotating(rotation), publication, troubles)
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
     report = _report(state, verdict, now, min(each for each in pauses if each is not None))
@@ -204,19 +207,20 @@ def _availability(steps: tuple[Step, ...]) -> tuple[Strand, ...]:
     return tuple(filter(None, (*((commands,) if is_claimed else apart(commands)), roles)))
 
 
-def _trouble(verdict: Verdict, publication: Publication, repairs: Iterable[Repair]) -> Verdict:
+def _trouble(state: StorageState, verdict: Verdict, publication: Publication, repairs: Iterable[Repair]) -> Verdict:
     """Add what the API server refuses, and what others make of the storage's objects."""
     connection = (publication.connection,) if publication.connection is not None else ()
     own = (*connection, *repairs)
     told = (refused(own), rewritten((*own, *publication.copies)), uncopied(publication.copies))
     verdict = replace(verdict, also=(*verdict.also, *(finding for finding in told if finding is not None)))
-    return verdict if told[0] is None else verdict.refused(told[0], is_vital=any(map(_is_vital, own)))
-
-
-def _is_vital(repair: Repair) -> bool:
-    """Tell whether consumers cannot use a storage while the API server refuses this."""
-    way = {SERVICES.plural, ENDPOINT_SLICES.plural, SECRETS.plural}
-    return bool(repair.refusal) and repair.target.action == "write" and repair.target.plural in way
+    if told[0] is None:
+        return verdict
+    # Without these, consumers cannot use the storage.
+    name = state.storage.name
+    vital = {(SERVICES.plural, names.valkey(name)), (ENDPOINT_SLICES.plural, names.valkey(name))}
+    vital |= {(SECRETS.plural, names.auth_secret(name)), (SECRETS.plural, names.connection_secret(name))}
+    lacking = {(each.target.plural, each.target.name) for each in own if each.refusal and each.is_missing}
+    return verdict.refused(told[0], is_vital=bool(lacking & vital))
 
 
 def _moves_primary(steps: Iterable[Step], decision: Decision) -> bool:

@@ -49,6 +49,7 @@ class Repair:
         target: Which object.
         kind: Its kind.
         step: The write that puts it right; None while the reconciler leaves it as it is.
+        is_missing: Whether there is no such object.
         refusal: Why the API server refused that write the last time; empty if it did not.
         foreign: What others made of the object, where the reconciler leaves that.
         managers: The field managers that own these fields.
@@ -57,6 +58,7 @@ class Repair:
     target: Target
     kind: str
     step: Step | None
+    is_missing: bool = False
     refusal: str = ""
     foreign: tuple[Deviation, ...] = ()
     managers: frozenset[str] = frozenset()
@@ -105,7 +107,7 @@ class Mending:
         if found is not None and not found:
             return None
         target = Target.of("write", resource, desired)
-        repair = Repair(target, resource.kind, make(resource, desired, present))
+        repair = Repair(target, resource.kind, make(resource, desired, present), is_missing=present is None)
         last = self.outcomes.get(target)
         if last is None or last.intent != digest(desired):
             return repair
@@ -182,7 +184,7 @@ def intent_of(step: Step) -> str:
         case WriteAuth():
             return digest(auth_secret(step.storage, step.ring, step.record.annotations))
         case Delete():
-            return step.uid
+            return digest(step.uid)
         case LabelRole():
             return digest(step.operations)
         case _:

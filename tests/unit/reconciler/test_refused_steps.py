@@ -70,7 +70,6 @@ async def test_a_failover_goes_on_while_another_object_is_refused(mine: Simulati
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 async def test_a_repair_that_is_refused_holds_no_drain_up(mine: Simulation, error: errors.ClusterError) -> None:
     before = mine.status["primary"]
-    await mine.api.delete(STATEFUL_SETS, NAMESPACE, "mine-valkey-2")
     mine.api.refuse = refusing("networkpolicies/", "poddisruptionbudgets/", error=error)
     for kind, name in (("networkpolicies", "mine-valkey"), ("poddisruptionbudgets", "mine-valkey-primary")):
         del mine.api.objects[kind, NAMESPACE, name]
