@@ -34,13 +34,15 @@ def rules() -> list[Object]:
     """Build the policy: it changes image, pull policy and environment, and adds an init container."""
     pod, container = "/spec/template/spec", "object.spec.template.spec.containers[0]"
     image = f"({container}.image.endsWith('{MIRRORED}') ? {container}.image : {container}.image + '{MIRRORED}')"
+    # CEL takes no map of values of several types, unless each is called dynamic.
     agent = {
         "name": "'agent'",
         "image": image,
         "command": "['true']",
         "securityContext": f"{container}.securityContext",
     }
-    added = f"[{{{', '.join(f"'{key}': {value}" for key, value in agent.items())}}}]"
+    fields = ", ".join(f"'{key}': dyn({value})" for key, value in agent.items())
+    added = f"[{{{fields}}}]"
     patches = {
         f"{pod}/containers/0/image": image,
         f"{pod}/containers/0/imagePullPolicy": "'Never'",
