@@ -7,6 +7,7 @@ cache, so a missed or repeated call changes nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from types import MappingProxyType
@@ -19,7 +20,7 @@ from shared.kubernetes.client import EVERYTHING, Cluster, Selector
 from shared.objects.resources import Key, Object, Resource, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 OnChange: TypeAlias = "Callable[[Object | None, Object | None], None]"
 """Called with the old and the new state of one object; None stands for "does not exist"."""
@@ -27,12 +28,11 @@ OnChange: TypeAlias = "Callable[[Object | None, Object | None], None]"
 FIRST_BACKOFF_SECONDS: Final = 0.2
 MAX_BACKOFF_SECONDS: Final = 30.0
 
-HANDLER_ERRORS: Final = Counter(
-    "session_storage_unread_changes_total",
-    "Changes of objects that a bug kept this process from taking in.",
+UNHANDLED: Final = Counter(
+    "session_storage_unhandled_objects_total",
+    "Changed objects that a part of the process could not handle.",
     ["resource"],
 )
-
 _log = logging.getLogger(__name__)
 _random = random.SystemRandom()
 
@@ -80,8 +80,9 @@ class Informer:
 
     def add_handler(self, on_change: OnChange) -> None:
         """Call one more handler for every change, and now for each object in the cache."""
-        for obj in self._objects.values():
-            on_change(None, obj)
+        for key, obj in self._objects.items():
+            with self._surviving(key):
+                on_change(None, obj)
         self._handlers.append(on_change)
 
     def remember(self, obj: Object) -> None:
@@ -155,8 +156,12 @@ class Informer:
 
     def _put(self, obj: Object) -> None:
         key = key_of(obj)
-        old = self._objects.get(key)
-        kept = self._keep(obj)
+        old, kept = self._objects.get(key), None
+        with self._surviving(key):
+            kept = self._keep(obj)
+        if kept is None:
+            self._drop(key)  # nobody can tell any more what it is
+            return
         # A change of the schema changes how the API server reads an object, without a new version of it.
         is_reread = old is not None and _version(obj) == _version(old) and kept != old
         if old is not None and not is_reread and _is_at_most(_version(obj), _version(old)):
@@ -176,13 +181,19 @@ class Informer:
 
     def _notify(self, old: Object | None, new: Object | None) -> None:
         for handler in self._handlers:
-            try:
+            with self._surviving(key_of(new or old or {})):
                 handler(old, new)
-            except Exception as error:  # noqa: BLE001 - one odd object must not end the watch of all the others
-                HANDLER_ERRORS.labels(self.resource.plural).inc()
-                name = "/".join(key_of(new or old or {}))
-                extra = {"resource": self.resource.plural, "object": name, "error": type(error).__name__}
-                _log.error("a bug: this process did not take in a change of an object", extra=extra)
+
+    @contextlib.contextmanager
+    def _surviving(self, key: Key) -> Iterator[None]:
+        """Log an error that one object causes: it must stop neither the watch of all others, nor other handlers."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - users write objects of any shape
+            UNHANDLED.labels(self.resource.plural).inc()
+            _log.exception(
+                "could not handle a changed object", extra={"resource": self.resource.plural, "object": "/".join(key)}
+            )
 
 
 class Index:
