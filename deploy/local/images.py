@@ -114,7 +114,8 @@ class BuiltImage:
 
 def images() -> Mapping[str, Image]:
     """Return every image by each of its names."""
-    valkey = RootFilesystem("sid", ("valkey-server", "valkey-tools"))
+    # util-linux is in Valkey's own image too, as in each that is made from Debian.
+    valkey = RootFilesystem("sid", ("valkey-server", "valkey-tools", "util-linux"))
     python = RootFilesystem(
         "trixie",
         ("python3", "python3-venv", "ca-certificates", "tzdata"),

@@ -1,7 +1,8 @@
 """Writes the shell command that starts a Valkey instance, and starts it again when it dies. Pure; it holds no secret.
 
 The command holds what depends on the size, because instances of two sizes run side by side while a storage changes its
-size. It needs a shell and the coreutils alone: an image need not have `find` or `grep`.
+size. It needs a shell and the coreutils alone: an image need not have `find` or `grep`. `flock` is in every image that
+is made from Debian (package util-linux, essential) or has Busybox.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 ROLE_FILE: Final = f"{LIVE_DIRECTORY}/role"
 """The role that the server had when it was last ready, in Valkey's words; the readiness probe writes it."""
+LOCK_FILE: Final = f"{DATA_DIRECTORY}/lock"
 STOP_SECONDS: Final = 0.5
 """How long an instance goes on after kubelet tells it to stop. Meanwhile it serves the clients that it has, new ones go
 elsewhere as soon as nodes have learnt that its pod is stopping (0.05-0.3 s), and another instance takes over from a
@@ -57,6 +59,10 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
     Kubelet starts no container that has a volume while the API server is away, because it reads the volume's claim
     there (Kubernetes 1.36, `pkg/kubelet/volumemanager/populator`, `getPVCExtractPV`).
 
+    No server starts on a disk while another one uses it. After a forced deletion, the new pod may start before kubelet
+    has ended the former one, whose server still answers its clients: the new server would read the data without their
+    last writes, and they would be lost. The kernel drops the lock when the last process of a pod has ended.
+
     Args:
         instance: Its number.
         host: Host name of the Service that names the primary, for a ConfigMap that says nothing of it.
@@ -65,6 +71,8 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
     live, mounted = f"{LIVE_DIRECTORY}/{names.KEY_USERS_ACL}", f"{ACL_DIRECTORY}/{names.KEY_USERS_ACL}"
     once = (
         "umask 077",
+        f"exec 9>>{LOCK_FILE}",
+        "{ flock 9 || echo 'cannot lock the disk: a former server may still use it'; }",
         _has_data(),
         f"rm -f {ROLE_FILE}",
         f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}",
@@ -75,7 +83,7 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
         f"{{ valkey-server {CONFIG_DIRECTORY}/{CONFIG_FILE} & }}",
         "server=$! began=$(date +%s)",
         # A signal ends the shell's wait, and not the server.
-        "while kill -0 $server 2>/dev/null; do wait $server; status=$?; done",
+        "while wait $server; status=$?; kill -0 $server 2>/dev/null; do :; done",
         _EXIT_IF_STOPPING,
         f"if [ $(($(date +%s) - began)) -lt {SHORTEST_RUN_SECONDS} ]; then exit $status; fi",
         'echo "valkey-server ended with status $status, and starts again"',

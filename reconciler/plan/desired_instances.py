@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 NO_ROOM_AFTER: Final = timedelta(seconds=30)
 """After so long without a node for a pod, the reconciler assumes that there is none. A cluster autoscaler takes longer
 to add one, but a storage that must restart must not wait for an autoscaler that may not exist."""
+SETTLING: Final = timedelta(seconds=3)
+"""How long a move that can wait leaves kube-proxy to learn of an instance that has become ready. kube-proxy takes two
+changes at most once a second (`minSyncPeriod`, also its default), so a move right after another change takes that
+second, during which clients cannot write. Kubernetes rounds the time at which a pod became ready to whole seconds, and
+the change itself may have to wait for the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,11 @@ class DesiredInstances:
     def is_leaving(self, instance: Instance) -> bool:
         """Tell whether an instance runs on a node that is being drained."""
         return self.nodes.is_leaving(instance.pod)
+
+    def is_settling(self, instance: Instance) -> bool:
+        """Tell whether nodes may still be learning that an instance is ready."""
+        since = pod_status.is_ready_since(instance.pod)
+        return since is not None and self.now - since < SETTLING
 
     def has_no_room(self, instance: Instance) -> bool:
         """Tell whether no node takes an instance's pod, or a quota does not even let the pod be created."""

@@ -133,7 +133,7 @@ def _move_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     if desired.is_leaving(group.primary):
         reason = DRAINED
     if change := _switchover(group, desired, fresh, reason):
-        return change
+        return _once_settled(change, group, desired)
     if fresh:
         if all(desired.has_no_room(instance) for instance in fresh):
             return _without_room(group, desired)
@@ -147,6 +147,14 @@ def _move_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     (extra,) = _unused_indexes({*desired.indexes, *desired.taken}, 1)
     message = f"the reconciler adds {group.name(Instance(extra))}, which takes over"
     return Change((*desired.indexes, extra), (), _finding("True", "InstanceAdded", message))
+
+
+def _once_settled(change: Change, group: ReplicationGroup, desired: DesiredInstances) -> Change:
+    """Let a move wait until nodes have learnt of all instances, so that it does not wait for them half-way."""
+    if settling := [instance for instance in group.instances if desired.is_settling(instance)]:
+        message = f"waiting until nodes have learnt of {group.name(*settling)}"
+        return replace(change, steps=(), finding=_finding("True", "InstanceStarts", message))
+    return change
 
 
 def _replace_deleted_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:

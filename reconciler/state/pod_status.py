@@ -84,6 +84,14 @@ def has_nothing(pod: Object | None) -> bool:
     return pod is None or not pod["spec"].get("nodeName") or pod.get("status", {}).get("phase") in _ENDED
 
 
+def is_ready_since(pod: Object | None) -> datetime | None:
+    """Tell since when a pod is ready, in whole seconds; None if it is not."""
+    ready = condition_of(pod or {}, "Ready")
+    if ready is None or ready.get("status") != "True" or "lastTransitionTime" not in ready:
+        return None
+    return parse_time(ready["lastTransitionTime"])
+
+
 def is_starting(pod: Object | None, now: datetime) -> bool:
     """Tell whether a pod's server may still be starting."""
     if pod is None:

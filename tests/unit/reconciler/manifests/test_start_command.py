@@ -19,7 +19,7 @@ from reconciler.manifests import valkey_config
 from reconciler.manifests.start_command import start_command
 from shared.session_storage.sizes import PRESETS, Size
 
-PROGRAMS = ("sh", "cat", "cp", "mv", "rm", "wc", "date", "sleep")
+PROGRAMS = ("sh", "cat", "cp", "mv", "rm", "wc", "date", "sleep", "flock")
 HOST, ADDRESS = "mine-valkey.team.svc", "10.0.0.9"
 EMPTY_BASE, SYNCED_BASE = b"x" * 89, b"x" * 172
 """Sizes of files as Valkey 9.1 writes them."""
@@ -30,6 +30,7 @@ class Pod:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.lacks: set[str] = set()
         for name in ("config", "acl", "live", "data", "bin"):
             (directory / name).mkdir()
         (directory / "acl" / "users.acl").write_text("mounted")
@@ -69,7 +70,7 @@ class Pod:
         """Give the command no program but those that the image of Valkey has."""
         for program in PROGRAMS:
             link, found = self.directory / "bin" / program, shutil.which(program)
-            if not link.exists():
+            if not link.exists() and program not in self.lacks:
                 link.symlink_to(found or "")
         return {"PATH": str(self.directory / "bin")}
 
@@ -157,6 +158,42 @@ def test_only_the_servers_user_can_read_the_file_with_the_password(pod: Pod) -> 
     assert (pod.directory / "live" / valkey_config.START_FILE).stat().st_mode & 0o077 == 0
 
 
+# When a former server has not ended yet
+
+
+def test_no_server_starts_on_a_disk_while_another_one_uses_it(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a forced deletion, the next pod starts while the former server still answers its clients."""
+    with serving(pod, monkeypatch) as former:
+        (server,) = starts(pod, 1)
+        os.kill(former.pid, signal.SIGKILL)
+        former.wait(10)
+        with serving(pod, monkeypatch) as new:
+            lock = (pod.directory / "data" / "lock").stat().st_ino
+            await_waiting(new.pid, lock)
+            assert starts(pod, 1) == [server]
+            os.kill(server, signal.SIGKILL)
+            starts(pod, 2)
+            new.terminate()
+
+
+def await_waiting(shell: int, inode: int) -> None:
+    """Wait until a process that a shell started waits for the lock of a file."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        children = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
+        waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
+        if any(line[5] in children and line[6].endswith(f":{inode}") for line in waiting):
+            return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits for the lock")
+
+
+def test_an_instance_starts_from_an_image_that_cannot_lock(pod: Pod) -> None:
+    pod.lacks.add("flock")
+    pod.is_told(0, 0)
+    assert not follows(pod.start())
+
+
 # When the server dies
 
 
@@ -226,6 +263,15 @@ def test_a_server_that_dies_right_after_its_start_ends_its_container(pod: Pod, m
         os.kill(starts(pod, 1)[0], signal.SIGKILL)
         assert shell.wait(10) == 137
     assert len(starts(pod, 1)) == 1
+
+
+def test_a_container_ends_with_the_status_of_a_server_that_died_before_the_shell_waited_for_it(pod: Pod) -> None:
+    """A shell may take notice of the death while it runs another program, and has to remember the status."""
+    pod.is_told(0, 0)
+    (pod.directory / "bin" / "date").write_text(f"#!/bin/sh\nsleep 0.1\nexec {shutil.which('date')} $@\n")
+    (pod.directory / "bin" / "date").chmod(0o755)
+    done = subprocess.run(["sh", "-c", pod.command()], check=False, env=pod.environment | {"SERVER_STATUS": "7"})
+    assert done.returncode == 7
 
 
 def test_a_server_with_replicas_leaves_them_time_to_take_over() -> None:

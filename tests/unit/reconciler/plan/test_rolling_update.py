@@ -19,6 +19,7 @@ from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.primary_service import PrimaryService
 from reconciler.state.storage_state import KubernetesNodes
 from shared import names
+from shared.objects import timestamps
 from shared.objects.resources import PODS, Object
 from shared.session_storage.sizes import PRESETS, Size
 from tests.support.storages import (
@@ -101,6 +102,16 @@ def pending(instance: Instance, *, created: str) -> Instance:
         "spec": {},
     }
     return Instance(instance.index, pod)
+
+
+def ready(instance: Instance, *, seconds_ago: float) -> Instance:
+    assert instance.pod is not None
+    since = {
+        "type": "Ready",
+        "status": "True",
+        "lastTransitionTime": timestamps.written(NOW - timedelta(seconds=seconds_ago)),
+    }
+    return replace(instance, pod={**instance.pod, "status": instance.pod["status"] | {"conditions": [since]}})
 
 
 def outdated(size: Size, *indexes: int) -> dict[int, Object]:
@@ -538,3 +549,20 @@ def test_nothing_secret_is_in_the_text_of_a_step() -> None:
         steps_of(change(*LARGE, requested_switchover="please"), change(*LARGE, target=outdated(Size.LARGE, 0, 1, 2)))
     )
     assert REPLICATION.password not in text
+
+
+def test_a_move_that_can_wait_gives_nodes_time_to_learn_of_an_instance_that_has_become_ready() -> None:
+    """kube-proxy takes two changes at most once a second: clients of a move right after another change would wait."""
+    request = {"requested_switchover": "now"}
+    new = ready(replica(2), seconds_ago=2)
+    decided = change(primary(0, Size.LARGE, 1, 2), replica(1), new, **request)
+    assert (decided.steps, reason(decided)) == ((), "InstanceStarts")
+    settled = ready(replica(2), seconds_ago=3)
+    decided = change(primary(0, Size.LARGE, 1, 2), replica(1), settled, **request)
+    assert isinstance(decided.steps[0], SwitchOver)
+
+
+def test_a_deleted_primary_does_not_wait_until_nodes_have_learnt_of_a_new_instance() -> None:
+    deleted = with_pod(primary(0, Size.LARGE, 1, 2), deletionTimestamp="2026-01-01T00:00:00Z")
+    decided = change(deleted, ready(replica(1), seconds_ago=0), replica(2))
+    assert isinstance(decided.steps[0], SwitchOver)
