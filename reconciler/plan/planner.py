@@ -53,8 +53,6 @@ STARTING_SECONDS: Final = 0.2
 0.1 s."""
 WAITING_SECONDS: Final = 5.0
 """How soon the reconciler asks an instance again that should answer and does not."""
-_OF_THE_PRIMARY: Final = frozenset({SECRETS.plural, SERVICES.plural, ENDPOINT_SLICES.plural})
-"""Kinds of the objects that say who is primary, and how to log in to it."""
 FOR_THE_USER_SECONDS: Final = 60.0
 """How often the reconciler looks at something that only a person can change, where no event would tell."""
 
@@ -67,29 +65,20 @@ def plan(state: StorageState, settings: StorageSettings, now: datetime) -> Plan:
     if spec is None:
         return _report(state, Verdict.invalid(state.storage.spec_problem), now, FOR_THE_USER_SECONDS)
     if foreign := _foreign_children(state):
-        report = _report(state, Verdict.name_taken([title for _, title in foreign]), now, WAITING_SECONDS)
-        is_known = {plural for plural, _ in foreign}.isdisjoint(_OF_THE_PRIMARY)
-        return replace(report, strands=_kept_available(state, spec, now)) if is_known else report
+        return _report(state, Verdict.name_taken(foreign), now, WAITING_SECONDS)
     if spec.external is not None:
         return _plan_external(state, spec.external, settings, now)
     return _plan_managed(state, spec, settings, now)
 
 
-def _foreign_children(state: StorageState) -> tuple[tuple[str, str], ...]:
-    """List the objects that have the name of a child, and belong to somebody else, each with its kind for people."""
+def _foreign_children(state: StorageState) -> tuple[str, ...]:
+    """Name the objects that have the name of a child, and belong to somebody else."""
     storage = state.storage
     return tuple(
-        (plural, f"{obj.get('kind') or plural} {name}")
+        f"{obj.get('kind') or plural} {name}"
         for (plural, name), obj in state.children.items()
         if not is_ours(plural, obj, storage)
     )
-
-
-def _kept_available(state: StorageState, spec: SessionStorageSpec, now: datetime) -> tuple[Strand, ...]:
-    """Keep the instances available that there are, although somebody took a name that the storage needs."""
-    group = ReplicationGroup.of(state, spec.preset)
-    decision = decide_primary(group, state.storage.requests.promotion)
-    return _availability(_due(state, group, decision, Mending(state.outcomes, now))[0])
 
 
 def _due(

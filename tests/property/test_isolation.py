@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.controllers.watches import Watches
 from shared import errors, names
-from shared.kubernetes.informer import HANDLER_ERRORS, Informer
+from shared.kubernetes.informer import UNHANDLED, Informer
 from shared.objects.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -206,9 +206,7 @@ class World:
 
 
 def handler_errors() -> float:
-    return sum(
-        sample.value for metric in HANDLER_ERRORS.collect() for sample in metric.samples if "total" in sample.name
-    )
+    return sum(sample.value for metric in UNHANDLED.collect() for sample in metric.samples if "total" in sample.name)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
