@@ -173,7 +173,7 @@ def _connection_of(state: StorageState) -> tuple[Resource, str]:
 
 
 def _reached(state: StorageState, publication: Publication) -> tuple[CredentialRollout, ...] | None:
-    return None if state.rollouts is None else publication.reaching(state.sharing, state.rollouts)
+    return None if state.rollouts is None else publication.reaching(state.rollouts)
 
 
 def _way(state: StorageState, group: ReplicationGroup, decision: Decision, mending: Mending) -> tuple[Repair, ...]:

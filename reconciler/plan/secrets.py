@@ -21,7 +21,7 @@ from shared import names
 from shared.objects.resources import PODS, SECRETS, Object, is_terminating, last_written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.actions.plan import Step
     from reconciler.manifests.storage import Storage
@@ -60,22 +60,14 @@ class Publication:
         is_written = self.connection is None or not self.connection.is_awaited
         return is_written and not any(each.step is not None and not each.refusal for each in self.copies)
 
-    def reaching(self, sharing: Sharing, rollouts: Iterable[CredentialRollout]) -> tuple[CredentialRollout, ...]:
-        """Set those users of the credential apart that cannot get the new one, because their namespace refuses it.
+    def reaching(self, rollouts: Iterable[CredentialRollout]) -> tuple[CredentialRollout, ...]:
+        """Mark those users of the credential that cannot get the new one, because their namespace refuses it.
 
-        Where there is no copy, they have never had the credential, and a rotation need not wait for them. Where there
-        is a former one, a restart would be in vain, and the instances must go on accepting what they have.
+        A restart of theirs would be in vain. The others do not wait for them, and the instances go on accepting the
+        password that they may run with, even if somebody deleted the copy that they had it from.
         """
         refused = {each.target.namespace: each.refusal for each in self.copies if each.refusal}
-        reached = []
-        for each in rollouts:
-            words = refused.get(each.consumer.namespace, "") if each.consumer is not None else ""
-            if each.consumer is None or not words:
-                reached.append(each)
-            elif each.consumer.namespace in sharing.copies:
-                obstacle = f"its namespace refuses the credential: {words[:MAX_QUOTED]}"
-                reached.append(replace(each, is_done=False, is_refused=True, obstacle=obstacle))
-        return tuple(reached)
+        return tuple(_kept_from(each, refused) for each in rollouts)
 
 
 def complete_auth(state: StorageState, owner: Storage, mending: Mending) -> Repair | None:
@@ -125,6 +117,14 @@ def publish(desired: Object | None, present: Object | None, sharing: Sharing, me
         if namespace not in sharing.obstructed
     )
     return Publication(connection, tuple(each for each in found if each is not None), superfluous)
+
+
+def _kept_from(rollout: CredentialRollout, refused: Mapping[str, str]) -> CredentialRollout:
+    words = refused.get(rollout.consumer.namespace) if rollout.consumer is not None else None
+    if words is None:
+        return rollout
+    obstacle = f"its namespace refuses the credential: {words[:MAX_QUOTED]}"
+    return replace(rollout, is_done=False, is_refused=True, obstacle=obstacle)
 
 
 def delete_copies(copies: Iterable[Object]) -> Iterator[Step]:

@@ -108,7 +108,8 @@ class WriteOutcome:
 
     @property
     def _pause(self) -> timedelta:
-        return min(FIRST_PAUSE * 2 ** min(self.times - QUICK_TRIES, 10), LONGEST_PAUSE)
+        doublings = min(self.times - QUICK_TRIES, 10)  # more would only overflow
+        return min(FIRST_PAUSE * (1 << doublings), LONGEST_PAUSE)
 
 
 def digest(value: Any) -> str:

@@ -123,7 +123,8 @@ async def test_a_policy_that_comes_later_costs_one_write_of_each_object() -> Non
         set_name = names.valkey_instance(KEY[1], number)
         await simulation.edit(STATEFUL_SETS, set_name, {"metadata": {"annotations": {"touched": "by somebody"}}})
     asked = requests(simulation)
-    await simulation.settle()
+    for _ in range(3):
+        await simulation.reconcile()
     assert len([call for call in asked if "statefulsets/" in call]) == 3
     assert condition(simulation)["reason"] == "AddedTo"
     await assert_at_rest(simulation)

@@ -87,9 +87,9 @@ async def test_a_stateful_set_with_our_labels_and_another_name_is_nobodys_instan
 
 
 async def test_somebody_elses_set_under_a_free_number_is_left_alone_and_takes_only_its_number(mine: Simulation) -> None:
-    theirs = {"metadata": {"name": "mine-valkey-1", "namespace": NAMESPACE, "labels": {"app": "theirs"}}, "spec": {}}
     labels = mine.api.objects["statefulsets", NAMESPACE, "mine-valkey-0"]["metadata"]["labels"]
-    theirs["metadata"] |= {"labels": labels, "ownerReferences": [{"uid": "theirs", "controller": True}]}  # type: ignore[operator]
+    theirs: Object = {"metadata": {"name": "mine-valkey-1", "namespace": NAMESPACE}, "spec": {}}
+    theirs["metadata"] |= {"labels": labels, "ownerReferences": [{"uid": "theirs", "controller": True}]}
     stored = await mine.api.create(STATEFUL_SETS, theirs)
     with mine.quiet():
         await mine.reconcile()
