@@ -83,13 +83,22 @@ VALUES: Final = st.sampled_from(
         '{"to":"x"}',
     ]
 )
+OURS: Final[dict[str, str | None]] = {
+    names.LABEL_STORAGE: "mine",
+    names.LABEL_MANAGED_BY: names.MANAGED_BY,
+    names.LABEL_INSTANCE: "0",
+    "kubernetes.io/service-name": "mine-valkey",
+    "endpointslice.kubernetes.io/managed-by": names.MANAGED_BY,
+}
+"""Labels of an object of ours; a stranger has them but for a few."""
+WRONG: Final = st.dictionaries(st.sampled_from(LABELS), st.one_of(st.none(), VALUES), max_size=3)
 NAMES: Final = st.sampled_from(
     [
         *("stranger", "mine", "mine-valkey-x", "mine-valkey-", "mine-valkey-7", "mine-valkey-7-0", "mine-valkey-x-0"),
         *("mine-valkey-ipv6", "mine-valkey-ipv4", "team.mine-connection", "data-mine-valkey-7-0", "a"),
     ]
 )
-PLACES: Final = st.sampled_from([TEAM, "elsewhere"])
+PLACES: Final = st.sampled_from([TEAM, TEAM, "elsewhere"])
 ANY: Final = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.text("x/:.{", max_size=4)),
     lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text("ab", max_size=2), inner, max_size=2)),
@@ -116,13 +125,12 @@ def strangers(draw: st.DrawFn) -> tuple[Resource, Object, str]:
     metadata: Object = {
         "name": draw(NAMES),
         "namespace": draw(PLACES),
-        "labels": draw(st.dictionaries(st.sampled_from(LABELS), VALUES, max_size=5)),
+        "labels": {key: value for key, value in (OURS | draw(WRONG)).items() if value is not None},
         "annotations": draw(st.dictionaries(st.sampled_from(ANNOTATIONS), VALUES, max_size=2)),
     }
-    if draw(st.booleans()):
-        metadata["ownerReferences"] = draw(
-            st.sampled_from([[], [{"uid": "x", "controller": True}], [{"uid": "x"}], [{"kind": "StatefulSet"}]])
-        )
+    owners = draw(st.sampled_from([None, [{"uid": "x", "controller": True}], [{"uid": "x"}], [{"kind": "X"}]]))
+    if owners is not None:
+        metadata["ownerReferences"] = owners
     obj: Object = {"metadata": metadata}
     if resource is SESSION_STORAGES:
         metadata |= {"name": ODD[1], "namespace": ODD[0]}
@@ -209,8 +217,8 @@ def handler_errors() -> float:
     return sum(sample.value for metric in UNHANDLED.collect() for sample in metric.samples if "total" in sample.name)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(strangers(), min_size=1, max_size=8))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(strangers(), min_size=3, max_size=12))
 def test_two_storages_go_on_whatever_a_tenant_writes_beside_them(written: list[tuple[Resource, Object, str]]) -> None:
     async def check() -> None:
         world, before = World(), handler_errors()
