@@ -196,7 +196,7 @@ def refused(repairs: Iterable[Repair]) -> Finding | None:
     told = [f"{each.title}: {each.refusal[:MAX_QUOTED]}" for each in repairs if each.refusal]
     if not told:
         return None
-    message = f"Kubernetes refuses {_listed(told)}; the reconciler tries again each minute"
+    message = f"Kubernetes refuses {_listed(told)}; the reconciler tries again within a minute"
     return Finding(CHANGES_ACCEPTED, "False", REFUSED, message)
 
 
@@ -206,7 +206,7 @@ def uncopied(copies: Iterable[Repair]) -> Finding | None:
     told = [f"{each.target.namespace} refuses {each.title}: {each.refusal[:MAX_QUOTED]}" for each in kept_out]
     if not told:
         return None
-    message = f"namespace {_listed(told)}; consumers there wait, and the reconciler tries again each minute"
+    message = f"namespace {_listed(told)}; consumers there wait, and the reconciler tries again within a minute"
     return Finding(CREDENTIAL_COPIED, "False", COPY_REFUSED, message)
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RETRY: Final = timedelta(seconds=60)
 """After so long the reconciler repeats a write that the API server refused: only a person can change that, and no event
 tells when."""
+SOON: Final = timedelta(seconds=1)
+"""After so long it repeats a write that an overloaded API server did not take, or that came too late again and again;
+from then on the pause doubles."""
 QUICK_TRIES: Final = 3
 """So many times in a row the reconciler repeats at once what may succeed the next time: a write that came too late
 because the cache was behind, or that an overloaded API server did not take; and a repair of what others change back."""
@@ -98,18 +101,16 @@ class WriteOutcome:
     def allows(self, found: frozenset[Deviation], now: datetime) -> bool:
         """Tell whether the same write is to be repeated, for an object that is wrong in these fields."""
         since = now - self.at
-        if self.is_refused_for_good:
-            return since >= RETRY
         if self.refusal:
-            return True
+            pause = self._pause(SOON, RETRY) if self.is_temporary else RETRY
+            return not self.is_refused_for_good or since >= pause
         if found and found <= self.left:
             return False
-        return not (found & self.cured) or self.times < QUICK_TRIES or since >= self._pause
+        return not (found & self.cured) or self.times < QUICK_TRIES or since >= self._pause(FIRST_PAUSE, LONGEST_PAUSE)
 
-    @property
-    def _pause(self) -> timedelta:
-        doublings = min(self.times - QUICK_TRIES, 10)  # more would only overflow
-        return min(FIRST_PAUSE * (1 << doublings), LONGEST_PAUSE)
+    def _pause(self, first: timedelta, longest: timedelta) -> timedelta:
+        doublings = min(max(self.times - QUICK_TRIES, 0), 10)  # more would only overflow
+        return min(first * (1 << doublings), longest)
 
 
 def digest(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from reconciler.credentials import identities
 from reconciler.credentials.identities import BACKUP, EXPORTER, OPERATOR, PROBE, REPLICATION
@@ -18,6 +19,8 @@ from tests.support.toolhive import ToolHive
 
 ELSEWHERE = "elsewhere"
 MIRROR = f"{NAMESPACE}.mine-connection"
+PASS = timedelta(seconds=1)
+"""How much time passes from one pass to the next, as far as the clock of the API server shows it."""
 ENOUGH = 200
 """Passes after which a rotation counts as stuck; one takes about thirty."""
 
@@ -72,6 +75,7 @@ class Drill:
 
     async def step(self) -> None:
         """Let every party act: the reconciler makes one pass, or as much of one as it survives."""
+        self.simulation.passed += PASS
         self.is_acting = True
         try:
             await self.simulation.reconcile()
