@@ -60,8 +60,8 @@ def has_additions(desired: Object, observed: Object) -> bool:
 def repair(resource: Resource, desired: Object, present: Object | None) -> Apply | Replace:
     """Say how an object becomes what it should be, in whatever version it is."""
     if present is not None and has_additions(desired, present):
-        content = {key: value for key, value in desired.items() if key != "metadata"}
-        return Replace(resource, present | content, desired)
+        # All of it at once: what one write leaves as it was counts as what others want.
+        return Replace(resource, present | desired | {"metadata": merged(desired, present)["metadata"]}, desired)
     return Apply(resource, desired)
 
 

@@ -59,6 +59,9 @@ class Kubelets:
         self._valkey.instances = {
             address: instance for address, instance in self._valkey.instances.items() if address in present
         }
+        config = (self._find(CONFIG_MAPS, names.valkey(self._storage)) or {}).get("data") or {}
+        if valkey_config.UPSTREAM_FILE not in config:
+            return  # pods wait for the ConfigMap that they mount
         for name in sorted(wanted.keys() - self.pods.keys()):
             await self._start(name, wanted[name])
 
