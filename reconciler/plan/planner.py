@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler.actions.kubernetes import LabelRole
 from reconciler.actions.plan import RECHECK_SECONDS, Plan, apart
 from reconciler.actions.valkey import Promote, Resume, SwitchOver
 from reconciler.credentials import identities
 from reconciler.failover.decision import STOPPING_SECONDS, LookAgain, decide_primary
-from reconciler.failover.replication import replication_steps
+from reconciler.failover.replication import replication_steps, strands_of
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests.disruption_budget import primary_budget
 from reconciler.manifests.secrets import connection_secret, kept_connection_secret
@@ -24,23 +23,24 @@ from reconciler.plan import desired_objects, external_storage, secrets
 from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.drift import repair, repair_if_unchanged
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
-from reconciler.plan.repairs import Mending, Repair, refused, rewritten, uncopied
+from reconciler.plan.repairs import Mending, Repair
 from reconciler.plan.rolling_update import FOLLOWING_SECONDS, may_go_on, next_change
 from reconciler.plan.secrets import Publication
 from reconciler.plan.status import status_of
+from reconciler.plan.troubles import troubled
 from reconciler.rotation.rotation_plan import plan_external_rotation, plan_managed_rotation
 from reconciler.state import pod_status
 from reconciler.state.external_store import ExternalFacts
 from reconciler.state.owned_objects import is_ours
 from shared import names
-from shared.objects.resources import DISRUPTION_BUDGETS, ENDPOINT_SLICES, SECRETS, SERVICES
+from shared.objects.resources import DISRUPTION_BUDGETS, SECRETS
 from shared.session_storage.sizes import DEFAULT_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from reconciler.actions.plan import Step, Strand
+    from reconciler.actions.plan import Step
     from reconciler.failover.decision import Decision
     from reconciler.plan.desired_objects import StorageSettings
     from reconciler.state.credential_rollout import CredentialRollout
@@ -108,7 +108,7 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
     name = names.connection_secret(state.storage.name) if desired is not None else ""
     verdict = external_storage.judge(spec, facts, was_ready=was_ready(state.storage), connection_secret=name)
     pause = external_storage.pause_seconds(facts) if rotation.pause is None else rotation.pause
-    verdict = _trouble(state, verdict.rotating(rotation), publication, ())
+    verdict = troubled(state, verdict.rotating(rotation), publication, ())
     strands = (*apart(publication.steps), rotation.steps)
     return replace(_report(state, verdict, now, pause), strands=tuple(filter(None, strands)))
 
@@ -121,11 +121,11 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     change = next_change(group, _desired_instances(state, spec, group, now))
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
     serving, unlabelled = _due(state, group, decision, mending)
-    availability = _availability(serving)
+    availability = strands_of(serving)
     auth = secrets.complete_auth(state, owner, mending)
     if auth is not None and (auth.step is not None or not _has_passwords(state)):
         # Whatever else there is depends on the passwords.
-        told = _trouble(state, verdict, Publication(), (auth, *unlabelled))
+        told = troubled(state, verdict, Publication(), (auth, *unlabelled))
         steps = apart([auth.step] if auth.step is not None else ())
         pause = 0 if auth.step is not None else _pause(group, verdict, now)
         return replace(_report(state, told, now, pause), strands=(*availability, *steps))
@@ -142,7 +142,7 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     way = () if _moves_primary((*serving, *changes), decision) else _way(state, group, decision, mending)
     restarts, unrestarted = mending.actions(secrets.restart_outdated_pods(state))
     troubles = (*([auth] if auth else []), *way, *objects, *unlabelled, *undeleted, *unchanged, *unrestarted)
-    verdict = _trouble(state, verdict.rotating(rotation), publication, troubles)
+    verdict = troubled(state, verdict.rotating(rotation), publication, troubles)
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
     report = _report(state, verdict, now, min(each for each in pauses if each is not None))
@@ -182,34 +182,6 @@ def _way(state: StorageState, group: ReplicationGroup, decision: Decision, mendi
 
 def _steps(repairs: Iterable[Repair]) -> Iterator[Step]:
     return (each.step for each in repairs if each.step is not None)
-
-
-def _availability(steps: tuple[Step, ...]) -> tuple[Strand, ...]:
-    """Bind the steps that keep a storage available, where one builds on another.
-
-    Where a switchover broke off, another process may still carry it out: this one commands instances only once it has
-    taken the claim. Roles go in order: see `replication_steps`.
-    """
-    roles = tuple(step for step in steps if isinstance(step, LabelRole))
-    commands = tuple(step for step in steps if not isinstance(step, LabelRole))
-    is_claimed = any(isinstance(step, Resume) for step in commands)
-    return tuple(filter(None, (*((commands,) if is_claimed else apart(commands)), roles)))
-
-
-def _trouble(state: StorageState, verdict: Verdict, publication: Publication, repairs: Iterable[Repair]) -> Verdict:
-    """Add what the API server refuses, and what others make of the storage's objects."""
-    connection = (publication.connection,) if publication.connection is not None else ()
-    own = (*connection, *repairs)
-    told = (refused(own), rewritten((*own, *publication.copies)), uncopied(publication.copies))
-    verdict = replace(verdict, also=(*verdict.also, *(finding for finding in told if finding is not None)))
-    if told[0] is None:
-        return verdict
-    # Without these, consumers cannot use the storage.
-    name = state.storage.name
-    vital = {(SERVICES.plural, names.valkey(name)), (ENDPOINT_SLICES.plural, names.valkey(name))}
-    vital |= {(SECRETS.plural, names.auth_secret(name)), (SECRETS.plural, names.connection_secret(name))}
-    lacking = {(each.target.plural, each.target.name) for each in own if each.refusal and each.is_missing}
-    return verdict.refused(told[0], is_vital=bool(lacking & vital))
 
 
 def _moves_primary(steps: Iterable[Step], decision: Decision) -> bool:
