@@ -24,6 +24,7 @@ from shared import errors
 from shared.kubernetes.client import Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import PODS, SECRETS, Object
+from shared.process.survival import keep_running
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -70,8 +71,8 @@ async def run(
         async with asyncio.TaskGroup() as tasks:
             for informer in controller.informers:
                 tasks.create_task(informer.run())
-            tasks.create_task(controller.prober.run())
-            tasks.create_task(controller.run())
+            tasks.create_task(keep_running("probes of the webhook's certificates", controller.prober.run))
+            tasks.create_task(keep_running("the webhook's certificates", controller.run))
     finally:
         metrics.clear()
 

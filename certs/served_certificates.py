@@ -7,13 +7,15 @@ import contextlib
 import ssl
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cryptography import x509
-
+from certs.pki.pem import served_certificate
+from shared.errors import CertificateError
 from shared.objects.conditions import holds
 from shared.objects.resources import is_terminating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from cryptography import x509
 
     from shared.objects.resources import Key, Object
 
@@ -58,7 +60,7 @@ class CertificateProber:
 
     @property
     def served_leaves(self) -> dict[str, x509.Certificate | None]:
-        """The leaf of each pod that is ready now, by the pod's name; None if the pod has not answered a probe."""
+        """The leaf of each pod that is ready now, by the pod's name; None if it showed none that can be read."""
         return {name: self._leaves.get((name, at)) for name, at in ready_endpoints(self._pods).items()}
 
     def probe_often(self, *, often: bool) -> None:
@@ -98,7 +100,10 @@ class CertificateProber:
             return None
         der: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         writer.transport.abort()
-        return x509.load_der_x509_certificate(der) if der else None
+        try:
+            return served_certificate(der) if der else None
+        except CertificateError:
+            return None  # no API server could read it either
 
 
 def ready_endpoints(pods: Mapping[Key, Object]) -> dict[str, Endpoint]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from shared.objects.events import EventNote
 
 
+USER_AGENT: Final = "toolhive-session-storage-reconciler"
 _log = logging.getLogger("reconciler")
 
 
@@ -62,8 +65,9 @@ def main() -> int:
 
 
 async def _run(settings: Settings, certificates: CertificateSettings) -> int:
-    async with await Cluster.connect(user_agent="toolhive-session-storage-reconciler") as cluster:
-        process = asyncio.ensure_future(_Process(cluster, settings, certificates).run())
+    async with contextlib.AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(await Cluster.connect(user_agent=USER_AGENT)) for _ in range(3)]
+        process = asyncio.ensure_future(_Process(Connections(*opened), settings, certificates).run())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, process.cancel)
         try:
             await process
@@ -74,11 +78,21 @@ async def _run(settings: Settings, certificates: CertificateSettings) -> int:
         return 1
 
 
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Connections to the same API server: however much the storages ask of it, the other two do not wait for them."""
+
+    storages: Cluster
+    lease: Cluster
+    certificates: Cluster
+
+
 class _Process:
     """Makes all parts of the reconciler, hands them to each other, and runs them."""
 
-    def __init__(self, cluster: Cluster, settings: Settings, certificates: CertificateSettings) -> None:
-        self._cluster = cluster
+    def __init__(self, connections: Connections, settings: Settings, certificates: CertificateSettings) -> None:
+        self._connections = connections
+        self._cluster = cluster = connections.storages
         self._settings = settings
         self._certificates = certificates
         self._watches = Watches(cluster)
@@ -87,7 +101,7 @@ class _Process:
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._watches.storage_queue))
 
     async def run(self) -> None:
-        elector = LeaderElector(self._cluster, self._settings.candidate)
+        elector = LeaderElector(self._connections.lease, self._settings.candidate)
         runner = await probes.serve(probes.probes_app(self._watches.missing), self._settings.http_port)
         try:
             # One group: a watch that ends by a bug must end the process, which would else decide by an outdated cache.
@@ -101,20 +115,21 @@ class _Process:
 
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(
-                certificate_controller.run(
-                    self._cluster, self._certificates, self._cluster.clock.now, self._record_certificate_event
-                )
-            )
+            group.create_task(self._keep_certificates())
             group.create_task(self._reconcile())
             if self._settings.extends_toolhive_crds:
                 for extension in self._watches.toolhive.extensions():
                     group.create_task(extension)
 
-    async def _record_certificate_event(self, secret: Object, note: EventNote) -> None:
-        # Items of a list carry neither apiVersion nor kind.
-        regarding = {"apiVersion": SECRETS.api_version, "kind": SECRETS.kind, **secret}
-        await self._recorder.record(regarding, note)
+    async def _keep_certificates(self) -> None:
+        cluster = self._connections.certificates
+        recorder = EventRecorder(cluster, self._settings.candidate.identity)
+
+        async def record(secret: Object, note: EventNote) -> None:
+            # Items of a list carry neither apiVersion nor kind.
+            await recorder.record({"apiVersion": SECRETS.api_version, "kind": SECRETS.kind, **secret}, note)
+
+        await certificate_controller.run(cluster, self._certificates, cluster.clock.now, record)
 
     async def _reconcile(self) -> None:
         await self._watches.synced()
@@ -122,6 +137,7 @@ class _Process:
         pods = list(self._watches.caches[PODS.plural].objects.values())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watches.heartbeats.run(pods))
+            group.create_task(self._watches.referenced_secrets.run())
             group.create_task(workers.run(self._watches.storage_queue, self._storage_controller().reconcile))
             for part in self._consumer_controllers():
                 group.create_task(part)
@@ -130,6 +146,7 @@ class _Process:
         watches, clock = self._watches, self._cluster.clock.now
         rollouts = CredentialRollouts(self._cluster, watches.toolhive.consumer)
         surroundings = Surroundings(
+            read_secret=watches.referenced_secrets.read,
             serves_tls=lambda: all(serves_session_tls(crd) for crd in watches.toolhive.crds()),
             knows_consumers=watches.toolhive.is_known,
             is_rotation_due=self._is_rotation_due,
@@ -148,10 +165,10 @@ class _Process:
 
     def _consumer_controllers(self) -> list[Coroutine[None, None, None]]:
         watches, readmissions = self._watches, Readmissions(self._cluster)
-        find, target = watches.toolhive.consumer, self._settings.default_target
+        find, target, clock = watches.toolhive.consumer, self._settings.default_target, self._cluster.clock.now
         status_writer = ConsumerStatusWriter(self._cluster, self._recorder)
-        consumers = ConsumerReconciler(readmissions, status_writer, find, watches.storages.objects, target)
-        proxies = ProxyDeploymentReconciler(readmissions, watches.deployments.objects, find)
+        consumers = ConsumerReconciler(readmissions, status_writer, find, watches.storages.objects, target, clock)
+        proxies = ProxyDeploymentReconciler(readmissions, watches.deployments.objects, find, clock)
         return [
             workers.run(watches.consumer_queue, consumers.reconcile),
             workers.run(watches.proxy_queue, proxies.reconcile),

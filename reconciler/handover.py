@@ -18,13 +18,15 @@ from reconciler.runtime.waiting import within
 from reconciler.state.primary_service import PrimaryService, is_written_here, service_of
 from shared import errors, names
 from shared.kubernetes.client import Cluster, Selector
-from shared.objects.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, key_of
+from shared.objects.field_path import pointer
+from shared.objects.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, annotation_of, key_of
 from shared.process import json_log
 from shared.process.environment import FromEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from shared.objects.field_path import Path
     from shared.objects.resources import Key, Object
     from shared.process.environment import Environment
 
@@ -33,6 +35,8 @@ STOP_SECONDS: Final = 60.0
 TAKEOVER_SECONDS: Final = 30.0
 """How long Kubernetes' controller may take to write where the pods of all Services are; it takes about a second."""
 _POLL_SECONDS: Final = 0.2
+_ANNOTATIONS: Final = ("metadata", "annotations")
+_NOTED: Final = (*_ANNOTATIONS, names.ANNOTATION_REPLICAS)
 _OURS: Final = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
 
 _log = logging.getLogger(__name__)
@@ -61,29 +65,57 @@ class HandoverSettings(FromEnvironment):
 async def hand_over(cluster: Cluster, settings: HandoverSettings) -> None:
     """Stop the reconcilers, which would take every Service back, and give each Service of a primary a selector.
 
-    This can be repeated. Clients notice nothing: the EndpointSlice of the reconciler goes once Kubernetes has its own.
+    This can be repeated, also after it was killed at any point. Clients notice nothing: the EndpointSlice of the
+    reconciler goes once Kubernetes has its own.
 
     Raises:
         ClusterError: The API server refused something, did not answer, or took too long; the reconcilers run again.
     """
-    replicas = await _scale(cluster, settings.deployment, 0)
+    await _stop(cluster, settings.deployment)
     try:
         await _stopped(cluster, settings)
         await _hand_over(cluster)
     except errors.ClusterError:
-        await _scale(cluster, settings.deployment, replicas)
+        await _start_again(cluster, settings.deployment)
         raise
 
 
-async def _scale(cluster: Cluster, deployment: Key, replicas: int) -> int:
-    """Have a Deployment run so many pods, and tell how many it had to run before; 0 if it does not exist."""
+async def _stop(cluster: Cluster, deployment: Key) -> None:
+    """Have a Deployment run no pods, and note on it how many it had; one that has none keeps what an earlier try noted.
+
+    One write does both: whenever this process is killed, the next one knows what to restore.
+    """
+    found = await _find(cluster, deployment)
+    replicas = found["spec"].get("replicas", 1) if found is not None else 0
+    if found is None or not replicas:
+        return
+    # A JSON patch cannot add to a map that does not exist.
+    made = [] if found["metadata"].get("annotations") else [_added(_ANNOTATIONS, {})]
+    none: Object = {"op": "replace", "path": "/spec/replicas", "value": 0}
+    await cluster.patch(
+        DEPLOYMENTS, *deployment, [*made, _added(_NOTED, str(replicas)), none], field_manager=names.FIELD_MANAGER
+    )
+
+
+async def _start_again(cluster: Cluster, deployment: Key) -> None:
+    """Have a Deployment run as many pods as it had before it was stopped."""
+    found = await _find(cluster, deployment)
+    noted = annotation_of(found, names.ANNOTATION_REPLICAS) if found is not None else ""
+    if noted.isdecimal():
+        before: Object = {"op": "replace", "path": "/spec/replicas", "value": int(noted)}
+        gone: Object = {"op": "remove", "path": pointer(_NOTED)}
+        await cluster.patch(DEPLOYMENTS, *deployment, [before, gone], field_manager=names.FIELD_MANAGER)
+
+
+async def _find(cluster: Cluster, deployment: Key) -> Object | None:
     try:
-        before = await cluster.get(DEPLOYMENTS, *deployment)
+        return await cluster.get(DEPLOYMENTS, *deployment)
     except errors.NotFound:
-        return 0
-    wanted: list[Object] = [{"op": "replace", "path": "/spec/replicas", "value": replicas}]
-    await cluster.patch(DEPLOYMENTS, *deployment, wanted, field_manager=names.FIELD_MANAGER)
-    return int(before["spec"].get("replicas", 1))
+        return None
+
+
+def _added(path: Path, value: object) -> Object:
+    return {"op": "add", "path": pointer(path), "value": value}
 
 
 async def _stopped(cluster: Cluster, settings: HandoverSettings) -> None:

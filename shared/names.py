@@ -38,6 +38,10 @@ ANNOTATION_SWITCHOVER: Final = f"{GROUP}/switchover"
 """On a storage: each new value makes the reconciler move its primary to another instance once."""
 ANNOTATION_PROMOTE: Final = f"{GROUP}/promote"
 """On a storage whose failover is blocked: the StatefulSet of the instance to promote nevertheless."""
+ANNOTATION_REPLICAS: Final = f"{GROUP}/replicas-before-handover"
+"""On the reconciler's Deployment, while a handover has stopped it: how many pods it had."""
+ANNOTATION_ADOPT: Final = f"{GROUP}/adopt"
+"""On a storage: the UIDs, separated by commas, of the objects of a backup or a former storage that it takes over."""
 
 LABEL_STORAGE: Final = f"{GROUP}/storage"
 """On every object that belongs to a storage: the storage's name."""
@@ -151,6 +155,13 @@ def valkey_pod(storage: str, instance: int) -> str:
 def valkey_claim(storage: str, instance: int) -> str:
     """Name of the claim on a Valkey instance's volume."""
     return f"data-{valkey_pod(storage, instance)}"
+
+
+def claim_index(storage: str, claim: str) -> int | None:
+    """Tell which instance of a storage a claim is for, by the claim's name; None if it is for none."""
+    number = claim.removeprefix(valkey_claim(storage, 0).removesuffix("0-0")).removesuffix("-0")
+    index = int(number) if number.isascii() and number.isdecimal() else None
+    return index if index is not None and valkey_claim(storage, index) == claim else None
 
 
 def valkey_host(storage: str, namespace: str) -> str:

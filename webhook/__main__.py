@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -63,7 +62,9 @@ class _Process:
 
     def __init__(self, cluster: Cluster, settings: Settings) -> None:
         self._settings = settings
-        self._certificate = ServingCertificate(validation.dns_names(settings.service, settings.namespace)[:1], _clock)
+        # API servers judge the certificate by their clock.
+        name = validation.dns_names(settings.service, settings.namespace)[:1]
+        self._certificate = ServingCertificate(name, cluster.clock.now)
         own_secret = Selector(namespace=settings.namespace, fields=f"metadata.name={settings.tls_secret}")
         self._secrets = Informer(cluster, SECRETS, self._certificate.on_change, selector=own_secret)
         self._storages = Informer(cluster, SESSION_STORAGES)
@@ -156,10 +157,6 @@ def _as_handler(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide
         return decide(request)
 
     return handle
-
-
-def _clock() -> datetime:
-    return datetime.now(UTC)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Slot(NamedTuple):
 
 MAIN: Final = Slot(KEY_CERTIFICATE, KEY_PRIVATE_KEY)
 
-_UNREADABLE: Final = (
+UNREADABLE: Final = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -51,6 +51,7 @@ _UNREADABLE: Final = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
+"""What the library raises for a certificate or key that it cannot read; some of these only when it is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,9 @@ def pair_of(secret: Object, slot: Slot = MAIN) -> Pair:
             warnings.simplefilter("error", CryptographyDeprecationWarning)
             certificate, *chain = x509.load_pem_x509_certificates(entry(secret, slot.certificate))
         key = load_pem_private_key(entry(secret, slot.key), password=None)
-        # The library parses both lazily, so errors in them come up here.
-        certificate.public_key()
-        _ = certificate.extensions
+        _parse_all_of(certificate)
         _refuse_unused_bits(certificate)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         # The parser's message could quote a private key.
         raise CertificateError(f"{slot.certificate} or {slot.key} is malformed") from error
     if not isinstance(key, EllipticCurvePrivateKey | RSAPrivateKey):
@@ -156,11 +155,31 @@ def certificates_in(pem: bytes, what: str) -> tuple[x509.Certificate, ...]:
     try:
         certificates = x509.load_pem_x509_certificates(pem)
         for certificate in certificates:
-            certificate.public_key()
-            _ = certificate.extensions
-    except _UNREADABLE as error:
+            _parse_all_of(certificate)
+    except UNREADABLE as error:
         raise CertificateError(f"{what} is malformed") from error
     return tuple(certificates)
+
+
+def served_certificate(der: bytes) -> x509.Certificate:
+    """Read the certificate that a server shows in a TLS handshake.
+
+    Raises:
+        CertificateError: It is malformed.
+    """
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        _parse_all_of(certificate)
+    except UNREADABLE as error:
+        raise CertificateError("the server shows a malformed certificate") from error
+    return certificate
+
+
+def _parse_all_of(certificate: x509.Certificate) -> None:
+    """Read the parts that the library parses only when somebody uses them, so that errors in them come up here."""
+    certificate.public_key()
+    _ = certificate.extensions
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
 
 def bundle_pem(certificates: Iterable[x509.Certificate]) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from certs.pki.pem import MAIN, Pair, Slot, pair_of
+from certs.pki.pem import MAIN, UNREADABLE, Pair, Slot, pair_of
 from shared.errors import CertificateError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def is_trusted(
     try:
         for name in names:
             policy.build_server_verifier(x509.DNSName(name)).verify(certificate, list(chain))
-    except VerificationError:
+    except (VerificationError, *UNREADABLE):
         return False
     return True
 

@@ -102,20 +102,26 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete an object, if it still is the one that the observer saw; without a UID, whichever has its name."""
+    """Delete an object, if it still is the one that the observer saw; without a UID, whichever has its name.
+
+    Attributes:
+        keeps_dependents: Whether the objects that it owns stay, such as the pod of a StatefulSet.
+    """
 
     resource: Resource
     namespace: str
     name: str
     uid: str = ""
+    keeps_dependents: bool = False
 
     @classmethod
-    def of(cls, resource: Resource, obj: Object) -> Self:
+    def of(cls, resource: Resource, obj: Object, *, keeps_dependents: bool = False) -> Self:
         """Delete this very object."""
-        return cls(resource, *key_of(obj), obj["metadata"]["uid"])
+        return cls(resource, *key_of(obj), obj["metadata"]["uid"], keeps_dependents)
 
     def __repr__(self) -> str:
-        return f"delete {self.resource.kind} {self.namespace}/{self.name}"
+        kept = " and keep what it owns" if self.keeps_dependents else ""
+        return f"delete {self.resource.kind} {self.namespace}/{self.name}{kept}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Restart, Share, Write, WriteAuth
-from reconciler.actions.valkey import InstanceAction
+from reconciler.actions.valkey import InstanceAction, Promote, Resume, SwitchOver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +47,11 @@ class Plan:
     def steps(self) -> tuple[Step, ...]:
         """All steps, in order."""
         return tuple(step for strand in self.strands for step in strand)
+
+    @property
+    def moves_primary(self) -> bool:
+        """Whether it changes who takes writes: its requests go ahead of all others."""
+        return any(isinstance(step, Promote | Resume | SwitchOver) for step in self.steps)
 
 
 def apart(steps: Iterable[Step]) -> tuple[Strand, ...]:

@@ -84,6 +84,10 @@ class Applier:
                     break
         return failures
 
+    def forget(self, storage: Key) -> None:
+        """Drop what is remembered of a storage that is gone."""
+        self._instances.forget(storage)
+
     def _failed(self, storage: Key, step: Step, error: errors.SessionStorageError, failures: Failures) -> Failures:
         extra = {"storage": "/".join(storage), "step": str(step), "error": f"{type(error).__name__}: {error}"}
         _log.warning("a step failed; the others go on", extra=extra)
@@ -105,8 +109,8 @@ class Applier:
                 await self._restart(step)
             case LabelRole(pod):
                 await self._label_role(storage, step, pod)
-            case Delete(resource, namespace, name, uid):
-                await self._cluster.delete(resource, namespace, name, uid=uid)
+            case Delete(resource, namespace, name, uid, keeps_dependents):
+                await self._cluster.delete(resource, namespace, name, uid=uid, keeps_dependents=keeps_dependents)
                 self._memory.settle(storage, step)
             case _:
                 await self._instances.carry_out(step)

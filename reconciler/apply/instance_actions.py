@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from reconciler.state.instance import Instance
     from shared.kubernetes.client import Cluster
     from shared.kubernetes.informer import Informer
+    from shared.objects.resources import Key
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +44,10 @@ class InstanceActions:
     def __init__(self, cluster: Cluster, caches: Mapping[str, Informer], clock: Callable[[], datetime]) -> None:
         self._cluster = cluster
         self._services = PrimaryServices(cluster, caches, clock)
+
+    def forget(self, storage: Key) -> None:
+        """Drop what is remembered of a storage that is gone."""
+        self._services.forget(storage)
 
     async def carry_out(self, action: InstanceAction) -> None:
         """Carry out an action.

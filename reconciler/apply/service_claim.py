@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from reconciler.runtime import metrics
 from reconciler.state.primary_service import PrimaryService
 from reconciler.valkey.replication import replication_session
-from shared import errors
+from shared import errors, names
 from shared.objects.resources import ENDPOINT_SLICES, SERVICES, Key, Object, Resource, key_of
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ class PrimaryServices:
         self._claimed[service.key] = record.epoch
         answer = await self._replace(SERVICES, service.claimed(record))
         return PrimaryService.of(answer, service.slices.values())
+
+    def forget(self, storage: Key) -> None:
+        """Drop what this process remembers of a storage that is gone."""
+        namespace, name = storage
+        self._claimed.pop((namespace, names.valkey(name)), None)
 
     async def release(self, service: PrimaryService, epoch: int) -> None:
         """Give up this process's own claim, or raise Conflict if it is there no longer."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from reconciler.plan.consumer_status import RESOLVED, age_seconds, consumer_status
@@ -19,6 +18,7 @@ from shared.objects.events import EventNote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from reconciler.controllers.readmission import Readmissions
     from reconciler.runtime.event_recorder import EventRecorder
@@ -66,13 +66,18 @@ class ConsumerStatusWriter:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerReconciler:
-    """Reconciles consumers, one at a time."""
+    """Reconciles consumers, one at a time.
+
+    Attributes:
+        clock: The API server's clock, which also dates the consumers.
+    """
 
     readmissions: Readmissions
     status_writer: ConsumerStatusWriter
     find: Callable[[Consumer], Object | None]
     storages: Mapping[Key, Object]
     default_target: Target
+    clock: Callable[[], datetime]
 
     async def reconcile(self, key: tuple[str, ...]) -> float | None:
         """Reconcile one consumer.
@@ -88,7 +93,7 @@ class ConsumerReconciler:
         if consumer is None:
             self.readmissions.forget(resource, (who.namespace, who.name))
             return None
-        status, now = consumer_status(consumer, self.storages, self.default_target), datetime.now(UTC)
+        status, now = consumer_status(consumer, self.storages, self.default_target), self.clock()
         again = None
         if status.needs_readmission:
             again = await self.readmissions.readmit(resource, consumer, now)

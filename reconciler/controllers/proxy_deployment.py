@@ -5,7 +5,6 @@ ToolHive's operator writes these Deployments, and the API server takes them even
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.consumers.proxy_deployment import inject_secret, owner_of, proxy_secret_of
@@ -13,6 +12,7 @@ from shared.objects.resources import DEPLOYMENTS, is_terminating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from reconciler.controllers.readmission import Readmissions
     from shared.consumers.identity import Consumer
@@ -23,10 +23,15 @@ class ProxyDeploymentReconciler:
     """Reconciles Deployments, one at a time."""
 
     def __init__(
-        self, readmissions: Readmissions, deployments: Mapping[Key, Object], find: Callable[[Consumer], Object | None]
+        self,
+        readmissions: Readmissions,
+        deployments: Mapping[Key, Object],
+        find: Callable[[Consumer], Object | None],
+        clock: Callable[[], datetime],
     ) -> None:
-        """Take among others every proxy's Deployment, reduced by `source_fields_of`."""
+        """Take among others every proxy's Deployment, reduced by `source_fields_of`, and the API server's clock."""
         self._readmissions = readmissions
+        self._clock = clock
         self._deployments = deployments
         self._find = find
 
@@ -41,7 +46,7 @@ class ProxyDeploymentReconciler:
         """
         deployment = self._deployments.get(key)
         if deployment is not None and self._needs_readmission(deployment):
-            return await self._readmissions.readmit(DEPLOYMENTS, deployment, datetime.now(UTC))
+            return await self._readmissions.readmit(DEPLOYMENTS, deployment, self._clock())
         self._readmissions.forget(DEPLOYMENTS, key)
         return None
 

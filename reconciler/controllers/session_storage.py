@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from reconciler.actions.plan import apart
+from reconciler.plan.creations import creations, without_creations
 from reconciler.plan.failed_pass import finding_of, status_after
 from reconciler.plan.planner import plan
 from reconciler.plan.secrets import delete_copies
 from reconciler.state.session_storage import DeclaredStorage
 from shared import errors
+from shared.kubernetes.turns import urgently
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,13 +83,33 @@ class Reconciler:
         return pause
 
     async def _pass(self, storage: Object, key: Key) -> float | None:
-        state = replace(
-            await self.observer.observe(storage),
-            outcomes=self.memory.of(key),
-            gave_slot_back=self.slots.gave_back(key),
-        )
-        decided = self._decide(state)
+        state, decided = await self._decide(storage, key)
         self.slots.note(key, is_changing=decided.is_changing, progress=decided.progress)
+        with urgently(when=decided.moves_primary):
+            return await self._carry_out(storage, state, decided)
+
+    async def _decide(self, storage: Object, key: Key) -> tuple[StorageState, Plan]:
+        """Plan, and look first whether there is something of the name of what the plan creates."""
+        state = self._remembered(await self.observer.observe(storage), key)
+        decided = self._plan(state)
+        if not (created := creations(decided, state)):
+            return state, decided
+        if decided.moves_primary:
+            return state, without_creations(decided, state)  # nothing else is as urgent
+        try:
+            overlooked = await self.observer.overlooked(state, created)
+        except errors.ClusterError as error:
+            # What creates nothing goes on, a failover above all.
+            extra = {"storage": "/".join(key), "error": str(error)}
+            _log.warning("creating nothing, because the API server does not tell what exists", extra=extra)
+            return state, without_creations(decided, state)
+        if overlooked:
+            state = self._remembered(await self.observer.observe(storage, overlooked), key)
+            decided = self._plan(state)
+        return state, decided
+
+    async def _carry_out(self, storage: Object, state: StorageState, decided: Plan) -> float | None:
+        key = state.storage.key
         if decided.steps:
             if not await self.observer.is_current(storage):
                 return None
@@ -95,13 +117,17 @@ class Reconciler:
             _log.info("changing a storage", extra=extra)
         failures = await self.applier.carry_out(key, decided.strands)
         # What the API server refuses, the status is to tell at once, in the API server's words.
-        told = self._decide(replace(state, outcomes=self.memory.of(key))) if failures.refused else decided
+        told = self._plan(self._remembered(state, key)) if failures.refused else decided
         await self.status.tell(storage, told.status, told.events)
         if failures.transient is not None:
             raise failures.transient
         return decided.requeue_after_seconds
 
-    def _decide(self, state: StorageState) -> Plan:
+    def _remembered(self, state: StorageState, key: Key) -> StorageState:
+        """Add what this process remembers of a storage."""
+        return replace(state, outcomes=self.memory.of(key), gave_slot_back=self.slots.gave_back(key))
+
+    def _plan(self, state: StorageState) -> Plan:
         return plan(state, self.settings, self.clock())
 
     async def _tell(self, storage: Object, key: Key, error: Exception) -> None:
@@ -119,6 +145,7 @@ class Reconciler:
         self.slots.forget(key)
         self.memory.forget(key)
         self.observer.forget(key)
+        self.applier.forget(key)
         failures = await self.applier.carry_out(key, apart(delete_copies(self.observer.copies_of(key))))
         if failures.transient is not None:
             raise failures.transient

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shared import errors, names
@@ -15,6 +16,7 @@ from shared.consumers.toolhive import CONSUMER_RESOURCES, spec_properties
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer, OnChange
 from shared.objects.resources import CRDS, Object, Resource
+from shared.process.survival import keep_running
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -73,6 +75,7 @@ class CrdExtension:
 
     async def run(self, crds: Informer) -> None:
         """Extend the CRD, whenever it lacks the field, until cancelled."""
+        self._changed.set()  # whatever came before, also an error, look once
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -137,7 +140,10 @@ class ToolHive:
 
     def extensions(self) -> list[Coroutine[None, None, None]]:
         """Return the coroutines that keep `sessionStorageRef` in the CRDs; only the leader runs them."""
-        return [kind.extension.run(kind.crd) for kind in self._kinds.values()]
+        return [
+            keep_running(f"the extension of the CRD of {name}", partial(kind.extension.run, kind.crd))
+            for name, kind in self._kinds.items()
+        ]
 
     async def known(self) -> None:
         """Wait for the CRDs, and at most `PATIENCE_SECONDS` for the objects of the kinds that are served."""

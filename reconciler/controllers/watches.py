@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.controllers.toolhive import ToolHive
 from reconciler.observe.heartbeat import Heartbeats
-from reconciler.observe.secret_watches import ReferencedSecrets
+from reconciler.observe.referenced_secrets import ReferencedSecrets
 from reconciler.runtime.workqueue import WorkQueue
 from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of, storage_of_secret
 from reconciler.state.primary_service import HEADLESS
@@ -30,6 +30,7 @@ from shared.objects.resources import (
     SESSION_STORAGES,
     VOLUME_CLAIMS,
     Object,
+    is_terminating,
     key_of,
 )
 
@@ -45,13 +46,14 @@ class Watches:
         consumers: Knows who uses which storage.
         caches: Informers of SessionStorages and all that belongs to them, by the resource's plural.
         deployments: Informer of the Deployments of ToolHive's proxies.
+        referenced_secrets: The Secrets that external storages name; only the leader runs their watch.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self.storage_queue, self.consumer_queue, self.proxy_queue = WorkQueue(), WorkQueue(), WorkQueue()
         self.consumers = ConsumerIndex(self.storage_queue.add)
         self.toolhive = ToolHive(cluster, self._on_consumer)
-        self.heartbeats = Heartbeats(self.storage_queue.add)
+        self.heartbeats = Heartbeats(self.storage_queue.hasten)
         self.storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
         proxies = Selector(labels=PROXY_SELECTOR)
         self.deployments = Informer(
@@ -70,7 +72,7 @@ class Watches:
             PODS.plural: Informer(cluster, PODS, self._on_pod, selector=managed),
             VOLUME_CLAIMS.plural: Informer(cluster, VOLUME_CLAIMS, selector=managed),
         }
-        self._referenced = ReferencedSecrets(cluster, self.storage_queue.add)
+        self.referenced_secrets = ReferencedSecrets(cluster, self.storage_queue.add)
 
     def run(self) -> list[Coroutine[None, None, None]]:
         """Return the coroutines that keep the caches current."""
@@ -79,7 +81,6 @@ class Watches:
             self.deployments.run(),
             self.nodes.run(),
             *self.toolhive.watches(),
-            self._referenced.run(),
         ]
 
     async def synced(self) -> None:
@@ -103,7 +104,7 @@ class Watches:
 
     def _on_storage(self, old: Object | None, new: Object | None) -> None:
         key = key_of(new or old or {})
-        self._referenced.on_storage(old, new)
+        self.referenced_secrets.on_storage(old, new)
         # The reconciler's own writes of the status come back as changes, and are no news.
         if old is None or new is None or _what_users_change(old) != _what_users_change(new):
             self.storage_queue.add(key)
@@ -122,6 +123,9 @@ class Watches:
 
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
         self.heartbeats.on_pod(old, new)
+        storage = parent_of(new or old or {})
+        if storage is not None and (new is None or is_terminating(new)):
+            self.storage_queue.hasten(storage)
         self._on_child(old, new)
 
     def _on_node(self, old: Object | None, new: Object | None) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from reconciler.credentials import identities
+from reconciler.state.owned_objects import is_owned_by
 from shared import names
 from shared.session_storage.sizes import PRESETS, Size
 
@@ -46,7 +47,8 @@ class ReplicationGroup:
     def of(cls, state: StorageState, preset: Preset) -> ReplicationGroup:
         """Tell the primary and the others apart among the instances that the observer saw."""
         service = state.primary_service
-        primary = _primary_index(service, state.instances)
+        volumes = [index for index, claim in state.claims.items() if is_owned_by(claim, state.storage.uid)]
+        primary = _primary_index(service, state.instances, volumes)
         others = tuple(instance for instance in state.instances if instance.index != primary)
         return cls(state.storage.key, service, state.instance(primary), others, preset, state.key_ring)
 
@@ -195,8 +197,11 @@ def _size(instance: Instance) -> Size | None:
     return next((size for size in Size if size.value == label), None)
 
 
-def _primary_index(service: PrimaryService | None, instances: Sequence[Instance]) -> int:
-    """Tell by the Service which instance is primary, or by its record if the Service names one that is not there."""
+def _primary_index(service: PrimaryService | None, instances: Sequence[Instance], volumes: Sequence[int]) -> int:
+    """Tell by the Service which instance is primary, or by its record if the Service names one that is not there.
+
+    If there is neither, as in a backup that has only volumes, it is an instance that has a volume.
+    """
     named = service.primary if service is not None else None
     present = {instance.index for instance in instances}
     if named is not None and named in present:
@@ -204,11 +209,12 @@ def _primary_index(service: PrimaryService | None, instances: Sequence[Instance]
     recorded = service.record.settled_primary if service is not None else None
     stated = named if recorded is None else recorded
     is_trusted = stated in present or not any(instance.is_primary for instance in instances)
-    return stated if stated is not None and is_trusted else _most_followed(instances)
+    return stated if stated is not None and is_trusted else _most_followed(instances, volumes)
 
 
-def _most_followed(instances: Sequence[Instance]) -> int:
+def _most_followed(instances: Sequence[Instance], volumes: Sequence[int]) -> int:
     """Tell which instance considers itself the primary and has the most replicas; the first if none does."""
     primaries = [instance for instance in instances if instance.is_primary]
     best = max(primaries, key=lambda instance: len(instance.replication.replicas), default=None)
-    return best.index if best is not None else min((instance.index for instance in instances), default=0)
+    known = [instance.index for instance in instances] or volumes
+    return best.index if best is not None else min(known, default=0)

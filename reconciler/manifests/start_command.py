@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 ROLE_FILE: Final = f"{LIVE_DIRECTORY}/role"
 """The role that the server had when it was last ready, in Valkey's words; the readiness probe writes it."""
 LOCK_FILE: Final = f"{DATA_DIRECTORY}/lock"
-STOP_SECONDS: Final = 0.5
+STOP_SECONDS: Final = 1.2
 """How long an instance goes on after kubelet tells it to stop. Meanwhile it serves the clients that it has, new ones go
-elsewhere as soon as nodes have learnt that its pod is stopping (0.05-0.3 s), and another instance takes over from a
-primary that still lives. Without this, a client that connects again meets an address behind which there is nothing, and
-waits for a time-out of its own. A pod that is deleted by force has two seconds for all of it (kubelet,
+elsewhere as soon as nodes have learnt that its pod is stopping, and another instance takes over from a primary that
+still lives. kube-proxy takes changes at most once a second, so nodes have learnt after little more than that. Without
+this, a client that connects again meets an address behind which there is nothing, and waits for a time-out of its own
+(3.8 s were seen). A pod that is deleted by force has two seconds for all of it (kubelet,
 `minimumGracePeriodInSeconds`)."""
 SHORTEST_RUN_SECONDS: Final = 10
 """If a server ends sooner after its start, its container ends too: kubelet waits longer from time to time, and the API

@@ -19,22 +19,28 @@ class Storage:
     namespace: str
     uid: str
 
+    @property
+    def reference(self) -> Object:
+        """The storage as the owner of a volume's claim, which the storage does not control."""
+        return {
+            "apiVersion": f"{names.GROUP}/v1alpha1",
+            "kind": "SessionStorage",
+            "name": self.name,
+            "uid": self.uid,
+        }
+
+    @property
+    def control(self) -> Object:
+        """The storage as the owner of an object that it controls."""
+        return self.reference | {"controller": True, "blockOwnerDeletion": True}
+
     def metadata(self, name: str) -> Object:
         """Build the metadata of an object of the storage: found by label, and deleted with the storage."""
         return {
             "name": name,
             "namespace": self.namespace,
             "labels": labels_of(self.name),
-            "ownerReferences": [
-                {
-                    "apiVersion": f"{names.GROUP}/v1alpha1",
-                    "kind": "SessionStorage",
-                    "name": self.name,
-                    "uid": self.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
+            "ownerReferences": [self.control],
         }
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from reconciler.state.credential_rollout import CredentialRollout, Workload, addresses_of, is_alive, rollout_of
@@ -18,6 +18,7 @@ from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
     from shared.consumers.identity import Consumer
 
@@ -41,12 +42,12 @@ class CredentialRollouts:
         self._cluster = cluster
         self._find = find
         self._memory: dict[Key, _Memory] = {}
-        self._refused: dict[Consumer, tuple[datetime, str]] = {}
+        self._refused: dict[Consumer, tuple[float, str]] = {}
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
     def note_refusal(self, consumer: Consumer, reason: str) -> None:
         """Remember that the API server refused to stamp a consumer, and why."""
-        self._refused[consumer] = _now(), reason
+        self._refused[consumer] = time.monotonic(), reason
 
     async def read(
         self, storage: Key, consumers: Iterable[Consumer], revision: str, since: datetime, *, is_thorough: bool
@@ -78,8 +79,8 @@ class CredentialRollouts:
             return done
         stamp = CredentialRevision.of(obj)
         if stamp is None or stamp.revision != memory.revision:
-            at, reason = self._refused.get(who, (None, ""))
-            is_refused = at is not None and _now() - at < timedelta(seconds=REFUSAL_SECONDS)
+            at, reason = self._refused.get(who, (-REFUSAL_SECONDS, ""))
+            is_refused = time.monotonic() - at < REFUSAL_SECONDS
             obstacle = reason or "it has not been restarted yet"
             return CredentialRollout(str(who), who, obstacle=obstacle, is_refused=is_refused)
         self._refused.pop(who, None)
@@ -135,7 +136,3 @@ def _resources(consumer: Object) -> Iterator[Resource]:
 
 def _is_run_by_toolhive(pod: Object) -> bool:
     return bool(pod["metadata"].get("labels", {}).get("toolhive") == "true")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from reconciler.state import pod_status
 from reconciler.state.owned_objects import place_of_pod
 from shared import names
+from shared.process.survival import keep_running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,7 +53,7 @@ class _Heartbeat:
         self._on_change = on_change
         self._clock = asyncio.get_running_loop().time
         self._answered_at = self._clock()
-        self._task = asyncio.ensure_future(self._run())
+        self._task = asyncio.ensure_future(keep_running("heartbeats", self._run))
 
     @property
     def silent_for(self) -> float:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import external_probe, instance_probe
+from reconciler.observe.children import Children
+from reconciler.observe.volume_claims import VolumeClaims
 from reconciler.state import pod_status
 from reconciler.state.instance import Instance
-from reconciler.state.owned_objects import (
-    CHILD_RESOURCES,
-    child_names,
-    initial_workloads,
-    instance_indexes,
-    original_of,
-    parent_of,
-    storage_of_secret,
-    without_idle_strangers,
-)
+from reconciler.state.owned_objects import instance_indexes, original_of, storage_of_secret, without_idle_strangers
 from reconciler.state.primary_service import IPV4, IPV6, PrimaryService, is_written_here, service_of
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
@@ -33,24 +28,29 @@ from shared.objects.resources import (
     SECRETS,
     SERVICES,
     SESSION_STORAGES,
-    STATEFUL_SETS,
     VOLUME_CLAIMS,
     Key,
     Object,
-    Resource,
 )
 from shared.objects.timestamps import read_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from reconciler.observe.children import Found
     from reconciler.observe.credential_rollouts import CredentialRollouts
     from reconciler.observe.last_seen import LastSeen
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.storage_state import KubernetesNodes
     from shared.consumers.usage_index import ConsumerIndex
     from shared.kubernetes.client import Cluster
+    from shared.objects.resources import Resource
     from shared.session_storage.models import External
+
+
+NOTHING: Final[Mapping[tuple[str, str], Object]] = MappingProxyType({})
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class Surroundings:
     """What the process knows beyond the objects of one storage.
 
     Attributes:
+        read_secret: Reads a Secret that an external storage names.
         serves_tls: Tells whether ToolHive's CRDs have `sessionStorage.tls`.
         knows_consumers: Tells whether the caches hold all consumers.
         is_rotation_due: Tells whether a storage's schedule asks for a rotation, and no other storage goes first.
@@ -66,6 +67,7 @@ class Surroundings:
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
     """
 
+    read_secret: Callable[[Key], Awaitable[Object | None]]
     serves_tls: Callable[[], bool]
     knows_consumers: Callable[[], bool]
     is_rotation_due: Callable[[DeclaredStorage], bool]
@@ -77,7 +79,7 @@ class Surroundings:
 
 
 class Observer:
-    """Reads the state of a storage: from caches, and live where a cache knows of nothing."""
+    """Reads the state of a storage: from caches, and live only what a decision rests on and no cache knows."""
 
     def __init__(
         self,
@@ -87,51 +89,74 @@ class Observer:
         rollouts: CredentialRollouts,
         surroundings: Surroundings,
     ) -> None:
-        self._cluster = cluster
         self._caches = caches
+        self._children = Children(cluster, caches)
         self._secrets = Index(caches[SECRETS.plural], storage_of_secret)
-        self._workloads = Index(caches[STATEFUL_SETS.plural], parent_of)
+        self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural], self._children.live)
         self._slices = Index(caches[ENDPOINT_SLICES.plural], service_of)
         self._consumers = consumers
         self._rollouts = rollouts
         self._surroundings = surroundings
 
-    async def observe(self, obj: Object) -> StorageState:
+    async def observe(self, obj: Object, overlooked: Mapping[tuple[str, str], Object] = NOTHING) -> StorageState:
         """Read everything that matters for one SessionStorage.
+
+        Args:
+            obj: The SessionStorage.
+            overlooked: What `overlooked` has found of it.
+
+        Raises:
+            ClusterError: A live read failed that a decision rests on.
+        """
+        storage = DeclaredStorage.of(obj)
+        sharing = Sharing.of(obj, self._consumers.usages(storage.key))
+        children = {**await self._children.read(storage), **overlooked}
+        if storage.spec is not None and storage.spec.external is not None:
+            return await self._observe_external(storage, storage.spec.external, sharing, children)
+        return await self._observe_managed(storage, sharing, children)
+
+    async def overlooked(self, state: StorageState, created: Iterable[tuple[Resource, str]]) -> Found:
+        """Find what has the name of one of the storage's children, and `observe` has not seen.
+
+        Args:
+            state: What `observe` has seen.
+            created: Kind and name of what the reconciler is about to create.
 
         Raises:
             ClusterError: A live read failed.
         """
-        storage = DeclaredStorage.of(obj)
-        sharing = await self._sharing(storage, Sharing.of(obj, self._consumers.usages(storage.key)))
-        if storage.spec is not None and storage.spec.external is not None:
-            return await self._observe_external(storage, storage.spec.external, sharing)
-        return await self._observe_managed(storage, sharing)
+        return await self._children.overlooked(state, created)
 
-    async def _observe_external(self, storage: DeclaredStorage, external: External, sharing: Sharing) -> StorageState:
-        name = names.connection_secret(storage.name)
-        connection = await self._read(SECRETS, storage.namespace, name)
-        secret = await self._live(SECRETS, storage.namespace, external.secret_ref or "")
+    async def _observe_external(
+        self, storage: DeclaredStorage, external: External, sharing: Sharing, children: Found
+    ) -> StorageState:
+        connection = children.get((SECRETS.plural, names.connection_secret(storage.name)))
+        secret = None
+        if external.secret_ref is not None:
+            secret = await self._surroundings.read_secret((storage.namespace, external.secret_ref))
         serves_tls = self._surroundings.serves_tls()
         record, rollouts = await self._rotation(storage.key, sharing, connection, KeyRing())
+        sharing = await self._with_copies(storage, sharing)
         return StorageState(
             storage=storage,
-            children={(SECRETS.plural, name): connection} if connection is not None else {},
+            children=children,
             rotation=record,
             external=await external_probe.probe(external, secret, connection, serves_tls=serves_tls),
             sharing=sharing,
             rollouts=rollouts,
         )
 
-    async def _observe_managed(self, storage: DeclaredStorage, sharing: Sharing) -> StorageState:
-        found = await self._children(storage)
+    async def _observe_managed(self, storage: DeclaredStorage, sharing: Sharing, found: Found) -> StorageState:
         children = without_idle_strangers(found, storage)
         auth = children.get((SECRETS.plural, names.auth_secret(storage.name)))
         ring, indexes = KeyRing.of(auth), sorted(instance_indexes(children, storage.name))
         service, strays = self._primary_service(storage, children)
         instances = await self._probe(storage.key, indexes, ring if auth is not None else None)
         primary = service.primary if service is not None else None
-        record, rollouts = await self._rotation(storage.key, sharing, auth, ring)
+        # A failover does not wait for what the API server says of consumers.
+        is_urgent = not all(instance.responds for instance in instances if instance.index == primary)
+        record, rollouts = await self._rotation(storage.key, sharing, auth, ring, is_urgent=is_urgent)
+        sharing = await self._with_copies(storage, sharing, is_urgent=is_urgent)
         return StorageState(
             storage=storage,
             children=children,
@@ -145,12 +170,12 @@ class Observer:
             is_rotation_due=self._surroundings.is_rotation_due(storage),
             nodes=self._surroundings.nodes(),
             taken=instance_indexes(found, storage.name) - frozenset(indexes),
-            claims=self._claims(storage.key, indexes),
+            claims=await self._volume_claims.of(storage, indexes),
             may_update=self._surroundings.may_update(storage.key),
         )
 
     def _primary_service(
-        self, storage: DeclaredStorage, children: dict[tuple[str, str], Object]
+        self, storage: DeclaredStorage, children: Found
     ) -> tuple[PrimaryService | None, tuple[Object, ...]]:
         """Read the Service of the primary, and find the EndpointSlices of it that somebody else writes."""
         name = names.valkey(storage.name)
@@ -164,11 +189,6 @@ class Observer:
         manifest = children.get((SERVICES.plural, name))
         service = PrimaryService.of(manifest, ours) if manifest is not None else None
         return service, tuple(each for each in known if each not in written)
-
-    def _claims(self, storage: Key, indexes: Iterable[int]) -> dict[int, Object]:
-        (namespace, name), known = storage, self._caches[VOLUME_CLAIMS.plural]
-        found = ((index, known.get((namespace, names.valkey_claim(name, index)))) for index in indexes)
-        return {index: claim for index, claim in found if claim is not None}
 
     async def _probe(self, storage: Key, indexes: Sequence[int], ring: KeyRing | None) -> tuple[Instance, ...]:
         namespace, name = storage
@@ -198,55 +218,43 @@ class Observer:
     async def is_current(self, storage: Object) -> bool:
         """Tell whether a storage still exists, past the cache: objects made for one that is gone would be orphans."""
         metadata = storage["metadata"]
-        live = await self._live(SESSION_STORAGES, metadata["namespace"], metadata["name"])
+        live = await self._children.live(SESSION_STORAGES, metadata["namespace"], metadata["name"])
         return live is not None and live["metadata"]["uid"] == metadata["uid"]
 
-    async def _children(self, storage: DeclaredStorage) -> dict[tuple[str, str], Object]:
-        known = {each["metadata"]["name"] for each in self._workloads.get(storage.key)}
-        called = {name for name in known if names.instance_of(storage.name, name) is not None}
-        workloads = sorted(called) or initial_workloads(storage)
-        wanted = [(resource, child) for resource in CHILD_RESOURCES for child in child_names(resource, storage.name)]
-        wanted += [(STATEFUL_SETS, workload) for workload in workloads]
-        found = await asyncio.gather(*(self._read(resource, storage.namespace, name) for resource, name in wanted))
-        return {
-            (resource.plural, name): obj for (resource, name), obj in zip(wanted, found, strict=True) if obj is not None
-        }
-
     async def _rotation(
-        self, storage: Key, sharing: Sharing, secret: Object | None, ring: KeyRing
+        self, storage: Key, sharing: Sharing, secret: Object | None, ring: KeyRing, *, is_urgent: bool = False
     ) -> tuple[RotationRecord, tuple[CredentialRollout, ...] | None]:
         """Read the record of a rotation and, once the new credential is published, how far its users are with it."""
         record = RotationRecord.of(secret)
         since = read_time(record.published)
         if since is None or not record.is_under_way:
             return record, ()
-        if not self._surroundings.knows_consumers():
+        if is_urgent or not self._surroundings.knows_consumers():
             return record, None
         # Once the auth Secret has no former password, the rotation needs all addresses: it closes other sessions.
         is_thorough = bool(ring.current) and not ring.former
-        return record, await self._rollouts.read(
-            storage, sharing.admitted, record.revision, since, is_thorough=is_thorough
-        )
+        read = self._rollouts.read(storage, sharing.admitted, record.revision, since, is_thorough=is_thorough)
+        try:
+            return record, await read
+        except errors.ClusterError as error:
+            # Everything else about the storage goes on without knowing.
+            extra = {"storage": "/".join(storage), "error": str(error)}
+            _log.warning("could not read how far the users of a storage's credential are", extra=extra)
+            return record, None
 
-    async def _sharing(self, storage: DeclaredStorage, sharing: Sharing) -> Sharing:
-        """Find what has the name of the connection Secret's copy in other namespaces."""
+    async def _with_copies(self, storage: DeclaredStorage, sharing: Sharing, *, is_urgent: bool = False) -> Sharing:
+        """Find what has the name of the connection Secret's copy in other namespaces; in caches only, if urgent."""
         name = names.mirrored_connection_secret(storage.name, storage.namespace)
         found = {secret["metadata"]["namespace"]: secret for secret in self.copies_of(storage.key)}
         for namespace in sharing.namespaces:
-            if namespace not in found and (secret := await self._live(SECRETS, namespace, name)):
+            if namespace in found or is_urgent:
+                continue
+            try:
+                secret = await self._children.live(SECRETS, namespace, name)
+            except errors.ClusterError as error:
+                # The write of the copy shows whether the name is taken.
+                _log.warning("could not look for a copy of a connection Secret", extra={"error": str(error)})
+                continue
+            if secret is not None:
                 found[namespace] = secret
         return sharing.with_secrets(storage.key, found)
-
-    async def _read(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        # Caches hold only what carries our label. What they miss may still exist: under another owner, or so new
-        # that the watch has not reported it yet.
-        cached = self._caches[resource.plural].get((namespace, name))
-        return cached or await self._live(resource, namespace, name)
-
-    async def _live(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        if not name:
-            return None
-        try:
-            return await self._cluster.get(resource, namespace, name)
-        except errors.NotFound:
-            return None

@@ -23,10 +23,10 @@ NO_ROOM_AFTER: Final = timedelta(seconds=30)
 """After so long without a node for a pod, the reconciler assumes that there is none. A cluster autoscaler takes longer
 to add one, but a storage that must restart must not wait for an autoscaler that may not exist."""
 SETTLING: Final = timedelta(seconds=3)
-"""How long a move that can wait leaves kube-proxy to learn of an instance that has become ready. kube-proxy takes two
-changes at most once a second (`minSyncPeriod`, also its default), so a move right after another change takes that
-second, during which clients cannot write. Kubernetes rounds the time at which a pod became ready to whole seconds, and
-the change itself may have to wait for the one before it."""
+"""How long a move that can wait leaves kube-proxy to learn of an instance that has become ready. kube-proxy takes
+changes at most once a second (Kubernetes 1.36, `pkg/proxy/runner`, `minSyncPeriod`), so a move right after another
+change takes that second, during which clients cannot write. Kubernetes rounds the time at which a pod became ready to
+whole seconds, and that change itself may have to wait for the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class DesiredInstances:
         may_update: Whether it is this storage's turn for an update.
         gave_slot_back: Whether it had its turn and got nowhere.
         taken: Numbers that the StatefulSets of others have.
+        left_volumes: Numbers of instances that are gone, and whose volumes are still the storage's.
+        foreign_volumes: Numbers that no new instance may have, because it would mount somebody else's volume.
     """
 
     count: int
@@ -57,6 +59,8 @@ class DesiredInstances:
     now: datetime
     gave_slot_back: bool = False
     taken: frozenset[int] = frozenset()
+    left_volumes: frozenset[int] = frozenset()
+    foreign_volumes: frozenset[int] = frozenset()
 
     @property
     def indexes(self) -> tuple[int, ...]:
@@ -77,9 +81,11 @@ class DesiredInstances:
         return self.nodes.is_leaving(instance.pod)
 
     def is_settling(self, instance: Instance) -> bool:
-        """Tell whether nodes may still be learning that an instance is ready."""
-        since = pod_status.is_ready_since(instance.pod)
-        return since is not None and self.now - since < SETTLING
+        """Tell whether an instance is about to become ready, or nodes may still be learning that it is."""
+        since = pod_status.ready_since(instance.pod)
+        if since is None:
+            return pod_status.is_starting(instance.pod, self.now)
+        return self.now - since < SETTLING
 
     def has_no_room(self, instance: Instance) -> bool:
         """Tell whether no node takes an instance's pod, or a quota does not even let the pod be created."""

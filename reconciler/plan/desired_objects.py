@@ -12,6 +12,7 @@ from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set
 from reconciler.manifests.storage import Storage
 from reconciler.rotation.phases import RotationSettings
 from reconciler.state.instance import Instance
+from reconciler.state.owned_objects import is_owned_by
 from reconciler.state.primary_record import PrimaryRecord
 from shared import names
 from shared.objects.field_path import read
@@ -165,7 +166,7 @@ def _instance(state: StorageState, spec: SessionStorageSpec, index: int, present
     size, storage = spec.size or DEFAULT_SIZE, state.storage
     # An instance that is there keeps what it was made with: neither its volume nor where it may run can change in
     # place.
-    disk = _wanted_disk(state, spec) if present is None else _disk(present)
+    disk = _left_disk(state, index) or _wanted_disk(state, spec) if present is None else _disk(present)
     can_spread = len(state.nodes.open) >= PRESETS[size].replicas
     is_spread = can_spread if present is None else bool(read(present, _SPREAD))
     return InstanceSpec(storage.name, storage.namespace, index, size, disk, is_spread)
@@ -174,11 +175,24 @@ def _instance(state: StorageState, spec: SessionStorageSpec, index: int, present
 def _wanted_disk(state: StorageState, spec: SessionStorageSpec) -> int:
     """Tell how large a volume is to be: disks grow with the size, and never shrink."""
     preset = PRESETS[spec.size or DEFAULT_SIZE]
-    return max(preset.disk_gib if preset.is_persistent else 0, *map(_disk, workloads(state).values()), 0)
+    left = (_left_disk(state, index) for index in state.claims)
+    return max(preset.disk_gib if preset.is_persistent else 0, *map(_disk, workloads(state).values()), *left, 0)
+
+
+def _left_disk(state: StorageState, index: int) -> int:
+    """Read the size of a volume that waits for its instance in GiB; 0 if there is none."""
+    claim = state.claims.get(index)
+    is_left = claim is not None and index not in workloads(state) and is_owned_by(claim, state.storage.uid)
+    return _requested(claim) if claim is not None and is_left else 0
 
 
 def _disk(workload: Object) -> int:
     """Read the size of an instance's volume in GiB; 0 if its data goes with its pod."""
     claims: list[Object] = workload["spec"].get("volumeClaimTemplates") or []
-    sizes = (str(claim["spec"]["resources"]["requests"]["storage"]) for claim in claims)
-    return max((int(size.removesuffix("Gi")) for size in sizes if size.endswith("Gi")), default=0)
+    return max(map(_requested, claims), default=0)
+
+
+def _requested(claim: Object) -> int:
+    """Read how large a volume a claim asks for in GiB; 0 if it does not say so in GiB."""
+    size = str(read(claim, ("spec", "resources", "requests", "storage")) or "")
+    return int(size.removesuffix("Gi")) if size.endswith("Gi") and size.removesuffix("Gi").isdecimal() else 0

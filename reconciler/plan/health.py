@@ -113,6 +113,16 @@ class Verdict:
             " delete it, or give the storage another name",
         )
 
+    @classmethod
+    def adoption_needed(cls, found: Sequence[str], command: str) -> Self:
+        """Objects of a backup or of a former storage of this name need a person's consent before they are used."""
+        return cls(
+            Phase.PENDING,
+            "AdoptionNeeded",
+            f"a backup or a former storage of this name left {', '.join(found)}: to take all of it over, with its"
+            f" passwords and data, run `{command}`; to begin without it, delete it",
+        )
+
     def refused(self, finding: Finding, *, is_vital: bool) -> Self:
         """Add that the API server refuses a write; if that is vital, consumers cannot use the storage."""
         if self.is_ready and not is_vital:

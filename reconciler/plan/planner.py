@@ -23,6 +23,7 @@ from reconciler.plan import desired_objects, external_storage, secrets
 from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.drift import repair, repair_if_unchanged
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
+from reconciler.plan.ownership import Ownership, adopt_mounted_claims, foreign_claims, own_claims
 from reconciler.plan.repairs import Mending, Repair
 from reconciler.plan.rolling_update import FOLLOWING_SECONDS, may_go_on, next_change
 from reconciler.plan.secrets import Publication
@@ -31,7 +32,6 @@ from reconciler.plan.troubles import troubled
 from reconciler.rotation.rotation_plan import plan_external_rotation, plan_managed_rotation
 from reconciler.state import pod_status
 from reconciler.state.external_store import ExternalFacts
-from reconciler.state.owned_objects import is_ours
 from shared import names
 from shared.objects.resources import DISRUPTION_BUDGETS, SECRETS
 from shared.session_storage.sizes import DEFAULT_SIZE
@@ -64,21 +64,36 @@ def plan(state: StorageState, settings: StorageSettings, now: datetime) -> Plan:
         return Plan(requeue_after_seconds=FOR_THE_USER_SECONDS)
     if spec is None:
         return _report(state, Verdict.invalid(state.storage.spec_problem), now, FOR_THE_USER_SECONDS)
-    if foreign := _foreign_children(state):
-        return _report(state, Verdict.name_taken(foreign), now, WAITING_SECONDS)
+    if (unsettled := _plan_ownership(state, spec, now)) is not None:
+        return unsettled
     if spec.external is not None:
         return _plan_external(state, spec.external, settings, now)
     return _plan_managed(state, spec, settings, now)
 
 
-def _foreign_children(state: StorageState) -> tuple[str, ...]:
-    """Name the objects that have the name of a child, and belong to somebody else."""
-    storage = state.storage
-    return tuple(
-        f"{obj.get('kind') or plural} {name}"
-        for (plural, name), obj in state.children.items()
-        if not is_ours(plural, obj, storage)
-    )
+def _plan_ownership(state: StorageState, spec: SessionStorageSpec, now: datetime) -> Plan | None:
+    """Take over what a person has agreed to, or wait for that; None once all that exists is the storage's own."""
+    ownership = Ownership.of(state)
+    if obstacle := ownership.obstacle:
+        report = _report(state, obstacle, now, WAITING_SECONDS)
+        if spec.external is None and ownership.leads_clients:
+            return _lead_clients(report, state, spec, now)
+        return replace(report, strands=apart(ownership.safeguards))
+    if ownership.is_pending or ownership.adoptions:
+        return Plan(apart(ownership.adoptions), requeue_after_seconds=FOLLOWING_SECONDS)
+    return None
+
+
+def _lead_clients(report: Plan, state: StorageState, spec: SessionStorageSpec, now: datetime) -> Plan:
+    """Keep a primary, and lead clients there, although something else of the storage is not its own."""
+    group = ReplicationGroup.of(state, spec.preset)
+    decision = decide_primary(group, state.storage.requests.promotion)
+    mending = Mending(state.outcomes, now)
+    serving, _ = _due(state, group, decision, mending)
+    way = () if _moves_primary(serving, decision) else _way(state, group, decision, mending)
+    strands = (*strands_of(serving), *filter(None, (tuple(_steps(way)),)))
+    wait = decision.seconds if isinstance(decision, LookAgain) else WAITING_SECONDS
+    return replace(report, strands=strands, requeue_after_seconds=min(wait, report.requeue_after_seconds))
 
 
 def _due(
@@ -158,6 +173,7 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
                     *((clients, *others) if group.service is not None else (*others, clients)),
                     *apart(publication.steps),
                     rotation.steps,
+                    *apart(adopt_mounted_claims(state)),
                     *apart(restarts),
                     changes,
                 ),
@@ -205,6 +221,8 @@ def _desired_instances(
         present=present,
         target=present,
         volume_claims=state.claims,
+        left_volumes=frozenset(own_claims(state)) - present.keys(),
+        foreign_volumes=foreign_claims(state) - present.keys(),
         undersized=desired_objects.undersized(state, spec),
         nodes=state.nodes,
         requested_switchover=request if request != handled else "",

@@ -107,8 +107,7 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     if len(desired.indexes) < desired.count or group.primary.index not in desired.present:
         # First of all the instance that clients get to: its data may still be there.
         known = {*desired.indexes, group.primary.index}
-        added = _unused_indexes(known | desired.taken, max(desired.count - len(known), 0))
-        return Change(tuple(sorted({*known, *added})))
+        return Change(tuple(sorted({*known, *_unused_indexes(desired, known, max(desired.count - len(known), 0))})))
     if not group.is_serving:
         return Change(desired.indexes)
     if group.primary.is_ending:
@@ -144,7 +143,7 @@ def _move_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         return _update_replica(group, desired, outdated) if outdated else Change(desired.indexes)
     if group.preset.is_redundant:
         return Change(desired.indexes)
-    (extra,) = _unused_indexes({*desired.indexes, *desired.taken}, 1)
+    (extra,) = _unused_indexes(desired, desired.indexes, 1)
     message = f"the reconciler adds {group.name(Instance(extra))}, which takes over"
     return Change((*desired.indexes, extra), (), _finding("True", "InstanceAdded", message))
 
@@ -238,9 +237,11 @@ def _deletion(pod: Object) -> tuple[Step, ...]:
     return () if is_terminating(pod) else (Delete.of(PODS, pod),)
 
 
-def _unused_indexes(used: Collection[int], count: int) -> list[int]:
-    """Find the smallest numbers that no instance has, so that numbers never grow."""
-    return [index for index in range(len(used) + count) if index not in used][:count]
+def _unused_indexes(desired: DesiredInstances, used: Collection[int], count: int) -> list[int]:
+    """Find numbers that no instance has: those whose volume is still there, then the smallest, so that none grows."""
+    left = sorted(desired.left_volumes.difference(used))
+    taken = {*used, *left, *desired.foreign_volumes, *desired.taken}
+    return [*left, *(index for index in range(len(taken) + count) if index not in taken)][:count]
 
 
 def _finding(status: Literal["True", "False"], reason: str, message: str) -> Finding:

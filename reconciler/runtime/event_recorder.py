@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from shared import errors
@@ -37,7 +36,7 @@ class EventRecorder:
         metadata = regarding["metadata"]
         event = {
             "metadata": {"namespace": metadata["namespace"], "name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}"},
-            "eventTime": written_precisely(datetime.now(UTC)),
+            "eventTime": written_precisely(self._cluster.clock.now()),
             "type": note.type,
             "reason": note.reason,
             "note": note.note[:MAX_NOTE],

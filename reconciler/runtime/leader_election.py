@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from reconciler.runtime import metrics
@@ -133,7 +132,7 @@ class LeaderElector:
         return time.monotonic() - self._observed_at > duration
 
     def _lease(self, old: Object) -> Object:
-        now = written_precisely(datetime.now(UTC))
+        now = written_precisely(self._cluster.clock.now())
         spec = old.get("spec", {})
         is_ours = spec.get("holderIdentity") == self._candidate.identity
         return {

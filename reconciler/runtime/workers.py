@@ -20,7 +20,9 @@ Reconcile: TypeAlias = "Callable[[Any], Awaitable[float | None]]"
 
 WORKERS: Final = 64
 """Each mostly waits for the API or for Valkey. So many instances may be silent at once, as when nodes fail, before they
-hold up the other storages."""
+hold up the other storages. As many more take only keys that are hastened."""
+CALM_SECONDS: Final = 5.0
+"""A pass that wants the next one so late has found nothing urgent."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,13 +30,14 @@ _log = logging.getLogger(__name__)
 async def run(queue: WorkQueue, reconcile: Reconcile) -> None:
     """Process keys until cancelled; that also cancels the passes under way, whose steps may all be repeated."""
     async with asyncio.TaskGroup() as group:
-        for _ in range(WORKERS):
-            group.create_task(_work(queue, reconcile))
+        for take in (queue.get, queue.get_hastened):
+            for _ in range(WORKERS):
+                group.create_task(_work(queue, take, reconcile))
 
 
-async def _work(queue: WorkQueue, reconcile: Reconcile) -> None:
+async def _work(queue: WorkQueue, take: Callable[[], Awaitable[Name]], reconcile: Reconcile) -> None:
     while True:
-        key = await queue.get()
+        key = await take()
         try:
             await _pass(queue, reconcile, key)
         finally:
@@ -48,7 +51,7 @@ async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
         requeue_after = await reconcile(key)
         outcome = "ok"
     except errors.SessionStorageError as error:
-        retry = queue.add_rate_limited(key)
+        retry = queue.add_rate_limited(key, at_least=_asked_seconds(error))
         extra = {"key": "/".join(key), "error": f"{type(error).__name__}: {error}", "retry_seconds": round(retry, 2)}
         _log.warning("reconcile failed; trying again", extra=extra)
     except Exception:  # noqa: BLE001 - a bug with one storage must not stop the others
@@ -58,8 +61,15 @@ async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
         _log.exception("a bug stopped the reconcile; trying again", extra=extra)
     else:
         queue.forget(key)
+        if requeue_after is None or requeue_after >= CALM_SECONDS:
+            queue.calm(key)
         if requeue_after is not None:
             queue.add_after(key, requeue_after)
     finally:
         metrics.RECONCILES.labels(outcome).inc()
         metrics.RECONCILE_SECONDS.observe(time.monotonic() - started)
+
+
+def _asked_seconds(error: errors.SessionStorageError) -> float:
+    """Tell for how long the API server asks to be left alone."""
+    return (error.retry_after_seconds or 0.0) if isinstance(error, errors.Unavailable) else 0.0

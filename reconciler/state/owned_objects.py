@@ -12,6 +12,7 @@ from shared.objects.resources import (
     NETWORK_POLICIES,
     SECRETS,
     SERVICES,
+    SESSION_STORAGES,
     STATEFUL_SETS,
     Key,
     Object,
@@ -70,26 +71,17 @@ def place_of_pod(pod: Object) -> tuple[Key, int] | None:
     return (parent, index) if index is not None and ordinal == "0" else None
 
 
-def is_owned(obj: Object, uid: str) -> bool:
-    """Tell whether an object belongs to the storage with a UID."""
-    owners = obj["metadata"].get("ownerReferences") or []
-    return any(owner.get("uid") == uid and owner.get("controller") for owner in owners)
-
-
-def is_orphan(obj: Object, storage: str) -> bool:
-    """Tell whether an object was a storage's and lost its owner, as in a restore from a backup."""
+def _is_strange(obj: Object, storage: DeclaredStorage) -> bool:
+    """Tell whether an object is neither a storage's own nor left by one of this name (`plan.ownership`)."""
+    if is_owned_by(obj, storage.uid):
+        return False
     metadata = obj["metadata"]
-    labels = metadata.get("labels") or {}
-    is_labelled = labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage
-    return is_labelled and not any(owner.get("controller") for owner in metadata.get("ownerReferences") or [])
-
-
-def is_ours(plural: str, obj: Object, storage: DeclaredStorage) -> bool:
-    """Tell whether an object belongs to a storage, or may be adopted by it.
-
-    The reconciler adopts no Secret: whoever may create Secrets, and nothing else, could choose passwords.
-    """
-    return is_owned(obj, storage.uid) or (plural != SECRETS.plural and is_orphan(obj, storage.name))
+    labels, owners = metadata.get("labels") or {}, metadata.get("ownerReferences") or []
+    is_labelled = (
+        labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage.name
+    )
+    controllers = [(owner.get("kind"), owner.get("name")) for owner in owners if owner.get("controller")]
+    return not is_labelled or any(each != (SESSION_STORAGES.kind, storage.name) for each in controllers)
 
 
 def without_idle_strangers(
@@ -101,7 +93,7 @@ def without_idle_strangers(
     replicas where there are to be none.
     """
     sets = [obj for (plural, _), obj in children.items() if plural == STATEFUL_SETS.plural]
-    has_instance = any(is_ours(STATEFUL_SETS.plural, obj, storage) for obj in sets)
+    has_instance = any(is_owned_by(obj, storage.uid) for obj in sets)
     is_redundant = storage.spec is not None and storage.spec.preset.is_redundant
     for_replicas = {
         (SERVICES.plural, names.valkey_replicas(storage.name)),
@@ -117,7 +109,12 @@ def without_idle_strangers(
             return has_instance and not name.endswith(f"-{number}")
         return key in for_replicas and not is_redundant
 
-    return {key: obj for key, obj in children.items() if is_ours(key[0], obj, storage) or not is_idle(key)}
+    return {key: obj for key, obj in children.items() if not (is_idle(key) and _is_strange(obj, storage))}
+
+
+def is_owned_by(obj: Object, uid: str) -> bool:
+    """Tell whether the object with this UID is among an object's owners."""
+    return any(owner.get("uid") == uid for owner in obj["metadata"].get("ownerReferences") or [])
 
 
 def child_names(resource: Resource, storage: str) -> tuple[str, ...]:

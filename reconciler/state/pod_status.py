@@ -84,7 +84,7 @@ def has_nothing(pod: Object | None) -> bool:
     return pod is None or not pod["spec"].get("nodeName") or pod.get("status", {}).get("phase") in _ENDED
 
 
-def is_ready_since(pod: Object | None) -> datetime | None:
+def ready_since(pod: Object | None) -> datetime | None:
     """Tell since when a pod is ready, in whole seconds; None if it is not."""
     ready = condition_of(pod or {}, "Ready")
     if ready is None or ready.get("status") != "True" or "lastTransitionTime" not in ready:

@@ -26,12 +26,14 @@ class Requests:
         forced_rotation: The revision whose rotation is to end without waiting for the consumers that are left.
         switchover: Each new value moves the primary to another instance once.
         promotion: StatefulSet of the instance to promote although the failover is blocked.
+        adoption: UIDs of the objects of a backup, or of a former storage, that the storage is to take over.
     """
 
     rotation: str = ""
     forced_rotation: str = ""
     switchover: str = ""
     promotion: str = ""
+    adoption: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, storage: Object) -> Self:
@@ -41,6 +43,7 @@ class Requests:
             forced_rotation=annotation_of(storage, names.ANNOTATION_ROTATE_FORCE),
             switchover=annotation_of(storage, names.ANNOTATION_SWITCHOVER),
             promotion=annotation_of(storage, names.ANNOTATION_PROMOTE),
+            adoption=frozenset(map(str.strip, annotation_of(storage, names.ANNOTATION_ADOPT).split(","))) - {""},
         )
 
 

@@ -102,16 +102,19 @@ def run(given: argparse.Namespace) -> bool:
         raise DemoError(
             "KUBECONFIG names another cluster; this program cuts off nodes and kills processes on the local one only"
         )
+    kube = Kube.of(os.environ)
+    if complaint := kube.refusal("get", "nodes"):
+        raise DemoError(f"the local cluster is not up (`make cluster` starts it): {complaint}")
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     progress.step(f"seed {seed}")
-    return _rotating(given, seed) if given.rotating else _settled(given, seed)
+    return _rotating(kube, given, seed) if given.rotating else _settled(kube, given, seed)
 
 
-def _settled(given: argparse.Namespace, seed: int) -> bool:
+def _settled(kube: Kube, given: argparse.Namespace, seed: int) -> bool:
     faults = [catalogue.BY_NAME[name] for name in given.faults or catalogue.BY_NAME]
     sizes = [Size(name) for name in given.sizes or Size]
     plan = suite.Plan(faults, sizes, given.runs or RUNS, seed)
-    measured = suite.measure(Kube.of(os.environ), Images.of(os.environ), plan)
+    measured = suite.measure(kube, Images.of(os.environ), plan)
     is_partial = bool(given.faults or given.sizes)
     is_kept = given.write or not is_partial
     told = _with_others(measured) if is_kept and is_partial and ARCHIVE.exists() else measured
@@ -130,10 +133,10 @@ def _with_others(measured: Measured) -> Measured:
         return measured
 
 
-def _rotating(given: argparse.Namespace, seed: int) -> bool:
+def _rotating(kube: Kube, given: argparse.Namespace, seed: int) -> bool:
     faults = [catalogue.BY_NAME[name] for name in given.faults or rotating_suite.DEFAULTS]
     plan = rotating_suite.Plan(faults, given.phase, given.runs or rotating_suite.RUNS, seed)
-    trials, valkey = rotating_suite.measure(Kube.of(os.environ), Images.of(os.environ), plan)
+    trials, valkey = rotating_suite.measure(kube, Images.of(os.environ), plan)
     text = rotating_report.document(trials, _circumstances(valkey, seed))
     _output(text, ROTATING_DOCUMENT, is_kept=given.write or not (given.faults or given.phase))
     return rotating_report.is_met(trials)

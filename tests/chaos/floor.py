@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from deploy.demo import samples
 from deploy.demo.kube import until
 from deploy.local.topology import NODES
+from reconciler.state.primary_service import SERVICE_OF
 from tests.chaos.api import CORE, NAMESPACE, SLICES
 from tests.chaos.faults.fault import hold, now
 
@@ -145,7 +146,7 @@ def _service(name: str, **spec: object) -> Object:
 
 
 def _slice(address: str) -> Object:
-    labels = {"kubernetes.io/service-name": ENDPOINTS}
+    labels = {SERVICE_OF: ENDPOINTS}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

@@ -33,6 +33,7 @@ ORDER = (
     "test_continuity",
     "test_isolation",
     "test_repair",
+    "test_restore",
     "test_bad_input",
     "test_kinds",
     "test_external",

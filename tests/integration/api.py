@@ -26,6 +26,7 @@ KINDS: Final = {
     "mcpserver": resources.MCP_SERVERS,
     "mutatingwebhookconfiguration": resources.MUTATING_WEBHOOKS,
     "networkpolicy": resources.NETWORK_POLICIES,
+    "persistentvolumeclaim": resources.VOLUME_CLAIMS,
     "pod": resources.PODS,
     "poddisruptionbudget": resources.DISRUPTION_BUDGETS,
     "secret": resources.SECRETS,

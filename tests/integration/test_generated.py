@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from shared.consumers.targets import Target
 from shared.consumers.toolhive import CONSUMER_RESOURCES
 from shared.errors import Forbidden, Rejected
-from shared.kubernetes.client import Cluster, _Request
-from shared.objects.resources import Key, Object, Resource
+from shared.kubernetes.client import Cluster
+from shared.kubernetes.transport import Request
+from shared.objects.resources import Key, Object, Resource, key_of
 from tests.integration.consumers import await_injection_of_all
 from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import server
@@ -86,13 +87,12 @@ class Api:
 
     async def created(self, obj: Object) -> Object:
         """Return the object that the API server would store."""
-        path = resource_of(obj).path(obj["metadata"]["namespace"])
-        return bare(await self._cluster._call(_Request("POST", path, obj, DRY_RUN)))
+        request = Request("POST", resource_of(obj), obj["metadata"]["namespace"], body=obj, query=DRY_RUN)
+        return bare(await self._cluster._call(request))
 
     async def replaced(self, obj: Object) -> Object:
-        metadata = obj["metadata"]
-        path = resource_of(obj).path(metadata["namespace"], metadata["name"])
-        return bare(await self._cluster._call(_Request("PUT", path, obj, DRY_RUN)))
+        request = Request("PUT", resource_of(obj), *key_of(obj), body=obj, query=DRY_RUN)
+        return bare(await self._cluster._call(request))
 
     async def canonical(self, obj: Object) -> Object:
         """Return an object as the API server alone would store it."""

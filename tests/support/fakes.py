@@ -76,7 +76,7 @@ class FakeApi(Cluster):
 
     async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
         found = [obj for (plural, _, _), obj in sorted(self.objects.items()) if plural == resource.plural]
-        return [_copied(obj) for obj in found if _is_selected(obj, selector)], str(len(self._events))
+        return [selector.kept(_copied(obj)) for obj in found if _is_selected(obj, selector)], str(len(self._events))
 
     async def watch(self, resource: Resource, selector: Selector, resource_version: str) -> AsyncIterator[Object]:
         position = int(resource_version)
@@ -85,7 +85,7 @@ class FakeApi(Cluster):
                 plural, event = self._events[position]
                 position += 1
                 if plural == resource.plural and _is_selected(event["object"], selector):
-                    yield _copied(event)
+                    yield {**_copied(event), "object": selector.kept(_copied(event["object"]))}
             self._news.clear()
             await self._news.wait()
 
@@ -132,7 +132,10 @@ class FakeApi(Cluster):
             raise errors.Rejected(f"422 Invalid: {error}") from error
         return self._store("patch", resource, patched)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str = "", keeps_dependents: bool = False
+    ) -> None:
+        del keeps_dependents  # there is no garbage collector here
         self._ask("delete", resource, name)
         address = (resource.plural, namespace, name)
         if address not in self.objects:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.credentials import identities
 from reconciler.manifests import valkey_config
@@ -16,6 +16,10 @@ from tests.support.fakevalkey import FakeInstance
 if TYPE_CHECKING:
     from tests.support.fakes import FakeApi
     from tests.support.fakevalkey import FakeValkey
+
+
+LONG_AGO: Final = "2026-01-01T00:00:00Z"
+"""Since when pods are ready: no test is about how soon nodes learn of it."""
 
 
 class Kubelets:
@@ -90,14 +94,16 @@ class Kubelets:
         return {name: instances[address] for name, address in found if address in instances}
 
     async def _start(self, name: str, template: Object) -> None:
-        index, status, spec = _index(name), {"phase": "Pending"}, template.get("spec", {})
+        index, spec, status = _index(name), template.get("spec", {}), dict[str, Any](phase="Pending")
         if index not in self.homeless:
             address = next(self._addresses)
             self.refresh(name)
             self.numbers[address] = index
             file = self.mounts[name].get(names.KEY_USERS_ACL, "")
             self._valkey.instances[address] = FakeInstance(file, lambda disk: self._history(name, disk))
-            status, spec = {"phase": "Running", "podIP": address}, {**spec, "nodeName": f"host-{index}"}
+            ready = {"type": "Ready", "status": "True", "lastTransitionTime": LONG_AGO}
+            status = {"phase": "Running", "podIP": address, "conditions": [ready]}
+            spec = {**spec, "nodeName": f"host-{index}"}
         metadata = {"name": name, "namespace": self._namespace, **template["metadata"]}
         await self._api.create(PODS, {"metadata": metadata, "spec": spec, "status": status})
 

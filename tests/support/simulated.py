@@ -17,6 +17,7 @@ from reconciler.manifests.stateful_set import Image
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer, Surroundings
+from reconciler.observe.referenced_secrets import ReferencedSecrets
 from reconciler.plan.desired_objects import StorageSettings
 from reconciler.plan.planner import plan
 from reconciler.rotation import schedule
@@ -33,6 +34,7 @@ from shared import names
 from shared.consumers.identity import Consumer
 from shared.consumers.toolhive import CONSUMER_RESOURCES
 from shared.consumers.usage_index import ConsumerIndex
+from shared.kubernetes.client import Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import (
     ENDPOINT_SLICES,
@@ -64,6 +66,7 @@ SETTINGS = StorageSettings(
 PRIMARY = InstanceFacts(role="master", is_loading=False)
 PASSES = 24
 """Passes that suffice for any start: Secrets, objects, a restarted pod, a moved primary, and a status after each."""
+OURS_ONLY = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
 OURS, NOWHERE = -1, -2
 CLUSTER_IP = "10.0.0.9"
 """The address that the API server in memory gives to every Service."""
@@ -99,9 +102,10 @@ class Simulation:
         """Restart the reconciler's process: it has forgotten everything."""
         self.consumers = ConsumerIndex()
         self._caches = {
-            resource.plural: Informer(self.api, resource)
-            for resource in (*CHILD_RESOURCES, PODS, VOLUME_CLAIMS, SESSION_STORAGES)
+            resource.plural: Informer(self.api, resource, selector=OURS_ONLY)
+            for resource in (*CHILD_RESOURCES, PODS, VOLUME_CLAIMS)
         }
+        self._caches[SESSION_STORAGES.plural] = Informer(self.api, SESSION_STORAGES)
         self._kinds = {
             resource.kind: Informer(self.api, resource, self.consumers.on_change) for resource in CONSUMER_RESOURCES
         }
@@ -109,6 +113,7 @@ class Simulation:
         self.slots = slots = UpdateSlots(1, self._seconds)
         last_seen = LastSeen(lambda: 0.0)
         surroundings = Surroundings(
+            read_secret=ReferencedSecrets(self.api, lambda _: None).read,
             serves_tls=lambda: True,
             knows_consumers=lambda: True,
             is_rotation_due=self._is_due,

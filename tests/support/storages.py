@@ -147,7 +147,8 @@ def pod(index: int = 0, size: Size = Size.SMALL, role: str = ROLE_PRIMARY, **met
         "labels": labels,
         "annotations": template["metadata"]["annotations"],
     }
-    status = {"phase": "Running", "podIP": address(index)}
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": CREATED}
+    status = {"phase": "Running", "podIP": address(index), "conditions": [ready]}
     return {"metadata": own | metadata, "spec": {"nodeName": f"host-{index}"}, "status": status}
 
 

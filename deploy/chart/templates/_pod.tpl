@@ -1,4 +1,5 @@
-{{/* What all pods have in common. Takes a dict of root, component and, if it is not named after the component, account. */}}
+{{/* What all pods have in common. Takes a dict of root, component and, where these are not named after the component,
+account and program (what the image runs). */}}
 
 {{- define "pod.placement" -}}
 serviceAccountName: {{ .account | default (printf "%s-%s" .root.Release.Name .component) }}
@@ -36,16 +37,20 @@ securityContext:
   seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
-{{- define "container.start" -}}
+{{- define "container.program" -}}
 image: {{ include "image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-args: [{{ .component }}]
+args: [{{ .program | default .component }}]
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
   capabilities: {drop: [ALL]}
 resources:
   {{- toYaml (index .root.Values .component).resources | nindent 2 }}
+{{- end }}
+
+{{- define "container.start" -}}
+{{ include "container.program" . }}
 startupProbe:
   httpGet: {path: /healthz, port: http}
   periodSeconds: 1

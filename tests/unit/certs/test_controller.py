@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
 from certs.apply import Applier
 from certs.pki.pem import encoded
-from certs.rotation import ca_secret
+from certs.rotation import ca_secret, planner
+from certs.rotation.actions import Plan
 from certs.rotation.ca_bundles import PublishBundle, WebhookConfiguration
 from shared import errors
 from shared.kubernetes.informer import Informer
@@ -37,6 +39,27 @@ async def test_bootstrap_writes_authority_bundles_and_leaf_once_each() -> None:
     assert secret is not None
     assert secret["type"] == "kubernetes.io/tls"
     assert set(secret["data"]) == {"tls.crt", "tls.key", "ca.crt"}
+
+
+@in_virtual_time
+async def test_an_error_that_nobody_foresaw_delays_the_controller_and_is_seen(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, original, failures = World(), planner.plan, [RuntimeError("one"), KeyError("two")]
+
+    def plan(*arguments: Any) -> Plan:
+        if failures:
+            raise failures.pop()
+        return original(*arguments)
+
+    monkeypatch.setattr(planner, "plan", plan)
+    sample = "session_storage_unforeseen_errors_total", {"part": "the webhook's certificates"}
+    before = REGISTRY.get_sample_value(*sample) or 0
+    async with world.running(), world.controlled():
+        await world.settle()
+    assert REGISTRY.get_sample_value(*sample) == before + 2
+    assert sum(record.exc_info is not None for record in caplog.records) == 2
+    assert world.api.writes[-4:] == BOOTSTRAP
 
 
 @in_virtual_time

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
+import tempfile
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs import served_certificates
 from certs.pki import issue, validation
@@ -97,6 +100,28 @@ async def test_a_pod_that_accepts_a_connection_and_never_answers_serves_nothing(
         await news.wait()
         assert prober.served_leaves == {"frozen": None}
         talk.set()
+
+
+async def test_a_pod_that_serves_a_certificate_which_nobody_can_read_serves_nothing() -> None:
+    """Version 5 of X.509 does not exist; whoever may run a pod with the webhook's labels can serve one."""
+    pair = leaf()
+    der = pair.certificate.public_bytes(Encoding.DER)
+    version_3, version_5 = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x04"
+    assert der.count(version_3) == 1
+    odd = ssl.DER_cert_to_PEM_cert(der.replace(version_3, version_5))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(odd.encode() + pair.key_pem)
+        file.flush()
+        context.load_cert_chain(file.name)
+    odd_server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context)
+    serving = ServingCertificate(NAMES, lambda: NOW)
+    serving.on_change(None, secret(pair))
+    good_server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=serving.context)
+    ports = [server.sockets[0].getsockname()[1] for server in (odd_server, good_server)]
+    async with odd_server, good_server, probing(pod("odd", ports[0]) | pod("good", ports[1])) as (prober, news):
+        await news.wait()
+        assert prober.served_leaves == {"odd": None, "good": pair.certificate}
 
 
 async def test_a_pod_that_refuses_connections_serves_nothing() -> None:

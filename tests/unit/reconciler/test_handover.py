@@ -17,6 +17,7 @@ from tests.support.virtual_time import in_virtual_time
 SERVICE = names.valkey(KEY[1])
 SETTINGS = HandoverSettings(("ours", "session-storage-reconciler"), "component=reconciler", "INFO")
 DEPLOYMENT: Object = {"metadata": {"name": SETTINGS.deployment[1], "namespace": "ours"}, "spec": {"replicas": 2}}
+RECONCILER: Object = {"metadata": {"name": "r-0", "namespace": "ours", "labels": {"component": "reconciler"}}}
 STRAY: Object = {
     "metadata": {
         "name": f"{SERVICE}-x7k2p",
@@ -94,12 +95,63 @@ async def test_clients_stay_where_they_are_until_kubernetes_has_taken_over() -> 
 @in_virtual_time
 async def test_nothing_is_handed_over_while_a_reconciler_runs() -> None:
     simulation = await started()
-    labels = {"component": "reconciler"}
-    await simulation.api.create(PODS, {"metadata": {"name": "r-0", "namespace": "ours", "labels": labels}})
+    await simulation.api.create(PODS, RECONCILER)
     with pytest.raises(errors.Unavailable, match="the reconcilers have stopped"):
         await hand_over(simulation.api, SETTINGS)
     assert "selector" not in (simulation.find(SERVICES, SERVICE) or {})["spec"]
     assert replicas(simulation) == 2
+
+
+class Killed(BaseException):
+    """The Job's pod is killed: nothing of the program runs any more."""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("write", ["patch deployments/", "replace services/", "delete endpointslices/"])
+@in_virtual_time
+async def test_a_second_try_restores_the_reconcilers_wherever_the_first_one_was_killed(write: str, when: str) -> None:
+    simulation = await started()
+    followed = follow(simulation)
+    kubernetes_follows = simulation.api.on_write
+
+    def on_write(what: str) -> None:
+        kubernetes_follows(what)
+        if when == "after" and what.startswith(write):
+            raise Killed
+
+    simulation.api.on_write = on_write
+    simulation.api.refuse = lambda what: Killed() if when == "before" and what.startswith(write) else None
+    with pytest.raises(Killed):
+        await hand_over(simulation.api, SETTINGS)
+    simulation.api.on_write, simulation.api.refuse = lambda _: None, lambda _: None
+    await asyncio.gather(*followed)
+    await simulation.api.create(PODS, RECONCILER)
+    with pytest.raises(errors.Unavailable, match="the reconcilers have stopped"):
+        await hand_over(simulation.api, SETTINGS)
+    assert replicas(simulation) == 2
+    deployment = simulation.api.objects["deployments", *SETTINGS.deployment]
+    assert names.ANNOTATION_REPLICAS not in deployment["metadata"].get("annotations", {})
+
+
+@in_virtual_time
+async def test_the_number_of_reconcilers_that_an_earlier_handover_noted_does_not_outlive_it() -> None:
+    """That one ended well, and instead of uninstalling, somebody went on with another number."""
+    simulation = await started()
+    noted = {"annotations": {names.ANNOTATION_REPLICAS: "2"}}
+    deployment = {**DEPLOYMENT, "metadata": DEPLOYMENT["metadata"] | noted, "spec": {"replicas": 3}}
+    await simulation.api.replace(DEPLOYMENTS, deployment)
+    await simulation.api.create(PODS, RECONCILER)
+    with pytest.raises(errors.Unavailable):
+        await hand_over(simulation.api, SETTINGS)
+    assert replicas(simulation) == 3
+
+
+async def test_without_a_deployment_the_services_are_handed_over_all_the_same() -> None:
+    simulation = await started()
+    await simulation.api.delete(DEPLOYMENTS, *SETTINGS.deployment)
+    follow(simulation)
+    await hand_over(simulation.api, SETTINGS)
+    assert simulation.find(ENDPOINT_SLICES, SERVICE) is None
 
 
 def test_missing_settings_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import gc
 import pytest
 
 from certs.settings import CertificateSettings
-from reconciler.__main__ import _Process, main
+from reconciler.__main__ import Connections, _Process, main
 from reconciler.settings import Settings
 from shared.kubernetes.client import EVERYTHING, Selector
 from shared.objects.resources import CRDS, LEASES, NETWORK_POLICIES, SECRETS, SESSION_STORAGES, Object, Resource
@@ -57,7 +57,9 @@ class Api(FakeApi):
 
 
 def process(api: FakeApi) -> _Process:
-    return _Process(api, Settings.from_environ(ENVIRON), CertificateSettings.from_environ(ENVIRON))
+    return _Process(
+        Connections(api, api, api), Settings.from_environ(ENVIRON), CertificateSettings.from_environ(ENVIRON)
+    )
 
 
 async def test_the_process_leads_provisions_and_gives_the_lease_back_when_stopped() -> None:

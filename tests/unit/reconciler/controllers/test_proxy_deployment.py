@@ -52,7 +52,9 @@ def deployment(**annotations: str) -> Any:
 
 async def look(patcher: Patcher, obj: Any, consumer: Any) -> float | None:
     cache = {KEY: proxy_deployment.source_fields_of(obj)} if obj else {}
-    return await ProxyDeploymentReconciler(Readmissions(patcher), cache, {WHO: consumer}.get).reconcile(KEY)
+    return await ProxyDeploymentReconciler(Readmissions(patcher), cache, {WHO: consumer}.get, lambda: NOW).reconcile(
+        KEY
+    )
 
 
 async def test_a_proxy_without_the_secret_gets_an_annotation_for_which_the_webhook_is_called() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from reconciler.controllers.session_storage import TOLD_AFTER
+from reconciler.apply.applier import Failures
+from reconciler.controllers.session_storage import TOLD_AFTER, Reconciler
 from reconciler.observe.observer import Observer
 from shared import errors
-from shared.objects.resources import STATEFUL_SETS, Object
-from tests.support.simulated import NAMESPACE, Simulation
+from shared.kubernetes.informer import Informer
+from shared.objects.resources import SESSION_STORAGES, STATEFUL_SETS, Key, Object
+from tests.support.fakes import FakeApi
+from tests.support.simulated import KEY, NAMESPACE, Simulation
+from tests.support.storages import NOW, SETTINGS
 
 NAMED: Final = "a bug: no such thing"
 
@@ -97,3 +101,28 @@ async def test_somebody_elses_set_under_a_free_number_is_left_alone_and_takes_on
     await mine.settle()
     assert {each["name"] for each in mine.status["nodes"]} == {"mine-valkey-0", "mine-valkey-2", "mine-valkey-3"}
     assert mine.api.objects["statefulsets", NAMESPACE, "mine-valkey-1"] == stored
+
+
+class Memory:
+    """A part of the process that only knows which storages it has forgotten."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[Key] = []
+
+    def forget(self, storage: Key) -> None:
+        self.forgotten.append(storage)
+
+    def copies_of(self, storage: Key) -> list[Object]:
+        del storage
+        return []
+
+    async def carry_out(self, storage: Key, strands: object) -> Failures:
+        del storage, strands
+        return Failures()
+
+
+async def test_nothing_is_remembered_of_a_storage_that_is_gone() -> None:
+    parts: Any = {name: Memory() for name in ("observer", "applier", "slots", "memory")}
+    others: Any = {"status": None, "settings": SETTINGS, "clock": lambda: NOW}
+    assert await Reconciler(storages=Informer(FakeApi(), SESSION_STORAGES), **parts, **others).reconcile(KEY) is None
+    assert [part.forgotten for part in parts.values()] == [[KEY]] * 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,11 +12,13 @@ from reconciler.credentials.login import Login
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer, Surroundings
+from reconciler.observe.referenced_secrets import ReferencedSecrets
+from reconciler.state.credential_rollout import CredentialRollout
 from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
 from reconciler.state.primary_service import SERVICE_OF, WRITTEN_BY
-from reconciler.state.rotation_record import revision_of
+from reconciler.state.rotation_record import RotationRecord, revision_of
 from reconciler.state.storage_state import StorageState
 from reconciler.valkey import external_store, users
 from shared import errors, names
@@ -36,10 +39,12 @@ from tests.support.fakes import FakeApi
 from tests.support.storages import HOSTS
 
 NAMESPACE = "team"
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 
-def surroundings() -> Surroundings:
+def surroundings(api: FakeApi) -> Surroundings:
     return Surroundings(
+        read_secret=ReferencedSecrets(api, lambda _: None).read,
         serves_tls=lambda: True,
         knows_consumers=lambda: True,
         is_rotation_due=lambda _: False,
@@ -109,15 +114,21 @@ def instances_fixture(monkeypatch: pytest.MonkeyPatch) -> Instances:
     return instances
 
 
-async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) -> StorageState:
+def storage_of(spec: Object) -> Object:
+    return {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": spec}
+
+
+def observer_of(api: FakeApi, *cached: Object, rollouts: CredentialRollouts | None = None) -> Observer:
     caches = {resource.plural: Informer(api, resource) for resource in CACHED}
     by_kind = {resource.kind: caches[resource.plural] for resource in CACHED}
     for obj in cached:
         by_kind[obj["kind"]].remember(obj)
-    storage = {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": spec or {}}
-    return await Observer(
-        api, caches, ConsumerIndex(), CredentialRollouts(api, lambda _: None), surroundings()
-    ).observe(storage)
+    rollouts = rollouts or CredentialRollouts(api, lambda _: None)
+    return Observer(api, caches, ConsumerIndex(), rollouts, surroundings(api))
+
+
+async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) -> StorageState:
+    return await observer_of(api, *cached).observe(storage_of(spec or {}))
 
 
 async def instance(*cached: Object) -> Instance:
@@ -126,17 +137,50 @@ async def instance(*cached: Object) -> Instance:
     return (await observed(api, None, *cached, SET)).instance(0)
 
 
-async def test_children_that_no_cache_knows_are_read_live() -> None:
+ALL = {(resource.plural, name) for resource in CHILD_RESOURCES for name in child_names(resource, "mine")}
+VITAL = {("secrets", "mine-auth"), ("services", "mine-valkey"), ("endpointslices", "mine-valkey")}
+
+
+async def api_with_all() -> FakeApi:
+    """Store an object under the name of each child; no cache knows them."""
     api = FakeApi()
     for resource in CHILD_RESOURCES:
         for name in child_names(resource, "mine"):
             obj = {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {}, "addressType": "IPv4"}
             await api.create(resource, obj)
-    found = await observed(api, {"size": "large"})
-    assert found.children.keys() == {
-        (resource.plural, name) for resource in CHILD_RESOURCES for name in child_names(resource, "mine")
-    }
+    return api
+
+
+async def test_what_decisions_rest_on_is_read_live_if_no_cache_knows_it_and_nothing_else() -> None:
+    found = await observed(await api_with_all())
+    assert found.children.keys() == VITAL
     assert found.child(SECRETS, "mine-auth") is not None
+
+
+async def test_before_the_reconciler_creates_anything_it_finds_whatever_has_a_childs_name() -> None:
+    api = await api_with_all()
+    observer = observer_of(api)
+    state = await observer.observe(storage_of({}))
+    await api.create(STATEFUL_SETS, {"metadata": {"name": "mine-valkey-7", "namespace": NAMESPACE}, "spec": {}})
+    overlooked = await observer.overlooked(state, [(STATEFUL_SETS, "mine-valkey-7"), (STATEFUL_SETS, "mine-valkey-8")])
+    assert overlooked.keys() == (ALL - VITAL) | {("statefulsets", "mine-valkey-7")}
+    seen = (await observer.observe(storage_of({"size": "large"}), overlooked)).children.keys()
+    assert seen == ALL | {("statefulsets", "mine-valkey-7")}
+
+
+async def test_of_a_storage_that_names_another_store_only_the_connection_secret_matters() -> None:
+    observer = observer_of(await api_with_all())
+    state = await observer.observe(storage_of({"external": {"url": "redis://127.0.0.1:1"}}))
+    assert state.children == {}
+    assert (await observer.overlooked(state, [])).keys() == {("secrets", "mine-connection")}
+
+
+@pytest.mark.parametrize("is_terminating", [True, False])
+async def test_nothing_is_read_live_of_a_storage_about_which_nothing_is_decided(*, is_terminating: bool) -> None:
+    obj = storage_of({} if is_terminating else {"size": "huge"})
+    if is_terminating:
+        obj["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert (await observer_of(await api_with_all()).observe(obj)).children == {}
 
 
 async def test_a_slice_with_our_labels_and_another_name_does_not_say_who_is_primary() -> None:
@@ -171,7 +215,31 @@ async def test_instances_are_those_that_have_a_stateful_set_whatever_the_size_is
     assert found.instance(99) == Instance(99)
 
 
-@pytest.mark.parametrize(("size", "count"), [("small", 1), ("large", 3), ("huge", 1)])
+def claim(index: int, **labels: str) -> Object:
+    metadata = {"name": f"data-mine-valkey-{index}-0", "namespace": NAMESPACE, "resourceVersion": "1", "labels": labels}
+    return {"kind": "PersistentVolumeClaim", "metadata": metadata}
+
+
+async def test_before_a_storage_has_instances_claims_of_their_names_are_looked_up_past_the_cache() -> None:
+    """The cache holds only what carries our label, and a StatefulSet takes any claim that has the right name."""
+    api = FakeApi()
+    for index in (0, 2, 7):
+        await api.create(VOLUME_CLAIMS, claim(index))
+    assert (await observed(api, {"size": "large"})).claims.keys() == {0, 2}
+    assert (await observed(api, {"size": "medium"})).claims.keys() == {0}
+    assert (await observed(api, {"size": "small"})).claims == {}
+    assert (await observed(api, {"size": "medium"}, SET)).claims == {}
+
+
+async def test_claims_of_instances_that_are_gone_are_found_by_their_label() -> None:
+    ours = {names.LABEL_STORAGE: "mine"}
+    other: Object = {**claim(3), "metadata": claim(3)["metadata"] | {"name": "data-mine-valkey-x-0", "labels": ours}}
+    known = (claim(4, **ours), claim(5), claim(6, **{names.LABEL_STORAGE: "other"}), other)
+    for own in ((), (SET,)):
+        assert (await observed(FakeApi(), {"size": "medium"}, *known, *own)).claims == {4: known[0]}
+
+
+@pytest.mark.parametrize(("size", "count"), [("small", 1), ("large", 3)])
 async def test_a_set_that_no_cache_knows_yet_is_read_live(size: str, count: int) -> None:
     """The watch may be late, and the reconciler would create a set again that it takes for missing."""
     api = FakeApi()
@@ -193,6 +261,42 @@ async def test_a_failed_read_does_not_count_as_absence(monkeypatch: pytest.Monke
     monkeypatch.setattr(api, "get", fail)
     with pytest.raises(errors.Unavailable):
         await observed(api)
+
+
+class Unreadable(CredentialRollouts):
+    """Cannot read what the users of a credential do."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def read(self, *_: object, **__: object) -> tuple[CredentialRollout, ...]:
+        self.asked += 1
+        raise errors.Unavailable("429", 1.0)
+
+
+def rotating() -> Object:
+    record = RotationRecord().start("now", "r1", NOW).publish(NOW)
+    return {**AUTH, "metadata": {**AUTH["metadata"], "annotations": record.annotations}}
+
+
+async def test_a_rotation_whose_consumers_cannot_be_read_keeps_nothing_else_from_going_on(instances: Instances) -> None:
+    api, rollouts = FakeApi(), Unreadable()
+    await api.create(SECRETS, rotating())
+    state = await observer_of(api, POD, SET, rollouts=rollouts).observe(storage_of({}))
+    assert (rollouts.asked, state.rollouts, state.rotation.is_under_way) == (1, None, True)
+    assert state.instance(0).facts == instances.facts
+
+
+async def test_a_failover_does_not_wait_for_what_the_api_server_says_of_consumers(instances: Instances) -> None:
+    instances.error = errors.StoreDown("refused")
+    api, rollouts = FakeApi(), Unreadable()
+    await api.create(SECRETS, rotating())
+    selector = {"toolhive.stacklok.dev/node": "0"}
+    service: Object = {"metadata": {"name": "mine-valkey", "namespace": NAMESPACE}, "spec": {"selector": selector}}
+    await api.create(SERVICES, service)
+    state = await observer_of(api, POD, SET, rollouts=rollouts).observe(storage_of({}))
+    assert (rollouts.asked, state.rollouts) == (0, None)
+    assert state.instance(0).problem == "down"
 
 
 async def test_an_instance_is_asked_as_operator_and_as_consumer(instances: Instances) -> None:
@@ -249,8 +353,7 @@ async def test_a_pod_that_has_ended_is_not_dialled_because_another_may_have_its_
 async def test_only_the_presently_stored_storage_is_current() -> None:
     api = FakeApi()
     storage = await api.create(SESSION_STORAGES, {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {}})
-    caches = {resource.plural: Informer(api, resource) for resource in CACHED}
-    observer = Observer(api, caches, ConsumerIndex(), CredentialRollouts(api, lambda _: None), surroundings())
+    observer = observer_of(api)
     assert await observer.is_current(storage)
     assert not await observer.is_current({"metadata": storage["metadata"] | {"uid": "of-its-predecessor"}})
     await api.delete(SESSION_STORAGES, NAMESPACE, "mine")

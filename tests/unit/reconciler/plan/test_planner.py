@@ -184,7 +184,7 @@ def test_secrets_without_an_owner_are_not_adopted(name: str) -> None:
     del planted["metadata"]["ownerReferences"]
     decided = plan(with_child(before, ("secrets", name), planted), SETTINGS, NOW)
     assert decided.steps == ()
-    assert reason(decided) == "NameTaken"
+    assert reason(decided) == "AdoptionNeeded"
 
 
 @pytest.mark.parametrize(
@@ -585,13 +585,13 @@ def test_a_foreign_key_in_the_auth_secret_is_removed() -> None:
     assert steps == (WriteAuth(STORAGE, KeyRing(PASSWORDS), "7"),)
 
 
-def test_the_volume_claims_of_an_adopted_stateful_set_stay_as_they_are() -> None:
-    """Kubernetes refuses every change of volume claims, and these have the storage's former UID as their owner."""
+def test_the_volume_claims_of_a_stateful_set_stay_as_they_are() -> None:
+    """Kubernetes refuses every change of volume claims."""
     before = observed("medium")
     orphan = copy.deepcopy(before.children["statefulsets", "mine-valkey-0"])
     orphan["metadata"].pop("ownerReferences")
     (claim,) = orphan["spec"]["volumeClaimTemplates"]
-    claim["metadata"]["ownerReferences"][0]["uid"] = "uid-of-old"
+    claim["spec"]["storageClassName"] = "of-former-times"
     (step,) = steps_of(with_child(before, ("statefulsets", "mine-valkey-0"), orphan))
     assert isinstance(step, Apply)
     assert step.obj["spec"]["volumeClaimTemplates"] == [claim]

@@ -114,6 +114,11 @@ def ready(instance: Instance, *, seconds_ago: float) -> Instance:
     return replace(instance, pod={**instance.pod, "status": instance.pod["status"] | {"conditions": [since]}})
 
 
+def without_readiness(instance: Instance) -> Instance:
+    assert instance.pod is not None
+    return replace(instance, pod={**instance.pod, "status": instance.pod["status"] | {"conditions": []}})
+
+
 def outdated(size: Size, *indexes: int) -> dict[int, Object]:
     """Return the desired instances after a change of the image."""
     return sets(size, *indexes, settings=OTHER_IMAGE)
@@ -559,6 +564,18 @@ def test_a_move_that_can_wait_gives_nodes_time_to_learn_of_an_instance_that_has_
     assert (decided.steps, reason(decided)) == ((), "InstanceStarts")
     settled = ready(replica(2), seconds_ago=3)
     decided = change(primary(0, Size.LARGE, 1, 2), replica(1), settled, **request)
+    assert isinstance(decided.steps[0], SwitchOver)
+
+
+def test_a_move_that_can_wait_lets_an_instance_become_ready_that_is_in_sync_before() -> None:
+    starting = without_readiness(replica(2))
+    decided = change(primary(0, Size.LARGE, 1, 2), replica(1), starting, requested_switchover="now")
+    assert (decided.steps, reason(decided)) == ((), "InstanceStarts")
+
+
+def test_an_instance_that_does_not_become_ready_holds_no_move_up_for_ever() -> None:
+    stuck = with_pod(without_readiness(replica(2)), creationTimestamp="2026-11-23T11:59:39Z")
+    decided = change(primary(0, Size.LARGE, 1, 2), replica(1), stuck, requested_switchover="now")
     assert isinstance(decided.steps[0], SwitchOver)
 
 

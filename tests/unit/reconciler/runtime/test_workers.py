@@ -113,3 +113,59 @@ async def test_a_change_during_a_pass_is_not_lost() -> None:
     async with working(queue, reconcile):
         await twice.wait()
     assert passes == [A, A]
+
+
+async def test_a_hastened_key_does_not_wait_for_workers_that_all_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "WORKERS", 4)
+    queue, hanging, urgent = WorkQueue(), list[Key](), asyncio.Event()
+
+    async def reconcile(key: Key) -> None:
+        if key == A:
+            urgent.set()
+            return
+        hanging.append(key)
+        await asyncio.Event().wait()
+
+    for number in range(100):
+        queue.add(("busy", str(number)))
+    queue.add(A)
+    async with working(queue, reconcile):
+        await asyncio.sleep(0)
+        queue.hasten(A)
+        await urgent.wait()
+        assert len(hanging) == 4
+
+
+@pytest.mark.parametrize(("pause", "is_calm"), [(0.001, False), (5.0, True), (None, True)])
+async def test_a_key_is_hastened_until_a_pass_finds_nothing_urgent(pause: float | None, *, is_calm: bool) -> None:
+    queue, passes, over = WorkQueue(), list[bool](), asyncio.Event()
+
+    async def reconcile(key: Key) -> float | None:
+        passes.append(queue._processing[key])
+        if len(passes) == 1:
+            queue.add(key)  # as a change during the pass does
+        else:
+            over.set()
+        return pause
+
+    queue.hasten(A)
+    async with working(queue, reconcile):
+        await over.wait()
+    assert passes[:2] == [True, not is_calm]
+
+
+async def test_a_server_that_asks_to_be_left_alone_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, asked = WorkQueue(), asyncio.Queue[float]()
+
+    def note(_: Key, *, at_least: float) -> float:
+        asked.put_nowait(at_least)
+        return at_least
+
+    async def reconcile(key: Key) -> None:
+        raise errors.Unavailable("429", 7.0) if key == A else errors.Unavailable("503")
+
+    monkeypatch.setattr(queue, "add_rate_limited", note)
+    queue.add(A)
+    queue.add(B)
+    async with working(queue, reconcile):
+        assert [await asked.get(), await asked.get()] == [7.0, 0.0]

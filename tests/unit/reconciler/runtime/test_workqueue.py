@@ -104,6 +104,66 @@ async def test_each_failure_doubles_the_pause_up_to_five_minutes(queue: WorkQueu
         assert 0.8 * expected <= pause <= 1.2 * expected
 
 
+async def test_a_hastened_key_is_tried_again_within_seconds_however_often_it_failed(queue: WorkQueue) -> None:
+    queue.hasten(A)
+    assert await queue.get_hastened() == A
+    pauses = [queue.add_rate_limited(A) for _ in range(40)]
+    queue._cancel_timer(A)
+    assert 4 <= pauses[-1] == pytest.approx(5, rel=0.2)
+    assert pauses[0] < 1
+
+
+async def test_a_server_that_asks_for_a_pause_gets_it(queue: WorkQueue) -> None:
+    pauses = [queue.add_rate_limited(A, at_least=7.0) for _ in range(10)]
+    queue._cancel_timer(A)
+    assert all(pause >= 7 for pause in pauses)
+    assert pauses[0] <= 7 * 1.2
+    assert pauses[-1] > 7 * 1.2
+
+
+async def test_a_hastened_key_has_a_line_of_its_own_until_nothing_is_urgent(queue: WorkQueue) -> None:
+    queue.add(A)
+    queue.add(B)
+    queue.hasten(B)
+    queue.hasten(B)
+    assert len(queue) == 2
+    assert await queue.get_hastened() == B
+    queue.add(B)
+    assert await queue.get() == A
+    queue.done(B)
+    assert await queue.get_hastened() == B
+    queue.calm(B)
+    queue.done(B)
+    queue.add(B)
+    assert await queue.get() == B
+    assert len(queue) == 0
+
+
+async def test_a_key_that_is_hastened_during_a_calm_pass_stays_hastened(queue: WorkQueue) -> None:
+    queue.add(A)
+    assert await queue.get() == A
+    queue.hasten(A)
+    queue.calm(A)
+    queue.done(A)
+    assert await queue.get_hastened() == A
+
+
+async def test_a_key_that_was_hastened_while_it_waited_is_given_out_once(queue: WorkQueue) -> None:
+    queue.add(A)
+    queue.hasten(A)
+    queue.add(B)
+    assert await queue.get_hastened() == A
+    assert await queue.get() == B
+
+
+async def test_a_pause_of_a_hastened_key_ends_in_its_own_line(queue: WorkQueue) -> None:
+    queue.hasten(A)
+    assert await queue.get_hastened() == A
+    queue.done(A)
+    queue.add_after(A, 0.001)
+    assert await queue.get_hastened() == A
+
+
 async def test_a_success_resets_the_pause(queue: WorkQueue) -> None:
     for _ in range(10):
         queue.add_rate_limited(A)

@@ -16,8 +16,9 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
 
 from shared import errors
-from shared.kubernetes import client as cluster_module
+from shared.kubernetes import transport
 from shared.kubernetes.client import EVERYTHING, Cluster, Selector
+from shared.kubernetes.transport import Transport
 from shared.objects.resources import CRDS, SECRETS, Object
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -30,7 +31,7 @@ async def serving(handler: Handler) -> AsyncIterator[Cluster]:
     app.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(app) as server:
         configuration = Configuration(host=str(server.make_url("")).rstrip("/"))
-        async with Cluster(configuration, "tests") as cluster:
+        async with Cluster(Transport(configuration, "tests")) as cluster:
             yield cluster
 
 
@@ -151,7 +152,7 @@ async def test_a_connection_that_breaks_is_unavailable() -> None:
 
 
 async def test_a_port_that_nobody_listens_on_is_unavailable() -> None:
-    async with Cluster(Configuration(host="http://127.0.0.1:1"), "tests") as cluster:
+    async with Cluster(Transport(Configuration(host="http://127.0.0.1:1"), "tests")) as cluster:
         with pytest.raises(errors.Unavailable):
             await cluster.get(SECRETS, "team", "a")
 
@@ -169,7 +170,7 @@ async def test_a_body_that_breaks_off_is_unavailable() -> None:
 
 
 async def test_an_answer_that_never_comes_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "_CALL", ClientTimeout(total=0.05))
+    monkeypatch.setattr(transport, "REQUEST_TIMEOUT_SECONDS", 0.05)
     asked = asyncio.Event()
 
     async def handler(_: web.Request) -> web.Response:
@@ -211,6 +212,7 @@ async def test_each_call_asks_for_what_its_name_says() -> None:
         await cluster.patch(SECRETS, "team", "a", [{"op": "remove", "path": "/data"}], field_manager="test")
         await cluster.delete(SECRETS, "team", "a", uid="u1")
         await cluster.delete(SECRETS, "team", "a")
+        await cluster.delete(SECRETS, "team", "a", uid="u1", keeps_dependents=True)
     path = "/api/v1/namespaces/team/secrets"
     assert server.requests == [
         ("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/x.y", {}),
@@ -218,12 +220,13 @@ async def test_each_call_asks_for_what_its_name_says() -> None:
         ("PUT", f"{path}/a/status", {}),
         ("PATCH", f"{path}/a/status", {"fieldManager": "ours", "force": "true"}),
         ("PATCH", f"{path}/a", {"fieldManager": "test"}),
-        ("DELETE", f"{path}/a", {}),
-        ("DELETE", f"{path}/a", {}),
+        *[("DELETE", f"{path}/a", {})] * 3,
     ]
     typed = {"apiVersion": "v1", "kind": "Secret", **SECRET}
     operations = [{"op": "remove", "path": "/data"}]
-    assert server.bodies == [None, typed, typed, typed, operations, {"preconditions": {"uid": "u1"}}, {}]
+    this_one = {"preconditions": {"uid": "u1"}}
+    deletions = [this_one, {}, {**this_one, "propagationPolicy": "Orphan"}]
+    assert server.bodies == [None, typed, typed, typed, operations, *deletions]
     assert server.types[3:5] == ["application/apply-patch+yaml", "application/json-patch+json"]
 
 
@@ -312,7 +315,7 @@ async def test_an_error_event_ends_the_watch_with_that_error(code: int, expected
 
 async def test_a_line_that_is_no_json_ends_the_watch() -> None:
     events, error = await watched(streaming(line(1) + b"\n<html>\n"))
-    assert (len(events), type(error)) == (1, errors.NoAnswer)
+    assert (len(events), type(error)) == (1, errors.Unavailable)
 
 
 async def test_a_watch_that_breaks_off_is_unavailable() -> None:
@@ -321,7 +324,7 @@ async def test_a_watch_that_breaks_off_is_unavailable() -> None:
 
 
 async def test_a_silent_watch_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "_WATCH", ClientTimeout(total=None, sock_read=0.05))
+    monkeypatch.setattr(transport, "_STREAM", ClientTimeout(total=None, sock_read=0.05))
     over = asyncio.Event()
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -359,6 +362,28 @@ async def test_a_watch_asks_for_bookmarks_and_an_end() -> None:
                 "timeoutSeconds": "300",
             },
         )
+    ]
+
+
+async def test_who_asks_for_versions_gets_nothing_of_what_is_in_a_secret() -> None:
+    accepted: list[str] = []
+    version = {"namespace": "team", "name": "a", "uid": "u", "resourceVersion": "7"}
+    obj: Object = {"metadata": {**version, "annotations": {"a": "b"}}, "data": {"password": "c2VjcmV0"}}
+
+    async def handler(request: web.Request) -> web.Response:
+        accepted.append(request.headers["Accept"])
+        if request.query.get("watch"):
+            return web.Response(text=json.dumps({"type": "ADDED", "object": obj}) + "\n")
+        return web.json_response({"items": [obj], "metadata": {"resourceVersion": "9"}})
+
+    selector = Selector(versions_only=True)
+    async with serving(handler) as cluster:
+        assert await cluster.list_all(SECRETS, selector) == ([{"metadata": version}], "9")
+        events = [event async for event in cluster.watch(SECRETS, selector, "9")]
+    assert events == [{"type": "ADDED", "object": {"metadata": version}}]
+    assert accepted == [
+        "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+        "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
     ]
 
 
@@ -438,7 +463,7 @@ async def test_the_proxy_of_the_configuration_is_used_whatever_the_environment_s
     async with proxy() as (address, lines):
         environment.setenv("NO_PROXY", "api.invalid")
         configuration = Configuration(host="http://api.invalid", proxy=f"http://{address}")
-        async with Cluster(configuration, "tests") as cluster:
+        async with Cluster(Transport(configuration, "tests")) as cluster:
             assert await cluster.get(SECRETS, "team", "a") == {}
     assert lines == [GET_BY_PROXY]
 
@@ -463,7 +488,7 @@ async def test_the_proxy_of_the_environment_is_used(environment: pytest.MonkeyPa
     async with proxy() as (address, lines):
         environment.setenv("HTTP_PROXY", f"http://{address}")
         environment.setenv("NO_PROXY", "elsewhere.invalid")
-        async with Cluster(Configuration(host="http://api.invalid"), "tests") as cluster:
+        async with Cluster(Transport(Configuration(host="http://api.invalid"), "tests")) as cluster:
             await cluster.get(SECRETS, "team", "a")
     assert lines == [GET_BY_PROXY]
 
@@ -487,7 +512,7 @@ async def test_a_proxy_that_refuses_is_unavailable_and_its_password_is_not_shown
     del environment  # only cleared
     async with proxy("407 Proxy Authentication Required") as (address, lines):
         configuration = Configuration(host=f"{scheme}://api.invalid", proxy=f"http://us:hunter2@{address}")
-        async with Cluster(configuration, "tests") as cluster:
+        async with Cluster(Transport(configuration, "tests")) as cluster:
             with pytest.raises(errors.Unavailable) as caught:
                 await cluster.get(SECRETS, "team", "a")
     assert len(lines) == 1
@@ -500,7 +525,7 @@ async def test_a_proxy_that_cannot_be_reached_is_unavailable_and_its_password_is
 ) -> None:
     del environment  # only cleared
     configuration = Configuration(host="https://api.invalid", proxy=f"http://us:hunter2@127.0.0.1:{port}")
-    async with Cluster(configuration, "tests") as cluster:
+    async with Cluster(Transport(configuration, "tests")) as cluster:
         with pytest.raises(errors.Unavailable) as caught:
             await cluster.get(SECRETS, "team", "a")
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
