@@ -125,7 +125,12 @@ class Reconciler:
 
     def _remembered(self, state: StorageState, key: Key) -> StorageState:
         """Add what this process remembers of a storage."""
-        return replace(state, outcomes=self.memory.of(key), gave_slot_back=self.slots.gave_back(key))
+        return replace(
+            state,
+            outcomes=self.memory.of(key),
+            gave_slot_back=self.slots.gave_back(key),
+            is_failing=self.failures[key] > 0,
+        )
 
     def _plan(self, state: StorageState) -> Plan:
         return plan(state, self.settings, self.clock())

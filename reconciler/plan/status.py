@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from reconciler.plan.failed_pass import RECONCILED
 from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, NO_REPLICA, READY, Verdict
 from reconciler.plan.repairs import CHANGES_ACCEPTED
 from reconciler.plan.rolling_update import PLANNED
@@ -50,7 +51,10 @@ def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Obj
         nodes=list(verdict.instances),
         last_failover=verdict.last_failover,
         observed_generation=generation,
-        conditions=[Condition.model_validate(item) for item in conditions(findings, existing, generation, now)],
+        conditions=[
+            *(Condition.model_validate(item) for item in conditions(findings, existing, generation, now)),
+            *(item for item in old.conditions if state.is_failing and item.type == RECONCILED),
+        ],
     )
     return (None, ()) if new == old else (new.to_object(), _events(old, new, verdict))
 

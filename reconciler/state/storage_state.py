@@ -114,6 +114,7 @@ class StorageState:
         claims: PersistentVolumeClaim of each instance that has one, by the instance's number.
         may_update: Whether it has, or may take, a slot for storages that the reconciler updates at the same time.
         gave_slot_back: Whether it had such a slot, got nowhere with it, and lets others go first.
+        is_failing: Whether the pass before this one failed; what the status says of that still holds.
         outcomes: What became of the last writes of its objects that did not end as the reconciler wants.
     """
 
@@ -133,6 +134,7 @@ class StorageState:
     claims: Mapping[int, Object] = field(default_factory=dict, repr=False)
     may_update: bool = True
     gave_slot_back: bool = False
+    is_failing: bool = False
     outcomes: Mapping[Target, WriteOutcome] = field(default_factory=dict, repr=False)
 
     def instance(self, index: int) -> Instance:

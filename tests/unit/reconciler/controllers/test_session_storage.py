@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from reconciler.apply.applier import Failures
+from reconciler.apply.applier import Applier, Failures
 from reconciler.controllers.session_storage import TOLD_AFTER, Reconciler
 from reconciler.observe.observer import Observer
 from shared import errors
@@ -51,7 +51,8 @@ async def test_an_unexpected_error_is_told_at_once_and_once(mine: Simulation, mo
         assert mine.status["phase"] == "Ready"
         with mine.quiet(), pytest.raises(RuntimeError):
             await mine.reconcile()
-    await mine.reconcile()
+    for _ in range(2):
+        await mine.reconcile()
     assert told(mine) == {}
 
 
@@ -78,6 +79,27 @@ async def test_an_error_that_passes_by_itself_is_told_only_once_it_lasts(
         await mine.reconcile()
     assert told(mine)["reason"] == "StoreUnreachable"
     assert "no way there" in told(mine)["message"]
+
+
+async def test_a_step_that_fails_again_and_again_is_told_once(
+    mine: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise errors.StoreUnreachable("no way there")
+
+    del mine.api.objects["networkpolicies", NAMESPACE, "mine-valkey"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Applier, "_step", fail)
+        for _ in range(TOLD_AFTER):
+            with pytest.raises(errors.StoreUnreachable):
+                await mine.reconcile()
+        assert told(mine)["reason"] == "StoreUnreachable"
+        for _ in range(3):
+            with mine.quiet(), pytest.raises(errors.StoreUnreachable):
+                await mine.reconcile()
+    await mine.settle()
+    await mine.reconcile()
+    assert told(mine) == {}
 
 
 @pytest.mark.parametrize("name", ["oddly-named", "mine-valkey-x", "mine-valkey-", "mine-valkey-01", "mine-valkey-²"])
