@@ -19,8 +19,6 @@ from tests.support.toolhive import ToolHive
 
 ELSEWHERE = "elsewhere"
 MIRROR = f"{NAMESPACE}.mine-connection"
-PASS = timedelta(seconds=1)
-"""How much time passes from one pass to the next, as far as the clock of the API server shows it."""
 ENOUGH = 200
 """Passes after which a rotation counts as stuck; one takes about thirty."""
 
@@ -34,6 +32,7 @@ class Drill:
 
     Attributes:
         effects: Everything that the reconciler has done, in order.
+        pass_lasts: How much time goes by with each pass, unless a test moves the clock itself.
         is_acting: Whether the reconciler causes what happens now.
         killed_at: Number of the effect at which the process dies, and whether it dies before or after the effect.
     """
@@ -42,6 +41,7 @@ class Drill:
         self.simulation = Simulation(settings)
         self.toolhive = ToolHive(self.simulation.api, self.simulation.valkey)
         self.effects: list[str] = []
+        self.pass_lasts = timedelta(seconds=1)
         self.killed_at: tuple[int, str] | None = None
         self.is_acting = False
         self.simulation.api.refuse = lambda call: self._happens(call, "before")
@@ -75,7 +75,7 @@ class Drill:
 
     async def step(self) -> None:
         """Let every party act: the reconciler makes one pass, or as much of one as it survives."""
-        self.simulation.passed += PASS
+        self.simulation.passed += self.pass_lasts
         self.is_acting = True
         try:
             await self.simulation.reconcile()
