@@ -35,6 +35,7 @@ from reconciler.runtime.update_slots import UpdateSlots
 from reconciler.runtime.write_memory import WriteMemory
 from reconciler.settings import Settings
 from reconciler.state.storage_state import KubernetesNodes
+from reconciler.valkey.external_store import ExternalStores
 from shared import errors
 from shared.consumers.toolhive import serves_session_tls
 from shared.kubernetes.client import Cluster
@@ -138,7 +139,9 @@ class _Process:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watches.heartbeats.run(pods))
             group.create_task(self._watches.referenced_secrets.run())
-            group.create_task(workers.run(self._watches.storage_queue, self._storage_controller().reconcile))
+            reconcile = self._storage_controller().reconcile
+            group.create_task(self._watches.storage_queue.run_managed(reconcile))
+            group.create_task(self._watches.storage_queue.run_external(reconcile))
             for part in self._consumer_controllers():
                 group.create_task(part)
 
@@ -155,6 +158,7 @@ class _Process:
             nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values()),
             may_update=self._slots.may_take,
             last_seen=LastSeen(time.monotonic),
+            dial=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])).dial,
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock)

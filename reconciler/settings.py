@@ -13,6 +13,7 @@ from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from shared.consumers.targets import Target
 from shared.process.environment import FromEnvironment
+from shared.session_storage.allowed_hosts import ENTRY_FORM, AllowedHosts, parse_entry
 
 if TYPE_CHECKING:
     from shared.process.environment import Environment
@@ -28,6 +29,7 @@ class Settings(FromEnvironment):
         extends_toolhive_crds: Whether to add `sessionStorageRef` to ToolHive's CRD.
         http_port: Port of probes and metrics.
         default_target: Which parts of a consumer the reconciler connects, if the consumer does not say.
+        allowed_hosts: Which hosts external storages may name.
     """
 
     candidate: Candidate
@@ -35,6 +37,7 @@ class Settings(FromEnvironment):
     extends_toolhive_crds: bool
     http_port: int
     default_target: Target
+    allowed_hosts: AllowedHosts
     log_level: str
 
     @classmethod
@@ -54,6 +57,9 @@ class Settings(FromEnvironment):
             extends_toolhive_crds=env.flag("EXTEND_TOOLHIVE_CRDS", default=True),
             http_port=env.number("HTTP_PORT", 8080, 65535),
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
+            allowed_hosts=AllowedHosts.of(
+                env.optional_entries("EXTERNAL_ALLOWED_HOSTS", parse_entry, ENTRY_FORM)
+            ).without_api_server([env.text("KUBERNETES_SERVICE_HOST", "")]),
             log_level=env.log_level("LOG_LEVEL"),
         )
 

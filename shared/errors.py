@@ -95,6 +95,10 @@ class StoreDown(StoreUnreachable):
     """The host answers, and says that no server listens there."""
 
 
+class NameNotFound(SessionStoreError):
+    """A name has no address here, or cannot be looked up now; the message is the name."""
+
+
 class StoreRefused(SessionStoreError):
     """The store refused the credential."""
 

@@ -21,10 +21,11 @@ from shared.kubernetes.informer import Informer
 from shared.objects.resources import NAMESPACES, SECRETS, SESSION_STORAGES
 from shared.process import json_log, probes
 from webhook import server
-from webhook.admission import deletions, proxy_deployments, session_storages
+from webhook.admission import deletions, proxy_deployments
 from webhook.consumer_handler import ConsumerHandler
 from webhook.http.listener import Listener
 from webhook.serving_certificate import ServingCertificate
+from webhook.session_storage_handler import SessionStorageHandler
 from webhook.settings import Settings
 from webhook.suspension import CHECK_SECONDS, SuspensionDetector
 
@@ -75,11 +76,13 @@ class _Process:
             for resource in CONSUMER_RESOURCES
         }
         consumer_handler = ConsumerHandler(cluster, self._storages, settings.default_target)
+        allowed_hosts = settings.allowed_hosts.without_api_server([cluster.host])
+        storage_handler = SessionStorageHandler(cluster, allowed_hosts)
         self._cluster = cluster
         self._suspension = SuspensionDetector()
         reviews = server.Server(
             {
-                "/mutate/sessionstorages": _as_handler(session_storages.decide),
+                "/mutate/sessionstorages": storage_handler.decide,
                 "/mutate/consumers": consumer_handler.decide,
                 "/mutate/deployments": _as_handler(lambda request: proxy_deployments.decide(request, self._find)),
                 "/validate/deletions": _as_handler(

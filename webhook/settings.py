@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from shared.consumers.targets import Target
 from shared.process.environment import FromEnvironment
+from shared.session_storage.allowed_hosts import ENTRY_FORM, AllowedHosts, parse_entry
 
 if TYPE_CHECKING:
     from shared.process.environment import Environment
@@ -24,6 +25,7 @@ class Settings(FromEnvironment):
         http_port: Port of probes and metrics.
         drain_seconds: How long to go on serving after SIGTERM, until every API server knows that this pod is leaving.
         default_target: Which parts of a consumer are connected, if the consumer does not say.
+        allowed_hosts: Which hosts external storages may name.
         log_level: Log level, as Python names it.
     """
 
@@ -34,6 +36,7 @@ class Settings(FromEnvironment):
     http_port: int
     drain_seconds: int
     default_target: Target
+    allowed_hosts: AllowedHosts
     log_level: str
 
     @classmethod
@@ -46,5 +49,8 @@ class Settings(FromEnvironment):
             http_port=env.number("HTTP_PORT", 8080, 65535),
             drain_seconds=env.number("DRAIN_SECONDS", 5, 300),
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
+            allowed_hosts=AllowedHosts.of(
+                env.optional_entries("EXTERNAL_ALLOWED_HOSTS", parse_entry, ENTRY_FORM)
+            ).without_api_server([env.text("KUBERNETES_SERVICE_HOST", "")]),
             log_level=env.log_level("LOG_LEVEL"),
         )

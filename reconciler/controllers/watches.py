@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.controllers.storage_queues import StorageQueues
 from reconciler.controllers.toolhive import ToolHive
 from reconciler.observe.heartbeat import Heartbeats
 from reconciler.observe.referenced_secrets import ReferencedSecrets
@@ -42,6 +43,7 @@ class Watches:
     """Watches the cluster, and queues the keys that a change matters to.
 
     Attributes:
+        storage_queue: Keys of storages.
         consumer_queue: Identities of consumers.
         consumers: Knows who uses which storage.
         caches: Informers of SessionStorages and all that belongs to them, by the resource's plural.
@@ -50,11 +52,12 @@ class Watches:
     """
 
     def __init__(self, cluster: Cluster) -> None:
-        self.storage_queue, self.consumer_queue, self.proxy_queue = WorkQueue(), WorkQueue(), WorkQueue()
+        self.storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
+        self.storage_queue = StorageQueues(self.storages.get)
+        self.consumer_queue, self.proxy_queue = WorkQueue(), WorkQueue()
         self.consumers = ConsumerIndex(self.storage_queue.add)
         self.toolhive = ToolHive(cluster, self._on_consumer)
         self.heartbeats = Heartbeats(self.storage_queue.hasten)
-        self.storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
         proxies = Selector(labels=PROXY_SELECTOR)
         self.deployments = Informer(
             cluster, DEPLOYMENTS, self._on_deployment, selector=proxies, keep=proxy_deployment.source_fields_of

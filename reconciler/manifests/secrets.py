@@ -60,9 +60,9 @@ def external_connection_secret(storage: Storage, endpoint: Endpoint, login: Cred
 
 
 def kept_connection_secret(storage: Storage, present: Object) -> Object:
-    """Build the connection Secret with the content that it has, whatever somebody did to its labels."""
+    """Build a connection Secret that hands out the same as the present one."""
     metadata = storage.metadata(names.connection_secret(storage.name))
-    return {"metadata": metadata, "type": present.get("type", "Opaque"), "data": present.get("data") or {}}
+    return {"metadata": metadata, **_content(present)}
 
 
 def mirrored_secret(connection: Object, namespace: str) -> Object:
@@ -79,4 +79,9 @@ def mirrored_secret(connection: Object, namespace: str) -> Object:
         "namespace": namespace,
         "labels": labels | {names.LABEL_STORAGE_NAMESPACE: own["namespace"]},
     }
-    return {"metadata": metadata, "type": connection["type"], "data": connection["data"]}
+    return {"metadata": metadata, **_content(connection)}
+
+
+def _content(secret: Object) -> Object:
+    """Take what a Secret holds; the API server drops `data` if somebody emptied it."""
+    return {key: secret[key] for key in ("type", "data") if key in secret}

@@ -87,10 +87,12 @@ class Children:
 def _is_vital(storage: DeclaredStorage, resource: Resource, name: str) -> bool:
     """Tell whether decisions rest on an object: who is primary, which instances there are, which passwords.
 
-    Nothing is decided about a storage whose spec is invalid or that is being deleted, and nothing but the user's own
-    store decides about an external one.
+    Nothing is decided about a storage whose spec is invalid or that is being deleted. Of an external one, what
+    consumers have counts while the user's own store is away; if a cache lacks it, somebody took its labels off.
     """
-    if storage.spec is None or storage.spec.external is not None or storage.is_terminating:
+    if storage.spec is None or storage.is_terminating:
         return False
+    if storage.spec.external is not None:
+        return bool(storage.status.connection_secret)
     vital = (SECRETS, names.auth_secret(storage.name)), *((each, names.valkey(storage.name)) for each in _WAY)
     return resource == STATEFUL_SETS or (resource, name) in vital

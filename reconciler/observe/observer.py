@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from reconciler.observe.last_seen import LastSeen
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.storage_state import KubernetesNodes
+    from reconciler.valkey.external_store import Dial
     from shared.consumers.usage_index import ConsumerIndex
     from shared.kubernetes.client import Cluster
     from shared.objects.resources import Resource
@@ -65,6 +66,7 @@ class Surroundings:
         silent_for: Tells for how many seconds the server in a pod has not answered anything.
         outlives_at: Tells where the server of a storage's instance goes on although its pod is gone; empty if nowhere.
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
+        dial: Dials a user's own store.
     """
 
     read_secret: Callable[[Key], Awaitable[Object | None]]
@@ -76,6 +78,7 @@ class Surroundings:
     nodes: Callable[[], KubernetesNodes]
     may_update: Callable[[Key], bool]
     last_seen: LastSeen
+    dial: Dial
 
 
 class Observer:
@@ -134,14 +137,15 @@ class Observer:
         secret = None
         if external.secret_ref is not None:
             secret = await self._surroundings.read_secret((storage.namespace, external.secret_ref))
-        serves_tls = self._surroundings.serves_tls()
+        dial, serves_tls = self._surroundings.dial, self._surroundings.serves_tls()
+        facts = await external_probe.probe(dial, storage.namespace, external, secret, connection)
         record, rollouts = await self._rotation(storage.key, sharing, connection, KeyRing())
         sharing = await self._with_copies(storage, sharing)
         return StorageState(
             storage=storage,
             children=children,
             rotation=record,
-            external=await external_probe.probe(external, secret, connection, serves_tls=serves_tls),
+            external=replace(facts, serves_tls=serves_tls),
             sharing=sharing,
             rollouts=rollouts,
         )

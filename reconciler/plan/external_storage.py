@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
-from reconciler.manifests.secrets import external_connection_secret
+from reconciler.manifests.secrets import external_connection_secret, kept_connection_secret
 from reconciler.plan.health import Verdict
 from reconciler.state.external_store import ExternalFacts, Outcome
 from shared.consumers.storage_connection import PROXIES_SUPPORTED, ProxySupport
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.credentials.login import Credentials
     from reconciler.manifests.storage import Storage
     from reconciler.state.rotation_record import RotationRecord
+    from reconciler.state.session_storage import DeclaredStorage
     from shared.objects.resources import Object
     from shared.session_storage.models import External
 
@@ -34,11 +36,26 @@ _USABLE: Final = Verdict(Phase.READY, Outcome.OK, "the external store takes writ
 
 _NEXT_STEPS: Final = {
     Outcome.DNS: "check the host in spec.external.url",
+    Outcome.NOT_ALLOWED: (
+        "name another host, or ask whoever installed this product to add it to the chart value external.allowedHosts"
+    ),
     Outcome.REFUSED: "check host and port in spec.external.url, and that the store runs",
     Outcome.TIMEOUT: "check the address, and NetworkPolicies or firewalls in between",
     Outcome.TLS: "check that the certificate names the host, and that the Secret's ca.crt signed it",
     Outcome.AUTH: "check the keys username and password of the Secret that spec.external.secretRef names",
+    Outcome.NOT_REDIS: (
+        "check host and port in spec.external.url; a port that speaks TLS needs rediss:// or valkeys://"
+    ),
+    Outcome.PROTECTED: "give the store a password, or set its protected-mode to no",
+    Outcome.FULL: "raise its maxclients, or close connections that nobody uses",
+    Outcome.SENTINEL: "name the Service or the address of the primary in spec.external.url",
+    Outcome.CLUSTER: "use a store with cluster mode disabled: ToolHive's proxies are no cluster clients",
     Outcome.READ_ONLY: "name the primary in spec.external.url",
+    Outcome.LOADING: "wait until it has loaded its data",
+    Outcome.BUSY: "end the script with SCRIPT KILL",
+    Outcome.CANNOT_SAVE: "see the store's own log, and free space on its disk",
+    Outcome.OUT_OF_MEMORY: "raise its maxmemory, or set a maxmemory-policy that evicts keys",
+    Outcome.NO_REPLICAS: "see to its replicas, or lower its min-replicas-to-write",
     Outcome.UNUSABLE: "see the store's own log",
 }
 _SUPPORT_STATUS: Final[Mapping[ProxySupport, Literal["Unknown", "False"]]] = {
@@ -75,11 +92,20 @@ def proxy_support(endpoint: Endpoint, login: Credentials | None, *, serves_tls: 
     return ProxySupport.CA_TLS if login.ca else ProxySupport.SYSTEM_TLS
 
 
-def desired_connection(owner: Storage, external: External, facts: ExternalFacts) -> Object | None:
-    """Build the connection Secret from a login that works; None if there is none."""
-    if facts.login is None or not facts.is_usable:
-        return None
-    return external_connection_secret(owner, Endpoint.of_url(external.url), facts.login)
+def desired_connection(
+    owner: Storage, external: External, facts: ExternalFacts, present: Object | None
+) -> Object | None:
+    """Build the connection Secret from a login that works or else, from what consumers have; None if there is neither.
+
+    Args:
+        owner: The storage.
+        external: Where the store is.
+        facts: What the observer saw.
+        present: The connection Secret as it is; somebody may have taken its labels away.
+    """
+    if facts.login is not None and facts.is_usable:
+        return external_connection_secret(owner, Endpoint.of_url(external.url), facts.login)
+    return kept_connection_secret(owner, present) if present is not None else None
 
 
 def record_after(facts: ExternalFacts, record: RotationRecord, now: datetime) -> RotationRecord:
@@ -89,10 +115,25 @@ def record_after(facts: ExternalFacts, record: RotationRecord, now: datetime) ->
     return record.start(record.handled, facts.revision, now).publish(now)
 
 
-def pause_seconds(facts: ExternalFacts) -> float:
-    """Tell when to look again without an event."""
+def pause_seconds(facts: ExternalFacts, failing_for: timedelta) -> float:
+    """Tell when to look again without an event; a store that has failed for long is no more work than one that works.
+
+    Args:
+        facts: What the observer saw.
+        failing_for: How long the storage has not been ready.
+    """
     # Without anything to log in with, a watch tells when the Secret changes.
-    return RECHECK_SECONDS if facts.dialled is None or facts.dialled.is_ok else RETRY_SECONDS
+    if facts.dialled is None or facts.dialled.is_ok:
+        return RECHECK_SECONDS
+    return min(max(RETRY_SECONDS, failing_for.total_seconds() / 10), RECHECK_SECONDS)
+
+
+def failing_for(storage: DeclaredStorage, now: datetime) -> timedelta:
+    """Tell how long a storage has not been ready, by its status."""
+    ready = storage.condition("Ready")
+    if ready is None or ready.status == "True":
+        return timedelta()
+    return now - ready.last_transition_time
 
 
 def judge(external: External, facts: ExternalFacts, *, was_ready: bool, connection_secret: str) -> Verdict:

@@ -18,7 +18,7 @@ from reconciler.failover.decision import STOPPING_SECONDS, LookAgain, decide_pri
 from reconciler.failover.replication import replication_steps, strands_of
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests.disruption_budget import primary_budget
-from reconciler.manifests.secrets import connection_secret, kept_connection_secret
+from reconciler.manifests.secrets import connection_secret
 from reconciler.plan import desired_objects, external_storage, secrets
 from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.drift import repair, repair_if_unchanged
@@ -112,9 +112,7 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
     facts, mending = state.external or ExternalFacts(), Mending(state.outcomes, now)
     owner, present = desired_objects.owner_of(state.storage), state.child(*_connection_of(state))
     record = external_storage.record_after(facts, state.rotation, now)
-    desired = external_storage.desired_connection(owner, spec, facts)
-    if desired is None and present is not None:
-        desired = kept_connection_secret(owner, present)
+    desired = external_storage.desired_connection(owner, spec, facts, present)
     noted = record.put_on(desired) if desired is not None else None
     publication = secrets.publish(noted, present, state.sharing, mending)
     published = present if publication.is_over else None
@@ -122,7 +120,9 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
     rotation = plan_external_rotation(reached, record, settings.rotation, now, published=published)
     name = names.connection_secret(state.storage.name) if desired is not None else ""
     verdict = external_storage.judge(spec, facts, was_ready=was_ready(state.storage), connection_secret=name)
-    pause = external_storage.pause_seconds(facts) if rotation.pause is None else rotation.pause
+    pause = rotation.pause
+    if pause is None:
+        pause = external_storage.pause_seconds(facts, external_storage.failing_for(state.storage, now))
     verdict = troubled(state, verdict.rotating(rotation), publication, ())
     strands = (*apart(publication.steps), rotation.steps)
     return replace(_report(state, verdict, now, pause), strands=tuple(filter(None, strands)))

@@ -27,11 +27,17 @@ CALM_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
-async def run(queue: WorkQueue, reconcile: Reconcile) -> None:
-    """Process keys until cancelled; that also cancels the passes under way, whose steps may all be repeated."""
+async def run(queue: WorkQueue, reconcile: Reconcile, count: int | None = None) -> None:
+    """Process keys until cancelled; that also cancels the passes under way, whose steps may all be repeated.
+
+    Args:
+        queue: The keys.
+        reconcile: Makes one pass over the object of a key.
+        count: How many keys workers process at a time, besides as many that are hastened; by default `WORKERS`.
+    """
     async with asyncio.TaskGroup() as group:
         for take in (queue.get, queue.get_hastened):
-            for _ in range(WORKERS):
+            for _ in range(WORKERS if count is None else count):
                 group.create_task(_work(queue, take, reconcile))
 
 

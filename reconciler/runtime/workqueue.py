@@ -27,8 +27,9 @@ _random = random.SystemRandom()
 class WorkQueue:
     """Keys that wait for a worker."""
 
-    def __init__(self) -> None:
-        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+    def __init__(self, line: asyncio.Queue[Key] | None = None) -> None:
+        """Take the line in which keys wait that are not hastened, if it is not first come, first served."""
+        self._ready: asyncio.Queue[Key] = asyncio.Queue() if line is None else line
         self._ready_first: asyncio.Queue[Key] = asyncio.Queue()
         self._hastened: set[Key] = set()
         self._waiting: set[Key] = set()

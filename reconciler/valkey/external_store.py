@@ -1,138 +1,201 @@
-"""Dials a user's own store as consumers would, and returns the result as data."""
+"""Dials users' own stores as consumers would, and returns the result as data.
+
+Nobody vouches for what answers there, nor for the names that users write. So every look has a deadline, and bounds on
+all that others decide: addresses, bytes, look-ups. How many dials there are at a time is up to the caller's queue.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import secrets
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-import valkey.asyncio
-from valkey import exceptions
-from valkey.asyncio.connection import ConnectionPool, SSLConnection
-from valkey.asyncio.retry import Retry
-from valkey.backoff import NoBackoff
+import libvalkey
 
 from reconciler.state.external_store import DialResult, Outcome
-from shared import tls
+from reconciler.valkey.bounded_replies import MAX_BYTES, BoundedReplies, NotRedisError
+from reconciler.valkey.external_answers import NOT_REDIS, Probe
+from reconciler.valkey.lookups import Lookups
+from shared import errors, tls
+from shared.session_storage.allowed_hosts import AllowedHosts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reconciler.credentials.login import Credentials
+    from shared.session_storage.allowed_hosts import Address
     from shared.session_storage.endpoint import Endpoint
 
-STEP_SECONDS: Final = 3.0
-"""For each lookup, connection and answer: ToolHive's proxies wait 3 s for an answer (toolhive-core `redisconn`)."""
-PROBE_PREFIX: Final = "thv:session-storage:probe:"
-PROBE_SECONDS: Final = 10
-"""How long the written key lives, so that nobody has to delete it."""
+Dial: TypeAlias = "Callable[[str, Endpoint, Credentials, float], Awaitable[DialResult]]"
 
+DIAL_SECONDS: Final = 5.0
+"""For look-up, connection, certificates and answers together: ToolHive's proxies wait 3 s for each answer
+(toolhive-core `redisconn`), and a store in reach needs a few milliseconds for all."""
+MAX_ADDRESSES: Final = 8
+"""How many addresses of one name are tried; each gets its share of the time that is left."""
+MAX_CA_BYTES: Final = 64 * 1024
+"""Of `ca.crt`: about forty certificates. To read a Secret's whole MiB of them would hold all others up for a while."""
+_CONTEXTS: Final = 16
+"""How many contexts stay in memory; the one of the system's roots, which takes 10 ms to make, is used most."""
 
-async def dial(endpoint: Endpoint, login: Credentials) -> DialResult:
-    """Resolve, connect, verify, log in, PING, write a key and read it back."""
-    try:
-        async with asyncio.timeout(STEP_SECONDS):
-            addresses = await asyncio.get_running_loop().getaddrinfo(
-                endpoint.host, endpoint.port, type=socket.SOCK_STREAM
-            )
-    except (OSError, UnicodeError) as error:
-        return DialResult(Outcome.DNS, f"the name {endpoint.host} is not known here ({type(error).__name__})")
-    if unreachable := await _reach(addresses):
-        return unreachable
-    try:
-        verifying = tls.client_context(cadata=login.ca) if endpoint.is_tls or login.ca else None
-    except (ssl.SSLError, ValueError):
-        return DialResult(Outcome.TLS, "ca.crt in the Secret is no certificate in PEM form")
-    return await _probe(_client(endpoint, login, verifying if endpoint.is_tls else None))
-
-
-async def _reach(addresses: list[Any]) -> DialResult | None:
-    """Connect to one of the addresses; say why none can be reached."""
-    found = DialResult(Outcome.UNUSABLE, "no address")
-    for family, kind, protocol, _, address in addresses:
-        connection = socket.socket(family, kind, protocol)
-        connection.settimeout(0)
-        try:
-            async with asyncio.timeout(STEP_SECONDS):
-                await asyncio.get_running_loop().sock_connect(connection, address)
-        except TimeoutError:
-            found = DialResult(Outcome.TIMEOUT, f"no connection within {STEP_SECONDS:.0f} s")
-        except ConnectionRefusedError:
-            found = DialResult(Outcome.REFUSED, "nothing listens there")
-        except OSError as error:
-            found = DialResult(Outcome.UNUSABLE, f"no connection: {error.strerror or type(error).__name__}")
-        else:
-            return None
-        finally:
-            connection.close()
-    return found
-
-
-class _Verifying(SSLConnection):
-    """A connection of the client library with a context of ours, for which the library has no parameter."""
-
-    def __init__(self, verifying: ssl.SSLContext, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.ssl_context.context = verifying
-
-
-def _client(endpoint: Endpoint, login: Credentials, verifying: ssl.SSLContext | None) -> valkey.asyncio.Valkey:
-    over_tls: dict[str, Any] = {"connection_class": _Verifying, "verifying": verifying} if verifying else {}
-    pool = ConnectionPool(
-        host=endpoint.host,
-        port=endpoint.port,
-        db=endpoint.db,
-        username=login.username or None,
-        password=login.password or None,
-        socket_timeout=STEP_SECONDS,
-        socket_connect_timeout=STEP_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        lib_name=None,
-        lib_version=None,
-        decode_responses=True,
-        **over_tls,
-    )
-    return valkey.asyncio.Valkey.from_pool(pool)
-
-
-async def _probe(client: valkey.asyncio.Valkey) -> DialResult:
-    execute: Callable[..., Awaitable[Any]] = client.execute_command  # carries no annotations
-    key, value = f"{PROBE_PREFIX}{secrets.token_hex(8)}", secrets.token_hex(8)
-    try:
-        await execute("PING")
-        await execute("SET", key, value, "EX", PROBE_SECONDS)
-        if await execute("GET", key) != value:
-            return DialResult(Outcome.UNUSABLE, "a key that was written cannot be read back")
-    except (exceptions.ValkeyError, OSError, TimeoutError) as error:
-        return dial_result_of(error)
-    finally:
-        await client.aclose()
-    return DialResult(Outcome.OK)
-
-
-_MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...]] = (
-    ((exceptions.AuthenticationError,), Outcome.AUTH, "the user name or password is wrong, missing or superfluous"),
-    ((exceptions.NoPermissionError,), Outcome.AUTH, "the user lacks the right to PING, SELECT, SET or GET"),
-    ((exceptions.ReadOnlyError,), Outcome.READ_ONLY, "it is a replica, or takes no writes"),
-    ((exceptions.TimeoutError, TimeoutError), Outcome.TIMEOUT, f"no answer within {STEP_SECONDS:.0f} s"),
-    ((exceptions.BusyLoadingError,), Outcome.UNUSABLE, "it is still reading its data"),
+_TIMEOUT: Final = DialResult(Outcome.TIMEOUT, f"no answer within {DIAL_SECONDS:.0f} s")
+_NO_CERTIFICATE: Final = DialResult(Outcome.TLS, "ca.crt in the Secret is no certificate in PEM form")
+_NO_TLS: Final = "what answers there does not speak TLS, and a port without TLS needs redis:// or valkey://"
+_CA_TOO_LONG: Final = DialResult(
+    Outcome.TLS, f"ca.crt in the Secret is longer than {MAX_CA_BYTES // 1024} KiB: keep only what signs this store"
 )
-"""What an error means; the first line that fits counts."""
+_PRECEDENCE: Final = (Outcome.UNUSABLE, Outcome.TIMEOUT, Outcome.REFUSED)
+"""Of several addresses that fail, the last of these is told, whatever their order: DNS servers shuffle."""
 
 
-def dial_result_of(error: BaseException) -> DialResult:
-    """Tell what an error of the client means; this leaves out its text, which may quote what was sent."""
-    chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(cause)
-    if tls := next((each for each in chain if isinstance(each, ssl.SSLError)), None):
-        return DialResult(Outcome.TLS, getattr(tls, "verify_message", "") or str(tls.reason or type(tls).__name__))
-    for kinds, outcome, detail in _MEANINGS:
-        if any(isinstance(each, kinds) for each in chain):
-            return DialResult(outcome, detail)
-    if isinstance(error, exceptions.ResponseError):
-        return DialResult(Outcome.UNUSABLE, f"it answers with the error {str(error).partition(' ')[0][:32]}")
-    detail = "it closes the connection: a port that speaks TLS needs rediss:// or valkeys://"
-    return DialResult(Outcome.UNUSABLE, detail)
+@dataclass(frozen=True, slots=True)
+class ExternalStores:
+    """Dials stores that users name.
+
+    Attributes:
+        allowed: Where it may connect.
+    """
+
+    allowed: AllowedHosts = field(default_factory=AllowedHosts)
+    lookups: Lookups = field(default_factory=Lookups)
+
+    async def dial(self, namespace: str, endpoint: Endpoint, login: Credentials, deadline: float) -> DialResult:
+        """Resolve, connect, verify, log in, write a key and read it back.
+
+        Args:
+            namespace: The namespace of the storage; each has its own share of look-ups.
+            endpoint: Where the store is.
+            login: How to log in.
+            deadline: When to give up, by the event loop's clock.
+        """
+        if problem := self.allowed.problem_of_host(endpoint.host):
+            return DialResult(Outcome.NOT_ALLOWED, problem)
+        try:
+            async with asyncio.timeout_at(deadline):
+                found = await self.lookups.addresses(namespace, endpoint.host)
+                allowed = await self._knowing_api_server()
+        except (errors.NameNotFound, TimeoutError):
+            return DialResult(Outcome.DNS, f"the name {endpoint.host} is not known here")
+        if problem := allowed.problem_of_addresses(endpoint.host, found):
+            return DialResult(Outcome.NOT_ALLOWED, problem)
+        addresses = allowed.usable(endpoint.host, found)[:MAX_ADDRESSES]
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await _dial(addresses, endpoint, login, deadline)
+        except TimeoutError:
+            return _TIMEOUT
+
+    async def _knowing_api_server(self) -> AllowedHosts:
+        """Add the addresses of the API server, if it has a name, as in clusters whose pods are given one."""
+        names = self.allowed.api_server_names
+        found = [await self.lookups.addresses("", name) for name in names]
+        return self.allowed.without_api_server(address for addresses in found for address in addresses)
+
+
+async def _dial(addresses: tuple[Address, ...], endpoint: Endpoint, login: Credentials, deadline: float) -> DialResult:
+    connection = await _connect(addresses, endpoint.port, deadline)
+    if isinstance(connection, DialResult):
+        return connection
+    try:
+        context = _context(login.ca) if endpoint.is_tls or login.ca else None
+        if isinstance(context, DialResult):
+            return context
+        probe = Probe(login, endpoint.db, secrets.token_hex(8), secrets.token_hex(8))
+        return await _ask(connection, context if endpoint.is_tls else None, endpoint.host, probe)
+    finally:
+        connection.close()
+
+
+async def _connect(addresses: tuple[Address, ...], port: int, deadline: float) -> socket.socket | DialResult:
+    """Connect to the first address that answers, or say why none does."""
+    loop, failed = asyncio.get_running_loop(), set[DialResult]()
+    for index, address in enumerate(addresses):
+        share = (deadline - loop.time()) / (len(addresses) - index)
+        connected = await _connect_one(address, port, share)
+        if isinstance(connected, socket.socket):
+            return connected
+        failed.add(connected)
+    return max(failed, key=lambda each: (_PRECEDENCE.index(each.outcome), each.detail))
+
+
+async def _connect_one(address: Address, port: int, seconds: float) -> socket.socket | DialResult:
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+    with contextlib.ExitStack() as stack:
+        try:
+            connection = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            connection.settimeout(0)
+            # What the kernel keeps of an answer that nobody reads; it counts as this pod's memory.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MAX_BYTES)
+            async with asyncio.timeout(seconds):
+                await asyncio.get_running_loop().sock_connect(connection, (str(address), port))
+        except TimeoutError:
+            return _TIMEOUT
+        except ConnectionRefusedError:
+            return DialResult(Outcome.REFUSED, "nothing listens there")
+        except OSError as error:
+            return DialResult(Outcome.UNUSABLE, f"no connection: {error.strerror or type(error).__name__}")
+        stack.pop_all()
+        return connection
+
+
+def _context(ca: str) -> ssl.SSLContext | DialResult:
+    if len(ca) > MAX_CA_BYTES:
+        return _CA_TOO_LONG
+    try:
+        return _made_context(ca)
+    except (ssl.SSLError, ValueError):
+        return _NO_CERTIFICATE
+
+
+@functools.lru_cache(maxsize=_CONTEXTS)
+def _made_context(ca: str) -> ssl.SSLContext:
+    return tls.client_context(cadata=ca or None)
+
+
+class _Answers(asyncio.Protocol):
+    """The answers that come by a connection; `done` is set when all have come, or no more can."""
+
+    def __init__(self, expected: int) -> None:
+        self.replies = BoundedReplies()
+        self.is_redis = True
+        self.done = asyncio.Event()
+        self._expected = expected
+
+    def data_received(self, data: bytes) -> None:
+        if self.done.is_set():
+            return
+        try:
+            self.replies.feed(data)
+        except NotRedisError:
+            self.is_redis = False
+        if not self.is_redis or len(self.replies.complete) >= self._expected:
+            self.done.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc  # an answer that is missing is missing either way
+        self.done.set()
+
+
+async def _ask(connection: socket.socket, context: ssl.SSLContext | None, host: str, probe: Probe) -> DialResult:
+    commands = probe.commands
+    answers = _Answers(len(commands))
+    try:
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: answers, sock=connection, ssl=context, server_hostname=host if context is not None else None
+        )
+    except ssl.SSLError as error:
+        return DialResult(Outcome.TLS, getattr(error, "verify_message", "") or _NO_TLS)
+    except OSError:
+        return DialResult(Outcome.TLS, _NO_TLS)
+    try:
+        transport.write(b"".join(map(libvalkey.pack_command, commands)))
+        await answers.done.wait()
+    finally:
+        transport.abort()
+    return probe.judge(answers.replies.complete) if answers.is_redis else NOT_REDIS

@@ -79,6 +79,11 @@ class Cluster:
         """
         return cls(Transport(await load_configuration(kubeconfig), user_agent))
 
+    @property
+    def host(self) -> str:
+        """Name or address of the API server, without brackets."""
+        return self._transport.host
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -13,6 +13,7 @@ import ssl
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -96,6 +97,11 @@ class Transport:
             connector=aiohttp.TCPConnector(ssl=_verifying(configuration), limit=0),
             proxy=proxy_for(configuration.host, configuration.proxy),
         )
+
+    @property
+    def host(self) -> str:
+        """Name or address of the API server, without brackets."""
+        return urlsplit(self._configuration.host).hostname or ""
 
     async def close(self) -> None:
         """Close all connections."""

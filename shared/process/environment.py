@@ -109,9 +109,14 @@ class Environment:
             parse: Reads one entry, or answers None if it cannot.
             form: What an entry looks like, for people.
         """
-        texts = [entry.strip() for entry in self.required(name).split(",") if entry.strip()]
-        if not texts and self._environ.get(name):
+        found = self.optional_entries(name, parse, form)
+        if self.required(name) and not self._environ[name].replace(",", "").strip():
             self._problems.append(f"{name} holds no entry")
+        return found
+
+    def optional_entries(self, name: str, parse: Callable[[str], T | None], form: str) -> tuple[T, ...]:
+        """Read a comma-separated list that may be unset or empty; the arguments are those of `entries`."""
+        texts = [entry.strip() for entry in self.text(name, "").split(",") if entry.strip()]
         parsed = [(text, parse(text)) for text in texts]
         self._problems += [f"{name}: {text!r} is not {form}" for text, value in parsed if value is None]
         return tuple(value for _, value in parsed if value is not None)

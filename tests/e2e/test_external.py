@@ -11,7 +11,7 @@ from deploy.demo.images import Images
 from deploy.demo.kube import Kube, Object, until
 from deploy.demo.proxies import Proxies
 from reconciler.apply import passwords
-from reconciler.valkey.external_store import PROBE_PREFIX
+from reconciler.valkey.external_answers import PROBE_PREFIX
 from shared import names
 from tests.e2e import clients
 from tests.e2e.conftest import Run

@@ -119,6 +119,7 @@ def running_processes(
             "POD_NAMESPACE": NAMESPACE,
             "HTTP_PORT": str(free_port()),
             "WEBHOOK_PORT": str(webhook_port),
+            "EXTERNAL_ALLOWED_HOSTS": "*,0.0.0.0/0,127.0.0.1",  # users' own stores run on this machine
             "ROTATION_REFRESH_SECONDS": "0",  # there is no kubelet that would refresh a mounted file late
         }
         made[component] = Process(component, environ, directory / f"{component}.log", commands.get(component))

@@ -86,6 +86,7 @@ class Kubelet:
             valkey_config.ACL_DIRECTORY: str(directory / "acl"),
             f"dir {valkey_config.DATA_DIRECTORY}": f"dir {directory / 'data'}",
             f" {valkey_config.DATA_DIRECTORY}/": f" {directory / 'data'}/",
+            f">{valkey_config.DATA_DIRECTORY}/": f">{directory / 'data'}/",
             "bind * -::*": f"bind {address}",
         }
         for place in ("config", "live", "acl", "data"):

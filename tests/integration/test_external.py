@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,16 +20,19 @@ from certs.pki import issue
 from certs.pki.pem import bundle_pem
 from shared.consumers.toolhive import serves_session_tls
 from tests.integration.control_plane import Kubectl
-from tests.integration.installation import CONSUMER_PLURALS, toolhive_crd
+from tests.integration.installation import CONSUMER_PLURALS, chart_objects, environment_of, toolhive_crd
 from tests.integration.kubelet import VALKEY_SERVER
 from tests.integration.loopback import free_port
 from tests.integration.mcpservers import await_injection, server, stored
 from tests.integration.processes import Process, eventually
-from tests.integration.storages import await_ready, await_reason, secret_value, status, storage
+from tests.integration.storages import await_ready, await_reason, read, secret_value, status, storage
 from tests.integration.terminator import speaking_tls
 
 PASSWORD = "their-own-password"
 NEW_PASSWORD = "their-next-password"
+
+ALLOWED = "*.cache.example.com,10.0.0.0/8"
+STORAGES = "sessionstorages.toolhive.stacklok.dev"
 
 Start = Callable[..., int]
 
@@ -42,10 +47,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start Valkeys, each with its own settings and on its own port."""
     with contextlib.ExitStack() as stack:
 
-        def started(*settings: str) -> int:
+        def started(*settings: str, sentinel: Path | None = None) -> int:
             port = free_port()
             here = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", ""]
-            command = [str(VALKEY_SERVER), *here, *settings]
+            mode = [str(sentinel), "--sentinel"] if sentinel is not None else []
+            command = [str(VALKEY_SERVER), *mode, *here, *settings]
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             stack.callback(process.wait, 10)
             stack.callback(process.kill)
@@ -213,3 +219,126 @@ def test_every_way_to_fail_has_a_reason(kubectl: Kubectl, namespace: str, start:
 @pytest.mark.parametrize("plural", CONSUMER_PLURALS)
 def test_which_toolhive_speaks_tls_is_read_from_its_crds(plural: str, version: str, *, has_tls: bool) -> None:
     assert serves_session_tls(yaml.safe_load(toolhive_crd(plural, version).read_text())) == has_tls
+
+
+def occupied(port: int) -> socket.socket:
+    """Take the only connection that a store has; the one by which the test saw it listen may not be gone yet."""
+    held: list[socket.socket] = []
+
+    def is_held() -> bool:
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(f"AUTH {PASSWORD}\r\n".encode())
+        if connection.recv(3) == b"+OK":
+            held.append(connection)
+        else:
+            connection.close()
+        return bool(held)
+
+    eventually(is_held, what="the store has taken the connection")
+    return held[0]
+
+
+def see(kubectl: Kubectl, namespace: str, port: int, reason: str) -> None:
+    """See the reason that a storage gets of the store at a port."""
+    ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
+    await_reason(kubectl, namespace, "mine", reason)
+
+
+def test_what_is_no_plain_primary_is_told_apart(kubectl: Kubectl, namespace: str, start: Start, tmp_path: Path) -> None:
+    make_secret(kubectl, namespace, password=PASSWORD)
+    cluster = start("--requirepass", PASSWORD, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
+    see(kubectl, namespace, cluster, "ClusterMode")
+    configuration = tmp_path / "sentinel.conf"
+    configuration.write_text("")
+    see(kubectl, namespace, start("--requirepass", PASSWORD, sentinel=configuration), "SentinelMode")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        threading.Thread(target=answer_http, args=(other,), daemon=True).start()
+        see(kubectl, namespace, other.getsockname()[1], "NotRedis")
+
+
+def test_why_a_primary_takes_no_writes_is_told_apart(
+    kubectl: Kubectl, namespace: str, start: Start, tmp_path: Path
+) -> None:
+    make_secret(kubectl, namespace, password=PASSWORD)
+    full = start("--requirepass", PASSWORD, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
+    see(kubectl, namespace, full, "OutOfMemory")
+    see(kubectl, namespace, start("--requirepass", PASSWORD, "--min-replicas-to-write", "1"), "TooFewReplicas")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    without_disk = start("--requirepass", PASSWORD, "--dir", str(disk), "--save", "3600 1")
+    disk.rmdir()
+    with valkey.Valkey(port=without_disk, password=PASSWORD) as owner:
+        owner.execute_command("BGSAVE")
+        eventually(lambda: owner.info("persistence")["rdb_last_bgsave_status"] == "err", what="Valkey cannot save")
+        see(kubectl, namespace, without_disk, "CannotSave")
+    crowded = start("--requirepass", PASSWORD, "--maxclients", "1")
+    with occupied(crowded):
+        see(kubectl, namespace, crowded, "TooManyClients")
+    busy = start("--requirepass", PASSWORD, "--busy-reply-threshold", "1")
+    with socket.create_connection(("127.0.0.1", busy)) as client:
+        client.sendall(f'AUTH {PASSWORD}\r\nEVAL "while true do end" 0\r\n'.encode())
+        see(kubectl, namespace, busy, "ScriptRunning")
+
+
+def answer_http(listener: socket.socket) -> None:
+    """Answer as an HTTP server does, until the socket is closed."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+def test_look_after_look_at_a_store_that_fails_writes_nothing(kubectl: Kubectl, namespace: str) -> None:
+    make_secret(kubectl, namespace, password=PASSWORD)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        connections = 0
+
+        def count() -> None:
+            nonlocal connections
+            with contextlib.suppress(OSError):
+                while True:
+                    other.accept()[0].close()
+                    connections += 1
+
+        threading.Thread(target=count, daemon=True).start()
+        ask(kubectl, namespace, f"redis://127.0.0.1:{other.getsockname()[1]}")
+        await_reason(kubectl, namespace, "mine", "NotRedis")
+        before, seen = read(kubectl, "sessionstorage", "mine", namespace)["metadata"]["resourceVersion"], connections
+        eventually(lambda: connections >= seen + 3, seconds=30, what="the store was dialled three times more")
+        assert read(kubectl, "sessionstorage", "mine", namespace)["metadata"]["resourceVersion"] == before
+
+
+def test_an_address_that_no_store_has_is_refused_by_both_processes(kubectl: Kubectl, namespace: str) -> None:
+    metadata_service = storage("mine", namespace, external={"url": "redis://169.254.169.254"})
+    said = kubectl.fails("create", "-f", "-", stdin=json.dumps(metadata_service))
+    assert "169.254.169.254 is the address of a cloud's metadata service" in said
+    # The webhook asks no DNS; the C library reads this as 169.254.169.254.
+    kubectl.api.create(storage("mine", namespace, external={"url": "redis://0xa9fea9fe"}))
+    await_reason(kubectl, namespace, "mine", "HostNotAllowed")
+
+
+def test_who_names_a_secret_must_be_allowed_to_read_it(kubectl: Kubectl, namespace: str) -> None:
+    make_secret(kubectl, namespace, password=PASSWORD)
+    kubectl("create", "role", "storages", "--verb=*", f"--resource={STORAGES}", "-n", namespace)
+    kubectl("create", "rolebinding", "ann", "--role=storages", "--user=ann", "-n", namespace)
+    theirs = json.dumps(storage("mine", namespace, external={"url": "redis://127.0.0.1:1", "secretRef": "theirs"}))
+    said = kubectl.fails("create", "-f", "-", "--as=ann", stdin=theirs)
+    assert 'user "ann" may not read Secret "theirs"' in said
+    kubectl("create", "-f", "-", stdin=theirs)
+    elsewhere = '{"spec": {"external": {"url": "redis://127.0.0.1:2"}}}'
+    patch = ("patch", "sstore", "mine", "-n", namespace, "--as=ann", "--type=merge", "-p")
+    assert 'may not read Secret "theirs"' in kubectl.fails(*patch, elsewhere)
+    kubectl(*patch, '{"spec": {"allowedNamespaces": ["elsewhere"]}}')
+    command = said.partition("give this user the right: ")[2].strip().replace("kubectl ", "")
+    for words in command.split(";"):
+        kubectl(*shlex.split(words))
+    kubectl(*patch, elsewhere)
+
+
+def test_both_processes_get_the_hosts_that_the_chart_allows() -> None:
+    for values, said in (((), ""), (("external.allowedHosts={*.cache.example.com,10.0.0.0/8}",), ALLOWED)):
+        objects = chart_objects(*values)
+        for component in ("webhook", "reconciler"):
+            assert environment_of(objects, component)["EXTERNAL_ALLOWED_HOSTS"] == said

@@ -15,7 +15,7 @@ from shared.objects.resources import SESSION_STORAGES, Object
 from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import await_injection
 from tests.integration.processes import Process, eventually
-from tests.rules import consumer_refusals, consumer_warnings, storage_refusals, storage_warnings
+from tests.rules import consumer_refusals, consumer_warnings, storage_access, storage_refusals, storage_warnings
 from tests.rules.rule import ANN, PLATFORM, TEAM, ConsumerRule, Rule, StorageRule
 
 UNSEEN = "kube-system"
@@ -67,7 +67,7 @@ def judged(ask: Callable[..., str], kubectl: Kubectl, rule: StorageRule, namespa
     return ask("patch", "sstore", name, "-n", namespace, "--type=json", "-p", patch)
 
 
-@seen(storage_refusals.RULES)
+@seen((*storage_refusals.RULES, *storage_access.RULES))
 @pytest.mark.usefixtures("stored")
 def test_the_webhook_refuses_a_storage_in_these_words(kubectl: Kubectl, rule: StorageRule) -> None:
     assert f"denied the request: {rule.says}\n" in refused(kubectl, rule, TEAM)

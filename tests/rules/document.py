@@ -6,7 +6,14 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from tests.rules import consumer_refusals, consumer_warnings, deletions, storage_refusals, storage_warnings
+from tests.rules import (
+    consumer_refusals,
+    consumer_warnings,
+    deletions,
+    storage_access,
+    storage_refusals,
+    storage_warnings,
+)
 from tests.rules.rule import Rule, StorageRule
 
 HEAD: Final = """\
@@ -36,6 +43,8 @@ def document() -> str:
         ON_STORAGES,
         "### Refused\n",
         _table(storage_refusals.RULES),
+        "### Refused for what the author or the installation lacks\n",
+        _table(storage_access.RULES),
         "### Warnings\n",
         _table(storage_warnings.RULES),
         "### Deletion refused\n",

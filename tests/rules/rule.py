@@ -12,6 +12,7 @@ from typing import Any, Final
 from shared.consumers.identity import Consumer, Usage
 from shared.consumers.targets import Target
 from shared.objects.resources import Object
+from shared.session_storage.allowed_hosts import AllowedHosts
 from webhook.admission import consumers, deletions, session_storages
 from webhook.admission.review import AdmissionRequest, Decision, Deny
 
@@ -84,6 +85,8 @@ class StorageRule(Rule):
         running: The size that runs.
         metadata: Metadata of the example, without its namespace.
         alone: The API server's own message while the webhook is down; empty if the schema admits the example.
+        allowed: Entries of the chart value `external.allowedHosts`.
+        may_read: Whether its author may read the Secret that it names; None if the API server does not answer.
     """
 
     spec: Any
@@ -91,6 +94,8 @@ class StorageRule(Rule):
     running: str = ""
     metadata: Any = field(default_factory=lambda: {"name": "mine"})
     alone: str = ""
+    allowed: tuple[str, ...] = ()
+    may_read: bool | None = True
 
     def written(self, namespace: str = TEAM) -> Object:
         return {**session_storage(self.spec), "metadata": {**self.metadata, "namespace": namespace}}
@@ -103,9 +108,8 @@ class StorageRule(Rule):
     @property
     def decision(self) -> Decision:
         old = self.stored()
-        return session_storages.decide(
-            AdmissionRequest("1", "UPDATE" if old else "CREATE", TEAM, "", self.written(), old)
-        )
+        request = AdmissionRequest("1", "UPDATE" if old else "CREATE", TEAM, "", self.written(), old, {"username": ANN})
+        return session_storages.decide(request, AllowedHosts.of(self.allowed), may_read=self.may_read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

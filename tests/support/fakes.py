@@ -71,6 +71,10 @@ class FakeApi(Cluster):
         self._events: list[tuple[str, Object]] = []
         self._news = asyncio.Event()
 
+    @property
+    def host(self) -> str:
+        return "api.invalid"
+
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         return _copied(self._find(resource, namespace, name))
 

@@ -30,6 +30,7 @@ from reconciler.state.owned_objects import CHILD_RESOURCES
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.storage_state import KubernetesNodes
 from reconciler.valkey import replication, users
+from reconciler.valkey.external_store import ExternalStores
 from shared import names
 from shared.consumers.identity import Consumer
 from shared.consumers.toolhive import CONSUMER_RESOURCES
@@ -122,6 +123,7 @@ class Simulation:
             nodes=lambda: self.nodes,
             may_update=slots.may_take,
             last_seen=last_seen,
+            dial=ExternalStores().dial,
         )
         clock = self._now
         memory = WriteMemory(clock)

@@ -12,7 +12,14 @@ import pytest
 from shared.objects.resources import Object
 from shared.session_storage import validation
 from shared.session_storage.crd import crd
-from tests.rules import consumer_refusals, consumer_warnings, deletions, storage_refusals, storage_warnings
+from tests.rules import (
+    consumer_refusals,
+    consumer_warnings,
+    deletions,
+    storage_access,
+    storage_refusals,
+    storage_warnings,
+)
 from tests.rules.rule import ConsumerRule, Rule, StorageRule
 from webhook.admission.review import MAX_WARNING, Deny
 
@@ -38,7 +45,12 @@ ELSEWHERE = {
     "shared/consumers/injection_record.py",
 }
 """Modules with such words that admission does not use: the reconciler reads objects that have passed it."""
-REFUSALS: tuple[Rule, ...] = (*storage_refusals.RULES, *deletions.RULES, *consumer_refusals.RULES)
+REFUSALS: tuple[Rule, ...] = (
+    *storage_refusals.RULES,
+    *storage_access.RULES,
+    *deletions.RULES,
+    *consumer_refusals.RULES,
+)
 WARNINGS: tuple[Rule, ...] = (*storage_warnings.RULES, *consumer_warnings.RULES)
 MESSAGES = [rule.says for rule in (*REFUSALS, *WARNINGS)]
 
@@ -133,6 +145,7 @@ def test_every_refusal_of_a_storage_needs_no_webhook() -> None:
 def test_rules_are_told_apart_by_their_conditions() -> None:
     for rules in (
         storage_refusals.RULES,
+        storage_access.RULES,
         storage_warnings.RULES,
         deletions.RULES,
         consumer_refusals.RULES,

@@ -8,10 +8,12 @@ once and in plain words.
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Final
 
+from shared.errors import InvalidSpec
 from shared.names import MAX_STORAGE_NAME
-from shared.objects.field_path import put, read, shown
+from shared.objects.field_path import dotted, put, read, shown
 from shared.session_storage.endpoint import Endpoint
 from shared.session_storage.sizes import DEFAULT_SIZE, Size, shrinks
 from shared.session_storage.validation import KIND_CHANGE_HINT, STORAGE_NAME_PATTERN
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 
     from shared.objects.field_path import Path
     from shared.objects.resources import Object
+    from shared.session_storage.allowed_hosts import AllowedHosts
     from webhook.admission.review import AdmissionRequest, Decision
 
 _SIZE: Final = ("spec", "size")
 _EXTERNAL: Final = ("spec", "external")
 _ROTATION: Final = ("spec", "rotation")
 _URL: Final = (*_EXTERNAL, "url")
+_SECRET: Final = (*_EXTERNAL, "secretRef")
 _NAMESPACES: Final = ("spec", "allowedNamespaces")
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _SIZES: Final = {size.value: size for size in Size}
@@ -37,14 +41,37 @@ _GENERATED: Final = "x" * 5
 """Stands for the five letters or digits that Kubernetes appends to `generateName`."""
 
 
-def decide(request: AdmissionRequest) -> Decision:
-    """Refuse a SessionStorage with all that is wrong with it, or fill in its defaults."""
+def secret_to_read(request: AdmissionRequest) -> str | None:
+    """Name the Secret that the author must be allowed to read: the write has its password sent somewhere.
+
+    Whoever names a Secret, or another address for one that is named already, could learn the password by a server of
+    their own. None if the write does neither.
+    """
+    storage = request.written
+    secret = read(storage or {}, _SECRET)
+    if not isinstance(secret, str) or not secret:
+        return None
+    return None if read(storage or {}, _EXTERNAL) == read(request.old_object or {}, _EXTERNAL) else secret
+
+
+def decide(request: AdmissionRequest, allowed_hosts: AllowedHosts, *, may_read: bool | None = True) -> Decision:
+    """Refuse a SessionStorage with all that is wrong with it, or fill in its defaults.
+
+    Args:
+        request: The admission request.
+        allowed_hosts: Which hosts external storages may name.
+        may_read: Whether the author may read what `secret_to_read` names; None if the API server did not say.
+    """
     storage = request.written
     if storage is None or _is_untouched(storage, request.old_object):
         return Allow()
     problems = (*_problems_of_name(request), *problems_of_spec(storage), *_problems_of_change(request))
-    if problems:
-        return Deny(problems)
+    forbidden = (
+        *_problems_of_host(storage, request.old_object, allowed_hosts),
+        *_problems_of_secret(request, may_read),
+    )
+    if problems or forbidden:
+        return Deny((*problems, *forbidden), reason="Invalid" if problems else "Forbidden")
     warnings = (*_warnings(storage, request.namespace), *_warnings_of_change(request))
     operations = diff(storage, _defaulted(storage))
     return Patch(operations, warnings) if operations else Allow(warnings)
@@ -90,6 +117,44 @@ def _problems_of_change(request: AdmissionRequest) -> Iterator[str]:
         yield f"spec.external: Forbidden: {KIND_CHANGE_HINT}"
 
 
+def _problems_of_host(storage: Object, previous: Object | None, allowed: AllowedHosts) -> Iterator[str]:
+    """Say why the host may not be named, as far as one can tell without DNS; the reconciler judges what it leads to."""
+    url = read(storage, _URL)
+    if url is None or url == read(previous or {}, _URL):
+        return
+    try:
+        host = Endpoint.of_url(url).host
+    except InvalidSpec:
+        return  # which is said already
+    if problem := allowed.problem_of_host(host):
+        yield (
+            f"{dotted(_URL)}: Forbidden: {problem}: name another host, or ask whoever installed this product to add it"
+            " to the chart value external.allowedHosts"
+        )
+
+
+def _problems_of_secret(request: AdmissionRequest, may_read: bool | None) -> Iterator[str]:  # noqa: FBT001
+    secret = secret_to_read(request)
+    if secret is None or may_read:
+        return
+    path, namespace = dotted(_SECRET), request.namespace
+    if may_read is None:
+        yield (
+            f"{path}: Forbidden: the API server did not say in time whether you may read Secret {shown(secret)}:"
+            " try again"
+        )
+        return
+    username, role = str(request.user.get("username")), f"read-{secret}"
+    yield (
+        f"{path}: Forbidden: user {shown(username)} may not read Secret {shown(secret)}, whose password would be sent"
+        " to the store: somebody who may can write this SessionStorage, or give this user the right:"
+        f" kubectl create role {shlex.quote(role)} -n {namespace} --verb=get --resource=secrets"
+        f" --resource-name={shlex.quote(secret)};"
+        f" kubectl create rolebinding {shlex.quote(role)} -n {namespace} --role={shlex.quote(role)}"
+        f" --user={shlex.quote(username)}"
+    )
+
+
 def _warnings_of_change(request: AdmissionRequest) -> Iterator[str]:
     new, old = request.object, request.old_object
     if new is None or old is None or read(new, _EXTERNAL) is not None:
@@ -112,7 +177,7 @@ def _warnings(storage: Object, namespace: str) -> Iterator[str]:
         yield "spec.size is ignored, because spec.external is set"
     if read(storage, _ROTATION) is not None:
         yield "spec.rotation is ignored, because spec.external is set: only its owner can change that password"
-    if read(storage, (*_EXTERNAL, "secretRef")) is None:
+    if read(storage, _SECRET) is None:
         yield "spec.external.secretRef is not set: consumers will use the store without a password"
     is_shared = any(other != namespace for other in read(storage, _NAMESPACES) or ())
     if is_shared and not Endpoint.of_url(read(storage, _URL)).is_tls:

@@ -74,6 +74,8 @@ readinessProbe:
   value: {{ .Values.logLevel }}
 - name: DEFAULT_TARGETS
   value: {{ .Values.targets }}
+- name: EXTERNAL_ALLOWED_HOSTS
+  value: {{ join "," .Values.external.allowedHosts | quote }}
 - name: HTTP_PORT
   value: "8080"
 - name: WEBHOOK_SERVICE

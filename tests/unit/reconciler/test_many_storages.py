@@ -11,11 +11,11 @@ from aiohttp import web
 
 from certs.settings import CertificateSettings
 from reconciler.__main__ import Connections, _Process
-from reconciler.credentials import login
+from reconciler.credentials.login import Credentials
 from reconciler.runtime import leader_election
 from reconciler.settings import Settings
 from reconciler.state.external_store import DialResult, Outcome
-from reconciler.valkey import external_store
+from reconciler.valkey.external_store import ExternalStores
 from shared.objects.resources import SECRETS, SESSION_STORAGES
 from shared.session_storage.endpoint import Endpoint
 from tests.support.httpapi import HttpApi
@@ -39,14 +39,14 @@ async def running(api: HttpApi) -> AsyncIterator[None]:
             await asyncio.wait({task})
 
 
-async def dial(endpoint: Endpoint, _: login.Credentials) -> DialResult:
+async def dial(_: ExternalStores, __: str, endpoint: Endpoint, ___: Credentials, ____: float) -> DialResult:
     return DialResult(Outcome.OK, endpoint.host)
 
 
 @pytest.fixture(name="api")
 async def api_fixture(monkeypatch: pytest.MonkeyPatch) -> HttpApi:
     monkeypatch.setattr(leader_election, "RETRY_PERIOD_SECONDS", 0.02)
-    monkeypatch.setattr(external_store, "dial", dial)
+    monkeypatch.setattr(ExternalStores, "dial", dial)
     api = HttpApi()
     for number in range(STORAGES):
         name = {"namespace": f"team-{number % 7}", "name": f"store-{number}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_network
 
 import pytest
 
@@ -12,6 +13,7 @@ from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from reconciler.settings import Settings
 from shared.errors import InvalidSettings
+from shared.session_storage.allowed_hosts import AllowedHosts
 
 ENVIRON = {
     "POD_NAME": "ours-reconciler-1",
@@ -94,3 +96,14 @@ def test_a_malformed_variable_is_named(name: str, value: str) -> None:
 def test_all_problems_are_reported_at_once() -> None:
     told = problems(POD_NAME=None, LEASE_NAME=None, HTTP_PORT="x")
     assert all(name in told for name in ("POD_NAME", "LEASE_NAME", "HTTP_PORT"))
+
+
+def test_the_hosts_of_external_storages_are_read_and_the_api_server_is_none_of_them() -> None:
+    by_default = Settings.from_environ({**ENVIRON, "KUBERNETES_SERVICE_HOST": "10.96.0.1"}).allowed_hosts
+    assert by_default.problem_of_host("10.0.0.1") == ""
+    assert "API server" in by_default.problem_of_host("10.96.0.1")
+    said = {"EXTERNAL_ALLOWED_HOSTS": "*.cache.example.com, 10.1.0.0/16,"}
+    listed = Settings.from_environ(ENVIRON | said).allowed_hosts
+    assert listed == AllowedHosts.of(["*.cache.example.com", ip_network("10.1.0.0/16")])
+    with pytest.raises(InvalidSettings, match="EXTERNAL_ALLOWED_HOSTS"):
+        Settings.from_environ(ENVIRON | {"EXTERNAL_ALLOWED_HOSTS": "10.1.0.0/33"})

@@ -145,4 +145,4 @@ def test_a_right_that_the_api_server_does_not_confirm_in_time_counts_as_missing(
 
     with caplog.at_level(logging.WARNING):
         decide()
-    assert [record.getMessage() for record in caplog.records] == ["could not review access: refusing the reference"]
+    assert [record.getMessage() for record in caplog.records] == ["could not review access: refusing the request"]

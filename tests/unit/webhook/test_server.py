@@ -16,6 +16,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from shared.consumers.targets import Target
+from shared.session_storage.allowed_hosts import AllowedHosts
 from tests.support.serving import NAMES, serving_certificate
 from webhook import server
 from webhook.admission import consumers, session_storages
@@ -47,7 +48,7 @@ def review(obj: Any, **request: Any) -> bytes:
 
 
 async def store(request: AdmissionRequest) -> Decision:
-    return session_storages.decide(request)
+    return session_storages.decide(request, AllowedHosts())
 
 
 async def consume(request: AdmissionRequest) -> Decision:

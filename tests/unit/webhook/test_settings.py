@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 
 from shared.errors import InvalidSettings
+from shared.session_storage.allowed_hosts import AllowedHosts
 from webhook.settings import Settings
 
 REQUIRED = {"POD_NAMESPACE": "toolhive-system", "TLS_SECRET": "r-webhook-tls", "WEBHOOK_SERVICE": "r-webhook"}
@@ -22,3 +25,14 @@ def test_all_problems_are_listed() -> None:
         "POD_NAMESPACE is not set; WEBHOOK_SERVICE is not set; WEBHOOK_PORT is no number from 0 to 65535;"
         " HTTP_PORT is no number from 0 to 65535; DRAIN_SECONDS is no number from 0 to 300"
     )
+
+
+def test_the_hosts_of_external_storages_are_read_and_the_api_server_is_none_of_them() -> None:
+    by_default = Settings.from_environ({**REQUIRED, "KUBERNETES_SERVICE_HOST": "10.96.0.1"}).allowed_hosts
+    assert by_default.problem_of_host("10.0.0.1") == ""
+    assert "API server" in by_default.problem_of_host("10.96.0.1")
+    said = {"EXTERNAL_ALLOWED_HOSTS": "*.cache.example.com, 10.1.0.0/16,"}
+    listed = Settings.from_environ(REQUIRED | said).allowed_hosts
+    assert listed == AllowedHosts.of(["*.cache.example.com", ip_network("10.1.0.0/16")])
+    with pytest.raises(InvalidSettings, match="EXTERNAL_ALLOWED_HOSTS"):
+        Settings.from_environ(REQUIRED | {"EXTERNAL_ALLOWED_HOSTS": "10.1.0.0/33"})

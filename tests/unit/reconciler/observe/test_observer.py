@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.credentials import identities, login
-from reconciler.credentials.login import Login
+from reconciler.credentials import identities
+from reconciler.credentials.login import Credentials, Login
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer, Surroundings
@@ -20,7 +21,8 @@ from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
 from reconciler.state.primary_service import SERVICE_OF, WRITTEN_BY
 from reconciler.state.rotation_record import RotationRecord, revision_of
 from reconciler.state.storage_state import StorageState
-from reconciler.valkey import external_store, users
+from reconciler.valkey import users
+from reconciler.valkey.external_store import Dial, ExternalStores
 from shared import errors, names
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.informer import Informer
@@ -42,7 +44,7 @@ NAMESPACE = "team"
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 
-def surroundings(api: FakeApi) -> Surroundings:
+def surroundings(api: FakeApi, dial: Dial | None = None) -> Surroundings:
     return Surroundings(
         read_secret=ReferencedSecrets(api, lambda _: None).read,
         serves_tls=lambda: True,
@@ -53,6 +55,7 @@ def surroundings(api: FakeApi) -> Surroundings:
         nodes=lambda: HOSTS,
         may_update=lambda key: key != (NAMESPACE, "mine"),
         last_seen=LastSeen(lambda: 0.0),
+        dial=dial or ExternalStores().dial,
     )
 
 
@@ -118,17 +121,19 @@ def storage_of(spec: Object) -> Object:
     return {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": spec}
 
 
-def observer_of(api: FakeApi, *cached: Object, rollouts: CredentialRollouts | None = None) -> Observer:
+def observer_of(
+    api: FakeApi, *cached: Object, rollouts: CredentialRollouts | None = None, dial: Dial | None = None
+) -> Observer:
     caches = {resource.plural: Informer(api, resource) for resource in CACHED}
     by_kind = {resource.kind: caches[resource.plural] for resource in CACHED}
     for obj in cached:
         by_kind[obj["kind"]].remember(obj)
     rollouts = rollouts or CredentialRollouts(api, lambda _: None)
-    return Observer(api, caches, ConsumerIndex(), rollouts, surroundings(api))
+    return Observer(api, caches, ConsumerIndex(), rollouts, surroundings(api, dial))
 
 
-async def observed(api: FakeApi, spec: Object | None = None, *cached: Object) -> StorageState:
-    return await observer_of(api, *cached).observe(storage_of(spec or {}))
+async def observed(api: FakeApi, spec: Object | None = None, *cached: Object, dial: Dial | None = None) -> StorageState:
+    return await observer_of(api, *cached, dial=dial).observe(storage_of(spec or {}))
 
 
 async def instance(*cached: Object) -> Instance:
@@ -373,29 +378,61 @@ async def test_without_passwords_no_instance_is_dialled() -> None:
     assert (await observed(FakeApi(), None, POD, SET)).instance(0) == Instance(0, POD, silent_for=3.5)
 
 
-async def test_of_an_external_storage_only_its_secret_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    logins: list[login.Credentials] = []
+class Stores:
+    """Answers in place of users' own stores, and keeps who logged in."""
 
-    async def dial(endpoint: Endpoint, login: login.Credentials) -> DialResult:
-        logins.append(login)
-        return DialResult(Outcome.OK, endpoint.host)
+    def __init__(self, **outcomes: Outcome) -> None:
+        self._outcomes = outcomes
+        self.logins: list[Credentials] = []
 
-    monkeypatch.setattr(external_store, "dial", dial)
-    api = FakeApi()
+    async def dial(self, namespace: str, endpoint: Endpoint, login: Credentials, deadline: float) -> DialResult:
+        assert namespace == NAMESPACE
+        assert 0 < deadline - asyncio.get_running_loop().time() <= 5
+        self.logins.append(login)
+        return DialResult(self._outcomes.get(login.password, Outcome.OK), endpoint.host)
+
+
+async def test_of_an_external_storage_only_its_secret_is_read() -> None:
+    stores, api = Stores(), FakeApi()
     content = identities.encoded({"password": "theirs", "username": "me"})
     theirs = await api.create(SECRETS, {"metadata": {"name": "theirs", "namespace": NAMESPACE}, "data": content})
     await api.create(SECRETS, AUTH)
-    found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}})
+    found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}}, dial=stores.dial)
     report = DialResult(Outcome.OK, "elsewhere")
-    theirs_login = login.Credentials("me", "theirs")
+    theirs_login = Credentials("me", "theirs")
     assert found.external == ExternalFacts(
         theirs_login, has_secret=True, revision=revision_of(theirs), dialled=report, serves_tls=True
     )
     assert found.children == {}
-    assert (await observed(api, {"external": {"url": "redis://elsewhere"}})).external == ExternalFacts(
-        login.Credentials(), dialled=report, serves_tls=True
-    )
-    missing = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "no"}})
+    open_to_all = await observed(api, {"external": {"url": "redis://elsewhere"}}, dial=stores.dial)
+    assert open_to_all.external == ExternalFacts(Credentials(), dialled=report, serves_tls=True)
+    missing = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "no"}}, dial=stores.dial)
     assert missing.external == ExternalFacts(serves_tls=True)
-    assert logins == [theirs_login, login.Credentials()]
-    assert "theirs" not in repr(logins)
+    assert stores.logins == [theirs_login, Credentials()]
+    assert "theirs" not in repr(stores.logins)
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+async def test_the_former_credential_is_tried_only_where_it_may_fare_better(outcome: Outcome) -> None:
+    stores, api = Stores(new=outcome), FakeApi()
+    for name, key, password in (("theirs", "password", "new"), ("mine-connection", "REDIS_PASSWORD", "old")):
+        content = identities.encoded({key: password})
+        await api.create(SECRETS, {"metadata": {"name": name, "namespace": NAMESPACE}, "data": content})
+    storage = storage_of({"external": {"url": "redis://elsewhere", "secretRef": "theirs"}})
+    storage["status"] = {"connectionSecret": "mine-connection"}
+    found = await observer_of(api, dial=stores.dial).observe(storage)
+    assert found.external is not None
+    is_tried = outcome in {Outcome.AUTH, Outcome.TLS}
+    assert [login.password for login in stores.logins] == ["new", "old"][: 1 + is_tried]
+    assert (found.external.dialled_as_published is not None) is is_tried
+
+
+@pytest.mark.parametrize("handed_out", ["mine-connection", None])
+async def test_what_consumers_have_of_an_external_storage_is_found_without_its_labels(handed_out: str | None) -> None:
+    api = FakeApi()
+    content = identities.encoded({"REDIS_PASSWORD": "old"})
+    await api.create(SECRETS, {"metadata": {"name": "mine-connection", "namespace": NAMESPACE}, "data": content})
+    storage = storage_of({"external": {"url": "redis://elsewhere"}}) | {"status": {"connectionSecret": handed_out}}
+    found = await observer_of(api, dial=Stores().dial).observe(storage)
+    assert found.external is not None
+    assert (found.external.published_login is not None) is (handed_out is not None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from reconciler.actions.kubernetes import Restart, Write
+from reconciler.actions.kubernetes import Restart, Share, Write
 from reconciler.actions.plan import Plan
 from reconciler.credentials import identities
 from reconciler.plan.planner import plan
@@ -21,9 +22,9 @@ from reconciler.state.external_store import (
 )
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.storage_state import Sharing, StorageState
-from shared.consumers.identity import Consumer, Usage
+from shared.consumers.identity import Consumer
 from shared.session_storage.models import External
-from tests.support.storages import NOW, SETTINGS, session_storage, settled, state_of, stored
+from tests.support.storages import NOW, SETTINGS, session_storage, settled, state_of
 
 OK = DialResult(Outcome.OK)
 PASSWORD = "hunter2/+ö"
@@ -199,16 +200,71 @@ def test_at_rest_nothing_is_written() -> None:
     assert (second.steps, second.status, second.events) == ((), None, ())
 
 
-def test_a_connection_without_labels_is_repaired_while_the_store_is_down() -> None:
-    first = decided(observed(password=PASSWORD)).steps[0]
-    assert isinstance(first, Write)
-    bare = {**stored(first.obj), "metadata": stored(first.obj)["metadata"] | {"labels": {}}}
-    down = observed(DialResult(Outcome.REFUSED, "connection refused"), password=PASSWORD)
-    usages = (Usage(Consumer("MCPServer", "other", "srv"), ("team", "mine"), is_granted=True),)
-    before = replace(
-        down, children={("secrets", "mine-connection"): bare}, sharing=Sharing.of(session_storage({}), usages)
-    )
-    (step,) = decided(before).steps
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_an_hour_of_looks_with_the_same_result_writes_the_status_once(outcome: Outcome) -> None:
+    before = with_connection(observed(DialResult(outcome, "seen"), password="old"), handing_out("old"))
+    now, writes, looks, pauses = NOW, 0, 0, list[float]()
+    while now < NOW + timedelta(hours=1):
+        decision = plan(before, SETTINGS, now)
+        assert decision.steps == ()
+        assert decision.requeue_after_seconds is not None
+        assert (decision.status is None) is (decision.events == ())
+        writes, looks = writes + (decision.status is not None), looks + 1
+        before = settled(before, decision.status)
+        pauses.append(decision.requeue_after_seconds)
+        now += timedelta(seconds=decision.requeue_after_seconds)
+    assert writes == 1
+    assert looks < 150
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == ((30, 30) if outcome is Outcome.OK else (5, 30))
+
+
+@pytest.mark.parametrize("secret", [None, {}], ids=["no Secret", "no password"])
+def test_an_hour_without_a_password_writes_the_status_once(secret: Any) -> None:
+    before, writes = replace(observed(), external=seen(secret)), 0
+    for minute in range(60):
+        decision = plan(before, SETTINGS, NOW + timedelta(minutes=minute))
+        writes += decision.status is not None
+        before = settled(before, decision.status)
+    assert writes == 1
+
+
+def test_a_connection_secret_whose_labels_somebody_took_gets_them_back_while_the_store_is_down() -> None:
+    connection = handing_out("old")
+    stripped = {**connection, "metadata": {**connection["metadata"], "labels": {}}}
+    down = observed(DialResult(Outcome.REFUSED, "seen"), password="old")
+    (step,) = decided(with_connection(down, stripped)).steps
     assert isinstance(step, Write)
-    assert step.obj["metadata"]["labels"] == first.obj["metadata"]["labels"]
-    assert step.obj["data"] == first.obj["data"]
+    assert step.obj["metadata"]["labels"] == connection["metadata"]["labels"]
+    assert step.obj["metadata"]["resourceVersion"] == "4"
+    assert step.obj["data"] == connection["data"]
+
+
+@pytest.mark.parametrize("lost", ["labels", "data", "type"])
+def test_copies_are_made_of_a_connection_secret_whatever_somebody_took_out_of_it(lost: str) -> None:
+    connection = handing_out("old")
+    stripped = {**connection, "metadata": {**connection["metadata"]}}
+    (stripped["metadata"] if lost == "labels" else stripped).pop(lost)
+    down = observed(DialResult(Outcome.REFUSED, "seen"), password="old")
+    shared = replace(down, sharing=Sharing(namespaces=("other",)))
+    first, *others = decided(with_connection(shared, stripped)).steps
+    if isinstance(first, Write):  # the connection Secret itself comes first, and its copies with the next pass
+        assert others == []
+        first, *_ = decided(with_connection(shared, first.obj)).steps
+    share = first
+    assert isinstance(share, Share)
+    assert share.obj["metadata"]["labels"]["toolhive.stacklok.dev/storage"] == "mine"
+    assert share.obj.get("data") == stripped.get("data")
+
+
+@pytest.mark.parametrize("published", ["", "default"])
+def test_the_user_name_default_is_what_a_password_alone_means(published: str) -> None:
+    decision = decided(observed(password="p", username="default"))
+    assert condition(decision, "ProxiesSupported")["status"] == "True"
+    assert "REDIS_USERNAME" not in handed_out(decision)
+    connection = handing_out("p")
+    if published:
+        connection["data"] |= identities.encoded({"REDIS_USERNAME": published})
+    after = decided(with_connection(observed(password="p", username="default"), connection))
+    assert after.status is not None
+    assert "rotation" not in after.status

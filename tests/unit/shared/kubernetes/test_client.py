@@ -529,3 +529,16 @@ async def test_a_proxy_that_cannot_be_reached_is_unavailable_and_its_password_is
         with pytest.raises(errors.Unavailable) as caught:
             await cluster.get(SECRETS, "team", "a")
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://10.96.0.1:443", "10.96.0.1"),
+        ("https://[fd00::1]:443", "fd00::1"),
+        ("https://API.example.com/k8s/clusters/c", "api.example.com"),
+    ],
+)
+async def test_the_host_of_the_api_server_is_known(url: str, host: str) -> None:
+    async with Cluster(Transport(Configuration(host=url), "tests")) as cluster:
+        assert cluster.host == host

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.session_storage.allowed_hosts import AllowedHosts
 from shared.session_storage.validation import INTERVAL_HINT
 from webhook.admission import session_storages
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
@@ -17,7 +18,8 @@ EXTERNAL = {"url": "redis://there:6379", "secretRef": "auth"}
 def decide(spec: Any, *, name: str = "store", old: Any = None, running: Any = None) -> Decision:
     obj = {"metadata": {"name": name}, "spec": spec}
     old_object = None if old is None else {"metadata": {"name": name}, "spec": old, "status": {"size": running}}
-    return session_storages.decide(AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", obj, old_object))
+    request = AdmissionRequest("1", "UPDATE" if old else "CREATE", "ns", "", obj, old_object)
+    return session_storages.decide(request, AllowedHosts())
 
 
 def problems(decision: Decision) -> list[str]:
@@ -172,7 +174,42 @@ def test_a_name_is_only_judged_on_creation() -> None:
 @pytest.mark.parametrize("prefix", ["x" * 35, "a-"])
 def test_a_generated_name_has_room_for_its_suffix(prefix: str) -> None:
     obj = {"metadata": {"generateName": prefix}, "spec": {"size": "small"}}
-    assert session_storages.decide(AdmissionRequest("1", "CREATE", "ns", "", obj, None)) == Allow()
+    assert session_storages.decide(AdmissionRequest("1", "CREATE", "ns", "", obj, None), AllowedHosts()) == Allow()
+
+
+def asked(spec: Any, old: Any = None) -> str | None:
+    obj = {"metadata": {"name": "store"}, "spec": spec}
+    old_object = None if old is None else {"metadata": {"name": "store"}, "spec": old}
+    operation = "UPDATE" if old else "CREATE"
+    return session_storages.secret_to_read(AdmissionRequest("1", operation, "ns", "", obj, old_object))
+
+
+def test_whoever_names_a_secret_or_another_address_for_it_must_be_able_to_read_it() -> None:
+    assert asked({"external": EXTERNAL}) == "auth"
+    assert asked({"external": {**EXTERNAL, "secretRef": "other"}}, {"external": EXTERNAL}) == "other"
+    assert asked({"external": {**EXTERNAL, "url": "redis://mine"}}, {"external": EXTERNAL}) == "auth"
+
+
+@pytest.mark.parametrize(
+    ("spec", "old"),
+    [
+        ({"size": "small"}, None),
+        ({"external": {"url": "redis://there"}}, None),
+        ({"external": {"url": "redis://there", "secretRef": 5}}, None),
+        ({"external": {"url": "redis://there"}}, {"external": EXTERNAL}),
+        ({"external": EXTERNAL, "allowedNamespaces": ["a"]}, {"external": EXTERNAL}),
+    ],
+    ids=str,
+)
+def test_nobody_needs_to_read_a_secret_that_goes_nowhere_new(spec: Any, old: Any) -> None:
+    assert asked(spec, old) is None
+
+
+def test_a_host_is_judged_only_when_it_is_set_or_changed() -> None:
+    there = {"external": {"url": "redis://127.0.0.1"}}
+    assert "a loopback address" in problems(decide(there))[0]
+    assert not isinstance(decide({**there, "allowedNamespaces": ["a"]}, old=there), Deny)
+    assert "a loopback address" in problems(decide(there, old={"external": EXTERNAL}))[0]
 
 
 anything = st.recursive(
