@@ -558,12 +558,11 @@ def test_nothing_secret_is_in_the_text_of_a_step() -> None:
 
 def test_a_move_that_can_wait_gives_nodes_time_to_learn_of_an_instance_that_has_become_ready() -> None:
     """kube-proxy takes two changes at most once a second: clients of a move right after another change would wait."""
-    request = {"requested_switchover": "now"}
     new = ready(replica(2), seconds_ago=2)
-    decided = change(primary(0, Size.LARGE, 1, 2), replica(1), new, **request)
+    decided = change(primary(0, Size.LARGE, 1, 2), replica(1), new, requested_switchover="now")
     assert (decided.steps, reason(decided)) == ((), "InstanceStarts")
     settled = ready(replica(2), seconds_ago=3)
-    decided = change(primary(0, Size.LARGE, 1, 2), replica(1), settled, **request)
+    decided = change(primary(0, Size.LARGE, 1, 2), replica(1), settled, requested_switchover="now")
     assert isinstance(decided.steps[0], SwitchOver)
 
 
