@@ -16,7 +16,7 @@ from reconciler.observe.volume_claims import VolumeClaims
 from reconciler.state import pod_status
 from reconciler.state.instance import Instance
 from reconciler.state.owned_objects import instance_indexes, original_of, storage_of_secret, without_idle_strangers
-from reconciler.state.primary_service import IPV4, IPV6, PrimaryService, is_written_here, service_of
+from reconciler.state.primary_service import PrimaryService, families_of, is_written_here, service_of
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.storage_state import Sharing, StorageState
@@ -184,13 +184,14 @@ class Observer:
         """Read the Service of the primary, and find the EndpointSlices of it that somebody else writes."""
         name = names.valkey(storage.name)
         known = self._slices.get((storage.namespace, name))
+        manifest = children.get((SERVICES.plural, name))
         # Only a Service of two IP families has a second one. By name: anybody can write our labels.
-        called = {names.valkey_slice(storage.name, family, is_first=False) for family in (IPV4, IPV6)} | {name}
+        others = families_of(manifest)[1:] if manifest is not None else ()
+        called = {names.valkey_slice(storage.name, family, is_first=False) for family in others} | {name}
         written = [each for each in known if is_written_here(each) and each["metadata"]["name"] in called]
         for each in written:
             children.setdefault((ENDPOINT_SLICES.plural, each["metadata"]["name"]), each)
         ours = [each for (plural, _), each in children.items() if plural == ENDPOINT_SLICES.plural]
-        manifest = children.get((SERVICES.plural, name))
         service = PrimaryService.of(manifest, ours) if manifest is not None else None
         return service, tuple(each for each in known if each not in written)
 
