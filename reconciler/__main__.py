@@ -148,6 +148,7 @@ class _Process:
     def _storage_controller(self) -> Reconciler:
         watches, clock = self._watches, self._cluster.clock.now
         rollouts = CredentialRollouts(self._cluster, watches.toolhive.consumer)
+        last_seen = LastSeen(time.monotonic)
         surroundings = Surroundings(
             read_secret=watches.referenced_secrets.read,
             serves_tls=lambda: all(serves_session_tls(crd) for crd in watches.toolhive.crds()),
@@ -157,11 +158,11 @@ class _Process:
             outlives_at=watches.heartbeats.outlives_at,
             nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values()),
             may_update=self._slots.may_take,
-            last_seen=LastSeen(time.monotonic),
+            last_seen=last_seen,
             dial=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])).dial,
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
-        instances = InstanceActions(self._cluster, watches.caches, clock)
+        instances = InstanceActions(self._cluster, watches.caches, clock, last_seen.note_endless_script)
         memory = WriteMemory(clock)
         applier = Applier(self._cluster, watches.caches, rollouts.note_refusal, instances, memory)
         status, settings = StatusWriter(self._cluster, watches.storages, self._recorder), self._settings.storage
@@ -179,9 +180,9 @@ class _Process:
         ]
 
     def _is_rotation_due(self, storage: DeclaredStorage) -> bool:
-        at_once = self._settings.storage.rotation.scheduled_at_once
+        settings, now = self._settings.storage.rotation, self._cluster.clock.now()
         storages, secrets = self._watches.storages.objects.values(), self._watches.caches[SECRETS.plural].objects
-        return schedule.is_due(storage, storages, secrets, at_once, self._cluster.clock.now())
+        return schedule.is_due(storage, storages, secrets, settings, now)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,23 @@ class StoreUnreachable(SessionStoreError):
     """No connection, a time-out, or a server that is still loading its data."""
 
 
+class StoreErred(StoreUnreachable):
+    """The server runs, and answered a command with an error.
+
+    Attributes:
+        reply: The answer.
+    """
+
+    def __init__(self, message: str, reply: str) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+    @property
+    def kind(self) -> str:
+        """The answer's first word, such as `MISCONF` or `BUSY`."""
+        return self.reply.partition(" ")[0]
+
+
 class StoreHungUp(StoreUnreachable):
     """The server closed the connection before it answered, as one does that dies in that instant."""
 

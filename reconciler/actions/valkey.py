@@ -123,6 +123,16 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
+class EndScript:
+    """End the script that keeps an instance from serving anybody else."""
+
+    instance: Instance
+
+    def __repr__(self) -> str:
+        return f"end the script that keeps {self.instance.title} busy"
+
+
+@dataclass(frozen=True, slots=True)
 class Resume:
     """Have the primary take the writes that a switchover held back before it broke off.
 
@@ -148,4 +158,6 @@ class Remove:
         return f"remove instance {self.workload['metadata']['name']} with its volume"
 
 
-InstanceAction: TypeAlias = Promote | SwitchOver | Follow | TellPassword | Fence | Resume | Admit | Retire | Remove
+InstanceAction: TypeAlias = (
+    Promote | SwitchOver | Follow | TellPassword | Fence | EndScript | Resume | Admit | Retire | Remove
+)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.actions.valkey import (
     Admit,
+    EndScript,
     Fence,
     Follow,
     InstanceAction,
@@ -41,8 +42,16 @@ _log = logging.getLogger(__name__)
 class InstanceActions:
     """Carries out one action at a time; each can be repeated, and of two that do the same at once, one loses."""
 
-    def __init__(self, cluster: Cluster, caches: Mapping[str, Informer], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        caches: Mapping[str, Informer],
+        clock: Callable[[], datetime],
+        on_endless_script: Callable[[Instance], None],
+    ) -> None:
+        """Take among others a callback, which gets each instance whose script Valkey refused to end."""
         self._cluster = cluster
+        self._on_endless_script = on_endless_script
         self._services = PrimaryServices(cluster, caches, clock)
 
     def forget(self, storage: Key) -> None:
@@ -65,6 +74,9 @@ class InstanceActions:
                 await self._resume(action)
             case Remove():
                 await self._remove(action)
+            case EndScript(instance):
+                if not await users.end_script(*instance.endpoint):
+                    self._on_endless_script(instance)
             case Follow() | TellPassword() | Fence():
                 await _configure(action)
             case Admit(instance, hashes):

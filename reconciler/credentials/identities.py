@@ -49,7 +49,8 @@ OPERATOR: Final = Identity(
     # Every command that a rotation or a switchover needs: to add a right later, every instance has to restart, which
     # costs a small storage its data.
     "resetkeys resetchannels -@all +ping +role +info +wait +replicaof +config|get +config|set +acl|setuser +acl|getuser"
-    " +acl|save +multi +exec +client|id +client|setinfo +client|list +client|kill +client|pause +client|unpause",
+    " +acl|save +multi +exec +client|id +client|setinfo +client|list +client|kill +client|pause +client|unpause"
+    " +script|kill +function|kill",
 )
 REPLICATION: Final = Identity(
     "replication", "replication-password", "resetkeys resetchannels -@all +ping +psync +replconf"

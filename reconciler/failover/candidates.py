@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LOST: Final = "PrimaryLost"
 RETURNED: Final = "PrimaryReturned"
+PRIMARY_MAY_SERVE: Final = "PrimaryMayServe"
+"""Reason for which no instance takes over from a primary that may go on taking writes unseen."""
 
 STALE_MARGIN_SECONDS: Final = 2.0
 """How much longer a replica may have been without the primary than the primary has been silent to the reconciler. Both

@@ -18,7 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from reconciler.failover.candidates import Candidate, NoCandidate, choose_candidate
+from reconciler.failover.candidates import PRIMARY_MAY_SERVE, Candidate, NoCandidate, choose_candidate
+from reconciler.failover.consent import Consent, Objection, Outage, judge_consent, way_out
 from reconciler.state import pod_status
 from shared import names
 
@@ -45,6 +46,12 @@ MISSING_SECONDS: Final = 1.0
 """How often the reconciler looks while it waits for an instance to come back."""
 PRIMARY_SILENT: Final = "PrimarySilent"
 """Reason for which the reconciler waits until the fence of a primary has closed that nobody hears."""
+SCRIPT_RUNS: Final = "ScriptRuns"
+ENDING_SECONDS: Final = 0.2
+"""How soon the reconciler looks again at an instance whose script it has ended; Valkey takes milliseconds for that."""
+ENDLESS_SECONDS: Final = 5.0
+"""How long a script that has written may go on, after the two seconds in which Valkey answered nobody, before another
+instance takes over: its writes are lost then."""
 BY_HAND: Final = "PromotedByHand"
 
 
@@ -58,49 +65,93 @@ class KeepPrimary:
 
 @dataclass(frozen=True, slots=True)
 class LookAgain:
-    """The reconciler cannot decide yet, and looks again after some seconds."""
+    """The reconciler cannot decide yet, and looks again after some seconds.
+
+    Attributes:
+        is_still_out: Whether the primary has been out for so long, as this process saw itself, that a failover which
+            was blocked before is blocked still: an instance that comes and goes begins no new incident.
+    """
 
     seconds: float
     reason: str
     message: str
+    is_still_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NewPrimary:
-    """Make an instance primary: it may be the recorded primary itself, which came back as a replica."""
+    """Make an instance primary: it may be the recorded primary itself, which came back as a replica.
+
+    Attributes:
+        consent: The value of the annotation `promote` by which a person chose it; empty if none did.
+    """
 
     instance: Instance
     reason: str
     message: str
+    consent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FailoverBlocked:
-    """Only a person, or an instance that comes back, can settle it; the message holds the facts and what to do."""
+    """Only a person, or an instance that comes back, can settle it.
+
+    Attributes:
+        message: The facts and what to do. It has no figure that changes from look to look.
+        way_out: The part of the message that says what to do.
+        objection: Why the consent that a person gave does not settle it; None if nobody gave one.
+    """
 
     reason: str
     message: str
+    way_out: str = ""
+    objection: Objection | None = None
 
 
 Decision: TypeAlias = KeepPrimary | LookAgain | NewPrimary | FailoverBlocked
 
 
-def decide_primary(group: ReplicationGroup, requested: str = "") -> Decision:
+NO_CONSENT: Final = Consent()
+UNREPORTED: Final = Outage()
+
+
+def decide_primary(group: ReplicationGroup, consent: Consent = NO_CONSENT, outage: Outage = UNREPORTED) -> Decision:
     """Decide which instance has to be primary.
 
     Args:
         group: All instances that there are, or should be.
-        requested: Name of the instance that a person wants promoted if nothing else helps (value of the annotation
-            `promote`).
+        consent: The instance that a person wants promoted if nothing else helps (annotation `promote`).
+        outage: What a consent has to name.
     """
     if group.primary.is_primary:
         return KeepPrimary()
+    if group.primary.problem == "busy":
+        return _while_a_script_runs(group)
     found = _reason_not_to_promote(group) or choose_candidate(group)
     if isinstance(found, Candidate):
         return NewPrimary(found.instance, found.reason, found.message)
     if isinstance(found, NoCandidate):
-        return _without_candidate(group, found, requested)
+        return _without_candidate(group, found, consent, outage)
     return found
+
+
+def _while_a_script_runs(group: ReplicationGroup) -> Decision:
+    """Decide about a primary that a script keeps busy: it lives, and takes no writes until the script ends.
+
+    If the reconciler ends the script, nothing is lost. A script that has written cannot be ended. Its own writes reach
+    no replica before it is over, but all that came before it has: so a replica can take over once all of them are there
+    to compare. If one is missing, the primary keeps its place: its file has all writes too.
+    """
+    name = group.name(group.primary)
+    if not group.primary.has_endless_script or group.primary.busy_for < ENDLESS_SECONDS:
+        return LookAgain(ENDING_SECONDS, SCRIPT_RUNS, f"a script of a consumer keeps {name} from serving anybody else")
+    found = choose_candidate(group)
+    if group.unaccounted or not isinstance(found, Candidate):
+        return KeepPrimary(
+            SCRIPT_RUNS, f"{name} is busy with a script that cannot be ended, and no replica may take over"
+        )
+    message = f"{name} is busy with a script that cannot be ended, and {group.name(found.instance)} has all before it"
+    return NewPrimary(found.instance, SCRIPT_RUNS, message)
 
 
 def _reason_not_to_promote(group: ReplicationGroup) -> KeepPrimary | LookAgain | NoCandidate | None:
@@ -129,7 +180,7 @@ def _reason_to_fear_unseen_writes(group: ReplicationGroup) -> LookAgain | NoCand
         return None
     if not group.preset.is_redundant or group.unaccounted:
         message = f"{name} may still take writes, alone or together with instances that do not answer the reconciler"
-        return NoCandidate("PrimaryMayServe", message, (primary, *group.unaccounted))
+        return NoCandidate(PRIMARY_MAY_SERVE, message, (primary, *group.unaccounted))
     if primary.is_gone or primary.problem == "down" or primary.silent_for >= FENCE_SECONDS:
         return None
     message = f"{name} does not answer; it stops taking writes by itself within {FENCE_SECONDS:g} s"
@@ -138,38 +189,37 @@ def _reason_to_fear_unseen_writes(group: ReplicationGroup) -> LookAgain | NoCand
     return LookAgain(wait, PRIMARY_SILENT, message)
 
 
-def _without_candidate(group: ReplicationGroup, problem: NoCandidate, requested: str) -> Decision:
+def _without_candidate(group: ReplicationGroup, problem: NoCandidate, consent: Consent, outage: Outage) -> Decision:
     """Decide whether time settles it, or a person has to."""
     if group.primary.is_loading_as_primary:
         # Its file may hold writes that it never sent to a replica, and nothing shows that another instance has as much.
         return KeepPrimary("LoadingData", f"{group.name(group.primary)} is reading its data from disk")
     waiting = f"; waiting for {group.name(*problem.missing)}" if problem.missing else ""
-    if any(instance.silent_for < pod_status.START_LIMIT.total_seconds() for instance in problem.missing):
-        return LookAgain(MISSING_SECONDS, problem.reason, f"{problem.message}{waiting}")
-    for instance in group.in_order:
-        if instance.is_loaded and group.name(instance) == requested:
-            return NewPrimary(instance, BY_HAND, f"{requested} was named by {names.ANNOTATION_PROMOTE}")
+    limit = pod_status.START_LIMIT.total_seconds()
+    if any(instance.silent_for < limit for instance in problem.missing):
+        is_still_out = group.primary.silent_for >= limit
+        return LookAgain(MISSING_SECONDS, problem.reason, f"{problem.message}{waiting}", is_still_out)
+    incident = outage.incident(problem.reason)
+    judged = judge_consent(group, problem, consent, incident)
+    if not isinstance(judged, Objection | None):
+        message = f"{consent.instance} was named by {names.ANNOTATION_PROMOTE}"
+        return NewPrimary(judged, BY_HAND, message, str(consent))
     seen = "; ".join(_summary(group, instance) for instance in group.in_order)
-    return FailoverBlocked(problem.reason, f"{problem.message}{waiting} ({seen}): {_way_out(group, problem.best)}")
-
-
-def _way_out(group: ReplicationGroup, best: Instance | None) -> str:
-    """Say what a person can do, what that may lose, and the command to copy."""
-    namespace, storage = group.storage
-    chosen = group.name(best) if best is not None else "<name>"
-    which = f"{chosen}, which probably lacks least," if best is not None else "an instance that answers"
-    command = f"kubectl annotate -n {namespace} sessionstorage {storage} {names.ANNOTATION_PROMOTE}={chosen}"
-    return f"to promote {which} and lose the writes that it never received, run `{command}`"
+    what_to_do = way_out(group, problem, incident)
+    message = f"{problem.message}{waiting} ({seen}): {what_to_do}"
+    return FailoverBlocked(problem.reason, message, what_to_do, judged)
 
 
 def _summary(group: ReplicationGroup, instance: Instance) -> str:
-    """Sum up an instance, for a person who has to choose."""
+    """Sum up an instance, for a person who has to choose, in facts that stand still."""
     name = group.name(instance)
     if not instance.is_loaded:
         state = "loads" if instance.responds else "is gone" if instance.is_gone else "does not answer"
         return f"{name} {state}"
-    replication, without_for = instance.replication, instance.without_primary_for
+    replication = instance.replication
+    if instance.is_primary or instance.hears_primary:
+        role = "considers itself the primary" if instance.is_primary else "follows another instance"
+        return f"{name} {role}, in history {replication.lineage[:8]}"
     has_history = replication.has_history
     history = f"offset {replication.offset} of {replication.lineage[:8]}" if has_history else "no history"
-    since = f", without a primary for {without_for:g} s" if without_for is not None else ""
-    return f"{name} has {replication.keys} keys, {history}{since}"
+    return f"{name} has {replication.keys} keys, {history}"

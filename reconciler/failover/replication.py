@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.actions.kubernetes import LabelRole
 from reconciler.actions.plan import apart
-from reconciler.actions.valkey import Fence, Follow, Promote, Resume
+from reconciler.actions.valkey import EndScript, Fence, Follow, Promote, Resume
 from reconciler.failover.decision import NewPrimary
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime) -> Iterator[Step]:
     """List the steps that give the storage a primary or, if it has one, replicas, fence and roles as they should be."""
+    for instance in group.instances:
+        if instance.problem == "busy" and not instance.has_endless_script:
+            yield EndScript(instance)
     if isinstance(decision, NewPrimary) and group.service is not None and group.service.is_ours_to_point:
         # Only under a claim in the Service: otherwise two leaders could promote two instances.
-        record = group.service.record.claim(decision.instance.index, decision.reason, now)
+        record = group.service.record.claim(decision.instance.index, decision.reason, now, consent=decision.consent)
         others = (other for other in group.instances if other is not decision.instance and other.accepts_operator)
         yield Promote(group.service, record, decision.instance, tuple(others), group.replication)
-    if isinstance(decision, NewPrimary) or not group.is_serving:
+    if isinstance(decision, NewPrimary) or not group.is_leading:
         return
     if group.primary.is_paused and group.service is not None and group.service.is_ours_to_point:
         yield Resume(group.service, group.primary)

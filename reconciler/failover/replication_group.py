@@ -106,6 +106,11 @@ class ReplicationGroup:
         return self.primary.is_primary and not self.primary.problem
 
     @property
+    def is_leading(self) -> bool:
+        """Whether the primary is one in its own eyes, and answers the reconciler, even if it fails its clients."""
+        return self.primary.is_primary and self.primary.problem in {"", "failing"}
+
+    @property
     def takes_writes(self) -> bool:
         """Whether a client's write succeeds: the primary serves, and has the replicas that its fence asks for.
 
@@ -119,9 +124,10 @@ class ReplicationGroup:
         return tuple(instance for instance in self.others if self.is_synced(instance))
 
     def is_synced(self, instance: Instance) -> bool:
-        """Tell whether an instance follows the primary closely."""
+        """Tell whether an instance follows the primary closely, and could take writes in its place."""
         lag = self.lag(instance)
-        return not instance.problem and instance.replication.is_streaming and lag is not None and lag < CLOSE_BYTES
+        is_well = not instance.problem and not instance.disk_fails
+        return is_well and instance.replication.is_streaming and lag is not None and lag < CLOSE_BYTES
 
     def is_attached(self, instance: Instance) -> bool:
         """Tell whether an instance is connected with the primary, in sync or not, as either of them says."""

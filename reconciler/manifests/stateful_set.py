@@ -32,7 +32,10 @@ _ZONE: Final = "topology.kubernetes.io/zone"
 _MOUNTED: Final = (names.KEY_USERS_ACL, identities.PROBE.key, identities.REPLICATION.key)
 """Keys of the auth Secret that kubelet mounts into an instance."""
 _CLIENT: Final = f"valkey-cli --user {identities.PROBE.user}"
-_IS_ALIVE: Final = f"exec {_CLIENT} ping"
+_IS_ALIVE: Final = f'answer=$({_CLIENT} ping) && case "$answer" in BUSY*) echo "$answer"; exit 1;; esac'
+"""Whatever a server answers, it lives: also an error, as while it reads its data or its disk is full, so no `-e`. Only
+a script that has run for two minutes counts as death: the reconciler ends scripts within seconds, and cannot end one
+that has written. What such a script wrote, nobody got an answer to; all else is in the file."""
 _IS_READY: Final = (
     f"set -- $(printf 'PING\\nROLE\\n' | {_CLIENT})"
     f' && if [ "$1" != PONG ]; then echo "$@"; exit 1; fi'

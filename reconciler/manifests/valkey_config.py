@@ -29,6 +29,10 @@ START_FILE: Final = "start.conf"
 DATA_DIRECTORY: Final = "/data"
 FENCE_LAG_SECONDS: Final = 3
 """Value of `min-replicas-max-lag`: a replica that was silent for longer does not count; Valkey counts whole seconds."""
+BUSY_MILLISECONDS: Final = 2000
+"""How long a script may keep all other clients waiting. After that Valkey answers them again, with errors, and lets the
+reconciler end the script: before a failover, which begins after 4.5 s of silence (`failover.decision.FENCE_SECONDS`).
+ToolHive's scripts take microseconds."""
 
 
 def valkey_conf() -> str:
@@ -61,6 +65,7 @@ def valkey_conf() -> str:
         # A replica that is not synchronised then refuses reads, and the readiness probe's PING.
         "replica-serve-stale-data": "no",
         "min-replicas-max-lag": FENCE_LAG_SECONDS,
+        "busy-reply-threshold": BUSY_MILLISECONDS,
         "include": f"{LIVE_DIRECTORY}/{START_FILE}",
     }
     return "".join(f"{name} {value}\n" for name, value in directives.items())

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 HANG_UPS: Final = 3
 HANG_UP_SECONDS: Final = 0.01
 """A process that is killed has closed its sockets within a few milliseconds."""
+OUT_OF_MEMORY: Final = "OOM it uses more memory than it may, and removing keys does not help"
+"""What the reconciler takes down where Valkey would answer a write with such an error; a PING it answers as ever."""
 SILENT_SECONDS: Final = 1.5
 """After so long an instance counts as silent: the heartbeat asks it every second."""
 
@@ -67,8 +69,21 @@ async def _probe(instance: Instance, ring: KeyRing, limit_seconds: float | None)
             await users.ping(seen.address, names.VALKEY_PORT, ring.login(identities.CONSUMER))
     except errors.StoreRefused as error:
         return replace(seen, problem="refused", detail=str(error))
+    except errors.StoreErred as error:
+        return _erring(seen, error)
     except errors.StoreDown as error:
         return replace(instance, problem="down", detail=str(error), operator=NO_LOGIN)
     except (errors.StoreUnreachable, TimeoutError) as error:
         return replace(instance, problem="unreachable", detail=str(error), operator=NO_LOGIN)
+    if seen.is_primary and seen.facts is not None and seen.facts.is_out_of_memory:
+        return replace(seen, problem="failing", detail=OUT_OF_MEMORY)
     return seen
+
+
+def _erring(seen: Instance, error: errors.StoreErred) -> Instance:
+    """Read what the error says that a server answered; what it said before that still holds."""
+    if error.kind == "BUSY":
+        return replace(seen, facts=None, problem="busy", detail=error.reply)
+    if seen.responds:
+        return replace(seen, problem="failing", detail=error.reply)
+    return replace(seen, problem="unreachable", detail=str(error), operator=NO_LOGIN)

@@ -1,4 +1,6 @@
-"""Remembers when each instance last answered, and when each replica last heard its primary. In memory; no I/O.
+"""Remembers when each instance last answered, when each replica last heard its primary, and since when a script runs.
+
+In memory; no I/O.
 
 What an instance says now is not enough: it counts from the break of its link, which may have been silent for a minute
 by then, and a replica may have heard a primary a moment ago that the reconciler cannot reach.
@@ -26,6 +28,8 @@ class LastSeen:
         self._clock = clock
         self._answered: dict[Key, dict[str, float]] = {}
         self._heard_primary: dict[Key, dict[str, float]] = {}
+        self._busy_since: dict[Key, dict[str, float]] = {}
+        self._endless: set[str] = set()
 
     def update(self, storage: Key, primary: int | None, instances: Iterable[Instance]) -> tuple[Instance, ...]:
         """Take in what all instances of a storage show now, and add for how long each has been silent.
@@ -35,6 +39,8 @@ class LastSeen:
         now, seen = self._clock(), tuple(instances)
         answered = self._of(self._answered, storage, seen)
         heard_primary = self._of(self._heard_primary, storage, seen)
+        busy_since = self._of(self._busy_since, storage, [each for each in seen if each.problem == "busy"])
+        self._endless.difference_update(_uid(each) for each in seen if each.problem != "busy")
         for instance in seen:
             silent_for, uid = instance.silent_for, _uid(instance)
             if instance.index == primary:
@@ -42,22 +48,30 @@ class LastSeen:
             answered[uid] = max(answered.get(uid, now - silent_for), now - silent_for)
             if instance.hears_primary:
                 heard_primary[uid] = now
+            if instance.problem == "busy":
+                busy_since.setdefault(uid, now)
         return tuple(
             replace(
                 instance,
                 silent_for=0.0 if instance.responds else now - answered[_uid(instance)],
                 not_hearing_for=now - heard_primary.get(_uid(instance), now),
+                busy_for=now - busy_since.get(_uid(instance), now),
+                has_endless_script=_uid(instance) in self._endless,
             )
             for instance in seen
         )
 
+    def note_endless_script(self, instance: Instance) -> None:
+        """Note that Valkey refused to end the script that keeps an instance busy; this holds until it ends."""
+        self._endless.add(_uid(instance))
+
     def forget(self, storage: Key) -> None:
         """Drop what this keeps of a storage that is gone."""
-        self._answered.pop(storage, None)
-        self._heard_primary.pop(storage, None)
+        for memory in (self._answered, self._heard_primary, self._busy_since):
+            memory.pop(storage, None)
 
     @staticmethod
-    def _of(memory: dict[Key, dict[str, float]], storage: Key, seen: tuple[Instance, ...]) -> dict[str, float]:
+    def _of(memory: dict[Key, dict[str, float]], storage: Key, seen: Iterable[Instance]) -> dict[str, float]:
         """Keep only the times of pods that still exist, and return them."""
         present = {_uid(instance) for instance in seen}
         memory[storage] = {uid: at for uid, at in memory.get(storage, {}).items() if uid in present}

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from shared.session_storage.models import External
 
 
+ON_CONSUMERS_SECONDS: Final = 0.3
+"""How long a look waits for what the API server says of consumers, while the primary does not answer."""
 NOTHING: Final[Mapping[tuple[str, str], Object]] = MappingProxyType({})
 
 _log = logging.getLogger(__name__)
@@ -157,10 +159,10 @@ class Observer:
         service, strays = self._primary_service(storage, children)
         instances = await self._probe(storage.key, indexes, ring if auth is not None else None)
         primary = service.primary if service is not None else None
-        # A failover does not wait for what the API server says of consumers.
-        is_urgent = not all(instance.responds for instance in instances if instance.index == primary)
-        record, rollouts = await self._rotation(storage.key, sharing, auth, ring, is_urgent=is_urgent)
-        sharing = await self._with_copies(storage, sharing, is_urgent=is_urgent)
+        is_serving = all(instance.responds for instance in instances if instance.index == primary)
+        patience = None if is_serving else ON_CONSUMERS_SECONDS
+        record, rollouts = await self._rotation(storage.key, sharing, auth, ring, patience)
+        sharing = await self._with_copies(storage, sharing, patience)
         return StorageState(
             storage=storage,
             children=children,
@@ -227,39 +229,43 @@ class Observer:
         return live is not None and live["metadata"]["uid"] == metadata["uid"]
 
     async def _rotation(
-        self, storage: Key, sharing: Sharing, secret: Object | None, ring: KeyRing, *, is_urgent: bool = False
+        self,
+        storage: Key,
+        sharing: Sharing,
+        secret: Object | None,
+        ring: KeyRing,
+        patience: float | None = None,
     ) -> tuple[RotationRecord, tuple[CredentialRollout, ...] | None]:
         """Read the record of a rotation and, once the new credential is published, how far its users are with it."""
         record = RotationRecord.of(secret)
         since = read_time(record.published)
         if since is None or not record.is_under_way:
             return record, ()
-        if is_urgent or not self._surroundings.knows_consumers():
+        if not self._surroundings.knows_consumers():
             return record, None
         # Once the auth Secret has no former password, the rotation needs all addresses: it closes other sessions.
         is_thorough = bool(ring.current) and not ring.former
         read = self._rollouts.read(storage, sharing.admitted, record.revision, since, is_thorough=is_thorough)
         try:
-            return record, await read
-        except errors.ClusterError as error:
+            async with asyncio.timeout(patience):
+                return record, await read
+        except (errors.ClusterError, TimeoutError) as error:
             # Everything else about the storage goes on without knowing.
             extra = {"storage": "/".join(storage), "error": str(error)}
             _log.warning("could not read how far the users of a storage's credential are", extra=extra)
             return record, None
 
-    async def _with_copies(self, storage: DeclaredStorage, sharing: Sharing, *, is_urgent: bool = False) -> Sharing:
-        """Find what has the name of the connection Secret's copy in other namespaces; in caches only, if urgent."""
+    async def _with_copies(self, storage: DeclaredStorage, sharing: Sharing, patience: float | None = None) -> Sharing:
+        """Find what has the name of the connection Secret's copy in other namespaces."""
         name = names.mirrored_connection_secret(storage.name, storage.namespace)
         found = {secret["metadata"]["namespace"]: secret for secret in self.copies_of(storage.key)}
-        for namespace in sharing.namespaces:
-            if namespace in found or is_urgent:
-                continue
-            try:
-                secret = await self._children.live(SECRETS, namespace, name)
-            except errors.ClusterError as error:
-                # The write of the copy shows whether the name is taken.
-                _log.warning("could not look for a copy of a connection Secret", extra={"error": str(error)})
-                continue
-            if secret is not None:
-                found[namespace] = secret
+        try:
+            async with asyncio.timeout(patience):
+                for namespace in sharing.namespaces:
+                    if namespace not in found and (secret := await self._children.live(SECRETS, namespace, name)):
+                        found[namespace] = secret
+        except (errors.ClusterError, TimeoutError) as error:
+            # The write of a copy shows whether its name is taken.
+            extra = {"storage": "/".join(storage.key), "error": str(error)}
+            _log.warning("could not look for all copies of a connection Secret", extra=extra)
         return sharing.with_secrets(storage.key, found)

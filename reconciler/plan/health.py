@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.failover.decision import FailoverBlocked, LookAgain
+from reconciler.plan.consent_status import consent_accepted, failover_blocked
 from reconciler.plan.desired_objects import running_size
 from reconciler.plan.hindrance import Hindrance, OutOfSync, redundancy
 from reconciler.plan.rolling_update import NO_ROOM, UPDATING
+from reconciler.plan.server_problem import server_problem
 from reconciler.state import pod_status
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 READY: Final = "Ready"
 AVAILABLE: Final = "Available"
-FAILOVER_BLOCKED: Final = "FailoverBlocked"
 SIZE_APPLIED: Final = "SizeApplied"
 NO_REPLICA: Final = "NoReplicaInSync"
 """Reason for which a primary that should be redundant takes no writes."""
@@ -138,8 +139,8 @@ def was_ready(storage: DeclaredStorage) -> bool:
 
 
 def is_out_of_service(storage: DeclaredStorage, group: ReplicationGroup, now: datetime) -> bool:
-    """Tell whether the primary does not serve, and the storage has taken no writes for longer than a failover takes."""
-    if group.is_serving:
+    """Tell whether the primary answers nobody, and the storage has taken no writes for longer than a failover takes."""
+    if group.is_leading:
         return False
     available = storage.condition(AVAILABLE)
     if available is None or available.status != "False":
@@ -159,8 +160,9 @@ def judge(
     unready_phase = Phase.DEGRADED if was_ready(state.storage) else Phase.PROVISIONING
     size = running_size(group, spec)
     available = Finding(AVAILABLE, "True" if is_ready else "False", reason, message)
-    blocked = _failover_blocked(state.storage, decision)
-    also = (available, redundancy(group, apart), blocked, _size_applied(spec, size))
+    consent = consent_accepted(state.storage, group, decision)
+    blocked = failover_blocked(state.storage, decision)
+    also = (available, redundancy(group, apart), blocked, consent, _size_applied(spec, size))
     verdict = Verdict(
         phase=Phase.READY if is_ready else unready_phase,
         reason=reason,
@@ -169,23 +171,35 @@ def judge(
         connection_secret=names.connection_secret(name) if has_connection else "",
         also=tuple(finding for finding in also if finding),
         size=size,
-        instances=tuple(_instance(group, instance) for instance in group.in_order),
+        instances=tuple(_instance(group, instance, state.storage) for instance in group.in_order),
         last_failover=group.service.last_change.status if group.service is not None else None,
         is_ready=is_ready,
     )
     return verdict.hindered(apart.lasting)
 
 
-def _instance(group: ReplicationGroup, instance: Instance) -> InstanceStatus:
-    """Show one instance, in figures that stay the same as long as nothing is the matter."""
-    is_primary = instance is group.primary
-    lag = 0 if is_primary else group.lag(instance)
+def _instance(group: ReplicationGroup, instance: Instance, storage: DeclaredStorage) -> InstanceStatus:
+    """Show one instance, in figures that stay the same as long as nothing changes that matters."""
+    name, is_primary = group.name(instance), instance is group.primary
     return InstanceStatus(
-        name=group.name(instance),
+        name=name,
         role=ROLE_PRIMARY if is_primary else ROLE_REPLICA,
         synced=group.takes_writes if is_primary else group.is_synced(instance),
-        lag_mib=None if lag is None else lag >> 20,
+        lag_mib=0 if is_primary else _lag_mib(group, instance, storage.instance(name)),
     )
+
+
+def _lag_mib(group: ReplicationGroup, instance: Instance, told: InstanceStatus | None) -> int | None:
+    """Tell how far a replica is behind; the figure that the last status told, unless it has halved or doubled.
+
+    Each figure is written to the status, and the exact one changes with every look. None for a replica without a link:
+    it falls behind by every write.
+    """
+    lag = group.lag(instance) if group.is_attached(instance) else None
+    if lag is None:
+        return None
+    mib, before = lag >> 20, told.lag_mib if told is not None else None
+    return before if before and mib and before / 2 < mib < before * 2 else mib
 
 
 def _reason_not_ready(group: ReplicationGroup, decision: Decision, apart: OutOfSync, now: datetime) -> tuple[str, str]:
@@ -199,7 +213,7 @@ def _reason_not_ready(group: ReplicationGroup, decision: Decision, apart: OutOfS
 def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tuple[str, str]:
     """Say why the primary does not serve: the nearest to the cause of all that the reconciler knows."""
     primary, pod = group.primary, group.primary.pod
-    if problem := _server_problem(primary):
+    if problem := server_problem(group.name(primary), primary):
         return problem
     if stuck := next(
         (found for instance in group.instances if instance.pod and (found := pod_status.obstacle(instance.pod))), None
@@ -213,22 +227,6 @@ def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tup
         return "Starting", "Valkey is starting"
     hint = "check its log and the NetworkPolicies that apply to it"
     return "Unreachable", f"{primary.title} does not answer: {hint}"
-
-
-def _server_problem(instance: Instance) -> tuple[str, str] | None:
-    """Say what the server itself gives as the reason."""
-    if instance.problem == "refused":
-        return "CredentialRefused", f"Valkey does not accept the passwords of the auth Secret ({instance.detail})"
-    if instance.responds and not instance.is_loaded:
-        return "LoadingData", "Valkey is reading its data from disk"
-    return None
-
-
-def _failover_blocked(storage: DeclaredStorage, decision: Decision) -> Finding | None:
-    """Tell that a person has to decide on a failover, or that nobody has to any more."""
-    if isinstance(decision, FailoverBlocked):
-        return Finding(FAILOVER_BLOCKED, "True", decision.reason, decision.message)
-    return _over(storage, Finding(FAILOVER_BLOCKED, "False", "Decided", "nothing is in the way of a failover"))
 
 
 def _over(storage: DeclaredStorage, finding: Finding) -> Finding | None:

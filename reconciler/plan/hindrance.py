@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.plan.rolling_update import UPDATING
+from reconciler.plan.server_problem import disk_problem, server_problem
 from reconciler.state import pod_status
 from shared.objects.conditions import Finding
 from shared.objects.timestamps import parse_time
@@ -122,8 +123,10 @@ def _hindrance(group: ReplicationGroup, instance: Instance, now: datetime, *, is
 def _trouble(group: ReplicationGroup, instance: Instance) -> tuple[str, str] | None:
     """Say what is the matter with a server that runs; None if it reads its data, or receives the primary's."""
     name, replication = group.name(instance), instance.replication
-    if instance.problem == "refused":
-        return "CredentialRefused", f"{name} does not accept the passwords of the auth Secret ({instance.detail})"
+    if instance.disk_fails:
+        return disk_problem(name)
+    if instance.problem and (told := server_problem(name, instance)):
+        return told
     if not instance.responds:
         return "Unreachable", f"{name} runs, and does not answer: {_CHECK}"
     if not instance.is_loaded or replication.is_copying or group.is_attached(instance):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler.actions.plan import RECHECK_SECONDS, Plan, apart
 from reconciler.actions.valkey import Promote, Resume, SwitchOver
 from reconciler.credentials import identities
+from reconciler.failover.consent import Consent, Outage
 from reconciler.failover.decision import STOPPING_SECONDS, LookAgain, decide_primary
 from reconciler.failover.replication import replication_steps, strands_of
 from reconciler.failover.replication_group import ReplicationGroup
@@ -84,10 +85,16 @@ def _plan_ownership(state: StorageState, spec: SessionStorageSpec, now: datetime
     return None
 
 
+def _decide(state: StorageState, group: ReplicationGroup, now: datetime) -> Decision:
+    """Decide which instance has to be primary; a person's consent counts in the outage that the last status told of."""
+    outage = Outage.of(state.storage, group.service, now)
+    return decide_primary(group, Consent.of(state.storage.requests.promotion), outage)
+
+
 def _lead_clients(report: Plan, state: StorageState, spec: SessionStorageSpec, now: datetime) -> Plan:
     """Keep a primary, and lead clients there, although something else of the storage is not its own."""
     group = ReplicationGroup.of(state, spec.preset)
-    decision = decide_primary(group, state.storage.requests.promotion)
+    decision = _decide(state, group, now)
     mending = Mending(state.outcomes, now)
     serving, _ = _due(state, group, decision, mending)
     way = () if _moves_primary(serving, decision) else _way(state, group, decision, mending)
@@ -132,7 +139,7 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     """Decide what to do about a managed storage, by importance; what does not build on each other does not wait."""
     owner, group = desired_objects.owner_of(state.storage), ReplicationGroup.of(state, spec.preset)
     mending = Mending(state.outcomes, now)
-    decision = decide_primary(group, state.storage.requests.promotion)
+    decision = _decide(state, group, now)
     change = next_change(group, _desired_instances(state, spec, group, now))
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
     serving, unlabelled = _due(state, group, decision, mending)

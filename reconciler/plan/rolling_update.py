@@ -35,8 +35,9 @@ REQUESTED: Final = "Asked"
 DRAINED: Final = "NodeIsDrained"
 OUTDATED: Final = "InstanceIsOutdated"
 DELETED: Final = "PodIsDeleted"
-PLANNED: Final = frozenset({REQUESTED, DRAINED, OUTDATED, DELETED})
-"""Reasons for which the primary moves although it serves."""
+DISK_FAILS: Final = "DiskFails"
+PLANNED: Final = frozenset({REQUESTED, DRAINED, OUTDATED, DELETED, DISK_FAILS})
+"""Reasons for which the primary moves although it lives, so that no write is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,10 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         # First of all the instance that clients get to: its data may still be there.
         known = {*desired.indexes, group.primary.index}
         return Change(tuple(sorted({*known, *_unused_indexes(desired, known, max(desired.count - len(known), 0))})))
-    if not group.is_serving:
+    if not group.is_leading:
         return Change(desired.indexes)
-    if group.primary.is_ending:
-        return _replace_deleted_primary(group, desired)
+    if group.primary.is_ending or not group.is_serving:
+        return _leave_primary(group, desired)
     stale = [instance for instance in group.instances if desired.is_stale(instance)]
     must_wait = bool(stale) and not desired.may_update
     if must_wait:
@@ -156,14 +157,22 @@ def _once_settled(change: Change, group: ReplicationGroup, desired: DesiredInsta
     return change
 
 
-def _replace_deleted_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
-    """Have a replica take over from a primary whose pod was deleted, by force or not, and which stops soon.
+def _leave_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
+    """Have an instance take over from a primary that stops soon, or takes no writes because its disk fails.
 
-    Without a replica there is nothing to do: the pod comes back anyway.
+    Somebody may have deleted the pod of the first, by force or not; it comes back anyway if there is no replica. The
+    second one answers all the same, and its memory holds every write that it acknowledged, so a storage with one
+    instance gets a second one, which has a disk of its own.
     """
+    primary = group.primary
+    if not (primary.is_ending or primary.disk_fails):
+        return Change(desired.indexes)
     staying = [instance for instance in group.others if not desired.is_leaving(instance)]
     preferred = sorted(staying, key=lambda instance: (desired.is_stale(instance), instance.index))
-    return _switchover(group, desired, preferred, DELETED) or Change(desired.indexes)
+    if change := _switchover(group, desired, preferred, DELETED if primary.is_ending else DISK_FAILS):
+        return change
+    is_alone = not (primary.is_ending or group.others or group.preset.is_redundant)
+    return Change((*desired.indexes, *_unused_indexes(desired, desired.indexes, 1 if is_alone else 0)))
 
 
 def _switchover(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from reconciler.failover.consent import FAILOVER_BLOCKED
 from reconciler.plan.failed_pass import RECONCILED
-from reconciler.plan.health import AVAILABLE, FAILOVER_BLOCKED, NO_REPLICA, READY, Verdict
+from reconciler.plan.health import AVAILABLE, NO_REPLICA, READY, Verdict
 from reconciler.plan.repairs import CHANGES_ACCEPTED
 from reconciler.plan.rolling_update import PLANNED
+from reconciler.rotation.overdue import OVERDUE, password_overdue
 from shared import names
 from shared.objects.conditions import Finding, conditions
 from shared.objects.events import EventNote
@@ -29,6 +31,8 @@ _CALM: Final = frozenset(
     {*(phase.value for phase in RotationPhase), "Decided", "Resizing", "UpToDate", "WaitsForItsTurn"}
 )
 """Reasons that every rotation, or change, passes through."""
+_BAD_IF_TRUE: Final = frozenset({FAILOVER_BLOCKED, OVERDUE})
+"""Conditions that are true when something is the matter."""
 _IN_FIRST_EVENT: Final = frozenset({READY, AVAILABLE})
 """Conditions whose change the first Event of a pass reports."""
 LISTED_CONSUMERS: Final = 10
@@ -39,7 +43,8 @@ def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Obj
     """Build the new status and the Events that tell of a change; (None, ()) if nothing changed."""
     old, generation = state.storage.status, state.storage.generation
     ready = Finding(READY, "True" if verdict.is_ready else "False", verdict.reason, verdict.message)
-    findings = (ready, *verdict.also, *_sharing(state))
+    overdue = password_overdue(state, now)
+    findings = (ready, *verdict.also, *_sharing(state), *((overdue,) if overdue is not None else ()))
     existing = [item.to_object() for item in old.conditions]
     new = SessionStorageStatus(
         phase=verdict.phase,
@@ -111,7 +116,7 @@ def _is_calm(item: Condition, hindrance: Hindrance | None) -> bool:
     """Tell whether a condition needs nobody's attention."""
     if hindrance is not None and item.reason == hindrance.reason:
         return False
-    return (item.status == "True") is not (item.type == FAILOVER_BLOCKED) or item.reason in _CALM
+    return (item.status == "True") is not (item.type in _BAD_IF_TRUE) or item.reason in _CALM
 
 
 def _readiness(verdict: Verdict) -> EventNote:

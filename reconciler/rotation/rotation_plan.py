@@ -118,7 +118,7 @@ def _phase_steps(state: StorageState, owner: Storage, progress: RotationProgress
     version: str = auth["metadata"]["resourceVersion"]
     match progress.phase:
         case None | RotationPhase.DISCARDED if (request := _request(state)) is not None:
-            begun = record.start(request, revision_of(auth), now)
+            begun = record.start(request, revision_of(auth), now, auth["metadata"].get("creationTimestamp", ""))
             yield WriteAuth(owner, ring, version, begun, is_staging=True)
         case RotationPhase.ADDED:
             yield WriteAuth(owner, ring.with_staged_as_current(), version, record.publish(now))

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from shared.objects.resources import Object
 
-Problem = Literal["", "down", "unreachable", "refused"]
+Problem = Literal["", "down", "unreachable", "refused", "busy", "failing"]
 NO_LOGIN: Final = Login("", "")
+OUT_OF_MEMORY_MILLISECONDS: Final = 2000
+"""After so long above its limit an instance is out of memory: it usually takes milliseconds to remove keys."""
 RECENT_SECONDS: Final = 2
 """A replica still hears its primary if it heard from it within this time. A primary speaks once a second
 (`repl-ping-replica-period`), and Valkey counts whole seconds, so 1.1 s may show as 2."""
@@ -40,6 +42,8 @@ class InstanceFacts:
         fence: How many replicas it needs to take writes (`min-replicas-to-write`).
         is_paused: Whether it holds clients' writes back (`CLIENT PAUSE`).
         upstream_hash: Hash of the password with which it logs in to its primary; empty if it has none.
+        disk_fails: Whether its last write to its file failed.
+        is_out_of_memory: Whether it has been using more memory than it may, and removing keys has not helped.
     """
 
     role: str
@@ -49,6 +53,8 @@ class InstanceFacts:
     fence: int = 0
     is_paused: bool = False
     upstream_hash: str = field(default="", repr=False)
+    disk_fails: bool = False
+    is_out_of_memory: bool = False
 
 
 def facts_from(
@@ -66,6 +72,8 @@ def facts_from(
         fence=int(config.get("min-replicas-to-write", 0)),
         is_paused=str(info.get("paused_reason", "none")) != "none",
         upstream_hash=identities.sha256(password) if password else "",
+        disk_fails=str(info.get("aof_last_write_status", "ok")) != "ok",
+        is_out_of_memory=int(info.get("current_eviction_exceeded_time", 0)) >= OUT_OF_MEMORY_MILLISECONDS,
     )
 
 
@@ -75,9 +83,10 @@ class Instance:
 
     Attributes:
         facts: What the server says; None if it did not answer, or does not let the reconciler in.
-        problem: Why the reconciler cannot use it: nothing listens there, or a firewall refuses connections; no answer
-            came; or it refused the credential.
-        detail: The problem in words.
+        problem: Why the reconciler cannot use it: nothing listens there, or a firewall refuses connections (down); no
+            answer came (unreachable); it refused the credential (refused); a script keeps it from everything else
+            (busy); or it is the primary, and answers what consumers send with an error (failing).
+        detail: The problem in words; of one that is failing, its answer.
         operator: The login of the identity `operator` with which the reconciler asked it.
         outlives_at: Where its server goes on for a moment although its pod is gone, as after a deletion by force; empty
             if it does not.
@@ -85,6 +94,8 @@ class Instance:
         not_hearing_for: Seconds since the reconciler last saw a replica hear its primary; 0 if it sees that now, or
             never did. The replica's own figure is not enough: it counts from the break of the link, which may have been
             silent for a minute by then.
+        busy_for: Seconds since the reconciler first saw the script that keeps it busy; 0 if it sees none.
+        has_endless_script: Whether Valkey refused to end that script, because it has written already.
     """
 
     index: int = 0
@@ -96,6 +107,8 @@ class Instance:
     outlives_at: str = ""
     silent_for: float = 0.0
     not_hearing_for: float = 0.0
+    busy_for: float = 0.0
+    has_endless_script: bool = False
 
     @property
     def title(self) -> str:
@@ -131,6 +144,11 @@ class Instance:
     def is_loaded(self) -> bool:
         """Whether its server responds, has its data in memory, and takes commands."""
         return self.facts is not None and not self.facts.is_loading
+
+    @property
+    def disk_fails(self) -> bool:
+        """Whether its last write to its file failed, so that a primary refuses writes, and a replica may end."""
+        return self.facts is not None and self.facts.disk_fails
 
     @property
     def accepts_operator(self) -> bool:

@@ -36,6 +36,9 @@ class PrimaryRecord:
         took: Seconds between the two, as the process that made the change measured them.
         request: The user's request that this change fulfils (value of the annotation `switchover`); empty if none.
         handled: The user's request that the reconciler fulfilled last.
+        consent: The consent to a loss by which a person chose this instance (value of the annotation `promote`); empty
+            if the reconciler chose it.
+        used: The consent that the reconciler used last.
     """
 
     epoch: int = 0
@@ -46,6 +49,8 @@ class PrimaryRecord:
     took: float = 0.0
     request: str = ""
     handled: str = ""
+    consent: str = ""
+    used: str = ""
 
     @classmethod
     def of(cls, holder: Object) -> Self:
@@ -89,16 +94,24 @@ class PrimaryRecord:
             return None
         return LastFailover(at=at, reason=self.reason, seconds=self.took)
 
-    def claim(self, to: int, reason: str, now: datetime, request: str = "") -> PrimaryRecord:
+    def claim(self, to: int, reason: str, now: datetime, request: str = "", consent: str = "") -> PrimaryRecord:
         """Claim a change of the primary; the epoch in between is for the withdrawal of a claim that is under way."""
         epoch = self.epoch + (2 if self.is_under_way else 1)
-        return PrimaryRecord(epoch, to, reason, began=written(now), request=request, handled=self.handled)
+        kept = PrimaryRecord(handled=self.handled, used=self.used)
+        return replace(kept, epoch=epoch, to=to, reason=reason, began=written(now), request=request, consent=consent)
 
     def at(self, epoch: int) -> PrimaryRecord:
         """Note again that this was the last change, after a claim of another one; that one's request stays open."""
         return replace(self, epoch=epoch)
 
     def end(self, now: datetime, took: float = 0.0) -> PrimaryRecord:
-        """Note that the Service sends clients to the new primary."""
-        handled = self.request or self.handled
-        return replace(self, ended=written(now), took=round(took, 3), request="", handled=handled)
+        """Note that the Service sends clients to the new primary; a request or a consent counts only once."""
+        return replace(
+            self,
+            ended=written(now),
+            took=round(took, 3),
+            request="",
+            handled=self.request or self.handled,
+            consent="",
+            used=self.consent or self.used,
+        )

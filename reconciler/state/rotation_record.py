@@ -29,6 +29,7 @@ class RotationRecord:
         begun: When the reconciler staged the next passwords; like the other times as RFC 3339, and empty until then.
         published: When the reconciler first handed the new credential to consumers.
         ended: When the rotation was over.
+        replaces: When the passwords were made that the rotation replaces.
     """
 
     handled: str = ""
@@ -36,6 +37,7 @@ class RotationRecord:
     begun: str = ""
     published: str = ""
     ended: str = ""
+    replaces: str = ""
 
     @classmethod
     def of(cls, secret: Object | None) -> Self:
@@ -58,9 +60,9 @@ class RotationRecord:
         """Whether there is a rotation that has begun and not ended."""
         return bool(self.begun) and not self.ended
 
-    def start(self, handled: str, revision: str, now: datetime) -> RotationRecord:
-        """Begin a rotation."""
-        return RotationRecord(handled, revision, begun=written(now))
+    def start(self, handled: str, revision: str, now: datetime, made: str = "") -> RotationRecord:
+        """Begin a rotation; `made` says when the first passwords were made, before any rotation."""
+        return RotationRecord(handled, revision, begun=written(now), replaces=self.begun or made)
 
     def publish(self, now: datetime) -> RotationRecord:
         """Note that the reconciler hands the new credential to consumers."""

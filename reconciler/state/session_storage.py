@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from shared import errors, names
 from shared.objects.resources import annotation_of, is_terminating
 from shared.session_storage.models import parse_spec
-from shared.session_storage.status import Condition, SessionStorageStatus
+from shared.session_storage.status import Condition, InstanceStatus, SessionStorageStatus
 
 if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
@@ -25,7 +25,7 @@ class Requests:
         rotation: Each new value starts one rotation of the passwords.
         forced_rotation: The revision whose rotation is to end without waiting for the consumers that are left.
         switchover: Each new value moves the primary to another instance once.
-        promotion: StatefulSet of the instance to promote although the failover is blocked.
+        promotion: `<instance>@<incident>`: the instance to promote although the failover is blocked in this incident.
         adoption: UIDs of the objects of a backup, or of a former storage, that the storage is to take over.
     """
 
@@ -95,6 +95,10 @@ class DeclaredStorage:
     def key(self) -> Key:
         """Its (namespace, name)."""
         return self.namespace, self.name
+
+    def instance(self, name: str) -> InstanceStatus | None:
+        """Look up what the last status says of an instance."""
+        return next((each for each in self.status.nodes if each.name == name), None)
 
     def condition(self, kind: str) -> Condition | None:
         """Look a condition of the last status up by its type."""

@@ -83,7 +83,8 @@ class Session:
 
         Raises:
             StoreDown: No server listens.
-            StoreUnreachable: There is no connection, no answer in time, or an answer is an error.
+            StoreErred: An answer is an error.
+            StoreUnreachable: There is no connection, or no answer in time.
             StoreRefused: The instance refused the credential, or the user lacks a right.
         """
         if self._open is None:
@@ -139,7 +140,7 @@ class Session:
         if kind in _DENIED:
             # Without the rest: it may quote the command.
             raise errors.StoreRefused(f"{self._label}: {kind}")
-        raise errors.StoreUnreachable(f"{self._label}: {reply}")
+        raise errors.StoreErred(f"{self._label}: {reply}", reply)
 
 
 @contextlib.asynccontextmanager

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from reconciler.valkey.session import Execute
 
 _QUESTIONS: Final = (
-    ("INFO", "server", "clients", "replication", "persistence", "keyspace"),
+    ("INFO", "server", "clients", "replication", "persistence", "stats", "keyspace"),
     ("CONFIG", "GET", "min-replicas-to-write", "primaryauth"),
     *(("ACL", "GETUSER", identity.user) for identity in identities.IDENTITIES),
 )
+_NOT_THIS_KIND: Final = frozenset({"NOTBUSY", "BUSY"})
+"""How Valkey answers if what runs is no script, or no function, or nothing runs any more."""
 
 
 async def observe(host: str, port: int, login: Login) -> InstanceFacts:
@@ -40,6 +42,26 @@ async def ping(host: str, port: int, login: Login) -> None:
     """Prove that a credential works."""
     async with connected(host, port, login) as execute:
         await execute("PING")
+
+
+async def end_script(host: str, port: int, login: Login) -> bool:
+    """End the script that keeps an instance busy.
+
+    Returns:
+        Whether no script runs from now on; one that has written already cannot be ended.
+    """
+    async with connected(host, port, login) as execute:
+        for kind in ("SCRIPT", "FUNCTION"):
+            try:
+                await execute(kind, "KILL")
+            except errors.StoreErred as error:
+                if error.kind == "UNKILLABLE":
+                    return False
+                if error.kind not in _NOT_THIS_KIND:
+                    raise
+            else:
+                return True
+    return True
 
 
 async def admit(host: str, port: int, login: Login, hashes: Mapping[str, frozenset[str]]) -> None:

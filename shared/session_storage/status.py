@@ -66,7 +66,7 @@ class InstanceStatus(Model):
     role: Literal["primary", "replica"]
     synced: Annotated[bool, Field(description="Whether a primary takes writes, or a replica could take over.")]
     lag_mib: Annotated[
-        int | None, Field(alias="lagMiB", description="How many MiB a replica is behind; absent if unknown.")
+        int | None, Field(alias="lagMiB", description="About how many MiB a replica is behind; absent if unknown.")
     ] = None
 
 
@@ -77,8 +77,8 @@ class LastFailover(Model):
     reason: Annotated[
         str,
         Field(
-            description="Why the primary changed, in one word. Asked, InstanceIsOutdated, NodeIsDrained and"
-            " PodIsDeleted are planned."
+            description="Why the primary changed, in one word. Asked, DiskFails, InstanceIsOutdated, NodeIsDrained"
+            " and PodIsDeleted are planned."
         ),
     ]
     seconds: Annotated[

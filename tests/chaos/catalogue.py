@@ -21,6 +21,8 @@ DELETED_ALONE: Final = Target(median=1.5, worst=2.5)
 ANNOUNCED: Final = Target(median=0.15, worst=0.5, spares_calls=True)
 """Kubernetes says so before it ends the primary's pod."""
 UNREACHABLE: Final = Target(worst=5.0, fence=FENCE_SECONDS)
+SCRIPT: Final = Target(worst=5.0)
+"""Valkey answers nobody for two seconds, and then lets the reconciler end the script; no instance has to take over."""
 CUT_OFF: Final = Target(median=5.0, worst=6.0, fence=FENCE_SECONDS)
 UNSUPERVISED: Final = Target(worst=5.0)
 PLANNED: Final = Target(median=0.12, worst=0.4, is_quiet=True, spares_calls=True)
@@ -61,6 +63,18 @@ FAULTS: Final = (
         f"A SIGSTOP freezes the primary's process for {servers.FROZEN_SECONDS} s.",
         servers.freeze_server,
         {Size.MEDIUM: KEPT, Size.LARGE: UNREACHABLE},
+    ),
+    Fault(
+        "script",
+        "A consumer runs a script that never ends, and has written nothing.",
+        servers.run_endless_script,
+        dict.fromkeys(PERSISTENT, SCRIPT),
+    ),
+    Fault(
+        "script-written",
+        "A consumer runs a script that never ends, and has written: Valkey cannot end it.",
+        servers.run_script_that_has_written,
+        dict.fromkeys(PERSISTENT, KEPT),
     ),
     Fault(
         "partition",

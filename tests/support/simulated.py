@@ -128,7 +128,8 @@ class Simulation:
         clock = self._now
         memory = WriteMemory(clock)
         self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)
-        recorder, instances = EventRecorder(self.api, "reconciler-0"), InstanceActions(self.api, self._caches, clock)
+        recorder = EventRecorder(self.api, "reconciler-0")
+        instances = InstanceActions(self.api, self._caches, clock, last_seen.note_endless_script)
         self._applier = Applier(self.api, self._caches, rollouts.note_refusal, instances, memory)
         storages = self._caches[SESSION_STORAGES.plural]
         self._status = StatusWriter(self.api, storages, recorder)
@@ -248,7 +249,7 @@ class Simulation:
 
     def _is_due(self, storage: DeclaredStorage) -> bool:
         storages, secrets = self._caches[SESSION_STORAGES.plural].objects, self._caches[SECRETS.plural].objects
-        return schedule.is_due(storage, storages.values(), secrets, 1, datetime.now(UTC))
+        return schedule.is_due(storage, storages.values(), secrets, self.settings.rotation, datetime.now(UTC))
 
 
 def _own(obj: Object) -> Object:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
+from reconciler.credentials import identities
+from shared import names
 from tests.chaos import processes
 from tests.chaos.api import NAMESPACE
 from tests.chaos.faults.fault import hold, now
@@ -11,6 +14,7 @@ from tests.chaos.faults.fault import hold, now
 if TYPE_CHECKING:
     from tests.chaos.faults.fault import Scene
 
+ENDLESS: Final = "while true do end"
 FROZEN_SECONDS: Final = 8
 """Longer than the fence (three to four seconds) and a failover; too short for kubelet to restart the container."""
 
@@ -31,6 +35,29 @@ def freeze_server(scene: Scene) -> float:
     struck = now()
     with processes.frozen(pid):
         hold(FROZEN_SECONDS)
+    return struck
+
+
+def run_endless_script(scene: Scene) -> float:
+    """Have a consumer run a script that never ends, until the reconciler ends it."""
+    return _run_script(scene, ENDLESS)
+
+
+def run_script_that_has_written(scene: Scene) -> float:
+    """Have a consumer run a script that has written and never ends, until kubelet restarts the server."""
+    return _run_script(scene, f'redis.call("SET", "half", "done") {ENDLESS}')
+
+
+def _run_script(scene: Scene, text: str) -> float:
+    """Run a script on the primary as a consumer does; return once it has ended, in whatever way."""
+    kube, primary = scene.stand.kube, scene.stand.primary()["metadata"]["name"]
+    name = names.connection_secret(scene.stand.name)
+    secret = json.loads(kube.run("get", "secret", name, "-o", "json", namespace=NAMESPACE))
+    password = identities.decoded(secret["data"])[names.KEY_REDIS_PASSWORD]
+    run = f"read password; REDISCLI_AUTH=$password valkey-cli eval '{text}' 0"
+    struck = now()
+    # The command fails if the server ends with the script.
+    kube.refusal("exec", "-i", primary, "--", "sh", "-c", run, stdin=f"{password}\n", namespace=NAMESPACE)
     return struck
 
 

@@ -6,7 +6,18 @@ import pytest
 
 from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Restart, Share, Write, WriteAuth
 from reconciler.actions.plan import Step
-from reconciler.actions.valkey import Admit, Fence, Follow, Promote, Remove, Resume, Retire, SwitchOver, TellPassword
+from reconciler.actions.valkey import (
+    Admit,
+    EndScript,
+    Fence,
+    Follow,
+    Promote,
+    Remove,
+    Resume,
+    Retire,
+    SwitchOver,
+    TellPassword,
+)
 from reconciler.manifests import secrets
 from reconciler.state.primary_record import PrimaryRecord
 from shared.consumers.identity import Consumer
@@ -59,6 +70,7 @@ STEPS: list[tuple[Step, str]] = [
     (Follow(NEW, "10.1.0.1", REPLICATION), "have pod mine-valkey-1-0 follow the primary at 10.1.0.1"),
     (TellPassword(NEW, REPLICATION), "tell pod mine-valkey-1-0 the present password for replication"),
     (Fence(OLD, 1), "set min-replicas-to-write of pod mine-valkey-0-0 to 1"),
+    (EndScript(OLD), "end the script that keeps pod mine-valkey-0-0 busy"),
     (Resume(SERVICE, OLD), "have pod mine-valkey-0-0 take writes again"),
     (Remove(SERVICE, workload(2, Size.LARGE), None), "remove instance mine-valkey-2 with its volume"),
 ]

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import jsonpatch
 import pytest
 
+from reconciler.controllers import toolhive
 from reconciler.controllers.toolhive import RETRY_SECONDS, CrdExtension, crd_name, extension
 from shared import errors
 from shared.kubernetes.informer import Informer
@@ -123,3 +124,29 @@ async def test_a_refusal_is_tried_again_after_a_pause(caplog: pytest.LogCaptureF
         api.refuse = lambda _: None
         await asyncio.sleep(6)
         assert has_field(stored(api)) == [True, True]
+
+
+@in_virtual_time
+async def test_a_crd_is_extended_after_an_error_that_nobody_foresaw(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = [KeyError("properties")]
+
+    def fail_once(crd: Object) -> list[Object]:
+        if failures:
+            raise failures.pop()
+        return extension(crd)
+
+    monkeypatch.setattr(toolhive, "extension", fail_once)
+    api = FakeApi()
+    await api.create(CRDS, stock())
+    parts = toolhive.ToolHive(api, lambda *_: None)
+    tasks = [asyncio.ensure_future(each) for each in (*parts.watches(), *parts.extensions())]
+    await asyncio.sleep(10)
+    assert has_field(stored(api)) == [True, True]
+    assert [record.__dict__["part"] for record in caplog.records if record.exc_info] == [
+        "the extension of the CRD of MCPServer"
+    ]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

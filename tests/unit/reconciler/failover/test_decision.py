@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from reconciler.credentials.key_ring import KeyRing
+from reconciler.failover.consent import Outage
 from reconciler.failover.decision import (
+    ENDLESS_SECONDS,
     FENCE_SECONDS,
     STILL_HEARD_SECONDS,
     STOPPING_SECONDS,
@@ -38,8 +40,8 @@ def group(primary: int, instances: list[Instance], expected: int) -> Replication
     return ReplicationGroup(("team", "cache"), None, recorded, others, preset, KeyRing())
 
 
-def decide(primary: int, instances: list[Instance], expected: int, requested: str = "") -> Decision:
-    return decide_primary(group(primary, instances, expected), requested)
+def decide(primary: int, instances: list[Instance], expected: int) -> Decision:
+    return decide_primary(group(primary, instances, expected))
 
 
 def silent(index: int, problem: Any, silent_for: float, phase: str = "Running") -> Instance:
@@ -193,9 +195,12 @@ def test_a_candidate_that_was_without_the_primary_long_before_is_stale() -> None
     decision = decide(0, [gone(0, 21.0), replica(1, down_for=24), restarted(2)], 3)
     assert isinstance(decision, FailoverBlocked)
     assert decision.reason == "CandidateBehind"
+    incident = Outage().incident("CandidateBehind")
     assert decision.message.endswith(
-        ": to promote cache-valkey-1, which probably lacks least, and lose the writes that it never received, run"
-        " `kubectl annotate -n team sessionstorage cache toolhive.stacklok.dev/promote=cache-valkey-1`"
+        ": the reconciler recommends cache-valkey-1, which probably lacks least; the storage then loses every write"
+        " that it never received: those after offset 100 of a. To promote it, run"
+        " `kubectl annotate -n team sessionstorage cache"
+        f" toolhive.stacklok.dev/promote=cache-valkey-1@{incident} --overwrite`"
     )
 
 
@@ -244,11 +249,13 @@ def test_between_unrelated_histories_a_person_chooses() -> None:
     decision = decide(0, [gone(0), replica(1), replica(2, lineage="b", down_for=3)], 3)
     assert isinstance(decision, FailoverBlocked)
     assert decision.reason == "HistoriesDiffer"
+    incident = Outage().incident("HistoriesDiffer")
     assert decision.message.endswith(
-        "(cache-valkey-0 is gone; cache-valkey-1 has 9 keys, offset 100 of a, without a primary for 2 s;"
-        " cache-valkey-2 has 9 keys, offset 100 of b, without a primary for 3 s): to promote an instance that answers"
-        " and lose the writes that it never received, run"
-        " `kubectl annotate -n team sessionstorage cache toolhive.stacklok.dev/promote=<name>`"
+        "(cache-valkey-0 is gone; cache-valkey-1 has 9 keys, offset 100 of a; cache-valkey-2 has 9 keys, offset 100 of"
+        " b): the reconciler recommends cache-valkey-1, which has most data of those that answer; the storage then"
+        " loses every write that it never received: those after offset 100 of a. To promote it, run"
+        " `kubectl annotate -n team sessionstorage cache"
+        f" toolhive.stacklok.dev/promote=cache-valkey-1@{incident} --overwrite`"
     )
 
 
@@ -286,19 +293,37 @@ def test_between_two_replicas_with_data_of_unknown_age_and_an_empty_primary_a_pe
     assert decision.reason == "DataUnclear"
 
 
-def test_a_person_can_name_the_instance_to_promote_where_nothing_else_helps() -> None:
-    instances = [restarted(0, 0), restarted(1), restarted(2)]
-    decision = decide(0, instances, 3, "cache-valkey-2")
-    assert promoted(decision) == (2, "PromotedByHand")
-    assert isinstance(decide(0, instances, 3, "other-valkey-2"), FailoverBlocked)
-    assert decide(0, [primary(), *instances[1:]], 3, "cache-valkey-2") == KeepPrimary(), (
-        "an old word overrules no primary"
-    )
+def busy(index: int, busy_for: float = ENDLESS_SECONDS, *, is_endless: bool = True) -> Instance:
+    """Build an instance that a script keeps from answering anything else."""
+    return replace(silent(index, "busy", 0.0), busy_for=busy_for, has_endless_script=is_endless)
 
 
-def test_an_instance_that_does_not_answer_cannot_be_promoted_by_hand_either() -> None:
-    instances = [gone(0, LONG_SILENT), gone(1, LONG_SILENT), gone(2, LONG_SILENT)]
-    assert isinstance(decide(0, instances, 3, "cache-valkey-2"), FailoverBlocked)
+@pytest.mark.parametrize("script", [busy(0, 60.0, is_endless=False), busy(0, ENDLESS_SECONDS - 0.1)])
+@pytest.mark.parametrize("others", [[linked(1, 4), linked(2, 4)], []])
+def test_a_primary_with_a_script_that_can_end_keeps_its_place(script: Instance, others: list[Instance]) -> None:
+    decision = decide(0, [script, *others], 3 if others else 1)
+    assert isinstance(decision, LookAgain)
+    assert decision.reason == "ScriptRuns"
+
+
+def test_a_replica_takes_over_from_a_primary_whose_script_cannot_be_ended_if_all_replicas_can_be_compared() -> None:
+    decision = decide(0, [busy(0), linked(1, 7), linked(2, 7, offset=101)], 3)
+    assert promoted(decision) == (2, "ScriptRuns")
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param([linked(1, 7), unreachable(2)], id="the primary may go on with the other one, unseen"),
+        pytest.param([linked(1, 7), gone(2)], id="the other one may have had more"),
+        pytest.param([restarted(1), restarted(2)], id="nothing tells what they have"),
+        pytest.param([], id="there is no other"),
+    ],
+)
+def test_a_primary_with_an_endless_script_keeps_its_place_where_a_write_could_be_lost(others: list[Instance]) -> None:
+    decision = decide(0, [busy(0, 600.0), *others], 3 if others else 1)
+    assert isinstance(decision, KeepPrimary)
+    assert decision.reason == "ScriptRuns"
 
 
 @pytest.mark.parametrize("lost", [gone(0), down(0), unreachable(0, LONG_SILENT)])

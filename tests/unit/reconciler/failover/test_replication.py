@@ -9,9 +9,10 @@ import pytest
 
 from reconciler.actions.kubernetes import LabelRole
 from reconciler.actions.plan import Step
-from reconciler.actions.valkey import Fence, Follow, Promote, Resume
+from reconciler.actions.valkey import EndScript, Fence, Follow, Promote, Resume
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
+from reconciler.failover.consent import Consent, Outage
 from reconciler.failover.decision import (
     Decision,
     FailoverBlocked,
@@ -345,7 +346,8 @@ def test_a_person_can_name_the_instance_to_promote() -> None:
     unheard = [unlinked(instance, down_for=99) for instance in (NEAR, replicated(FAR, lineage="b" * 40))]
     lost = Instance(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
     assert isinstance(decide_primary(group_of(lost, *unheard)), FailoverBlocked)
-    decision = decide_primary(group_of(lost, *unheard), "mine-valkey-2")
+    consent = Consent("mine-valkey-2", Outage().incident("HistoriesDiffer"))
+    decision = decide_primary(group_of(lost, *unheard), consent)
     assert isinstance(decision, NewPrimary)
     assert decision.instance.index == 2
 
@@ -354,3 +356,21 @@ def test_no_password_is_in_the_text_of_a_step() -> None:
     text = repr(steps(HEAD, primary(1, Size.LARGE), FAR, ring=rotated()))
     text += repr(steps(gone(HEAD), NEAR, FAR, decision=NewPrimary(NEAR, "PrimaryLost", "m")))
     assert not [password for password in (*RING.current.values(), "N" * 32) if password in text]
+
+
+def test_a_script_that_keeps_an_instance_busy_is_ended_unless_valkey_refused_that() -> None:
+    busy = replace(HEAD, facts=None, problem="busy")
+    wait = LookAgain(1, "ScriptRuns", "m")
+    assert steps(busy, NEAR, FAR, decision=wait) == [EndScript(busy)]
+    assert steps(HEAD, NEAR, replace(FAR, facts=None, problem="busy")) == [
+        EndScript(replace(FAR, facts=None, problem="busy"))
+    ]
+    assert steps(replace(busy, has_endless_script=True), NEAR, FAR, decision=wait) == []
+
+
+def test_replicas_follow_a_primary_that_fails_its_clients() -> None:
+    """It answers the reconciler, and whatever follows it can take over from it."""
+    failing = replace(HEAD, problem="failing")
+    assert steps(failing, replicated(NEAR, upstream=ELSEWHERE), FAR) == [
+        Follow(replicated(NEAR, upstream=ELSEWHERE), failing.address, REPLICATION)
+    ]

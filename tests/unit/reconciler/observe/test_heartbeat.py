@@ -13,6 +13,7 @@ import pytest
 from reconciler.observe import heartbeat
 from reconciler.observe.heartbeat import Heartbeats
 from shared import names
+from shared.process import survival
 
 KEY = ("team", "mine")
 UID = "uid-1"
@@ -226,3 +227,22 @@ async def test_a_pod_with_our_labels_and_another_name_is_no_instance(world: Worl
         assert list(world.heartbeats._heartbeats) == [UID]
         world.heartbeats.on_pod(pod(name=name), None)
         assert world.heartbeats.outlives_at(KEY, 0) == ""
+
+
+async def test_a_heartbeat_goes_on_after_an_error_that_nobody_foresaw(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(survival, "FIRST_PAUSE_SECONDS", 0.01)
+    failures, tell = [RuntimeError("a bug")], world.silent.put_nowait
+
+    def fail_once(storage: tuple[str, str]) -> None:
+        if failures:
+            raise failures.pop()
+        tell(storage)
+
+    world.heartbeats._on_change = fail_once
+    world.heartbeats.on_pod(None, pod())  # nobody listens there
+    await world.hear()
+    assert [record.__dict__["part"] for record in caplog.records if record.exc_info] == ["heartbeats"]
+    async with serving(world):
+        await world.hear()

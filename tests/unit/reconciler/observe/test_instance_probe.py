@@ -49,3 +49,66 @@ async def test_a_server_that_hangs_up_and_is_there_is_asked_again(answers: Calla
 async def test_a_server_that_hangs_up_again_and_again_is_unreachable(answers: Callable[..., None]) -> None:
     answers(errors.StoreHungUp("closed"))
     assert (await instance_probe.probe(Instance(0, pod()), RING)).problem == "unreachable"
+
+
+LEADS = InstanceFacts(role="master", is_loading=False)
+NO_SPACE = "MISCONF Errors writing to the AOF file: No space left on device"
+
+
+def erred(reply: str) -> errors.StoreErred:
+    return errors.StoreErred(f"10.1.0.1:6379 as default: {reply}", reply)
+
+
+@pytest.fixture(name="pinged")
+def pinged_fixture(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
+    """Have the server answer a consumer's PING with an error."""
+
+    def give(error: Exception) -> None:
+        async def ping(*_: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(users, "ping", ping)
+
+    return give
+
+
+async def test_a_primary_that_answers_consumers_with_an_error_keeps_what_it_said_before(
+    answers: Callable[..., None], pinged: Callable[[Exception], None]
+) -> None:
+    """Otherwise nobody learns the reason, and nothing can take over in good order."""
+    answers(LEADS)
+    pinged(erred(NO_SPACE))
+    seen = await instance_probe.probe(Instance(0, pod()), RING)
+    assert (seen.facts, seen.problem, seen.detail) == (LEADS, "failing", NO_SPACE)
+    assert seen.operator.user == "operator", "the reconciler can still tell it what to do"
+
+
+async def test_a_server_that_a_script_keeps_busy_says_nothing_else(answers: Callable[..., None]) -> None:
+    answers(erred("BUSY Valkey is busy running a script."))
+    seen = await instance_probe.probe(Instance(0, pod(), silent_for=3.0), RING)
+    assert (seen.facts, seen.problem, seen.silent_for, seen.operator.user) == (None, "busy", 0.0, "operator")
+
+
+async def test_a_script_that_begins_between_two_questions_is_seen_as_well(
+    answers: Callable[..., None], pinged: Callable[[Exception], None]
+) -> None:
+    answers(LEADS)
+    pinged(erred("BUSY Valkey is busy running a script."))
+    assert (await instance_probe.probe(Instance(0, pod()), RING)).problem == "busy"
+
+
+async def test_another_error_than_these_says_that_the_server_cannot_be_asked(answers: Callable[..., None]) -> None:
+    answers(erred("ERR unknown command"))
+    assert (await instance_probe.probe(Instance(0, pod()), RING)).problem == "unreachable"
+
+
+async def test_a_primary_that_is_out_of_memory_fails_its_clients_although_it_answers_a_ping(
+    answers: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ping(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(users, "ping", ping)
+    answers(InstanceFacts(role="master", is_loading=False, is_out_of_memory=True))
+    seen = await instance_probe.probe(Instance(0, pod()), RING)
+    assert (seen.problem, seen.detail.partition(" ")[0]) == ("failing", "OOM")

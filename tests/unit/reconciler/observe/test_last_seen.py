@@ -81,3 +81,23 @@ def test_observations_of_a_former_pod_or_storage_do_not_count_for_the_next_one(w
     watch.take(silent(0, 0.0), replica(1, silence=0, uid="new"))
     watch.last_seen.forget(KEY)
     assert watch.later(16).take(silent(0, 0.0), replica(1, silence=None, uid="new"))[1].not_hearing_for == 0.0
+
+
+def busy(index: int) -> Instance:
+    return Instance(index, pod(index), problem="busy")
+
+
+def test_a_script_counts_from_when_it_was_first_seen(watch: Watch) -> None:
+    assert watch.take(busy(0))[0].busy_for == 0.0
+    assert watch.later(7).take(busy(0))[0].busy_for == 7.0
+    assert watch.later(1).take(replica(0, silence=0))[0].busy_for == 0.0
+    assert watch.later(5).take(busy(0))[0].busy_for == 0.0, "another script"
+
+
+def test_a_script_that_cannot_be_ended_counts_as_such_until_it_has_ended(watch: Watch) -> None:
+    (seen,) = watch.take(busy(0))
+    assert not seen.has_endless_script
+    watch.last_seen.note_endless_script(seen)
+    assert watch.take(busy(0))[0].has_endless_script
+    watch.take(replica(0, silence=0))
+    assert not watch.take(busy(0))[0].has_endless_script

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.credentials import identities
 from reconciler.credentials.login import Credentials, Login
+from reconciler.observe import observer as observer_module
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer, Surroundings
@@ -269,13 +270,16 @@ async def test_a_failed_read_does_not_count_as_absence(monkeypatch: pytest.Monke
 
 
 class Unreadable(CredentialRollouts):
-    """Cannot read what the users of a credential do."""
+    """Cannot read what the users of a credential do, or not for long."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hangs: bool = False) -> None:
         self.asked = 0
+        self._hangs = hangs
 
     async def read(self, *_: object, **__: object) -> tuple[CredentialRollout, ...]:
         self.asked += 1
+        if self._hangs:
+            await asyncio.Event().wait()
         raise errors.Unavailable("429", 1.0)
 
 
@@ -292,15 +296,18 @@ async def test_a_rotation_whose_consumers_cannot_be_read_keeps_nothing_else_from
     assert state.instance(0).facts == instances.facts
 
 
-async def test_a_failover_does_not_wait_for_what_the_api_server_says_of_consumers(instances: Instances) -> None:
+async def test_a_failover_does_not_wait_for_what_the_api_server_says_of_consumers(
+    instances: Instances, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observer_module, "ON_CONSUMERS_SECONDS", 0.01)
     instances.error = errors.StoreDown("refused")
-    api, rollouts = FakeApi(), Unreadable()
+    api, rollouts = FakeApi(), Unreadable(hangs=True)
     await api.create(SECRETS, rotating())
     selector = {"toolhive.stacklok.dev/node": "0"}
     service: Object = {"metadata": {"name": "mine-valkey", "namespace": NAMESPACE}, "spec": {"selector": selector}}
     await api.create(SERVICES, service)
     state = await observer_of(api, POD, SET, rollouts=rollouts).observe(storage_of({}))
-    assert (rollouts.asked, state.rollouts) == (0, None)
+    assert (rollouts.asked, state.rollouts) == (1, None)
     assert state.instance(0).problem == "down"
 
 

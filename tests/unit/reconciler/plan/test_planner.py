@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Share, Write, WriteAuth
 from reconciler.actions.plan import Plan, Step
-from reconciler.actions.valkey import Fence, Follow, Promote, SwitchOver
+from reconciler.actions.valkey import Fence, Follow, SwitchOver
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import network_policy, secrets
@@ -42,7 +42,6 @@ from tests.support.storages import (
     settled,
     state_of,
     stored,
-    unlinked,
     with_child,
     with_children,
     without,
@@ -252,16 +251,6 @@ def test_a_requested_move_that_is_done_is_not_repeated() -> None:
     assert decided.steps == ()
     assert decided.status is not None
     assert decided.status["lastFailover"] == {"at": CREATED, "reason": "Asked", "seconds": 0.05}
-
-
-def test_a_person_can_name_the_instance_to_promote_where_nothing_else_helps() -> None:
-    lost = Instance(0, pod(0, Size.LARGE), problem="unreachable", silent_for=60)
-    unheard = (unlinked(replica(1), down_for=99), unlinked(replica(2), lineage="b" * 40, down_for=99))
-    blocked = observed("large", lost, *unheard)
-    assert reason(plan(blocked, SETTINGS, NOW), "FailoverBlocked") == "HistoriesDiffer"
-    named = session_storage({"size": "large"}, annotations={names.ANNOTATION_PROMOTE: "mine-valkey-2"})
-    (promotion,) = (step for step in steps_of(declared(blocked, named)) if isinstance(step, Promote))
-    assert promotion.instance.index == 2
 
 
 def test_a_move_out_of_turn_does_not_count_as_an_update() -> None:

@@ -14,7 +14,7 @@ from reconciler.actions.valkey import Remove, SwitchOver
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.plan.desired_instances import NO_ROOM_AFTER, DesiredInstances
 from reconciler.plan.rolling_update import Change, next_change
-from reconciler.state.instance import Instance
+from reconciler.state.instance import Instance, Problem
 from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.primary_service import PrimaryService
 from reconciler.state.storage_state import KubernetesNodes
@@ -34,6 +34,7 @@ from tests.support.storages import (
     replica,
     replicated,
     stored,
+    unlinked,
     workload,
 )
 
@@ -554,6 +555,44 @@ def test_nothing_secret_is_in_the_text_of_a_step() -> None:
         steps_of(change(*LARGE, requested_switchover="please"), change(*LARGE, target=outdated(Size.LARGE, 0, 1, 2)))
     )
     assert REPLICATION.password not in text
+
+
+def with_failing_disk(instance: Instance, problem: Problem = "") -> Instance:
+    assert instance.facts is not None
+    return replace(instance, facts=replace(instance.facts, disk_fails=True), problem=problem)
+
+
+HEAD_FAILS = with_failing_disk(LARGE[0], "failing")
+
+
+def test_a_replica_takes_over_from_a_primary_whose_disk_fails() -> None:
+    (step,) = change(HEAD_FAILS, *LARGE[1:]).steps
+    assert isinstance(step, SwitchOver)
+    assert (step.new.index, step.record.reason) == (1, "DiskFails")
+
+
+def test_an_instance_whose_own_disk_fails_does_not_take_over() -> None:
+    (step,) = change(HEAD_FAILS, with_failing_disk(LARGE[1]), LARGE[2]).steps
+    assert isinstance(step, SwitchOver)
+    assert step.new.index == 2
+    nobody = change(HEAD_FAILS, *map(with_failing_disk, LARGE[1:]))
+    assert (nobody.steps, nobody.instances, nobody.finding) == ((), (0, 1, 2), None)
+
+
+def test_a_storage_with_one_instance_gets_a_second_one_when_its_disk_fails() -> None:
+    alone = with_failing_disk(MEDIUM[0], "failing")
+    assert change(alone, size=Size.MEDIUM).instances == (0, 1)
+    joined = with_failing_disk(primary(0, Size.MEDIUM, 1), "failing")
+    waiting = change(joined, unlinked(replica(1, Size.MEDIUM)), size=Size.MEDIUM)
+    assert (waiting.steps, waiting.instances) == ((), (0, 1))
+    (step,) = change(joined, replica(1, Size.MEDIUM), size=Size.MEDIUM).steps
+    assert isinstance(step, SwitchOver)
+
+
+def test_a_primary_that_fails_for_another_reason_keeps_its_place() -> None:
+    """A replica has the same data, so it would be out of memory too."""
+    failing = replace(LARGE[0], problem="failing", detail="OOM")
+    assert change(failing, *LARGE[1:]) == Change((0, 1, 2))
 
 
 def test_a_move_that_can_wait_gives_nodes_time_to_learn_of_an_instance_that_has_become_ready() -> None:

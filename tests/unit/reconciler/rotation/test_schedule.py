@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.rotation.phases import RotationSettings
 from reconciler.rotation.schedule import due_at, is_due
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
@@ -48,7 +49,8 @@ def auth(begun: datetime | None = LONG_AGO, *, is_over: bool = True, created: da
 def turn(mine: Object, *others: tuple[Object, Object], own: Object | None = None, at_once: int = 1) -> bool:
     known = [(mine, own or auth()), *others]
     secrets = {("team", f"{each['metadata']['name']}-auth"): secret for each, secret in known}
-    return is_due(DeclaredStorage.of(mine), [each for each, _ in known], secrets, at_once, NOW)
+    settings = RotationSettings(scheduled_at_once=at_once)
+    return is_due(DeclaredStorage.of(mine), [each for each, _ in known], secrets, settings, NOW)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +70,33 @@ def test_a_rotation_is_due_when_its_time_has_passed(mine: Object, own: Object, *
     assert turn(mine, own=own) is expected
 
 
+JUST_NOW = auth(NOW - timedelta(minutes=1), is_over=False)
+
+
 def test_no_rotation_begins_while_another_storage_rotates() -> None:
-    assert not turn(storage(), (storage("other", every=None), auth(is_over=False)))
-    assert turn(storage(), (storage("other", every=None), auth(is_over=False)), at_once=2)
+    assert not turn(storage(), (storage("other", every=None), JUST_NOW))
+    assert turn(storage(), (storage("other", every=None), JUST_NOW), at_once=2)
+
+
+def test_a_rotation_that_is_stuck_holds_no_other_storages_turn_beyond_the_patience() -> None:
+    began = NOW - RotationSettings().patience
+    for moved, expected in ((began, True), (began + timedelta(seconds=1), False)):
+        assert turn(storage(), (storage("other"), auth(moved, is_over=False))) is expected
+    published = RotationRecord().start("", "r", LONG_AGO).publish(NOW - timedelta(minutes=1))
+    assert not turn(storage(), (storage("other"), published.put_on({"metadata": {}}))), "it has just gone on"
+
+
+@pytest.mark.parametrize(
+    "cannot",
+    [
+        {"status": {"phase": "Failed"}},
+        {"status": {"phase": "Pending"}},
+        {"metadata": {**storage("a")["metadata"], "deletionTimestamp": written(NOW)}},
+    ],
+)
+def test_a_storage_that_cannot_begin_its_rotation_holds_no_turn(cannot: Object) -> None:
+    assert turn(storage("b"), ({**storage("a"), **cannot}, auth(LONG_AGO - timedelta(days=700))))
+    assert not turn(storage("b"), (storage("a"), auth(LONG_AGO - timedelta(days=700))))
 
 
 def test_of_two_that_are_due_at_the_same_moment_one_begins() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -63,6 +64,15 @@ def test_a_users_request_counts_as_handled_only_when_the_move_has_ended() -> Non
     ended = claim.end(NOW)
     assert (ended.request, ended.handled) == ("", "second")
     assert BEFORE.claim(2, "PrimaryLost", NOW).end(NOW).handled == "first"
+
+
+def test_a_consent_counts_as_used_only_when_the_move_has_ended() -> None:
+    claim = replace(BEFORE, used="old").claim(2, "PromotedByHand", NOW, consent="mine-valkey-2@1")
+    assert (claim.consent, claim.used, claim.handled) == ("mine-valkey-2@1", "old", "first")
+    ended = claim.end(NOW)
+    assert (ended.consent, ended.used, ended.handled) == ("", "mine-valkey-2@1", "first")
+    assert ended.claim(1, "PrimaryLost", NOW).end(NOW).used == "mine-valkey-2@1"
+    assert PrimaryRecord.of(noted(claim.text)) == claim
 
 
 def test_a_claim_after_one_that_broke_off_leaves_an_epoch_for_its_withdrawal() -> None:

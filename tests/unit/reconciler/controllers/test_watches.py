@@ -1,0 +1,43 @@
+"""Which change wakes which storage, and how fast."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.controllers.watches import Watches
+from shared import names
+from shared.objects.resources import Object
+from tests.support.fakes import FakeApi
+
+KEY = ("team", "mine")
+
+
+def pod(**metadata: str) -> Object:
+    labels = {names.LABEL_STORAGE: "mine", names.LABEL_MANAGED_BY: names.MANAGED_BY}
+    base = {"namespace": "team", "name": "mine-valkey-0-0", "uid": "u", "resourceVersion": "1", "labels": labels}
+    return {"metadata": base | metadata, "spec": {}, "status": {}}
+
+
+GOING = pod(resourceVersion="2", deletionTimestamp="2026-11-30T10:00:00Z")
+
+
+async def waiting(old: Object | None, new: Object | None) -> tuple[int, bool]:
+    """Tell how many storages wait for a worker, and whether they are hastened, after a change of a pod."""
+    watches = Watches(FakeApi())
+    watches._on_pod(old, new)
+    return len(watches.storage_queue), KEY in watches.storage_queue.managed._hastened
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_hastened"), [(None, pod(), False), (pod(), GOING, True), (GOING, None, True)]
+)
+async def test_a_storage_whose_pod_goes_is_looked_at_before_all_others(
+    old: Object | None, new: Object | None, *, is_hastened: bool
+) -> None:
+    assert await waiting(old, new) == (1, is_hastened)
+
+
+async def test_a_storage_with_an_instance_that_falls_silent_is_looked_at_before_all_others() -> None:
+    watches = Watches(FakeApi())
+    watches.heartbeats._note_change(KEY, "0")
+    assert KEY in watches.storage_queue.managed._hastened
