@@ -82,6 +82,10 @@ class Unavailable(ClusterError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class NoAnswer(Unavailable):
+    """No connection, or no answer in time: other requests would fare alike."""
+
+
 class SessionStoreError(SessionStorageError):
     """Valkey did not do what it was asked to."""
 

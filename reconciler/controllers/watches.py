@@ -9,7 +9,7 @@ from reconciler.controllers.toolhive import ToolHive
 from reconciler.observe.heartbeat import Heartbeats
 from reconciler.observe.referenced_secrets import ReferencedSecrets
 from reconciler.runtime.workqueue import WorkQueue
-from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of
+from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of, storage_of_secret
 from reconciler.state.primary_service import HEADLESS
 from reconciler.state.storage_state import trimmed_node
 from shared import names
@@ -22,11 +22,13 @@ from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
 from shared.objects.conditions import condition_of
+from shared.objects.field_path import read
 from shared.objects.resources import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
     NODES,
     PODS,
+    SECRETS,
     SESSION_STORAGES,
     VOLUME_CLAIMS,
     Object,
@@ -67,6 +69,7 @@ class Watches:
             each.plural: namespaces.informer(cluster, each, self._on_child, selector=managed)
             for each in CHILD_RESOURCES
         }
+        children[SECRETS.plural] = namespaces.informer(cluster, SECRETS, self._on_secret, selector=managed)
         # Kubernetes copies a Service's labels to its EndpointSlices; nobody needs those of the headless ones.
         with_address = Selector(labels=f"{managed.labels},!{HEADLESS}")
         self.caches = {
@@ -139,8 +142,12 @@ class Watches:
             return  # kubelet writes the status of a node again and again
         node = (new or old or {})["metadata"]["name"]
         for pod in self.caches[PODS.plural].objects.values():
-            if pod["spec"].get("nodeName") == node:
+            if read(pod, ("spec", "nodeName")) == node:
                 self._on_child(None, pod)
+
+    def _on_secret(self, old: Object | None, new: Object | None) -> None:
+        if storage := storage_of_secret(new or old or {}):
+            self.storage_queue.add(storage)
 
     def _on_child(self, old: Object | None, new: Object | None) -> None:
         if storage := parent_of(new or old or {}):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import external_probe, instance_probe
 from reconciler.observe.children import Children
@@ -16,8 +17,8 @@ from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.volume_claims import VolumeClaims
 from reconciler.state import pod_status
 from reconciler.state.instance import Instance
-from reconciler.state.owned_objects import instance_indexes, original_of, parent_of
-from reconciler.state.primary_service import PrimaryService, is_written_here, service_of
+from reconciler.state.owned_objects import instance_indexes, original_of, storage_of_secret, without_idle_strangers
+from reconciler.state.primary_service import PrimaryService, families_of, is_written_here, service_of
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.storage_state import Sharing, StorageState
@@ -98,7 +99,7 @@ class Observer:
     ) -> None:
         self._caches = caches
         self._children = Children(cluster, caches)
-        self._secrets = Index(caches[SECRETS.plural], parent_of)
+        self._secrets = Index(caches[SECRETS.plural], storage_of_secret)
         self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural])
         self._slices = Index(caches[ENDPOINT_SLICES.plural], service_of)
         self._consumers = consumers
@@ -123,7 +124,8 @@ class Observer:
         children = {**await self._children.read(storage), **seen}
         if storage.spec is not None and storage.spec.external is not None:
             return await self._observe_external(storage, storage.spec.external, sharing, children)
-        claims = self._volume_claims.of(storage.key, instance_indexes(children), overlooked)
+        own = instance_indexes(without_idle_strangers(children, storage), storage.name)
+        claims = self._volume_claims.of(storage.key, sorted(own), overlooked)
         return await self._observe_managed(storage, sharing, children, claims)
 
     async def overlooked(self, state: StorageState, created: Iterable[tuple[Resource, str]]) -> Found:
@@ -159,10 +161,11 @@ class Observer:
         )
 
     async def _observe_managed(
-        self, storage: DeclaredStorage, sharing: Sharing, children: Found, claims: Mapping[int, Object]
+        self, storage: DeclaredStorage, sharing: Sharing, found: Found, claims: Mapping[int, Object]
     ) -> StorageState:
+        children = without_idle_strangers(found, storage)
         auth = children.get((SECRETS.plural, names.auth_secret(storage.name)))
-        ring, indexes = KeyRing.of(auth), instance_indexes(children)
+        ring, indexes = KeyRing.of(auth), sorted(instance_indexes(children, storage.name))
         service, strays = self._primary_service(storage, children)
         instances = await self._probe(storage.key, indexes, ring if auth is not None else None)
         primary = service.primary if service is not None else None
@@ -182,6 +185,7 @@ class Observer:
             rollouts=rollouts,
             is_rotation_due=self._surroundings.is_rotation_due(storage),
             nodes=self._surroundings.nodes(),
+            taken=instance_indexes(found, storage.name) - frozenset(indexes),
             claims=claims,
             may_update=self._surroundings.may_update(storage.key),
         )
@@ -192,13 +196,16 @@ class Observer:
         """Read the Service of the primary, and find the EndpointSlices of it that somebody else writes."""
         name = names.valkey(storage.name)
         known = self._slices.get((storage.namespace, name))
-        # Only a Service of two IP families has a second one.
-        for each in filter(is_written_here, known):
+        manifest = children.get((SERVICES.plural, name))
+        # Only a Service of two IP families has a second one. By name: anybody can write our labels.
+        others = families_of(manifest)[1:] if manifest is not None else ()
+        called = {names.valkey_slice(storage.name, family, is_first=False) for family in others} | {name}
+        written = [each for each in known if is_written_here(each) and each["metadata"]["name"] in called]
+        for each in written:
             children.setdefault((ENDPOINT_SLICES.plural, each["metadata"]["name"]), each)
         ours = [each for (plural, _), each in children.items() if plural == ENDPOINT_SLICES.plural]
-        manifest = children.get((SERVICES.plural, name))
         service = PrimaryService.of(manifest, ours) if manifest is not None else None
-        return service, tuple(each for each in known if not is_written_here(each))
+        return service, tuple(each for each in known if each not in written)
 
     async def _probe(self, storage: Key, indexes: Sequence[int], ring: KeyRing | None) -> tuple[Instance, ...]:
         namespace, name = storage
@@ -234,6 +241,11 @@ class Observer:
     def copies_of(self, storage: Key) -> list[Object]:
         """List the known copies of a storage's connection Secret, whether the storage exists or not."""
         return [secret for secret in self._secrets.get(storage) if original_of(secret) == storage]
+
+    def passwords_of(self, storage: Key) -> list[str]:
+        """List what the known Secrets of a storage hold, so that no message repeats it."""
+        known = (identities.decoded(secret.get("data")) for secret in self._secrets.get(storage))
+        return [value for values in known for value in values.values()]
 
     def forget(self, storage: Key) -> None:
         """Drop what the observer remembers of a storage that is gone."""

@@ -32,8 +32,8 @@ def creations(plan: Plan, state: StorageState) -> list[tuple[Resource, str]]:
 def without_creations(plan: Plan, state: StorageState) -> Plan:
     """Leave out the steps that make an object which the observer did not see, and look again soon."""
     pause = min(max(plan.requeue_after_seconds, EARLIEST_SECONDS), LATEST_SECONDS)
-    steps = tuple(step for step in plan.steps if _creation(step, state) is None)
-    return replace(plan, steps=steps, requeue_after_seconds=pause)
+    kept = (tuple(step for step in strand if _creation(step, state) is None) for strand in plan.strands)
+    return replace(plan, strands=tuple(filter(None, kept)), requeue_after_seconds=pause)
 
 
 def _creation(step: Step, state: StorageState) -> tuple[Resource, str] | None:

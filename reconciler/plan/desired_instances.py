@@ -37,12 +37,15 @@ class DesiredInstances:
     Attributes:
         count: How many instances there are to be in the end.
         present: StatefulSet of each instance, by its number.
-        target: StatefulSet that each of these instances is to have, by its number.
+        target: StatefulSet from which each of these instances is to be made, by its number: as the API server stores
+            it, which may differ for good from what the reconciler wants. None, while updates are to wait.
         volume_claims: PersistentVolumeClaim of each instance that has one, by its number.
         undersized: Instances whose volume is too small, and cannot grow.
         requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
         may_update: Whether it is this storage's turn for an update.
         may_share: Numbers of the instances that need not be on a node of their own.
+        gave_slot_back: Whether it had its turn and got nowhere.
+        taken: Numbers that the StatefulSets of others have.
         left_volumes: Numbers of instances that are gone, and whose volumes are still the storage's.
         foreign_volumes: Numbers that no new instance may have, because it would mount somebody else's volume.
     """
@@ -57,6 +60,8 @@ class DesiredInstances:
     may_update: bool
     now: datetime
     may_share: frozenset[int] = frozenset()
+    gave_slot_back: bool = False
+    taken: frozenset[int] = frozenset()
     left_volumes: frozenset[int] = frozenset()
     foreign_volumes: frozenset[int] = frozenset()
 
@@ -70,7 +75,7 @@ class DesiredInstances:
         return instance.index in self.undersized or self.is_outdated(instance) or self.waits_in_vain(instance)
 
     def is_outdated(self, instance: Instance) -> bool:
-        """Tell whether an instance's pod was made from another template than it is to have."""
+        """Tell whether an instance's pod was made from another template than its StatefulSet has now."""
         target = self.target.get(instance.index)
         return target is not None and instance.pod is not None and template_hash(instance.pod) != template_hash(target)
 

@@ -79,9 +79,9 @@ def owner_of(storage: DeclaredStorage) -> Storage:
 def workloads(state: StorageState) -> dict[int, Object]:
     """Find the StatefulSets of all instances, by number."""
     return {
-        names.instance_index(name): obj
+        index: obj
         for (plural, name), obj in state.children.items()
-        if plural == STATEFUL_SETS.plural
+        if plural == STATEFUL_SETS.plural and (index := names.instance_of(state.storage.name, name)) is not None
     }
 
 

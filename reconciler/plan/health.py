@@ -38,8 +38,6 @@ SIZE_APPLIED: Final = "SizeApplied"
 NO_REPLICA: Final = "NoReplicaInSync"
 """Reason for which a primary that should be redundant takes no writes."""
 _READY: Final = "StorageReady", "Storage is ready and secured"
-MAX_QUOTED: Final = 1024
-"""How many characters of the API server's answer a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +124,13 @@ class Verdict:
             f" passwords and data, run `{command}`; to begin without it, delete it",
         )
 
-    @classmethod
-    def refused(cls, error: str) -> Self:
-        """The API server refused a write, and would refuse it again."""
-        return cls(Phase.FAILED, "ApplyRefused", f"Kubernetes refused an object of this storage: {error[:MAX_QUOTED]}")
+    def refused(self, finding: Finding, *, is_vital: bool) -> Self:
+        """Add that the API server refuses a write; if that is vital, consumers cannot use the storage."""
+        if self.is_ready and not is_vital:
+            return self.hindered(Hindrance(finding.reason, finding.message))
+        return replace(
+            self, phase=Phase.FAILED, reason=finding.reason, message=finding.message, is_ready=False, hindrance=None
+        )
 
 
 def was_ready(storage: DeclaredStorage) -> bool:

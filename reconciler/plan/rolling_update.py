@@ -12,21 +12,22 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
-from reconciler.actions.kubernetes import Delete
+from reconciler.actions.kubernetes import Delete, LabelRole
 from reconciler.actions.valkey import Hold, Remove, SwitchOver
 from reconciler.manifests.stateful_set import GRACE_SECONDS
 from reconciler.plan.placement import node_of, shared_nodes
 from reconciler.state.instance import Instance
 from shared.objects.conditions import Finding
-from shared.objects.resources import PODS, is_terminating
+from shared.objects.resources import CONFIG_MAPS, PODS, STATEFUL_SETS, is_terminating
 from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from reconciler.actions.plan import Step
     from reconciler.failover.replication_group import ReplicationGroup
     from reconciler.plan.desired_instances import DesiredInstances
+    from reconciler.plan.repairs import Repair
     from shared.objects.resources import Object
 
 UPDATING: Final = "Updating"
@@ -87,6 +88,40 @@ class Change:
         return FOLLOWING_SECONDS if self.is_under_way else None
 
 
+_WAITS: Final = Finding(
+    UPDATING, "False", "WaitsForItsTurn", "this update waits until updates of other storages are done"
+)
+_GAVE_WAY: Final = Finding(
+    UPDATING,
+    "False",
+    "GaveWay",
+    "this update got nowhere for ten minutes, so updates of other storages go first; the other conditions say what"
+    " hinders it, and the reconciler takes it up again by itself",
+)
+
+
+def may_go_on(step: Step, repairs: Sequence[Repair], availability: Iterable[Step]) -> bool:
+    """Tell whether a step of a planned change need not wait for other steps of the same pass.
+
+    It waits for what keeps the storage available, for the configuration that instances start with, and, if it restarts
+    an instance, until the API server has that instance's StatefulSet as it is to be. Other repairs, which a policy or
+    a quota may hold up for ever, are no reason to wait.
+    """
+    if any(not isinstance(each, LabelRole) for each in availability):
+        return False
+    if isinstance(step, SwitchOver) and not step.service.is_ours_to_point:
+        return False
+    configuration = [each for each in repairs if each.target.plural == CONFIG_MAPS.plural]
+    if any(each.step is not None for each in configuration):
+        return False
+    if not isinstance(step, Delete):
+        return True
+    # A pod starts with what is stored, and would count as up to date.
+    workloads = (each for each in repairs if each.target.plural == STATEFUL_SETS.plural)
+    own = [each for each in workloads if f"{each.target.name}-0" == step.name]
+    return not any(each.is_awaited for each in (*configuration, *own))
+
+
 def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     """Decide on the next step; none as long as the storage is not well."""
     if len(desired.indexes) < desired.count or group.primary.index not in desired.present:
@@ -106,8 +141,7 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         return _move_primary(group, desired)
     change = _remove_or_update(group, desired, stale)
     if must_wait and change.finding is None:
-        message = "this update waits until updates of other storages are done"
-        return replace(change, finding=_finding("False", "WaitsForItsTurn", message))
+        return replace(change, finding=_GAVE_WAY if desired.gave_slot_back else _WAITS)
     return change if change.finding is not None else _spread_out(group, desired)
 
 
@@ -284,7 +318,7 @@ def _deletion(pod: Object) -> tuple[Step, ...]:
 def _unused_indexes(desired: DesiredInstances, used: Collection[int], count: int) -> list[int]:
     """Find numbers that no instance has: those whose volume is still there, then the smallest, so that none grows."""
     left = sorted(desired.left_volumes.difference(used))
-    taken = {*used, *left, *desired.foreign_volumes}
+    taken = {*used, *left, *desired.foreign_volumes, *desired.taken}
     return [*left, *(index for index in range(len(taken) + count) if index not in taken)][:count]
 
 

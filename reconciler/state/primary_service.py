@@ -71,7 +71,7 @@ class PrimaryService:
         # A release without EndpointSlices of its own, and one that was uninstalled, leave a selector.
         naming = (main["metadata"].get("labels") if main is not None else service["spec"].get("selector")) or {}
         number = str(naming.get(names.LABEL_INSTANCE, ""))
-        primary = int(number) if number.isdigit() else None
+        primary = int(number) if number.isascii() and number.isdigit() else None
         record = claim if claim.epoch > done.epoch else done
         return cls(service, by_family, primary, record, done if record.is_under_way else record)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.state.external_store import ExternalFacts
     from reconciler.state.primary_service import PrimaryService
     from reconciler.state.session_storage import DeclaredStorage
+    from reconciler.state.write_outcome import Target, WriteOutcome
     from shared.consumers.identity import Consumer, Usage
     from shared.objects.resources import Key, Object, Resource
 
@@ -153,8 +154,12 @@ class StorageState:
         rollouts: While passwords change, how far each user of the credential is; None if the caches may lack some.
         is_rotation_due: Whether its schedule asks for a rotation, and no other storage goes first.
         nodes: Kubernetes' nodes, where instances run.
+        taken: Numbers of instances that the storage cannot have: StatefulSets of others have their names.
         claims: PersistentVolumeClaim of each instance that has one, by the instance's number.
         may_update: Whether it has, or may take, a slot for storages that the reconciler updates at the same time.
+        gave_slot_back: Whether it had such a slot, got nowhere with it, and lets others go first.
+        is_failing: Whether the pass before this one failed; what the status says of that still holds.
+        outcomes: What became of the last writes of its objects that did not end as the reconciler wants.
     """
 
     storage: DeclaredStorage
@@ -169,8 +174,12 @@ class StorageState:
     rollouts: tuple[CredentialRollout, ...] | None = ()
     is_rotation_due: bool = False
     nodes: KubernetesNodes = field(default_factory=KubernetesNodes)
+    taken: frozenset[int] = frozenset()
     claims: Mapping[int, Object] = field(default_factory=dict, repr=False)
     may_update: bool = True
+    gave_slot_back: bool = False
+    is_failing: bool = False
+    outcomes: Mapping[Target, WriteOutcome] = field(default_factory=dict, repr=False)
 
     def instance(self, index: int) -> Instance:
         """Look an instance up by its number; one that the observer did not see has neither pod nor facts."""

@@ -19,6 +19,7 @@ from reconciler.state.credential_rollout import CredentialRollout
 from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
+from reconciler.state.primary_service import SERVICE_OF, WRITTEN_BY
 from reconciler.state.rotation_record import RotationRecord, revision_of
 from reconciler.state.storage_state import StorageState
 from reconciler.valkey import users
@@ -28,6 +29,7 @@ from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import (
     CORE_EVENTS,
+    ENDPOINT_SLICES,
     PODS,
     SECRETS,
     SERVICES,
@@ -186,7 +188,7 @@ async def test_before_the_reconciler_creates_anything_it_finds_whatever_has_a_ch
     await api.create(STATEFUL_SETS, {"metadata": {"name": "mine-valkey-7", "namespace": NAMESPACE}, "spec": {}})
     overlooked = await observer.overlooked(state, [(STATEFUL_SETS, "mine-valkey-7"), (STATEFUL_SETS, "mine-valkey-8")])
     assert overlooked.keys() == (ALL - VITAL) | {("statefulsets", "mine-valkey-7")}
-    seen = (await observer.observe(storage_of({}), overlooked)).children.keys()
+    seen = (await observer.observe(storage_of({"size": "large"}), overlooked)).children.keys()
     assert seen == ALL | {("statefulsets", "mine-valkey-7")}
 
 
@@ -203,6 +205,21 @@ async def test_nothing_is_read_live_of_a_storage_about_which_nothing_is_decided(
     if is_terminating:
         obj["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert (await observer_of(await api_with_all()).observe(obj)).children == {}
+
+
+async def test_a_slice_with_our_labels_and_another_name_does_not_say_who_is_primary() -> None:
+    api = FakeApi()
+    labels = {SERVICE_OF: "mine-valkey", WRITTEN_BY: names.MANAGED_BY, names.LABEL_MANAGED_BY: names.MANAGED_BY}
+    made = {}
+    for name, primary in (("mine-valkey", "0"), ("mine-valkey-of-a-stranger", "1")):
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": labels | {names.LABEL_INSTANCE: primary}}
+        made[name] = await api.create(ENDPOINT_SLICES, {"metadata": metadata, "addressType": "IPv4"})
+    service: Object = {"metadata": {"name": "mine-valkey", "namespace": NAMESPACE}, "spec": {"ipFamilies": ["IPv4"]}}
+    await api.create(SERVICES, service)
+    found = await observed(api, None, *made.values())
+    assert found.primary_service is not None
+    assert found.primary_service.primary == 0
+    assert [each["metadata"]["name"] for each in found.stray_slices] == ["mine-valkey-of-a-stranger"]
 
 
 async def test_instances_are_those_that_have_a_stateful_set_whatever_the_size_is() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.actions.kubernetes import Apply, Write
-from reconciler.actions.plan import Plan
+from reconciler.actions.plan import Plan, apart
 from reconciler.plan.creations import creations, without_creations
 from shared.objects.resources import SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Object
 from shared.session_storage.sizes import Size
@@ -14,11 +14,11 @@ STATE = observed("medium", children={})
 
 
 def test_a_new_stateful_set_makes_a_claim_too() -> None:
-    made = Plan(steps=(Apply(STATEFUL_SETS, workload(0, Size.MEDIUM)),))
+    made = Plan(apart([Apply(STATEFUL_SETS, workload(0, Size.MEDIUM))]))
     assert creations(made, STATE) == [(STATEFUL_SETS, "mine-valkey-0"), (VOLUME_CLAIMS, "data-mine-valkey-0-0")]
     assert creations(made, observed("medium", children={}, claims={0: CLAIM})) == [(STATEFUL_SETS, "mine-valkey-0")]
     assert creations(made, observed("medium")) == []
-    volatile = Plan(steps=(Apply(STATEFUL_SETS, workload(0, Size.SMALL)),))
+    volatile = Plan(apart([Apply(STATEFUL_SETS, workload(0, Size.SMALL))]))
     assert creations(volatile, STATE) == [(STATEFUL_SETS, "mine-valkey-0")]
     assert without_creations(made, STATE).steps == ()
 
@@ -28,6 +28,6 @@ def test_what_replaces_an_object_of_a_known_version_makes_none() -> None:
     version = {"metadata": CLAIM["metadata"] | {"resourceVersion": "7"}}
     secret = children(Size.SMALL)["secrets", "mine-auth"]
     steps = (Write(VOLUME_CLAIMS, version), Write(SECRETS, secret))
-    assert creations(Plan(steps=steps), STATE) == []
-    assert without_creations(Plan(steps=steps), STATE).steps == steps
-    assert creations(Plan(steps=(Write(VOLUME_CLAIMS, CLAIM),)), STATE) == [(VOLUME_CLAIMS, "data-mine-valkey-0-0")]
+    assert creations(Plan(apart(steps)), STATE) == []
+    assert without_creations(Plan(apart(steps)), STATE).steps == steps
+    assert creations(Plan(apart([Write(VOLUME_CLAIMS, CLAIM)])), STATE) == [(VOLUME_CLAIMS, "data-mine-valkey-0-0")]
