@@ -154,7 +154,7 @@ class _Process:
             is_rotation_due=self._is_rotation_due,
             silent_for=watches.heartbeats.silent_for,
             outlives_at=watches.heartbeats.outlives_at,
-            nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values()),
+            nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values(), self._settings.drain_taints),
             may_update=self._slots.may_take,
             last_seen=last_seen,
             dial=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])).dial,

@@ -63,7 +63,8 @@ class LastSeen:
 
     def note_endless_script(self, instance: Instance) -> None:
         """Note that Valkey refused to end the script that keeps an instance busy; this holds until it ends."""
-        self._endless.add(_uid(instance))
+        if instance.pod is not None:  # one without a pod ends soon, and a number would stand for other storages' too
+            self._endless.add(_uid(instance))
 
     def forget(self, storage: Key) -> None:
         """Drop what this keeps of a storage that is gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import external_probe, instance_probe
 from reconciler.observe.children import Children
+from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.volume_claims import VolumeClaims
 from reconciler.state import pod_status
 from reconciler.state.instance import Instance
@@ -27,6 +29,7 @@ from shared.objects.resources import (
     SECRETS,
     SERVICES,
     SESSION_STORAGES,
+    STATEFUL_SETS,
     VOLUME_CLAIMS,
     Key,
     Object,
@@ -96,11 +99,13 @@ class Observer:
         self._caches = caches
         self._children = Children(cluster, caches)
         self._secrets = Index(caches[SECRETS.plural], parent_of)
-        self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural], self._children.live)
+        self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural])
         self._slices = Index(caches[ENDPOINT_SLICES.plural], service_of)
         self._consumers = consumers
         self._rollouts = rollouts
         self._surroundings = surroundings
+        self._clock = cluster.clock.now
+        self._warnings = KubernetesWarnings(cluster, time.monotonic)
 
     async def observe(self, obj: Object, overlooked: Mapping[tuple[str, str], Object] = NOTHING) -> StorageState:
         """Read everything that matters for one SessionStorage.
@@ -114,10 +119,12 @@ class Observer:
         """
         storage = DeclaredStorage.of(obj)
         sharing = Sharing.of(obj, self._consumers.usages(storage.key))
-        children = {**await self._children.read(storage), **overlooked}
+        seen = {key: obj for key, obj in overlooked.items() if key[0] != VOLUME_CLAIMS.plural}
+        children = {**await self._children.read(storage), **seen}
         if storage.spec is not None and storage.spec.external is not None:
             return await self._observe_external(storage, storage.spec.external, sharing, children)
-        return await self._observe_managed(storage, sharing, children)
+        claims = self._volume_claims.of(storage.key, instance_indexes(children), overlooked)
+        return await self._observe_managed(storage, sharing, children, claims)
 
     async def overlooked(self, state: StorageState, created: Iterable[tuple[Resource, str]]) -> Found:
         """Find what has the name of one of the storage's children, and `observe` has not seen.
@@ -151,7 +158,9 @@ class Observer:
             rollouts=rollouts,
         )
 
-    async def _observe_managed(self, storage: DeclaredStorage, sharing: Sharing, children: Found) -> StorageState:
+    async def _observe_managed(
+        self, storage: DeclaredStorage, sharing: Sharing, children: Found, claims: Mapping[int, Object]
+    ) -> StorageState:
         auth = children.get((SECRETS.plural, names.auth_secret(storage.name)))
         ring, indexes = KeyRing.of(auth), instance_indexes(children)
         service, strays = self._primary_service(storage, children)
@@ -173,7 +182,7 @@ class Observer:
             rollouts=rollouts,
             is_rotation_due=self._surroundings.is_rotation_due(storage),
             nodes=self._surroundings.nodes(),
-            claims=await self._volume_claims.of(storage, indexes),
+            claims=claims,
             may_update=self._surroundings.may_update(storage.key),
         )
 
@@ -199,9 +208,28 @@ class Observer:
             silent_for = self._surroundings.silent_for(pod) if pod is not None else 0.0
             outlives_at = "" if pod_status.address(pod) else self._surroundings.outlives_at(storage, index)
             seen = Instance(index, pod, silent_for=silent_for, outlives_at=outlives_at)
+            if (silent := self._silent_about(storage, seen)) is not None:
+                seen = replace(seen, warning=await self._warnings.about(silent))
             return await instance_probe.probe(seen, ring, is_urgent=len(indexes) > 1)
 
         return tuple(await asyncio.gather(*(probe(index) for index in indexes)))
+
+    def _silent_about(self, storage: Key, instance: Instance) -> Object | None:
+        """Find the object that does not say itself why an instance's pod does not exist or start: its Events do.
+
+        That is the claim of a volume that does not come, else the pod, or the StatefulSet that should have made it.
+        None as long as it may only need time.
+        """
+        (namespace, name), now = storage, self._clock()
+        claim = self._caches[VOLUME_CLAIMS.plural].get((namespace, names.valkey_claim(name, instance.index)))
+        workload = self._caches[STATEFUL_SETS.plural].get((namespace, names.valkey_instance(name, instance.index)))
+        if instance.pod is None:
+            return workload if workload is not None and pod_status.is_overdue(workload, now) else None
+        if not pod_status.is_stuck(instance.pod, now):
+            return None
+        if claim is not None and claim.get("status", {}).get("phase") == "Pending":
+            return claim
+        return None if pod_status.is_unschedulable(instance.pod) else instance.pod
 
     def copies_of(self, storage: Key) -> list[Object]:
         """List the known copies of a storage's connection Secret, whether the storage exists or not."""

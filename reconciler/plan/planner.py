@@ -17,8 +17,9 @@ from reconciler.failover.replication import replication_steps
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests.disruption_budget import primary_budget
 from reconciler.manifests.secrets import connection_secret
-from reconciler.plan import desired_objects, external_storage, secrets
+from reconciler.plan import desired_objects, external_storage, placement, secrets
 from reconciler.plan.desired_instances import DesiredInstances
+from reconciler.plan.desired_objects import Layout
 from reconciler.plan.drift import repair, repair_if_unchanged
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
 from reconciler.plan.ownership import Ownership, adopt_mounted_claims, foreign_claims, own_claims
@@ -120,12 +121,18 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     """Bring every object to what it should be; only then go on with a rotation, a planned move or an update."""
     owner, group = desired_objects.owner_of(state.storage), ReplicationGroup.of(state, spec.preset)
     decision = _decide(state, group, now)
-    change = next_change(group, _desired_instances(state, spec, group, settings, now))
+    wanted = _desired_instances(state, spec, group, settings, now)
+    change = next_change(group, wanted)
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
     if auth := secrets.complete_auth(state, owner):
         return replace(_report(state, verdict, now, 0), steps=(auth,))
-    desired = desired_objects.build(state, spec, group, change.instances, settings)
-    budget = primary_budget(owner, is_out_of_service=is_out_of_service(state.storage, group, now))
+    layout = Layout(change.instances, wanted.may_share)
+    desired = desired_objects.build(state, spec, group, layout, settings)
+    budget = primary_budget(
+        owner,
+        is_held=wanted.is_leaving(group.primary) and not change.lacks_room,
+        is_out_of_service=is_out_of_service(state.storage, group, now),
+    )
     objects = (
         *_repairs(state, repair, (*desired, (DISRUPTION_BUDGETS, budget))),
         *desired_objects.superfluous(state, group.preset),
@@ -140,7 +147,8 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
         # A repair that the API server does not take must not hold up a failover.
         repairs = (*availability, *objects, *connection)
     else:
-        way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group, decision))
+        leading = desired_objects.clients_way(state, group, decision, is_held=change.is_held)
+        way = _repairs(state, repair_if_unchanged, leading)
         repairs = (*objects, *way, *connection, *availability)
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
@@ -148,6 +156,7 @@ def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Stora
     return replace(
         report,
         steps=(
+            *change.urgent,
             *repairs,
             *rotation.steps,
             *adopt_mounted_claims(state),
@@ -179,12 +188,16 @@ def _desired_instances(
     state: StorageState, spec: SessionStorageSpec, group: ReplicationGroup, settings: StorageSettings, now: datetime
 ) -> DesiredInstances:
     present = desired_objects.workloads(state)
+    may_share = placement.may_share(present, state.instances, now)
     request = state.storage.requests.switchover
     handled = group.service.record.handled if group.service is not None else ""
     return DesiredInstances(
         count=spec.preset.replicas,
         present=present,
-        target={index: desired_objects.workload(state, spec, index, settings) for index in present},
+        target={
+            index: desired_objects.workload(state, spec, index, settings, is_spread=index not in may_share)
+            for index in present
+        },
         volume_claims=state.claims,
         left_volumes=frozenset(own_claims(state)) - present.keys(),
         foreign_volumes=foreign_claims(state) - present.keys(),
@@ -194,6 +207,7 @@ def _desired_instances(
         # A user's change of the size does not wait; only what the installation changes in all storages takes turns.
         may_update=state.may_update or bool(group.sizes - {spec.size or DEFAULT_SIZE}),
         now=now,
+        may_share=may_share,
     )
 
 

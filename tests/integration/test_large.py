@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 import valkey
+from valkey import exceptions
 
 from shared import names
 from shared.objects.resources import Object
@@ -22,10 +27,10 @@ def pod(kubectl: Kubectl, namespace: str, instance: int) -> Object:
     return read(kubectl, "pod", names.valkey_pod("mine", instance), namespace)
 
 
-def client(kubectl: Kubectl, namespace: str, instance: int) -> valkey.Valkey:
+def client(kubectl: Kubectl, namespace: str, instance: int, patience: float = 1) -> valkey.Valkey:
     password = secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD")
     address = pod(kubectl, namespace, instance)["status"]["podIP"]
-    return valkey.Valkey(host=address, password=password, socket_timeout=1)
+    return valkey.Valkey(host=address, password=password, socket_timeout=patience)
 
 
 def await_redundant(kubectl: Kubectl, namespace: str) -> None:
@@ -66,6 +71,60 @@ def test_another_instance_takes_over_when_the_primary_dies(kubectl: Kubectl, nam
         lambda: status(kubectl, namespace, "mine").get("lastFailover", {}).get("reason") == "PrimaryLost",
         what="the status reports it",
     )
+
+
+ENDLESS = "while true do end"
+
+
+@contextlib.contextmanager
+def script(kubectl: Kubectl, namespace: str, text: str) -> Iterator[Future[object]]:
+    """Run a script on instance 0 as a consumer does, beside what the block does."""
+
+    def run() -> object:
+        with client(kubectl, namespace, 0, 60) as consumer:
+            return consumer.eval(text, 0)
+
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(run)
+
+
+@pytest.mark.parametrize("size", ["medium", "large"])
+def test_a_script_that_never_ends_is_ended_and_the_primary_stays(
+    kubectl: Kubectl, namespace: str, size: str, figures: list[str]
+) -> None:
+    kubectl.api.apply(storage("mine", namespace, size=size))
+    await_ready(kubectl, namespace, "mine")
+    await_count(kubectl, namespace, 3 if size == "large" else 1)
+    began = time.monotonic()
+    with script(kubectl, namespace, ENDLESS) as running:
+        error = running.exception(30)
+    figures.append(f"{size}: a script was ended {time.monotonic() - began:.1f} s after it began")
+    assert "Script killed" in str(error)
+    assert primary(kubectl, namespace) == 0
+    with client(kubectl, namespace, 0) as after:
+        eventually(lambda: bool(after.set("thv:other", "x")), what="a write succeeds")
+
+
+def test_a_replica_takes_over_from_a_primary_whose_script_cannot_be_ended(
+    kubectl: Kubectl, namespace: str, figures: list[str]
+) -> None:
+    kubectl.api.apply(storage("mine", namespace, size="large"))
+    await_ready(kubectl, namespace, "mine")
+    await_count(kubectl, namespace, 3)
+    with client(kubectl, namespace, 0) as before:
+        before.set("thv:key", "kept")
+    began = time.monotonic()
+    with script(kubectl, namespace, f"redis.call('SET', 'half', 'done') {ENDLESS}") as running:
+        eventually(lambda: primary(kubectl, namespace) != 0, what="another instance is primary")
+        figures.append(f"another instance was primary {time.monotonic() - began:.1f} s after the script began")
+        with client(kubectl, namespace, primary(kubectl, namespace)) as after:
+            assert after.get("thv:key") == b"kept"
+            eventually(lambda: bool(after.set("thv:other", "x")), what="a write succeeds")
+            assert not after.exists("half")
+        os.kill(server_pid(kubectl, namespace, 0), signal.SIGKILL)  # kubelet does so after two minutes
+        assert isinstance(running.exception(30), exceptions.ConnectionError)
+    await_count(kubectl, namespace, 3)
+    assert status(kubectl, namespace, "mine")["lastFailover"]["reason"] == "ScriptRuns"
 
 
 @pytest.mark.parametrize("size", ["small", "large"])

@@ -158,7 +158,7 @@ EDITS: list[tuple[Resource, str, Object]] = [
     (SERVICES, "mine-valkey", {"spec": {"selector": {"stranger": "yes"}}}),
     (SERVICES, "mine-valkey", {"spec": {"ports": [{"port": 6379, "name": "valkey", "targetPort": 1}]}}),
     (SERVICES, "mine-valkey-nodes", {"spec": {"publishNotReadyAddresses": False}}),
-    (DISRUPTION_BUDGETS, "mine-valkey-primary", {"spec": {"minAvailable": 0}}),
+    (DISRUPTION_BUDGETS, "mine-valkey-primary", {"spec": {"minAvailable": 1}}),
     (SECRETS, "mine-connection", {"data": {"REDIS_URL": base64.b64encode(b"redis://elsewhere").decode()}}),
     (SECRETS, "mine-connection", {"data": {"REDIS_PASSWORD": None}}),
 ]

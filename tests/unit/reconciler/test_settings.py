@@ -47,6 +47,15 @@ def test_variables_override_the_defaults() -> None:
     assert settings.storage.image.pull_policy == "Always"
 
 
+def test_the_taints_of_a_drain_are_a_list() -> None:
+    assert Settings.from_environ(ENVIRON).drain_taints == ()
+    said = {"DRAIN_TAINTS": "karpenter.sh/disrupted, aws-node-termination-handler/*,"}
+    assert Settings.from_environ(ENVIRON | said).drain_taints == (
+        "karpenter.sh/disrupted",
+        "aws-node-termination-handler/*",
+    )
+
+
 def test_rotations_have_settings_of_their_own() -> None:
     assert Settings.from_environ(ENVIRON).storage.rotation == RotationSettings()
     said = {
