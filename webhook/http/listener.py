@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
 
@@ -36,6 +36,8 @@ SHUTDOWN_SECONDS: Final = 5.0
 long to close TLS; what it still sends then is dropped."""
 TICK_SECONDS: Final = 1.0
 """One timer checks all connections: a timer per request would cost as much as reading the request."""
+
+_TLS_ENDED: Final = "Fatal error on SSL protocol"
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +83,7 @@ class Listener(web.Server):
 
         At the end of the block, the listener accepts nobody any more, and waits for the answers under way.
         """
+        asyncio.get_running_loop().set_exception_handler(report)
         with _listening(host, port) as listening:
             async with asyncio.TaskGroup() as group:
                 accepting = group.create_task(self._accept(listening, context))
@@ -194,6 +197,17 @@ def least_useful(clients: Iterable[Connection]) -> Connection | None:
     """
     idle = (client for client in clients if not client.awaits_answer)
     return min(idle, key=lambda client: (client.has_sent_request, client.idle_since), default=None)
+
+
+def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what the event loop could not handle, but not that a client left while uvloop was reading its TLS records.
+
+    uvloop then writes to a closed transport, and reports that as an error: any client could fill the log with it.
+    """
+    if context.get("message", "").startswith(_TLS_ENDED) and isinstance(context.get("exception"), RuntimeError):
+        _log.debug("a client left in the middle of a TLS record")
+        return
+    loop.default_exception_handler(context)
 
 
 def _listening(host: str, port: int) -> socket.socket:

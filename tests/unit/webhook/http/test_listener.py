@@ -269,3 +269,16 @@ def test_there_is_room_for_the_connections_of_five_api_servers() -> None:
 
 def test_three_api_servers_may_share_an_address_and_leave_room_for_another() -> None:
     assert 3 * 25 <= MAX_PER_PEER <= MAX_CONNECTIONS - 25
+
+
+async def test_a_client_that_leaves_in_the_middle_of_tls_fills_no_log_and_other_faults_are_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.get_running_loop()
+    closed = RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+    listeners.report(loop, {"message": "Fatal error on SSL protocol\nprotocol: ...", "exception": closed})
+    assert [record for record in caplog.records if record.levelname != "DEBUG"] == []
+    listeners.report(loop, {"message": "Task exception was never retrieved", "exception": ValueError("ours")})
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "Task exception was never retrieved"
+    ]
