@@ -18,10 +18,11 @@ from certs import controller as certificate_controller
 from certs.settings import CertificateSettings
 from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import InstanceActions
+from reconciler.apply.status_writer import StatusWriter
 from reconciler.controllers.consumer import ConsumerReconciler, ConsumerStatusWriter
 from reconciler.controllers.proxy_deployment import ProxyDeploymentReconciler
 from reconciler.controllers.readmission import Readmissions
-from reconciler.controllers.session_storage import Reconciler, UpdateSlots
+from reconciler.controllers.session_storage import Reconciler
 from reconciler.controllers.watches import Watches
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
@@ -30,12 +31,15 @@ from reconciler.rotation import schedule
 from reconciler.runtime import metrics, workers
 from reconciler.runtime.event_recorder import EventRecorder
 from reconciler.runtime.leader_election import LeaderElector
+from reconciler.runtime.update_slots import UpdateSlots
+from reconciler.runtime.write_memory import WriteMemory
 from reconciler.settings import Settings
 from reconciler.state.storage_state import KubernetesNodes
 from reconciler.valkey.external_store import ExternalStores
 from shared import errors
 from shared.consumers.toolhive import serves_session_tls
 from shared.kubernetes.client import Cluster
+from shared.kubernetes.namespaces import WatchedNamespaces
 from shared.objects.resources import PODS, SECRETS, Object
 from shared.process import json_log, probes
 
@@ -93,8 +97,8 @@ class _Process:
         self._cluster = cluster = connections.storages
         self._settings = settings
         self._certificates = certificates
-        self._watches = Watches(cluster)
-        self._slots = UpdateSlots(settings.storage.updates_at_once)
+        self._watches = Watches(cluster, WatchedNamespaces(settings.watch_namespaces))
+        self._slots = UpdateSlots(settings.storage.updates_at_once, time.monotonic)
         self._recorder = EventRecorder(cluster, settings.candidate.identity)
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._watches.storage_queue))
 
@@ -153,15 +157,17 @@ class _Process:
             is_rotation_due=self._is_rotation_due,
             silent_for=watches.heartbeats.silent_for,
             outlives_at=watches.heartbeats.outlives_at,
-            nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values()),
+            nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values(), self._settings.drain_taints),
             may_update=self._slots.may_take,
             last_seen=last_seen,
             dial=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])).dial,
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock, last_seen.note_endless_script)
-        applier = Applier(self._cluster, watches.caches, self._recorder, rollouts.note_refusal, instances)
-        return Reconciler(watches.storages, observer, applier, self._settings.storage, clock, self._slots)
+        memory = WriteMemory(clock)
+        applier = Applier(self._cluster, watches.caches, rollouts.note_refusal, instances, memory)
+        status, settings = StatusWriter(self._cluster, watches.storages, self._recorder), self._settings.storage
+        return Reconciler(watches.storages, observer, applier, status, settings, clock, self._slots, memory)
 
     def _consumer_controllers(self) -> list[Coroutine[None, None, None]]:
         watches, readmissions = self._watches, Readmissions(self._cluster)

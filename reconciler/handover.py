@@ -18,6 +18,7 @@ from reconciler.runtime.waiting import within
 from reconciler.state.primary_service import PrimaryService, is_written_here, service_of
 from shared import errors, names
 from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
 from shared.objects.field_path import pointer
 from shared.objects.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, annotation_of, key_of
 from shared.process import json_log
@@ -50,16 +51,19 @@ class HandoverSettings(FromEnvironment):
         deployment: (namespace, name) of its Deployment.
         pods: Label selector of its pods.
         log_level: Least level of a log line, as Python names it.
+        namespaces: Where the reconciler looks after storages.
     """
 
     deployment: Key
     pods: str
     log_level: str
+    namespaces: WatchedNamespaces = WHOLE_CLUSTER
 
     @classmethod
     def _read(cls, env: Environment) -> Self:
         deployment = env.required("POD_NAMESPACE"), env.required("DEPLOYMENT")
-        return cls(deployment, env.required("RECONCILER_SELECTOR"), env.log_level("LOG_LEVEL"))
+        namespaces = WatchedNamespaces(env.namespaces("WATCH_NAMESPACES"))
+        return cls(deployment, env.required("RECONCILER_SELECTOR"), env.log_level("LOG_LEVEL"), namespaces)
 
 
 async def hand_over(cluster: Cluster, settings: HandoverSettings) -> None:
@@ -74,7 +78,7 @@ async def hand_over(cluster: Cluster, settings: HandoverSettings) -> None:
     await _stop(cluster, settings.deployment)
     try:
         await _stopped(cluster, settings)
-        await _hand_over(cluster)
+        await _hand_over(cluster, settings.namespaces)
     except errors.ClusterError:
         await _start_again(cluster, settings.deployment)
         raise
@@ -127,13 +131,13 @@ async def _stopped(cluster: Cluster, settings: HandoverSettings) -> None:
     await _until(has_stopped, STOP_SECONDS, "the reconcilers have stopped")
 
 
-async def _hand_over(cluster: Cluster) -> None:
-    services = await _services(cluster)
+async def _hand_over(cluster: Cluster, namespaces: WatchedNamespaces) -> None:
+    services = await _services(cluster, namespaces)
     for service in services.values():
         await cluster.replace(SERVICES, service.selecting())
 
     async def is_taken_over() -> bool:
-        return services.keys() <= await _served_by_others(cluster)
+        return services.keys() <= await _served_by_others(cluster, namespaces)
 
     await _until(is_taken_over, TAKEOVER_SECONDS, "Kubernetes has written where all primaries are")
     for service in services.values():
@@ -142,20 +146,20 @@ async def _hand_over(cluster: Cluster) -> None:
         _log.info("handed a storage over", extra={"service": "/".join(service.key)})
 
 
-async def _services(cluster: Cluster) -> dict[Key, PrimaryService]:
+async def _services(cluster: Cluster, namespaces: WatchedNamespaces) -> dict[Key, PrimaryService]:
     """Find the Services that our EndpointSlices lead."""
     slices: dict[Key, list[Object]] = {}
-    for each in (await cluster.list_all(ENDPOINT_SLICES, _OURS))[0]:
+    for each in await namespaces.list_all(cluster, ENDPOINT_SLICES, _OURS):
         if is_written_here(each) and (key := service_of(each)):
             slices.setdefault(key, []).append(each)
-    services, _ = await cluster.list_all(SERVICES, _OURS)
+    services = await namespaces.list_all(cluster, SERVICES, _OURS)
     found = {key_of(each): PrimaryService.of(each, slices[key_of(each)]) for each in services if key_of(each) in slices}
     return {key: service for key, service in found.items() if service.primary is not None}
 
 
-async def _served_by_others(cluster: Cluster) -> set[Key]:
+async def _served_by_others(cluster: Cluster, namespaces: WatchedNamespaces) -> set[Key]:
     """Find the Services for which Kubernetes' controller has written EndpointSlices."""
-    slices, _ = await cluster.list_all(ENDPOINT_SLICES, _OURS)
+    slices = await namespaces.list_all(cluster, ENDPOINT_SLICES, _OURS)
     return {key for each in slices if not is_written_here(each) and (key := service_of(each))}
 
 

@@ -26,19 +26,23 @@ class Settings(FromEnvironment):
     """The reconciler's own settings.
 
     Attributes:
+        drain_taints: Keys of the taints that mark a node which is about to go; `*` stands for any characters.
         extends_toolhive_crds: Whether to add `sessionStorageRef` to ToolHive's CRD.
         http_port: Port of probes and metrics.
         default_target: Which parts of a consumer the reconciler connects, if the consumer does not say.
         allowed_hosts: Which hosts external storages may name.
+        watch_namespaces: The namespaces in which the reconciler works; none stands for all.
     """
 
     candidate: Candidate
     storage: StorageSettings
+    drain_taints: tuple[str, ...]
     extends_toolhive_crds: bool
     http_port: int
     default_target: Target
     allowed_hosts: AllowedHosts
     log_level: str
+    watch_namespaces: tuple[str, ...]
 
     @classmethod
     def _read(cls, env: Environment) -> Self:
@@ -54,6 +58,7 @@ class Settings(FromEnvironment):
                 env.text("VALKEY_PRIORITY_CLASS", ""),
                 env.number("UPDATES_AT_ONCE", 1, 1000),
             ),
+            drain_taints=tuple(filter(None, (key.strip() for key in env.text("DRAIN_TAINTS", "").split(",")))),
             extends_toolhive_crds=env.flag("EXTEND_TOOLHIVE_CRDS", default=True),
             http_port=env.number("HTTP_PORT", 8080, 65535),
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
@@ -61,6 +66,7 @@ class Settings(FromEnvironment):
                 env.optional_entries("EXTERNAL_ALLOWED_HOSTS", parse_entry, ENTRY_FORM)
             ).without_api_server([env.text("KUBERNETES_SERVICE_HOST", "")]),
             log_level=env.log_level("LOG_LEVEL"),
+            watch_namespaces=env.namespaces("WATCH_NAMESPACES"),
         )
 
 

@@ -19,6 +19,13 @@ class MalformedReview(SessionStorageError):
     """An AdmissionReview that cannot be answered."""
 
 
+class Overloaded(SessionStorageError):
+    """A review that gave way to others, because all together would have taken too much memory."""
+
+    def __init__(self) -> None:
+        super().__init__("too many reviews wait for the API server")
+
+
 class InvalidSpec(SessionStorageError):
     """An object that its owner must change.
 
@@ -73,6 +80,10 @@ class Unavailable(ClusterError):
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class NoAnswer(Unavailable):
+    """No connection, or no answer in time: other requests would fare alike."""
 
 
 class SessionStoreError(SessionStorageError):

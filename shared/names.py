@@ -59,6 +59,8 @@ LABEL_COMPONENT: Final = f"{GROUP}/component"
 COMPONENT_PROXY: Final = "proxy"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "toolhive-session-storage"
+LABEL_APP_INSTANCE: Final = "app.kubernetes.io/instance"
+"""On the objects of a storage: its name. GitOps tools may track what they deploy by it."""
 
 FIELD_MANAGER: Final = "toolhive-session-storage"
 FIELD_MANAGER_STATUS: Final = "toolhive-session-storage-status"
@@ -135,8 +137,15 @@ def valkey_instance(storage: str, instance: int) -> str:
 
 
 def instance_index(workload: str) -> int:
-    """Tell the number of a Valkey instance by the name of its StatefulSet."""
+    """Tell the number of a Valkey instance by the name of its StatefulSet, which must be one of ours."""
     return int(workload.rpartition("-")[2])
+
+
+def instance_of(storage: str, workload: str) -> int | None:
+    """Tell the number of a storage's instance by the name of a StatefulSet; None if no instance is called so."""
+    number = workload.rpartition("-")[2]
+    is_ours = number.isascii() and number.isdigit() and workload == valkey_instance(storage, int(number))
+    return int(number) if is_ours else None
 
 
 def valkey_pod(storage: str, instance: int) -> str:

@@ -18,15 +18,18 @@ from shared.consumers.toolhive import CONSUMER_RESOURCES, reference_fields_of
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
-from shared.objects.resources import NAMESPACES, SECRETS, SESSION_STORAGES
+from shared.kubernetes.namespaces import WatchedNamespaces
+from shared.objects.resources import CONFIG_MAPS, NAMESPACES, SECRETS, SESSION_STORAGES
 from shared.process import json_log, probes
 from webhook import server
-from webhook.admission import deletions, proxy_deployments
+from webhook.admission import proxy_deployments
 from webhook.consumer_handler import ConsumerHandler
+from webhook.deletion_handler import DeletionHandler
 from webhook.http.listener import Listener
 from webhook.serving_certificate import ServingCertificate
 from webhook.session_storage_handler import SessionStorageHandler
 from webhook.settings import Settings
+from webhook.storage_lookup import StorageLookup
 from webhook.suspension import CHECK_SECONDS, SuspensionDetector
 
 if TYPE_CHECKING:
@@ -65,17 +68,23 @@ class _Process:
         self._settings = settings
         # API servers judge the certificate by their clock.
         name = validation.dns_names(settings.service, settings.namespace)[:1]
-        self._certificate = ServingCertificate(name, cluster.clock.now)
+        asks_clients = settings.client_ca is not None
+        self._certificate = ServingCertificate(name, cluster.clock.now, asks_clients=asks_clients)
         own_secret = Selector(namespace=settings.namespace, fields=f"metadata.name={settings.tls_secret}")
         self._secrets = Informer(cluster, SECRETS, self._certificate.on_change, selector=own_secret)
-        self._storages = Informer(cluster, SESSION_STORAGES)
-        self._namespaces = Informer(cluster, NAMESPACES, keep=lambda obj: {"metadata": obj["metadata"]})
+        self._authorities = _authorities(cluster, settings, self._certificate)
+        watched = WatchedNamespaces(settings.watch_namespaces)
+        self._storages = watched.informer(cluster, SESSION_STORAGES)
+        self._namespaces = watched.informer(cluster, NAMESPACES, keep=lambda obj: {"metadata": obj["metadata"]})
         self._index = ConsumerIndex()
         self._consumers = {
-            resource.kind: Informer(cluster, resource, self._index.on_change, keep=reference_fields_of)
+            resource.kind: watched.informer(cluster, resource, self._index.on_change, keep=reference_fields_of)
             for resource in CONSUMER_RESOURCES
         }
-        consumer_handler = ConsumerHandler(cluster, self._storages, settings.default_target)
+        consumer_handler = ConsumerHandler(cluster, self._storages, settings.default_target, settings.trusted_accounts)
+        deletion_handler = DeletionHandler(
+            StorageLookup(cluster, self._storages), self._index.usages, self._namespaces.objects
+        )
         allowed_hosts = settings.allowed_hosts.without_api_server([cluster.host])
         storage_handler = SessionStorageHandler(cluster, allowed_hosts)
         self._cluster = cluster
@@ -85,9 +94,7 @@ class _Process:
                 "/mutate/sessionstorages": storage_handler.decide,
                 "/mutate/consumers": consumer_handler.decide,
                 "/mutate/deployments": _as_handler(lambda request: proxy_deployments.decide(request, self._find)),
-                "/validate/deletions": _as_handler(
-                    lambda request: deletions.decide(request, self._index.usages, self._namespaces.objects)
-                ),
+                "/validate/deletions": deletion_handler.decide,
             }
         )
         self._listener = Listener(reviews.answer)
@@ -111,7 +118,7 @@ class _Process:
 
     @property
     def _caches(self) -> tuple[Informer, ...]:
-        return (self._secrets, self._storages, self._namespaces, *self._consumers.values())
+        return (*self._authorities, self._secrets, self._storages, self._namespaces, *self._consumers.values())
 
     def _find(self, who: Consumer) -> Object | None:
         return self._consumers[who.kind].get((who.namespace, who.name))
@@ -136,14 +143,20 @@ class _Process:
         return True
 
     def _warnings(self) -> list[str]:
-        problem = self._certificate.problem
-        secret = self._settings.tls_secret
-        return [f"Secret {secret} is not usable, so the webhook serves an older one: {problem}"] if problem else []
+        certificate, warnings = self._certificate, []
+        if certificate.problem:
+            secret = self._settings.tls_secret
+            warnings.append(f"Secret {secret} is not usable, so the webhook serves an older one: {certificate.problem}")
+        if certificate.client_problem:
+            warnings.append(f"the authority for clients is not usable: {certificate.client_problem}")
+        return warnings
 
     def _pending(self) -> list[str]:
         pending = [f"the first list of {cache.resource.plural}" for cache in self._caches if not cache.synced.is_set()]
         if not self._certificate.is_loaded:
             pending.append(f"a usable certificate in Secret {self._settings.tls_secret}")
+        if not self._certificate.knows_clients:
+            pending.append("a usable authority for clients' certificates")
         if self._certificate.has_expired:
             pending.append(f"a certificate in Secret {self._settings.tls_secret} that has not expired")
         if self._suspension.was_suspended():
@@ -151,6 +164,19 @@ class _Process:
         if self._listener.is_draining:
             pending.append("its clients to leave")
         return pending
+
+
+def _authorities(cluster: Cluster, settings: Settings, certificate: ServingCertificate) -> tuple[Informer, ...]:
+    """Make the cache of the ConfigMap with the authority for clients; none if clients need no certificate."""
+    authority = settings.client_ca
+    if authority is None:
+        return ()
+
+    def on_change(_: Object | None, config_map: Object | None) -> None:
+        certificate.trust_clients(((config_map or {}).get("data") or {}).get(authority.key, ""))
+
+    only = Selector(namespace=settings.namespace, fields=f"metadata.name={authority.config_map}")
+    return (Informer(cluster, CONFIG_MAPS, on_change, selector=only),)
 
 
 def _as_handler(decide: Callable[[AdmissionRequest], Decision]) -> server.Decide:

@@ -7,13 +7,14 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from shared.errors import MalformedReview
+from shared.errors import MalformedReview, Overloaded
 from webhook import metrics
 from webhook.admission import review
 from webhook.admission.review import Allow, Deny, Patch
 from webhook.http.answers import JSON, Answer
 from webhook.http.bodies import Bodies
 from webhook.http.heads import CONTINUE, expects_to_continue, refusal_of
+from webhook.undecided import Undecided, memory_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -33,7 +34,8 @@ class Server:
 
     def __init__(self, decisions: Mapping[str, Decide]) -> None:
         """Serve each path with the function that decides its reviews."""
-        self._endpoints = {path: _Endpoint(path, decide) for path, decide in decisions.items()}
+        undecided = Undecided()
+        self._endpoints = {path: _Endpoint(path, decide, undecided) for path, decide in decisions.items()}
         self._bodies = Bodies()
 
     async def answer(self, request: web.BaseRequest, connection: Connection) -> Answer:
@@ -75,9 +77,10 @@ def _is_plain_json(headers: Mapping[str, str]) -> bool:
 class _Endpoint:
     """Decides the reviews of one path, and measures them."""
 
-    def __init__(self, path: str, decide: Decide) -> None:
+    def __init__(self, path: str, decide: Decide, undecided: Undecided) -> None:
         self._path = path
         self._decide = decide
+        self._undecided = undecided
         # Looked up once, because to look a metric's labels up takes longer than to count.
         self._seconds = metrics.REVIEW_SECONDS.labels(path)
         self._answers = {kind: metrics.REVIEWS.labels(path, kind.__name__.lower()) for kind in _DECISIONS}
@@ -86,13 +89,16 @@ class _Endpoint:
         """Decide a review."""
         start = perf_counter()
         try:
-            asked = review.parse(body)
-            decision = await self._decide(asked)
-            answer = review.render(asked.uid, decision)
+            memory = memory_of(len(body), review.count_values(body))
+            uid, decision = await self._undecided.result_of(lambda: self._decided(body), memory)
+            answer = review.render(uid, decision)
         except (MalformedReview, RecursionError) as error:
             metrics.REVIEWS.labels(self._path, "malformed").inc()
             text = "nested too deeply" if isinstance(error, RecursionError) else str(error)
             return Answer.of_text(HTTPStatus.BAD_REQUEST, text)
+        except Overloaded as error:
+            metrics.REVIEWS.labels(self._path, "overloaded").inc()
+            return Answer.of_text(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except Exception:
             _logger.exception("a review could not be decided", extra={"path": self._path})
             metrics.REVIEWS.labels(self._path, "error").inc()
@@ -100,3 +106,7 @@ class _Endpoint:
         self._seconds.observe(perf_counter() - start)
         self._answers[type(decision)].inc()
         return Answer(HTTPStatus.OK, answer)
+
+    async def _decided(self, body: bytes) -> tuple[str, review.Decision]:
+        asked = review.parse(body)
+        return asked.uid, await self._decide(asked)

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
+from shared.consumers.access import SERVICE_ACCOUNT, TrustedAccounts, parse_account
 from shared.consumers.targets import Target
 from shared.process.environment import FromEnvironment
 from shared.session_storage.allowed_hosts import ENTRY_FORM, AllowedHosts, parse_entry
 
 if TYPE_CHECKING:
     from shared.process.environment import Environment
+
+_ACCOUNT_FORM: Final = f"{SERVICE_ACCOUNT}namespace:name"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAuthority:
+    """Where the certificates are that sign API servers' certificates.
+
+    Attributes:
+        config_map: Name of a ConfigMap in the webhook's namespace.
+        key: The key in it.
+    """
+
+    config_map: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +43,9 @@ class Settings(FromEnvironment):
         default_target: Which parts of a consumer are connected, if the consumer does not say.
         allowed_hosts: Which hosts external storages may name.
         log_level: Log level, as Python names it.
+        client_ca: Where the authority for clients' certificates is; None if clients need none.
+        watch_namespaces: The namespaces in which the webhook connects consumers; none stands for all.
+        trusted_accounts: Service accounts whose right to use a storage counts.
     """
 
     namespace: str
@@ -38,6 +57,9 @@ class Settings(FromEnvironment):
     default_target: Target
     allowed_hosts: AllowedHosts
     log_level: str
+    client_ca: ClientAuthority | None
+    watch_namespaces: tuple[str, ...]
+    trusted_accounts: TrustedAccounts
 
     @classmethod
     def _read(cls, env: Environment) -> Self:
@@ -53,4 +75,14 @@ class Settings(FromEnvironment):
                 env.optional_entries("EXTERNAL_ALLOWED_HOSTS", parse_entry, ENTRY_FORM)
             ).without_api_server([env.text("KUBERNETES_SERVICE_HOST", "")]),
             log_level=env.log_level("LOG_LEVEL"),
+            client_ca=_client_ca(env),
+            watch_namespaces=env.namespaces("WATCH_NAMESPACES"),
+            trusted_accounts=TrustedAccounts.of(
+                *env.optional_entries("TRUSTED_SERVICE_ACCOUNTS", parse_account, _ACCOUNT_FORM)
+            ),
         )
+
+
+def _client_ca(env: Environment) -> ClientAuthority | None:
+    config_map = env.text("CLIENT_CA_CONFIG_MAP", "")
+    return ClientAuthority(config_map, env.text("CLIENT_CA_KEY", "ca.crt")) if config_map else None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deploy.demo.kube import Kube, Object
 
 RELEASE: Final = "session-storage"
-NAMESPACE: Final = "toolhive-system"
+NAMESPACE: Final = "session-storage-system"
 CHART: Final = paths.REPOSITORY / "deploy" / "chart"
 PROCESSES: Final = (f"{RELEASE}-webhook", f"{RELEASE}-reconciler")
 PODS: Final = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=toolhive-session-storage"

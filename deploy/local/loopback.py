@@ -27,7 +27,9 @@ class ControlPlane:
         logs: Directory with one log per process.
     """
 
-    def __init__(self, directory: Path, endpoints: Endpoints) -> None:
+    def __init__(self, directory: Path, endpoints: Endpoints, *api_server_flags: str) -> None:
+        """Take where everything goes, and further flags for the API server."""
+        self._flags = api_server_flags
         self._layout = Layout(binaries.binary("kubernetes"), directory)
         self._endpoints = endpoints
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -62,6 +64,7 @@ class ControlPlane:
         controlplane.prepare(directory, self._endpoints)
         self.logs.mkdir()
         to_start = controlplane.commands(self._layout, self._endpoints)
+        to_start["kube-apiserver"] += self._flags
         for name in controlplane.SERVERS:
             self._run(name, to_start.pop(name))
         self._await(controlplane.ADMISSION_TO_HEALTH)

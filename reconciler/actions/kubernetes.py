@@ -51,10 +51,16 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Replace an object by resourceVersion: this removes what somebody added to it, which an apply would leave."""
+    """Replace an object by resourceVersion: this removes what somebody added to it, which an apply would leave.
+
+    Attributes:
+        obj: The whole object to write.
+        desired: The fields of it that the reconciler decides.
+    """
 
     resource: Resource
     obj: Object
+    desired: Object = field(default_factory=dict, compare=False)
 
     def __repr__(self) -> str:
         return f"replace {self.resource.kind} {self.obj['metadata']['name']}"
@@ -62,10 +68,16 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Create an object, or replace the very version that the observer saw: of two writers at once, one loses."""
+    """Create an object, or replace the very version that the observer saw: of two writers at once, one loses.
+
+    Attributes:
+        obj: The whole object to write.
+        desired: The fields of it that the reconciler decides; empty if the object is to be written once, and not kept.
+    """
 
     resource: Resource
     obj: Object
+    desired: Object = field(default_factory=dict, compare=False)
 
     def __repr__(self) -> str:
         verb = "replace" if "resourceVersion" in self.obj["metadata"] else "create"
@@ -74,9 +86,15 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Write a copy of the connection Secret into another namespace, which may be terminating, or not exist."""
+    """Write a copy of the connection Secret into another namespace, which may be terminating, or not exist.
+
+    Attributes:
+        obj: The whole Secret to write.
+        desired: The fields of it that the reconciler decides.
+    """
 
     obj: Object
+    desired: Object = field(default_factory=dict, compare=False)
 
     def __repr__(self) -> str:
         return f"copy the connection to Secret {'/'.join(key_of(self.obj))}"

@@ -147,6 +147,19 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Have a primary whose pod is ending go on until another instance has taken over, or its time is nearly over.
+
+    It counts only if it comes while kubelet stops the pod, so it is repeated for a moment (`start_command`).
+    """
+
+    instance: Instance
+
+    def __repr__(self) -> str:
+        return f"have {self.instance.title} go on until another instance takes over"
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Remove an instance that is no longer needed, with its volume, unless it has become the primary meanwhile."""
 
@@ -159,5 +172,5 @@ class Remove:
 
 
 InstanceAction: TypeAlias = (
-    Promote | SwitchOver | Follow | TellPassword | Fence | EndScript | Resume | Admit | Retire | Remove
+    Promote | SwitchOver | Follow | TellPassword | Fence | EndScript | Resume | Admit | Retire | Hold | Remove
 )

@@ -12,6 +12,7 @@ from reconciler.actions.valkey import (
     EndScript,
     Fence,
     Follow,
+    Hold,
     InstanceAction,
     Promote,
     Remove,
@@ -75,14 +76,19 @@ class InstanceActions:
             case Remove():
                 await self._remove(action)
             case EndScript(instance):
-                if not await users.end_script(*instance.endpoint):
-                    self._on_endless_script(instance)
+                await self._end_script(instance)
             case Follow() | TellPassword() | Fence():
                 await _configure(action)
             case Admit(instance, hashes):
                 await users.admit(*instance.endpoint, hashes)
             case Retire():
                 await _retire(action)
+            case Hold(instance):
+                await _hold(instance)
+
+    async def _end_script(self, instance: Instance) -> None:
+        if not await users.end_script(*instance.endpoint):
+            self._on_endless_script(instance)
 
     async def _promote(self, action: Promote) -> None:
         started = time.monotonic()
@@ -151,6 +157,15 @@ async def _configure(action: Follow | TellPassword | Fence) -> None:
                 await session.tell_password(replication)
             case Fence(_, replicas):
                 await session.fence(replicas)
+
+
+async def _hold(instance: Instance) -> None:
+    """Ask an ending primary to go on, if it still listens; whatever else the pass has to do goes on without it."""
+    try:
+        await users.save(*instance.endpoint)
+    except errors.SessionStoreError as error:
+        extra = {"instance": instance.address, "error": str(error)}
+        _log.warning("an instance that ends was not asked to go on", extra=extra)
 
 
 async def _retire(action: Retire) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
-from reconciler.actions.plan import Plan
+from reconciler.actions.plan import apart
 from reconciler.plan.creations import creations, without_creations
-from reconciler.plan.health import Verdict
-from reconciler.plan.planner import FOR_THE_USER_SECONDS, plan
+from reconciler.plan.failed_pass import finding_of, status_after
+from reconciler.plan.planner import plan
 from reconciler.plan.secrets import delete_copies
-from reconciler.plan.status import status_of
+from reconciler.state.session_storage import DeclaredStorage
 from shared import errors
 from shared.kubernetes.turns import urgently
 
@@ -19,33 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from reconciler.actions.plan import Plan
     from reconciler.apply.applier import Applier
+    from reconciler.apply.status_writer import StatusWriter
     from reconciler.observe.observer import Observer
     from reconciler.plan.desired_objects import StorageSettings
+    from reconciler.runtime.update_slots import UpdateSlots
+    from reconciler.runtime.write_memory import WriteMemory
     from reconciler.state.storage_state import StorageState
     from shared.kubernetes.informer import Informer
     from shared.objects.resources import Key, Object
 
+TOLD_AFTER: Final = 6
+"""So many passes in a row may fail by an error that passes by itself, such as a lost connection, before the status
+tells: with growing pauses that takes about 6 s."""
+
 _log = logging.getLogger(__name__)
-
-
-class UpdateSlots:
-    """The slots for storages that the reconciler updates now: a faulty image must not reach all of them at once.
-
-    Nothing is lost when the leader changes: the next one finds out again which storages are being changed.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._taken_by: set[Key] = set()
-
-    def may_take(self, storage: Key) -> bool:
-        """Tell whether a storage has a slot, or may take one."""
-        return storage in self._taken_by or len(self._taken_by) < self._count
-
-    def note(self, storage: Key, *, is_changing: bool) -> None:
-        """Give a storage a slot while it changes, and free the slot afterwards."""
-        (self._taken_by.add if is_changing else self._taken_by.discard)(storage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,41 +45,53 @@ class Reconciler:
     Attributes:
         storages: Every SessionStorage.
         clock: The API server's clock; the next leader compares the times that this one writes with the same clock.
+        memory: What became of the writes that the applier makes.
+        failures: How many passes in a row have failed, by storage.
     """
 
     storages: Informer
     observer: Observer
     applier: Applier
+    status: StatusWriter
     settings: StorageSettings
     clock: Callable[[], datetime]
     slots: UpdateSlots
+    memory: WriteMemory
+    failures: Counter[Key] = field(default_factory=Counter)
 
     async def reconcile(self, key: Key) -> float | None:
-        """Do one pass.
+        """Do one pass; if it fails, say so in the storage's status.
 
         Returns:
             Seconds after which to look again without an event, or None if the storage is gone.
 
         Raises:
-            ClusterError: A transient error; the caller tries again after a growing pause.
+            Exception: The pass failed; the caller tries again after a growing pause.
         """
         storage = self.storages.get(key)
         if storage is None:
-            self.slots.note(key, is_changing=False)
-            self.observer.forget(key)
-            self.applier.forget(key)
-            for step in delete_copies(self.observer.copies_of(key)):
-                await self.applier.carry_out(step)
+            await self._forget(key)
             return None
-        state, decided = await self._decide(storage)
-        self.slots.note(key, is_changing=decided.is_changing)
+        try:
+            pause = await self._pass(storage, key)
+        except Exception as error:
+            self.failures[key] += 1
+            if not isinstance(error, errors.SessionStorageError) or self.failures[key] >= TOLD_AFTER:
+                await self._tell(storage, key, error)
+            raise
+        self.failures.pop(key, None)
+        return pause
+
+    async def _pass(self, storage: Object, key: Key) -> float | None:
+        state, decided = await self._decide(storage, key)
+        self.slots.note(key, is_changing=decided.is_changing, progress=decided.progress)
         with urgently(when=decided.moves_primary):
             return await self._carry_out(storage, state, decided)
 
-    async def _decide(self, storage: Object) -> tuple[StorageState, Plan]:
+    async def _decide(self, storage: Object, key: Key) -> tuple[StorageState, Plan]:
         """Plan, and look first whether there is something of the name of what the plan creates."""
-        state = await self.observer.observe(storage)
-        decided = plan(state, self.settings, self.clock())
+        state = self._remembered(await self.observer.observe(storage), key)
+        decided = self._plan(state)
         if not (created := creations(decided, state)):
             return state, decided
         if decided.moves_primary:
@@ -98,26 +100,57 @@ class Reconciler:
             overlooked = await self.observer.overlooked(state, created)
         except errors.ClusterError as error:
             # What creates nothing goes on, a failover above all.
-            extra = {"storage": "/".join(state.storage.key), "error": str(error)}
+            extra = {"storage": "/".join(key), "error": str(error)}
             _log.warning("creating nothing, because the API server does not tell what exists", extra=extra)
             return state, without_creations(decided, state)
         if overlooked:
-            state = await self.observer.observe(storage, overlooked)
-            decided = plan(state, self.settings, self.clock())
+            state = self._remembered(await self.observer.observe(storage, overlooked), key)
+            decided = self._plan(state)
         return state, decided
 
     async def _carry_out(self, storage: Object, state: StorageState, decided: Plan) -> float | None:
+        key = state.storage.key
         if decided.steps:
             if not await self.observer.is_current(storage):
                 return None
-            extra = {"storage": "/".join(state.storage.key), "steps": list(map(str, decided.steps))}
+            extra = {"storage": "/".join(key), "steps": list(map(str, decided.steps))}
             _log.info("changing a storage", extra=extra)
-        try:
-            await self.applier.apply(storage, decided)
-        except (errors.Rejected, errors.Forbidden) as error:
-            extra = {"storage": "/".join(state.storage.key), "error": str(error)}
-            _log.warning("the API server refused a change of a storage", extra=extra)
-            status, events = status_of(state, Verdict.refused(str(error)), self.clock())
-            await self.applier.apply(storage, Plan(status=status, events=events))
-            return FOR_THE_USER_SECONDS
+        failures = await self.applier.carry_out(key, decided.strands)
+        # What the API server refuses, the status is to tell at once, in the API server's words.
+        told = self._plan(self._remembered(state, key)) if failures.refused else decided
+        await self.status.tell(storage, told.status, told.events)
+        if failures.transient is not None:
+            raise failures.transient
         return decided.requeue_after_seconds
+
+    def _remembered(self, state: StorageState, key: Key) -> StorageState:
+        """Add what this process remembers of a storage."""
+        return replace(
+            state,
+            outcomes=self.memory.of(key),
+            gave_slot_back=self.slots.gave_back(key),
+            is_failing=self.failures[key] > 0,
+        )
+
+    def _plan(self, state: StorageState) -> Plan:
+        return plan(state, self.settings, self.clock())
+
+    async def _tell(self, storage: Object, key: Key, error: Exception) -> None:
+        """Write into the status why a pass failed; if even that fails, the log is left."""
+        finding = finding_of(error, self.observer.passwords_of(key))
+        try:
+            status, events = status_after(DeclaredStorage.of(storage), finding, self.clock())
+            await self.status.tell(storage, status, events)
+        except errors.ClusterError as refused:
+            extra = {"storage": "/".join(key), "error": str(refused)}
+            _log.warning("could not write into a status why a pass failed", extra=extra)
+
+    async def _forget(self, key: Key) -> None:
+        self.failures.pop(key, None)
+        self.slots.forget(key)
+        self.memory.forget(key)
+        self.observer.forget(key)
+        self.applier.forget(key)
+        failures = await self.applier.carry_out(key, apart(delete_copies(self.observer.copies_of(key))))
+        if failures.transient is not None:
+            raise failures.transient

@@ -15,6 +15,7 @@ from shared import errors, names
 from shared.consumers.toolhive import CONSUMER_RESOURCES, spec_properties
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer, OnChange
+from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
 from shared.objects.resources import CRDS, Object, Resource
 from shared.process.survival import keep_running
 
@@ -95,12 +96,14 @@ class CrdExtension:
 class _Kind:
     """One kind of consumer: caches of its one CRD and of its objects."""
 
-    def __init__(self, cluster: Cluster, resource: Resource, on_consumer: OnChange) -> None:
+    def __init__(
+        self, cluster: Cluster, resource: Resource, on_consumer: OnChange, namespaces: WatchedNamespaces
+    ) -> None:
         self.extension = CrdExtension(cluster, resource)
         only = Selector(fields=f"metadata.name={crd_name(resource)}")
         self.schema_changed = asyncio.Event()
         self.crd = Informer(cluster, CRDS, self._on_crd, selector=only)
-        self.objects = Informer(cluster, resource, on_consumer)
+        self.objects = namespaces.informer(cluster, resource, on_consumer)
 
     async def watch_objects(self) -> None:
         # A watch of a kind that the cluster does not serve would only fail.
@@ -130,8 +133,10 @@ class _Kind:
 class ToolHive:
     """Everything of ToolHive that the reconciler watches."""
 
-    def __init__(self, cluster: Cluster, on_consumer: OnChange) -> None:
-        self._kinds = {resource.kind: _Kind(cluster, resource, on_consumer) for resource in CONSUMER_RESOURCES}
+    def __init__(self, cluster: Cluster, on_consumer: OnChange, namespaces: WatchedNamespaces = WHOLE_CLUSTER) -> None:
+        self._kinds = {
+            resource.kind: _Kind(cluster, resource, on_consumer, namespaces) for resource in CONSUMER_RESOURCES
+        }
 
     def watches(self) -> list[Coroutine[None, None, None]]:
         """Return the coroutines that keep the caches current."""

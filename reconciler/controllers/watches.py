@@ -9,7 +9,7 @@ from reconciler.controllers.toolhive import ToolHive
 from reconciler.observe.heartbeat import Heartbeats
 from reconciler.observe.referenced_secrets import ReferencedSecrets
 from reconciler.runtime.workqueue import WorkQueue
-from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of
+from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of, storage_of_secret
 from reconciler.state.primary_service import HEADLESS
 from reconciler.state.storage_state import trimmed_node
 from shared import names
@@ -20,12 +20,15 @@ from shared.consumers.toolhive import PROXY_SELECTOR
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
+from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
 from shared.objects.conditions import condition_of
+from shared.objects.field_path import read
 from shared.objects.resources import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
     NODES,
     PODS,
+    SECRETS,
     SESSION_STORAGES,
     VOLUME_CLAIMS,
     Object,
@@ -49,30 +52,36 @@ class Watches:
         referenced_secrets: The Secrets that external storages name; only the leader runs their watch.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.storages = Informer(cluster, SESSION_STORAGES, self._on_storage)
+    def __init__(self, cluster: Cluster, namespaces: WatchedNamespaces = WHOLE_CLUSTER) -> None:
+        self.storages = namespaces.informer(cluster, SESSION_STORAGES, self._on_storage)
         self.storage_queue = StorageQueues(self.storages.get)
         self.consumer_queue, self.proxy_queue = WorkQueue(), WorkQueue()
         self.consumers = ConsumerIndex(self.storage_queue.add)
-        self.toolhive = ToolHive(cluster, self._on_consumer)
+        self.toolhive = ToolHive(cluster, self._on_consumer, namespaces)
         self.heartbeats = Heartbeats(self.storage_queue.hasten)
         proxies = Selector(labels=PROXY_SELECTOR)
-        self.deployments = Informer(
+        self.deployments = namespaces.informer(
             cluster, DEPLOYMENTS, self._on_deployment, selector=proxies, keep=proxy_deployment.source_fields_of
         )
         self.nodes = Informer(cluster, NODES, self._on_node, keep=trimmed_node)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
-        children = {each.plural: Informer(cluster, each, self._on_child, selector=managed) for each in CHILD_RESOURCES}
+        children = {
+            each.plural: namespaces.informer(cluster, each, self._on_child, selector=managed)
+            for each in CHILD_RESOURCES
+        }
+        children[SECRETS.plural] = namespaces.informer(cluster, SECRETS, self._on_secret, selector=managed)
         # Kubernetes copies a Service's labels to its EndpointSlices; nobody needs those of the headless ones.
         with_address = Selector(labels=f"{managed.labels},!{HEADLESS}")
         self.caches = {
             **children,
-            ENDPOINT_SLICES.plural: Informer(cluster, ENDPOINT_SLICES, self._on_child, selector=with_address),
+            ENDPOINT_SLICES.plural: namespaces.informer(
+                cluster, ENDPOINT_SLICES, self._on_child, selector=with_address
+            ),
             SESSION_STORAGES.plural: self.storages,
-            PODS.plural: Informer(cluster, PODS, self._on_pod, selector=managed),
-            VOLUME_CLAIMS.plural: Informer(cluster, VOLUME_CLAIMS, selector=managed),
+            PODS.plural: namespaces.informer(cluster, PODS, self._on_pod, selector=managed),
+            VOLUME_CLAIMS.plural: namespaces.informer(cluster, VOLUME_CLAIMS, selector=managed),
         }
-        self.referenced_secrets = ReferencedSecrets(cluster, self.storage_queue.add)
+        self.referenced_secrets = ReferencedSecrets(cluster, self.storage_queue.add, namespaces)
 
     def run(self) -> list[Coroutine[None, None, None]]:
         """Return the coroutines that keep the caches current."""
@@ -133,8 +142,12 @@ class Watches:
             return  # kubelet writes the status of a node again and again
         node = (new or old or {})["metadata"]["name"]
         for pod in self.caches[PODS.plural].objects.values():
-            if pod["spec"].get("nodeName") == node:
+            if read(pod, ("spec", "nodeName")) == node:
                 self._on_child(None, pod)
+
+    def _on_secret(self, old: Object | None, new: Object | None) -> None:
+        if storage := storage_of_secret(new or old or {}):
+            self.storage_queue.add(storage)
 
     def _on_child(self, old: Object | None, new: Object | None) -> None:
         if storage := parent_of(new or old or {}):

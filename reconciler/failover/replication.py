@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.actions.kubernetes import LabelRole
+from reconciler.actions.plan import apart
 from reconciler.actions.valkey import EndScript, Fence, Follow, Promote, Resume
 from reconciler.failover.decision import NewPrimary
 from shared import names
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from reconciler.actions.plan import Step
+    from reconciler.actions.plan import Step, Strand
     from reconciler.failover.decision import Decision
     from reconciler.failover.replication_group import ReplicationGroup
     from reconciler.state.instance import Instance
@@ -39,6 +40,18 @@ def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime
     if group.primary.facts is not None and group.primary.facts.fence != group.fence:
         yield Fence(group.primary, group.fence)
     yield from _roles(group)
+
+
+def strands_of(steps: tuple[Step, ...]) -> tuple[Strand, ...]:
+    """Bind the steps that keep a storage available, where one builds on another.
+
+    Where a switchover broke off, another process may still carry it out: this one commands instances only once it has
+    taken the claim. Roles go in order: see `replication_steps`.
+    """
+    roles = tuple(step for step in steps if isinstance(step, LabelRole))
+    commands = tuple(step for step in steps if not isinstance(step, LabelRole))
+    is_claimed = any(isinstance(step, Resume) for step in commands)
+    return tuple(filter(None, (*((commands,) if is_claimed else apart(commands)), roles)))
 
 
 def _following(group: ReplicationGroup) -> Iterator[Step]:

@@ -12,14 +12,21 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 
-def primary_budget(storage: Storage, *, is_out_of_service: bool = False) -> Object:
-    """Build the PodDisruptionBudget of the primary, which forbids its eviction until it is a replica.
+def primary_budget(storage: Storage, *, is_held: bool = False, is_out_of_service: bool = False) -> Object:
+    """Build the PodDisruptionBudget of the primary.
 
-    That holds even while kubelet has not found the primary ready yet, some seconds after it began to serve. Only a
-    primary that does not serve may be evicted, or it would hold up a drain for ever.
+    At rest it lets the primary's pod be evicted: autoscalers look at budgets before they announce anything, and one
+    that never allows an eviction keeps its node for ever. From the moment in which the node is known to be emptied
+    until another instance is the primary, it holds evictions up.
+
+    Args:
+        storage: The storage that the primary belongs to.
+        is_held: Whether the reconciler is about to move the primary, which an eviction must not precede.
+        is_out_of_service: Whether the primary does not serve, so that holding it up protects nothing. Until that is
+            known, a pod that kubelet has not found ready yet stays, some seconds after its server began to serve.
     """
     policy = "AlwaysAllow" if is_out_of_service else "IfHealthyBudget"
-    return _budget(storage, ROLE_PRIMARY, {"minAvailable": 1, "unhealthyPodEvictionPolicy": policy})
+    return _budget(storage, ROLE_PRIMARY, {"minAvailable": int(is_held), "unhealthyPodEvictionPolicy": policy})
 
 
 def replicas_budget(storage: Storage) -> Object:

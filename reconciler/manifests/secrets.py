@@ -66,13 +66,18 @@ def kept_connection_secret(storage: Storage, present: Object) -> Object:
 
 
 def mirrored_secret(connection: Object, namespace: str) -> Object:
-    """Build the copy of a connection Secret for consumers in another namespace."""
+    """Build the copy of a connection Secret, as the reconciler builds that one, for consumers in another namespace.
+
+    It says whose copy it is, and has no label by which a GitOps tool takes it for a part of an application: no owner
+    keeps such a tool from deleting it.
+    """
     own = connection["metadata"]
     storage = own["labels"][names.LABEL_STORAGE]
+    labels = {key: value for key, value in own["labels"].items() if key != names.LABEL_APP_INSTANCE}
     metadata = {
         "name": names.mirrored_connection_secret(storage, own["namespace"]),
         "namespace": namespace,
-        "labels": own["labels"] | {names.LABEL_STORAGE_NAMESPACE: own["namespace"]},
+        "labels": labels | {names.LABEL_STORAGE_NAMESPACE: own["namespace"]},
     }
     return {"metadata": metadata, **_content(connection)}
 

@@ -31,11 +31,17 @@ def primary_service(storage: Storage, record: PrimaryRecord | None = None) -> Ob
 
 
 def primary_slices(
-    storage: Storage, families: Sequence[str], primary: Instance, record: PrimaryRecord | None = None
+    storage: Storage,
+    families: Sequence[str],
+    primary: Instance,
+    record: PrimaryRecord | None = None,
+    *,
+    is_held: bool = False,
 ) -> Iterator[Object]:
     """Build the EndpointSlices that send clients to the primary, one for each IP family of the Service.
 
-    The first one keeps the record of the last change if none is given.
+    The first one keeps the record of the last change if none is given. A primary whose pod is ending gets no clients,
+    unless the reconciler holds it until another instance takes over.
     """
     for family in families:
         is_first = family == families[0]
@@ -49,7 +55,7 @@ def primary_slices(
             "metadata": metadata,
             "addressType": family,
             "ports": [{"name": _PORT, "protocol": "TCP", "port": names.VALKEY_PORT}],
-            "endpoints": endpoints_at(primary, family),
+            "endpoints": endpoints_at(primary, family, is_held=is_held),
         }
         yield record.put_on(endpoint_slice) if record is not None and is_first else endpoint_slice
 

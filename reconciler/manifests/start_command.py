@@ -37,6 +37,12 @@ still lives. kube-proxy takes changes at most once a second, so nodes have learn
 this, a client that connects again meets an address behind which there is nothing, and waits for a time-out of its own
 (3.8 s were seen). A pod that is deleted by force has two seconds for all of it (kubelet,
 `minimumGracePeriodInSeconds`)."""
+STOPPING_FILE: Final = f"{LIVE_DIRECTORY}/stopping"
+"""A server that is told to stop makes this file. If the reconciler then has it write its ACL file, which is newer from
+then on, a primary goes on until another instance has taken over."""
+HOLD_LOOKS: Final = 100
+"""How often such a primary looks whether another instance has taken over, every 0.2 s and a bit: for some 21 s in all.
+Of the 30 s that kubelet gives it, the rest is for the last writes to the disk."""
 SHORTEST_RUN_SECONDS: Final = 10
 """If a server ends sooner after its start, its container ends too: kubelet waits longer from time to time, and the API
 says that the container crashes."""
@@ -77,7 +83,8 @@ def start_command(instance: int, host: str, preset: Preset) -> str:
         _has_data(),
         f"rm -f {ROLE_FILE}",
         f"[ -e {live} ] || {{ cp {mounted} {live}.new && mv {live}.new {live}; }}",
-        f"trap 'is_stopping=1; sleep {STOP_SECONDS:g}; kill $server' TERM",
+        _leads(),
+        _stop(live),
     )
     again = (
         *_configure(instance, host, preset),
@@ -120,6 +127,22 @@ def _configure(instance: int, host: str, preset: Preset) -> tuple[str, ...]:
         f"printf '%s\\n' {lines} \"primaryauth $(cat {password})\" > {start}",
         f"if ! {{ {named}; }} || ! {{ {alone} || has_data; }}; then {following}; fi",
     )
+
+
+def _stop(acl_file: str) -> str:
+    """Stop the server a little later than kubelet asks, or much later if the reconciler asks for that meanwhile."""
+    is_held = f"[ {acl_file} -nt {STOPPING_FILE} ] && [ $looks -gt 0 ] && leads"
+    return (
+        f"trap 'is_stopping=1; : > {STOPPING_FILE}; sleep {STOP_SECONDS:g}; looks={HOLD_LOOKS};"
+        f" while {is_held}; do looks=$((looks - 1)); sleep 0.2; done; kill $server' TERM"
+    )
+
+
+def _leads() -> str:
+    """Define the function `leads`, which tells whether the server says that it is the primary."""
+    password = f"{ACL_DIRECTORY}/{identities.PROBE.key}"
+    ask = f'REDISCLI_AUTH="$(cat {password})" valkey-cli --user {identities.PROBE.user} role'
+    return f'leads() {{ set -- $({ask}); [ "$1" = {PRIMARY} ]; }}'
 
 
 def _has_data() -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler.credentials import identities
 from reconciler.manifests import start_command, valkey_config
 from reconciler.manifests.storage import labels_of
+from reconciler.state.storage_state import OS, OS_LABEL
 from shared import names
 from shared.objects.resources import annotation_of
 from shared.session_storage.sizes import PRESETS
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 VALKEY_UID: Final = 999
 """User and group `valkey` of the official image (valkey-io/valkey-container, Debian variant)."""
 CONTAINER: Final = "valkey"
+SPREAD: Final = "topologySpreadConstraints"
+"""Field of a pod's spec that says which nodes must not have more instances than others."""
 _HOSTNAME: Final = "kubernetes.io/hostname"
 _ZONE: Final = "topology.kubernetes.io/zone"
 _MOUNTED: Final = (names.KEY_USERS_ACL, identities.PROBE.key, identities.REPLICATION.key)
@@ -61,7 +64,8 @@ class InstanceSpec:
 
     Attributes:
         disk_gib: Size of its volume, which may be larger than the size asks for; 0 if its data goes with its pod.
-        is_spread: Whether it must not run on a node that has another instance of the storage; else it only should not.
+        is_spread: Whether instances of the storage must be spread evenly over the nodes that take them; else they only
+            should be.
     """
 
     storage: str
@@ -97,9 +101,10 @@ def stateful_set(metadata: Object, instance: InstanceSpec, image: Image, priorit
         "template": {
             "metadata": {
                 "labels": labels_of(instance.storage) | selector | {names.LABEL_SIZE: instance.size},
-                "annotations": {names.ANNOTATION_TEMPLATE_HASH: _hash(pod)},
+                "annotations": {names.ANNOTATION_TEMPLATE_HASH: _hash(pod)} | _autoscaling(instance),
             },
-            "spec": pod,
+            # Not part of the hash: what changes only where the next pod goes needs no new pod.
+            "spec": pod | _spread(instance),
         },
     }
     if instance.disk_gib:
@@ -136,7 +141,7 @@ def _claim(instance: InstanceSpec, owners: Sequence[Object]) -> Object:
 def _pod_spec(instance: InstanceSpec, image: Image, priority_class: str) -> Object:
     return {
         **({"priorityClassName": priority_class} if priority_class else {}),
-        **({"affinity": _apart(instance)} if instance.preset.is_redundant else {}),
+        "nodeSelector": {OS_LABEL: OS},
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -154,19 +159,41 @@ def _pod_spec(instance: InstanceSpec, image: Image, priority_class: str) -> Obje
     }
 
 
-def _apart(instance: InstanceSpec) -> Object:
-    """Keep a storage's instances apart: on nodes of their own, and in zones of their own if there are any.
+def _autoscaling(instance: InstanceSpec) -> dict[str, str]:
+    """Let cluster autoscaler remove the node of an instance that has an `emptyDir`, even one in memory.
 
-    The selector is the storage's own label, so instances of other storages may share a node with these.
+    Otherwise it never even taints such a node, and by that taint the reconciler knows that the data has to move
+    (cluster autoscaler, FAQ: "What types of pods can prevent CA from removing a node?").
     """
+    volumes = [volume["name"] for volume in _volumes(instance) if "emptyDir" in volume]
+    return {"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": ",".join(volumes)}
+
+
+def _spread(instance: InstanceSpec) -> Object:
+    """Keep a storage's instances apart: on nodes of their own, and in zones of their own, as far as there are any.
+
+    The constraint counts only nodes whose taints the pod tolerates. So three instances share two nodes if the third
+    node is not for them, and must be on three nodes once it is. A pod anti-affinity knows no such difference. The
+    selectors are the storage's own label, so instances of other storages may share a node with these.
+    """
+    if not instance.preset.is_redundant:
+        return {}
     others = {"labelSelector": {"matchLabels": {names.LABEL_STORAGE: instance.storage}}}
-    nodes, zones = ({**others, "topologyKey": key} for key in (_HOSTNAME, _ZONE))
-    wanted = [{"weight": 50, "podAffinityTerm": zones}]
-    if instance.is_spread:
-        required, preferred = {"requiredDuringSchedulingIgnoredDuringExecution": [nodes]}, wanted
-    else:
-        required, preferred = {}, [{"weight": 100, "podAffinityTerm": nodes}, *wanted]
-    return {"podAntiAffinity": {**required, "preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+    wanted = [
+        {"weight": weight, "podAffinityTerm": others | {"topologyKey": key}}
+        for weight, key in ((100, _HOSTNAME), (50, _ZONE))
+    ]
+    needed = {
+        "topologyKey": _HOSTNAME,
+        "maxSkew": 1,
+        "whenUnsatisfiable": "DoNotSchedule",
+        "nodeTaintsPolicy": "Honor",
+        **others,
+    }
+    return {
+        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": wanted}},
+        **({SPREAD: [needed]} if instance.is_spread else {}),
+    }
 
 
 def _container(instance: InstanceSpec, image: Image) -> Object:

@@ -50,5 +50,5 @@ def labels_of(storage: str) -> dict[str, str]:
         names.LABEL_STORAGE: storage,
         names.LABEL_MANAGED_BY: names.MANAGED_BY,
         "app.kubernetes.io/name": "valkey",
-        "app.kubernetes.io/instance": storage,
+        names.LABEL_APP_INSTANCE: storage,
     }

@@ -76,7 +76,10 @@ class Children:
         if storage.spec is not None and storage.spec.external is not None:
             return [(SECRETS, names.connection_secret(storage.name))]
         known = self._workloads.get(storage.key)
-        workloads = sorted(each["metadata"]["name"] for each in known) or initial_workloads(storage)
+        called = {each["metadata"]["name"] for each in known}
+        # Anybody can write our labels, but no instance is called otherwise.
+        workloads = sorted(each for each in called if names.instance_of(storage.name, each) is not None)
+        workloads = workloads or initial_workloads(storage)
         others = [(resource, name) for resource in CHILD_RESOURCES for name in child_names(resource, storage.name)]
         return [*others, *((STATEFUL_SETS, workload) for workload in workloads)]
 

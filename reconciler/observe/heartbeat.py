@@ -12,6 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final, cast
 
 from reconciler.state import pod_status
+from reconciler.state.owned_objects import place_of_pod
 from shared import names
 from shared.process.survival import keep_running
 
@@ -141,11 +142,11 @@ class Heartbeats:
     def on_pod(self, old: Object | None, new: Object | None) -> None:
         """Begin, or end, a heartbeat as a pod comes, changes or goes."""
         pod = new or old or {}
-        uid, labels = pod["metadata"]["uid"], pod["metadata"].get("labels") or {}
-        if not self._is_running or names.LABEL_INSTANCE not in labels:
+        # Anybody can write our labels on a pod, which would then count as the instance that it names.
+        if not self._is_running or (known_as := place_of_pod(pod)) is None:
             return
-        storage = pod["metadata"]["namespace"], labels.get(names.LABEL_STORAGE, "")
-        place = storage, str(labels[names.LABEL_INSTANCE])
+        (storage, index), uid = known_as, pod["metadata"]["uid"]
+        place = storage, str(index)
         address = pod_status.address(new)
         known = self._heartbeats.get(uid)
         if known is not None and known.address != address:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import external_probe, instance_probe
 from reconciler.observe.children import Children
+from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.volume_claims import VolumeClaims
 from reconciler.state import pod_status
 from reconciler.state.instance import Instance
-from reconciler.state.owned_objects import instance_indexes, original_of, parent_of
-from reconciler.state.primary_service import PrimaryService, is_written_here, service_of
+from reconciler.state.owned_objects import instance_indexes, original_of, storage_of_secret, without_idle_strangers
+from reconciler.state.primary_service import PrimaryService, families_of, is_written_here, service_of
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.storage_state import Sharing, StorageState
@@ -27,6 +30,7 @@ from shared.objects.resources import (
     SECRETS,
     SERVICES,
     SESSION_STORAGES,
+    STATEFUL_SETS,
     VOLUME_CLAIMS,
     Key,
     Object,
@@ -95,12 +99,14 @@ class Observer:
     ) -> None:
         self._caches = caches
         self._children = Children(cluster, caches)
-        self._secrets = Index(caches[SECRETS.plural], parent_of)
-        self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural], self._children.live)
+        self._secrets = Index(caches[SECRETS.plural], storage_of_secret)
+        self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural])
         self._slices = Index(caches[ENDPOINT_SLICES.plural], service_of)
         self._consumers = consumers
         self._rollouts = rollouts
         self._surroundings = surroundings
+        self._clock = cluster.clock.now
+        self._warnings = KubernetesWarnings(cluster, time.monotonic)
 
     async def observe(self, obj: Object, overlooked: Mapping[tuple[str, str], Object] = NOTHING) -> StorageState:
         """Read everything that matters for one SessionStorage.
@@ -114,10 +120,13 @@ class Observer:
         """
         storage = DeclaredStorage.of(obj)
         sharing = Sharing.of(obj, self._consumers.usages(storage.key))
-        children = {**await self._children.read(storage), **overlooked}
+        seen = {key: obj for key, obj in overlooked.items() if key[0] != VOLUME_CLAIMS.plural}
+        children = {**await self._children.read(storage), **seen}
         if storage.spec is not None and storage.spec.external is not None:
             return await self._observe_external(storage, storage.spec.external, sharing, children)
-        return await self._observe_managed(storage, sharing, children)
+        own = instance_indexes(without_idle_strangers(children, storage), storage.name)
+        claims = self._volume_claims.of(storage.key, sorted(own), overlooked)
+        return await self._observe_managed(storage, sharing, children, claims)
 
     async def overlooked(self, state: StorageState, created: Iterable[tuple[Resource, str]]) -> Found:
         """Find what has the name of one of the storage's children, and `observe` has not seen.
@@ -151,9 +160,12 @@ class Observer:
             rollouts=rollouts,
         )
 
-    async def _observe_managed(self, storage: DeclaredStorage, sharing: Sharing, children: Found) -> StorageState:
+    async def _observe_managed(
+        self, storage: DeclaredStorage, sharing: Sharing, found: Found, claims: Mapping[int, Object]
+    ) -> StorageState:
+        children = without_idle_strangers(found, storage)
         auth = children.get((SECRETS.plural, names.auth_secret(storage.name)))
-        ring, indexes = KeyRing.of(auth), instance_indexes(children)
+        ring, indexes = KeyRing.of(auth), sorted(instance_indexes(children, storage.name))
         service, strays = self._primary_service(storage, children)
         instances = await self._probe(storage.key, indexes, ring if auth is not None else None)
         primary = service.primary if service is not None else None
@@ -173,7 +185,8 @@ class Observer:
             rollouts=rollouts,
             is_rotation_due=self._surroundings.is_rotation_due(storage),
             nodes=self._surroundings.nodes(),
-            claims=await self._volume_claims.of(storage, indexes),
+            taken=instance_indexes(found, storage.name) - frozenset(indexes),
+            claims=claims,
             may_update=self._surroundings.may_update(storage.key),
         )
 
@@ -183,13 +196,16 @@ class Observer:
         """Read the Service of the primary, and find the EndpointSlices of it that somebody else writes."""
         name = names.valkey(storage.name)
         known = self._slices.get((storage.namespace, name))
-        # Only a Service of two IP families has a second one.
-        for each in filter(is_written_here, known):
+        manifest = children.get((SERVICES.plural, name))
+        # Only a Service of two IP families has a second one. By name: anybody can write our labels.
+        others = families_of(manifest)[1:] if manifest is not None else ()
+        called = {names.valkey_slice(storage.name, family, is_first=False) for family in others} | {name}
+        written = [each for each in known if is_written_here(each) and each["metadata"]["name"] in called]
+        for each in written:
             children.setdefault((ENDPOINT_SLICES.plural, each["metadata"]["name"]), each)
         ours = [each for (plural, _), each in children.items() if plural == ENDPOINT_SLICES.plural]
-        manifest = children.get((SERVICES.plural, name))
         service = PrimaryService.of(manifest, ours) if manifest is not None else None
-        return service, tuple(each for each in known if not is_written_here(each))
+        return service, tuple(each for each in known if each not in written)
 
     async def _probe(self, storage: Key, indexes: Sequence[int], ring: KeyRing | None) -> tuple[Instance, ...]:
         namespace, name = storage
@@ -199,13 +215,37 @@ class Observer:
             silent_for = self._surroundings.silent_for(pod) if pod is not None else 0.0
             outlives_at = "" if pod_status.address(pod) else self._surroundings.outlives_at(storage, index)
             seen = Instance(index, pod, silent_for=silent_for, outlives_at=outlives_at)
+            if (silent := self._silent_about(storage, seen)) is not None:
+                seen = replace(seen, warning=await self._warnings.about(silent))
             return await instance_probe.probe(seen, ring, is_urgent=len(indexes) > 1)
 
         return tuple(await asyncio.gather(*(probe(index) for index in indexes)))
 
+    def _silent_about(self, storage: Key, instance: Instance) -> Object | None:
+        """Find the object that does not say itself why an instance's pod does not exist or start: its Events do.
+
+        That is the claim of a volume that does not come, else the pod, or the StatefulSet that should have made it.
+        None as long as it may only need time.
+        """
+        (namespace, name), now = storage, self._clock()
+        claim = self._caches[VOLUME_CLAIMS.plural].get((namespace, names.valkey_claim(name, instance.index)))
+        workload = self._caches[STATEFUL_SETS.plural].get((namespace, names.valkey_instance(name, instance.index)))
+        if instance.pod is None:
+            return workload if workload is not None and pod_status.is_overdue(workload, now) else None
+        if not pod_status.is_stuck(instance.pod, now):
+            return None
+        if claim is not None and claim.get("status", {}).get("phase") == "Pending":
+            return claim
+        return None if pod_status.is_unschedulable(instance.pod) else instance.pod
+
     def copies_of(self, storage: Key) -> list[Object]:
         """List the known copies of a storage's connection Secret, whether the storage exists or not."""
         return [secret for secret in self._secrets.get(storage) if original_of(secret) == storage]
+
+    def passwords_of(self, storage: Key) -> list[str]:
+        """List what the known Secrets of a storage hold, so that no message repeats it."""
+        known = (identities.decoded(secret.get("data")) for secret in self._secrets.get(storage))
+        return [value for values in known for value in values.values()]
 
     def forget(self, storage: Key) -> None:
         """Drop what the observer remembers of a storage that is gone."""

@@ -1,7 +1,8 @@
 """Reads the Secrets that external storages name, each again only when it has changed.
 
-One watch tells in which version every Secret of the cluster is, and nothing of what is in it. The content of a Secret
-that a storage names is read when that storage is looked at, and kept until the watch tells of another version.
+One watch, or one for each watched namespace, tells in which version every Secret is, and nothing of what is in it. The
+content of a Secret that a storage names is read when that storage is looked at, and kept until the watch tells of
+another version.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.state.session_storage import DeclaredStorage
 from shared import errors
 from shared.kubernetes.client import Cluster, Selector
-from shared.kubernetes.informer import Informer
+from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
 from shared.objects.resources import SECRETS, Key, Object, key_of
 
 if TYPE_CHECKING:
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 class ReferencedSecrets:
     """Knows the Secrets that storages name, and asks for a look at a storage when its Secret changes."""
 
-    def __init__(self, cluster: Cluster, enqueue: Callable[[Key], None]) -> None:
+    def __init__(
+        self, cluster: Cluster, enqueue: Callable[[Key], None], namespaces: WatchedNamespaces = WHOLE_CLUSTER
+    ) -> None:
         self._cluster = cluster
         self._enqueue = enqueue
-        self._versions = Informer(cluster, SECRETS, self._on_secret, selector=Selector(versions_only=True))
+        versions = Selector(versions_only=True)
+        self._versions = namespaces.informer(cluster, SECRETS, self._on_secret, selector=versions)
         self._secret_of: dict[Key, Key] = {}
         self._storages_of: dict[Key, set[Key]] = {}
         self._contents: dict[Key, Object] = {}

@@ -2,47 +2,41 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from reconciler.state.owned_objects import initial_workloads, parent_of
+from reconciler.state.owned_objects import parent_of
 from shared import names
 from shared.kubernetes.informer import Index
-from shared.objects.resources import VOLUME_CLAIMS, Object, Resource, key_of
+from shared.objects.resources import VOLUME_CLAIMS, Object, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from reconciler.state.session_storage import DeclaredStorage
     from shared.kubernetes.informer import Informer
+    from shared.objects.resources import Key
 
 
 class VolumeClaims:
-    """Finds claims: in the cache, and past it where a claim could become the volume of a storage's first instance."""
+    """Finds claims in the cache, which holds those that carry our label."""
 
-    def __init__(self, cache: Informer, look: Callable[[Resource, str, str], Awaitable[Object | None]]) -> None:
-        """Take the cache of claims that carry our label, and a function that reads an object live, by its name."""
+    def __init__(self, cache: Informer) -> None:
+        """Take the cache of claims."""
         self._cache = cache
         self._labelled = Index(cache, parent_of)
-        self._look = look
 
-    async def of(self, storage: DeclaredStorage, instances: Sequence[int]) -> dict[int, Object]:
-        """Find the claims of a storage that has these instances, by the instance's number.
+    def of(
+        self, storage: Key, instances: Sequence[int], overlooked: Mapping[tuple[str, str], Object]
+    ) -> dict[int, Object]:
+        """Find the claims of a storage, by the instance's number.
 
-        As long as it has none, this looks past the cache: a StatefulSet mounts any claim of the right name.
-
-        Raises:
-            ClusterError: A live read failed.
+        Args:
+            storage: Its namespace and name.
+            instances: The numbers of the instances that it has.
+            overlooked: What was found past the caches, by (plural, name); also what is no claim.
         """
-        namespace, name = storage.key
-        labelled = ((names.claim_index(name, key_of(each)[1]), each) for each in self._labelled.get(storage.key))
-        found = {index: claim for index, claim in labelled if index is not None}
-        named = ((index, self._cache.get((namespace, names.valkey_claim(name, index)))) for index in instances)
-        found |= {index: claim for index, claim in named if claim is not None}
-        is_persistent = storage.spec is not None and storage.spec.preset.is_persistent
-        if instances or not is_persistent:
-            return found
-        first = [index for each in initial_workloads(storage) if (index := names.instance_index(each)) not in found]
-        looks = (self._look(VOLUME_CLAIMS, namespace, names.valkey_claim(name, index)) for index in first)
-        looked = zip(first, await asyncio.gather(*looks), strict=True)
-        return found | {index: claim for index, claim in looked if claim is not None}
+        namespace, name = storage
+        named = (self._cache.get((namespace, names.valkey_claim(name, index))) for index in instances)
+        live = (obj for (plural, _), obj in overlooked.items() if plural == VOLUME_CLAIMS.plural)
+        known = [claim for claim in (*self._labelled.get(storage), *named, *live) if claim is not None]
+        found = ((names.claim_index(name, key_of(claim)[1]), claim) for claim in known)
+        return {index: claim for index, claim in found if index is not None}

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from reconciler.manifests.stateful_set import template_hash
+from reconciler.plan.placement import is_spread, node_of
 from reconciler.state import pod_status
 from shared.objects.resources import last_written
 from shared.objects.timestamps import parse_time
@@ -36,11 +37,15 @@ class DesiredInstances:
     Attributes:
         count: How many instances there are to be in the end.
         present: StatefulSet of each instance, by its number.
-        target: StatefulSet that each of these instances is to have, by its number.
+        target: StatefulSet from which each of these instances is to be made, by its number: as the API server stores
+            it, which may differ for good from what the reconciler wants. None, while updates are to wait.
         volume_claims: PersistentVolumeClaim of each instance that has one, by its number.
         undersized: Instances whose volume is too small, and cannot grow.
         requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
         may_update: Whether it is this storage's turn for an update.
+        may_share: Numbers of the instances that need not be on a node of their own.
+        gave_slot_back: Whether it had its turn and got nowhere.
+        taken: Numbers that the StatefulSets of others have.
         left_volumes: Numbers of instances that are gone, and whose volumes are still the storage's.
         foreign_volumes: Numbers that no new instance may have, because it would mount somebody else's volume.
     """
@@ -54,6 +59,9 @@ class DesiredInstances:
     requested_switchover: str
     may_update: bool
     now: datetime
+    may_share: frozenset[int] = frozenset()
+    gave_slot_back: bool = False
+    taken: frozenset[int] = frozenset()
     left_volumes: frozenset[int] = frozenset()
     foreign_volumes: frozenset[int] = frozenset()
 
@@ -64,12 +72,17 @@ class DesiredInstances:
 
     def is_stale(self, instance: Instance) -> bool:
         """Tell whether an instance is not what it is to be."""
-        return instance.index in self.undersized or self.is_outdated(instance)
+        return instance.index in self.undersized or self.is_outdated(instance) or self.waits_in_vain(instance)
 
     def is_outdated(self, instance: Instance) -> bool:
-        """Tell whether an instance's pod was made from another template than it is to have."""
+        """Tell whether an instance's pod was made from another template than its StatefulSet has now."""
         target = self.target.get(instance.index)
         return target is not None and instance.pod is not None and template_hash(instance.pod) != template_hash(target)
+
+    def waits_in_vain(self, instance: Instance) -> bool:
+        """Tell whether a pod without a node has to be spread, although its instance may share a node by now."""
+        pod = instance.pod
+        return instance.index in self.may_share and pod is not None and not node_of(instance) and is_spread(pod)
 
     def is_leaving(self, instance: Instance) -> bool:
         """Tell whether an instance runs on a node that is being drained."""
@@ -86,8 +99,7 @@ class DesiredInstances:
         """Tell whether no node takes an instance's pod, or a quota does not even let the pod be created."""
         workload = self.present.get(instance.index)
         if instance.pod is not None:
-            obstacle = pod_status.obstacle(instance.pod)
-            is_waiting = obstacle is not None and obstacle.reason == "Unschedulable"
+            is_waiting = pod_status.is_unschedulable(instance.pod)
             since = instance.pod["metadata"]["creationTimestamp"]
         elif workload is not None:
             # A StatefulSet replaces a deleted pod at once. One that cannot create its pod reports no replicas, and

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reconciler.actions.kubernetes import Delete
 from reconciler.failover.decision import PRIMARY_SILENT, LookAgain
@@ -38,11 +38,6 @@ if TYPE_CHECKING:
     from shared.session_storage.models import SessionStorageSpec
     from shared.session_storage.sizes import Preset
 
-_SPREAD: Final = (
-    *("spec", "template", "spec", "affinity", "podAntiAffinity"),
-    "requiredDuringSchedulingIgnoredDuringExecution",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
@@ -63,6 +58,19 @@ class StorageSettings:
     updates_at_once: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The instances that a storage is to have.
+
+    Attributes:
+        instances: Their numbers.
+        may_share: Numbers of those that need not be on a node of their own.
+    """
+
+    instances: Sequence[int]
+    may_share: frozenset[int] = frozenset()
+
+
 def owner_of(storage: DeclaredStorage) -> Storage:
     """Pick what the children of a storage depend on."""
     return Storage(storage.name, storage.namespace, storage.uid)
@@ -71,9 +79,9 @@ def owner_of(storage: DeclaredStorage) -> Storage:
 def workloads(state: StorageState) -> dict[int, Object]:
     """Find the StatefulSets of all instances, by number."""
     return {
-        names.instance_index(name): obj
+        index: obj
         for (plural, name), obj in state.children.items()
-        if plural == STATEFUL_SETS.plural
+        if plural == STATEFUL_SETS.plural and (index := names.instance_of(state.storage.name, name)) is not None
     }
 
 
@@ -81,31 +89,36 @@ def build(
     state: StorageState,
     spec: SessionStorageSpec,
     group: ReplicationGroup,
-    instances: Sequence[int],
+    layout: Layout,
     settings: StorageSettings,
 ) -> Iterator[tuple[Resource, Object]]:
-    """Build the objects of a storage in the order of the proposal: without Secrets, and what depends on the primary.
-
-    `instances` are the numbers of the instances that the storage is to have.
-    """
+    """Build the objects of a storage in the order of the proposal: without Secrets, and what depends on the primary."""
     owner = owner_of(state.storage)
     yield NETWORK_POLICIES, network_policy.network_policy(owner, settings.peers, state.sharing.namespaces)
-    yield CONFIG_MAPS, valkey_config.config_map(owner, group.primary.index, instances, group.service_host)
-    for index in instances:
-        yield STATEFUL_SETS, workload(state, spec, index, settings)
+    yield CONFIG_MAPS, valkey_config.config_map(owner, group.primary.index, layout.instances, group.service_host)
+    for index in layout.instances:
+        yield STATEFUL_SETS, workload(state, spec, index, settings, is_spread=index not in layout.may_share)
     yield SERVICES, services.headless_service(owner)
     if group.preset.is_redundant:
         yield SERVICES, services.replicas_service(owner)
         yield DISRUPTION_BUDGETS, disruption_budget.replicas_budget(owner)
 
 
-def clients_way(state: StorageState, group: ReplicationGroup, decision: Decision) -> Iterator[tuple[Resource, Object]]:
+def clients_way(
+    state: StorageState, group: ReplicationGroup, decision: Decision, *, is_held: bool = False
+) -> Iterator[tuple[Resource, Object]]:
     """Build what leads clients to the primary: the EndpointSlices of its Service, then the Service.
 
     A Service that still has a selector loses it only once its EndpointSlices exist. While the reconciler waits for the
     fence of a primary that nobody hears, new connections are refused: a client that dials into a node which is cut off
     would not notice that another instance takes over, because Linux repeats the dial to the former address. What such a
     primary still took would be lost.
+
+    Args:
+        state: The state of the storage.
+        group: Its instances.
+        decision: What to do about the primary.
+        is_held: Whether a primary whose pod is ending goes on until another instance takes over.
     """
     owner, service = owner_of(state.storage), group.service
     if service is None:
@@ -114,7 +127,7 @@ def clients_way(state: StorageState, group: ReplicationGroup, decision: Decision
     record = service.record if service.families[0] not in service.slices else None
     is_silent = isinstance(decision, LookAgain) and decision.reason == PRIMARY_SILENT
     primary = Instance(group.primary.index) if is_silent else group.primary
-    for endpoint_slice in services.primary_slices(owner, service.families, primary, record):
+    for endpoint_slice in services.primary_slices(owner, service.families, primary, record, is_held=is_held):
         yield ENDPOINT_SLICES, endpoint_slice
     # The Service keeps a copy of the last change, for the case that somebody deletes the EndpointSlice.
     is_last = service.record.epoch and not service.record.is_under_way
@@ -136,10 +149,12 @@ def superfluous(state: StorageState, preset: Preset) -> Iterator[Delete]:
             yield Delete.of(resource, obj)
 
 
-def workload(state: StorageState, spec: SessionStorageSpec, index: int, settings: StorageSettings) -> Object:
-    """Build the StatefulSet of an instance."""
+def workload(
+    state: StorageState, spec: SessionStorageSpec, index: int, settings: StorageSettings, *, is_spread: bool = True
+) -> Object:
+    """Build the StatefulSet of an instance, which must be on a node of its own if there are enough, or only should."""
     owner, present = owner_of(state.storage), workloads(state).get(index)
-    instance = _instance(state, spec, index, present)
+    instance = _instance(state, spec, index, present, is_spread=is_spread)
     metadata = owner.metadata(names.valkey_instance(owner.name, index))
     desired = stateful_set(metadata, instance, settings.image, settings.priority_class)
     if present is not None:
@@ -162,13 +177,12 @@ def running_size(group: ReplicationGroup, spec: SessionStorageSpec) -> Size:
     return group.size or spec.size or DEFAULT_SIZE
 
 
-def _instance(state: StorageState, spec: SessionStorageSpec, index: int, present: Object | None) -> InstanceSpec:
+def _instance(
+    state: StorageState, spec: SessionStorageSpec, index: int, present: Object | None, *, is_spread: bool
+) -> InstanceSpec:
     size, storage = spec.size or DEFAULT_SIZE, state.storage
-    # An instance that is there keeps what it was made with: neither its volume nor where it may run can change in
-    # place.
+    # An instance that is there keeps the volume that it was made with, which cannot change in place.
     disk = _left_disk(state, index) or _wanted_disk(state, spec) if present is None else _disk(present)
-    can_spread = len(state.nodes.open) >= PRESETS[size].replicas
-    is_spread = can_spread if present is None else bool(read(present, _SPREAD))
     return InstanceSpec(storage.name, storage.namespace, index, size, disk, is_spread)
 
 

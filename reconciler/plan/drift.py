@@ -7,11 +7,16 @@ applies them. Defaults and other managers' fields may stand beside ours, but not
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.actions.kubernetes import Apply, Replace, Write
+from reconciler.state.write_outcome import Deviation, digest
+from shared import names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from shared.objects.resources import Object, Resource
 
 ATOMIC: Final = frozenset({"selector", "podSelector", "namespaceSelector", "ingress", "egress", "policyTypes"})
@@ -31,57 +36,63 @@ UNWANTED: Final = frozenset(
 """Keys that open an instance or its network to others, wherever they stand, unless the reconciler put them there."""
 
 
+def deviations(desired: Any, observed: Any) -> Iterator[Deviation]:
+    """Find where `observed` is not what `desired` says: what applying `desired` would change, and what others added."""
+    if isinstance(desired, dict):
+        yield from _of_dict(desired, observed) if isinstance(observed, dict) else [_here(observed)]
+    elif isinstance(desired, list):
+        # The API server writes some empty lists as null, such as the endpoints of an EndpointSlice.
+        yield from _of_list(desired, observed or []) if isinstance(observed, list | None) else [_here(observed)]
+    elif desired != observed:
+        yield _here(observed)
+
+
 def is_covered(desired: Any, observed: Any) -> bool:
     """Tell whether applying `desired`, an object or a part of one, would change nothing in `observed`."""
-    if isinstance(desired, dict):
-        return isinstance(observed, dict) and all(
-            _same(value, observed.get(key)) if key in ATOMIC else is_covered(value, observed.get(key))
-            for key, value in desired.items()
-        )
-    if isinstance(desired, list):
-        # The API server writes some empty lists as null, such as the endpoints of an EndpointSlice.
-        return isinstance(observed, list | None) and _list_covered(desired, observed or [])
-    return bool(desired == observed)
+    return all(each.is_addition for each in deviations(desired, observed))
 
 
 def has_additions(desired: Object, observed: Object) -> bool:
     """Tell whether `observed` has something that `desired` lacks, where nothing may be added."""
-    return any(observed.get(key) for key in UNWANTED - desired.keys()) or any(
-        (key in CLOSED and bool(_keys(observed.get(key)) - _keys(value))) or _has_additions(value, observed.get(key))
-        for key, value in desired.items()
-    )
+    return any(each.is_addition for each in deviations(desired, observed))
 
 
-def is_right(desired: Object, present: Object) -> bool:
-    """Tell whether an object is what it should be: it has all that is ours, and no additions where none may be."""
-    return is_covered(desired, present) and not has_additions(desired, present)
-
-
-def repair(resource: Resource, desired: Object, present: Object | None) -> Apply | Replace | None:
-    """Say how an object becomes what it should be; None if it is already."""
+def repair(resource: Resource, desired: Object, present: Object | None) -> Apply | Replace:
+    """Say how an object becomes what it should be, in whatever version it is."""
     if present is not None and has_additions(desired, present):
-        content = {key: value for key, value in desired.items() if key != "metadata"}
-        return Replace(resource, present | content)
-    if present is None or not is_covered(desired, present):
-        return Apply(resource, desired)
-    return None
+        # All of it at once: what one write leaves as it was counts as what others want.
+        return Replace(resource, present | desired | {"metadata": merged(desired, present)["metadata"]}, desired)
+    return Apply(resource, desired)
 
 
-def repair_if_unchanged(resource: Resource, desired: Object, present: Object | None) -> Write | None:
-    """Say how an object becomes what it should be, provided it still is what the observer saw; None if it is already.
+def repair_if_unchanged(resource: Resource, desired: Object, present: Object | None) -> Write:
+    """Say how an object becomes what it should be, provided it still is what the observer saw.
 
     With server-side apply, a former leader that decides by outdated objects could overwrite what its successor wrote.
     """
     if present is None:
-        return Write(resource, desired)
-    if is_right(desired, present):
-        return None
-    merged = {
-        field: {**present["metadata"].get(field, {}), **desired["metadata"].get(field, {})}
+        return Write(resource, desired, desired)
+    return Write(resource, merged(desired, present), desired)
+
+
+def merged(desired: Object, present: Object) -> Object:
+    """Build the next version of an object: others keep their labels and annotations, and nothing else."""
+    both = {
+        field: {**(present["metadata"].get(field) or {}), **desired["metadata"].get(field, {})}
         for field in ("labels", "annotations")
     }
-    metadata = {**present["metadata"], **desired["metadata"], **{key: value for key, value in merged.items() if value}}
-    return Write(resource, {**desired, **_assigned(desired, present), "metadata": metadata})
+    metadata = {**present["metadata"], **desired["metadata"], **{key: value for key, value in both.items() if value}}
+    return {**desired, **_assigned(desired, present), "metadata": metadata}
+
+
+def managers_of(obj: Object, path: Sequence[str]) -> frozenset[str]:
+    """Name the field managers that own a field of an object, beside this project's own.
+
+    Nobody owns what an admission webhook or policy adds: the API server counts it to no manager.
+    """
+    entries = obj["metadata"].get("managedFields") or []
+    owning = (entry for entry in entries if _owns(entry.get("fieldsV1"), path))
+    return frozenset(str(entry.get("manager", "")) for entry in owning) - {"", names.FIELD_MANAGER}
 
 
 def _assigned(desired: Object, present: Object) -> Object:
@@ -92,27 +103,67 @@ def _assigned(desired: Object, present: Object) -> Object:
     return {"spec": {**kept, **desired["spec"]}}
 
 
-def _has_additions(desired: Any, observed: Any) -> bool:
-    if isinstance(desired, dict) and isinstance(observed, dict):
-        return has_additions(desired, observed)
-    if isinstance(desired, list) and isinstance(observed, list) and _is_keyed(desired) and _is_keyed(observed):
-        by_name = {item["name"]: item for item in observed}
-        return any(has_additions(item, by_name.get(item["name"], {})) for item in desired)
-    return False
+def _of_dict(desired: Object, observed: Object) -> Iterator[Deviation]:
+    for key in UNWANTED - desired.keys():
+        if value := observed.get(key):
+            yield Deviation((key,), digest(value), is_addition=True)
+    for key, value in desired.items():
+        found = observed.get(key)
+        if key in CLOSED:
+            for name in _keys(found) - _keys(value):
+                yield Deviation((key, name), digest(found), is_addition=True)
+        within = deviations(value, found)
+        if key in ATOMIC:
+            if not _same(value, found):
+                yield Deviation((key,), digest(found))
+            within = (each for each in within if each.is_addition)
+        yield from _beneath(key, within)
+
+
+def _of_list(desired: list[Any], observed: list[Any]) -> Iterator[Deviation]:
+    if _is_keyed(desired) and _is_keyed(observed):
+        by_name = {str(item["name"]): item for item in observed}
+        for item in desired:
+            name = str(item["name"])
+            yield from _beneath(name, deviations(item, by_name[name]) if name in by_name else [Deviation()])
+    elif len(desired) != len(observed) or not all(map(is_covered, desired, observed)):
+        yield _here(observed)
+
+
+def _here(observed: Any) -> Deviation:
+    return Deviation((), digest(observed))
+
+
+def _beneath(key: str, found: Iterable[Deviation]) -> Iterator[Deviation]:
+    # At rest nothing is found, and no path is built.
+    return (replace(each, path=(key, *each.path)) for each in found)
 
 
 def _keys(value: Any) -> set[str]:
     """Name what a map or a list of named items holds; an item without a name counts as an addition."""
-    if isinstance(value, dict):
-        return set(value)
-    return {str(item.get("name")) if isinstance(item, dict) else str(item) for item in value or []}
+    if isinstance(value, list):
+        return {str(item.get("name")) if isinstance(item, dict) else str(item) for item in value}
+    return set(value) if isinstance(value, dict) else set()
 
 
-def _list_covered(desired: list[Any], observed: list[Any]) -> bool:
-    if _is_keyed(desired) and _is_keyed(observed):
-        by_name = {item["name"]: item for item in observed}
-        return all(is_covered(item, by_name.get(item["name"])) for item in desired)
-    return len(desired) == len(observed) and all(map(is_covered, desired, observed))
+def _owns(fields: Any, path: Sequence[str]) -> bool:
+    """Tell whether a manager's fields (`fieldsV1`, structured-merge-diff's "FieldSet") contain one, or a part of it."""
+    if not isinstance(fields, dict):
+        return False
+    for depth, step in enumerate(path):
+        below = fields.get(f"f:{step}")
+        if below is None:
+            below = next((value for key, value in fields.items() if _is_item(key, step)), None)
+        if below is None:
+            # The items of a list that nobody merges belong to the one who owns the list.
+            return depth > 0 and fields == {}
+        fields = below
+    return True
+
+
+def _is_item(key: str, name: str) -> bool:
+    """Tell whether a key of `fieldsV1` stands for the item of a list that has this name, such as a container."""
+    return key.startswith("k:{") and f'"name":"{name}"' in key
 
 
 def _is_keyed(items: list[Any]) -> bool:

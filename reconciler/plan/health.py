@@ -9,7 +9,7 @@ from reconciler.failover.decision import FailoverBlocked, LookAgain
 from reconciler.plan.consent_status import consent_accepted, failover_blocked
 from reconciler.plan.desired_objects import running_size
 from reconciler.plan.hindrance import Hindrance, OutOfSync, redundancy
-from reconciler.plan.rolling_update import NO_ROOM, UPDATING
+from reconciler.plan.rolling_update import UPDATING
 from reconciler.plan.server_problem import server_problem
 from reconciler.state import pod_status
 from shared import names
@@ -38,8 +38,6 @@ SIZE_APPLIED: Final = "SizeApplied"
 NO_REPLICA: Final = "NoReplicaInSync"
 """Reason for which a primary that should be redundant takes no writes."""
 _READY: Final = "StorageReady", "Storage is ready and secured"
-MAX_QUOTED: Final = 1024
-"""How many characters of the API server's answer a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ class Verdict:
             message = f"{finding.message}: {self.hindrance.message}"
             finding = replace(finding, reason=self.hindrance.reason, message=message)
         found = replace(self, also=(*self.also, finding))
-        return found.hindered(Hindrance(finding.reason, finding.message)) if finding.reason == NO_ROOM else found
+        return found.hindered(Hindrance(finding.reason, finding.message)) if change.lacks_room else found
 
     def hindered(self, hindrance: Hindrance | None) -> Self:
         """Add what keeps a ready storage from going on, unless something is known already."""
@@ -126,10 +124,13 @@ class Verdict:
             f" passwords and data, run `{command}`; to begin without it, delete it",
         )
 
-    @classmethod
-    def refused(cls, error: str) -> Self:
-        """The API server refused a write, and would refuse it again."""
-        return cls(Phase.FAILED, "ApplyRefused", f"Kubernetes refused an object of this storage: {error[:MAX_QUOTED]}")
+    def refused(self, finding: Finding, *, is_vital: bool) -> Self:
+        """Add that the API server refuses a write; if that is vital, consumers cannot use the storage."""
+        if self.is_ready and not is_vital:
+            return self.hindered(Hindrance(finding.reason, finding.message))
+        return replace(
+            self, phase=Phase.FAILED, reason=finding.reason, message=finding.message, is_ready=False, hindrance=None
+        )
 
 
 def was_ready(storage: DeclaredStorage) -> bool:
@@ -214,9 +215,7 @@ def _obstacle(group: ReplicationGroup, decision: Decision, now: datetime) -> tup
     primary, pod = group.primary, group.primary.pod
     if problem := server_problem(group.name(primary), primary):
         return problem
-    if stuck := next(
-        (found for instance in group.instances if instance.pod and (found := pod_status.obstacle(instance.pod))), None
-    ):
+    if stuck := next((found for instance in group.instances if (found := instance.obstacle)), None):
         return stuck.reason, stuck.message
     if isinstance(decision, LookAgain | FailoverBlocked):
         return decision.reason, decision.message

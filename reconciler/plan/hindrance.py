@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from reconciler.plan.placement import shared_nodes
 from reconciler.plan.rolling_update import UPDATING
 from reconciler.plan.server_problem import disk_problem, server_problem
 from reconciler.state import pod_status
@@ -82,9 +83,17 @@ def redundancy(group: ReplicationGroup, apart: OutOfSync) -> Finding | None:
         return None
     wanted, there = group.preset.replicas - 1, len(group.synced)
     if there >= wanted:
-        return Finding(REDUNDANT, "True", "InSync", f"{wanted} replicas could take over")
-    message = f"{there} of {wanted} replicas could take over: {apart.summary}"
+        return Finding(REDUNDANT, "True", "InSync", f"{wanted} replicas could take over{_shared(group)}")
+    message = f"{there} of {wanted} replicas could take over: {apart.summary}{_shared(group)}"
     return Finding(REDUNDANT, "False", "ReplicasMissing", message)
+
+
+def _shared(group: ReplicationGroup) -> str:
+    """Say which instances would fail together with their node."""
+    return "".join(
+        f"; {group.name(*there)} share node {node}, and fail with it: add a node that takes Valkey's pods"
+        for node, there in shared_nodes(group.in_order).items()
+    )
 
 
 def _is_overdue(storage: DeclaredStorage, now: datetime) -> bool:
@@ -104,10 +113,12 @@ def _is_overdue(storage: DeclaredStorage, now: datetime) -> bool:
 def _hindrance(group: ReplicationGroup, instance: Instance, now: datetime, *, is_overdue: bool) -> Hindrance | None:
     """Say what hinders an instance that is not in sync; None if it starts, or receives what it lacks."""
     if instance.pod is None:
+        if instance.warning is not None:
+            return Hindrance(instance.warning.reason, instance.warning.message)
         name = group.name(instance)
         missing = f"{name} has no pod: see the Events of the StatefulSet {name}"
         return Hindrance("PodMissing", missing) if is_overdue else None
-    if (obstacle := pod_status.obstacle(instance.pod)) is not None:
+    if (obstacle := instance.obstacle) is not None:
         # Kubernetes says so of many a new pod, for instance until its volume is bound.
         age = now - parse_time(instance.pod["metadata"]["creationTimestamp"])
         return Hindrance(obstacle.reason, obstacle.message, is_lasting=age >= pod_status.START_LIMIT)

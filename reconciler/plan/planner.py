@@ -1,29 +1,36 @@
 """What to do about a storage, decided from its observed state. Pure.
 
-The steps come in the order of the proposal: auth Secret, NetworkPolicy, configuration, workload, Services,
-connection Secret, status. Each can be repeated, and after a crash between any two the reconciler just plans again.
+The steps come by importance: first what keeps the storage available, then the way of its clients, then repairs in the
+order of the proposal (auth Secret, NetworkPolicy, configuration, workload, Services, connection Secret), copies, a
+rotation, and last planned changes. A step that fails holds up only what builds on it. Each can be repeated, and after a
+crash between any two the reconciler just plans again.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from reconciler.actions.plan import RECHECK_SECONDS, Plan
+from reconciler.actions.plan import RECHECK_SECONDS, Plan, apart
 from reconciler.actions.valkey import Promote, Resume, SwitchOver
+from reconciler.credentials import identities
 from reconciler.failover.consent import Consent, Outage
 from reconciler.failover.decision import STOPPING_SECONDS, LookAgain, decide_primary
-from reconciler.failover.replication import replication_steps
+from reconciler.failover.replication import replication_steps, strands_of
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests.disruption_budget import primary_budget
 from reconciler.manifests.secrets import connection_secret
-from reconciler.plan import desired_objects, external_storage, secrets
+from reconciler.plan import desired_objects, external_storage, placement, secrets
 from reconciler.plan.desired_instances import DesiredInstances
+from reconciler.plan.desired_objects import Layout
 from reconciler.plan.drift import repair, repair_if_unchanged
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
 from reconciler.plan.ownership import Ownership, adopt_mounted_claims, foreign_claims, own_claims
-from reconciler.plan.rolling_update import FOLLOWING_SECONDS, next_change
+from reconciler.plan.repairs import Mending, Repair
+from reconciler.plan.rolling_update import FOLLOWING_SECONDS, may_go_on, next_change
+from reconciler.plan.secrets import Publication
 from reconciler.plan.status import status_of
+from reconciler.plan.troubles import troubled
 from reconciler.rotation.rotation_plan import plan_external_rotation, plan_managed_rotation
 from reconciler.state import pod_status
 from reconciler.state.external_store import ExternalFacts
@@ -32,17 +39,17 @@ from shared.objects.resources import DISRUPTION_BUDGETS, SECRETS
 from shared.session_storage.sizes import DEFAULT_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from reconciler.actions.plan import Step
     from reconciler.failover.decision import Decision
     from reconciler.plan.desired_objects import StorageSettings
+    from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.storage_state import StorageState
-    from shared.objects.resources import Object, Resource
+    from shared.objects.resources import Resource
     from shared.session_storage.models import External, SessionStorageSpec
 
-Repair: TypeAlias = "Callable[[Resource, Object, Object | None], Step | None]"
 STARTING_SECONDS: Final = 0.2
 """How soon the reconciler asks an instance again that has an address but no answer yet; Valkey starts in about
 0.1 s."""
@@ -73,9 +80,9 @@ def _plan_ownership(state: StorageState, spec: SessionStorageSpec, now: datetime
         report = _report(state, obstacle, now, WAITING_SECONDS)
         if spec.external is None and ownership.leads_clients:
             return _lead_clients(report, state, spec, now)
-        return replace(report, steps=ownership.safeguards)
+        return replace(report, strands=apart(ownership.safeguards))
     if ownership.is_pending or ownership.adoptions:
-        return Plan(steps=ownership.adoptions, requeue_after_seconds=FOLLOWING_SECONDS)
+        return Plan(apart(ownership.adoptions), requeue_after_seconds=FOLLOWING_SECONDS)
     return None
 
 
@@ -89,80 +96,126 @@ def _lead_clients(report: Plan, state: StorageState, spec: SessionStorageSpec, n
     """Keep a primary, and lead clients there, although something else of the storage is not its own."""
     group = ReplicationGroup.of(state, spec.preset)
     decision = _decide(state, group, now)
-    steps = tuple(replication_steps(group, decision, now))
-    if not _moves_primary(steps, decision):
-        way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group, decision))
-        steps = (*way, *steps)
+    mending = Mending(state.outcomes, now)
+    serving, _ = _due(state, group, decision, mending)
+    way = () if _moves_primary(serving, decision) else _way(state, group, decision, mending)
+    strands = (*strands_of(serving), *filter(None, (tuple(_steps(way)),)))
     wait = decision.seconds if isinstance(decision, LookAgain) else WAITING_SECONDS
-    return replace(report, steps=steps, requeue_after_seconds=min(wait, report.requeue_after_seconds))
+    return replace(report, strands=strands, requeue_after_seconds=min(wait, report.requeue_after_seconds))
+
+
+def _due(
+    state: StorageState, group: ReplicationGroup, decision: Decision, mending: Mending
+) -> tuple[tuple[Step, ...], tuple[Repair, ...]]:
+    """List the steps that keep the storage available, which need all passwords."""
+    return mending.actions(replication_steps(group, decision, mending.now) if _has_passwords(state) else ())
+
+
+def _has_passwords(state: StorageState) -> bool:
+    return set(identities.PASSWORD_KEYS) <= state.key_ring.current.keys()
 
 
 def _plan_external(state: StorageState, spec: External, settings: StorageSettings, now: datetime) -> Plan:
     """Publish a connection once it has worked; until a new one works, consumers keep the one that they have."""
-    facts = state.external or ExternalFacts()
-    present = state.child(SECRETS, names.connection_secret(state.storage.name))
+    facts, mending = state.external or ExternalFacts(), Mending(state.outcomes, now)
+    owner, present = desired_objects.owner_of(state.storage), state.child(*_connection_of(state))
     record = external_storage.record_after(facts, state.rotation, now)
-    desired = external_storage.desired_connection(desired_objects.owner_of(state.storage), spec, facts, present)
+    desired = external_storage.desired_connection(owner, spec, facts, present)
     noted = record.put_on(desired) if desired is not None else None
-    connection = secrets.publish(noted, present, state.sharing)
-    published = present if not connection else None
-    rotation = plan_external_rotation(state, record, settings.rotation, now, published=published)
+    publication = secrets.publish(noted, present, state.sharing, mending)
+    published = present if publication.is_over else None
+    reached = replace(state, rollouts=_reached(state, publication))
+    rotation = plan_external_rotation(reached, record, settings.rotation, now, published=published)
     name = names.connection_secret(state.storage.name) if desired is not None else ""
     verdict = external_storage.judge(spec, facts, was_ready=was_ready(state.storage), connection_secret=name)
     pause = rotation.pause
     if pause is None:
         pause = external_storage.pause_seconds(facts, external_storage.failing_for(state.storage, now))
-    report = _report(state, verdict.rotating(rotation), now, pause)
-    return replace(report, steps=(*connection, *rotation.steps))
+    verdict = troubled(state, verdict.rotating(rotation), publication, ())
+    strands = (*apart(publication.steps), rotation.steps)
+    return replace(_report(state, verdict, now, pause), strands=tuple(filter(None, strands)))
 
 
 def _plan_managed(state: StorageState, spec: SessionStorageSpec, settings: StorageSettings, now: datetime) -> Plan:
-    """Bring every object to what it should be; only then go on with a rotation, a planned move or an update."""
+    """Decide what to do about a managed storage, by importance; what does not build on each other does not wait."""
     owner, group = desired_objects.owner_of(state.storage), ReplicationGroup.of(state, spec.preset)
+    mending = Mending(state.outcomes, now)
     decision = _decide(state, group, now)
-    change = next_change(group, _desired_instances(state, spec, group, settings, now))
+    wanted = _desired_instances(state, spec, group, now)
+    change = next_change(group, wanted)
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
-    if auth := secrets.complete_auth(state, owner):
-        return replace(_report(state, verdict, now, 0), steps=(auth,))
-    desired = desired_objects.build(state, spec, group, change.instances, settings)
-    budget = primary_budget(owner, is_out_of_service=is_out_of_service(state.storage, group, now))
-    objects = (
-        *_repairs(state, repair, (*desired, (DISRUPTION_BUDGETS, budget))),
-        *desired_objects.superfluous(state, group.preset),
+    serving, unlabelled = _due(state, group, decision, mending)
+    availability = strands_of(serving)
+    auth = secrets.complete_auth(state, owner, mending)
+    if auth is not None and (auth.step is not None or not _has_passwords(state)):
+        # Whatever else there is depends on the passwords.
+        told = troubled(state, verdict, Publication(), (auth, *unlabelled))
+        steps = apart([auth.step] if auth.step is not None else ())
+        pause = 0 if auth.step is not None else _pause(group, verdict, now)
+        return replace(_report(state, told, now, pause), strands=(*availability, *steps))
+    desired = desired_objects.build(state, spec, group, Layout(change.instances, wanted.may_share), settings)
+    budget = primary_budget(
+        owner,
+        is_held=wanted.is_leaving(group.primary) and not change.lacks_room,
+        is_out_of_service=is_out_of_service(state.storage, group, now),
     )
-    published = state.child(SECRETS, names.connection_secret(owner.name))
-    password = state.key_ring.current[names.KEY_PASSWORD]
-    connection = secrets.publish(connection_secret(owner, password), published, state.sharing)
-    availability = tuple(replication_steps(group, decision, now))
-    rotation = plan_managed_rotation(state, owner, settings.rotation, now, is_published=not connection)
-    repairs = (*objects, *connection, *availability)
-    if _moves_primary(repairs or change.steps, decision):
-        # A repair that the API server does not take must not hold up a failover.
-        repairs = (*availability, *objects, *connection)
-    else:
-        way = _repairs(state, repair_if_unchanged, desired_objects.clients_way(state, group, decision))
-        repairs = (*objects, *way, *connection, *availability)
+    objects = mending.objects(repair, (*desired, (DISRUPTION_BUDGETS, budget)), state.child)
+    deletions, undeleted = mending.actions(desired_objects.superfluous(state, group.preset))
+    password = connection_secret(owner, state.key_ring.current[names.KEY_PASSWORD])
+    publication = secrets.publish(password, state.child(*_connection_of(state)), state.sharing, mending)
+    reached = replace(state, rollouts=_reached(state, publication))
+    rotation = plan_managed_rotation(reached, owner, settings.rotation, now, is_published=publication.is_over)
+    changing = tuple(step for step in change.steps if may_go_on(step, objects, serving))
+    changes, unchanged = mending.actions(changing)
+    is_moving = _moves_primary((*serving, *changes), decision)
+    way = () if is_moving else _way(state, group, decision, mending, is_held=change.is_held)
+    restarts, unrestarted = mending.actions(secrets.restart_outdated_pods(state))
+    troubles = (*([auth] if auth else []), *way, *objects, *unlabelled, *undeleted, *unchanged, *unrestarted)
+    verdict = troubled(state, verdict.rotating(rotation), publication, troubles)
     waits = decision.seconds if isinstance(decision, LookAgain) else None
     pauses = (_pause(group, verdict, now), rotation.pause, waits, change.pause)
-    report = _report(state, verdict.rotating(rotation), now, min(each for each in pauses if each is not None))
+    report = _report(state, verdict, now, min(each for each in pauses if each is not None))
+    clients, others = tuple(_steps(way)), apart((*_steps(objects), *deletions))
     return replace(
         report,
-        steps=(
-            *repairs,
-            *rotation.steps,
-            *adopt_mounted_claims(state),
-            *secrets.restart_outdated_pods(state),
-            *(() if repairs else change.steps),  # planned changes wait until everything else is right
+        strands=tuple(
+            filter(
+                None,
+                (
+                    change.urgent,
+                    *availability,
+                    # A new storage comes into being in the order of the proposal: Services after what they lead to.
+                    *((clients, *others) if group.service is not None else (*others, clients)),
+                    *apart(publication.steps),
+                    rotation.steps,
+                    *apart(adopt_mounted_claims(state)),
+                    *apart(restarts),
+                    changes,
+                ),
+            )
         ),
         is_changing=change.is_under_way and state.may_update,
+        progress=f"{change.finding.reason}: {change.finding.message}" if change.finding is not None else "",
     )
 
 
-def _repairs(state: StorageState, repair_one: Repair, desired: Iterable[tuple[Resource, Object]]) -> Iterator[Step]:
-    """Bring objects to what they should be."""
-    for resource, obj in desired:
-        if step := repair_one(resource, obj, state.child(resource, obj["metadata"]["name"])):
-            yield step
+def _connection_of(state: StorageState) -> tuple[Resource, str]:
+    return SECRETS, names.connection_secret(state.storage.name)
+
+
+def _reached(state: StorageState, publication: Publication) -> tuple[CredentialRollout, ...] | None:
+    return None if state.rollouts is None else publication.reaching(state.rollouts)
+
+
+def _way(
+    state: StorageState, group: ReplicationGroup, decision: Decision, mending: Mending, *, is_held: bool = False
+) -> tuple[Repair, ...]:
+    leading = desired_objects.clients_way(state, group, decision, is_held=is_held)
+    return mending.objects(repair_if_unchanged, leading, state.child)
+
+
+def _steps(repairs: Iterable[Repair]) -> Iterator[Step]:
+    return (each.step for each in repairs if each.step is not None)
 
 
 def _moves_primary(steps: Iterable[Step], decision: Decision) -> bool:
@@ -176,15 +229,16 @@ def _moves_primary(steps: Iterable[Step], decision: Decision) -> bool:
 
 
 def _desired_instances(
-    state: StorageState, spec: SessionStorageSpec, group: ReplicationGroup, settings: StorageSettings, now: datetime
+    state: StorageState, spec: SessionStorageSpec, group: ReplicationGroup, now: datetime
 ) -> DesiredInstances:
     present = desired_objects.workloads(state)
+    may_share = placement.may_share(present, state.instances, now)
     request = state.storage.requests.switchover
     handled = group.service.record.handled if group.service is not None else ""
     return DesiredInstances(
         count=spec.preset.replicas,
         present=present,
-        target={index: desired_objects.workload(state, spec, index, settings) for index in present},
+        target=present,
         volume_claims=state.claims,
         left_volumes=frozenset(own_claims(state)) - present.keys(),
         foreign_volumes=foreign_claims(state) - present.keys(),
@@ -194,6 +248,9 @@ def _desired_instances(
         # A user's change of the size does not wait; only what the installation changes in all storages takes turns.
         may_update=state.may_update or bool(group.sizes - {spec.size or DEFAULT_SIZE}),
         now=now,
+        may_share=may_share,
+        gave_slot_back=state.gave_slot_back,
+        taken=state.taken,
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reconciler.failover.consent import FAILOVER_BLOCKED
+from reconciler.plan.failed_pass import RECONCILED
 from reconciler.plan.health import AVAILABLE, NO_REPLICA, READY, Verdict
+from reconciler.plan.repairs import CHANGES_ACCEPTED
 from reconciler.plan.rolling_update import PLANNED
 from reconciler.rotation.overdue import OVERDUE, password_overdue
 from shared import names
@@ -54,7 +56,10 @@ def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Obj
         nodes=list(verdict.instances),
         last_failover=verdict.last_failover,
         observed_generation=generation,
-        conditions=[Condition.model_validate(item) for item in conditions(findings, existing, generation, now)],
+        conditions=[
+            *(Condition.model_validate(item) for item in conditions(findings, existing, generation, now)),
+            *(item for item in old.conditions if state.is_failing and item.type == RECONCILED),
+        ],
     )
     return (None, ()) if new == old else (new.to_object(), _events(old, new, verdict))
 
@@ -62,21 +67,24 @@ def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Obj
 def _sharing(state: StorageState) -> tuple[Finding, ...]:
     """Name the consumers that may not use the storage, and those whose namespace has something in the way."""
     storage, sharing = state.storage, state.sharing
+    found = []
     if sharing.refused:
         message = (
             f"not shared with {_listed([str(consumer) for consumer in sharing.refused])}: add their namespaces to"
             " spec.allowedNamespaces, or let somebody who may use this storage take the reference out and put it in"
             " again"
         )
-        return (Finding(CONSUMERS_ADMITTED, "False", "NotPermitted", message),)
+        found.append(("NotPermitted", message))
     if sharing.obstructed:
         name = names.mirrored_connection_secret(storage.name, storage.namespace)
         message = (
             f"somebody else made Secret {name} in {_listed(sharing.obstructed)}: delete it, and the reconciler makes"
             " its own there"
         )
-        return (Finding(CONSUMERS_ADMITTED, "False", "NameTaken", message),)
-    return ()
+        found.append(("NameTaken", message))
+    if not found:
+        return ()
+    return (Finding(CONSUMERS_ADMITTED, "False", found[0][0], "; ".join(message for _, message in found)),)
 
 
 def _listed(names_of: Sequence[str]) -> str:
@@ -90,7 +98,9 @@ def _events(old: SessionStorageStatus, new: SessionStorageStatus, verdict: Verdi
     events = [
         EventNote("Normal" if _is_calm(item, verdict.hindrance) else "Warning", item.reason, item.message)
         for item in new.conditions
-        if item.type not in _IN_FIRST_EVENT and ((was := before.get(item.type)) is None or was.message != item.message)
+        if item.type not in _IN_FIRST_EVENT
+        and (item.type != CHANGES_ACCEPTED or item.message != verdict.message)
+        and ((was := before.get(item.type)) is None or was.message != item.message)
     ]
     if ready is None or ready.reason != verdict.reason:
         events.insert(0, _readiness(verdict))

@@ -79,8 +79,8 @@ def _reason(instance: Instance, now: datetime) -> str:
         return "does not know the present passwords yet"
     if instance.problem == "refused":
         return "does not let the reconciler in"
+    if obstacle := instance.obstacle:
+        return f"does not run: {obstacle.message}"
     if instance.pod is None:
         return "has no pod"
-    if obstacle := pod_status.obstacle(instance.pod):
-        return f"does not run: {obstacle.message}"
     return "is starting" if pod_status.is_starting(instance.pod, now) else "does not answer"

@@ -61,6 +61,7 @@ async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
         extra = {"key": "/".join(key), "error": f"{type(error).__name__}: {error}", "retry_seconds": round(retry, 2)}
         _log.warning("reconcile failed; trying again", extra=extra)
     except Exception:  # noqa: BLE001 - a bug with one storage must not stop the others
+        outcome = "bug"
         retry = queue.add_rate_limited(key)
         extra = {"key": "/".join(key), "retry_seconds": round(retry, 2)}
         _log.exception("a bug stopped the reconcile; trying again", extra=extra)

@@ -20,6 +20,7 @@ from shared.objects.resources import is_terminating
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.state.obstacle import Obstacle
     from shared.objects.resources import Object
 
 Problem = Literal["", "down", "unreachable", "refused", "busy", "failing"]
@@ -96,6 +97,8 @@ class Instance:
             silent for a minute by then.
         busy_for: Seconds since the reconciler first saw the script that keeps it busy; 0 if it sees none.
         has_endless_script: Whether Valkey refused to end that script, because it has written already.
+        warning: What Kubernetes' Events say of why its pod does not exist or start; None if they say nothing, or its
+            server runs.
     """
 
     index: int = 0
@@ -109,6 +112,12 @@ class Instance:
     not_hearing_for: float = 0.0
     busy_for: float = 0.0
     has_endless_script: bool = False
+    warning: Obstacle | None = None
+
+    @property
+    def obstacle(self) -> Obstacle | None:
+        """What keeps its pod from existing or running; None if that only needs time."""
+        return self.warning or (pod_status.obstacle(self.pod) if self.pod is not None else None)
 
     @property
     def title(self) -> str:

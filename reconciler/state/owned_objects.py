@@ -12,6 +12,7 @@ from shared.objects.resources import (
     NETWORK_POLICIES,
     SECRETS,
     SERVICES,
+    SESSION_STORAGES,
     STATEFUL_SETS,
     Key,
     Object,
@@ -19,7 +20,7 @@ from shared.objects.resources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.state.session_storage import DeclaredStorage
 
@@ -35,21 +36,80 @@ CHILD_RESOURCES: Final = (
 
 
 def parent_of(child: Object) -> Key | None:
-    """Tell by its labels which storage an object belongs to; None if to none."""
-    labels = child["metadata"].get("labels") or {}
-    # A copy of a connection Secret is in another namespace than its storage.
-    namespace = labels.get(names.LABEL_STORAGE_NAMESPACE) or child["metadata"].get("namespace", "")
-    storage = labels.get(names.LABEL_STORAGE)
-    return (namespace, storage) if storage else None
+    """Tell by its labels which storage of its own namespace an object belongs to; None if to none."""
+    metadata = child.get("metadata") or {}
+    storage = (metadata.get("labels") or {}).get(names.LABEL_STORAGE)
+    return (metadata.get("namespace", ""), storage) if storage else None
 
 
 def original_of(secret: Object) -> Key | None:
-    """Tell which storage's connection Secret a Secret is a copy of, by its labels; None if it is no copy."""
-    labels = secret["metadata"].get("labels") or {}
+    """Tell which storage's connection Secret a Secret is a copy of; None if it is no copy.
+
+    Anybody can give any Secret these labels. Only in a copy do they and the name say the same.
+    """
+    metadata = secret.get("metadata") or {}
+    labels = metadata.get("labels") or {}
     namespace, name = labels.get(names.LABEL_STORAGE_NAMESPACE), labels.get(names.LABEL_STORAGE)
     if labels.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY or not (namespace and name):
         return None
-    return namespace, name
+    is_called_so = metadata.get("name") == names.mirrored_connection_secret(name, namespace)
+    return (namespace, name) if is_called_so else None
+
+
+def storage_of_secret(secret: Object) -> Key | None:
+    """Tell which storage a Secret matters to: the one that it is a copy from, or else the one that it belongs to."""
+    return original_of(secret) or parent_of(secret)
+
+
+def place_of_pod(pod: Object) -> tuple[Key, int] | None:
+    """Tell which instance a pod is, by its labels and its name alike; None if it is none."""
+    parent, metadata = parent_of(pod), pod.get("metadata") or {}
+    if parent is None or names.LABEL_INSTANCE not in (metadata.get("labels") or {}):
+        return None
+    workload, _, ordinal = str(metadata.get("name", "")).rpartition("-")
+    index = names.instance_of(parent[1], workload)
+    return (parent, index) if index is not None and ordinal == "0" else None
+
+
+def _is_strange(obj: Object, storage: DeclaredStorage) -> bool:
+    """Tell whether an object is neither a storage's own nor left by one of this name (`plan.ownership`)."""
+    if is_owned_by(obj, storage.uid):
+        return False
+    metadata = obj["metadata"]
+    labels, owners = metadata.get("labels") or {}, metadata.get("ownerReferences") or []
+    is_labelled = (
+        labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage.name
+    )
+    controllers = [(owner.get("kind"), owner.get("name")) for owner in owners if owner.get("controller")]
+    return not is_labelled or any(each != (SESSION_STORAGES.kind, storage.name) for each in controllers)
+
+
+def without_idle_strangers(
+    children: Mapping[tuple[str, str], Object], storage: DeclaredStorage
+) -> dict[tuple[str, str], Object]:
+    """Leave out the objects of others that are in nobody's way: the storage can do without their names.
+
+    It can choose other numbers for its instances, but for the one that has been primary, and needs no objects for
+    replicas where there are to be none.
+    """
+    sets = [obj for (plural, _), obj in children.items() if plural == STATEFUL_SETS.plural]
+    has_instance = any(is_owned_by(obj, storage.uid) for obj in sets)
+    is_redundant = storage.spec is not None and storage.spec.preset.is_redundant
+    for_replicas = {
+        (SERVICES.plural, names.valkey_replicas(storage.name)),
+        (DISRUPTION_BUDGETS.plural, names.valkey_budget(storage.name, names.ROLE_REPLICA)),
+    }
+
+    primary = children.get((ENDPOINT_SLICES.plural, names.valkey(storage.name)), {}).get("metadata", {})
+    number = (primary.get("labels") or {}).get(names.LABEL_INSTANCE, "")
+
+    def is_idle(key: tuple[str, str]) -> bool:
+        plural, name = key
+        if plural == STATEFUL_SETS.plural:
+            return has_instance and not name.endswith(f"-{number}")
+        return key in for_replicas and not is_redundant
+
+    return {key: obj for key, obj in children.items() if not (is_idle(key) and _is_strange(obj, storage))}
 
 
 def is_owned_by(obj: Object, uid: str) -> bool:
@@ -75,6 +135,7 @@ def initial_workloads(storage: DeclaredStorage) -> list[str]:
     return [names.valkey_instance(storage.name, index) for index in range(replicas)]
 
 
-def instance_indexes(children: Mapping[tuple[str, str], Object]) -> list[int]:
+def instance_indexes(children: Iterable[tuple[str, str]], storage: str) -> frozenset[int]:
     """List the numbers of the instances that exist, or existed: each has a StatefulSet."""
-    return sorted(names.instance_index(name) for plural, name in children if plural == STATEFUL_SETS.plural)
+    found = (names.instance_of(storage, name) for plural, name in children if plural == STATEFUL_SETS.plural)
+    return frozenset(index for index in found if index is not None)

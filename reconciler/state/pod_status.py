@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.objects.conditions import condition_of
+from reconciler.state.obstacle import Obstacle
+from shared.objects.conditions import condition_of, holds
+from shared.objects.resources import last_written
 from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
@@ -16,32 +17,52 @@ if TYPE_CHECKING:
 
 START_LIMIT: Final = timedelta(seconds=20)
 """A server that takes longer to start counts as not answering; Valkey takes 0.1 s, or seconds on a cold node."""
+POD_LIMIT: Final = timedelta(seconds=3)
+"""A StatefulSet without a pod for longer cannot make one: it takes some 0.1 s."""
+_SCHEDULED: Final = "PodScheduled"
+_UNSCHEDULABLE: Final = "Unschedulable"
+"""The scheduler's reason for a pod that no node takes."""
 _ORDINARY_WAITS: Final = frozenset({None, "ContainerCreating", "PodInitializing"})
+_BACK_OFF: Final = "ImagePullBackOff"
+_PULLING: Final = frozenset({_BACK_OFF, "ErrImagePull"})
+_CRASHING: Final = "CrashLoopBackOff"
 
 _ENDED: Final = frozenset({"Succeeded", "Failed"})
 """Phases of a pod whose containers never start again; its controller makes another pod."""
 _WITHOUT_SERVER: Final = _ENDED | {"Pending"}
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """Why a pod does not run, in Kubernetes' own words."""
-
-    reason: str
-    message: str
-
-
 def obstacle(pod: Object) -> Obstacle | None:
-    """Tell what keeps a pod from running; None if it only needs time."""
-    name, status = pod["metadata"]["name"], pod.get("status", {})
-    scheduled = condition_of(pod, "PodScheduled")
-    if scheduled is not None and scheduled.get("status") == "False":
-        return Obstacle("Unschedulable", f"no node takes pod {name}: {scheduled.get('message', '')}")
-    for container in status.get("containerStatuses", []):
-        waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason") not in _ORDINARY_WAITS:
-            return Obstacle(waiting["reason"], f"pod {name} waits: {waiting.get('message', '')}")
-    return None
+    """Tell what keeps a pod from running, by its status; None if it only needs time, or the status does not say."""
+    name = pod["metadata"]["name"]
+    if is_unschedulable(pod):
+        words = (condition_of(pod, _SCHEDULED) or {}).get("message", "")
+        return Obstacle.quoting(_UNSCHEDULABLE, f"no node takes pod {name}", words)
+    container = _waiting_container(pod)
+    return _waiting(name, container) if container is not None else None
+
+
+def _waiting_container(pod: Object) -> Object | None:
+    """Find the status of a container that waits for something else than its turn."""
+    status = pod.get("status", {})
+    containers = [each for key in ("initContainerStatuses", "containerStatuses") for each in status.get(key) or []]
+    reasons = ((each, each.get("state", {}).get("waiting", {}).get("reason")) for each in containers)
+    return next((each for each, reason in reasons if reason not in _ORDINARY_WAITS), None)
+
+
+def _waiting(name: str, container: Object) -> Obstacle:
+    """Say why a container waits, in words that stay the same while kubelet tries again and again."""
+    reason, words = container["state"]["waiting"]["reason"], container["state"]["waiting"].get("message", "")
+    if reason in _PULLING:
+        # Kubelet alternates between both reasons, and from Kubernetes 1.32 on says the same of both at the end.
+        step = "check that the node may pull it, or name a copy in the chart value valkey.image"
+        text = Obstacle.quoting(_BACK_OFF, f"pod {name} waits for its image", words.rpartition("ErrImagePull: ")[2])
+        return Obstacle(text.reason, f"{text.message}: {step}")
+    if reason == _CRASHING:  # kubelet's words count the seconds to the next start
+        ended = container.get("lastState", {}).get("terminated", {})
+        how = f"exit code {ended.get('exitCode', 'unknown')}, {ended.get('reason') or 'no reason given'}"
+        return Obstacle(reason, f"pod {name} waits: it crashes again and again ({how}): see `kubectl logs --previous`")
+    return Obstacle.quoting(reason, f"pod {name} waits", words)
 
 
 def address(pod: Object | None) -> str:
@@ -69,6 +90,34 @@ def is_gone(pod: Object | None) -> bool:
         return True
     states = [container.get("state", {}) for container in status.get("containerStatuses", [])]
     return bool(states) and all("terminated" in state or "waiting" in state for state in states)
+
+
+def is_unschedulable(pod: Object) -> bool:
+    """Tell whether the scheduler finds no node for a pod."""
+    return (condition_of(pod, _SCHEDULED) or {}).get("status") == "False"
+
+
+def is_overdue(workload: Object, now: datetime) -> bool:
+    """Tell whether a StatefulSet without a pod should have made one by now.
+
+    It replaces a deleted pod at once. One that cannot says so in Events alone, and nobody writes it meanwhile.
+    """
+    return now - parse_time(last_written(workload)) >= POD_LIMIT
+
+
+def is_stuck(pod: Object, now: datetime) -> bool:
+    """Tell whether a pod should have started by now, and no container says why it has not."""
+    if pod.get("status", {}).get("phase") != "Pending" or _waiting_container(pod) is not None:
+        return False
+    return now - parse_time(pod["metadata"]["creationTimestamp"]) >= START_LIMIT
+
+
+def is_disrupted(pod: Object) -> bool:
+    """Tell whether Kubernetes ends a pod because of its node, an eviction or a pod that matters more.
+
+    Source: Kubernetes, "Disruptions: Pod disruption conditions".
+    """
+    return holds(pod, "DisruptionTarget")
 
 
 def has_restarted(pod: Object) -> bool:

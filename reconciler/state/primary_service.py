@@ -71,7 +71,7 @@ class PrimaryService:
         # A release without EndpointSlices of its own, and one that was uninstalled, leave a selector.
         naming = (main["metadata"].get("labels") if main is not None else service["spec"].get("selector")) or {}
         number = str(naming.get(names.LABEL_INSTANCE, ""))
-        primary = int(number) if number.isdigit() else None
+        primary = int(number) if number.isascii() and number.isdigit() else None
         record = claim if claim.epoch > done.epoch else done
         return cls(service, by_family, primary, record, done if record.is_under_way else record)
 
@@ -132,15 +132,15 @@ def family_of(address: str) -> str:
     return IPV6 if ":" in address else IPV4
 
 
-def endpoints_at(instance: Instance, family: str) -> list[Object]:
-    """Write where an instance takes clients; nowhere if its pod is gone or about to go.
+def endpoints_at(instance: Instance, family: str, *, is_held: bool = False) -> list[Object]:
+    """Write where an instance takes clients; nowhere if its pod is gone or about to go, unless it is held meanwhile.
 
     Without an endpoint, kube-proxy refuses connections at once. Otherwise a client would dial an address behind which
     there is nothing, and give up only after a time-out of its own: 5 s with go-redis, which ToolHive uses.
     """
     pod = instance.pod
     address = next((each for each in pod_status.addresses(pod) if family_of(each) == family), "")
-    if pod is None or not address or is_terminating(pod):
+    if pod is None or not address or (is_terminating(pod) and not is_held):
         return []
     metadata = pod["metadata"]
     target = {"kind": "Pod", "namespace": metadata["namespace"], "name": metadata["name"], "uid": metadata["uid"]}

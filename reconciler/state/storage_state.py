@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.credentials.key_ring import KeyRing
+from reconciler.state import pod_status
 from reconciler.state.instance import Instance
 from reconciler.state.owned_objects import original_of
 from reconciler.state.rotation_record import RotationRecord
 from shared.consumers.access import is_admitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.external_store import ExternalFacts
     from reconciler.state.primary_service import PrimaryService
     from reconciler.state.session_storage import DeclaredStorage
+    from reconciler.state.write_outcome import Target, WriteOutcome
     from shared.consumers.identity import Consumer, Usage
     from shared.objects.resources import Key, Object, Resource
+
+OS_LABEL: Final = "kubernetes.io/os"
+OS: Final = "linux"
+"""Valkey's image is one of Linux."""
+_EXCLUDING: Final = frozenset({"NoSchedule", "NoExecute"})
+"""Effects of a taint that keep pods away; `PreferNoSchedule` only asks the scheduler to avoid the node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +74,66 @@ class KubernetesNodes:
     """The nodes of a cluster.
 
     Attributes:
-        open: Names of nodes that take pods.
-        closing: Names of cordoned nodes; a drain begins with a cordon.
+        open: Names of nodes that the scheduler may choose for an instance.
+        closing: Names of nodes that somebody empties: cordoned, or marked by one of the taints that say so.
     """
 
     open: frozenset[str] = frozenset()
     closing: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, nodes: Iterable[Object]) -> Self:
-        """Sort nodes by whether they take pods."""
-        by_state: dict[bool, set[str]] = {False: set(), True: set()}
-        for node in nodes:
-            by_state[bool(node.get("spec", {}).get("unschedulable"))].add(node["metadata"]["name"])
-        return cls(frozenset(by_state[False]), frozenset(by_state[True]))
+    def of(cls, nodes: Iterable[Object], drain_taints: Sequence[str] = ()) -> Self:
+        """Sort nodes by whether they take instances, or are to lose them.
+
+        Args:
+            nodes: As the API server lists them, or trimmed.
+            drain_taints: Keys of the taints that mark a node which is about to go; `*` stands for any characters.
+        """
+        found = list(nodes)
+        closing = frozenset(node["metadata"]["name"] for node in found if _is_closing(node, drain_taints))
+        names_of_open = {node["metadata"]["name"] for node in found if _takes_instances(node)}
+        return cls(frozenset(names_of_open - closing), closing)
 
     def is_leaving(self, pod: Object | None) -> bool:
-        """Tell whether a pod runs on a cordoned node, which it will have to leave."""
-        return (pod or {}).get("spec", {}).get("nodeName") in self.closing
+        """Tell whether a pod has to leave its node: the node is being emptied, or Kubernetes has chosen the pod."""
+        if pod is None:
+            return False
+        return pod.get("spec", {}).get("nodeName") in self.closing or pod_status.is_disrupted(pod)
+
+
+def _is_closing(node: Object, drain_taints: Sequence[str]) -> bool:
+    """Tell whether somebody empties a node.
+
+    `kubectl drain` begins with a cordon. Autoscalers and handlers of spot instances set a taint, whatever its effect.
+    """
+    keys = [taint.get("key", "") for taint in _taints(node)]
+    is_marked = any(fnmatchcase(key, pattern) for key in keys for pattern in drain_taints)
+    return is_marked or bool(node.get("spec", {}).get("unschedulable"))
+
+
+def _takes_instances(node: Object) -> bool:
+    """Tell whether the scheduler may choose a node for an instance.
+
+    Instances tolerate no taint. A node that is not ready has one as well (`node.kubernetes.io/not-ready:NoSchedule`).
+    """
+    system = (node["metadata"].get("labels") or {}).get(OS_LABEL)
+    return system == OS and not any(taint.get("effect") in _EXCLUDING for taint in _taints(node))
+
+
+def _taints(node: Object) -> list[Object]:
+    return node.get("spec", {}).get("taints") or []
 
 
 def trimmed_node(node: Object) -> Object:
     """Keep what the reconciler reads of a node: kubelets write the rest every few minutes."""
     metadata = {key: node["metadata"][key] for key in ("name", "uid", "resourceVersion") if key in node["metadata"]}
-    return {"metadata": metadata, "spec": {"unschedulable": bool(node.get("spec", {}).get("unschedulable"))}}
+    if system := (node["metadata"].get("labels") or {}).get(OS_LABEL):
+        metadata["labels"] = {OS_LABEL: system}
+    taints = [{key: taint.get(key, "") for key in ("key", "effect")} for taint in _taints(node)]
+    return {
+        "metadata": metadata,
+        "spec": {"unschedulable": bool(node.get("spec", {}).get("unschedulable")), "taints": taints},
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +154,12 @@ class StorageState:
         rollouts: While passwords change, how far each user of the credential is; None if the caches may lack some.
         is_rotation_due: Whether its schedule asks for a rotation, and no other storage goes first.
         nodes: Kubernetes' nodes, where instances run.
+        taken: Numbers of instances that the storage cannot have: StatefulSets of others have their names.
         claims: PersistentVolumeClaim of each instance that has one, by the instance's number.
         may_update: Whether it has, or may take, a slot for storages that the reconciler updates at the same time.
+        gave_slot_back: Whether it had such a slot, got nowhere with it, and lets others go first.
+        is_failing: Whether the pass before this one failed; what the status says of that still holds.
+        outcomes: What became of the last writes of its objects that did not end as the reconciler wants.
     """
 
     storage: DeclaredStorage
@@ -125,8 +174,12 @@ class StorageState:
     rollouts: tuple[CredentialRollout, ...] | None = ()
     is_rotation_due: bool = False
     nodes: KubernetesNodes = field(default_factory=KubernetesNodes)
+    taken: frozenset[int] = frozenset()
     claims: Mapping[int, Object] = field(default_factory=dict, repr=False)
     may_update: bool = True
+    gave_slot_back: bool = False
+    is_failing: bool = False
+    outcomes: Mapping[Target, WriteOutcome] = field(default_factory=dict, repr=False)
 
     def instance(self, index: int) -> Instance:
         """Look an instance up by its number; one that the observer did not see has neither pod nor facts."""

@@ -76,6 +76,15 @@ async def admit(host: str, port: int, login: Login, hashes: Mapping[str, frozens
                 raise errors.StoreUnreachable(f"{host}:{port}: user {user} lacks a password that was just added")
 
 
+async def save(host: str, port: int, login: Login) -> None:
+    """Have an instance write its ACL file anew, as it is.
+
+    An instance that is told to stop takes this as a request to go on: no other file can `operator` have it write.
+    """
+    async with connected(host, port, login) as execute:
+        await execute("ACL", "SAVE")
+
+
 async def retire(host: str, port: int, login: Login, hashes: Mapping[str, str]) -> None:
     """Have an instance refuse passwords, now and after a restart of its container. Open sessions go on."""
     async with connected(host, port, login) as execute:

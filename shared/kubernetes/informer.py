@@ -37,7 +37,8 @@ _log = logging.getLogger(__name__)
 _random = random.SystemRandom()
 
 
-def _unchanged(obj: Object) -> Object:
+def unchanged(obj: Object) -> Object:
+    """Keep the whole object."""
     return obj
 
 
@@ -56,7 +57,7 @@ class Informer:
         on_change: OnChange | None = None,
         *,
         selector: Selector = EVERYTHING,
-        keep: Callable[[Object], Object] = _unchanged,
+        keep: Callable[[Object], Object] = unchanged,
     ) -> None:
         self.resource = resource
         self.synced = asyncio.Event()
@@ -216,9 +217,10 @@ class Index:
 
     def _on_change(self, old: Object | None, new: Object | None) -> None:
         if old is not None and (before := self._index_key(old)) is not None:
-            self._by_key[before].pop(key_of(old))
-            if not self._by_key[before]:
-                del self._by_key[before]
+            known = self._by_key.get(before, {})
+            known.pop(key_of(old), None)
+            if not known:
+                self._by_key.pop(before, None)
         if new is not None and (after := self._index_key(new)) is not None:
             self._by_key.setdefault(after, {})[key_of(new)] = new
 

@@ -127,7 +127,7 @@ class Transport:
             async with asyncio.timeout(seconds), turns.take(request.namespace), self._open(request, _CALL) as response:
                 answer = responses.parse_object(await response.read())
         except TimeoutError as error:
-            raise errors.Unavailable(f"{request}: TimeoutError: no answer in {seconds:g} s") from error
+            raise errors.NoAnswer(f"{request}: TimeoutError: no answer in {seconds:g} s") from error
         if answer is None:
             raise errors.Unavailable(f"{request}: the answer is not a JSON object")
         return answer
@@ -166,9 +166,9 @@ class Transport:
         except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
             # The texts of these errors repeat the proxy's address, which may hold a password.
             what = f"{request}: {type(error).__name__}: {getattr(error, 'status', 'no URL')}"
-            raise errors.Unavailable(what) from None
+            raise errors.NoAnswer(what) from None
         except (aiohttp.ClientError, OSError, TimeoutError, ConfigException) as error:
-            raise errors.Unavailable(f"{request}: {type(error).__name__}: {error}") from error
+            raise errors.NoAnswer(f"{request}: {type(error).__name__}: {error}") from error
 
 
 async def load_configuration(kubeconfig: str | None) -> Configuration:

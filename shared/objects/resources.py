@@ -59,6 +59,8 @@ VOLUME_CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentV
 NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
+CORE_EVENTS: Final = Resource("", "v1", "events", "Event")
+"""The same Events under their older name, by which they can be selected by the object that they are about."""
 SUBJECT_ACCESS_REVIEWS: Final = Resource(
     "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
 )

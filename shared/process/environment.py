@@ -26,6 +26,7 @@ _UNITS: Final = {
     "d": timedelta(days=1),
 }
 _DURATION: Final = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)(ms|s|m|h|d)", re.ASCII)
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _FRACTION: Final = re.compile(r"\d{1,6}(/0*[1-9]\d{0,5}|\.\d{1,6})?", re.ASCII)
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -121,6 +122,10 @@ class Environment:
         self._problems += [f"{name}: {text!r} is not {form}" for text, value in parsed if value is None]
         return tuple(value for _, value in parsed if value is not None)
 
+    def namespaces(self, name: str) -> tuple[str, ...]:
+        """Read a comma-separated list of namespaces, which may be empty."""
+        return self.optional_entries(name, _namespace, "the name of a namespace")
+
     def fault(self, problem: str) -> None:
         """Report a fault of several variables together."""
         self._problems.append(problem)
@@ -152,3 +157,7 @@ class FromEnvironment(ABC):
     @abstractmethod
     def _read(cls, env: Environment) -> Self:
         """Read each setting; a faulty variable may yield any value of its type."""
+
+
+def _namespace(text: str) -> str | None:
+    return text if _NAMESPACE.fullmatch(text) else None

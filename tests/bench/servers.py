@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Key
 
 ROOT: Final = Path(__file__).parents[2]
-SERVICE: Final = ("session-storage-webhook", "toolhive-system")
+SERVICE: Final = ("session-storage-webhook", "session-storage-system")
 NAME: Final = validation.dns_names(*SERVICE)[0]
 """The DNS name in the certificate of every server; clients connect under this name."""
 START_SECONDS: Final = 30

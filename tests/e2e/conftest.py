@@ -45,14 +45,15 @@ ORDER = (
     "test_rest",
     "test_fight",
     "test_passwords",
+    "test_drains",
     "test_resilience",
 )
 
 SHORT_REFRESH = "--set=rotation.refreshSeconds=30"
 """How long a rotation waits for kubelets: the local cluster's refresh Secrets in 15 to 22.5 s, not in 60 to 90."""
 
-# These tests kill processes and drain nodes: they use the local cluster, never another one that KUBECONFIG names.
-collect_ignore = [] if paths.is_local(os.environ) else ["test_resilience.py"]
+# These tests kill processes, taint and drain nodes: they use the local cluster, and no other one that KUBECONFIG names.
+collect_ignore = [] if paths.is_local(os.environ) else ["test_drains.py", "test_resilience.py"]
 
 
 @dataclass

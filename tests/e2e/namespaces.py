@@ -12,9 +12,11 @@ THEIRS = "session-storage-e2e-theirs"
 TEAM = "session-storage-e2e-team"
 OWNERS = "session-storage-e2e-owners"
 ROTATION = "session-storage-e2e-rotation"
+DRAINS = "session-storage-e2e-drains"
+REFUSING = "session-storage-e2e-refusing"
 CHAOS = "session-storage-chaos"
 TOOLHIVE = "toolhive-system"
-ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL, KINDS, THEIRS, TEAM, OWNERS, ROTATION, CHAOS)
+ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL, KINDS, THEIRS, TEAM, OWNERS, ROTATION, DRAINS, REFUSING, CHAOS)
 
 # Our pods meet the restricted Pod Security Standard; backends of ToolHive's users may not.
 RESTRICTED = (STORAGES, STRANGERS)

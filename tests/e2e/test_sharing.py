@@ -19,20 +19,15 @@ from tests.e2e.namespaces import OWNERS, STRANGERS, TEAM, TOOLHIVE
 from tests.e2e.storages import await_ready, read, secret, server, storage
 
 RBAC: Final = "rbac.authorization.k8s.io"
-MEMBER: Final = {"kind": "ServiceAccount", "name": "member", "namespace": TEAM}
-AS_MEMBER: Final = f"--as=system:serviceaccount:{TEAM}:member"
+USER: Final = "session-storage-e2e-member"
+"""A person: the right of a service account would not count."""
+MEMBER: Final = {"kind": "User", "name": USER, "apiGroup": RBAC}
+AS_MEMBER: Final = f"--as={USER}"
 BINDING: Final = "session-storage-e2e-team"
 SERVER: Final = "production-server"
 COPY: Final = f"{TOOLHIVE}.prod-storage-connection"
 HOST: Final = f"prod-storage-valkey.{TOOLHIVE}.svc"
 SOON: Final = 30
-
-
-MEMBER_ACCOUNT: Final = {
-    "apiVersion": "v1",
-    "kind": "ServiceAccount",
-    "metadata": {"name": "member", "namespace": TEAM},
-}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +36,7 @@ def team(run: Run) -> Iterator[Kube]:
     kube = run.kube
     prod_storage, _ = samples.load(samples.SAMPLES / "02-production.yaml", run.images, TEAM)
     role = binding("member", TEAM, {"kind": "Role", "name": "member"})
-    kube.apply(prod_storage, MEMBER_ACCOUNT, servers_role(), role)
+    kube.apply(prod_storage, servers_role(), role)
     await_ready(kube, TOOLHIVE, "prod-storage")
     yield kube
     kube.run("delete", "rolebinding", BINDING, "--ignore-not-found", namespace=TOOLHIVE)
@@ -87,9 +82,9 @@ def resolution(kube: Kube, name: str) -> str | None:
 
 def test_without_the_right_the_refusal_names_it(run: Run, team: Kube) -> None:
     said = create_as_member(team, production_server(run))
-    assert f'"system:serviceaccount:{TEAM}:member" may not use SessionStorage "{TOOLHIVE}/prod-storage"' in said
+    assert f'user "{USER}" may not use SessionStorage "{TOOLHIVE}/prod-storage"' in said
     assert "--verb=use --resource=sessionstorages.toolhive.stacklok.dev --resource-name=prod-storage" in said
-    assert f"--role=use-prod-storage --user=system:serviceaccount:{TEAM}:member" in said
+    assert f"--role=use-prod-storage --user={USER}" in said
     assert not has(team, "mcpservers", SERVER)
     assert not has(team, "secret", COPY)
 

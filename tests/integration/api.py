@@ -36,10 +36,17 @@ KINDS: Final = {
     "statefulset": resources.STATEFUL_SETS,
 }
 """The resources that tests read, by kubectl's name for each."""
+REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet")
+DAEMON_SETS: Final = Resource("apps", "v1", "daemonsets", "DaemonSet")
+JOBS: Final = Resource("batch", "v1", "jobs", "Job")
+CRON_JOBS: Final = Resource("batch", "v1", "cronjobs", "CronJob")
 _WRITTEN: Final = {
     resource.kind: resource
     for resource in (
         *(resources.NAMESPACES, resources.SECRETS, resources.DEPLOYMENTS, resources.SESSION_STORAGES),
+        *(resources.CONFIG_MAPS, resources.SERVICES, resources.ENDPOINT_SLICES, resources.PODS),
+        *(resources.STATEFUL_SETS, resources.NETWORK_POLICIES, resources.DISRUPTION_BUDGETS, resources.VOLUME_CLAIMS),
+        *(REPLICA_SETS, DAEMON_SETS, JOBS, CRON_JOBS),
         *(resources.MCP_SERVERS, resources.MCP_REMOTE_PROXIES, resources.VIRTUAL_MCP_SERVERS),
     )
 }
@@ -98,12 +105,16 @@ class Api:
         """Delete an object, or all of a namespace if none is named."""
         self._wanted("DELETE", resource.path(namespace, name))
 
+    def delete_refusal(self, resource: Resource, namespace: str, name: str, *options: str) -> str:
+        """Delete an object that the API server does not let go, and return its message."""
+        return self._refused("DELETE", resource.path(namespace, name), None, *options)
+
     def _wanted(self, method: str, path: str, body: Object | None = None, *options: str, content: str = "json") -> Any:
         status, answer = self._ask(method, path, body, options, content)
         assert status < http.HTTPStatus.BAD_REQUEST, answer["message"]
         return answer
 
-    def _refused(self, method: str, path: str, body: Object, *options: str, content: str = "json") -> str:
+    def _refused(self, method: str, path: str, body: Object | None, *options: str, content: str = "json") -> str:
         status, answer = self._ask(method, path, body, options, content)
         assert status >= http.HTTPStatus.BAD_REQUEST, answer
         message: str = answer["message"]

@@ -11,7 +11,6 @@ from tests.integration.control_plane import Kubectl
 from tests.integration.installation import RELEASE
 
 WEBHOOK = f"mutatingwebhookconfiguration/{RELEASE}-webhook"
-POLICY = f"validatingadmissionpolicy/{RELEASE}-injection"
 BINDING = f"validatingadmissionpolicybinding/{RELEASE}-injection"
 
 

@@ -21,7 +21,7 @@ from tests.integration.loopback import free_port
 from tests.integration.processes import ROOT, Process
 
 RELEASE = "session-storage"
-NAMESPACE = "toolhive-system"
+NAMESPACE = "session-storage-system"
 LEFT_OUT = {"Deployment", "PodDisruptionBudget", "NetworkPolicy"}
 CONSUMER_PLURALS = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
 
@@ -48,8 +48,6 @@ def chart_objects(*values: str) -> list[Object]:
         "--namespace",
         NAMESPACE,
         "--kube-version=1.36.3",
-        # Helm asks the cluster into which it installs; here there is none to ask.
-        "--api-versions=admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy",
     ]
     rendered = subprocess.run(
         [*command, *(f"--set={value}" for value in values)], capture_output=True, text=True, check=True
@@ -57,9 +55,9 @@ def chart_objects(*values: str) -> list[Object]:
     return [obj for obj in yaml.safe_load_all(rendered.stdout) if obj]
 
 
-def install_chart(kubectl: Kubectl, webhook_port: int) -> list[Object]:
+def install_chart(kubectl: Kubectl, webhook_port: int, *values: str) -> list[Object]:
     """Install the chart without its workloads; the webhook's Service points to this machine."""
-    objects = chart_objects()
+    objects = chart_objects(*values)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     for obj in objects:
         obj["metadata"].setdefault("namespace", NAMESPACE)

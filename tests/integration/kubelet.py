@@ -1,6 +1,8 @@
 """Stands in for kubelets where there are no nodes: runs a real Valkey for each pod, on an address of its own.
 
-python -m tests.integration.kubelet KUBECONFIG DIRECTORY
+python -m tests.integration.kubelet KUBECONFIG DIRECTORY [FIRST]
+
+FIRST is the number of the first pod's address; two of these need addresses apart.
 """
 
 from __future__ import annotations
@@ -34,10 +36,10 @@ NOBODY = loopback.address(loopback.PODS, 60_000)
 class Kubelet:
     """Starts and stops one server for each Valkey pod, and removes a pod's data directory with the pod."""
 
-    def __init__(self, cluster: Cluster, directory: Path) -> None:
+    def __init__(self, cluster: Cluster, directory: Path, first: int = 1) -> None:
         self._cluster = cluster
         self._directory = directory
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(first)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def on_change(self, old: Object | None, new: Object | None) -> None:
@@ -126,17 +128,17 @@ def _placed(text: str, places: dict[str, str]) -> str:
     return text
 
 
-async def main(kubeconfig: str, directory: Path) -> None:
+async def main(kubeconfig: str, directory: Path, first: int) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     async with await Cluster.connect(user_agent="test-kubelet", kubeconfig=kubeconfig) as cluster:
-        kubelet = Kubelet(cluster, directory)
+        kubelet = Kubelet(cluster, directory, first)
         selector = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         await Informer(cluster, PODS, kubelet.on_change, selector=selector).run()
 
 
 if __name__ == "__main__":
     with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+        asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int((*sys.argv, "1")[3])))

@@ -28,6 +28,7 @@ def _injecting(processes: dict[str, Process], kubectl: Kubectl) -> None:
 @pytest.fixture
 def samples(kubectl: Kubectl) -> Iterator[dict[str, str]]:
     """Apply every manifest of the proposal unchanged, in its own namespace; yield kubectl's output for each."""
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "toolhive-system"}})
     yield {path.stem: kubectl.warns("apply", "--validate=strict", "-f", str(path)) for path in PROPOSAL}
     kubectl("delete", "mcpservers", "--all", "--all-namespaces")
 

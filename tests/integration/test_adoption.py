@@ -179,7 +179,7 @@ def test_a_new_storage_mounts_no_volume_that_was_there_before(
     kubectl.api.apply(storage("mine", namespace, size="medium"))
     found = await_reason(kubectl, namespace, "mine", reason)
     assert "PersistentVolumeClaim data-mine-valkey-0-0" in found["message"]
-    assert children(kubectl, namespace, "mine") == set()
+    assert kubectl.api.list(STATEFUL_SETS, namespace, MINE) == []
     kubectl.api.delete(VOLUME_CLAIMS, namespace, "data-mine-valkey-0-0")
     await_ready(kubectl, namespace, "mine")
     assert uid(kubectl, "persistentvolumeclaim", "data-mine-valkey-0-0", namespace) != left

@@ -27,10 +27,11 @@ from tests.integration.installation import NAMESPACE, RELEASE
 from tests.integration.loopback import free_port
 from tests.integration.processes import Process
 from tests.integration.storages import read
-from tests.support.hostile import JSON, UID, Hostile, Post, good, not_http
+from tests.support.hostile import JSON, UID, Hostile, Post, good, not_http, review
+from webhook.admission.review import MAX_VALUES
 from webhook.http.bodies import MAX_HELD_BYTES
 from webhook.http.heads import MAX_BODY_BYTES
-from webhook.http.listener import MAX_CONNECTIONS
+from webhook.http.listener import MAX_CONNECTIONS, MAX_PER_PEER
 
 ROOT = Path(__file__).parents[2]
 REVIEWS = 10_000
@@ -47,8 +48,11 @@ STEADY_HEAP = {"MALLOC_MMAP_THRESHOLD_": str(2**17), "MALLOC_TRIM_THRESHOLD_": s
 """Environment that has glibc allocate large bodies by mmap, and so return their memory, throughout. By default glibc
 raises the threshold after the first ones, and the test would measure how fragmented the heap is (mallopt(3),
 M_MMAP_THRESHOLD)."""
-LONG_BODIES = 40
+LONG_BODIES = 80
 """Clients that each send all but the last byte of the longest body, 320 MiB together."""
+MANY_VALUES = 32
+"""Clients that at the same time send a review with the most values, and a reference for which the webhook asks the API
+server: without a bound, 800 MiB together."""
 STRANGERS = 160
 """Clients that connect, say nothing, and come back as soon as they are cut off; one in eight speaks TLS."""
 OTHER_FILES = 40
@@ -106,8 +110,11 @@ class Client:
         ) as response:
             return response.status, await response.read()
 
-    async def open(self, *, speaks_tls: bool = True) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self._port, ssl=self._context if speaks_tls else None)
+    async def open(
+        self, *, speaks_tls: bool = True, source: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        context = self._context if speaks_tls else None
+        return await asyncio.open_connection("127.0.0.1", self._port, ssl=context, local_addr=(source, 0))
 
     async def say(self, what: bytes, *, speaks_tls: bool = True) -> bytes:
         """Send bytes on a new connection, and return the whole answer."""
@@ -299,13 +306,50 @@ async def test_long_bodies_that_never_end_take_little_memory_and_keep_nobody_wai
     assert watch.most < 0.75 * MEMORY_LIMIT
 
 
+async def test_reviews_that_are_small_in_json_and_large_in_memory_stay_within_the_limit(
+    client: Client, webhook: Process
+) -> None:
+    spec = {
+        "image": "a",
+        "sessionStorageRef": {"name": "any", "namespace": "elsewhere"},
+        "unknown": [[]] * (MAX_VALUES // 2 - 1000),
+    }
+    forged = {"kind": "MCPServer", "metadata": {"name": "srv", "namespace": "default"}, "spec": spec}
+    body = json.dumps(review(forged), separators=(",", ":")).encode()
+
+    async def send() -> int:
+        reader, writer = await client.open()
+        try:
+            head = f"POST /mutate/consumers HTTP/1.1\r\nHost: a\r\nContent-Type: {JSON}\r\n".encode()
+            writer.write(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            return int((await reader.read()).split()[1])
+        finally:
+            hang_up(writer)
+
+    async with Watch(webhook) as watch:
+        seen = Counter(await asyncio.gather(*(send() for _ in range(MANY_VALUES))))
+        await see_a_good_review_answered(client)
+    assert set(seen) <= {200, 503}
+    assert watch.most < 0.9 * MEMORY_LIMIT
+
+
+async def test_one_address_takes_no_more_than_its_share_of_connections(client: Client, webhook: Process) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(MAX_CONNECTIONS):
+            _, writer = await client.open(speaks_tls=False, source="127.0.0.9")
+            stack.callback(hang_up, writer)
+        await see_a_good_review_answered(client)
+        assert open_files(webhook) < MAX_PER_PEER + OTHER_FILES
+    await see_a_good_review_answered(client)
+
+
 async def test_idle_strangers_take_neither_a_place_from_clients_that_ask_nor_memory(
     client: Client, webhook: Process, trusting: ssl.SSLContext
 ) -> None:
-    async def call_again_and_again(*, speaks_tls: bool) -> None:
+    async def call_again_and_again(source: str, *, speaks_tls: bool) -> None:
         while True:
             with contextlib.suppress(OSError):
-                reader, writer = await client.open(speaks_tls=speaks_tls)
+                reader, writer = await client.open(speaks_tls=speaks_tls, source=source)
                 try:
                     await reader.read()
                 finally:
@@ -314,7 +358,8 @@ async def test_idle_strangers_take_neither_a_place_from_clients_that_ask_nor_mem
     await see_a_good_review_answered(client)
     async with Watch(webhook) as watch:
         strangers = [
-            asyncio.create_task(call_again_and_again(speaks_tls=number % 8 == 0)) for number in range(STRANGERS)
+            asyncio.create_task(call_again_and_again(f"127.0.0.{2 + number % 4}", speaks_tls=number % 8 == 0))
+            for number in range(STRANGERS)
         ]
         while open_files(webhook) < MAX_CONNECTIONS:  # noqa: ASYNC110 - another process opens them
             await asyncio.sleep(0.01)

@@ -60,7 +60,7 @@ def test_without_the_webhook_only_servers_with_a_reference_wait(
     kubectl("delete", "mcpserver", "srv", "-n", namespace)
     said = kubectl.fails("create", "-f", "-", stdin=json.dumps(server(namespace, sessionStorageRef="mine")))
     assert 'failed calling webhook "consumers.toolhive.stacklok.dev"' in said
-    assert "session-storage-webhook.toolhive-system.svc" in said
+    assert "session-storage-webhook.session-storage-system.svc" in said
 
 
 def test_without_the_webhook_a_connected_server_lives_on_and_can_be_deleted(

@@ -16,13 +16,14 @@ from tests.integration.consumers import (
     referring,
 )
 from tests.integration.control_plane import Kubectl
-from tests.integration.guards import BINDING, POLICY, WEBHOOK, without
-from tests.integration.installation import chart_objects
+from tests.integration.guards import BINDING, WEBHOOK, without
+from tests.integration.installation import RELEASE, chart_objects
 from tests.integration.mcpservers import ANNOTATION, RECORD
 from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_reason, storage
 
 TARGETS = "toolhive.stacklok.dev/session-storage-targets"
+NAME = f"{RELEASE}-injection"
 EXTERNAL = {"url": "redis://there:6379", "secretRef": "absent"}
 
 
@@ -38,30 +39,31 @@ def as_editor(kubectl: Kubectl, namespace: str) -> str:
     return "--as=ann"
 
 
-def test_the_api_server_accepts_the_policys_expressions(kubectl: Kubectl) -> None:
-    def status() -> object:
-        policy = json.loads(kubectl("get", POLICY, "-o", "json"))
-        assert policy["status"]["observedGeneration"] == policy["metadata"]["generation"]
-        return policy["status"]["typeChecking"]
+def test_the_api_server_accepts_the_expressions_of_all_policies(kubectl: Kubectl) -> None:
+    def statuses() -> dict[str, object]:
+        policies = json.loads(kubectl("get", "validatingadmissionpolicies", "-o", "json"))["items"]
+        assert all(each["status"]["observedGeneration"] == each["metadata"]["generation"] for each in policies)
+        return {each["metadata"]["name"]: each["status"]["typeChecking"] for each in policies}
 
-    eventually(lambda: status() == {}, what="the API server has checked the types of the expressions")
+    eventually(lambda: bool(statuses()), what="the API server has checked the types of the expressions")
+    found = statuses()
+    assert NAME in found
+    assert found == {name: {} for name in found}
 
 
-def test_the_chart_has_the_policy_only_where_the_api_is_served_and_values_ask_for_it() -> None:
-    def kinds(*values: str) -> set[str]:
-        return {obj["kind"] for obj in chart_objects(*values)}
+def test_the_chart_has_the_policy_and_its_binding_unless_values_say_otherwise() -> None:
+    def found(*values: str) -> set[str]:
+        return {obj["kind"] for obj in chart_objects(*values) if obj["metadata"]["name"] == NAME}
 
-    ours = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
-    assert ours <= kinds()
-    assert not ours & kinds("requireInjection=false")
+    assert found() == {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    assert found("requireInjection=false") == set()
 
 
 def test_every_write_that_the_policy_judges_is_sent_to_the_webhook_too() -> None:
-    objects = {obj["kind"]: obj for obj in chart_objects()}
-    policy = objects["ValidatingAdmissionPolicy"]["spec"]
-    (webhook,) = [
-        each for each in objects["MutatingWebhookConfiguration"]["webhooks"] if each["name"].startswith("consumers.")
-    ]
+    objects = {(obj["kind"], obj["metadata"]["name"]): obj for obj in chart_objects()}
+    policy = objects["ValidatingAdmissionPolicy", NAME]["spec"]
+    webhooks = objects["MutatingWebhookConfiguration", f"{RELEASE}-webhook"]["webhooks"]
+    (webhook,) = [each for each in webhooks if each["name"].startswith("consumers.")]
     theirs, ours = (
         {item["name"]: item["expression"] for item in each["matchConditions"]} for each in (webhook, policy)
     )

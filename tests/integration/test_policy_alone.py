@@ -99,7 +99,7 @@ def record(**changes: Any) -> str:
 def test_a_consumer_that_refers_is_refused_and_told_what_to_do(kubectl: Kubectl, kind: str, way: str) -> None:
     said = tried(kubectl, referring(kind, "empty", way))
     assert f'{kind} "srv" refers to SessionStorage "empty/mine", but {SAID}' in said
-    assert "deployment/session-storage-webhook in namespace toolhive-system is ready" in said
+    assert "deployment/session-storage-webhook in namespace session-storage-system is ready" in said
     assert said.strip().endswith("mutatingwebhookconfiguration/session-storage-webhook exists, and try again")
 
 
@@ -238,6 +238,18 @@ def test_a_user_with_the_right_can_record_it_and_others_can_keep_the_record(kube
         assert NOT_YOURS in change_is_refused(kubectl, "MCPRemoteProxy", "empty", another, operator)
     finally:
         kubectl("delete", "mcpremoteproxy", "srv", "-n", "empty")
+
+
+def test_a_record_of_a_service_account_grants_nothing(kubectl: Kubectl) -> None:
+    """Argo CD and Flux may use every storage themselves, whoever wrote what they apply."""
+    account = "system:serviceaccount:argocd:argocd-application-controller"
+    kubectl("create", "clusterrolebinding", "gitops", "--clusterrole=cluster-admin", f"--user={account}")
+    try:
+        granted = consumer("MCPRemoteProxy", "empty", {ANNOTATION: "far/mine", RECORD: GRANTING})
+        eventually(lambda: NOT_YOURS in tried(kubectl, granted, f"--as={account}"), what="refused for the account")
+        assert passes(kubectl, granted)
+    finally:
+        kubectl("delete", "clusterrolebinding", "gitops")
 
 
 def test_a_made_up_record_only_leaves_its_authors_consumer_unconnected(kubectl: Kubectl) -> None:

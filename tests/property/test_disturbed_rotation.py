@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -49,6 +50,7 @@ class Disturbed:
 
     def __init__(self) -> None:
         self.drill = Drill(replace(SETTINGS, rotation=RotationSettings(refresh=REFRESH)))
+        self.drill.pass_lasts = timedelta(0)
         self.simulation = self.drill.simulation
         self.simulation.kubelets.are_late = True
         self.seconds = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared.names import ANNOTATION_STORAGE, ANNOTATION_TARGETS
-from tests.rules.rule import BY_FIELD, ELSEWHERE, PRIVATE, TEAM, ConsumerRule
+from tests.rules.rule import BY_FIELD, ELSEWHERE, PLATFORM, PRIVATE, TEAM, ConsumerRule, session_storage
 
 _BY_ANNOTATION: Final = f"metadata.annotations[{ANNOTATION_STORAGE}]"
 
@@ -95,12 +95,35 @@ RULES: Final = (
         may_use=False,
         says=(
             'spec.sessionStorageRef: Forbidden: user "ann" may not use SessionStorage "platform/mine" from namespace'
-            ' "team": its owner can add this namespace to spec.allowedNamespaces of the storage, or give this user the'
-            " right: kubectl create role use-mine -n platform --verb=use"
+            ' "team": its owner can share it with this namespace: kubectl patch sessionstorage mine -n platform'
+            ' --type=json -p \'[{"op":"add","path":"/spec/allowedNamespaces","value":["team"]}]\'; or give this user'
+            " the right: kubectl create role use-mine -n platform --verb=use"
             " --resource=sessionstorages.toolhive.stacklok.dev --resource-name=mine;"
             " kubectl create rolebinding use-mine -n platform --role=use-mine --user=ann"
         ),
         why="Nobody gets a password by naming somebody else's storage.",
+    ),
+    ConsumerRule(
+        when="the storage is in another namespace, and a service account applies the reference",
+        spec=ELSEWHERE,
+        storages=(session_storage({"size": "small", "allowedNamespaces": ["shop"]}, PLATFORM),),
+        may_use=False,
+        author="system:serviceaccount:argocd:argocd-application-controller",
+        says=(
+            'spec.sessionStorageRef: Forbidden: service account "system:serviceaccount:argocd:'
+            'argocd-application-controller" may not use SessionStorage "platform/mine" from namespace "team": its owner'
+            " can share it with this namespace: kubectl patch sessionstorage mine -n platform --type=json -p"
+            ' \'[{"op":"add","path":"/spec/allowedNamespaces/-","value":"team"}]\'; or name this account in the'
+            " chart's value trustedServiceAccounts, and give it the right: kubectl create role use-mine -n platform"
+            " --verb=use --resource=sessionstorages.toolhive.stacklok.dev --resource-name=mine; kubectl create"
+            " rolebinding use-mine -n platform --role=use-mine"
+            " --user=system:serviceaccount:argocd:argocd-application-controller"
+        ),
+        why=(
+            "Argo CD and Flux apply what others wrote, and may use everything themselves. Their right says nothing"
+            " about the author's."
+        ),
+        is_seen=False,
     ),
     ConsumerRule(
         when="the API server does not answer whether the author may use the storage",

@@ -124,6 +124,7 @@ class ConsumerRule(Rule):
         old: The stored object, if the example is an update.
         storages: The storages that exist.
         may_use: Whether its author may use storages of `PLATFORM`; None if the API server does not answer.
+        author: User name of its author.
     """
 
     spec: Any
@@ -133,6 +134,7 @@ class ConsumerRule(Rule):
     old: Object | None = None
     storages: tuple[Object, ...] = (session_storage({"size": "small"}),)
     may_use: bool | None = True
+    author: str = ANN
 
     @property
     def written(self) -> Object:
@@ -147,7 +149,7 @@ class ConsumerRule(Rule):
     @property
     def decision(self) -> Decision:
         operation = "UPDATE" if self.old else "CREATE"
-        request = AdmissionRequest("1", operation, TEAM, "", self.written, self.old, {"username": ANN})
+        request = AdmissionRequest("1", operation, TEAM, "", self.written, self.old, {"username": self.author})
         write = consumers.ConsumerWrite.of(request)
         known = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in self.storages}
         is_asked = consumers.required_access(write, known) is not None
@@ -169,5 +171,7 @@ class DeletionRule(Rule):
         usages = tuple(
             Usage(Consumer("MCPServer", TEAM, f"srv-{number}"), (TEAM, "mine")) for number in range(self.servers)
         )
-        request = AdmissionRequest("1", "DELETE", TEAM, "", None, session_storage({"size": "small"}))
-        return deletions.decide(request, lambda _: usages, {})
+        storage = session_storage({"size": "small"})
+        storage["metadata"]["uid"] = "8c1f"
+        request = AdmissionRequest("1", "DELETE", TEAM, "", None, storage)
+        return deletions.decide(request, {(TEAM, "mine"): storage}, lambda _: usages, {})

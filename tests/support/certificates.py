@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from shared.objects.events import EventNote
     from shared.objects.resources import Object
 
-NAMESPACE = "toolhive-system"
+NAMESPACE = "session-storage-system"
 SERVICE = CONFIGURATION = "release-webhook"
 CA, TLS = "release-webhook-ca", "release-webhook-tls"
 NAMES = validation.dns_names(SERVICE, NAMESPACE)

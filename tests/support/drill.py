@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from reconciler.credentials import identities
 from reconciler.credentials.identities import BACKUP, EXPORTER, OPERATOR, PROBE, REPLICATION
@@ -31,6 +32,7 @@ class Drill:
 
     Attributes:
         effects: Everything that the reconciler has done, in order.
+        pass_lasts: How much time goes by with each pass, unless a test moves the clock itself.
         is_acting: Whether the reconciler causes what happens now.
         killed_at: Number of the effect at which the process dies, and whether it dies before or after the effect.
     """
@@ -39,6 +41,7 @@ class Drill:
         self.simulation = Simulation(settings)
         self.toolhive = ToolHive(self.simulation.api, self.simulation.valkey)
         self.effects: list[str] = []
+        self.pass_lasts = timedelta(seconds=1)
         self.killed_at: tuple[int, str] | None = None
         self.is_acting = False
         self.simulation.api.refuse = lambda call: self._happens(call, "before")
@@ -72,6 +75,7 @@ class Drill:
 
     async def step(self) -> None:
         """Let every party act: the reconciler makes one pass, or as much of one as it survives."""
+        self.simulation.passed += self.pass_lasts
         self.is_acting = True
         try:
             await self.simulation.reconcile()

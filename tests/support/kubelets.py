@@ -45,11 +45,12 @@ class Kubelets:
     async def boot(self) -> None:
         """Give each set a pod, which reads the ACL file as it starts; pods without a set go."""
         wanted: dict[str, Object] = {}
-        for (plural, _, name), workload in self._api.objects.items():
-            template = workload.get("spec", {}).get("template", {})
+        for (plural, namespace, name), workload in self._api.objects.items():
+            template = workload.get("spec", {}).get("template") or {}
             labels = template.get("metadata", {}).get("labels", {})
             # ToolHive's sets have no instance; a real API server would have refused a set without a template.
-            if plural == STATEFUL_SETS.plural and names.LABEL_INSTANCE in labels:
+            is_ours = namespace == self._namespace and names.instance_of(self._storage, name) is not None
+            if plural == STATEFUL_SETS.plural and is_ours and names.LABEL_INSTANCE in labels:
                 wanted[f"{name}-0"] = template
         for name, pod in list(self.pods.items()):
             has_room_now = "nodeName" not in pod["spec"] and _index(name) not in self.homeless
@@ -62,6 +63,9 @@ class Kubelets:
         self._valkey.instances = {
             address: instance for address, instance in self._valkey.instances.items() if address in present
         }
+        config = (self._find(CONFIG_MAPS, names.valkey(self._storage)) or {}).get("data") or {}
+        if valkey_config.UPSTREAM_FILE not in config:
+            return  # pods wait for the ConfigMap that they mount
         for name in sorted(wanted.keys() - self.pods.keys()):
             await self._start(name, wanted[name])
 
@@ -75,8 +79,11 @@ class Kubelets:
         """Pods of Valkey instances, by name."""
         return {
             name: pod
-            for (plural, _, name), pod in self._api.objects.items()
-            if plural == PODS.plural and names.LABEL_INSTANCE in pod["metadata"].get("labels", {})
+            for (plural, namespace, name), pod in self._api.objects.items()
+            if plural == PODS.plural
+            and namespace == self._namespace
+            and names.instance_of(self._storage, name.removesuffix("-0")) is not None
+            and names.LABEL_INSTANCE in pod["metadata"].get("labels", {})
         }
 
     @property

@@ -9,7 +9,7 @@ from certs.pki import issue, validation
 from certs.pki.pem import bundle_pem, encoded
 from webhook.serving_certificate import ServingCertificate
 
-NAMES = validation.dns_names("r-webhook", "toolhive-system")
+NAMES = validation.dns_names("r-webhook", "session-storage-system")
 
 
 def serving_certificate() -> tuple[ServingCertificate, ssl.SSLContext]:

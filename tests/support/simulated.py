@@ -9,7 +9,8 @@ from unittest.mock import patch
 
 from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import InstanceActions
-from reconciler.controllers.session_storage import Reconciler, UpdateSlots
+from reconciler.apply.status_writer import StatusWriter
+from reconciler.controllers.session_storage import Reconciler
 from reconciler.credentials import identities
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image
@@ -22,6 +23,8 @@ from reconciler.plan.planner import plan
 from reconciler.rotation import schedule
 from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.event_recorder import EventRecorder
+from reconciler.runtime.update_slots import UpdateSlots
+from reconciler.runtime.write_memory import WriteMemory
 from reconciler.state.instance import InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES
 from reconciler.state.session_storage import DeclaredStorage
@@ -58,7 +61,7 @@ NAMESPACE = "team"
 KEY: Key = (NAMESPACE, "mine")
 SETTINGS = StorageSettings(
     Image("registry.example/valkey:9", "IfNotPresent"),
-    Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
+    Peers("session-storage-system", {"app.kubernetes.io/name": "ours"}),
     RotationSettings(refresh=timedelta(0)),  # there is no kubelet that would refresh a mounted file
 )
 PRIMARY = InstanceFacts(role="master", is_loading=False)
@@ -71,21 +74,27 @@ CLUSTER_IP = "10.0.0.9"
 
 
 class Simulation:
-    """One storage `mine` in the namespace `team`, its reconciler, and the kubelets that boot its pods.
+    """One storage, `mine` unless another name is given, its reconciler, and the kubelets that boot its pods.
 
     Attributes:
         cuts: Pairs of instances between which nothing gets through, by number; `OURS` stands for the reconciler.
         without_dns: Numbers of instances that cannot resolve names.
+        nodes: The nodes that the reconciler sees.
+        passed: How much later it is by the API server's clock than it really is.
     """
 
-    def __init__(self, settings: StorageSettings = SETTINGS) -> None:
+    def __init__(self, settings: StorageSettings = SETTINGS, key: Key = KEY, api: FakeApi | None = None) -> None:
+        """Take among others an API server, if several storages share one."""
         self.settings = settings
-        self.api = FakeApi()
+        self.key = key
+        self.api = api or FakeApi()
         self.valkey = FakeValkey()
         self.valkey.resolve = self._resolve
         self.valkey.reaches = lambda one, other: frozenset(map(self._number, (one, other))) not in self.cuts
         self.valkey.has_dns = lambda address: self._number(address) not in self.without_dns
-        self.kubelets = Kubelets(self.api, self.valkey, KEY)
+        self.kubelets = Kubelets(self.api, self.valkey, key)
+        self.passed = timedelta(0)
+        self.nodes = KubernetesNodes()
         self.cuts: set[frozenset[int]] = set()
         self.without_dns: set[int] = set()
         self.start()
@@ -102,7 +111,7 @@ class Simulation:
             resource.kind: Informer(self.api, resource, self.consumers.on_change) for resource in CONSUMER_RESOURCES
         }
         rollouts = CredentialRollouts(self.api, self._consumer)
-        slots = UpdateSlots(1)
+        self.slots = slots = UpdateSlots(1, self._seconds)
         last_seen = LastSeen(lambda: 0.0)
         surroundings = Surroundings(
             read_secret=ReferencedSecrets(self.api, lambda _: None).read,
@@ -111,28 +120,38 @@ class Simulation:
             is_rotation_due=self._is_due,
             silent_for=lambda _: 0.0,
             outlives_at=lambda _, __: "",
-            nodes=KubernetesNodes,
+            nodes=lambda: self.nodes,
             may_update=slots.may_take,
             last_seen=last_seen,
             dial=ExternalStores().dial,
         )
-        clock = self.api.clock.now
+        clock = self._now
+        memory = WriteMemory(clock)
         self._observer = Observer(self.api, self._caches, self.consumers, rollouts, surroundings)
         recorder = EventRecorder(self.api, "reconciler-0")
         instances = InstanceActions(self.api, self._caches, clock, last_seen.note_endless_script)
-        self._applier = Applier(self.api, self._caches, recorder, rollouts.note_refusal, instances)
+        self._applier = Applier(self.api, self._caches, rollouts.note_refusal, instances, memory)
         storages = self._caches[SESSION_STORAGES.plural]
-        self._reconciler = Reconciler(storages, self._observer, self._applier, self.settings, clock, slots)
+        self._status = StatusWriter(self.api, storages, recorder)
+        self._reconciler = Reconciler(
+            storages, self._observer, self._applier, self._status, self.settings, clock, slots, memory
+        )
+
+    def _seconds(self) -> float:
+        return self.passed.total_seconds()
+
+    def _now(self) -> datetime:
+        return self.api.clock.now() + self.passed
 
     async def ask_for(self, **spec: object) -> None:
-        body = {"metadata": {"name": KEY[1], "namespace": NAMESPACE}, "spec": spec}
+        body = {"metadata": {"name": self.key[1], "namespace": self.key[0]}, "spec": spec}
         await self.api.apply(SESSION_STORAGES, body, field_manager="kubectl")
 
     async def reconcile(self) -> float | None:
         """Make one pass, with caches that are up to date."""
         await self.look()
         with self.instances():
-            return await self._reconciler.reconcile(KEY)
+            return await self._reconciler.reconcile(self.key)
 
     async def look(self) -> None:
         """Bring all caches up to date."""
@@ -151,15 +170,18 @@ class Simulation:
 
     async def decide(self, *, later: timedelta = timedelta(0)) -> tuple[Object, Plan]:
         """Do the first half of a pass with the caches as they are, as if it were later by this time."""
-        storage = self._caches[SESSION_STORAGES.plural].get(KEY)
+        storage = self._caches[SESSION_STORAGES.plural].get(self.key)
         assert storage is not None
         with self.instances():
-            return storage, plan(await self._observer.observe(storage), self.settings, self.api.clock.now() + later)
+            return storage, plan(await self._observer.observe(storage), self.settings, self._now() + later)
 
     async def carry_out(self, storage: Object, decided: Plan) -> None:
         """Do the other half of a pass, however late."""
         with self.instances():
-            await self._applier.apply(storage, decided)
+            failures = await self._applier.carry_out(self.key, decided.strands)
+            await self._status.tell(storage, decided.status, decided.events)
+            if failures.transient is not None:
+                raise failures.transient
 
     async def settle(self) -> None:
         """Make passes, and boot pods in between, until a pass writes nothing."""
@@ -177,12 +199,12 @@ class Simulation:
 
     def _resolve(self, host: str) -> str:
         """Return the instance that the Service selects; any other host is an instance's own address."""
-        return self.primary if host in {CLUSTER_IP, names.valkey_host(KEY[1], NAMESPACE)} else host
+        return self.primary if host in {CLUSTER_IP, names.valkey_host(self.key[1], self.key[0])} else host
 
     @property
     def primary(self) -> str:
         """The address that new connections through the Service reach; empty if they reach nothing."""
-        endpoint_slice = self.find(ENDPOINT_SLICES, names.valkey(KEY[1])) or {}
+        endpoint_slice = self.find(ENDPOINT_SLICES, names.valkey(self.key[1])) or {}
         return next((each["addresses"][0] for each in endpoint_slice.get("endpoints") or []), "")
 
     def _number(self, address: str) -> int:
@@ -190,10 +212,10 @@ class Simulation:
 
     async def edit(self, resource: Resource, name: str, changes: Object) -> None:
         """Change a child as a person does, with a merge patch (RFC 7386)."""
-        await self.api.replace(resource, _edited(self.api.objects[resource.plural, NAMESPACE, name], changes))
+        await self.api.replace(resource, _edited(self.api.objects[resource.plural, self.key[0], name], changes))
 
     def find(self, resource: Resource, name: str) -> Object | None:
-        return self.api.objects.get((resource.plural, NAMESPACE, name))
+        return self.api.objects.get((resource.plural, self.key[0], name))
 
     def secret(self, name: str) -> dict[str, str]:
         secret = self.find(SECRETS, name)
@@ -202,7 +224,7 @@ class Simulation:
 
     @property
     def status(self) -> Object:
-        status: Object = (self.find(SESSION_STORAGES, KEY[1]) or {}).get("status", {})
+        status: Object = (self.find(SESSION_STORAGES, self.key[1]) or {}).get("status", {})
         return status
 
     @property

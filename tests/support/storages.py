@@ -62,7 +62,7 @@ REPLICATION: Final = Login("replication", PASSWORDS["replication-password"])
 IMAGE: Final = Image("registry.example/valkey:9", "IfNotPresent")
 SETTINGS: Final = StorageSettings(
     IMAGE,
-    Peers("toolhive-system", {"app.kubernetes.io/name": "ours"}),
+    Peers("session-storage-system", {"app.kubernetes.io/name": "ours"}),
     RotationSettings(refresh=timedelta(0)),  # there is no kubelet that would refresh a mounted file
 )
 OTHER_IMAGE: Final = replace(SETTINGS, image=Image("registry.example/valkey:10", "IfNotPresent"))

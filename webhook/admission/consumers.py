@@ -9,7 +9,7 @@ import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from shared.consumers import injection
-from shared.consumers.access import is_shared_with
+from shared.consumers.access import is_service_account, is_shared_with
 from shared.consumers.injection import InjectionContext
 from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.reference import ANNOTATION_PATH, ANNOTATIONS, FIELD_PATH
@@ -112,7 +112,7 @@ def decide(
     storage, is_granted = storages.get(reference.key), write.is_granted_already
     if required_access(write, storages):
         if not may_use and not _is_same(reference, request.old_object):
-            problem = _refusal(request.user, consumer, reference, may_use=may_use)
+            problem = _refusal(request, reference, storage, may_use=may_use)
             return Deny((problem, *_problems_of_target(consumer)), reason="Forbidden")
         is_granted = may_use is True
     try:
@@ -123,14 +123,16 @@ def decide(
     return _decision(consumer, injected.consumer, warnings)
 
 
-def _refusal(user: Object, consumer: Object, reference: StorageReference, *, may_use: bool | None) -> str:
+def _refusal(
+    request: AdmissionRequest, reference: StorageReference, storage: Object | None, *, may_use: bool | None
+) -> str:
     """Say why the reference is refused, and what its author can do.
 
     Args:
-        user: `userInfo` of the author.
-        consumer: The consumer that refers to the storage.
-        reference: The storage.
-        may_use: False if the author lacks the right; None if the API server did not say.
+        request: Of the author.
+        reference: The storage to which the consumer refers.
+        storage: The same, if it is known.
+        may_use: False if the author's right is missing or does not count; None if the API server did not say.
     """
     path = dotted(FIELD_PATH if reference.is_by_field else ANNOTATION_PATH)
     if may_use is None:
@@ -138,15 +140,30 @@ def _refusal(user: Object, consumer: Object, reference: StorageReference, *, may
             f'{path}: Forbidden: the API server did not say in time whether you may use SessionStorage "{reference}":'
             " try again"
         )
-    username, namespace = str(user.get("username")), reference.namespace
-    role = f"use-{reference.name}"
+    username, namespace, role = str(request.user.get("username")), reference.namespace, f"use-{reference.name}"
+    if is_service_account(username):
+        who, else_what = (
+            "service account",
+            ("name this account in the chart's value trustedServiceAccounts, and give it the right"),
+        )
+    else:
+        who, else_what = "user", "give this user the right"
     return (
-        f'{path}: Forbidden: user {shown(username)} may not use SessionStorage "{reference}" from namespace'
-        f' "{consumer["metadata"]["namespace"]}": its owner can add this namespace to spec.allowedNamespaces of the'
-        f" storage, or give this user the right: kubectl create role {role} -n {namespace} --verb=use"
+        f'{path}: Forbidden: {who} {shown(username)} may not use SessionStorage "{reference}" from namespace'
+        f' "{request.namespace}": its owner can share it with this namespace: {_sharing(reference, storage, request)};'
+        f" or {else_what}: kubectl create role {role} -n {namespace} --verb=use"
         f" --resource={SESSION_STORAGES.plural}.{SESSION_STORAGES.group} --resource-name={reference.name};"
         f" kubectl create rolebinding {role} -n {namespace} --role={role} --user={shlex.quote(username)}"
     )
+
+
+def _sharing(reference: StorageReference, storage: Object | None, request: AdmissionRequest) -> str:
+    """Write the command that shares a storage with the namespace of a request, and keeps the others."""
+    has_list = bool(storage is not None and read(storage, ("spec", "allowedNamespaces")))
+    value = f'"{request.namespace}"' if has_list else f'["{request.namespace}"]'
+    path = "/spec/allowedNamespaces/-" if has_list else "/spec/allowedNamespaces"
+    patch = f'[{{"op":"add","path":"{path}","value":{value}}}]'
+    return f"kubectl patch sessionstorage {reference.name} -n {reference.namespace} --type=json -p '{patch}'"
 
 
 def _is_same(reference: StorageReference, previous: Object | None) -> bool:

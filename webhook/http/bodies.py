@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 REQUEST_SECONDS: Final = 10.0
 """Time from a request's first byte to its last. No API server waits longer than this for an answer, so a client that
 sends more slowly is not one."""
-MAX_HELD_BYTES: Final = 32 * 1024 * 1024
-"""Bound on all unfinished bodies together: four of the longest. The container may use 256 MiB; the process uses 90, and
-the connections 40."""
+MAX_HELD_BYTES: Final = 16 * 1024 * 1024
+"""Bound on all unfinished bodies together: four of the longest. The container may use 256 MiB; the process uses 90, the
+connections 40, and reviews under decision 96 (`webhook/undecided.py`)."""
 
 TOO_SLOW: Final = Answer.of_text(
     HTTPStatus.REQUEST_TIMEOUT, f"the request was not complete after {REQUEST_SECONDS:.0f} s"

@@ -51,12 +51,13 @@ class Connection(web.RequestHandler):
     """The connection of one client; aiohttp reads and parses what the client sends.
 
     Attributes:
+        peer: The client's address.
         idle_since: When the client connected, or got its last answer, by the event loop's clock.
         has_sent_request: Whether the client has ever sent a complete request that was answered.
         awaits_answer: Whether the client has sent a complete request that is not answered yet.
     """
 
-    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, peer: str = "") -> None:
         super().__init__(
             manager,
             loop=loop,
@@ -71,6 +72,7 @@ class Connection(web.RequestHandler):
             # A few compressed kilobytes could expand to gigabytes.
             auto_decompress=False,
         )
+        self.peer = peer
         self.idle_since = loop.time()
         self.has_sent_request = self.awaits_answer = False
         self._socket: asyncio.Transport | None = None

@@ -14,8 +14,9 @@ from webhook.http.answers import Answer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_BODY_BYTES: Final = 8 * 1024 * 1024
-"""The API server takes objects of up to 3 MiB, and a review of an update holds two."""
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+"""etcd stores objects of up to 1.5 MiB (its default for `--max-request-bytes`), a review of an update holds two, and
+the rest of a review (user, groups, options) takes some kilobytes."""
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Tells a client that it may send the body."""
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS: Final = 128
 """Enough for five API servers, the most members that etcd should have, each with the 25 idle connections that it may
 keep to a webhook (client-go `transport/cache.go`)."""
+MAX_PER_PEER: Final = 96
+"""Most connections from one address, so that nobody alone takes all of them. Three API servers may share an address,
+as behind a tunnel to the nodes, and then have 75 idle connections."""
 PATIENCE_SECONDS: Final = 0.5
 """How long an idle client may keep its connection while another client waits for one; an API server sends a request
 within milliseconds."""
@@ -96,18 +99,21 @@ class Listener(web.Server):
         loop = asyncio.get_running_loop()
         while True:
             try:
-                client, _ = await loop.sock_accept(listening)
+                client, (peer, *_) = await loop.sock_accept(listening)
             except OSError as error:
                 # The process may have run out of file descriptors, for example.
                 _log.warning("no connection could be accepted", extra={"error": str(error)})
                 await asyncio.sleep(TICK_SECONDS)
+                continue
+            if not self._has_place_for(peer):
+                client.close()
                 continue
             try:
                 await self._await_room()
             except asyncio.CancelledError:
                 client.close()
                 raise
-            connection = Connection(self, loop)
+            connection = Connection(self, loop, peer)
             self._clients[connection] = asyncio.create_task(self._shake_hands(client, connection, context))
 
     async def _shake_hands(self, client: socket.socket, connection: Connection, context: ssl.SSLContext) -> None:
@@ -122,6 +128,21 @@ class Listener(web.Server):
         except OSError:
             # The client shares no version of TLS with us, or has gone; neither deserves a log line.
             self._forget(connection)
+
+    def _has_place_for(self, peer: str) -> bool:
+        """Tell whether one more connection from an address may come in; an idle one from there gives way to it.
+
+        Nobody waits here: clients of other addresses are next in the queue.
+        """
+        same = [client for client in self._clients if client.peer == peer]
+        if len(same) < MAX_PER_PEER:
+            return True
+        metrics.CLIENTS_CUT_OFF.labels("peer").inc()
+        least = least_useful(same)
+        if least is None or least.idle_since + PATIENCE_SECONDS > asyncio.get_running_loop().time():
+            return False
+        self._cut_off(least)
+        return True
 
     async def _await_room(self) -> None:
         loop = asyncio.get_running_loop()

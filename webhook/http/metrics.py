@@ -10,6 +10,7 @@ CONNECTIONS: Final = Gauge("session_storage_webhook_connections", "Connections o
 CLIENTS_CUT_OFF: Final = Counter(
     "session_storage_webhook_clients_cut_off_total",
     "Clients that sent or read too slowly (slow), sent while all unfinished bodies together were too long (bodies), "
-    "or asked nothing while others waited for a connection (room).",
+    "asked nothing while others waited for a connection (room), had too many connections from one address (peer), or "
+    "asked while all reviews under decision together took too much memory (decisions).",
     ["reason"],
 )

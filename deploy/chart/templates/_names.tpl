@@ -25,3 +25,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
 {{ .Values.image.repository }}{{ if not (hasPrefix "@" $tag) }}:{{ end }}{{ $tag }}
 {{- end }}
+
+{{/* Subjects of a binding: one service account of the release. Takes a dict of root and account. */}}
+{{- define "subjects" -}}
+subjects:
+  - {kind: ServiceAccount, name: {{ .account }}, namespace: {{ .root.Release.Namespace }}}
+{{- end }}
+
+{{/* User name of one of the release's service accounts. */}}
+{{- define "username" -}}system:serviceaccount:{{ .root.Release.Namespace }}:{{ .account }}{{- end }}

@@ -78,6 +78,10 @@ readinessProbe:
   value: {{ join "," .Values.external.allowedHosts | quote }}
 - name: HTTP_PORT
   value: "8080"
+{{- with .Values.watchNamespaces }}
+- name: WATCH_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
 - name: WEBHOOK_SERVICE
   value: {{ include "webhook.name" . }}
 - name: TLS_SECRET

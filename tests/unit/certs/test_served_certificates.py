@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
 
 NOW = datetime.now(UTC)
-NAMES = validation.dns_names("r-webhook", "toolhive-system")
+NAMES = validation.dns_names("r-webhook", "session-storage-system")
 AUTHORITY = issue.issue_authority(NOW)
 
 
@@ -83,6 +83,17 @@ async def test_the_prober_sees_each_new_certificate_as_soon_as_somebody_waits_fo
         prober.probe_often(often=True)
         await news.wait()
         assert prober.served_leaves == {"a": second.certificate}
+
+
+async def test_a_pod_that_asks_its_clients_for_a_certificate_shows_its_own_to_the_prober() -> None:
+    serving = ServingCertificate(NAMES, lambda: NOW, asks_clients=True)
+    own = leaf()
+    serving.on_change(None, secret(own))
+    serving.trust_clients(bundle_pem([issue.issue_authority(NOW).certificate]).decode())
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=serving.context)
+    async with server, probing(pod("a", server.sockets[0].getsockname()[1])) as (prober, news):
+        await news.wait()
+        assert prober.served_leaves == {"a": own.certificate}
 
 
 async def test_a_pod_that_accepts_a_connection_and_never_answers_serves_nothing(

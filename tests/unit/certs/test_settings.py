@@ -14,7 +14,7 @@ from shared.errors import InvalidSettings
 from shared.objects.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
 
 ENVIRON = {
-    "POD_NAMESPACE": "toolhive-system",
+    "POD_NAMESPACE": "session-storage-system",
     "WEBHOOK_SERVICE": "release-webhook",
     "CA_SECRET": "release-webhook-ca",
     "TLS_SECRET": "release-webhook-tls",
@@ -25,7 +25,7 @@ ENVIRON = {
 
 def test_settings_are_read_from_the_environment() -> None:
     assert CertificateSettings.from_environ(ENVIRON) == CertificateSettings(
-        namespace="toolhive-system",
+        namespace="session-storage-system",
         service="release-webhook",
         ca_secret="release-webhook-ca",
         tls_secret="release-webhook-tls",

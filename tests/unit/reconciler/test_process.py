@@ -17,7 +17,7 @@ from tests.support.fakes import FakeApi
 
 ENVIRON = {
     "POD_NAME": "ours-reconciler-0",
-    "POD_NAMESPACE": "toolhive-system",
+    "POD_NAMESPACE": "session-storage-system",
     "LEASE_NAME": "ours-reconciler",
     "VALKEY_IMAGE": "registry.example/valkey:9",
     "RECONCILER_SELECTOR": "app.kubernetes.io/name=ours",
@@ -68,13 +68,13 @@ async def test_the_process_leads_provisions_and_gives_the_lease_back_when_stoppe
     running = asyncio.ensure_future(process(api).run())
     async with asyncio.timeout(10):
         await api.until_there(SECRETS, "team", "mine-connection")
-        await api.until_there(SECRETS, "toolhive-system", "ours-webhook-ca")
-    lease = api.objects[LEASES.plural, "toolhive-system", "ours-reconciler"]
+        await api.until_there(SECRETS, "session-storage-system", "ours-webhook-ca")
+    lease = api.objects[LEASES.plural, "session-storage-system", "ours-reconciler"]
     assert lease["spec"]["holderIdentity"] == "ours-reconciler-0"
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
-    lease = api.objects[LEASES.plural, "toolhive-system", "ours-reconciler"]
+    lease = api.objects[LEASES.plural, "session-storage-system", "ours-reconciler"]
     assert lease["spec"]["holderIdentity"] == ""
 
 

@@ -17,7 +17,7 @@ from shared.session_storage.allowed_hosts import AllowedHosts
 
 ENVIRON = {
     "POD_NAME": "ours-reconciler-1",
-    "POD_NAMESPACE": "toolhive-system",
+    "POD_NAMESPACE": "session-storage-system",
     "LEASE_NAME": "ours-reconciler",
     "VALKEY_IMAGE": "registry.example/valkey:9",
     "RECONCILER_SELECTOR": "app.kubernetes.io/name=ours,app.kubernetes.io/component=reconciler",
@@ -33,10 +33,10 @@ def problems(**changes: str | None) -> str:
 
 def test_unset_variables_have_defaults() -> None:
     settings = Settings.from_environ(ENVIRON)
-    assert settings.candidate == Candidate("toolhive-system", "ours-reconciler", "ours-reconciler-1")
+    assert settings.candidate == Candidate("session-storage-system", "ours-reconciler", "ours-reconciler-1")
     assert settings.storage.image == Image("registry.example/valkey:9", "IfNotPresent")
     labels = {"app.kubernetes.io/name": "ours", "app.kubernetes.io/component": "reconciler"}
-    assert settings.storage.peers == Peers("toolhive-system", labels)
+    assert settings.storage.peers == Peers("session-storage-system", labels)
     assert (settings.extends_toolhive_crds, settings.http_port, settings.log_level) == (True, 8080, "INFO")
 
 
@@ -45,6 +45,15 @@ def test_variables_override_the_defaults() -> None:
     settings = Settings.from_environ(ENVIRON | said)
     assert (settings.extends_toolhive_crds, settings.http_port, settings.log_level) == (False, 9, "DEBUG")
     assert settings.storage.image.pull_policy == "Always"
+
+
+def test_the_taints_of_a_drain_are_a_list() -> None:
+    assert Settings.from_environ(ENVIRON).drain_taints == ()
+    said = {"DRAIN_TAINTS": "karpenter.sh/disrupted, aws-node-termination-handler/*,"}
+    assert Settings.from_environ(ENVIRON | said).drain_taints == (
+        "karpenter.sh/disrupted",
+        "aws-node-termination-handler/*",
+    )
 
 
 def test_rotations_have_settings_of_their_own() -> None:
@@ -96,6 +105,12 @@ def test_a_malformed_variable_is_named(name: str, value: str) -> None:
 def test_all_problems_are_reported_at_once() -> None:
     told = problems(POD_NAME=None, LEASE_NAME=None, HTTP_PORT="x")
     assert all(name in told for name in ("POD_NAME", "LEASE_NAME", "HTTP_PORT"))
+
+
+def test_the_namespaces_to_watch_are_listed_by_name() -> None:
+    assert Settings.from_environ(ENVIRON).watch_namespaces == ()
+    assert Settings.from_environ(ENVIRON | {"WATCH_NAMESPACES": "team,shop"}).watch_namespaces == ("team", "shop")
+    assert "WATCH_NAMESPACES: 'My Team' is not the name of a namespace" in problems(WATCH_NAMESPACES="team,My Team")
 
 
 def test_the_hosts_of_external_storages_are_read_and_the_api_server_is_none_of_them() -> None:

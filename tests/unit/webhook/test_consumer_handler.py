@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from shared import errors
+from shared.consumers.access import TrustedAccounts
 from shared.consumers.targets import Target
 from shared.kubernetes.client import Cluster
 from shared.kubernetes.informer import Informer
@@ -44,7 +45,8 @@ class World(Cluster):
         self.answer = answer
         self.right = right
         self.asked: list[object] = []
-        self.handler = ConsumerHandler(self, self.storages, Target.ALL)
+        trusted = TrustedAccounts.of("system:serviceaccount:flux:*")
+        self.handler = ConsumerHandler(self, self.storages, Target.ALL, trusted)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         self.asked.append((resource, namespace, name))
@@ -61,14 +63,14 @@ class World(Cluster):
             await asyncio.Event().wait()
         return {"status": {"allowed": self.right}}
 
-    async def decide(self, reference: object, namespace: str = "default") -> Decision:
+    async def decide(self, reference: object, namespace: str = "default", user: Object = ANN) -> Decision:
         consumer = {
             "apiVersion": "toolhive.stacklok.dev/v1beta1",
             "kind": "MCPServer",
             "metadata": {"name": "srv", "namespace": namespace},
             "spec": {"image": "i"} if reference is None else {"image": "i", "sessionStorageRef": reference},
         }
-        return await self.handler.decide(AdmissionRequest("1", "CREATE", namespace, "", consumer, None, ANN))
+        return await self.handler.decide(AdmissionRequest("1", "CREATE", namespace, "", consumer, None, user))
 
 
 def storage(key: Key) -> Object:
@@ -146,3 +148,28 @@ def test_a_right_that_the_api_server_does_not_confirm_in_time_counts_as_missing(
     with caplog.at_level(logging.WARNING):
         decide()
     assert [record.getMessage() for record in caplog.records] == ["could not review access: refusing the request"]
+
+
+async def test_the_right_of_a_service_account_does_not_count_even_if_it_may_use_everything() -> None:
+    world = World(known=(STORAGE,), right=True)
+    refused = await world.decide(ELSEWHERE, "other", {"username": "system:serviceaccount:argocd:controller"})
+    assert isinstance(refused, Deny)
+    assert refused.reason == "Forbidden"
+    assert "service account" in refused.problems[0]
+    assert world.asked == []
+
+
+async def test_the_right_of_a_service_account_counts_if_the_installation_trusts_it() -> None:
+    user = {"username": "system:serviceaccount:flux:kustomize-controller"}
+    assert isinstance(await World(known=(STORAGE,), right=True).decide(ELSEWHERE, "other", user), Patch)
+    assert isinstance(await World(known=(STORAGE,), right=False).decide(ELSEWHERE, "other", user), Deny)
+
+
+async def test_a_service_account_may_refer_to_a_storage_that_is_shared_with_the_namespace() -> None:
+    world = World()
+    shared = storage(STORAGE)
+    shared["spec"]["allowedNamespaces"] = ["other"]
+    world.storages.remember(shared)
+    user = {"username": "system:serviceaccount:argocd:controller"}
+    assert isinstance(await world.decide(ELSEWHERE, "other", user), Patch)
+    assert world.asked == []

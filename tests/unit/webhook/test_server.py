@@ -138,6 +138,7 @@ async def test_a_bad_storage_is_refused_with_its_message(webhook: Webhook) -> No
         pytest.param(review({"metadata": {}, "spec": "x" * 3_000_000}), 200, id="3 MB of text"),
         pytest.param(review({"metadata": {"annotations": [1]}, "spec": [[]]}), 200, id="arrays for objects"),
         pytest.param(b" " * (heads.MAX_BODY_BYTES + 1), 413, id="too large"),
+        pytest.param(review({"metadata": {}, "spec": [[]] * 150_000}), 400, id="too many values"),
     ],
 )
 async def test_hostile_bodies_are_answered(webhook: Webhook, path: str, body: bytes, status: int) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 NOW = datetime.now(UTC)
-NAMES = validation.dns_names("r-webhook", "toolhive-system")
+NAMES = validation.dns_names("r-webhook", "session-storage-system")
 AUTHORITY = issue.issue_authority(NOW)
 
 

@@ -8,7 +8,7 @@ from shared.errors import InvalidSettings
 from shared.session_storage.allowed_hosts import AllowedHosts
 from webhook.settings import Settings
 
-REQUIRED = {"POD_NAMESPACE": "toolhive-system", "TLS_SECRET": "r-webhook-tls", "WEBHOOK_SERVICE": "r-webhook"}
+REQUIRED = {"POD_NAMESPACE": "session-storage-system", "TLS_SECRET": "r-webhook-tls", "WEBHOOK_SERVICE": "r-webhook"}
 
 
 def test_three_variables_are_enough() -> None:
@@ -25,6 +25,15 @@ def test_all_problems_are_listed() -> None:
         "POD_NAMESPACE is not set; WEBHOOK_SERVICE is not set; WEBHOOK_PORT is no number from 0 to 65535;"
         " HTTP_PORT is no number from 0 to 65535; DRAIN_SECONDS is no number from 0 to 300"
     )
+
+
+def test_service_accounts_are_trusted_by_name() -> None:
+    environ = REQUIRED | {"TRUSTED_SERVICE_ACCOUNTS": "system:serviceaccount:flux:*, system:serviceaccount:ci:deployer"}
+    trusted = Settings.from_environ(environ).trusted_accounts
+    assert trusted.is_judged("system:serviceaccount:ci:deployer")
+    assert not trusted.is_judged("system:serviceaccount:ci:other")
+    with pytest.raises(InvalidSettings, match="'flux' is not system:serviceaccount:namespace:name"):
+        Settings.from_environ(REQUIRED | {"TRUSTED_SERVICE_ACCOUNTS": "flux"})
 
 
 def test_the_hosts_of_external_storages_are_read_and_the_api_server_is_none_of_them() -> None:

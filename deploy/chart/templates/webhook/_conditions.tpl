@@ -13,12 +13,24 @@
 {{- end }}
 
 {{/*
-kube-system must come up even while the webhook is down. The release's namespace is not excluded: ToolHive's users keep
-MCPServers there, and our own pods match no rule.
+kube-system must come up even while the webhook is down. The release's namespace is not excluded: users may have
+MCPServers there, and our own pods match no rule of the webhook.
 */}}
 {{- define "admitted.namespaces" -}}
 matchExpressions:
+  {{- if .Values.watchNamespaces }}
+  - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson .Values.watchNamespaces }}}
+  {{- else }}
   - {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system]}
+  {{- end }}
+{{- end }}
+
+{{/* A service account's right to use a storage counts only if the installation names it. */}}
+{{- define "counts.right" -}}
+!request.userInfo.username.startsWith('system:serviceaccount:')
+{{- range .Values.trustedServiceAccounts }}
+|| request.userInfo.username.matches(r'^{{ . | replace "." "[.]" | replace "*" "[-a-z0-9.]*" }}$')
+{{- end }}
 {{- end }}
 
 {{/* The injection record counts too: while ToolHive's CRD lacks the field, nothing else is left of a reference. */}}

@@ -17,7 +17,7 @@ from certs.pki import issue, validation
 from certs.pki.pem import Pair, bundle_pem
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NAMES = validation.dns_names("release-webhook", "toolhive-system")
+NAMES = validation.dns_names("release-webhook", "session-storage-system")
 
 
 @pytest.fixture(name="authority")
@@ -34,7 +34,7 @@ def test_a_strict_verifier_builds_the_chain_for_every_name(authority: Pair) -> N
 
 
 def test_names_end_in_svc_or_namespace_and_never_in_a_cluster_domain() -> None:
-    assert NAMES == ("release-webhook.toolhive-system.svc", "release-webhook.toolhive-system")
+    assert NAMES == ("release-webhook.session-storage-system.svc", "release-webhook.session-storage-system")
 
 
 def test_the_authority_signs_leaves_only_and_serves_nothing(authority: Pair) -> None:

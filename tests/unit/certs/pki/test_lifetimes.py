@@ -11,7 +11,7 @@ from certs.pki import issue, validation
 from certs.pki.lifetimes import DEFAULT, Lifetimes
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NAMES = validation.dns_names("release-webhook", "toolhive-system")
+NAMES = validation.dns_names("release-webhook", "session-storage-system")
 
 
 def test_by_default_a_leaf_is_due_after_twenty_days_and_an_authority_after_eight_months() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NAMES = validation.dns_names("release-webhook", "toolhive-system")
+NAMES = validation.dns_names("release-webhook", "session-storage-system")
 AUTHORITY = issue.issue_authority(NOW)
 TRUSTED = (AUTHORITY.certificate,)
 LEAF = issue.issue_serving(AUTHORITY, NAMES, NOW)

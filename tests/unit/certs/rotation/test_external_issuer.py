@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 NOW = datetime.now(UTC)
-NAMES = validation.dns_names("release-webhook", "toolhive-system")
+NAMES = validation.dns_names("release-webhook", "session-storage-system")
 CONFIGURATION = WebhookConfiguration(MUTATING_WEBHOOKS, "release-webhook")
 OLD, NEW = issue.issue_authority(NOW), issue.issue_authority(NOW)
 OLD_LEAF, NEW_LEAF = (issue.issue_serving(authority, NAMES, NOW) for authority in (OLD, NEW))

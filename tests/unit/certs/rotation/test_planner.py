@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NAMES = validation.dns_names("release-webhook", "toolhive-system")
+NAMES = validation.dns_names("release-webhook", "session-storage-system")
 SPEC = CertificateSpec(NAMES, DEFAULT)
 MUTATING = WebhookConfiguration(MUTATING_WEBHOOKS, "release-webhook")
 VALIDATING = WebhookConfiguration(VALIDATING_WEBHOOKS, "release-webhook")
@@ -196,7 +196,7 @@ def test_the_bundle_beside_the_leaf_is_restored_and_the_leaf_stays(bundle: str) 
 
 
 def test_a_renamed_service_gets_a_new_leaf() -> None:
-    spec = CertificateSpec(validation.dns_names("other", "toolhive-system"), DEFAULT)
+    spec = CertificateSpec(validation.dns_names("other", "session-storage-system"), DEFAULT)
     (action,) = planner.plan(SETTLED, spec, LONG, NOW).actions
     assert isinstance(action, IssueServing)
 

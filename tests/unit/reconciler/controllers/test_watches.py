@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reconciler.controllers.watches import Watches
+from reconciler.state.storage_state import trimmed_node
 from shared import names
-from shared.objects.resources import Object
+from shared.objects.resources import PODS, Object
 from tests.support.fakes import FakeApi
 
 KEY = ("team", "mine")
@@ -41,3 +42,25 @@ async def test_a_storage_with_an_instance_that_falls_silent_is_looked_at_before_
     watches = Watches(FakeApi())
     watches.heartbeats._note_change(KEY, "0")
     assert KEY in watches.storage_queue.managed._hastened
+
+
+def node(version: int, **further: object) -> Object:
+    spec = (
+        {"taints": [{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]} if further.pop("tainted", False) else {}
+    )
+    return trimmed_node({"metadata": {"name": "host-0", "resourceVersion": str(version)}, "spec": spec, **further})
+
+
+async def woken(old: Object, new: Object) -> int:
+    """Tell how many storages wait for a worker after a change of the node that has a storage's pod."""
+    watches = Watches(FakeApi())
+    watches.caches[PODS.plural].remember({**pod(), "spec": {"nodeName": "host-0"}})
+    watches.storage_queue.managed.done(await watches.storage_queue.managed.get())
+    watches._on_node(old, new)
+    return len(watches.storage_queue)
+
+
+async def test_a_taint_wakes_the_storages_on_its_node_and_a_heartbeat_wakes_none() -> None:
+    assert await woken(node(1), node(2, tainted=True)) == 1
+    assert await woken(node(2, tainted=True), node(3)) == 1
+    assert await woken(node(1), node(2, status={"conditions": [{"lastHeartbeatTime": "now"}]})) == 0

@@ -23,7 +23,7 @@ from shared.session_storage.sizes import PRESETS, Size
 from tests.support.storages import primary
 
 STORAGE = Storage("shared-storage", "team", "uid-1")
-PEERS = Peers("toolhive-system", {"app.kubernetes.io/component": "reconciler"})
+PEERS = Peers("session-storage-system", {"app.kubernetes.io/component": "reconciler"})
 ZONE = ["topology.kubernetes.io/zone"]
 PASSWORDS = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
 IMAGE = Image("registry.example/valkey@sha256:abc", "IfNotPresent")
@@ -246,13 +246,17 @@ def test_the_replicas_service_selects_only_ready_replicas() -> None:
     assert "publishNotReadyAddresses" not in spec
 
 
-def test_no_eviction_takes_the_primary_or_two_replicas_at_once() -> None:
+def test_at_rest_budgets_let_one_pod_of_each_role_go_so_that_no_node_is_kept_for_ever() -> None:
     """Each role has a budget of its own, because Kubernetes does not evict a pod that two budgets select."""
     of_primary = disruption_budget.primary_budget(STORAGE)["spec"]
     of_replicas = disruption_budget.replicas_budget(STORAGE)["spec"]
-    assert (of_primary["minAvailable"], of_replicas["maxUnavailable"]) == (1, 1)
+    assert (of_primary["minAvailable"], of_replicas["maxUnavailable"]) == (0, 1)
     selectors = [spec["selector"]["matchLabels"][names.LABEL_ROLE] for spec in (of_primary, of_replicas)]
     assert selectors == ["primary", "replica"]
+
+
+def test_no_eviction_takes_a_primary_that_is_about_to_move() -> None:
+    assert disruption_budget.primary_budget(STORAGE, is_held=True)["spec"]["minAvailable"] == 1
 
 
 def test_a_primary_that_is_not_ready_yet_is_only_evicted_if_it_is_known_not_to_serve() -> None:
@@ -267,21 +271,56 @@ def test_only_the_reconciler_replaces_a_pod() -> None:
     assert spec["podManagementPolicy"] == "Parallel"
 
 
-def affinity(size: Size, *, is_spread: bool) -> Any:
-    made = stateful_set(STORAGE.metadata("x"), instance(size, is_spread=is_spread), IMAGE, "")
-    return made["spec"]["template"]["spec"].get("affinity", {}).get("podAntiAffinity")
+def placed(size: Size, *, is_spread: bool) -> Object:
+    """Return the spec of a pod."""
+    made: Object = stateful_set(STORAGE.metadata("x"), instance(size, is_spread=is_spread), IMAGE, "")
+    spec: Object = made["spec"]["template"]["spec"]
+    return spec
 
 
-def test_instances_of_a_redundant_storage_must_be_on_different_nodes_where_there_are_enough() -> None:
-    hard, soft = affinity(Size.LARGE, is_spread=True), affinity(Size.LARGE, is_spread=False)
-    (term,) = hard["requiredDuringSchedulingIgnoredDuringExecution"]
-    assert term["topologyKey"] == "kubernetes.io/hostname"
-    assert term["labelSelector"] == {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}
-    assert "requiredDuringSchedulingIgnoredDuringExecution" not in soft
-    for each, keys in ((hard, ["topology.kubernetes.io/zone"]), (soft, ["kubernetes.io/hostname", *ZONE])):
-        preferred = each["preferredDuringSchedulingIgnoredDuringExecution"]
-        assert [item["podAffinityTerm"]["topologyKey"] for item in preferred] == keys
-    assert affinity(Size.MEDIUM, is_spread=True) is None
+def test_instances_of_a_redundant_storage_must_be_spread_over_the_nodes_that_take_them() -> None:
+    """A node counts only if the pod tolerates its taints: two workers beside a control plane take all three."""
+    mine = {"labelSelector": {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}}
+    (constraint,) = placed(Size.LARGE, is_spread=True)["topologySpreadConstraints"]
+    assert constraint == mine | {
+        "topologyKey": "kubernetes.io/hostname",
+        "maxSkew": 1,
+        "whenUnsatisfiable": "DoNotSchedule",
+        "nodeTaintsPolicy": "Honor",
+    }
+    assert "topologySpreadConstraints" not in placed(Size.LARGE, is_spread=False)
+    assert not {"topologySpreadConstraints", "affinity"} & placed(Size.MEDIUM, is_spread=True).keys()
+
+
+@pytest.mark.parametrize("is_spread", [True, False])
+def test_instances_of_a_redundant_storage_prefer_nodes_and_zones_of_their_own(*, is_spread: bool) -> None:
+    """A required anti-affinity would keep others away from the pods that have it, even once it is lifted."""
+    affinity = placed(Size.LARGE, is_spread=is_spread)["affinity"]["podAntiAffinity"]
+    (wanted,) = affinity.values()
+    assert [term["podAffinityTerm"]["topologyKey"] for term in wanted] == ["kubernetes.io/hostname", *ZONE]
+
+
+@pytest.mark.parametrize("size", Size)
+def test_whether_an_instance_may_share_a_node_changes_no_running_pod(size: Size) -> None:
+    spread, free = (
+        stateful_set(STORAGE.metadata("x"), instance(size, is_spread=is_spread), IMAGE, "")
+        for is_spread in (True, False)
+    )
+    assert template_hash(spread) == template_hash(free)
+
+
+@pytest.mark.parametrize("size", Size)
+def test_instances_run_on_linux_alone(size: Size) -> None:
+    assert placed(size, is_spread=True)["nodeSelector"] == {"kubernetes.io/os": "linux"}
+
+
+@pytest.mark.parametrize("size", Size)
+def test_cluster_autoscaler_may_remove_the_node_of_every_instance(size: Size) -> None:
+    made = stateful_set(STORAGE.metadata("x"), instance(size), IMAGE, "")
+    annotation = made["spec"]["template"]["metadata"]["annotations"].get(
+        "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+    )
+    assert annotation == ("live-acl,data" if size is Size.SMALL else "live-acl")
 
 
 def test_a_priority_class_is_set_if_there_is_one() -> None:
@@ -341,7 +380,7 @@ def test_the_policy_admits_only_consumers_instances_and_the_reconciler() -> None
         {"podSelector": {"matchLabels": {names.LABEL_CONSUMER_OF: "shared-storage"}}},
         {"podSelector": {"matchLabels": {names.LABEL_STORAGE: "shared-storage"}}},
         {
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "toolhive-system"}},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "session-storage-system"}},
             "podSelector": {"matchLabels": {"app.kubernetes.io/component": "reconciler"}},
         },
     ]

@@ -17,6 +17,7 @@ import pytest
 from reconciler.manifests import start_command as start_command_module
 from reconciler.manifests import valkey_config
 from reconciler.manifests.start_command import start_command
+from reconciler.manifests.stateful_set import GRACE_SECONDS
 from shared.session_storage.sizes import PRESETS, Size
 
 PROGRAMS = ("sh", "cat", "cp", "mv", "rm", "wc", "date", "sleep", "flock")
@@ -263,6 +264,74 @@ def test_a_server_that_dies_right_after_its_start_ends_its_container(pod: Pod, m
         os.kill(starts(pod, 1)[0], signal.SIGKILL)
         assert shell.wait(10) == 137
     assert len(starts(pod, 1)) == 1
+
+
+# When kubelet ends the pod
+
+
+def stopping(pod: Pod, monkeypatch: pytest.MonkeyPatch, role: str = "master") -> subprocess.Popen[str]:
+    """Run a server that says which role it has, and tell it to stop; return once it has begun to."""
+    (pod.directory / "acl" / "probe-password").write_text("secret")
+    (pod.directory / "says").write_text(role)
+    client = pod.directory / "bin" / "valkey-cli"
+    client.write_text(f'#!/bin/sh\n[ "$*" = "--user probe role" ] && cat {pod.directory}/says\n')
+    client.chmod(0o755)
+    monkeypatch.setattr(start_command_module, "STOP_SECONDS", 0.3)
+    shell = serving(pod, monkeypatch)
+    starts(pod, 1)
+    shell.terminate()
+    eventually((pod.directory / "live" / "stopping").exists)
+    return shell
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_asked_to_go_on(pod: Pod) -> None:
+    """Write the ACL file anew, as `ACL SAVE` does, until the file system's clock has gone on."""
+    live = pod.directory / "live"
+
+    def is_newer() -> bool:
+        (live / "saved").write_text("saved")
+        (live / "saved").rename(live / "users.acl")
+        return (live / "users.acl").stat().st_mtime_ns > (live / "stopping").stat().st_mtime_ns
+
+    eventually(is_newer)
+
+
+def test_a_primary_that_is_asked_to_go_on_stops_when_another_instance_has_taken_over(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stopping(pod, monkeypatch) as shell:
+        is_asked_to_go_on(pod)
+        with pytest.raises(subprocess.TimeoutExpired):
+            shell.wait(1)
+        (pod.directory / "says").write_text("slave")
+        assert shell.wait(10) == 0
+
+
+@pytest.mark.parametrize(("is_asked", "role"), [(False, "master"), (True, "slave"), (True, "")])
+def test_no_other_server_goes_on_for_longer_than_a_moment(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, *, is_asked: bool, role: str
+) -> None:
+    with stopping(pod, monkeypatch, role) as shell:
+        if is_asked:
+            is_asked_to_go_on(pod)
+        assert shell.wait(1.5) == 0
+
+
+def test_a_primary_that_nobody_takes_over_from_stops_within_its_grace_period(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert start_command_module.HOLD_LOOKS * 0.25 + start_command_module.STOP_SECONDS < GRACE_SECONDS
+    monkeypatch.setattr(start_command_module, "HOLD_LOOKS", 2)
+    with stopping(pod, monkeypatch) as shell:
+        is_asked_to_go_on(pod)
+        assert shell.wait(5) == 0
 
 
 def test_a_container_ends_with_the_status_of_a_server_that_died_before_the_shell_waited_for_it(pod: Pod) -> None:

@@ -48,11 +48,11 @@ class World:
             assert await self.silent.get() == KEY
 
 
-def pod(address: str = "127.0.0.1") -> dict[str, Any]:
+def pod(address: str = "127.0.0.1", name: str = "mine-valkey-0-0") -> dict[str, Any]:
     labels = {names.LABEL_INSTANCE: "0", names.LABEL_STORAGE: "mine"}
     status = {"phase": "Running", "podIP": address} if address else {}
     return {
-        "metadata": {"name": "mine-valkey-0-0", "namespace": "team", "uid": UID, "labels": labels},
+        "metadata": {"name": name, "namespace": "team", "uid": UID, "labels": labels},
         "status": status,
     }
 
@@ -215,6 +215,18 @@ async def test_a_pod_that_ends_after_its_server_outlives_nothing(world: World) -
     world.heartbeats.on_pod(pod(), None)
     assert world.heartbeats.outlives_at(KEY, 0) == ""
     assert world.heartbeats._outliving == {}
+
+
+@pytest.mark.parametrize("name", ["stranger", "mine-valkey-x-0", "mine-valkey-0-1", "mine-valkey-0", ""])
+async def test_a_pod_with_our_labels_and_another_name_is_no_instance(world: World, name: str) -> None:
+    """With a heartbeat, the address of its pod would pass for that of the instance once the pod is gone."""
+    async with serving(world):
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 1)
+        world.heartbeats.on_pod(None, pod(name=name) | {"status": {}})
+        assert list(world.heartbeats._heartbeats) == [UID]
+        world.heartbeats.on_pod(pod(name=name), None)
+        assert world.heartbeats.outlives_at(KEY, 0) == ""
 
 
 async def test_a_heartbeat_goes_on_after_an_error_that_nobody_foresaw(

@@ -19,6 +19,7 @@ from reconciler.state.credential_rollout import CredentialRollout
 from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
+from reconciler.state.primary_service import SERVICE_OF, WRITTEN_BY
 from reconciler.state.rotation_record import RotationRecord, revision_of
 from reconciler.state.storage_state import StorageState
 from reconciler.valkey import users
@@ -26,7 +27,17 @@ from reconciler.valkey.external_store import Dial, ExternalStores
 from shared import errors, names
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.informer import Informer
-from shared.objects.resources import PODS, SECRETS, SERVICES, SESSION_STORAGES, STATEFUL_SETS, VOLUME_CLAIMS, Object
+from shared.objects.resources import (
+    CORE_EVENTS,
+    ENDPOINT_SLICES,
+    PODS,
+    SECRETS,
+    SERVICES,
+    SESSION_STORAGES,
+    STATEFUL_SETS,
+    VOLUME_CLAIMS,
+    Object,
+)
 from shared.session_storage.endpoint import Endpoint
 from tests.support.fakes import FakeApi
 from tests.support.storages import HOSTS
@@ -64,13 +75,20 @@ SET: Object = {
         "name": "mine-valkey-0",
         "namespace": NAMESPACE,
         "resourceVersion": "1",
+        "creationTimestamp": "2026-11-23T10:00:00Z",
         "labels": {"toolhive.stacklok.dev/storage": "mine"},
     },
     "spec": {},
 }
 POD: Object = {
     "kind": "Pod",
-    "metadata": {"name": "mine-valkey-0-0", "namespace": NAMESPACE, "uid": "uid-0", "resourceVersion": "1"},
+    "metadata": {
+        "name": "mine-valkey-0-0",
+        "namespace": NAMESPACE,
+        "uid": "uid-0",
+        "resourceVersion": "1",
+        "creationTimestamp": "2026-11-23T10:00:00Z",
+    },
     "status": {"phase": "Running", "podIP": "10.1.0.1"},
 }
 
@@ -127,6 +145,16 @@ async def observed(api: FakeApi, spec: Object | None = None, *cached: Object, di
     return await observer_of(api, *cached, dial=dial).observe(storage_of(spec or {}))
 
 
+def refusal(about: str, reason: str, words: str) -> Object:
+    return {
+        "metadata": {"name": f"{about}.{reason}", "namespace": NAMESPACE},
+        "type": "Warning",
+        "reason": reason,
+        "message": words,
+        "involvedObject": {"uid": about},
+    }
+
+
 async def instance(*cached: Object) -> Instance:
     api = FakeApi()
     await api.create(SECRETS, AUTH)
@@ -160,7 +188,7 @@ async def test_before_the_reconciler_creates_anything_it_finds_whatever_has_a_ch
     await api.create(STATEFUL_SETS, {"metadata": {"name": "mine-valkey-7", "namespace": NAMESPACE}, "spec": {}})
     overlooked = await observer.overlooked(state, [(STATEFUL_SETS, "mine-valkey-7"), (STATEFUL_SETS, "mine-valkey-8")])
     assert overlooked.keys() == (ALL - VITAL) | {("statefulsets", "mine-valkey-7")}
-    seen = (await observer.observe(storage_of({}), overlooked)).children.keys()
+    seen = (await observer.observe(storage_of({"size": "large"}), overlooked)).children.keys()
     assert seen == ALL | {("statefulsets", "mine-valkey-7")}
 
 
@@ -177,6 +205,21 @@ async def test_nothing_is_read_live_of_a_storage_about_which_nothing_is_decided(
     if is_terminating:
         obj["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert (await observer_of(await api_with_all()).observe(obj)).children == {}
+
+
+async def test_a_slice_with_our_labels_and_another_name_does_not_say_who_is_primary() -> None:
+    api = FakeApi()
+    labels = {SERVICE_OF: "mine-valkey", WRITTEN_BY: names.MANAGED_BY, names.LABEL_MANAGED_BY: names.MANAGED_BY}
+    made = {}
+    for name, primary in (("mine-valkey", "0"), ("mine-valkey-of-a-stranger", "1")):
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": labels | {names.LABEL_INSTANCE: primary}}
+        made[name] = await api.create(ENDPOINT_SLICES, {"metadata": metadata, "addressType": "IPv4"})
+    service: Object = {"metadata": {"name": "mine-valkey", "namespace": NAMESPACE}, "spec": {"ipFamilies": ["IPv4"]}}
+    await api.create(SERVICES, service)
+    found = await observed(api, None, *made.values())
+    assert found.primary_service is not None
+    assert found.primary_service.primary == 0
+    assert [each["metadata"]["name"] for each in found.stray_slices] == ["mine-valkey-of-a-stranger"]
 
 
 async def test_instances_are_those_that_have_a_stateful_set_whatever_the_size_is() -> None:
@@ -201,15 +244,17 @@ def claim(index: int, **labels: str) -> Object:
     return {"kind": "PersistentVolumeClaim", "metadata": metadata}
 
 
-async def test_before_a_storage_has_instances_claims_of_their_names_are_looked_up_past_the_cache() -> None:
+async def test_a_claim_that_a_new_instance_would_mount_is_looked_up_past_the_cache() -> None:
     """The cache holds only what carries our label, and a StatefulSet takes any claim that has the right name."""
     api = FakeApi()
-    for index in (0, 2, 7):
-        await api.create(VOLUME_CLAIMS, claim(index))
-    assert (await observed(api, {"size": "large"})).claims.keys() == {0, 2}
-    assert (await observed(api, {"size": "medium"})).claims.keys() == {0}
-    assert (await observed(api, {"size": "small"})).claims == {}
-    assert (await observed(api, {"size": "medium"}, SET)).claims == {}
+    planted = await api.create(VOLUME_CLAIMS, claim(2))
+    observer = observer_of(api, SET)
+    state = await observer.observe(storage_of({"size": "large"}))
+    assert state.claims == {}
+    overlooked = await observer.overlooked(state, [(VOLUME_CLAIMS, "data-mine-valkey-2-0")])
+    found = await observer.observe(storage_of({"size": "large"}), overlooked)
+    assert found.claims == {2: planted}
+    assert found.children.keys() == state.children.keys()
 
 
 async def test_claims_of_instances_that_are_gone_are_found_by_their_label() -> None:
@@ -418,3 +463,48 @@ async def test_what_consumers_have_of_an_external_storage_is_found_without_its_l
     found = await observer_of(api, dial=Stores().dial).observe(storage)
     assert found.external is not None
     assert (found.external.published_login is not None) is (handed_out is not None)
+
+
+STUCK: Object = {
+    **POD,
+    "spec": {"nodeName": "host-0"},
+    "status": {"phase": "Pending"},
+}
+CLAIM: Object = {
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "data-mine-valkey-0-0", "namespace": NAMESPACE, "uid": "uid-c", "resourceVersion": "1"},
+    "status": {"phase": "Pending"},
+}
+
+
+async def warned(*cached: Object) -> str:
+    """Observe an instance while there are warnings about its StatefulSet, its claim and its pod."""
+    api = FakeApi()
+    await api.create(SECRETS, AUTH)
+    for event in (
+        refusal("uid-s", "FailedCreate", "failed error: quota"),
+        refusal("uid-c", "ProvisioningFailed", "no disk"),
+        refusal("uid-0", "FailedMount", "no secret"),
+    ):
+        await api.create(CORE_EVENTS, event)
+    workload = {**SET, "metadata": SET["metadata"] | {"uid": "uid-s"}}
+    found = (await observed(api, None, workload, *cached)).instance(0).warning
+    return found.message if found is not None else ""
+
+
+async def test_a_stateful_set_that_makes_no_pod_is_asked_about() -> None:
+    assert await warned() == "Kubernetes refuses the pod of mine-valkey-0: quota"
+
+
+async def test_a_pod_that_does_not_start_is_asked_about_or_the_claim_that_it_waits_for() -> None:
+    bound = {**CLAIM, "status": {"phase": "Bound"}}
+    assert await warned(STUCK, bound) == "mine-valkey-0-0 waits: no secret"
+    assert await warned(STUCK, CLAIM) == "data-mine-valkey-0-0 waits: no disk"
+
+
+async def test_nobody_asks_about_a_pod_that_runs_or_says_itself_why_it_does_not(instances: Instances) -> None:
+    instances.facts = PRIMARY
+    homeless = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False"}]}
+    unpulled = {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull"}}}]}
+    for pod in (POD, STUCK | {"status": homeless}, STUCK | {"status": unpulled}):
+        assert await warned(pod) == ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.actions.kubernetes import Delete, Write
 from reconciler.actions.plan import Step
-from reconciler.actions.valkey import Promote, SwitchOver
+from reconciler.actions.valkey import Hold, Promote, SwitchOver
 from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance
 from reconciler.state.primary_record import PrimaryRecord
@@ -66,6 +66,13 @@ def test_clients_of_a_pod_that_is_gone_or_going_are_refused_at_once_if_nobody_ca
         replace(primary(), pod=pod(deletionTimestamp=GOING)),
     ):
         assert slices(steps_of(observed("small", lost))) == [[]]
+
+
+def test_clients_stay_with_a_primary_that_goes_on_until_another_instance_takes_over() -> None:
+    going: Any = {"deletionTimestamp": "2026-11-23T12:00:30Z", "deletionGracePeriodSeconds": 30}
+    held, *others = steps_of(observed("small", replace(primary(), pod=pod(**going))))
+    assert isinstance(held, Hold)
+    assert slices((held, *others)) == []
 
 
 def test_a_primary_whose_container_restarts_stays_where_clients_get_to() -> None:

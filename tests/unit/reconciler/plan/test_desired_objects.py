@@ -9,12 +9,11 @@ import pytest
 
 from reconciler.failover.decision import KeepPrimary
 from reconciler.failover.replication_group import ReplicationGroup
-from reconciler.plan import desired_objects
+from reconciler.plan import desired_objects, placement
+from reconciler.plan.desired_objects import Layout
 from reconciler.state.storage_state import KubernetesNodes, StorageState
 from shared import names
-from shared.objects.resources import (
-    Object,
-)
+from shared.objects.resources import STATEFUL_SETS, Object
 from shared.session_storage.models import SessionStorageSpec
 from shared.session_storage.sizes import PRESETS, Size
 from tests.support.storages import (
@@ -38,11 +37,6 @@ def disk(made: Object) -> str:
     claims = made["spec"].get("volumeClaimTemplates") or []
     found: str = claims[0]["spec"]["resources"]["requests"]["storage"] if claims else ""
     return found
-
-
-def is_spread(made: Object) -> bool:
-    affinity = made["spec"]["template"]["spec"].get("affinity", {}).get("podAntiAffinity", {})
-    return "requiredDuringSchedulingIgnoredDuringExecution" in affinity
 
 
 def group_of(before: StorageState, size: Size) -> ReplicationGroup:
@@ -101,21 +95,18 @@ def test_a_volume_of_any_other_capacity_counts_by_its_capacity() -> None:
     assert disk(built(larger, Size.LARGE, index=1)) == "77Gi"
 
 
-@pytest.mark.parametrize(("hosts", "spread"), [(3, True), (4, True), (2, False), (0, False)])
-def test_new_instances_must_be_on_different_nodes_if_there_are_enough(hosts: int, *, spread: bool) -> None:
-    open_hosts = KubernetesNodes(frozenset(f"host-{number}" for number in range(hosts)), frozenset({"closing"}))
-    nothing = state_of(session_storage({}), nodes=open_hosts)
-    assert is_spread(built(nothing, Size.LARGE)) is spread
-
-
-@pytest.mark.parametrize("hosts", [HOSTS, KubernetesNodes()], ids=["enough", "too few"])
-@pytest.mark.parametrize("made_with", [HOSTS, KubernetesNodes()], ids=["hard", "soft"])
-def test_existing_instances_keep_their_spread_because_a_change_would_restart_them(
-    made_with: KubernetesNodes, hosts: KubernetesNodes
+@pytest.mark.parametrize("hosts", [HOSTS, KubernetesNodes()], ids=["enough nodes", "too few"])
+def test_new_instances_must_be_spread_because_the_scheduler_knows_how_many_nodes_there_are(
+    hosts: KubernetesNodes,
 ) -> None:
-    present = built(state_of(session_storage({}), nodes=made_with), Size.LARGE)
-    before = state_of(session_storage({}), {("statefulsets", "mine-valkey-0"): present}, nodes=hosts)
-    assert built(before, Size.LARGE)["spec"]["template"] == present["spec"]["template"]
+    assert placement.is_spread(built(state_of(session_storage({}), nodes=hosts), Size.LARGE))
+
+
+def test_only_instances_that_may_share_a_node_need_not_be_spread() -> None:
+    before = observed("large")
+    group, spec = group_of(before, Size.LARGE), SessionStorageSpec(size=Size.LARGE)
+    made = desired_objects.build(before, spec, group, Layout((0, 1, 2), frozenset({1})), SETTINGS)
+    assert [placement.is_spread(obj) for resource, obj in made if resource is STATEFUL_SETS] == [True, False, True]
 
 
 def test_the_built_objects_have_different_names_and_complete_the_children() -> None:
@@ -124,7 +115,7 @@ def test_the_built_objects_have_different_names_and_complete_the_children() -> N
         indexes = [instance.index for instance in before.instances]
         group, spec = group_of(before, size), SessionStorageSpec(size=size)
         way = desired_objects.clients_way(before, group, KeepPrimary())
-        made = [*desired_objects.build(before, spec, group, indexes, SETTINGS), *way]
+        made = [*desired_objects.build(before, spec, group, Layout(indexes), SETTINGS), *way]
         named = {(resource.plural, obj["metadata"]["name"]) for resource, obj in made}
         assert len(named) == len(made)
         secrets = {("secrets", "mine-auth"), ("secrets", "mine-connection")}

@@ -12,8 +12,9 @@ from reconciler.actions.plan import Plan
 from reconciler.actions.valkey import Fence
 from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance
+from reconciler.state.obstacle import Obstacle
 from reconciler.state.rotation_record import RotationRecord
-from reconciler.state.storage_state import StorageState
+from reconciler.state.storage_state import KubernetesNodes, StorageState
 from shared import names
 from shared.objects.resources import Object
 from shared.session_storage.sizes import Size
@@ -46,6 +47,7 @@ UNSCHEDULABLE = {
 NO_IMAGE = {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
 CRASH_LOOP = {"phase": "Running", "containerStatuses": [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}
 CREATING = {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}
+TWO_HOSTS = KubernetesNodes(frozenset({"host-0", "host-1"}))
 HEAD, FAR = primary(0, Size.LARGE, 2), replica(2)
 """A primary with one of its two replicas, and that one."""
 
@@ -166,6 +168,50 @@ def test_what_hinders_a_replica_makes_the_storage_degraded_although_it_is_ready(
     assert redundant["message"] == f"1 of 2 replicas could take over: {made.status['message']}"
     assert condition(made, "Ready")["message"] == "Storage is ready and secured"
     assert [(event.type, event.reason) for event in made.events] == [("Warning", "ReplicasMissing")]
+
+
+REFUSED = Obstacle("FailedCreate", "Kubernetes refuses the pod of mine-valkey-1: failed quota: team")
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [Instance(1, warning=REFUSED), replace(without_server(CREATING), warning=REFUSED)],
+    ids=["no pod", "a pod that does not start"],
+)
+@pytest.mark.parametrize("missing_since", [LONG_AGO, JUST_NOW])
+def test_what_kubernetes_says_of_a_missing_pod_makes_the_storage_degraded_at_once(
+    instance: Instance, missing_since: str
+) -> None:
+    """A refusal does not pass by itself, and the primary serves all the time."""
+    made = decided(instance, missing_since)
+    assert phase(made) == ("Degraded", "True")
+    assert made.status is not None
+    assert made.status["message"] == REFUSED.message
+    again = plan(settled(observed("large", HEAD, instance, FAR), made.status), SETTINGS, NOW)
+    assert (again.status, again.events) == (None, ())
+
+
+def test_a_new_storage_whose_pod_kubernetes_refuses_says_why() -> None:
+    lone = Instance(0, warning=REFUSED)
+    made = plan(observed("small", lone), SETTINGS, NOW)
+    found = condition(made, "Ready")
+    assert (found["status"], found["reason"], found["message"]) == ("False", "FailedCreate", REFUSED.message)
+    assert [(event.type, event.reason) for event in made.events] == [("Warning", "FailedCreate")]
+
+
+def test_instances_that_share_a_node_are_named_because_they_fail_together() -> None:
+    head, near_by, far = observed("large").instances
+    assert far.pod is not None
+    crowded = replace(far, pod={**far.pod, "spec": {"nodeName": "host-1"}})
+    made = plan(replace(observed("large", head, near_by, crowded), nodes=TWO_HOSTS), SETTINGS, NOW)
+    found = condition(made, "Redundant")
+    assert (found["status"], found["message"]) == (
+        "True",
+        (
+            "2 replicas could take over; mine-valkey-1, mine-valkey-2 share node host-1, and fail with it: add a node"
+            " that takes Valkey's pods"
+        ),
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from reconciler.manifests import network_policy, secrets
 from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.primary_record import PrimaryRecord
-from reconciler.state.storage_state import StorageState
+from reconciler.state.storage_state import KubernetesNodes, StorageState
 from shared import names
 from shared.consumers.identity import Consumer, Usage
 from shared.objects.resources import DISRUPTION_BUDGETS, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object
@@ -25,6 +26,7 @@ from shared.session_storage.sizes import Size
 from tests.support.storages import (
     CREATED,
     HOST,
+    HOSTS,
     NOW,
     OTHER_IMAGE,
     PASSWORDS,
@@ -229,6 +231,43 @@ def test_only_a_primary_that_is_away_for_good_may_be_evicted(
     steps = steps_of(settled(seen, {"conditions": [told]}))
     budgets = [step.obj for step in steps if isinstance(step, Apply) and step.resource is DISRUPTION_BUDGETS]
     assert [budget["spec"]["unhealthyPodEvictionPolicy"] for budget in budgets] == ([policy] if policy else [])
+
+
+def held(steps: Sequence[Step]) -> list[int]:
+    """List how many primaries each budget that is written keeps from being evicted."""
+    budgets = [step.obj for step in steps if isinstance(step, Apply) and step.resource is DISRUPTION_BUDGETS]
+    return [budget["spec"]["minAvailable"] for budget in budgets]
+
+
+@pytest.mark.parametrize("size", Size)
+def test_no_eviction_precedes_the_move_of_a_primary_whose_node_is_drained(size: Size) -> None:
+    """The budget comes first: whoever drains the node begins to evict a moment later."""
+    draining = KubernetesNodes(HOSTS.open - {"host-0"}, frozenset({"host-0"}))
+    assert held(steps_of(observed(size))) == []
+    steps = steps_of(observed(size, nodes=draining))
+    assert held(steps) == [1]
+    moves = [number for number, step in enumerate(steps) if isinstance(step, SwitchOver)]
+    assert all(held(steps[:number]) == [1] for number in moves)
+    assert bool(moves) is (size is Size.LARGE)
+
+
+def test_a_pod_that_kubernetes_is_about_to_disrupt_is_one_that_has_to_move() -> None:
+    chosen = pod(0, Size.LARGE)
+    chosen["status"]["conditions"] = [{"type": "DisruptionTarget", "status": "True"}]
+    head, *others = observed("large").instances
+    assert held(steps_of(observed("large", replace(head, pod=chosen), *others))) == [1]
+
+
+def test_a_drain_is_not_held_up_where_no_node_has_room_for_another_instance() -> None:
+    """Nobody knows whether there will ever be any."""
+    draining = KubernetesNodes(frozenset(), frozenset({"host-0"}))
+    homeless = pod(1, Size.SMALL, "replica", creationTimestamp=EARLIER)
+    homeless["spec"] = {}
+    homeless["status"] = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False"}]}
+    before = observed("small", primary(0), Instance(1, homeless), nodes=draining)
+    for index in (0, 1):
+        before = with_child(before, ("statefulsets", f"mine-valkey-{index}"), stored(workload(index, Size.SMALL)))
+    assert held(steps_of(before)) == []
 
 
 def test_a_planned_change_waits_for_all_other_steps() -> None:

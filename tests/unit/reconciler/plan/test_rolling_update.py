@@ -21,6 +21,7 @@ from reconciler.state.storage_state import KubernetesNodes
 from shared import names
 from shared.objects import timestamps
 from shared.objects.resources import PODS, Object
+from shared.objects.timestamps import written
 from shared.session_storage.sizes import PRESETS, Size
 from tests.support.storages import (
     HOSTS,
@@ -137,6 +138,11 @@ def removed(decided: Change) -> list[int]:
     return [
         names.instance_index(step.workload["metadata"]["name"]) for step in decided.steps if isinstance(step, Remove)
     ]
+
+
+def restarted(decided: Change) -> list[str]:
+    """Name the pods that are deleted, so that Kubernetes makes them anew."""
+    return [step.name for step in decided.steps if isinstance(step, Delete)]
 
 
 def the_move(decided: Change) -> SwitchOver:
@@ -478,8 +484,97 @@ def test_a_primary_moves_to_an_outdated_instance_rather_than_to_none() -> None:
     assert the_move(change(deleted(first), second, third, **outdated_but)).new.index == 1
 
 
-def test_the_only_instance_comes_back_when_its_pod_is_deleted() -> None:
-    assert change(deleted(MEDIUM[0]), size=Size.MEDIUM) == Change((0,))
+def ending(instance: Instance, *, since: float = 0, grace: int = 30) -> Instance:
+    """Return the instance while kubelet ends its pod in an orderly way, as after an eviction."""
+    deadline = written(NOW + timedelta(seconds=grace - since))
+    return with_pod(instance, deletionTimestamp=deadline, deletionGracePeriodSeconds=grace)
+
+
+def test_the_only_instance_goes_on_until_a_second_one_takes_over_from_its_pod_that_is_ending() -> None:
+    first = change(ending(MEDIUM[0]), size=Size.MEDIUM)
+    assert (first.instances, reason(first), first.is_held) == ((0, 1), "InstanceAdded", True)
+    assert [hold.instance.index for hold in first.urgent] == [0]
+    starting = silent(replica(1, Size.MEDIUM))
+    then = change(ending(MEDIUM[0], since=2), starting, size=Size.MEDIUM)
+    assert (then.instances, reason(then), then.is_held) == ((0, 1), "InstanceStarts", True)
+    move = the_move(change(ending(MEDIUM[0], since=9), replica(1, Size.MEDIUM), size=Size.MEDIUM))
+    assert (move.new.index, move.record.reason) == (1, "PodIsDeleted")
+
+
+def test_an_ending_primary_is_asked_to_go_on_while_kubelet_stops_it_and_then_only_followed() -> None:
+    asked, later = (change(ending(MEDIUM[0], since=seconds), size=Size.MEDIUM) for seconds in (1, 4))
+    assert (len(asked.urgent), asked.pause) == (1, 0.2)
+    assert (later.urgent, later.is_held, later.pause) == ((), True, 0.5)
+
+
+def test_an_ending_primary_waits_for_a_replica_that_catches_up() -> None:
+    first, second, third = LARGE
+    decided = change(ending(first), lagging(second), lagging(third))
+    assert (decided.instances, reason(decided), decided.is_held) == ((0, 1, 2), "InstanceStarts", True)
+
+
+@pytest.mark.parametrize(
+    "instances",
+    [
+        (deleted(MEDIUM[0]),),
+        (ending(MEDIUM[0], grace=1),),
+        (replace(MEDIUM[0], pod=None, outlives_at="10.1.0.1"),),
+        (ending(MEDIUM[0]), pending(replica(1, Size.MEDIUM), created=LONG_AGO)),
+    ],
+    ids=["without grace", "too little grace", "deleted by force", "no room for another one"],
+)
+def test_the_only_instance_comes_back_where_holding_it_would_not_help(instances: tuple[Instance, ...]) -> None:
+    assert change(*instances, size=Size.MEDIUM) == Change(tuple(each.index for each in instances))
+
+
+# Nodes that instances share
+
+
+def on(instance: Instance, node: str) -> Instance:
+    assert instance.pod is not None
+    return replace(instance, pod={**instance.pod, "spec": {"nodeName": node}})
+
+
+CROWDED = (on(LARGE[0], "host-0"), on(LARGE[1], "host-1"), on(LARGE[2], "host-1"))
+
+
+def test_a_replica_that_shares_its_node_is_replaced_once_there_is_a_node_for_another_one() -> None:
+    decided = change(*CROWDED)
+    assert (removed(decided), decided.instances, reason(decided)) == ([2], (0, 1), "InstanceRemoved")
+
+
+def test_the_primary_stays_where_it_is_and_the_replica_beside_it_goes() -> None:
+    beside = (on(LARGE[0], "host-0"), on(LARGE[1], "host-0"), on(LARGE[2], "host-2"))
+    assert removed(change(*beside)) == [1]
+
+
+@pytest.mark.parametrize(
+    ("instances", "changes"),
+    [
+        (CROWDED, {"nodes": KubernetesNodes(frozenset({"host-0", "host-1"}))}),
+        (CROWDED, {"nodes": closing(2)}),
+        (CROWDED, {"may_share": frozenset({1, 2})}),
+        (CROWDED, {"may_update": False}),
+        ((CROWDED[0], lagging(CROWDED[1]), CROWDED[2]), {}),
+        (LARGE, {}),
+    ],
+    ids=["too few nodes", "a drain", "found no other node before", "not its turn", "not in sync", "all apart"],
+)
+def test_no_replica_goes_for_a_node_that_its_successor_would_not_get(
+    instances: tuple[Instance, ...], changes: dict[str, Any]
+) -> None:
+    assert change(*instances, **changes) == Change((0, 1, 2))
+
+
+def test_a_pod_that_waits_for_a_node_of_its_own_is_made_anew_once_it_may_share_one() -> None:
+    waiting = pending(replica(2), created=LONG_AGO)
+    assert waiting.pod is not None
+    spread = replace(waiting, pod={**waiting.pod, "spec": {"topologySpreadConstraints": [{}]}})
+    primary_of_two = primary(0, Size.LARGE, 1)
+    assert change(primary_of_two, LARGE[1], spread) == Change((0, 1, 2))
+    decided = change(primary_of_two, LARGE[1], spread, may_share=frozenset({2}))
+    assert restarted(decided) == ["mine-valkey-2-0"]
+    assert change(primary_of_two, LARGE[1], waiting, may_share=frozenset({2})) == Change((0, 1, 2))
 
 
 def test_replicas_are_left_to_the_drain_itself() -> None:

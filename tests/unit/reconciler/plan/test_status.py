@@ -101,7 +101,7 @@ def test_empty_fields_are_left_out() -> None:
         (Verdict.invalid("spec.size: bad"), "Warning"),
         (Verdict.name_taken(["Secret mine-auth"]), "Warning"),
         (Verdict(Phase.PENDING, "DnsFailed", "no such host"), "Warning"),
-        (Verdict.refused("422"), "Warning"),
+        (STARTING.refused(Finding("ChangesAccepted", "False", "ApplyRefused", "422"), is_vital=True), "Warning"),
     ],
     ids=lambda value: value.reason if isinstance(value, Verdict) else value,
 )

@@ -7,10 +7,11 @@ import itertools
 import pytest
 
 from reconciler.rotation.rotation_plan import FOLLOWING_SECONDS, PUBLISHED_WITHIN, PUBLISHING_SECONDS, WAITING_SECONDS
+from reconciler.state.write_outcome import RETRY
 from shared import errors, names
 from shared.objects.resources import MCP_SERVERS, SESSION_STORAGES
 from shared.session_storage.sizes import Size
-from tests.support.drill import MIRROR, Drill, assert_gone, passwords
+from tests.support.drill import Drill, assert_gone, passwords
 from tests.support.simulated import KEY, NAMESPACE, OURS, SETTINGS
 
 
@@ -157,10 +158,10 @@ async def test_a_storage_that_waits_for_a_person_is_reconciled_less_often(drill:
     assert pauses == [FOLLOWING_SECONDS, FOLLOWING_SECONDS, WAITING_SECONDS]
 
 
-async def test_a_copy_that_cannot_be_written_is_tried_less_often_and_no_consumer_restarts(drill: Drill) -> None:
+async def test_a_connection_that_cannot_be_written_is_tried_less_often_and_no_consumer_restarts(drill: Drill) -> None:
     refuse = drill.simulation.api.refuse
     drill.simulation.api.refuse = lambda call: (
-        errors.Forbidden("403 exceeded quota") if call == f"replace secrets/{MIRROR}" else refuse(call)
+        errors.Forbidden("403 exceeded quota") if call == "replace secrets/mine-connection" else refuse(call)
     )
     await drill.ask("one")
     await drill.until(lambda: drill.phase == "Published")
@@ -171,6 +172,7 @@ async def test_a_copy_that_cannot_be_written_is_tried_less_often_and_no_consumer
     assert (soon.requeue_after_seconds, later.requeue_after_seconds) == (PUBLISHING_SECONDS, WAITING_SECONDS)
     assert drill.phase == "Published"
     drill.simulation.api.refuse = refuse
+    drill.simulation.passed += RETRY
     await drill.finish("one")
 
 

@@ -14,7 +14,7 @@ from shared.objects.resources import LEASES, Object, Resource
 from tests.support.fakes import FakeApi
 from tests.support.virtual_time import in_virtual_time
 
-NAMESPACE, LEASE = "toolhive-system", "ours-reconciler"
+NAMESPACE, LEASE = "session-storage-system", "ours-reconciler"
 METADATA: Object = {"namespace": NAMESPACE, "name": LEASE}
 
 

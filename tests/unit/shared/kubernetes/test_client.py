@@ -320,7 +320,7 @@ async def test_a_line_that_is_no_json_ends_the_watch() -> None:
 
 async def test_a_watch_that_breaks_off_is_unavailable() -> None:
     events, error = await watched(streaming(line(1) + b"\n", breaks_off=True))
-    assert (len(events), type(error)) == (1, errors.Unavailable)
+    assert (len(events), type(error)) == (1, errors.NoAnswer)
 
 
 async def test_a_silent_watch_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

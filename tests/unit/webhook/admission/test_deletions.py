@@ -10,7 +10,7 @@ from shared.consumers.identity import Consumer, Usage
 from webhook.admission import deletions
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny
 
-STORAGE: Any = {"metadata": {"name": "mine", "namespace": "team"}}
+STORAGE: Any = {"metadata": {"name": "mine", "namespace": "team", "uid": "8c1f"}}
 FORCED: Any = {"metadata": STORAGE["metadata"] | {"annotations": {"toolhive.stacklok.dev/force-delete": "true"}}}
 
 
@@ -23,7 +23,9 @@ def users(count: int, *, is_terminating: bool = False) -> tuple[Usage, ...]:
 
 def decide(usages: tuple[Usage, ...], storage: Any = STORAGE, namespaces: Any = None) -> Decision:
     request = AdmissionRequest("1", "DELETE", "team", "", None, storage)
-    return deletions.decide(request, {("team", "mine"): usages}.__getitem__, namespaces or {})
+    return deletions.decide(
+        request, {("team", "mine"): STORAGE}, {("team", "mine"): usages}.__getitem__, namespaces or {}
+    )
 
 
 def test_a_storage_in_use_stays_and_its_consumers_are_named() -> None:
@@ -61,3 +63,15 @@ def test_a_storage_may_be_deleted(usages: Any, storage: Any, namespaces: Any) ->
 def test_only_true_forces(value: object) -> None:
     annotations = {"toolhive.stacklok.dev/force-delete": value}
     assert isinstance(decide(users(1), {"metadata": STORAGE["metadata"] | {"annotations": annotations}}), Deny)
+
+
+@pytest.mark.parametrize("uid", ["", "a guess", None, 7])
+def test_who_does_not_know_the_uid_of_the_storage_learns_nothing_of_its_consumers(uid: object) -> None:
+    forged = {"metadata": STORAGE["metadata"] | {"uid": uid}}
+    assert decide(users(2), forged) == decide((), forged) == Allow()
+
+
+def test_a_storage_without_a_uid_in_the_cache_is_not_known_by_an_empty_one() -> None:
+    bare: Any = {"metadata": {"name": "mine", "namespace": "team"}}
+    request = AdmissionRequest("1", "DELETE", "team", "", None, bare)
+    assert deletions.decide(request, {("team", "mine"): bare}, lambda _: users(1), {}) == Allow()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import tracemalloc
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ import pytest
 from shared.errors import MalformedReview
 from webhook.admission import review
 from webhook.admission.review import Allow, Deny, Patch
+from webhook.undecided import memory_of
 
 REQUEST: dict[str, Any] = {
     "uid": "7",
@@ -94,3 +96,58 @@ def test_a_warning_is_one_short_line() -> None:
     (warning,) = answer(Allow(("a\nb\x1b" + "é" * 500,)))["warnings"]
     assert warning.startswith("a b é")
     assert len(warning) == 256
+
+
+def test_a_review_with_more_values_than_any_has_is_refused_before_it_is_parsed() -> None:
+    most = b"[" + b"[]," * (review.MAX_VALUES // 2 - 2) + b"[]]"
+    assert review.count_values(most) <= review.MAX_VALUES
+    with pytest.raises(MalformedReview, match="more than 250000 values"):
+        review.count_values(b"[[],[]," + most + b"]")
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [("{}", 1), ("[]", 1), ("7", 1), ("[1,2]", 3), ('{"a":{"b":[]},"c":0}', 4), ('[[],{},""]', 4)],
+)
+def test_no_json_holds_more_values_than_are_counted(text: str, values: int) -> None:
+    assert review.count_values(text.encode()) >= values
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param("[]", id="arrays"),
+        pytest.param("{}", id="objects"),
+        pytest.param('[[[[{"a":[]}]]]]', id="nested ones"),
+        pytest.param("[" * 900 + "]" * 900, id="deeply nested arrays"),
+        pytest.param('{"":' * 900 + "{}" + "}" * 900, id="deeply nested objects"),
+        pytest.param('{"a":0}', id="objects with one entry"),
+        pytest.param('{"a":[0]}', id="objects with an array"),
+        pytest.param("1.5e9", id="numbers"),
+        pytest.param('"\U0001f600abcdefgh"', id="texts with a wide character"),
+        pytest.param('"\\ud83d\\ude00abcdefghabcdefgh"', id="texts with an escaped wide character"),
+    ],
+)
+def test_no_review_takes_more_memory_than_is_estimated(item: str) -> None:
+    for size in (20_000, 1_000_000):
+        text = f"[{','.join([item] * (size // len(item)))}]".encode()
+        assert kept(text) <= memory_of(len(text), 1 + sum(map(text.count, b",[{")))
+        assert kept(text) <= memory_of(len(text), len(text))
+
+
+def test_an_object_with_many_keys_takes_no_more_memory_than_is_estimated() -> None:
+    text = orjson.dumps({f"{number}": number + 0.5 for number in range(20_000)})
+    assert kept(text) <= memory_of(len(text), 1 + sum(map(text.count, b",[{")))
+    assert kept(text) <= memory_of(len(text), len(text))
+
+
+def kept(text: bytes) -> int:
+    """Tell how many bytes the values in a JSON text take."""
+    tracemalloc.start()
+    try:
+        values = orjson.loads(text)
+        size, _ = tracemalloc.get_traced_memory()
+        assert values
+        return size
+    finally:
+        tracemalloc.stop()

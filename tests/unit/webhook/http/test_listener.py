@@ -15,9 +15,10 @@ from aiohttp import web
 
 from tests.support.serving import NAMES, serving_certificate
 from webhook.http import listener as listeners
+from webhook.http import metrics
 from webhook.http.answers import Answer
 from webhook.http.connection import Connection
-from webhook.http.listener import MAX_CONNECTIONS, Listener, least_useful
+from webhook.http.listener import MAX_CONNECTIONS, MAX_PER_PEER, Listener, least_useful
 
 ROOM = 3
 SOON_SECONDS = 5
@@ -155,6 +156,44 @@ async def test_a_client_that_awaits_an_answer_does_not_have_to_go(site: Site) ->
             assert b"Connection" not in await client.ask()
 
 
+async def test_an_address_with_too_many_connections_loses_its_least_useful_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listeners, "MAX_CONNECTIONS", 2 * ROOM)
+    monkeypatch.setattr(listeners, "MAX_PER_PEER", 2)
+    monkeypatch.setattr(listeners, "PATIENCE_SECONDS", 0)
+    before = metrics.CLIENTS_CUT_OFF.labels("peer")._value.get()
+    async with await site.open() as useful, await site.open() as silent:
+        await useful.ask()
+        async with await site.open() as late:
+            assert b"200" in await late.ask()
+            assert await silent.hears_the_end()
+            assert site.inside == 2
+        assert b"200" in await useful.ask()
+    assert metrics.CLIENTS_CUT_OFF.labels("peer")._value.get() == before + 1
+
+
+@pytest.mark.parametrize("awaits_answer", [True, False])
+async def test_an_address_whose_connections_are_all_of_use_gets_no_further_one_and_delays_nobody(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    awaits_answer: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    monkeypatch.setattr(listeners, "MAX_PER_PEER", 1)
+    monkeypatch.setattr(listeners, "PATIENCE_SECONDS", 0 if awaits_answer else 3600)
+    site.may_answer.clear()
+    async with await site.open() as first:
+        asking = asyncio.create_task(first.ask()) if awaits_answer else None
+        await site.until(lambda: site.asked == (1 if awaits_answer else 0))
+        with pytest.raises(OSError):  # noqa: PT011 - how the end looks depends on how far the handshake got
+            await site.open()
+        monkeypatch.setattr(listeners, "MAX_PER_PEER", 2)
+        async with await site.open() as other:
+            site.may_answer.set()
+            assert b"200" in await other.ask()
+        assert b"200" in await (asking or first.ask())
+
+
 async def test_no_room_is_kept_for_clients_that_have_gone(site: Site) -> None:
     for _ in range(3 * ROOM):
         async with await site.open() as client:
@@ -226,3 +265,7 @@ async def test_idle_clients_go_before_used_ones_and_a_client_that_awaits_an_answ
 
 def test_there_is_room_for_the_connections_of_five_api_servers() -> None:
     assert MAX_CONNECTIONS >= 5 * 25
+
+
+def test_three_api_servers_may_share_an_address_and_leave_room_for_another() -> None:
+    assert 3 * 25 <= MAX_PER_PEER <= MAX_CONNECTIONS - 25

@@ -1,0 +1,92 @@
+"""What keeps an instance from running, in Kubernetes' own words and with a next step. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shared.objects.resources import Object
+
+MAX_WORDS: Final = 512
+"""How many characters of Kubernetes' words a message repeats."""
+REFUSED: Final = "FailedCreate"
+"""Reason of the Event by which the StatefulSet controller says that it could not create a pod or a claim."""
+_TROUBLES: Final = (
+    *(REFUSED, "ProvisioningFailed", "FailedAttachVolume", "FailedMount", "FailedMapVolume"),
+    *("FailedCreatePodSandBox", "NetworkNotReady"),
+)
+"""Reasons of Events that tell why a pod does not exist or start; one that comes first counts more."""
+_NEXT_STEPS: Final = (
+    ("must specify", "give the namespace a LimitRange with default values, or take these resources out of the quota"),
+    ("exceeded quota", "raise the quota, or free what others use of it"),
+    ("usage per ", "change that LimitRange, or choose another size"),
+    (
+        "violates PodSecurity",
+        "find out which policy changes this pod; as the reconciler makes it, it meets `restricted`",
+    ),
+    ("no PriorityClass", "create that PriorityClass, or change the chart value valkey.priorityClassName"),
+    ("admission webhook", "ask those who run that webhook"),
+    ("ValidatingAdmissionPolicy", "ask those who made that policy"),
+    ("serviceaccount", "create that ServiceAccount"),
+    ("unbound immediate PersistentVolumeClaims", "see the Events of its PersistentVolumeClaim"),
+    ("storageclass", "create a default StorageClass"),
+    ("topology spread constraints", "free room on a node without an instance of this storage, or add one"),
+    ("Insufficient", "free room on a node, or add one"),
+    ("untolerated taint", "add a node that takes Valkey's pods"),
+)
+"""What to do, by a part of Kubernetes' words; the first that fits counts."""
+_EPHEMERAL_PORT: Final = re.compile(r"(?<=\d):\d{4,5}->")
+"""The local port in Go's words for a connection that failed, which is another one each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a pod does not exist or run.
+
+    Attributes:
+        reason: Kubernetes' word for it.
+        message: A sentence with Kubernetes' words, and a next step if one is known. It stays the same as long as
+            Kubernetes says the same, since each change is written to the status.
+    """
+
+    reason: str
+    message: str
+
+    @classmethod
+    def quoting(cls, reason: str, what: str, words: str) -> Self:
+        """Say what is the matter, why in Kubernetes' words, and what to do about it."""
+        text = _EPHEMERAL_PORT.sub("->", words.strip())[:MAX_WORDS]
+        step = next((step for part, step in _NEXT_STEPS if part in text), "")
+        return cls(reason, ": ".join(filter(None, (what, text, step))))
+
+    @classmethod
+    def told_by(cls, obj: Object, events: Iterable[Object]) -> Self | None:
+        """Read what the Events about an object say, which is a pod, its claim or its StatefulSet; None if nothing.
+
+        Args:
+            obj: The object, as a cache holds it.
+            events: Events of the API group `v1`; those of other objects do not count.
+        """
+        name, uid = obj["metadata"]["name"], obj["metadata"].get("uid")
+        about = [event for event in events if (event.get("involvedObject") or {}).get("uid") == uid]
+        found = [event for event in about if event.get("type") == "Warning" and event.get("reason") in _TROUBLES]
+        if not found:
+            return None
+        worst = min(_TROUBLES.index(event["reason"]) for event in found)
+        newest = max((each for each in found if _TROUBLES.index(each["reason"]) == worst), key=_last_seen)
+        words = str(newest.get("message") or "")
+        if newest["reason"] == REFUSED:
+            # It begins "create Pod NAME in StatefulSet NAME failed error: " (Kubernetes, `pkg/controller/statefulset`).
+            return cls.quoting(REFUSED, f"Kubernetes refuses the pod of {name}", words.rpartition("failed error: ")[2])
+        return cls.quoting(newest["reason"], f"{name} waits", words)
+
+
+def _last_seen(event: Object) -> str:
+    """Tell when an Event was last repeated, as text that sorts by time."""
+    series = event.get("series") or {}
+    times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
+    return next((str(time) for time in times if time), "")
