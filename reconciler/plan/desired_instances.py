@@ -13,7 +13,7 @@ from shared.objects.resources import last_written
 from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from reconciler.state.instance import Instance
@@ -109,3 +109,12 @@ class DesiredInstances:
         else:
             return False
         return is_waiting and self.now - parse_time(since) > NO_ROOM_AFTER
+
+    def unused_indexes(self, used: Collection[int], count: int) -> list[int]:
+        """Find numbers that no instance has: those whose volume is still there, then the smallest, so that none grows.
+
+        `used` are the numbers that are not free.
+        """
+        left = sorted(self.left_volumes.difference(used))
+        taken = {*used, *left, *self.foreign_volumes, *self.taken}
+        return [*left, *(index for index in range(len(taken) + count) if index not in taken)][:count]

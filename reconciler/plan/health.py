@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.failover.decision import FailoverBlocked, LookAgain
+from reconciler.plan.change import UPDATING
 from reconciler.plan.consent_status import consent_accepted, failover_blocked
 from reconciler.plan.desired_objects import running_size
 from reconciler.plan.hindrance import Hindrance, OutOfSync, redundancy
-from reconciler.plan.rolling_update import UPDATING
 from reconciler.plan.server_problem import server_problem
 from reconciler.state import pod_status
 from shared import names
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from reconciler.failover.decision import Decision
     from reconciler.failover.replication_group import ReplicationGroup
-    from reconciler.plan.rolling_update import Change
+    from reconciler.plan.change import Change
     from reconciler.rotation.rotation_plan import RotationPlan
     from reconciler.state.instance import Instance
     from reconciler.state.session_storage import DeclaredStorage

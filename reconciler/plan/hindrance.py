@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from reconciler.plan.change import UPDATING
 from reconciler.plan.placement import shared_nodes
-from reconciler.plan.rolling_update import UPDATING
 from reconciler.plan.server_problem import disk_problem, server_problem
 from reconciler.state import pod_status
 from shared.objects.conditions import Finding

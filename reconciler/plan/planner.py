@@ -21,13 +21,14 @@ from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests.disruption_budget import primary_budget
 from reconciler.manifests.secrets import connection_secret
 from reconciler.plan import desired_objects, external_storage, placement, secrets
+from reconciler.plan.change import FOLLOWING_SECONDS
 from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.desired_objects import Layout
 from reconciler.plan.drift import repair, repair_if_unchanged
 from reconciler.plan.health import Verdict, is_out_of_service, judge, was_ready
 from reconciler.plan.ownership import Ownership, adopt_mounted_claims, foreign_claims, own_claims
 from reconciler.plan.repairs import Mending, Repair
-from reconciler.plan.rolling_update import FOLLOWING_SECONDS, may_go_on, next_change
+from reconciler.plan.rolling_update import may_go_on, next_change
 from reconciler.plan.secrets import Publication
 from reconciler.plan.status import status_of
 from reconciler.plan.troubles import troubled

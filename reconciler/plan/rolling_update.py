@@ -8,85 +8,26 @@ one more pod, the one instance restarts where it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from reconciler.actions.kubernetes import Delete, LabelRole
-from reconciler.actions.valkey import Hold, Remove, SwitchOver
-from reconciler.manifests.stateful_set import GRACE_SECONDS
+from reconciler.actions.valkey import Remove, SwitchOver
+from reconciler.plan.change import DRAINED, NO_ROOM, OUTDATED, REQUESTED, UPDATING, Change, updating
 from reconciler.plan.placement import node_of, shared_nodes
+from reconciler.plan.primary_moves import leave_primary, once_settled, switchover
 from reconciler.state.instance import Instance
 from shared.objects.conditions import Finding
 from shared.objects.resources import CONFIG_MAPS, PODS, STATEFUL_SETS, is_terminating
-from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from reconciler.actions.plan import Step
     from reconciler.failover.replication_group import ReplicationGroup
     from reconciler.plan.desired_instances import DesiredInstances
     from reconciler.plan.repairs import Repair
     from shared.objects.resources import Object
-
-UPDATING: Final = "Updating"
-FOLLOWING_SECONDS: Final = 0.5
-"""How soon the reconciler looks again while a change goes on; an instance takes about 2 s to start and follow."""
-HOLDING_SECONDS: Final = 0.2
-"""How soon the reconciler asks an ending primary again to go on. It has a second after kubelet told it to stop."""
-HOLD_WITHIN: Final = timedelta(seconds=3)
-"""How long after the deletion of its pod a primary is asked to go on; kubelet learns of it within a second."""
-NO_ROOM: Final = "NoRoom"
-"""Reason for which a change that no instance can make in place waits."""
-REQUESTED: Final = "Asked"
-DRAINED: Final = "NodeIsDrained"
-OUTDATED: Final = "InstanceIsOutdated"
-DELETED: Final = "PodIsDeleted"
-DISK_FAILS: Final = "DiskFails"
-PLANNED: Final = frozenset({REQUESTED, DRAINED, OUTDATED, DELETED, DISK_FAILS})
-"""Reasons for which the primary moves although it lives, so that no write is lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The next step of a planned change.
-
-    Attributes:
-        instances: Numbers of the instances that there are to be now.
-        finding: The condition that tells of the change; None if nothing changes.
-        is_held: Whether a primary whose pod is ending goes on until another instance takes over.
-        urgent: What cannot wait until everything else is right.
-    """
-
-    instances: tuple[int, ...]
-    steps: tuple[Step, ...] = ()
-    finding: Finding | None = None
-    is_held: bool = False
-    urgent: tuple[Hold, ...] = ()
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether something changes."""
-        return self.finding is not None and self.finding.status == "True"
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether something is to change, and nothing can be done about it now."""
-        return self.is_under_way and not self.steps
-
-    @property
-    def lacks_room(self) -> bool:
-        """Whether it waits for a node that takes another instance, which may never come."""
-        return self.finding is not None and self.finding.reason == NO_ROOM
-
-    @property
-    def pause(self) -> float | None:
-        """Seconds until the next look; None if nothing goes on."""
-        if self.urgent:
-            return HOLDING_SECONDS
-        return FOLLOWING_SECONDS if self.is_under_way else None
-
 
 _WAITS: Final = Finding(
     UPDATING, "False", "WaitsForItsTurn", "this update waits until updates of other storages are done"
@@ -127,11 +68,11 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     if len(desired.indexes) < desired.count or group.primary.index not in desired.present:
         # First of all the instance that clients get to: its data may still be there.
         known = {*desired.indexes, group.primary.index}
-        return Change(tuple(sorted({*known, *_unused_indexes(desired, known, max(desired.count - len(known), 0))})))
+        return Change(tuple(sorted({*known, *desired.unused_indexes(known, max(desired.count - len(known), 0))})))
     if not group.is_leading:
         return Change(desired.indexes)
     if group.primary.is_ending or not group.is_serving:
-        return _leave_primary(group, desired)
+        return leave_primary(group, desired)
     stale = [instance for instance in group.instances if desired.is_stale(instance)]
     must_wait = bool(stale) and not desired.may_update
     if must_wait:
@@ -151,94 +92,21 @@ def _move_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     reason = REQUESTED if desired.requested_switchover else OUTDATED
     if desired.is_leaving(group.primary):
         reason = DRAINED
-    if change := _switchover(group, desired, fresh, reason):
-        return _once_settled(change, group, desired)
+    if change := switchover(group, desired, fresh, reason):
+        return once_settled(change, group, desired)
     if fresh:
         if all(desired.has_no_room(instance) for instance in fresh):
             return _without_room(group, desired)
         message = f"waiting until {group.name(*fresh)} is in sync"
-        return Change(desired.indexes, (), _finding("True", "InstanceStarts", message))
+        return Change(desired.indexes, (), updating("True", "InstanceStarts", message))
     if len(group.others) > (1 if group.preset.is_redundant else 0):
         outdated = [instance for instance in group.others if desired.is_stale(instance)]
         return _update_replica(group, desired, outdated) if outdated else Change(desired.indexes)
     if group.preset.is_redundant:
         return Change(desired.indexes)
-    (extra,) = _unused_indexes(desired, desired.indexes, 1)
+    (extra,) = desired.unused_indexes(desired.indexes, 1)
     message = f"the reconciler adds {group.name(Instance(extra))}, which takes over"
-    return Change((*desired.indexes, extra), (), _finding("True", "InstanceAdded", message))
-
-
-def _once_settled(change: Change, group: ReplicationGroup, desired: DesiredInstances) -> Change:
-    """Let a move wait until nodes have learnt of all instances, so that it does not wait for them half-way."""
-    if settling := [instance for instance in group.instances if desired.is_settling(instance)]:
-        message = f"waiting until nodes have learnt of {group.name(*settling)}"
-        return replace(change, steps=(), finding=_finding("True", "InstanceStarts", message))
-    return change
-
-
-def _leave_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
-    """Have an instance take over from a primary that stops soon, or takes no writes because its disk fails.
-
-    Somebody may have deleted the pod of the first, by force or not, or evicted it, which nobody announces. The second
-    kind answers all the same, and its memory holds every write that it acknowledged, so a storage with one instance
-    gets a second one, which has a disk of its own.
-    """
-    primary = group.primary
-    if not (primary.is_ending or primary.disk_fails):
-        return Change(desired.indexes)
-    staying = [instance for instance in group.others if not desired.is_leaving(instance)]
-    preferred = sorted(staying, key=lambda instance: (desired.is_stale(instance), instance.index))
-    if change := _switchover(group, desired, preferred, DELETED if primary.is_ending else DISK_FAILS):
-        return change
-    if primary.is_ending:
-        return _hold_primary(group, desired)
-    is_alone = not (group.others or group.preset.is_redundant)
-    return Change((*desired.indexes, *_unused_indexes(desired, desired.indexes, 1 if is_alone else 0)))
-
-
-def _hold_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:
-    """Have a primary whose pod is ending go on until another instance can take over, if there is time for that.
-
-    A storage with one instance gets a second one. Without time there is nothing to do: the pod comes back anyway.
-    """
-    pod = group.primary.pod
-    if pod is None or not _can_be_held(group, desired, pod):
-        return Change(desired.indexes)
-    # Its `deletionTimestamp` is the time at which it has to be gone.
-    deleted_at = parse_time(pod["metadata"]["deletionTimestamp"]) - _grace(pod)
-    urgent = (Hold(group.primary),) if desired.now - deleted_at <= HOLD_WITHIN else ()
-    if group.others:
-        message = f"{group.name(group.primary)} is ending, and waits until {group.name(*group.others)} is in sync"
-        return Change(desired.indexes, (), _finding("True", "InstanceStarts", message), is_held=True, urgent=urgent)
-    (extra,) = _unused_indexes(desired, desired.indexes, 1)
-    message = f"{group.name(group.primary)} is ending, and {group.name(Instance(extra))} is added to take over"
-    indexes = (*desired.indexes, extra)
-    return Change(indexes, (), _finding("True", "InstanceAdded", message), is_held=True, urgent=urgent)
-
-
-def _can_be_held(group: ReplicationGroup, desired: DesiredInstances, pod: Object) -> bool:
-    """Tell whether a primary can go on while its pod is ending, and another instance may take over in that time."""
-    has_time = is_terminating(pod) and _grace(pod) >= timedelta(seconds=GRACE_SECONDS)
-    is_in_vain = bool(group.others) and all(desired.has_no_room(instance) for instance in group.others)
-    return has_time and group.primary.accepts_operator and not is_in_vain
-
-
-def _grace(pod: Object) -> timedelta:
-    return timedelta(seconds=pod["metadata"].get("deletionGracePeriodSeconds") or 0)
-
-
-def _switchover(
-    group: ReplicationGroup, desired: DesiredInstances, candidates: Sequence[Instance], reason: str
-) -> Change | None:
-    """Move the primary to the first candidate that could take over now; None if none could."""
-    able = (each for each in candidates if group.is_synced(each) and not is_terminating(each.pod))
-    if group.service is None or (new := next(able, None)) is None:
-        return None
-    record = group.service.record.claim(new.index, reason, desired.now, desired.requested_switchover)
-    others = tuple(instance for instance in group.others if instance is not new and instance.accepts_operator)
-    step = SwitchOver(group.service, record, group.primary, new, others, group.replication, group.preset.fence)
-    finding = _finding("True", "MovingPrimary", f"{group.name(new)} becomes the primary")
-    return Change(desired.indexes, (step,), finding)
+    return Change((*desired.indexes, extra), (), updating("True", "InstanceAdded", message))
 
 
 def _remove_or_update(group: ReplicationGroup, desired: DesiredInstances, stale: Sequence[Instance]) -> Change:
@@ -246,7 +114,7 @@ def _remove_or_update(group: ReplicationGroup, desired: DesiredInstances, stale:
     if len(desired.indexes) > desired.count:
         leaving = min(group.others, key=lambda each: (each not in stale, group.is_attached(each), -each.index))
         if desired.count == 1 or _is_spare(group, desired, leaving):
-            finding = _finding("True", "InstanceRemoved", f"{group.name(leaving)} is no longer needed")
+            finding = updating("True", "InstanceRemoved", f"{group.name(leaving)} is no longer needed")
             return replace(_removal(group, desired, leaving), finding=finding)
     return _update_replica(group, desired, stale) if stale else Change(desired.indexes)
 
@@ -265,7 +133,7 @@ def _is_spare(group: ReplicationGroup, desired: DesiredInstances, instance: Inst
 def _update_replica(group: ReplicationGroup, desired: DesiredInstances, outdated: Sequence[Instance]) -> Change:
     """Restart one replica, or remove it if its volume is too small, once the storage can do without it."""
     chosen = min(outdated, key=lambda each: (group.is_attached(each), group.is_synced(each), each.index))
-    finding = _finding("True", "InstanceRestarts", f"the reconciler updates {group.name(chosen)}")
+    finding = updating("True", "InstanceRestarts", f"the reconciler updates {group.name(chosen)}")
     if not _is_spare(group, desired, chosen) or chosen.pod is None:
         return Change(desired.indexes, (), finding)
     if chosen.index in desired.undersized:
@@ -287,7 +155,7 @@ def _spread_out(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         return Change(desired.indexes)
     chosen = max(movable, key=lambda each: each.index)
     message = f"{group.name(chosen)} shares its node, and is replaced by an instance on a node of its own"
-    return replace(_removal(group, desired, chosen), finding=_finding("True", "InstanceRemoved", message))
+    return replace(_removal(group, desired, chosen), finding=updating("True", "InstanceRemoved", message))
 
 
 def _without_room(group: ReplicationGroup, desired: DesiredInstances) -> Change:
@@ -298,9 +166,9 @@ def _without_room(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         message = (
             f"no node has room for another instance, and {name} cannot change without one: add a node or free room"
         )
-        return Change(desired.indexes, (), _finding("False", NO_ROOM, message))
+        return Change(desired.indexes, (), updating("False", NO_ROOM, message))
     message = f"no node has room for another instance, so {name} restarts where it is: clients wait for some seconds"
-    return Change(desired.indexes, _deletion(primary.pod), _finding("True", "RestartsInPlace", message))
+    return Change(desired.indexes, _deletion(primary.pod), updating("True", "RestartsInPlace", message))
 
 
 def _removal(group: ReplicationGroup, desired: DesiredInstances, instance: Instance) -> Change:
@@ -313,14 +181,3 @@ def _removal(group: ReplicationGroup, desired: DesiredInstances, instance: Insta
 
 def _deletion(pod: Object) -> tuple[Step, ...]:
     return () if is_terminating(pod) else (Delete.of(PODS, pod),)
-
-
-def _unused_indexes(desired: DesiredInstances, used: Collection[int], count: int) -> list[int]:
-    """Find numbers that no instance has: those whose volume is still there, then the smallest, so that none grows."""
-    left = sorted(desired.left_volumes.difference(used))
-    taken = {*used, *left, *desired.foreign_volumes, *desired.taken}
-    return [*left, *(index for index in range(len(taken) + count) if index not in taken)][:count]
-
-
-def _finding(status: Literal["True", "False"], reason: str, message: str) -> Finding:
-    return Finding(UPDATING, status, reason, message)

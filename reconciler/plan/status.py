@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reconciler.failover.consent import FAILOVER_BLOCKED
+from reconciler.plan.change import PLANNED
 from reconciler.plan.failed_pass import RECONCILED
 from reconciler.plan.health import AVAILABLE, NO_REPLICA, READY, Verdict
 from reconciler.plan.repairs import CHANGES_ACCEPTED
-from reconciler.plan.rolling_update import PLANNED
 from reconciler.rotation.overdue import OVERDUE, password_overdue
 from shared import names
 from shared.objects.conditions import Finding, conditions

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from reconciler.actions.kubernetes import Delete
 from reconciler.actions.valkey import Remove, SwitchOver
 from reconciler.failover.replication_group import ReplicationGroup
+from reconciler.plan.change import Change
 from reconciler.plan.desired_instances import DesiredInstances
-from reconciler.plan.rolling_update import Change, next_change
+from reconciler.plan.rolling_update import next_change
 from reconciler.state.instance import Instance
 from reconciler.state.storage_state import KubernetesNodes
 from shared import names

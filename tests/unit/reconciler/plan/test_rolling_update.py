@@ -12,8 +12,9 @@ from reconciler.actions.kubernetes import Delete
 from reconciler.actions.plan import Step
 from reconciler.actions.valkey import Remove, SwitchOver
 from reconciler.failover.replication_group import ReplicationGroup
+from reconciler.plan.change import Change
 from reconciler.plan.desired_instances import NO_ROOM_AFTER, DesiredInstances
-from reconciler.plan.rolling_update import Change, next_change
+from reconciler.plan.rolling_update import next_change
 from reconciler.state.instance import Instance, Problem
 from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.primary_service import PrimaryService

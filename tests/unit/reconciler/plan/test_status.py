@@ -10,9 +10,9 @@ import pytest
 from reconciler.failover.consent import FAILOVER_BLOCKED
 from reconciler.failover.decision import Decision, FailoverBlocked, KeepPrimary, LookAgain
 from reconciler.failover.replication_group import ReplicationGroup
+from reconciler.plan.change import UPDATING, Change
 from reconciler.plan.health import AVAILABLE, SIZE_APPLIED, Verdict, judge
 from reconciler.plan.hindrance import REDUNDANT
-from reconciler.plan.rolling_update import UPDATING, Change
 from reconciler.plan.status import status_of
 from reconciler.state.instance import Instance
 from reconciler.state.storage_state import StorageState
