@@ -60,6 +60,11 @@ class Change:
         return self.finding is not None and self.finding.reason == NO_ROOM
 
     @property
+    def progress(self) -> str:
+        """What it is at, in words that stay the same as long as it gets nowhere; empty if nothing changes."""
+        return f"{self.finding.reason}: {self.finding.message}" if self.finding is not None else ""
+
+    @property
     def pause(self) -> float | None:
         """Seconds until the next look; None if nothing goes on."""
         if self.urgent:
@@ -68,4 +73,5 @@ class Change:
 
 
 def updating(status: Literal["True", "False"], reason: str, message: str) -> Finding:
+    """Build the condition that tells of a planned change."""
     return Finding(UPDATING, status, reason, message)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from reconciler.manifests.storage import Storage
     from reconciler.plan.repairs import Make, Mending, Repair
     from reconciler.state.credential_rollout import CredentialRollout
-    from reconciler.state.storage_state import Sharing, StorageState
+    from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Resource
 
 
@@ -60,14 +60,16 @@ class Publication:
         is_written = self.connection is None or not self.connection.is_awaited
         return is_written and not any(each.step is not None and not each.refusal for each in self.copies)
 
-    def reaching(self, rollouts: Iterable[CredentialRollout]) -> tuple[CredentialRollout, ...]:
+    def known_to(self, state: StorageState) -> StorageState:
         """Mark those users of the credential that cannot get the new one, because their namespace refuses it.
 
         A restart of theirs would be in vain. The others do not wait for them, and the instances go on accepting the
         password that they may run with, even if somebody deleted the copy that they had it from.
         """
+        if state.rollouts is None:
+            return state
         refused = {each.target.namespace: each.refusal for each in self.copies if each.refusal}
-        return tuple(_kept_from(each, refused) for each in rollouts)
+        return replace(state, rollouts=tuple(_kept_from(each, refused) for each in state.rollouts))
 
 
 def complete_auth(state: StorageState, owner: Storage, mending: Mending) -> Repair | None:
@@ -75,7 +77,7 @@ def complete_auth(state: StorageState, owner: Storage, mending: Mending) -> Repa
     secret, ring, record = state.child(SECRETS, names.auth_secret(owner.name)), state.key_ring, state.rotation
     needed, is_staging = set(identities.PASSWORD_KEYS), bool(ring.staged)
     missing = (needed - ring.current.keys()) | (needed - ring.staged.keys() if is_staging else set())
-    connection = state.child(SECRETS, names.connection_secret(owner.name))
+    connection = connection_of(state)
     if names.KEY_PASSWORD not in ring.current:
         published = identities.decoded((connection or {}).get("data")).get(names.KEY_REDIS_PASSWORD, "")
         if identities.is_password(published):
@@ -100,10 +102,16 @@ def restart_outdated_pods(state: StorageState) -> Iterator[Delete]:
             yield Delete.of(PODS, instance.pod)
 
 
-def publish(desired: Object | None, present: Object | None, sharing: Sharing, mending: Mending) -> Publication:
+def connection_of(state: StorageState) -> Object | None:
+    """Find the connection Secret of a storage."""
+    return state.child(SECRETS, names.connection_secret(state.storage.name))
+
+
+def publish(desired: Object | None, state: StorageState, mending: Mending) -> Publication:
     """Say how the connection Secret and its copies become as desired; nothing if there is no connection yet."""
     if desired is None:
         return Publication()
+    present, sharing = connection_of(state), state.sharing
     # A former leader that decides by outdated objects must lose, or consumers would get a password that is gone.
     connection = mending.object(repair_if_unchanged, SECRETS, desired, present)
     superfluous = tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from reconciler.actions.plan import Plan
 from reconciler.failover.consent import FAILOVER_BLOCKED
 from reconciler.plan.change import PLANNED
 from reconciler.plan.failed_pass import RECONCILED
@@ -37,6 +38,12 @@ _IN_FIRST_EVENT: Final = frozenset({READY, AVAILABLE})
 """Conditions whose change the first Event of a pass reports."""
 LISTED_CONSUMERS: Final = 10
 """How many names a message holds; it counts the rest."""
+
+
+def report(state: StorageState, verdict: Verdict, now: datetime, pause: float) -> Plan:
+    """Plan nothing but the new status and Events."""
+    status, events = status_of(state, verdict, now)
+    return Plan(status=status, events=events, requeue_after_seconds=pause)
 
 
 def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Object | None, tuple[EventNote, ...]]:
