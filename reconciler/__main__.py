@@ -26,7 +26,8 @@ from reconciler.controllers.session_storage import Reconciler
 from reconciler.controllers.watches import Watches
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
-from reconciler.observe.observer import Observer, Surroundings
+from reconciler.observe.observer import Observer
+from reconciler.observe.surroundings import Surroundings
 from reconciler.rotation import schedule
 from reconciler.runtime import metrics, workers
 from reconciler.runtime.event_recorder import EventRecorder

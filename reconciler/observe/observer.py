@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -38,14 +38,12 @@ from shared.objects.resources import (
 from shared.objects.timestamps import read_time
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.observe.children import Found
     from reconciler.observe.credential_rollouts import CredentialRollouts
-    from reconciler.observe.last_seen import LastSeen
+    from reconciler.observe.surroundings import Surroundings
     from reconciler.state.credential_rollout import CredentialRollout
-    from reconciler.state.storage_state import KubernetesNodes
-    from reconciler.valkey.external_store import Dial
     from shared.consumers.usage_index import ConsumerIndex
     from shared.kubernetes.client import Cluster
     from shared.objects.resources import Resource
@@ -57,33 +55,6 @@ ON_CONSUMERS_SECONDS: Final = 0.3
 NOTHING: Final[Mapping[tuple[str, str], Object]] = MappingProxyType({})
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the process knows beyond the objects of one storage.
-
-    Attributes:
-        read_secret: Reads a Secret that an external storage names.
-        serves_tls: Tells whether ToolHive's CRDs have `sessionStorage.tls`.
-        knows_consumers: Tells whether the caches hold all consumers.
-        is_rotation_due: Tells whether a storage's schedule asks for a rotation, and no other storage goes first.
-        silent_for: Tells for how many seconds the server in a pod has not answered anything.
-        outlives_at: Tells where the server of a storage's instance goes on although its pod is gone; empty if nowhere.
-        may_update: Tells whether a storage has, or may take, one of the slots for updates.
-        dial: Dials a user's own store.
-    """
-
-    read_secret: Callable[[Key], Awaitable[Object | None]]
-    serves_tls: Callable[[], bool]
-    knows_consumers: Callable[[], bool]
-    is_rotation_due: Callable[[DeclaredStorage], bool]
-    silent_for: Callable[[Object], float]
-    outlives_at: Callable[[Key, int], str]
-    nodes: Callable[[], KubernetesNodes]
-    may_update: Callable[[Key], bool]
-    last_seen: LastSeen
-    dial: Dial
 
 
 class Observer:

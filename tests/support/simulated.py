@@ -16,8 +16,9 @@ from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.stateful_set import Image
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
-from reconciler.observe.observer import Observer, Surroundings
+from reconciler.observe.observer import Observer
 from reconciler.observe.referenced_secrets import ReferencedSecrets
+from reconciler.observe.surroundings import Surroundings
 from reconciler.plan.desired_objects import StorageSettings
 from reconciler.plan.planner import plan
 from reconciler.rotation import schedule

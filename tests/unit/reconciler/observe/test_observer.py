@@ -13,8 +13,9 @@ from reconciler.credentials.login import Credentials, Login
 from reconciler.observe import observer as observer_module
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
-from reconciler.observe.observer import Observer, Surroundings
+from reconciler.observe.observer import Observer
 from reconciler.observe.referenced_secrets import ReferencedSecrets
+from reconciler.observe.surroundings import Surroundings
 from reconciler.state.credential_rollout import CredentialRollout
 from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.instance import Instance, InstanceFacts

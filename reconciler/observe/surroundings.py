@@ -1,0 +1,42 @@
+"""What the process knows beyond the objects of one storage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from reconciler.observe.last_seen import LastSeen
+    from reconciler.state.session_storage import DeclaredStorage
+    from reconciler.state.storage_state import KubernetesNodes
+    from reconciler.valkey.external_store import Dial
+    from shared.objects.resources import Key, Object
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the process knows beyond the objects of one storage.
+
+    Attributes:
+        read_secret: Reads a Secret that an external storage names.
+        serves_tls: Tells whether ToolHive's CRDs have `sessionStorage.tls`.
+        knows_consumers: Tells whether the caches hold all consumers.
+        is_rotation_due: Tells whether a storage's schedule asks for a rotation, and no other storage goes first.
+        silent_for: Tells for how many seconds the server in a pod has not answered anything.
+        outlives_at: Tells where the server of a storage's instance goes on although its pod is gone; empty if nowhere.
+        may_update: Tells whether a storage has, or may take, one of the slots for updates.
+        dial: Dials a user's own store.
+    """
+
+    read_secret: Callable[[Key], Awaitable[Object | None]]
+    serves_tls: Callable[[], bool]
+    knows_consumers: Callable[[], bool]
+    is_rotation_due: Callable[[DeclaredStorage], bool]
+    silent_for: Callable[[Object], float]
+    outlives_at: Callable[[Key, int], str]
+    nodes: Callable[[], KubernetesNodes]
+    may_update: Callable[[Key], bool]
+    last_seen: LastSeen
+    dial: Dial
