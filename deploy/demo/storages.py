@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from deploy.demo.errors import Surprise
 from deploy.demo.kube import until
 from deploy.demo.proxies import is_ready
 
@@ -32,23 +33,30 @@ def await_finding(kube: Kube, key: tuple[str, str], kind: str, reason: str) -> O
 
 
 def kill_valkey(kube: Kube, namespace: str, storage: str) -> None:
-    """Delete the Valkey pod of a one-instance storage without grace, and wait until its successor is ready."""
-    pod = valkey_pod(storage)
-    found = kube.get("pod", pod, namespace)
-    kube.run("delete", "pod", pod, "--force", "--grace-period=0", namespace=namespace)
-    await_revival(kube, namespace, storage, found["metadata"]["uid"] if found else "")
+    """Delete the primary's pod without grace, and wait until there is a ready one."""
+    found = primary_pod(kube, namespace, storage)
+    if found is None:
+        raise Surprise(f"SessionStorage {namespace}/{storage} has no primary")
+    kube.run("delete", "pod", found["metadata"]["name"], "--force", "--grace-period=0", namespace=namespace)
+    await_revival(kube, namespace, storage, found["metadata"]["uid"])
 
 
 def await_revival(kube: Kube, namespace: str, storage: str, uid: str) -> None:
-    """Wait until a one-instance storage has a ready Valkey pod with another uid than this."""
+    """Wait until a storage's primary has a ready pod with another uid than this."""
 
     def revived() -> bool:
-        pod = kube.get("pod", valkey_pod(storage), namespace)
+        pod = primary_pod(kube, namespace, storage)
         return pod is not None and pod["metadata"]["uid"] != uid and is_ready(pod)
 
-    until(f"a new pod {valkey_pod(storage)} is ready", revived, REVIVAL_SECONDS)
+    until(f"the primary of {storage} has a new pod that is ready", revived, REVIVAL_SECONDS)
+
+
+def primary_pod(kube: Kube, namespace: str, storage: str) -> Object | None:
+    """Find the pod of a storage's primary; None if there is none now."""
+    primary = (kube.get(KIND, storage, namespace) or {}).get("status", {}).get("primary")
+    return kube.get("pod", f"{primary}-0", namespace) if primary else None
 
 
 def valkey_pod(storage: str) -> str:
-    """Name the pod of a one-instance storage."""
+    """Name the first pod of a storage, which is the only one of a new storage with one instance."""
     return f"{storage}-valkey-0-0"

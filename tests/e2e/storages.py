@@ -66,12 +66,12 @@ def children(kube: Kube, name: str, namespace: str) -> set[str]:
     return {f"{child['kind']}/{child['metadata']['name']}" for child in owned}
 
 
-def expected_children(name: str) -> set[str]:
+def expected_children(name: str, instance: int = 0) -> set[str]:
     return {
         f"Secret/{name}-auth",
         f"NetworkPolicy/{name}-valkey",
         f"ConfigMap/{name}-valkey",
-        f"StatefulSet/{name}-valkey-0",
+        f"StatefulSet/{name}-valkey-{instance}",
         f"Service/{name}-valkey",
         f"Service/{name}-valkey-nodes",
         f"EndpointSlice/{name}-valkey",

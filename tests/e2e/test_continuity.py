@@ -12,7 +12,6 @@ from deploy.demo.errors import SessionLost
 from deploy.demo.kube import Kube
 from deploy.demo.proxies import Proxies
 from tests.e2e.namespaces import SERVERS
-from tests.e2e.storages import read
 
 
 @pytest.fixture
@@ -54,9 +53,10 @@ def test_a_session_outlives_a_crash_of_a_medium_store(proxies: Proxies, kube: Ku
 
 
 def test_a_session_outlives_the_stateful_set_of_a_medium_store(proxies: Proxies, kube: Kube) -> None:
-    """Data belongs to the storage: a StatefulSet that somebody deletes by hand comes back with it."""
+    """Data belongs to the storage: the only instance goes on until another one has taken over with the data."""
     session, _ = proxies.open_session(proxies.await_ready(2)[0])
-    before = read(kube, "pod", "first-valkey-0-0", SERVERS)["metadata"]["uid"]
-    kube.run("delete", "statefulset", "first-valkey-0", namespace=SERVERS)
-    storages.await_revival(kube, SERVERS, "first", before)
+    before = storages.primary_pod(kube, SERVERS, "first") or {}
+    workload = before["metadata"]["name"].removesuffix("-0")
+    kube.run("delete", "statefulset", workload, "--wait=false", namespace=SERVERS)
+    storages.await_revival(kube, SERVERS, "first", before["metadata"]["uid"])
     assert [proxies.count(pod, session) for pod in proxies.await_ready(2)] == [2, 3]

@@ -14,6 +14,7 @@ from tests.e2e.storages import await_ready, children, expected_children, has_one
 
 pytestmark = pytest.mark.usefixtures("servers")
 REPAIR_SECONDS = 30
+SET = "StatefulSet/fixed-valkey-0"
 
 
 EDITS = [
@@ -34,7 +35,7 @@ def fixed(kube: Kube) -> Kube:
     return kube
 
 
-@pytest.mark.parametrize("child", sorted(expected_children("fixed")))
+@pytest.mark.parametrize("child", sorted(expected_children("fixed") - {SET}))
 def test_a_deleted_child_comes_back(fixed: Kube, child: str) -> None:
     kind, _, name = child.partition("/")
     uid = read(fixed, kind, name, STORAGES)["metadata"]["uid"]
@@ -58,6 +59,12 @@ def test_an_edited_child_is_repaired(fixed: Kube, kind: str, name: str, patch: s
     before = content()
     fixed.run("patch", kind, name, "--type=merge", f"--patch={patch}", namespace=STORAGES)
     until(f"{kind} {name} is as before", lambda: content() == before, REPAIR_SECONDS)
+
+
+def test_the_only_instance_moves_when_somebody_deletes_its_stateful_set(fixed: Kube) -> None:
+    fixed.run("delete", SET, "--wait=false", namespace=STORAGES)
+    moved = expected_children("fixed", 1)
+    until("another instance is the only one", lambda: children(fixed, "fixed", STORAGES) == moved, REPAIR_SECONDS)
 
 
 def test_after_all_repairs_the_storage_is_ready(fixed: Kube) -> None:
