@@ -44,7 +44,7 @@ def room(run: Run) -> None:
 @contextmanager
 def made(kube: Kube, name: str, namespace: str, size: Size) -> Iterator[None]:
     """Make a storage, and delete it at the end of the block."""
-    kube.apply(storage(name, namespace, size=size))
+    kube.apply(storage(name, namespace, size=size.value))
     await_ready(kube, namespace, name)
     try:
         yield
@@ -136,7 +136,7 @@ def test_three_instances_run_on_two_nodes_if_the_third_is_not_for_them_and_part_
     name, nodes = "crowded", {node["metadata"]["name"] for node in kube.items("nodes")}
     workers = nodes - {CONTROL_PLANE_NODE.name}
     with tainted(kube, CONTROL_PLANE_NODE.name, "node-role.kubernetes.io/control-plane"):
-        kube.apply(storage(name, DRAINS, size=Size.LARGE))
+        kube.apply(storage(name, DRAINS, size=Size.LARGE.value))
         until(f"{name} is redundant", lambda: is_redundant(kube, name), 60)
         assert len(nodes_of_running(kube, name)) == 3
         assert set(nodes_of_running(kube, name)) == workers
@@ -150,7 +150,7 @@ def test_three_instances_run_on_two_nodes_if_the_third_is_not_for_them_and_part_
 def test_a_quota_that_refuses_a_pod_is_quoted_in_the_status(kube: Kube) -> None:
     kube.run("delete", "resourcequota", "--all", namespace=REFUSING)
     kube.apply(QUOTA | {"metadata": {"name": "team", "namespace": REFUSING}, "spec": {"hard": {"limits.cpu": "8"}}})
-    kube.apply(storage("refused", REFUSING, size=Size.SMALL))
+    kube.apply(storage("refused", REFUSING, size=Size.SMALL.value))
 
     def says_why() -> bool:
         ready = condition(read(kube, KIND, "refused", REFUSING), "Ready")

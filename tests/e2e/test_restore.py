@@ -40,7 +40,8 @@ def test_a_storage_serves_the_data_of_volumes_and_secrets_that_are_all_that_is_l
     (command,) = re.findall("`kubectl (.*)`", message)
     kube.run(*shlex.split(command))
     await_ready(kube, STORAGES, NAME)
-    assert keys(kube, CALLER, STORAGES, HOST) == [SESSION]
+    # The Service has another address, which the cluster's DNS servers learn up to 30 s later.
+    until("its session is there", lambda: keys(kube, CALLER, STORAGES, HOST) == [SESSION], GONE_SECONDS)
     is_the_same = secret(kube, f"{NAME}-auth", STORAGES) == before
     assert is_the_same
     assert has_one_password(kube, NAME, STORAGES)

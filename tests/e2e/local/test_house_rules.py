@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -88,6 +89,7 @@ def ruled_fixture(run: Run) -> Iterator[Kube]:
             nodes.tag_image(run.images.valkey, run.images.valkey + tag)
         nodes.tag_image(run.images.valkey, run.images.valkey + tag + MIRRORED)
     run.kube.apply(*rules())
+    until("the policy is in force", lambda: is_in_force(run.kube), UPDATE_SECONDS)
     run.kube.apply(storage(NAME, STORAGES, size="large"))
     await_ready(run.kube, STORAGES, NAME)
     until("the storage is redundant", lambda: is_true(run.kube, "Redundant"), UPDATE_SECONDS)
@@ -96,6 +98,20 @@ def ruled_fixture(run: Run) -> Iterator[Kube]:
     for kind in ("mutatingadmissionpolicybinding", "mutatingadmissionpolicy"):
         run.kube.run("delete", kind, POLICY, "--ignore-not-found")
     run.install()
+
+
+def is_in_force(kube: Kube) -> bool:
+    """Tell whether the API server has learnt of the policy: it would change this StatefulSet."""
+    labels = {names.LABEL_STORAGE: NAME}
+    pod = {"containers": [{"name": "valkey", "image": "valkey", "securityContext": {"runAsNonRoot": True}}]}
+    spec = {
+        "serviceName": NAME,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
+    metadata = {"name": "probe", "namespace": STORAGES, "labels": labels}
+    probe = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}
+    return MIRRORED in kube.run("create", "--dry-run=server", "--output=yaml", "-f", "-", stdin=json.dumps(probe))
 
 
 def is_true(kube: Kube, kind: str) -> bool:
