@@ -139,11 +139,12 @@ def test_another_name_connects_anew_and_no_field_disconnects(kubectl: Kubectl, n
 
 @pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
 def test_the_same_manifest_again_changes_nothing(kubectl: Kubectl, namespace: str, how: tuple[str, ...]) -> None:
-    manifests = yaml.safe_dump_all(
-        [server(namespace, sessionStorageRef="mine"), storage("mine", namespace, external=EXTERNAL)]
-    )
-    kubectl("apply", *how, "-f", "-", stdin=manifests)
+    # The storage first: of a server whose storage is not there yet, the reconciler may write that a moment later.
+    store = storage("mine", namespace, external=EXTERNAL)
+    kubectl("apply", *how, "-f", "-", stdin=yaml.safe_dump(store))
     await_reason(kubectl, namespace, "mine", "SecretNotFound")
+    manifests = yaml.safe_dump_all([server(namespace, sessionStorageRef="mine"), store])
+    kubectl("apply", *how, "-f", "-", stdin=manifests)
     before = version_of(stored(kubectl, namespace)), version_of(read(kubectl, "sstore", "mine", namespace))
     kubectl("apply", *how, "-f", "-", stdin=manifests)
     kubectl("diff", *how, "-f", "-", stdin=manifests)

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 SERVICE = f"{RELEASE}-webhook"
+CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
+"""Whose pods alone API servers accept with the webhook's service account and labels."""
+
+
+def replica_set() -> Object:
+    """Build an owner for the pods, which its controller leaves alone: its selector finds none of them."""
+    labels = {"app": "nobody"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "none", "image": "none"}]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    metadata = {"name": f"{SERVICE}-5d4f8c7b6", "namespace": NAMESPACE}
+    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": spec}
 
 
 class Replica:
@@ -31,8 +42,12 @@ class Replica:
     def thaw(self) -> None:
         os.kill(self.process.pid, signal.SIGCONT)
 
-    @property
-    def pod(self) -> Object:
+    def pod(self, owner: Object) -> Object:
+        """Build the Pod object.
+
+        Args:
+            owner: The ReplicaSet that it belongs to.
+        """
         # The pod has the address on which its process listens, and needs no scheduling.
         container = {
             "name": "webhook",
@@ -45,8 +60,12 @@ class Replica:
             "app.kubernetes.io/instance": RELEASE,
             "app.kubernetes.io/component": "webhook",
         }
+        reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "controller": True}
+        owners = [reference | {key: owner["metadata"][key] for key in ("name", "uid")}]
         return {
-            "metadata": {"name": self.name, "namespace": NAMESPACE, "labels": labels},
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": self.name, "namespace": NAMESPACE, "labels": labels, "ownerReferences": owners},
             "spec": {"schedulerName": "nobody", "serviceAccountName": SERVICE, "containers": [container]},
         }
 

@@ -27,7 +27,7 @@ from shared.objects.resources import PODS, Object
 from tests.integration.certificates.backstage import Backstage
 from tests.integration.certificates.load import Load, Tally
 from tests.integration.certificates.relay import Relay
-from tests.integration.certificates.replica import SERVICE, Replica
+from tests.integration.certificates.replica import CONTROLLER, SERVICE, Replica, replica_set
 from tests.integration.control_plane import Kubectl
 from tests.integration.installation import NAMESPACE
 from tests.integration.loopback import free_port
@@ -84,7 +84,8 @@ class Stage:
         """Start a replica and wait until the Service sends connections to it."""
         replica = Replica(name, self.process("webhook", name, module, **environ))
         replica.process.start()
-        self.backstage.do(self._cluster.create(PODS, replica.pod))
+        owner = json.loads(self.kubectl("apply", "-f", "-", "--output=json", stdin=json.dumps(replica_set())))
+        self.kubectl("create", "-f", "-", f"--as={CONTROLLER}", stdin=json.dumps(replica.pod(owner)))
         self.replicas.append(replica)
         eventually(lambda: replica.port in self.service.backends, what=f"{name} ready: {replica.process.log}")
         return replica
