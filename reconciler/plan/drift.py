@@ -88,11 +88,13 @@ def merged(desired: Object, present: Object) -> Object:
 def managers_of(obj: Object, path: Sequence[str]) -> frozenset[str]:
     """Name the field managers that own a field of an object, beside this project's own.
 
-    Nobody owns what an admission webhook or policy adds: the API server counts it to no manager.
+    Nobody else owns what an admission webhook or policy changes: the API server counts it to whoever wrote the object,
+    or to no manager. The name of one that replaces an object is the beginning of its user agent.
     """
     entries = obj["metadata"].get("managedFields") or []
     owning = (entry for entry in entries if _owns(entry.get("fieldsV1"), path))
-    return frozenset(str(entry.get("manager", "")) for entry in owning) - {"", names.FIELD_MANAGER}
+    managers = (str(entry.get("manager", "")) for entry in owning)
+    return frozenset(each for each in managers if each and not each.startswith(names.FIELD_MANAGER))
 
 
 def _assigned(desired: Object, present: Object) -> Object:

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from reconciler.manifests import network_policy, services
-from reconciler.plan.drift import is_covered, repair_if_unchanged
+from reconciler.plan.drift import is_covered, managers_of, repair_if_unchanged
 from shared.objects.resources import SERVICES, Object
 from tests.support.storages import SETTINGS, STORAGE, stored
 
@@ -90,3 +90,18 @@ def test_a_widened_peer_is_drift() -> None:
 
 def test_an_absent_object_is_drift() -> None:
     assert not is_covered(SERVICE, {})
+
+
+@pytest.mark.parametrize(
+    ("manager", "named"),
+    [
+        ("a-controller", {"a-controller"}),
+        ("toolhive-session-storage", set()),
+        ("toolhive-session-storage-reconciler", set()),
+        ("", set()),
+    ],
+)
+def test_a_field_that_a_policy_changed_in_a_write_of_ours_is_laid_to_nobody(manager: str, named: set[str]) -> None:
+    fields = {"f:spec": {"f:replicas": {}}}
+    obj: Object = {"metadata": {"managedFields": [{"manager": manager, "fieldsV1": fields}]}, "spec": {"replicas": 2}}
+    assert managers_of(obj, ("spec", "replicas")) == named
