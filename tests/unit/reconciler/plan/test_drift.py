@@ -102,6 +102,6 @@ def test_an_absent_object_is_drift() -> None:
     ],
 )
 def test_a_field_that_a_policy_changed_in_a_write_of_ours_is_laid_to_nobody(manager: str, named: set[str]) -> None:
-    fields = {"f:spec": {"f:replicas": {}}}
+    fields: Object = {"f:spec": {"f:replicas": {}}}
     obj: Object = {"metadata": {"managedFields": [{"manager": manager, "fieldsV1": fields}]}, "spec": {"replicas": 2}}
     assert managers_of(obj, ("spec", "replicas")) == named
