@@ -58,7 +58,7 @@ class Settings(FromEnvironment):
                 env.text("VALKEY_PRIORITY_CLASS", ""),
                 env.number("UPDATES_AT_ONCE", 1, 1000),
             ),
-            drain_taints=tuple(filter(None, (key.strip() for key in env.text("DRAIN_TAINTS", "").split(",")))),
+            drain_taints=env.optional_entries("DRAIN_TAINTS", str, "the key of a taint"),
             extends_toolhive_crds=env.flag("EXTEND_TOOLHIVE_CRDS", default=True),
             http_port=env.number("HTTP_PORT", 8080, 65535),
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),

@@ -23,13 +23,12 @@ from reconciler.actions.kubernetes import Delete, Write
 from reconciler.plan.desired_objects import owner_of
 from reconciler.plan.health import Verdict
 from reconciler.state import pod_status
-from reconciler.state.owned_objects import CHILD_RESOURCES, is_owned_by
+from reconciler.state.owned_objects import CHILD_RESOURCES, is_owned_by, is_storage, was_made_for
 from shared import names
 from shared.objects.resources import (
     ENDPOINT_SLICES,
     SECRETS,
     SERVICES,
-    SESSION_STORAGES,
     STATEFUL_SETS,
     VOLUME_CLAIMS,
     is_terminating,
@@ -86,12 +85,7 @@ class NamedObject:
     @property
     def was_ours(self) -> bool:
         """Whether it has the storage's labels, and no owner but storages of this name."""
-        labels = self.obj["metadata"].get("labels") or {}
-        is_labelled = (
-            labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY
-            and labels.get(names.LABEL_STORAGE) == self.storage.name
-        )
-        return is_labelled and all(self._is_storage(each) for each in self.owners if each.get("controller"))
+        return was_made_for(self.obj, self.storage.name)
 
     @property
     def needs_consent(self) -> bool:
@@ -127,19 +121,13 @@ class NamedObject:
             return Delete.of(self.resource, self.obj, keeps_dependents=True)
         storage = self.storage
         own = storage.reference if self.resource is VOLUME_CLAIMS else storage.control
-        others = [each for each in self.owners if not self._is_storage(each)]
+        others = [each for each in self.owners if not is_storage(each, self.storage.name)]
         metadata = {**self.obj["metadata"], "ownerReferences": [*others, own]}
         return Write(self.resource, {**self.obj, "metadata": metadata})
 
-    def _is_storage(self, owner: Object) -> bool:
-        """Tell whether an owner is a storage of this name, now or formerly."""
-        group = str(owner.get("apiVersion", "")).partition("/")[0]
-        kind = group, owner.get("kind"), owner.get("name")
-        return kind == (SESSION_STORAGES.group, SESSION_STORAGES.kind, self.storage.name)
-
     def _is_former(self, owner: Object) -> bool:
         """Tell whether an owner is a storage of this name that exists no more: the one that exists has another UID."""
-        return self._is_storage(owner) and owner.get("uid") != self.storage.uid
+        return is_storage(owner, self.storage.name) and owner.get("uid") != self.storage.uid
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,17 +71,23 @@ def place_of_pod(pod: Object) -> tuple[Key, int] | None:
     return (parent, index) if index is not None and ordinal == "0" else None
 
 
+def is_storage(owner: Object, name: str) -> bool:
+    """Tell whether an owner reference names a storage of this name, now or formerly."""
+    group = str(owner.get("apiVersion", "")).partition("/")[0]
+    return (group, owner.get("kind"), owner.get("name")) == (SESSION_STORAGES.group, SESSION_STORAGES.kind, name)
+
+
+def was_made_for(obj: Object, storage: str) -> bool:
+    """Tell whether an object has a storage's labels, and no owner in control of it but storages of this name."""
+    labels = obj["metadata"].get("labels") or {}
+    is_labelled = labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage
+    owners = obj["metadata"].get("ownerReferences") or []
+    return is_labelled and all(is_storage(each, storage) for each in owners if each.get("controller"))
+
+
 def _is_strange(obj: Object, storage: DeclaredStorage) -> bool:
     """Tell whether an object is neither a storage's own nor left by one of this name (`plan.ownership`)."""
-    if is_owned_by(obj, storage.uid):
-        return False
-    metadata = obj["metadata"]
-    labels, owners = metadata.get("labels") or {}, metadata.get("ownerReferences") or []
-    is_labelled = (
-        labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_STORAGE) == storage.name
-    )
-    controllers = [(owner.get("kind"), owner.get("name")) for owner in owners if owner.get("controller")]
-    return not is_labelled or any(each != (SESSION_STORAGES.kind, storage.name) for each in controllers)
+    return not is_owned_by(obj, storage.uid) and not was_made_for(obj, storage.name)
 
 
 def without_idle_strangers(
