@@ -42,7 +42,8 @@ class PullSecrets:
 
     async def known(self) -> None:
         """Wait until the first list of each has arrived, and log which of them do not exist."""
-        await self._cache.synced.wait()
+        if self._sources:
+            await self._cache.synced.wait()
         for name in sorted(set(self._sources) - self.found().keys()):
             extra = {"secret": name, "namespace": self._namespace}
             _log.warning("a Secret with registry credentials does not exist, so no storage gets a copy", extra=extra)

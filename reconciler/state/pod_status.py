@@ -55,7 +55,7 @@ def _waiting(name: str, container: Object) -> Obstacle:
     reason, words = container["state"]["waiting"]["reason"], container["state"]["waiting"].get("message", "")
     if reason in _PULLING:
         # Kubelet alternates between both reasons, and from Kubernetes 1.32 on says the same of both at the end.
-        step = "check that the node may pull it, or name a copy in the chart value valkey.image"
+        step = "check that the node may pull it, or set the chart values valkey.image and valkey.imagePullSecrets"
         text = Obstacle.quoting(_BACK_OFF, f"pod {name} waits for its image", words.rpartition("ErrImagePull: ")[2])
         return Obstacle(text.reason, f"{text.message}: {step}")
     if reason == _CRASHING:  # kubelet's words count the seconds to the next start

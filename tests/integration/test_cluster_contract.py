@@ -281,13 +281,12 @@ def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
     spec = InstanceSpec(
         storage.name, storage.namespace, 0, size, PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0
     )
-    metadata = storage.metadata(f"{storage.name}-valkey-0")
     return [
         (SECRETS, secrets.auth_secret(storage, KeyRing(drawn))),
         (SECRETS, secrets.connection_secret(storage, drawn["password"])),
         (CONFIG_MAPS, valkey_config.config_map(storage, 0, range(PRESETS[size].replicas), "10.0.0.9")),
         (NETWORK_POLICIES, network_policy.network_policy(storage, Peers("x", {"a": "b"}))),
-        (STATEFUL_SETS, stateful_set(metadata, spec, Image("registry.example/valkey:9", "IfNotPresent"), "")),
+        (STATEFUL_SETS, stateful_set(storage, spec, IMAGE)),
         (SERVICES, services.primary_service(storage)),
         (SERVICES, services.headless_service(storage)),
         (SERVICES, services.replicas_service(storage)),

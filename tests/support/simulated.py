@@ -81,6 +81,7 @@ class Simulation:
         cuts: Pairs of instances between which nothing gets through, by number; `OURS` stands for the reconciler.
         without_dns: Numbers of instances that cannot resolve names.
         nodes: The nodes that the reconciler sees.
+        pull_secrets: The Secrets with registry credentials in the release's namespace, by name.
         passed: How much later it is by the API server's clock than it really is.
     """
 
@@ -94,6 +95,7 @@ class Simulation:
         self.valkey.reaches = lambda one, other: frozenset(map(self._number, (one, other))) not in self.cuts
         self.valkey.has_dns = lambda address: self._number(address) not in self.without_dns
         self.kubelets = Kubelets(self.api, self.valkey, key)
+        self.pull_secrets: dict[str, Object] = {}
         self.passed = timedelta(0)
         self.nodes = KubernetesNodes()
         self.cuts: set[frozenset[int]] = set()
@@ -125,6 +127,9 @@ class Simulation:
             may_update=slots.may_take,
             last_seen=last_seen,
             dial=ExternalStores().dial,
+            sizes=self.settings.sizes,
+            pull_sources=self.settings.pods.pull_sources,
+            pull_secrets=lambda: self.pull_secrets,
         )
         clock = self._now
         memory = WriteMemory(clock)

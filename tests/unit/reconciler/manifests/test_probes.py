@@ -14,7 +14,7 @@ from shared.session_storage.sizes import Size
 from tests.support.storages import STORAGE
 
 LIVENESS = stateful_set(
-    STORAGE.metadata("mine-valkey-0"), InstanceSpec("mine", "team", 0, Size.MEDIUM, 5), Image("valkey", "Always"), ""
+    STORAGE, InstanceSpec("mine", "team", 0, Size.MEDIUM, 5), Image("valkey", "Always")
 )["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]
 
 
