@@ -24,9 +24,7 @@ class PullSecrets:
     Each of these Secrets has a watch of its own: rights may allow no other, and they are few.
     """
 
-    def __init__(
-        self, cluster: Cluster, namespace: str, sources: Sequence[str], on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, sources: Sequence[str], on_change: Callable[[], None]) -> None:
         """Take the Secrets' namespace and names, and what to do when one of them changes."""
         selectors = {name: Selector(namespace=namespace, fields=f"metadata.name={name}") for name in sources}
         self._cache = JoinedInformer(cluster, SECRETS, selectors, lambda _, __: on_change())

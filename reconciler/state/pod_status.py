@@ -98,7 +98,9 @@ def has_run(pod: Object) -> bool:
         return False
     states = pod.get("status", {}).get("containerStatuses") or []
     waiting = [each for each in states if each.get("state", {}).get("waiting", {}).get("reason") not in _ORDINARY_WAITS]
-    return len(waiting) < max(len(states), 1) or any(each.get("restartCount") or each.get("lastState") for each in waiting)
+    return len(waiting) < max(len(states), 1) or any(
+        each.get("restartCount") or each.get("lastState") for each in waiting
+    )
 
 
 def is_unschedulable(pod: Object) -> bool:

@@ -40,7 +40,7 @@ class StructuredSetting(BaseModel):
             raise InvalidSettings("; ".join(found)) from None
 
     def to_object(self) -> Object:
-        """Write the setting as the API server stores it: without absent fields, and without empty texts, lists and maps.
+        """Write the setting as the API server stores it, without absent fields and empty texts, lists and maps.
 
         A setting within stays even if it is empty, such as a selector, which then selects everything.
         """

@@ -15,9 +15,9 @@ from reconciler.apply import passwords
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import disruption_budget, network_policy, secrets, services, valkey_config
+from reconciler.manifests.instance_spec import Image, InstanceSpec
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.network_policy_settings import NetworkPolicySettings
-from reconciler.manifests.instance_spec import Image, InstanceSpec
 from reconciler.manifests.stateful_set import stateful_set
 from reconciler.manifests.storage import Inherited, Storage
 from reconciler.manifests.valkey_pods import ValkeyPods
@@ -280,8 +280,8 @@ async def test_an_informers_cache_ends_equal_to_the_api_server(api: Cluster, tea
     assert {name for _, name in informer.objects} == {item["metadata"]["name"] for item in items} == {"a", "c", "d"}
 
 
-NEEDED = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [
-    {"key": "zone", "operator": "In", "values": ["a"]}, {"key": "pool", "operator": "Exists", "values": []}]}]}}  # fmt: skip
+REQUIREMENTS = [{"key": "zone", "operator": "In", "values": ["a"]}, {"key": "pool", "operator": "Exists", "values": []}]
+NEEDED = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": REQUIREMENTS}]}}
 NEAR = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "shop"}}}
 EVERYTHING_SAID = ValkeyPods.model_validate(
     {
@@ -294,7 +294,9 @@ EVERYTHING_SAID = ValkeyPods.model_validate(
             ],
             "affinity": {
                 "nodeAffinity": NEEDED,
-                "podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": NEAR}]},
+                "podAffinity": {
+                    "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": NEAR}]
+                },
                 "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [NEAR]},
             },
         },
@@ -333,7 +335,11 @@ async def test_what_a_platform_team_says_shows_no_drift_as_stored(api: Cluster, 
     storage = Owned("mine", team, owner["metadata"]["uid"], HANDED_DOWN)
     copied = secrets.pull_secret(
         storage,
-        {"metadata": {"name": "regcred"}, "type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "e30="}},
+        {
+            "metadata": {"name": "regcred"},
+            "type": "kubernetes.io/dockerconfigjson",
+            "data": {".dockerconfigjson": "e30="},
+        },
     )
     made = [
         (SECRETS, copied),
@@ -345,7 +351,16 @@ async def test_what_a_platform_team_says_shows_no_drift_as_stored(api: Cluster, 
             (STATEFUL_SETS, stateful_set(storage, spec, IMAGE, EVERYTHING_SAID))
             for index, size in enumerate(Size)
             for spec in [
-                InstanceSpec("mine", team, index, size, ODD_SIZES.of(size).volume_gib, is_spread=True, sizes=ODD_SIZES, storage_class="fast")
+                InstanceSpec(
+                    "mine",
+                    team,
+                    index,
+                    size,
+                    ODD_SIZES.of(size).volume_gib,
+                    is_spread=True,
+                    sizes=ODD_SIZES,
+                    storage_class="fast",
+                )
             ]
         ),
     ]

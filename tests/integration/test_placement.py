@@ -25,15 +25,16 @@ from tests.integration.installation import (
     running_processes,
 )
 from tests.integration.loopback import free_port
-from tests.integration.mcpservers import await_injection
 from tests.integration.processes import ROOT, Process, eventually
-from tests.integration.storages import CHILD_KINDS, await_ready, condition, read, status, storage
+from tests.integration.storages import CHILD_KINDS, await_ready, condition, read, storage
 from tests.integration.writes import writes
 
 TEAM = "team"
 FIRST_ADDRESS = 40_000
 IDLE_SECONDS = 22.0
 """Seconds; more than twice the interval between passes over a healthy storage."""
+REQUIRED = "valkey.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+REQUIREMENT = f"{REQUIRED}.nodeSelectorTerms[0].matchExpressions[0]"
 VALUES = (
     "watchNamespaces[0]=team",
     "valkey.storageClassName=slow",
@@ -43,10 +44,8 @@ VALUES = (
     "valkey.tolerations[0].operator=Equal",
     "valkey.tolerations[0].value=stateful",
     "valkey.tolerations[0].effect=NoSchedule",
-    "valkey.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0]"
-    ".matchExpressions[0].key=pool",
-    "valkey.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0]"
-    ".matchExpressions[0].operator=Exists",
+    f"{REQUIREMENT}.key=pool",
+    f"{REQUIREMENT}.operator=Exists",
     "valkey.podLabels.cost=c42",
     "valkey.podAnnotations.note=platform",
     "valkey.cpuLimit=2",
@@ -81,12 +80,17 @@ OPENSHIFT: Object = {
         ],
     },
 }
-INHERITED = {"labels": {"owner": "ann", "app.kubernetes.io/part-of": "shop"}, "annotations": {"example.com/ticket": "7"}}
+INHERITED = {
+    "labels": {"owner": "ann", "app.kubernetes.io/part-of": "shop"},
+    "annotations": {"example.com/ticket": "7"},
+}
 COPY = "mine.pull.regcred"
 
 
 def credentials(text: str) -> Object:
-    data = {".dockerconfigjson": base64.b64encode(json.dumps({"auths": {"r.example": {"auth": text}}}).encode()).decode()}
+    data = {
+        ".dockerconfigjson": base64.b64encode(json.dumps({"auths": {"r.example": {"auth": text}}}).encode()).decode()
+    }
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -213,7 +217,9 @@ def test_the_copied_credentials_follow_their_source_and_nobody_restarts(kubectl:
 
 
 def test_what_the_storage_hands_down_no_more_goes_from_every_object(kubectl: Kubectl) -> None:
-    kubectl("patch", "sstore", "mine", "-n", TEAM, "--type=json", "-p", '[{"op":"remove","path":"/spec/inheritedMetadata"}]')
+    kubectl(
+        "patch", "sstore", "mine", "-n", TEAM, "--type=json", "-p", '[{"op":"remove","path":"/spec/inheritedMetadata"}]'
+    )
 
     def inheriting() -> list[str]:
         found = [*pods(kubectl), *(obj for kind in CHILD_KINDS for obj in kubectl.api.list(kind, TEAM))]

@@ -30,6 +30,8 @@ LATEST_KILL_SECONDS = 1.5
 """Seconds within which to kill the reconciler: it starts in about one and provisions in about half of one."""
 IDLE_SECONDS = 22.0
 """Seconds; more than twice the interval between passes over a healthy storage."""
+
+
 class Passwords(threading.Thread):
     """Collects every password that the auth Secrets of a namespace ever hold."""
 

@@ -22,7 +22,8 @@ WORDS = st.sampled_from(["", "x", "false"])
 METADATA = st.dictionaries(KEYS, WORDS, max_size=3)
 TOLERATIONS = st.lists(
     st.fixed_dictionaries(
-        {"operator": st.sampled_from(["", "Exists", "Equal"])}, optional={"key": KEYS, "value": WORDS, "effect": st.just("")}
+        {"operator": st.sampled_from(["", "Exists", "Equal"])},
+        optional={"key": KEYS, "value": WORDS, "effect": st.just("")},
     ),
     max_size=2,
 )
@@ -52,11 +53,18 @@ PODS = st.fixed_dictionaries(
     },
 )
 RULES: st.SearchStrategy[list[Object]] = st.lists(
-    st.sampled_from([{}, {"ports": [{"port": 53}]}, {"ports": []}, {"ports": [{"protocol": "UDP", "port": "dns"}]}]), max_size=2
+    st.sampled_from([{}, {"ports": [{"port": 53}]}, {"ports": []}, {"ports": [{"protocol": "UDP", "port": "dns"}]}]),
+    max_size=2,
 )
 NETWORK = st.fixed_dictionaries({"enabled": st.booleans(), "extraIngress": RULES, "extraEgress": RULES})
 SIZES = st.sampled_from(
-    ["{}", '{"small":{"memory":"512Mi"}}', '{"large":{"cpu":1}}', '{"small":{"replicas":3}}', '{"large":{"replicas":4}}']
+    [
+        "{}",
+        '{"small":{"memory":"512Mi"}}',
+        '{"large":{"cpu":1}}',
+        '{"small":{"replicas":3}}',
+        '{"large":{"replicas":4}}',
+    ]
 )
 SETTINGS_DRAWN = st.builds(
     lambda pods, network, sizes: replace(
@@ -70,7 +78,11 @@ SETTINGS_DRAWN = st.builds(
     SIZES,
 )
 INHERITED: st.SearchStrategy[Object] = st.fixed_dictionaries(
-    {}, optional={"labels": st.dictionaries(st.just("team"), WORDS), "annotations": st.dictionaries(st.just("note"), WORDS)}
+    {},
+    optional={
+        "labels": st.dictionaries(st.just("team"), WORDS),
+        "annotations": st.dictionaries(st.just("note"), WORDS),
+    },
 )
 ENOUGH = 12
 """Rounds of passes that any change of all instances takes."""
@@ -104,7 +116,9 @@ def counts(simulation: Simulation) -> dict[str, int]:
 def test_a_storage_reaches_any_settings_rests_and_goes_back(size: Size, drawn: StorageSettings, inherited: Any) -> None:
     async def check() -> None:
         simulation = Simulation()
-        simulation.pull_secrets = {"one": {"metadata": {"name": "one"}, "type": "kubernetes.io/dockerconfigjson", "data": {}}}
+        simulation.pull_secrets = {
+            "one": {"metadata": {"name": "one"}, "type": "kubernetes.io/dockerconfigjson", "data": {}}
+        }
         await simulation.ask_for(size=size)
         await settle(simulation)
         before, numbers = essence(simulation), counts(simulation)

@@ -19,9 +19,7 @@ _KIND_CHANGE: Final = (
     "spec.external: Forbidden: a storage cannot change between managed and external in place: create a new"
     " SessionStorage"
 )
-_OBJECT_NAME: Final = (
-    "must consist of lower-case letters, digits, '-' or '.', and start and end with a letter or digit"
-)
+_OBJECT_NAME: Final = "must consist of lower-case letters, digits, '-' or '.', and start and end with a letter or digit"
 _CLASS_CHANGE: Final = (
     "spec.storageClassName: Forbidden: a disk cannot change its StorageClass in place: create a new SessionStorage"
 )

@@ -7,10 +7,10 @@ from ipaddress import ip_network
 
 import pytest
 
+from reconciler.manifests.instance_spec import Image
 from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.network_policy_settings import NetworkPolicySettings
 from reconciler.manifests.valkey_pods import ValkeyPods
-from reconciler.manifests.instance_spec import Image
 from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from reconciler.settings import Settings
@@ -83,12 +83,12 @@ def test_what_a_platform_team_says_of_valkeys_pods_is_read() -> None:
     default = Settings.from_environ(ENVIRON).storage
     assert (default.pods, default.network, default.sizes) == (ValkeyPods(), NetworkPolicySettings(), Sizes())
     said = {
-        "VALKEY_PODS": '{"priorityClassName":"important","scheduling":{"nodeSelector":{"pool":"stateful"}},"cpuLimit":2}',
+        "VALKEY_PODS": '{"priorityClassName":"high","scheduling":{"nodeSelector":{"pool":"stateful"}},"cpuLimit":2}',
         "VALKEY_NETWORK_POLICY": '{"enabled":false}',
         "VALKEY_SIZES": '{"large":{"memory":"2Gi"}}',
     }
     read = Settings.from_environ(ENVIRON | said).storage
-    assert (read.pods.priority_class_name, read.pods.cpu_limit) == ("important", 2000)
+    assert (read.pods.priority_class_name, read.pods.cpu_limit) == ("high", 2000)
     assert read.pods.scheduling.selector == {"pool": "stateful", "kubernetes.io/os": "linux"}
     assert not read.network.enabled
     assert [read.sizes.of(size).memory_mib for size in Size] == [256, 512, 2048]

@@ -377,7 +377,7 @@ def test_replicas_follow_a_primary_that_fails_its_clients() -> None:
 
 
 def made_for(instance: Instance, count: str) -> Instance:
-    """Return an instance whose pod says for how many instances it was made; nothing, as in former releases, if empty."""
+    """Return an instance whose pod says for how many instances it was made; an empty text is a former release's."""
     assert instance.pod is not None
     annotations = {**instance.pod["metadata"]["annotations"], names.ANNOTATION_INSTANCES: count}
     pod = {**instance.pod, "metadata": {**instance.pod["metadata"], "annotations": annotations}}
@@ -396,7 +396,9 @@ def made_for(instance: Instance, count: str) -> Instance:
         (Size.LARGE, "many", 1),
     ],
 )
-def test_clients_need_not_wait_for_replicas_that_the_primary_was_not_made_for(size: Size, count: str, fence: int) -> None:
+def test_clients_need_not_wait_for_replicas_that_the_primary_was_not_made_for(
+    size: Size, count: str, fence: int
+) -> None:
     """A platform team may change how many instances a size has, and the pod's size stays the same."""
     alone = made_for(primary(0, size), count)
     known = replace(observed(size), instances=(alone, silent(replica(1, size))))

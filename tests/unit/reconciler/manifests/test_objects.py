@@ -13,8 +13,8 @@ from reconciler.apply import passwords
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import disruption_budget, network_policy, secrets, services, valkey_config
-from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.instance_spec import Image, InstanceSpec
+from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.pod_template import template_hash
 from reconciler.manifests.stateful_set import stateful_set
 from reconciler.manifests.storage import Storage
@@ -305,10 +305,7 @@ def test_instances_of_a_redundant_storage_prefer_nodes_and_zones_of_their_own(*,
 
 @pytest.mark.parametrize("size", Size)
 def test_whether_an_instance_may_share_a_node_changes_no_running_pod(size: Size) -> None:
-    spread, free = (
-        stateful_set(STORAGE, instance(size, is_spread=is_spread), IMAGE)
-        for is_spread in (True, False)
-    )
+    spread, free = (stateful_set(STORAGE, instance(size, is_spread=is_spread), IMAGE) for is_spread in (True, False))
     assert template_hash(spread) == template_hash(free)
 
 

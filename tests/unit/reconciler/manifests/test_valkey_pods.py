@@ -92,7 +92,9 @@ def test_pods_have_the_labels_and_annotations_but_the_products_own_win() -> None
 def test_what_a_storage_inherits_gives_way_to_what_the_platform_team_says() -> None:
     """A tenant must not bring a sidecar into pods that the platform team keeps out of the mesh."""
     inject = "sidecar.istio.io/inject"
-    inherited = Storage("mine", "team", "uid-1", Inherited({inject: "true", "team": "a"}, {"note": "mine", "more": "y"}))
+    inherited = Storage(
+        "mine", "team", "uid-1", Inherited({inject: "true", "team": "a"}, {"note": "mine", "more": "y"})
+    )
     found = metadata(storage=inherited, podLabels={inject: "false"}, podAnnotations={"note": "theirs"})
     assert (found["labels"][inject], found["labels"]["team"]) == ("false", "a")
     assert (found["annotations"]["note"], found["annotations"]["more"]) == ("theirs", "y")
