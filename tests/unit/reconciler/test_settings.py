@@ -94,6 +94,13 @@ def test_what_a_platform_team_says_of_valkeys_pods_is_read() -> None:
     assert [read.sizes.of(size).memory_mib for size in Size] == [256, 512, 2048]
 
 
+def test_a_field_that_is_null_counts_as_absent() -> None:
+    """Helm keeps a null that somebody wrote to unset a default; Kubernetes drops it from what it stores."""
+    text = '{"podSecurityContext":{"runAsUser":null,"fsGroup":7},"podLabels":null,"cpuLimit":null}'
+    pods = Settings.from_environ(ENVIRON | {"VALKEY_PODS": text}).storage.pods
+    assert pods == ValkeyPods(pod_security_context={"fsGroup": 7})
+
+
 def test_values_that_an_older_release_did_not_have_mean_the_defaults() -> None:
     """`helm upgrade --reuse-values` renders them as null."""
     names = ("VALKEY_PODS", "VALKEY_NETWORK_POLICY", "VALKEY_SIZES")
@@ -103,7 +110,7 @@ def test_values_that_an_older_release_did_not_have_mean_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("VALKEY_PODS", "{", "VALKEY_PODS: Invalid JSON"),
+        ("VALKEY_PODS", "{", "VALKEY_PODS: is no JSON"),
         ("VALKEY_PODS", '{"tolerations":[]}', "VALKEY_PODS: tolerations: Extra inputs are not permitted"),
         (
             "VALKEY_PODS",
