@@ -222,10 +222,7 @@ def test_what_the_storage_hands_down_no_more_goes_from_every_object(kubectl: Kub
     )
 
     def inheriting() -> list[str]:
-        found = [
-            *pods(kubectl),
-            *(obj for kind in (*CHILD_KINDS, VOLUME_CLAIMS) for obj in kubectl.api.list(kind, TEAM)),
-        ]
+        found = [obj for kind in (*CHILD_KINDS, PODS, VOLUME_CLAIMS) for obj in kubectl.api.list(kind, TEAM)]
         return [obj["metadata"]["name"] for obj in found if "owner" in (obj["metadata"].get("labels") or {})]
 
     eventually(lambda: inheriting() == [], seconds=120, what="no object has the label any more")
