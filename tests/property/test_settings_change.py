@@ -101,7 +101,7 @@ async def settle(simulation: Simulation) -> None:
 
 
 def essence(simulation: Simulation) -> tuple[dict[tuple[str, str], Object], dict[str, int]]:
-    """Return the storage's objects that a move of the primary leaves as they are, and how many there are of each kind."""
+    """Return the objects that a move of the primary leaves as they are, and how many there are of each kind."""
     kinds = {"networkpolicies", "services", "poddisruptionbudgets"}
     kept = {key: obj for key, obj in simulation.children.items() if key[0] in kinds}
     return kept, Counter(plural for plural, _ in simulation.children)
