@@ -86,7 +86,7 @@ class _Process:
             StorageLookup(cluster, self._storages), self._index.usages, self._namespaces.objects
         )
         allowed_hosts = settings.allowed_hosts.without_api_server([cluster.host])
-        storage_handler = SessionStorageHandler(cluster, allowed_hosts)
+        storage_handler = SessionStorageHandler(cluster, allowed_hosts, settings.sizes)
         self._cluster = cluster
         self._suspension = SuspensionDetector()
         reviews = server.Server(

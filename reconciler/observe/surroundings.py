@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.session_storage.sizes import DEFAULT_SIZES, Sizes
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from reconciler.observe.last_seen import LastSeen
+    from reconciler.state.kubernetes_nodes import KubernetesNodes
     from reconciler.state.obstacle import Obstacle
     from reconciler.state.session_storage import DeclaredStorage
-    from reconciler.state.storage_state import KubernetesNodes
     from reconciler.valkey.external_store import Dial
     from shared.objects.resources import Key, Object
 
@@ -30,6 +32,9 @@ class Surroundings:
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
         dial: Dials a user's own store.
         warning_about: Tells what Kubernetes' Events say against a pod, its claim, or its StatefulSet; None if nothing.
+        sizes: What the sizes stand for.
+        pull_sources: Names of the Secrets with registry credentials in the release's namespace.
+        pull_secrets: Finds those of them that exist, by name.
     """
 
     read_secret: Callable[[Key], Awaitable[Object | None]]
@@ -43,3 +48,6 @@ class Surroundings:
     last_seen: LastSeen
     dial: Dial
     warning_about: Callable[[Object], Awaitable[Obstacle | None]]
+    sizes: Sizes = DEFAULT_SIZES
+    pull_sources: Sequence[str] = ()
+    pull_secrets: Callable[[], Mapping[str, Object]] = dict

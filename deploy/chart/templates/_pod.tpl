@@ -78,6 +78,8 @@ readinessProbe:
   value: {{ join "," .Values.external.allowedHosts | quote }}
 - name: HTTP_PORT
   value: "8080"
+- name: VALKEY_SIZES
+  value: {{ .Values.valkey.sizes | toJson | quote }}
 {{- with .Values.watchNamespaces }}
 - name: WATCH_NAMESPACES
   value: {{ join "," . | quote }}
