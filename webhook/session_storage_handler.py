@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.objects.resources import SECRETS
-from webhook.access_reviews import Access, has_access
+from webhook.access_reviews import Access
 from webhook.admission import session_storages
 
 if TYPE_CHECKING:
-    from shared.kubernetes.client import Cluster
     from shared.session_storage.allowed_hosts import AllowedHosts
+    from webhook.access_reviews import AccessReviews
     from webhook.admission.review import AdmissionRequest, Decision
 
 
@@ -20,16 +20,16 @@ class SessionStorageHandler:
     """Decides whether a SessionStorage is valid, and whether its author may have it.
 
     Attributes:
-        cluster: Answers what its author may do.
+        reviews: Answers what its author may do.
         allowed_hosts: Which hosts external storages may name.
     """
 
-    cluster: Cluster
+    reviews: AccessReviews
     allowed_hosts: AllowedHosts
 
     async def decide(self, request: AdmissionRequest) -> Decision:
         """Decide; only a write that sends a Secret's password somewhere else awaits the API server."""
         secret = session_storages.secret_to_read(request)
         access = Access("get", SECRETS, request.namespace, secret) if secret else None
-        may_read = await has_access(self.cluster, request.user, access) if access else True
+        may_read = await self.reviews.has_access(request.user, access) if access else True
         return session_storages.decide(request, self.allowed_hosts, may_read=may_read)

@@ -13,9 +13,10 @@ REQUIRED = {"POD_NAMESPACE": "session-storage-system", "TLS_SECRET": "r-webhook-
 
 def test_three_variables_are_enough() -> None:
     settings = Settings.from_environ(REQUIRED)
-    assert (settings.webhook_port, settings.http_port, settings.drain_seconds) == (9443, 8080, 5)
+    assert (settings.webhook_port, settings.http_port, settings.drain_seconds) == (10250, 8080, 5)
     assert (settings.namespace, settings.tls_secret, settings.service) == tuple(REQUIRED.values())
     assert settings.log_level == "INFO"
+    assert settings.answer_seconds == 5
 
 
 def test_all_problems_are_listed() -> None:
