@@ -34,8 +34,8 @@ def proxy_for(host: str, configured: str | None) -> str | None:
 def _is_in_a_network(host: str, no_proxy: str) -> bool:
     """Tell whether a host is an address within one of the networks in `NO_PROXY`.
 
-    Go's programs read networks there (golang.org/x/net/http/httpproxy), and Python's standard library does not. Pods know
-    the API server by its address, and platforms list the network of Services, such as 172.30.0.0/16.
+    Go's programs read networks there (golang.org/x/net/http/httpproxy), and Python's standard library does not. Pods
+    know the API server by its address, and platforms list the network of Services, such as 172.30.0.0/16.
     """
     with contextlib.suppress(ValueError):
         address = ip_address(host)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CHART = Path(__file__).parents[3] / "deploy" / "chart"
 VALUES = (CHART / "values.yaml").read_text()
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-SECTIONS = {"image", "valkey", "webhook", "reconciler", "certificates", "rotation", "alerts", "external"}
+SECTIONS = {"image", "valkey", "webhook", "reconciler", "certificates", "rotation", "alerts", "external", "crds", "rbac"}
 PROMISED = (
     "image.repository",
     "image.tag",
