@@ -68,6 +68,20 @@ def test_on_the_nodes_network_a_rollout_needs_no_node_to_spare() -> None:
     assert ports(template(objects, "reconciler")) == {"http": 8080}
 
 
+def test_the_nodes_network_is_all_that_the_webhook_gets_of_its_node() -> None:
+    webhook, before = (template(chart_objects(*values), "webhook") for values in (("webhook.hostNetwork=true",), ()))
+    changed = {"hostNetwork", "dnsPolicy", "containers"}
+    kept = [
+        {field: value for field, value in each["spec"].items() if field not in changed} for each in (webhook, before)
+    ]
+    assert kept[0] == kept[1]
+    assert container(webhook)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
 def test_on_the_nodes_network_the_webhook_still_asks_the_clusters_dns() -> None:
     assert template(chart_objects("webhook.hostNetwork=true"), "webhook")["spec"]["dnsPolicy"] == (
         "ClusterFirstWithHostNet"
