@@ -5,9 +5,11 @@ The API server is this module's own, about 15 s: each release has webhooks of it
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 
 import pytest
 import yaml
@@ -99,6 +101,16 @@ def deployed(kubectl: Kubectl, release: str) -> dict[str, Object]:
 def test_there_is_a_file_for_each_platform_of_the_page() -> None:
     assert list(FILES) == ["eks", "gke-autopilot", "openshift"]
     assert [file.name for file in FILES.values() if f"](platforms/{file.name})" not in PAGE.read_text()] == []
+
+
+def test_helm_takes_all_values_that_the_page_shows(tmp_path: Path) -> None:
+    shown = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)]
+    values = [block for block in shown if "apiVersion" not in block]
+    assert len(values) >= 3
+    for number, block in enumerate(values):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(yaml.safe_dump(block))
+        assert chart_objects(options=("--values", str(file))) != chart_objects()
 
 
 @pytest.mark.parametrize("platform", FILES)
