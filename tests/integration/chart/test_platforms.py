@@ -104,7 +104,10 @@ def test_there_is_a_file_for_each_platform_of_the_page() -> None:
 
 
 def test_helm_takes_all_values_that_the_page_shows(tmp_path: Path) -> None:
-    shown = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)]
+    shown = [
+        yaml.safe_load(block)
+        for block in re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    ]
     values = [block for block in shown if "apiVersion" not in block]
     assert len(values) >= 3
     for number, block in enumerate(values):
