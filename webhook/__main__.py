@@ -89,7 +89,7 @@ class _Process:
         consumer_handler = ConsumerHandler(access_reviews, lookup, settings.default_target, settings.trusted_accounts)
         deletion_handler = DeletionHandler(lookup, self._index.usages, self._namespaces.objects)
         allowed_hosts = settings.allowed_hosts.without_api_server([cluster.host])
-        storage_handler = SessionStorageHandler(access_reviews, allowed_hosts)
+        storage_handler = SessionStorageHandler(access_reviews, allowed_hosts, settings.sizes)
         self._cluster = cluster
         self._suspension = SuspensionDetector()
         reviews = server.Server(

@@ -9,9 +9,12 @@ from shared.consumers.access import SERVICE_ACCOUNT, TrustedAccounts, parse_acco
 from shared.consumers.targets import Target
 from shared.process.environment import FromEnvironment
 from shared.session_storage.allowed_hosts import ENTRY_FORM, AllowedHosts, parse_entry
+from shared.session_storage.size_settings import parse_sizes
+from shared.session_storage.sizes import DEFAULT_SIZES
 
 if TYPE_CHECKING:
     from shared.process.environment import Environment
+    from shared.session_storage.sizes import Sizes
 
 _ACCOUNT_FORM: Final = f"{SERVICE_ACCOUNT}namespace:name"
 
@@ -47,6 +50,7 @@ class Settings(FromEnvironment):
         client_ca: Where the authority for clients' certificates is; None if clients need none.
         watch_namespaces: The namespaces in which the webhook connects consumers; none stands for all.
         trusted_accounts: Service accounts whose right to use a storage counts.
+        sizes: What the sizes stand for.
     """
 
     namespace: str
@@ -62,6 +66,7 @@ class Settings(FromEnvironment):
     client_ca: ClientAuthority | None
     watch_namespaces: tuple[str, ...]
     trusted_accounts: TrustedAccounts
+    sizes: Sizes
 
     @classmethod
     def _read(cls, env: Environment) -> Self:
@@ -83,6 +88,7 @@ class Settings(FromEnvironment):
             trusted_accounts=TrustedAccounts.of(
                 *env.optional_entries("TRUSTED_SERVICE_ACCOUNTS", parse_account, _ACCOUNT_FORM)
             ),
+            sizes=env.structured("VALKEY_SIZES", parse_sizes, DEFAULT_SIZES),
         )
 
 

@@ -103,6 +103,8 @@ readinessProbe:
   value: {{ .Values.targets }}
 - name: EXTERNAL_ALLOWED_HOSTS
   value: {{ join "," .Values.external.allowedHosts | quote }}
+- name: VALKEY_SIZES
+  value: {{ .Values.valkey.sizes | toJson | quote }}
 {{- with .Values.watchNamespaces }}
 - name: WATCH_NAMESPACES
   value: {{ join "," . | quote }}
