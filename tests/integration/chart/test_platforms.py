@@ -16,12 +16,14 @@ import yaml
 
 from deploy.local import binaries
 from deploy.local.loopback import ControlPlane
+from reconciler import settings as reconciler_settings
 from shared.objects.resources import DEPLOYMENTS, PODS, Object
 from tests.integration.chart import rules
-from tests.integration.chart.pods import container, ports, template
+from tests.integration.chart.pods import container, environment, ports, template
 from tests.integration.control_plane import Kubectl, running_control_plane
-from tests.integration.installation import CHART, chart_objects, helm_template
+from tests.integration.installation import CHART, NAMESPACE, chart_objects, helm_template
 from tests.integration.processes import ROOT, eventually
+from webhook import settings as webhook_settings
 
 PAGE = ROOT / "docs" / "howto" / "platforms.md"
 FILES = {file.stem: file for file in sorted((ROOT / "docs" / "howto" / "platforms").glob("*.yaml"))}
@@ -119,6 +121,15 @@ def test_helm_takes_all_values_that_the_page_shows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("platform", FILES)
 def test_helm_renders_a_platforms_values_to_something_that_the_defaults_are_not(platform: str) -> None:
     assert chart_objects(options=for_platform(platform)) != chart_objects()
+
+
+@pytest.mark.parametrize("platform", FILES)
+def test_both_processes_take_what_a_platforms_values_tell_them(platform: str) -> None:
+    objects = chart_objects(options=for_platform(platform))
+    own = {"POD_NAME": "one", "POD_NAMESPACE": NAMESPACE}
+    told = webhook_settings.Settings.from_environ(own | environment(template(objects, "webhook")))
+    assert told.webhook_port == ports(template(objects, "webhook"))["https"]
+    assert reconciler_settings.Settings.from_environ(own | environment(template(objects, "reconciler")))
 
 
 def test_on_openshift_all_pods_take_the_ids_of_their_namespace(kubectl: Kubectl) -> None:

@@ -28,6 +28,12 @@ def test_all_problems_are_listed() -> None:
     )
 
 
+def test_the_webhook_is_told_how_long_api_servers_wait() -> None:
+    assert Settings.from_environ(REQUIRED | {"WEBHOOK_TIMEOUT_SECONDS": "10"}).answer_seconds == 10
+    with pytest.raises(InvalidSettings, match="WEBHOOK_TIMEOUT_SECONDS is no number from 0 to 10"):
+        Settings.from_environ(REQUIRED | {"WEBHOOK_TIMEOUT_SECONDS": "11"})
+
+
 def test_service_accounts_are_trusted_by_name() -> None:
     environ = REQUIRED | {"TRUSTED_SERVICE_ACCOUNTS": "system:serviceaccount:flux:*, system:serviceaccount:ci:deployer"}
     trusted = Settings.from_environ(environ).trusted_accounts
