@@ -42,6 +42,7 @@ class Settings(FromEnvironment):
         tls_secret: Secret that holds certificate and key.
         webhook_port: Port of admission reviews.
         http_port: Port of probes and metrics.
+        answer_seconds: How long API servers wait for an answer.
         drain_seconds: How long to go on serving after SIGTERM, until every API server knows that this pod is leaving.
         default_target: Which parts of a consumer are connected, if the consumer does not say.
         allowed_hosts: Which hosts external storages may name.
@@ -57,6 +58,7 @@ class Settings(FromEnvironment):
     tls_secret: str
     webhook_port: int
     http_port: int
+    answer_seconds: int
     drain_seconds: int
     default_target: Target
     allowed_hosts: AllowedHosts
@@ -72,8 +74,9 @@ class Settings(FromEnvironment):
             namespace=env.required("POD_NAMESPACE"),
             service=env.required("WEBHOOK_SERVICE"),
             tls_secret=env.required("TLS_SECRET"),
-            webhook_port=env.number("WEBHOOK_PORT", 9443, 65535),
+            webhook_port=env.number("WEBHOOK_PORT", 10250, 65535),
             http_port=env.number("HTTP_PORT", 8080, 65535),
+            answer_seconds=env.number("WEBHOOK_TIMEOUT_SECONDS", 5, 10),
             drain_seconds=env.number("DRAIN_SECONDS", 5, 300),
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
             allowed_hosts=AllowedHosts.of(
