@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local import pki
-from deploy.local.topology import API_SERVICE_ADDRESS, CLUSTER_DOMAIN, SERVICE_NETWORK
+from deploy.local.profile import ORDINARY
+from deploy.local.topology import API_SERVICE_ADDRESS, SERVICE_NETWORK
 
 # These start first, because the others are their clients. The controller manager gives up after 10 s if the API server
 # does not let it ask for its health.
@@ -28,12 +29,14 @@ class Endpoints:
         api_port: Its port.
         etcd_port: Port of etcd for its clients, on loopback.
         etcd_peer_port: Port of etcd for its peers, of which there are none, on loopback.
+        domain: Domain of the cluster's DNS names.
     """
 
     address: str
     api_port: int
     etcd_port: int = 2379
     etcd_peer_port: int = 2380
+    domain: str = ORDINARY.domain
 
     @property
     def url(self) -> str:
@@ -44,7 +47,7 @@ class Endpoints:
     def api_hosts(self) -> tuple[str, ...]:
         """Names and addresses that clients call the API server by."""
         service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
-        return (*service, f"kubernetes.default.svc.{CLUSTER_DOMAIN}", API_SERVICE_ADDRESS, self.address, "127.0.0.1")
+        return (*service, f"kubernetes.default.svc.{self.domain}", API_SERVICE_ADDRESS, self.address, "127.0.0.1")
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def _api_server(layout: Layout, endpoints: Endpoints) -> Iterator[str]:
     yield f"--kubelet-client-key={files / 'apiserver-kubelet-client.key'}"
     yield "--kubelet-preferred-address-types=InternalIP"
     yield f"--service-cluster-ip-range={SERVICE_NETWORK}"
-    yield f"--service-account-issuer=https://kubernetes.default.svc.{CLUSTER_DOMAIN}"
+    yield f"--service-account-issuer=https://kubernetes.default.svc.{endpoints.domain}"
     yield f"--service-account-key-file={files / 'service-accounts.pub'}"
     yield f"--service-account-signing-key-file={files / 'service-accounts.key'}"
     yield f"--requestheader-client-ca-file={files / 'front-proxy-ca.crt'}"

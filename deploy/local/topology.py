@@ -21,7 +21,6 @@ API_SERVICE_ADDRESS = str(SERVICE_NETWORK[1])
 DNS_ADDRESS = str(SERVICE_NETWORK[10])
 # Where the DNS pods listen, behind the Service's port 53: no process needs a right for that, and OpenShift's do so too.
 DNS_PORT = 5353
-CLUSTER_DOMAIN = "cluster.local"
 API_PORT = 6443
 
 

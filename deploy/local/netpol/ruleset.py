@@ -26,8 +26,8 @@ table {TABLE} {{
 """
 
 # Two base chains, because `accept` ends only the one that it is in: traffic between two pods of this node must
-# pass both. A pod may always talk to its own node, but the API server is more than its node: whether a policy
-# lets a pod reach it must not depend on where the pod runs.
+# pass both. A pod may always talk to its own node, but the API server and a DNS server in the node's network are more
+# than its node: whether a policy lets a pod reach them must not depend on where the pod runs.
 _HOOKS: Final = f"""\
 \tchain forward-egress {{
 \t\ttype filter hook forward priority filter; policy accept;
@@ -42,7 +42,8 @@ _HOOKS: Final = f"""\
 \tchain input-egress {{
 \t\ttype filter hook input priority filter; policy accept;
 \t\tct state established,related accept
-\t\ttcp dport {API_PORT} ip saddr vmap @egress
+\t\ttcp dport {{ {API_PORT}, 53 }} ip saddr vmap @egress
+\t\tudp dport 53 ip saddr vmap @egress
 \t}}
 """
 
