@@ -111,6 +111,14 @@ _CONTROL_PLANE, *_WORKERS = NODES
 _OF_CONTROL_PLANE: Final = Taint("node-role.kubernetes.io/control-plane", "", "NoSchedule")
 _OF_WORKERS: Final = Taint("pool", "stateful", "NoSchedule")
 
+HOUSE: Final = House(
+    origin="registry.example.com",
+    mirror="mirror.example.com",
+    port=5000,
+    pool=_OF_WORKERS,
+    first_user_id=1_000_650_000,
+    user_ids=10_000,
+)
 ORDINARY: Final = Profile("ordinary")
 AWKWARD: Final = Profile(
     "awkward",
@@ -131,14 +139,7 @@ AWKWARD: Final = Profile(
     has_default_class=False,
     is_dns_on_nodes=True,
     taints={_CONTROL_PLANE.name: _OF_CONTROL_PLANE, **{each.name: _OF_WORKERS for each in _WORKERS}},
-    house=House(
-        origin="registry.example.com",
-        mirror="mirror.example.com",
-        port=5000,
-        pool=_OF_WORKERS,
-        first_user_id=1_000_650_000,
-        user_ids=10_000,
-    ),
+    house=HOUSE,
 )
 PROFILES: Final = {profile.name: profile for profile in (ORDINARY, AWKWARD)}
 

@@ -39,6 +39,13 @@ def test_no_process_is_given_a_password_or_key_on_its_command_line() -> None:
         assert not any("BEGIN" in argument for argument in command)
 
 
+def test_the_domain_of_the_cluster_is_in_the_certificate_and_in_tokens() -> None:
+    endpoints = Endpoints("198.18.0.11", 6443, domain="corp.example")
+    assert "kubernetes.default.svc.corp.example" in endpoints.api_hosts
+    issuer = "--service-account-issuer=https://kubernetes.default.svc.corp.example"
+    assert issuer in controlplane.commands(LAYOUT, endpoints)["kube-apiserver"]
+
+
 def test_api_server_is_known_by_the_name_of_its_service() -> None:
     assert "kubernetes.default.svc" in ON_A_NODE.api_hosts
     assert "198.18.0.11" in ON_A_NODE.api_hosts

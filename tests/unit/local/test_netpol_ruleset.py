@@ -57,7 +57,8 @@ table inet tss-netpol {
 	chain input-egress {
 		type filter hook input priority filter; policy accept;
 		ct state established,related accept
-		tcp dport 6443 ip saddr vmap @egress
+		tcp dport { 6443, 53 } ip saddr vmap @egress
+		udp dport 53 ip saddr vmap @egress
 	}
 }
 """
