@@ -1,4 +1,4 @@
-"""The private registry's files, and uploads to a stand-in that keeps what it gets; tests of the cluster use a real one."""
+"""The private registry's files, and uploads to a stand-in that keeps what it gets; e2e tests use a real one."""
 
 import base64
 import json
