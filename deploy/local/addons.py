@@ -10,12 +10,10 @@ from string import Template
 from deploy.local import binaries, helm, images, progress, toolhive
 from deploy.local.profile import ORDINARY, Profile
 from deploy.local.readiness import Workload
-from deploy.local.topology import DNS_ADDRESS, DNS_PORT
+from deploy.local.topology import DNS_ADDRESS, DNS_PORT, DNS_PORT_ON_NODES
 
 MANIFESTS = Path(__file__).with_name("manifests")
 TOOLHIVE_NAMESPACE = "toolhive-system"
-# Kubelets can name the address of a DNS server, but no port.
-DNS_PORT_ON_NODES = 53
 # Selects the release records that a killed Helm leaves, and from which the next Helm refuses to go on. Once they are
 # gone, Helm installs anew, and adopts the objects by its own labels on them.
 INTERRUPTED = (

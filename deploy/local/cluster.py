@@ -184,8 +184,9 @@ def _ensure_disks(cluster: Cluster, archives: Iterable[Path], profile: Profile) 
 def _boot(cluster: Cluster, mode: ProxyMode) -> dict[Node, dict[str, tuple[str, ...]]]:
     """Bring up the nodes, their network and containerd; return the commands of all their services."""
     with ThreadPoolExecutor() as pool:
-        network.ensure(dict(zip(NODES, pool.map(node.boot, cluster.machines), strict=True)))
+        pids = dict(zip(NODES, pool.map(node.boot, cluster.machines), strict=True))
     profile = cluster.profile
+    network.ensure(pids, has_ipv6=profile.is_ipv6_first)
     commands = {of: nodeservices.install(cluster.disks / of.name, of, images.PAUSE, mode, profile) for of in NODES}
     for of in NODES:
         _ensure_service(cluster, of, "containerd", commands[of].pop("containerd"))

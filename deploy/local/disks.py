@@ -18,7 +18,8 @@ PROFILE = "profile"
 
 def endpoints(profile: Profile) -> Endpoints:
     """Say where the control plane of a cluster listens."""
-    return Endpoints(CONTROL_PLANE_NODE.address, API_PORT, domain=profile.domain)
+    address_6 = CONTROL_PLANE_NODE.address_6 if profile.is_ipv6_first else ""
+    return Endpoints(CONTROL_PLANE_NODE.address, API_PORT, domain=profile.domain, address_6=address_6)
 
 
 def prepare(disks: Path, image_store: Path, profile: Profile = ORDINARY) -> None:
@@ -64,7 +65,7 @@ def admin_kubeconfig(disks: Path) -> Path:
 def _write_credentials(directory: Path, each: Node, authority: Authority, server: str) -> None:
     directory.mkdir(mode=0o700)
     authority.write(directory, "ca")
-    authority.issue(directory, "kubelet-server", Identity(each.name, hosts=(each.name, each.address)))
+    authority.issue(directory, "kubelet-server", Identity(each.name, hosts=(each.name, each.address, each.address_6)))
     for name, identity in {
         "kubelet": Identity(f"system:node:{each.name}", "system:nodes"),
         "kube-proxy": Identity("system:kube-proxy"),

@@ -14,7 +14,7 @@ from typing import Any
 from deploy.local.errors import PrerequisiteMissing
 from deploy.local.node import INSIDE, PROGRAMS
 from deploy.local.profile import ORDINARY, House, Profile
-from deploy.local.topology import DNS_ADDRESS, HOST_ADDRESS, POD_NETWORK, Node
+from deploy.local.topology import DNS_ADDRESS, HOST_ADDRESS, POD_NETWORK, POD_NETWORK_6, Node
 
 ETC = INSIDE / "etc"
 PKI = INSIDE / "pki"
@@ -64,7 +64,7 @@ def install(
         _write_registries(directory / "etc" / REGISTRIES, profile.house)
     network = directory / "etc" / "cni" / "10-pods.conflist"
     network.parent.mkdir(exist_ok=True)
-    network.write_text(json.dumps(cni_config(node), indent=2))
+    network.write_text(json.dumps(cni_config(node, profile), indent=2))
     return {
         "containerd": containerd_command(directory, pause_image),
         "kubelet": (
@@ -73,15 +73,20 @@ def install(
             f"--config={_write(directory, 'kubelet.json', _text(kubelet_config(node, profile)))}",
             f"--kubeconfig={PKI}/kubelet.kubeconfig",
             f"--hostname-override={node.name}",
-            f"--node-ip={node.address}",
+            f"--node-ip={','.join(addresses(node, profile))}",
             f"--node-labels=topology.kubernetes.io/zone={node.zone}",
         ),
         "kube-proxy": (
             KUBERNETES,
             "kube-proxy",
-            f"--config={_write(directory, 'kube-proxy.json', _text(kube_proxy_config(node, mode)))}",
+            f"--config={_write(directory, 'kube-proxy.json', _text(kube_proxy_config(node, mode, profile)))}",
         ),
     }
+
+
+def addresses(node: Node, profile: Profile) -> list[str]:
+    """List a node's addresses, that of the family that comes first in the cluster before the other."""
+    return [node.address_6, node.address] if profile.is_ipv6_first else [node.address]
 
 
 def containerd_command(directory: Path, pause_image: str) -> tuple[str, ...]:
@@ -118,16 +123,17 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
 """
 
 
-def cni_config(node: Node) -> dict[str, Any]:
+def cni_config(node: Node, profile: Profile = ORDINARY) -> dict[str, Any]:
     """Configure the pod network: a cable from each pod to its node, and routes from there.
 
     Leases lie in /run: they must not survive the namespaces that they were given to.
     """
+    networks = {node.pods_6: "::/0", node.pods: "0.0.0.0/0"} if profile.is_ipv6_first else {node.pods: "0.0.0.0/0"}
     leases = {
         "type": "host-local",
         "dataDir": "/run/cni",
-        "ranges": [[{"subnet": str(node.pods)}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
+        "ranges": [[{"subnet": str(network)}] for network in networks],
+        "routes": [{"dst": everywhere} for everywhere in networks.values()],
     }
     return {
         "cniVersion": "0.4.0",
@@ -170,7 +176,7 @@ def kubelet_config(node: Node, profile: Profile = ORDINARY) -> dict[str, Any]:
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": f"{PKI}/kubelet-server.crt",
         "tlsPrivateKeyFile": f"{PKI}/kubelet-server.key",
-        "clusterDNS": [node.address if profile.is_dns_on_nodes else DNS_ADDRESS],
+        "clusterDNS": addresses(node, profile)[:1] if profile.is_dns_on_nodes else [DNS_ADDRESS],
         "clusterDomain": profile.domain,
         "resolvConf": f"{ETC}/resolv.conf",
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
@@ -197,15 +203,16 @@ def kubelet_config(node: Node, profile: Profile = ORDINARY) -> dict[str, Any]:
     }
 
 
-def kube_proxy_config(node: Node, mode: ProxyMode) -> dict[str, Any]:
+def kube_proxy_config(node: Node, mode: ProxyMode, profile: Profile = ORDINARY) -> dict[str, Any]:
     """Configure kube-proxy; the connection tracker's limits belong to the host and stay as they are (all 0)."""
+    networks = (POD_NETWORK_6, POD_NETWORK) if profile.is_ipv6_first else (POD_NETWORK,)
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": mode.value,
         "hostnameOverride": node.name,
         "clientConnection": {"kubeconfig": f"{PKI}/kube-proxy.kubeconfig"},
-        "clusterCIDR": str(POD_NETWORK),
+        "clusterCIDR": ",".join(map(str, networks)),
         "conntrack": {
             "maxPerCore": 0,
             "min": 0,

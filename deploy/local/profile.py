@@ -75,6 +75,7 @@ class Profile:
         has_default_class: Whether claims that name no class get that one.
         is_dns_on_nodes: Whether DNS servers are in their nodes' networks, one on each node, and listen on port 53. Else
             they are ordinary pods behind a Service.
+        is_ipv6_first: Whether nodes, pods and Services have addresses of both families, the one of IPv6 first.
         taints: Each node's own taint, by the node's name.
         house: What a platform team has put around the cluster, if there is one.
     """
@@ -85,6 +86,7 @@ class Profile:
     storage_class: str = "standard"
     has_default_class: bool = True
     is_dns_on_nodes: bool = False
+    is_ipv6_first: bool = False
     taints: Mapping[str, Taint] = field(default_factory=dict)
     house: House | None = None
 
@@ -127,6 +129,7 @@ AWKWARD: Final = Profile(
         "The control plane's node and both workers have taints, so that only pods with tolerations run.",
         "The DNS domain is corp.example.",
         "DNS servers run in their nodes' networks, and kubelets send pods to the address of their own node.",
+        "IPv6 comes first: Services have addresses of that family alone, nodes and pods have one of IPv4 besides.",
         "No StorageClass is the default.",
         "Namespaces enforce the restricted Pod Security Standard.",
         "A policy demands user ids out of a range of the namespace, as OpenShift does, and another one assigns them.",
@@ -138,6 +141,7 @@ AWKWARD: Final = Profile(
     storage_class="fast-ssd",
     has_default_class=False,
     is_dns_on_nodes=True,
+    is_ipv6_first=True,
     taints={_CONTROL_PLANE.name: _OF_CONTROL_PLANE, **{each.name: _OF_WORKERS for each in _WORKERS}},
     house=HOUSE,
 )

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from typing import Final
 
+from deploy.demo.errors import CommandFailed, SessionLost, Surprise
+from deploy.demo.kube import until
 from deploy.demo.mcp_session import McpSession
 from deploy.demo.proxies import Proxies
+from tests.e2e.consumers import TOOL
+
+PATIENCE_SECONDS: Final = 60
+"""Seconds for which a session may pause: a backend with one replica is away while it restarts, and so is its proxy."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class LongSession:
-    """A session of one server, and how often it has been counted in.
+    """A session of one server.
 
     Attributes:
         proxies: The server's proxies.
         replicas: How many there are.
         session: The session.
-        count: What the server's tool must have answered last.
     """
 
     proxies: Proxies
     replicas: int
     session: McpSession
-    count: int
 
     @classmethod
     def of(cls, proxies: Proxies, replicas: int) -> LongSession:
         """Open a session through one of the proxies."""
-        session, count = proxies.open_session(proxies.await_ready(replicas)[0])
-        return cls(proxies, replicas, session, count)
+        session, _ = proxies.open(proxies.await_ready(replicas)[0], TOOL)
+        return cls(proxies, replicas, session)
 
-    def goes_on(self) -> bool:
-        """Count once through each proxy, and tell whether each of them knew the session with all that was counted."""
-        counted = [self.proxies.count(pod, self.session) for pod in self.proxies.await_ready(self.replicas)]
-        expected = [self.count + each + 1 for each in range(self.replicas)]
-        self.count += self.replicas
-        return counted == expected
+    def await_going_on(self) -> None:
+        """Call a tool in the session through each proxy.
+
+        Raises:
+            NotInTime: A proxy does not know the session, or does not reach the server.
+        """
+        for pod in self.proxies.await_ready(self.replicas):
+            until(f"the session goes on through {pod}", lambda pod=pod: self._answers(pod), PATIENCE_SECONDS)
+
+    def _answers(self, pod: str) -> bool:
+        with contextlib.suppress(SessionLost, Surprise, CommandFailed):
+            return bool(self.proxies.call(pod, self.session, TOOL))
+        return False

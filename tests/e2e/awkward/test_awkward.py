@@ -131,6 +131,10 @@ def test_each_valkey_pod_is_where_and_as_the_house_wants_it(stage: Stage) -> Non
         assert container["image"].startswith(f"{HOUSE.mirror}/valkey:")
         assert container["resources"]["limits"]["cpu"] == "1"
         assert AWKWARD.taints[spec["nodeName"]] == HOUSE.pool
+        assert [":" in address["ip"] for address in each["status"]["podIPs"]] == [True, False]
+    for namespace, name in ALL_STORAGES:
+        assert read(kube, "service", names.valkey(name), namespace)["spec"]["ipFamilies"] == ["IPv6"]
+        assert read(kube, "endpointslice", names.valkey(name), namespace)["addressType"] == "IPv6"
     claims = kube.items("persistentvolumeclaims", "", f"--selector={names.LABEL_STORAGE}")
     assert {claim["spec"]["storageClassName"] for claim in claims} == {AWKWARD.storage_class}
 
@@ -138,7 +142,7 @@ def test_each_valkey_pod_is_where_and_as_the_house_wants_it(stage: Stage) -> Non
 def test_pods_resolve_names_of_the_cluster_s_own_domain_at_their_node(stage: Stage) -> None:
     (pod_of_large, *_) = stage.kube.items("pods", TOOLHIVE, f"--selector={names.LABEL_STORAGE}={LARGE}")
     told = stage.kube.run("exec", pod_of_large["metadata"]["name"], "--", "cat", "/etc/resolv.conf", namespace=TOOLHIVE)
-    (address,) = (node.address for node in NODES if node.name == pod_of_large["spec"]["nodeName"])
+    (address,) = (node.address_6 for node in NODES if node.name == pod_of_large["spec"]["nodeName"])
     assert f"nameserver {address}" in told
     assert f"svc.{AWKWARD.domain}" in told
 
