@@ -114,11 +114,11 @@ def test_the_cluster_is_as_awkward_as_its_profile_says(kube: Kube, figures: list
 
 
 def test_the_readme_s_example_serves_sessions_through_both_proxies(session: LongSession) -> None:
-    assert session.goes_on()
+    session.await_going_on()
 
 
 def test_the_proposal_s_server_in_another_namespace_serves_sessions(production: LongSession) -> None:
-    assert production.goes_on()
+    production.await_going_on()
 
 
 def test_each_valkey_pod_is_where_and_as_the_house_wants_it(stage: Stage) -> None:
@@ -161,7 +161,7 @@ def test_another_instance_takes_over_when_a_primary_is_deleted(
 
     until("another instance has taken over", has_moved, RECOVERED_SECONDS)
     figures.append(f"forced deletion: the status names another primary after {time.monotonic() - begun:.1f} s")
-    assert production.goes_on()
+    production.await_going_on()
     await_well(kube)
 
 
@@ -176,8 +176,8 @@ def test_a_node_is_drained_and_every_session_goes_on(
     try:
         kube.run(*drain)
         figures.append(f"a worker is drained of everything after {time.monotonic() - begun:.1f} s")
-        assert session.goes_on()
-        assert production.goes_on()
+        session.await_going_on()
+        production.await_going_on()
     finally:
         kube.run("uncordon", node)
     await_well(kube)
@@ -199,7 +199,7 @@ def test_passwords_rotate(kube: Kube, session: LongSession, figures: list[str]) 
     until("the password has rotated", has_rotated, ROTATED_SECONDS)
     figures.append(f"rotation: {time.monotonic() - begun:.0f} s")
     assert has_one_password(kube, STORAGE, NAMESPACE)
-    assert session.goes_on()
+    session.await_going_on()
 
 
 def test_another_image_is_pulled_from_the_mirror_and_every_storage_runs_it(
@@ -215,8 +215,8 @@ def test_another_image_is_pulled_from_the_mirror_and_every_storage_runs_it(
 
     until("every storage runs the other image", lambda: run_it() and are_all_ready(run.kube), UPDATED_SECONDS)
     figures.append(f"another image on three storages: {time.monotonic() - begun:.0f} s")
-    assert session.goes_on()
-    assert production.goes_on()
+    session.await_going_on()
+    production.await_going_on()
     await_well(run.kube)
 
 
@@ -239,5 +239,5 @@ def test_after_an_uninstall_storages_serve_and_nobody_is_blocked(
     anybody = json.dumps(server("anybody", NAMESPACE, "an-image:1", sessionStorageRef="any-storage"))
     create = ("create", "--dry-run=server", "-f", "-")
     until("nobody judges references", lambda: not run.kube.refusal(*create, stdin=anybody), FORGETTING_SECONDS)
-    assert session.goes_on()
-    assert production.goes_on()
+    session.await_going_on()
+    production.await_going_on()

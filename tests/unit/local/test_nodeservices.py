@@ -7,7 +7,7 @@ from deploy.local import node, nodeservices
 from deploy.local.errors import PrerequisiteMissing
 from deploy.local.nodeservices import ProxyMode
 from deploy.local.profile import AWKWARD, HOUSE
-from deploy.local.topology import DNS_ADDRESS, HOST_ADDRESS, NODES
+from deploy.local.topology import DNS_ADDRESS, HOST_ADDRESS, NODES, POD_NETWORK, POD_NETWORK_6
 
 PAUSE = "localhost/pause:v1"
 
@@ -92,7 +92,7 @@ def test_kubelets_of_the_awkward_cluster_register_taints_and_name_the_dns_server
     for each in NODES:
         config = nodeservices.kubelet_config(each, AWKWARD)
         assert config["registerWithTaints"] == [AWKWARD.taints[each.name].manifest()]
-        assert config["clusterDNS"] == [each.address]
+        assert config["clusterDNS"] == [each.address_6]
         assert config["clusterDomain"] == "corp.example"
 
 
@@ -111,3 +111,13 @@ def test_nodes_of_the_awkward_cluster_know_where_the_registry_is_and_others_know
     for host in HOUSE.hosts:
         told = tomllib.loads((registries / host / "hosts.toml").read_text())
         assert told["host"] == {f"http://{HOST_ADDRESS}:{HOUSE.port}": {"capabilities": ["pull", "resolve"]}}
+
+
+def test_on_the_awkward_cluster_ipv6_comes_first_everywhere(disk: Path) -> None:
+    for each in NODES:
+        (pods, _) = nodeservices.cni_config(each, AWKWARD)["plugins"]
+        assert pods["ipam"]["ranges"] == [[{"subnet": str(each.pods_6)}], [{"subnet": str(each.pods)}]]
+        proxy = nodeservices.kube_proxy_config(each, ProxyMode.IPTABLES, AWKWARD)
+        assert proxy["clusterCIDR"] == f"{POD_NETWORK_6},{POD_NETWORK}"
+    kubelet = nodeservices.install(disk, NODES[0], PAUSE, ProxyMode.IPTABLES, AWKWARD)["kubelet"]
+    assert f"--node-ip={NODES[0].address_6},{NODES[0].address}" in kubelet
