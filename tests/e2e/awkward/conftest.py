@@ -24,10 +24,13 @@ from deploy.local.profile import AWKWARD
 from tests.e2e.awkward import house
 from tests.e2e.awkward.session import LongSession
 from tests.e2e.conftest import SHORT_REFRESH, Run, clear_away
+from tests.e2e.namespaces import TOOLHIVE
+from tests.e2e.storages import server
 
 VALUES: Final = Path(__file__).with_name("values.yaml")
-PRODUCTION: Final = "production-server"
-"""The proposal's server whose storage has three instances."""
+PRODUCTION: Final = "production"
+LARGE: Final = "prod-storage"
+"""The proposal's storage with three instances; it is in ToolHive's namespace."""
 
 # On another cluster there is nothing to show here.
 collect_ignore_glob = [] if Cluster.of_this_cache().profile == AWKWARD else ["test_*.py"]
@@ -42,12 +45,8 @@ def run(pytestconfig: pytest.Config) -> Run:
     run = Run(kube, pulled, (f"--values={VALUES}", *refresh))
     clear_away(kube)
     installation.uninstall(kube)
-    kube.apply(
-        *(house.namespace(name) for name in (NAMESPACE, EXTERNAL_NAMESPACE, installation.NAMESPACE)),
-        *house.bounds(NAMESPACE),
-        *house.bounds(EXTERNAL_NAMESPACE),
-        house.pull_secret(installation.NAMESPACE),
-    )
+    house.prepare(kube, NAMESPACE, EXTERNAL_NAMESPACE, installation.NAMESPACE)
+    kube.apply(*house.bounds(NAMESPACE), *house.bounds(EXTERNAL_NAMESPACE), house.pull_secret(installation.NAMESPACE))
     run.install()
     return run
 
@@ -70,5 +69,7 @@ def session(stage: Stage) -> LongSession:
 
 @pytest.fixture(scope="session")
 def production(stage: Stage) -> LongSession:
-    """Open a session with the server whose storage has three instances."""
+    """Open a session with a server whose storage has three instances, in another namespace."""
+    reference = {"name": LARGE, "namespace": TOOLHIVE}
+    stage.kube.apply(server(PRODUCTION, NAMESPACE, stage.images.mcp_server, sessionStorageRef=reference))
     return LongSession.of(Proxies(stage.kube, PRODUCTION, NAMESPACE), 1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Final
 
-from deploy.demo.kube import Object
+from deploy.demo.kube import Kube, Object
 from deploy.local.cluster import Cluster
 from deploy.local.profile import HOUSE
 
@@ -18,9 +19,15 @@ def image(local: str) -> str:
     return f"{HOUSE.origin}/{local.rpartition('/')[2]}"
 
 
-def namespace(name: str) -> Object:
-    metadata = {"name": name, "labels": HOUSE.labels, "annotations": HOUSE.annotations}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+def prepare(kube: Kube, *names: str) -> None:
+    """Make namespaces in which the policies are in force.
+
+    By server-side apply: `kubectl apply` of a namespace without these labels would remove what it wrote itself before.
+    """
+    described = {"labels": HOUSE.labels, "annotations": HOUSE.annotations}
+    namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name} | described} for name in names]
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": namespaces})
+    kube.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=listed)
 
 
 def bounds(namespace: str) -> tuple[Object, Object]:
