@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -24,6 +25,8 @@ from reconciler.controllers.proxy_deployment import ProxyDeploymentReconciler
 from reconciler.controllers.readmission import Readmissions
 from reconciler.controllers.session_storage import Reconciler
 from reconciler.controllers.watches import Watches
+from reconciler.manifests.valkey_pods import UserIds
+from reconciler.observe import openshift
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer
@@ -35,7 +38,7 @@ from reconciler.runtime.leader_election import LeaderElector
 from reconciler.runtime.update_slots import UpdateSlots
 from reconciler.runtime.write_memory import WriteMemory
 from reconciler.settings import Settings
-from reconciler.state.storage_state import KubernetesNodes
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.valkey.external_store import ExternalStores
 from shared import errors
 from shared.consumers.toolhive import serves_session_tls
@@ -47,6 +50,8 @@ from shared.process import json_log, probes
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from reconciler.plan.desired_objects import StorageSettings
+    from reconciler.state.scheduling import Scheduling
     from reconciler.state.session_storage import DeclaredStorage
     from shared.objects.events import EventNote
 
@@ -98,7 +103,8 @@ class _Process:
         self._cluster = cluster = connections.storages
         self._settings = settings
         self._certificates = certificates
-        self._watches = Watches(cluster, WatchedNamespaces(settings.watch_namespaces))
+        own = settings.candidate.namespace
+        self._watches = Watches(cluster, WatchedNamespaces(settings.watch_namespaces), settings.storage.pods, own)
         self._slots = UpdateSlots(settings.storage.updates_at_once, time.monotonic)
         self._recorder = EventRecorder(cluster, settings.candidate.identity)
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._watches.storage_queue))
@@ -141,13 +147,22 @@ class _Process:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watches.heartbeats.run(pods))
             group.create_task(self._watches.referenced_secrets.run())
-            reconcile = self._storage_controller().reconcile
+            reconcile = self._storage_controller(await self._storage_settings()).reconcile
             group.create_task(self._watches.storage_queue.run_managed(reconcile))
             group.create_task(self._watches.storage_queue.run_external(reconcile))
             for part in self._consumer_controllers():
                 group.create_task(part)
 
-    def _storage_controller(self) -> Reconciler:
+    async def _storage_settings(self) -> StorageSettings:
+        """Complete what the installation says of storages by what only the cluster can tell."""
+        settings = self._settings.storage
+        if settings.pods.user_ids is not UserIds.AUTO:
+            return settings
+        pods = settings.pods.on_cluster(assigns_ids=await openshift.assigns_ids(self._cluster))
+        _log.info("found out who chooses the user ids of Valkey's pods", extra={"user_ids": pods.user_ids})
+        return replace(settings, pods=pods)
+
+    def _storage_controller(self, settings: StorageSettings) -> Reconciler:
         watches, clock = self._watches, self._cluster.clock.now
         rollouts = CredentialRollouts(self._cluster, watches.toolhive.consumer)
         last_seen = LastSeen(time.monotonic)
@@ -158,17 +173,24 @@ class _Process:
             is_rotation_due=self._is_rotation_due,
             silent_for=watches.heartbeats.silent_for,
             outlives_at=watches.heartbeats.outlives_at,
-            nodes=lambda: KubernetesNodes.of(watches.nodes.objects.values(), self._settings.drain_taints),
+            nodes=partial(self._nodes, settings.pods.scheduling),
             may_update=self._slots.may_take,
             last_seen=last_seen,
             dial=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])).dial,
+            sizes=settings.sizes,
+            pull_sources=settings.pods.pull_sources,
+            pull_secrets=watches.pull_secrets.found,
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock, last_seen.note_endless_script)
         memory = WriteMemory(clock)
         applier = Applier(self._cluster, watches.caches, rollouts.note_refusal, instances, memory)
-        status, settings = StatusWriter(self._cluster, watches.storages, self._recorder), self._settings.storage
+        status = StatusWriter(self._cluster, watches.storages, self._recorder)
         return Reconciler(watches.storages, observer, applier, status, settings, clock, self._slots, memory)
+
+    def _nodes(self, scheduling: Scheduling) -> KubernetesNodes:
+        nodes = self._watches.nodes.objects.values()
+        return KubernetesNodes.of(nodes, self._settings.drain_taints, scheduling)
 
     def _consumer_controllers(self) -> list[Coroutine[None, None, None]]:
         watches, readmissions = self._watches, Readmissions(self._cluster)

@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
-from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image
+from reconciler.manifests.instance_spec import Image
+from reconciler.manifests.network_policy import NOTHING_ADDED, Peers
+from reconciler.manifests.network_policy_settings import NetworkPolicySettings
+from reconciler.manifests.valkey_pods import DEFAULT_PODS, ValkeyPods
 from reconciler.plan.desired_objects import StorageSettings
 from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from shared.consumers.targets import Target
 from shared.process.environment import FromEnvironment
 from shared.session_storage.allowed_hosts import ENTRY_FORM, AllowedHosts, parse_entry
+from shared.session_storage.size_settings import parse_sizes
+from shared.session_storage.sizes import DEFAULT_SIZES, Size
 
 if TYPE_CHECKING:
     from shared.process.environment import Environment
+    from shared.session_storage.sizes import Sizes
 
 SECONDS_OF_A_DAY: Final = 86_400
 
@@ -55,8 +60,8 @@ class Settings(FromEnvironment):
                 image,
                 Peers(namespace, labels),
                 _rotation(env),
-                env.text("VALKEY_PRIORITY_CLASS", ""),
                 env.number("UPDATES_AT_ONCE", 1, 1000),
+                *_pods(env),
             ),
             drain_taints=env.optional_entries("DRAIN_TAINTS", str, "the key of a taint"),
             extends_toolhive_crds=env.flag("EXTEND_TOOLHIVE_CRDS", default=True),
@@ -68,6 +73,16 @@ class Settings(FromEnvironment):
             log_level=env.log_level("LOG_LEVEL"),
             watch_namespaces=env.namespaces("WATCH_NAMESPACES"),
         )
+
+
+def _pods(env: Environment) -> tuple[ValkeyPods, NetworkPolicySettings, Sizes]:
+    """Read how Valkey's pods are made, what is added to their NetworkPolicies, and what the sizes stand for."""
+    pods = env.structured("VALKEY_PODS", ValkeyPods.from_json, DEFAULT_PODS)
+    sizes = env.structured("VALKEY_SIZES", parse_sizes, DEFAULT_SIZES)
+    largest = max(sizes.of(size).cpu_millis for size in Size)
+    if 0 < pods.cpu_limit < largest:
+        env.fault(f"VALKEY_PODS: cpuLimit: must be at least {largest}m, which is what a size requests")
+    return pods, env.structured("VALKEY_NETWORK_POLICY", NetworkPolicySettings.from_json, NOTHING_ADDED), sizes
 
 
 def _rotation(env: Environment) -> RotationSettings:

@@ -32,6 +32,12 @@ ANNOTATION_REVISION: Final = f"{GROUP}/credential-revision"
 """On a consumer and its pods: the revision of the credential with which they start."""
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
 """On Valkey's pods: hash of everything that determines the pod; a pod with another hash is outdated."""
+ANNOTATION_PLACEMENT_HASH: Final = f"{GROUP}/placement-hash"
+"""On Valkey's pods: hash of what decides where the scheduler puts the pod, and how kubelet gets its image."""
+ANNOTATION_INSTANCES: Final = f"{GROUP}/instances"
+"""On Valkey's pods: for how many instances of the storage the pod was made."""
+ANNOTATION_INHERITED: Final = f"{GROUP}/inherited"
+"""On the objects of a storage: which labels and annotations they have from `spec.inheritedMetadata` (JSON)."""
 ANNOTATION_PRIMARY: Final = f"{GROUP}/primary"
 """On the Service of a storage: the claim of a change of its primary (JSON). On its EndpointSlice: the last change."""
 ANNOTATION_SWITCHOVER: Final = f"{GROUP}/switchover"
@@ -96,6 +102,19 @@ def auth_secret(storage: str) -> str:
 def connection_secret(storage: str) -> str:
     """Name of the Secret that consumers in the storage's own namespace read."""
     return f"{storage}-connection"
+
+
+def pull_secret(storage: str, source: str) -> str:
+    """Name of a storage's copy of a Secret with registry credentials.
+
+    It has two dots at least. No name of another Secret of this product has more than one.
+    """
+    return f"{storage}.pull.{source}"
+
+
+def is_pull_secret(storage: str, name: str) -> bool:
+    """Tell whether a Secret is called like one of a storage's copies of registry credentials."""
+    return name.startswith(pull_secret(storage, ""))
 
 
 def mirrored_connection_secret(storage: str, storage_namespace: str) -> str:

@@ -22,8 +22,10 @@ from shared.kubernetes.namespaces import WatchedNamespaces
 from shared.objects.resources import CONFIG_MAPS, NAMESPACES, SECRETS, SESSION_STORAGES
 from shared.process import json_log, probes
 from webhook import server
+from webhook.access_reviews import AccessReviews
 from webhook.admission import proxy_deployments
 from webhook.consumer_handler import ConsumerHandler
+from webhook.deadlines import Deadlines
 from webhook.deletion_handler import DeletionHandler
 from webhook.http.listener import Listener
 from webhook.serving_certificate import ServingCertificate
@@ -81,12 +83,13 @@ class _Process:
             resource.kind: watched.informer(cluster, resource, self._index.on_change, keep=reference_fields_of)
             for resource in CONSUMER_RESOURCES
         }
-        consumer_handler = ConsumerHandler(cluster, self._storages, settings.default_target, settings.trusted_accounts)
-        deletion_handler = DeletionHandler(
-            StorageLookup(cluster, self._storages), self._index.usages, self._namespaces.objects
-        )
+        deadlines = Deadlines(settings.answer_seconds)
+        access_reviews = AccessReviews(cluster, deadlines.access_seconds)
+        lookup = StorageLookup(cluster, self._storages, deadlines.read_seconds)
+        consumer_handler = ConsumerHandler(access_reviews, lookup, settings.default_target, settings.trusted_accounts)
+        deletion_handler = DeletionHandler(lookup, self._index.usages, self._namespaces.objects)
         allowed_hosts = settings.allowed_hosts.without_api_server([cluster.host])
-        storage_handler = SessionStorageHandler(cluster, allowed_hosts)
+        storage_handler = SessionStorageHandler(access_reviews, allowed_hosts, settings.sizes)
         self._cluster = cluster
         self._suspension = SuspensionDetector()
         reviews = server.Server(
@@ -97,7 +100,7 @@ class _Process:
                 "/validate/deletions": deletion_handler.decide,
             }
         )
-        self._listener = Listener(reviews.answer)
+        self._listener = Listener(reviews.answer, deadlines.answer_seconds)
 
     async def run(self, stop: asyncio.Event) -> None:
         settings = self._settings

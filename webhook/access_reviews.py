@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shared import errors
 from shared.objects.resources import SUBJECT_ACCESS_REVIEWS
@@ -13,9 +13,6 @@ from shared.objects.resources import SUBJECT_ACCESS_REVIEWS
 if TYPE_CHECKING:
     from shared.kubernetes.client import Cluster
     from shared.objects.resources import Object, Resource
-
-ACCESS_SECONDS: Final = 3.0
-"""Well within the 5 s after which the API server stops waiting for the webhook."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,24 +39,35 @@ class Access:
         }
 
 
-async def has_access(cluster: Cluster, user: Object, access: Access) -> bool | None:
-    """Tell whether a user has a right; None if the API server does not say in time.
+@dataclass(frozen=True, slots=True)
+class AccessReviews:
+    """Asks an API server what users may do.
 
-    Args:
+    Attributes:
         cluster: The API server.
-        user: `userInfo` of the request.
-        access: The right.
+        seconds: How long to wait for each answer.
     """
-    try:
-        async with asyncio.timeout(ACCESS_SECONDS):
-            answer = await cluster.create(SUBJECT_ACCESS_REVIEWS, _access_review(user, access))
-    except (errors.ClusterError, TimeoutError) as error:
-        _log.warning(
-            "could not review access: refusing the request",
-            extra={"object": f"{access.resource.kind} {access.namespace}/{access.name}", "error": repr(error)},
-        )
-        return None
-    return answer.get("status", {}).get("allowed") is True
+
+    cluster: Cluster
+    seconds: float
+
+    async def has_access(self, user: Object, access: Access) -> bool | None:
+        """Tell whether a user has a right; None if the API server does not say in time.
+
+        Args:
+            user: `userInfo` of the request.
+            access: The right.
+        """
+        try:
+            async with asyncio.timeout(self.seconds):
+                answer = await self.cluster.create(SUBJECT_ACCESS_REVIEWS, _access_review(user, access))
+        except (errors.ClusterError, TimeoutError) as error:
+            _log.warning(
+                "could not review access: refusing the request",
+                extra={"object": f"{access.resource.kind} {access.namespace}/{access.name}", "error": repr(error)},
+            )
+            return None
+        return answer.get("status", {}).get("allowed") is True
 
 
 def _access_review(user: Object, access: Access) -> Object:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.objects.resources import SECRETS
-from webhook.access_reviews import Access, has_access
+from shared.session_storage.sizes import DEFAULT_SIZES
+from webhook.access_reviews import Access
 from webhook.admission import session_storages
 
 if TYPE_CHECKING:
-    from shared.kubernetes.client import Cluster
     from shared.session_storage.allowed_hosts import AllowedHosts
+    from shared.session_storage.sizes import Sizes
+    from webhook.access_reviews import AccessReviews
     from webhook.admission.review import AdmissionRequest, Decision
 
 
@@ -20,16 +22,18 @@ class SessionStorageHandler:
     """Decides whether a SessionStorage is valid, and whether its author may have it.
 
     Attributes:
-        cluster: Answers what its author may do.
+        reviews: Answers what its author may do.
         allowed_hosts: Which hosts external storages may name.
+        sizes: What the sizes stand for.
     """
 
-    cluster: Cluster
+    reviews: AccessReviews
     allowed_hosts: AllowedHosts
+    sizes: Sizes = DEFAULT_SIZES
 
     async def decide(self, request: AdmissionRequest) -> Decision:
         """Decide; only a write that sends a Secret's password somewhere else awaits the API server."""
         secret = session_storages.secret_to_read(request)
         access = Access("get", SECRETS, request.namespace, secret) if secret else None
-        may_read = await has_access(self.cluster, request.user, access) if access else True
-        return session_storages.decide(request, self.allowed_hosts, may_read=may_read)
+        may_read = await self.reviews.has_access(request.user, access) if access else True
+        return session_storages.decide(request, self.allowed_hosts, self.sizes, may_read=may_read)

@@ -9,9 +9,12 @@ from shared.consumers.access import SERVICE_ACCOUNT, TrustedAccounts, parse_acco
 from shared.consumers.targets import Target
 from shared.process.environment import FromEnvironment
 from shared.session_storage.allowed_hosts import ENTRY_FORM, AllowedHosts, parse_entry
+from shared.session_storage.size_settings import parse_sizes
+from shared.session_storage.sizes import DEFAULT_SIZES
 
 if TYPE_CHECKING:
     from shared.process.environment import Environment
+    from shared.session_storage.sizes import Sizes
 
 _ACCOUNT_FORM: Final = f"{SERVICE_ACCOUNT}namespace:name"
 
@@ -39,6 +42,7 @@ class Settings(FromEnvironment):
         tls_secret: Secret that holds certificate and key.
         webhook_port: Port of admission reviews.
         http_port: Port of probes and metrics.
+        answer_seconds: How long API servers wait for an answer.
         drain_seconds: How long to go on serving after SIGTERM, until every API server knows that this pod is leaving.
         default_target: Which parts of a consumer are connected, if the consumer does not say.
         allowed_hosts: Which hosts external storages may name.
@@ -46,6 +50,7 @@ class Settings(FromEnvironment):
         client_ca: Where the authority for clients' certificates is; None if clients need none.
         watch_namespaces: The namespaces in which the webhook connects consumers; none stands for all.
         trusted_accounts: Service accounts whose right to use a storage counts.
+        sizes: What the sizes stand for.
     """
 
     namespace: str
@@ -53,6 +58,7 @@ class Settings(FromEnvironment):
     tls_secret: str
     webhook_port: int
     http_port: int
+    answer_seconds: int
     drain_seconds: int
     default_target: Target
     allowed_hosts: AllowedHosts
@@ -60,6 +66,7 @@ class Settings(FromEnvironment):
     client_ca: ClientAuthority | None
     watch_namespaces: tuple[str, ...]
     trusted_accounts: TrustedAccounts
+    sizes: Sizes
 
     @classmethod
     def _read(cls, env: Environment) -> Self:
@@ -67,8 +74,9 @@ class Settings(FromEnvironment):
             namespace=env.required("POD_NAMESPACE"),
             service=env.required("WEBHOOK_SERVICE"),
             tls_secret=env.required("TLS_SECRET"),
-            webhook_port=env.number("WEBHOOK_PORT", 9443, 65535),
+            webhook_port=env.number("WEBHOOK_PORT", 10250, 65535),
             http_port=env.number("HTTP_PORT", 8080, 65535),
+            answer_seconds=env.number("WEBHOOK_TIMEOUT_SECONDS", 5, 10),
             drain_seconds=env.number("DRAIN_SECONDS", 5, 300),
             default_target=env.choice("DEFAULT_TARGETS", Target, Target.ALL),
             allowed_hosts=AllowedHosts.of(
@@ -80,6 +88,7 @@ class Settings(FromEnvironment):
             trusted_accounts=TrustedAccounts.of(
                 *env.optional_entries("TRUSTED_SERVICE_ACCOUNTS", parse_account, _ACCOUNT_FORM)
             ),
+            sizes=env.structured("VALKEY_SIZES", parse_sizes, DEFAULT_SIZES),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shared import errors
 from shared.objects.resources import SESSION_STORAGES
@@ -16,18 +16,23 @@ if TYPE_CHECKING:
     from shared.kubernetes.informer import Informer
     from shared.objects.resources import Key, Object
 
-READ_SECONDS: Final = 1.0
-"""With `access_reviews.ACCESS_SECONDS` well within the 5 s after which the API server stops waiting for the webhook."""
-
 _log = logging.getLogger(__name__)
 
 
 class StorageLookup:
     """The cached SessionStorages, and the way to those that the cache does not have yet."""
 
-    def __init__(self, cluster: Cluster, storages: Informer) -> None:
+    def __init__(self, cluster: Cluster, storages: Informer, seconds: float) -> None:
+        """Take the cache, and what answers in its place.
+
+        Args:
+            cluster: The API server.
+            storages: The cached SessionStorages.
+            seconds: How long to wait for a storage that the cache lacks.
+        """
         self._cluster = cluster
         self._storages = storages
+        self._seconds = seconds
 
     @property
     def objects(self) -> Mapping[Key, Object]:
@@ -41,7 +46,7 @@ class StorageLookup:
         consumer would get wrong warnings, and not what the storage's spec asks for.
         """
         try:
-            async with asyncio.timeout(READ_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 self._storages.remember(await self._cluster.get(SESSION_STORAGES, *key))
         except errors.NotFound:
             return

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.controllers.storage_queues import StorageQueues
 from reconciler.controllers.toolhive import ToolHive
+from reconciler.manifests.valkey_pods import DEFAULT_PODS, ValkeyPods
 from reconciler.observe.heartbeat import Heartbeats
+from reconciler.observe.pull_secrets import PullSecrets
 from reconciler.observe.referenced_secrets import ReferencedSecrets
 from reconciler.runtime.workqueue import WorkQueue
 from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of, storage_of_secret
 from reconciler.state.primary_service import HEADLESS
-from reconciler.state.storage_state import trimmed_node
+from reconciler.state.kubernetes_nodes import trimmed_node
 from shared import names
 from shared.consumers import proxy_deployment
 from shared.consumers.identity import consumer_of
@@ -49,10 +52,18 @@ class Watches:
         consumers: Knows who uses which storage.
         caches: Informers of SessionStorages and all that belongs to them, by the resource's plural.
         deployments: Informer of the Deployments of ToolHive's proxies.
+        pull_secrets: The registry credentials that storages have copies of.
         referenced_secrets: The Secrets that external storages name; only the leader runs their watch.
     """
 
-    def __init__(self, cluster: Cluster, namespaces: WatchedNamespaces = WHOLE_CLUSTER) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespaces: WatchedNamespaces = WHOLE_CLUSTER,
+        pods: ValkeyPods = DEFAULT_PODS,
+        release_namespace: str = "",
+    ) -> None:
+        """Take among others what the installation says of Valkey's pods, and the namespace of its own Secrets."""
         self.storages = namespaces.informer(cluster, SESSION_STORAGES, self._on_storage)
         self.storage_queue = StorageQueues(self.storages.get)
         self.consumer_queue, self.proxy_queue = WorkQueue(), WorkQueue()
@@ -63,7 +74,9 @@ class Watches:
         self.deployments = namespaces.informer(
             cluster, DEPLOYMENTS, self._on_deployment, selector=proxies, keep=proxy_deployment.source_fields_of
         )
-        self.nodes = Informer(cluster, NODES, self._on_node, keep=trimmed_node)
+        kept = partial(trimmed_node, labels=pods.scheduling.node_labels)
+        self.nodes = Informer(cluster, NODES, self._on_node, keep=kept)
+        self.pull_secrets = PullSecrets(cluster, release_namespace, pods.pull_sources, self._on_pull_secret)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         children = {
             each.plural: namespaces.informer(cluster, each, self._on_child, selector=managed)
@@ -89,6 +102,7 @@ class Watches:
             *(informer.run() for informer in self.caches.values()),
             self.deployments.run(),
             self.nodes.run(),
+            self.pull_secrets.run(),
             *self.toolhive.watches(),
         ]
 
@@ -96,6 +110,7 @@ class Watches:
         """Wait until the caches hold everything that a decision depends on."""
         for cache in (*self.caches.values(), self.nodes):
             await cache.synced.wait()
+        await self.pull_secrets.known()
         await self.toolhive.known()
 
     def missing(self) -> list[str]:
@@ -138,7 +153,7 @@ class Watches:
         self._on_child(old, new)
 
     def _on_node(self, old: Object | None, new: Object | None) -> None:
-        if old is not None and new is not None and old["spec"] == new["spec"]:
+        if old is not None and new is not None and _what_pods_see(old) == _what_pods_see(new):
             return  # kubelet writes the status of a node again and again
         node = (new or old or {})["metadata"]["name"]
         for pod in self.caches[PODS.plural].objects.values():
@@ -149,9 +164,18 @@ class Watches:
         if storage := storage_of_secret(new or old or {}):
             self.storage_queue.add(storage)
 
+    def _on_pull_secret(self) -> None:
+        for storage in self.storages.objects:
+            self.storage_queue.add(storage)
+
     def _on_child(self, old: Object | None, new: Object | None) -> None:
         if storage := parent_of(new or old or {}):
             self.storage_queue.add(storage)
+
+
+def _what_pods_see(node: Object) -> tuple[object, ...]:
+    """Pick what decides whether a node takes pods, of a trimmed node."""
+    return node["spec"], node["metadata"].get("labels")
 
 
 def _what_users_change(storage: Object) -> tuple[object, ...]:

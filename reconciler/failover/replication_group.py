@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from reconciler.credentials import identities
 from reconciler.state.owned_objects import is_owned_by
 from shared import names
-from shared.session_storage.sizes import PRESETS, Size
+from shared.objects.resources import annotation_of
+from shared.session_storage.sizes import DEFAULT_SIZES, Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +150,7 @@ class ReplicationGroup:
         if all(instance.is_gone for instance in self.others):
             return 0
         # If the primary was not made to have replicas, they come only now, and clients need not wait for them.
-        was_redundant = self.size is None or PRESETS[self.size].is_redundant
+        was_redundant = _was_redundant(self.primary)
         has_replica = any(replica.is_online for replica in self.primary.replication.replicas)
         return self.preset.fence if was_redundant or has_replica else 0
 
@@ -196,6 +197,18 @@ def _linked(others: Sequence[Instance]) -> tuple[Instance, ...]:
     """Find linked replicas, but for those that follow another primary, as in a failover that broke off half-way."""
     lineages = {other.replication.lineage for other in others if other.is_primary}
     return tuple(other for other in others if other.is_linked and other.replication.lineage not in lineages)
+
+
+def _was_redundant(instance: Instance) -> bool:
+    """Tell whether an instance was made to have others beside it; in doubt it was.
+
+    Pods of former releases name their size alone, which meant the same in every installation.
+    """
+    pod, size = instance.pod, _size(instance)
+    made_for = annotation_of(pod, names.ANNOTATION_INSTANCES) if pod is not None else ""
+    if made_for.isdecimal():
+        return int(made_for) > 1
+    return size is None or DEFAULT_SIZES.of(size).is_redundant
 
 
 def _size(instance: Instance) -> Size | None:

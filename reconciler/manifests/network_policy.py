@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from reconciler.manifests.network_policy_settings import NetworkPolicySettings
 from shared import names
 from shared.consumers.toolhive import PROXY_NAMES
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 
+NOTHING_ADDED: Final = NetworkPolicySettings()
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 """Label that the API server puts on every namespace."""
 _DNS_PORTS: Final = (53, 5353)
@@ -30,10 +32,18 @@ class Peers:
     reconciler_labels: Mapping[str, str]
 
 
-def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) -> Object:
+def network_policy(
+    storage: Storage, peers: Peers, sharing: Sequence[str] = (), settings: NetworkPolicySettings = NOTHING_ADDED
+) -> Object:
     """Build the NetworkPolicy: it admits consumers, the storage's own instances and the reconciler, and nobody else.
 
-    A peer without a namespaceSelector is in the storage's own namespace; `sharing` names others that have consumers.
+    A peer without a namespaceSelector is in the storage's own namespace.
+
+    Args:
+        storage: The storage.
+        peers: Pods of this product that may reach it.
+        sharing: Other namespaces that have consumers.
+        settings: Further rules of a platform team.
     """
     own_instances = _pods({names.LABEL_STORAGE: storage.name})
     consumers = [
@@ -58,12 +68,16 @@ def network_policy(storage: Storage, peers: Peers, sharing: Sequence[str] = ()) 
         "spec": {
             "podSelector": {"matchLabels": {names.LABEL_STORAGE: storage.name}},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": ingress, "ports": valkey_port}],
+            "ingress": [
+                {"from": ingress, "ports": valkey_port},
+                *(rule.to_object() for rule in settings.extra_ingress),
+            ],
             "egress": [
                 {"to": [own_instances], "ports": valkey_port},
                 # To anywhere: NodeLocal DNSCache answers from the node's own network, and other servers answer from
                 # outside the cluster. No selector of pods matches those.
                 {"ports": dns_ports},
+                *(rule.to_object() for rule in settings.extra_egress),
             ],
         },
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler.credentials import identities
+from reconciler.manifests.storage import labels_of
 from shared import names
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def auth_secret(storage: Storage, ring: KeyRing, annotations: Mapping[str, str] 
     """Build the auth Secret: every password, the ACL file that accepts them, and the annotations to keep."""
     metadata = storage.metadata(names.auth_secret(storage.name))
     if annotations:
-        metadata["annotations"] = dict(annotations)
+        metadata["annotations"] = {**metadata.get("annotations", {}), **annotations}
     return {"metadata": metadata, "type": "Opaque", "data": identities.encoded(ring.data)}
 
 
@@ -69,17 +70,23 @@ def mirrored_secret(connection: Object, namespace: str) -> Object:
     """Build the copy of a connection Secret, as the reconciler builds that one, for consumers in another namespace.
 
     It says whose copy it is, and has no label by which a GitOps tool takes it for a part of an application: no owner
-    keeps such a tool from deleting it.
+    keeps such a tool from deleting it. So it does not inherit what the objects of the storage do.
     """
     own = connection["metadata"]
     storage = own["labels"][names.LABEL_STORAGE]
-    labels = {key: value for key, value in own["labels"].items() if key != names.LABEL_APP_INSTANCE}
+    labels = {key: value for key, value in labels_of(storage).items() if key != names.LABEL_APP_INSTANCE}
     metadata = {
         "name": names.mirrored_connection_secret(storage, own["namespace"]),
         "namespace": namespace,
         "labels": labels | {names.LABEL_STORAGE_NAMESPACE: own["namespace"]},
     }
     return {"metadata": metadata, **_content(connection)}
+
+
+def pull_secret(storage: Storage, source: Object) -> Object:
+    """Build a storage's copy of a Secret with registry credentials, for the pods beside it."""
+    metadata = storage.metadata(names.pull_secret(storage.name, source["metadata"]["name"]))
+    return {"metadata": metadata, **_content(source)}
 
 
 def _content(secret: Object) -> Object:

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared import names
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shared.objects.resources import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """Labels and annotations that the objects of a storage inherit (`spec.inheritedMetadata`)."""
+
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def record(self) -> dict[str, str]:
+        """The annotation that tells which of an object's labels and annotations are inherited; empty if none is.
+
+        By it the reconciler finds what an object has inherited, and is not to have any more.
+        """
+        keys = {"annotations": sorted(self.annotations), "labels": sorted(self.labels)}
+        return {names.ANNOTATION_INHERITED: json.dumps(keys, separators=(",", ":"))} if any(keys.values()) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +38,7 @@ class Storage:
     name: str
     namespace: str
     uid: str
+    inherited: Inherited = field(default_factory=Inherited)
 
     @property
     def reference(self) -> Object:
@@ -36,11 +57,15 @@ class Storage:
 
     def metadata(self, name: str) -> Object:
         """Build the metadata of an object of the storage: found by label, and deleted with the storage."""
+        return {**self.inherited_by(name), "namespace": self.namespace, "ownerReferences": [self.control]}
+
+    def inherited_by(self, name: str) -> Object:
+        """Build an object's name, labels and annotations: what it inherits gives way to the product's own."""
+        annotations = {**self.inherited.annotations, **self.inherited.record}
         return {
             "name": name,
-            "namespace": self.namespace,
-            "labels": labels_of(self.name),
-            "ownerReferences": [self.control],
+            "labels": {**self.inherited.labels, **labels_of(self.name)},
+            **({"annotations": annotations} if annotations else {}),
         }
 
 

@@ -9,9 +9,10 @@ from reconciler.state.owned_objects import CHILD_RESOURCES, child_names, initial
 from shared import errors, names
 from shared.kubernetes.informer import Index
 from shared.objects.resources import ENDPOINT_SLICES, SECRETS, SERVICES, STATEFUL_SETS, Object, Resource
+from shared.session_storage.sizes import DEFAULT_SIZES, Sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.state.session_storage import DeclaredStorage
     from reconciler.state.storage_state import StorageState
@@ -33,9 +34,19 @@ class Children:
     two cases are worth one: a decision rests on the object, or the reconciler is about to create one.
     """
 
-    def __init__(self, cluster: Cluster, caches: Mapping[str, Informer]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        caches: Mapping[str, Informer],
+        sizes: Sizes = DEFAULT_SIZES,
+        pull_sources: Sequence[str] = (),
+    ) -> None:
+        """Take among others the names of the Secrets with registry credentials that storages have copies of."""
         self._cluster = cluster
         self._caches = caches
+        self._sizes = sizes
+        self._pull_sources = pull_sources
+        self._secrets = Index(caches[SECRETS.plural], parent_of)
         self._workloads = Index(caches[STATEFUL_SETS.plural], parent_of)
 
     async def read(self, storage: DeclaredStorage) -> Found:
@@ -79,9 +90,16 @@ class Children:
         called = {each["metadata"]["name"] for each in known}
         # Anybody can write our labels, but no instance is called otherwise.
         workloads = sorted(each for each in called if names.instance_of(storage.name, each) is not None)
-        workloads = workloads or initial_workloads(storage)
+        workloads = workloads or initial_workloads(storage, self._sizes)
         others = [(resource, name) for resource in CHILD_RESOURCES for name in child_names(resource, storage.name)]
-        return [*others, *((STATEFUL_SETS, workload) for workload in workloads)]
+        copies = [(SECRETS, each) for each in self._pull_secrets(storage)]
+        return [*others, *copies, *((STATEFUL_SETS, workload) for workload in workloads)]
+
+    def _pull_secrets(self, storage: DeclaredStorage) -> list[str]:
+        """Name the copies of registry credentials: those that are to be, and those that are there."""
+        known = (each["metadata"]["name"] for each in self._secrets.get(storage.key))
+        there = [name for name in known if names.is_pull_secret(storage.name, name)]
+        return sorted({*(names.pull_secret(storage.name, source) for source in self._pull_sources), *there})
 
 
 def _is_vital(storage: DeclaredStorage, resource: Resource, name: str) -> bool:

@@ -69,7 +69,7 @@ class Observer:
         surroundings: Surroundings,
     ) -> None:
         self._caches = caches
-        self._children = Children(cluster, caches)
+        self._children = Children(cluster, caches, surroundings.sizes, surroundings.pull_sources)
         self._secrets = Index(caches[SECRETS.plural], storage_of_secret)
         self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural])
         self._slices = Index(caches[ENDPOINT_SLICES.plural], service_of)
@@ -95,7 +95,7 @@ class Observer:
         children = {**await self._children.read(storage), **seen}
         if storage.spec is not None and storage.spec.external is not None:
             return await self._observe_external(storage, storage.spec.external, sharing, children)
-        own = instance_indexes(without_idle_strangers(children, storage), storage.name)
+        own = instance_indexes(without_idle_strangers(children, storage, self._surroundings.sizes), storage.name)
         claims = self._volume_claims.of(storage.key, sorted(own), overlooked)
         return await self._observe_managed(storage, sharing, children, claims)
 
@@ -134,7 +134,7 @@ class Observer:
     async def _observe_managed(
         self, storage: DeclaredStorage, sharing: Sharing, found: Found, claims: Mapping[int, Object]
     ) -> StorageState:
-        children = without_idle_strangers(found, storage)
+        children = without_idle_strangers(found, storage, self._surroundings.sizes)
         auth = children.get((SECRETS.plural, names.auth_secret(storage.name)))
         ring, indexes = KeyRing.of(auth), sorted(instance_indexes(children, storage.name))
         service, strays = self._primary_service(storage, children)
@@ -156,6 +156,7 @@ class Observer:
             rollouts=rollouts,
             is_rotation_due=self._surroundings.is_rotation_due(storage),
             nodes=self._surroundings.nodes(),
+            pull_sources=self._surroundings.pull_secrets(),
             taken=instance_indexes(found, storage.name) - frozenset(indexes),
             claims=claims,
             may_update=self._surroundings.may_update(storage.key),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.session_storage.sizes import DEFAULT_SIZES, Sizes
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from reconciler.observe.last_seen import LastSeen
     from reconciler.state.session_storage import DeclaredStorage
-    from reconciler.state.storage_state import KubernetesNodes
+    from reconciler.state.kubernetes_nodes import KubernetesNodes
     from reconciler.valkey.external_store import Dial
     from shared.objects.resources import Key, Object
 
@@ -28,6 +30,9 @@ class Surroundings:
         outlives_at: Tells where the server of a storage's instance goes on although its pod is gone; empty if nowhere.
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
         dial: Dials a user's own store.
+        sizes: What the sizes stand for.
+        pull_sources: Names of the Secrets with registry credentials in the release's namespace.
+        pull_secrets: Finds those of them that exist, by name.
     """
 
     read_secret: Callable[[Key], Awaitable[Object | None]]
@@ -40,3 +45,6 @@ class Surroundings:
     may_update: Callable[[Key], bool]
     last_seen: LastSeen
     dial: Dial
+    sizes: Sizes = DEFAULT_SIZES
+    pull_sources: Sequence[str] = ()
+    pull_secrets: Callable[[], Mapping[str, Object]] = dict

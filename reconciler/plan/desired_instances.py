@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from reconciler.manifests.stateful_set import template_hash
+from reconciler.manifests.pod_template import placement_hash, template_hash
 from reconciler.plan.placement import is_spread, node_of
 from reconciler.state import pod_status
 from shared.objects.resources import last_written
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.state.instance import Instance
-    from reconciler.state.storage_state import KubernetesNodes
+    from reconciler.state.kubernetes_nodes import KubernetesNodes
     from shared.objects.resources import Object
 
 NO_ROOM_AFTER: Final = timedelta(seconds=30)
@@ -80,9 +80,17 @@ class DesiredInstances:
         return target is not None and instance.pod is not None and template_hash(instance.pod) != template_hash(target)
 
     def waits_in_vain(self, instance: Instance) -> bool:
-        """Tell whether a pod without a node has to be spread, although its instance may share a node by now."""
-        pod = instance.pod
-        return instance.index in self.may_share and pod is not None and not node_of(instance) and is_spread(pod)
+        """Tell whether a pod has never run, and a new one may: by now, another node would do, or others' credentials.
+
+        So it is if its instance need not be spread any more, or if the installation has changed where pods run or how
+        kubelet pulls their image.
+        """
+        pod, target = instance.pod, self.target.get(instance.index)
+        if pod is None or pod_status.has_run(pod):
+            return False
+        if instance.index in self.may_share and not node_of(instance) and is_spread(pod):
+            return True
+        return target is not None and placement_hash(pod) != placement_hash(target)
 
     def is_leaving(self, instance: Instance) -> bool:
         """Tell whether an instance runs on a node that is being drained."""

@@ -7,25 +7,30 @@ from typing import TYPE_CHECKING
 
 from reconciler.actions.kubernetes import Delete
 from reconciler.failover.decision import PRIMARY_SILENT, LookAgain
-from reconciler.manifests import disruption_budget, network_policy, services, valkey_config
-from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set
-from reconciler.manifests.storage import Storage
+from reconciler.manifests import disruption_budget, services, valkey_config
+from reconciler.manifests.instance_spec import Image, InstanceSpec
+from reconciler.manifests.network_policy import NOTHING_ADDED, Peers, network_policy
+from reconciler.manifests.network_policy_settings import NetworkPolicySettings
+from reconciler.manifests.stateful_set import stateful_set
+from reconciler.manifests.storage import Inherited, Storage
+from reconciler.manifests.valkey_pods import DEFAULT_PODS, ValkeyPods
+from reconciler.plan import registry_credentials, volumes
+from reconciler.plan.volumes import workloads
 from reconciler.rotation.phases import RotationSettings
 from reconciler.state.instance import Instance
-from reconciler.state.owned_objects import is_owned_by
 from reconciler.state.primary_record import PrimaryRecord
 from shared import names
-from shared.objects.field_path import read
 from shared.objects.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
     ENDPOINT_SLICES,
     ENDPOINTS,
     NETWORK_POLICIES,
+    SECRETS,
     SERVICES,
     STATEFUL_SETS,
 )
-from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
+from shared.session_storage.sizes import DEFAULT_SIZE, DEFAULT_SIZES, Size, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,15 +52,19 @@ class StorageSettings:
         image: Image of Valkey.
         peers: Pods that may reach storages besides the consumers.
         rotation: How passwords change.
-        priority_class: PriorityClass of the pods of instances; empty means the cluster's default.
         updates_at_once: How many storages the reconciler may update at the same time.
+        pods: How the pods of instances are made.
+        network: What is added to the NetworkPolicy of each storage.
+        sizes: What the sizes stand for.
     """
 
     image: Image
-    peers: network_policy.Peers
+    peers: Peers
     rotation: RotationSettings = field(default_factory=RotationSettings)
-    priority_class: str = ""
     updates_at_once: int = 1
+    pods: ValkeyPods = DEFAULT_PODS
+    network: NetworkPolicySettings = NOTHING_ADDED
+    sizes: Sizes = DEFAULT_SIZES
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +82,9 @@ class Layout:
 
 def owner_of(storage: DeclaredStorage) -> Storage:
     """Pick what the children of a storage depend on."""
-    return Storage(storage.name, storage.namespace, storage.uid)
-
-
-def workloads(state: StorageState) -> dict[int, Object]:
-    """Find the StatefulSets of all instances, by number."""
-    return {
-        index: obj
-        for (plural, name), obj in state.children.items()
-        if plural == STATEFUL_SETS.plural and (index := names.instance_of(state.storage.name, name)) is not None
-    }
+    handed_down = storage.spec.inherited_metadata if storage.spec is not None else None
+    inherited = Inherited(handed_down.labels, handed_down.annotations) if handed_down is not None else Inherited()
+    return Storage(storage.name, storage.namespace, storage.uid, inherited)
 
 
 def build(
@@ -94,8 +96,11 @@ def build(
 ) -> Iterator[tuple[Resource, Object]]:
     """Build the objects of a storage in the order of the proposal: without Secrets, and what depends on the primary."""
     owner = owner_of(state.storage)
-    yield NETWORK_POLICIES, network_policy.network_policy(owner, settings.peers, state.sharing.namespaces)
+    if settings.network.enabled:
+        policy = network_policy(owner, settings.peers, state.sharing.namespaces, settings.network)
+        yield NETWORK_POLICIES, policy
     yield CONFIG_MAPS, valkey_config.config_map(owner, group.primary.index, layout.instances, group.service_host)
+    yield from ((SECRETS, copy) for copy in registry_credentials.copies(state, owner, settings.pods.pull_sources))
     for index in layout.instances:
         yield STATEFUL_SETS, workload(state, spec, index, settings, is_spread=index not in layout.may_share)
     yield SERVICES, services.headless_service(owner)
@@ -134,8 +139,12 @@ def clients_way(
     yield SERVICES, services.primary_service(owner, service.record if is_last else None)
 
 
-def superfluous(state: StorageState, preset: Preset) -> Iterator[Delete]:
-    """Delete what leads clients elsewhere than to the primary, and what replicas need where there are to be none."""
+def superfluous(state: StorageState, preset: Preset, settings: StorageSettings) -> Iterator[Delete]:
+    """Delete what leads clients elsewhere than to the primary, and what the storage is to have no more.
+
+    That is what replicas need where there are to be none, a NetworkPolicy if storages have none, and copies of registry
+    credentials that no pod is to name.
+    """
     storage, service = state.storage.name, state.primary_service
     if state.stray_slices and service is not None and service.is_ours_to_point:
         yield from (Delete.of(ENDPOINT_SLICES, each) for each in state.stray_slices)
@@ -147,6 +156,10 @@ def superfluous(state: StorageState, preset: Preset) -> Iterator[Delete]:
     ):
         if not preset.is_redundant and (obj := state.child(resource, name)) is not None:
             yield Delete.of(resource, obj)
+    policy = state.child(NETWORK_POLICIES, names.valkey(storage))
+    if policy is not None and not settings.network.enabled:
+        yield Delete.of(NETWORK_POLICIES, policy)
+    yield from registry_credentials.superfluous_copies(state, settings.pods.pull_sources)
 
 
 def workload(
@@ -154,9 +167,8 @@ def workload(
 ) -> Object:
     """Build the StatefulSet of an instance, which must be on a node of its own if there are enough, or only should."""
     owner, present = owner_of(state.storage), workloads(state).get(index)
-    instance = _instance(state, spec, index, present, is_spread=is_spread)
-    metadata = owner.metadata(names.valkey_instance(owner.name, index))
-    desired = stateful_set(metadata, instance, settings.image, settings.priority_class)
+    instance = _instance(state, spec, index, settings, is_spread=is_spread)
+    desired = stateful_set(owner, instance, settings.image, settings.pods)
     if present is not None:
         # The API server refuses every change of volumeClaimTemplates: even of the owner that they name, as after a
         # storage was deleted without its children.
@@ -166,47 +178,24 @@ def workload(
     return desired
 
 
-def undersized(state: StorageState, spec: SessionStorageSpec) -> frozenset[int]:
-    """List the numbers of instances whose volume is too small: only another instance can have a larger one."""
-    wanted = _wanted_disk(state, spec)
-    return frozenset(index for index, present in workloads(state).items() if _disk(present) < wanted)
-
-
 def running_size(group: ReplicationGroup, spec: SessionStorageSpec) -> Size:
     """Tell the size that the primary has; the wanted one if its pod does not say."""
     return group.size or spec.size or DEFAULT_SIZE
 
 
 def _instance(
-    state: StorageState, spec: SessionStorageSpec, index: int, present: Object | None, *, is_spread: bool
+    state: StorageState, spec: SessionStorageSpec, index: int, settings: StorageSettings, *, is_spread: bool
 ) -> InstanceSpec:
-    size, storage = spec.size or DEFAULT_SIZE, state.storage
+    storage, present, sizes = state.storage, workloads(state).get(index), settings.sizes
     # An instance that is there keeps the volume that it was made with, which cannot change in place.
-    disk = _left_disk(state, index) or _wanted_disk(state, spec) if present is None else _disk(present)
-    return InstanceSpec(storage.name, storage.namespace, index, size, disk, is_spread)
-
-
-def _wanted_disk(state: StorageState, spec: SessionStorageSpec) -> int:
-    """Tell how large a volume is to be: disks grow with the size, and never shrink."""
-    preset = PRESETS[spec.size or DEFAULT_SIZE]
-    left = (_left_disk(state, index) for index in state.claims)
-    return max(preset.disk_gib if preset.is_persistent else 0, *map(_disk, workloads(state).values()), *left, 0)
-
-
-def _left_disk(state: StorageState, index: int) -> int:
-    """Read the size of a volume that waits for its instance in GiB; 0 if there is none."""
-    claim = state.claims.get(index)
-    is_left = claim is not None and index not in workloads(state) and is_owned_by(claim, state.storage.uid)
-    return _requested(claim) if claim is not None and is_left else 0
-
-
-def _disk(workload: Object) -> int:
-    """Read the size of an instance's volume in GiB; 0 if its data goes with its pod."""
-    claims: list[Object] = workload["spec"].get("volumeClaimTemplates") or []
-    return max(map(_requested, claims), default=0)
-
-
-def _requested(claim: Object) -> int:
-    """Read how large a volume a claim asks for in GiB; 0 if it does not say so in GiB."""
-    size = str(read(claim, ("spec", "resources", "requests", "storage")) or "")
-    return int(size.removesuffix("Gi")) if size.endswith("Gi") and size.removesuffix("Gi").isdecimal() else 0
+    disk = volumes.new_disk(state, spec, index, sizes) if present is None else volumes.disk_of(present)
+    return InstanceSpec(
+        storage.name,
+        storage.namespace,
+        index,
+        spec.size or DEFAULT_SIZE,
+        disk,
+        is_spread,
+        sizes,
+        spec.storage_class_name or settings.pods.storage_class_name,
+    )

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.actions.kubernetes import Apply, Replace, Write
+from reconciler.plan.inheritance import FIELDS, disinherited
 from reconciler.state.write_outcome import Deviation, digest
 from shared import names
 
@@ -57,9 +58,17 @@ def has_additions(desired: Object, observed: Object) -> bool:
     return any(each.is_addition for each in deviations(desired, observed))
 
 
+def differences(desired: Object, present: Object) -> Iterator[Deviation]:
+    """Find where an object is not what it should be: `deviations`, and what it is to inherit no more."""
+    yield from deviations(desired, present)
+    for field, keys in disinherited(desired, present).items():
+        for key in sorted(keys):
+            yield Deviation(("metadata", field, key), digest(present["metadata"][field][key]))
+
+
 def repair(resource: Resource, desired: Object, present: Object | None) -> Apply | Replace:
     """Say how an object becomes what it should be, in whatever version it is."""
-    if present is not None and has_additions(desired, present):
+    if present is not None and (has_additions(desired, present) or disinherited(desired, present)):
         # All of it at once: what one write leaves as it was counts as what others want.
         return Replace(resource, present | desired | {"metadata": merged(desired, present)["metadata"]}, desired)
     return Apply(resource, desired)
@@ -77,11 +86,14 @@ def repair_if_unchanged(resource: Resource, desired: Object, present: Object | N
 
 def merged(desired: Object, present: Object) -> Object:
     """Build the next version of an object: others keep their labels and annotations, and nothing else."""
+    former, wanted, gone = present["metadata"], desired["metadata"], disinherited(desired, present)
     both = {
-        field: {**(present["metadata"].get(field) or {}), **desired["metadata"].get(field, {})}
-        for field in ("labels", "annotations")
+        field: {key: value for key, value in (former.get(field) or {}).items() if key not in gone.get(field, ())}
+        | wanted.get(field, {})
+        for field in FIELDS
     }
-    metadata = {**present["metadata"], **desired["metadata"], **{key: value for key, value in both.items() if value}}
+    others = {field: value for field, value in {**former, **wanted}.items() if field not in FIELDS}
+    metadata = others | {field: value for field, value in both.items() if value}
     return {**desired, **_assigned(desired, present), "metadata": metadata}
 
 

@@ -20,7 +20,7 @@ from reconciler.failover.replication import replication_steps, strands_of
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.manifests.disruption_budget import primary_budget
 from reconciler.manifests.secrets import connection_secret
-from reconciler.plan import desired_objects, placement, secrets
+from reconciler.plan import desired_objects, placement, secrets, volumes
 from reconciler.plan.change import FOLLOWING_SECONDS
 from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.desired_objects import Layout
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Object, Resource
     from shared.session_storage.models import SessionStorageSpec
+    from shared.session_storage.sizes import Preset, Sizes
 
 STARTING_SECONDS: Final = 0.2
 """How soon the reconciler asks an instance again that has an address but no answer yet; Valkey starts in about
@@ -60,9 +61,10 @@ WAITING_SECONDS: Final = 5.0
 
 def plan_managed(state: StorageState, spec: SessionStorageSpec, settings: StorageSettings, now: datetime) -> Plan:
     """Decide what to do about a managed storage, by importance; what does not build on each other does not wait."""
-    owner, group = desired_objects.owner_of(state.storage), ReplicationGroup.of(state, spec.preset)
+    owner, preset = desired_objects.owner_of(state.storage), settings.sizes.of(spec.size)
+    group = ReplicationGroup.of(state, preset)
     mending, decision = Mending(state.outcomes, now), _decide(state, group, now)
-    wanted = _desired_instances(state, spec, group, now)
+    wanted = _desired_instances(state, spec, group, settings.sizes, now)
     change = next_change(group, wanted)
     verdict = judge(state, spec, group, decision, now).changing(change, state.storage)
     serving, unlabelled = _due(state, group, decision, mending)
@@ -77,7 +79,7 @@ def plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Storag
         _budget(state, group, wanted, change),
     )
     objects = mending.objects(repair, desired, state.child)
-    deletions, undeleted = mending.actions(desired_objects.superfluous(state, group.preset))
+    deletions, undeleted = mending.actions(desired_objects.superfluous(state, preset, settings))
     connection = connection_secret(owner, state.key_ring.current[names.KEY_PASSWORD])
     publication = secrets.publish(connection, state, mending)
     reached = publication.known_to(state)
@@ -122,9 +124,9 @@ def _budget(
     return DISRUPTION_BUDGETS, budget
 
 
-def lead_clients(told: Plan, state: StorageState, spec: SessionStorageSpec, now: datetime) -> Plan:
+def lead_clients(told: Plan, state: StorageState, preset: Preset, now: datetime) -> Plan:
     """Keep a primary, and lead clients there, although something else of the storage is not its own."""
-    group = ReplicationGroup.of(state, spec.preset)
+    group = ReplicationGroup.of(state, preset)
     decision = _decide(state, group, now)
     mending = Mending(state.outcomes, now)
     serving, _ = _due(state, group, decision, mending)
@@ -173,20 +175,20 @@ def _moves_primary(steps: Iterable[Step], decision: Decision) -> bool:
 
 
 def _desired_instances(
-    state: StorageState, spec: SessionStorageSpec, group: ReplicationGroup, now: datetime
+    state: StorageState, spec: SessionStorageSpec, group: ReplicationGroup, sizes: Sizes, now: datetime
 ) -> DesiredInstances:
-    present = desired_objects.workloads(state)
+    present = volumes.workloads(state)
     may_share = placement.may_share(present, state.instances, now)
     request = state.storage.requests.switchover
     handled = group.service.record.handled if group.service is not None else ""
     return DesiredInstances(
-        count=spec.preset.replicas,
+        count=sizes.of(spec.size).replicas,
         present=present,
         target=present,
         volume_claims=state.claims,
         left_volumes=frozenset(own_claims(state)) - present.keys(),
         foreign_volumes=foreign_claims(state) - present.keys(),
-        undersized=desired_objects.undersized(state, spec),
+        undersized=volumes.undersized(state, spec, sizes),
         nodes=state.nodes,
         requested_switchover=request if request != handled else "",
         # A user's change of the size does not wait; only what the installation changes in all storages takes turns.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from reconciler.manifests.stateful_set import SPREAD
+from reconciler.manifests.pod_placement import SPREAD
 from reconciler.state import pod_status
 from shared.objects.timestamps import parse_time
 

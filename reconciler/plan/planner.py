@@ -39,20 +39,22 @@ def plan(state: StorageState, settings: StorageSettings, now: datetime) -> Plan:
         return Plan(requeue_after_seconds=FOR_THE_USER_SECONDS)
     if spec is None:
         return report(state, Verdict.invalid(state.storage.spec_problem), now, FOR_THE_USER_SECONDS)
-    if (unsettled := _plan_ownership(state, spec, now)) is not None:
+    if (unsettled := _plan_ownership(state, spec, settings, now)) is not None:
         return unsettled
     if spec.external is not None:
         return _plan_external(state, spec.external, settings, now)
     return plan_managed(state, spec, settings, now)
 
 
-def _plan_ownership(state: StorageState, spec: SessionStorageSpec, now: datetime) -> Plan | None:
+def _plan_ownership(
+    state: StorageState, spec: SessionStorageSpec, settings: StorageSettings, now: datetime
+) -> Plan | None:
     """Take over what a person has agreed to, or wait for that; None once all that exists is the storage's own."""
     ownership = Ownership.of(state)
     if obstacle := ownership.obstacle:
         told = report(state, obstacle, now, WAITING_SECONDS)
         if spec.external is None and ownership.leads_clients:
-            return lead_clients(told, state, spec, now)
+            return lead_clients(told, state, settings.sizes.of(spec.size), now)
         return replace(told, strands=apart(ownership.safeguards))
     if ownership.is_pending or ownership.adoptions:
         return Plan(apart(ownership.adoptions), requeue_after_seconds=FOLLOWING_SECONDS)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from reconciler.actions.valkey import Hold, SwitchOver
-from reconciler.manifests.stateful_set import GRACE_SECONDS
+from reconciler.manifests.pod_template import GRACE_SECONDS
 from reconciler.plan.change import DELETED, DISK_FAILS, Change, updating
 from reconciler.state.instance import Instance
 from shared.objects.resources import is_terminating

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Share, Write, WriteAuth
 from reconciler.manifests.secrets import auth_secret
-from reconciler.plan.drift import deviations, managers_of
+from reconciler.plan.drift import differences, managers_of
 from reconciler.state.write_outcome import Deviation, Target, digest
 from shared.objects.conditions import Finding
 from shared.objects.resources import PODS, SECRETS
@@ -103,7 +103,7 @@ class Mending:
             present: The object; None if there is none.
             retired: Further fields of `present` that have to go.
         """
-        found = frozenset((*deviations(desired, present), *retired)) if present is not None else None
+        found = frozenset((*differences(desired, present), *retired)) if present is not None else None
         if found is not None and not found:
             return None
         target = Target.of("write", resource, desired)

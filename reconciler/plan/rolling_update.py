@@ -16,6 +16,7 @@ from reconciler.actions.valkey import Remove, SwitchOver
 from reconciler.plan.change import DRAINED, NO_ROOM, OUTDATED, REQUESTED, UPDATING, Change, updating
 from reconciler.plan.placement import node_of, shared_nodes
 from reconciler.plan.primary_moves import leave_primary, once_settled, switchover
+from reconciler.state import pod_status
 from reconciler.state.instance import Instance
 from shared.objects.conditions import Finding
 from shared.objects.resources import CONFIG_MAPS, PODS, STATEFUL_SETS, is_terminating
@@ -70,7 +71,7 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
         known = {*desired.indexes, group.primary.index}
         return Change(tuple(sorted({*known, *desired.unused_indexes(known, max(desired.count - len(known), 0))})))
     if not group.is_leading:
-        return Change(desired.indexes)
+        return _replace_unstarted(group, desired)
     if group.primary.is_ending or not group.is_serving:
         return leave_primary(group, desired)
     stale = [instance for instance in group.instances if desired.is_stale(instance)]
@@ -84,6 +85,21 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     if must_wait and change.finding is None:
         return replace(change, finding=_GAVE_WAY if desired.gave_slot_back else _WAITS)
     return change if change.finding is not None else _spread_out(group, desired)
+
+
+def _replace_unstarted(group: ReplicationGroup, desired: DesiredInstances) -> Change:
+    """Replace pods that never ran and were made from another template, while the storage has no primary that leads.
+
+    Such a pod has no server and no clients, so its replacement takes nothing away. What was wrong with its template,
+    such as its image, somebody may have corrected since; Kubernetes itself would keep the pod for ever.
+    """
+    unstarted = [each for each in group.instances if each.pod is not None and not pod_status.has_run(each.pod)]
+    corrected = [each for each in unstarted if desired.is_outdated(each) or desired.waits_in_vain(each)]
+    steps = tuple(step for each in corrected if each.pod is not None for step in _deletion(each.pod))
+    if not steps:
+        return Change(desired.indexes)
+    message = f"{group.name(*corrected)} could not start, and is made anew as it is to be by now"
+    return Change(desired.indexes, steps, updating("True", "InstanceRestarts", message))
 
 
 def _move_primary(group: ReplicationGroup, desired: DesiredInstances) -> Change:

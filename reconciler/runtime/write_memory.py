@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reconciler.actions.kubernetes import LabelRole
-from reconciler.plan.drift import deviations
+from reconciler.plan.drift import differences
 from reconciler.plan.repairs import intent_of, target_of
 from reconciler.state.write_outcome import Deviation, WriteOutcome, digest
 from shared import errors, names
@@ -46,8 +46,8 @@ class WriteMemory:
         """
         if (target := target_of(step)) is None or not desired:
             return
-        found = frozenset(deviations(desired, before)) if before is not None else frozenset()
-        left = frozenset(deviations(desired, answer))
+        found = frozenset(differences(desired, before)) if before is not None else frozenset()
+        left = frozenset(differences(desired, answer))
         cured, last = found - left, self._outcomes.get(storage, {}).get(target)
         is_again = last is not None and last.intent == digest(desired) and bool(cured & last.cured)
         times = last.times + 1 if last is not None and is_again else 1

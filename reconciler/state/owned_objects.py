@@ -18,6 +18,7 @@ from shared.objects.resources import (
     Object,
     Resource,
 )
+from shared.session_storage.sizes import DEFAULT_SIZES, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -91,7 +92,7 @@ def _is_strange(obj: Object, storage: DeclaredStorage) -> bool:
 
 
 def without_idle_strangers(
-    children: Mapping[tuple[str, str], Object], storage: DeclaredStorage
+    children: Mapping[tuple[str, str], Object], storage: DeclaredStorage, sizes: Sizes = DEFAULT_SIZES
 ) -> dict[tuple[str, str], Object]:
     """Leave out the objects of others that are in nobody's way: the storage can do without their names.
 
@@ -100,7 +101,7 @@ def without_idle_strangers(
     """
     sets = [obj for (plural, _), obj in children.items() if plural == STATEFUL_SETS.plural]
     has_instance = any(is_owned_by(obj, storage.uid) for obj in sets)
-    is_redundant = storage.spec is not None and storage.spec.preset.is_redundant
+    is_redundant = storage.spec is not None and sizes.of(storage.spec.size).is_redundant
     for_replicas = {
         (SERVICES.plural, names.valkey_replicas(storage.name)),
         (DISRUPTION_BUDGETS.plural, names.valkey_budget(storage.name, names.ROLE_REPLICA)),
@@ -135,9 +136,9 @@ def child_names(resource: Resource, storage: str) -> tuple[str, ...]:
     }.get(resource.plural, ())
 
 
-def initial_workloads(storage: DeclaredStorage) -> list[str]:
+def initial_workloads(storage: DeclaredStorage, sizes: Sizes = DEFAULT_SIZES) -> list[str]:
     """Name the StatefulSets that a storage begins with."""
-    replicas = storage.spec.preset.replicas if storage.spec is not None else 1
+    replicas = sizes.of(storage.spec.size).replicas if storage.spec is not None else 1
     return [names.valkey_instance(storage.name, index) for index in range(replicas)]
 
 

@@ -92,6 +92,15 @@ def is_gone(pod: Object | None) -> bool:
     return bool(states) and all("terminated" in state or "waiting" in state for state in states)
 
 
+def has_run(pod: Object) -> bool:
+    """Tell whether a container of a pod runs or ever ran; True in doubt, as while kubelet starts it."""
+    if not pod.get("spec", {}).get("nodeName"):
+        return False
+    states = pod.get("status", {}).get("containerStatuses") or []
+    waiting = [each for each in states if each.get("state", {}).get("waiting", {}).get("reason") not in _ORDINARY_WAITS]
+    return len(waiting) < max(len(states), 1) or any(each.get("restartCount") or each.get("lastState") for each in waiting)
+
+
 def is_unschedulable(pod: Object) -> bool:
     """Tell whether the scheduler finds no node for a pod."""
     return (condition_of(pod, _SCHEDULED) or {}).get("status") == "False"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from reconciler.credentials.key_ring import KeyRing
-from reconciler.state import pod_status
 from reconciler.state.instance import Instance
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.owned_objects import original_of
 from reconciler.state.rotation_record import RotationRecord
 from shared.consumers.access import is_admitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.external_store import ExternalFacts
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
     from reconciler.state.write_outcome import Target, WriteOutcome
     from shared.consumers.identity import Consumer, Usage
     from shared.objects.resources import Key, Object, Resource
-
-OS_LABEL: Final = "kubernetes.io/os"
-OS: Final = "linux"
-"""Valkey's image is one of Linux."""
-_EXCLUDING: Final = frozenset({"NoSchedule", "NoExecute"})
-"""Effects of a taint that keep pods away; `PreferNoSchedule` only asks the scheduler to avoid the node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,73 +63,6 @@ class Sharing:
 
 
 @dataclass(frozen=True, slots=True)
-class KubernetesNodes:
-    """The nodes of a cluster.
-
-    Attributes:
-        open: Names of nodes that the scheduler may choose for an instance.
-        closing: Names of nodes that somebody empties: cordoned, or marked by one of the taints that say so.
-    """
-
-    open: frozenset[str] = frozenset()
-    closing: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, nodes: Iterable[Object], drain_taints: Sequence[str] = ()) -> Self:
-        """Sort nodes by whether they take instances, or are to lose them.
-
-        Args:
-            nodes: As the API server lists them, or trimmed.
-            drain_taints: Keys of the taints that mark a node which is about to go; `*` stands for any characters.
-        """
-        found = list(nodes)
-        closing = frozenset(node["metadata"]["name"] for node in found if _is_closing(node, drain_taints))
-        names_of_open = {node["metadata"]["name"] for node in found if _takes_instances(node)}
-        return cls(frozenset(names_of_open - closing), closing)
-
-    def is_leaving(self, pod: Object | None) -> bool:
-        """Tell whether a pod has to leave its node: the node is being emptied, or Kubernetes has chosen the pod."""
-        if pod is None:
-            return False
-        return pod.get("spec", {}).get("nodeName") in self.closing or pod_status.is_disrupted(pod)
-
-
-def _is_closing(node: Object, drain_taints: Sequence[str]) -> bool:
-    """Tell whether somebody empties a node.
-
-    `kubectl drain` begins with a cordon. Autoscalers and handlers of spot instances set a taint, whatever its effect.
-    """
-    keys = [taint.get("key", "") for taint in _taints(node)]
-    is_marked = any(fnmatchcase(key, pattern) for key in keys for pattern in drain_taints)
-    return is_marked or bool(node.get("spec", {}).get("unschedulable"))
-
-
-def _takes_instances(node: Object) -> bool:
-    """Tell whether the scheduler may choose a node for an instance.
-
-    Instances tolerate no taint. A node that is not ready has one as well (`node.kubernetes.io/not-ready:NoSchedule`).
-    """
-    system = (node["metadata"].get("labels") or {}).get(OS_LABEL)
-    return system == OS and not any(taint.get("effect") in _EXCLUDING for taint in _taints(node))
-
-
-def _taints(node: Object) -> list[Object]:
-    return node.get("spec", {}).get("taints") or []
-
-
-def trimmed_node(node: Object) -> Object:
-    """Keep what the reconciler reads of a node: kubelets write the rest every few minutes."""
-    metadata = {key: node["metadata"][key] for key in ("name", "uid", "resourceVersion") if key in node["metadata"]}
-    if system := (node["metadata"].get("labels") or {}).get(OS_LABEL):
-        metadata["labels"] = {OS_LABEL: system}
-    taints = [{key: taint.get(key, "") for key in ("key", "effect")} for taint in _taints(node)]
-    return {
-        "metadata": metadata,
-        "spec": {"unschedulable": bool(node.get("spec", {}).get("unschedulable")), "taints": taints},
-    }
-
-
-@dataclass(frozen=True, slots=True)
 class StorageState:
     """The state of one storage.
 
@@ -154,6 +80,7 @@ class StorageState:
         rollouts: While passwords change, how far each user of the credential is; None if the caches may lack some.
         is_rotation_due: Whether its schedule asks for a rotation, and no other storage goes first.
         nodes: Kubernetes' nodes, where instances run.
+        pull_sources: The Secrets with registry credentials in the release's namespace, by name, as far as they exist.
         taken: Numbers of instances that the storage cannot have: StatefulSets of others have their names.
         claims: PersistentVolumeClaim of each instance that has one, by the instance's number.
         may_update: Whether it has, or may take, a slot for storages that the reconciler updates at the same time.
@@ -174,6 +101,7 @@ class StorageState:
     rollouts: tuple[CredentialRollout, ...] | None = ()
     is_rotation_due: bool = False
     nodes: KubernetesNodes = field(default_factory=KubernetesNodes)
+    pull_sources: Mapping[str, Object] = field(default_factory=dict, repr=False)
     taken: frozenset[int] = frozenset()
     claims: Mapping[int, Object] = field(default_factory=dict, repr=False)
     may_update: bool = True

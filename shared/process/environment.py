@@ -122,6 +122,24 @@ class Environment:
         self._problems += [f"{name}: {text!r} is not {form}" for text, value in parsed if value is None]
         return tuple(value for _, value in parsed if value is not None)
 
+    def structured(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        """Read a variable that holds JSON, and may be unset or empty.
+
+        Args:
+            name: The variable.
+            parse: Reads its text, or raises InvalidSettings.
+            default: What an unset variable means.
+        """
+        text = self.text(name, "")
+        # Helm writes `null` for a value that is not there.
+        if text in {"", "null"}:
+            return default
+        try:
+            return parse(text)
+        except InvalidSettings as error:
+            self._problems.append(f"{name}: {error}")
+            return default
+
     def namespaces(self, name: str) -> tuple[str, ...]:
         """Read a comma-separated list of namespaces, which may be empty."""
         return self.optional_entries(name, _namespace, "the name of a namespace")

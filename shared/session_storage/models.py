@@ -8,19 +8,26 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from shared.errors import InvalidSpec
 from shared.names import MAX_STORAGE_NAME
-from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Preset, Size
+from shared.session_storage.sizes import Size
 from shared.session_storage.status import SessionStorageStatus
 from shared.session_storage.validation import (
+    CLASS_CHANGE_HINT,
     INTERVAL_HINT,
     INTERVAL_PATTERN,
     KIND_CHANGE_HINT,
+    MAX_ANNOTATION,
+    MAX_INHERITED,
     MAX_NAMESPACES,
+    METADATA_KEY_RULES,
     SHORTEST_INTERVAL_HOURS,
     STORAGE_NAME_PATTERN,
     URL_HINT,
     URL_PATTERN,
+    LabelValue,
+    MetadataKey,
     Model,
     Namespace,
+    ObjectName,
     SecretName,
     cel,
     checked_interval,
@@ -82,12 +89,39 @@ class RotationSchedule(Model):
         return interval(self.every)
 
 
+class InheritedMetadata(Model):
+    """Labels and annotations that all objects of the storage inherit; those that the product sets win."""
+
+    labels: Annotated[
+        dict[MetadataKey, LabelValue],
+        Field(
+            description="Labels of all objects of the storage, its pods and volumes included.",
+            max_length=MAX_INHERITED,
+            json_schema_extra=METADATA_KEY_RULES,
+        ),
+    ] = Field(default_factory=dict)
+    annotations: Annotated[
+        dict[MetadataKey, Annotated[str, Field(max_length=MAX_ANNOTATION)]],
+        Field(
+            description="Annotations of all objects of the storage, its pods and volumes included.",
+            max_length=MAX_INHERITED,
+            json_schema_extra=METADATA_KEY_RULES,
+        ),
+    ] = Field(default_factory=dict)
+
+
 class SessionStorageSpec(Model):
     """The desired storage: a size, or an existing store."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            forbidding_cel("has(self.external) == has(oldSelf.external)", KIND_CHANGE_HINT, ".external")
+            forbidding_cel("has(self.external) == has(oldSelf.external)", KIND_CHANGE_HINT, ".external"),
+            forbidding_cel(
+                "has(self.storageClassName) == has(oldSelf.storageClassName)"
+                " && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+                CLASS_CHANGE_HINT,
+                ".storageClassName",
+            ),
         )
     )
 
@@ -117,10 +151,20 @@ class SessionStorageSpec(Model):
         ),
     ] = ()
 
-    @property
-    def preset(self) -> Preset:
-        """Everything that the size decides; meaningless for an external storage."""
-        return PRESETS[self.size or DEFAULT_SIZE]
+    storage_class_name: Annotated[
+        ObjectName | None,
+        Field(
+            description="StorageClass of the storage's disks, which nobody can change later. Default: what whoever"
+            " installed the product chose, else the cluster's default. Ignored when external is set."
+        ),
+    ] = None
+    inherited_metadata: Annotated[
+        InheritedMetadata | None,
+        Field(
+            description="Labels and annotations that all objects of the storage inherit, its pods and volumes included."
+            " A change replaces the pods one by one, as a change of the size does."
+        ),
+    ] = None
 
 
 class SessionStorage(Model):

@@ -1,13 +1,17 @@
 """What a size decides: CPU, memory, `maxmemory`, disk, persistence and the number of instances. Pure.
 
-These figures are a promise to users: documentation and chart show them, so a change belongs in the release notes.
+These figures are a promise to users: documentation and chart show them, so a change belongs in the release notes. A
+platform team may put other figures behind the sizes (`size_settings`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Size(StrEnum):
@@ -26,7 +30,7 @@ class Preset:
         replicas: Number of Valkey instances, one of them primary.
         memory_mib: Request and limit of each instance; equal, so that Kubernetes evicts other pods first.
         cpu_millis: Request of each instance; no limit, because throttling shows as latency.
-        disk_gib: Size of the data volume.
+        disk_gib: Size of the data volume, or of the scratch space in which a pod keeps its data.
         is_persistent: Whether data survives the pod (a claim) or goes with it (`emptyDir`).
         maxmemory_percent: Share of the memory limit that data may fill; the rest is for replication and AOF
             buffers and copy-on-write, which eviction does not count.
@@ -45,6 +49,11 @@ class Preset:
     def is_redundant(self) -> bool:
         """Whether another instance takes over when the primary fails."""
         return self.replicas > 1
+
+    @property
+    def volume_gib(self) -> int:
+        """Size of the volume that outlives a pod in GiB; 0 if there is none."""
+        return self.disk_gib if self.is_persistent else 0
 
     @property
     def fence(self) -> int:
@@ -71,6 +80,19 @@ PRESETS: Final = {
 }
 
 
-def shrinks(before: Size, after: Size) -> bool:
-    """Tell whether the new size has a smaller disk than the old one; Kubernetes shrinks no volume."""
-    return PRESETS[after].disk_gib < PRESETS[before].disk_gib
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What each size decides in this installation."""
+
+    presets: Mapping[Size, Preset] = field(default_factory=lambda: PRESETS)
+
+    def of(self, size: Size | None) -> Preset:
+        """Return what a size decides; a storage that names none has the default size."""
+        return self.presets[size or DEFAULT_SIZE]
+
+    def shrinks(self, before: Size, after: Size) -> bool:
+        """Tell whether the new size has a smaller disk than the old one; Kubernetes shrinks no volume."""
+        return self.of(after).volume_gib < self.of(before).volume_gib
+
+
+DEFAULT_SIZES: Final = Sizes()

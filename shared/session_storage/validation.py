@@ -33,6 +33,24 @@ SHORTEST_INTERVAL_HOURS = 1
 INTERVAL_HINT = "must be a time of hours and minutes, such as 720h or 90m, and at least 1h"
 STORAGE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """RFC 1035 label: the storage's Service is named after it, and a Service's name must start with a letter."""
+CLASS_CHANGE_HINT = "a disk cannot change its StorageClass in place: create a new SessionStorage"
+MAX_INHERITED = 32
+MAX_ANNOTATION = 4096
+METADATA_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+"""Kubernetes, "Labels and Selectors": an optional DNS subdomain, and a name of up to 63 characters."""
+METADATA_KEY_HINT = (
+    "must be the name of a label or annotation, such as team or example.com/team: up to 63 letters, digits, '-', '_' or"
+    " '.', and a domain before them or none"
+)
+LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
+LABEL_VALUE_HINT = "must be the value of a label: up to 63 letters, digits, '-', '_' or '.'"
+RESERVED_KEY_PATTERN = r"^([-a-z0-9.]+\.)?(toolhive\.stacklok\.dev|kubernetes\.io|k8s\.io)/"
+FREE_KEY_PATTERN = r"^app\.kubernetes\.io/(component|created-by|part-of|version)$"
+"""Kubernetes' recommended labels, but for those that the product sets itself."""
+RESERVED_KEY_HINT = (
+    "is reserved: this product and Kubernetes give names under toolhive.stacklok.dev, kubernetes.io and k8s.io their"
+    " meaning; free are app.kubernetes.io/component, created-by, part-of and version"
+)
 KIND_CHANGE_HINT = "a storage cannot change between managed and external in place: create a new SessionStorage"
 
 
@@ -73,10 +91,35 @@ SecretName: TypeAlias = Annotated[
     Field(max_length=253, json_schema_extra=rules(cel(f"self.matches(r'{SECRET_NAME_PATTERN}')", SECRET_NAME_HINT))),
     matching(SECRET_NAME_PATTERN, SECRET_NAME_HINT),
 ]
+ObjectName: TypeAlias = SecretName
+"""Names of other objects follow the same rule."""
 Namespace: TypeAlias = Annotated[
     str,
     Field(max_length=63, json_schema_extra=rules(cel(f"self.matches(r'{NAMESPACE_PATTERN}')", NAMESPACE_HINT))),
     matching(NAMESPACE_PATTERN, NAMESPACE_HINT),
+]
+
+
+def _unreserved(key: str) -> str:
+    if re.match(RESERVED_KEY_PATTERN, key) and not re.fullmatch(FREE_KEY_PATTERN, key):
+        raise ValueError(RESERVED_KEY_HINT)
+    return key
+
+
+MetadataKey: TypeAlias = Annotated[
+    str, matching(METADATA_KEY_PATTERN, METADATA_KEY_HINT), AfterValidator(_unreserved)
+]
+METADATA_KEY_RULES = rules(
+    cel(f"self.all(key, key.matches(r'{METADATA_KEY_PATTERN}'))", METADATA_KEY_HINT),
+    cel(
+        f"self.all(key, !key.matches(r'{RESERVED_KEY_PATTERN}') || key.matches(r'{FREE_KEY_PATTERN}'))",
+        f"a name {RESERVED_KEY_HINT}",
+    ),
+)
+LabelValue: TypeAlias = Annotated[
+    str,
+    Field(max_length=63, json_schema_extra=rules(cel(f"self.matches(r'{LABEL_VALUE_PATTERN}')", LABEL_VALUE_HINT))),
+    matching(LABEL_VALUE_PATTERN, LABEL_VALUE_HINT),
 ]
 
 

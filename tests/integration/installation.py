@@ -22,6 +22,7 @@ from tests.integration.processes import ROOT, Process
 
 RELEASE = "session-storage"
 NAMESPACE = "session-storage-system"
+CHART = ROOT / "deploy" / "chart"
 LEFT_OUT = {"Deployment", "PodDisruptionBudget", "NetworkPolicy"}
 CONSUMER_PLURALS = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
 
@@ -38,20 +39,23 @@ def toolhive_crd(plural: str, version: str = binaries.TOOLHIVE_VERSION) -> Path:
     return path
 
 
-def chart_objects(*values: str) -> list[Object]:
-    """Render the chart as Helm does."""
-    command = [
-        str(binaries.binary("helm")),
-        "template",
-        RELEASE,
-        str(ROOT / "deploy/chart"),
-        "--namespace",
-        NAMESPACE,
-        "--kube-version=1.36.3",
-    ]
-    rendered = subprocess.run(
-        [*command, *(f"--set={value}" for value in values)], capture_output=True, text=True, check=True
-    )
+def helm_template(
+    *options: str, chart: Path = CHART, release: str = RELEASE, namespace: str = NAMESPACE
+) -> subprocess.CompletedProcess[str]:
+    """Have Helm render a chart, or refuse to."""
+    command = [str(binaries.binary("helm")), "template", release, str(chart), "--namespace", namespace]
+    return subprocess.run([*command, "--kube-version=1.36.3", *options], capture_output=True, text=True, check=False)
+
+
+def chart_objects(*values: str, options: Sequence[str] = ()) -> list[Object]:
+    """Render the chart as Helm does.
+
+    Args:
+        values: Values that `--set` takes.
+        options: Further options of `helm template`.
+    """
+    rendered = helm_template(*(f"--set={value}" for value in values), *options)
+    assert rendered.returncode == 0, rendered.stderr
     return [obj for obj in yaml.safe_load_all(rendered.stdout) if obj]
 
 

@@ -15,7 +15,8 @@ from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import disruption_budget, network_policy, secrets, services, valkey_config
 from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set
+from reconciler.manifests.instance_spec import Image, InstanceSpec
+from reconciler.manifests.stateful_set import stateful_set
 from reconciler.manifests.storage import Storage
 from reconciler.plan.drift import has_additions, is_covered
 from reconciler.state.instance import Instance

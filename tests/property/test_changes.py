@@ -16,7 +16,7 @@ from reconciler.plan.change import Change
 from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.rolling_update import next_change
 from reconciler.state.instance import Instance
-from reconciler.state.storage_state import KubernetesNodes
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from shared import names
 from shared.objects.resources import Object
 from shared.session_storage.sizes import PRESETS, Size

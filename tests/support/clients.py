@@ -90,7 +90,7 @@ class Stage:
         self.asked: list[str] = []
         self.cancelled: list[str] = []
         self.may_answer = asyncio.Event()
-        self.site = Listener(Server({PATH: self._decide}).answer)
+        self.site = Listener(Server({PATH: self._decide}).answer, 5.0)
         self.transport = Transport(is_read=is_read)
         self.connection = Connection(self.site, asyncio.get_running_loop())
         self.transport.connection = self.connection

@@ -13,7 +13,7 @@ from reconciler.apply.status_writer import StatusWriter
 from reconciler.controllers.session_storage import Reconciler
 from reconciler.credentials import identities
 from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image
+from reconciler.manifests.instance_spec import Image
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer
@@ -29,7 +29,7 @@ from reconciler.runtime.write_memory import WriteMemory
 from reconciler.state.instance import InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES
 from reconciler.state.session_storage import DeclaredStorage
-from reconciler.state.storage_state import KubernetesNodes
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.valkey import replication, users
 from reconciler.valkey.external_store import ExternalStores
 from shared import names

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 _URL: Final = ("external", "url")
 _SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys")
-_SHAPES: Final = {"string_type": "a string", "enum": "a string", "model_type": "an object", "tuple_type": "an array"}
+_SHAPES: Final = {
+    **dict.fromkeys(("string_type", "enum"), "a string"),
+    **dict.fromkeys(("model_type", "dict_type"), "an object"),
+    "tuple_type": "an array",
+}
 """The shape that a field should have, by the type of pydantic's error."""
 
 
@@ -113,4 +117,6 @@ def _duplicates(namespaces: Any) -> Iterator[str]:
 
 
 def _path(steps: tuple[str | int, ...]) -> str:
+    if steps[-1] == "[key]":  # so pydantic marks an error in the key of a map; the value of that error is the key
+        steps = steps[:-2]
     return "spec" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)

@@ -15,8 +15,8 @@ from shared.errors import InvalidSpec
 from shared.names import MAX_STORAGE_NAME
 from shared.objects.field_path import dotted, put, read, shown
 from shared.session_storage.endpoint import Endpoint
-from shared.session_storage.sizes import DEFAULT_SIZE, Size, shrinks
-from shared.session_storage.validation import KIND_CHANGE_HINT, STORAGE_NAME_PATTERN
+from shared.session_storage.sizes import DEFAULT_SIZE, DEFAULT_SIZES, Size, Sizes
+from shared.session_storage.validation import CLASS_CHANGE_HINT, KIND_CHANGE_HINT, STORAGE_NAME_PATTERN
 from webhook.admission.json_patch import diff
 from webhook.admission.review import Allow, Deny, Patch
 from webhook.admission.session_storage_spec import problems_of_spec
@@ -35,6 +35,7 @@ _ROTATION: Final = ("spec", "rotation")
 _URL: Final = (*_EXTERNAL, "url")
 _SECRET: Final = (*_EXTERNAL, "secretRef")
 _NAMESPACES: Final = ("spec", "allowedNamespaces")
+_CLASS: Final = ("spec", "storageClassName")
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _SIZES: Final = {size.value: size for size in Size}
 _GENERATED: Final = "x" * 5
@@ -54,12 +55,19 @@ def secret_to_read(request: AdmissionRequest) -> str | None:
     return None if read(storage or {}, _EXTERNAL) == read(request.old_object or {}, _EXTERNAL) else secret
 
 
-def decide(request: AdmissionRequest, allowed_hosts: AllowedHosts, *, may_read: bool | None = True) -> Decision:
+def decide(
+    request: AdmissionRequest,
+    allowed_hosts: AllowedHosts,
+    sizes: Sizes = DEFAULT_SIZES,
+    *,
+    may_read: bool | None = True,
+) -> Decision:
     """Refuse a SessionStorage with all that is wrong with it, or fill in its defaults.
 
     Args:
         request: The admission request.
         allowed_hosts: Which hosts external storages may name.
+        sizes: What the sizes stand for.
         may_read: Whether the author may read what `secret_to_read` names; None if the API server did not say.
     """
     storage = request.written
@@ -72,7 +80,11 @@ def decide(request: AdmissionRequest, allowed_hosts: AllowedHosts, *, may_read: 
     )
     if problems or forbidden:
         return Deny((*problems, *forbidden), reason="Invalid" if problems else "Forbidden")
-    warnings = (*_warnings(storage, request.namespace), *_warnings_of_change(request))
+    warnings = (
+        *_warnings(storage, request.namespace),
+        *_warnings_of_class(storage, sizes),
+        *_warnings_of_change(request, sizes),
+    )
     operations = diff(storage, _defaulted(storage))
     return Patch(operations, warnings) if operations else Allow(warnings)
 
@@ -115,6 +127,8 @@ def _problems_of_change(request: AdmissionRequest) -> Iterator[str]:
         return
     if (read(new, _EXTERNAL) is None) != (read(old, _EXTERNAL) is None):
         yield f"spec.external: Forbidden: {KIND_CHANGE_HINT}"
+    if read(new, _CLASS) != read(old, _CLASS):
+        yield f"{dotted(_CLASS)}: Forbidden: {CLASS_CHANGE_HINT}"
 
 
 def _problems_of_host(storage: Object, previous: Object | None, allowed: AllowedHosts) -> Iterator[str]:
@@ -155,12 +169,22 @@ def _problems_of_secret(request: AdmissionRequest, may_read: bool | None) -> Ite
     )
 
 
-def _warnings_of_change(request: AdmissionRequest) -> Iterator[str]:
+def _warnings_of_class(storage: Object, sizes: Sizes) -> Iterator[str]:
+    if read(storage, _CLASS) is None:
+        return
+    size = _size(storage, _SIZE)
+    if read(storage, _EXTERNAL) is not None:
+        yield "spec.storageClassName is ignored, because spec.external is set"
+    elif size is not None and not sizes.of(size).is_persistent:
+        yield f"spec.storageClassName is not used yet: a {size} storage has no disk"
+
+
+def _warnings_of_change(request: AdmissionRequest, sizes: Sizes) -> Iterator[str]:
     new, old = request.object, request.old_object
     if new is None or old is None or read(new, _EXTERNAL) is not None:
         return
     wanted, before = _size(new, _SIZE), _size(old, _SIZE)
-    if wanted is not None and before is not None and shrinks(before, wanted):
+    if wanted is not None and before is not None and sizes.shrinks(before, wanted):
         yield f"spec.size: {wanted} instances keep the disk of {before} ones: Kubernetes shrinks no volume"
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
 
 REQUEST_SECONDS: Final = 10.0
-"""Time from a request's first byte to its last. No API server waits longer than this for an answer, so a client that
-sends more slowly is not one."""
+"""Time from a request's first byte to its last. No API server waits longer than this for an answer (the greatest
+`webhook.timeoutSeconds` that the chart takes), so a client that sends more slowly is not one."""
 MAX_HELD_BYTES: Final = 16 * 1024 * 1024
 """Bound on all unfinished bodies together: four of the longest. The container may use 256 MiB; the process uses 90, the
 connections 40, and reviews under decision 96 (`webhook/undecided.py`)."""

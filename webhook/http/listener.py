@@ -31,9 +31,6 @@ within milliseconds."""
 BACKLOG: Final = 512
 """How many clients the kernel lets wait until the listener accepts them."""
 HANDSHAKE_SECONDS: Final = 10.0
-SHUTDOWN_SECONDS: Final = 5.0
-"""How long the listener waits at its end for answers under way: the webhook's own `timeoutSeconds`. A client has as
-long to close TLS; what it still sends then is dropped."""
 TICK_SECONDS: Final = 1.0
 """One timer checks all connections: a timer per request would cost as much as reading the request."""
 
@@ -49,11 +46,20 @@ class Listener(web.Server):
         is_draining: Whether the process is about to stop: it still answers, and closes each connection after an answer.
     """
 
-    def __init__(self, answer: Callable[[web.BaseRequest, Connection], Awaitable[Answer]]) -> None:
-        """Answer every request with the given function."""
+    def __init__(
+        self, answer: Callable[[web.BaseRequest, Connection], Awaitable[Answer]], shutdown_seconds: float
+    ) -> None:
+        """Take what every request is answered with.
+
+        Args:
+            answer: Answers a request.
+            shutdown_seconds: How long to wait at the end for answers under way; API servers wait no longer than their
+                `timeoutSeconds`. A client has as long to close TLS; what it still sends then is dropped.
+        """
         super().__init__(self._respond, handler_cancellation=True)
         self.is_draining = False
         self._answer = answer
+        self._shutdown_seconds = shutdown_seconds
         self._is_crowded = False
         self._clients: dict[Connection, asyncio.Task[None]] = {}
         self._has_left = asyncio.Event()
@@ -126,7 +132,7 @@ class Listener(web.Server):
                 client,
                 ssl=context,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
-                ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+                ssl_shutdown_timeout=self._shutdown_seconds,
             )
         except OSError:
             # The client shares no version of TLS with us, or has gone; neither deserves a log line.
@@ -180,7 +186,7 @@ class Listener(web.Server):
         for connection in tuple(self._clients):
             connection.close_if_idle()
         try:
-            async with asyncio.timeout(SHUTDOWN_SECONDS):
+            async with asyncio.timeout(self._shutdown_seconds):
                 while self._clients:
                     self._has_left.clear()
                     await self._has_left.wait()

@@ -12,13 +12,16 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{/* Labels of every object of the release. */}}
+{{/* Labels of every object of the release. Takes a dict of root, component and, where an object has labels of its own, extra. */}}
 {{- define "labels" -}}
 {{ include "selector" . }}
 app.kubernetes.io/part-of: toolhive
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with merge (dict) (.extra | default dict) .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "image" -}}

@@ -1,14 +1,25 @@
 {{/* What all pods have in common. Takes a dict of root, component and, where these are not named after the component,
 account and program (what the image runs). */}}
 
+{{/* Metadata of a pod template. The component may have labels and annotations that go before those of the values. */}}
+{{- define "pod.metadata" -}}
+labels:
+  {{- include "selector" . | nindent 2 }}
+  {{- with merge (dict) (.labels | default dict) .root.Values.podLabels .root.Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "pod.placement" -}}
 serviceAccountName: {{ .account | default (printf "%s-%s" .root.Release.Name .component) }}
 enableServiceLinks: false
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .root.Values.priorityClassName }}
 priorityClassName: {{ . }}
@@ -21,30 +32,46 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .root.Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.topologySpreadConstraints }}
 topologySpreadConstraints:
-  - topologyKey: kubernetes.io/hostname
-    maxSkew: 1
-    whenUnsatisfiable: ScheduleAnyway
-    # Counts the pods of one revision only, so that a rollout ends evenly spread.
-    matchLabelKeys: [pod-template-hash]
-    labelSelector:
-      matchLabels:
-        {{- include "selector" . | nindent 8 }}
+  {{- $own := include "selector" $ | fromYaml }}
+  {{- range . }}
+  {{- /* Counts the pods of one revision only, so that a rollout ends evenly spread. */}}
+  {{- $revision := dict "labelSelector" (dict "matchLabels" $own) "matchLabelKeys" (list "pod-template-hash") }}
+  - {{- toYaml (hasKey . "labelSelector" | ternary . (merge (dict) . $revision)) | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- with include "pod.security" .root | fromYaml }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  seccompProfile: {type: RuntimeDefault}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/*
+OpenShift gives each namespace a range of ids, fills one in where a pod names none, and refuses our own. An id that is not
+our default is somebody's choice, and stays.
+*/}}
+{{- define "pod.security" -}}
+{{- $isOpenShift := .Capabilities.APIVersions.Has "security.openshift.io/v1" }}
+{{- range $field, $value := .Values.podSecurityContext }}
+{{- if not (and $isOpenShift (has $field (list "runAsUser" "runAsGroup")) (eq (int $value) 65532)) }}
+{{ dict $field $value | toYaml }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "container.program" -}}
 image: {{ include "image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 args: [{{ .program | default .component }}]
+{{- with .root.Values.securityContext }}
 securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities: {drop: [ALL]}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 resources:
   {{- toYaml (index .root.Values .component).resources | nindent 2 }}
 {{- end }}
@@ -76,8 +103,8 @@ readinessProbe:
   value: {{ .Values.targets }}
 - name: EXTERNAL_ALLOWED_HOSTS
   value: {{ join "," .Values.external.allowedHosts | quote }}
-- name: HTTP_PORT
-  value: "8080"
+- name: VALKEY_SIZES
+  value: {{ .Values.valkey.sizes | toJson | quote }}
 {{- with .Values.watchNamespaces }}
 - name: WATCH_NAMESPACES
   value: {{ join "," . | quote }}
@@ -86,4 +113,11 @@ readinessProbe:
   value: {{ include "webhook.name" . }}
 - name: TLS_SECRET
   value: {{ include "webhook.tlsSecret" . }}
+{{- end }}
+
+{{/* The last entries of a list of variables. */}}
+{{- define "container.extraEnv" -}}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}

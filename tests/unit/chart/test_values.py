@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 CHART = Path(__file__).parents[3] / "deploy" / "chart"
 VALUES = (CHART / "values.yaml").read_text()
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-SECTIONS = {"image", "valkey", "webhook", "reconciler", "certificates", "rotation", "alerts", "external"}
+SECTIONS = {
+    "image",
+    "valkey",
+    "webhook",
+    "reconciler",
+    "certificates",
+    "rotation",
+    "alerts",
+    "external",
+    "crds",
+    "rbac",
+}
 PROMISED = (
     "image.repository",
     "image.tag",
@@ -84,3 +95,13 @@ def test_no_right_is_granted_by_wildcard() -> None:
 
 def test_no_template_sets_a_ca_bundle() -> None:
     assert not [path for path in CHART.glob("templates/**/*.yaml") if "caBundle:" in path.read_text()]
+
+
+def test_what_is_rendered_does_not_depend_on_the_cluster_but_for_the_ids_that_openshift_assigns() -> None:
+    asking = re.compile(r"\blookup\b|\.Capabilities\b|\.Release\.(?:IsInstall|IsUpgrade|Revision)\b")
+    found = {
+        str(path.relative_to(CHART)): asking.findall(path.read_text())
+        for path in sorted(CHART.glob("templates/**/*.*"))
+        if asking.search(path.read_text())
+    }
+    assert found == {"templates/_pod.tpl": [".Capabilities"]}

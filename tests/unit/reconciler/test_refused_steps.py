@@ -11,9 +11,9 @@ from typing import Final
 
 import pytest
 
-from reconciler.manifests.stateful_set import Image
+from reconciler.manifests.instance_spec import Image
 from reconciler.runtime.update_slots import PATIENCE_SECONDS
-from reconciler.state.storage_state import KubernetesNodes
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.write_outcome import RETRY
 from shared import errors, names
 from shared.objects.resources import CONFIG_MAPS, PODS, SECRETS, STATEFUL_SETS, Object

@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from reconciler.manifests.stateful_set import Image
-from reconciler.state.storage_state import KubernetesNodes
+from reconciler.manifests.instance_spec import Image
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.write_outcome import LONGEST_PAUSE, QUICK_TRIES
 from shared import names
 from shared.objects.resources import (

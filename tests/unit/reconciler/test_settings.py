@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image
+from reconciler.manifests.instance_spec import Image
 from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from reconciler.settings import Settings

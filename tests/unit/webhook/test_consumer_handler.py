@@ -14,8 +14,11 @@ from shared.kubernetes.informer import Informer
 from shared.names import GROUP
 from shared.objects.resources import SESSION_STORAGES, SUBJECT_ACCESS_REVIEWS
 from tests.support.virtual_time import in_virtual_time
+from webhook.access_reviews import AccessReviews
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
 from webhook.consumer_handler import ConsumerHandler
+from webhook.deadlines import Deadlines
+from webhook.storage_lookup import StorageLookup
 
 if TYPE_CHECKING:
     from shared.objects.resources import Key, Object, Resource
@@ -37,7 +40,12 @@ class World(Cluster):
     """
 
     def __init__(
-        self, *, known: tuple[Key, ...] = (), answer: Object | Exception | None = NOT_FOUND, right: bool | None = None
+        self,
+        *,
+        known: tuple[Key, ...] = (),
+        answer: Object | Exception | None = NOT_FOUND,
+        right: bool | None = None,
+        answer_seconds: float = 5.0,
     ) -> None:
         self.storages = Informer(self, SESSION_STORAGES)
         for key in known:
@@ -46,7 +54,10 @@ class World(Cluster):
         self.right = right
         self.asked: list[object] = []
         trusted = TrustedAccounts.of("system:serviceaccount:flux:*")
-        self.handler = ConsumerHandler(self, self.storages, Target.ALL, trusted)
+        deadlines = Deadlines(answer_seconds)
+        reviews = AccessReviews(self, deadlines.access_seconds)
+        lookup = StorageLookup(self, self.storages, deadlines.read_seconds)
+        self.handler = ConsumerHandler(reviews, lookup, Target.ALL, trusted)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         self.asked.append((resource, namespace, name))
@@ -148,6 +159,16 @@ def test_a_right_that_the_api_server_does_not_confirm_in_time_counts_as_missing(
     with caplog.at_level(logging.WARNING):
         decide()
     assert [record.getMessage() for record in caplog.records] == ["could not review access: refusing the request"]
+
+
+@pytest.mark.parametrize("seconds", [2, 5, 10])
+@in_virtual_time
+async def test_the_answer_comes_before_api_servers_stop_waiting_however_long_they_wait(seconds: int) -> None:
+    began = asyncio.get_running_loop().time()
+    refused = await World(answer=None, right=None, answer_seconds=seconds).decide(ELSEWHERE, "other")
+    assert isinstance(refused, Deny)
+    took = asyncio.get_running_loop().time() - began
+    assert 0.5 * seconds < took < 0.9 * seconds
 
 
 async def test_the_right_of_a_service_account_does_not_count_even_if_it_may_use_everything() -> None:

@@ -34,7 +34,7 @@ class World(Cluster):
         storages = Informer(self, SESSION_STORAGES)
         if cached is not None:
             storages.remember(cached)
-        self.handler = DeletionHandler(StorageLookup(self, storages), lambda _: (USAGE,), {})
+        self.handler = DeletionHandler(StorageLookup(self, storages, 1.0), lambda _: (USAGE,), {})
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         self.asked.append((namespace, name))

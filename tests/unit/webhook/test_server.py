@@ -22,7 +22,6 @@ from webhook import server
 from webhook.admission import consumers, session_storages
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny
 from webhook.http import heads
-from webhook.http import listener as listeners
 from webhook.http.listener import Listener
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 
 JSON = {"Content-Type": "application/json"}
+ANSWER_SECONDS = 5.0
 SERVERS = "/mutate/consumers"
 STORAGES = "/mutate/sessionstorages"
 LATE = "/late"
@@ -83,7 +83,7 @@ class Webhook:
 async def webhook() -> AsyncIterator[Webhook]:
     certificate, trusting = serving_certificate()
     reviews = server.Server({STORAGES: store, SERVERS: consume, LATE: late, BROKEN: broken})
-    listener = Listener(reviews.answer)
+    listener = Listener(reviews.answer, ANSWER_SECONDS)
     async with listener.serving(0, certificate.context, host="127.0.0.1") as port:
         connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
         async with aiohttp.ClientSession(f"https://{NAMES[0]}:{port}", connector=connector) as session:
@@ -209,7 +209,7 @@ async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
 
     connector = aiohttp.TCPConnector(ssl=trusting, resolver=Loopback())
     async with aiohttp.ClientSession(connector=connector) as session:
-        async with Listener(server.Server({LATE: decide}).answer).serving(
+        async with Listener(server.Server({LATE: decide}).answer, ANSWER_SECONDS).serving(
             0, certificate.context, host="127.0.0.1"
         ) as port:
             url = f"https://{NAMES[0]}:{port}{LATE}"
@@ -223,10 +223,9 @@ async def test_a_server_that_stops_gives_the_answers_that_it_owes() -> None:
             await session.post(url)
 
 
-async def test_an_idle_client_does_not_keep_a_server_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listeners, "SHUTDOWN_SECONDS", 0.1)
+async def test_an_idle_client_does_not_keep_a_server_from_stopping() -> None:
     certificate, trusting = serving_certificate()
-    async with Listener(server.Server({}).answer).serving(0, certificate.context, host="127.0.0.1") as port:
+    async with Listener(server.Server({}).answer, 0.1).serving(0, certificate.context, host="127.0.0.1") as port:
         opened = [
             await asyncio.open_connection("127.0.0.1", port, ssl=trusting, server_hostname=NAMES[0]) for _ in range(2)
         ]

@@ -12,6 +12,7 @@ from shared.kubernetes.client import Cluster
 from shared.objects.resources import SUBJECT_ACCESS_REVIEWS, Object, Resource
 from shared.session_storage.allowed_hosts import AllowedHosts
 from tests.support.virtual_time import in_virtual_time
+from webhook.access_reviews import AccessReviews
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny
 from webhook.session_storage_handler import SessionStorageHandler
 
@@ -37,7 +38,7 @@ class World(Cluster):
         obj = {"metadata": {"name": "mine"}, "spec": spec}
         previous = {"metadata": {"name": "mine"}, "spec": old} if old else None
         request = AdmissionRequest("1", "UPDATE" if old else "CREATE", "team", "", obj, previous, ANN)
-        return await SessionStorageHandler(self, AllowedHosts()).decide(request)
+        return await SessionStorageHandler(AccessReviews(self, 3.0), AllowedHosts()).decide(request)
 
 
 async def test_the_author_of_a_reference_to_a_secret_is_asked_about() -> None:

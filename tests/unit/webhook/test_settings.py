@@ -13,9 +13,10 @@ REQUIRED = {"POD_NAMESPACE": "session-storage-system", "TLS_SECRET": "r-webhook-
 
 def test_three_variables_are_enough() -> None:
     settings = Settings.from_environ(REQUIRED)
-    assert (settings.webhook_port, settings.http_port, settings.drain_seconds) == (9443, 8080, 5)
+    assert (settings.webhook_port, settings.http_port, settings.drain_seconds) == (10250, 8080, 5)
     assert (settings.namespace, settings.tls_secret, settings.service) == tuple(REQUIRED.values())
     assert settings.log_level == "INFO"
+    assert settings.answer_seconds == 5
 
 
 def test_all_problems_are_listed() -> None:
@@ -25,6 +26,12 @@ def test_all_problems_are_listed() -> None:
         "POD_NAMESPACE is not set; WEBHOOK_SERVICE is not set; WEBHOOK_PORT is no number from 0 to 65535;"
         " HTTP_PORT is no number from 0 to 65535; DRAIN_SECONDS is no number from 0 to 300"
     )
+
+
+def test_the_webhook_is_told_how_long_api_servers_wait() -> None:
+    assert Settings.from_environ(REQUIRED | {"WEBHOOK_TIMEOUT_SECONDS": "10"}).answer_seconds == 10
+    with pytest.raises(InvalidSettings, match="WEBHOOK_TIMEOUT_SECONDS is no number from 0 to 10"):
+        Settings.from_environ(REQUIRED | {"WEBHOOK_TIMEOUT_SECONDS": "11"})
 
 
 def test_service_accounts_are_trusted_by_name() -> None:

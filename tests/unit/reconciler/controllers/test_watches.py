@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.controllers.watches import Watches
-from reconciler.state.storage_state import trimmed_node
+from reconciler.state.kubernetes_nodes import trimmed_node
 from shared import names
 from shared.objects.resources import PODS, Object
 from tests.support.fakes import FakeApi

@@ -14,7 +14,9 @@ from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import disruption_budget, network_policy, secrets, services, valkey_config
 from reconciler.manifests.network_policy import Peers
-from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set, template_hash
+from reconciler.manifests.instance_spec import Image, InstanceSpec
+from reconciler.manifests.pod_template import template_hash
+from reconciler.manifests.stateful_set import stateful_set
 from reconciler.manifests.storage import Storage
 from reconciler.state.primary_service import IPV4
 from shared import names

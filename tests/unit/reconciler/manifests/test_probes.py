@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests.stateful_set import Image, InstanceSpec, stateful_set
+from reconciler.manifests.instance_spec import Image, InstanceSpec
+from reconciler.manifests.stateful_set import stateful_set
 from reconciler.manifests.valkey_config import BUSY_MILLISECONDS
 from shared.session_storage.sizes import Size
 from tests.support.storages import STORAGE

@@ -11,7 +11,8 @@ from reconciler.failover.decision import KeepPrimary
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.plan import desired_objects, placement
 from reconciler.plan.desired_objects import Layout
-from reconciler.state.storage_state import KubernetesNodes, StorageState
+from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.storage_state import StorageState
 from shared import names
 from shared.objects.resources import STATEFUL_SETS, Object
 from shared.session_storage.models import SessionStorageSpec

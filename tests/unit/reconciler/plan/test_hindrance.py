@@ -14,7 +14,8 @@ from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance
 from reconciler.state.obstacle import Obstacle
 from reconciler.state.rotation_record import RotationRecord
-from reconciler.state.storage_state import KubernetesNodes, StorageState
+from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.storage_state import StorageState
 from shared import names
 from shared.objects.resources import Object
 from shared.session_storage.sizes import Size

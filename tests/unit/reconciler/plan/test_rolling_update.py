@@ -18,7 +18,7 @@ from reconciler.plan.rolling_update import next_change
 from reconciler.state.instance import Instance, Problem
 from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.primary_service import PrimaryService
-from reconciler.state.storage_state import KubernetesNodes
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from shared import names
 from shared.objects import timestamps
 from shared.objects.resources import PODS, Object

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.state.storage_state import KubernetesNodes, trimmed_node
+from reconciler.state.kubernetes_nodes import KubernetesNodes, trimmed_node
 from shared.objects.resources import Object
 
 LINUX = {"kubernetes.io/os": "linux"}

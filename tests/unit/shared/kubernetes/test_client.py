@@ -493,7 +493,7 @@ async def test_the_proxy_of_the_environment_is_used(environment: pytest.MonkeyPa
     assert lines == [GET_BY_PROXY]
 
 
-@pytest.mark.parametrize("exempt", ["127.0.0.1", "*"])
+@pytest.mark.parametrize("exempt", ["127.0.0.1", "*", "elsewhere.invalid, 127.0.0.0/8"])
 async def test_exempt_hosts_bypass_the_proxy_of_the_environment(environment: pytest.MonkeyPatch, exempt: str) -> None:
     server = Recorded()
     async with proxy() as (address, lines):
@@ -503,6 +503,15 @@ async def test_exempt_hosts_bypass_the_proxy_of_the_environment(environment: pyt
             await cluster.get(SECRETS, "team", "a")
     assert lines == []
     assert len(server.requests) == 1
+
+
+async def test_a_network_exempts_no_server_outside_it(environment: pytest.MonkeyPatch) -> None:
+    async with proxy() as (address, lines):
+        environment.setenv("HTTP_PROXY", f"http://{address}")
+        environment.setenv("NO_PROXY", "10.0.0.0/8,fd00::/8")
+        async with Cluster(Transport(Configuration(host="http://11.0.0.1"), "tests")) as cluster:
+            await cluster.get(SECRETS, "team", "a")
+    assert lines == ["GET http://11.0.0.1/api/v1/namespaces/team/secrets/a HTTP/1.1"]
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -42,7 +42,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.may_answer.set()
-        self.listener = Listener(self._answer)
+        self.listener = Listener(self._answer, 0.2)
 
     async def _answer(self, _: web.BaseRequest, connection: Connection) -> Answer:
         connection.head_received()
@@ -99,7 +99,6 @@ class Client:
 async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     monkeypatch.setattr(listeners, "MAX_CONNECTIONS", ROOM)
     monkeypatch.setattr(listeners, "PATIENCE_SECONDS", 0.3)
-    monkeypatch.setattr(listeners, "SHUTDOWN_SECONDS", 0.2)
     certificate, trusting = serving_certificate()
     served = Site(trusting)
     async with served.listener.serving(0, certificate.context, host="127.0.0.1") as served.port:
