@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local import cluster, images, nodeservices, packages, paths, profile
-from deploy.local.cluster import Cluster
 from deploy.local.errors import LocalClusterError
+from deploy.local.home import Cluster
 
 
 def parser() -> argparse.ArgumentParser:

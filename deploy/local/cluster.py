@@ -10,14 +10,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from deploy.local import (
     addons,
     api,
-    binaries,
     cgroups,
     containers,
     controlplane,
@@ -35,66 +33,15 @@ from deploy.local import (
     requirements,
 )
 from deploy.local.errors import PrerequisiteMissing, StepFailed
+from deploy.local.home import Cluster
 from deploy.local.node import Machine
 from deploy.local.nodeservices import ProxyMode
 from deploy.local.processes import Service
 from deploy.local.profile import ORDINARY, Profile
-from deploy.local.registry import Registry
 from deploy.local.topology import CONTROL_PLANE_NODE, NODES, Node
 
 # Each round ends all processes that it finds; one of them may have started others meanwhile.
 KILL_ROUNDS = 10
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """The local cluster and where it is kept.
-
-    Attributes:
-        state: Directory of everything that belongs to the running cluster.
-        kubeconfig: The administrator's kubeconfig; exists once the control plane serves.
-        programs: Directory of the Kubernetes binary.
-    """
-
-    state: Path
-    kubeconfig: Path
-    programs: Path
-
-    @classmethod
-    def of_this_cache(cls) -> "Cluster":
-        """The one cluster that a cache can have."""
-        program = binaries.PROGRAMS["kubernetes"]
-        return cls(paths.state(), paths.kubeconfig(), binaries.path(program).parent)
-
-    @property
-    def logs(self) -> Path:
-        """Output of every process."""
-        return self.state / "logs"
-
-    @property
-    def disks(self) -> Path:
-        """The nodes' disks."""
-        return self.state / "nodes"
-
-    @property
-    def profile(self) -> Profile:
-        """What kind of cluster runs; an ordinary one if there is none."""
-        return disks.profile_of(self.disks)
-
-    @property
-    def registry(self) -> Registry | None:
-        """The private registry beside it, if its profile has one."""
-        house = self.profile.house
-        return Registry(self.state / "registry", house) if house else None
-
-    def machine(self, of: Node) -> Machine:
-        """Where a node lives."""
-        return Machine(of.name, self.disks / of.name, self.programs, self.state, self.logs)
-
-    @property
-    def machines(self) -> list[Machine]:
-        """Where all nodes live."""
-        return [self.machine(of) for of in NODES]
 
 
 def up(

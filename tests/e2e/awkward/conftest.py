@@ -19,7 +19,7 @@ from deploy.demo.narrator import Narrator
 from deploy.demo.proxies import Proxies
 from deploy.demo.stage import EXTERNAL_NAMESPACE, NAMESPACE, Stage
 from deploy.local import images as local_images
-from deploy.local.cluster import Cluster
+from deploy.local.home import Cluster
 from deploy.local.profile import AWKWARD
 from tests.e2e.awkward import house
 from tests.e2e.awkward.session import LongSession

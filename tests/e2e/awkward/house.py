@@ -7,7 +7,7 @@ import json
 from typing import Final
 
 from deploy.demo.kube import Kube, Object
-from deploy.local.cluster import Cluster
+from deploy.local.home import Cluster
 from deploy.local.profile import HOUSE
 
 PULL_SECRET: Final = "registry"

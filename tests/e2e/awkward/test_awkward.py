@@ -17,7 +17,7 @@ import pytest
 from deploy.demo import installation, storages
 from deploy.demo.kube import Kube, Object, until
 from deploy.demo.stage import EXTERNAL_NAMESPACE, NAMESPACE, STORAGE, Stage
-from deploy.local.cluster import Cluster
+from deploy.local.home import Cluster
 from deploy.local.images import SECOND_TAG
 from deploy.local.profile import AWKWARD, HOUSE
 from deploy.local.topology import NODES
