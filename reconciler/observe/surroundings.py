@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from reconciler.observe.last_seen import LastSeen
-    from reconciler.state.session_storage import DeclaredStorage
     from reconciler.state.kubernetes_nodes import KubernetesNodes
+    from reconciler.state.session_storage import DeclaredStorage
     from reconciler.valkey.external_store import Dial
     from shared.objects.resources import Key, Object
 

@@ -374,3 +374,32 @@ def test_replicas_follow_a_primary_that_fails_its_clients() -> None:
     assert steps(failing, replicated(NEAR, upstream=ELSEWHERE), FAR) == [
         Follow(replicated(NEAR, upstream=ELSEWHERE), failing.address, REPLICATION)
     ]
+
+
+def made_for(instance: Instance, count: str) -> Instance:
+    """Return an instance whose pod says for how many instances it was made; an empty text is a former release's."""
+    assert instance.pod is not None
+    annotations = {**instance.pod["metadata"]["annotations"], names.ANNOTATION_INSTANCES: count}
+    pod = {**instance.pod, "metadata": {**instance.pod["metadata"], "annotations": annotations}}
+    return replace(instance, pod=pod)
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "fence"),
+    [
+        (Size.MEDIUM, "1", 0),
+        (Size.MEDIUM, "3", 1),
+        (Size.MEDIUM, "", 0),
+        (Size.LARGE, "1", 0),
+        (Size.LARGE, "3", 1),
+        (Size.LARGE, "", 1),
+        (Size.LARGE, "many", 1),
+    ],
+)
+def test_clients_need_not_wait_for_replicas_that_the_primary_was_not_made_for(
+    size: Size, count: str, fence: int
+) -> None:
+    """A platform team may change how many instances a size has, and the pod's size stays the same."""
+    alone = made_for(primary(0, size), count)
+    known = replace(observed(size), instances=(alone, silent(replica(1, size))))
+    assert ReplicationGroup.of(known, replace(PRESETS[size], replicas=3)).fence == fence
