@@ -6,6 +6,7 @@ PYTEST := $(PYTHON) -m pytest
 CRD := deploy/chart/files/sessionstorages.crd.yaml
 RULES := docs/reference/rules.md
 SOURCES := webhook reconciler certs shared deploy tests
+PROFILE := ordinary
 
 .PHONY: help
 help: ## Show this list
@@ -47,6 +48,11 @@ integration: venv ## Run tests against a real API server and real Valkey process
 e2e: venv cluster ## Run tests on the cluster: real nodes, real ToolHive
 	@$(PYTEST) -q tests/e2e
 
+.PHONY: e2e-awkward
+e2e-awkward: PROFILE := awkward
+e2e-awkward: venv cluster ## Run tests on a cluster that is unlike ours
+	@$(PYTEST) -q tests/e2e/awkward
+
 .PHONY: drills
 drills: venv cluster ## Try what takes long: many rotations, kills at every point, outages of a minute; writes docs/drills.md
 	@$(PYTHON) -m tests.drills
@@ -60,8 +66,8 @@ chaos: venv cluster ## Inflict faults on storages of the local cluster, see what
 	@$(PYTHON) -m tests.chaos; settled=$$?; $(PYTHON) -m tests.chaos --rotating && exit $$settled
 
 .PHONY: cluster
-cluster: venv ## Start the local cluster with ToolHive (or use KUBECONFIG, if it is set)
-	@$(PYTHON) -m deploy.local up
+cluster: venv ## Start the local cluster with ToolHive (or use KUBECONFIG, if it is set); PROFILE=awkward: one unlike ours
+	@$(PYTHON) -m deploy.local up --profile $(PROFILE)
 
 .PHONY: cluster-down
 cluster-down: venv ## Stop the local cluster; nothing of it stays behind but the cache

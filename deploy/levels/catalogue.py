@@ -20,6 +20,7 @@ STATIC: Final = (
 UNIT, PROPERTY, GOLDEN = (
     Level(name, (*POLITE, "pytest", "-q", f"tests/{name}")) for name in ("unit", "property", "golden")
 )
+DOWN: Final = ("python", "-m", "deploy.local", "down")
 CLUSTER: Final = (
     Level("builds", ("python", "-m", "deploy.local", "build")),
     Level("cluster", ("python", "-m", "deploy.local", "up")),
@@ -28,8 +29,11 @@ CLUSTER: Final = (
 )
 E2E: Final = (
     Level("e2e", ("pytest", "-q", "tests/e2e")),
+    Level("down", DOWN),
+    Level("awkward", ("python", "-m", "deploy.local", "up", "--profile", "awkward")),
+    Level("e2e-awkward", ("pytest", "-q", "tests/e2e/awkward")),
     # The cluster takes a third of a processor even at rest, and integration needs that.
-    Level("down", ("python", "-m", "deploy.local", "down")),
+    Level("awkward-down", DOWN),
 )
 INTEGRATION: Final = (Level("integration", ("pytest", "-q", "tests/integration", *SIDE_BY_SIDE)),)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ROW = re.compile(r"^(?P<promise>\| (?P<level>[\w ]+) \|.*\| (?P<budget>\d+) \|)[^|]*\|$", re.MULTILINE)
+ROW = re.compile(r"^(?P<promise>\| (?P<level>[\w -]+) \|.*\| (?P<budget>\d+) \|)[^|]*\|$", re.MULTILINE)
 """A row of the table in CONTRIBUTING.md: level, what it proves, budget in seconds, what was last measured."""
 
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.local import cluster, images, nodeservices, packages, paths
-from deploy.local.cluster import Cluster
+from deploy.local import cluster, images, nodeservices, packages, paths, profile
 from deploy.local.errors import LocalClusterError
+from deploy.local.home import Cluster
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,6 +23,9 @@ def parser() -> argparse.ArgumentParser:
     commands = described.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="make the cluster run, with everything on it")
     up.add_argument("--without-vmcp", action="store_true", help="leave out what only VirtualMCPServers need")
+    up.add_argument(
+        "--profile", default=profile.ORDINARY.name, help=f"what kind of cluster: {' or '.join(profile.PROFILES)}"
+    )
     commands.add_parser("down", help="stop the cluster and remove all of it except the builds")
     commands.add_parser("status", help="say which parts are ready; exit status 1 if one is not")
     commands.add_parser("build", help="build programs and images only")
@@ -44,7 +47,12 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if arguments.command == "status":
         return _print_status(local)
     if arguments.command == "up":
-        cluster.up(local, has_vmcp=not arguments.without_vmcp, mode=nodeservices.proxy_mode(environ))
+        cluster.up(
+            local,
+            has_vmcp=not arguments.without_vmcp,
+            mode=nodeservices.proxy_mode(environ),
+            profile=profile.named(arguments.profile),
+        )
     elif arguments.command == "down":
         cluster.down(local)
     else:

@@ -10,14 +10,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from deploy.local import (
     addons,
     api,
-    binaries,
     cgroups,
     containers,
     controlplane,
@@ -34,81 +32,52 @@ from deploy.local import (
     readiness,
     requirements,
 )
-from deploy.local.errors import StepFailed
+from deploy.local.errors import PrerequisiteMissing, StepFailed
+from deploy.local.home import Cluster
 from deploy.local.node import Machine
 from deploy.local.nodeservices import ProxyMode
 from deploy.local.processes import Service
+from deploy.local.profile import ORDINARY, Profile
 from deploy.local.topology import CONTROL_PLANE_NODE, NODES, Node
 
 # Each round ends all processes that it finds; one of them may have started others meanwhile.
 KILL_ROUNDS = 10
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """The local cluster and where it is kept.
-
-    Attributes:
-        state: Directory of everything that belongs to the running cluster.
-        kubeconfig: The administrator's kubeconfig; exists once the control plane serves.
-        programs: Directory of the Kubernetes binary.
-    """
-
-    state: Path
-    kubeconfig: Path
-    programs: Path
-
-    @classmethod
-    def of_this_cache(cls) -> "Cluster":
-        """The one cluster that a cache can have."""
-        program = binaries.PROGRAMS["kubernetes"]
-        return cls(paths.state(), paths.kubeconfig(), binaries.path(program).parent)
-
-    @property
-    def logs(self) -> Path:
-        """Output of every process."""
-        return self.state / "logs"
-
-    @property
-    def disks(self) -> Path:
-        """The nodes' disks."""
-        return self.state / "nodes"
-
-    def machine(self, of: Node) -> Machine:
-        """Where a node lives."""
-        return Machine(of.name, self.disks / of.name, self.programs, self.state, self.logs)
-
-    @property
-    def machines(self) -> list[Machine]:
-        """Where all nodes live."""
-        return [self.machine(of) for of in NODES]
-
-
-def up(cluster: Cluster, *, has_vmcp: bool = True, mode: ProxyMode = ProxyMode.IPTABLES) -> None:
+def up(
+    cluster: Cluster, *, has_vmcp: bool = True, mode: ProxyMode = ProxyMode.IPTABLES, profile: Profile = ORDINARY
+) -> None:
     """Make the cluster run, with everything on it, and return when it does.
 
     Args:
         cluster: The cluster.
         has_vmcp: Whether VirtualMCPServers can run on it; those that run already go on in any case.
         mode: How kube-proxy works; one that works otherwise starts again.
+        profile: What kind of cluster it is.
 
     Raises:
-        PrerequisiteMissing: This machine can't run it.
+        PrerequisiteMissing: This machine can't run it, or it runs with another profile.
         StepFailed: Something went wrong on the way.
     """
     requirements.check()
-    packages.install_missing()
+    packages.install_missing(profile.packages)
     archives = images.build_all(has_vmcp=has_vmcp)
     with _locked():
-        _ensure_disks(cluster, archives)
+        _ensure_disks(cluster, archives, profile)
         commands = _boot(cluster, mode)
         client = _start_control_plane(cluster)
         _start_nodes(cluster, commands)
         tools = addons.Tools(cluster.kubeconfig, cluster.state / "home", cluster.logs)
         with ThreadPoolExecutor() as pool:
-            for done in (pool.submit(_load_missing, cluster, archives), pool.submit(addons.install, tools)):
+            for done in (
+                pool.submit(_load_missing, cluster, archives),
+                pool.submit(_fill_registry, cluster),
+                pool.submit(addons.install, tools, profile),
+            ):
                 done.result()
         _await_everything(cluster, client)
+    for oddity in profile.oddities:
+        progress.step(oddity)
     progress.step(f"the cluster is up: export KUBECONFIG={cluster.kubeconfig}")
 
 
@@ -139,24 +108,33 @@ def survey(cluster: Cluster) -> dict[str, bool]:
     """Tell for each part of the cluster whether it is ready; empty if there is no cluster."""
     if not cluster.kubeconfig.exists():
         return {}
-    return readiness.survey(api.Client(cluster.kubeconfig), [of.name for of in NODES], addons.DEPLOYMENTS)
+    profile = cluster.profile
+    taints = {of.name: profile.taint_keys(of) for of in NODES}
+    return readiness.survey(api.Client(cluster.kubeconfig), taints, addons.workloads(profile))
 
 
-def _ensure_disks(cluster: Cluster, archives: Iterable[Path]) -> None:
+def _ensure_disks(cluster: Cluster, archives: Iterable[Path], profile: Profile) -> None:
     if cluster.disks.exists() and not disks.are_of_this_boot(cluster.disks):
         progress.step("the machine has booted again, so the cluster starts anew")
         _remove(cluster)
     if not cluster.disks.exists():
         store = containers.ensure_store(archives, cluster.machine(CONTROL_PLANE_NODE), images.PAUSE)
-        disks.prepare(cluster.disks, store)
+        disks.prepare(cluster.disks, store, profile)
         progress.step("disks with keys and images are ready")
+    elif cluster.profile != profile:
+        raise PrerequisiteMissing(
+            f"The cluster that runs has the profile {cluster.profile.name}, not {profile.name}: "
+            "stop it first (make cluster-down)."
+        )
 
 
 def _boot(cluster: Cluster, mode: ProxyMode) -> dict[Node, dict[str, tuple[str, ...]]]:
     """Bring up the nodes, their network and containerd; return the commands of all their services."""
     with ThreadPoolExecutor() as pool:
-        network.ensure(dict(zip(NODES, pool.map(node.boot, cluster.machines), strict=True)))
-    commands = {of: nodeservices.install(cluster.disks / of.name, of, images.PAUSE, mode) for of in NODES}
+        pids = dict(zip(NODES, pool.map(node.boot, cluster.machines), strict=True))
+    profile = cluster.profile
+    network.ensure(pids, has_ipv6=profile.is_ipv6_first)
+    commands = {of: nodeservices.install(cluster.disks / of.name, of, images.PAUSE, mode, profile) for of in NODES}
     for of in NODES:
         _ensure_service(cluster, of, "containerd", commands[of].pop("containerd"))
     progress.step("nodes have booted and are connected")
@@ -165,7 +143,7 @@ def _boot(cluster: Cluster, mode: ProxyMode) -> dict[Node, dict[str, tuple[str, 
 
 def _start_control_plane(cluster: Cluster) -> api.Client:
     layout = controlplane.Layout(Path(nodeservices.KUBERNETES), node.INSIDE / disks.CONTROL_PLANE)
-    commands = controlplane.commands(layout, disks.ENDPOINTS)
+    commands = controlplane.commands(layout, disks.endpoints(cluster.profile))
     admin = disks.admin_kubeconfig(cluster.disks)
     client = api.Client(admin)
     for name in controlplane.SERVERS:
@@ -184,16 +162,14 @@ def _start_nodes(cluster: Cluster, commands: dict[Node, dict[str, tuple[str, ...
     for of, services in commands.items():
         for name, command in services.items():
             _ensure_service(cluster, of, name, command)
-    enforcer = Service(
-        "netpol",
-        (sys.executable, "-m", "deploy.local.netpol", "--kubeconfig", str(cluster.kubeconfig)),
-        cluster.logs / "netpol.log",
-    )
-    found = processes.marked(cluster.state)
-    if not enforcer.is_among(found):
-        # Another checkout has started the one that runs.
-        processes.kill(process.pid for process in found if process.service == enforcer.name)
-        processes.start(enforcer, cluster.state)
+    enforce = (sys.executable, "-m", "deploy.local.netpol", "--kubeconfig", str(cluster.kubeconfig))
+    processes.ensure(Service("netpol", enforce, cluster.logs / "netpol.log"), cluster.state)
+
+
+def _fill_registry(cluster: Cluster) -> None:
+    if registry := cluster.registry:
+        registry.run(cluster.state, cluster.logs)
+        progress.step("images are in the registry")
 
 
 def _ensure_service(cluster: Cluster, of: Node, name: str, command: tuple[str, ...]) -> None:
@@ -211,14 +187,16 @@ def _load_missing(cluster: Cluster, archives: list[Path]) -> None:
 
 
 def _await_everything(cluster: Cluster, client: api.Client) -> None:
+    profile = cluster.profile
     for of in NODES:
         log = cluster.logs / f"{of.name}-kubelet.log"
         boot = processes.started_at(node.boot(cluster.machine(of)))
-        readiness.wait(f"{of.name} is ready", partial(readiness.node_is_ready_since, client, of.name, boot), log)
-    for namespace, name in addons.DEPLOYMENTS:
+        is_ready = partial(readiness.node_is_ready_since, client, of.name, profile.taint_keys(of), boot)
+        readiness.wait(f"{of.name} is ready", is_ready, log)
+    for workload in addons.workloads(profile):
         readiness.wait(
-            f"{namespace}/{name} is ready",
-            partial(readiness.deployment_is_ready, client, namespace, name),
+            f"{workload} is ready",
+            partial(readiness.workload_is_ready, client, workload),
             cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-controller-manager.log",
         )
 

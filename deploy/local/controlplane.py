@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local import pki
-from deploy.local.topology import API_SERVICE_ADDRESS, CLUSTER_DOMAIN, SERVICE_NETWORK
+from deploy.local.profile import ORDINARY
+from deploy.local.topology import API_SERVICE_ADDRESS, API_SERVICE_ADDRESS_6, SERVICE_NETWORK, SERVICE_NETWORK_6
 
 # These start first, because the others are their clients. The controller manager gives up after 10 s if the API server
 # does not let it ask for its health.
@@ -24,16 +25,20 @@ class Endpoints:
     """Where the processes listen.
 
     Attributes:
-        address: Address of the API server, which it also announces.
+        address: Address of the API server by which the cluster's own processes know it.
         api_port: Its port.
         etcd_port: Port of etcd for its clients, on loopback.
         etcd_peer_port: Port of etcd for its peers, of which there are none, on loopback.
+        domain: Domain of the cluster's DNS names.
+        address_6: The API server's IPv6 address, which it announces to pods before the other one; empty without IPv6.
     """
 
     address: str
     api_port: int
     etcd_port: int = 2379
     etcd_peer_port: int = 2380
+    domain: str = ORDINARY.domain
+    address_6: str = ""
 
     @property
     def url(self) -> str:
@@ -44,7 +49,14 @@ class Endpoints:
     def api_hosts(self) -> tuple[str, ...]:
         """Names and addresses that clients call the API server by."""
         service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
-        return (*service, f"kubernetes.default.svc.{CLUSTER_DOMAIN}", API_SERVICE_ADDRESS, self.address, "127.0.0.1")
+        further = (self.address_6, API_SERVICE_ADDRESS_6) if self.address_6 else ()
+        addresses = (API_SERVICE_ADDRESS, self.address, "127.0.0.1", *further)
+        return (*service, f"kubernetes.default.svc.{self.domain}", *addresses)
+
+    @property
+    def service_networks(self) -> str:
+        """Networks of the addresses of Services; the family that comes first must be that of the announced address."""
+        return f"{SERVICE_NETWORK_6},{SERVICE_NETWORK}" if self.address_6 else str(SERVICE_NETWORK)
 
 
 @dataclass(frozen=True)
@@ -105,8 +117,8 @@ def _etcd(layout: Layout, endpoints: Endpoints) -> Iterator[str]:
 
 def _api_server(layout: Layout, endpoints: Endpoints) -> Iterator[str]:
     files = layout.pki
-    yield f"--bind-address={endpoints.address}"
-    yield f"--advertise-address={endpoints.address}"
+    yield f"--bind-address={'::' if endpoints.address_6 else endpoints.address}"
+    yield f"--advertise-address={endpoints.address_6 or endpoints.address}"
     yield f"--secure-port={endpoints.api_port}"
     yield f"--tls-cert-file={files / 'apiserver.crt'}"
     yield f"--tls-private-key-file={files / 'apiserver.key'}"
@@ -119,8 +131,8 @@ def _api_server(layout: Layout, endpoints: Endpoints) -> Iterator[str]:
     yield f"--kubelet-client-certificate={files / 'apiserver-kubelet-client.crt'}"
     yield f"--kubelet-client-key={files / 'apiserver-kubelet-client.key'}"
     yield "--kubelet-preferred-address-types=InternalIP"
-    yield f"--service-cluster-ip-range={SERVICE_NETWORK}"
-    yield f"--service-account-issuer=https://kubernetes.default.svc.{CLUSTER_DOMAIN}"
+    yield f"--service-cluster-ip-range={endpoints.service_networks}"
+    yield f"--service-account-issuer=https://kubernetes.default.svc.{endpoints.domain}"
     yield f"--service-account-key-file={files / 'service-accounts.pub'}"
     yield f"--service-account-signing-key-file={files / 'service-accounts.key'}"
     yield f"--requestheader-client-ca-file={files / 'front-proxy-ca.crt'}"

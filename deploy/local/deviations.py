@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from deploy.local import nodeservices
 from deploy.local.nodeservices import ProxyMode
-from deploy.local.topology import DNS_PORT
+from deploy.local.topology import CONTROL_PLANE_NODE, DNS_PORT
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def found(mode: ProxyMode = ProxyMode.IPTABLES) -> Iterator[Deviation]:
         "kube-proxy leaves the limits and time-outs of the connection tracker as the machine has them.",
         ("kube-proxy.conntrack",),
     )
-    refresh = nodeservices.kubelet_config()["syncFrequency"].removesuffix("s")
+    refresh = nodeservices.kubelet_config(CONTROL_PLANE_NODE)["syncFrequency"].removesuffix("s")
     yield Deviation(
         f"A kubelet looks every {refresh} to {int(refresh) * 1.5:g} s whether a mounted Secret has changed; "
         "the default is every 60 to 90 s.",

@@ -29,6 +29,9 @@ TOOLHIVE_VMCP = f"localhost/toolhive-vmcp:{binaries.TOOLHIVE_VERSION}"
 MCP_DEMO = "localhost/mcp-demo:dev"
 CHAOS_WRITER = "localhost/chaos-writer:v1"
 PRODUCT = "localhost/toolhive-session-storage:dev"
+# What the private registry of a profile has: each under its own tag, and under a second one, to which tests update.
+PULLED = (PRODUCT, VALKEY)
+SECOND_TAG = "-again"
 
 ARCHIVES_KEPT = 3
 SEARCH_PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}

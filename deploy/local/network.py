@@ -14,8 +14,10 @@ from deploy.local.topology import (
     CONTROL_PLANE_NODE,
     HOST_ADDRESS,
     NODE_NETWORK,
+    NODE_NETWORK_6,
     NODES,
     SERVICE_NETWORK,
+    SERVICE_NETWORK_6,
     Node,
 )
 
@@ -71,11 +73,24 @@ def node_commands(node: Node) -> Iterator[str]:
     yield f"route replace {SERVICE_NETWORK} dev {CABLE_END}"
 
 
-def ensure(init_pids: dict[Node, int]) -> None:
+def node_commands_6(node: Node) -> Iterator[str]:
+    """Say what a node's namespace lacks for IPv6; the host needs no address of that family.
+
+    Nobody else can have the address, so the kernel need not ask for a second before it uses it (`nodad`).
+    """
+    yield f"address replace {node.address_6}/{NODE_NETWORK_6.prefixlen} dev {CABLE_END} nodad"
+    for other in NODES:
+        if other != node:
+            yield f"route replace {other.pods_6} via {other.address_6} dev {CABLE_END}"
+    yield f"route replace {SERVICE_NETWORK_6} dev {CABLE_END}"
+
+
+def ensure(init_pids: dict[Node, int], *, has_ipv6: bool = False) -> None:
     """Connect all nodes; what is there already stays as it is.
 
     Args:
         init_pids: For each node, a process that holds its network namespace.
+        has_ipv6: Whether nodes and pods have addresses of IPv6 too.
 
     Raises:
         StepFailed: The kernel refused something.
@@ -89,6 +104,8 @@ def ensure(init_pids: dict[Node, int]) -> None:
             _discard([node.interface])
         _batch(cable_commands(node, pid, is_plugged=is_plugged))
         _batch(node_commands(node), "nsenter", f"--net=/proc/{pid}/ns/net")
+        if has_ipv6:
+            _batch(node_commands_6(node), "nsenter", f"--net=/proc/{pid}/ns/net")
         link = NAMESPACES / node.interface
         link.unlink(missing_ok=True)
         link.symlink_to(f"/proc/{pid}/ns/net")

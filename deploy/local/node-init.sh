@@ -42,6 +42,7 @@ for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/p
     mount --no-mtab --bind "$file" "/proc/sys/$path"
 done
 echo 1 >/proc/sys/net/ipv4/ip_forward
+if [ -e /proc/sys/net/ipv6 ]; then echo 1 >/proc/sys/net/ipv6/conf/all/forwarding; fi
 echo "$name" >/proc/sys/kernel/hostname
 
 # Nothing is ever written outside the node's own directories.

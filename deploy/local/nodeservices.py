@@ -13,7 +13,8 @@ from typing import Any
 
 from deploy.local.errors import PrerequisiteMissing
 from deploy.local.node import INSIDE, PROGRAMS
-from deploy.local.topology import CLUSTER_DOMAIN, DNS_ADDRESS, POD_NETWORK, Node
+from deploy.local.profile import ORDINARY, House, Profile
+from deploy.local.topology import DNS_ADDRESS, HOST_ADDRESS, POD_NETWORK, POD_NETWORK_6, Node
 
 ETC = INSIDE / "etc"
 PKI = INSIDE / "pki"
@@ -21,6 +22,7 @@ CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 KUBERNETES = str(PROGRAMS / "kubernetes")
 # Where Debian and Ubuntu put the plugins of containernetworking-plugins.
 CNI_PLUGINS = "/usr/lib/cni"
+REGISTRIES = "registries"
 PROXY_MODE_VARIABLE = "SESSION_STORAGE_PROXY_MODE"
 
 
@@ -43,7 +45,9 @@ def proxy_mode(environ: Mapping[str, str]) -> ProxyMode:
     return ProxyMode(asked)
 
 
-def install(directory: Path, node: Node, pause_image: str, mode: ProxyMode) -> dict[str, tuple[str, ...]]:
+def install(
+    directory: Path, node: Node, pause_image: str, mode: ProxyMode, profile: Profile = ORDINARY
+) -> dict[str, tuple[str, ...]]:
     """Write a node's configuration and say how its services are started.
 
     Args:
@@ -51,30 +55,38 @@ def install(directory: Path, node: Node, pause_image: str, mode: ProxyMode) -> d
         node: The node.
         pause_image: Image of the container that holds a pod's namespaces.
         mode: How kube-proxy works.
+        profile: What kind of cluster the node belongs to.
 
     Returns:
         The command of each service, to be started in this order.
     """
+    if profile.house is not None:
+        _write_registries(directory / "etc" / REGISTRIES, profile.house)
     network = directory / "etc" / "cni" / "10-pods.conflist"
     network.parent.mkdir(exist_ok=True)
-    network.write_text(json.dumps(cni_config(node), indent=2))
+    network.write_text(json.dumps(cni_config(node, profile), indent=2))
     return {
         "containerd": containerd_command(directory, pause_image),
         "kubelet": (
             KUBERNETES,
             "kubelet",
-            f"--config={_write(directory, 'kubelet.json', _text(kubelet_config()))}",
+            f"--config={_write(directory, 'kubelet.json', _text(kubelet_config(node, profile)))}",
             f"--kubeconfig={PKI}/kubelet.kubeconfig",
             f"--hostname-override={node.name}",
-            f"--node-ip={node.address}",
+            f"--node-ip={','.join(addresses(node, profile))}",
             f"--node-labels=topology.kubernetes.io/zone={node.zone}",
         ),
         "kube-proxy": (
             KUBERNETES,
             "kube-proxy",
-            f"--config={_write(directory, 'kube-proxy.json', _text(kube_proxy_config(node, mode)))}",
+            f"--config={_write(directory, 'kube-proxy.json', _text(kube_proxy_config(node, mode, profile)))}",
         ),
     }
+
+
+def addresses(node: Node, profile: Profile) -> list[str]:
+    """List a node's addresses, that of the family that comes first in the cluster before the other."""
+    return [node.address_6, node.address] if profile.is_ipv6_first else [node.address]
 
 
 def containerd_command(directory: Path, pause_image: str) -> tuple[str, ...]:
@@ -88,6 +100,7 @@ def containerd_config(pause_image: str) -> str:
     - Without CAP_SYS_RESOURCE nobody may lower an `oom_score_adj`, and runc would die trying.
     - AppArmor profiles would be loaded into the kernel of the host.
     - The `opt` plugin makes directories in /opt.
+    - Nodes without a registry have no such directory, and pull no image.
     """
     return f"""version = 2
 disabled_plugins = ["io.containerd.internal.v1.opt"]
@@ -102,22 +115,25 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
     default_runtime_name = "runc"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{ETC}/{REGISTRIES}"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{CNI_PLUGINS}"
     conf_dir = "{ETC}/cni"
 """
 
 
-def cni_config(node: Node) -> dict[str, Any]:
+def cni_config(node: Node, profile: Profile = ORDINARY) -> dict[str, Any]:
     """Configure the pod network: a cable from each pod to its node, and routes from there.
 
     Leases lie in /run: they must not survive the namespaces that they were given to.
     """
+    networks = {node.pods_6: "::/0", node.pods: "0.0.0.0/0"} if profile.is_ipv6_first else {node.pods: "0.0.0.0/0"}
     leases = {
         "type": "host-local",
         "dataDir": "/run/cni",
-        "ranges": [[{"subnet": str(node.pods)}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
+        "ranges": [[{"subnet": str(network)}] for network in networks],
+        "routes": [{"dst": everywhere} for everywhere in networks.values()],
     }
     return {
         "cniVersion": "0.4.0",
@@ -129,12 +145,26 @@ def cni_config(node: Node) -> dict[str, Any]:
     }
 
 
-def kubelet_config() -> dict[str, Any]:
+def hosts_config(house: House) -> str:
+    """Tell containerd that a host in the names of images is the registry beside the cluster.
+
+    The registry serves plain HTTP, because only the cluster reaches the bridge. Source: containerd's docs/hosts.md.
+    """
+    server = f"http://{HOST_ADDRESS}:{house.port}"
+    return f"""server = "{server}"
+
+[host."{server}"]
+  capabilities = ["pull", "resolve"]
+"""
+
+
+def kubelet_config(node: Node, profile: Profile = ORDINARY) -> dict[str, Any]:
     """Configure the kubelet for one of several nodes on a machine that does other things too.
 
     The kubelet reserves and enforces nothing for the node. Nor does it evict pods or images, which no node could pull
     again, when other things fill the disk. `deviations` says what of this users see.
     """
+    taints = profile.taints_of(node)
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -146,8 +176,8 @@ def kubelet_config() -> dict[str, Any]:
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": f"{PKI}/kubelet-server.crt",
         "tlsPrivateKeyFile": f"{PKI}/kubelet-server.key",
-        "clusterDNS": [DNS_ADDRESS],
-        "clusterDomain": CLUSTER_DOMAIN,
+        "clusterDNS": addresses(node, profile)[:1] if profile.is_dns_on_nodes else [DNS_ADDRESS],
+        "clusterDomain": profile.domain,
         "resolvConf": f"{ETC}/resolv.conf",
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
@@ -169,18 +199,20 @@ def kubelet_config() -> dict[str, Any]:
         "containerLogMaxFiles": 2,
         # Files of mounted Secrets follow a change after this time and half as much again; the default is a minute.
         "syncFrequency": "15s",
+        **({"registerWithTaints": [taint.manifest() for taint in taints]} if taints else {}),
     }
 
 
-def kube_proxy_config(node: Node, mode: ProxyMode) -> dict[str, Any]:
+def kube_proxy_config(node: Node, mode: ProxyMode, profile: Profile = ORDINARY) -> dict[str, Any]:
     """Configure kube-proxy; the connection tracker's limits belong to the host and stay as they are (all 0)."""
+    networks = (POD_NETWORK_6, POD_NETWORK) if profile.is_ipv6_first else (POD_NETWORK,)
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": mode.value,
         "hostnameOverride": node.name,
         "clientConnection": {"kubeconfig": f"{PKI}/kube-proxy.kubeconfig"},
-        "clusterCIDR": str(POD_NETWORK),
+        "clusterCIDR": ",".join(map(str, networks)),
         "conntrack": {
             "maxPerCore": 0,
             "min": 0,
@@ -191,6 +223,12 @@ def kube_proxy_config(node: Node, mode: ProxyMode) -> dict[str, Any]:
         },
         "oomScoreAdj": 0,
     }
+
+
+def _write_registries(directory: Path, house: House) -> None:
+    for host in house.hosts:
+        (directory / host).mkdir(parents=True, exist_ok=True)
+        (directory / host / "hosts.toml").write_text(hosts_config(house))
 
 
 def _text(document: dict[str, Any]) -> str:

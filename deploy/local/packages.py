@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from deploy.local import paths, progress
 from deploy.local.errors import PrerequisiteMissing, StepFailed
@@ -26,6 +27,8 @@ PROGRAMS: Mapping[str, str] = {
     "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
+# Packages with a service that would start with the machine.
+SERVICES = ("containerd", "docker-registry")
 SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 # Debian's policy for maintainer scripts: exit status 101 forbids every start of a service.
@@ -47,20 +50,24 @@ def missing(programs: Mapping[str, str], where: Callable[[str], str | None]) -> 
     return sorted({package for program, package in programs.items() if where(program) is None})
 
 
-def install_missing() -> None:
+def install_missing(further: Mapping[str, str] = MappingProxyType({})) -> None:
     """Install the packages that are missing; if none is, do nothing, not even ask the network.
+
+    Args:
+        further: Programs that are needed besides `PROGRAMS`, and their packages.
 
     Raises:
         PrerequisiteMissing: This is no Debian, or not root; the message lists what to install.
         StepFailed: apt-get failed.
     """
+    programs = {**PROGRAMS, **further}
     with paths.locked(paths.logs() / ".packages.lock"):
         _allow_services()
-        if packages := missing(PROGRAMS, find):
-            _install_and_check(packages)
+        if packages := missing(programs, find):
+            _install_and_check(packages, programs)
 
 
-def _install_and_check(packages: list[str]) -> None:
+def _install_and_check(packages: list[str], programs: Mapping[str, str]) -> None:
     if find("apt-get") is None or os.geteuid() != 0:
         raise PrerequisiteMissing(
             "The local cluster needs programs of these Debian packages: "
@@ -72,11 +79,12 @@ def _install_and_check(packages: list[str]) -> None:
     _forbid_services()
     try:
         _install(packages)
-        if "containerd" in packages and Path("/run/systemd/system").exists():
-            _apt("keeping containerd's service off", ["systemctl", "disable", "containerd.service"])
+        if Path("/run/systemd/system").exists():
+            for name in set(packages).intersection(SERVICES):
+                _apt(f"keeping the service of {name} off", ["systemctl", "disable", f"{name}.service"])
     finally:
         _allow_services()
-    if still := missing(PROGRAMS, find):
+    if still := missing(programs, find):
         raise StepFailed(f"apt-get installed {' '.join(packages)}, but {' '.join(still)} lacks a program")
 
 

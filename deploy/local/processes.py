@@ -110,6 +110,15 @@ def start(service: Service, state: Path, enter: Sequence[str] = ()) -> None:
             raise progress.failure(f"starting {service.name}", error, service.log) from error
 
 
+def ensure(service: Service, state: Path) -> None:
+    """Start a service outside the nodes, unless it runs."""
+    found = marked(state)
+    if not service.is_among(found):
+        # Another checkout has started the one that runs.
+        kill(process.pid for process in found if process.service == service.name)
+        start(service, state)
+
+
 def started_at(pid: int) -> datetime:
     """Tell when a process was started.
 

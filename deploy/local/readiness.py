@@ -1,7 +1,8 @@
 """Waits for the conditions under which the cluster counts as up."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,32 @@ from deploy.local import api, controlplane, progress
 DEADLINE_SECONDS = 180
 # Fields of a pod's status that list its containers; an init container may run on beside the others.
 CONTAINERS = ("initContainerStatuses", "containerStatuses")
+# Fields of the status of a Deployment or a StatefulSet, and of a DaemonSet, that count pods.
+OF_REPLICAS = ("replicas", "updatedReplicas", "availableReplicas")
+OF_DAEMON_SETS = ("currentNumberScheduled", "updatedNumberScheduled", "numberAvailable")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment or DaemonSet.
+
+    Attributes:
+        resource: Its kind in the paths of the API: `deployments` or `daemonsets`.
+        namespace: Its namespace.
+        name: Its name.
+    """
+
+    resource: str
+    namespace: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Where the API server has it."""
+        return f"/apis/apps/v1/namespaces/{self.namespace}/{self.resource}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
 
 
 def wait(what: str, is_true: Callable[[], bool], log: Path) -> None:
@@ -37,13 +64,15 @@ def has_condition(resource: Any | None, condition: str) -> bool:
 
 
 def is_rolled_out(workload: Any | None) -> bool:
-    """Tell whether a Deployment or StatefulSet, if there is one, runs its latest version in full and no other."""
+    """Tell whether a workload, if there is one, runs its latest version in full and no other."""
     if workload is None:
         return False
-    status, replicas = workload.get("status", {}), workload["spec"]["replicas"]
+    status = workload.get("status", {})
     is_observed = status.get("observedGeneration", 0) >= workload["metadata"]["generation"]
-    counts = {status.get(field, 0) for field in ("replicas", "updatedReplicas", "availableReplicas")}
-    return bool(is_observed) and counts == {replicas}
+    is_on_each_node = "desiredNumberScheduled" in status
+    wanted = status["desiredNumberScheduled"] if is_on_each_node else workload["spec"]["replicas"]
+    counts = {status.get(field, 0) for field in (OF_DAEMON_SETS if is_on_each_node else OF_REPLICAS)}
+    return bool(is_observed) and counts == {wanted}
 
 
 def serves(client: api.Client) -> bool:
@@ -51,15 +80,15 @@ def serves(client: api.Client) -> bool:
     return client.answers(controlplane.FIRST_ACCOUNT)
 
 
-def node_is_ready(client: api.Client, name: str) -> bool:
-    """Tell whether a node is ready and open for pods."""
+def node_is_ready(client: api.Client, name: str, taints: Collection[str]) -> bool:
+    """Tell whether a node is ready and open for pods: it has no taints but those with these keys."""
     node = client.get(f"/api/v1/nodes/{name}") or {}
-    return has_condition(node, "Ready") and not node["spec"].get("taints")
+    return has_condition(node, "Ready") and {taint["key"] for taint in node["spec"].get("taints", [])} <= set(taints)
 
 
-def deployment_is_ready(client: api.Client, namespace: str, name: str) -> bool:
-    """Tell whether a Deployment runs in full."""
-    return is_rolled_out(client.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"))
+def workload_is_ready(client: api.Client, workload: Workload) -> bool:
+    """Tell whether a workload runs in full."""
+    return is_rolled_out(client.get(workload.path))
 
 
 def is_up_to_date(pods: Iterable[Any], boot: datetime) -> bool:
@@ -83,9 +112,9 @@ def is_up_to_date(pods: Iterable[Any], boot: datetime) -> bool:
     return all(moment + timedelta(seconds=1) > boot for moment in started)
 
 
-def node_is_ready_since(client: api.Client, name: str, boot: datetime) -> bool:
+def node_is_ready_since(client: api.Client, name: str, taints: Collection[str], boot: datetime) -> bool:
     """Tell whether a node is ready, and what the API server knows of its pods is from after the node booted."""
-    return node_is_ready(client, name) and _has_reported(client, name, boot)
+    return node_is_ready(client, name, taints) and _has_reported(client, name, boot)
 
 
 def _has_reported(client: api.Client, name: str, boot: datetime) -> bool:
@@ -93,13 +122,16 @@ def _has_reported(client: api.Client, name: str, boot: datetime) -> bool:
     return pods is not None and is_up_to_date(pods["items"], boot)
 
 
-def survey(client: api.Client, nodes: Iterable[str], deployments: Iterable[tuple[str, str]]) -> dict[str, bool]:
-    """Tell for each part of a cluster whether it is ready."""
+def survey(client: api.Client, nodes: Mapping[str, Collection[str]], workloads: Iterable[Workload]) -> dict[str, bool]:
+    """Tell for each part of a cluster whether it is ready.
+
+    Args:
+        client: Asks its API server.
+        nodes: The keys of the taints that each node has by design, by its name.
+        workloads: What runs on the nodes.
+    """
     return {
         "control plane": serves(client),
-        **{f"node {name}": node_is_ready(client, name) for name in nodes},
-        **{
-            f"deployment {namespace}/{name}": deployment_is_ready(client, namespace, name)
-            for namespace, name in deployments
-        },
+        **{f"node {name}": node_is_ready(client, name, taints) for name, taints in nodes.items()},
+        **{f"{each.resource.removesuffix('s')} {each}": workload_is_ready(client, each) for each in workloads},
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from deploy.demo.errors import CommandFailed
 from deploy.local import cgroups, network, node, paths
-from deploy.local.cluster import Cluster
+from deploy.local.home import Cluster
 from deploy.local.netpol import nft
 from deploy.local.topology import API_PORT, CONTROL_PLANE_NODE, NODES
 

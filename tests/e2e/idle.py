@@ -56,11 +56,11 @@ class Idle:
     after: Snapshot = field(repr=False)
 
 
-def observe(kube: Kube) -> Idle:
-    """Wait until the cluster is at rest, and then watch it for a minute."""
+def observe(kube: Kube, seconds: float = IDLE_SECONDS) -> Idle:
+    """Wait until the cluster is at rest, and then watch it."""
     quiet(kube)
     before, written, reconciled, told = snapshot(kube), writes(kube), reconciles(kube), events(kube)
-    time.sleep(IDLE_SECONDS)  # what the test measures: a period without writes
+    time.sleep(seconds)  # what the test measures: a period without writes
     return Idle(
         writes(kube) - written,
         reconciles(kube) - reconciled,

@@ -40,7 +40,10 @@ def build_server() -> MCPServer[None]:
 
 
 def main() -> None:
-    """Serve on the port that ToolHive sets; outside a container only this machine is served."""
+    """Serve on the port that ToolHive sets; outside a container only this machine is served.
+
+    An empty LISTEN_HOST means every address of both IP families.
+    """
     host = os.environ.get("LISTEN_HOST", "127.0.0.1")
     port = int(os.environ.get("MCP_PORT", "8080"))
     app = build_server().streamable_http_app(host=host)

@@ -5,8 +5,9 @@ Semantics: https://kubernetes.io/docs/concepts/services-networking/network-polic
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Network, ip_network
-from typing import Final
+from ipaddress import ip_network
+from itertools import product
+from typing import Final, NamedTuple
 
 from deploy.local.netpol.endpoints import Endpoint
 from deploy.local.netpol.selector import matches
@@ -23,8 +24,20 @@ class Direction:
     peer_address: str
 
 
-INGRESS: Final = Direction("Ingress", "ingress", "from", "ip saddr")
-EGRESS: Final = Direction("Egress", "egress", "to", "ip daddr")
+INGRESS: Final = Direction("Ingress", "ingress", "from", "saddr")
+EGRESS: Final = Direction("Egress", "egress", "to", "daddr")
+FAMILIES: Final = {4: "ip", 6: "ip6"}
+"""What nftables calls the two versions of the Internet Protocol."""
+
+
+class _Match(NamedTuple):
+    """A part of a rule, and the version of the protocol for whose packets alone nftables takes it; 0 for any."""
+
+    version: int
+    words: list[str]
+
+
+_ANY: Final = _Match(0, [])
 
 
 def selects(policy: Object, direction: Direction, endpoint: Endpoint) -> bool:
@@ -51,24 +64,28 @@ def accepting(
     """
     destinations = selected if direction is INGRESS else everyone
     for rule in policy["spec"].get(direction.rules) or []:
+        peers = _peers(rule.get(direction.peers) or [], policy, direction, everyone)
         ports = list(_ports(rule.get("ports") or [], destinations))
-        for peer in _peers(rule.get(direction.peers) or [], policy, direction, everyone):
-            yield from (" ".join([*peer, *port, "accept"]) for port in ports)
+        for peer, port in product(peers, ports):
+            if 0 in {peer.version, port.version} or peer.version == port.version:
+                yield " ".join([*peer.words, *port.words, "accept"])
 
 
 def _peers(
     peers: Sequence[Object], policy: Object, direction: Direction, everyone: Sequence[Endpoint]
-) -> Iterator[list[str]]:
+) -> Iterator[_Match]:
     if not peers:
-        yield []
+        yield _ANY
         return
     namespace, _ = key_of(policy)
-    addresses = [one.address for one in everyone if any(_is_peer(one, peer, namespace) for peer in peers)]
-    if addresses:
-        yield [f"{direction.peer_address} {_set(addresses)}"]
+    for version, family in FAMILIES.items():
+        named = (one for one in everyone if one.address.version == version)
+        addresses = [one.address for one in named if any(_is_peer(one, peer, namespace) for peer in peers)]
+        if addresses:
+            yield _Match(version, [f"{family} {direction.peer_address} {_set(addresses)}"])
     for peer in peers:
         if "ipBlock" in peer:
-            yield from _block(peer["ipBlock"], direction)
+            yield _block(peer["ipBlock"], direction)
 
 
 def _is_peer(endpoint: Endpoint, peer: Object, policy_namespace: str) -> bool:
@@ -81,29 +98,34 @@ def _is_peer(endpoint: Endpoint, peer: Object, policy_namespace: str) -> bool:
     return is_in_namespace and matches(peer.get("podSelector") or {}, endpoint.labels)
 
 
-def _block(block: Object, direction: Direction) -> Iterator[list[str]]:
+def _block(block: Object, direction: Direction) -> _Match:
     network = ip_network(block["cidr"], strict=False)
-    if isinstance(network, IPv6Network):  # nobody has such an address here
-        return
+    address = f"{FAMILIES[network.version]} {direction.peer_address}"
     excluded = [ip_network(cidr, strict=False) for cidr in block.get("except") or []]
-    yield [f"{direction.peer_address} {network}", *(f"{direction.peer_address} != {one}" for one in excluded)]
+    return _Match(network.version, [f"{address} {network}", *(f"{address} != {one}" for one in excluded)])
 
 
-def _ports(ports: Sequence[Object], destinations: Sequence[Endpoint]) -> Iterator[list[str]]:
+def _ports(ports: Sequence[Object], destinations: Sequence[Endpoint]) -> Iterator[_Match]:
     if not ports:
-        yield []
+        yield _ANY
     for port in ports:
         protocol = port.get("protocol", "TCP")
         layer, number = protocol.lower(), port.get("port")
         if number is None:
-            yield [f"meta l4proto {layer}"]
+            yield _Match(0, [f"meta l4proto {layer}"])
         elif isinstance(number, int):
             last = port.get("endPort", number)
-            yield [f"{layer} dport {number}" if last == number else f"{layer} dport {number}-{last}"]
-        elif targets := [
-            f"{one.address} . {one.ports[protocol, number]}" for one in destinations if (protocol, number) in one.ports
-        ]:
-            yield [f"ip daddr . {layer} dport {_set(targets)}"]
+            yield _Match(0, [f"{layer} dport {number}" if last == number else f"{layer} dport {number}-{last}"])
+        else:
+            yield from _named(protocol, number, destinations)
+
+
+def _named(protocol: str, name: str, destinations: Sequence[Endpoint]) -> Iterator[_Match]:
+    key = (protocol, name)
+    for version, family in FAMILIES.items():
+        having = (one for one in destinations if key in one.ports and one.address.version == version)
+        if targets := [f"{one.address} . {one.ports[key]}" for one in having]:
+            yield _Match(version, [f"{family} daddr . {protocol.lower()} dport {_set(targets)}"])
 
 
 def _set(elements: Iterable[object]) -> str:

@@ -8,12 +8,11 @@ known here gets through when it repeats its SYN.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from ipaddress import IPv4Address
 from typing import Final
 
-from deploy.local.netpol.endpoints import Endpoint, endpoints
-from deploy.local.netpol.rules import EGRESS, INGRESS, Direction, accepting, selects
-from deploy.local.topology import API_PORT
+from deploy.local.netpol.endpoints import Address, Endpoint, endpoints, order
+from deploy.local.netpol.rules import EGRESS, FAMILIES, INGRESS, Direction, accepting, selects
+from deploy.local.topology import API_PORT, DNS_PORT_ON_NODES
 from shared.objects.resources import Object, key_of
 
 TABLE: Final = "inet tss-netpol"
@@ -26,23 +25,28 @@ table {TABLE} {{
 """
 
 # Two base chains, because `accept` ends only the one that it is in: traffic between two pods of this node must
-# pass both. A pod may always talk to its own node, but the API server is more than its node: whether a policy
-# lets a pod reach it must not depend on where the pod runs.
+# pass both. A pod may always talk to its own node, but the API server and a DNS server in the node's network are more
+# than its node: whether a policy lets a pod reach them must not depend on where the pod runs.
 _HOOKS: Final = f"""\
 \tchain forward-egress {{
 \t\ttype filter hook forward priority filter; policy accept;
 \t\tct state established,related accept
-\t\tip saddr vmap @egress
+\t\tip saddr vmap @egress4
+\t\tip6 saddr vmap @egress6
 \t}}
 \tchain forward-ingress {{
 \t\ttype filter hook forward priority filter + 10; policy accept;
 \t\tct state established,related accept
-\t\tip daddr vmap @ingress
+\t\tip daddr vmap @ingress4
+\t\tip6 daddr vmap @ingress6
 \t}}
 \tchain input-egress {{
 \t\ttype filter hook input priority filter; policy accept;
 \t\tct state established,related accept
-\t\ttcp dport {API_PORT} ip saddr vmap @egress
+\t\tmeta l4proto != {{ tcp, udp }} accept
+\t\tth dport != {{ {API_PORT}, {DNS_PORT_ON_NODES} }} accept
+\t\tip saddr vmap @egress4
+\t\tip6 saddr vmap @egress6
 \t}}
 """
 
@@ -71,7 +75,7 @@ def _isolation(
     node: str, direction: Direction, everyone: Sequence[Endpoint], policies: Iterable[Object]
 ) -> Iterator[str]:
     """Yield a chain for each policy that isolates pods of this node, one for each such pod, and a map to these."""
-    jumps: dict[IPv4Address, list[str]] = {}
+    jumps: dict[Address, list[str]] = {}
     for policy in policies:
         selected = [one for one in everyone if one.node == node and selects(policy, direction, one)]
         if not selected:
@@ -82,14 +86,20 @@ def _isolation(
         yield from _chain(_policy_chain(policy, direction), accepting(policy, direction, selected, everyone))
     for address, policy_jumps in jumps.items():
         # No policy keeps a pod from itself, but what it sends itself through a Service passes its own chain.
-        itself = f"{direction.peer_address} {address} accept"
-        yield from _chain(f"{direction.rules}-{address}", [itself, *policy_jumps, "counter drop"])
-    yield from _verdicts(direction, jumps)
+        itself = f"{FAMILIES[address.version]} {direction.peer_address} {address} accept"
+        yield from _chain(_pod_chain(address, direction), [itself, *policy_jumps, "counter drop"])
+    for version in FAMILIES:
+        yield from _verdicts(direction, version, [address for address in jumps if address.version == version])
 
 
 def _policy_chain(policy: Object, direction: Direction) -> str:
     # Namespace and name together can be longer than a chain's name (255 bytes).
     return f"{direction.rules}-policy-{policy['metadata']['uid']}"
+
+
+def _pod_chain(address: Address, direction: Direction) -> str:
+    # A name must not have colons.
+    return f"{direction.rules}-{str(address).replace(':', '.')}"
 
 
 def _chain(name: str, rules: Iterable[str]) -> Iterator[str]:
@@ -98,10 +108,10 @@ def _chain(name: str, rules: Iterable[str]) -> Iterator[str]:
     yield "}"
 
 
-def _verdicts(direction: Direction, addresses: Collection[IPv4Address]) -> Iterator[str]:
-    yield f"map {direction.rules} {{"
-    yield "\ttype ipv4_addr : verdict"
+def _verdicts(direction: Direction, version: int, addresses: Collection[Address]) -> Iterator[str]:
+    yield f"map {direction.rules}{version} {{"
+    yield f"\ttype ipv{version}_addr : verdict"
     if addresses:
-        jumps = [f"{address} : jump {direction.rules}-{address}" for address in sorted(addresses)]
+        jumps = [f"{address} : jump {_pod_chain(address, direction)}" for address in sorted(addresses, key=order)]
         yield f"\telements = {{ {', '.join(jumps)} }}"
     yield "}"

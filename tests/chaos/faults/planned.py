@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from deploy.demo import installation
 from deploy.demo.kube import until
+from deploy.local import images
 from shared import names
 from shared.session_storage.sizes import Size
 from tests.chaos import nodes, processes
@@ -16,7 +17,7 @@ from tests.chaos.stand import RECOVERY_SECONDS
 if TYPE_CHECKING:
     from tests.chaos.faults.fault import Scene
 
-SECOND_TAG: Final = "-again"
+SECOND_TAG: Final = images.SECOND_TAG
 """Suffix that makes another reference to the same image."""
 AGAIN_SECONDS: Final = 0.5
 """Time between two requests to evict a pod, besides the time between two looks of `until`."""

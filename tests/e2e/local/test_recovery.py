@@ -10,7 +10,7 @@ import pytest
 
 from deploy.demo.kube import Kube
 from deploy.local import nodeservices, paths, processes
-from deploy.local.cluster import Cluster
+from deploy.local.home import Cluster
 from deploy.local.topology import NODES
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")

@@ -108,7 +108,7 @@ def settings(disk: Path, mode: ProxyMode) -> Iterator[tuple[str, Any]]:
     del commands["containerd"]
     commands |= controlplane.commands(Layout(Path("/programs"), Path("/there")), Endpoints("198.18.0.11", 6443))
     configured: dict[str, dict[str, Any]] = {process: dict(flags(command)) for process, command in commands.items()}
-    configured["kubelet"] |= nodeservices.kubelet_config()
+    configured["kubelet"] |= nodeservices.kubelet_config(NODES[0])
     configured["kube-proxy"] |= nodeservices.kube_proxy_config(NODES[0], mode)
     for document in yaml.safe_load_all(addons.render_manifests()):
         if (document["kind"], document["metadata"]["name"]) == ("Deployment", "coredns"):

@@ -4,6 +4,7 @@ import pytest
 
 from deploy.local import containers, disks, node
 from deploy.local.errors import StepFailed
+from deploy.local.profile import AWKWARD, ORDINARY
 from deploy.local.topology import NODES
 
 
@@ -37,6 +38,12 @@ def test_disks_do_not_outlast_a_boot_of_the_machine(
     another.write_text("another boot")
     monkeypatch.setattr(disks, "BOOT_ID", another)
     assert not disks.are_of_this_boot(tmp_path / "nodes")
+
+
+def test_a_cluster_keeps_the_profile_that_its_disks_were_made_for(tmp_path: Path, image_store: Path) -> None:
+    disks.prepare(tmp_path / "nodes", image_store, AWKWARD)
+    assert disks.profile_of(tmp_path / "nodes") == AWKWARD
+    assert disks.profile_of(tmp_path / "none") == ORDINARY
 
 
 def test_disks_are_complete_or_absent(tmp_path: Path) -> None:

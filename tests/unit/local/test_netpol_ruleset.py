@@ -28,9 +28,12 @@ table inet tss-netpol {
 		jump ingress-policy-0000
 		counter drop
 	}
-	map ingress {
+	map ingress4 {
 		type ipv4_addr : verdict
 		elements = { 198.18.16.2 : jump ingress-198.18.16.2 }
+	}
+	map ingress6 {
+		type ipv6_addr : verdict
 	}
 	# shop/only-proxies
 	chain egress-policy-0000 {
@@ -40,24 +43,32 @@ table inet tss-netpol {
 		jump egress-policy-0000
 		counter drop
 	}
-	map egress {
+	map egress4 {
 		type ipv4_addr : verdict
 		elements = { 198.18.16.2 : jump egress-198.18.16.2 }
+	}
+	map egress6 {
+		type ipv6_addr : verdict
 	}
 	chain forward-egress {
 		type filter hook forward priority filter; policy accept;
 		ct state established,related accept
-		ip saddr vmap @egress
+		ip saddr vmap @egress4
+		ip6 saddr vmap @egress6
 	}
 	chain forward-ingress {
 		type filter hook forward priority filter + 10; policy accept;
 		ct state established,related accept
-		ip daddr vmap @ingress
+		ip daddr vmap @ingress4
+		ip6 daddr vmap @ingress6
 	}
 	chain input-egress {
 		type filter hook input priority filter; policy accept;
 		ct state established,related accept
-		tcp dport 6443 ip saddr vmap @egress
+		meta l4proto != { tcp, udp } accept
+		th dport != { 6443, 53 } accept
+		ip saddr vmap @egress4
+		ip6 saddr vmap @egress6
 	}
 }
 """
@@ -140,7 +151,8 @@ def test_a_policy_without_types_isolates_egress_only_if_it_has_egress_rules() ->
          ["ip saddr { 198.18.16.2 } accept"]),
         ({"from": [{"ipBlock": {"cidr": "10.1.2.3/8", "except": ["10.1.0.0/16", "10.2.0.0/16"]}}]},
          ["ip saddr 10.0.0.0/8 ip saddr != 10.1.0.0/16 ip saddr != 10.2.0.0/16 accept"]),
-        ({"from": [{"ipBlock": {"cidr": "2001:db8::/32"}}]}, []),
+        ({"from": [{"ipBlock": {"cidr": "2001:db8::/32"}}]}, ["ip6 saddr 2001:db8::/32 accept"]),
+        ({"from": [{"ipBlock": {"cidr": "2001:db8::/32"}}], "ports": [{"port": "valkey"}]}, []),
     ],
 )  # fmt: skip
 def test_an_ingress_rule_accepts(rule: dict[str, Any], expected: list[str]) -> None:
@@ -191,3 +203,16 @@ def test_of_two_pods_with_the_same_address_the_younger_counts() -> None:
     new["metadata"]["creationTimestamp"] = "2026-11-23T10:00:01Z"
     assert "drop" in render("node1", [new, old], NAMESPACES, [a_policy()])
     assert "drop" not in render("node1", [new | {"metadata": old["metadata"]}], NAMESPACES, [a_policy()])
+
+
+def test_a_pod_with_addresses_of_both_families_has_a_chain_for_each_and_rules_mix_no_families() -> None:
+    addresses = [{"ip": "2001:db8::2"}, {"ip": SERVER}]
+    server = a_pod("2001:db8::2", "server", podIPs=addresses)
+    policy = a_policy(ingress=[{"from": [{"podSelector": {}}], "ports": [{"port": "valkey"}]}])
+    text = render("node1", [server], NAMESPACES, [policy])
+    assert "elements = { 198.18.16.2 : jump ingress-198.18.16.2 }" in text
+    assert "elements = { 2001:db8::2 : jump ingress-2001.db8..2 }" in text
+    assert [line.strip() for line in text.splitlines() if "6379" in line] == [
+        "ip saddr { 198.18.16.2 } ip daddr . tcp dport { 198.18.16.2 . 6379 } accept",
+        "ip6 saddr { 2001:db8::2 } ip6 daddr . tcp dport { 2001:db8::2 . 6379 } accept",
+    ]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from deploy.local.netpol.ruleset import render
 
 NODES = ("node1", "node2")
-OUTSIDE = ("198.19.0.5", "198.19.1.5")
+OUTSIDE = ("198.19.0.5", "198.19.1.5", "2001:db8:9::5")
 PORTS = (80, 81, 85, 6379)
 
 
@@ -31,6 +31,10 @@ class Packet(NamedTuple):
 
 
 # ---- Kubernetes' rules ----
+
+
+def addresses_of(pod: dict[str, Any]) -> list[str]:
+    return [entry["ip"] for entry in pod["status"]["podIPs"]]
 
 
 def takes(selector: dict[str, Any], labels: dict[str, str]) -> bool:
@@ -57,7 +61,7 @@ class Cluster:
     policies: list[dict[str, Any]]
 
     def pod_at(self, address: str) -> dict[str, Any] | None:
-        return next((pod for pod in self.pods if pod["status"]["podIP"] == address), None)
+        return next((pod for pod in self.pods if address in addresses_of(pod)), None)
 
     def allows(self, packet: Packet) -> bool:
         """Apply the policies as documented: a packet needs a matching rule at each end whose pod is isolated."""
@@ -132,14 +136,17 @@ def is_listed(element: str, elements: str) -> bool:
 
 # Every match that our rulesets use, with a predicate for packets.
 MATCHES: Sequence[tuple[str, Callable[..., bool]]] = (
-    (r"ip (\w+) \{ (.*?) \} ", lambda packet, side, listed: is_listed(packet.end(side), listed)),
-    (r"ip (\w+) (\d[\d./]+) ", lambda packet, side, network: ip_address(packet.end(side)) in ip_network(network)),
+    (r"ip6? (\w+) \{ (.*?) \} ", lambda packet, side, listed: is_listed(packet.end(side), listed)),
     (
-        r"ip (\w+) != (\d[\d./]+) ",
+        r"ip6? (\w+) ([\da-f][\da-f.:/]+) ",
+        lambda packet, side, network: ip_address(packet.end(side)) in ip_network(network),
+    ),
+    (
+        r"ip6? (\w+) != ([\da-f][\da-f.:/]+) ",
         lambda packet, side, network: ip_address(packet.end(side)) not in ip_network(network),
     ),
     (
-        r"ip daddr \. (\w+) dport \{ (.*?) \} ",
+        r"ip6? daddr \. (\w+) dport \{ (.*?) \} ",
         lambda packet, protocol, listed: (
             protocol == packet.protocol and is_listed(f"{packet.destination} . {packet.port}", listed)
         ),
@@ -174,8 +181,8 @@ class Firewall:
             return rule == "accept"
         if jump := re.fullmatch(r"jump (\S+)", rule):
             return self._run(jump[1], packet)
-        if lookup := re.fullmatch(r"ip (\w+) vmap @(\w+)", rule):
-            verdicts = dict(re.findall(r"([\d.]+) : (jump [^ ,]+)", self.blocks[lookup[2]][-1]))
+        if lookup := re.fullmatch(r"ip6? (\w+) vmap @(\w+)", rule):
+            verdicts = dict(re.findall(r"([\da-f.:]+) : (jump [^ ,]+)", self.blocks[lookup[2]][-1]))
             verdict = verdicts.get(packet.end(lookup[1]))
             return self._verdict(verdict, packet) if verdict else None
         for pattern, fits in MATCHES:
@@ -205,6 +212,7 @@ selectors: st.SearchStrategy[dict[str, Any]] = st.one_of(
 )
 blocks = st.one_of(
     st.just({"cidr": "0.0.0.0/0"}),
+    st.just({"cidr": "2001:db8::/32", "except": ["2001:db8:16::2/127"]}),
     st.just({"cidr": "198.19.0.0/16", "except": ["198.19.1.0/24", "198.19.0.4/31"]}),
     st.just({"cidr": "198.18.16.0/22", "except": ["198.18.16.2/31", "198.18.16.0/24"]}),
 )
@@ -244,12 +252,13 @@ def clusters(draw: st.DrawFn) -> Cluster:
     for number in range(draw(st.integers(1, 4))):
         node = draw(st.integers(0, 1))
         port = {"name": "valkey", "containerPort": draw(st.sampled_from(PORTS)), "protocol": draw(protocols)}
+        both = (f"2001:db8:{16 + node}::{2 + number}", f"198.18.{16 + node}.{2 + number}")
         pods.append(
             {
                 "metadata": {"name": f"pod{number}", "namespace": draw(st.sampled_from(["red", "blue"]))}
                 | {"labels": draw(labels)},
                 "spec": {"nodeName": NODES[node], "containers": [{"ports": [port]}]},
-                "status": {"podIP": f"198.18.{16 + node}.{2 + number}", "phase": "Running"},
+                "status": {"podIP": both[0], "podIPs": [{"ip": ip} for ip in both], "phase": "Running"},
             }
         )
     policies = [
@@ -263,10 +272,10 @@ def clusters(draw: st.DrawFn) -> Cluster:
 
 def packets(cluster: Cluster) -> Iterator[tuple[Packet, set[str]]]:
     """Yield packets of new connections, and the nodes that forward each."""
-    nodes = {pod["status"]["podIP"]: pod["spec"]["nodeName"] for pod in cluster.pods}
+    nodes = {address: pod["spec"]["nodeName"] for pod in cluster.pods for address in addresses_of(pod)}
     ends = [*nodes, *OUTSIDE]
     for source in ends:
-        for destination in ends:
+        for destination in (end for end in ends if (":" in end) == (":" in source)):
             passed = {nodes[end] for end in (source, destination) if end in nodes}
             for port in PORTS if passed else ():
                 for protocol in ("tcp", "udp"):

@@ -1,5 +1,5 @@
 from deploy.local import network
-from deploy.local.topology import BRIDGE, NODES, SERVICE_NETWORK
+from deploy.local.topology import BRIDGE, NODES, SERVICE_NETWORK, SERVICE_NETWORK_6
 
 
 def test_bridge_is_added_only_where_it_is_missing() -> None:
@@ -19,12 +19,21 @@ def test_nodes_reach_the_pods_of_all_others_and_services_and_nothing_else() -> N
         assert routes == [*(str(other.pods) for other in NODES if other != node), str(SERVICE_NETWORK)]
 
 
+def test_nodes_reach_the_ipv6_addresses_of_pods_of_all_others_and_of_services() -> None:
+    for node in NODES:
+        address, *rest = network.node_commands_6(node)
+        assert address.split()[2].startswith(f"{node.address_6}/")
+        routes = [command.split()[2] for command in rest]
+        assert routes == [*(str(other.pods_6) for other in NODES if other != node), str(SERVICE_NETWORK_6)]
+
+
 def test_commands_can_be_repeated() -> None:
     """`replace` and `set` work whatever is there; only `add` would fail the second time."""
     again = [
         *network.host_commands({BRIDGE}),
         *network.cable_commands(NODES[0], 1, is_plugged=True),
         *network.node_commands(NODES[0]),
+        *network.node_commands_6(NODES[0]),
         *network.route_commands(),
     ]
     assert not any(" add " in command for command in again)

@@ -6,7 +6,8 @@ import pytest
 from deploy.local import node, nodeservices
 from deploy.local.errors import PrerequisiteMissing
 from deploy.local.nodeservices import ProxyMode
-from deploy.local.topology import NODES
+from deploy.local.profile import AWKWARD, HOUSE
+from deploy.local.topology import DNS_ADDRESS, HOST_ADDRESS, NODES, POD_NETWORK, POD_NETWORK_6
 
 PAUSE = "localhost/pause:v1"
 
@@ -85,3 +86,38 @@ def test_another_mode_of_kube_proxy_is_another_command(disk: Path) -> None:
 def test_an_unknown_mode_of_kube_proxy_is_refused_with_those_that_exist() -> None:
     with pytest.raises(PrerequisiteMissing, match="must be iptables or nftables, and is 'ipvs'"):
         nodeservices.proxy_mode({"SESSION_STORAGE_PROXY_MODE": "ipvs"})
+
+
+def test_kubelets_of_the_awkward_cluster_register_taints_and_name_the_dns_server_of_their_node() -> None:
+    for each in NODES:
+        config = nodeservices.kubelet_config(each, AWKWARD)
+        assert config["registerWithTaints"] == [AWKWARD.taints[each.name].manifest()]
+        assert config["clusterDNS"] == [each.address_6]
+        assert config["clusterDomain"] == "corp.example"
+
+
+def test_kubelets_of_an_ordinary_cluster_register_no_taint_and_name_the_service() -> None:
+    config = nodeservices.kubelet_config(NODES[0])
+    assert "registerWithTaints" not in config
+    assert config["clusterDNS"] == [DNS_ADDRESS]
+
+
+def test_nodes_of_the_awkward_cluster_know_where_the_registry_is_and_others_know_none(disk: Path) -> None:
+    registries = disk / "etc" / nodeservices.REGISTRIES
+    assert f"{node.INSIDE}/etc/{nodeservices.REGISTRIES}" in nodeservices.containerd_config(PAUSE)
+    nodeservices.install(disk, NODES[0], PAUSE, ProxyMode.IPTABLES)
+    assert not registries.exists()
+    nodeservices.install(disk, NODES[0], PAUSE, ProxyMode.IPTABLES, AWKWARD)
+    for host in HOUSE.hosts:
+        told = tomllib.loads((registries / host / "hosts.toml").read_text())
+        assert told["host"] == {f"http://{HOST_ADDRESS}:{HOUSE.port}": {"capabilities": ["pull", "resolve"]}}
+
+
+def test_on_the_awkward_cluster_ipv6_comes_first_everywhere(disk: Path) -> None:
+    for each in NODES:
+        (pods, _) = nodeservices.cni_config(each, AWKWARD)["plugins"]
+        assert pods["ipam"]["ranges"] == [[{"subnet": str(each.pods_6)}], [{"subnet": str(each.pods)}]]
+        proxy = nodeservices.kube_proxy_config(each, ProxyMode.IPTABLES, AWKWARD)
+        assert proxy["clusterCIDR"] == f"{POD_NETWORK_6},{POD_NETWORK}"
+    kubelet = nodeservices.install(disk, NODES[0], PAUSE, ProxyMode.IPTABLES, AWKWARD)["kubelet"]
+    assert f"--node-ip={NODES[0].address_6},{NODES[0].address}" in kubelet

@@ -2,6 +2,7 @@ import pytest
 
 from deploy.local import packages
 from deploy.local.errors import PrerequisiteMissing
+from deploy.local.profile import AWKWARD
 
 
 def test_nothing_is_missing_where_every_program_is_found() -> None:
@@ -31,3 +32,6 @@ def test_where_nothing_can_be_installed_one_message_lists_what_to_install(
         packages.install_missing()
     for package in packages.PROGRAMS.values():
         assert package in str(refused.value)
+    assert "docker-registry" not in str(refused.value)
+    with pytest.raises(PrerequisiteMissing, match="docker-registry"):
+        packages.install_missing(AWKWARD.packages)

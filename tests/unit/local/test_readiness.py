@@ -1,10 +1,11 @@
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from deploy.local import readiness
+from deploy.local.api import Client
 from deploy.local.errors import StepFailed
 
 
@@ -32,6 +33,44 @@ def test_a_deployment_that_runs_in_full_is_rolled_out() -> None:
 )
 def test_a_deployment_is_not_rolled_out_while(unfinished: dict[str, Any] | None) -> None:
     assert not readiness.is_rolled_out(unfinished)
+
+
+def daemon_set(**counts: int) -> dict[str, Any]:
+    counted = {"currentNumberScheduled": 3, "updatedNumberScheduled": 3, "numberAvailable": 3, **counts}
+    status = {"observedGeneration": 1, "desiredNumberScheduled": 3, **counted}
+    return {"metadata": {"generation": 1}, "spec": {}, "status": status}
+
+
+def test_a_daemon_set_is_rolled_out_once_each_node_runs_its_latest_version() -> None:
+    assert readiness.is_rolled_out(daemon_set())
+    assert not readiness.is_rolled_out(daemon_set(numberAvailable=2))
+    assert not readiness.is_rolled_out(daemon_set(updatedNumberScheduled=2))
+    assert not readiness.is_rolled_out(daemon_set(observedGeneration=0))
+
+
+class Answering:
+    """Stands for the API server: it has one node."""
+
+    def __init__(self, *taints: str) -> None:
+        self._taints = [{"key": key, "effect": "NoSchedule"} for key in taints]
+
+    def get(self, _: str) -> dict[str, Any]:
+        conditions = [{"type": "Ready", "status": "True"}]
+        return {"spec": {"taints": self._taints}, "status": {"conditions": conditions}}
+
+
+@pytest.mark.parametrize(
+    ("has", "is_ready"),
+    [
+        pytest.param([], True, id="none"),
+        pytest.param(["pool"], True, id="its own"),
+        pytest.param(["node.kubernetes.io/not-ready"], False, id="Kubernetes'"),
+        pytest.param(["pool", "node.kubernetes.io/unschedulable"], False, id="its own and a cordon's"),
+    ],
+)
+def test_a_node_is_ready_if_it_has_no_taint_but_its_own(has: list[str], *, is_ready: bool) -> None:
+    client = cast("Client", Answering(*has))
+    assert readiness.node_is_ready(client, "node1", ["pool"]) is is_ready
 
 
 def test_a_condition_counts_only_when_true() -> None:
