@@ -83,22 +83,31 @@ def _sections(path: str, schema: Object) -> Iterator[str]:
     yield f"{_text(schema['description'])}\n"
     if general := _rules(schema):
         yield f"{general[0].upper()}{general[1:]}.\n"
-    fields, required = schema["properties"], schema.get("required", [])
-    if path.startswith("spec"):
-        rows = [
-            (f"`{name}`", _type(each), _default(f"{path}.{name}", is_required=name in required), _rules(each))
-            for name, each in fields.items()
-        ]
-        header: tuple[str, ...] = ("field", "type", "default", "rules", "meaning")
-    else:
-        rows = [(f"`{name}`", _type(each)) for name, each in fields.items()]
-        header = ("field", "type", "meaning")
-    meanings = (_text(each["description"]) for each in fields.values())
-    yield _table(header, [(*row, meaning) for row, meaning in zip(rows, meanings, strict=True)])
-    for name, each in fields.items():
+    yield _written_by_users(path, schema) if path.startswith("spec") else _written_by_the_reconciler(schema)
+    for name, each in schema["properties"].items():
         inner = each.get("items", each)
         if "properties" in inner:
             yield from _sections(f"{path}.{name}", {**inner, "description": each["description"]})
+
+
+def _written_by_users(path: str, schema: Object) -> str:
+    required = schema.get("required", [])
+    rows = [
+        (
+            f"`{name}`",
+            _type(each),
+            _default(f"{path}.{name}", is_required=name in required),
+            _rules(each),
+            _text(each["description"]),
+        )
+        for name, each in schema["properties"].items()
+    ]
+    return _table(("field", "type", "default", "rules", "meaning"), rows)
+
+
+def _written_by_the_reconciler(schema: Object) -> str:
+    rows = [(f"`{name}`", _type(each), _text(each["description"])) for name, each in schema["properties"].items()]
+    return _table(("field", "type", "meaning"), rows)
 
 
 def _default(path: str, *, is_required: bool) -> str:
