@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 from typing import Final
 
 import pytest
@@ -45,7 +46,7 @@ def test_every_annotation_that_users_write_on_a_storage_is_listed() -> None:
     nodes = ast.parse(inspect.getsource(names)).body
     described = [
         node.targets[0] if isinstance(node, ast.Assign) else node.target
-        for node, text in zip(nodes, nodes[1:], strict=False)
+        for node, text in itertools.pairwise(nodes)
         if isinstance(node, ast.Assign | ast.AnnAssign)
         and isinstance(text, ast.Expr)
         and isinstance(text.value, ast.Constant)
