@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 CRD := deploy/chart/files/sessionstorages.crd.yaml
+API := docs/reference/api.md
 RULES := docs/reference/rules.md
 SOURCES := webhook reconciler certs shared deploy tests
 PROFILE := ordinary
@@ -83,9 +84,10 @@ format: venv ## Format the code and sort its imports
 	@.venv/bin/ruff format --quiet .
 
 .PHONY: generate
-generate: venv ## Write the generated files: the CRD, the table of rules, the diagram of packages, copies of the version
+generate: venv ## Write the generated files: the CRD, the reference of the API, the table of rules, the diagram of packages, copies of the version
 	@mkdir -p $(dir $(CRD)) $(dir $(RULES))
 	@$(PYTHON) -m shared.session_storage.crd > $(CRD)
+	@$(PYTHON) -m shared.session_storage.reference > $(API)
 	@$(PYTHON) -m tests.rules.document > $(RULES)
 	@$(PYTHON) -m tests.layout.diagram
 	@version=$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml); \

@@ -167,9 +167,14 @@ def instance_of(storage: str, workload: str) -> int | None:
     return int(number) if is_ours else None
 
 
+def instance_pod(workload: str) -> str:
+    """Name of the pod of a Valkey instance, by the name of its StatefulSet."""
+    return f"{workload}-0"
+
+
 def valkey_pod(storage: str, instance: int) -> str:
     """Name of the pod of a Valkey instance."""
-    return f"{valkey_instance(storage, instance)}-0"
+    return instance_pod(valkey_instance(storage, instance))
 
 
 def valkey_claim(storage: str, instance: int) -> str:

@@ -53,8 +53,8 @@ def await_revival(kube: Kube, namespace: str, storage: str, uid: str) -> None:
 
 def primary_pod(kube: Kube, namespace: str, storage: str) -> Object | None:
     """Find the pod of a storage's primary; None if there is none now."""
-    primary = (kube.get(KIND, storage, namespace) or {}).get("status", {}).get("primary")
-    return kube.get("pod", f"{primary}-0", namespace) if primary else None
+    pod = (kube.get(KIND, storage, namespace) or {}).get("status", {}).get("primaryPod")
+    return kube.get("pod", pod, namespace) if pod else None
 
 
 def valkey_pod(storage: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared import names
+from shared.objects.resources import SESSION_STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +45,8 @@ class Storage:
     def reference(self) -> Object:
         """The storage as the owner of a volume's claim, which the storage does not control."""
         return {
-            "apiVersion": f"{names.GROUP}/v1alpha1",
-            "kind": "SessionStorage",
+            "apiVersion": SESSION_STORAGES.api_version,
+            "kind": SESSION_STORAGES.kind,
             "name": self.name,
             "uid": self.uid,
         }

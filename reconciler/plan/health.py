@@ -53,6 +53,7 @@ class Verdict:
         size: The size that the primary has, if that is known now.
         rotation: `status.rotation`: how far the newest rotation is.
         instances: `status.nodes`: each Valkey instance.
+        wanted: How many instances the size asks for; None if there are none to count.
         last_failover: `status.lastFailover`: the last change of the primary.
         is_ready: Whether consumers can use the storage.
         hindrance: What keeps it from going on with what is under way, or from being redundant, although it is ready.
@@ -67,9 +68,15 @@ class Verdict:
     size: Size | None = None
     rotation: RotationStatus | None = None
     instances: tuple[InstanceStatus, ...] = ()
+    wanted: int | None = None
     last_failover: LastFailover | None = None
     is_ready: bool = False
     hindrance: Hindrance | None = None
+
+    @property
+    def phase_reason(self) -> str:
+        """Why the storage is in its phase, as one word."""
+        return self.hindrance.reason if self.hindrance is not None else self.reason
 
     @property
     def phase_message(self) -> str:
@@ -172,6 +179,7 @@ def judge(
         also=tuple(finding for finding in also if finding),
         size=size,
         instances=tuple(_instance(group, instance, state.storage) for instance in group.in_order),
+        wanted=group.preset.replicas,
         last_failover=group.service.last_change.status if group.service is not None else None,
         is_ready=is_ready,
     )

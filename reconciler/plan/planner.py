@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler.actions.plan import Plan, apart
 from reconciler.plan import desired_objects, external_storage, secrets
 from reconciler.plan.change import FOLLOWING_SECONDS
+from reconciler.plan.deletion import status_of_deleted
 from reconciler.plan.health import Verdict, was_ready
 from reconciler.plan.managed_storage import WAITING_SECONDS, lead_clients, plan_managed
 from reconciler.plan.ownership import Ownership
@@ -36,7 +37,8 @@ def plan(state: StorageState, settings: StorageSettings, now: datetime) -> Plan:
     """Decide what to do about one storage."""
     spec = state.storage.spec
     if state.storage.is_terminating:
-        return Plan(requeue_after_seconds=FOR_THE_USER_SECONDS)
+        status, events = status_of_deleted(state.storage, now)
+        return Plan(status=status, events=events, requeue_after_seconds=FOR_THE_USER_SECONDS)
     if spec is None:
         return report(state, Verdict.invalid(state.storage.spec_problem), now, FOR_THE_USER_SECONDS)
     if (unsettled := _plan_ownership(state, spec, settings, now)) is not None:

@@ -18,6 +18,7 @@ from reconciler.plan.placement import node_of, shared_nodes
 from reconciler.plan.primary_moves import leave_primary, once_settled, switchover
 from reconciler.state import pod_status
 from reconciler.state.instance import Instance
+from shared import names
 from shared.objects.conditions import Finding
 from shared.objects.resources import CONFIG_MAPS, PODS, STATEFUL_SETS, is_terminating
 
@@ -60,7 +61,7 @@ def may_go_on(step: Step, repairs: Sequence[Repair], availability: Iterable[Step
         return True
     # A pod starts with what is stored, and would count as up to date.
     workloads = (each for each in repairs if each.target.plural == STATEFUL_SETS.plural)
-    own = [each for each in workloads if f"{each.target.name}-0" == step.name]
+    own = [each for each in workloads if names.instance_pod(each.target.name) == step.name]
     return not any(each.is_awaited for each in (*configuration, *own))
 
 

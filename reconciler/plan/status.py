@@ -55,10 +55,13 @@ def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Obj
     existing = [item.to_object() for item in old.conditions]
     new = SessionStorageStatus(
         phase=verdict.phase,
+        reason=verdict.phase_reason,
         message=verdict.phase_message,
         connection_secret=verdict.connection_secret or None,
         primary=verdict.primary or None,
+        primary_pod=names.instance_pod(verdict.primary) if verdict.primary else None,
         size=verdict.size or old.size,
+        instances=_in_sync(verdict),
         rotation=verdict.rotation,
         nodes=list(verdict.instances),
         last_failover=verdict.last_failover,
@@ -69,6 +72,13 @@ def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Obj
         ],
     )
     return (None, ()) if new == old else (new.to_object(), _events(old, new, verdict))
+
+
+def _in_sync(verdict: Verdict) -> str | None:
+    """Count the instances that are in sync, of those that the size asks for; None without an instance of ours."""
+    if verdict.wanted is None:
+        return None
+    return f"{sum(each.synced for each in verdict.instances)}/{verdict.wanted}"
 
 
 def _sharing(state: StorageState) -> tuple[Finding, ...]:

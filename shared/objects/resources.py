@@ -40,6 +40,7 @@ class Resource:
 
 
 SESSION_STORAGES: Final = Resource(GROUP, "v1alpha1", "sessionstorages", "SessionStorage")
+"""In the version that every release serves, so that this one survives a rollback of the CRD (ADR 40)."""
 MCP_SERVERS: Final = Resource(GROUP, "v1beta1", "mcpservers", "MCPServer")
 MCP_REMOTE_PROXIES: Final = Resource(GROUP, "v1beta1", "mcpremoteproxies", "MCPRemoteProxy")
 VIRTUAL_MCP_SERVERS: Final = Resource(GROUP, "v1beta1", "virtualmcpservers", "VirtualMCPServer")

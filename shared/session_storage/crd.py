@@ -16,11 +16,22 @@ from shared.session_storage.models import SessionStorage
 
 COLUMNS: Final = (
     ("Size", ".spec.size", "Requested size; empty for an external storage"),
-    ("Phase", ".status.phase", "Summary of the storage's state"),
     ("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether consumers can use the storage"),
-    ("Primary", ".status.primary", "StatefulSet of the Valkey instance that is primary"),
-    ("Secret", ".status.connectionSecret", "Secret with the connection settings for consumers"),
+    ("Phase", ".status.phase", "Summary of the storage's state"),
+    ("Instances", ".status.instances", "Valkey instances in sync, of those that the size asks for"),
+    ("Primary", ".status.primaryPod", "Pod of the Valkey instance that is primary"),
+    ("Reason", ".status.reason", "Why the storage is in this phase, in one word"),
 )
+"""What `kubectl get` shows of each storage, before its age."""
+WIDE_COLUMNS: Final = (
+    ("Secret", ".status.connectionSecret", "Secret with the connection settings for consumers"),
+    ("Message", ".status.message", "Why the storage is in this phase, in a sentence"),
+)
+"""What `kubectl get -o wide` shows after that."""
+
+SERVED_VERSIONS: Final = ("v1alpha1", "v1beta1")
+STORED_VERSION: Final = SESSION_STORAGES.version
+"""The version in which etcd keeps storages. A release that does not serve it could not read them (ADR 40)."""
 
 _DROPPED: Final = frozenset({"title", "default", "$defs"})
 
@@ -47,26 +58,32 @@ def crd() -> Object:
                 "shortNames": ["sstore"],
                 "categories": ["toolhive"],
             },
-            "versions": [
-                {
-                    "name": resource.version,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "additionalPrinterColumns": _columns(),
-                    "schema": {"openAPIV3Schema": _root_schema()},
-                }
-            ],
+            # All versions have the same schema, so the API server converts by writing another `apiVersion`.
+            "conversion": {"strategy": "None"},
+            "versions": [_version(name) for name in SERVED_VERSIONS],
         },
     }
 
 
+def _version(name: str) -> Object:
+    return {
+        "name": name,
+        "served": True,
+        "storage": name == STORED_VERSION,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": _columns(),
+        "schema": {"openAPIV3Schema": _root_schema()},
+    }
+
+
 def _columns() -> list[Object]:
-    columns = [
-        {"name": name, "type": "string", "jsonPath": path, "description": description}
-        for name, path, description in COLUMNS
-    ]
-    return [*columns, {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}]
+    age = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+    return [*map(_column, COLUMNS), age, *({**_column(each), "priority": 1} for each in WIDE_COLUMNS)]
+
+
+def _column(column: tuple[str, str, str]) -> Object:
+    name, path, description = column
+    return {"name": name, "type": "string", "jsonPath": path, "description": description}
 
 
 def _root_schema() -> Object:

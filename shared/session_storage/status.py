@@ -35,14 +35,18 @@ class RotationPhase(StrEnum):
 
 
 class Condition(Model):
-    """One condition, as Kubernetes' API conventions define it."""
+    """One aspect of the storage's state, as Kubernetes' API conventions define a condition."""
 
-    type: Annotated[str, Field(max_length=316)]
-    status: Literal["True", "False", "Unknown"]
-    reason: Annotated[str, Field(max_length=1024)]
-    message: Annotated[str, Field(max_length=32768)] = ""
-    observed_generation: int | None = None
-    last_transition_time: AwareDatetime
+    type: Annotated[str, Field(max_length=316, description="Which aspect, such as Ready.")]
+    status: Annotated[Literal["True", "False", "Unknown"], Field(description="Whether it holds.")]
+    reason: Annotated[str, Field(max_length=1024, description="Why, in one word for programs.")]
+    message: Annotated[
+        str, Field(max_length=32768, description="Why, in a sentence, with the next step if somebody must act.")
+    ] = ""
+    observed_generation: Annotated[
+        int | None, Field(description="The metadata.generation for which the reconciler found this out.")
+    ] = None
+    last_transition_time: Annotated[AwareDatetime, Field(description="When the status of the condition last changed.")]
 
 
 class RotationStatus(Model):
@@ -63,7 +67,10 @@ class InstanceStatus(Model):
     """One Valkey instance."""
 
     name: Annotated[str, Field(description="Name of its StatefulSet; its pod is called <name>-0.")]
-    role: Literal["primary", "replica"]
+    role: Annotated[
+        Literal["primary", "replica"],
+        Field(description="The primary takes writes; a replica copies them, and takes over when the primary fails."),
+    ]
     synced: Annotated[bool, Field(description="Whether a primary takes writes, or a replica could take over.")]
     lag_mib: Annotated[
         int | None, Field(alias="lagMiB", description="About how many MiB a replica is behind; absent if unknown.")
@@ -73,7 +80,7 @@ class InstanceStatus(Model):
 class LastFailover(Model):
     """The last time that the primary changed."""
 
-    at: AwareDatetime
+    at: Annotated[AwareDatetime, Field(description="When the Service began to lead clients to the new primary.")]
     reason: Annotated[
         str,
         Field(
@@ -89,18 +96,44 @@ class LastFailover(Model):
 class SessionStorageStatus(Model):
     """The state of the storage as the reconciler last saw it."""
 
-    phase: Annotated[Phase | None, Field(description="Summary for people; programs read the conditions.")] = None
-    message: Annotated[str | None, Field(description="The phase in a sentence.")] = None
+    phase: Annotated[
+        Phase | None,
+        Field(
+            description="Summary for people; programs read the conditions. Pending: something must exist or be"
+            " decided first. Provisioning: the storage has not been ready yet. Ready: consumers can use it. Rotating:"
+            " the same, while passwords change. Degraded: it does not serve any more, or something hinders redundancy,"
+            " a change or a rotation. Failed: the spec cannot be read, or Kubernetes refuses an object that consumers"
+            " need. Terminating: somebody has deleted it.",
+        ),
+    ] = None
+    reason: Annotated[str | None, Field(description="Why the storage is in this phase, in one word.")] = None
+    message: Annotated[
+        str | None,
+        Field(description="Why the storage is in this phase, in a sentence, with the next step if somebody must act."),
+    ] = None
     connection_secret: Annotated[
         str | None, Field(description="Secret in this namespace with the connection settings for consumers.")
     ] = None
     primary: Annotated[
         str | None,
-        Field(description="StatefulSet of the Valkey instance that is primary; its pod is called <primary>-0."),
+        Field(
+            description="The Valkey instance that is primary, by the name of its StatefulSet; absent while none serves."
+        ),
+    ] = None
+    primary_pod: Annotated[
+        str | None,
+        Field(description="Pod of the primary, for kubectl logs and kubectl exec; absent while no instance serves."),
     ] = None
     size: Annotated[
         Size | None,
         Field(description="The size in effect; it differs from spec.size until the reconciler has applied a change."),
+    ] = None
+    instances: Annotated[
+        str | None,
+        Field(
+            description="How many Valkey instances are in sync, of how many the size asks for, such as 3/3. There may"
+            " be more during a change. Absent for an external storage."
+        ),
     ] = None
     nodes: list[InstanceStatus] = Field(
         default_factory=list,
@@ -110,9 +143,10 @@ class SessionStorageStatus(Model):
     last_failover: LastFailover | None = None
     rotation: RotationStatus | None = None
     observed_generation: Annotated[
-        int | None, Field(description="Newest generation of the spec that the reconciler has acted on.")
+        int | None, Field(description="Newest metadata.generation that the reconciler has acted on.")
     ] = None
     conditions: list[Condition] = Field(
         default_factory=list,
+        description="The state of the storage, aspect by aspect, for programs and for kubectl wait.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )

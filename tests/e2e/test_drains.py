@@ -109,21 +109,22 @@ def test_a_primary_moves_off_a_node_that_an_autoscaler_marks_and_its_pod_is_evic
             lambda: read(kube, "poddisruptionbudget", budget, DRAINS)["status"].get("disruptionsAllowed") == 1,
             10,
         )
-        primary = f"{read(kube, KIND, name, DRAINS)['status']['primary']}-0"
+        primary = read(kube, KIND, name, DRAINS)["status"]["primaryPod"]
+        assert "Ready to accept connections" in kube.run("logs", primary, namespace=DRAINS)
         pod = read(kube, "pod", primary, DRAINS)
         with tainted(kube, pod["spec"]["nodeName"], "karpenter.sh/disrupted"):
             seconds = evicted(kube, pod)
             figures.append(f"eviction from a node that Karpenter marks ({size}): accepted after {seconds:.1f} s")
             moved = read(kube, KIND, name, DRAINS)["status"]
-            assert f"{moved['primary']}-0" != primary
+            assert moved["primaryPod"] != primary
             assert moved["lastFailover"]["reason"] == "NodeIsDrained"
 
 
 def test_a_pod_that_is_evicted_without_a_warning_goes_once_another_instance_serves(kube: Kube) -> None:
     name = "surprised"
     with made(kube, name, DRAINS, Size.SMALL):
-        before = read(kube, KIND, name, DRAINS)["status"]["primary"]
-        evicted(kube, read(kube, "pod", f"{before}-0", DRAINS))
+        before = read(kube, KIND, name, DRAINS)["status"]["primaryPod"]
+        evicted(kube, read(kube, "pod", before, DRAINS))
 
         def has_moved() -> bool:
             moved = read(kube, KIND, name, DRAINS)["status"].get("lastFailover", {})

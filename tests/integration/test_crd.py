@@ -58,8 +58,10 @@ def test_storages_are_listed_by_short_name_and_by_category(kubectl: Kubectl, uns
 
 def test_kubectl_get_shows_the_columns_that_people_need_first(kubectl: Kubectl, unseen: str) -> None:
     kubectl.api.create(storage("mine", unseen, size="small"))
-    header = kubectl("get", "sstore", "-n", unseen).splitlines()[0]
-    assert header.split() == ["NAME", "SIZE", "PHASE", "READY", "PRIMARY", "SECRET", "AGE"]
+    columns = ["NAME", "SIZE", "READY", "PHASE", "INSTANCES", "PRIMARY", "REASON", "AGE"]
+    assert kubectl("get", "sstore", "-n", unseen).splitlines()[0].split() == columns
+    wide = kubectl("get", "sstore", "-n", unseen, "--output=wide").splitlines()[0]
+    assert wide.split() == [*columns, "SECRET", "MESSAGE"]
 
 
 def test_status_can_be_written_only_through_its_subresource(kubectl: Kubectl, unseen: str) -> None:

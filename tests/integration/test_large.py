@@ -54,6 +54,10 @@ def test_three_instances_come_up_in_sync(kubectl: Kubectl, namespace: str) -> No
         "mine-valkey-1": ("replica", True),
         "mine-valkey-2": ("replica", True),
     }
+    row = kubectl("get", "sstore", "mine", "-n", namespace, "--no-headers", "--output=wide").split()
+    assert row[:7] == ["mine", "large", "True", "Ready", "3/3", "mine-valkey-0-0", "StorageReady"]
+    assert row[8:] == ["mine-connection", *"Storage is ready and secured".split()]
+    assert kubectl("get", "pod", row[5], "-n", namespace, "--output=name") == "pod/mine-valkey-0-0\n"
 
 
 def test_another_instance_takes_over_when_the_primary_dies(kubectl: Kubectl, namespace: str) -> None:

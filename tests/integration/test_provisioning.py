@@ -10,7 +10,7 @@ import pytest
 import valkey
 
 from reconciler.credentials import identities
-from shared.objects.resources import EVENTS
+from shared.objects.resources import EVENTS, SESSION_STORAGES
 from tests.integration.control_plane import Kubectl
 from tests.integration.processes import eventually
 from tests.integration.storages import (
@@ -170,6 +170,19 @@ def test_a_deleted_storage_leaves_nothing_and_can_be_created_again(kubectl: Kube
     assert secret_value(kubectl, namespace, "mine-auth", "password") != password
     kubectl("delete", "sessionstorage", "mine", "-n", namespace)
     eventually(lambda: not children(kubectl, namespace, "mine"), what="no object is left")
+
+
+def test_a_deleted_storage_that_a_finalizer_keeps_says_that_it_is_going(kubectl: Kubectl, namespace: str) -> None:
+    held = storage("mine", namespace, size="small")
+    held["metadata"]["finalizers"] = ["example.com/hold"]
+    kubectl.api.create(held)
+    await_ready(kubectl, namespace, "mine")
+    kubectl.api.delete(SESSION_STORAGES, namespace, "mine")
+    eventually(lambda: status(kubectl, namespace, "mine")["phase"] == "Terminating", what="the phase tells")
+    going = read(kubectl, "sessionstorage", "mine", namespace)
+    assert going["status"]["observedGeneration"] == going["metadata"]["generation"]
+    assert going["status"]["connectionSecret"] == "mine-connection"
+    kubectl.api.change(SESSION_STORAGES, namespace, "mine", {"metadata": {"finalizers": None}})
 
 
 def test_an_instance_that_stops_answering_is_reported_until_it_answers_again(kubectl: Kubectl, namespace: str) -> None:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
         pytest.param(
             "shared.session_storage.crd", "deploy/chart/files/sessionstorages.crd.yaml", id="the CRD of the chart"
         ),
+        pytest.param("shared.session_storage.reference", "docs/reference/api.md", id="the reference of the API"),
         pytest.param("tests.rules.document", "docs/reference/rules.md", id="the table of rules"),
     ],
 )

@@ -124,7 +124,7 @@ def images_of(kube: Kube) -> set[str]:
 
 
 def primary_of(kube: Kube) -> str:
-    return str(read(kube, "sessionstorage", NAME, STORAGES)["status"]["primary"])
+    return str(read(kube, "sessionstorage", NAME, STORAGES)["status"]["primaryPod"])
 
 
 def test_a_storage_under_house_rules_rests_is_drained_and_updated(run: Run, ruled: Kube, figures: list[str]) -> None:
@@ -137,7 +137,7 @@ def test_a_storage_under_house_rules_rests_is_drained_and_updated(run: Run, rule
     assert (told["status"], told["reason"]) == ("False", "AddedTo")
 
     former = primary_of(ruled)
-    node = read(ruled, "pod", f"{former}-0", STORAGES)["spec"]["nodeName"]
+    node = read(ruled, "pod", former, STORAGES)["spec"]["nodeName"]
     begun = time.monotonic()
     with nodes.cordoned(ruled, node):
         mine = f"--pod-selector={names.LABEL_STORAGE}={NAME}"

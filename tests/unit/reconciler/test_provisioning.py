@@ -106,10 +106,13 @@ async def test_a_replica_that_goes_by_a_name_which_nobody_resolves_is_told_an_ad
 async def test_a_provisioned_storage_is_ready_and_names_its_secret(mine: Simulation) -> None:
     assert mine.status | {"conditions": None} == {
         "phase": "Ready",
+        "reason": "StorageReady",
         "message": "Storage is ready and secured",
         "connectionSecret": "mine-connection",
         "primary": "mine-valkey-0",
+        "primaryPod": "mine-valkey-0-0",
         "size": "small",
+        "instances": "1/1",
         "nodes": [{"name": "mine-valkey-0", "role": "primary", "synced": True, "lagMiB": 0}],
         "observedGeneration": 1,
         "conditions": None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.storage_state import StorageState
 from shared import names
 from shared.consumers.identity import Consumer, Usage
+from shared.objects.conditions import Finding, conditions
 from shared.objects.resources import DISRUPTION_BUDGETS, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object
 from shared.session_storage.sizes import Size
 from tests.support.storages import (
@@ -124,7 +126,29 @@ def test_a_storage_without_a_size_is_medium() -> None:
 @pytest.mark.parametrize("broken", [{}, {"spec": None}, {"spec": {"size": "huge"}}], ids=str)
 def test_a_storage_that_is_being_deleted_is_left_to_kubernetes(size: Size, broken: Object) -> None:
     terminating = {**session_storage({"size": size}, deletionTimestamp=CREATED), **broken}
-    assert plan(state_of(terminating), SETTINGS, NOW) == Plan(requeue_after_seconds=60)
+    decided = plan(state_of(terminating), SETTINGS, NOW)
+    assert (decided.strands, decided.requeue_after_seconds) == ((), 60)
+
+
+def test_a_storage_that_is_being_deleted_says_so_once_and_keeps_what_its_status_said() -> None:
+    """What it says of its proxies decides how consumers that still refer to it are connected."""
+    told = [
+        Finding("Ready", "True", "StorageReady", "the external store takes writes with this credential"),
+        Finding("ProxiesSupported", "True", "PlainTcp", "ToolHive's proxies are connected"),
+    ]
+    before = {"phase": "Ready", "connectionSecret": "mine-connection", "conditions": conditions(told, [], 1, NOW)}
+    deleted = session_storage({"external": {"url": "redis://there"}}, deletionTimestamp=CREATED) | {"status": before}
+    decided = plan(state_of(deleted), SETTINGS, NOW)
+    assert decided.status is not None
+    assert (decided.status["phase"], decided.status["reason"]) == ("Terminating", "Terminating")
+    assert decided.status["connectionSecret"] == "mine-connection"
+    assert [(each["type"], each["status"]) for each in decided.status["conditions"]] == [
+        ("Ready", "False"),
+        ("ProxiesSupported", "True"),
+    ]
+    assert [(event.type, event.reason) for event in decided.events] == [("Normal", "Terminating")]
+    again = plan(state_of(deleted | {"status": decided.status}), SETTINGS, NOW + timedelta(minutes=1))
+    assert (again.status, again.events, again.strands) == (None, (), ())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from reconciler.failover.decision import Decision, FailoverBlocked, KeepPrimary,
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.plan.change import UPDATING, Change
 from reconciler.plan.health import AVAILABLE, SIZE_APPLIED, Verdict, judge
-from reconciler.plan.hindrance import REDUNDANT
+from reconciler.plan.hindrance import REDUNDANT, Hindrance
 from reconciler.plan.status import status_of
 from reconciler.state.instance import Instance
 from reconciler.state.storage_state import StorageState
@@ -33,6 +33,7 @@ READY = Verdict(
     "mine-connection",
     size=Size.SMALL,
     instances=(InstanceStatus(name="mine-valkey-0", role="primary", synced=True, lag_mib=0),),
+    wanted=1,
     is_ready=True,
 )
 MOVED = LastFailover(at=NOW - timedelta(hours=1), reason="PrimaryLost", seconds=0.25)
@@ -87,7 +88,20 @@ def test_a_new_generation_is_recorded_without_an_event() -> None:
 
 
 def test_empty_fields_are_left_out() -> None:
-    assert after(STARTING).keys() == {"phase", "message", "observedGeneration", "conditions"}
+    assert after(STARTING).keys() == {"phase", "reason", "message", "observedGeneration", "conditions"}
+
+
+def test_the_status_names_the_primarys_pod_and_counts_the_instances_in_sync() -> None:
+    replica = InstanceStatus(name="mine-valkey-1", role="replica", synced=False)
+    large = replace(READY, instances=(*READY.instances, replica, replica.model_copy(update={"synced": True})), wanted=3)
+    assert [after(large)[field] for field in ("primaryPod", "instances")] == ["mine-valkey-0-0", "2/3"]
+
+
+def test_the_status_gives_the_reason_for_its_phase_although_the_storage_is_ready() -> None:
+    status = after(READY.hindered(Hindrance("Unschedulable", "no node takes pod mine-valkey-1-0")))
+    told = {field: status[field] for field in ("phase", "reason", "message")}
+    assert told == {"phase": "Degraded", "reason": "Unschedulable", "message": "no node takes pod mine-valkey-1-0"}
+    assert (ready(status)["status"], ready(status)["reason"]) == ("True", "StorageReady")
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from reconciler.manifests.storage import Storage
+from shared import names
 from shared.objects.resources import Object
 from shared.session_storage import crd as crd_module
-from shared.session_storage.crd import COLUMNS, crd
+from shared.session_storage.crd import COLUMNS, WIDE_COLUMNS, crd
 from shared.session_storage.sizes import Size
 
 CRD = crd()
-(VERSION,) = CRD["spec"]["versions"]
+OLDER, VERSION = CRD["spec"]["versions"]
 SCHEMA: Object = VERSION["schema"]["openAPIV3Schema"]
 SPEC: Object = SCHEMA["properties"]["spec"]
 
@@ -52,8 +55,21 @@ def test_names_are_what_people_type() -> None:
         "shortNames": ["sstore"],
         "categories": ["toolhive"],
     }
-    assert (CRD["spec"]["scope"], VERSION["name"]) == ("Namespaced", "v1alpha1")
-    assert (VERSION["served"], VERSION["storage"], VERSION["subresources"]) == (True, True, {"status": {}})
+    assert CRD["spec"]["scope"] == "Namespaced"
+    assert VERSION["subresources"] == {"status": {}}
+
+
+def test_both_versions_are_the_same_but_for_their_names_and_which_of_them_is_stored() -> None:
+    """A rollback to a release that serves only the older one must be able to read every storage."""
+    assert CRD["spec"]["conversion"] == {"strategy": "None"}
+    assert (OLDER["name"], OLDER["served"], OLDER["storage"]) == ("v1alpha1", True, True)
+    assert {**OLDER, "name": "v1beta1", "storage": False} == VERSION
+    assert "deprecated" not in OLDER
+
+
+def test_the_reconciler_owns_objects_by_the_version_that_every_release_serves() -> None:
+    """Kubernetes deletes no object whose owner it can look up; it could not look up a version that nobody serves."""
+    assert Storage("mine", "team", "u").reference["apiVersion"] == f"{names.GROUP}/{OLDER['name']}"
 
 
 def test_an_uninstall_keeps_the_definition_and_with_it_every_storage() -> None:
@@ -62,12 +78,17 @@ def test_an_uninstall_keeps_the_definition_and_with_it_every_storage() -> None:
 
 def test_columns_are_those_of_the_design() -> None:
     columns = VERSION["additionalPrinterColumns"]
-    assert [column["name"] for column in columns] == ["Size", "Phase", "Ready", "Primary", "Secret", "Age"]
-    assert len(COLUMNS) == 5
-    assert columns[-1]["type"] == "date"
+    assert [column["name"] for column in columns if "priority" not in column] == [
+        *("Size", "Ready", "Phase", "Instances", "Primary", "Reason", "Age")
+    ]
+    assert [(column["name"], column["priority"]) for column in columns if "priority" in column] == [
+        ("Secret", 1),
+        ("Message", 1),
+    ]
+    assert [column["name"] for column in columns if column["type"] == "date"] == ["Age"]
 
 
-@pytest.mark.parametrize("path", [path for _, path, _ in COLUMNS if "[" not in path])
+@pytest.mark.parametrize("path", [path for _, path, _ in (*COLUMNS, *WIDE_COLUMNS) if "[" not in path])
 def test_every_column_shows_a_field_that_exists(path: str) -> None:
     schema = SCHEMA
     for part in path.removeprefix(".").split("."):
@@ -106,11 +127,22 @@ def test_numbers_have_a_format() -> None:
     assert {schema["format"] for schema in numbers} == {"int64"}
 
 
-def test_every_field_that_a_user_writes_is_explained() -> None:
-    for name in ("size", "external"):
-        assert SPEC["properties"][name]["description"]
-    for schema in SPEC["properties"]["external"]["properties"].values():
-        assert schema["description"]
+def fields(path: str, schema: Any) -> Iterator[tuple[str, Object]]:
+    for name, each in schema.get("properties", {}).items():
+        yield f"{path}.{name}", each
+        yield from fields(f"{path}.{name}", each.get("items", each))
+
+
+@pytest.mark.parametrize(
+    ("path", "schema"),
+    [
+        pytest.param(path, schema, id=path)
+        for top in ("spec", "status")
+        for path, schema in fields(top, SCHEMA["properties"][top])
+    ],
+)
+def test_every_field_is_explained_in_whole_sentences(path: str, schema: Object) -> None:
+    assert re.fullmatch(r"[A-Za-z].{15,}\.", schema.get("description", "")), f"{path} needs a description"
 
 
 def test_building_it_twice_gives_the_same(capsys: pytest.CaptureFixture[str]) -> None:
