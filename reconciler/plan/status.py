@@ -57,6 +57,7 @@ def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Obj
         phase=verdict.phase,
         message=verdict.phase_message,
         connection_secret=verdict.connection_secret or None,
+        endpoint=verdict.endpoint or None,
         primary=verdict.primary or None,
         size=verdict.size or old.size,
         rotation=verdict.rotation,

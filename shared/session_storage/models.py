@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from shared.errors import InvalidSpec
 from shared.names import MAX_STORAGE_NAME
+from shared.session_storage.secret_reference import SecretReference
 from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Preset, Size
 from shared.session_storage.status import SessionStorageStatus
 from shared.session_storage.validation import (
+    ADDRESS_HINT,
     INTERVAL_HINT,
     INTERVAL_PATTERN,
     KIND_CHANGE_HINT,
@@ -21,7 +24,6 @@ from shared.session_storage.validation import (
     URL_PATTERN,
     Model,
     Namespace,
-    SecretName,
     cel,
     checked_interval,
     forbidding_cel,
@@ -32,6 +34,7 @@ from shared.session_storage.validation import (
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from typing import Self
 
     from shared.objects.resources import Object
 
@@ -39,21 +42,39 @@ if TYPE_CHECKING:
 class External(Model):
     """An existing Redis or Valkey that consumers use instead of a managed one."""
 
+    # What the schema does not know, the API server drops before it counts: there is a URL or a Secret.
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     url: Annotated[
-        str,
+        Annotated[
+            str,
+            Field(
+                max_length=512,
+                # CEL instead of a pattern: a schema's error repeats the value, and with it a password inside.
+                json_schema_extra=rules(forbidding_cel(f"self.matches(r'{URL_PATTERN}')", URL_HINT)),
+            ),
+            matching(URL_PATTERN, URL_HINT),
+        ]
+        | None,
         Field(
-            description="Address as redis://host:port, or rediss:// for TLS; valkey:// and valkeys:// mean the same."
-            " Put a password into the Secret that secretRef names, never here.",
-            max_length=512,
-            # CEL instead of a pattern: a schema's error repeats the value, and with it a password inside.
-            json_schema_extra=rules(forbidding_cel(f"self.matches(r'{URL_PATTERN}')", URL_HINT)),
+            description="Address as redis://host:port, or rediss:// for TLS; valkey:// and valkeys:// mean the same. A"
+            " host without a dot is a Service in the storage's namespace. Put a password into the Secret that secretRef"
+            " names, never here. Without url, the Secret says where the store is.",
         ),
-        matching(URL_PATTERN, URL_HINT),
-    ]
-    secret_ref: Annotated[
-        SecretName | None,
-        Field(description="Secret in the same namespace: key `password`, optionally `username` and `ca.crt`."),
     ] = None
+    secret_ref: Annotated[
+        SecretReference | None,
+        Field(
+            description="Secret in the same namespace: its name, or an object with its name and the keys to read."
+            " Usual keys are password, and optionally username and ca.crt; without url also url, or host, port and tls."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if self.url is None and self.secret_ref is None:
+            raise PydanticCustomError("no_address", ADDRESS_HINT)
+        return self
 
 
 class RotationSchedule(Model):

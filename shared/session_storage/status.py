@@ -94,6 +94,13 @@ class SessionStorageStatus(Model):
     connection_secret: Annotated[
         str | None, Field(description="Secret in this namespace with the connection settings for consumers.")
     ] = None
+    endpoint: Annotated[
+        str | None,
+        Field(
+            description="Where an external store is of which spec.external has no url: its URL by the Secret, without"
+            " user name and password, once the store has taken a write there."
+        ),
+    ] = None
     primary: Annotated[
         str | None,
         Field(description="StatefulSet of the Valkey instance that is primary; its pod is called <primary>-0."),
