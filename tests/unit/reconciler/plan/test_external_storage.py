@@ -142,6 +142,16 @@ def test_a_changed_credential_that_does_not_work_changes_nothing(handed_out: Dia
         assert condition(decision)["reason"] == "AuthenticationFailed"
 
 
+@pytest.mark.parametrize("secret", [None, {"password": "new", "username": "ann"}, {"password": "new", "ca.crt": "PEM"}])
+def test_proxies_stay_connected_as_consumers_are_whatever_a_secret_says_that_does_not_work(secret: Any) -> None:
+    before = with_connection(observed(DialResult(Outcome.AUTH), "rediss://a.b", password="old"), handing_out("old"))
+    assert before.external is not None
+    changed = seen({"data": identities.encoded(secret)} if secret else None, {**ELSEWHERE, "url": "rediss://a.b"})
+    failing = replace(changed, dialled=changed.connection and DialResult(Outcome.AUTH), serves_tls=True)
+    decision = decided(replace(before, external=replace(failing, published=before.external.published)))
+    assert condition(decision, "ProxiesSupported")["reason"] == "TlsWithSystemRoots"
+
+
 def test_another_address_is_handed_on_without_a_rotation() -> None:
     decision = decided(with_connection(observed(url="redis://moved", password="old"), handing_out("old")))
     assert handed_out(decision)["REDIS_URL"] == "redis://:old@moved.team.svc:6379"
