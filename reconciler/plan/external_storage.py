@@ -143,7 +143,7 @@ def judge(external: External, facts: ExternalFacts, *, was_ready: bool, connecti
         also = (*also, Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}"))
         verdict = _USABLE
     # Before a store has answered, what a Secret says may be anything, and nobody connects.
-    is_told = external.url is None and given is not None and (facts.is_usable or facts.published is not None)
+    is_told = given is not None and (facts.is_usable or facts.published is not None)
     endpoint = given.endpoint.url if given is not None and is_told else ""
     return replace(verdict, connection_secret=connection_secret, endpoint=endpoint, also=also)
 

@@ -97,8 +97,8 @@ class SessionStorageStatus(Model):
     endpoint: Annotated[
         str | None,
         Field(
-            description="Where an external store is of which spec.external has no url: its URL by the Secret, without"
-            " user name and password, once the store has taken a write there."
+            description="Where consumers of an external storage connect: the URL of the store, without user name and"
+            " password, once it has taken a write."
         ),
     ] = None
     primary: Annotated[

@@ -311,10 +311,12 @@ def test_a_secret_may_say_where_the_store_is_and_the_status_tells_once_it_works(
     assert condition(decision, "ProxiesSupported")["reason"] == "TlsWithSystemRoots"
 
 
-def test_a_url_in_the_spec_is_not_repeated_in_the_status() -> None:
-    decision = decided(observed(password="p"))
+def test_a_storage_that_changes_from_a_url_to_a_secret_in_place_keeps_its_consumers_connected() -> None:
+    """The webhook and the reconciler's other queue see the new spec with the status of before."""
+    decision = decided(observed(OK, "redis://redis-master", password="p"))
     assert decision.status is not None
-    assert "endpoint" not in decision.status
+    assert decision.status["endpoint"] == "redis://redis-master.team.svc:6379"
+    assert connected(decision, {"secretRef": "theirs"}, "team")["address"] == "redis-master.team.svc:6379"
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.OK])
