@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.errors import InvalidSpec
 from shared.names import MAX_STORAGE_NAME
-from shared.session_storage.secret_reference import SecretReference
+from shared.session_storage.secret_reference import UNKNOWN_FIELD, SecretReference
 from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Preset, Size
 from shared.session_storage.status import SessionStorageStatus
 from shared.session_storage.validation import (
@@ -171,9 +171,13 @@ def parse_spec(storage: Object) -> SessionStorageSpec:
     try:
         return SessionStorageSpec.model_validate(storage.get("spec"))
     except ValidationError as error:
-        raise InvalidSpec([_problem(detail) for detail in error.errors(include_input=False)]) from None
+        details = error.errors(include_input=False, include_url=False)
+        raise InvalidSpec(list(dict.fromkeys(map(_problem, details)))) from None
 
 
 def _problem(detail: Any) -> str:
-    path = ".".join(["spec", *(str(part) for part in detail["loc"])])
-    return f"{path}: Invalid value: {detail['msg']}"
+    steps, message = detail["loc"], detail["msg"]
+    if detail["type"] == UNKNOWN_FIELD:
+        # Their names are a user's text, as many and as long as an object may be.
+        steps, message = steps[:-1], "unknown fields"
+    return f"{'.'.join(('spec', *map(str, steps)))}: Invalid value: {message}"

@@ -38,6 +38,9 @@ port, uri, certificates), Azure Service Operator (hostName, sslPort, primaryKey)
 (primary_endpoint_address, attribute.auth_token), the Bitnami charts (redis-password, valkey-password). Users of ACK,
 Config Connector and External Secrets choose the keys themselves."""
 
+UNKNOWN_FIELD: Final = "extra_forbidden"
+"""Pydantic's type of an error about a field that a model does not know; only this model minds."""
+
 _NAME: Final = "name"
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from shared.objects.field_path import read, shown, unknown_fields
 from shared.session_storage.models import SessionStorageSpec
+from shared.session_storage.secret_reference import UNKNOWN_FIELD
 from shared.session_storage.sizes import Size
 from shared.session_storage.validation import MAX_NAMESPACES, URL_HINT
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 _URL: Final = ("external", "url")
 _SECRET: Final = ("external", "secretRef")
-_UNKNOWN: Final = "extra_forbidden"
-"""Pydantic's type of an error for a field that is not known; the API server drops those of all other objects."""
 _SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys")
 _ONE_HOST: Final = "name the primary's Service, as redis://host:port"
 _SHAPES: Final = {"string_type": "a string", "enum": "a string", "model_type": "an object", "tuple_type": "an array"}
@@ -42,13 +41,13 @@ def problems_of_spec(storage: Object) -> Iterator[str]:
     except ValidationError as error:
         details = error.errors(include_url=False)
         for detail in details:
-            if detail["type"] == _UNKNOWN:
+            if detail["type"] == UNKNOWN_FIELD:
                 continue
             if detail["loc"] != _URL:
                 yield _problem_of_field(detail, _path(_written(spec, detail["loc"])))
             else:
                 yield from _problems_of_url(detail)
-        unknown = sorted(str(detail["loc"][-1]) for detail in details if detail["type"] == _UNKNOWN)
+        unknown = sorted(str(detail["loc"][-1]) for detail in details if detail["type"] == UNKNOWN_FIELD)
         yield from unknown_fields(_path(_SECRET), unknown)
     else:
         yield from _problems_of_address(read(storage, ("spec", *_URL)))
