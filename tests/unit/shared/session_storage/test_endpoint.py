@@ -43,6 +43,9 @@ def secure(host: str, port: int = 6379, db: int = 0) -> Endpoint:
         pytest.param("rediss://10.20.30.3:6378", secure("10.20.30.3", 6378), id="Memorystore"),
         pytest.param("redis://[2001:db8::5]:6379", plain("2001:db8::5"), id="IPv6"),
         pytest.param("rediss://[2001:db8::5]:6380/1", secure("2001:db8::5", 6380, 1), id="IPv6 with TLS"),
+        pytest.param("redis://-bad:6379", plain("-bad.team.svc"), id="a name that no DNS has"),
+        pytest.param("redis://_redis._tcp.x", plain("_redis._tcp.x"), id="underscores"),
+        pytest.param("redis://xn--mnchen-3ya.example", plain("xn--mnchen-3ya.example"), id="punycode"),
         pytest.param("redis://host.example.com:6379/16", plain("host.example.com", db=16), id="a high database"),
     ],
 )
