@@ -38,6 +38,18 @@ class InvalidSpec(SessionStorageError):
         self.problems = tuple(problems)
 
 
+class InvalidSecret(SessionStorageError):
+    """A Secret of a user's that lacks what it is named for; the message names its keys, and repeats no value.
+
+    Attributes:
+        reason: The same as one CamelCase word.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class InvalidSettings(SessionStorageError):
     """An installation that cannot start; the message lists every problem."""
 

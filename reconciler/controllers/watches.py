@@ -189,4 +189,4 @@ def _what_consumers_see(storage: Object | None) -> tuple[object, ...]:
     if storage is None:
         return ()
     reason = (condition_of(storage, PROXIES_SUPPORTED) or {}).get("reason")
-    return storage["metadata"]["uid"], storage.get("spec"), reason
+    return storage["metadata"]["uid"], storage.get("spec"), reason, read(storage, ("status", "endpoint"))

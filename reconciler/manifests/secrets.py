@@ -47,9 +47,8 @@ def external_connection_secret(storage: Storage, endpoint: Endpoint, login: Cred
     """Build the connection Secret of an external storage."""
     user, password = quote(login.username, safe=""), quote(login.password, safe="")
     authority = f"{user}:{password}@" if user or password else ""
-    db = f"/{endpoint.db}" if endpoint.db else ""
     values = {
-        names.KEY_REDIS_URL: f"{'rediss' if endpoint.is_tls else 'redis'}://{authority}{endpoint.address}{db}",
+        names.KEY_REDIS_URL: endpoint.url_with(authority),
         names.KEY_REDIS_USERNAME: login.username,
         names.KEY_REDIS_PASSWORD: login.password,
         names.KEY_STORAGE_TYPE: "redis",

@@ -1,14 +1,14 @@
-"""Dials a user's own store, with the credential of the user's Secret and, if that fails, as consumers do now."""
+"""Dials a user's own store, as the user says and, if that fails, as consumers do now."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from reconciler.state.external_store import ExternalFacts, login_from_connection, login_from_secret
+from reconciler.state.external_secret import SecretProblem, connection_of_consumers, connection_of_user
+from reconciler.state.external_store import ExternalFacts
 from reconciler.state.rotation_record import revision_of
 from reconciler.valkey.external_store import DIAL_SECONDS
-from shared.session_storage.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from reconciler.valkey.external_store import Dial
@@ -23,19 +23,25 @@ async def probe(
     secret: Object | None,
     connection: Object | None,
 ) -> ExternalFacts:
-    """Find out whether consumers can use a store, by the Secret that the user names and by the connection Secret."""
-    endpoint, login = Endpoint.of_url(external.url), login_from_secret(external, secret)
-    published = login_from_connection(connection) if connection is not None else None
-    deadline = asyncio.get_running_loop().time() + DIAL_SECONDS  # for both dials together
-    dialled = await dial(namespace, endpoint, login, deadline) if login is not None else None
+    """Find out whether consumers can use a store, by what the user names and by the connection Secret."""
+    published = connection_of_consumers(external, namespace, connection) if connection is not None else None
+    revision = revision_of(secret) if secret is not None else ""
+    wanted = connection_of_user(external, namespace, secret)
+    if isinstance(wanted, SecretProblem):
+        return ExternalFacts(problem=wanted, revision=revision, published=published)
+    has_moved = published is not None and published.endpoint != wanted.endpoint
+    # For both dials together; the second one needs its share where the first one may hang.
+    end = asyncio.get_running_loop().time() + DIAL_SECONDS
+    first_end = end - DIAL_SECONDS / 2 if has_moved else end
+    dialled = await dial(namespace, wanted.endpoint, wanted.login, first_end)
     dialled_as_published = None
-    if dialled is not None and dialled.may_differ_by_login and published is not None and published != login:
-        dialled_as_published = await dial(namespace, endpoint, published, deadline)
+    may_fare_better = not dialled.is_ok and (has_moved or dialled.may_differ_by_login)
+    if published is not None and published != wanted and may_fare_better:
+        dialled_as_published = await dial(namespace, published.endpoint, published.login, end)
     return ExternalFacts(
-        login=login,
-        has_secret=secret is not None,
-        revision=revision_of(secret) if secret is not None else "",
+        connection=wanted,
+        revision=revision,
         dialled=dialled,
-        published_login=published,
+        published=published,
         dialled_as_published=dialled_as_published,
     )

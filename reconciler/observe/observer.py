@@ -110,7 +110,7 @@ class Observer:
         connection = children.get((SECRETS.plural, names.connection_secret(storage.name)))
         secret = None
         if external.secret_ref is not None:
-            secret = await self._surroundings.read_secret((storage.namespace, external.secret_ref))
+            secret = await self._surroundings.read_secret((storage.namespace, external.secret_ref.name))
         dial, serves_tls = self._surroundings.dial, self._surroundings.serves_tls()
         facts = await external_probe.probe(dial, storage.namespace, external, secret, connection)
         record, rollouts = await self._rotation(storage.key, sharing, connection, KeyRing())

@@ -87,7 +87,7 @@ def _secret_of(storage: Object | None) -> Key | None:
     spec = DeclaredStorage.of(storage).spec if storage is not None else None
     if storage is None or spec is None or spec.external is None or spec.external.secret_ref is None:
         return None
-    return storage["metadata"]["namespace"], spec.external.secret_ref
+    return storage["metadata"]["namespace"], spec.external.secret_ref.name
 
 
 def _version(secret: Object | None) -> tuple[str, str]:

@@ -11,15 +11,15 @@ from reconciler.plan.health import Verdict
 from reconciler.state.external_store import ExternalFacts, Outcome
 from shared.consumers.storage_connection import PROXIES_SUPPORTED, ProxySupport
 from shared.objects.conditions import Finding
-from shared.session_storage.endpoint import Endpoint
 from shared.session_storage.status import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from reconciler.credentials.login import Credentials
     from reconciler.manifests.storage import Storage
+    from reconciler.state.external_secret import ExternalConnection
+    from reconciler.state.external_store import DialResult
     from reconciler.state.rotation_record import RotationRecord
     from reconciler.state.session_storage import DeclaredStorage
     from shared.objects.resources import Object
@@ -35,22 +35,20 @@ HANDED_ON: Final = "CredentialHandedOn"
 _USABLE: Final = Verdict(Phase.READY, Outcome.OK, "the external store takes writes with this credential", is_ready=True)
 
 _NEXT_STEPS: Final = {
-    Outcome.DNS: "check the host in spec.external.url",
+    Outcome.DNS: "check the host in {where}",
     Outcome.NOT_ALLOWED: (
         "name another host, or ask whoever installed this product to add it to the chart value external.allowedHosts"
     ),
-    Outcome.REFUSED: "check host and port in spec.external.url, and that the store runs",
+    Outcome.REFUSED: "check host and port in {where}, and that the store runs",
     Outcome.TIMEOUT: "check the address, and NetworkPolicies or firewalls in between",
     Outcome.TLS: "check that the certificate names the host, and that the Secret's ca.crt signed it",
-    Outcome.AUTH: "check the keys username and password of the Secret that spec.external.secretRef names",
-    Outcome.NOT_REDIS: (
-        "check host and port in spec.external.url; a port that speaks TLS needs rediss:// or valkeys://"
-    ),
+    Outcome.AUTH: "check user name and password in the Secret that spec.external.secretRef names",
+    Outcome.NOT_REDIS: "check host and port in {where}; a port that speaks TLS needs rediss:// or valkeys://",
     Outcome.PROTECTED: "give the store a password, or set its protected-mode to no",
     Outcome.FULL: "raise its maxclients, or close connections that nobody uses",
-    Outcome.SENTINEL: "name the Service or the address of the primary in spec.external.url",
+    Outcome.SENTINEL: "name the Service or the address of the primary in {where}",
     Outcome.CLUSTER: "use a store with cluster mode disabled: ToolHive's proxies are no cluster clients",
-    Outcome.READ_ONLY: "name the primary in spec.external.url",
+    Outcome.READ_ONLY: "name the primary in {where}",
     Outcome.LOADING: "wait until it has loaded its data",
     Outcome.BUSY: "end the script with SCRIPT KILL",
     Outcome.CANNOT_SAVE: "see the store's own log, and free space on its disk",
@@ -79,38 +77,35 @@ _SUPPORT_MESSAGES: Final = {
 }
 
 
-def proxy_support(endpoint: Endpoint, login: Credentials | None, *, serves_tls: bool) -> ProxySupport:
+def proxy_support(connection: ExternalConnection | None, *, serves_tls: bool) -> ProxySupport:
     """Tell whether and how ToolHive's proxies can use a store."""
-    if login is None:
+    if connection is None:
         return ProxySupport.NOT_CHECKED
-    if login.username:
+    if connection.login.username:
         return ProxySupport.NO_USER_NAME
-    if not endpoint.is_tls:
+    if not connection.endpoint.is_tls:
         return ProxySupport.PLAIN
     if not serves_tls:
         return ProxySupport.NO_TLS
-    return ProxySupport.CA_TLS if login.ca else ProxySupport.SYSTEM_TLS
+    return ProxySupport.CA_TLS if connection.login.ca else ProxySupport.SYSTEM_TLS
 
 
-def desired_connection(
-    owner: Storage, external: External, facts: ExternalFacts, present: Object | None
-) -> Object | None:
-    """Build the connection Secret from a login that works or else, from what consumers have; None if there is neither.
+def desired_connection(owner: Storage, facts: ExternalFacts, present: Object | None) -> Object | None:
+    """Build the connection Secret from what works or else, from what consumers have; None if there is neither.
 
     Args:
         owner: The storage.
-        external: Where the store is.
         facts: What the observer saw.
         present: The connection Secret as it is; somebody may have taken its labels away.
     """
-    if facts.login is not None and facts.is_usable:
-        return external_connection_secret(owner, Endpoint.of_url(external.url), facts.login)
+    if facts.connection is not None and facts.is_usable:
+        return external_connection_secret(owner, facts.connection.endpoint, facts.connection.login)
     return kept_connection_secret(owner, present) if present is not None else None
 
 
 def record_after(facts: ExternalFacts, record: RotationRecord, now: datetime) -> RotationRecord:
-    """Begin a rotation if the user's credential works, and is not the one that consumers have."""
-    if not (facts.is_usable and facts.has_secret) or facts.published_login in {None, facts.login}:
+    """Begin a rotation if what the user's Secret says works, and is not what consumers have."""
+    if not (facts.is_usable and facts.revision) or facts.published in {None, facts.connection}:
         return record
     return record.start(record.handled, facts.revision, now).publish(now)
 
@@ -138,27 +133,37 @@ def failing_for(storage: DeclaredStorage, now: datetime) -> timedelta:
 
 def judge(external: External, facts: ExternalFacts, *, was_ready: bool, connection_secret: str) -> Verdict:
     """Sum up an external storage."""
-    endpoint = Endpoint.of_url(external.url)
-    support = proxy_support(endpoint, facts.login, serves_tls=facts.serves_tls)
-    verdict = _verdict(external, facts, endpoint, was_ready=was_ready)
-    also = (Finding(PROXIES_SUPPORTED, _SUPPORT_STATUS.get(support, "True"), support, _SUPPORT_MESSAGES[support]),)
-    if facts.dialled_as_published is not None and facts.dialled_as_published.is_ok:
-        message = f"the credential in Secret {external.secret_ref} does not work, and consumers keep the one before"
-        not_handed_on = Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}")
-        return replace(_USABLE, connection_secret=connection_secret, also=(*also, not_handed_on))
-    return replace(verdict, connection_secret=connection_secret, also=also)
+    given = facts.in_use
+    support = proxy_support(given, serves_tls=facts.serves_tls)
+    message = _SUPPORT_MESSAGES[support]
+    also = (Finding(PROXIES_SUPPORTED, _SUPPORT_STATUS.get(support, "True"), support, message),)
+    verdict = _verdict(external, facts, was_ready=was_ready)
+    if facts.dialled_as_published is not None and facts.dialled_as_published.is_ok and external.secret_ref is not None:
+        message = f"what Secret {external.secret_ref.name} says does not work, and consumers keep the connection before"
+        also = (*also, Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}"))
+        verdict = _USABLE
+    # Before a store has answered, what a Secret says may be anything, and nobody connects.
+    is_told = given is not None and (facts.is_usable or facts.published is not None)
+    endpoint = given.endpoint.url if given is not None and is_told else ""
+    return replace(verdict, connection_secret=connection_secret, endpoint=endpoint, also=also)
 
 
-def _verdict(external: External, facts: ExternalFacts, endpoint: Endpoint, *, was_ready: bool) -> Verdict:
-    unready = Phase.DEGRADED if was_ready else Phase.PENDING
-    if external.secret_ref and not facts.has_secret:
-        message = f"Secret {external.secret_ref} does not exist: create it in this namespace with the key password"
-        return Verdict(unready, "SecretNotFound", message)
-    dialled = facts.dialled
-    if dialled is None:
-        message = f"Secret {external.secret_ref} has no readable key password: add it"
-        return Verdict(unready, "SecretKeyMissing", message)
+def _verdict(external: External, facts: ExternalFacts, *, was_ready: bool) -> Verdict:
     if facts.is_usable:
         return _USABLE
-    message = f"{endpoint.address}: {dialled.detail}: {_NEXT_STEPS[dialled.outcome]}"
-    return Verdict(unready, dialled.outcome, message)
+    unready = Phase.DEGRADED if was_ready else Phase.PENDING
+    if facts.problem is not None:
+        return Verdict(unready, facts.problem.reason, facts.problem.message)
+    if facts.connection is None or facts.dialled is None:
+        return Verdict(unready, "NotChecked", "the reconciler has not dialled the store yet")
+    return Verdict(unready, facts.dialled.outcome, _failure(external, facts.connection, facts.dialled))
+
+
+def _failure(external: External, connection: ExternalConnection, dialled: DialResult) -> str:
+    """Say why a store cannot be used, and what to do; what a Secret says of its place may hold a password."""
+    if external.url is not None or external.secret_ref is None:
+        store, where = connection.endpoint.address, "spec.external.url"
+    else:
+        where = f"Secret {external.secret_ref.name}"
+        store = f"the store that {where} names"
+    return f"{store}: {dialled.detail}: {_NEXT_STEPS[dialled.outcome].format(where=where)}"

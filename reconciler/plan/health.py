@@ -49,6 +49,7 @@ class Verdict:
         message: The same as a sentence, with the next step if somebody must act.
         primary: The instance that serves as primary, if one does.
         connection_secret: Name of the connection Secret, once there is one.
+        endpoint: `status.endpoint`: where consumers of an external storage connect.
         also: Further conditions of the status.
         size: The size that the primary has, if that is known now.
         rotation: `status.rotation`: how far the newest rotation is.
@@ -64,6 +65,7 @@ class Verdict:
     message: str
     primary: str = ""
     connection_secret: str = ""
+    endpoint: str = ""
     also: tuple[Finding, ...] = ()
     size: Size | None = None
     rotation: RotationStatus | None = None

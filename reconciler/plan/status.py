@@ -58,6 +58,7 @@ def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Obj
         reason=verdict.phase_reason,
         message=verdict.phase_message,
         connection_secret=verdict.connection_secret or None,
+        endpoint=verdict.endpoint or None,
         primary=verdict.primary or None,
         primary_pod=names.instance_pod(verdict.primary) if verdict.primary else None,
         size=verdict.size or old.size,

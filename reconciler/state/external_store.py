@@ -6,18 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from reconciler.credentials import identities
-from reconciler.credentials.login import Credentials
-from shared import names
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from shared.objects.resources import Object
-    from shared.session_storage.models import External
-
-DEFAULT_USER: Final = "default"
-"""Hosted stores hand it out as if it were a user name of its own."""
+    from reconciler.state.external_secret import ExternalConnection, SecretProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +15,21 @@ class ExternalFacts:
     """What the observer saw of an external store.
 
     Attributes:
-        login: How to log in; None if the spec names a Secret without a readable password.
-        has_secret: Whether the Secret that the spec names exists.
-        revision: Name of the credential in that Secret.
-        dialled: The result of dialling with `login`; None if there is none.
-        published_login: How consumers log in, by the connection Secret; None if there is no such Secret yet.
-        dialled_as_published: The result of dialling with `published_login`; None if the reconciler did not try it,
-            because it is the same credential, because the user's works, or because it fails for another reason.
+        connection: Where the store is and how to log in, as the user says; None if the Secret does not say it.
+        problem: Why the Secret does not say it.
+        revision: Name of the credential in that Secret; empty if there is no Secret.
+        dialled: The result of dialling with `connection`; None if there is none.
+        published: How consumers connect, by the connection Secret; None if there is no such Secret yet.
+        dialled_as_published: The result of dialling with `published`; None if the reconciler did not try it, because it
+            is the same connection, because the user's works, or because it fails for another reason.
         serves_tls: Whether ToolHive's CRDs in this cluster have `sessionStorage.tls`.
     """
 
-    login: Credentials | None = None
-    has_secret: bool = False
+    connection: ExternalConnection | None = None
+    problem: SecretProblem | None = None
     revision: str = ""
     dialled: DialResult | None = None
-    published_login: Credentials | None = None
+    published: ExternalConnection | None = None
     dialled_as_published: DialResult | None = None
     serves_tls: bool = False
 
@@ -48,26 +38,10 @@ class ExternalFacts:
         """Whether the store takes writes with the credential that the user names."""
         return self.dialled is not None and self.dialled.is_ok
 
-
-def login_from_secret(external: External, secret: Object | None) -> Credentials | None:
-    """Read how to log in; None if the spec names a Secret and it has no readable password."""
-    if external.secret_ref is None:
-        return Credentials()
-    values = identities.decoded((secret or {}).get("data"))
-    if not values.get(names.KEY_PASSWORD):
-        return None
-    return _credentials(values.get(names.KEY_USERNAME, ""), values[names.KEY_PASSWORD], values)
-
-
-def login_from_connection(connection: Object) -> Credentials:
-    """Read how consumers log in from the connection Secret."""
-    values = identities.decoded(connection.get("data"))
-    return _credentials(values.get(names.KEY_REDIS_USERNAME, ""), values.get(names.KEY_REDIS_PASSWORD, ""), values)
-
-
-def _credentials(username: str, password: str, values: Mapping[str, str]) -> Credentials:
-    """Leave out the user name `default`, which a password alone means: ToolHive's proxies can send no user name."""
-    return Credentials("" if username == DEFAULT_USER else username, password, values.get(names.KEY_CA, ""))
+    @property
+    def in_use(self) -> ExternalConnection | None:
+        """How consumers connect once the planned writes are made; before they can, how they are meant to."""
+        return self.connection if self.is_usable else self.published or self.connection
 
 
 class Outcome(StrEnum):

@@ -44,9 +44,16 @@ MAX_CA_BYTES: Final = 64 * 1024
 _CONTEXTS: Final = 16
 """How many contexts stay in memory; the one of the system's roots, which takes 10 ms to make, is used most."""
 
+_NO_SUCH_NAME: Final = DialResult(Outcome.DNS, "its name is not known here")
 _TIMEOUT: Final = DialResult(Outcome.TIMEOUT, f"no answer within {DIAL_SECONDS:.0f} s")
 _NO_CERTIFICATE: Final = DialResult(Outcome.TLS, "ca.crt in the Secret is no certificate in PEM form")
-_NO_TLS: Final = "what answers there does not speak TLS, and a port without TLS needs redis:// or valkey://"
+_NO_TLS: Final = DialResult(
+    Outcome.TLS,
+    "what answers there does not speak TLS, and a port without TLS needs redis:// or valkey://, or in a Secret without"
+    " a URL the key tls with false",
+)
+_OTHER_HOST: Final = frozenset({62, 64})
+"""OpenSSL's `X509_V_ERR_HOSTNAME_MISMATCH` and `X509_V_ERR_IP_ADDRESS_MISMATCH`, whose words repeat the host."""
 _CA_TOO_LONG: Final = DialResult(
     Outcome.TLS, f"ca.crt in the Secret is longer than {MAX_CA_BYTES // 1024} KiB: keep only what signs this store"
 )
@@ -75,15 +82,15 @@ class ExternalStores:
             deadline: When to give up, by the event loop's clock.
         """
         if problem := self.allowed.problem_of_host(endpoint.host):
-            return DialResult(Outcome.NOT_ALLOWED, problem)
+            return DialResult(Outcome.NOT_ALLOWED, f"it {problem}")
         try:
             async with asyncio.timeout_at(deadline):
                 found = await self.lookups.addresses(namespace, endpoint.host)
                 allowed = await self._knowing_api_server()
         except (errors.NameNotFound, TimeoutError):
-            return DialResult(Outcome.DNS, f"the name {endpoint.host} is not known here")
+            return _NO_SUCH_NAME
         if problem := allowed.problem_of_addresses(endpoint.host, found):
-            return DialResult(Outcome.NOT_ALLOWED, problem)
+            return DialResult(Outcome.NOT_ALLOWED, f"it {problem}")
         addresses = allowed.usable(endpoint.host, found)[:MAX_ADDRESSES]
         try:
             async with asyncio.timeout_at(deadline):
@@ -189,10 +196,11 @@ async def _ask(connection: socket.socket, context: ssl.SSLContext | None, host: 
         transport, _ = await asyncio.get_running_loop().create_connection(
             lambda: answers, sock=connection, ssl=context, server_hostname=host if context is not None else None
         )
-    except ssl.SSLError as error:
-        return DialResult(Outcome.TLS, getattr(error, "verify_message", "") or _NO_TLS)
+    except ssl.SSLCertVerificationError as error:
+        is_other = error.verify_code in _OTHER_HOST
+        return DialResult(Outcome.TLS, "its certificate is for another host" if is_other else error.verify_message)
     except OSError:
-        return DialResult(Outcome.TLS, _NO_TLS)
+        return _NO_TLS
     try:
         transport.write(b"".join(map(libvalkey.pack_command, commands)))
         await answers.done.wait()

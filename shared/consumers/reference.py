@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.errors import InvalidSpec
 from shared.names import ANNOTATION_STORAGE, MAX_STORAGE_NAME
-from shared.objects.field_path import dotted, read, shown
+from shared.objects.field_path import dotted, read, shown, unknown_fields
 from shared.session_storage.validation import STORAGE_NAME_PATTERN
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ _ANNOTATION_TEXT: Final = dotted(ANNOTATION_PATH)
 _STORAGE_NAME: Final = re.compile(STORAGE_NAME_PATTERN)
 _NAMESPACE: Final = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _MAX_NAMESPACE: Final = 63
-_MAX_LISTED: Final = 5
-"""How many unknown fields an error names; an object may have a hundred thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ def _by_field(value: Any, own_namespace: str, problems: list[str]) -> StorageRef
         case str():
             return _checked(path, (own_namespace, value), problems)
         case dict():
-            problems += _unknown(path, sorted(value.keys() - _PARTS))
+            problems += unknown_fields(path, sorted(value.keys() - _PARTS))
             stated, name = value.get("namespace"), value.get("name")
             namespace = own_namespace if stated is None or stated == "" else stated
             if name is None:
@@ -101,12 +99,6 @@ def _by_field(value: Any, own_namespace: str, problems: list[str]) -> StorageRef
 
 
 _PARTS: Final = frozenset({"name", "namespace"})
-
-
-def _unknown(path: str, keys: list[str]) -> list[str]:
-    listed = [f"{path}: Invalid value: unknown field {shown(key)}" for key in keys[:_MAX_LISTED]]
-    more = len(keys) - len(listed)
-    return [*listed, f"{path}: Invalid value: {more} more unknown fields"] if more else listed
 
 
 def _by_annotation(value: Any, own_namespace: str, problems: list[str]) -> StorageReference | None:

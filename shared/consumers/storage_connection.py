@@ -43,7 +43,7 @@ class StorageConnection:
     """A storage as its consumers see it.
 
     Attributes:
-        endpoint: Where it listens; None if the URL of an external storage is malformed.
+        endpoint: Where it listens; None if nobody knows yet, or the URL of an external storage is malformed.
         support: How ToolHive's proxies connect, or why they cannot.
         has_password: Whether consumers log in with a password.
         is_external: Whether users run the store themselves.
@@ -62,14 +62,17 @@ class StorageConnection:
 
 def connection_to(reference: StorageReference, storage: Object | None) -> StorageConnection:
     """Tell how to connect to a storage; one that does not exist yet is taken for a managed one."""
-    if storage is None or (url := read(storage, ("spec", "external", "url"))) is None:
+    external = read(storage or {}, ("spec", "external"))
+    if storage is None or external is None:
         host = names.valkey_host(reference.name, reference.namespace)
         return StorageConnection(Endpoint(host, names.VALKEY_PORT, 0, is_tls=False))
     reason = (condition_of(storage, PROXIES_SUPPORTED) or {}).get("reason")
     support = ProxySupport(reason) if reason in set(ProxySupport) else ProxySupport.NOT_CHECKED
-    has_password = read(storage, ("spec", "external", "secretRef")) is not None
+    has_password = read(external, ("secretRef",)) is not None
+    url = read(external, ("url",))
     try:
-        endpoint = Endpoint.of_url(url)
+        # The Secret of a store without a URL is the reconciler's to read, which then says where the store is.
+        endpoint = Endpoint.of_url(read(storage, ("status", "endpoint")) if url is None else url, reference.namespace)
     except InvalidSpec:
         return StorageConnection(None, support, has_password, is_external=True)
     if support in _SUPPORTED and endpoint.is_tls == (support is ProxySupport.PLAIN):

@@ -15,12 +15,15 @@ import orjson
 from shared.errors import InvalidSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from shared.objects.resources import Object
 
 _MAX_SHOWN: Final = 64
 """Characters of a user's text that an error repeats."""
+
+_MAX_LISTED: Final = 5
+"""How many unknown fields an error names; an object may have a hundred thousand."""
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -60,6 +63,13 @@ def shown(value: Any) -> str:
     if isinstance(value, str) and len(value) > _MAX_SHOWN:
         value = value[:_MAX_SHOWN] + "..."
     return orjson.dumps(value).decode()
+
+
+def unknown_fields(path: str, keys: Sequence[str]) -> list[str]:
+    """Say which fields of an object are not known."""
+    listed = [f"{path}: Invalid value: unknown field {shown(key)}" for key in keys[:_MAX_LISTED]]
+    more = len(keys) - len(listed)
+    return [*listed, f"{path}: Invalid value: {more} more unknown fields"] if more else listed
 
 
 def read(obj: Object, path: Path) -> Any:

@@ -51,6 +51,7 @@ _REFUSED: Final = tuple(
         ("255.255.255.255/32", "a broadcast address"),
     )
 )
+_UNLISTED: Final = "is not in the list of hosts that storages may use here"
 _NAT64: Final = ip_network("64:ff9b::/96")
 """RFC 6052: the last 32 bits are the IPv4 address to which a gateway translates."""
 
@@ -110,21 +111,25 @@ class AllowedHosts:
         )
 
     def problem_of_host(self, host: str) -> str:
-        """Say why a host may not be named; empty if it may, as far as one can tell without asking DNS."""
+        """Say what a host is that may not be named; empty if it may, as far as one can tell without asking DNS.
+
+        The sentence goes on where the host stands, and does not repeat it: one that comes out of a Secret is nobody's
+        to read.
+        """
         if (address := address_of(host)) is not None:
             return self.problem_of_addresses(host, (address,))
         name = host.lower().rstrip(".")
         if name in self.api_server_names:
-            return _refusal(host, _API_SERVER)
-        return "" if self._allows_name(name) or self.networks else _unlisted(host)
+            return _refusal(_API_SERVER)
+        return "" if self._allows_name(name) or self.networks else _UNLISTED
 
     def problem_of_addresses(self, host: str, addresses: Iterable[Address]) -> str:
-        """Say why none of the addresses that a host has may be connected to; empty if one of them may."""
+        """Say, as `problem_of_host`, why no address of a host may be connected to; empty if one of them may."""
         found = tuple(addresses)
         if self.usable(host, found):
             return ""
         kinds = sorted({kind for address in found if (kind := self._kind_of_refused(address))})
-        return _refusal(host, kinds[0]) if kinds else _unlisted(host)
+        return _refusal(kinds[0]) if kinds else _UNLISTED
 
     def usable(self, host: str, addresses: Iterable[Address]) -> tuple[Address, ...]:
         """Pick the addresses of a host that may be connected to."""
@@ -175,9 +180,5 @@ def _meanings(address: Address) -> Iterator[Address]:
         yield IPv4Address(int(address) & 0xFFFFFFFF)
 
 
-def _refusal(host: str, kind: str) -> str:
-    return f"{host} is {kind}, or leads there, and storages may not use it"
-
-
-def _unlisted(host: str) -> str:
-    return f"{host} is not in the list of hosts that storages may use here"
+def _refusal(kind: str) -> str:
+    return f"is {kind}, or leads there, and storages may not use it"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from shared.errors import InvalidSpec
 from shared.names import MAX_STORAGE_NAME
+from shared.session_storage.secret_reference import UNKNOWN_FIELD, SecretReference
 from shared.session_storage.sizes import Size
 from shared.session_storage.status import SessionStorageStatus
 from shared.session_storage.validation import (
+    ADDRESS_HINT,
     CLASS_CHANGE_HINT,
     INTERVAL_HINT,
     INTERVAL_PATTERN,
@@ -28,7 +31,6 @@ from shared.session_storage.validation import (
     Model,
     Namespace,
     ObjectName,
-    SecretName,
     cel,
     checked_interval,
     forbidding_cel,
@@ -39,6 +41,7 @@ from shared.session_storage.validation import (
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from typing import Self
 
     from shared.objects.resources import Object
 
@@ -46,21 +49,39 @@ if TYPE_CHECKING:
 class External(Model):
     """An existing Redis or Valkey that consumers use instead of a managed one."""
 
+    # What the schema does not know, the API server drops before it counts: there is a URL or a Secret.
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     url: Annotated[
-        str,
+        Annotated[
+            str,
+            Field(
+                max_length=512,
+                # CEL instead of a pattern: a schema's error repeats the value, and with it a password inside.
+                json_schema_extra=rules(forbidding_cel(f"self.matches(r'{URL_PATTERN}')", URL_HINT)),
+            ),
+            matching(URL_PATTERN, URL_HINT),
+        ]
+        | None,
         Field(
-            description="Address as redis://host:port, or rediss:// for TLS; valkey:// and valkeys:// mean the same."
-            " Put a password into the Secret that secretRef names, never here.",
-            max_length=512,
-            # CEL instead of a pattern: a schema's error repeats the value, and with it a password inside.
-            json_schema_extra=rules(forbidding_cel(f"self.matches(r'{URL_PATTERN}')", URL_HINT)),
+            description="Address as redis://host:port, or rediss:// for TLS; valkey:// and valkeys:// mean the same. A"
+            " host without a dot is a Service in the storage's namespace. Put a password into the Secret that secretRef"
+            " names, never here. Without url, the Secret says where the store is.",
         ),
-        matching(URL_PATTERN, URL_HINT),
-    ]
-    secret_ref: Annotated[
-        SecretName | None,
-        Field(description="Secret in the same namespace: key `password`, optionally `username` and `ca.crt`."),
     ] = None
+    secret_ref: Annotated[
+        SecretReference | None,
+        Field(
+            description="Secret in the same namespace: its name, or an object with its name and the keys to read."
+            " Usual keys are password, and optionally username and ca.crt; without url also url, or host, port and tls."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if self.url is None and self.secret_ref is None:
+            raise PydanticCustomError("no_address", ADDRESS_HINT)
+        return self
 
 
 class RotationSchedule(Model):
@@ -194,9 +215,13 @@ def parse_spec(storage: Object) -> SessionStorageSpec:
     try:
         return SessionStorageSpec.model_validate(storage.get("spec"))
     except ValidationError as error:
-        raise InvalidSpec([_problem(detail) for detail in error.errors(include_input=False)]) from None
+        details = error.errors(include_input=False, include_url=False)
+        raise InvalidSpec(list(dict.fromkeys(map(_problem, details)))) from None
 
 
 def _problem(detail: Any) -> str:
-    path = ".".join(["spec", *(str(part) for part in detail["loc"])])
-    return f"{path}: Invalid value: {detail['msg']}"
+    steps, message = detail["loc"], detail["msg"]
+    if detail["type"] == UNKNOWN_FIELD:
+        # Their names are a user's text, as many and as long as an object may be.
+        steps, message = steps[:-1], "unknown fields"
+    return f"{'.'.join(('spec', *map(str, steps)))}: Invalid value: {message}"

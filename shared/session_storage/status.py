@@ -114,6 +114,13 @@ class SessionStorageStatus(Model):
     connection_secret: Annotated[
         str | None, Field(description="Secret in this namespace with the connection settings for consumers.")
     ] = None
+    endpoint: Annotated[
+        str | None,
+        Field(
+            description="Where consumers of an external storage connect: the URL of the store, without user name and"
+            " password, once it has taken a write."
+        ),
+    ] = None
     primary: Annotated[
         str | None,
         Field(

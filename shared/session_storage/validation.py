@@ -16,13 +16,19 @@ from pydantic.alias_generators import to_camel
 if TYPE_CHECKING:
     from shared.objects.resources import Object
 
-URL_PATTERN = r"^(rediss?|valkeys?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[0-9]{1,5})?$"
+URL_PATTERN = r"^(?i:rediss?|valkeys?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[0-9]{0,5})?$"
 URL_HINT = (
     "must be redis://host[:port][/db] (or rediss://, valkey://, valkeys://) without user or password:"
     " put the password into the Secret that spec.external.secretRef names"
 )
+ADDRESS_HINT = "url, or in place of it a secretRef whose Secret says where the store is"
 SECRET_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+MAX_SECRET_NAME = 253
+"""Of the name of a Secret and of its keys, in characters."""
 SECRET_NAME_HINT = "must consist of lower-case letters, digits, '-' or '.', and start and end with a letter or digit"
+SECRET_KEY_PATTERN = r"^[-._a-zA-Z0-9]+$"
+"""Kubernetes' `IsConfigMapKey`, which is the rule for Secrets too."""
+SECRET_KEY_HINT = "must consist of letters, digits, '-', '_' or '.'"
 NAMESPACE_PATTERN = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|\*)$"
 """An RFC 1123 label, or `*` for every namespace."""
 NAMESPACE_HINT = "must be the name of a namespace, or '*' for all of them"
@@ -88,11 +94,16 @@ def rules(*entries: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 SecretName: TypeAlias = Annotated[
     str,
-    Field(max_length=253, json_schema_extra=rules(cel(f"self.matches(r'{SECRET_NAME_PATTERN}')", SECRET_NAME_HINT))),
+    Field(max_length=MAX_SECRET_NAME, json_schema_extra={"pattern": SECRET_NAME_PATTERN}),
     matching(SECRET_NAME_PATTERN, SECRET_NAME_HINT),
 ]
 ObjectName: TypeAlias = SecretName
 """Names of other objects follow the same rule."""
+SecretKey: TypeAlias = Annotated[
+    str,
+    Field(max_length=MAX_SECRET_NAME, json_schema_extra={"pattern": SECRET_KEY_PATTERN}),
+    matching(SECRET_KEY_PATTERN, SECRET_KEY_HINT),
+]
 Namespace: TypeAlias = Annotated[
     str,
     Field(max_length=63, json_schema_extra=rules(cel(f"self.matches(r'{NAMESPACE_PATTERN}')", NAMESPACE_HINT))),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
-from deploy.demo import storages
+from deploy.demo import installation, storages
 from deploy.demo.images import Images
 from deploy.demo.kube import Kube, Object, until
 from deploy.demo.proxies import Proxies
@@ -15,12 +17,13 @@ from reconciler.valkey.external_answers import PROBE_PREFIX
 from shared import names
 from tests.e2e import clients
 from tests.e2e.conftest import Run
-from tests.e2e.namespaces import THEIRS
+from tests.e2e.namespaces import STRANGERS, THEIRS
 from tests.e2e.storages import await_ready, read, secret, server, storage
 
 HOST: Final = f"valkey.{THEIRS}.svc"
 DATABASE: Final = 3
 STORAGE: Final = "theirs"
+BESIDE: Final = "theirs-by-bare-name"
 PAIR: Final = {"replicas": 2, "sessionAffinity": "None"}
 ROTATION_SECONDS: Final = 180
 SERVERS: Final = ("after", "before")
@@ -105,6 +108,45 @@ def test_the_external_store_holds_prefixed_sessions_and_nothing_else(run: Run, e
     assert all(any(key.startswith(prefix) for key in found) for prefix in prefixes)
     # The reconciler's own key exists for some seconds after each check of the store.
     assert [key for key in found if not key.startswith((*prefixes, PROBE_PREFIX))] == []
+
+
+@pytest.fixture(scope="module")
+def beside(external: Kube) -> Iterator[str]:
+    """Name the store as a pod beside it would, while a Service of that name beside the reconciler leads nowhere."""
+    decoy = {"name": "valkey", "namespace": installation.NAMESPACE}
+    external.apply(
+        {"apiVersion": "v1", "kind": "Service", "metadata": decoy, "spec": {"ports": [{"port": 6379}]}},
+        storage(
+            BESIDE,
+            THEIRS,
+            external={"url": f"redis://valkey:6379/{DATABASE}", "secretRef": {"name": "valkey"}},
+            allowedNamespaces=[STRANGERS],
+        ),
+    )
+    yield BESIDE
+    external.run("delete", storages.KIND, BESIDE, namespace=THEIRS)
+    external.run("delete", "service", "valkey", namespace=installation.NAMESPACE)
+
+
+def test_the_bare_name_of_a_service_means_the_one_beside_the_storage(external: Kube, beside: str) -> None:
+    await_ready(external, THEIRS, beside)
+    leads_there = secret(external, f"{beside}-connection", THEIRS)["REDIS_URL"].endswith(f"@{HOST}:6379/{DATABASE}")
+    assert leads_there
+
+
+@pytest.mark.parametrize("namespace", [THEIRS, STRANGERS])
+def test_it_means_the_same_to_consumers_of_every_namespace(
+    run: Run, external: Kube, beside: str, namespace: str
+) -> None:
+    storages.await_finding(external, (THEIRS, beside), "ProxiesSupported", "PlainTcp")
+    reference = {"name": beside, "namespace": THEIRS}
+    asked = json.dumps(server("asked", namespace, run.images.mcp_server, sessionStorageRef=reference))
+
+    def address() -> str:
+        made = json.loads(external.run("create", "--dry-run=server", "--output=json", "--filename=-", stdin=asked))
+        return str(made["spec"].get("sessionStorage", {}).get("address"))
+
+    until("the webhook knows that proxies can use the store", lambda: address() == f"{HOST}:6379", 10)
 
 
 def test_consumers_get_a_changed_password(external: Kube) -> None:

@@ -68,7 +68,7 @@ def refused(kubectl: Kubectl, obj: Object) -> str:
         pytest.param({"size": 5}, "spec.size: Unsupported value: 5", id="size is a number"),
         pytest.param({"size": ["small"]}, "spec.size: Invalid value: must be a string", id="size is an array"),
         pytest.param({"size": "x" * 2 * MIB}, 'spec.size: Unsupported value: "xxx', id="size of 2 MiB"),
-        pytest.param({"external": {}}, "spec.external.url: Required value", id="no url"),
+        pytest.param({"external": {}}, "spec.external: Required value: url, or", id="no url"),
         pytest.param({"external": "redis://there"}, "spec.external: Invalid value: must be an object", id="a string"),
         pytest.param({"external": {"url": 6379}}, "spec.external.url: Invalid value: must be a string", id="a number"),
         pytest.param({"external": {"url": ""}}, "spec.external.url: Unsupported value: must start with", id="no text"),

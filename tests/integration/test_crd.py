@@ -107,6 +107,49 @@ def test_no_error_repeats_a_password(kubectl: Kubectl, name: str, external: Any)
 
 
 @pytest.mark.parametrize(
+    "reference", ["theirs", {"name": "theirs"}, {"name": "theirs", "passwordKey": "pw", "hostKey": "HOST"}], ids=str
+)
+def test_a_secret_is_named_by_a_string_or_an_object_however_it_is_applied(
+    kubectl: Kubectl, unseen: str, reference: Any
+) -> None:
+    external = {"url": "redis://there", "secretRef": reference}
+    kubectl.api.create(storage("created", unseen, external=external))
+    asked = json.dumps(storage("applied", unseen, external=external))
+    assert kubectl.warns("apply", "--server-side", "--validate=strict", "-f", "-", stdin=asked) == ""
+    assert kubectl.warns("apply", "--server-side", "--validate=strict", "-f", "-", stdin=asked) == ""
+    for name in ("created", "applied"):
+        assert read(kubectl, "sstore", name, unseen)["spec"]["external"] == external
+
+
+def test_one_may_change_into_the_other_in_place(kubectl: Kubectl, unseen: str) -> None:
+    for reference in ("theirs", {"name": "theirs", "passwordKey": "pw"}, "theirs-too"):
+        external = {"url": "redis://there", "secretRef": reference}
+        asked = json.dumps(storage("mine", unseen, external=external))
+        kubectl("apply", "--server-side", "-f", "-", stdin=asked)
+        assert read(kubectl, "sstore", "mine", unseen)["spec"]["external"] == external
+
+
+def test_an_external_storage_needs_an_address_or_a_secret(kubectl: Kubectl, unseen: str) -> None:
+    assert "spec.external in body should have at least 1 properties" in refused(
+        kubectl, storage("mine", unseen, external={"uri": f"redis://:{PASSWORD}@there"})
+    )
+    kubectl.api.create(storage("mine", unseen, external={"secretRef": "theirs"}))
+
+
+@pytest.mark.parametrize("url", ["redis://there:6379/", "REDISS://Cache.example.com/3", "valkey://[2001:DB8::5]/"])
+def test_urls_as_people_have_them_pass_the_schema(kubectl: Kubectl, unseen: str, url: str) -> None:
+    kubectl.api.create(storage("mine", unseen, external={"url": url}))
+    assert read(kubectl, "sstore", "mine", unseen)["spec"]["external"] == {"url": url}
+
+
+def test_kubectl_explains_the_keys_of_a_secret(kubectl: Kubectl) -> None:
+    said = kubectl("explain", "sessionstorage.spec.external.secretRef")
+    for field in ("name", "passwordKey", "usernameKey", "caKey", "urlKey", "hostKey", "portKey", "tlsKey"):
+        assert f"\n  {field}\t<string>" in said
+    assert "its name, or an object with its name and the keys" in said.replace("\n    ", " ")
+
+
+@pytest.mark.parametrize(
     ("before", "after"),
     [
         pytest.param({"size": "small"}, {"external": {"url": "redis://there"}}, id="to external"),

@@ -169,6 +169,62 @@ def test_a_user_name_is_used_and_a_condition_says_that_proxies_lack_it(
     assert secret_value(kubectl, namespace, "mine-connection", "REDIS_USERNAME") == "ann"
 
 
+@pytest.mark.parametrize("ending", ["", "\n"])
+def test_a_secret_of_a_chart_is_used_as_it_is(kubectl: Kubectl, namespace: str, start: Start, ending: str) -> None:
+    port = start("--requirepass", PASSWORD)
+    values = {"redis-password": PASSWORD + ending, "username": "default"}
+    make_secret(kubectl, namespace, **values)
+    reference = {"name": "theirs", "passwordKey": "redis-password"}
+    external = {"url": f"REDIS://127.0.0.1:{port}/", "secretRef": reference}
+    kubectl.api.apply(storage("mine", namespace, external=external))
+    await_ready(kubectl, namespace, "mine")
+    assert secret_value(kubectl, namespace, "mine-connection", "REDIS_PASSWORD") == PASSWORD
+    await_reason(kubectl, namespace, "mine", "PlainTcp", "ProxiesSupported")
+
+
+def test_a_secret_says_where_the_store_is_and_consumers_follow_when_it_moves(
+    kubectl: Kubectl, namespace: str, start: Start
+) -> None:
+    first, second = start("--requirepass", PASSWORD), start("--requirepass", PASSWORD)
+    place = {"host": "127.0.0.1", "tls": "false", "password": PASSWORD}
+    make_secret(kubectl, namespace, **place, port=str(first))
+    kubectl.api.apply(storage("mine", namespace, external={"secretRef": "theirs"}))
+    await_ready(kubectl, namespace, "mine")
+    assert status(kubectl, namespace, "mine")["endpoint"] == f"redis://127.0.0.1:{first}"
+    kubectl.api.create(server(namespace, sessionStorageRef="mine"))
+
+    def leads_to(port: int) -> None:
+        def led() -> bool:
+            native = stored(kubectl, namespace)["spec"].get("sessionStorage", {})
+            return bool(native.get("address") == f"127.0.0.1:{port}")
+
+        eventually(led, seconds=15, what=f"the server's proxies are connected to {port}")
+
+    leads_to(first)
+    make_secret(kubectl, namespace, **place, port=str(free_port()))
+    await_reason(kubectl, namespace, "mine", "ConnectionRefused", "CredentialHandedOn")
+    await_ready(kubectl, namespace, "mine")
+    leads_to(first)
+    make_secret(kubectl, namespace, **place, port=str(second))
+    leads_to(second)
+    await_reason(kubectl, namespace, "mine", "Discarded", "CredentialRotated")
+    url = f"redis://:{PASSWORD}@127.0.0.1:{second}"
+    assert secret_value(kubectl, namespace, "mine-connection", "REDIS_URL") == url
+
+
+def test_a_host_out_of_a_secret_is_judged_and_never_told(kubectl: Kubectl, namespace: str) -> None:
+    for host, reason in (
+        ("169.254.169.254", "HostNotAllowed"),
+        ("hunter2hunter2.invalid", "DnsFailed"),
+        ("hunter2 hunter2", "SecretKeyInvalid"),
+    ):
+        make_secret(kubectl, namespace, host=host, password=PASSWORD)
+        kubectl.api.apply(storage("mine", namespace, external={"secretRef": "theirs"}))
+        told = await_reason(kubectl, namespace, "mine", reason)["message"]
+        assert "Secret theirs" in told
+        assert host not in json.dumps(read(kubectl, "sessionstorage", "mine", namespace))
+
+
 def test_tls_is_verified(kubectl: Kubectl, namespace: str, start: Start, tmp_path: Path) -> None:
     now = datetime.now(UTC)
     authority, other = issue.issue_authority(now), issue.issue_authority(now)
@@ -315,7 +371,7 @@ def test_an_address_that_no_store_has_is_refused_by_both_processes(kubectl: Kube
     said = kubectl.fails("create", "-f", "-", stdin=json.dumps(metadata_service))
     assert "169.254.169.254 is the address of a cloud's metadata service" in said
     # The webhook asks no DNS; the C library reads this as 169.254.169.254.
-    kubectl.api.create(storage("mine", namespace, external={"url": "redis://0xa9fea9fe"}))
+    kubectl.api.create(storage("mine", namespace, external={"url": "redis://0xa9.0xfe.0xa9.0xfe"}))
     await_reason(kubectl, namespace, "mine", "HostNotAllowed")
 
 

@@ -26,14 +26,19 @@ refers to one: each rule with its message for an example, and its reason. *Refus
 nothing; one answer names all problems of an object. A *warning* refuses nothing.
 """
 ON_STORAGES: Final = """\
-The CRD repeats all rules that need no look-up, so that the API server enforces them even while the webhook is down.
-The last column shows the API server's message then; it stops at the first kind of mistake.
+The CRD repeats the rules that need no look-up, so that the API server enforces them even while the webhook is down.
+The last column shows the API server's message then; it stops at the first kind of mistake. A schema cannot say all of
+`secretRef`, which is a string or an object: the reconciler repeats those rules, and does nothing for such a storage.
 """
 ON_CONSUMERS: Final = """\
 These rules apply to an `MCPServer`, `MCPRemoteProxy` or `VirtualMCPServer` that refers to a storage, by the field or by
 the annotation `toolhive.stacklok.dev/session-storage`. ToolHive judges everything else about it. While the webhook is
 down, nobody can change a consumer that refers to a storage; all others can be changed.
 """
+
+
+INVALID: Final = "InvalidSpec"
+"""Reason of the condition `Ready`, if the schema lets an object pass that the reconciler cannot read."""
 
 
 def document() -> str:
@@ -68,7 +73,7 @@ def _table(rules: Sequence[Rule]) -> str:
     for rule in rules:
         row = [rule.when, _code(rule.says), rule.why]
         if has_schema and isinstance(rule, StorageRule):
-            row.append("the same" if rule.alone == rule.says else _code(rule.alone))
+            row.append("the same" if rule.alone == rule.says else _code(rule.alone or INVALID))
         rows.append(row)
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 

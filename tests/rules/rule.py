@@ -84,7 +84,8 @@ class StorageRule(Rule):
         old: The stored spec, if the example is an update.
         running: The size that runs.
         metadata: Metadata of the example, without its namespace.
-        alone: The API server's own message while the webhook is down; empty if the schema admits the example.
+        alone: The API server's own message while the webhook is down; empty if the schema admits the example. The
+            reconciler reports it then, if it is a refusal.
         allowed: Entries of the chart value `external.allowedHosts`.
         may_read: Whether its author may read the Secret that it names; None if the API server does not answer.
     """

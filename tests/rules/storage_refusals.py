@@ -38,6 +38,8 @@ _ONE_SCHEMA: Final = "The field has one type; the webhook does not guess what a 
 _KEPT_APART: Final = "A managed and an external storage keep sessions in different places: a change would lose them."
 _NO_PASSWORDS: Final = "Everybody who may read storages could read it. The message repeats no part of the address."
 _ADDRESS: Final = "Clients read any other form of address in different ways."
+_PRIMARY: Final = "name the primary's Service, as redis://host:port"
+_NO_CLIENTS: Final = "ToolHive's proxies are clients of one server, and ask nobody else where it is."
 
 RULES: Final = (
     StorageRule(
@@ -85,11 +87,55 @@ RULES: Final = (
         why=_KEPT_APART,
     ),
     StorageRule(
-        when="an external storage has no address",
-        spec={"external": {"secretRef": "redis-auth"}},
-        says="spec.external.url: Required value",
-        alone="spec.external.url: Required value",
+        when="an external storage has neither an address nor a Secret",
+        spec={"external": {}},
+        says=("spec.external: Required value: url, or in place of it a secretRef whose Secret says where the store is"),
+        alone="spec.external: Invalid value: 0: spec.external in body should have at least 1 properties",
         why="Only the author knows where the store is.",
+    ),
+    StorageRule(
+        when="the address names Sentinels",
+        spec={"external": {**EXTERNAL, "url": "redis-sentinel://a:26379,b:26379/mymaster/0"}},
+        says=f"spec.external.url: Unsupported value: Sentinel is not supported: {_PRIMARY}",
+        alone=_URL_ALONE,
+        why=_NO_CLIENTS,
+    ),
+    StorageRule(
+        when="the address names a cluster",
+        spec={"external": {**EXTERNAL, "url": "redis+cluster://redis.example.com:6379"}},
+        says=(
+            "spec.external.url: Unsupported value: cluster mode is not supported, because ToolHive's proxies are no"
+            " cluster clients: use a store with cluster mode disabled, and name it as redis://host:port"
+        ),
+        alone=_URL_ALONE,
+        why="Such a store answers MOVED to most keys.",
+    ),
+    StorageRule(
+        when="the address names several hosts",
+        spec={"external": {**EXTERNAL, "url": "redis://a:6379,b:6379"}},
+        says=f"spec.external.url: Invalid value: must name one host: {_PRIMARY}",
+        alone=_URL_ALONE,
+        why=_NO_CLIENTS,
+    ),
+    StorageRule(
+        when="the address is a socket",
+        spec={"external": {**EXTERNAL, "url": "unix:///run/redis.sock"}},
+        says=(
+            "spec.external.url: Unsupported value: a socket is on one host alone: have the store listen on a port, and"
+            " name its Service as redis://host:port"
+        ),
+        alone=_URL_ALONE,
+        why="The pods of consumers run on any node.",
+    ),
+    StorageRule(
+        when="the address is a connection string of .NET, as Azure's portal shows it",
+        spec={"external": {**EXTERNAL, "url": "my.redis.cache.windows.net:6380,password=hunter2,ssl=True"}},
+        says=(
+            "spec.external.url: Unsupported value: this is the connection string of a .NET client: write"
+            " rediss://host:port, and put the password into the Secret that spec.external.secretRef names"
+        ),
+        alone=_URL_ALONE,
+        why=_NO_PASSWORDS,
     ),
     StorageRule(
         when="the address has another scheme",
@@ -118,7 +164,10 @@ RULES: Final = (
     StorageRule(
         when="the address has a query or fragment",
         spec={"external": {**EXTERNAL, "url": "redis://redis.example.com?password=hunter2"}},
-        says="spec.external.url: Forbidden: must not have a query or fragment",
+        says=(
+            "spec.external.url: Forbidden: must not have a query or fragment: rediss:// asks for TLS, /1 for the"
+            " database 1, and certificates belong into the Secret's key ca.crt"
+        ),
         alone=_URL_ALONE,
         why=f"{_ADDRESS} People put passwords there, too.",
     ),
@@ -151,8 +200,8 @@ RULES: Final = (
             " '.', and start and end with a letter or digit"
         ),
         alone=(
-            "spec.external.secretRef: Invalid value: \"Redis/Auth\": must consist of lower-case letters, digits, '-' or"
-            " '.', and start and end with a letter or digit"
+            'spec.external.secretRef: Invalid value: "Redis/Auth": spec.external.secretRef in body should match'
+            " '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"
         ),
         why=(
             "No Secret can have that name. The field cannot name a Secret of another namespace, because authors could"
@@ -165,6 +214,52 @@ RULES: Final = (
         says="spec.external.secretRef: Too long: may not be more than 253 bytes",
         alone="spec.external.secretRef: Too long: may not be more than 253 bytes",
         why="No Secret can have that name.",
+    ),
+    StorageRule(
+        when="`secretRef` is neither a name nor an object",
+        spec={"external": {**EXTERNAL, "secretRef": 5}},
+        says="spec.external.secretRef: Invalid value: must be a name, or an object with a name and keys",
+        why=_ONE_SCHEMA,
+    ),
+    StorageRule(
+        when="`secretRef` is an object without a name",
+        spec={"external": {**EXTERNAL, "secretRef": {"passwordKey": "redis-password"}}},
+        says="spec.external.secretRef.name: Required value",
+        alone="spec.external.secretRef.name: Required value",
+        why="The keys are those of one Secret.",
+    ),
+    StorageRule(
+        when="`secretRef` has an unknown field",
+        spec={"external": {**EXTERNAL, "secretRef": {"name": "redis-auth", "key": "redis-password"}}},
+        says='spec.external.secretRef: Invalid value: unknown field "key"',
+        why="A misspelt field would have no effect, and the product would read another key.",
+    ),
+    StorageRule(
+        when="`secretRef` has more than five unknown fields",
+        spec={"external": {**EXTERNAL, "secretRef": {"name": "redis-auth"} | dict.fromkeys("abcdefg", "x")}},
+        besides=tuple(f'spec.external.secretRef: Invalid value: unknown field "{field}"' for field in "abcde"),
+        says="spec.external.secretRef: Invalid value: 2 more unknown fields",
+        why="An object may have a hundred thousand.",
+    ),
+    StorageRule(
+        when="a key of `secretRef` is not a valid one",
+        spec={"external": {**EXTERNAL, "secretRef": {"name": "redis-auth", "passwordKey": "pass word"}}},
+        says=(
+            "spec.external.secretRef.passwordKey: Invalid value: \"pass word\": must consist of letters, digits, '-',"
+            " '_' or '.'"
+        ),
+        alone=(
+            'spec.external.secretRef.passwordKey: Invalid value: "pass word": spec.external.secretRef.passwordKey in'
+            " body should match '^[-._a-zA-Z0-9]+$'"
+        ),
+        why="No Secret can have such a key.",
+    ),
+    StorageRule(
+        when="a key of `secretRef` is too long",
+        spec={"external": {**EXTERNAL, "secretRef": {"name": "redis-auth", "passwordKey": "x" * 254}}},
+        says="spec.external.secretRef.passwordKey: Too long: may not be more than 253 bytes",
+        alone="spec.external.secretRef.passwordKey: Too long: may not be more than 253 bytes",
+        why="No Secret can have such a key.",
     ),
     StorageRule(
         when="`rotation` has no interval",

@@ -15,6 +15,7 @@ from shared.errors import InvalidSpec
 from shared.names import MAX_STORAGE_NAME
 from shared.objects.field_path import dotted, put, read, shown
 from shared.session_storage.endpoint import Endpoint
+from shared.session_storage.secret_reference import secret_named
 from shared.session_storage.sizes import DEFAULT_SIZE, DEFAULT_SIZES, Size, Sizes
 from shared.session_storage.validation import CLASS_CHANGE_HINT, KIND_CHANGE_HINT, STORAGE_NAME_PATTERN
 from webhook.admission.json_patch import diff
@@ -45,12 +46,12 @@ _GENERATED: Final = "x" * 5
 def secret_to_read(request: AdmissionRequest) -> str | None:
     """Name the Secret that the author must be allowed to read: the write has its password sent somewhere.
 
-    Whoever names a Secret, or another address for one that is named already, could learn the password by a server of
-    their own. None if the write does neither.
+    Whoever names a Secret, or another address or other keys for one that is named already, could learn what is in it
+    by a server of their own. None if the write does nothing of that.
     """
     storage = request.written
-    secret = read(storage or {}, _SECRET)
-    if not isinstance(secret, str) or not secret:
+    secret = secret_named(read(storage or {}, _SECRET))
+    if secret is None:
         return None
     return None if read(storage or {}, _EXTERNAL) == read(request.old_object or {}, _EXTERNAL) else secret
 
@@ -75,7 +76,7 @@ def decide(
         return Allow()
     problems = (*_problems_of_name(request), *problems_of_spec(storage), *_problems_of_change(request))
     forbidden = (
-        *_problems_of_host(storage, request.old_object, allowed_hosts),
+        *_problems_of_host(request, allowed_hosts),
         *_problems_of_secret(request, may_read),
     )
     if problems or forbidden:
@@ -131,19 +132,22 @@ def _problems_of_change(request: AdmissionRequest) -> Iterator[str]:
         yield f"{dotted(_CLASS)}: Forbidden: {CLASS_CHANGE_HINT}"
 
 
-def _problems_of_host(storage: Object, previous: Object | None, allowed: AllowedHosts) -> Iterator[str]:
-    """Say why the host may not be named, as far as one can tell without DNS; the reconciler judges what it leads to."""
-    url = read(storage, _URL)
-    if url is None or url == read(previous or {}, _URL):
+def _problems_of_host(request: AdmissionRequest, allowed: AllowedHosts) -> Iterator[str]:
+    """Say why the host may not be named, as far as one can tell without DNS; the reconciler judges what it leads to.
+
+    A host that is in a Secret is the reconciler's to judge altogether.
+    """
+    url = read(request.written or {}, _URL)
+    if url is None or url == read(request.old_object or {}, _URL):
         return
     try:
-        host = Endpoint.of_url(url).host
+        host = Endpoint.of_url(url, request.namespace).host
     except InvalidSpec:
         return  # which is said already
     if problem := allowed.problem_of_host(host):
         yield (
-            f"{dotted(_URL)}: Forbidden: {problem}: name another host, or ask whoever installed this product to add it"
-            " to the chart value external.allowedHosts"
+            f"{dotted(_URL)}: Forbidden: {host} {problem}: name another host, or ask whoever installed this product"
+            " to add it to the chart value external.allowedHosts"
         )
 
 
@@ -203,8 +207,8 @@ def _warnings(storage: Object, namespace: str) -> Iterator[str]:
         yield "spec.rotation is ignored, because spec.external is set: only its owner can change that password"
     if read(storage, _SECRET) is None:
         yield "spec.external.secretRef is not set: consumers will use the store without a password"
-    is_shared = any(other != namespace for other in read(storage, _NAMESPACES) or ())
-    if is_shared and not Endpoint.of_url(read(storage, _URL)).is_tls:
+    url, is_shared = read(storage, _URL), any(other != namespace for other in read(storage, _NAMESPACES) or ())
+    if url is not None and is_shared and not Endpoint.of_url(url, namespace).is_tls:
         yield (
             "spec.external.url has no TLS, and spec.allowedNamespaces opens the store to other namespaces: what they"
             " send crosses the network in plain text, the password included: use rediss:// or valkeys://"

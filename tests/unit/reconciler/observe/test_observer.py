@@ -18,6 +18,7 @@ from reconciler.observe.observer import Observer
 from reconciler.observe.referenced_secrets import ReferencedSecrets
 from reconciler.observe.surroundings import Surroundings
 from reconciler.state.credential_rollout import CredentialRollout
+from reconciler.state.external_secret import ExternalConnection, SecretProblem
 from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
@@ -428,16 +429,18 @@ async def test_of_an_external_storage_only_its_secret_is_read() -> None:
     theirs = await api.create(SECRETS, {"metadata": {"name": "theirs", "namespace": NAMESPACE}, "data": content})
     await api.create(SECRETS, AUTH)
     found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}}, dial=stores.dial)
-    report = DialResult(Outcome.OK, "elsewhere")
+    host = f"elsewhere.{NAMESPACE}.svc"
+    report, endpoint = DialResult(Outcome.OK, host), Endpoint(host, 6379, 0, is_tls=False)
     theirs_login = Credentials("me", "theirs")
     assert found.external == ExternalFacts(
-        theirs_login, has_secret=True, revision=revision_of(theirs), dialled=report, serves_tls=True
+        ExternalConnection(endpoint, theirs_login), revision=revision_of(theirs), dialled=report, serves_tls=True
     )
     assert found.children == {}
     open_to_all = await observed(api, {"external": {"url": "redis://elsewhere"}}, dial=stores.dial)
-    assert open_to_all.external == ExternalFacts(Credentials(), dialled=report, serves_tls=True)
+    assert open_to_all.external == ExternalFacts(ExternalConnection(endpoint), dialled=report, serves_tls=True)
     missing = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "no"}}, dial=stores.dial)
-    assert missing.external == ExternalFacts(serves_tls=True)
+    problem = SecretProblem("SecretNotFound", "Secret no does not exist: create it in this namespace")
+    assert missing.external == ExternalFacts(problem=problem, serves_tls=True)
     assert stores.logins == [theirs_login, Credentials()]
     assert "theirs" not in repr(stores.logins)
 
@@ -457,6 +460,23 @@ async def test_the_former_credential_is_tried_only_where_it_may_fare_better(outc
     assert (found.external.dialled_as_published is not None) is is_tried
 
 
+@pytest.mark.parametrize("outcome", list(Outcome))
+async def test_the_former_place_is_tried_whatever_is_wrong_with_the_next_one(outcome: Outcome) -> None:
+    stores, api = Stores(new=outcome), FakeApi()
+    for name, content in (
+        ("theirs", {"host": "new.example.com", "password": "new"}),
+        ("mine-connection", {"REDIS_URL": "rediss://:old@old.example.com:6379", "REDIS_PASSWORD": "old"}),
+    ):
+        data = identities.encoded(content)
+        await api.create(SECRETS, {"metadata": {"name": name, "namespace": NAMESPACE}, "data": data})
+    storage = storage_of({"external": {"secretRef": {"name": "theirs"}}})
+    storage["status"] = {"connectionSecret": "mine-connection"}
+    found = await observer_of(api, dial=stores.dial).observe(storage)
+    assert found.external is not None
+    former = DialResult(Outcome.OK, "old.example.com")
+    assert found.external.dialled_as_published == (None if outcome is Outcome.OK else former)
+
+
 @pytest.mark.parametrize("handed_out", ["mine-connection", None])
 async def test_what_consumers_have_of_an_external_storage_is_found_without_its_labels(handed_out: str | None) -> None:
     api = FakeApi()
@@ -465,7 +485,7 @@ async def test_what_consumers_have_of_an_external_storage_is_found_without_its_l
     storage = storage_of({"external": {"url": "redis://elsewhere"}}) | {"status": {"connectionSecret": handed_out}}
     found = await observer_of(api, dial=Stores().dial).observe(storage)
     assert found.external is not None
-    assert (found.external.published_login is not None) is (handed_out is not None)
+    assert (found.external.published is not None) is (handed_out is not None)
 
 
 STUCK: Object = {

@@ -36,7 +36,7 @@ class Api(FakeApi):
         await self.apply(SECRETS, obj, field_manager="user")
 
 
-def external(name: str, named: str | None = "theirs") -> Object:
+def external(name: str, named: str | Object | None = "theirs") -> Object:
     spec = {"url": "redis://there:6379"} | ({"secretRef": named} if named else {})
     return {"metadata": {"namespace": "team", "name": name}, "spec": {"external": spec}}
 
@@ -122,6 +122,17 @@ async def test_a_storage_that_names_another_secret_now_no_longer_depends_on_the_
         assert asked.empty()
         secrets.on_storage(external("a", "other"), None)
         assert (secrets._contents, secrets._storages_of, secrets._secret_of) == ({}, {}, {})
+
+
+async def test_a_secret_that_is_named_with_its_keys_is_followed_too() -> None:
+    api = Api()
+    await api.put("one")
+    named: Object = {"name": "theirs", "passwordKey": "redis-password"}
+    async with following(api, external("a", named)) as (secrets, asked):
+        assert await asked.get() == ("team", "a")
+        await until_read(secrets, "one")
+        await api.put("two")
+        assert await asked.get() == ("team", "a")
 
 
 async def test_without_a_storage_that_names_a_secret_nothing_is_watched() -> None:

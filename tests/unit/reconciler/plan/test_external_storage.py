@@ -13,16 +13,14 @@ from reconciler.actions.plan import Plan
 from reconciler.credentials import identities
 from reconciler.plan.planner import plan
 from reconciler.state.credential_rollout import CredentialRollout
-from reconciler.state.external_store import (
-    DialResult,
-    ExternalFacts,
-    Outcome,
-    login_from_connection,
-    login_from_secret,
-)
+from reconciler.state.external_secret import SecretProblem, connection_of_consumers, connection_of_user
+from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.storage_state import Sharing, StorageState
+from shared import names
 from shared.consumers.identity import Consumer
+from shared.consumers.injection import InjectionContext, desired
+from shared.consumers.reference import StorageReference
 from shared.session_storage.models import External
 from tests.support.storages import NOW, SETTINGS, session_storage, settled, state_of
 
@@ -34,16 +32,21 @@ def observed(
     dialled: DialResult | None = OK, url: str = "redis://elsewhere", *, serves_tls: bool = True, **secret: str
 ) -> StorageState:
     data = {key.replace("_", "."): value for key, value in secret.items()}
-    facts = replace(seen({"data": identities.encoded(data)}), dialled=dialled, serves_tls=serves_tls)
-    spec = {"external": {"url": url, "secretRef": "theirs"}}
-    return state_of(session_storage(spec), external=facts)
+    stated = {"url": url, "secretRef": "theirs"} if url else {"secretRef": "theirs"}
+    facts = replace(seen({"data": identities.encoded(data)}, stated), dialled=dialled, serves_tls=serves_tls)
+    return state_of(session_storage({"external": stated}), external=facts)
 
 
-def seen(secret: Any) -> ExternalFacts:
+ELSEWHERE = {"url": "redis://elsewhere", "secretRef": "theirs"}
+
+
+def seen(secret: Any, stated: Any = ELSEWHERE) -> ExternalFacts:
     """Build what is known of a store before anybody dials it, given the Secret that the storage names."""
-    external = External(url="redis://elsewhere", secret_ref="theirs")
-    login = login_from_secret(external, secret)
-    return ExternalFacts(login, has_secret=secret is not None, revision="uid-2-9")
+    wanted = connection_of_user(External.model_validate(stated), "team", secret)
+    revision = "uid-2-9" if secret is not None else ""
+    if isinstance(wanted, SecretProblem):
+        return ExternalFacts(problem=wanted, revision=revision)
+    return ExternalFacts(wanted, revision=revision)
 
 
 def decided(before: StorageState) -> Plan:
@@ -67,7 +70,7 @@ def test_a_storage_whose_store_works_is_ready_and_hands_out_the_connection() -> 
     assert decision.status is not None
     assert decision.status["connectionSecret"] == "mine-connection"
     assert handed_out(decision) == {
-        "REDIS_URL": "redis://:hunter2%2F%2B%C3%B6@elsewhere:6379",
+        "REDIS_URL": "redis://:hunter2%2F%2B%C3%B6@elsewhere.team.svc:6379",
         "REDIS_PASSWORD": PASSWORD,
         "SESSION_STORAGE_TYPE": "redis",
     }
@@ -88,7 +91,7 @@ def test_a_storage_whose_store_fails_hands_nothing_out_and_says_what_to_do(outco
     assert decision.steps == ()
     found = condition(decision)
     assert (found["status"], found["reason"]) == ("False", outcome)
-    assert found["message"].startswith("elsewhere:6379: seen: ")
+    assert found["message"].startswith("elsewhere.team.svc:6379: seen: ")
     assert "hunter2" not in repr(decision)
 
 
@@ -102,11 +105,15 @@ def handing_out(password: str, **record: str) -> Any:
 
 def with_connection(before: StorageState, connection: Any) -> StorageState:
     assert before.external is not None
+    assert before.storage.spec is not None
+    assert before.storage.spec.external is not None
     return replace(
         before,
         children={("secrets", "mine-connection"): connection},
         rotation=RotationRecord.of(connection),
-        external=replace(before.external, published_login=login_from_connection(connection)),
+        external=replace(
+            before.external, published=connection_of_consumers(before.storage.spec.external, "team", connection)
+        ),
     )
 
 
@@ -130,14 +137,24 @@ def test_a_changed_credential_that_does_not_work_changes_nothing(handed_out: Dia
     if handed_out == OK:
         assert condition(decision)["status"] == "True"
         assert condition(decision, "CredentialHandedOn")["reason"] == "AuthenticationFailed"
-        assert "consumers keep the one before" in condition(decision, "CredentialHandedOn")["message"]
+        assert "consumers keep the connection before" in condition(decision, "CredentialHandedOn")["message"]
     else:
         assert condition(decision)["reason"] == "AuthenticationFailed"
 
 
+@pytest.mark.parametrize("secret", [None, {"password": "new", "username": "ann"}, {"password": "new", "ca.crt": "PEM"}])
+def test_proxies_stay_connected_as_consumers_are_whatever_a_secret_says_that_does_not_work(secret: Any) -> None:
+    before = with_connection(observed(DialResult(Outcome.AUTH), "rediss://a.b", password="old"), handing_out("old"))
+    assert before.external is not None
+    changed = seen({"data": identities.encoded(secret)} if secret else None, {**ELSEWHERE, "url": "rediss://a.b"})
+    failing = replace(changed, dialled=changed.connection and DialResult(Outcome.AUTH), serves_tls=True)
+    decision = decided(replace(before, external=replace(failing, published=before.external.published)))
+    assert condition(decision, "ProxiesSupported")["reason"] == "TlsWithSystemRoots"
+
+
 def test_another_address_is_handed_on_without_a_rotation() -> None:
     decision = decided(with_connection(observed(url="redis://moved", password="old"), handing_out("old")))
-    assert handed_out(decision)["REDIS_URL"] == "redis://:old@moved:6379"
+    assert handed_out(decision)["REDIS_URL"] == "redis://:old@moved.team.svc:6379"
     assert decision.status is not None
     assert "rotation" not in decision.status
 
@@ -268,3 +285,122 @@ def test_the_user_name_default_is_what_a_password_alone_means(published: str) ->
     after = decided(with_connection(observed(password="p", username="default"), connection))
     assert after.status is not None
     assert "rotation" not in after.status
+
+
+HOSTED = {"host": "cache.example.com", "password": "p"}
+"""What a cloud operator writes, with TLS by default."""
+
+
+def hosted(dialled: DialResult = OK, **secret: str) -> StorageState:
+    """Observe a storage without a URL; its Secret says where the store is."""
+    return observed(dialled, "", **{**HOSTED, **secret})
+
+
+def handed(before: StorageState) -> Any:
+    """Return the connection Secret that a first pass makes."""
+    (step,) = decided(before).steps
+    assert isinstance(step, Write)
+    return {**step.obj, "metadata": {**step.obj["metadata"], "resourceVersion": "4"}}
+
+
+def test_a_secret_may_say_where_the_store_is_and_the_status_tells_once_it_works() -> None:
+    decision = decided(hosted())
+    assert handed_out(decision)["REDIS_URL"] == "rediss://:p@cache.example.com:6379"
+    assert decision.status is not None
+    assert decision.status["endpoint"] == "rediss://cache.example.com:6379"
+    assert condition(decision, "ProxiesSupported")["reason"] == "TlsWithSystemRoots"
+
+
+def test_a_storage_that_changes_from_a_url_to_a_secret_in_place_keeps_its_consumers_connected() -> None:
+    """The webhook and the reconciler's other queue see the new spec with the status of before."""
+    decision = decided(observed(OK, "redis://redis-master", password="p"))
+    assert decision.status is not None
+    assert decision.status["endpoint"] == "redis://redis-master.team.svc:6379"
+    assert connected(decision, {"secretRef": "theirs"}, "team")["address"] == "redis-master.team.svc:6379"
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.OK])
+def test_what_a_secret_says_of_a_place_is_told_nobody_before_a_store_has_answered_there(outcome: Outcome) -> None:
+    """Who mixes the keys up has the password where the host should be."""
+    decision = decided(hosted(DialResult(outcome, "seen"), host="hunter2.secret"))
+    assert decision.steps == ()
+    assert "hunter2" not in repr(decision)
+    assert condition(decision)["message"].startswith("the store that Secret theirs names: seen: ")
+    assert decision.status is not None
+    assert "endpoint" not in decision.status
+
+
+def test_consumers_follow_a_store_that_moves_and_restart() -> None:
+    before = with_connection(hosted(host="new.example.com"), handed(hosted()))
+    decision = decided(before)
+    assert handed_out(decision)["REDIS_URL"] == "rediss://:p@new.example.com:6379"
+    assert decision.status is not None
+    assert decision.status["endpoint"] == "rediss://new.example.com:6379"
+    assert decision.status["rotation"]["phase"] == "Published"
+
+
+@pytest.mark.parametrize(("former", "reason"), [(OK, "StorageReady"), (DialResult(Outcome.DNS), "TimedOut")])
+def test_consumers_keep_a_place_as_long_as_the_next_one_does_not_answer(former: DialResult, reason: str) -> None:
+    moved = with_connection(hosted(DialResult(Outcome.TIMEOUT), host="new.example.com", tls="false"), handed(hosted()))
+    assert moved.external is not None
+    decision = decided(replace(moved, external=replace(moved.external, dialled_as_published=former)))
+    assert decision.steps == ()
+    assert decision.status is not None
+    assert decision.status["endpoint"] == "rediss://cache.example.com:6379"
+    assert condition(decision)["reason"] == reason
+    # It is about the connection that consumers have, not about the one that does not work.
+    assert condition(decision, "ProxiesSupported")["reason"] == "TlsWithSystemRoots"
+    if former == OK:
+        assert condition(decision, "CredentialHandedOn")["reason"] == "TimedOut"
+    assert "new.example.com" not in repr(decision)
+
+
+@pytest.mark.parametrize("secret", [None, {}, {"data": identities.encoded({"host": "a.b", "password": ""})}], ids=repr)
+def test_consumers_stay_connected_while_their_secret_is_away_or_spoilt(secret: Any) -> None:
+    before = with_connection(hosted(), handed(hosted()))
+    assert before.external is not None
+    lost = replace(seen(secret, {"secretRef": "theirs"}), published=before.external.published, serves_tls=True)
+    decision = decided(replace(before, external=lost))
+    assert decision.steps == ()
+    assert decision.status is not None
+    assert decision.status["endpoint"] == "rediss://cache.example.com:6379"
+    assert condition(decision)["reason"] == ("SecretNotFound" if secret is None else "SecretKeyMissing")
+    assert condition(decision, "ProxiesSupported")["status"] == "True"
+
+
+def test_a_store_that_a_secret_places_is_at_rest_once_all_is_written() -> None:
+    before = hosted()
+    first = decided(before)
+    second = decided(settled(with_connection(before, handed(before)), first.status))
+    assert (second.steps, second.status, second.events) == ((), None, ())
+
+
+def connected(decision: Plan, external: Any, namespace: str) -> Any:
+    """Return `spec.sessionStorage` of a server, once the status that was planned is written."""
+    storage = {
+        "metadata": {"name": "mine", "namespace": "team"},
+        "spec": {"external": external, "allowedNamespaces": ["*"]},
+        "status": decision.status,
+    }
+    consumer = {"kind": "MCPServer", "metadata": {"name": "srv", "namespace": namespace}, "spec": {}}
+    reference = StorageReference("team", "mine")
+    return desired(consumer, reference, storage, InjectionContext()).consumer["spec"]["sessionStorage"]
+
+
+@pytest.mark.parametrize(("namespace", "secret"), [("team", "mine-connection"), ("other", "team.mine-connection")])
+def test_the_user_default_and_the_bare_name_of_a_service_reach_proxies(namespace: str, secret: str) -> None:
+    external = {"url": "redis://redis-master:6379", "secretRef": "theirs"}
+    decision = decided(observed(OK, external["url"], password="p", username="default"))
+    assert connected(decision, external, namespace) == {
+        "provider": "redis",
+        "address": "redis-master.team.svc:6379",
+        "db": 0,
+        "keyPrefix": names.key_prefix("MCPServer", namespace, "srv"),
+        "passwordRef": {"name": secret, "key": "REDIS_PASSWORD"},
+    }
+
+
+@pytest.mark.parametrize("namespace", ["team", "other"])
+def test_what_a_secret_says_of_a_place_reaches_proxies(namespace: str) -> None:
+    found = connected(decided(hosted()), {"secretRef": "theirs"}, namespace)
+    assert (found["address"], found["tls"]) == ("cache.example.com:6379", {})

@@ -71,3 +71,10 @@ def test_a_status_that_the_schema_does_not_allow_counts_as_none(status: Any) -> 
 def test_a_time_without_a_zone_counts_as_none() -> None:
     local = {**CONDITION, "lastTransitionTime": CREATED.removesuffix("Z")}
     assert DeclaredStorage.of({**session_storage({}), "status": {"conditions": [local]}}).condition("Ready") is None
+
+
+def test_many_unknown_fields_are_told_in_a_word() -> None:
+    reference = {"name": "theirs"} | dict.fromkeys(("x" * 10_000, *map(str, range(1000))), "hunter2")
+    storage = {"metadata": {"name": "mine", "namespace": "team"}, "spec": {"external": {"secretRef": reference}}}
+    declared = DeclaredStorage.of(storage)
+    assert declared.spec_problem == "spec.external.secretRef: Invalid value: unknown fields"

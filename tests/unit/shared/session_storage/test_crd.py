@@ -19,6 +19,8 @@ CRD = crd()
 OLDER, VERSION = CRD["spec"]["versions"]
 SCHEMA: Object = VERSION["schema"]["openAPIV3Schema"]
 SPEC: Object = SCHEMA["properties"]["spec"]
+EXTERNAL: Object = SPEC["properties"]["external"]
+SECRET_REF: Object = EXTERNAL["properties"]["secretRef"]
 
 
 def schemas(schema: Any) -> Iterator[Object]:
@@ -35,7 +37,8 @@ def test_every_schema_is_structural() -> None:
     found = list(schemas(SCHEMA))
     assert len(found) > 15
     for schema in found:
-        assert isinstance(schema["type"], str)
+        # The Secret's name, or an object: a structural schema has no type for both.
+        assert isinstance(schema["type"], str) or schema is SECRET_REF
         assert not schema.keys() & {"$ref", "$defs", "anyOf", "allOf", "oneOf", "title", "default", "nullable"}
         assert None not in schema.values()
         assert set(schema.get("required", [])) <= schema.get("properties", {}).keys()
@@ -101,16 +104,28 @@ def test_the_crd_has_a_rule_for_every_check_that_needs_no_look_up() -> None:
     assert SPEC["properties"]["size"]["enum"] == list(Size)
     assert any("size() <= 40" in rule for rule in rules(SCHEMA))
     assert "has(self.external) == has(oldSelf.external)" in rules(SPEC)
-    url = SPEC["properties"]["external"]["properties"]["url"]
+    url = EXTERNAL["properties"]["url"]
     assert any("valkeys?" in rule for rule in rules(url))
     assert "pattern" not in url  # an error of the schema itself would repeat the value, and a password in it
-    assert SPEC["properties"]["external"]["required"] == ["url"]
+    assert "required" not in EXTERNAL
+    assert EXTERNAL["minProperties"] == 1
+
+
+def test_a_secret_is_named_by_a_string_or_by_an_object_that_keeps_what_nobody_knows() -> None:
+    """CEL cannot read a field without a type, and the API server refuses a rule inside one."""
+    assert SECRET_REF.keys() == {
+        *("description", "x-kubernetes-preserve-unknown-fields", "maxLength", "pattern", "properties", "required")
+    }
+    assert SECRET_REF["x-kubernetes-preserve-unknown-fields"] is True
+    assert SECRET_REF["required"] == ["name"]
+    for schema in SECRET_REF["properties"].values():
+        assert schema.keys() == {"type", "maxLength", "pattern", "description"}
 
 
 def test_every_string_that_a_rule_reads_has_a_bound() -> None:
     """Without a bound, the API server's estimate of the rule's cost exceeds its limit."""
     for schema in schemas(SPEC):
-        if schema["type"] == "string" and rules(schema):
+        if schema.get("type") == "string" and rules(schema):
             assert schema["maxLength"]
 
 
@@ -122,7 +137,7 @@ def test_conditions_merge_by_their_type() -> None:
 
 
 def test_numbers_have_a_format() -> None:
-    numbers = [schema for schema in schemas(SCHEMA) if schema["type"] == "integer"]
+    numbers = [schema for schema in schemas(SCHEMA) if schema.get("type") == "integer"]
     assert numbers
     assert {schema["format"] for schema in numbers} == {"int64"}
 

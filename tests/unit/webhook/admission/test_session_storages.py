@@ -88,12 +88,49 @@ def test_each_problem_is_named_as_kubernetes_would(spec: Any, expected: str) -> 
         pytest.param("redis://there?db=1", "Forbidden: must not have a query", id="query"),
         pytest.param("redis://there/a/b", "must be redis://host[:port][/db]", id="path"),
         pytest.param("redis://user@there", "Forbidden: must not hold a user name or password", id="user"),
+        pytest.param("redis+sentinel://there/0", "Sentinel is not supported: name the primary", id="Sentinel"),
+        pytest.param("REDISS+SENTINEL://there", "Sentinel is not supported: name the primary", id="Sentinel by TLS"),
+        pytest.param("redis-cluster://a,b", "cluster mode is not supported", id="cluster"),
+        pytest.param("redis://a:6379,b:6379/0", "must name one host: name the primary", id="several hosts"),
+        pytest.param("redis+unix:///run/redis.sock", "a socket is on one host alone", id="socket"),
+        pytest.param("redis-socket:///run/redis.sock", "a socket is on one host alone", id="another socket"),
+        pytest.param("/run/redis.sock", "a socket is on one host alone", id="path"),
+        pytest.param("h:6380,password=hunter2=,ssl=True", "a .NET client: write rediss://host:port", id=".NET"),
     ],
 )
 def test_a_bad_address_is_explained(url: str, said: str) -> None:
     (problem,) = problems(decide({"external": {"url": url}}))
     assert problem.startswith("spec.external.url: ")
     assert said in problem
+
+
+@pytest.mark.parametrize("url", ["redis://there/", "REDIS://there", "Valkeys://There:6380/2", "redis://[::FFFF:1]/"])
+def test_a_slash_at_the_end_and_capitals_are_no_mistake(url: str) -> None:
+    assert decide({"external": {"url": url, "secretRef": "auth"}}) == Allow()
+
+
+@pytest.mark.parametrize(
+    "reference", [{"name": "auth"}, {"name": "auth", "passwordKey": "redis-password", "caKey": "tls.ca_1"}], ids=str
+)
+def test_a_secret_may_be_named_with_its_keys(reference: Any) -> None:
+    assert decide({"external": {"url": "redis://there", "secretRef": reference}}) == Allow()
+
+
+@pytest.mark.parametrize("reference", ["auth", {"name": "auth", "hostKey": "HOST"}], ids=str)
+def test_the_secret_may_say_where_the_store_is(reference: Any) -> None:
+    assert decide({"external": {"secretRef": reference}, "allowedNamespaces": ["other"]}) == Allow()
+
+
+@pytest.mark.parametrize("value", [5, True, ["auth"]], ids=str)
+def test_a_secret_is_named_in_no_other_way(value: Any) -> None:
+    (problem,) = problems(decide({"external": {"url": "redis://there", "secretRef": value}}))
+    assert problem == "spec.external.secretRef: Invalid value: must be a name, or an object with a name and keys"
+
+
+def test_what_stands_in_place_of_an_address_is_not_repeated() -> None:
+    (problem,) = problems(decide({"external": {"uri": "redis://:hunter2@there"}}))
+    assert problem.startswith("spec.external: Required value: url")
+    assert "hunter2" not in problem
 
 
 @given(
@@ -190,12 +227,22 @@ def test_whoever_names_a_secret_or_another_address_for_it_must_be_able_to_read_i
     assert asked({"external": {**EXTERNAL, "url": "redis://mine"}}, {"external": EXTERNAL}) == "auth"
 
 
+def test_so_must_whoever_names_its_keys_or_has_it_say_where_the_store_is() -> None:
+    keys = {"external": {**EXTERNAL, "secretRef": {"name": "auth", "passwordKey": "other"}}}
+    assert asked(keys) == "auth"
+    assert asked(keys, {"external": EXTERNAL}) == "auth"
+    assert asked({"external": {"secretRef": "auth"}}, {"external": EXTERNAL}) == "auth"
+    assert asked({"external": {"secretRef": {"name": "auth", "hostKey": "password"}}}, keys) == "auth"
+
+
 @pytest.mark.parametrize(
     ("spec", "old"),
     [
         ({"size": "small"}, None),
         ({"external": {"url": "redis://there"}}, None),
         ({"external": {"url": "redis://there", "secretRef": 5}}, None),
+        ({"external": {"url": "redis://there", "secretRef": {"passwordKey": "x"}}}, None),
+        ({"external": {"url": "redis://there", "secretRef": {"name": ["x"]}}}, None),
         ({"external": {"url": "redis://there"}}, {"external": EXTERNAL}),
         ({"external": EXTERNAL, "allowedNamespaces": ["a"]}, {"external": EXTERNAL}),
     ],
@@ -203,6 +250,15 @@ def test_whoever_names_a_secret_or_another_address_for_it_must_be_able_to_read_i
 )
 def test_nobody_needs_to_read_a_secret_that_goes_nowhere_new(spec: Any, old: Any) -> None:
     assert asked(spec, old) is None
+
+
+@pytest.mark.parametrize(("allowed", "is_refused"), [("redis", True), ("redis.ns.svc", False), ("*.ns.svc", False)])
+def test_the_name_of_a_service_is_judged_with_its_namespace(allowed: str, *, is_refused: bool) -> None:
+    obj = {"metadata": {"name": "store"}, "spec": {"external": {**EXTERNAL, "url": "redis://redis:6379"}}}
+    decision = session_storages.decide(AdmissionRequest("1", "CREATE", "ns", "", obj, None), AllowedHosts.of([allowed]))
+    assert isinstance(decision, Deny) is is_refused
+    if isinstance(decision, Deny):
+        assert "redis.ns.svc is not in the list of hosts" in decision.problems[0]
 
 
 def test_a_host_is_judged_only_when_it_is_set_or_changed() -> None:
