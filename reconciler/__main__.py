@@ -149,11 +149,11 @@ class _Process:
 
     def _storage_controller(self) -> Reconciler:
         watches, clock = self._watches, self._cluster.clock.now
-        rollouts = CredentialRollouts(self._cluster, watches.toolhive.consumer)
+        rollouts = CredentialRollouts(self._cluster, watches.toolhive.consumer, watches.toolhive.auth_server_hosts)
         last_seen = LastSeen(time.monotonic)
         surroundings = Surroundings(
             read_secret=watches.referenced_secrets.read,
-            serves_tls=lambda: all(serves_session_tls(crd) for crd in watches.toolhive.crds()),
+            serves_tls=lambda: all(serves_session_tls(crd) for crd in watches.toolhive.session_crds()),
             knows_consumers=watches.toolhive.is_known,
             is_rotation_due=self._is_rotation_due,
             silent_for=watches.heartbeats.silent_for,

@@ -12,11 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shared import errors, names
-from shared.consumers.toolhive import CONSUMER_RESOURCES, spec_properties
+from shared.consumers.auth_server import external_auth_config_names
+from shared.consumers.toolhive import CONSUMER_RESOURCES, SESSION_RESOURCES, spec_properties
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer, OnChange
 from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
-from shared.objects.resources import CRDS, Object, Resource
+from shared.objects.resources import CRDS, MCP_EXTERNAL_AUTH_CONFIGS, Object, Resource
 from shared.process.survival import keep_running
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 FIELD: Final = "sessionStorageRef"
 PROPERTY: Final[Object] = {
-    "description": "SessionStorage to keep this server's sessions in: its name, or an object with name and namespace.",
+    "description": (
+        "SessionStorage to keep this server's sessions, and what its embedded auth server knows, in: its name, or an"
+        " object with name and namespace."
+    ),
     "x-kubernetes-preserve-unknown-fields": True,
 }
 """Without a type, so that users can write a string or an object."""
@@ -168,13 +172,25 @@ class ToolHive:
         kinds = self._kinds.values()
         return all(kind.objects.synced.is_set() for kind in kinds if kind.extension.served.is_set())
 
-    def crds(self) -> list[Object]:
-        """Return the CRDs that the cluster has."""
-        return [crd for kind in self._kinds.values() for crd in kind.crd.objects.values()]
+    def session_crds(self) -> list[Object]:
+        """Return the CRDs that the cluster has of the kinds that keep sessions."""
+        kinds = (self._kinds[resource.kind] for resource in SESSION_RESOURCES)
+        return [crd for kind in kinds for crd in kind.crd.objects.values()]
 
     def consumer(self, who: Consumer) -> Object | None:
         """Look up a consumer."""
         return self._kinds[who.kind].objects.get((who.namespace, who.name))
+
+    def auth_server_hosts(self, config: Consumer) -> list[Object]:
+        """Return the MCPServers and MCPRemoteProxies that run the auth server of an MCPExternalAuthConfig."""
+        if config.kind != MCP_EXTERNAL_AUTH_CONFIGS.kind:
+            return []
+        return [
+            obj
+            for resource in SESSION_RESOURCES
+            for (namespace, _), obj in self._kinds[resource.kind].objects.objects.items()
+            if namespace == config.namespace and config.name in external_auth_config_names(obj)
+        ]
 
     def consumers(self) -> list[Object]:
         """Return all consumers."""

@@ -90,7 +90,8 @@ class Observer:
             ClusterError: A live read failed that a decision rests on.
         """
         storage = DeclaredStorage.of(obj)
-        sharing = Sharing.of(obj, self._consumers.usages(storage.key))
+        usages, is_known = self._consumers.usages(storage.key), self._surroundings.knows_consumers()
+        sharing = Sharing.of(obj, usages, is_known=is_known)
         seen = {key: obj for key, obj in overlooked.items() if key[0] != VOLUME_CLAIMS.plural}
         children = {**await self._children.read(storage), **seen}
         if storage.spec is not None and storage.spec.external is not None:

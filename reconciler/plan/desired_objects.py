@@ -95,7 +95,8 @@ def build(
     """Build the objects of a storage in the order of the proposal: without Secrets, and what depends on the primary."""
     owner = owner_of(state.storage)
     yield NETWORK_POLICIES, network_policy.network_policy(owner, settings.peers, state.sharing.namespaces)
-    yield CONFIG_MAPS, valkey_config.config_map(owner, group.primary.index, layout.instances, group.service_host)
+    primary, upstream = group.primary.index, group.service_host
+    yield CONFIG_MAPS, valkey_config.config_map(owner, primary, layout.instances, upstream, group.eviction)
     for index in layout.instances:
         yield STATEFUL_SETS, workload(state, spec, index, settings, is_spread=index not in layout.may_share)
     yield SERVICES, services.headless_service(owner)

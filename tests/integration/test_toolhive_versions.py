@@ -19,7 +19,7 @@ from shared.names import key_prefix
 from shared.objects.resources import CRDS
 from tests.integration.consumers import KINDS, WAYS, await_injection_of_all, change, found, referring
 from tests.integration.control_plane import Kubectl
-from tests.integration.installation import CONSUMER_PLURALS, toolhive_crd
+from tests.integration.installation import EXTENDED_PLURALS, toolhive_crd
 from tests.integration.mcpservers import RECORD
 from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_reason, storage
@@ -32,7 +32,7 @@ PASSWORD = "their-own-password"
 
 def install(kubectl: Kubectl, version: str) -> None:
     """Install a release's CRDs as Helm does, which removes everything else from them."""
-    for plural in CONSUMER_PLURALS:
+    for plural in EXTENDED_PLURALS:
         manifest = str(toolhive_crd(plural, version))
         kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", manifest)
 
@@ -56,7 +56,7 @@ def _restored(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]
 def version(request: pytest.FixtureRequest, kubectl: Kubectl) -> str:
     installed: str = request.param
     install(kubectl, installed)
-    for plural in CONSUMER_PLURALS:
+    for plural in EXTENDED_PLURALS:
         eventually(partial(is_extended, kubectl, plural), seconds=FIELD_BACK_SECONDS, what=f"{plural} has the field")
     await_injection_of_all(kubectl)
     return installed
@@ -92,7 +92,7 @@ def test_consumers_survive_the_upgrade_to_this_release(kubectl: Kubectl, namespa
         # ToolHive's operator and users write while the field is missing, or just back.
         change(kubectl, kind, namespace, {"metadata": {"labels": {"a": "b"}}})
         change(kubectl, kind, namespace, {"spec": {"replicas": 2}})
-    for plural in CONSUMER_PLURALS:
+    for plural in EXTENDED_PLURALS:
         eventually(partial(is_extended, kubectl, plural), seconds=FIELD_BACK_SECONDS, what=f"{plural} has the field")
     for kind in KINDS:
         after = found(kubectl, kind, namespace)

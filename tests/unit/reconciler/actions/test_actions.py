@@ -9,6 +9,7 @@ from reconciler.actions.plan import Step
 from reconciler.actions.valkey import (
     Admit,
     EndScript,
+    Evict,
     Fence,
     Follow,
     Promote,
@@ -19,6 +20,7 @@ from reconciler.actions.valkey import (
     TellPassword,
 )
 from reconciler.manifests import secrets
+from reconciler.manifests.eviction import Eviction
 from reconciler.state.primary_record import PrimaryRecord
 from shared.consumers.identity import Consumer
 from shared.objects.resources import PODS, SECRETS, SERVICES
@@ -70,6 +72,7 @@ STEPS: list[tuple[Step, str]] = [
     (Follow(NEW, "10.1.0.1", REPLICATION), "have pod mine-valkey-1-0 follow the primary at 10.1.0.1"),
     (TellPassword(NEW, REPLICATION), "tell pod mine-valkey-1-0 the present password for replication"),
     (Fence(OLD, 1), "set min-replicas-to-write of pod mine-valkey-0-0 to 1"),
+    (Evict(OLD, Eviction.ENDING_KEYS), "set maxmemory-policy of pod mine-valkey-0-0 to volatile-lru"),
     (EndScript(OLD), "end the script that keeps pod mine-valkey-0-0 busy"),
     (Resume(SERVICE, OLD), "have pod mine-valkey-0-0 take writes again"),
     (Remove(SERVICE, workload(2, Size.LARGE), None), "remove instance mine-valkey-2 with its volume"),
