@@ -21,8 +21,10 @@ from reconciler.actions.valkey import (
 )
 from reconciler.manifests import secrets
 from reconciler.manifests.eviction import Eviction
+from reconciler.state.credential_rollout import StampPlace
 from reconciler.state.primary_record import PrimaryRecord
 from shared.consumers.identity import Consumer
+from shared.names import ANNOTATION_AUTH_REVISION
 from shared.objects.resources import PODS, SECRETS, SERVICES
 from shared.session_storage.sizes import Size
 from tests.support.storages import (
@@ -77,6 +79,18 @@ STEPS: list[tuple[Step, str]] = [
     (Resume(SERVICE, OLD), "have pod mine-valkey-0-0 take writes again"),
     (Remove(SERVICE, workload(2, Size.LARGE), None), "remove instance mine-valkey-2 with its volume"),
 ]
+
+
+def test_a_stamp_takes_no_annotation_of_others_away() -> None:
+    who, at = Consumer("MCPServer", "team", "srv"), "/metadata/annotations"
+    assert Restart(who, "r@now").operations == [
+        {"op": "add", "path": f"{at}/toolhive.stacklok.dev~1credential-revision", "value": "r@now"}
+    ]
+    bare = Restart(who, "r@now", StampPlace(ANNOTATION_AUTH_REVISION, "7"))
+    assert bare.operations == [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "add", "path": at, "value": {ANNOTATION_AUTH_REVISION: "r@now"}},
+    ]
 
 
 @pytest.mark.parametrize(("step", "words"), STEPS, ids=[words for _, words in STEPS])

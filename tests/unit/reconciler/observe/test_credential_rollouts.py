@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.observe.credential_rollouts import CredentialRollouts
+from reconciler.state.credential_rollout import CredentialRollout, StampPlace
 from reconciler.state.storage_state import Sharing
 from shared import names
 from shared.consumers.identity import Consumer, Usage
@@ -110,6 +111,55 @@ async def test_a_consumer_that_is_deleted_or_may_not_use_the_storage_is_not_wait
 async def test_a_consumer_that_is_connected_to_another_storage_is_not_waited_for(world: World) -> None:
     await world.simulation.edit(MCP_SERVERS, "near", {"spec": {"sessionStorageRef": "other"}})
     assert await world.look(usage()) == []
+
+
+CONFIG = Consumer("MCPExternalAuthConfig", NAMESPACE, "login")
+RECORD = '{"by":"field","for":"all","granted":false,"made":[],"put":{},"storage":"team/mine"}'
+REVISION = "r1@2026-11-24T00:00:00Z"
+
+
+def host(name: str, **annotations: str) -> Object:
+    """Build an MCPServer that runs an auth server, and refers to no storage."""
+    metadata = {"name": name, "namespace": NAMESPACE, "uid": name, "resourceVersion": "7", "annotations": annotations}
+    return {"kind": "MCPServer", "metadata": metadata, "spec": {"authServerRef": {"name": "login"}}}
+
+
+async def hosted(world: World, *hosts: Object, consumers: tuple[Consumer, ...] = (CONFIG,)) -> list[CredentialRollout]:
+    """Tell how far the rotation is with the auth server that some objects run."""
+    config = {"kind": CONFIG.kind, "metadata": {"uid": "c", "annotations": {names.ANNOTATION_INJECTION: RECORD}}}
+    rollouts = CredentialRollouts(
+        world.reads,
+        lambda who: config if who == CONFIG else world.find(who),
+        lambda who: hosts if who == CONFIG else (),
+    )
+    return list(await rollouts.read(KEY, consumers, "r1", SINCE, is_thorough=False))
+
+
+async def test_what_runs_an_auth_server_is_restarted_by_a_stamp_of_its_own(world: World) -> None:
+    (bare, annotated) = await hosted(world, host("b", own="x"), host("a"))
+    assert [each.consumer for each in (bare, annotated)] == [
+        Consumer("MCPServer", NAMESPACE, "a"),
+        Consumer("MCPServer", NAMESPACE, "b"),
+    ]
+    assert bare.place == StampPlace(names.ANNOTATION_AUTH_REVISION, "7")
+    assert annotated.place == StampPlace(names.ANNOTATION_AUTH_REVISION)
+    assert not bare.is_done
+
+
+async def test_what_runs_an_auth_server_is_done_once_its_proxies_run_with_the_stamp(world: World) -> None:
+    # The proxies of `near` have started with the former credential.
+    (late,) = await hosted(world, host("near", **{names.ANNOTATION_AUTH_REVISION: REVISION}))
+    assert late.obstacle.endswith("started with the former credential")
+    for (plural, _, _), pod in world.simulation.api.objects.items():
+        if plural == PODS.plural:
+            pod["metadata"].setdefault("annotations", {})[names.ANNOTATION_AUTH_REVISION] = "r1"
+    (done,) = await hosted(world, host("near", **{names.ANNOTATION_AUTH_REVISION: REVISION}))
+    assert done.is_done
+
+
+async def test_a_consumer_that_runs_an_auth_server_on_the_same_storage_restarts_once(world: World) -> None:
+    found = await hosted(world, {**host("near"), "kind": "MCPServer"}, consumers=(CONFIG, WHO))
+    assert [(each.consumer, each.place.annotation) for each in found] == [(WHO, names.ANNOTATION_REVISION)]
 
 
 @pytest.mark.parametrize(

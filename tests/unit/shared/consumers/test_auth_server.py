@@ -1,4 +1,4 @@
-"""Embedded auth servers: which fields have them keep their data in a storage, and when those stay as users wrote them."""
+"""Embedded auth servers: which fields have them keep their data in a storage, and when users' own ones stay."""
 
 from __future__ import annotations
 
@@ -111,9 +111,7 @@ def test_an_auth_server_leaves_when_its_owner_chooses_memory() -> None:
     storage = {"type": "memory", "redis": kept(injected)["redis"]}
     asked = {**injected, "spec": {**injected["spec"], "authServerConfig": {**ISSUER, "storage": storage}}}
     stored = InjectionRecord.of(injected)
-    left = injection.inject(
-        asked, REFERENCE, connection_to(REFERENCE, None), InjectionContext(stored=stored)
-    ).consumer
+    left = injection.inject(asked, REFERENCE, connection_to(REFERENCE, None), InjectionContext(stored=stored)).consumer
     assert kept(left) == {"type": "memory"}
 
 
@@ -129,7 +127,9 @@ def test_an_auth_server_is_part_of_the_proxy(kind: str, target: Target) -> None:
     [external(db=2), external(has_password=False), external(support=ProxySupport.NO_USER_NAME)],
     ids=["another database", "no password", "a user name"],
 )
-def test_an_auth_server_is_not_connected_to_a_store_that_it_cannot_use(kind: str, connection: StorageConnection) -> None:
+def test_an_auth_server_is_not_connected_to_a_store_that_it_cannot_use(
+    kind: str, connection: StorageConnection
+) -> None:
     assert kept(connected(consumer(kind), connection=connection)) is None
 
 
@@ -146,7 +146,7 @@ def test_an_auth_config_gets_nothing_that_its_kind_does_not_have() -> None:
 
 def test_an_auth_config_without_an_auth_server_has_nothing_to_keep() -> None:
     other = {"kind": "MCPExternalAuthConfig", "metadata": {"name": "c", "namespace": "team"}, "spec": {}}
-    with pytest.raises(InvalidSpec, match="^spec.embeddedAuthServer: Required value"):
+    with pytest.raises(InvalidSpec, match=r"^spec\.embeddedAuthServer: Required value"):
         connected(other)
 
 
