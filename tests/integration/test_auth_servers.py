@@ -26,7 +26,7 @@ from shared.objects.resources import (
 )
 from tests.integration.consumers import await_injection_of_all
 from tests.integration.control_plane import Kubectl
-from tests.integration.guards import WEBHOOK, without
+from tests.integration.guards import BINDING, WEBHOOK, without
 from tests.integration.mcpservers import RECORD, server
 from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_ready, condition, read, storage
@@ -124,9 +124,15 @@ def test_an_auth_server_of_another_namespace_reads_a_copy_of_the_secret(kubectl:
 def test_the_reconciler_readmits_an_auth_server_that_the_webhook_missed(
     kubectl: Kubectl, namespace: str, kind: str
 ) -> None:
-    with without(kubectl, WEBHOOK):
-        kubectl.api.create(described(kind, namespace, sessionStorageRef="mine"))
-        assert store_of(kubectl, kind, namespace) is None
+    asked = described(kind, namespace, sessionStorageRef="mine")
+
+    def is_missed() -> bool:
+        spec = kubectl.api.create(asked, "--dry-run=server")["spec"]
+        return "storage" not in spec[SERVERS[kind][-1]]
+
+    with without(kubectl, WEBHOOK, BINDING):
+        eventually(is_missed, what="API servers know that there is no webhook")
+        kubectl.api.create(asked)
     eventually(lambda: bool(store_of(kubectl, kind, namespace)), what="the auth server is connected")
 
 

@@ -101,9 +101,7 @@ class Kubelets:
             self.refresh(name)
             self.numbers[address] = index
             file = self.mounts[name].get(names.KEY_USERS_ACL, "")
-            self._valkey.instances[address] = FakeInstance(
-                file, lambda disk: self._history(name, disk), self._eviction
-            )
+            self._valkey.instances[address] = FakeInstance(file, lambda disk: self._history(name, disk), self._eviction)
             ready = {"type": "Ready", "status": "True", "lastTransitionTime": LONG_AGO}
             status = {"phase": "Running", "podIP": address, "conditions": [ready]}
             spec = {**spec, "nodeName": f"host-{index}"}
