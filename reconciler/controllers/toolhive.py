@@ -11,17 +11,17 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from reconciler.controllers.auth_servers import AuthServers
 from shared import errors, names
-from shared.consumers.auth_server import external_auth_config_names
 from shared.consumers.toolhive import CONSUMER_RESOURCES, SESSION_RESOURCES, spec_properties
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer, OnChange
 from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
-from shared.objects.resources import CRDS, MCP_EXTERNAL_AUTH_CONFIGS, Object, Resource
+from shared.objects.resources import CRDS, Key, Object, Resource
 from shared.process.survival import keep_running
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Collection, Coroutine
 
     from shared.consumers.identity import Consumer
 
@@ -135,12 +135,17 @@ class _Kind:
 
 
 class ToolHive:
-    """Everything of ToolHive that the reconciler watches."""
+    """Everything of ToolHive that the reconciler watches.
+
+    Attributes:
+        auth_servers: Those that the watched objects describe.
+    """
 
     def __init__(self, cluster: Cluster, on_consumer: OnChange, namespaces: WatchedNamespaces = WHOLE_CLUSTER) -> None:
         self._kinds = {
             resource.kind: _Kind(cluster, resource, on_consumer, namespaces) for resource in CONSUMER_RESOURCES
         }
+        self.auth_servers = AuthServers({name: kind.objects for name, kind in self._kinds.items()})
 
     def watches(self) -> list[Coroutine[None, None, None]]:
         """Return the coroutines that keep the caches current."""
@@ -177,20 +182,19 @@ class ToolHive:
         kinds = (self._kinds[resource.kind] for resource in SESSION_RESOURCES)
         return [crd for kind in kinds for crd in kind.crd.objects.values()]
 
+    def has_auth_data(self, storage: Key, namespaces: Collection[str]) -> bool | None:
+        """Tell whether some auth server in these namespaces keeps its data in a managed storage.
+
+        Returns:
+            None if there is none, and the caches may lack one.
+        """
+        if self.auth_servers.of_storage(storage, namespaces):
+            return True
+        return False if self.is_known() else None
+
     def consumer(self, who: Consumer) -> Object | None:
         """Look up a consumer."""
         return self._kinds[who.kind].objects.get((who.namespace, who.name))
-
-    def auth_server_hosts(self, config: Consumer) -> list[Object]:
-        """Return the MCPServers and MCPRemoteProxies that run the auth server of an MCPExternalAuthConfig."""
-        if config.kind != MCP_EXTERNAL_AUTH_CONFIGS.kind:
-            return []
-        return [
-            obj
-            for resource in SESSION_RESOURCES
-            for (namespace, _), obj in self._kinds[resource.kind].objects.objects.items()
-            if namespace == config.namespace and config.name in external_auth_config_names(obj)
-        ]
 
     def consumers(self) -> list[Object]:
         """Return all consumers."""

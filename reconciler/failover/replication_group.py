@@ -54,11 +54,8 @@ class ReplicationGroup:
         volumes = [index for index, claim in state.claims.items() if is_owned_by(claim, state.storage.uid)]
         primary = _primary_index(service, state.instances, volumes)
         others = tuple(instance for instance in state.instances if instance.index != primary)
-        eviction = eviction_for(
-            state.child(CONFIG_MAPS, names.valkey(state.storage.name)),
-            has_auth_data=state.sharing.has_auth_data,
-            is_known=state.sharing.is_known,
-        )
+        config = state.child(CONFIG_MAPS, names.valkey(state.storage.name))
+        eviction = eviction_for(config, has_auth_data=state.sharing.has_auth_data)
         return cls(state.storage.key, service, state.instance(primary), others, preset, state.key_ring, eviction)
 
     @property

@@ -26,13 +26,13 @@ class Eviction(StrEnum):
     ENDING_KEYS = "volatile-lru"
 
 
-def eviction_for(config: Object | None, *, has_auth_data: bool, is_known: bool) -> Eviction:
+def eviction_for(config: Object | None, *, has_auth_data: bool | None) -> Eviction:
     """Tell what a storage's instances may remove.
 
     Args:
         config: The storage's ConfigMap; None if it does not exist yet.
-        has_auth_data: Whether some consumer's auth server keeps its data in the storage.
-        is_known: Whether all consumers are known. Until then, what was kept stays.
+        has_auth_data: Whether some auth server keeps its data in the storage. None if that is not known: then what was
+            kept stays.
     """
     was_kept = read(config or {}, ("data", EVICTION_FILE)) == Eviction.ENDING_KEYS
-    return Eviction.ENDING_KEYS if has_auth_data or (was_kept and not is_known) else Eviction.ANY_KEY
+    return Eviction.ENDING_KEYS if has_auth_data or (was_kept and has_auth_data is None) else Eviction.ANY_KEY

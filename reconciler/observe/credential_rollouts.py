@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from reconciler.state.credential_rollout import (
     CredentialRollout,
@@ -25,7 +25,7 @@ from shared.objects.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Key, Obje
 from shared.objects.timestamps import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from shared.consumers.identity import Consumer
@@ -33,6 +33,18 @@ if TYPE_CHECKING:
 REFUSAL_SECONDS: Final = 60.0
 """How long the reconciler leaves a consumer alone that the API server refused to stamp."""
 READS_AT_ONCE: Final = 8
+
+
+class AuthServers(Protocol):
+    """Knows the objects that describe auth servers, and those that run them."""
+
+    def of_storage(self, storage: Key, namespaces: Collection[str]) -> Iterable[Object]:
+        """Find what describes an auth server that keeps its data in a managed storage, in these namespaces."""
+        ...
+
+    def hosts(self, described: Object) -> Iterable[Object]:
+        """Find what runs the auth server that an object describes: others, itself, or nothing."""
+        ...
 
 
 @dataclass(slots=True)
@@ -50,12 +62,12 @@ class CredentialRollouts:
         self,
         cluster: Cluster,
         find: Callable[[Consumer], Object | None],
-        hosts: Callable[[Consumer], Iterable[Object]] = lambda _: (),
+        auth_servers: AuthServers,
     ) -> None:
-        """Take what looks a consumer up, and what finds the objects that run the auth server which one describes."""
+        """Take among others what looks a consumer up."""
         self._cluster = cluster
         self._find = find
-        self._hosts = hosts
+        self._auth_servers = auth_servers
         self._memory: dict[Key, _Memory] = {}
         self._refused: dict[Consumer, tuple[float, str]] = {}
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
@@ -89,18 +101,24 @@ class CredentialRollouts:
             *(self._rollout(who, obj, memory, list(_resources(obj))) for who, obj in by_themselves),
             *(
                 self._rollout(who, obj, memory, [DEPLOYMENTS], names.ANNOTATION_AUTH_REVISION)
-                for who, obj in self._further_hosts(connected)
+                for who, obj in self._further_hosts(storage, connected)
             ),
         )
-        namespaces = sorted({storage[0], *(who.namespace for who, _ in connected)})
+        namespaces = sorted(_namespaces(storage, connected))
         others = await asyncio.gather(*(self._other_pods(storage[1], namespace, since) for namespace in namespaces))
         return (*rollouts, *(each for found in others for each in found))
 
-    def _further_hosts(self, connected: Iterable[tuple[Consumer, Object]]) -> list[tuple[Consumer, Object]]:
-        """Find what runs an auth server with the credential; not those whose proxies get it by their own reference."""
+    def _further_hosts(
+        self, storage: Key, connected: Sequence[tuple[Consumer, Object]]
+    ) -> list[tuple[Consumer, Object]]:
+        """Find what runs an auth server with the credential; not those whose proxies get it by their own reference.
+
+        Users may have connected an auth server by hand. An external storage knows those that refer to it.
+        """
         own = {who for who, obj in connected if DEPLOYMENTS in _resources(obj)}
-        configs = [who for who, obj in connected if _has_connected_proxy(obj)]
-        hosts = {consumer_of(host): host for who in configs for host in self._hosts(who)}
+        referring = [obj for _, obj in connected if _has_connected_proxy(obj)]
+        described = (*referring, *self._auth_servers.of_storage(storage, _namespaces(storage, connected)))
+        hosts = {consumer_of(host): host for obj in described for host in self._auth_servers.hosts(obj)}
         return [(who, host) for who, host in sorted(hosts.items()) if who not in own and not is_terminating(host)]
 
     async def _rollout(
@@ -159,6 +177,11 @@ def _rollout_of_pod(pod: Object, since: datetime) -> CredentialRollout:
 def _is_connected(consumer: Object, storage: Key) -> bool:
     record = InjectionRecord.of(consumer)
     return record is not None and record.reference.key == storage
+
+
+def _namespaces(storage: Key, connected: Iterable[tuple[Consumer, Object]]) -> set[str]:
+    """Name the namespaces that have the credential."""
+    return {storage[0], *(who.namespace for who, _ in connected)}
 
 
 def _has_connected_proxy(consumer: Object) -> bool:

@@ -14,7 +14,7 @@ from reconciler.state.rotation_record import RotationRecord
 from shared.consumers.access import is_admitted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.external_store import ExternalFacts
@@ -41,8 +41,7 @@ class Sharing:
         namespaces: Other namespaces that should have a copy of the connection Secret.
         copies: The copies that exist, by namespace; also where nobody needs them any more.
         obstructed: Namespaces where somebody else's Secret has the copy's name.
-        has_auth_data: Whether the auth server of any of them keeps its data in the storage, admitted or not.
-        is_known: Whether the caches hold all consumers.
+        has_auth_data: Whether some auth server keeps its data in the storage; None if the caches may lack one.
     """
 
     admitted: tuple[Consumer, ...] = ()
@@ -50,18 +49,16 @@ class Sharing:
     namespaces: tuple[str, ...] = ()
     copies: Mapping[str, Object] = field(default_factory=dict, repr=False)
     obstructed: tuple[str, ...] = ()
-    has_auth_data: bool = False
-    is_known: bool = True
+    has_auth_data: bool | None = False
 
     @classmethod
-    def of(cls, storage: Object, usages: Collection[Usage], *, is_known: bool = True) -> Self:
+    def of(cls, storage: Object, usages: Iterable[Usage]) -> Self:
         """Sort consumers by whether they may use a storage; those that are being deleted no longer count."""
-        has_auth_data = any(usage.has_auth_data for usage in usages)
         staying = [usage for usage in usages if not usage.is_terminating]
         admitted = tuple(usage.consumer for usage in staying if is_admitted(storage, usage))
         refused = tuple(usage.consumer for usage in staying if not is_admitted(storage, usage))
         namespaces = {consumer.namespace for consumer in admitted} - {storage["metadata"]["namespace"]}
-        return cls(admitted, refused, tuple(sorted(namespaces)), has_auth_data=has_auth_data, is_known=is_known)
+        return cls(admitted, refused, tuple(sorted(namespaces)))
 
     def with_secrets(self, storage: Key, secrets: Mapping[str, Object]) -> Self:
         """Add the Secrets that have the copy's name in other namespaces.

@@ -16,9 +16,8 @@ from shared.objects.field_path import Path, dotted, read
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
-    from shared.consumers.reference import StorageReference
     from shared.consumers.storage_connection import StorageConnection
-    from shared.objects.resources import Object
+    from shared.objects.resources import Key, Object
 
 SERVERS: Final[Mapping[str, Path]] = {
     "VirtualMCPServer": ("spec", "authServerConfig"),
@@ -29,7 +28,7 @@ REDIS: Final = ("storage", "redis")
 """Where the description of an auth server says how to reach its store."""
 
 
-def auth_server_fields(
+def required_fields(
     consumer: Object, connection: StorageConnection, secret: str, tls: Object | None
 ) -> dict[Path, Any]:
     """List the fields by which a consumer's auth server uses a storage; none if it has none, or cannot use this one.
@@ -101,17 +100,20 @@ def keeps_in_memory(described: Object) -> bool:
     return read(described, ("storage", "type")) == "memory"
 
 
-def keeps_data_in(consumer: Object, reference: StorageReference) -> bool:
-    """Tell whether the auth server of a stored consumer keeps its data in the managed storage of that name.
+def storage_of_auth_server(consumer: Object) -> Key | None:
+    """Tell in which managed storage the auth server of a stored object keeps its data; None if in none.
 
-    Users may have written the address themselves, and with the cluster's domain.
+    The address tells. Users may have written it themselves, without a reference, and with the cluster's domain.
     """
-    server = SERVERS.get(consumer["kind"])
+    server = SERVERS.get(str(consumer.get("kind")))
     if server is None or read(consumer, (*server, "storage", "type")) != "redis":
-        return False
+        return None
     host, _, _ = str(read(consumer, (*server, *REDIS, "addr")) or "").rpartition(":")
-    storage = names.valkey_host(reference.name, reference.namespace)
-    return host == storage or host.startswith(f"{storage}.")
+    service, _, rest = host.partition(".")
+    namespace, _, domain = rest.partition(".")
+    name = service.removesuffix(names.valkey(""))
+    is_ours = name != service and domain.split(".")[0] == "svc"
+    return (namespace, name) if is_ours and names.valkey_host(name, namespace) in host else None
 
 
 def external_auth_config_names(host: Object) -> frozenset[str]:

@@ -1,8 +1,8 @@
-"""Restarts what runs the auth server of an MCPExternalAuthConfig, when that server's credential changes. Pure.
+"""Restarts what runs an auth server, when that server's credential changes. Pure.
 
-The auth server reads its password as its pod starts, and the pod belongs to an MCPServer or MCPRemoteProxy, which may
-refer to another storage, or to none. So the reconciler stamps that object with an annotation of its own, and the
-webhook copies the revision into the pod template of the proxy.
+The auth server reads its password as its pod starts, and the pod belongs to an object that may refer to another
+storage, or to none. So the reconciler stamps that object with an annotation of its own, and the webhook copies the
+revision into the pod template of the proxy.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ def stamp_pods(draft: Draft) -> None:
 
 def _pod_annotation(host: Object) -> Path | None:
     kind = KINDS.get(str(host.get("kind")))
-    if kind is None or kind.proxy_labels is None or kind.proxy_annotations is None:
-        # A VirtualMCPServer runs no auth server but its own.
+    if kind is None or kind.proxy_annotations is None:
         return None
     return (*kind.proxy_annotations, ANNOTATION_AUTH_REVISION)

@@ -27,15 +27,12 @@ class Usage:
     Attributes:
         is_granted: Whether somebody with the right to use the storage made the reference.
         is_terminating: Whether it has a deletion timestamp.
-        has_auth_data: Whether its embedded auth server keeps its data in the storage; unknown, and False, of a consumer
-            without its spec.
     """
 
     consumer: Consumer
     storage: Key
     is_granted: bool = False
     is_terminating: bool = False
-    has_auth_data: bool = False
 
 
 def consumer_of(obj: Object) -> Consumer:

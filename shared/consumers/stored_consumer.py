@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from shared.consumers.auth_server import keeps_data_in
 from shared.consumers.identity import Usage, consumer_of
 from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.reference import StorageReference, stated_reference
@@ -49,13 +48,7 @@ class StoredConsumer:
         """Which storage the consumer uses; None if it uses none."""
         if self.reference is None:
             return None
-        return Usage(
-            consumer_of(self.object),
-            self.reference.key,
-            self.is_granted,
-            is_terminating(self.object),
-            keeps_data_in(self.object, self.reference),
-        )
+        return Usage(consumer_of(self.object), self.reference.key, self.is_granted, is_terminating(self.object))
 
 
 def effective_reference(consumer: Object, record: InjectionRecord | None) -> StorageReference | None:

@@ -74,3 +74,37 @@ async def test_somebody_elses_policy_is_put_right() -> None:
         instance.eviction = "noeviction"
     await simulation.settle()
     assert policies(simulation) == {ENDING}
+
+
+async def test_in_doubt_keys_without_an_end_stay() -> None:
+    simulation = Simulation()
+    await simulation.ask_for(size="small")
+    await refer(simulation)
+    await simulation.settle()
+    simulation.start()
+    simulation.knows_consumers = False
+    await simulation.api.delete(MCP_EXTERNAL_AUTH_CONFIGS, NAMESPACE, "login")
+    await simulation.settle()
+    assert (policies(simulation), written(simulation)) == ({ENDING}, ENDING)
+
+
+async def test_an_address_in_a_namespace_that_may_not_use_the_storage_changes_nothing() -> None:
+    simulation = Simulation()
+    await simulation.ask_for(size="small")
+    metadata = {"name": "login", "namespace": "strangers"}
+    await simulation.api.create(
+        MCP_EXTERNAL_AUTH_CONFIGS, {"metadata": metadata, "spec": {"embeddedAuthServer": {"storage": STORAGE}}}
+    )
+    await simulation.settle()
+    assert policies(simulation) == {ANY}
+
+
+async def test_an_auth_server_that_somebody_connected_by_hand_counts_too() -> None:
+    simulation = Simulation()
+    await simulation.ask_for(size="small")
+    metadata = {"name": "login", "namespace": NAMESPACE}
+    await simulation.api.create(
+        MCP_EXTERNAL_AUTH_CONFIGS, {"metadata": metadata, "spec": {"embeddedAuthServer": {"storage": STORAGE}}}
+    )
+    await simulation.settle()
+    assert policies(simulation) == {ENDING}

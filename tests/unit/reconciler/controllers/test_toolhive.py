@@ -14,9 +14,8 @@ import pytest
 from reconciler.controllers import toolhive
 from reconciler.controllers.toolhive import RETRY_SECONDS, CrdExtension, crd_name, extension
 from shared import errors
-from shared.consumers.identity import Consumer
 from shared.kubernetes.informer import Informer
-from shared.objects.resources import CRDS, MCP_REMOTE_PROXIES, MCP_SERVERS, Object, Resource
+from shared.objects.resources import CRDS, MCP_SERVERS, Object
 from tests.support.fakes import FakeApi
 from tests.support.virtual_time import in_virtual_time
 
@@ -151,23 +150,3 @@ async def test_a_crd_is_extended_after_an_error_that_nobody_foresaw(
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-
-
-def test_the_hosts_of_an_auth_server_are_what_names_its_config_in_its_namespace() -> None:
-    parts = toolhive.ToolHive(FakeApi(), lambda *_: None)
-
-    def add(resource: Resource, name: str, namespace: str = "team", **spec: object) -> None:
-        metadata = {"name": name, "namespace": namespace, "uid": name, "resourceVersion": "1"}
-        parts._kinds[resource.kind].objects.remember({"kind": resource.kind, "metadata": metadata, "spec": spec})
-
-    add(MCP_SERVERS, "by-auth-server", authServerRef={"kind": "MCPExternalAuthConfig", "name": "login"})
-    add(MCP_REMOTE_PROXIES, "by-external-auth", externalAuthConfigRef={"name": "login"})
-    add(MCP_SERVERS, "of-another", externalAuthConfigRef={"name": "other"})
-    add(MCP_SERVERS, "elsewhere", "other", externalAuthConfigRef={"name": "login"})
-    add(MCP_SERVERS, "without")
-    config = Consumer("MCPExternalAuthConfig", "team", "login")
-    assert [host["metadata"]["name"] for host in parts.auth_server_hosts(config)] == [
-        "by-auth-server",
-        "by-external-auth",
-    ]
-    assert parts.auth_server_hosts(Consumer("MCPServer", "team", "login")) == []

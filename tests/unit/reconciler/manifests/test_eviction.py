@@ -17,30 +17,29 @@ def config(eviction: Eviction) -> Object:
 
 
 @pytest.mark.parametrize(
-    ("before", "has_auth_data", "is_known", "after"),
+    ("before", "has_auth_data", "after"),
     [
-        (None, False, True, ANY),
-        (None, True, True, ENDING),
-        (None, True, False, ENDING),
-        (None, False, False, ANY),
-        (ANY, True, True, ENDING),
-        (ENDING, True, True, ENDING),
-        pytest.param(ENDING, False, False, ENDING, id="in doubt everything is kept"),
-        pytest.param(ENDING, False, True, ANY, id="the last auth server has gone"),
-        (ANY, False, False, ANY),
+        (None, False, ANY),
+        (None, True, ENDING),
+        (None, None, ANY),
+        (ANY, True, ENDING),
+        (ANY, None, ANY),
+        (ENDING, True, ENDING),
+        pytest.param(ENDING, None, ENDING, id="in doubt everything is kept"),
+        pytest.param(ENDING, False, ANY, id="the last auth server has gone"),
     ],
 )
 def test_keys_without_an_end_stay_as_long_as_an_auth_server_may_need_them(
-    before: Eviction | None, after: Eviction, *, has_auth_data: bool, is_known: bool
+    before: Eviction | None, after: Eviction, *, has_auth_data: bool | None
 ) -> None:
     present = config(before) if before is not None else None
-    assert eviction_for(present, has_auth_data=has_auth_data, is_known=is_known) is after
+    assert eviction_for(present, has_auth_data=has_auth_data) is after
 
 
 def test_a_config_map_of_a_former_release_says_nothing_of_it() -> None:
     former = config(ANY)
     del former["data"][EVICTION_FILE]
-    assert eviction_for(former, has_auth_data=False, is_known=False) is ANY
+    assert eviction_for(former, has_auth_data=None) is ANY
 
 
 def test_the_configuration_that_all_instances_share_does_not_depend_on_it() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from reconciler.manifests import secrets
 from reconciler.state.owned_objects import original_of
 from reconciler.state.storage_state import Sharing
@@ -39,12 +37,6 @@ def test_a_consumer_that_is_being_deleted_no_longer_counts() -> None:
     assert (
         Sharing.of(SHARED, [usage("shared", is_terminating=True), usage("stranger", is_terminating=True)]) == Sharing()
     )
-
-
-def test_auth_data_counts_as_long_as_its_consumer_exists_and_whether_it_may_use_the_storage_or_not() -> None:
-    for each in (usage("stranger"), usage("team", is_terminating=True)):
-        assert Sharing.of(SHARED, [replace(each, has_auth_data=True)]).has_auth_data
-    assert not Sharing.of(SHARED, [usage("team")]).has_auth_data
 
 
 def test_copies_are_told_from_foreign_secrets() -> None:

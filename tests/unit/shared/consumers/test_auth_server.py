@@ -9,12 +9,11 @@ import pytest
 
 from shared import names
 from shared.consumers import injection
-from shared.consumers.auth_server import external_auth_config_names
+from shared.consumers.auth_server import external_auth_config_names, storage_of_auth_server
 from shared.consumers.injection import InjectionContext
 from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.reference import StorageReference
 from shared.consumers.storage_connection import ProxySupport, StorageConnection, connection_to
-from shared.consumers.stored_consumer import StoredConsumer
 from shared.consumers.targets import Target
 from shared.errors import InvalidSpec
 from shared.names import ANNOTATION_AUTH_REVISION, ANNOTATION_INJECTION
@@ -157,22 +156,29 @@ def test_a_virtual_server_without_an_auth_server_gets_none() -> None:
 
 @pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize(
-    ("addr", "is_ours"),
+    ("addr", "storage"),
     [
-        ("store-valkey.team.svc:6379", True),
-        ("store-valkey.team.svc.cluster.local:6379", True),
-        ("store-valkey.team.svcs:6379", False),
-        ("their-redis:6379", False),
+        ("store-valkey.team.svc:6379", ("team", "store")),
+        ("store-valkey.team.svc.cluster.local:6379", ("team", "store")),
+        ("a-valkey-valkey.team.svc:6379", ("team", "a-valkey")),
+        ("store-valkey.team.svcs:6379", None),
+        ("store-valkey.team:6379", None),
+        ("store-valkey:6379", None),
+        ("their-redis.team.svc:6379", None),
+        ("their-redis:6379", None),
+        ("", None),
+        (7, None),
     ],
 )
-def test_usage_tells_whether_auth_data_is_in_the_storage(kind: str, addr: str, *, is_ours: bool) -> None:
-    stored = consumer(kind, storage={"type": "redis", "redis": {"addr": addr}})
-    usage = StoredConsumer.of(stored).usage
-    assert usage is not None
-    assert usage.has_auth_data is is_ours
-    in_memory = StoredConsumer.of(consumer(kind, storage={"type": "memory", "redis": {"addr": addr}})).usage
-    assert in_memory is not None
-    assert not in_memory.has_auth_data
+def test_the_address_tells_in_which_storage_an_auth_server_keeps_its_data(kind: str, addr: Any, storage: Any) -> None:
+    described = consumer(kind, storage={"type": "redis", "redis": {"addr": addr}})
+    assert storage_of_auth_server(described) == storage
+    assert storage_of_auth_server(consumer(kind, storage={"type": "memory", "redis": {"addr": addr}})) is None
+
+
+@pytest.mark.parametrize("obj", [{}, {"kind": "MCPServer", "spec": {}}, {"kind": "VirtualMCPServer"}])
+def test_other_objects_describe_no_auth_server(obj: Object) -> None:
+    assert storage_of_auth_server(obj) is None
 
 
 STAMP = "r2@2026-11-23T12:00:00Z"
@@ -205,9 +211,13 @@ def test_the_stamp_stays_beside_that_of_another_storage() -> None:
     assert connected(injected) == injected
 
 
-@pytest.mark.parametrize("kind", ["VirtualMCPServer", "MCPExternalAuthConfig"])
-def test_other_kinds_run_no_auth_server_of_a_config(kind: str) -> None:
-    assert injection.remove(host(kind))["spec"] == {}
+def test_a_virtual_server_whose_auth_server_was_connected_by_hand_is_stamped_too() -> None:
+    stamped = injection.remove(host("VirtualMCPServer"))
+    assert stamped["spec"] == {"podTemplateSpec": {"metadata": {"annotations": {ANNOTATION_AUTH_REVISION: "r2"}}}}
+
+
+def test_an_auth_config_has_no_pods_to_stamp() -> None:
+    assert injection.remove(host("MCPExternalAuthConfig"))["spec"] == {}
 
 
 @pytest.mark.parametrize("stamp", ["", "r2", 'r"2@2026-11-23T12:00:00Z', json.dumps({"r": 2})])
