@@ -140,10 +140,11 @@ class Restart:
     def operations(self) -> list[Object]:
         """The stamp as RFC 6902 operations."""
         annotation = self.place.annotation
-        if version := self.place.bare_version:
-            # Somebody may write the first annotation meanwhile, which must not go.
-            same = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
-            return [same, {"op": "add", "path": "/metadata/annotations", "value": {annotation: self.stamp}}]
+        if self.place.is_bare:
+            all_of_them = pointer(("metadata", "annotations"))
+            # Somebody may write the first annotation meanwhile, which must not go. To an API server, null is absent.
+            still_bare = {"op": "test", "path": all_of_them, "value": None}
+            return [still_bare, {"op": "add", "path": all_of_them, "value": {annotation: self.stamp}}]
         return [{"op": "add", "path": pointer(("metadata", "annotations", annotation)), "value": self.stamp}]
 
 

@@ -23,8 +23,8 @@ class Surroundings:
         read_secret: Reads a Secret that an external storage names.
         serves_tls: Tells whether ToolHive's CRDs have `sessionStorage.tls`.
         knows_consumers: Tells whether the caches hold all consumers.
-        has_auth_data: Tells whether some auth server in these namespaces keeps its data in a storage; None if the caches
-            may lack one.
+        has_auth_data: Tells whether some auth server in these namespaces keeps its data in a storage; None if it is not
+            known.
         is_rotation_due: Tells whether a storage's schedule asks for a rotation, and no other storage goes first.
         silent_for: Tells for how many seconds the server in a pod has not answered anything.
         outlives_at: Tells where the server of a storage's instance goes on although its pod is gone; empty if nowhere.

@@ -34,17 +34,16 @@ class StampPlace:
 
     Attributes:
         annotation: Name of the annotation.
-        bare_version: The object's resourceVersion if it has no annotation yet; empty if it has one.
+        is_bare: Whether the object has no annotation yet.
     """
 
     annotation: str = ANNOTATION_REVISION
-    bare_version: str = ""
+    is_bare: bool = False
 
     @classmethod
     def of(cls, consumer: Object, annotation: str) -> Self:
         """Look whether a consumer has annotations; one that is connected to a storage does."""
-        metadata = consumer["metadata"]
-        return cls(annotation, "" if metadata.get("annotations") else metadata["resourceVersion"])
+        return cls(annotation, is_bare=not consumer["metadata"].get("annotations"))
 
 
 @dataclass(frozen=True, slots=True)

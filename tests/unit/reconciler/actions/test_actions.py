@@ -86,9 +86,9 @@ def test_a_stamp_takes_no_annotation_of_others_away() -> None:
     assert Restart(who, "r@now").operations == [
         {"op": "add", "path": f"{at}/toolhive.stacklok.dev~1credential-revision", "value": "r@now"}
     ]
-    bare = Restart(who, "r@now", StampPlace(ANNOTATION_AUTH_REVISION, "7"))
+    bare = Restart(who, "r@now", StampPlace(ANNOTATION_AUTH_REVISION, is_bare=True))
     assert bare.operations == [
-        {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "test", "path": at, "value": None},
         {"op": "add", "path": at, "value": {ANNOTATION_AUTH_REVISION: "r@now"}},
     ]
 
