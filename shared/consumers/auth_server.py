@@ -113,7 +113,7 @@ def storage_of_auth_server(consumer: Object) -> Key | None:
     namespace, _, domain = rest.partition(".")
     name = service.removesuffix(names.valkey(""))
     is_ours = name != service and domain.split(".")[0] == "svc"
-    return (namespace, name) if is_ours and names.valkey_host(name, namespace) in host else None
+    return (namespace, name) if is_ours else None
 
 
 def external_auth_config_names(host: Object) -> frozenset[str]:
