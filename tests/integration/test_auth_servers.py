@@ -117,7 +117,8 @@ def test_an_auth_server_of_another_namespace_reads_a_copy_of_the_secret(kubectl:
         kubectl.api.delete(MCP_EXTERNAL_AUTH_CONFIGS, namespace, "login")
         eventually(lambda: not kubectl.api.list(SECRETS, namespace), what="the copy goes with it")
     finally:
-        kubectl.api.delete(SESSION_STORAGES, "default", "shared")
+        # The webhook refuses that until it has seen the last consumer go.
+        eventually(lambda: kubectl.api.delete(SESSION_STORAGES, "default", "shared") is None, what="the storage goes")
 
 
 @pytest.mark.parametrize("kind", RESOURCES)
