@@ -165,12 +165,13 @@ class _Process:
 
     def _storage_controller(self, settings: StorageSettings) -> Reconciler:
         watches, clock = self._watches, self._cluster.clock.now
-        rollouts = CredentialRollouts(self._cluster, watches.toolhive.consumer)
+        rollouts = CredentialRollouts(self._cluster, watches.toolhive.consumer, watches.toolhive.auth_servers)
         last_seen = LastSeen(time.monotonic)
         surroundings = Surroundings(
             read_secret=watches.referenced_secrets.read,
-            serves_tls=lambda: all(serves_session_tls(crd) for crd in watches.toolhive.crds()),
+            serves_tls=lambda: all(serves_session_tls(crd) for crd in watches.toolhive.session_crds()),
             knows_consumers=watches.toolhive.is_known,
+            has_auth_data=watches.toolhive.has_auth_data,
             is_rotation_due=self._is_rotation_due,
             silent_for=watches.heartbeats.silent_for,
             outlives_at=watches.heartbeats.outlives_at,

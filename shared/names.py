@@ -6,6 +6,7 @@ and the reconciler finds every object of a storage without keeping state.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 GROUP: Final = "toolhive.stacklok.dev"
@@ -30,6 +31,8 @@ ANNOTATION_ROTATION: Final = f"{GROUP}/rotation"
 """On the Secret that a rotation changes: the record of that rotation (JSON)."""
 ANNOTATION_REVISION: Final = f"{GROUP}/credential-revision"
 """On a consumer and its pods: the revision of the credential with which they start."""
+ANNOTATION_AUTH_REVISION: Final = f"{GROUP}/auth-credential-revision"
+"""On what runs the auth server of an MCPExternalAuthConfig, and on its pods: the revision of its credential."""
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
 """On Valkey's pods: hash of everything that determines the pod; a pod with another hash is outdated."""
 ANNOTATION_PLACEMENT_HASH: Final = f"{GROUP}/placement-hash"
@@ -195,6 +198,7 @@ def valkey_host(storage: str, namespace: str) -> str:
 
 
 _SESSION_OWNERS: Final = {"MCPServer": "proxy", "MCPRemoteProxy": "remoteproxy", "VirtualMCPServer": "vmcp"}
+_KEY_PREFIX: Final = re.compile(rf"thv:({'|'.join(_SESSION_OWNERS.values())}):session:\{{[^{{}}]*:[^{{}}]*\}}:")
 
 
 def key_prefix(kind: str, namespace: str, consumer: str) -> str:
@@ -204,6 +208,11 @@ def key_prefix(kind: str, namespace: str, consumer: str) -> str:
     Source: ToolHive `pkg/transport/session/storage_redis.go`.
     """
     return f"thv:{_SESSION_OWNERS[kind]}:session:{{{namespace}:{consumer}}}:"
+
+
+def is_key_prefix(text: str) -> bool:
+    """Tell whether a text begins with the prefix of some consumer's session keys, as `key_prefix` makes them."""
+    return _KEY_PREFIX.match(text) is not None
 
 
 ROLE_PRIMARY: Final = "primary"

@@ -24,7 +24,7 @@ PROCESSES: Final = (f"{RELEASE}-webhook", f"{RELEASE}-reconciler")
 PODS: Final = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=toolhive-session-storage"
 EVERY_STATUS: Final = ("--deployed", "--failed", "--pending", "--uninstalling")
 """Makes Helm list releases of every status; `--all` would too, but only Helm 3 has it."""
-CONSUMERS: Final = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
+CONSUMERS: Final = ("mcpservers", "mcpremoteproxies", "virtualmcpservers", "mcpexternalauthconfigs")
 WEBHOOK_CONFIGURATION: Final = f"{RELEASE}-webhook"
 READY_SECONDS: Final = 60
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from reconciler.state.credential_rollout import StampPlace
 from reconciler.state.rotation_record import RotationRecord
 from shared import names
 from shared.objects.field_path import pointer
@@ -130,15 +131,21 @@ class Restart:
 
     consumer: Consumer
     stamp: str
+    place: StampPlace = field(default_factory=StampPlace)
 
     def __repr__(self) -> str:
         return f"restart {self.consumer}"
 
     @property
     def operations(self) -> list[Object]:
-        """The stamp as RFC 6902 operations; a connected consumer has annotations."""
-        path = pointer(("metadata", "annotations", names.ANNOTATION_REVISION))
-        return [{"op": "add", "path": path, "value": self.stamp}]
+        """The stamp as RFC 6902 operations."""
+        annotation = self.place.annotation
+        if self.place.is_bare:
+            all_of_them = pointer(("metadata", "annotations"))
+            # Somebody may write the first annotation meanwhile, which must not go. To an API server, null is absent.
+            still_bare = {"op": "test", "path": all_of_them, "value": None}
+            return [still_bare, {"op": "add", "path": all_of_them, "value": {annotation: self.stamp}}]
+        return [{"op": "add", "path": pointer(("metadata", "annotations", annotation)), "value": self.stamp}]
 
 
 @dataclass(frozen=True, slots=True)

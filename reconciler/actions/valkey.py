@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.credentials.login import Login
+    from reconciler.manifests.eviction import Eviction
     from reconciler.state.instance import Instance
     from reconciler.state.primary_record import PrimaryRecord
     from reconciler.state.primary_service import PrimaryService
@@ -123,6 +124,17 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
+class Evict:
+    """Have an instance remove these keys when its memory is full (`maxmemory-policy`)."""
+
+    instance: Instance
+    eviction: Eviction
+
+    def __repr__(self) -> str:
+        return f"set maxmemory-policy of {self.instance.title} to {self.eviction}"
+
+
+@dataclass(frozen=True, slots=True)
 class EndScript:
     """End the script that keeps an instance from serving anybody else."""
 
@@ -190,6 +202,7 @@ InstanceAction: TypeAlias = (
     | Follow
     | TellPassword
     | Fence
+    | Evict
     | EndScript
     | RestartServer
     | Resume

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.actions.valkey import (
     Admit,
     EndScript,
+    Evict,
     Fence,
     Follow,
     Hold,
@@ -78,7 +79,7 @@ class InstanceActions:
                 await self._remove(action)
             case EndScript() | RestartServer():
                 await self._end_script(action)
-            case Follow() | TellPassword() | Fence():
+            case Follow() | TellPassword() | Fence() | Evict():
                 await _configure(action)
             case Admit(instance, hashes):
                 await users.admit(*instance.endpoint, hashes)
@@ -152,7 +153,7 @@ async def _take_over(follower: Instance, action: Promote, lineage: str) -> None:
         _log.warning("an instance does not follow the primary yet", extra=extra)
 
 
-async def _configure(action: Follow | TellPassword | Fence) -> None:
+async def _configure(action: Follow | TellPassword | Fence | Evict) -> None:
     async with replication_session(*action.instance.endpoint) as session:
         match action:
             case Follow(_, primary, replication):
@@ -161,6 +162,8 @@ async def _configure(action: Follow | TellPassword | Fence) -> None:
                 await session.tell_password(replication)
             case Fence(_, replicas):
                 await session.fence(replicas)
+            case Evict(_, eviction):
+                await session.evict(eviction)
 
 
 async def _hold(instance: Instance) -> None:

@@ -11,22 +11,26 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from reconciler.controllers.auth_servers import AuthServers
 from shared import errors, names
-from shared.consumers.toolhive import CONSUMER_RESOURCES, spec_properties
+from shared.consumers.toolhive import CONSUMER_RESOURCES, SESSION_RESOURCES, spec_properties
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer, OnChange
 from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
-from shared.objects.resources import CRDS, Object, Resource
+from shared.objects.resources import CRDS, Key, Object, Resource
 from shared.process.survival import keep_running
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Collection, Coroutine
 
     from shared.consumers.identity import Consumer
 
 FIELD: Final = "sessionStorageRef"
 PROPERTY: Final[Object] = {
-    "description": "SessionStorage to keep this server's sessions in: its name, or an object with name and namespace.",
+    "description": (
+        "SessionStorage to keep this server's sessions, and what its embedded auth server knows, in: its name, or an"
+        " object with name and namespace."
+    ),
     "x-kubernetes-preserve-unknown-fields": True,
 }
 """Without a type, so that users can write a string or an object."""
@@ -131,12 +135,17 @@ class _Kind:
 
 
 class ToolHive:
-    """Everything of ToolHive that the reconciler watches."""
+    """Everything of ToolHive that the reconciler watches.
+
+    Attributes:
+        auth_servers: Those that the watched objects describe.
+    """
 
     def __init__(self, cluster: Cluster, on_consumer: OnChange, namespaces: WatchedNamespaces = WHOLE_CLUSTER) -> None:
         self._kinds = {
             resource.kind: _Kind(cluster, resource, on_consumer, namespaces) for resource in CONSUMER_RESOURCES
         }
+        self.auth_servers = AuthServers({name: kind.objects for name, kind in self._kinds.items()})
 
     def watches(self) -> list[Coroutine[None, None, None]]:
         """Return the coroutines that keep the caches current."""
@@ -168,9 +177,20 @@ class ToolHive:
         kinds = self._kinds.values()
         return all(kind.objects.synced.is_set() for kind in kinds if kind.extension.served.is_set())
 
-    def crds(self) -> list[Object]:
-        """Return the CRDs that the cluster has."""
-        return [crd for kind in self._kinds.values() for crd in kind.crd.objects.values()]
+    def session_crds(self) -> list[Object]:
+        """Return the CRDs that the cluster has of the kinds that keep sessions."""
+        kinds = (self._kinds[resource.kind] for resource in SESSION_RESOURCES)
+        return [crd for kind in kinds for crd in kind.crd.objects.values()]
+
+    def has_auth_data(self, storage: Key, namespaces: Collection[str]) -> bool | None:
+        """Tell whether some auth server in these namespaces keeps its data in a managed storage.
+
+        Returns:
+            None if there is none, and the caches may lack one.
+        """
+        if self.auth_servers.of_storage(storage, namespaces):
+            return True
+        return False if self.is_known() else None
 
     def consumer(self, who: Consumer) -> Object | None:
         """Look up a consumer."""

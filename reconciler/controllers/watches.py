@@ -17,6 +17,7 @@ from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of, storage_o
 from reconciler.state.primary_service import HEADLESS
 from shared import names
 from shared.consumers import proxy_deployment
+from shared.consumers.auth_server import storage_of_auth_server
 from shared.consumers.identity import consumer_of
 from shared.consumers.storage_connection import PROXIES_SUPPORTED
 from shared.consumers.toolhive import PROXY_SELECTOR
@@ -138,6 +139,10 @@ class Watches:
 
     def _on_consumer(self, old: Object | None, new: Object | None) -> None:
         self.consumers.on_change(old, new)
+        before, after = (storage_of_auth_server(obj or {}) for obj in (old, new))
+        if before != after:
+            for storage in {before, after} - {None}:
+                self.storage_queue.add(storage)
         self.consumer_queue.add(consumer_of(new or old or {}))
         # ToolHive gives a proxy's Deployment the name of its consumer.
         self.proxy_queue.add(key_of(new or old or {}))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.actions.kubernetes import LabelRole
 from reconciler.actions.plan import apart
-from reconciler.actions.valkey import EndScript, Fence, Follow, Promote, RestartServer, Resume
+from reconciler.actions.valkey import EndScript, Evict, Fence, Follow, Promote, RestartServer, Resume
 from reconciler.failover.decision import ENDLESS_SECONDS, KeepPrimary, NewPrimary
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
@@ -37,6 +37,7 @@ def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime
     yield from _following(group)
     if group.primary.facts is not None and group.primary.facts.fence != group.fence:
         yield Fence(group.primary, group.fence)
+    yield from _evicting(group)
     yield from _roles(group)
 
 
@@ -91,6 +92,14 @@ def _is_misdirected(group: ReplicationGroup, instance: Instance) -> bool:
     if replication.upstream == group.service_name:
         return not (replication.is_linked or replication.is_copying)
     return replication.upstream not in group.primary_addresses
+
+
+def _evicting(group: ReplicationGroup) -> Iterator[Evict]:
+    """Have every instance keep what must stay when memory is full, before it may become the primary."""
+    for instance in group.instances:
+        facts = instance.facts
+        if facts is not None and instance.accepts_operator and facts.eviction not in {"", group.eviction}:
+            yield Evict(instance, group.eviction)
 
 
 def _roles(group: ReplicationGroup) -> Iterator[LabelRole]:

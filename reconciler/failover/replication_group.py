@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from reconciler.credentials import identities
+from reconciler.manifests.eviction import Eviction, eviction_for
 from reconciler.state.owned_objects import is_owned_by
 from shared import names
-from shared.objects.resources import annotation_of
+from shared.objects.resources import CONFIG_MAPS, annotation_of
 from shared.session_storage.sizes import DEFAULT_SIZES, Size
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class ReplicationGroup:
         service: The Service that sends clients to the primary; None if it does not exist yet.
         primary: The instance that the Service sends clients to, even if it considers itself a replica.
         preset: What the wanted size decides.
+        eviction: Which keys the instances may remove when their memory is full.
     """
 
     storage: Key
@@ -43,6 +45,7 @@ class ReplicationGroup:
     others: tuple[Instance, ...]
     preset: Preset
     ring: KeyRing
+    eviction: Eviction = Eviction.ANY_KEY
 
     @classmethod
     def of(cls, state: StorageState, preset: Preset) -> ReplicationGroup:
@@ -51,7 +54,9 @@ class ReplicationGroup:
         volumes = [index for index, claim in state.claims.items() if is_owned_by(claim, state.storage.uid)]
         primary = _primary_index(service, state.instances, volumes)
         others = tuple(instance for instance in state.instances if instance.index != primary)
-        return cls(state.storage.key, service, state.instance(primary), others, preset, state.key_ring)
+        config = state.child(CONFIG_MAPS, names.valkey(state.storage.name))
+        eviction = eviction_for(config, has_auth_data=state.sharing.has_auth_data)
+        return cls(state.storage.key, service, state.instance(primary), others, preset, state.key_ring, eviction)
 
     @property
     def instances(self) -> tuple[Instance, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reconciler.credentials import identities
+from reconciler.manifests.eviction import EVICTION_FILE, Eviction
 from reconciler.manifests.valkey_config import (
     ACL_DIRECTORY,
     CONFIG_DIRECTORY,
@@ -117,6 +118,8 @@ def _configure(instance: int, host: str, preset: Preset) -> tuple[str, ...]:
         "primaryuser": identities.REPLICATION.user,
     }
     lines = " ".join(f"'{name} {value}'" for name, value in sized.items())
+    # A ConfigMap that a former release wrote has no such file.
+    eviction = f"$(cat {config}/{EVICTION_FILE} 2>/dev/null || echo {Eviction.ANY_KEY})"
     password = f"{ACL_DIRECTORY}/{identities.REPLICATION.key}"
     led = f'[ "$(cat {ROLE_FILE})" = {PRIMARY} ]'
     named = f'if [ -s {ROLE_FILE} ]; then {led}; else [ "$(cat {config}/{PRIMARY_FILE})" = {instance} ]; fi'
@@ -124,7 +127,7 @@ def _configure(instance: int, host: str, preset: Preset) -> tuple[str, ...]:
     upstream = f"upstream=$(cat {config}/{UPSTREAM_FILE} 2>/dev/null)"
     following = f'{upstream}; echo "replicaof ${{upstream:-{host}}} {names.VALKEY_PORT}" >> {start}'
     return (
-        f"printf '%s\\n' {lines} \"primaryauth $(cat {password})\" > {start}",
+        f'printf \'%s\\n\' {lines} "maxmemory-policy {eviction}" "primaryauth $(cat {password})" > {start}',
         f"if ! {{ {named}; }} || ! {{ {alone} || has_data; }}; then {following}; fi",
     )
 

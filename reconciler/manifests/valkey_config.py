@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from reconciler.manifests.eviction import EVICTION_FILE, Eviction
 from shared import names
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def valkey_conf() -> str:
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": '""',
-        "maxmemory-policy": "allkeys-lru",
+        # Until the instance's own start says otherwise (`start_command`).
+        "maxmemory-policy": Eviction.ANY_KEY,
         # With it Valkey notices a dead client within about two minutes; without it, never.
         "tcp-keepalive": 60,
         # A primary that stops flushes to its replicas either way. Their acknowledgements come once a second; if the
@@ -71,9 +73,11 @@ def valkey_conf() -> str:
     return "".join(f"{name} {value}\n" for name, value in directives.items())
 
 
-def config_map(storage: Storage, primary: int, instances: Sequence[int], upstream: str) -> Object:
+def config_map(
+    storage: Storage, primary: int, instances: Sequence[int], upstream: str, eviction: Eviction = Eviction.ANY_KEY
+) -> Object:
     """Build the ConfigMap that instances read as they start; see `topology`."""
-    data = {CONFIG_FILE: valkey_conf(), **topology(primary, instances, upstream)}
+    data = {CONFIG_FILE: valkey_conf(), EVICTION_FILE: str(eviction), **topology(primary, instances, upstream)}
     return {"metadata": storage.metadata(names.valkey(storage.name)), "data": data}
 
 

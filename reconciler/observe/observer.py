@@ -84,6 +84,8 @@ class Observer:
         """
         storage = DeclaredStorage.of(obj)
         sharing = Sharing.of(obj, self._consumers.usages(storage.key))
+        namespaces = {storage.namespace, *sharing.namespaces}
+        sharing = replace(sharing, has_auth_data=self._surroundings.has_auth_data(storage.key, namespaces))
         seen = {key: obj for key, obj in overlooked.items() if key[0] != VOLUME_CLAIMS.plural}
         children = {**await self._children.read(storage), **seen}
         if storage.spec is not None and storage.spec.external is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shared.session_storage.sizes import DEFAULT_SIZES, Sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from reconciler.observe.last_seen import LastSeen
     from reconciler.state.kubernetes_nodes import KubernetesNodes
@@ -26,6 +26,8 @@ class Surroundings:
         read_secret: Reads a Secret that an external storage names.
         serves_tls: Tells whether ToolHive's CRDs have `sessionStorage.tls`.
         knows_consumers: Tells whether the caches hold all consumers.
+        has_auth_data: Tells whether some auth server in these namespaces keeps its data in a storage; None if it is not
+            known.
         is_rotation_due: Tells whether a storage's schedule asks for a rotation, and no other storage goes first.
         silent_for: Tells for how many seconds the server in a pod has not answered anything.
         outlives_at: Tells where the server of a storage's instance goes on although its pod is gone; empty if nowhere.
@@ -40,6 +42,7 @@ class Surroundings:
     read_secret: Callable[[Key], Awaitable[Object | None]]
     serves_tls: Callable[[], bool]
     knows_consumers: Callable[[], bool]
+    has_auth_data: Callable[[Key, Collection[str]], bool | None]
     is_rotation_due: Callable[[DeclaredStorage], bool]
     silent_for: Callable[[Object], float]
     outlives_at: Callable[[Key, int], str]

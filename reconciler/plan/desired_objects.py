@@ -99,7 +99,8 @@ def build(
     if settings.network.enabled:
         policy = network_policy(owner, settings.peers, state.sharing.namespaces, settings.network)
         yield NETWORK_POLICIES, policy
-    yield CONFIG_MAPS, valkey_config.config_map(owner, group.primary.index, layout.instances, group.service_host)
+    primary, upstream = group.primary.index, group.service_host
+    yield CONFIG_MAPS, valkey_config.config_map(owner, primary, layout.instances, upstream, group.eviction)
     yield from ((SECRETS, copy) for copy in registry_credentials.copies(state, owner, settings.pods.pull_sources))
     for index in layout.instances:
         yield STATEFUL_SETS, workload(state, spec, index, settings, is_spread=index not in layout.may_share)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from reconciler.state.credential_rollout import CredentialRollout
     from reconciler.state.rotation_record import RotationRecord
     from reconciler.state.storage_state import StorageState
-    from shared.consumers.identity import Consumer
 
 ROTATED: Final = "CredentialRotated"
 """Type of the condition; written once there has been a rotation."""
@@ -140,14 +139,14 @@ class RotationProgress:
         )
 
 
-def next_wave(rollouts: Sequence[CredentialRollout], settings: RotationSettings, now: datetime) -> tuple[Consumer, ...]:
+def next_wave(
+    rollouts: Sequence[CredentialRollout], settings: RotationSettings, now: datetime
+) -> tuple[CredentialRollout, ...]:
     """Choose the consumers to restart now; one that is stuck holds no place in the wave."""
     total = sum(1 for each in rollouts if each.consumer is not None)
     wave = max(1, total * settings.wave_percent // 100)
     restarting = [
         each for each in rollouts if each.stamp and not each.is_done and not each.is_stuck(settings.patience, now)
     ]
-    waiting = [
-        each.consumer for each in rollouts if each.consumer and not (each.stamp or each.is_done or each.is_refused)
-    ]
+    waiting = [each for each in rollouts if each.consumer and not (each.stamp or each.is_done or each.is_refused)]
     return tuple(waiting[: max(0, wave - len(restarting))])

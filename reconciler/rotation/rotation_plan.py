@@ -170,8 +170,10 @@ def _request(state: StorageState) -> str | None:
 
 
 def _restarts(progress: RotationProgress) -> Iterator[Step]:
-    for consumer in next_wave(progress.state.rollouts or (), progress.settings, progress.now):
-        yield Restart(consumer, CredentialRevision(progress.record.revision, progress.now).text)
+    stamp = CredentialRevision(progress.record.revision, progress.now).text
+    for each in next_wave(progress.state.rollouts or (), progress.settings, progress.now):
+        if each.consumer is not None:
+            yield Restart(each.consumer, stamp, each.place)
 
 
 def _pause(progress: RotationProgress) -> float | None:

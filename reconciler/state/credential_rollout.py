@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from shared.names import ANNOTATION_REVISION
 from shared.objects.conditions import holds
@@ -29,6 +29,24 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class StampPlace:
+    """Where a consumer gets the stamp that restarts it.
+
+    Attributes:
+        annotation: Name of the annotation.
+        is_bare: Whether the object has no annotation yet.
+    """
+
+    annotation: str = ANNOTATION_REVISION
+    is_bare: bool = False
+
+    @classmethod
+    def of(cls, consumer: Object, annotation: str) -> Self:
+        """Look whether a consumer has annotations; one that is connected to a storage does."""
+        return cls(annotation, is_bare=not consumer["metadata"].get("annotations"))
+
+
+@dataclass(frozen=True, slots=True)
 class CredentialRollout:
     """How far one user of a credential is with a revision of it.
 
@@ -40,6 +58,7 @@ class CredentialRollout:
         obstacle: Why it is not done; messages put it after the name and a colon.
         is_refused: Whether the API server lately refused to stamp it.
         addresses: Addresses of its pods that started with the revision.
+        place: Where to stamp it.
     """
 
     name: str
@@ -49,6 +68,7 @@ class CredentialRollout:
     obstacle: str = ""
     is_refused: bool = False
     addresses: frozenset[str] = frozenset()
+    place: StampPlace = StampPlace()
 
     def is_stuck(self, patience: timedelta, now: datetime) -> bool:
         """Tell whether other consumers no longer wait for it: it is not done, and the reconciler cannot speed it up."""
@@ -89,7 +109,7 @@ def _obstacle(workload: Workload, stamp: CredentialRevision) -> str:
 
 def _started_with(pod: Object, stamp: CredentialRevision) -> bool:
     annotations: Object = pod["metadata"].get("annotations") or {}
-    return bool(annotations.get(ANNOTATION_REVISION) == stamp.revision)
+    return bool(annotations.get(stamp.annotation) == stamp.revision)
 
 
 def _is_ready(pod: Object) -> bool:

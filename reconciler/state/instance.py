@@ -41,6 +41,7 @@ class InstanceFacts:
         is_loading: Whether it still reads its data from disk.
         hashes: Hashes of the passwords that each of our users may log in with; None if the reconciler did not ask.
         fence: How many replicas it needs to take writes (`min-replicas-to-write`).
+        eviction: Which keys it removes when its memory is full (`maxmemory-policy`); empty if nobody asked.
         is_paused: Whether it holds clients' writes back (`CLIENT PAUSE`).
         upstream_hash: Hash of the password with which it logs in to its primary; empty if it has none.
         disk_fails: Whether its last write to its file failed.
@@ -52,6 +53,7 @@ class InstanceFacts:
     hashes: Mapping[str, frozenset[str]] | None = field(default=None, repr=False)
     replication: Replication = field(default_factory=Replication)
     fence: int = 0
+    eviction: str = ""
     is_paused: bool = False
     upstream_hash: str = field(default="", repr=False)
     disk_fails: bool = False
@@ -71,6 +73,7 @@ def facts_from(
         hashes=hashes,
         replication=replication_from(info),
         fence=int(config.get("min-replicas-to-write", 0)),
+        eviction=config.get("maxmemory-policy", ""),
         is_paused=str(info.get("paused_reason", "none")) != "none",
         upstream_hash=identities.sha256(password) if password else "",
         disk_fails=str(info.get("aof_last_write_status", "ok")) != "ok",

@@ -34,6 +34,7 @@ class Sharing:
         namespaces: Other namespaces that should have a copy of the connection Secret.
         copies: The copies that exist, by namespace; also where nobody needs them any more.
         obstructed: Namespaces where somebody else's Secret has the copy's name.
+        has_auth_data: Whether some auth server keeps its data in the storage; None if the caches may lack one.
     """
 
     admitted: tuple[Consumer, ...] = ()
@@ -41,6 +42,7 @@ class Sharing:
     namespaces: tuple[str, ...] = ()
     copies: Mapping[str, Object] = field(default_factory=dict, repr=False)
     obstructed: tuple[str, ...] = ()
+    has_auth_data: bool | None = False
 
     @classmethod
     def of(cls, storage: Object, usages: Iterable[Usage]) -> Self:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
 
     from reconciler.credentials.login import Login
+    from reconciler.manifests.eviction import Eviction
     from reconciler.state.instance import Instance
     from reconciler.valkey.session import Execute
 
@@ -70,6 +71,10 @@ class ReplicationSession:
     async def fence(self, replicas: int) -> None:
         """Have it take writes, while it is primary, only while at least `replicas` follow it closely."""
         await self._execute("CONFIG SET", "min-replicas-to-write", str(replicas))
+
+    async def evict(self, eviction: Eviction) -> None:
+        """Have it remove these keys when its memory is full, while it is primary; a replica removes what that does."""
+        await self._execute("CONFIG SET", "maxmemory-policy", str(eviction))
 
     async def pause(self, seconds: float) -> None:
         """Have clients' writes wait unanswered; reads go on. A later pause can make it longer, and not shorter."""

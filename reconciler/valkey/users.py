@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _QUESTIONS: Final = (
     ("INFO", "server", "clients", "replication", "persistence", "stats", "keyspace"),
-    ("CONFIG", "GET", "min-replicas-to-write", "primaryauth"),
+    ("CONFIG", "GET", "min-replicas-to-write", "primaryauth", "maxmemory-policy"),
     *(("ACL", "GETUSER", identity.user) for identity in identities.IDENTITIES),
 )
 _NOT_THIS_KIND: Final = frozenset({"NOTBUSY", "BUSY"})

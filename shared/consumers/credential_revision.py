@@ -34,10 +34,12 @@ class CredentialRevision:
     Attributes:
         revision: Names the credential, and tells nothing about it.
         at: When the reconciler wrote it; from then on counts how long a rotation waits for the consumer.
+        annotation: Name of the annotation that the consumer and its pods have it in.
     """
 
     revision: str
     at: datetime
+    annotation: str = ANNOTATION_REVISION
 
     @property
     def text(self) -> str:
@@ -45,11 +47,11 @@ class CredentialRevision:
         return f"{self.revision}@{written(self.at)}"
 
     @classmethod
-    def of(cls, consumer: Object) -> Self | None:
+    def of(cls, consumer: Object, annotation: str = ANNOTATION_REVISION) -> Self | None:
         """Read a consumer's revision; None if it has none, or one that the reconciler cannot have written."""
-        text = read(consumer, REVISION_PATH)
+        text = read(consumer, (*ANNOTATIONS, annotation))
         if not isinstance(text, str):
             return None
         revision, _, at = text.partition("@")
         moment = read_time(at)
-        return cls(revision, moment) if moment is not None and _REVISION.fullmatch(revision) else None
+        return cls(revision, moment, annotation) if moment is not None and _REVISION.fullmatch(revision) else None

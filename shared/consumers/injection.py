@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import orjson
-
 from shared.consumers.access import is_shared_with
+from shared.consumers.auth_server_host import stamp_pods
+from shared.consumers.contradiction import contradiction
 from shared.consumers.credential_revision import REVISION_PATH
 from shared.consumers.injection_record import RECORD_PATH, InjectionRecord
-from shared.consumers.kinds import SESSION_STORAGE, required_fields
-from shared.consumers.removal import remove_annotation, remove_fields, unchanged_fields
+from shared.consumers.kinds import auth_server_fields, required_fields
+from shared.consumers.removal import remove_annotation, remove_fields, remove_incomplete, unchanged_fields
 from shared.consumers.storage_connection import connection_to
 from shared.consumers.targets import Target, target_of
 from shared.errors import InvalidSpec
 from shared.names import ANNOTATION_REVISION
-from shared.objects.field_path import ARRAYS, Draft, Path, dotted, read, top_above
+from shared.objects.field_path import ARRAYS, Draft, Path, read, top_above
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from shared.consumers.storage_connection import StorageConnection
     from shared.consumers.stored_consumer import StoredConsumer
     from shared.objects.resources import Key, Object
-
-_PROVIDER: Final = (*SESSION_STORAGE, "provider")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +104,18 @@ def inject(
     Raises:
         InvalidSpec: The user's own settings contradict the storage, or do not fit ToolHive's schema.
     """
-    required = dict(required_fields(consumer, reference, connection, context.target))
     records = _records(consumer, context.stored)
     ours = unchanged_fields(consumer, records)
+    required = dict(required_fields(consumer, reference, connection, context.target))
+    required |= auth_server_fields(consumer, reference, connection, context.target, ours)
     kept = {path for path in ours if required.get(path) is not None and _is_in_place(consumer, path)}
     draft = Draft(consumer)
     remove_fields(draft, records, ours, kept)
     added = _fill(draft, required, kept, reference)
-    created = _created(added, [path for record in records for path in record.created])
+    before = [path for record in records for path in record.created]
+    remove_incomplete(draft, before)
+    created = _created(added, before)
+    stamp_pods(draft)
     fields = {path: required[path] for path in added}
     record = InjectionRecord(reference, context.target, context.is_granted, fields, created)
     if read(consumer, RECORD_PATH) != (text := record.text):
@@ -127,16 +129,17 @@ def remove(consumer: Object, stored: InjectionRecord | None = None) -> Object:
     Args:
         consumer: Not changed.
         stored: Record of the stored object, if the consumer is a new version of it.
+
+    Raises:
+        InvalidSpec: What is above the revision of an auth server in the pod template is no object.
     """
     records = _records(consumer, stored)
     draft = Draft(consumer)
     remove_fields(draft, records, unchanged_fields(consumer, records))
     remove_annotation(draft, RECORD_PATH)
     remove_annotation(draft, REVISION_PATH)
-    created = [path for record in records for path in record.created]
-    if read(draft.obj, _PROVIDER) is None and top_above(SESSION_STORAGE, created) is not None:
-        # ToolHive's schema refuses `sessionStorage` without a provider, so what a user has added to ours goes too.
-        draft.remove(SESSION_STORAGE)
+    remove_incomplete(draft, [path for record in records for path in record.created])
+    stamp_pods(draft)
     return draft.obj
 
 
@@ -185,9 +188,8 @@ def _fill(
                     added[path] = None if _is_same(present, value) else draft.put(path, value)
                 except InvalidSpec as error:
                     problems += error.problems
-        # An envFrom entry is found by its Secret; the rest of it, such as `optional`, is the user's.
-        elif path[-2] != "envFrom" and present != value:
-            problems.append(_contradiction(path, value, reference))
+        elif problem := contradiction(path, present, value, reference):
+            problems.append(problem)
     if problems:
         raise InvalidSpec(list(dict.fromkeys(problems)))
     return added
@@ -211,9 +213,3 @@ def _is_in_place(consumer: Object, path: Path) -> bool:
 def _is_same(present: Any, value: Any) -> bool:
     # To Python, False is 0; to the API server they differ.
     return type(present) is type(value) and bool(present == value)
-
-
-def _contradiction(path: Path, value: Any, reference: StorageReference) -> str:
-    """Say which field contradicts the storage, but not its value, because people put passwords into addresses."""
-    needed = "nothing" if value is None else orjson.dumps(value).decode()
-    return f'{dotted(path)}: Invalid value: SessionStorage "{reference}" needs {needed} here: leave the field out'

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shared import names
+from shared.consumers import auth_server
 from shared.consumers.credential_revision import CredentialRevision
 from shared.consumers.storage_connection import ProxySupport
 from shared.errors import InvalidSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from shared.consumers.reference import StorageReference
     from shared.consumers.storage_connection import StorageConnection
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 SESSION_STORAGE: Final = ("spec", "sessionStorage")
+KEY_PREFIX: Final = (*SESSION_STORAGE, "keyPrefix")
 _PROXY_PODS: Final = ("spec", "resourceOverrides", "proxyDeployment", "podTemplateMetadataOverrides")
 _TEMPLATE: Final = ("spec", "podTemplateSpec", "metadata")
 
@@ -37,6 +39,7 @@ class ConsumerKind:
     """Paths of the fields that connect one kind of consumer; None if the kind has no such field.
 
     `backend` and `proxy` are the containers that run them; the other fields are labels and annotations of their pods.
+    A kind without sessions refers to a storage for its embedded auth server (`auth_server.SERVERS`).
     """
 
     backend: Path | None = None
@@ -45,6 +48,7 @@ class ConsumerKind:
     proxy_labels: Path | None = None
     backend_annotations: Path | None = None
     proxy_annotations: Path | None = None
+    has_sessions: bool = True
 
 
 KINDS: Final[Mapping[str, ConsumerKind]] = {
@@ -59,6 +63,7 @@ KINDS: Final[Mapping[str, ConsumerKind]] = {
         proxy_labels=(*_PROXY_PODS, "labels"), proxy_annotations=(*_PROXY_PODS, "annotations")
     ),
     "VirtualMCPServer": ConsumerKind(proxy=_containers("vmcp"), proxy_annotations=(*_TEMPLATE, "annotations")),
+    "MCPExternalAuthConfig": ConsumerKind(has_sessions=False),
 }
 """Source: ToolHive `cmd/thv-operator/api/v1beta1/{mcpserver,mcpremoteproxy,virtualmcpserver}_types.go`, and how each
 controller compares the objects that it wrote with those that it finds."""
@@ -68,7 +73,7 @@ def kind_of(consumer: Object) -> ConsumerKind:
     """Look up a consumer's kind.
 
     Raises:
-        InvalidSpec: Objects of this kind keep no sessions.
+        InvalidSpec: Objects of this kind keep nothing in a storage.
     """
     kind = KINDS.get(str(consumer.get("kind")))
     if kind is None:
@@ -89,7 +94,7 @@ def required_fields(
     """List the fields that a consumer of this storage must have, by path; a field with the value None must be absent.
 
     Raises:
-        InvalidSpec: Objects of the consumer's kind keep no sessions.
+        InvalidSpec: Objects of the consumer's kind keep nothing in a storage.
     """
     kind = kind_of(consumer)
     secret = connection_secret_of(reference, consumer["metadata"].get("namespace") or "")
@@ -110,8 +115,34 @@ def required_fields(
             yield (*kind.backend_annotations, names.ANNOTATION_REVISION), current.revision
         if has_proxy and kind.proxy_annotations:
             yield (*kind.proxy_annotations, names.ANNOTATION_REVISION), current.revision
-    if has_proxy:
+    if has_proxy and kind.has_sessions:
         yield from _session_storage(connection, secret, consumer)
+
+
+def auth_server_fields(
+    consumer: Object,
+    reference: StorageReference,
+    connection: StorageConnection,
+    target: Target,
+    ours: Container[Path],
+) -> Mapping[Path, Any]:
+    """List the fields by which the consumer's auth server keeps its data in this storage; none if it does not.
+
+    Args:
+        consumer: Of any kind in `KINDS`.
+        reference: The storage.
+        connection: How consumers connect to it.
+        target: Which parts of the consumer are connected; the auth server runs in the proxy.
+        ours: Fields that the webhook injected earlier.
+
+    Raises:
+        InvalidSpec: An MCPExternalAuthConfig describes no auth server.
+    """
+    if not target.has_proxy:
+        return {}
+    secret = connection_secret_of(reference, consumer["metadata"].get("namespace") or "")
+    fields = auth_server.required_fields(consumer, connection, secret, _tls(connection, secret))
+    return {} if auth_server.is_kept_elsewhere(consumer, fields, ours) else fields
 
 
 def _session_storage(connection: StorageConnection, secret: str, consumer: Object) -> Iterator[tuple[Path, Any]]:
@@ -125,7 +156,7 @@ def _session_storage(connection: StorageConnection, secret: str, consumer: Objec
     yield (*SESSION_STORAGE, "provider"), "redis"
     yield (*SESSION_STORAGE, "address"), endpoint.address
     yield (*SESSION_STORAGE, "db"), endpoint.db
-    yield (*SESSION_STORAGE, "keyPrefix"), names.key_prefix(consumer["kind"], metadata.get("namespace") or "", name)
+    yield KEY_PREFIX, names.key_prefix(consumer["kind"], metadata.get("namespace") or "", name)
     yield (*SESSION_STORAGE, "passwordRef"), password if connection.has_password else None
     yield (*SESSION_STORAGE, "tls"), _tls(connection, secret)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from shared.consumers import auth_server
+from shared.consumers.kinds import SESSION_STORAGE
 from shared.objects.field_path import is_hollow, read, top_above
 
 if TYPE_CHECKING:
@@ -12,6 +14,12 @@ if TYPE_CHECKING:
     from shared.consumers.injection_record import InjectionRecord
     from shared.objects.field_path import Draft, Path
     from shared.objects.resources import Object
+
+_BLOCKS: Final = (
+    (SESSION_STORAGE, "provider"),
+    *(((*server, *auth_server.REDIS), "addr") for server in auth_server.SERVERS.values()),
+)
+"""Objects of ToolHive's schemas, each with a field that it must have."""
 
 
 def unchanged_fields(consumer: Object, records: Iterable[InjectionRecord]) -> set[Path]:
@@ -30,6 +38,19 @@ def remove_fields(
             if path in unchanged:
                 draft.remove(path)
             _remove_empty_parents(draft, path, record.created)
+
+
+def remove_incomplete(draft: Draft, created: Iterable[Path]) -> None:
+    """Remove an object that was created for injected fields, and that ToolHive's schema refuses without them.
+
+    What a user, or a default of the schema, has added to it goes too.
+    """
+    tops = tuple(created)
+    for block, essential in _BLOCKS:
+        is_ours = top_above(block, tops) is not None
+        if is_ours and read(draft.obj, block) is not None and read(draft.obj, (*block, essential)) is None:
+            draft.remove(block)
+            _remove_empty_parents(draft, block, tops)
 
 
 def remove_annotation(draft: Draft, path: Path) -> None:

@@ -59,6 +59,11 @@ class StorageConnection:
         """Whether ToolHive's `spec.sessionStorage` can describe this connection."""
         return self.endpoint is not None and self.support in _SUPPORTED
 
+    @property
+    def supports_auth_servers(self) -> bool:
+        """Whether ToolHive's embedded auth server can use this connection, too: it needs a password and database 0."""
+        return self.supports_proxies and self.has_password and self.endpoint is not None and self.endpoint.db == 0
+
 
 def connection_to(reference: StorageReference, storage: Object | None) -> StorageConnection:
     """Tell how to connect to a storage; one that does not exist yet is taken for a managed one."""

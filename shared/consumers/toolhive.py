@@ -8,13 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from shared import names
-from shared.objects.resources import MCP_REMOTE_PROXIES, MCP_SERVERS, VIRTUAL_MCP_SERVERS, Object
+from shared.objects.resources import (
+    MCP_EXTERNAL_AUTH_CONFIGS,
+    MCP_REMOTE_PROXIES,
+    MCP_SERVERS,
+    VIRTUAL_MCP_SERVERS,
+    Object,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONSUMER_RESOURCES: Final = (MCP_SERVERS, MCP_REMOTE_PROXIES, VIRTUAL_MCP_SERVERS)
+SESSION_RESOURCES: Final = (MCP_SERVERS, MCP_REMOTE_PROXIES, VIRTUAL_MCP_SERVERS)
 """Kinds that keep sessions."""
+CONSUMER_RESOURCES: Final = (*SESSION_RESOURCES, MCP_EXTERNAL_AUTH_CONFIGS)
+"""Kinds that refer to storages: of the last one, an embedded auth server keeps its data there."""
 PROXY_NAMES: Final = ("mcpserver", "mcpremoteproxy", "virtualmcpserver")
 """Values of `app.kubernetes.io/name` on proxies: their Deployments and pods."""
 PROXY_SELECTOR: Final = f"toolhive=true,app.kubernetes.io/name in ({','.join(PROXY_NAMES)})"

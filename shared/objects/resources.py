@@ -44,6 +44,7 @@ SESSION_STORAGES: Final = Resource(GROUP, "v1alpha1", "sessionstorages", "Sessio
 MCP_SERVERS: Final = Resource(GROUP, "v1beta1", "mcpservers", "MCPServer")
 MCP_REMOTE_PROXIES: Final = Resource(GROUP, "v1beta1", "mcpremoteproxies", "MCPRemoteProxy")
 VIRTUAL_MCP_SERVERS: Final = Resource(GROUP, "v1beta1", "virtualmcpservers", "VirtualMCPServer")
+MCP_EXTERNAL_AUTH_CONFIGS: Final = Resource(GROUP, "v1beta1", "mcpexternalauthconfigs", "MCPExternalAuthConfig")
 
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")

@@ -1,4 +1,4 @@
-"""Each folder is a case, named after what its MCPServer has: the patch that the webhook answers, and the outcome.
+"""Each folder is a case, named after what its consumer has: the patch that the webhook answers, and the outcome.
 
 `make golden` rewrites patch.json and patched.yaml; read the difference before you commit it.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CASES = sorted(path for path in HERE.iterdir() if path.is_dir() and path.name != "__pycache__")
-INPUTS = {"mcpserver.yaml", "storage.yaml"}
+INPUTS = {"consumer.yaml", "storage.yaml"}
 OUTPUTS = {"patch.json", "patched.yaml"}
 
 
@@ -33,7 +33,7 @@ def load(path: Path) -> Object:
 
 
 def outcome(case: Path) -> tuple[list[Any], Object]:
-    consumer = load(case / "mcpserver.yaml")
+    consumer = load(case / "consumer.yaml")
     storage = case / "storage.yaml"
     storages = {key_of(load(storage)): load(storage)} if storage.exists() else {}
     namespace = consumer["metadata"]["namespace"]
@@ -58,7 +58,7 @@ def test_the_patch_and_the_patched_object_are_the_recorded_ones(case: Path, *, i
 def test_a_case_has_its_files_and_no_others(case: Path) -> None:
     present = {path.name for path in case.iterdir()}
     assert present - INPUTS == OUTPUTS
-    assert "mcpserver.yaml" in present
+    assert "consumer.yaml" in present
 
 
 def test_there_are_cases_and_no_stray_files() -> None:

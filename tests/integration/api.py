@@ -48,6 +48,7 @@ _WRITTEN: Final = {
         *(resources.STATEFUL_SETS, resources.NETWORK_POLICIES, resources.DISRUPTION_BUDGETS, resources.VOLUME_CLAIMS),
         *(REPLICA_SETS, DAEMON_SETS, JOBS, CRON_JOBS),
         *(resources.MCP_SERVERS, resources.MCP_REMOTE_PROXIES, resources.VIRTUAL_MCP_SERVERS),
+        resources.MCP_EXTERNAL_AUTH_CONFIGS,
     )
 }
 _QUERIES: Final = {

@@ -29,6 +29,7 @@ LONGEST = (
     "test_rules",
     "test_outage",
     "test_rotation",
+    "test_auth_servers",
     "test_survival",
     "test_admission",
     "test_large",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from shared.consumers.toolhive import CONSUMER_RESOURCES
+from shared.consumers.toolhive import CONSUMER_RESOURCES, SESSION_RESOURCES
 from tests.integration.mcpservers import ANNOTATION, RECORD
 from tests.integration.processes import eventually
 from tests.support.generated import LEAST
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.integration.control_plane import Kubectl
 
 RESOURCES = {resource.kind: resource for resource in CONSUMER_RESOURCES}
-PLURALS = {resource.kind: f"{resource.plural}.{resource.version}.{resource.group}" for resource in CONSUMER_RESOURCES}
+PLURALS = {resource.kind: f"{resource.plural}.{resource.version}.{resource.group}" for resource in SESSION_RESOURCES}
 KINDS = tuple(PLURALS)
 
 

@@ -25,11 +25,12 @@ NAMESPACE = "session-storage-system"
 CHART = ROOT / "deploy" / "chart"
 LEFT_OUT = {"Deployment", "PodDisruptionBudget", "NetworkPolicy"}
 CONSUMER_PLURALS = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
+EXTENDED_PLURALS = (*CONSUMER_PLURALS, "mcpexternalauthconfigs")
 
 
 def install_toolhive_crds(kubectl: Kubectl) -> None:
-    """Install the CRDs of all kinds of consumers."""
-    for plural in CONSUMER_PLURALS:
+    """Install the CRDs of all kinds that refer to storages."""
+    for plural in EXTENDED_PLURALS:
         kubectl("apply", "--server-side", "-f", str(toolhive_crd(plural)))
 
 

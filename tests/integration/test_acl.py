@@ -92,9 +92,17 @@ ZREM k m
 ZREMRANGEBYSCORE k 0 1
 TYPE k
 SCAN 0
+ZRANGE k 0 -1 WITHSCORES
+ZSCORE k m
 SADD k m
 SREM k m
 SMEMBERS k
+SISMEMBER k m
+MGET k l
+SETNX k v
+SET k v XX KEEPTTL
+PTTL k
+PERSIST k
 INFO
 """
 DENIED = """
@@ -227,6 +235,42 @@ def test_toolhives_scripts_run(instance: str) -> None:
         (seen,) = client.eval(bucket, 1, "limit")
         assert abs(int(seen) - time.time()) < 5
         client.delete("session", "limit")
+
+
+def test_what_toolhives_auth_server_does_works(instance: str) -> None:
+    """Do what it does at its start, as clients register, and as users log in.
+
+    Source: ToolHive 0.63, `pkg/authserver/storage/redis*.go`: optimistic transactions, scripts, a sorted set as index.
+    """
+    of = "thv:auth:{team:login}:"
+    index, row, user, tokens = f"{of}client-idx", f"{of}client:c", f"{of}user:1", f"{of}user:upstream:1"
+    register = (
+        "redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])"
+        " if redis.call('ZCARD', KEYS[2]) >= 10 then return 0 end"
+        " redis.call('SET', KEYS[1], ARGV[2], 'PX', 60000)"
+        " redis.call('ZADD', KEYS[2], ARGV[1] + 60000, 'c') return 1"
+    )
+    store = (
+        "redis.call('SET', KEYS[1], ARGV[1]) redis.call('SADD', KEYS[2], KEYS[1]) redis.call('PEXPIRE', KEYS[1], 60000)"
+        " if redis.call('PTTL', KEYS[2]) < 0 then redis.call('PERSIST', KEYS[2]) end"
+        " if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('TYPE', KEYS[2]).ok == 'set' then return 1 end return 0"
+    )
+    with connect(CONSUMER, instance) as client:
+        now = int(time.time() * 1000)
+        assert client.register_script(register)(keys=[row, index], args=[now, "client"]) == 1
+        assert client.eval(store, 2, f"{of}upstream:s:idp", tokens, "token") == 1
+        with client.pipeline() as transaction:
+            transaction.watch(user)
+            assert transaction.get(user) is None
+            transaction.multi()
+            transaction.set(user, "u").sadd(f"{of}user:providers:1", "idp")
+            transaction.expire(row, 600).hset(f"{of}xgrant:g", "f", 1)
+            assert transaction.execute() == [True, 1, True, 1]
+        assert client.zrange(index, 0, -1, withscores=True) == [(b"c", now + 60_000.0)]
+        assert set(client.scan_iter(f"{of}client:*")) == {row.encode()}
+        assert client.mget(row, user) == [b"client", b"u"]
+        assert client.ttl(user) == client.ttl(index) == -1
+        client.delete(*client.scan_iter(f"{of}*"))
 
 
 def test_a_script_cannot_do_what_its_caller_may_not(instance: str) -> None:

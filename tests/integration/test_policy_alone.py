@@ -27,6 +27,7 @@ from tests.integration.guards import BINDING, WEBHOOK, failing_open, without
 from tests.integration.installation import CONSUMER_PLURALS
 from tests.integration.mcpservers import ANNOTATION, RECORD
 from tests.integration.processes import Process, eventually
+from tests.rules.rule import auth_config
 
 SAID = "was not connected to it, because the webhook was not called or did not answer: see that"
 NOT_YOURS = f"{RECORD}: the webhook alone writes this annotation"
@@ -101,6 +102,26 @@ def test_a_consumer_that_refers_is_refused_and_told_what_to_do(kubectl: Kubectl,
     assert f'{kind} "srv" refers to SessionStorage "empty/mine", but {SAID}' in said
     assert "deployment/session-storage-webhook in namespace session-storage-system is ready" in said
     assert said.strip().endswith("mutatingwebhookconfiguration/session-storage-webhook exists, and try again")
+
+
+def auth(annotations: Any = None, **server: Any) -> Object:
+    return {
+        "apiVersion": "toolhive.stacklok.dev/v1beta1",
+        "kind": "MCPExternalAuthConfig",
+        "metadata": {"name": "login", "namespace": "empty", "annotations": annotations or {}},
+        "spec": auth_config(**server) | {"sessionStorageRef": "mine"},
+    }
+
+
+def test_an_auth_server_that_refers_is_refused_without_proof_of_where_its_data_is(kubectl: Kubectl) -> None:
+    assert SAID in tried(kubectl, auth())
+    claimed = {RECORD: record(put={"/spec/embeddedAuthServer/storage/redis/addr": "a:1"})}
+    assert SAID in tried(kubectl, auth(claimed))
+    password = {"passwordSecretRef": {"name": "mine-connection", "key": "REDIS_PASSWORD"}}
+    for addr in ("b:1", "a:1"):
+        asked = auth(claimed, storage={"type": "redis", "redis": {"addr": addr, "aclUserConfig": password}})
+        assert passes(kubectl, asked) if addr == "a:1" else SAID in tried(kubectl, asked)
+    assert passes(kubectl, {**auth(), "spec": auth_config()})
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -22,10 +22,11 @@ from shared.objects.resources import (
     STATEFUL_SETS,
     Object,
 )
-from tests.integration.consumers import change, change_is_refused, consumer
+from tests.integration.consumers import RESOURCES, change, change_is_refused, consumer
 from tests.integration.control_plane import Kubectl
 from tests.integration.installation import NAMESPACE, RELEASE
 from tests.integration.processes import eventually
+from tests.rules.rule import auth_config, virtual_server
 
 ACCOUNT = f"--as=system:serviceaccount:{NAMESPACE}:{RELEASE}-reconciler"
 DRY_RUN = "--dry-run=server"
@@ -249,6 +250,27 @@ def test_nothing_else_of_a_consumer_may_be_changed(kubectl: Kubectl, patch: Obje
 )
 def test_a_consumer_may_be_stamped_and_connected(kubectl: Kubectl, patch: Object) -> None:
     assert change(kubectl, "MCPServer", PLACE, patch, DRY_RUN, ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "where"),
+    [
+        ("MCPExternalAuthConfig", auth_config(), "embeddedAuthServer"),
+        ("VirtualMCPServer", virtual_server(), "authServerConfig"),
+    ],
+)
+def test_of_an_auth_server_only_its_store_may_be_changed(kubectl: Kubectl, kind: str, spec: Object, where: str) -> None:
+    metadata = {"name": "login", "namespace": PLACE}
+    kubectl.api.create(
+        {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": kind, "metadata": metadata, "spec": spec}
+    )
+    for other in ({"issuer": "https://evil.example"}, {"hmacSecretRefs": [{"name": "theirs", "key": "k"}]}):
+        patch: Object = {where: other}
+        said = kubectl.api.change_refusal(RESOURCES[kind], PLACE, "login", {"spec": patch}, DRY_RUN, ACCOUNT)
+        assert "may change nothing of a consumer or its proxy but annotations" in said
+    password = {"passwordSecretRef": {"name": "n", "key": "k"}}
+    patch = {where: {"storage": {"type": "redis", "redis": {"addr": "a:1", "aclUserConfig": password}}}}
+    assert kubectl.api.change(RESOURCES[kind], PLACE, "login", {"spec": patch}, DRY_RUN, ACCOUNT)
 
 
 def test_a_deployment_may_be_stamped_and_nothing_else_of_it_changed(kubectl: Kubectl) -> None:

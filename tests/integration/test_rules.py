@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from shared.objects.resources import SESSION_STORAGES, Object
+from tests.integration.consumers import await_injection_of_all
 from tests.integration.control_plane import Kubectl
-from tests.integration.mcpservers import await_injection
+from tests.integration.installation import EXTENDED_PLURALS
 from tests.integration.processes import Process, eventually
 from tests.rules import consumer_refusals, consumer_warnings, storage_access, storage_refusals, storage_warnings
 from tests.rules.rule import ANN, PLATFORM, TEAM, ConsumerRule, Rule, StorageRule
@@ -29,10 +30,11 @@ def seen(rules: Any) -> pytest.MarkDecorator:
 @pytest.fixture(scope="module", autouse=True)
 def _namespaces(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]:
     """Create the namespaces of the examples, and let `ann` write consumers there."""
-    await_injection(kubectl)
+    await_injection_of_all(kubectl)
     for namespace in (TEAM, PLATFORM):
         kubectl("create", "namespace", namespace)
-    kubectl("create", "role", "servers", "--verb=*", "--resource=mcpservers.toolhive.stacklok.dev", "-n", TEAM)
+    resources = ",".join(f"{plural}.toolhive.stacklok.dev" for plural in EXTENDED_PLURALS)
+    kubectl("create", "role", "servers", "--verb=*", f"--resource={resources}", "-n", TEAM)
     kubectl("create", "rolebinding", "servers", "--role=servers", f"--user={ANN}", "-n", TEAM)
     yield
     for namespace in (TEAM, PLATFORM):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -16,23 +17,26 @@ from certs.pki import issue
 from certs.pki.pem import bundle_pem
 from deploy.local import binaries
 from shared.names import key_prefix
-from shared.objects.resources import CRDS
-from tests.integration.consumers import KINDS, WAYS, await_injection_of_all, change, found, referring
+from shared.objects.resources import CRDS, Object
+from tests.integration.consumers import KINDS, RESOURCES, WAYS, await_injection_of_all, change, found, referring
 from tests.integration.control_plane import Kubectl
-from tests.integration.installation import CONSUMER_PLURALS, toolhive_crd
+from tests.integration.installation import EXTENDED_PLURALS, toolhive_crd
 from tests.integration.mcpservers import RECORD
 from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_reason, storage
+from tests.rules.rule import auth_config, virtual_server
 
 FIELD_BACK_SECONDS = 5
 VERSIONS = {"v0.44.0": False, "v0.47.0": False, "v0.63.0": True}
 """Whether each of ToolHive's releases serves `sessionStorage.tls`."""
 PASSWORD = "their-own-password"
+SERVED = ("v1alpha1", "v1beta1")
+"""The versions of the API that each of these releases serves."""
 
 
 def install(kubectl: Kubectl, version: str) -> None:
     """Install a release's CRDs as Helm does, which removes everything else from them."""
-    for plural in CONSUMER_PLURALS:
+    for plural in EXTENDED_PLURALS:
         manifest = str(toolhive_crd(plural, version))
         kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", manifest)
 
@@ -56,7 +60,7 @@ def _restored(processes: dict[str, Process], kubectl: Kubectl) -> Iterator[None]
 def version(request: pytest.FixtureRequest, kubectl: Kubectl) -> str:
     installed: str = request.param
     install(kubectl, installed)
-    for plural in CONSUMER_PLURALS:
+    for plural in EXTENDED_PLURALS:
         eventually(partial(is_extended, kubectl, plural), seconds=FIELD_BACK_SECONDS, what=f"{plural} has the field")
     await_injection_of_all(kubectl)
     return installed
@@ -83,6 +87,42 @@ def test_a_consumer_is_stored_with_all_that_it_needs(
         assert "podTemplateSpec" not in spec
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("written", SERVED)
+def test_a_consumer_reads_the_same_in_every_version_of_the_api(
+    kubectl: Kubectl, namespace: str, version: str, kind: str, written: str
+) -> None:
+    asked = referring(kind, namespace, "string") | {"apiVersion": f"toolhive.stacklok.dev/{written}"}
+    kubectl.api.create(asked)
+    read = [kubectl.api.get(replace(RESOURCES[kind], version=served), namespace, "srv") for served in SERVED]
+    assert [each["apiVersion"] for each in read] == [f"toolhive.stacklok.dev/{served}" for served in SERVED]
+    assert read[0]["spec"] == read[1]["spec"]
+    assert read[0]["spec"]["sessionStorage"]["keyPrefix"] == key_prefix(kind, namespace, "srv")
+    older = replace(RESOURCES[kind], version=written)
+    kubectl.api.change(older, namespace, "srv", {"spec": {"sessionStorageRef": None}})
+    assert "sessionStorage" not in found(kubectl, kind, namespace)["spec"]
+
+
+@pytest.mark.parametrize("written", SERVED)
+def test_an_auth_server_is_connected_in_every_version_of_the_api(
+    kubectl: Kubectl, namespace: str, version: str, written: str
+) -> None:
+    for kind, spec, where in (
+        ("MCPExternalAuthConfig", auth_config(), "embeddedAuthServer"),
+        ("VirtualMCPServer", virtual_server(), "authServerConfig"),
+    ):
+        asked: Object = {
+            "apiVersion": f"toolhive.stacklok.dev/{written}",
+            "kind": kind,
+            "metadata": {"name": "login", "namespace": namespace},
+            "spec": {**spec, "sessionStorageRef": "mine"},
+        }
+        kubectl.api.create(asked)
+        for served in SERVED:
+            stored = kubectl.api.get(replace(RESOURCES[kind], version=served), namespace, "login")["spec"][where]
+            assert stored["storage"]["redis"]["addr"] == f"mine-valkey.{namespace}.svc:6379"
+
+
 def test_consumers_survive_the_upgrade_to_this_release(kubectl: Kubectl, namespace: str, version: str) -> None:
     for kind in KINDS:
         kubectl.api.create(referring(kind, namespace, "string"))
@@ -92,7 +132,7 @@ def test_consumers_survive_the_upgrade_to_this_release(kubectl: Kubectl, namespa
         # ToolHive's operator and users write while the field is missing, or just back.
         change(kubectl, kind, namespace, {"metadata": {"labels": {"a": "b"}}})
         change(kubectl, kind, namespace, {"spec": {"replicas": 2}})
-    for plural in CONSUMER_PLURALS:
+    for plural in EXTENDED_PLURALS:
         eventually(partial(is_extended, kubectl, plural), seconds=FIELD_BACK_SECONDS, what=f"{plural} has the field")
     for kind in KINDS:
         after = found(kubectl, kind, namespace)

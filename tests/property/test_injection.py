@@ -13,10 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.consumers import injection
+from shared.consumers.auth_server import SERVERS
 from shared.consumers.reference import StorageReference, stated_reference
 from shared.consumers.storage_connection import connection_to
 from shared.consumers.targets import Target
-from shared.names import ANNOTATION_INJECTION, ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS
+from shared.names import (
+    ANNOTATION_AUTH_REVISION,
+    ANNOTATION_INJECTION,
+    ANNOTATION_REVISION,
+    ANNOTATION_STORAGE,
+    ANNOTATION_TARGETS,
+)
+from shared.objects.field_path import read
 from tests.support.generated import (
     NO_REFERENCE,
     Change,
@@ -138,6 +146,8 @@ def test_other_targets_and_back_again_change_nothing(consumer: Object, target: T
 @given(consumers())
 def test_a_move_to_another_storage_gives_the_same_as_starting_there(consumer: Object) -> None:
     consumer["spec"].pop("sessionStorage", None)
+    if (server := SERVERS.get(consumer["kind"])) and (described := read(consumer, server)):
+        described.pop("storage", None)
     first, second = StorageReference("default", "first"), StorageReference("other", "second")
     to_first, to_second = connection_to(first, None), connection_to(second, None)
     moved = injection.inject(injection.inject(consumer, first, to_first).consumer, second, to_second).consumer
@@ -165,15 +175,25 @@ anything = st.recursive(
 
 
 @given(
-    st.sampled_from(["MCPServer", "MCPRemoteProxy", "VirtualMCPServer", "Pod"]),
+    st.sampled_from(["MCPServer", "MCPRemoteProxy", "VirtualMCPServer", "MCPExternalAuthConfig", "Pod"]),
     st.dictionaries(
-        st.sampled_from(["podTemplateSpec", "resourceOverrides", "sessionStorage", "sessionStorageRef", "env"]),
+        st.sampled_from(
+            [
+                *("podTemplateSpec", "resourceOverrides", "sessionStorage", "sessionStorageRef", "env"),
+                *("authServerConfig", "embeddedAuthServer"),
+            ]
+        ),
         anything,
     )
     | anything,
     st.dictionaries(
-        st.sampled_from([ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_REVISION, ANNOTATION_INJECTION]),
-        anything | st.builds(json.dumps, anything) | words,
+        st.sampled_from(
+            [
+                *(ANNOTATION_STORAGE, ANNOTATION_TARGETS, ANNOTATION_REVISION, ANNOTATION_INJECTION),
+                ANNOTATION_AUTH_REVISION,
+            ]
+        ),
+        revisions | anything | st.builds(json.dumps, anything) | words,
     )
     | anything,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared.names import ANNOTATION_STORAGE, ANNOTATION_TARGETS
-from tests.rules.rule import BY_FIELD, ELSEWHERE, PLATFORM, PRIVATE, TEAM, ConsumerRule, session_storage
+from tests.rules.rule import BY_FIELD, ELSEWHERE, PLATFORM, PRIVATE, TEAM, ConsumerRule, auth_config, session_storage
 
 _BY_ANNOTATION: Final = f"metadata.annotations[{ANNOTATION_STORAGE}]"
 
@@ -171,10 +171,62 @@ RULES: Final = (
         why=_SHAPE,
     ),
     ConsumerRule(
-        when="objects of this kind keep no sessions",
+        when="`spec.sessionStorage` says where the user's own store is",
+        spec={**BY_FIELD, "sessionStorage": {"provider": "redis", "address": "their-redis:6379"}},
+        says=(
+            'spec.sessionStorage.address: Invalid value: SessionStorage "team/mine" needs "mine-valkey.team.svc:6379"'
+            " here: leave the field out; how to keep the sessions of your own store: docs/howto/move-in.md"
+        ),
+        why="Another store has none of the sessions. A storage that is external on the same store keeps them.",
+    ),
+    ConsumerRule(
+        when="`spec.sessionStorage.keyPrefix` is that of another consumer",
+        spec={**BY_FIELD, "sessionStorage": {"provider": "redis", "keyPrefix": "thv:proxy:session:{team:other}:"}},
+        says=(
+            "spec.sessionStorage.keyPrefix: Invalid value: another consumer's sessions begin like this: write a prefix"
+            " of your own, or leave the field out"
+        ),
+        why="Who writes another server's sessions redirects its clients. Any other prefix of the user's own stands.",
+    ),
+    ConsumerRule(
+        when="the data of an auth server with a reference is to stay in memory",
+        kind="MCPExternalAuthConfig",
+        spec={**BY_FIELD, **auth_config(storage={"type": "memory"})},
+        says=(
+            'spec.embeddedAuthServer.storage.type: Invalid value: SessionStorage "team/mine" needs "redis" here: write'
+            " it, because ToolHive's default is memory"
+        ),
+        why="The reference is there for the auth server alone. ToolHive's schema fills in `memory`.",
+    ),
+    ConsumerRule(
+        when="an MCPExternalAuthConfig that refers to a storage describes no auth server",
+        kind="MCPExternalAuthConfig",
+        spec={**BY_FIELD, "type": "unauthenticated"},
+        says=(
+            "spec.embeddedAuthServer: Required value: only an embedded auth server keeps data in a SessionStorage:"
+            " leave the reference out"
+        ),
+        why="Other ways to authenticate keep nothing.",
+    ),
+    ConsumerRule(
+        when="the annotation asks for the backend of an untrusted server",
+        spec={**BY_FIELD, "untrusted": True},
+        annotations={ANNOTATION_TARGETS: "all"},
+        says=(
+            'metadata.annotations[toolhive.stacklok.dev/session-storage-targets]: Invalid value: "all": ToolHive'
+            ' keeps every credential from an untrusted backend: write "proxy", or leave the annotation out'
+        ),
+        why="ToolHive's mode for servers that must never possess a credential refuses a pod template of theirs.",
+        is_seen=False,
+    ),
+    ConsumerRule(
+        when="objects of this kind keep nothing in a storage",
         kind="MCPGroup",
         spec=BY_FIELD,
-        says='kind: Unsupported value: supported values: "MCPServer", "MCPRemoteProxy", "VirtualMCPServer"',
+        says=(
+            'kind: Unsupported value: supported values: "MCPServer", "MCPRemoteProxy", "VirtualMCPServer",'
+            ' "MCPExternalAuthConfig"'
+        ),
         why="No part of it could use a storage. The webhook gets it only if somebody changed its configuration.",
         is_seen=False,
     ),

@@ -6,7 +6,18 @@ from typing import Any, Final
 
 from shared.names import ANNOTATION_INJECTION
 from shared.objects.resources import Object
-from tests.rules.rule import BY_FIELD, ELSEWHERE, EXTERNAL, PLATFORM, PRIVATE, TEAM, ConsumerRule, session_storage
+from tests.rules.rule import (
+    BY_FIELD,
+    ELSEWHERE,
+    EXTERNAL,
+    PLATFORM,
+    PRIVATE,
+    TEAM,
+    ConsumerRule,
+    auth_config,
+    session_storage,
+    virtual_server,
+)
 
 
 def _external(namespace: str) -> Object:
@@ -98,6 +109,45 @@ RULES: Final = (
             " restarts: for replicas, use streamable-http or sse"
         ),
         why="Standard input and output lead to one process: ToolHive's operator caps `replicas` at 1.",
+    ),
+    ConsumerRule(
+        when="the user's own key prefix does not end with a colon",
+        spec={**BY_FIELD, "sessionStorage": {"provider": "redis", "keyPrefix": "mcp-sessions"}},
+        says=(
+            "spec.sessionStorage.keyPrefix does not end with ':': ToolHive's proxies refuse to start with it: add a ':'"
+        ),
+        why="ToolHive's CRD takes any text, and an example in its guide has no colon.",
+    ),
+    ConsumerRule(
+        when="ToolHive gives the backend no credential",
+        spec={**BY_FIELD, "untrusted": True},
+        says=(
+            'spec.untrusted is true: only the proxy is connected to SessionStorage "team/mine", and the backend gets no'
+            " credential"
+        ),
+        why="ToolHive's schema refuses a pod template of an untrusted server, the webhook's as well.",
+        is_seen=False,
+    ),
+    ConsumerRule(
+        when="the auth server of a VirtualMCPServer is to keep its data in memory",
+        kind="VirtualMCPServer",
+        spec={**BY_FIELD, **virtual_server(storage={"type": "memory"})},
+        says=(
+            "spec.authServerConfig.storage.type is memory: its users log in anew after each restart: leave storage out,"
+            ' or write redis, and SessionStorage "team/mine" keeps its data'
+        ),
+        why="With a reference for its sessions, where the auth server keeps its data is still the author's choice.",
+    ),
+    ConsumerRule(
+        when="an auth server cannot use the external storage",
+        kind="MCPExternalAuthConfig",
+        spec={**BY_FIELD, **auth_config()},
+        storages=(_external(TEAM),),
+        says=(
+            'SessionStorage "team/mine" is external, and spec.embeddedAuthServer is not connected: an auth server needs'
+            " what ToolHive's proxies can use (NotChecked), a password and database 0"
+        ),
+        why="ToolHive's field asks for a password, and knows no database of a single server.",
     ),
     ConsumerRule(
         when="several replicas, and affinity by client, which is also ToolHive's default",

@@ -31,9 +31,9 @@ The last column shows the API server's message then; it stops at the first kind 
 `secretRef`, which is a string or an object: the reconciler repeats those rules, and does nothing for such a storage.
 """
 ON_CONSUMERS: Final = """\
-These rules apply to an `MCPServer`, `MCPRemoteProxy` or `VirtualMCPServer` that refers to a storage, by the field or by
-the annotation `toolhive.stacklok.dev/session-storage`. ToolHive judges everything else about it. While the webhook is
-down, nobody can change a consumer that refers to a storage; all others can be changed.
+These rules apply to an `MCPServer`, `MCPRemoteProxy`, `VirtualMCPServer` or `MCPExternalAuthConfig` that refers to a
+storage, by the field or by the annotation `toolhive.stacklok.dev/session-storage`. ToolHive judges everything else
+about it. While the webhook is down, nobody can change a consumer that refers to a storage; all others can be changed.
 """
 
 

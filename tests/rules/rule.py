@@ -34,6 +34,25 @@ def session_storage(spec: Any, namespace: str = TEAM, name: str = "mine", **more
     }
 
 
+_AUTH_SERVER: Final = {
+    "issuer": "https://tools.example.com",
+    "upstreamProviders": [
+        {"name": "idp", "type": "oidc", "oidcConfig": {"issuerUrl": "https://idp.example.com", "clientId": "c"}}
+    ],
+}
+
+
+def auth_config(**server: Any) -> Object:
+    """Write the spec of an MCPExternalAuthConfig with an embedded auth server."""
+    return {"type": "embeddedAuthServer", "embeddedAuthServer": {**_AUTH_SERVER, **server}}
+
+
+def virtual_server(**server: Any) -> Object:
+    """Write the spec of a VirtualMCPServer with an embedded auth server."""
+    incoming = {"type": "anonymous"}
+    return {"groupRef": {"name": "g"}, "incomingAuth": incoming, "authServerConfig": {**_AUTH_SERVER, **server}}
+
+
 BY_FIELD: Final = {"sessionStorageRef": "mine"}
 ELSEWHERE: Final = {"sessionStorageRef": {"name": "mine", "namespace": PLATFORM}}
 PRIVATE: Final = session_storage({"size": "small"}, PLATFORM)

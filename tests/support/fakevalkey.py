@@ -58,12 +58,20 @@ class FakeInstance:
         history: Its data set, and the primary that it follows.
         is_reachable: Whether it answers anybody.
         boot: Builds the history with which it starts.
+        starts_with: Tells its `maxmemory-policy` as it starts.
     """
 
     _starts = itertools.count(1)
 
-    def __init__(self, file: str, boot: Callable[[set[str]], FakeHistory] = FakeHistory) -> None:
+    def __init__(
+        self,
+        file: str,
+        boot: Callable[[set[str]], FakeHistory] = FakeHistory,
+        starts_with: Callable[[], str] = lambda: "allkeys-lru",
+    ) -> None:
         self.file = file
+        self.starts_with = starts_with
+        self.eviction = ""
         self.users: dict[str, frozenset[str]] = {}
         self.sessions: list[FakeSession] = []
         self.is_reachable = True
@@ -80,6 +88,7 @@ class FakeInstance:
         for session in self.sessions:
             session.is_open = False
         self.history = self.boot(self.history.disk)
+        self.eviction = self.starts_with()
         self.run_id = f"{next(self._starts):040x}"
 
     def accepts(self, user: str, password: str) -> bool:
@@ -130,6 +139,7 @@ class FakeValkey:
         config = {
             "min-replicas-to-write": str(instance.history.fence),
             "primaryauth": instance.history.password,
+            "maxmemory-policy": instance.eviction,
         }
         return facts_from(self._info(instance), dict(instance.users), config)
 
@@ -223,6 +233,8 @@ class FakeValkey:
                 history.upstream = host
             case ("CONFIG SET", "min-replicas-to-write", replicas):
                 history.fence = int(replicas)
+            case ("CONFIG SET", "maxmemory-policy", eviction):
+                instance.eviction = eviction
             case ("CONFIG SET", "primaryuser", REPLICATION.user, "primaryauth", password):
                 history.password = password
             case ("CLIENT PAUSE", milliseconds, "WRITE"):

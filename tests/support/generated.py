@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
 
+from shared.consumers.auth_server import SERVERS
+from shared.consumers.kinds import connection_secret_of
 from shared.consumers.reference import StorageReference
 from shared.consumers.targets import Target
 from shared.names import ANNOTATION_INJECTION, ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS
@@ -19,10 +21,17 @@ from shared.names import ANNOTATION_INJECTION, ANNOTATION_REVISION, ANNOTATION_S
 if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
 
+AUTH_SERVER: Object = {
+    "issuer": "https://tools.example.com",
+    "upstreamProviders": [
+        {"name": "idp", "type": "oidc", "oidcConfig": {"issuerUrl": "https://idp.example.com", "clientId": "c"}}
+    ],
+}
 LEAST: dict[str, Object] = {
     "MCPServer": {"image": "mcp:latest"},
     "MCPRemoteProxy": {"remoteUrl": "https://there.example/mcp"},
     "VirtualMCPServer": {"groupRef": {"name": "group"}, "incomingAuth": {"type": "anonymous"}},
+    "MCPExternalAuthConfig": {"type": "embeddedAuthServer", "embeddedAuthServer": AUTH_SERVER},
 }
 """The fields that ToolHive's schemas require of each kind."""
 SHARED = StorageReference("far", "shared")
@@ -138,16 +147,35 @@ def consumers(
     """Draw a consumer that refers to a storage."""
     kind = draw(st.sampled_from(sorted(LEAST)))
     written = draw(written_references(namespace))
-    spec = {**LEAST[kind], **draw(optional(podTemplateSpec=template))}
-    if kind != "VirtualMCPServer":
+    spec = {**LEAST[kind]}
+    if kind != "MCPExternalAuthConfig":
+        spec |= draw(optional(podTemplateSpec=template))
+        if draw(st.booleans()):
+            own = [{}, {"db": 0}, {"keyPrefix": "own:"}]
+            spec["sessionStorage"] = equal_settings(written.reference) | draw(st.sampled_from(own))
+    if kind in {"MCPServer", "MCPRemoteProxy"}:
         spec |= draw(optional(resourceOverrides=overrides))
-    if draw(st.booleans()):
-        spec["sessionStorage"] = equal_settings(written.reference) | draw(st.sampled_from([{}, {"db": 0}]))
+    if kind in SERVERS and (kind == "MCPExternalAuthConfig" or draw(st.booleans())):
+        spec[SERVERS[kind][-1]] = AUTH_SERVER | draw(stores(written.reference, kind, namespace))
     metadata: Object = {"name": "srv", "namespace": namespace, "annotations": draw(labels)}
     consumer = {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": kind, "metadata": metadata, "spec": spec}
     consumer = annotated(consumer, ANNOTATION_TARGETS, draw(st.none() | targets))
     consumer = annotated(consumer, ANNOTATION_REVISION, draw(st.none() | revisions))
     return written.put(annotated(consumer, ANNOTATION_INJECTION, draw(records)))
+
+
+def stores(reference: StorageReference, kind: str, namespace: str) -> st.SearchStrategy[Object]:
+    """Draw what a user writes of where an auth server keeps its data, beside a reference."""
+    secret = connection_secret_of(reference, namespace)
+    password = {"passwordSecretRef": {"name": secret, "key": "REDIS_PASSWORD"}}
+    address = f"{reference.name}-valkey.{reference.namespace}.svc:6379"
+    equal, other = ({"addr": where, "aclUserConfig": password} for where in (address, "own:6379"))
+    own: list[Object] = [{}, {"storage": {"type": "redis"}}]
+    if reference.name != "theirs":
+        own.append({"storage": {"type": "redis", "redis": equal}})
+    if kind == "VirtualMCPServer":
+        own += [{"storage": {"type": "memory"}}, {"storage": {"type": "redis", "redis": other}}]
+    return st.sampled_from(own)
 
 
 def equal_settings(reference: StorageReference) -> Object:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.credentials import identities
 from reconciler.manifests import valkey_config
+from reconciler.manifests.eviction import EVICTION_FILE, Eviction
 from shared import names
 from shared.objects.resources import CONFIG_MAPS, PODS, SECRETS, SESSION_STORAGES, STATEFUL_SETS, Key, Object, Resource
 from shared.session_storage.sizes import DEFAULT_SIZE, PRESETS, Size
@@ -101,7 +102,9 @@ class Kubelets:
             self.numbers[address] = index
             file = self.mounts[name].get(names.KEY_USERS_ACL, "")
             fence = self._fence(template)
-            self._valkey.instances[address] = FakeInstance(file, lambda disk: self._history(name, disk, fence))
+            self._valkey.instances[address] = FakeInstance(
+                file, lambda disk: self._history(name, disk, fence), self._eviction
+            )
             ready = {"type": "Ready", "status": "True", "lastTransitionTime": LONG_AGO}
             status = {"phase": "Running", "podIP": address, "conditions": [ready]}
             spec = {**spec, "nodeName": f"host-{index}"}
@@ -117,6 +120,10 @@ class Kubelets:
         upstream = "" if leads else config[valkey_config.UPSTREAM_FILE]
         password = auth.get(identities.REPLICATION.key, "")
         return FakeHistory(disk, upstream=upstream, password=password, fence=0 if is_alone else fence)
+
+    def _eviction(self) -> str:
+        config = (self._find(CONFIG_MAPS, names.valkey(self._storage)) or {}).get("data", {})
+        return str(config.get(EVICTION_FILE, Eviction.ANY_KEY))
 
     def _fence(self, template: Object) -> int:
         """Read what the command of a pod's template sets; a template that somebody spoilt has the size's default."""

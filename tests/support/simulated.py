@@ -10,6 +10,7 @@ from unittest.mock import patch
 from reconciler.apply.applier import Applier
 from reconciler.apply.instance_actions import InstanceActions
 from reconciler.apply.status_writer import StatusWriter
+from reconciler.controllers.auth_servers import AuthServers
 from reconciler.controllers.session_storage import Reconciler
 from reconciler.credentials import identities
 from reconciler.manifests.instance_spec import Image
@@ -83,6 +84,7 @@ class Simulation:
         without_dns: Numbers of instances that cannot resolve names.
         nodes: The nodes that the reconciler sees.
         pull_secrets: The Secrets with registry credentials in the release's namespace, by name.
+        knows_consumers: Whether the reconciler's caches hold all consumers.
         passed: How much later it is by the API server's clock than it really is.
     """
 
@@ -101,6 +103,7 @@ class Simulation:
         self.nodes = KubernetesNodes()
         self.cuts: set[frozenset[int]] = set()
         self.without_dns: set[int] = set()
+        self.knows_consumers = True
         self.start()
 
     def start(self) -> None:
@@ -114,13 +117,17 @@ class Simulation:
         self._kinds = {
             resource.kind: Informer(self.api, resource, self.consumers.on_change) for resource in CONSUMER_RESOURCES
         }
-        rollouts = CredentialRollouts(self.api, self._consumer)
+        auth_servers = AuthServers(self._kinds)
+        rollouts = CredentialRollouts(self.api, self._consumer, auth_servers)
         self.slots = slots = UpdateSlots(1, self._seconds)
         last_seen = LastSeen(lambda: 0.0)
         surroundings = Surroundings(
             read_secret=ReferencedSecrets(self.api, lambda _: None).read,
             serves_tls=lambda: True,
-            knows_consumers=lambda: True,
+            knows_consumers=lambda: self.knows_consumers,
+            has_auth_data=lambda *storage: (
+                bool(auth_servers.of_storage(*storage)) or (False if self.knows_consumers else None)
+            ),
             is_rotation_due=self._is_due,
             silent_for=lambda _: 0.0,
             outlives_at=lambda _, __: "",

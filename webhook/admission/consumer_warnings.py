@@ -10,8 +10,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from shared import names
-from shared.consumers.kinds import SESSION_STORAGE, connection_secret_of
+from shared.consumers import auth_server
+from shared.consumers.kinds import KEY_PREFIX, SESSION_STORAGE, connection_secret_of
 from shared.consumers.reference import FIELD_PATH
+from shared.consumers.targets import is_untrusted
 from shared.objects.field_path import Path, dotted, read
 
 if TYPE_CHECKING:
@@ -58,7 +60,10 @@ def warnings(injection: Injection, reference: StorageReference, storage: Object 
             " who may use it makes the reference anew"
         )
     else:
+        found += _of_auth_server(consumer, reference, connection, record.target)
         found += _of_transport(consumer, reference)
+        found += _of_key_prefix(consumer)
+        found += _of_untrusted(consumer, reference)
         found += _of_plain_text(consumer, reference, connection)
         found += _of_variables(consumer, reference, connection, record.target)
     return tuple(dict.fromkeys(found)) if found else ()
@@ -70,7 +75,7 @@ def _of_storage(
     if storage is None:
         secret = connection_secret_of(reference, consumer["metadata"]["namespace"])
         yield f'SessionStorage "{reference}" does not exist (yet): pods wait until Secret "{secret}" exists'
-    elif not connection.supports_proxies:
+    elif not connection.supports_proxies and not auth_server.describes_only_an_auth_server(consumer):
         yield (
             f'SessionStorage "{reference}" is external, and ToolHive\'s proxies are not connected'
             f" ({connection.support}), only backends are: see its condition ProxiesSupported"
@@ -78,7 +83,7 @@ def _of_storage(
 
 
 def _of_reference(consumer: Object, reference: StorageReference) -> Iterator[str]:
-    if not consumer["metadata"].get("name"):
+    if not consumer["metadata"].get("name") and not auth_server.describes_only_an_auth_server(consumer):
         yield (
             "an object with metadata.generateName has no name yet: the webhook connects its proxies to the storage"
             " at the next change"
@@ -87,6 +92,42 @@ def _of_reference(consumer: Object, reference: StorageReference) -> Iterator[str
         yield (
             f'SessionStorage "{reference}" stays connected, though the CRD lost spec.sessionStorageRef: to disconnect,'
             " set the field and remove it again"
+        )
+
+
+def _of_auth_server(
+    consumer: Object, reference: StorageReference, connection: StorageConnection, target: Target
+) -> Iterator[str]:
+    """Say why an auth server keeps its data elsewhere than in the storage."""
+    server = auth_server.SERVERS.get(consumer["kind"])
+    if server is None or not target.has_proxy or not isinstance(described := read(consumer, server), dict):
+        return
+    if not connection.supports_auth_servers:
+        if auth_server.is_in_own_store(described):
+            return
+        yield (
+            f'SessionStorage "{reference}" is external, and {dotted(server)} is not connected: an auth server needs'
+            f" what ToolHive's proxies can use ({connection.support}), a password and database 0"
+        )
+    elif auth_server.keeps_in_memory(described):
+        yield (
+            f"{dotted(server)}.storage.type is memory: its users log in anew after each restart: leave storage out, or"
+            f' write redis, and SessionStorage "{reference}" keeps its data'
+        )
+
+
+def _of_key_prefix(consumer: Object) -> Iterator[str]:
+    """Warn of what ToolHive's CRD takes and its proxies do not (`pkg/transport/session/storage_redis.go`)."""
+    prefix = read(consumer, KEY_PREFIX)
+    if isinstance(prefix, str) and not prefix.endswith(":"):
+        yield f"{dotted(KEY_PREFIX)} does not end with ':': ToolHive's proxies refuse to start with it: add a ':'"
+
+
+def _of_untrusted(consumer: Object, reference: StorageReference) -> Iterator[str]:
+    if is_untrusted(consumer):
+        yield (
+            f'spec.untrusted is true: only the proxy is connected to SessionStorage "{reference}", and the backend gets'
+            " no credential"
         )
 
 

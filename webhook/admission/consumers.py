@@ -108,7 +108,7 @@ def decide(
     if problems:
         return Deny((*problems, *_problems_of_target(consumer)))
     if reference is None:
-        return _decision(consumer, injection.remove(consumer, stored), ())
+        return _unconnected(consumer, stored)
     storage, is_granted = storages.get(reference.key), write.is_granted_already
     if required_access(write, storages):
         if not may_use and not _is_same(reference, request.old_object):
@@ -121,6 +121,14 @@ def decide(
         return Deny(error.problems)
     warnings = consumer_warnings.warnings(injected, reference, storage)
     return _decision(consumer, injected.consumer, warnings)
+
+
+def _unconnected(consumer: Object, stored: InjectionRecord | None) -> Decision:
+    """Take out what was injected; an object without a reference may still run the auth server of one that has one."""
+    try:
+        return _decision(consumer, injection.remove(consumer, stored), ())
+    except InvalidSpec as error:
+        return Deny(error.problems)
 
 
 def _refusal(

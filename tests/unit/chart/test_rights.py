@@ -25,7 +25,8 @@ def test_crds_are_named() -> None:
     assert "verbs: [get]" in openshift
     named = re.findall(r"- (\S+\.toolhive\.stacklok\.dev)", rule)
     assert named == [
-        f"{kind}.toolhive.stacklok.dev" for kind in ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
+        f"{kind}.toolhive.stacklok.dev"
+        for kind in ("mcpservers", "mcpremoteproxies", "virtualmcpservers", "mcpexternalauthconfigs")
     ]
 
 
@@ -48,7 +49,7 @@ def test_nothing_that_has_a_namespace_is_left_in_the_cluster_roles_of_an_install
 def test_the_policies_name_every_resource_that_the_reconciler_may_write() -> None:
     policy = (TEMPLATES / "reconciler" / "policy.yaml").read_text()
     judged = set(re.findall(r"[a-z]+", " ".join(re.findall(r"resources: \[(.*?)\]", policy))))
-    judged |= {"mcpservers", "mcpremoteproxies", "virtualmcpservers"}
+    judged |= {"mcpservers", "mcpremoteproxies", "virtualmcpservers", "mcpexternalauthconfigs"}
     # Statuses and finalizers change no object; API servers ask no policy about webhook configurations.
     left_out = {"sessionstorages", "events", "leases", *BY_NAME}
     written: set[str] = set()

@@ -3,12 +3,13 @@
 {{- define "annotation.storage" -}}toolhive.stacklok.dev/session-storage{{- end }}
 {{- define "annotation.targets" -}}{{ include "annotation.storage" . }}-targets{{- end }}
 {{- define "annotation.wired" -}}{{ include "annotation.storage" . }}-wired{{- end }}
+{{- define "annotation.authRevision" -}}toolhive.stacklok.dev/auth-credential-revision{{- end }}
 
 {{- define "consumers.rules" -}}
 - apiGroups: [toolhive.stacklok.dev]
   apiVersions: [v1beta1]
   operations: [CREATE, UPDATE]
-  resources: [mcpservers, mcpremoteproxies, virtualmcpservers]
+  resources: [mcpservers, mcpremoteproxies, virtualmcpservers, mcpexternalauthconfigs]
   scope: Namespaced
 {{- end }}
 
@@ -33,10 +34,13 @@ matchExpressions:
 {{- end }}
 {{- end }}
 
-{{/* The injection record counts too: while ToolHive's CRD lacks the field, nothing else is left of a reference. */}}
+{{/*
+The injection record counts too: while ToolHive's CRD lacks the field, nothing else is left of a reference. What runs the
+auth server of an MCPExternalAuthConfig may refer to no storage itself; the reconciler restarts it by a stamp.
+*/}}
 {{- define "refers" -}}
 (has({{ . }}.spec) && has({{ . }}.spec.sessionStorageRef))
-|| ['{{ include "annotation.storage" . }}', '{{ include "annotation.wired" . }}'].exists(key, key in {{ . }}.metadata.?annotations.orValue({}))
+|| ['{{ include "annotation.storage" . }}', '{{ include "annotation.wired" . }}', '{{ include "annotation.authRevision" . }}'].exists(key, key in {{ . }}.metadata.?annotations.orValue({}))
 {{- end }}
 
 {{/* Otherwise a webhook that is down could block the removal of a finalizer. */}}

@@ -9,6 +9,7 @@ from reconciler.actions.plan import Step
 from reconciler.actions.valkey import (
     Admit,
     EndScript,
+    Evict,
     Fence,
     Follow,
     Promote,
@@ -20,8 +21,11 @@ from reconciler.actions.valkey import (
     TellPassword,
 )
 from reconciler.manifests import secrets
+from reconciler.manifests.eviction import Eviction
+from reconciler.state.credential_rollout import StampPlace
 from reconciler.state.primary_record import PrimaryRecord
 from shared.consumers.identity import Consumer
+from shared.names import ANNOTATION_AUTH_REVISION
 from shared.objects.resources import PODS, SECRETS, SERVICES
 from shared.session_storage.sizes import Size
 from tests.support.storages import (
@@ -71,11 +75,24 @@ STEPS: list[tuple[Step, str]] = [
     (Follow(NEW, "10.1.0.1", REPLICATION), "have pod mine-valkey-1-0 follow the primary at 10.1.0.1"),
     (TellPassword(NEW, REPLICATION), "tell pod mine-valkey-1-0 the present password for replication"),
     (Fence(OLD, 1), "set min-replicas-to-write of pod mine-valkey-0-0 to 1"),
+    (Evict(OLD, Eviction.ENDING_KEYS), "set maxmemory-policy of pod mine-valkey-0-0 to volatile-lru"),
     (EndScript(OLD), "end the script that keeps pod mine-valkey-0-0 busy"),
     (RestartServer(OLD), "restart the server of pod mine-valkey-0-0, because nothing else ends its script"),
     (Resume(SERVICE, OLD), "have pod mine-valkey-0-0 take writes again"),
     (Remove(SERVICE, workload(2, Size.LARGE), None), "remove instance mine-valkey-2 with its volume"),
 ]
+
+
+def test_a_stamp_takes_no_annotation_of_others_away() -> None:
+    who, at = Consumer("MCPServer", "team", "srv"), "/metadata/annotations"
+    assert Restart(who, "r@now").operations == [
+        {"op": "add", "path": f"{at}/toolhive.stacklok.dev~1credential-revision", "value": "r@now"}
+    ]
+    bare = Restart(who, "r@now", StampPlace(ANNOTATION_AUTH_REVISION, is_bare=True))
+    assert bare.operations == [
+        {"op": "test", "path": at, "value": None},
+        {"op": "add", "path": at, "value": {ANNOTATION_AUTH_REVISION: "r@now"}},
+    ]
 
 
 @pytest.mark.parametrize(("step", "words"), STEPS, ids=[words for _, words in STEPS])

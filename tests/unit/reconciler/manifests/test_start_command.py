@@ -16,6 +16,7 @@ import pytest
 
 from reconciler.manifests import start_command as start_command_module
 from reconciler.manifests import valkey_config
+from reconciler.manifests.eviction import EVICTION_FILE, Eviction
 from reconciler.manifests.pod_template import GRACE_SECONDS
 from reconciler.manifests.start_command import start_command
 from shared.session_storage.sizes import PRESETS, Size
@@ -151,6 +152,18 @@ def test_directives_of_the_size_are_in_the_instances_own_file(pod: Pod, size: Si
     assert int(found["maxmemory"]) == PRESETS[size].maxmemory_bytes
     assert found["min-replicas-to-write"] == ("1" if size is Size.LARGE else "0")
     assert (found["primaryuser"], found["primaryauth"]) == ("replication", "secret")
+
+
+@pytest.mark.parametrize("eviction", Eviction)
+def test_an_instance_starts_with_the_policy_that_its_storage_needs(pod: Pod, eviction: Eviction) -> None:
+    pod.is_told(0, 0)
+    (pod.directory / "config" / EVICTION_FILE).write_text(eviction)
+    assert f"maxmemory-policy {eviction}" in pod.start().splitlines()
+
+
+def test_an_instance_that_an_older_configmap_tells_nothing_may_remove_any_key(pod: Pod) -> None:
+    pod.is_told(0, 0)
+    assert "maxmemory-policy allkeys-lru" in pod.start().splitlines()
 
 
 def test_only_the_servers_user_can_read_the_file_with_the_password(pod: Pod) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from reconciler.observe.credential_rollouts import CredentialRollouts
+from reconciler.state.credential_rollout import CredentialRollout, StampPlace
 from reconciler.state.storage_state import Sharing
 from shared import names
 from shared.consumers.identity import Consumer, Usage
 from shared.kubernetes.client import Cluster
-from shared.objects.resources import MCP_SERVERS, PODS, Object, Resource
+from shared.objects.resources import MCP_SERVERS, PODS, Key, Object, Resource
 from tests.support.simulated import KEY, NAMESPACE, Simulation
 from tests.support.toolhive import ToolHive
 
@@ -35,6 +37,21 @@ class Reads(Cluster):
         return await self.api.list_all(resource, selector)
 
 
+class Hosted:
+    """The auth servers of a cluster: those that one MCPExternalAuthConfig describes."""
+
+    def __init__(self, *hosts: Object, by_hand: tuple[Object, ...] = ()) -> None:
+        self._hosts = hosts
+        self._by_hand = by_hand
+
+    def of_storage(self, storage: Key, namespaces: Collection[str]) -> tuple[Object, ...]:
+        assert (storage, set(namespaces)) == (KEY, {NAMESPACE})
+        return self._by_hand
+
+    def hosts(self, described: Object) -> tuple[Object, ...]:
+        return self._hosts if described["kind"] == "MCPExternalAuthConfig" else ()
+
+
 class World:
     """A running storage with one consumer."""
 
@@ -42,7 +59,7 @@ class World:
         self.simulation = Simulation()
         self.toolhive = ToolHive(self.simulation.api, self.simulation.valkey)
         self.reads = Reads(self.simulation)
-        self.rollouts = CredentialRollouts(self.reads, self.find)
+        self.rollouts = CredentialRollouts(self.reads, self.find, Hosted())
 
     async def start(self) -> None:
         await self.simulation.ask_for(size="small")
@@ -110,6 +127,65 @@ async def test_a_consumer_that_is_deleted_or_may_not_use_the_storage_is_not_wait
 async def test_a_consumer_that_is_connected_to_another_storage_is_not_waited_for(world: World) -> None:
     await world.simulation.edit(MCP_SERVERS, "near", {"spec": {"sessionStorageRef": "other"}})
     assert await world.look(usage()) == []
+
+
+CONFIG = Consumer("MCPExternalAuthConfig", NAMESPACE, "login")
+RECORD = '{"by":"field","for":"all","granted":false,"made":[],"put":{},"storage":"team/mine"}'
+REVISION = "r1@2026-11-24T00:00:00Z"
+
+
+def host(name: str, **annotations: str) -> Object:
+    """Build an MCPServer that runs an auth server, and refers to no storage."""
+    metadata = {"name": name, "namespace": NAMESPACE, "uid": name, "annotations": annotations}
+    return {"kind": "MCPServer", "metadata": metadata, "spec": {"authServerRef": {"name": "login"}}}
+
+
+def auth_config(**annotations: str) -> Object:
+    metadata = {"name": "login", "namespace": NAMESPACE, "uid": "c", "annotations": annotations}
+    return {"kind": CONFIG.kind, "metadata": metadata}
+
+
+async def hosted(
+    world: World, *hosts: Object, consumers: tuple[Consumer, ...] = (CONFIG,), by_hand: tuple[Object, ...] = ()
+) -> list[CredentialRollout]:
+    """Tell how far the rotation is with the auth server that some objects run."""
+    config = auth_config(**{names.ANNOTATION_INJECTION: RECORD})
+    rollouts = CredentialRollouts(
+        world.reads, lambda who: config if who == CONFIG else world.find(who), Hosted(*hosts, by_hand=by_hand)
+    )
+    return list(await rollouts.read(KEY, consumers, "r1", SINCE, is_thorough=False))
+
+
+async def test_what_runs_an_auth_server_is_restarted_by_a_stamp_of_its_own(world: World) -> None:
+    (bare, annotated) = await hosted(world, host("b", own="x"), host("a"))
+    assert [each.consumer for each in (bare, annotated)] == [
+        Consumer("MCPServer", NAMESPACE, "a"),
+        Consumer("MCPServer", NAMESPACE, "b"),
+    ]
+    assert bare.place == StampPlace(names.ANNOTATION_AUTH_REVISION, is_bare=True)
+    assert annotated.place == StampPlace(names.ANNOTATION_AUTH_REVISION)
+    assert not bare.is_done
+
+
+async def test_what_runs_an_auth_server_is_done_once_its_proxies_run_with_the_stamp(world: World) -> None:
+    # The proxies of `near` have started with the former credential.
+    (late,) = await hosted(world, host("near", **{names.ANNOTATION_AUTH_REVISION: REVISION}))
+    assert late.obstacle.endswith("started with the former credential")
+    for (plural, _, _), pod in world.simulation.api.objects.items():
+        if plural == PODS.plural:
+            pod["metadata"].setdefault("annotations", {})[names.ANNOTATION_AUTH_REVISION] = "r1"
+    (done,) = await hosted(world, host("near", **{names.ANNOTATION_AUTH_REVISION: REVISION}))
+    assert done.is_done
+
+
+async def test_a_consumer_that_runs_an_auth_server_on_the_same_storage_restarts_once(world: World) -> None:
+    found = await hosted(world, {**host("near"), "kind": "MCPServer"}, consumers=(CONFIG, WHO))
+    assert [(each.consumer, each.place.annotation) for each in found] == [(WHO, names.ANNOTATION_REVISION)]
+
+
+async def test_what_runs_an_auth_server_that_somebody_connected_by_hand_is_restarted_too(world: World) -> None:
+    (found,) = await hosted(world, host("a"), consumers=(), by_hand=(auth_config(),))
+    assert found.consumer == Consumer("MCPServer", NAMESPACE, "a")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from reconciler.controllers.auth_servers import AuthServers
 from reconciler.credentials import identities
 from reconciler.credentials.login import Credentials, Login
 from reconciler.observe import observer as observer_module
@@ -28,6 +29,7 @@ from reconciler.state.storage_state import StorageState
 from reconciler.valkey import users
 from reconciler.valkey.external_store import Dial, ExternalStores
 from shared import errors, names
+from shared.consumers.toolhive import CONSUMER_RESOURCES
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import (
@@ -54,6 +56,7 @@ def surroundings(api: FakeApi, dial: Dial | None = None) -> Surroundings:
         read_secret=ReferencedSecrets(api, lambda _: None).read,
         serves_tls=lambda: True,
         knows_consumers=lambda: True,
+        has_auth_data=lambda _, __: False,
         is_rotation_due=lambda _: False,
         silent_for=lambda _: 3.5,
         outlives_at=lambda _, __: "",
@@ -130,6 +133,10 @@ def instances_fixture(monkeypatch: pytest.MonkeyPatch) -> Instances:
     return instances
 
 
+def none(api: FakeApi) -> AuthServers:
+    return AuthServers({resource.kind: Informer(api, resource) for resource in CONSUMER_RESOURCES})
+
+
 def storage_of(spec: Object) -> Object:
     return {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": spec}
 
@@ -141,7 +148,7 @@ def observer_of(
     by_kind = {resource.kind: caches[resource.plural] for resource in CACHED}
     for obj in cached:
         by_kind[obj["kind"]].remember(obj)
-    rollouts = rollouts or CredentialRollouts(api, lambda _: None)
+    rollouts = rollouts or CredentialRollouts(api, lambda _: None, none(api))
     return Observer(api, caches, ConsumerIndex(), rollouts, surroundings(api, dial))
 
 

@@ -175,7 +175,7 @@ def test_the_requests_namespace_stands_in_for_one_that_the_object_lacks() -> Non
 
 
 def test_other_kinds_are_refused_rather_than_half_connected() -> None:
-    kinds = '"MCPServer", "MCPRemoteProxy", "VirtualMCPServer"'
+    kinds = '"MCPServer", "MCPRemoteProxy", "VirtualMCPServer", "MCPExternalAuthConfig"'
     assert decide({**REFERRING, "kind": "Pod"}) == Deny((f"kind: Unsupported value: supported values: {kinds}",))
 
 

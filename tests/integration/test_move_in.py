@@ -1,0 +1,115 @@
+"""A user's own store becomes a storage in two applies, with the prefix under which its sessions are."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from shared.objects.resources import CRDS, MCP_SERVERS, VIRTUAL_MCP_SERVERS, Object
+from tests.integration.consumers import await_injection_of_all
+from tests.integration.control_plane import Kubectl
+from tests.integration.mcpservers import RECORD, TOOLHIVE_CRD, install_toolhive_crd, server
+from tests.integration.processes import Process, eventually
+from tests.integration.storages import await_reason, storage
+
+STORE = "gateway-dragonfly.llm.svc:6379"
+PREFIX = "toolhive:vmcp:"
+OWN = {
+    "provider": "redis",
+    "address": STORE,
+    "db": 0,
+    "keyPrefix": PREFIX,
+    "passwordRef": {"name": "gateway-redis", "key": "password"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _injecting(processes: dict[str, Process], kubectl: Kubectl) -> None:
+    await_injection_of_all(kubectl)
+
+
+def gateway(namespace: str, **spec: object) -> Object:
+    return {
+        "apiVersion": "toolhive.stacklok.dev/v1beta1",
+        "kind": "VirtualMCPServer",
+        "metadata": {"name": "gateway", "namespace": namespace},
+        "spec": {"groupRef": {"name": "mcp-tools"}, "incomingAuth": {"type": "anonymous"}, **spec},
+    }
+
+
+def apply(kubectl: Kubectl, how: tuple[str, ...], *objects: Object) -> str:
+    return kubectl("apply", *how, "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+
+def sessions_of(kubectl: Kubectl, namespace: str) -> Object:
+    found: Object = kubectl.api.get(VIRTUAL_MCP_SERVERS, namespace, "gateway")["spec"]["sessionStorage"]
+    return found
+
+
+@pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
+def test_two_applies_take_over_a_store_with_all_its_sessions(
+    kubectl: Kubectl, namespace: str, how: tuple[str, ...]
+) -> None:
+    secret = {"name": "gateway-redis", "namespace": namespace}
+    kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": secret, "stringData": {"password": "theirs"}})
+    apply(kubectl, how, gateway(namespace, sessionStorage=OWN))
+    refused = kubectl.fails(
+        *("apply", *how, "-f", "-"), stdin=json.dumps(gateway(namespace, sessionStorage=OWN, sessionStorageRef="mine"))
+    )
+    assert refused.count("docs/howto/move-in.md") == 2
+    assert "spec.sessionStorage.keyPrefix:" not in refused
+    external = {"url": f"redis://{STORE}", "secretRef": "gateway-redis"}
+    apply(kubectl, how, storage("mine", namespace, external=external))
+    await_reason(kubectl, namespace, "mine", "PlainTcp", "ProxiesSupported")
+    moved = gateway(namespace, sessionStorageRef="mine", sessionStorage={"keyPrefix": PREFIX})
+    expected = OWN | {"passwordRef": {"name": "mine-connection", "key": "REDIS_PASSWORD"}}
+
+    def moves() -> bool:
+        with contextlib.suppress(AssertionError):  # the webhook may not know the condition yet
+            apply(kubectl, how, moved)
+        return sessions_of(kubectl, namespace) == expected
+
+    eventually(moves, what="the reference is applied")
+    apply(kubectl, how, moved)
+    assert sessions_of(kubectl, namespace) == expected
+
+
+@pytest.fixture
+def untrusting(kubectl: Kubectl) -> Iterator[None]:
+    """Have ToolHive's CRD refuse a pod template of an untrusted server, as its coming release does."""
+    crd = kubectl.api.get(CRDS, "", TOOLHIVE_CRD)
+    for version in crd["spec"]["versions"]:
+        spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        spec["properties"]["untrusted"] = {"type": "boolean"}
+        rule = {"rule": "!has(self.untrusted) || !self.untrusted || !has(self.podTemplateSpec)", "message": "untrusted"}
+        spec.setdefault("x-kubernetes-validations", []).append(rule)
+    kubectl.api.change(CRDS, "", TOOLHIVE_CRD, {"spec": {"versions": crd["spec"]["versions"]}})
+
+    def refuses() -> bool:
+        asked = server("default", untrusted=True, podTemplateSpec={"spec": {}})
+        return "untrusted" in kubectl.fails("create", "--dry-run=server", "-f", "-", stdin=json.dumps(asked))
+
+    eventually(refuses, what="the schema refuses pod templates")
+    yield
+    install_toolhive_crd(kubectl)
+    await_injection_of_all(kubectl)
+
+
+@pytest.mark.usefixtures("untrusting")
+def test_an_untrusted_server_is_connected_by_its_proxy_alone(kubectl: Kubectl, namespace: str) -> None:
+    asked = server(namespace, untrusted=True, transport="streamable-http", sessionStorageRef="mine")
+    said = kubectl.warns("create", "-f", "-", stdin=json.dumps(asked))
+    assert "spec.untrusted is true: only the proxy is connected" in said
+    stored = kubectl.api.get(MCP_SERVERS, namespace, "srv")
+    assert stored["spec"]["sessionStorage"]["address"] == f"mine-valkey.{namespace}.svc:6379"
+    assert "podTemplateSpec" not in stored["spec"]
+    assert json.loads(stored["metadata"]["annotations"][RECORD])["for"] == "proxy"
+    # A server that becomes trusted gets the rest.
+    trusted = kubectl.api.change(MCP_SERVERS, namespace, "srv", {"spec": {"untrusted": False}})
+    assert "podTemplateSpec" in trusted["spec"]
+    untrusted = kubectl.api.change(MCP_SERVERS, namespace, "srv", {"spec": {"untrusted": True}})
+    assert "podTemplateSpec" not in untrusted["spec"]

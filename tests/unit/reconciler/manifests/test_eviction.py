@@ -1,0 +1,46 @@
+"""Which keys an instance may remove: any, unless an auth server keeps keys without an end in the storage."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.manifests import valkey_config
+from reconciler.manifests.eviction import EVICTION_FILE, Eviction, eviction_for
+from reconciler.manifests.storage import Storage
+from shared.objects.resources import Object
+
+ANY, ENDING = Eviction.ANY_KEY, Eviction.ENDING_KEYS
+
+
+def config(eviction: Eviction) -> Object:
+    return valkey_config.config_map(Storage("mine", "team", "uid"), 0, [0], "10.0.0.9", eviction)
+
+
+@pytest.mark.parametrize(
+    ("before", "has_auth_data", "after"),
+    [
+        (None, False, ANY),
+        (None, True, ENDING),
+        (None, None, ANY),
+        (ANY, True, ENDING),
+        (ANY, None, ANY),
+        (ENDING, True, ENDING),
+        pytest.param(ENDING, None, ENDING, id="in doubt everything is kept"),
+        pytest.param(ENDING, False, ANY, id="the last auth server has gone"),
+    ],
+)
+def test_keys_without_an_end_stay_as_long_as_an_auth_server_may_need_them(
+    before: Eviction | None, after: Eviction, *, has_auth_data: bool | None
+) -> None:
+    present = config(before) if before is not None else None
+    assert eviction_for(present, has_auth_data=has_auth_data) is after
+
+
+def test_a_config_map_of_a_former_release_says_nothing_of_it() -> None:
+    former = config(ANY)
+    del former["data"][EVICTION_FILE]
+    assert eviction_for(former, has_auth_data=None) is ANY
+
+
+def test_the_configuration_that_all_instances_share_does_not_depend_on_it() -> None:
+    assert config(ANY)["data"] | {EVICTION_FILE: "volatile-lru"} == config(ENDING)["data"]
