@@ -58,6 +58,14 @@ _NEXT_STEPS: Final = {
     Outcome.NO_REPLICAS: "see to its replicas, or lower its min-replicas-to-write",
     Outcome.UNUSABLE: "see the store's own log",
 }
+_FOR_A_PERSON: Final = frozenset(
+    {
+        *(Outcome.NOT_ALLOWED, Outcome.TLS, Outcome.AUTH, Outcome.NOT_REDIS, Outcome.PROTECTED),
+        *(Outcome.SENTINEL, Outcome.CLUSTER),
+    }
+)
+"""Outcomes that stay as they are until somebody changes the spec, the Secret or how the store is set up. All others
+pass as a store starts, recovers or fails over; and a Secret that is missing may be on its way, from the same commit."""
 _SUPPORT_STATUS: Final[Mapping[ProxySupport, Literal["Unknown", "False"]]] = {
     ProxySupport.NOT_CHECKED: "Unknown",
     ProxySupport.NO_USER_NAME: "False",
@@ -145,7 +153,8 @@ def judge(external: External, facts: ExternalFacts, *, was_ready: bool, connecti
     if facts.dialled_as_published is not None and facts.dialled_as_published.is_ok:
         message = f"the credential in Secret {external.secret_ref} does not work, and consumers keep the one before"
         not_handed_on = Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}")
-        return replace(_USABLE, connection_secret=connection_secret, also=(*also, not_handed_on))
+        usable = replace(_USABLE, needs_person=verdict.needs_person)
+        return replace(usable, connection_secret=connection_secret, also=(*also, not_handed_on))
     return replace(verdict, connection_secret=connection_secret, also=also)
 
 
@@ -161,4 +170,4 @@ def _verdict(external: External, facts: ExternalFacts, endpoint: Endpoint, *, wa
     if facts.is_usable:
         return _USABLE
     message = f"{endpoint.address}: {dialled.detail}: {_NEXT_STEPS[dialled.outcome]}"
-    return Verdict(unready, dialled.outcome, message)
+    return Verdict(unready, dialled.outcome, message, needs_person=dialled.outcome in _FOR_A_PERSON)

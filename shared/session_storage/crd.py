@@ -23,6 +23,8 @@ COLUMNS: Final = (
 )
 
 _DROPPED: Final = frozenset({"title", "default", "$defs"})
+_UNSEEN: Final = {"observedGeneration": -1}
+"""The status of a storage that no reconciler has seen yet: kstatus takes an object without any status for complete."""
 
 
 def crd() -> Object:
@@ -74,6 +76,7 @@ def _root_schema() -> Object:
     structural: Object = _structural(schema, schema["$defs"])
     identity = {name: {"type": "string"} for name in ("apiVersion", "kind")}
     structural["properties"] = {**identity, "metadata": {"type": "object"}, **structural["properties"]}
+    structural["properties"]["status"]["default"] = dict(_UNSEEN)
     return structural
 
 
