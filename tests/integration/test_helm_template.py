@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import pytest
 import yaml
 
-from deploy.local import binaries
+from deploy.local import binaries, helm
 from shared.objects.resources import Object
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import NAMESPACE, RELEASE
@@ -26,10 +29,7 @@ NOTES = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace", "deploym
 """Annotations of Helm itself and of Kubernetes' controllers."""
 ADDRESSES = ("clusterIP", "clusterIPs")
 KINDS = {"CustomResourceDefinition", "Deployment", "MutatingWebhookConfiguration", "ValidatingAdmissionPolicy"}
-VALUES: tuple[tuple[str, ...], ...] = (
-    (),
-    ("--set=webhook.failurePolicy=Ignore,valkey.updatesAtOnce=3,webhook.replicas=3",),
-)
+VALUES = "--set=webhook.failurePolicy=Ignore,valkey.updatesAtOnce=3,webhook.replicas=3"
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,18 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
         yield kubectl
 
 
-def helm(kubectl: Kubectl, *arguments: str) -> str:
-    """Run Helm as the administrator, and return what it printed."""
-    base = [str(binaries.binary("helm")), f"--kubeconfig={kubectl.kubeconfig}", f"--namespace={NAMESPACE}"]
-    done = subprocess.run([*base, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@dataclass(frozen=True)
+class Helm:
+    """Some release of Helm, as the administrator."""
+
+    program: Path
+    kubeconfig: Path
+
+    def __call__(self, *arguments: str) -> str:
+        base = [str(self.program), f"--kubeconfig={self.kubeconfig}", f"--namespace={NAMESPACE}"]
+        done = subprocess.run([*base, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
 
 def keys(manifests: str) -> set[tuple[str, str]]:
@@ -67,16 +73,21 @@ def comparable(obj: Object) -> Object:
     return {**rest, "metadata": metadata | {"annotations": annotations}}
 
 
-@pytest.mark.parametrize("values", VALUES, ids=["defaults", "some values"])
+@pytest.mark.parametrize(
+    ("program", "values"),
+    [(helm.helm, ()), (partial(binaries.binary, "helm"), (VALUES,))],
+    ids=["the local cluster's Helm, defaults", "the Helm of the major version before, some values"],
+)
 def test_what_is_rendered_and_applied_server_side_is_what_helm_installs(
-    kubectl: Kubectl, values: tuple[str, ...]
+    kubectl: Kubectl, program: Callable[[], Path], values: tuple[str, ...]
 ) -> None:
+    run = Helm(program(), kubectl.kubeconfig)
     # The hook of an uninstallation would stop the reconciler: no tool may apply it with the rest.
-    rendered = helm(kubectl, "template", "--no-hooks", RELEASE, CHART, *values)
-    helm(kubectl, "install", RELEASE, CHART, *values)
-    assert keys(helm(kubectl, "get", "manifest", RELEASE)) == keys(rendered)
+    rendered = run("template", "--no-hooks", RELEASE, CHART, *values)
+    run("install", RELEASE, CHART, *values)
+    assert keys(run("get", "manifest", RELEASE)) == keys(rendered)
     installed = served(kubectl, rendered)
-    helm(kubectl, "uninstall", "--no-hooks", "--wait", RELEASE)
+    run("uninstall", "--no-hooks", "--wait", RELEASE)
     kubectl("delete", CRD)
     kubectl("apply", "--server-side", "--namespace", NAMESPACE, "-f", "-", stdin=rendered)
     applied = served(kubectl, rendered)
