@@ -156,7 +156,15 @@ def archive(name: str) -> Path:
     Raises:
         StepFailed: It could not be made.
     """
-    image = images()[name]
+    return archive_of(images()[name])
+
+
+def archive_of(image: Image) -> Path:
+    """Return the archive of any image, made first if the cache lacks it.
+
+    Raises:
+        StepFailed: It could not be made.
+    """
     destination = _archive_path(image)
     with paths.locked(paths.images() / f".{_stem(image)}.lock"):
         if not destination.exists():

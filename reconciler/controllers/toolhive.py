@@ -1,7 +1,8 @@
 """Watches ToolHive's kinds as this cluster serves them: their CRDs, which it keeps extended, and the consumers.
 
 With the stock schema, the API server prunes `spec.sessionStorageRef` before admission. An upgrade of ToolHive's chart
-replaces the versions of a CRD and so drops the property; the reconciler then adds it again.
+replaces the versions of a CRD and so drops the property; the reconciler then adds it again. It owns no field of a CRD,
+so that such an upgrade conflicts with nobody.
 """
 
 from __future__ import annotations
@@ -56,11 +57,25 @@ def extension(crd: Object) -> list[Object]:
         for index, version in enumerate(crd["spec"]["versions"])
         if FIELD not in spec_properties(version)
     ]
-    if not additions:
-        return []
-    # The indices are right only for the object that was read.
-    same = {"op": "test", "path": "/metadata/resourceVersion", "value": crd["metadata"]["resourceVersion"]}
-    return [same, *additions]
+    return [_unchanged(crd), *additions] if additions else []
+
+
+def disowning(crd: Object) -> list[Object]:
+    """List the operations that give up the ownership of a CRD's fields; none if the reconciler owns none.
+
+    Nobody can own a part of `spec.versions`: the list is atomic. Whoever writes into it owns all of it, and an upgrade
+    of ToolHive's chart by server-side apply (Helm 4) would end in a conflict with the reconciler. A field without an
+    owner conflicts with nobody. Source: Kubernetes, "Server-Side Apply: Conflicts"; `CustomResourceDefinitionSpec`.
+    """
+    entries = enumerate(crd["metadata"].get("managedFields") or [])
+    own = [index for index, entry in entries if entry.get("manager") == names.FIELD_MANAGER_CRD]
+    removals = [{"op": "remove", "path": f"/metadata/managedFields/{index}"} for index in reversed(own)]
+    return [_unchanged(crd), *removals] if removals else []
+
+
+def _unchanged(crd: Object) -> Object:
+    """Demand that the CRD is the one that was read: the indices are right for no other."""
+    return {"op": "test", "path": "/metadata/resourceVersion", "value": crd["metadata"]["resourceVersion"]}
 
 
 class CrdExtension:
@@ -85,12 +100,16 @@ class CrdExtension:
             await self._changed.wait()
             self._changed.clear()
             crd = crds.get(("", self._name))
-            if crd is None or not (operations := extension(crd)):
+            if crd is None:
+                continue
+            additions = extension(crd)
+            if not (operations := additions or disowning(crd)):
                 continue
             manager, extra = names.FIELD_MANAGER_CRD, {"crd": self._name}
             try:
                 crds.remember(await self._cluster.patch(CRDS, "", self._name, operations, field_manager=manager))
-                _log.info("added the field to the CRD", extra={**extra, "field": FIELD})
+                if additions:
+                    _log.info("added the field to the CRD", extra={**extra, "field": FIELD})
             except errors.ClusterError as error:
                 _log.warning("could not add the field to the CRD: trying again", extra={**extra, "error": str(error)})
                 await asyncio.sleep(RETRY_SECONDS)

@@ -56,6 +56,14 @@ _NEXT_STEPS: Final = {
     Outcome.NO_REPLICAS: "see to its replicas, or lower its min-replicas-to-write",
     Outcome.UNUSABLE: "see the store's own log",
 }
+_FOR_A_PERSON: Final = frozenset(
+    {
+        *(Outcome.NOT_ALLOWED, Outcome.TLS, Outcome.AUTH, Outcome.NOT_REDIS, Outcome.PROTECTED),
+        *(Outcome.SENTINEL, Outcome.CLUSTER),
+    }
+)
+"""Outcomes that stay as they are until somebody changes the spec, the Secret or how the store is set up. All others
+pass as a store starts, recovers or fails over; and a Secret that is missing may be on its way, from the same commit."""
 _SUPPORT_STATUS: Final[Mapping[ProxySupport, Literal["Unknown", "False"]]] = {
     ProxySupport.NOT_CHECKED: "Unknown",
     ProxySupport.NO_USER_NAME: "False",
@@ -141,7 +149,7 @@ def judge(external: External, facts: ExternalFacts, *, was_ready: bool, connecti
     if facts.dialled_as_published is not None and facts.dialled_as_published.is_ok and external.secret_ref is not None:
         message = f"what Secret {external.secret_ref.name} says does not work, and consumers keep the connection before"
         also = (*also, Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}"))
-        verdict = _USABLE
+        verdict = replace(_USABLE, needs_person=verdict.needs_person)
     # Before a store has answered, what a Secret says may be anything, and nobody connects.
     is_told = given is not None and (facts.is_usable or facts.published is not None)
     endpoint = given.endpoint.url if given is not None and is_told else ""
@@ -156,7 +164,9 @@ def _verdict(external: External, facts: ExternalFacts, *, was_ready: bool) -> Ve
         return Verdict(unready, facts.problem.reason, facts.problem.message)
     if facts.connection is None or facts.dialled is None:
         return Verdict(unready, "NotChecked", "the reconciler has not dialled the store yet")
-    return Verdict(unready, facts.dialled.outcome, _failure(external, facts.connection, facts.dialled))
+    outcome = facts.dialled.outcome
+    message = _failure(external, facts.connection, facts.dialled)
+    return Verdict(unready, outcome, message, needs_person=outcome in _FOR_A_PERSON)
 
 
 def _failure(external: External, connection: ExternalConnection, dialled: DialResult) -> str:

@@ -58,6 +58,7 @@ class Verdict:
         last_failover: `status.lastFailover`: the last change of the primary.
         is_ready: Whether consumers can use the storage.
         hindrance: What keeps it from going on with what is under way, or from being redundant, although it is ready.
+        needs_person: Whether nothing changes until a person acts, as far as the reconciler can tell.
     """
 
     phase: Phase
@@ -74,6 +75,7 @@ class Verdict:
     last_failover: LastFailover | None = None
     is_ready: bool = False
     hindrance: Hindrance | None = None
+    needs_person: bool = False
 
     @property
     def phase_reason(self) -> str:
@@ -111,16 +113,22 @@ class Verdict:
     @classmethod
     def invalid(cls, problems: str) -> Self:
         """The reconciler cannot read the spec; only objects from before the CRD's rules get here."""
-        return cls(Phase.FAILED, "InvalidSpec", problems)
+        return cls(Phase.FAILED, "InvalidSpec", problems, needs_person=True)
 
     @classmethod
-    def name_taken(cls, taken: Sequence[str]) -> Self:
-        """Objects with its children's names belong to something else, or to a former storage that is being deleted."""
+    def name_taken(cls, taken: Sequence[str], *, is_leaving: bool = False) -> Self:
+        """Objects with its children's names belong to something else, or to a former storage that is being deleted.
+
+        Args:
+            taken: Kinds and names of the objects.
+            is_leaving: Whether Kubernetes is deleting all of them.
+        """
         return cls(
             Phase.PENDING,
             "NameTaken",
             f"{', '.join(taken)} in this namespace does not belong to this storage:"
             " delete it, or give the storage another name",
+            needs_person=not is_leaving,
         )
 
     @classmethod
@@ -131,14 +139,22 @@ class Verdict:
             "AdoptionNeeded",
             f"a backup or a former storage of this name left {', '.join(found)}: to take all of it over, with its"
             f" passwords and data, run `{command}`; to begin without it, delete it",
+            needs_person=True,
         )
 
     def refused(self, finding: Finding, *, is_vital: bool) -> Self:
         """Add that the API server refuses a write; if that is vital, consumers cannot use the storage."""
         if self.is_ready and not is_vital:
-            return self.hindered(Hindrance(finding.reason, finding.message))
+            hindered = self.hindered(Hindrance(finding.reason, finding.message))
+            return replace(hindered, needs_person=hindered is not self)
         return replace(
-            self, phase=Phase.FAILED, reason=finding.reason, message=finding.message, is_ready=False, hindrance=None
+            self,
+            phase=Phase.FAILED,
+            reason=finding.reason,
+            message=finding.message,
+            is_ready=False,
+            hindrance=None,
+            needs_person=True,
         )
 
 
@@ -184,6 +200,7 @@ def judge(
         wanted=group.preset.replicas,
         last_failover=group.service.last_change.status if group.service is not None else None,
         is_ready=is_ready,
+        needs_person=isinstance(decision, FailoverBlocked) and not is_ready,
     )
     return verdict.hindered(apart.lasting)
 

@@ -184,7 +184,7 @@ class Ownership:
         """Say what is in the storage's way and needs a person; None if nothing is."""
         if self.strangers:
             found = [f"{each.title}{_LEAVING if is_terminating(each.obj) else ''}" for each in self.strangers]
-            return Verdict.name_taken(found)
+            return Verdict.name_taken(found, is_leaving=all(is_terminating(each.obj) for each in self.strangers))
         if all(each.uid in self.consent for each in self.remnants):
             return None
         uids = ",".join(each.uid for each in self.remnants)

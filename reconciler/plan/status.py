@@ -9,6 +9,7 @@ from reconciler.failover.consent import FAILOVER_BLOCKED
 from reconciler.plan.change import PLANNED
 from reconciler.plan.failed_pass import RECONCILED
 from reconciler.plan.health import AVAILABLE, NO_REPLICA, READY, Verdict
+from reconciler.plan.progress import RECONCILING, STALLED, progress
 from reconciler.plan.repairs import CHANGES_ACCEPTED
 from reconciler.rotation.overdue import OVERDUE, password_overdue
 from shared import names
@@ -36,6 +37,8 @@ _BAD_IF_TRUE: Final = frozenset({FAILOVER_BLOCKED, OVERDUE})
 """Conditions that are true when something is the matter."""
 _IN_FIRST_EVENT: Final = frozenset({READY, AVAILABLE})
 """Conditions whose change the first Event of a pass reports."""
+_IN_OTHER_EVENTS: Final = frozenset({RECONCILING, STALLED})
+"""Conditions that repeat for tools what another one says."""
 LISTED_CONSUMERS: Final = 10
 """How many names a message holds; it counts the rest."""
 
@@ -50,8 +53,8 @@ def status_of(state: StorageState, verdict: Verdict, now: datetime) -> tuple[Obj
     """Build the new status and the Events that tell of a change; (None, ()) if nothing changed."""
     old, generation = state.storage.status, state.storage.generation
     ready = Finding(READY, "True" if verdict.is_ready else "False", verdict.reason, verdict.message)
-    overdue = password_overdue(state, now)
-    findings = (ready, *verdict.also, *_sharing(state), *((overdue,) if overdue is not None else ()))
+    further = filter(None, (password_overdue(state, now), progress(verdict)))
+    findings = (ready, *verdict.also, *_sharing(state), *further)
     existing = [item.to_object() for item in old.conditions]
     new = SessionStorageStatus(
         phase=verdict.phase,
@@ -116,7 +119,7 @@ def _events(old: SessionStorageStatus, new: SessionStorageStatus, verdict: Verdi
     events = [
         EventNote("Normal" if _is_calm(item, verdict.hindrance) else "Warning", item.reason, item.message)
         for item in new.conditions
-        if item.type not in _IN_FIRST_EVENT
+        if item.type not in _IN_FIRST_EVENT | _IN_OTHER_EVENTS
         and (item.type != CHANGES_ACCEPTED or item.message != verdict.message)
         and ((was := before.get(item.type)) is None or was.message != item.message)
     ]

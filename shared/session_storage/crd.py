@@ -34,6 +34,8 @@ STORED_VERSION: Final = SESSION_STORAGES.version
 """The version in which etcd keeps storages. A release that does not serve it could not read them (ADR 40)."""
 
 _DROPPED: Final = frozenset({"title", "default", "$defs"})
+_UNSEEN: Final = {"observedGeneration": -1}
+"""The status of a storage that no reconciler has seen yet: kstatus takes an object without any status for complete."""
 
 
 def crd() -> Object:
@@ -91,6 +93,7 @@ def _root_schema() -> Object:
     structural: Object = _structural(schema, schema["$defs"])
     identity = {name: {"type": "string"} for name in ("apiVersion", "kind")}
     structural["properties"] = {**identity, "metadata": {"type": "object"}, **structural["properties"]}
+    structural["properties"]["status"]["default"] = dict(_UNSEEN)
     return structural
 
 

@@ -12,8 +12,8 @@ import jsonpatch
 import pytest
 
 from reconciler.controllers import toolhive
-from reconciler.controllers.toolhive import RETRY_SECONDS, CrdExtension, crd_name, extension
-from shared import errors
+from reconciler.controllers.toolhive import RETRY_SECONDS, CrdExtension, crd_name, disowning, extension
+from shared import errors, names
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import CRDS, MCP_SERVERS, Object
 from tests.support.fakes import FakeApi
@@ -64,6 +64,23 @@ def test_only_the_version_that_lacks_the_field_is_touched() -> None:
     (test, add) = extension(crd)
     assert test == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
     assert (add["op"], add["path"].split("/")[3]) == ("add", "1")
+
+
+def owned(*managers: str) -> Object:
+    crd = patched(stock())
+    crd["metadata"]["managedFields"] = [{"manager": manager, "operation": "Update"} for manager in managers]
+    return crd
+
+
+def test_the_reconciler_gives_up_what_it_owns_of_a_crd_and_nothing_else() -> None:
+    crd = owned(names.FIELD_MANAGER_CRD, "helm", names.FIELD_MANAGER_CRD, "kube-apiserver")
+    left = jsonpatch.apply_patch(copy.deepcopy(crd), json.dumps(disowning(crd)))
+    assert left == owned("helm", "kube-apiserver")
+
+
+def test_a_crd_of_which_the_reconciler_owns_nothing_is_not_changed() -> None:
+    assert disowning(owned("helm", "kube-apiserver")) == []
+    assert disowning(stock()) == []
 
 
 def test_the_name_is_the_plural_and_the_group() -> None:
