@@ -12,9 +12,9 @@ from reconciler.observe.heartbeat import Heartbeats
 from reconciler.observe.pull_secrets import PullSecrets
 from reconciler.observe.referenced_secrets import ReferencedSecrets
 from reconciler.runtime.workqueue import WorkQueue
+from reconciler.state.kubernetes_nodes import trimmed_node
 from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of, storage_of_secret
 from reconciler.state.primary_service import HEADLESS
-from reconciler.state.kubernetes_nodes import trimmed_node
 from shared import names
 from shared.consumers import proxy_deployment
 from shared.consumers.identity import consumer_of

@@ -1,7 +1,7 @@
-"""What a platform team adds to the NetworkPolicy of every storage, or that storages have none. Pure.
+"""What a platform team adds to the NetworkPolicies of storages. Pure.
 
-The types follow Kubernetes' `networking.k8s.io/v1`, because the API server stores peers and ports whole: a default that it
-fills in, such as the protocol, must be in what the reconciler compares with.
+The types follow Kubernetes' `networking.k8s.io/v1`, because the reconciler compares peers and ports whole: a default
+that the API server fills in, such as the protocol, must be in what it compares with.
 """
 
 from __future__ import annotations

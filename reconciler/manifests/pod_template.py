@@ -1,8 +1,8 @@
 """Builds the template of the pod in which one Valkey instance runs. Pure.
 
-Two annotations tell whether a pod was made from the template that its StatefulSet has by now. `template-hash` covers what
-needs a new pod to take effect; a pod with another hash is outdated. `placement-hash` covers what counts only until the
-server first runs: on which nodes, and with which registry credentials. A pod that runs needs no change for it.
+Two annotations tell whether a pod was made from the template that its StatefulSet has by now. `template-hash` covers
+what needs a new pod to take effect; a pod with another hash is outdated. `placement-hash` covers what counts only until
+the server first runs: on which nodes, and with which registry credentials. A pod that runs needs no change for it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def pod_template(storage: Storage, instance: InstanceSpec, image: Image, pods: V
     running = _running(instance, image, pods)
     placement = scheduling_fields(instance, pods.scheduling) | _pull_secrets(storage, pods)
     own = {
-        names.ANNOTATION_TEMPLATE_HASH: _hash([running, labels, annotations], valkey_config.valkey_conf(), identities.rules()),
+        names.ANNOTATION_TEMPLATE_HASH: _hash(
+            [running, labels, annotations], valkey_config.valkey_conf(), identities.rules()
+        ),
         names.ANNOTATION_PLACEMENT_HASH: _hash(placement),
         names.ANNOTATION_INSTANCES: str(instance.preset.replicas),
         _SAFE_TO_EVICT: ",".join(volume["name"] for volume in _volumes(instance) if "emptyDir" in volume),

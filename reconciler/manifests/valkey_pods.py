@@ -1,7 +1,7 @@
 """What a platform team says of Valkey's pods once, for all storages of an installation. Pure.
 
-The chart hands it to the reconciler as JSON. Labels and annotations that the product sets itself win; `security_context`
-fields of the platform team win, because only they know which ids and which policies their cluster has.
+The chart hands it to the reconciler as JSON. Labels and annotations that the product sets itself win. Of the security
+context, the platform team's fields win, because only they know which ids and which policies their cluster has.
 """
 
 from __future__ import annotations
@@ -89,7 +89,11 @@ class ValkeyPods(StructuredSetting):
         What the cluster does not choose are the ids of the image. Kubelet gives the data to the fsGroup, but not all
         files of a large volume at each start.
         """
-        ids = {} if self.user_ids is UserIds.CLUSTER else dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), VALKEY_UID)
+        ids = (
+            {}
+            if self.user_ids is UserIds.CLUSTER
+            else dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), VALKEY_UID)
+        )
         own = {
             "runAsNonRoot": True,
             **ids,

@@ -24,9 +24,7 @@ class PullSecrets:
     Each of these Secrets has a watch of its own: rights may allow no other, and they are few.
     """
 
-    def __init__(
-        self, cluster: Cluster, namespace: str, sources: Sequence[str], on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, sources: Sequence[str], on_change: Callable[[], None]) -> None:
         """Take the Secrets' namespace and names, and what to do when one of them changes."""
         selectors = {name: Selector(namespace=namespace, fields=f"metadata.name={name}") for name in sources}
         self._cache = JoinedInformer(cluster, SECRETS, selectors, lambda _, __: on_change())
@@ -42,7 +40,8 @@ class PullSecrets:
 
     async def known(self) -> None:
         """Wait until the first list of each has arrived, and log which of them do not exist."""
-        await self._cache.synced.wait()
+        if self._sources:
+            await self._cache.synced.wait()
         for name in sorted(set(self._sources) - self.found().keys()):
             extra = {"secret": name, "namespace": self._namespace}
             _log.warning("a Secret with registry credentials does not exist, so no storage gets a copy", extra=extra)

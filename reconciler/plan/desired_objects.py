@@ -10,7 +10,6 @@ from reconciler.failover.decision import PRIMARY_SILENT, LookAgain
 from reconciler.manifests import disruption_budget, services, valkey_config
 from reconciler.manifests.instance_spec import Image, InstanceSpec
 from reconciler.manifests.network_policy import NOTHING_ADDED, Peers, network_policy
-from reconciler.manifests.network_policy_settings import NetworkPolicySettings
 from reconciler.manifests.stateful_set import stateful_set
 from reconciler.manifests.storage import Inherited, Storage
 from reconciler.manifests.valkey_pods import DEFAULT_PODS, ValkeyPods
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from reconciler.failover.decision import Decision
     from reconciler.failover.replication_group import ReplicationGroup
+    from reconciler.manifests.network_policy_settings import NetworkPolicySettings
     from reconciler.state.session_storage import DeclaredStorage
     from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Object, Resource

@@ -1,7 +1,7 @@
 """What an object has inherited from its storage, and is not to have any more. Pure.
 
-Others may add labels and annotations to our objects, so one that we do not ask for is no deviation by itself. An annotation
-of the object tells which of them were inherited.
+Others may add labels and annotations to our objects, so one that we do not ask for is no deviation by itself. An
+annotation of the object tells which of them were inherited.
 """
 
 from __future__ import annotations

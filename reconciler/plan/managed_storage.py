@@ -78,7 +78,10 @@ def plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Storag
         *desired_objects.build(state, spec, group, Layout(change.instances, wanted.may_share), settings),
         _budget(state, group, wanted, change),
     )
-    objects = mending.objects(repair, desired, state.child)
+    objects = (
+        *mending.objects(repair, desired, state.child),
+        *volumes.inheriting_claims(own_claims(state).values(), owner, mending),
+    )
     deletions, undeleted = mending.actions(desired_objects.superfluous(state, preset, settings))
     connection = connection_secret(owner, state.key_ring.current[names.KEY_PASSWORD])
     publication = secrets.publish(connection, state, mending)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.actions.kubernetes import Write
+from reconciler.plan.drift import merged
 from reconciler.state.owned_objects import is_owned_by
 from shared import names
 from shared.objects import quantities
 from shared.objects.field_path import read
-from shared.objects.resources import STATEFUL_SETS
+from shared.objects.resources import STATEFUL_SETS, VOLUME_CLAIMS
 from shared.session_storage.sizes import DEFAULT_SIZES, Sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.manifests.storage import Storage
+    from reconciler.plan.repairs import Mending, Repair
     from reconciler.state.storage_state import StorageState
-    from shared.objects.resources import Object
+    from shared.objects.resources import Object, Resource
     from shared.session_storage.models import SessionStorageSpec
 
 
@@ -30,6 +36,19 @@ def undersized(state: StorageState, spec: SessionStorageSpec, sizes: Sizes = DEF
     """List the numbers of instances whose volume is too small: only another instance can have a larger one."""
     wanted = _wanted_disk(state, spec, sizes)
     return frozenset(index for index, present in workloads(state).items() if disk_of(present) < wanted)
+
+
+def inheriting_claims(claims: Iterable[Object], owner: Storage, mending: Mending) -> Iterator[Repair]:
+    """Have the claims that exist inherit too: Kubernetes makes them from a template that nobody can change."""
+    for claim in claims:
+        desired = {"metadata": {**owner.inherited_by(claim["metadata"]["name"]), "namespace": owner.namespace}}
+        if (found := mending.object(_rewrite_metadata, VOLUME_CLAIMS, desired, claim)) is not None:
+            yield found
+
+
+def _rewrite_metadata(resource: Resource, desired: Object, present: Object | None) -> Write:
+    known = present or {}
+    return Write(resource, {**known, "metadata": merged(desired, known)["metadata"]}, desired)
 
 
 def new_disk(state: StorageState, spec: SessionStorageSpec, index: int, sizes: Sizes) -> int:

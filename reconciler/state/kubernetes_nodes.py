@@ -31,9 +31,7 @@ class KubernetesNodes:
     closing: frozenset[str] = frozenset()
 
     @classmethod
-    def of(
-        cls, nodes: Iterable[Object], drain_taints: Sequence[str] = (), scheduling: Scheduling = ANYWHERE
-    ) -> Self:
+    def of(cls, nodes: Iterable[Object], drain_taints: Sequence[str] = (), scheduling: Scheduling = ANYWHERE) -> Self:
         """Sort nodes by whether they take instances, or are to lose them.
 
         Args:
@@ -43,8 +41,8 @@ class KubernetesNodes:
         """
         found = list(nodes)
         closing = frozenset(node["metadata"]["name"] for node in found if _is_closing(node, drain_taints))
-        names_of_open = {node["metadata"]["name"] for node in found if scheduling.takes(node)}
-        return cls(frozenset(names_of_open - closing), closing)
+        eligible = frozenset(node["metadata"]["name"] for node in scheduling.eligible(found))
+        return cls(eligible - closing, closing)
 
     def is_leaving(self, pod: Object | None) -> bool:
         """Tell whether a pod has to leave its node: the node is being emptied, or Kubernetes has chosen the pod."""

@@ -21,6 +21,7 @@ _TROUBLES: Final = (
 )
 """Reasons of Events that tell why a pod does not exist or start; one that comes first counts more."""
 _NEXT_STEPS: Final = (
+    ("must specify limits.cpu", "set the chart value valkey.cpuLimit, or give the namespace a LimitRange"),
     ("must specify", "give the namespace a LimitRange with default values, or take these resources out of the quota"),
     ("exceeded quota", "raise the quota, or free what others use of it"),
     ("usage per ", "change that LimitRange, or choose another size"),
@@ -33,10 +34,12 @@ _NEXT_STEPS: Final = (
     ("ValidatingAdmissionPolicy", "ask those who made that policy"),
     ("serviceaccount", "create that ServiceAccount"),
     ("unbound immediate PersistentVolumeClaims", "see the Events of its PersistentVolumeClaim"),
-    ("storageclass", "create a default StorageClass"),
+    ("storageclass", "create a default StorageClass, or name one in the chart value valkey.storageClassName"),
+    ("security context constraint", "check the chart values valkey.userIds and valkey.podSecurityContext"),
+    ("node affinity/selector", "add a node that the chart values valkey.nodeSelector and valkey.affinity select"),
     ("topology spread constraints", "free room on a node without an instance of this storage, or add one"),
     ("Insufficient", "free room on a node, or add one"),
-    ("untolerated taint", "add a node that takes Valkey's pods"),
+    ("untolerated taint", "add a node that takes Valkey's pods, or tolerate the taint by valkey.tolerations"),
 )
 """What to do, by a part of Kubernetes' words; the first that fits counts."""
 _EPHEMERAL_PORT: Final = re.compile(r"(?<=\d):\d{4,5}->")

@@ -55,7 +55,7 @@ def _waiting(name: str, container: Object) -> Obstacle:
     reason, words = container["state"]["waiting"]["reason"], container["state"]["waiting"].get("message", "")
     if reason in _PULLING:
         # Kubelet alternates between both reasons, and from Kubernetes 1.32 on says the same of both at the end.
-        step = "check that the node may pull it, or name a copy in the chart value valkey.image"
+        step = "check that the node may pull it, or set the chart values valkey.image and valkey.imagePullSecrets"
         text = Obstacle.quoting(_BACK_OFF, f"pod {name} waits for its image", words.rpartition("ErrImagePull: ")[2])
         return Obstacle(text.reason, f"{text.message}: {step}")
     if reason == _CRASHING:  # kubelet's words count the seconds to the next start
@@ -98,7 +98,9 @@ def has_run(pod: Object) -> bool:
         return False
     states = pod.get("status", {}).get("containerStatuses") or []
     waiting = [each for each in states if each.get("state", {}).get("waiting", {}).get("reason") not in _ORDINARY_WAITS]
-    return len(waiting) < max(len(states), 1) or any(each.get("restartCount") or each.get("lastState") for each in waiting)
+    return len(waiting) < max(len(states), 1) or any(
+        each.get("restartCount") or each.get("lastState") for each in waiting
+    )
 
 
 def is_unschedulable(pod: Object) -> bool:

@@ -1,7 +1,7 @@
 """Where the scheduler may put Valkey's pods, as the installation says: tolerations, node selector, affinity. Pure.
 
-The reconciler judges nodes by the same rules as the scheduler: an instance that shares its node gets another one only if
-there is a node that would take it. Source: Kubernetes, `component-helpers/scheduling/corev1`.
+The reconciler judges nodes by the same rules as the scheduler: an instance that shares its node gets another one only
+if there is a node that would take it. Source: Kubernetes, `component-helpers/scheduling/corev1`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import Field
 from shared.objects.structured_setting import StructuredSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from shared.objects.resources import Object
 
@@ -133,21 +133,27 @@ class Scheduling(StructuredSetting):
 
     @property
     def node_labels(self) -> frozenset[str]:
-        """Keys of the labels of nodes on which `takes` depends."""
+        """Keys of the labels of nodes on which `eligible` depends."""
         keys = (each.key for term in self._terms or () for each in term.match_expressions)
         return frozenset({*self.selector, *keys})
 
-    def takes(self, node: Object) -> bool:
-        """Tell whether the scheduler may choose a node: the pods tolerate its taints, and select it.
+    def eligible(self, nodes: Iterable[Object]) -> list[Object]:
+        """List the nodes that the scheduler may choose: the pods tolerate their taints, and select them.
 
         A node that is not ready has a taint as well (`node.kubernetes.io/not-ready:NoSchedule`).
         """
-        taints = [taint for taint in taints_of(node) if taint.get("effect") in _EXCLUDING]
-        return (
-            self.selector.items() <= _labels(node).items()
-            and (self._terms is None or any(term.selects(node) for term in self._terms))
-            and all(any(each.tolerates(taint) for each in self.tolerations) for taint in taints)
-        )
+        selector, terms = self.selector.items(), self._terms
+        return [
+            node
+            for node in nodes
+            if selector <= _labels(node).items()
+            and (terms is None or any(term.selects(node) for term in terms))
+            and self._tolerates(node)
+        ]
+
+    def _tolerates(self, node: Object) -> bool:
+        taints = (taint for taint in taints_of(node) if taint.get("effect") in _EXCLUDING)
+        return all(any(each.tolerates(taint) for each in self.tolerations) for taint in taints)
 
     @property
     def _terms(self) -> tuple[NodeTerm, ...] | None:

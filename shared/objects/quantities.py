@@ -1,6 +1,6 @@
 """Kubernetes' quantities of memory, disk and CPU, in whole numbers. Pure.
 
-The API server stores a quantity in one spelling only. Whoever writes another one finds a difference in every comparison.
+The API server stores a quantity in one spelling only: whoever writes another one finds a difference in each comparison.
 Source: Kubernetes, `apimachinery/pkg/api/resource`, "CanonicalizeBytes".
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -26,13 +27,15 @@ class StructuredSetting(BaseModel):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a setting.
+        """Read a setting; a field that is null counts as absent, as in a Kubernetes object.
 
         Raises:
             InvalidSettings: The text does not fit; the message names each field that does not.
         """
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate(_without_nulls(orjson.loads(text)))
+        except orjson.JSONDecodeError as error:
+            raise InvalidSettings(f"is no JSON: {error}") from None
         except ValidationError as error:
             # Pydantic begins the text of a ValueError with these words.
             problems = ((each["loc"], each["msg"].removeprefix("Value error, ")) for each in error.errors())
@@ -40,7 +43,7 @@ class StructuredSetting(BaseModel):
             raise InvalidSettings("; ".join(found)) from None
 
     def to_object(self) -> Object:
-        """Write the setting as the API server stores it: without absent fields, and without empty texts, lists and maps.
+        """Write the setting as the API server stores it, without absent fields and empty texts, lists and maps.
 
         A setting within stays even if it is empty, such as a selector, which then selects everything.
         """
@@ -50,6 +53,16 @@ class StructuredSetting(BaseModel):
             for name, value in fields
             if isinstance(value, StructuredSetting) or value not in (None, "", (), [], {})
         }
+
+
+def _without_nulls(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+        case list():
+            return [_without_nulls(item) for item in value]
+        case _:
+            return value
 
 
 def _written(value: Any) -> Any:

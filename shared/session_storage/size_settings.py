@@ -19,8 +19,8 @@ INSTANCES: Final = frozenset({1, 3, 4, 5})
 """How many instances a size may have. Of two, neither could be lost: the primary takes writes only while a replica
 follows (`Preset.fence`)."""
 LEAST_MEMORY: Final = 2
-"""A size needs at least this fraction (1/2) of its default memory. What `maxmemory` leaves free must hold the backlog of
-replication, the buffers of clients and replicas, and the pages that a rewrite of the file copies."""
+"""A size needs at least this fraction (1/2) of its default memory. What `maxmemory` leaves free must hold the backlog
+of replication, the buffers of clients and replicas, and the pages that a rewrite of the file copies."""
 
 
 def _amount(read: Callable[[str], int | None], form: str) -> BeforeValidator:

@@ -106,12 +106,10 @@ def _unreserved(key: str) -> str:
     return key
 
 
-MetadataKey: TypeAlias = Annotated[
-    str, matching(METADATA_KEY_PATTERN, METADATA_KEY_HINT), AfterValidator(_unreserved)
-]
+MetadataKey: TypeAlias = Annotated[str, matching(METADATA_KEY_PATTERN, METADATA_KEY_HINT), AfterValidator(_unreserved)]
 METADATA_KEY_RULES = rules(
-    cel(f"self.all(key, key.matches(r'{METADATA_KEY_PATTERN}'))", METADATA_KEY_HINT),
-    cel(
+    forbidding_cel(f"self.all(key, key.matches(r'{METADATA_KEY_PATTERN}'))", f"each name {METADATA_KEY_HINT}"),
+    forbidding_cel(
         f"self.all(key, !key.matches(r'{RESERVED_KEY_PATTERN}') || key.matches(r'{FREE_KEY_PATTERN}'))",
         f"a name {RESERVED_KEY_HINT}",
     ),

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.actions.kubernetes import Replace
 from reconciler.apply import passwords
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import disruption_budget, network_policy, secrets, services, valkey_config
-from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.instance_spec import Image, InstanceSpec
+from reconciler.manifests.network_policy import Peers
+from reconciler.manifests.network_policy_settings import NetworkPolicySettings
 from reconciler.manifests.stateful_set import stateful_set
-from reconciler.manifests.storage import Storage
-from reconciler.plan.drift import has_additions, is_covered
+from reconciler.manifests.storage import Inherited, Storage
+from reconciler.manifests.valkey_pods import ValkeyPods
+from reconciler.plan.drift import differences, has_additions, is_covered, repair
 from reconciler.state.instance import Instance
 from reconciler.state.primary_service import IPV4
 from shared import errors
@@ -37,6 +40,7 @@ from shared.objects.resources import (
     Object,
     Resource,
 )
+from shared.session_storage.size_settings import parse_sizes
 from shared.session_storage.sizes import PRESETS, Size
 from tests.support.fakes import FakeApi
 from tests.support.storages import primary
@@ -276,18 +280,123 @@ async def test_an_informers_cache_ends_equal_to_the_api_server(api: Cluster, tea
     assert {name for _, name in informer.objects} == {item["metadata"]["name"] for item in items} == {"a", "c", "d"}
 
 
+REQUIREMENTS = [{"key": "zone", "operator": "In", "values": ["a"]}, {"key": "pool", "operator": "Exists", "values": []}]
+NEEDED = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": REQUIREMENTS}]}}
+NEAR = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "shop"}}}
+EVERYTHING_SAID = ValkeyPods.model_validate(
+    {
+        "scheduling": {
+            "nodeSelector": {"pool": "stateful"},
+            "tolerations": [
+                {"key": "pool", "operator": "Equal", "value": "", "effect": "NoSchedule"},
+                {"key": "gone", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30},
+                {"operator": "Exists"},
+            ],
+            "affinity": {
+                "nodeAffinity": NEEDED,
+                "podAffinity": {
+                    "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": NEAR}]
+                },
+                "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [NEAR]},
+            },
+        },
+        "priorityClassName": "high",
+        "imagePullSecrets": [{"name": "regcred"}],
+        "podLabels": {"sidecar.istio.io/inject": "false", "empty": ""},
+        "podAnnotations": {"linkerd.io/inject": "disabled"},
+        "cpuLimit": "1500m",
+        "userIds": "cluster",
+        "podSecurityContext": {"fsGroup": 1000650000, "supplementalGroups": [7]},
+    }
+)
+RULES = NetworkPolicySettings.model_validate(
+    {
+        "extraIngress": [
+            {},
+            {"from": [{"podSelector": {}, "namespaceSelector": {"matchLabels": {}}}], "ports": []},
+            {"from": [{"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}], "ports": [{}]},
+        ],
+        "extraEgress": [
+            {"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}], "ports": [{"port": 443}]},
+            {"to": [], "ports": [{"protocol": "UDP", "port": "dns"}, {"port": 8000, "endPort": 8010}]},
+        ],
+    }
+)
+HANDED_DOWN = Inherited({"team": "a", "empty": ""}, {"example.com/note": "x"})
+IMAGE = Image("registry.example/valkey:9", "IfNotPresent")
+ODD_SIZES = parse_sizes(
+    '{"small":{"disk":"1Ti","replicas":3},"medium":{"memory":"1536Mi","cpu":"1","disk":"1Ti"},"large":{"cpu":1.5}}'
+)
+
+
+async def test_what_a_platform_team_says_shows_no_drift_as_stored(api: Cluster, team: str) -> None:
+    """Whatever the API server adds, drops or spells otherwise would cost a write in every pass."""
+    owner = await api.create(CONFIG_MAPS, config(team, "owner"))
+    storage = Owned("mine", team, owner["metadata"]["uid"], HANDED_DOWN)
+    copied = secrets.pull_secret(
+        storage,
+        {
+            "metadata": {"name": "regcred"},
+            "type": "kubernetes.io/dockerconfigjson",
+            "data": {".dockerconfigjson": "e30="},
+        },
+    )
+    made = [
+        (SECRETS, copied),
+        (NETWORK_POLICIES, network_policy.network_policy(storage, Peers("x", {"a": "b"}), (), RULES)),
+        (SERVICES, services.headless_service(storage)),
+        (CONFIG_MAPS, valkey_config.config_map(storage, 0, [0], "10.0.0.9")),
+        (DISRUPTION_BUDGETS, disruption_budget.primary_budget(storage)),
+        *(
+            (STATEFUL_SETS, stateful_set(storage, spec, IMAGE, EVERYTHING_SAID))
+            for index, size in enumerate(Size)
+            for spec in [
+                InstanceSpec(
+                    "mine",
+                    team,
+                    index,
+                    size,
+                    ODD_SIZES.of(size).volume_gib,
+                    is_spread=True,
+                    sizes=ODD_SIZES,
+                    storage_class="fast",
+                )
+            ]
+        ),
+    ]
+    for resource, desired in made:
+        stored = await api.apply(resource, desired, field_manager=FIELD_MANAGER)
+        assert list(differences(desired, stored)) == [], desired
+        assert asked(await api.apply(resource, desired, field_manager=FIELD_MANAGER)) == asked(stored)
+
+
+async def test_nothing_that_was_said_is_left_once_it_is_said_no_more(api: Cluster, team: str) -> None:
+    owner = await api.create(CONFIG_MAPS, config(team, "owner"))
+    uid, spec = owner["metadata"]["uid"], InstanceSpec("mine", team, 0, Size.SMALL, 0)
+    before = stateful_set(Owned("mine", team, uid, HANDED_DOWN), spec, IMAGE, EVERYTHING_SAID)
+    plain = stateful_set(Owned("mine", team, uid), spec, IMAGE)
+    stored = await api.apply(STATEFUL_SETS, before, field_manager=FIELD_MANAGER)
+    step = repair(STATEFUL_SETS, plain, stored)
+    assert isinstance(step, Replace)
+    answer = await api.replace(STATEFUL_SETS, step.obj)
+    assert list(differences(plain, answer)) == []
+    pod = answer["spec"]["template"]
+    assert pod["metadata"]["labels"].keys() == plain["spec"]["template"]["metadata"]["labels"].keys()
+    assert not {"tolerations", "imagePullSecrets", "affinity", "priorityClassName"} & pod["spec"].keys()
+    assert "team" not in answer["metadata"]["labels"]
+
+
 def children(storage: Storage, size: Size) -> list[tuple[Resource, Object]]:
     drawn = {key: passwords.generate() for key in identities.PASSWORD_KEYS}
     spec = InstanceSpec(
         storage.name, storage.namespace, 0, size, PRESETS[size].disk_gib if PRESETS[size].is_persistent else 0
     )
-    metadata = storage.metadata(f"{storage.name}-valkey-0")
     return [
         (SECRETS, secrets.auth_secret(storage, KeyRing(drawn))),
         (SECRETS, secrets.connection_secret(storage, drawn["password"])),
         (CONFIG_MAPS, valkey_config.config_map(storage, 0, range(PRESETS[size].replicas), "10.0.0.9")),
         (NETWORK_POLICIES, network_policy.network_policy(storage, Peers("x", {"a": "b"}))),
-        (STATEFUL_SETS, stateful_set(metadata, spec, Image("registry.example/valkey:9", "IfNotPresent"), "")),
+        (STATEFUL_SETS, stateful_set(storage, spec, IMAGE)),
         (SERVICES, services.primary_service(storage)),
         (SERVICES, services.headless_service(storage)),
         (SERVICES, services.replicas_service(storage)),

@@ -104,6 +104,7 @@ def _place(chart: list[Object], kubectl: Kubectl) -> Iterator[None]:
     [
         secret(),
         secret(type="kubernetes.io/tls", data={"tls.crt": "", "tls.key": ""}),
+        secret(type="kubernetes.io/dockerconfigjson", data={".dockerconfigjson": "e30="}),
         made("ConfigMap"),
         service(),
         stateful_set(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import threading
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from tests.integration.storages import (
     secret_value,
     storage,
 )
+from tests.integration.writes import writes
 
 pytestmark = pytest.mark.usefixtures("kubelet")
 
@@ -30,24 +30,6 @@ LATEST_KILL_SECONDS = 1.5
 """Seconds within which to kill the reconciler: it starts in about one and provisions in about half of one."""
 IDLE_SECONDS = 22.0
 """Seconds; more than twice the interval between passes over a healthy storage."""
-WRITES = re.compile(
-    r'apiserver_request_total\{.*[{,]resource="(?P<resource>[^"]*)".*verb="(?P<verb>[A-Z]+)".*\} (?P<n>\S+)'
-)
-WRITTEN_BY_US = {
-    "configmaps",
-    "customresourcedefinitions",
-    "mcpservers",
-    "mutatingwebhookconfigurations",
-    "networkpolicies",
-    "pods",
-    "secrets",
-    "services",
-    "sessionstorages",
-    "statefulsets",
-}
-"""Every kind that our processes write but Leases, which are a heartbeat, and EndpointSlices, which Kubernetes keeps
-writing where there are no nodes."""
-WRITING = {"APPLY", "DELETE", "PATCH", "POST", "PUT"}
 
 
 class Passwords(threading.Thread):
@@ -106,16 +88,6 @@ def test_killed_again_and_again_while_provisioning_it_ends_with_one_password_and
         with valkey.Valkey(host=host, password=password) as client:
             assert client.ping(), seed
     figures.append(f"{kills} storages, the reconciler killed as often while it provisioned them: one password each")
-
-
-def writes(kubectl: Kubectl) -> Counter[tuple[str, str]]:
-    """Count the write requests since the API server's start, for the kinds that our processes write."""
-    found = WRITES.finditer(kubectl("get", "--raw", "/metrics"))
-    counted: Counter[tuple[str, str]] = Counter()
-    for match in found:
-        if match["resource"] in WRITTEN_BY_US and match["verb"] in WRITING:
-            counted[match["resource"], match["verb"]] += int(float(match["n"]))
-    return counted
 
 
 def told(kubectl: Kubectl) -> dict[str, str]:

@@ -19,6 +19,19 @@ _KIND_CHANGE: Final = (
     "spec.external: Forbidden: a storage cannot change between managed and external in place: create a new"
     " SessionStorage"
 )
+_OBJECT_NAME: Final = "must consist of lower-case letters, digits, '-' or '.', and start and end with a letter or digit"
+_CLASS_CHANGE: Final = (
+    "spec.storageClassName: Forbidden: a disk cannot change its StorageClass in place: create a new SessionStorage"
+)
+_METADATA_KEY: Final = (
+    "must be the name of a label or annotation, such as team or example.com/team: up to 63 letters, digits, '-', '_' or"
+    " '.', and a domain before them or none"
+)
+_RESERVED: Final = (
+    "is reserved: this product and Kubernetes give names under toolhive.stacklok.dev, kubernetes.io and k8s.io their"
+    " meaning; free are app.kubernetes.io/component, created-by, part-of and version"
+)
+_LABEL_VALUE: Final = "must be the value of a label: up to 63 letters, digits, '-', '_' or '.'"
 _INTERVAL: Final = "must be a time of hours and minutes, such as 720h or 90m, and at least 1h"
 _NAMES: Final = "Services, StatefulSets and labels of their pods contain the storage's name."
 _ONE_SCHEMA: Final = "The field has one type; the webhook does not guess what a value of another type means."
@@ -250,5 +263,76 @@ RULES: Final = (
         ),
         alone=_NAME_ALONE,
         why=_NAMES,
+    ),
+    StorageRule(
+        when="the name of the StorageClass is not a valid one",
+        spec={"size": "medium", "storageClassName": "Fast!"},
+        says=f'spec.storageClassName: Invalid value: "Fast!": {_OBJECT_NAME}',
+        alone=f'spec.storageClassName: Invalid value: "Fast!": {_OBJECT_NAME}',
+        why="No StorageClass can have that name.",
+    ),
+    StorageRule(
+        when="the StorageClass changes",
+        old={"size": "medium", "storageClassName": "slow"},
+        spec={"size": "medium", "storageClassName": "fast"},
+        says=_CLASS_CHANGE,
+        alone=_CLASS_CHANGE,
+        why="Kubernetes moves no volume from one class to another.",
+    ),
+    StorageRule(
+        when="a StorageClass is named later",
+        old={"size": "small"},
+        spec={"size": "small", "storageClassName": "fast"},
+        says=_CLASS_CHANGE,
+        alone=_CLASS_CHANGE,
+        why="What the storage has by then may have another class.",
+    ),
+    StorageRule(
+        when="`inheritedMetadata` is not an object",
+        spec={"size": "small", "inheritedMetadata": ["team"]},
+        says="spec.inheritedMetadata: Invalid value: must be an object",
+        alone=(
+            'spec.inheritedMetadata: Invalid value: "array": spec.inheritedMetadata in body must be of type object:'
+            ' "array"'
+        ),
+        why=_ONE_SCHEMA,
+    ),
+    StorageRule(
+        when="inherited labels are not an object",
+        spec={"size": "small", "inheritedMetadata": {"labels": "team"}},
+        says="spec.inheritedMetadata.labels: Invalid value: must be an object",
+        alone=(
+            'spec.inheritedMetadata.labels: Invalid value: "string": spec.inheritedMetadata.labels in body must be of'
+            ' type object: "string"'
+        ),
+        why=_ONE_SCHEMA,
+    ),
+    StorageRule(
+        when="the name of an inherited label or annotation is not a valid one",
+        spec={"size": "small", "inheritedMetadata": {"labels": {"my team": "a"}}},
+        says=f'spec.inheritedMetadata.labels: Invalid value: "my team": {_METADATA_KEY}',
+        alone=f"spec.inheritedMetadata.labels: Forbidden: each name {_METADATA_KEY}",
+        why="Kubernetes would refuse every object of the storage.",
+    ),
+    StorageRule(
+        when="the name of an inherited label or annotation is reserved",
+        spec={"size": "small", "inheritedMetadata": {"annotations": {"toolhive.stacklok.dev/storage": "other"}}},
+        says=f'spec.inheritedMetadata.annotations: Invalid value: "toolhive.stacklok.dev/storage": {_RESERVED}',
+        alone=f"spec.inheritedMetadata.annotations: Forbidden: a name {_RESERVED}",
+        why="By such names controllers find objects and are told what to do with them, this product's among them.",
+    ),
+    StorageRule(
+        when="the value of an inherited label is not a valid one",
+        spec={"size": "small", "inheritedMetadata": {"labels": {"team": "a/b"}}},
+        says=f'spec.inheritedMetadata.labels.team: Invalid value: "a/b": {_LABEL_VALUE}',
+        alone=f'Invalid value: "a/b": {_LABEL_VALUE}',
+        why="Kubernetes would refuse every object of the storage. An annotation may have any value.",
+    ),
+    StorageRule(
+        when="there are too many inherited labels or annotations",
+        spec={"size": "small", "inheritedMetadata": {"labels": {f"label-{number}": "" for number in range(33)}}},
+        says="spec.inheritedMetadata.labels: Too many: 33: must have at most 32 items",
+        alone="spec.inheritedMetadata.labels: Too many: 33: must have at most 32 items",
+        why="All objects of the storage carry them.",
     ),
 )

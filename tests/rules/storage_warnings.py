@@ -41,4 +41,16 @@ RULES: Final = (
         ),
         why="An owner may trust the network of one namespace, but cannot see the networks of all that share the store.",
     ),
+    StorageRule(
+        when="`storageClassName` and `external` are both set",
+        spec={"storageClassName": "fast", "external": EXTERNAL},
+        says="spec.storageClassName is ignored, because spec.external is set",
+        why="The product makes no disks for a store that users run themselves.",
+    ),
+    StorageRule(
+        when="a StorageClass is named for a storage whose size has no disk",
+        spec={"size": "small", "storageClassName": "fast"},
+        says="spec.storageClassName is not used yet: a small storage has no disk",
+        why="It counts once the size has one; nobody can add it then.",
+    ),
 )

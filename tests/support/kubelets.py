@@ -100,24 +100,28 @@ class Kubelets:
             self.refresh(name)
             self.numbers[address] = index
             file = self.mounts[name].get(names.KEY_USERS_ACL, "")
-            self._valkey.instances[address] = FakeInstance(file, lambda disk: self._history(name, disk))
+            fence = self._fence(template)
+            self._valkey.instances[address] = FakeInstance(file, lambda disk: self._history(name, disk, fence))
             ready = {"type": "Ready", "status": "True", "lastTransitionTime": LONG_AGO}
             status = {"phase": "Running", "podIP": address, "conditions": [ready]}
             spec = {**spec, "nodeName": f"host-{index}"}
         metadata = {"name": name, "namespace": self._namespace, **template["metadata"]}
         await self._api.create(PODS, {"metadata": metadata, "spec": spec, "status": status})
 
-    def _history(self, pod: str, disk: set[str]) -> FakeHistory:
+    def _history(self, pod: str, disk: set[str], fence: int) -> FakeHistory:
         """Start as the boot guard decides (`start_command`)."""
         index, auth = _index(pod), self.mounts[pod]
         config = (self._find(CONFIG_MAPS, names.valkey(self._storage)) or {}).get("data", {})
         is_alone = config.get(valkey_config.INSTANCES_FILE) == str(index)
         leads = config.get(valkey_config.PRIMARY_FILE) == str(index) and (is_alone or bool(disk))
         upstream = "" if leads else config[valkey_config.UPSTREAM_FILE]
-        fence = 0 if is_alone else self._fence()
-        return FakeHistory(disk, upstream=upstream, password=auth.get(identities.REPLICATION.key, ""), fence=fence)
+        password = auth.get(identities.REPLICATION.key, "")
+        return FakeHistory(disk, upstream=upstream, password=password, fence=0 if is_alone else fence)
 
-    def _fence(self) -> int:
+    def _fence(self, template: Object) -> int:
+        """Read what the command of a pod's template sets; a template that somebody spoilt has the size's default."""
+        for container in template.get("spec", {}).get("containers") or []:
+            return int("'min-replicas-to-write 1'" in container["command"][2])
         storage = self._find(SESSION_STORAGES, self._storage) or {}
         return PRESETS[Size(storage.get("spec", {}).get("size") or DEFAULT_SIZE)].fence
 

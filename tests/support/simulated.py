@@ -12,9 +12,10 @@ from reconciler.apply.instance_actions import InstanceActions
 from reconciler.apply.status_writer import StatusWriter
 from reconciler.controllers.session_storage import Reconciler
 from reconciler.credentials import identities
-from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.instance_spec import Image
+from reconciler.manifests.network_policy import Peers
 from reconciler.observe.credential_rollouts import CredentialRollouts
+from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer
 from reconciler.observe.referenced_secrets import ReferencedSecrets
@@ -27,9 +28,9 @@ from reconciler.runtime.event_recorder import EventRecorder
 from reconciler.runtime.update_slots import UpdateSlots
 from reconciler.runtime.write_memory import WriteMemory
 from reconciler.state.instance import InstanceFacts
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.owned_objects import CHILD_RESOURCES
 from reconciler.state.session_storage import DeclaredStorage
-from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.valkey import replication, users
 from reconciler.valkey.external_store import ExternalStores
 from shared import names
@@ -81,6 +82,7 @@ class Simulation:
         cuts: Pairs of instances between which nothing gets through, by number; `OURS` stands for the reconciler.
         without_dns: Numbers of instances that cannot resolve names.
         nodes: The nodes that the reconciler sees.
+        pull_secrets: The Secrets with registry credentials in the release's namespace, by name.
         passed: How much later it is by the API server's clock than it really is.
     """
 
@@ -94,6 +96,7 @@ class Simulation:
         self.valkey.reaches = lambda one, other: frozenset(map(self._number, (one, other))) not in self.cuts
         self.valkey.has_dns = lambda address: self._number(address) not in self.without_dns
         self.kubelets = Kubelets(self.api, self.valkey, key)
+        self.pull_secrets: dict[str, Object] = {}
         self.passed = timedelta(0)
         self.nodes = KubernetesNodes()
         self.cuts: set[frozenset[int]] = set()
@@ -125,6 +128,10 @@ class Simulation:
             may_update=slots.may_take,
             last_seen=last_seen,
             dial=ExternalStores().dial,
+            warning_about=KubernetesWarnings(self.api, self._seconds).about,
+            sizes=self.settings.sizes,
+            pull_sources=self.settings.pods.pull_sources,
+            pull_secrets=lambda: self.pull_secrets,
         )
         clock = self._now
         memory = WriteMemory(clock)

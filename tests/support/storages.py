@@ -11,19 +11,19 @@ from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.credentials.login import Login
 from reconciler.manifests import disruption_budget, network_policy, secrets, services, valkey_config
-from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.instance_spec import Image
+from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.storage import Storage
 from reconciler.plan import desired_objects
 from reconciler.plan.desired_objects import StorageSettings
 from reconciler.rotation.phases import RotationSettings
 from reconciler.state.instance import Instance, InstanceFacts
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.primary_service import IPV4, PrimaryService
 from reconciler.state.replication_info import PRIMARY, REPLICA, AttachedReplica, Replication
 from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
-from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.storage_state import Sharing, StorageState
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA

@@ -20,7 +20,9 @@ def rules(text: str) -> list[str]:
 
 
 def test_crds_are_named() -> None:
-    (rule,) = [each for each in rules(RECONCILER) if "customresourcedefinitions" in each]
+    rule, openshift = [each for each in rules(RECONCILER) if "customresourcedefinitions" in each]
+    assert "resourceNames: [securitycontextconstraints.security.openshift.io]" in openshift
+    assert "verbs: [get]" in openshift
     named = re.findall(r"- (\S+\.toolhive\.stacklok\.dev)", rule)
     assert named == [
         f"{kind}.toolhive.stacklok.dev" for kind in ("mcpservers", "mcpremoteproxies", "virtualmcpservers")

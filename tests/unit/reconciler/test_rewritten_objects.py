@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from reconciler.manifests.instance_spec import Image
+from reconciler.manifests.valkey_pods import ValkeyPods
 from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.write_outcome import LONGEST_PAUSE, QUICK_TRIES
 from shared import names
@@ -152,7 +153,7 @@ async def test_what_opens_a_storage_to_others_is_told_loudly() -> None:
 async def test_the_condition_goes_with_the_policy() -> None:
     simulation = await started(image)
     simulation.api.admit = house_rules()
-    simulation.settings = replace(SETTINGS, priority_class="high")
+    simulation.settings = replace(SETTINGS, pods=ValkeyPods(priority_class_name="high"))
     simulation.start()
     await simulation.settle()
     assert condition(simulation) == {}

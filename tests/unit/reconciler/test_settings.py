@@ -7,13 +7,16 @@ from ipaddress import ip_network
 
 import pytest
 
-from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.instance_spec import Image
+from reconciler.manifests.network_policy import Peers
+from reconciler.manifests.network_policy_settings import NetworkPolicySettings
+from reconciler.manifests.valkey_pods import ValkeyPods
 from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.leader_election import Candidate
 from reconciler.settings import Settings
 from shared.errors import InvalidSettings
 from shared.session_storage.allowed_hosts import AllowedHosts
+from shared.session_storage.sizes import Size, Sizes
 
 ENVIRON = {
     "POD_NAME": "ours-reconciler-1",
@@ -70,12 +73,63 @@ def test_rotations_have_settings_of_their_own() -> None:
     assert "ROTATION_WAVE_PERCENT is no number from 0 to 100" in problems(ROTATION_WAVE_PERCENT="101")
 
 
-def test_priority_class_and_limit_of_updates_are_read() -> None:
-    default = Settings.from_environ(ENVIRON).storage
-    assert (default.priority_class, default.updates_at_once) == ("", 1)
-    said = Settings.from_environ(ENVIRON | {"VALKEY_PRIORITY_CLASS": "important", "UPDATES_AT_ONCE": "5"}).storage
-    assert (said.priority_class, said.updates_at_once) == ("important", 5)
+def test_the_limit_of_updates_is_read() -> None:
+    assert Settings.from_environ(ENVIRON).storage.updates_at_once == 1
+    assert Settings.from_environ(ENVIRON | {"UPDATES_AT_ONCE": "5"}).storage.updates_at_once == 5
     assert "UPDATES_AT_ONCE" in problems(UPDATES_AT_ONCE="many")
+
+
+def test_what_a_platform_team_says_of_valkeys_pods_is_read() -> None:
+    default = Settings.from_environ(ENVIRON).storage
+    assert (default.pods, default.network, default.sizes) == (ValkeyPods(), NetworkPolicySettings(), Sizes())
+    said = {
+        "VALKEY_PODS": '{"priorityClassName":"high","scheduling":{"nodeSelector":{"pool":"stateful"}},"cpuLimit":2}',
+        "VALKEY_NETWORK_POLICY": '{"enabled":false}',
+        "VALKEY_SIZES": '{"large":{"memory":"2Gi"}}',
+    }
+    read = Settings.from_environ(ENVIRON | said).storage
+    assert (read.pods.priority_class_name, read.pods.cpu_limit) == ("high", 2000)
+    assert read.pods.scheduling.selector == {"pool": "stateful", "kubernetes.io/os": "linux"}
+    assert not read.network.enabled
+    assert [read.sizes.of(size).memory_mib for size in Size] == [256, 512, 2048]
+
+
+def test_a_field_that_is_null_counts_as_absent() -> None:
+    """Helm keeps a null that somebody wrote to unset a default; Kubernetes drops it from what it stores."""
+    text = '{"podSecurityContext":{"runAsUser":null,"fsGroup":7},"podLabels":null,"cpuLimit":null}'
+    pods = Settings.from_environ(ENVIRON | {"VALKEY_PODS": text}).storage.pods
+    assert pods == ValkeyPods(pod_security_context={"fsGroup": 7})
+
+
+def test_values_that_an_older_release_did_not_have_mean_the_defaults() -> None:
+    """`helm upgrade --reuse-values` renders them as null."""
+    names = ("VALKEY_PODS", "VALKEY_NETWORK_POLICY", "VALKEY_SIZES")
+    assert Settings.from_environ(ENVIRON | dict.fromkeys(names, "null")).storage.sizes == Sizes()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("VALKEY_PODS", "{", "VALKEY_PODS: is no JSON"),
+        ("VALKEY_PODS", '{"tolerations":[]}', "VALKEY_PODS: tolerations: Extra inputs are not permitted"),
+        (
+            "VALKEY_PODS",
+            '{"scheduling":{"tolerations":[{"effect":"Never"}]}}',
+            "VALKEY_PODS: scheduling.tolerations.0.effect: Input should be",
+        ),
+        ("VALKEY_PODS", '{"cpuLimit":"fast"}', "VALKEY_PODS: cpuLimit: must be an amount of CPU, such as 2 or 500m"),
+        ("VALKEY_PODS", '{"cpuLimit":"400m"}', "VALKEY_PODS: cpuLimit: must be at least 500m"),
+        (
+            "VALKEY_PODS",
+            '{"podLabels":{"toolhive.stacklok.dev/storage":"x"}}',
+            "VALKEY_PODS: podLabels: toolhive.stacklok.dev/storage: names under toolhive.stacklok.dev are the",
+        ),
+        ("VALKEY_NETWORK_POLICY", '{"extraIngress":[{"to":[]}]}', "VALKEY_NETWORK_POLICY: extraIngress.0.to: Extra"),
+        ("VALKEY_SIZES", '{"large":{"replicas":2}}', "VALKEY_SIZES: large.replicas: must be 1, or 3 to 5: with 2"),
+    ],
+)
+def test_a_value_that_no_pod_could_have_stops_the_process_and_is_named(name: str, text: str, said: str) -> None:
+    assert said in problems(**{name: text})
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRON))

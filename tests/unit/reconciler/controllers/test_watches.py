@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.controllers.watches import Watches
+from reconciler.manifests.valkey_pods import ValkeyPods
 from reconciler.state.kubernetes_nodes import trimmed_node
 from shared import names
 from shared.objects.resources import PODS, Object
@@ -64,3 +65,24 @@ async def test_a_taint_wakes_the_storages_on_its_node_and_a_heartbeat_wakes_none
     assert await woken(node(1), node(2, tainted=True)) == 1
     assert await woken(node(2, tainted=True), node(3)) == 1
     assert await woken(node(1), node(2, status={"conditions": [{"lastHeartbeatTime": "now"}]})) == 0
+
+
+def labelled(version: int, labels: Object) -> Object:
+    pods = ValkeyPods.model_validate({"scheduling": {"nodeSelector": {"pool": "stateful"}}})
+    found: Object = {"metadata": {"name": "host-0", "resourceVersion": str(version), "labels": labels}, "spec": {}}
+    return trimmed_node(found, pods.scheduling.node_labels)
+
+
+async def test_a_label_by_which_pods_select_nodes_wakes_the_storages_on_its_node_and_another_wakes_none() -> None:
+    assert await woken(labelled(1, {}), labelled(2, {"pool": "stateful"})) == 1
+    assert await woken(labelled(1, {"rack": "1"}), labelled(2, {"rack": "2"})) == 0
+
+
+async def test_a_change_of_registry_credentials_has_every_storage_looked_at() -> None:
+    watches = Watches(FakeApi())
+    for name in ("one", "two"):
+        watches.storages.remember({"metadata": {"name": name, "namespace": "team", "uid": name}, "spec": {}})
+    for _ in range(2):
+        watches.storage_queue.managed.done(await watches.storage_queue.managed.get())
+    watches._on_pull_secret()
+    assert len(watches.storage_queue) == 2

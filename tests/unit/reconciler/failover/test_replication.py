@@ -9,11 +9,12 @@ import pytest
 
 from reconciler.actions.kubernetes import LabelRole
 from reconciler.actions.plan import Step
-from reconciler.actions.valkey import EndScript, Fence, Follow, Promote, Resume
+from reconciler.actions.valkey import EndScript, Fence, Follow, Promote, RestartServer, Resume
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.failover.consent import Consent, Outage
 from reconciler.failover.decision import (
+    ENDLESS_SECONDS,
     Decision,
     FailoverBlocked,
     KeepPrimary,
@@ -368,9 +369,50 @@ def test_a_script_that_keeps_an_instance_busy_is_ended_unless_valkey_refused_tha
     assert steps(replace(busy, has_endless_script=True), NEAR, FAR, decision=wait) == []
 
 
+def test_a_server_whose_script_cannot_be_ended_starts_again_once_it_is_decided_who_is_primary() -> None:
+    stuck = replace(HEAD, facts=None, problem="busy", has_endless_script=True, busy_for=ENDLESS_SECONDS)
+    assert steps(stuck, NEAR, FAR, decision=KeepPrimary("ScriptRuns", "m")) == [RestartServer(stuck)]
+    taken_over = replace(FAR, facts=None, problem="busy", has_endless_script=True, busy_for=ENDLESS_SECONDS)
+    assert steps(HEAD, NEAR, taken_over) == [RestartServer(taken_over)]
+    promotion = NewPrimary(NEAR, "ScriptRuns", "m")
+    for decision in (LookAgain(1, "ScriptRuns", "m"), FailoverBlocked("DataUnclear", "m"), promotion):
+        assert RestartServer(stuck) not in steps(stuck, NEAR, FAR, decision=decision)
+    still_young = replace(stuck, busy_for=ENDLESS_SECONDS - 0.1)
+    assert steps(still_young, NEAR, FAR, decision=KeepPrimary("ScriptRuns", "m")) == []
+
+
 def test_replicas_follow_a_primary_that_fails_its_clients() -> None:
     """It answers the reconciler, and whatever follows it can take over from it."""
     failing = replace(HEAD, problem="failing")
     assert steps(failing, replicated(NEAR, upstream=ELSEWHERE), FAR) == [
         Follow(replicated(NEAR, upstream=ELSEWHERE), failing.address, REPLICATION)
     ]
+
+
+def made_for(instance: Instance, count: str) -> Instance:
+    """Return an instance whose pod says for how many instances it was made; an empty text is a former release's."""
+    assert instance.pod is not None
+    annotations = {**instance.pod["metadata"]["annotations"], names.ANNOTATION_INSTANCES: count}
+    pod = {**instance.pod, "metadata": {**instance.pod["metadata"], "annotations": annotations}}
+    return replace(instance, pod=pod)
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "fence"),
+    [
+        (Size.MEDIUM, "1", 0),
+        (Size.MEDIUM, "3", 1),
+        (Size.MEDIUM, "", 0),
+        (Size.LARGE, "1", 0),
+        (Size.LARGE, "3", 1),
+        (Size.LARGE, "", 1),
+        (Size.LARGE, "many", 1),
+    ],
+)
+def test_clients_need_not_wait_for_replicas_that_the_primary_was_not_made_for(
+    size: Size, count: str, fence: int
+) -> None:
+    """A platform team may change how many instances a size has, and the pod's size stays the same."""
+    alone = made_for(primary(0, size), count)
+    known = replace(observed(size), instances=(alone, silent(replica(1, size))))
+    assert ReplicationGroup.of(known, replace(PRESETS[size], replicas=3)).fence == fence

@@ -13,11 +13,12 @@ from reconciler.apply import passwords
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import disruption_budget, network_policy, secrets, services, valkey_config
-from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.instance_spec import Image, InstanceSpec
+from reconciler.manifests.network_policy import Peers
 from reconciler.manifests.pod_template import template_hash
 from reconciler.manifests.stateful_set import stateful_set
 from reconciler.manifests.storage import Storage
+from reconciler.manifests.valkey_pods import ValkeyPods
 from reconciler.state.primary_service import IPV4
 from shared import names
 from shared.objects.resources import Object
@@ -32,7 +33,7 @@ IMAGE = Image("registry.example/valkey@sha256:abc", "IfNotPresent")
 
 
 def workload(size: Size) -> Object:
-    return stateful_set(STORAGE.metadata(names.valkey_instance(STORAGE.name, 0)), instance(size), IMAGE, "")
+    return stateful_set(STORAGE, instance(size), IMAGE)
 
 
 def instance(size: Size, *, index: int = 0, is_spread: bool = False) -> InstanceSpec:
@@ -275,7 +276,7 @@ def test_only_the_reconciler_replaces_a_pod() -> None:
 
 def placed(size: Size, *, is_spread: bool) -> Object:
     """Return the spec of a pod."""
-    made: Object = stateful_set(STORAGE.metadata("x"), instance(size, is_spread=is_spread), IMAGE, "")
+    made: Object = stateful_set(STORAGE, instance(size, is_spread=is_spread), IMAGE)
     spec: Object = made["spec"]["template"]["spec"]
     return spec
 
@@ -304,10 +305,7 @@ def test_instances_of_a_redundant_storage_prefer_nodes_and_zones_of_their_own(*,
 
 @pytest.mark.parametrize("size", Size)
 def test_whether_an_instance_may_share_a_node_changes_no_running_pod(size: Size) -> None:
-    spread, free = (
-        stateful_set(STORAGE.metadata("x"), instance(size, is_spread=is_spread), IMAGE, "")
-        for is_spread in (True, False)
-    )
+    spread, free = (stateful_set(STORAGE, instance(size, is_spread=is_spread), IMAGE) for is_spread in (True, False))
     assert template_hash(spread) == template_hash(free)
 
 
@@ -318,7 +316,7 @@ def test_instances_run_on_linux_alone(size: Size) -> None:
 
 @pytest.mark.parametrize("size", Size)
 def test_cluster_autoscaler_may_remove_the_node_of_every_instance(size: Size) -> None:
-    made = stateful_set(STORAGE.metadata("x"), instance(size), IMAGE, "")
+    made = stateful_set(STORAGE, instance(size), IMAGE)
     annotation = made["spec"]["template"]["metadata"]["annotations"].get(
         "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
     )
@@ -326,7 +324,7 @@ def test_cluster_autoscaler_may_remove_the_node_of_every_instance(size: Size) ->
 
 
 def test_a_priority_class_is_set_if_there_is_one() -> None:
-    made = stateful_set(STORAGE.metadata("x"), instance(Size.LARGE), IMAGE, "important")
+    made = stateful_set(STORAGE, instance(Size.LARGE), IMAGE, ValkeyPods(priority_class_name="important"))
     assert made["spec"]["template"]["spec"]["priorityClassName"] == "important"
     assert "priorityClassName" not in pod(Size.LARGE)
 
@@ -340,7 +338,8 @@ def test_a_pod_has_the_label_of_its_size_too() -> None:
 
 
 def hash_of(size: Size, image: Image = IMAGE, priority_class: str = "") -> str:
-    return template_hash(stateful_set(STORAGE.metadata("x"), instance(size), image, priority_class))
+    pods = ValkeyPods(priority_class_name=priority_class)
+    return template_hash(stateful_set(STORAGE, instance(size), image, pods))
 
 
 def test_a_pod_has_the_hash_of_its_template(monkeypatch: pytest.MonkeyPatch) -> None:

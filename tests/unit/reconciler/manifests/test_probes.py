@@ -13,9 +13,9 @@ from reconciler.manifests.valkey_config import BUSY_MILLISECONDS
 from shared.session_storage.sizes import Size
 from tests.support.storages import STORAGE
 
-LIVENESS = stateful_set(
-    STORAGE.metadata("mine-valkey-0"), InstanceSpec("mine", "team", 0, Size.MEDIUM, 5), Image("valkey", "Always"), ""
-)["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]
+LIVENESS = stateful_set(STORAGE, InstanceSpec("mine", "team", 0, Size.MEDIUM, 5), Image("valkey", "Always"))["spec"][
+    "template"
+]["spec"]["containers"][0]["livenessProbe"]
 
 
 def is_alive(directory: Path, says: str, status: int = 0) -> bool:

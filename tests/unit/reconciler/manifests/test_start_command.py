@@ -16,8 +16,8 @@ import pytest
 
 from reconciler.manifests import start_command as start_command_module
 from reconciler.manifests import valkey_config
-from reconciler.manifests.start_command import start_command
 from reconciler.manifests.pod_template import GRACE_SECONDS
+from reconciler.manifests.start_command import start_command
 from shared.session_storage.sizes import PRESETS, Size
 
 PROGRAMS = ("sh", "cat", "cp", "mv", "rm", "wc", "date", "sleep", "flock")

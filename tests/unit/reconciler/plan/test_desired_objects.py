@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.failover.decision import KeepPrimary
 from reconciler.failover.replication_group import ReplicationGroup
-from reconciler.plan import desired_objects, placement
+from reconciler.plan import desired_objects, placement, volumes
 from reconciler.plan.desired_objects import Layout
 from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.storage_state import StorageState
@@ -45,7 +45,7 @@ def group_of(before: StorageState, size: Size) -> ReplicationGroup:
 
 
 def superfluous(before: StorageState, size: Size) -> list[str]:
-    return [step.name for step in desired_objects.superfluous(before, PRESETS[size])]
+    return [step.name for step in desired_objects.superfluous(before, PRESETS[size], SETTINGS)]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_existing_instance_keeps_its_volume(running: Size, asked: Size) -> No
 def test_an_instance_whose_volume_is_too_small_is_unfit(running: Size, asked: Size, *, unfit: bool) -> None:
     before = observed(running)
     every = frozenset(instance.index for instance in before.instances)
-    assert desired_objects.undersized(before, SessionStorageSpec(size=asked)) == (every if unfit else frozenset())
+    assert volumes.undersized(before, SessionStorageSpec(size=asked)) == (every if unfit else frozenset())
 
 
 def test_a_volume_of_any_other_capacity_counts_by_its_capacity() -> None:
@@ -92,7 +92,7 @@ def test_a_volume_of_any_other_capacity_counts_by_its_capacity() -> None:
     made = workload(0, Size.MEDIUM)
     made["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = "77Gi"
     larger = with_child(before, ("statefulsets", "mine-valkey-0"), made)
-    assert desired_objects.undersized(larger, SessionStorageSpec(size=Size.LARGE)) == frozenset()
+    assert volumes.undersized(larger, SessionStorageSpec(size=Size.LARGE)) == frozenset()
     assert disk(built(larger, Size.LARGE, index=1)) == "77Gi"
 
 

@@ -12,9 +12,9 @@ from reconciler.actions.plan import Plan
 from reconciler.actions.valkey import Fence
 from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.obstacle import Obstacle
 from reconciler.state.rotation_record import RotationRecord
-from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.storage_state import StorageState
 from shared import names
 from shared.objects.resources import Object

@@ -17,8 +17,8 @@ from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests import network_policy, secrets
 from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance, InstanceFacts
-from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.kubernetes_nodes import KubernetesNodes
+from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.storage_state import StorageState
 from shared import names
 from shared.consumers.identity import Consumer, Usage

@@ -12,13 +12,14 @@ from reconciler.actions.kubernetes import Delete
 from reconciler.actions.plan import Step
 from reconciler.actions.valkey import Remove, SwitchOver
 from reconciler.failover.replication_group import ReplicationGroup
+from reconciler.manifests.valkey_pods import ValkeyPods
 from reconciler.plan.change import Change
 from reconciler.plan.desired_instances import NO_ROOM_AFTER, DesiredInstances
 from reconciler.plan.rolling_update import next_change
 from reconciler.state.instance import Instance, Problem
+from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.primary_service import PrimaryService
-from reconciler.state.kubernetes_nodes import KubernetesNodes
 from shared import names
 from shared.objects import timestamps
 from shared.objects.resources import PODS, Object
@@ -717,3 +718,57 @@ def test_a_deleted_primary_does_not_wait_until_nodes_have_learnt_of_a_new_instan
     deleted = with_pod(primary(0, Size.LARGE, 1, 2), deletionTimestamp="2026-01-01T00:00:00Z")
     decided = change(deleted, ready(replica(1), seconds_ago=0), replica(2))
     assert isinstance(decided.steps[0], SwitchOver)
+
+
+PLACED_ELSEWHERE = replace(
+    SETTINGS,
+    pods=ValkeyPods.model_validate(
+        {"scheduling": {"nodeSelector": {"pool": "stateful"}}, "imagePullSecrets": [{"name": "regcred"}]}
+    ),
+)
+"""Settings that change where pods run and how kubelet pulls their image, and nothing else."""
+
+
+def without_image(instance: Instance) -> Instance:
+    """Return the instance while kubelet cannot pull its image."""
+    waiting = pending(instance, created=LONG_AGO)
+    assert waiting.pod is not None
+    container = {"name": "valkey", "restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+    status = {"phase": "Pending", "containerStatuses": [container]}
+    return replace(waiting, pod={**waiting.pod, "spec": {"nodeName": "host-2"}, "status": status})
+
+
+@pytest.mark.parametrize("stuck", [pending(replica(2), created=LONG_AGO), without_image(replica(2))], ids=["", "image"])
+def test_a_pod_that_never_ran_is_made_anew_once_another_node_or_credential_may_help(stuck: Instance) -> None:
+    instances = (primary(0, Size.LARGE, 1), LARGE[1], stuck)
+    assert restarted(change(*instances)) == []
+    moved = sets(Size.LARGE, 0, 1, 2, settings=PLACED_ELSEWHERE)
+    assert restarted(change(*instances, present=moved, target=moved)) == ["mine-valkey-2-0"]
+
+
+def test_instances_that_run_stay_where_they_are_when_others_would_go_elsewhere() -> None:
+    moved = sets(Size.LARGE, 0, 1, 2, settings=PLACED_ELSEWHERE)
+    assert change(*LARGE, present=moved, target=moved) == Change((0, 1, 2))
+
+
+@pytest.mark.parametrize("settings", [PLACED_ELSEWHERE, OTHER_IMAGE], ids=["placement", "image"])
+def test_a_storage_that_could_never_start_starts_once_its_template_is_corrected(settings: Any) -> None:
+    """Kubernetes keeps a pod of a faulty template for ever, and there is nobody who could take over."""
+    stuck = without_image(primary(0, Size.MEDIUM))
+    assert change(stuck, size=Size.MEDIUM) == Change((0,))
+    corrected = sets(Size.MEDIUM, 0, settings=settings)
+    decided = change(stuck, size=Size.MEDIUM, present=corrected, target=corrected)
+    assert (restarted(decided), decided.instances, reason(decided)) == (["mine-valkey-0-0"], (0,), "InstanceRestarts")
+
+
+def test_a_pod_whose_server_has_run_is_not_taken_for_one_that_never_did() -> None:
+    """It may be the one whose answer is missing for other reasons; its memory may hold the last writes."""
+    corrected = sets(Size.MEDIUM, 0, settings=OTHER_IMAGE)
+    crashed = {"name": "valkey", "restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    running = {"name": "valkey", "restartCount": 0, "state": {"running": {"startedAt": LONG_AGO}}}
+    creating = {"name": "valkey", "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}
+    for container in (crashed, running, creating):
+        stuck = without_image(primary(0, Size.MEDIUM))
+        assert stuck.pod is not None
+        seen = replace(stuck, pod={**stuck.pod, "status": {"phase": "Pending", "containerStatuses": [container]}})
+        assert change(seen, size=Size.MEDIUM, present=corrected, target=corrected) == Change((0,))

@@ -19,7 +19,7 @@ from reconciler.state.storage_state import StorageState
 from shared.objects.conditions import Finding, conditions
 from shared.objects.events import EventNote
 from shared.objects.resources import Object
-from shared.session_storage.sizes import Size
+from shared.session_storage.sizes import DEFAULT_SIZES, Size
 from shared.session_storage.status import InstanceStatus, LastFailover, Phase, SessionStorageStatus
 from tests.support import storages
 from tests.support.storages import NOW, replicated
@@ -170,7 +170,7 @@ def test_another_primary_causes_one_event_which_is_a_warning_unless_planned(reas
 def verdict_of(before: StorageState, decision: Decision | None = None) -> Verdict:
     spec = before.storage.spec
     assert spec is not None
-    group = ReplicationGroup.of(before, spec.preset)
+    group = ReplicationGroup.of(before, DEFAULT_SIZES.of(spec.size))
     return judge(before, spec, group, decision or KeepPrimary(), NOW)
 
 

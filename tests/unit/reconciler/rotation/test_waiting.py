@@ -77,7 +77,7 @@ def test_it_waits_for_an_instance_that_logs_in_with_another_password_or_refuses_
             silent(FAR, "", phase="Pending", containerStatuses=waiting_container("ImagePullBackOff", "no such image")),
             (
                 "does not run: pod mine-valkey-2-0 waits for its image: no such image: check that the node may pull it,"
-                " or name a copy in the chart value valkey.image"
+                " or set the chart values valkey.image and valkey.imagePullSecrets"
             ),
         ),
     ],
