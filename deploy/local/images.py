@@ -21,8 +21,9 @@ PYTHON = "localhost/python:3.13"
 PAUSE = "localhost/pause:v1"
 COREDNS = f"localhost/coredns:{binaries.PROGRAMS['coredns'].version}"
 LOCAL_PATH_PROVISIONER = f"localhost/local-path-provisioner:{binaries.PROGRAMS['local-path-provisioner'].version}"
-# The pods that make and remove a volume's directory need a root user and a shell, no more.
-LOCAL_PATH_HELPER = "localhost/local-path-helper:v1"
+# The pods that make and remove a volume's directory need a root user and a shell, no more. The image has content of its
+# own: what a kubelet has pulled with credentials, it gives to nobody without them, whatever its name.
+LOCAL_PATH_HELPER = "localhost/local-path-helper:v2"
 TOOLHIVE_OPERATOR = f"localhost/toolhive-operator:{binaries.TOOLHIVE_VERSION}"
 TOOLHIVE_PROXYRUNNER = f"localhost/toolhive-proxyrunner:{binaries.TOOLHIVE_VERSION}"
 TOOLHIVE_VMCP = f"localhost/toolhive-vmcp:{binaries.TOOLHIVE_VERSION}"
@@ -130,7 +131,8 @@ def images() -> Mapping[str, Image]:
     )
     product = ("webhook", "reconciler", "certs", "shared", "requirements/runtime.lock", ".containerignore")
     made: list[Image] = [
-        DebianImage([VALKEY, LOCAL_PATH_HELPER], valkey),
+        DebianImage([VALKEY], valkey),
+        DebianImage([LOCAL_PATH_HELPER], RootFilesystem("trixie", ("dash",))),
         DebianImage([PYTHON], python),
         StaticImage([PAUSE], "pause"),
         StaticImage([COREDNS], "coredns"),
