@@ -143,17 +143,16 @@ def judge(external: External, facts: ExternalFacts, *, was_ready: bool, connecti
     """Sum up an external storage."""
     given = facts.in_use
     support = proxy_support(given, serves_tls=facts.serves_tls)
-    message = _SUPPORT_MESSAGES[support]
-    also = (Finding(PROXIES_SUPPORTED, _SUPPORT_STATUS.get(support, "True"), support, message),)
+    also = [Finding(PROXIES_SUPPORTED, _SUPPORT_STATUS.get(support, "True"), support, _SUPPORT_MESSAGES[support])]
     verdict = _verdict(external, facts, was_ready=was_ready)
     if facts.dialled_as_published is not None and facts.dialled_as_published.is_ok and external.secret_ref is not None:
         message = f"what Secret {external.secret_ref.name} says does not work, and consumers keep the connection before"
-        also = (*also, Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}"))
+        also.append(Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}"))
         verdict = replace(_USABLE, needs_person=verdict.needs_person)
     # Before a store has answered, what a Secret says may be anything, and nobody connects.
     is_told = given is not None and (facts.is_usable or facts.published is not None)
     endpoint = given.endpoint.url if given is not None and is_told else ""
-    return replace(verdict, connection_secret=connection_secret, endpoint=endpoint, also=also)
+    return replace(verdict, connection_secret=connection_secret, endpoint=endpoint, also=tuple(also))
 
 
 def _verdict(external: External, facts: ExternalFacts, *, was_ready: bool) -> Verdict:

@@ -18,6 +18,8 @@ CURRENT = [page for page in PAGES if page.parent.name != "adr" and page.name != 
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`[^`\n]+`")
+"""Expressions there may look like links."""
 CODE = re.compile(r"^```\w*\n(.*?)^```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PATH = re.compile(r"(?<![\w./<-])(?:certs|deploy|docs|reconciler|requirements|shared|tests|webhook)/[\w.*/-]*")
@@ -40,7 +42,7 @@ def anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_to_a_file_and_to_a_heading_that_it_has(page: Path) -> None:
     missing = []
-    for link in LINK.findall(FENCED.sub("", page.read_text())):
+    for link in LINK.findall(INLINE.sub("", FENCED.sub("", page.read_text()))):
         if link.startswith(("https://", "http://")):
             continue
         file, _, anchor = link.partition("#")

@@ -64,7 +64,7 @@ def _written(spec: Any, steps: tuple[str | int, ...]) -> tuple[str | int, ...]:
     for index, step in enumerate(steps):
         if isinstance(node, str):
             return steps[:index]
-        node = node.get(step) if isinstance(node, dict) else node[step] if isinstance(node, list) else None
+        node = node.get(step) if isinstance(node, dict) else None
     return steps
 
 

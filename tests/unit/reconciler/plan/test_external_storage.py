@@ -147,7 +147,7 @@ def test_proxies_stay_connected_as_consumers_are_whatever_a_secret_says_that_doe
     before = with_connection(observed(DialResult(Outcome.AUTH), "rediss://a.b", password="old"), handing_out("old"))
     assert before.external is not None
     changed = seen({"data": identities.encoded(secret)} if secret else None, {**ELSEWHERE, "url": "rediss://a.b"})
-    failing = replace(changed, dialled=changed.connection and DialResult(Outcome.AUTH), serves_tls=True)
+    failing = replace(changed, dialled=DialResult(Outcome.AUTH) if secret else None, serves_tls=True)
     decision = decided(replace(before, external=replace(failing, published=before.external.published)))
     assert condition(decision, "ProxiesSupported")["reason"] == "TlsWithSystemRoots"
 
@@ -287,13 +287,9 @@ def test_the_user_name_default_is_what_a_password_alone_means(published: str) ->
     assert "rotation" not in after.status
 
 
-HOSTED = {"host": "cache.example.com", "password": "p"}
-"""What a cloud operator writes, with TLS by default."""
-
-
-def hosted(dialled: DialResult = OK, **secret: str) -> StorageState:
-    """Observe a storage without a URL; its Secret says where the store is."""
-    return observed(dialled, "", **{**HOSTED, **secret})
+def hosted(dialled: DialResult = OK, host: str = "cache.example.com", tls: str = "") -> StorageState:
+    """Observe a storage without a URL; its Secret says where the store is, as a cloud operator writes it."""
+    return observed(dialled, "", host=host, password="p", tls=tls)
 
 
 def handed(before: StorageState) -> Any:

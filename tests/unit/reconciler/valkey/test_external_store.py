@@ -75,7 +75,7 @@ async def dialled(
 
 async def dialled_at(host: str, port: int, stores: ExternalStores) -> DialResult:
     deadline = asyncio.get_running_loop().time() + 5
-    return await stores.dial("team", Endpoint.of_url(f"redis://{host}:{port}", "team"), Credentials(), deadline)
+    return await stores.dial("team", Endpoint(host, port, 0, is_tls=False), Credentials(), deadline)
 
 
 async def test_a_certificate_without_key_identifiers_is_accepted(tmp_path: Path) -> None:
@@ -85,10 +85,12 @@ async def test_a_certificate_without_key_identifiers_is_accepted(tmp_path: Path)
 
 
 @pytest.mark.parametrize("case", BAD.values(), ids=BAD)
-async def test_what_go_refuses_is_refused(tmp_path: Path, case: Case) -> None:
+async def test_what_go_refuses_is_refused_without_a_word_of_the_host(tmp_path: Path, case: Case) -> None:
     made = handshakes.server(tmp_path, case)
     async with store(made.context) as port:
-        assert (await dialled(port, "rediss", made.authority)).outcome is Outcome.TLS
+        found = await dialled(port, "rediss", made.authority)
+    assert found.outcome is Outcome.TLS
+    assert handshakes.NAME not in found.detail
 
 
 async def test_without_an_authority_of_its_own_the_systems_must_have_signed(tmp_path: Path) -> None:
