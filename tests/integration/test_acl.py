@@ -184,6 +184,7 @@ ALLOWED = {
         "CLIENT PAUSE 1",
         "CLIENT UNPAUSE",
         "SCRIPT KILL",
+        "SHUTDOWN",
         "FUNCTION KILL",
         "MULTI",
         "EXEC",

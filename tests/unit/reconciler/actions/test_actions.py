@@ -14,6 +14,7 @@ from reconciler.actions.valkey import (
     Follow,
     Promote,
     Remove,
+    RestartServer,
     Resume,
     Retire,
     SwitchOver,
@@ -76,6 +77,7 @@ STEPS: list[tuple[Step, str]] = [
     (Fence(OLD, 1), "set min-replicas-to-write of pod mine-valkey-0-0 to 1"),
     (Evict(OLD, Eviction.ENDING_KEYS), "set maxmemory-policy of pod mine-valkey-0-0 to volatile-lru"),
     (EndScript(OLD), "end the script that keeps pod mine-valkey-0-0 busy"),
+    (RestartServer(OLD), "restart the server of pod mine-valkey-0-0, because nothing else ends its script"),
     (Resume(SERVICE, OLD), "have pod mine-valkey-0-0 take writes again"),
     (Remove(SERVICE, workload(2, Size.LARGE), None), "remove instance mine-valkey-2 with its volume"),
 ]
