@@ -97,7 +97,7 @@ def is_in_own_store(described: Object) -> bool:
 
 def keeps_in_memory(described: Object) -> bool:
     """Tell whether somebody wrote that an auth server keeps its data in memory."""
-    return read(described, ("storage", "type")) == "memory"
+    return bool(read(described, ("storage", "type")) == "memory")
 
 
 def storage_of_auth_server(consumer: Object) -> Key | None:

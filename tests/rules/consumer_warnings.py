@@ -133,8 +133,8 @@ RULES: Final = (
         kind="VirtualMCPServer",
         spec={**BY_FIELD, **virtual_server(storage={"type": "memory"})},
         says=(
-            "spec.authServerConfig.storage.type is memory: its users log in anew after each restart: leave storage out,"
-            ' or write redis, and SessionStorage "team/mine" keeps its data'
+            "spec.authServerConfig.storage.type is memory, which a restart empties: without storage, SessionStorage"
+            ' "team/mine" keeps it'
         ),
         why="With a reference for its sessions, where the auth server keeps its data is still the author's choice.",
     ),
@@ -144,8 +144,8 @@ RULES: Final = (
         spec={**BY_FIELD, **auth_config()},
         storages=(_external(TEAM),),
         says=(
-            'SessionStorage "team/mine" is external, and spec.embeddedAuthServer is not connected: an auth server needs'
-            " what ToolHive's proxies can use (NotChecked), a password and database 0"
+            'spec.embeddedAuthServer is not connected: SessionStorage "team/mine" needs a password, database 0 and'
+            " ProxiesSupported (NotChecked)"
         ),
         why="ToolHive's field asks for a password, and knows no database of a single server.",
     ),

@@ -33,7 +33,8 @@ DECIDING = (
     "webhook/admission/deletions.py",
     "shared/consumers/reference.py",
     "shared/consumers/targets.py",
-    "shared/consumers/injection.py",
+    "shared/consumers/auth_server.py",
+    "shared/consumers/contradiction.py",
     "shared/consumers/kinds.py",
     "shared/objects/field_path.py",
 )
@@ -44,8 +45,9 @@ ELSEWHERE = {
     "webhook/admission/review.py",
     "shared/errors.py",
     "shared/consumers/injection_record.py",
+    "shared/consumers/injection.py",
 }
-"""Modules with such words that admission does not use: the reconciler reads objects that have passed it."""
+"""Modules with such words, but no sentence of their own for authors; the reconciler reads what has passed admission."""
 REFUSALS: tuple[Rule, ...] = (
     *storage_refusals.RULES,
     *storage_access.RULES,
@@ -183,6 +185,7 @@ def test_all_problems_of_a_storage_are_named_at_once() -> None:
 def test_all_problems_of_a_consumer_are_named_at_once() -> None:
     annotation = "metadata.annotations[toolhive.stacklok.dev/session-storage-targets]"
     unsupported = f'{annotation}: Unsupported value: "x": supported values: "backend", "proxy", "all", "none"'
+    keeping = "how to keep the sessions of your own store: docs/howto/move-in.md"
     needs = 'Invalid value: SessionStorage "team/mine" needs'
     everything = ConsumerRule(
         when="everything is wrong",
@@ -201,7 +204,7 @@ def test_all_problems_of_a_consumer_are_named_at_once() -> None:
         "spec.podTemplateSpec: Invalid value: must be an object",
         "spec.resourceOverrides.proxyDeployment: Invalid value: must be an object",
         f'spec.sessionStorage.provider: {needs} "redis" here: leave the field out',
-        f"spec.sessionStorage.db: {needs} 0 here: leave the field out",
+        f"spec.sessionStorage.db: {needs} 0 here: leave the field out; {keeping}",
     )
 
 

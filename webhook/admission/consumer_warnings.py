@@ -106,13 +106,13 @@ def _of_auth_server(
         if auth_server.is_in_own_store(described):
             return
         yield (
-            f'SessionStorage "{reference}" is external, and {dotted(server)} is not connected: an auth server needs'
-            f" what ToolHive's proxies can use ({connection.support}), a password and database 0"
+            f'{dotted(server)} is not connected: SessionStorage "{reference}" needs a password, database 0 and'
+            f" ProxiesSupported ({connection.support})"
         )
     elif auth_server.keeps_in_memory(described):
         yield (
-            f"{dotted(server)}.storage.type is memory: its users log in anew after each restart: leave storage out, or"
-            f' write redis, and SessionStorage "{reference}" keeps its data'
+            f"{dotted(server)}.storage.type is memory, which a restart empties: without storage,"
+            f' SessionStorage "{reference}" keeps it'
         )
 
 

@@ -365,6 +365,7 @@ def test_a_change_of_the_topology_files_makes_no_pod_outdated() -> None:
         "primary": "1",
         "nodes": "0 1",
         "upstream": "10.0.0.9",
+        "eviction": "allkeys-lru",
     }
 
 
