@@ -25,6 +25,7 @@ from reconciler.controllers.readmission import Readmissions
 from reconciler.controllers.session_storage import Reconciler
 from reconciler.controllers.watches import Watches
 from reconciler.observe.credential_rollouts import CredentialRollouts
+from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer
 from reconciler.observe.surroundings import Surroundings
@@ -162,6 +163,7 @@ class _Process:
             may_update=self._slots.may_take,
             last_seen=last_seen,
             dial=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])).dial,
+            warning_about=KubernetesWarnings(self._cluster, time.monotonic).about,
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock, last_seen.note_endless_script)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reconciler.observe.last_seen import LastSeen
+    from reconciler.state.obstacle import Obstacle
     from reconciler.state.session_storage import DeclaredStorage
     from reconciler.state.storage_state import KubernetesNodes
     from reconciler.valkey.external_store import Dial
@@ -28,6 +29,7 @@ class Surroundings:
         outlives_at: Tells where the server of a storage's instance goes on although its pod is gone; empty if nowhere.
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
         dial: Dials a user's own store.
+        warning_about: Tells what Kubernetes' Events say against a pod, its claim, or its StatefulSet; None if nothing.
     """
 
     read_secret: Callable[[Key], Awaitable[Object | None]]
@@ -40,3 +42,4 @@ class Surroundings:
     may_update: Callable[[Key], bool]
     last_seen: LastSeen
     dial: Dial
+    warning_about: Callable[[Object], Awaitable[Obstacle | None]]

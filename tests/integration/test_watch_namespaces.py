@@ -91,8 +91,14 @@ def test_storages_and_consumers_of_the_namespaces_are_looked_after(
         assert '"storage":"team/mine"' in found(kubectl, "MCPServer", namespace)["metadata"]["annotations"][RECORD]
     copy = "team.mine-connection"
     eventually(lambda: copy in {each["metadata"]["name"] for each in kubectl.api.list(SECRETS, "shop")}, what=copy)
-    said = kubectl.fails("delete", "sessionstorage", "mine", "-n", "team")
-    assert "is used by MCPServer shop/srv, MCPServer team/srv" in said
+    # Each namespace has a watch of its own: the webhook may know of one consumer a moment before the other.
+    eventually(
+        lambda: (
+            "is used by MCPServer shop/srv, MCPServer team/srv"
+            in kubectl.fails("delete", "sessionstorage", "mine", "-n", "team")
+        ),
+        what="the refusal names both consumers",
+    )
     for namespace in WATCHED:
         kubectl.api.delete(MCP_SERVERS, namespace, "srv")
     eventually(
