@@ -18,8 +18,10 @@ from reconciler.plan.hindrance import REDUNDANT, Hindrance
 from reconciler.plan.progress import RECONCILING, STALLED, progress
 from reconciler.plan.status import status_of
 from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
+from reconciler.state.instance import Instance
 from shared.objects.conditions import Finding
 from shared.session_storage.models import External
+from shared.session_storage.sizes import Size
 from shared.session_storage.status import Phase
 from tests.support import storages
 from tests.support.storages import NOW
@@ -86,14 +88,14 @@ def test_a_storage_stalls_if_a_person_must_act_and_is_reconciling_if_anything_el
     [
         (FailoverBlocked("PrimaryMayServe", "ask a person"), (STALLED, "PrimaryMayServe")),
         (LookAgain(1, "PrimarySilent", "it stops by itself"), (RECONCILING, "PrimarySilent")),
-        (KeepPrimary("LoadingData", "reads"), (RECONCILING, "Provisioning")),
+        (KeepPrimary("OnlyInstance", "does not answer"), (RECONCILING, "Provisioning")),
     ],
-    ids=lambda value: value.reason if hasattr(value, "reason") else "",
+    ids=["blocked", "undecided", "kept"],
 )
 def test_only_a_failover_that_waits_for_a_persons_consent_stalls(
     decision: FailoverBlocked | LookAgain | KeepPrimary, expected: tuple[str, str]
 ) -> None:
-    before = storages.observed()
+    before = storages.observed("large", Instance(0), *storages.instances(Size.LARGE)[1:])
     assert before.storage.spec is not None
     group = ReplicationGroup.of(before, before.storage.spec.preset)
     assert told(judge(before, before.storage.spec, group, decision, NOW)) == expected
@@ -134,5 +136,6 @@ def test_a_storage_at_rest_has_neither_condition_and_an_hour_of_looks_writes_not
 def test_neither_condition_causes_an_event_of_its_own() -> None:
     _, events = status_of(storages.observed(), STARTING, NOW)
     assert [event.reason for event in events] == ["Starting"]
-    _, events = status_of(storages.observed(), READY.refused(REFUSED, is_vital=False), NOW)
-    assert [event.reason for event in events].count("ApplyRefused") == 1
+    ready, _ = status_of(storages.observed(), READY, NOW)
+    _, events = status_of(storages.settled(storages.observed(), ready), READY.refused(REFUSED, is_vital=False), NOW)
+    assert [event.reason for event in events] == ["ApplyRefused"]
