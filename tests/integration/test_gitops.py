@@ -66,7 +66,7 @@ def storages(namespace: str) -> dict[str, Object]:
     return {
         "storage without a word": storage("mine", namespace),
         "storage with all": storage(
-            "mine", namespace, size="medium", allowedNamespaces=["team-*", "shop"], rotation={"every": "24h"}
+            "mine", namespace, size="medium", allowedNamespaces=["team-a", "shop"], rotation={"every": "24h"}
         ),
         "external storage": storage("mine", namespace, external=external),
     }

@@ -47,7 +47,7 @@ def differs(last_applied: Object, desired: Object, live: Object) -> bool:
         desired: The manifest in Git.
         live: The object.
     """
-    predicted = merged(last_applied, desired, live)
+    predicted = merged(_bare(last_applied), _bare(desired), live)
     return _normalized(predicted) != _normalized(live)
 
 
@@ -58,6 +58,12 @@ def merged(original: Any, desired: Any, live: Any) -> Any:
     original = original if isinstance(original, dict) else {}
     kept = {key: value for key, value in live.items() if key in desired or key not in original}
     return kept | {key: merged(original.get(key), value, live.get(key)) for key, value in desired.items()}
+
+
+def _bare(manifest: Object) -> Object:
+    """Take out of a manifest what Argo CD never compares: the namespace, and annotations that are none."""
+    dropped = {"namespace"} | (set() if manifest["metadata"].get("annotations") else {"annotations"})
+    return {**manifest, "metadata": {key: value for key, value in manifest["metadata"].items() if key not in dropped}}
 
 
 def _normalized(obj: Object) -> Object:
