@@ -50,7 +50,8 @@ class ControlPlane:
         Raises:
             StepFailed: A process ended or was not ready in time; the message has its last lines.
         """
-        control_plane = cls(directory, Endpoints("127.0.0.1", *_free_ports(3)))
+        api, etcd, etcd_peers = _free_ports(3)
+        control_plane = cls(directory, Endpoints("127.0.0.1", api, etcd, etcd_peers))
         with ExitStack() as stack:
             stack.callback(control_plane.stop)
             control_plane.start()

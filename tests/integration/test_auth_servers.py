@@ -118,7 +118,8 @@ def test_an_auth_server_of_another_namespace_reads_a_copy_of_the_secret(kubectl:
         eventually(lambda: not kubectl.api.list(SECRETS, namespace), what="the copy goes with it")
     finally:
         # The webhook refuses that until it has seen the last consumer go.
-        eventually(lambda: kubectl.api.delete(SESSION_STORAGES, "default", "shared") is None, what="the storage goes")
+        delete = ("delete", "sessionstorage", "shared", "-n", "default", "--wait=false")
+        eventually(lambda: "deleted" in kubectl(*delete), what="the storage goes")
 
 
 @pytest.mark.parametrize("kind", RESOURCES)

@@ -50,13 +50,18 @@ def consumers(namespace: str) -> dict[str, Object]:
 def consumers_with_lists(namespace: str) -> dict[str, Object]:
     """Build consumers whose manifests list containers, which the webhook adds to."""
     return {
-        f"{kind} with {what}": with_containers(kind, namespace, *containers)
+        f"{kind} with {what}": with_containers(kind, namespace, container)
         for kind, name in OWN.items()
-        for what, containers in {
-            "the container": ({"name": name, **MEMORY},),
-            "the container and sources": ({"name": name, **MEMORY, CREDENTIALS: [{"configMapRef": {"name": "own"}}]},),
-            "a sidecar alone": ({"name": "sidecar", "image": "sidecar:latest"},),
-        }.items()
+        for what, container in own_containers(name).items()
+    }
+
+
+def own_containers(name: str) -> dict[str, Object]:
+    """Build what people list beside or as the container that the webhook adds to."""
+    return {
+        "the container": {"name": name, **MEMORY},
+        "the container and sources": {"name": name, **MEMORY, CREDENTIALS: [{"configMapRef": {"name": "own"}}]},
+        "a sidecar alone": {"name": "sidecar", "image": "sidecar:latest"},
     }
 
 

@@ -20,7 +20,7 @@ from deploy.demo.installation import CHART, NAMESPACE, RELEASE
 from deploy.demo.kube import Kube, until
 from deploy.demo.storages import KIND
 from deploy.local import cluster, images, paths
-from deploy.local.cluster import Cluster
+from deploy.local.home import Cluster
 from shared.session_storage.sizes import Size
 from tests.chaos.api import NAMESPACE as STORAGES
 from tests.chaos.api import Api

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.credentials.login import Credentials
+from reconciler.credentials import identities
 from reconciler.failover.decision import FailoverBlocked, KeepPrimary, LookAgain
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.plan.change import Change, updating
@@ -17,11 +17,13 @@ from reconciler.plan.health import SIZE_APPLIED, Verdict, judge
 from reconciler.plan.hindrance import REDUNDANT, Hindrance
 from reconciler.plan.progress import RECONCILING, STALLED, progress
 from reconciler.plan.status import status_of
+from reconciler.state.external_secret import ExternalConnection, SecretProblem, connection_of_user
 from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.instance import Instance
 from shared.objects.conditions import Finding
+from shared.objects.resources import Object
 from shared.session_storage.models import External
-from shared.session_storage.sizes import Size
+from shared.session_storage.sizes import PRESETS, Size
 from shared.session_storage.status import Phase
 from tests.support import storages
 from tests.support.storages import NOW
@@ -97,7 +99,7 @@ def test_only_a_failover_that_waits_for_a_persons_consent_stalls(
 ) -> None:
     before = storages.observed("large", Instance(0), *storages.instances(Size.LARGE)[1:])
     assert before.storage.spec is not None
-    group = ReplicationGroup.of(before, before.storage.spec.preset)
+    group = ReplicationGroup.of(before, PRESETS[Size.LARGE])
     assert told(judge(before, before.storage.spec, group, decision, NOW)) == expected
 
 
@@ -106,20 +108,23 @@ def test_only_a_failover_that_waits_for_a_persons_consent_stalls(
 def test_a_store_stalls_its_storage_if_it_cannot_come_right_by_itself(
     outcome: Outcome, published: DialResult | None
 ) -> None:
-    login = Credentials("", "p")
-    dialled = DialResult(outcome, "said so")
-    facts = ExternalFacts(login, has_secret=True, dialled=dialled, dialled_as_published=published)
+    connection = connection_of_user(STORE, "team", {"data": identities.encoded({"password": "p"})})
+    assert isinstance(connection, ExternalConnection)
+    facts = ExternalFacts(connection, dialled=DialResult(outcome, "said so"), dialled_as_published=published)
     verdict = judge_external(STORE, facts, was_ready=False, connection_secret="")
     assert verdict.is_ready is (published is not None)
     assert told(verdict) == (RECONCILING if outcome in PASSING else STALLED, outcome)
 
 
 @pytest.mark.parametrize(
-    ("facts", "reason"),
-    [(ExternalFacts(), "SecretNotFound"), (ExternalFacts(has_secret=True), "SecretKeyMissing")],
+    ("secret", "reason"),
+    [(None, "SecretNotFound"), ({"data": {}}, "SecretKeyMissing")],
     ids=["no Secret", "no key"],
 )
-def test_a_secret_that_is_missing_may_be_on_its_way(facts: ExternalFacts, reason: str) -> None:
+def test_a_secret_that_is_missing_may_be_on_its_way(secret: Object | None, reason: str) -> None:
+    problem = connection_of_user(STORE, "team", secret)
+    assert isinstance(problem, SecretProblem)
+    facts = ExternalFacts(problem=problem)
     assert told(judge_external(STORE, facts, was_ready=False, connection_secret="")) == (RECONCILING, reason)
 
 
