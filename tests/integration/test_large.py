@@ -56,7 +56,7 @@ def test_three_instances_come_up_in_sync(kubectl: Kubectl, namespace: str) -> No
     }
     row = kubectl("get", "sstore", "mine", "-n", namespace, "--no-headers", "--output=wide").split()
     assert row[:7] == ["mine", "large", "True", "Ready", "3/3", "mine-valkey-0-0", "StorageReady"]
-    assert row[8:] == ["mine-connection", *["Storage", "is", "ready", "and", "secured"]]
+    assert (row[8], " ".join(row[9:])) == ("mine-connection", "Storage is ready and secured")
     assert kubectl("get", "pod", row[5], "-n", namespace, "--output=name") == "pod/mine-valkey-0-0\n"
 
 
