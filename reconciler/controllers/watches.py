@@ -140,10 +140,9 @@ class Watches:
     def _on_consumer(self, old: Object | None, new: Object | None) -> None:
         self.consumers.on_change(old, new)
         before, after = (storage_of_auth_server(obj or {}) for obj in (old, new))
-        if before != after:
-            for storage in (before, after):
-                if storage is not None:
-                    self.storage_queue.add(storage)
+        for storage in {before, after} if before != after else ():
+            if storage is not None:
+                self.storage_queue.add(storage)
         self.consumer_queue.add(consumer_of(new or old or {}))
         # ToolHive gives a proxy's Deployment the name of its consumer.
         self.proxy_queue.add(key_of(new or old or {}))

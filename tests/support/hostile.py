@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.names import ANNOTATION_INJECTION, ANNOTATION_STORAGE, ANNOTATION_TARGETS, key_prefix
+from shared.names import ANNOTATION_INJECTION, ANNOTATION_STORAGE, ANNOTATION_TARGETS
 from tests.support.generated import LEAST
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _consumer(kind: str) -> Object:
         "for": "all",
         "granted": True,
         "made": ["/spec/sessionStorage"],
-        "put": {"/spec/sessionStorage/keyPrefix": key_prefix(kind, "default", "srv")},
+        "put": {"/spec/sessionStorage/keyPrefix": "own:"},
         "storage": "far/mine",
     }
     annotations = {ANNOTATION_STORAGE: "far/mine", ANNOTATION_TARGETS: "all", ANNOTATION_INJECTION: json.dumps(record)}
@@ -80,7 +80,7 @@ def _consumer(kind: str) -> Object:
             "sessionStorageRef": {"name": "mine", "namespace": "far"},
             "podTemplateSpec": template,
             "secrets": [{"name": "s", "key": "k", "targetEnvName": "REDIS_PASSWORD"}],
-            "sessionStorage": {"keyPrefix": key_prefix(kind, "default", "srv")},
+            "sessionStorage": {"keyPrefix": "own:"},
         },
     }
 
