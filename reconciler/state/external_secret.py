@@ -69,8 +69,9 @@ def connection_of_user(external: External, namespace: str, secret: Object | None
     if external.secret_ref is None:
         return ExternalConnection(Endpoint.of_url(external.url, namespace))
     if secret is None:
-        message = f"Secret {external.secret_ref.name} does not exist: create it in this namespace"
-        return SecretProblem("SecretNotFound", message)
+        name, key = external.secret_ref.name, external.secret_ref.password_key or names.KEY_PASSWORD
+        message = f"Secret {name} does not exist: create it in this namespace with the key {key}"
+        return SecretProblem("SecretNotFound", message if external.url else f"{message} and the host, or with url")
     content = _Content(external.secret_ref, identities.decoded(secret.get("data")))
     try:
         where = content.place(namespace) if external.url is None else _Place(Endpoint.of_url(external.url, namespace))

@@ -446,7 +446,9 @@ async def test_of_an_external_storage_only_its_secret_is_read() -> None:
     open_to_all = await observed(api, {"external": {"url": "redis://elsewhere"}}, dial=stores.dial)
     assert open_to_all.external == ExternalFacts(ExternalConnection(endpoint), dialled=report, serves_tls=True)
     missing = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "no"}}, dial=stores.dial)
-    problem = SecretProblem("SecretNotFound", "Secret no does not exist: create it in this namespace")
+    problem = SecretProblem(
+        "SecretNotFound", "Secret no does not exist: create it in this namespace with the key password"
+    )
     assert missing.external == ExternalFacts(problem=problem, serves_tls=True)
     assert stores.logins == [theirs_login, Credentials()]
     assert "theirs" not in repr(stores.logins)

@@ -197,8 +197,12 @@ def test_what_is_missing_or_wrong_is_named_by_its_key_and_never_repeated(
 
 
 def test_a_secret_that_does_not_exist_is_named() -> None:
+    stated = {"url": "redis://there", **with_keys(passwordKey="pw")}
+    missing = connection_of_user(External.model_validate(stated), "team", None)
+    said = "Secret theirs does not exist: create it in this namespace with the key "
+    assert missing == SecretProblem("SecretNotFound", f"{said}pw")
     missing = connection_of_user(External.model_validate(NAMED), "team", None)
-    assert missing == SecretProblem("SecretNotFound", "Secret theirs does not exist: create it in this namespace")
+    assert missing == SecretProblem("SecretNotFound", f"{said}password and the host, or with url")
 
 
 @pytest.mark.parametrize("value", ["%%%", "/w=="])
