@@ -28,7 +28,6 @@ MANAGERS: Final = ("argocd-controller", "kustomize-controller", "helm")
 OWN: Final = {"MCPServer": "mcp", "VirtualMCPServer": "vmcp"}
 """The kinds whose pod template users write, and the container that the webhook changes."""
 MEMORY: Final = {"resources": {"limits": {"memory": "256Mi"}}}
-CREDENTIALS: Final = "envFrom"
 EVERYTHING: Final = (
     "secrets,configmaps,services,endpointslices.discovery.k8s.io,statefulsets,controllerrevisions,pods,"
     "persistentvolumeclaims,networkpolicies,poddisruptionbudgets,serviceaccounts"
@@ -36,9 +35,9 @@ EVERYTHING: Final = (
 """Kinds that a storage leads to. For Endpoints, Argo CD takes the Service of that name as owner."""
 
 
-def with_containers(kind: str, namespace: str, *containers: Object) -> Object:
+def with_containers(kind: str, namespace: str, container: Object) -> Object:
     """Build a consumer whose manifest lists containers of its own."""
-    template = {"spec": {"containers": list(containers)}}
+    template = {"spec": {"containers": [container]}}
     return consumer(kind, namespace, sessionStorageRef="mine", podTemplateSpec=template)
 
 
@@ -50,13 +49,18 @@ def consumers(namespace: str) -> dict[str, Object]:
 def consumers_with_lists(namespace: str) -> dict[str, Object]:
     """Build consumers whose manifests list containers, which the webhook adds to."""
     return {
-        f"{kind} with {what}": with_containers(kind, namespace, *containers)
+        f"{kind} with {what}": with_containers(kind, namespace, container)
         for kind, name in OWN.items()
-        for what, containers in {
-            "the container": ({"name": name, **MEMORY},),
-            "the container and sources": ({"name": name, **MEMORY, CREDENTIALS: [{"configMapRef": {"name": "own"}}]},),
-            "a sidecar alone": ({"name": "sidecar", "image": "sidecar:latest"},),
-        }.items()
+        for what, container in own_containers(name).items()
+    }
+
+
+def own_containers(name: str) -> dict[str, Object]:
+    """Build what a list may hold: the container that the webhook changes, with more or less in it, or another."""
+    return {
+        "the container": {"name": name, **MEMORY},
+        "the container and sources": {"name": name, **MEMORY, "envFrom": [{"configMapRef": {"name": "own"}}]},
+        "a sidecar alone": {"name": "sidecar", "image": "sidecar:latest"},
     }
 
 
