@@ -28,7 +28,6 @@ MANAGERS: Final = ("argocd-controller", "kustomize-controller", "helm")
 OWN: Final = {"MCPServer": "mcp", "VirtualMCPServer": "vmcp"}
 """The kinds whose pod template users write, and the container that the webhook changes."""
 MEMORY: Final = {"resources": {"limits": {"memory": "256Mi"}}}
-CREDENTIALS: Final = "envFrom"
 EVERYTHING: Final = (
     "secrets,configmaps,services,endpointslices.discovery.k8s.io,statefulsets,controllerrevisions,pods,"
     "persistentvolumeclaims,networkpolicies,poddisruptionbudgets,serviceaccounts"
@@ -36,9 +35,9 @@ EVERYTHING: Final = (
 """Kinds that a storage leads to. For Endpoints, Argo CD takes the Service of that name as owner."""
 
 
-def with_containers(kind: str, namespace: str, *containers: Object) -> Object:
+def with_containers(kind: str, namespace: str, container: Object) -> Object:
     """Build a consumer whose manifest lists containers of its own."""
-    template = {"spec": {"containers": list(containers)}}
+    template = {"spec": {"containers": [container]}}
     return consumer(kind, namespace, sessionStorageRef="mine", podTemplateSpec=template)
 
 
@@ -57,10 +56,10 @@ def consumers_with_lists(namespace: str) -> dict[str, Object]:
 
 
 def own_containers(name: str) -> dict[str, Object]:
-    """Build what people list beside or as the container that the webhook adds to."""
+    """Build what a list may hold: the container that the webhook changes, with more or less in it, or another."""
     return {
         "the container": {"name": name, **MEMORY},
-        "the container and sources": {"name": name, **MEMORY, CREDENTIALS: [{"configMapRef": {"name": "own"}}]},
+        "the container and sources": {"name": name, **MEMORY, "envFrom": [{"configMapRef": {"name": "own"}}]},
         "a sidecar alone": {"name": "sidecar", "image": "sidecar:latest"},
     }
 

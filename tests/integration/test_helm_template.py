@@ -27,8 +27,12 @@ GIVEN = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFi
 """What the API server gives to every object."""
 NOTES = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace", "deployment.kubernetes.io/revision")
 """Annotations of Helm itself and of Kubernetes' controllers."""
+OF_HELM = "app.kubernetes.io/managed-by"
+"""A label that Helm itself gives to every object, also to those whose manifest has none, such as the CRD."""
 ADDRESSES = ("clusterIP", "clusterIPs")
 KINDS = {"CustomResourceDefinition", "Deployment", "MutatingWebhookConfiguration", "ValidatingAdmissionPolicy"}
+VERSION = f"--kube-version={binaries.KUBERNETES_VERSION}"
+"""Helm renders for a version that it was built with, and a build from source knows none."""
 VALUES = "--set=webhook.failurePolicy=Ignore,valkey.updatesAtOnce=3,webhook.replicas=3"
 
 
@@ -67,10 +71,11 @@ def served(kubectl: Kubectl, manifests: str) -> dict[str, Object]:
 def comparable(obj: Object) -> Object:
     metadata = {key: value for key, value in obj["metadata"].items() if key not in GIVEN}
     annotations = {key: value for key, value in metadata.pop("annotations", {}).items() if key not in NOTES}
+    labels = {key: value for key, value in metadata.pop("labels", {}).items() if key != OF_HELM}
     rest = {key: value for key, value in obj.items() if key not in {"metadata", "status"}}
     if obj["kind"] == "Service":
         rest["spec"] = {key: value for key, value in obj["spec"].items() if key not in ADDRESSES}
-    return {**rest, "metadata": metadata | {"annotations": annotations}}
+    return {**rest, "metadata": metadata | {"annotations": annotations, "labels": labels}}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +88,7 @@ def test_what_is_rendered_and_applied_server_side_is_what_helm_installs(
 ) -> None:
     run = Helm(program(), kubectl.kubeconfig)
     # The hook of an uninstallation would stop the reconciler: no tool may apply it with the rest.
-    rendered = run("template", "--no-hooks", RELEASE, CHART, *values)
+    rendered = run("template", "--no-hooks", VERSION, RELEASE, CHART, *values)
     run("install", RELEASE, CHART, *values)
     assert keys(run("get", "manifest", RELEASE)) == keys(rendered)
     installed = served(kubectl, rendered)
