@@ -28,6 +28,7 @@ from reconciler.controllers.watches import Watches
 from reconciler.manifests.valkey_pods import UserIds
 from reconciler.observe import openshift
 from reconciler.observe.credential_rollouts import CredentialRollouts
+from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer
 from reconciler.observe.surroundings import Surroundings
@@ -177,6 +178,7 @@ class _Process:
             may_update=self._slots.may_take,
             last_seen=last_seen,
             dial=ExternalStores(self._settings.allowed_hosts.without_api_server([self._cluster.host])).dial,
+            warning_about=KubernetesWarnings(self._cluster, time.monotonic).about,
             sizes=settings.sizes,
             pull_sources=settings.pods.pull_sources,
             pull_secrets=watches.pull_secrets.found,

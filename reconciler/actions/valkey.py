@@ -133,6 +133,19 @@ class EndScript:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartServer:
+    """End a server that a script keeps busy which Valkey cannot end; the server starts again in its container.
+
+    Its file has all data but what that script wrote.
+    """
+
+    instance: Instance
+
+    def __repr__(self) -> str:
+        return f"restart the server of {self.instance.title}, because nothing else ends its script"
+
+
+@dataclass(frozen=True, slots=True)
 class Resume:
     """Have the primary take the writes that a switchover held back before it broke off.
 
@@ -172,5 +185,16 @@ class Remove:
 
 
 InstanceAction: TypeAlias = (
-    Promote | SwitchOver | Follow | TellPassword | Fence | EndScript | Resume | Admit | Retire | Hold | Remove
+    Promote
+    | SwitchOver
+    | Follow
+    | TellPassword
+    | Fence
+    | EndScript
+    | RestartServer
+    | Resume
+    | Admit
+    | Retire
+    | Hold
+    | Remove
 )

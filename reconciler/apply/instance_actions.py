@@ -16,6 +16,7 @@ from reconciler.actions.valkey import (
     InstanceAction,
     Promote,
     Remove,
+    RestartServer,
     Resume,
     Retire,
     SwitchOver,
@@ -75,8 +76,8 @@ class InstanceActions:
                 await self._resume(action)
             case Remove():
                 await self._remove(action)
-            case EndScript(instance):
-                await self._end_script(instance)
+            case EndScript() | RestartServer():
+                await self._end_script(action)
             case Follow() | TellPassword() | Fence():
                 await _configure(action)
             case Admit(instance, hashes):
@@ -86,9 +87,12 @@ class InstanceActions:
             case Hold(instance):
                 await _hold(instance)
 
-    async def _end_script(self, instance: Instance) -> None:
-        if not await users.end_script(*instance.endpoint):
-            self._on_endless_script(instance)
+    async def _end_script(self, action: EndScript | RestartServer) -> None:
+        endpoint = action.instance.endpoint
+        if isinstance(action, RestartServer):
+            await users.restart(*endpoint)
+        elif not await users.end_script(*endpoint):
+            self._on_endless_script(action.instance)
 
     async def _promote(self, action: Promote) -> None:
         started = time.monotonic()

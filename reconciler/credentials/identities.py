@@ -50,7 +50,7 @@ OPERATOR: Final = Identity(
     # costs a small storage its data.
     "resetkeys resetchannels -@all +ping +role +info +wait +replicaof +config|get +config|set +acl|setuser +acl|getuser"
     " +acl|save +multi +exec +client|id +client|setinfo +client|list +client|kill +client|pause +client|unpause"
-    " +script|kill +function|kill",
+    " +script|kill +function|kill +shutdown",
 )
 REPLICATION: Final = Identity(
     "replication", "replication-password", "resetkeys resetchannels -@all +ping +psync +replconf"

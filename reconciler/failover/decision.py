@@ -51,7 +51,7 @@ ENDING_SECONDS: Final = 0.2
 """How soon the reconciler looks again at an instance whose script it has ended; Valkey takes milliseconds for that."""
 ENDLESS_SECONDS: Final = 5.0
 """How long a script that has written may go on, after the two seconds in which Valkey answered nobody, before another
-instance takes over: its writes are lost then."""
+instance takes over, or else its server starts again: its writes are lost then."""
 BY_HAND: Final = "PromotedByHand"
 
 
@@ -140,7 +140,7 @@ def _while_a_script_runs(group: ReplicationGroup) -> Decision:
 
     If the reconciler ends the script, nothing is lost. A script that has written cannot be ended. Its own writes reach
     no replica before it is over, but all that came before it has: so a replica can take over once all of them are there
-    to compare. If one is missing, the primary keeps its place: its file has all writes too.
+    to compare. If one is missing, the primary keeps its place, and starts again: its file has all writes too.
     """
     name = group.name(group.primary)
     if not group.primary.has_endless_script or group.primary.busy_for < ENDLESS_SECONDS:
@@ -148,7 +148,7 @@ def _while_a_script_runs(group: ReplicationGroup) -> Decision:
     found = choose_candidate(group)
     if group.unaccounted or not isinstance(found, Candidate):
         return KeepPrimary(
-            SCRIPT_RUNS, f"{name} is busy with a script that cannot be ended, and no replica may take over"
+            SCRIPT_RUNS, f"{name} is busy with a script that only a restart can end, and no replica may take over"
         )
     message = f"{name} is busy with a script that cannot be ended, and {group.name(found.instance)} has all before it"
     return NewPrimary(found.instance, SCRIPT_RUNS, message)

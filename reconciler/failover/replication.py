@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.actions.kubernetes import LabelRole
 from reconciler.actions.plan import apart
-from reconciler.actions.valkey import EndScript, Fence, Follow, Promote, Resume
-from reconciler.failover.decision import NewPrimary
+from reconciler.actions.valkey import EndScript, Fence, Follow, Promote, RestartServer, Resume
+from reconciler.failover.decision import ENDLESS_SECONDS, KeepPrimary, NewPrimary
 from shared import names
 from shared.names import ROLE_PRIMARY, ROLE_REPLICA
 from shared.objects.resources import is_terminating
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 def replication_steps(group: ReplicationGroup, decision: Decision, now: datetime) -> Iterator[Step]:
     """List the steps that give the storage a primary or, if it has one, replicas, fence and roles as they should be."""
-    for instance in group.instances:
-        if instance.problem == "busy" and not instance.has_endless_script:
-            yield EndScript(instance)
+    yield from _ending_of_scripts(group, decision)
     if isinstance(decision, NewPrimary) and group.service is not None and group.service.is_ours_to_point:
         # Only under a claim in the Service: otherwise two leaders could promote two instances.
         record = group.service.record.claim(decision.instance.index, decision.reason, now, consent=decision.consent)
@@ -52,6 +50,21 @@ def strands_of(steps: tuple[Step, ...]) -> tuple[Strand, ...]:
     commands = tuple(step for step in steps if not isinstance(step, LabelRole))
     is_claimed = any(isinstance(step, Resume) for step in commands)
     return tuple(filter(None, (*((commands,) if is_claimed else apart(commands)), roles)))
+
+
+def _ending_of_scripts(group: ReplicationGroup, decision: Decision) -> Iterator[Step]:
+    """End the scripts that keep instances busy, the stubborn ones with their servers.
+
+    That is safe once it is decided who is primary. If another instance has taken over, the clients of the former
+    primary have to leave it; if none may, the primary goes on with what its file has.
+    """
+    for instance in group.instances:
+        if instance.problem != "busy":
+            continue
+        if not instance.has_endless_script:
+            yield EndScript(instance)
+        elif isinstance(decision, KeepPrimary) and instance.busy_for >= ENDLESS_SECONDS:
+            yield RestartServer(instance)
 
 
 def _following(group: ReplicationGroup) -> Iterator[Step]:

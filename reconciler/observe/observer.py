@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
-from reconciler.observe import external_probe, instance_probe
+from reconciler.observe import external_probe
 from reconciler.observe.children import Children
-from reconciler.observe.kubernetes_warnings import KubernetesWarnings
+from reconciler.observe.instance_observer import InstanceObserver
 from reconciler.observe.volume_claims import VolumeClaims
-from reconciler.state import pod_status
-from reconciler.state.instance import Instance
 from reconciler.state.owned_objects import instance_indexes, original_of, storage_of_secret, without_idle_strangers
 from reconciler.state.primary_service import PrimaryService, families_of, is_written_here, service_of
 from reconciler.state.rotation_record import RotationRecord
@@ -26,11 +23,9 @@ from shared import errors, names
 from shared.kubernetes.informer import Index, Informer
 from shared.objects.resources import (
     ENDPOINT_SLICES,
-    PODS,
     SECRETS,
     SERVICES,
     SESSION_STORAGES,
-    STATEFUL_SETS,
     VOLUME_CLAIMS,
     Key,
     Object,
@@ -38,7 +33,7 @@ from shared.objects.resources import (
 from shared.objects.timestamps import read_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from reconciler.observe.children import Found
     from reconciler.observe.credential_rollouts import CredentialRollouts
@@ -68,7 +63,6 @@ class Observer:
         rollouts: CredentialRollouts,
         surroundings: Surroundings,
     ) -> None:
-        self._caches = caches
         self._children = Children(cluster, caches, surroundings.sizes, surroundings.pull_sources)
         self._secrets = Index(caches[SECRETS.plural], storage_of_secret)
         self._volume_claims = VolumeClaims(caches[VOLUME_CLAIMS.plural])
@@ -76,8 +70,7 @@ class Observer:
         self._consumers = consumers
         self._rollouts = rollouts
         self._surroundings = surroundings
-        self._clock = cluster.clock.now
-        self._warnings = KubernetesWarnings(cluster, time.monotonic)
+        self._instances = InstanceObserver(caches, surroundings, cluster.clock.now)
 
     async def observe(self, obj: Object, overlooked: Mapping[tuple[str, str], Object] = NOTHING) -> StorageState:
         """Read everything that matters for one SessionStorage.
@@ -138,7 +131,7 @@ class Observer:
         auth = children.get((SECRETS.plural, names.auth_secret(storage.name)))
         ring, indexes = KeyRing.of(auth), sorted(instance_indexes(children, storage.name))
         service, strays = self._primary_service(storage, children)
-        instances = await self._probe(storage.key, indexes, ring if auth is not None else None)
+        instances = await self._instances.observe(storage.key, indexes, ring if auth is not None else None)
         primary = service.primary if service is not None else None
         is_serving = all(instance.responds for instance in instances if instance.index == primary)
         patience = None if is_serving else ON_CONSUMERS_SECONDS
@@ -178,37 +171,6 @@ class Observer:
         ours = [each for (plural, _), each in children.items() if plural == ENDPOINT_SLICES.plural]
         service = PrimaryService.of(manifest, ours) if manifest is not None else None
         return service, tuple(each for each in known if each not in written)
-
-    async def _probe(self, storage: Key, indexes: Sequence[int], ring: KeyRing | None) -> tuple[Instance, ...]:
-        namespace, name = storage
-
-        async def probe(index: int) -> Instance:
-            pod = self._caches[PODS.plural].get((namespace, names.valkey_pod(name, index)))
-            silent_for = self._surroundings.silent_for(pod) if pod is not None else 0.0
-            outlives_at = "" if pod_status.address(pod) else self._surroundings.outlives_at(storage, index)
-            seen = Instance(index, pod, silent_for=silent_for, outlives_at=outlives_at)
-            if (silent := self._silent_about(storage, seen)) is not None:
-                seen = replace(seen, warning=await self._warnings.about(silent))
-            return await instance_probe.probe(seen, ring, is_urgent=len(indexes) > 1)
-
-        return tuple(await asyncio.gather(*(probe(index) for index in indexes)))
-
-    def _silent_about(self, storage: Key, instance: Instance) -> Object | None:
-        """Find the object that does not say itself why an instance's pod does not exist or start: its Events do.
-
-        That is the claim of a volume that does not come, else the pod, or the StatefulSet that should have made it.
-        None as long as it may only need time.
-        """
-        (namespace, name), now = storage, self._clock()
-        claim = self._caches[VOLUME_CLAIMS.plural].get((namespace, names.valkey_claim(name, instance.index)))
-        workload = self._caches[STATEFUL_SETS.plural].get((namespace, names.valkey_instance(name, instance.index)))
-        if instance.pod is None:
-            return workload if workload is not None and pod_status.is_overdue(workload, now) else None
-        if not pod_status.is_stuck(instance.pod, now):
-            return None
-        if claim is not None and claim.get("status", {}).get("phase") == "Pending":
-            return claim
-        return None if pod_status.is_unschedulable(instance.pod) else instance.pod
 
     def copies_of(self, storage: Key) -> list[Object]:
         """List the known copies of a storage's connection Secret, whether the storage exists or not."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from reconciler.observe.last_seen import LastSeen
     from reconciler.state.kubernetes_nodes import KubernetesNodes
+    from reconciler.state.obstacle import Obstacle
     from reconciler.state.session_storage import DeclaredStorage
     from reconciler.valkey.external_store import Dial
     from shared.objects.resources import Key, Object
@@ -30,6 +31,7 @@ class Surroundings:
         outlives_at: Tells where the server of a storage's instance goes on although its pod is gone; empty if nowhere.
         may_update: Tells whether a storage has, or may take, one of the slots for updates.
         dial: Dials a user's own store.
+        warning_about: Tells what Kubernetes' Events say against a pod, its claim, or its StatefulSet; None if nothing.
         sizes: What the sizes stand for.
         pull_sources: Names of the Secrets with registry credentials in the release's namespace.
         pull_secrets: Finds those of them that exist, by name.
@@ -45,6 +47,7 @@ class Surroundings:
     may_update: Callable[[Key], bool]
     last_seen: LastSeen
     dial: Dial
+    warning_about: Callable[[Object], Awaitable[Obstacle | None]]
     sizes: Sizes = DEFAULT_SIZES
     pull_sources: Sequence[str] = ()
     pull_secrets: Callable[[], Mapping[str, Object]] = dict

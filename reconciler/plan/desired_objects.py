@@ -119,6 +119,10 @@ def clients_way(
     would not notice that another instance takes over, because Linux repeats the dial to the former address. What such a
     primary still took would be lost.
 
+    Nor does anybody get to an instance that is still a replica, as on a first start until all instances can be
+    compared. No client could write there, and each other instance would try to follow it a thousand times a second:
+    Valkey (9.1) does so if the other one refuses commands because it has no primary itself.
+
     Args:
         state: The state of the storage.
         group: Its instances.
@@ -131,7 +135,8 @@ def clients_way(
         return
     record = service.record if service.families[0] not in service.slices else None
     is_silent = isinstance(decision, LookAgain) and decision.reason == PRIMARY_SILENT
-    primary = Instance(group.primary.index) if is_silent else group.primary
+    leads_nowhere = is_silent or (group.primary.is_loaded and not group.primary.is_primary)
+    primary = Instance(group.primary.index) if leads_nowhere else group.primary
     for endpoint_slice in services.primary_slices(owner, service.families, primary, record, is_held=is_held):
         yield ENDPOINT_SLICES, endpoint_slice
     # The Service keeps a copy of the last change, for the case that somebody deletes the EndpointSlice.

@@ -47,8 +47,8 @@ def _script(name: str, instance: Instance) -> str:
         return f"a script of a consumer keeps {name} from serving anybody else; the reconciler ends it"
     return (
         f"a script of a consumer keeps {name} from serving anybody else; it has written already, so Valkey cannot end"
-        f" it. Another instance takes over if all replicas are in sync; else Kubernetes restarts {name}, with all data"
-        " but what that script wrote, within three minutes"
+        f" it. Another instance takes over if all replicas are in sync; else {name} starts again, with all data but"
+        " what that script wrote"
     )
 
 

@@ -7,6 +7,7 @@ then nobody knows whether the instance did what it was told.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.credentials import identities
@@ -62,6 +63,17 @@ async def end_script(host: str, port: int, login: Login) -> bool:
             else:
                 return True
     return True
+
+
+async def restart(host: str, port: int, login: Login) -> None:
+    """End the server of an instance, also one that a script keeps busy; its container starts it again.
+
+    `NOSAVE` concerns snapshots alone: the server writes the rest of its append-only file. Valkey lets nothing else end
+    a script that has written (`SCRIPT KILL`, Valkey's command reference).
+    """
+    async with connected(host, port, login) as execute:
+        with contextlib.suppress(errors.StoreHungUp):  # a server that ends does not answer
+            await execute("SHUTDOWN", "NOSAVE", "NOW")
 
 
 async def admit(host: str, port: int, login: Login, hashes: Mapping[str, frozenset[str]]) -> None:

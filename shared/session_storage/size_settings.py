@@ -52,8 +52,13 @@ class SizeSetting(StructuredSetting):
 
     def on(self, preset: Preset) -> Preset:
         """Return a preset with these figures."""
-        given = {"memory_mib": self.memory, "cpu_millis": self.cpu, "disk_gib": self.disk, "replicas": self.replicas}
-        return replace(preset, **{name: value for name, value in given.items() if value is not None})
+        return replace(
+            preset,
+            memory_mib=self.memory or preset.memory_mib,
+            cpu_millis=self.cpu or preset.cpu_millis,
+            disk_gib=self.disk or preset.disk_gib,
+            replicas=preset.replicas if self.replicas is None else self.replicas,
+        )
 
 
 class SizeSettings(StructuredSetting):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared.session_storage.sizes import Size
-from tests.chaos.faults import control, losses, partitions, planned, sequences, servers
+from tests.chaos.faults import control, losses, neighbours, partitions, planned, sequences, servers
 from tests.chaos.faults.fault import Fault
 from tests.chaos.figures import Target
 
@@ -23,6 +23,13 @@ ANNOUNCED: Final = Target(median=0.15, worst=0.5, spares_calls=True)
 UNREACHABLE: Final = Target(worst=5.0, fence=FENCE_SECONDS)
 SCRIPT: Final = Target(worst=5.0)
 """Valkey answers nobody for two seconds, and then lets the reconciler end the script; no instance has to take over."""
+WRITTEN: Final = Target(worst=9.0)
+"""The same two seconds, five more in which the script may still end, and the time of a failover or of a restart."""
+FROZEN: Final = Target(worst=6.5, fence=FENCE_SECONDS)
+"""ToolHive's client waits 3 s for an answer, and connects again too early: the kernel of a frozen server accepts, and
+nobody answers for another 3 s. A client that gives up sooner is back as soon as another instance has taken over."""
+CROWDED: Final = Target(worst=5.0)
+"""While fifty pods start, clients, servers, kubelets and the reconciler share two processors with them."""
 CUT_OFF: Final = Target(median=5.0, worst=6.0, fence=FENCE_SECONDS)
 UNSUPERVISED: Final = Target(worst=5.0)
 PLANNED: Final = Target(median=0.12, worst=0.4, is_quiet=True, spares_calls=True)
@@ -62,7 +69,7 @@ FAULTS: Final = (
         "sigstop",
         f"A SIGSTOP freezes the primary's process for {servers.FROZEN_SECONDS} s.",
         servers.freeze_server,
-        {Size.MEDIUM: KEPT, Size.LARGE: UNREACHABLE},
+        {Size.MEDIUM: KEPT, Size.LARGE: FROZEN},
     ),
     Fault(
         "script",
@@ -74,7 +81,7 @@ FAULTS: Final = (
         "script-written",
         "A consumer runs a script that never ends, and has written: Valkey cannot end it.",
         servers.run_script_that_has_written,
-        dict.fromkeys(PERSISTENT, KEPT),
+        dict.fromkeys(PERSISTENT, WRITTEN),
     ),
     Fault(
         "partition",
@@ -143,6 +150,20 @@ FAULTS: Final = (
         losses.fill_disk,
         dict.fromkeys(LARGE, KEPT),
         losses.on_small_disk,
+    ),
+    Fault(
+        "fifty-created",
+        f"{neighbours.CREATED} storages are created at once, and a SIGKILL ends the primary's process meanwhile.",
+        neighbours.kill_beside_new_storages,
+        dict.fromkeys(LARGE, CROWDED),
+    ),
+    Fault(
+        "streaming-stores",
+        f"{neighbours.STREAMING} external storages have a store that sends without end; a SIGKILL ends the primary's"
+        " process.",
+        servers.kill_server,
+        dict.fromkeys(LARGE, KILLED),
+        neighbours.beside_streaming_stores,
     ),
     Fault(
         "switchover",

@@ -15,8 +15,24 @@ ROTATION = "session-storage-e2e-rotation"
 DRAINS = "session-storage-e2e-drains"
 REFUSING = "session-storage-e2e-refusing"
 CHAOS = "session-storage-chaos"
+CHAOS_NEIGHBOURS = "session-storage-chaos-neighbours"
 TOOLHIVE = "toolhive-system"
-ALL = (STORAGES, SERVERS, STRANGERS, PROPOSAL, EXTERNAL, KINDS, THEIRS, TEAM, OWNERS, ROTATION, DRAINS, REFUSING, CHAOS)
+ALL = (
+    STORAGES,
+    SERVERS,
+    STRANGERS,
+    PROPOSAL,
+    EXTERNAL,
+    KINDS,
+    THEIRS,
+    TEAM,
+    OWNERS,
+    ROTATION,
+    DRAINS,
+    REFUSING,
+    CHAOS,
+    CHAOS_NEIGHBOURS,
+)
 
 # Our pods meet the restricted Pod Security Standard; backends of ToolHive's users may not.
 RESTRICTED = (STORAGES, STRANGERS)

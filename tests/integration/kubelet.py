@@ -100,13 +100,10 @@ class Kubelet:
         return [_placed(word, places) for word in pod["spec"]["containers"][0]["command"]]
 
     async def _primary(self, namespace: str, storage: str) -> str:
-        """Return the address of the instance that is primary."""
+        """Return the address to which the Service leads; one that refuses connections if it leads nowhere."""
         endpoint_slice = await self._await(ENDPOINT_SLICES, namespace, names.valkey(storage))
-        name = names.valkey_pod(storage, int(endpoint_slice["metadata"]["labels"][names.LABEL_INSTANCE]))
-        with contextlib.suppress(errors.NotFound):
-            pod = await self._cluster.get(PODS, namespace, name)
-            return pod.get("status", {}).get("podIP") or NOBODY
-        return NOBODY
+        addresses = [each for endpoint in endpoint_slice.get("endpoints") or () for each in endpoint["addresses"]]
+        return next(iter(addresses), NOBODY)
 
     async def _await(self, resource: Any, namespace: str, name: str) -> Object:
         while True:

@@ -176,6 +176,7 @@ ALLOWED = {
         "CLIENT PAUSE 1",
         "CLIENT UNPAUSE",
         "SCRIPT KILL",
+        "SHUTDOWN",
         "FUNCTION KILL",
         "MULTI",
         "EXEC",

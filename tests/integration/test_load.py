@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
 import socket
 import subprocess
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from reconciler.credentials import identities
 from reconciler.runtime.leader_election import RENEW_DEADLINE_SECONDS
-from shared.kubernetes.client import Cluster, Selector
-from shared.kubernetes.informer import Informer
-from shared.objects.conditions import holds
-from shared.objects.resources import LEASES, SECRETS, SESSION_STORAGES, Object, Resource
+from shared.kubernetes.client import Cluster
+from shared.objects.resources import SECRETS, SESSION_STORAGES, Object, Resource
 from tests.integration.control_plane import Kubectl
+from tests.integration.followed_storages import UP_SECONDS, FollowedStorages
 from tests.integration.installation import NAMESPACE, RELEASE, kubeconfig_for
 from tests.integration.kubelet import VALKEY_SERVER
 from tests.integration.loopback import free_port
@@ -32,7 +28,6 @@ AT_ONCE = 8
 ALONE_SECONDS = 60
 SLOWER_SECONDS = 30
 """How much later the managed storage may be Ready beside all others."""
-UP_SECONDS = 600
 
 
 @pytest.fixture
@@ -52,71 +47,6 @@ def store(tmp_path: Path) -> Iterator[str]:
     finally:
         process.kill()
         process.wait(10)
-
-
-class World:
-    """Follows the storages of a namespace, and the Lease.
-
-    Attributes:
-        renewals: When the Lease was seen to be renewed, by this process's clock.
-        holders: Who held it.
-    """
-
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
-        self.renewals: list[float] = []
-        self.holders: set[str] = set()
-        self._namespace = namespace
-        self._changed = asyncio.Event()
-        self._storages = Informer(cluster, SESSION_STORAGES, self._wake, selector=Selector(namespace))
-        self._lease = Informer(cluster, LEASES, self._on_lease, selector=Selector(NAMESPACE))
-
-    @contextlib.asynccontextmanager
-    async def followed(self) -> AsyncIterator[None]:
-        tasks = [asyncio.ensure_future(each.run()) for each in (self._storages, self._lease)]
-        try:
-            await self._storages.synced.wait()
-            await self._lease.synced.wait()
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def until_ready(self, names: set[str], seconds: float) -> float:
-        """Wait, and return how many seconds it took."""
-        return await self._until(lambda: len(self._ready(names)), len(names), seconds)
-
-    async def until_renewed(self, times: int) -> None:
-        """Wait for the Lease to be renewed so often."""
-        await self._until(lambda: len(self.renewals), len(self.renewals) + times, UP_SECONDS)
-
-    async def _until(self, reached: Callable[[], int], wanted: int, seconds: float) -> float:
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(seconds):
-                while reached() < wanted:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pytest.fail(f"{reached()} of {wanted} after {seconds} s")
-        return time.monotonic() - began
-
-    @property
-    def longest_pause(self) -> float:
-        """The longest time between two renewals."""
-        return max(later - earlier for earlier, later in itertools.pairwise(self.renewals))
-
-    def _ready(self, names: set[str]) -> list[str]:
-        found = ((name, self._storages.get((self._namespace, name))) for name in names)
-        return [name for name, obj in found if obj is not None and holds(obj, "Ready")]
-
-    def _on_lease(self, _: Object | None, new: Object | None) -> None:
-        self.renewals.append(time.monotonic())
-        self.holders.add((new or {})["spec"]["holderIdentity"])
-        self._changed.set()
-
-    def _wake(self, *_: object) -> None:
-        self._changed.set()
 
 
 async def create_all(cluster: Cluster, wanted: list[tuple[Resource, Object]]) -> None:
@@ -141,6 +71,27 @@ def test_an_api_server_with_too_much_to_do_still_answers_what_keeps_the_leader(
     assert f"X-Kubernetes-Pf-Flowschema-Uid: {schema}" in told
 
 
+@pytest.mark.parametrize("count", [4, pytest.param(50, marks=pytest.mark.drill)])
+@pytest.mark.usefixtures("kubelet", "processes")
+async def test_large_storages_that_are_created_at_once_cost_no_lease(
+    cluster: Cluster, kubectl: Kubectl, namespace: str, count: int, figures: list[str]
+) -> None:
+    """Each brings three servers, all on this machine; the short form takes about 20 s."""
+    names = {f"fleet-{number}" for number in range(count)}
+    world = FollowedStorages(cluster, namespace)
+    async with world.followed():
+        world.renewals.clear()
+        kubectl.apply(*(storage(name, namespace, size="large") for name in sorted(names)))
+        took = await world.until("Redundant", names, UP_SECONDS)
+        await world.until_renewed(2)
+        figures.append(
+            f"{count} large storages at once, {3 * count} servers: all redundant after {took:.0f} s; the Lease renewed"
+            f" {len(world.renewals)} times, at most {world.longest_pause:.1f} s apart"
+        )
+        assert len(world.holders - {""}) == 1
+        assert world.longest_pause < RENEW_DEADLINE_SECONDS
+
+
 @pytest.mark.parametrize("count", [110, pytest.param(1000, marks=pytest.mark.drill)])
 @pytest.mark.usefixtures("kubelet", "processes")
 async def test_external_storages_cost_neither_the_lease_nor_a_managed_storage_its_time(
@@ -160,7 +111,7 @@ async def test_external_storages_cost_neither_the_lease_nor_a_managed_storage_it
         storage(name, namespace, external={"url": store, **({"secretRef": name} if name in with_secret else {})})
         for name in names
     ]
-    world = World(cluster, namespace)
+    world = FollowedStorages(cluster, namespace)
     async with world.followed():
         await cluster.create(SESSION_STORAGES, storage("alone", namespace, size="small"))
         alone = await world.until_ready({"alone"}, ALONE_SECONDS)

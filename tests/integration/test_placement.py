@@ -136,7 +136,12 @@ def processes(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def mine(kubectl: Kubectl, processes: dict[str, Process]) -> None:
     """Have a storage of one's own with everything that a storage can say."""
     spec = {"size": "medium", "storageClassName": "fast", "inheritedMetadata": INHERITED}
-    eventually(lambda: bool(kubectl.api.apply(storage("mine", TEAM, **spec))), what="the webhook is called")
+
+    def is_stored() -> bool:
+        kubectl.api.apply(storage("mine", TEAM, **spec))
+        return True
+
+    eventually(is_stored, what="the webhook is called")
     await_ready(kubectl, TEAM, "mine")
     eventually(lambda: condition(kubectl, TEAM, "mine", "Redundant").get("status") == "True", what="three instances")
 

@@ -93,6 +93,18 @@ async def test_a_script_that_has_written_cannot_be_ended(instance: str) -> None:
         assert (await look(instance)).problem == "busy"
 
 
+async def test_a_restart_ends_a_script_that_has_written_and_keeps_all_but_its_writes(tmp_path: Path) -> None:
+    with running(tmp_path, Size.SMALL) as address:
+        with connect(CONSUMER, address) as client:
+            client.set("session", "kept")
+        with script(address, f"redis.call('SET', 'half', 'done') {ENDLESS}"):
+            await look_until(address, lambda seen: seen.problem == "busy")
+            await users.restart(address, VALKEY_PORT, OPERATING)
+            await look_until(address, lambda seen: seen.problem == "down")
+    with running(tmp_path, Size.SMALL) as address, connect(CONSUMER, address) as client:
+        assert client.mget("session", "half") == [b"kept", None]
+
+
 async def test_a_script_that_has_ended_meanwhile_is_no_error(instance: str) -> None:
     assert await users.end_script(instance, VALKEY_PORT, OPERATING)
 

@@ -15,6 +15,7 @@ from reconciler.credentials import identities
 from reconciler.manifests.instance_spec import Image
 from reconciler.manifests.network_policy import Peers
 from reconciler.observe.credential_rollouts import CredentialRollouts
+from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer
 from reconciler.observe.referenced_secrets import ReferencedSecrets
@@ -127,6 +128,7 @@ class Simulation:
             may_update=slots.may_take,
             last_seen=last_seen,
             dial=ExternalStores().dial,
+            warning_about=KubernetesWarnings(self.api, self._seconds).about,
             sizes=self.settings.sizes,
             pull_sources=self.settings.pods.pull_sources,
             pull_secrets=lambda: self.pull_secrets,

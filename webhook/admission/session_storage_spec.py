@@ -117,6 +117,6 @@ def _duplicates(namespaces: Any) -> Iterator[str]:
 
 
 def _path(steps: tuple[str | int, ...]) -> str:
-    if steps[-1] == "[key]":  # so pydantic marks an error in the key of a map; the value of that error is the key
+    if steps[-1:] == ("[key]",):  # so pydantic marks an error in the key of a map; the value of that error is the key
         steps = steps[:-2]
     return "spec" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)

@@ -42,7 +42,10 @@ topologySpreadConstraints:
   {{- range . }}
   {{- /* Counts the pods of one revision only, so that a rollout ends evenly spread. */}}
   {{- $revision := dict "labelSelector" (dict "matchLabels" $own) "matchLabelKeys" (list "pod-template-hash") }}
-  - {{- toYaml (hasKey . "labelSelector" | ternary . (merge (dict) . $revision)) | nindent 4 }}
+  - {{- toYaml . | nindent 4 }}
+    {{- if not (hasKey . "labelSelector") }}
+    {{- toYaml $revision | nindent 4 }}
+    {{- end }}
   {{- end }}
 {{- end }}
 {{- with include "pod.security" .root | fromYaml }}

@@ -44,7 +44,7 @@ def run_endless_script(scene: Scene) -> float:
 
 
 def run_script_that_has_written(scene: Scene) -> float:
-    """Have a consumer run a script that has written and never ends, until kubelet restarts the server."""
+    """Have a consumer run a script that has written and never ends, until the reconciler restarts the server."""
     return _run_script(scene, f'redis.call("SET", "half", "done") {ENDLESS}')
 
 

@@ -105,9 +105,11 @@ def test_our_pods_stay_out_of_meshes() -> None:
 
 
 def test_our_pods_join_a_mesh_by_value_but_the_job_that_has_to_end() -> None:
-    joined = chart_objects(
-        "podLabels.sidecar\\.istio\\.io/inject=true", "podAnnotations.linkerd\\.io/inject=enabled", "podLabels.tier=one"
-    )
+    options = [
+        as_json("podLabels", {MESH: "true", "tier": "one"}),
+        as_json("podAnnotations", {"linkerd.io/inject": "enabled"}),
+    ]
+    joined = chart_objects(options=options)
     for component, label, annotation in (
         ("webhook", "true", "enabled"),
         ("reconciler", "true", "enabled"),

@@ -210,7 +210,6 @@ def test_on_autopilot_what_the_values_say_is_what_runs(kubectl: Kubectl) -> None
     for component, deployment in deployed(kubectl, "autopilot").items():
         wanted = template(rendered, component, "autopilot")
         assert container(deployment["spec"]["template"])["resources"] == container(wanted)["resources"]
-    own_pods(kubectl, "autopilot")
     assert ports(template(rendered, "webhook", "autopilot"))["https"] == 10250
 
 

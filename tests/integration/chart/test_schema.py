@@ -40,8 +40,8 @@ def test_values_that_cannot_work_are_refused_by_name(value: str, said: str) -> N
 def test_another_chart_can_depend_on_this_one_by_condition(tmp_path: Path, enabled: bool) -> None:  # noqa: FBT001
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
     dependency = {"name": "toolhive-session-storage", "alias": "sessions", "version": version}
-    parent = {"apiVersion": "v2", "name": "platform", "version": "1.0.0"}
-    parent["dependencies"] = [{**dependency, "condition": "sessions.enabled"}]
+    dependencies = [{**dependency, "condition": "sessions.enabled"}]
+    parent = {"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": dependencies}
     values = {"global": {"registry": "mine"}, "sessions": {"enabled": enabled, "logLevel": "DEBUG"}}
     (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(parent))
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))

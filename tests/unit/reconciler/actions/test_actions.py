@@ -13,6 +13,7 @@ from reconciler.actions.valkey import (
     Follow,
     Promote,
     Remove,
+    RestartServer,
     Resume,
     Retire,
     SwitchOver,
@@ -71,6 +72,7 @@ STEPS: list[tuple[Step, str]] = [
     (TellPassword(NEW, REPLICATION), "tell pod mine-valkey-1-0 the present password for replication"),
     (Fence(OLD, 1), "set min-replicas-to-write of pod mine-valkey-0-0 to 1"),
     (EndScript(OLD), "end the script that keeps pod mine-valkey-0-0 busy"),
+    (RestartServer(OLD), "restart the server of pod mine-valkey-0-0, because nothing else ends its script"),
     (Resume(SERVICE, OLD), "have pod mine-valkey-0-0 take writes again"),
     (Remove(SERVICE, workload(2, Size.LARGE), None), "remove instance mine-valkey-2 with its volume"),
 ]

@@ -9,11 +9,12 @@ import pytest
 
 from reconciler.actions.kubernetes import LabelRole
 from reconciler.actions.plan import Step
-from reconciler.actions.valkey import EndScript, Fence, Follow, Promote, Resume
+from reconciler.actions.valkey import EndScript, Fence, Follow, Promote, RestartServer, Resume
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.failover.consent import Consent, Outage
 from reconciler.failover.decision import (
+    ENDLESS_SECONDS,
     Decision,
     FailoverBlocked,
     KeepPrimary,
@@ -366,6 +367,18 @@ def test_a_script_that_keeps_an_instance_busy_is_ended_unless_valkey_refused_tha
         EndScript(replace(FAR, facts=None, problem="busy"))
     ]
     assert steps(replace(busy, has_endless_script=True), NEAR, FAR, decision=wait) == []
+
+
+def test_a_server_whose_script_cannot_be_ended_starts_again_once_it_is_decided_who_is_primary() -> None:
+    stuck = replace(HEAD, facts=None, problem="busy", has_endless_script=True, busy_for=ENDLESS_SECONDS)
+    assert steps(stuck, NEAR, FAR, decision=KeepPrimary("ScriptRuns", "m")) == [RestartServer(stuck)]
+    taken_over = replace(FAR, facts=None, problem="busy", has_endless_script=True, busy_for=ENDLESS_SECONDS)
+    assert steps(HEAD, NEAR, taken_over) == [RestartServer(taken_over)]
+    promotion = NewPrimary(NEAR, "ScriptRuns", "m")
+    for decision in (LookAgain(1, "ScriptRuns", "m"), FailoverBlocked("DataUnclear", "m"), promotion):
+        assert RestartServer(stuck) not in steps(stuck, NEAR, FAR, decision=decision)
+    still_young = replace(stuck, busy_for=ENDLESS_SECONDS - 0.1)
+    assert steps(still_young, NEAR, FAR, decision=KeepPrimary("ScriptRuns", "m")) == []
 
 
 def test_replicas_follow_a_primary_that_fails_its_clients() -> None:

@@ -29,7 +29,9 @@ def test_further_rules_stand_beside_the_products_own() -> None:
 
 
 def test_rules_are_as_the_api_server_stores_them_so_that_none_looks_changed() -> None:
-    everything = {"from": [{"podSelector": {}, "namespaceSelector": {"matchLabels": {}, "matchExpressions": []}}]}
+    everything: Object = {
+        "from": [{"podSelector": {}, "namespaceSelector": {"matchLabels": {}, "matchExpressions": []}}]
+    }
     asks = {"key": "a", "operator": "Exists", "values": []}
     some = {"from": [{"podSelector": {"matchExpressions": [asks]}}], "ports": []}
     ports = [{"protocol": "UDP", "port": "dns", "endPort": None}, {"port": 8000, "endPort": 8010}]

@@ -12,6 +12,7 @@ from reconciler.credentials import identities
 from reconciler.credentials.login import Credentials, Login
 from reconciler.observe import observer as observer_module
 from reconciler.observe.credential_rollouts import CredentialRollouts
+from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer
 from reconciler.observe.referenced_secrets import ReferencedSecrets
@@ -59,6 +60,7 @@ def surroundings(api: FakeApi, dial: Dial | None = None) -> Surroundings:
         may_update=lambda key: key != (NAMESPACE, "mine"),
         last_seen=LastSeen(lambda: 0.0),
         dial=dial or ExternalStores().dial,
+        warning_about=KubernetesWarnings(api, lambda: 0.0).about,
     )
 
 

@@ -99,6 +99,13 @@ def test_clients_of_a_primary_that_nobody_hears_are_refused_until_its_fence_has_
     assert slices(steps_of(observed("large", cut_off, *still_heard))) == []
 
 
+def test_nobody_is_led_to_an_instance_that_is_still_a_replica_while_others_start() -> None:
+    """The other instances would follow it in a hot loop, which starves a node on which many storages start."""
+    waits, started = (unlinked(replica(index), keys=0, offset=0) for index in (0, 1))
+    starting = Instance(2, pod(2, Size.LARGE), problem="down", silent_for=1.0)
+    assert slices(steps_of(observed("large", waits, started, starting))) == [[]]
+
+
 def test_a_failover_that_is_a_moment_away_is_not_preceded_by_a_refusal() -> None:
     dead = Instance(0, silent_for=0.1)
     still_linked = steps_of(observed("large", dead, replica(1), replica(2)))

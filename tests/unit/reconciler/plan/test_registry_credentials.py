@@ -132,9 +132,9 @@ async def test_a_namespace_that_refuses_the_copy_keeps_nothing_else_from_its_sto
     await simulation.settle()
     assert copies(simulation) == {}
     assert simulation.find(CONFIG_MAPS, "mine-valkey") is not None
-    found = {each["type"]: each for each in simulation.status["conditions"]}["ChangesAccepted"]
-    assert f"Secret {COPY}: 422 no" in found["message"]
-    assert simulation.status["phase"] == "Ready"
+    found = {each["type"]: each for each in simulation.status["conditions"]}
+    assert f"Secret {COPY}: 422 no" in found["ChangesAccepted"]["message"]
+    assert found["Ready"]["status"] == "True"
 
 
 @pytest.mark.parametrize("storage", ["a", "a-pull", "pull"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.actions.plan import Plan
-from reconciler.actions.valkey import EndScript, SwitchOver
+from reconciler.actions.valkey import EndScript, RestartServer, SwitchOver
 from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance
 from shared.objects.resources import Object
@@ -79,7 +79,7 @@ def test_a_script_is_ended_and_the_status_says_so() -> None:
     assert decided.requeue_after_seconds == 0.2
 
 
-def test_a_script_that_cannot_be_ended_is_called_that() -> None:
+def test_a_script_that_cannot_be_ended_is_called_that_and_the_server_restarts() -> None:
     decided = decide(busy(busy_for=600.0, has_endless_script=True))
-    assert decided.steps == ()
+    assert [type(step) for step in decided.steps] == [RestartServer]
     assert "has written already, so Valkey cannot end it" in ready(decided)["message"]
