@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from deploy.demo.errors import CommandFailed, SessionLost, Surprise
@@ -43,7 +44,7 @@ class LongSession:
             NotInTime: A proxy does not know the session, or does not reach the server.
         """
         for pod in self.proxies.await_ready(self.replicas):
-            until(f"the session goes on through {pod}", lambda pod=pod: self._answers(pod), PATIENCE_SECONDS)
+            until(f"the session goes on through {pod}", partial(self._answers, pod), PATIENCE_SECONDS)
 
     def _answers(self, pod: str) -> bool:
         with contextlib.suppress(SessionLost, Surprise, CommandFailed):
