@@ -4,7 +4,7 @@ The cluster runs them in a node's namespaces; `loopback` runs them for tests.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local import pki
@@ -37,8 +37,8 @@ class Endpoints:
     api_port: int
     etcd_port: int = 2379
     etcd_peer_port: int = 2380
-    domain: str = ORDINARY.domain
-    address_6: str = ""
+    domain: str = field(default=ORDINARY.domain, kw_only=True)
+    address_6: str = field(default="", kw_only=True)
 
     @property
     def url(self) -> str:

@@ -37,7 +37,7 @@ def endpoints(pods: Iterable[Object], namespaces: Iterable[Object]) -> tuple[End
     their traffic is the node's. Should two pods claim one address, the younger one has it.
     """
     labels_by_namespace = {key_of(namespace)[1]: _labels(namespace) for namespace in namespaces}
-    by_address: dict[IPv4Address | IPv6Address, Endpoint] = {}
+    by_address: dict[Address, Endpoint] = {}
     for pod in sorted(pods, key=lambda pod: pod["metadata"].get("creationTimestamp", "")):
         if _has_own_address(pod):
             by_address |= {each.address: each for each in _endpoints_of(pod, labels_by_namespace)}

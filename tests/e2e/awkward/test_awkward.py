@@ -22,6 +22,7 @@ from deploy.local.images import SECOND_TAG
 from deploy.local.profile import AWKWARD, HOUSE
 from deploy.local.topology import NODES
 from shared import names
+from tests.chaos import nodes
 from tests.e2e import idle
 from tests.e2e.awkward import house
 from tests.e2e.awkward.conftest import LARGE
@@ -58,6 +59,10 @@ def pod(**changes: object) -> Object:
 
 def valkey_pods(kube: Kube) -> list[Object]:
     return kube.items("pods", "", f"--selector={names.LABEL_STORAGE}")
+
+
+def valkey_pods_of(kube: Kube, name: str) -> list[Object]:
+    return kube.items("pods", "", f"--selector={names.LABEL_STORAGE}={name}")
 
 
 def is_redundant(kube: Kube) -> bool:
@@ -140,7 +145,7 @@ def test_each_valkey_pod_is_where_and_as_the_house_wants_it(stage: Stage) -> Non
 
 
 def test_pods_resolve_names_of_the_cluster_s_own_domain_at_their_node(stage: Stage) -> None:
-    (pod_of_large, *_) = stage.kube.items("pods", TOOLHIVE, f"--selector={names.LABEL_STORAGE}={LARGE}")
+    (pod_of_large, *_) = valkey_pods_of(stage.kube, LARGE)
     told = stage.kube.run("exec", pod_of_large["metadata"]["name"], "--", "cat", "/etc/resolv.conf", namespace=TOOLHIVE)
     (address,) = (node.address_6 for node in NODES if node.name == pod_of_large["spec"]["nodeName"])
     assert f"nameserver {address}" in told
@@ -165,21 +170,33 @@ def test_another_instance_takes_over_when_a_primary_is_deleted(
     await_well(kube)
 
 
+def primary_node(kube: Kube) -> str:
+    """Name the node of the primary of the large storage; empty while it has none."""
+    found = storages.primary_pod(kube, TOOLHIVE, LARGE) or {}
+    return str(found.get("spec", {}).get("nodeName", ""))
+
+
 def test_a_node_is_drained_and_every_session_goes_on(
     kube: Kube, session: LongSession, production: LongSession, figures: list[str]
 ) -> None:
-    before = storages.primary_pod(kube, TOOLHIVE, LARGE)
-    assert before is not None
-    node = before["spec"]["nodeName"]
+    """Two workers have three instances, and volumes are tied to nodes: only the worker with one can be emptied."""
+    instances = Counter(each["spec"]["nodeName"] for each in valkey_pods_of(kube, LARGE))
+    (crowded, _), (node, count) = instances.most_common()
+    assert count == 1
     begun = time.monotonic()
-    drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={DRAINED_SECONDS}s")
-    try:
-        kube.run(*drain)
+    with nodes.cordoned(kube, crowded):
+        until("the primary has left the cordoned node", lambda: primary_node(kube) == node, DRAINED_SECONDS)
+    await_well(kube)
+    figures.append(f"primaries have left a cordoned worker, and all is well, after {time.monotonic() - begun:.1f} s")
+    begun = time.monotonic()
+    with nodes.cordoned(kube, node):
+        kube.run(
+            "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", f"--timeout={DRAINED_SECONDS}s"
+        )
         figures.append(f"a worker is drained of everything after {time.monotonic() - begun:.1f} s")
+        assert primary_node(kube) == crowded
         session.await_going_on()
         production.await_going_on()
-    finally:
-        kube.run("uncordon", node)
     await_well(kube)
 
 
