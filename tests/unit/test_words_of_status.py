@@ -25,21 +25,23 @@ KINDS: Final = {each.kind for each in vars(resources).values() if isinstance(eac
 OF_KUBERNETES: Final = {
     # Values of fields, and what Kubernetes itself writes into statuses that the reconciler reads.
     *("True", "False", "Unknown", "None", "Normal", "Warning", "Accept", "Authorization", "Date"),
-    *("Opaque", "Orphan", "Parallel", "Honor", "In", "Memory", "ClusterIP", "Egress", "Ingress", "Namespaced", "List"),
+    *("Opaque", "Orphan", "Parallel", "Honor", "Memory", "ClusterIP", "Egress", "Ingress", "Namespaced", "List"),
     *("OnDelete", "OnRootMismatch", "DoNotSchedule", "ReadWriteOnce", "RuntimeDefault", "IfNotPresent"),
     *("AlwaysAllow", "IfHealthyBudget", "Insufficient", "FieldValueForbidden", "NoExecute", "NoSchedule", "Invalid"),
+    *("In", "NotIn", "Exists", "DoesNotExist", "Equal", "Gt", "Lt", "PreferNoSchedule"),
     *("Running", "Succeeded", "PodScheduled", "DisruptionTarget", "ContainerCreating", "PodInitializing"),
     "ErrImagePull",
     "ValidatingAdmissionPolicy",
 }
 OF_THE_CODE: Final = {
     # Units, types and names of columns.
-    *("Gi", "Mi", "Key", "BearerToken", "Reconcile"),
+    *("Gi", "Mi", "Ti", "Key", "BearerToken", "Reconcile"),
     *("Age", "Size", "Phase", "Instances", "Primary", "Reason", "Secret", "Message"),
     # Why the primary became or stays what it is, where no status says so.
     *("FirstStart", "OnlyInstance"),
 }
-OF_THE_WEBHOOK_ALONE: Final = {errors.MalformedReview, errors.Overloaded, errors.InvalidSettings}
+ENDING_NO_PASS: Final = {errors.MalformedReview, errors.Overloaded, errors.InvalidSettings, errors.InvalidSecret}
+"""Errors of the webhook, and those that the reconciler turns into a finding where they come up."""
 
 
 def written(package: str) -> set[str]:
@@ -52,7 +54,7 @@ def written(package: str) -> set[str]:
 def error_names(kind: type[errors.SessionStorageError] = errors.SessionStorageError) -> set[str]:
     """List the errors that can end a pass: the condition `Reconciled` has their names as reasons."""
     inner = set().union(*(error_names(each) for each in kind.__subclasses__()))
-    return inner if kind in OF_THE_WEBHOOK_ALONE else inner | {kind.__name__}
+    return inner if kind in ENDING_NO_PASS else inner | {kind.__name__}
 
 
 def explained() -> set[str]:

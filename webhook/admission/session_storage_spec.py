@@ -59,7 +59,12 @@ def problems_of_spec(storage: Object) -> Iterator[str]:
 
 
 def _written(spec: Any, steps: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Cut a path off below a text: the model reads the name of a Secret as an object, where its user wrote none."""
+    """Cut a path off below a text: the model reads the name of a Secret as an object, where its user wrote none.
+
+    Pydantic marks an error in the key of a map by two further steps; the value of that error is the key.
+    """
+    if steps[-1:] == ("[key]",):
+        return steps[:-2]
     node = spec
     for index, step in enumerate(steps):
         if isinstance(node, str):
@@ -168,6 +173,4 @@ def _duplicates(namespaces: Any) -> Iterator[str]:
 
 
 def _path(steps: tuple[str | int, ...]) -> str:
-    if steps[-1:] == ("[key]",):  # so pydantic marks an error in the key of a map; the value of that error is the key
-        steps = steps[:-2]
     return "spec" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
