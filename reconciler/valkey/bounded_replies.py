@@ -106,7 +106,7 @@ class BoundedReplies:
             raise NotRedisError("too deep")
         elements: list[Reply] = []
         for _ in range(count):
-            elements.append((yield from self._reply(depth - 1)))  # noqa: PERF401
+            elements.append((yield from self._reply(depth - 1)))  # noqa: PERF401 - no comprehension holds it
         return elements
 
     def _line(self) -> Generator[None, None, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,6 +60,11 @@ class Process:
         with urllib.request.urlopen(url, timeout=1) as response:
             content: bytes = response.read()
         return content.decode()
+
+    def metric(self, name: str) -> float | None:
+        """Read a metric, labels included; None if it is absent."""
+        found = re.search(rf"^{re.escape(name)} (\S+)$", self.read("/metrics"), re.MULTILINE)
+        return float(found[1]) if found else None
 
     def kill(self) -> None:
         if self._process is not None:

@@ -80,8 +80,9 @@ def installed(kubectl: Kubectl, processes: dict[str, Process], kubelet: None) ->
 
 
 def metric(process: Process, name: str) -> float:
-    (line,) = [line for line in process.read("/metrics").splitlines() if line.startswith(f"{name} ")]
-    return float(line.rpartition(" ")[2])
+    found = process.metric(name)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import urllib.error
 import urllib.request
@@ -27,9 +26,9 @@ def http_get(process: Process, path: str) -> tuple[int, str]:
 
 
 def metric(process: Process, name: str) -> float:
-    found = re.search(rf"^{name} (\S+)$", http_get(process, "/metrics")[1], re.MULTILINE)
-    assert found
-    return float(found[1])
+    found = process.metric(name)
+    assert found is not None
+    return found
 
 
 def test_it_stays_small_and_reports_when_its_certificate_ends(processes: dict[str, Process]) -> None:

@@ -11,7 +11,6 @@ import base64
 import contextlib
 import json
 import logging
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,8 +159,7 @@ class Stage:
 
     def count(self, process: Process, metric: str) -> float:
         """Read a metric of a process; 0 if it is absent."""
-        found = re.search(rf"^{re.escape(metric)} (\S+)$", process.read("/metrics"), re.MULTILINE)
-        return float(found[1]) if found else 0.0
+        return process.metric(metric) or 0.0
 
     def await_stable(self, seconds: float = 30) -> None:
         eventually(self.is_stable, seconds=seconds, what="one authority, trusted by all")
