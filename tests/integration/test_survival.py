@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import threading
 import time
 from collections import Counter
@@ -12,9 +11,10 @@ from contextlib import suppress
 import pytest
 import valkey
 
-from shared.objects.resources import EVENTS, NAMESPACES, SECRETS
+from shared.objects.resources import SECRETS
+from tests.integration.audit import AuditLog
 from tests.integration.control_plane import Kubectl
-from tests.integration.processes import Process, eventually
+from tests.integration.processes import Process
 from tests.integration.storages import (
     await_ready,
     children,
@@ -30,24 +30,6 @@ LATEST_KILL_SECONDS = 1.5
 """Seconds within which to kill the reconciler: it starts in about one and provisions in about half of one."""
 IDLE_SECONDS = 22.0
 """Seconds; more than twice the interval between passes over a healthy storage."""
-WRITES = re.compile(
-    r'apiserver_request_total\{.*[{,]resource="(?P<resource>[^"]*)".*verb="(?P<verb>[A-Z]+)".*\} (?P<n>\S+)'
-)
-WRITTEN_BY_US = {
-    "configmaps",
-    "customresourcedefinitions",
-    "mcpservers",
-    "mutatingwebhookconfigurations",
-    "networkpolicies",
-    "pods",
-    "secrets",
-    "services",
-    "sessionstorages",
-    "statefulsets",
-}
-"""Every kind that our processes write but Leases, which are a heartbeat, and EndpointSlices, which Kubernetes keeps
-writing where there are no nodes."""
-WRITING = {"APPLY", "DELETE", "PATCH", "POST", "PUT"}
 
 
 class Passwords(threading.Thread):
@@ -108,44 +90,19 @@ def test_killed_again_and_again_while_provisioning_it_ends_with_one_password_and
     figures.append(f"{kills} storages, the reconciler killed as often while it provisioned them: one password each")
 
 
-def writes(kubectl: Kubectl) -> Counter[tuple[str, str]]:
-    """Count the write requests since the API server's start, for the kinds that our processes write."""
-    found = WRITES.finditer(kubectl("get", "--raw", "/metrics"))
-    counted: Counter[tuple[str, str]] = Counter()
-    for match in found:
-        if match["resource"] in WRITTEN_BY_US and match["verb"] in WRITING:
-            counted[match["resource"], match["verb"]] += int(float(match["n"]))
-    return counted
-
-
-def told(kubectl: Kubectl) -> dict[str, str]:
-    """Return the versions of our Events by uid, without those that Kubernetes writes about pods without nodes."""
-    ours = (
-        event["metadata"]
-        for event in kubectl.api.list(EVENTS)
-        if event.get("regarding", {}).get("kind") == "SessionStorage"
-    )
-    return {metadata["uid"]: metadata["resourceVersion"] for metadata in ours}
-
-
-def leaving(kubectl: Kubectl) -> list[str]:
-    """List the namespaces that are being deleted."""
-    found = (each["metadata"] for each in kubectl.api.list(NAMESPACES))
-    return [metadata["name"] for metadata in found if "deletionTimestamp" in metadata]
-
-
-def test_at_rest_nothing_is_written(kubectl: Kubectl, processes: dict[str, Process], namespace: str) -> None:
+def test_at_rest_nothing_is_written(
+    kubectl: Kubectl, processes: dict[str, Process], namespace: str, audit_log: AuditLog
+) -> None:
     processes["reconciler"].await_ready()
+    start = audit_log.position()
     for size in ("small", "medium", "large"):
         kubectl.api.apply(storage(size, namespace, size=size))
     for size in ("small", "medium", "large"):
         await_ready(kubectl, namespace, size)
-    eventually(lambda: not leaving(kubectl), what="no other test's namespace is being deleted")
-    time.sleep(2)  # until Kubernetes' own controllers have finished
-    before, told_before = writes(kubectl), told(kubectl)
+    assert audit_log.since(start)[f"patch statefulsets {namespace}/large-valkey-0"] > 0
+    resting = audit_log.at_rest(kubectl)
     time.sleep(IDLE_SECONDS)  # what the test measures: a period without writes
-    assert writes(kubectl) - before == Counter()
-    assert told(kubectl).items() <= told_before.items()
+    assert audit_log.since(resting) == Counter()
 
 
 def test_a_clean_stop_lets_another_replica_lead_at_once(
