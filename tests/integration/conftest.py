@@ -13,6 +13,7 @@ import pytest
 from deploy.local.loopback import ControlPlane
 from shared.kubernetes.client import Cluster
 from shared.objects.resources import NAMESPACES, Object
+from tests.integration.audit import AuditLog
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import install_chart, install_toolhive_crds, running_processes
 from tests.integration.loopback import free_port, routed
@@ -52,8 +53,14 @@ def _addresses() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    with running_control_plane(tmp_path_factory.mktemp("cluster") / "control-plane") as control_plane:
+def audit_log(tmp_path_factory: pytest.TempPathFactory) -> AuditLog:
+    return AuditLog(tmp_path_factory.mktemp("audit"))
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory, audit_log: AuditLog) -> Iterator[ControlPlane]:
+    directory = tmp_path_factory.mktemp("cluster") / "control-plane"
+    with running_control_plane(directory, *audit_log.flags) as control_plane:
         yield control_plane
 
 

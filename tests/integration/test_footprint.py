@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from shared.kubernetes.client import Cluster
+from tests.integration.audit import AuditLog
 from tests.integration.control_plane import Kubectl
 from tests.integration.followed_storages import FollowedStorages
 from tests.integration.processes import Process
@@ -19,51 +19,19 @@ IDLE_SECONDS = 20.0
 """Four looks at each storage."""
 SECONDS_PER_STORAGE = 4.0
 """Two processors start a server in about one second."""
-WRITE = re.compile(
-    r'^apiserver_request_total\{[^}]*group="(?P<group>[^"]*)"[^}]*resource="(?P<resource>[^"]+)"[^}]*'
-    r'verb="(?:POST|PUT|PATCH|APPLY|DELETE)"[^}]*\} (?P<count>\S+)$',
-    re.MULTILINE,
-)
-OF_OTHERS = frozenset(
-    {
-        *("leases.coordination.k8s.io", "tokenreviews.authentication.k8s.io"),
-        *("subjectaccessreviews.authorization.k8s.io", "selfsubjectaccessreviews.authorization.k8s.io"),
-        *("endpoints.", "events."),
-    }
-)
-"""Requests that change nothing, the Leases of all controllers, and what Kubernetes' own controllers try again and again
-because the pods here have no node. Our Events belong to the group `events.k8s.io`."""
 
 
 @dataclass(frozen=True)
 class Installed:
-    """The API server, and our processes."""
+    """A cluster, our processes, and what they write."""
 
     kubectl: Kubectl
     processes: dict[str, Process]
-
-    def writes(self) -> Counter[str]:
-        """Count all writes to the API server since it started, by resource."""
-        counted: Counter[str] = Counter()
-        for match in WRITE.finditer(self.kubectl("get", "--raw", "/metrics")):
-            if (kind := f"{match['resource']}.{match['group']}") not in OF_OTHERS:
-                counted[kind] += int(float(match["count"]))
-        return counted
-
-    def at_rest(self) -> Counter[str]:
-        """Wait until what came before has had its effects: nobody writes for five seconds."""
-        before = self.writes()
-        for _ in range(24):
-            time.sleep(5)  # what the test measures: a period without writes
-            now = self.writes()
-            if now == before:
-                return now
-            before = now
-        pytest.fail(f"the API server did not come to rest: {before}")
+    audit_log: AuditLog
 
     def measured(self) -> tuple[Counter[str], str]:
         """Watch both processes for a while; return what was written, and what they cost."""
-        before = self.at_rest()
+        resting = self.audit_log.at_rest(self.kubectl)
         used = {name: metric(each, "process_cpu_seconds_total") for name, each in self.processes.items()}
         time.sleep(IDLE_SECONDS)  # what the test measures: a period without changes
         costs = []
@@ -71,12 +39,12 @@ class Installed:
             share = (metric(process, "process_cpu_seconds_total") - used[name]) / IDLE_SECONDS
             mebibytes = metric(process, "process_resident_memory_bytes") / 2**20
             costs.append(f"{name} {mebibytes:.0f} MiB, {share:.1%} of a core")
-        return self.writes() - before, "; ".join(costs)
+        return self.audit_log.since(resting), "; ".join(costs)
 
 
 @pytest.fixture
-def installed(kubectl: Kubectl, processes: dict[str, Process], kubelet: None) -> Installed:
-    return Installed(kubectl, processes)
+def installed(kubectl: Kubectl, processes: dict[str, Process], audit_log: AuditLog, kubelet: None) -> Installed:
+    return Installed(kubectl, processes, audit_log)
 
 
 def metric(process: Process, name: str) -> float:

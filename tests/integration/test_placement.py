@@ -17,6 +17,7 @@ import pytest
 
 from deploy.local.loopback import ControlPlane
 from shared.objects.resources import NETWORK_POLICIES, PODS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Object
+from tests.integration.audit import AuditLog
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import (
     NAMESPACE,
@@ -27,7 +28,6 @@ from tests.integration.installation import (
 from tests.integration.loopback import free_port
 from tests.integration.processes import ROOT, Process, eventually
 from tests.integration.storages import CHILD_KINDS, await_ready, condition, read, storage
-from tests.integration.writes import writes
 
 TEAM = "team"
 FIRST_ADDRESS = 40_000
@@ -101,8 +101,13 @@ def credentials(text: str) -> Object:
 
 
 @pytest.fixture(scope="module")
-def own_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    with running_control_plane(tmp_path_factory.mktemp("placed") / "control-plane") as control_plane:
+def audit_log(tmp_path_factory: pytest.TempPathFactory) -> AuditLog:
+    return AuditLog(tmp_path_factory.mktemp("audit"))
+
+
+@pytest.fixture(scope="module")
+def own_control_plane(tmp_path_factory: pytest.TempPathFactory, audit_log: AuditLog) -> Iterator[ControlPlane]:
+    with running_control_plane(tmp_path_factory.mktemp("placed") / "control-plane", *audit_log.flags) as control_plane:
         yield control_plane
 
 
@@ -204,11 +209,10 @@ def test_every_object_of_the_storage_inherits(kubectl: Kubectl) -> None:
         assert INHERITED["annotations"].items() <= metadata["annotations"].items(), title
 
 
-def test_at_rest_nothing_is_written(kubectl: Kubectl) -> None:
-    time.sleep(2)  # until Kubernetes' own controllers have finished
-    before = writes(kubectl)
+def test_at_rest_nothing_is_written(kubectl: Kubectl, audit_log: AuditLog) -> None:
+    resting = audit_log.at_rest(kubectl)
     time.sleep(IDLE_SECONDS)  # what the test measures: a period without writes
-    assert writes(kubectl) - before == Counter()
+    assert audit_log.since(resting) == Counter()
     assert condition(kubectl, TEAM, "mine", "ObjectsUnaltered").get("status", "True") == "True"
 
 

@@ -11,9 +11,10 @@ from contextlib import suppress
 import pytest
 import valkey
 
-from shared.objects.resources import EVENTS, NAMESPACES, SECRETS
+from shared.objects.resources import SECRETS
+from tests.integration.audit import AuditLog
 from tests.integration.control_plane import Kubectl
-from tests.integration.processes import Process, eventually
+from tests.integration.processes import Process
 from tests.integration.storages import (
     await_ready,
     children,
@@ -22,7 +23,6 @@ from tests.integration.storages import (
     secret_value,
     storage,
 )
-from tests.integration.writes import writes
 
 pytestmark = pytest.mark.usefixtures("kubelet")
 
@@ -90,34 +90,19 @@ def test_killed_again_and_again_while_provisioning_it_ends_with_one_password_and
     figures.append(f"{kills} storages, the reconciler killed as often while it provisioned them: one password each")
 
 
-def told(kubectl: Kubectl) -> dict[str, str]:
-    """Return the versions of our Events by uid, without those that Kubernetes writes about pods without nodes."""
-    ours = (
-        event["metadata"]
-        for event in kubectl.api.list(EVENTS)
-        if event.get("regarding", {}).get("kind") == "SessionStorage"
-    )
-    return {metadata["uid"]: metadata["resourceVersion"] for metadata in ours}
-
-
-def leaving(kubectl: Kubectl) -> list[str]:
-    """List the namespaces that are being deleted."""
-    found = (each["metadata"] for each in kubectl.api.list(NAMESPACES))
-    return [metadata["name"] for metadata in found if "deletionTimestamp" in metadata]
-
-
-def test_at_rest_nothing_is_written(kubectl: Kubectl, processes: dict[str, Process], namespace: str) -> None:
+def test_at_rest_nothing_is_written(
+    kubectl: Kubectl, processes: dict[str, Process], namespace: str, audit_log: AuditLog
+) -> None:
     processes["reconciler"].await_ready()
+    start = audit_log.position()
     for size in ("small", "medium", "large"):
         kubectl.api.apply(storage(size, namespace, size=size))
     for size in ("small", "medium", "large"):
         await_ready(kubectl, namespace, size)
-    eventually(lambda: not leaving(kubectl), what="no other test's namespace is being deleted")
-    time.sleep(2)  # until Kubernetes' own controllers have finished
-    before, told_before = writes(kubectl), told(kubectl)
+    assert audit_log.since(start)[f"patch statefulsets {namespace}/large-valkey-0"] > 0
+    resting = audit_log.at_rest(kubectl)
     time.sleep(IDLE_SECONDS)  # what the test measures: a period without writes
-    assert writes(kubectl) - before == Counter()
-    assert told(kubectl).items() <= told_before.items()
+    assert audit_log.since(resting) == Counter()
 
 
 def test_a_clean_stop_lets_another_replica_lead_at_once(
