@@ -81,7 +81,8 @@ async def test_a_label_by_which_pods_select_nodes_wakes_the_storages_on_its_node
 async def test_a_change_of_registry_credentials_has_every_storage_looked_at() -> None:
     watches = Watches(FakeApi())
     for name in ("one", "two"):
-        watches.storages.remember({"metadata": {"name": name, "namespace": "team", "uid": name}, "spec": {}})
+        metadata = {"name": name, "namespace": "team", "uid": name, "resourceVersion": "1"}
+        watches.storages.remember({"metadata": metadata, "spec": {}})
     for _ in range(2):
         watches.storage_queue.managed.done(await watches.storage_queue.managed.get())
     watches._on_pull_secret()
