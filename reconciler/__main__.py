@@ -26,16 +26,19 @@ from reconciler.controllers.readmission import Readmissions
 from reconciler.controllers.session_storage import Reconciler
 from reconciler.controllers.watches import Watches
 from reconciler.manifests.valkey_pods import UserIds
+from reconciler.metrics.pulses import Pulses
 from reconciler.observe import openshift
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer
+from reconciler.observe.session_counts import SessionCounts
 from reconciler.observe.surroundings import Surroundings
 from reconciler.rotation import schedule
-from reconciler.runtime import metrics, workers
+from reconciler.runtime import metrics, scrape, workers
 from reconciler.runtime.event_recorder import EventRecorder
 from reconciler.runtime.leader_election import LeaderElector
+from reconciler.runtime.storage_metrics import StorageMetrics
 from reconciler.runtime.update_slots import UpdateSlots
 from reconciler.runtime.write_memory import WriteMemory
 from reconciler.settings import Settings
@@ -47,6 +50,7 @@ from shared.kubernetes.client import Cluster
 from shared.kubernetes.namespaces import WatchedNamespaces
 from shared.objects.resources import PODS, SECRETS, Object
 from shared.process import json_log, probes
+from shared.process.survival import keep_running
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -105,14 +109,19 @@ class _Process:
         self._settings = settings
         self._certificates = certificates
         own = settings.candidate.namespace
-        self._watches = Watches(cluster, WatchedNamespaces(settings.watch_namespaces), settings.storage.pods, own)
+        namespaces, pulses = WatchedNamespaces(settings.watch_namespaces), Pulses()
+        self._watches = Watches(cluster, namespaces, settings.storage.pods, own, pulses.note_answer)
+        self._metrics = StorageMetrics(pulses, self._watches.consumers.usages, cluster.clock.now)
         self._slots = UpdateSlots(settings.storage.updates_at_once, time.monotonic)
         self._recorder = EventRecorder(cluster, settings.candidate.identity)
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._watches.storage_queue))
 
     async def run(self) -> None:
         elector = LeaderElector(self._connections.lease, self._settings.candidate)
-        runner = await probes.serve(probes.probes_app(self._watches.missing), self._settings.http_port)
+        storages = scrape.storages_route(self._metrics.exposition)
+        runner = await probes.serve(
+            probes.probes_app(self._watches.missing, further=[storages]), self._settings.http_port
+        )
         try:
             # One group: a watch that ends by a bug must end the process, which would else decide by an outdated cache.
             async with asyncio.TaskGroup() as group:
@@ -124,6 +133,7 @@ class _Process:
             await runner.cleanup()
 
     async def _lead(self) -> None:
+        self._metrics.exposition.is_leader = True  # and when it is not any more, the process ends
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_certificates())
             group.create_task(self._reconcile())
@@ -148,6 +158,9 @@ class _Process:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watches.heartbeats.run(pods))
             group.create_task(self._watches.referenced_secrets.run())
+            group.create_task(keep_running("counts of unanswered questions", self._metrics.run))
+            counts = SessionCounts(self._metrics, self._watches.consumers.usages)
+            group.create_task(keep_running("counts of sessions", counts.run))
             reconcile = self._storage_controller(await self._storage_settings()).reconcile
             group.create_task(self._watches.storage_queue.run_managed(reconcile))
             group.create_task(self._watches.storage_queue.run_external(reconcile))
@@ -189,7 +202,9 @@ class _Process:
         memory = WriteMemory(clock)
         applier = Applier(self._cluster, watches.caches, rollouts.note_refusal, instances, memory)
         status = StatusWriter(self._cluster, watches.storages, self._recorder)
-        return Reconciler(watches.storages, observer, applier, status, settings, clock, self._slots, memory)
+        return Reconciler(
+            watches.storages, observer, applier, status, settings, clock, self._slots, memory, self._metrics
+        )
 
     def _nodes(self, scheduling: Scheduling) -> KubernetesNodes:
         nodes = self._watches.nodes.objects.values()

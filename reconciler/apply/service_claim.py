@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler.runtime import metrics
 from reconciler.state.primary_service import PrimaryService
 from reconciler.valkey.replication import replication_session
 from shared import errors, names
@@ -64,7 +63,6 @@ class PrimaryServices:
         """Send clients to an instance, if the EndpointSlices still are what they were at the claim."""
         for endpoint_slice in service.pointing_at(primary, record.end(self._clock(), took)):
             await self._replace(ENDPOINT_SLICES, endpoint_slice)
-        metrics.PRIMARY_CHANGES.labels(record.reason).inc()
 
     async def find(self, service: PrimaryService) -> PrimaryService:
         """Read the Service and its EndpointSlices past the caches."""

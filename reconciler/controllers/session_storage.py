@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from reconciler.apply.status_writer import StatusWriter
     from reconciler.observe.observer import Observer
     from reconciler.plan.desired_objects import StorageSettings
+    from reconciler.runtime.storage_metrics import StorageMetrics
     from reconciler.runtime.update_slots import UpdateSlots
     from reconciler.runtime.write_memory import WriteMemory
     from reconciler.state.storage_state import StorageState
@@ -46,6 +47,7 @@ class Reconciler:
         storages: Every SessionStorage.
         clock: The API server's clock; the next leader compares the times that this one writes with the same clock.
         memory: What became of the writes that the applier makes.
+        metrics: Takes in what each pass finds out.
         failures: How many passes in a row have failed, by storage.
     """
 
@@ -57,6 +59,7 @@ class Reconciler:
     clock: Callable[[], datetime]
     slots: UpdateSlots
     memory: WriteMemory
+    metrics: StorageMetrics
     failures: Counter[Key] = field(default_factory=Counter)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -78,6 +81,7 @@ class Reconciler:
             self.failures[key] += 1
             if not isinstance(error, errors.SessionStorageError) or self.failures[key] >= TOLD_AFTER:
                 await self._tell(storage, key, error)
+            self.metrics.note_failure(self.storages.get(key) or storage)
             raise
         self.failures.pop(key, None)
         return pause
@@ -85,8 +89,12 @@ class Reconciler:
     async def _pass(self, storage: Object, key: Key) -> float | None:
         state, decided = await self._decide(storage, key)
         self.slots.note(key, is_changing=decided.is_changing, progress=decided.progress)
-        with urgently(when=decided.moves_primary):
-            return await self._carry_out(storage, state, decided)
+        try:
+            with urgently(when=decided.moves_primary):
+                return await self._carry_out(storage, state, decided)
+        finally:
+            # After the rest: a failover does not wait for it.
+            self.metrics.note_look(state, decided.status)
 
     async def _decide(self, storage: Object, key: Key) -> tuple[StorageState, Plan]:
         """Plan, and look first whether there is something of the name of what the plan creates."""
@@ -151,6 +159,7 @@ class Reconciler:
         self.memory.forget(key)
         self.observer.forget(key)
         self.applier.forget(key)
+        self.metrics.forget(key)
         failures = await self.applier.carry_out(key, apart(delete_copies(self.observer.copies_of(key))))
         if failures.transient is not None:
             raise failures.transient

@@ -43,6 +43,8 @@ from shared.objects.resources import (
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from reconciler.observe.heartbeat import OnAnswer
+
 
 class Watches:
     """Watches the cluster, and queues the keys that a change matters to.
@@ -63,14 +65,23 @@ class Watches:
         namespaces: WatchedNamespaces = WHOLE_CLUSTER,
         pods: ValkeyPods = DEFAULT_PODS,
         release_namespace: str = "",
+        on_answer: OnAnswer = lambda *_: None,
     ) -> None:
-        """Take among others what the installation says of Valkey's pods, and the namespace of its own Secrets."""
+        """Take what to watch, and whom to tell of instances' answers.
+
+        Args:
+            cluster: The API server.
+            namespaces: Where to watch.
+            pods: What the installation says of Valkey's pods.
+            release_namespace: The namespace of the release's own Secrets.
+            on_answer: Gets every answer of an instance to the heartbeat.
+        """
         self.storages = namespaces.informer(cluster, SESSION_STORAGES, self._on_storage)
         self.storage_queue = StorageQueues(self.storages.get)
         self.consumer_queue, self.proxy_queue = WorkQueue(), WorkQueue()
         self.consumers = ConsumerIndex(self.storage_queue.add)
         self.toolhive = ToolHive(cluster, self._on_consumer, namespaces)
-        self.heartbeats = Heartbeats(self.storage_queue.hasten)
+        self.heartbeats = Heartbeats(self.storage_queue.hasten, on_answer)
         proxies = Selector(labels=PROXY_SELECTOR)
         self.deployments = namespaces.informer(
             cluster, DEPLOYMENTS, self._on_deployment, selector=proxies, keep=proxy_deployment.source_fields_of

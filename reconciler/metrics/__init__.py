@@ -1,1 +1,1 @@
-"""What Prometheus is told of storages on `/metrics/storages`: the series, their lines, and how they are joined. Pure."""
+"""What Prometheus learns of storages on `/metrics/storages`: series, their lines, how they are joined. Pure."""

@@ -169,8 +169,33 @@ BY_FIELD: Final = {
 """The families that a field of Valkey's `INFO` fills as it is, by that field."""
 
 TOOLHIVE_COMMANDS: Final = frozenset(
-    "auth del eval evalsha exec exists expire get getex hello hmget hset mget multi pexpire ping sadd scan set smembers"
-    " srem time ttl zadd zrange".split()
+    (
+        "auth",
+        "del",
+        "eval",
+        "evalsha",
+        "exec",
+        "exists",
+        "expire",
+        "get",
+        "getex",
+        "hello",
+        "hmget",
+        "hset",
+        "mget",
+        "multi",
+        "pexpire",
+        "ping",
+        "sadd",
+        "scan",
+        "set",
+        "smembers",
+        "srem",
+        "time",
+        "ttl",
+        "zadd",
+        "zrange",
+    )
 )
 """What ToolHive's proxies and auth servers send (0.63: `pkg/transport/session`, `pkg/ratelimit`, `pkg/authserver`)."""
 OTHER_COMMANDS: Final = "other"

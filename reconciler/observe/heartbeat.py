@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final, cast
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from reconciler.state import pod_status
 from reconciler.state.owned_objects import place_of_pod
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from shared.objects.resources import Key, Object
 
+OnAnswer: TypeAlias = "Callable[[Key, int, float, float], None]"
+"""Gets the storage and the number of an instance that answered a PING, how many seconds that took, and when it was."""
 PERIOD_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 1.0
 """An instance in the same cluster answers within a millisecond."""
@@ -46,11 +50,13 @@ class _Connection(asyncio.Protocol):
 class _Heartbeat:
     """The heartbeat with one server, as long as its pod has an address, or its connection lasts."""
 
-    def __init__(self, address: str, on_change: Callable[[], None]) -> None:
+    def __init__(self, address: str, on_change: Callable[[], None], on_answer: Callable[[float, float], None]) -> None:
         self.address = address
         self.is_connected = False
         self._was_silent = False
         self._on_change = on_change
+        self._on_answer = on_answer
+        self._asked_at: float | None = None
         self._clock = asyncio.get_running_loop().time
         self._answered_at = self._clock()
         self._task = asyncio.ensure_future(keep_running("heartbeats", self._run))
@@ -61,6 +67,10 @@ class _Heartbeat:
 
     def _note_answer(self) -> None:
         self._answered_at = self._clock()
+        if self._asked_at is not None:
+            # The loop's own clock stands still while the loop is at work.
+            self._on_answer(time.monotonic() - self._asked_at, self._answered_at)
+            self._asked_at = None
         if self._was_silent:
             self._was_silent = False
             self._on_change()
@@ -91,7 +101,7 @@ class _Heartbeat:
         self.is_connected = True
         try:
             while not connection.closed.is_set():
-                sent_at = self._clock()
+                sent_at, self._asked_at = self._clock(), time.monotonic()
                 cast("asyncio.WriteTransport", transport).write(_PING)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PERIOD_SECONDS):
@@ -105,9 +115,15 @@ class _Heartbeat:
 class Heartbeats:
     """Knows how long every instance has been silent, and at once reports each that falls silent or answers again."""
 
-    def __init__(self, on_change: Callable[[Key], None]) -> None:
-        """Take a callback, which gets the (namespace, name) of a storage when one of its instances does so."""
+    def __init__(self, on_change: Callable[[Key], None], on_answer: OnAnswer = lambda *_: None) -> None:
+        """Take callbacks.
+
+        Args:
+            on_change: Gets the (namespace, name) of a storage when one of its instances does so.
+            on_answer: Gets every answer.
+        """
         self._on_change = on_change
+        self._on_answer = on_answer
         self._heartbeats: dict[str, _Heartbeat] = {}
         self._outliving: dict[tuple[Key, str], _Heartbeat] = {}
         self._is_running = False
@@ -159,7 +175,8 @@ class Heartbeats:
                 known.stop()
             known = None
         if known is None and address:
-            self._heartbeats[uid] = _Heartbeat(address, lambda: self._note_change(*place))
+            answered = partial(self._on_answer, storage, index)
+            self._heartbeats[uid] = _Heartbeat(address, lambda: self._note_change(*place), answered)
 
     def _note_change(self, storage: Key, index: str) -> None:
         outliving = self._outliving.get((storage, index))

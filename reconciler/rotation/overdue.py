@@ -31,7 +31,7 @@ def password_overdue(state: StorageState, now: datetime) -> Finding | None:
     spec = state.storage.spec
     if spec is None or spec.external is not None or spec.rotation is None:
         return None
-    made = _oldest(state)
+    made = oldest_password_made(state)
     if made is None or now - made <= spec.rotation.interval + TOLERANCE:
         if state.storage.condition(OVERDUE) is None:
             return None
@@ -40,7 +40,7 @@ def password_overdue(state: StorageState, now: datetime) -> Finding | None:
     return Finding(OVERDUE, "True", reason, f"Valkey accepts a password that is older than spec.rotation.every: {why}")
 
 
-def _oldest(state: StorageState) -> datetime | None:
+def oldest_password_made(state: StorageState) -> datetime | None:
     """Tell when the oldest password was made that Valkey accepts: until a rotation ends, that is the former one."""
     record = state.rotation
     if record.is_under_way:

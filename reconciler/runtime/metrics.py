@@ -11,6 +11,9 @@ RECONCILES: Final = Counter("session_storage_reconciles_total", "Passes over a s
 RECONCILE_SECONDS: Final = Histogram("session_storage_reconcile_seconds", "Duration of one pass over a storage.")
 QUEUE_LENGTH: Final = Gauge("session_storage_queue_length", "Storages that wait for a worker.")
 IS_LEADER: Final = Gauge("session_storage_is_leader", "1 on the replica that writes, else 0.")
-PRIMARY_CHANGES: Final = Counter(
-    "session_storage_primary_changes", "Times that clients were sent to another instance, by reason.", ["reason"]
+SESSION_COUNTS: Final = Counter(
+    "session_storage_session_counts_total", "Counts of a storage's sessions, by outcome: ok or error.", ["outcome"]
+)
+SESSION_COUNT_SECONDS: Final = Histogram(
+    "session_storage_session_count_seconds", "Duration of one count of a storage's sessions."
 )

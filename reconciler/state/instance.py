@@ -14,6 +14,7 @@ from reconciler.credentials import identities
 from reconciler.credentials.login import Login
 from reconciler.state import pod_status
 from reconciler.state.replication_info import PRIMARY, Replication, replication_from
+from reconciler.state.statistics import Statistics, statistics_from
 from shared import names
 from shared.objects.resources import is_terminating
 
@@ -46,6 +47,7 @@ class InstanceFacts:
         upstream_hash: Hash of the password with which it logs in to its primary; empty if it has none.
         disk_fails: Whether its last write to its file failed.
         is_out_of_memory: Whether it has been using more memory than it may, and removing keys has not helped.
+        statistics: What it counts and measures; no decision rests on that.
     """
 
     role: str
@@ -58,6 +60,7 @@ class InstanceFacts:
     upstream_hash: str = field(default="", repr=False)
     disk_fails: bool = False
     is_out_of_memory: bool = False
+    statistics: Statistics = field(default_factory=Statistics, repr=False, compare=False)
 
 
 def facts_from(
@@ -78,6 +81,7 @@ def facts_from(
         upstream_hash=identities.sha256(password) if password else "",
         disk_fails=str(info.get("aof_last_write_status", "ok")) != "ok",
         is_out_of_memory=int(info.get("current_eviction_exceeded_time", 0)) >= OUT_OF_MEMORY_MILLISECONDS,
+        statistics=statistics_from(info),
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PRIMARY: Final = "master"
 REPLICA: Final = "slave"
-_LINE: Final = re.compile(r"^(\w+):([^\r\n]*)", re.MULTILINE)
+_LINE: Final = re.compile(r"^([\w|-]+):([^\r\n]*)", re.MULTILINE)
 _COMPOUND: Final = re.compile(r"(slave|db)\d+")
 _NO_LINEAGE: Final = "0" * 40
 """What `master_replid2` says if there is none."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.valkey.session import Execute
 
 _QUESTIONS: Final = (
-    ("INFO", "server", "clients", "replication", "persistence", "stats", "keyspace"),
+    ("INFO", "server", "clients", "memory", "replication", "persistence", "stats", "commandstats", "keyspace"),
     ("CONFIG", "GET", "min-replicas-to-write", "primaryauth", "maxmemory-policy"),
     *(("ACL", "GETUSER", identity.user) for identity in identities.IDENTITIES),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -27,12 +27,17 @@ class Usage:
     Attributes:
         is_granted: Whether somebody with the right to use the storage made the reference.
         is_terminating: Whether it has a deletion timestamp.
+        is_wired: Whether the webhook has connected it to this storage.
+        key_prefix: The prefix of its sessions' keys, as its `spec.sessionStorage` says; empty if that says nothing.
     """
 
     consumer: Consumer
     storage: Key
     is_granted: bool = False
     is_terminating: bool = False
+    # These two concern those who watch a storage: no pass needs to follow when they change.
+    is_wired: bool = field(default=False, compare=False)
+    key_prefix: str = field(default="", compare=False)
 
 
 def consumer_of(obj: Object) -> Consumer:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 from shared.consumers.identity import Usage, consumer_of
 from shared.consumers.injection_record import InjectionRecord
+from shared.consumers.kinds import KEY_PREFIX
 from shared.consumers.reference import StorageReference, stated_reference
+from shared.objects.field_path import read
 from shared.objects.resources import is_terminating
 
 if TYPE_CHECKING:
@@ -48,7 +50,15 @@ class StoredConsumer:
         """Which storage the consumer uses; None if it uses none."""
         if self.reference is None:
             return None
-        return Usage(consumer_of(self.object), self.reference.key, self.is_granted, is_terminating(self.object))
+        prefix = read(self.object, KEY_PREFIX)
+        return Usage(
+            consumer_of(self.object),
+            self.reference.key,
+            self.is_granted,
+            is_terminating(self.object),
+            is_wired=self.record is not None and self.record.reference.key == self.reference.key,
+            key_prefix=prefix if isinstance(prefix, str) else "",
+        )
 
 
 def effective_reference(consumer: Object, record: InjectionRecord | None) -> StorageReference | None:

@@ -1,4 +1,4 @@
-"""Probes and metrics on a plain HTTP port of their own: /healthz, /readyz and /metrics."""
+"""Probes and metrics on a plain HTTP port of their own: /healthz, /readyz, /metrics, and what the process adds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 Pending: TypeAlias = "Callable[[], Sequence[str]]"
 """Lists what the process still waits for; the process is ready when the list is empty."""
@@ -18,12 +18,17 @@ def _nothing() -> Sequence[str]:
     return ()
 
 
-def probes_app(pending: Pending, warnings: Callable[[], Sequence[str]] = _nothing) -> web.Application:
+def probes_app(
+    pending: Pending,
+    warnings: Callable[[], Sequence[str]] = _nothing,
+    further: Iterable[web.RouteDef] = (),
+) -> web.Application:
     """Build the application; the process counts as alive while its event loop answers.
 
     Args:
         pending: Lists what keeps the process from being ready.
         warnings: Lists what somebody should look at although the process is ready.
+        further: What else to serve on this port.
     """
 
     async def healthz(_: web.Request) -> web.Response:
@@ -39,7 +44,7 @@ def probes_app(pending: Pending, warnings: Callable[[], Sequence[str]] = _nothin
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics), *further])
     return app
 
 

@@ -15,6 +15,7 @@ from reconciler.controllers.session_storage import Reconciler
 from reconciler.credentials import identities
 from reconciler.manifests.instance_spec import Image
 from reconciler.manifests.network_policy import Peers
+from reconciler.metrics.pulses import Pulses
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.last_seen import LastSeen
@@ -26,6 +27,7 @@ from reconciler.plan.planner import plan
 from reconciler.rotation import schedule
 from reconciler.rotation.phases import RotationSettings
 from reconciler.runtime.event_recorder import EventRecorder
+from reconciler.runtime.storage_metrics import StorageMetrics
 from reconciler.runtime.update_slots import UpdateSlots
 from reconciler.runtime.write_memory import WriteMemory
 from reconciler.state.instance import InstanceFacts
@@ -86,6 +88,7 @@ class Simulation:
         pull_secrets: The Secrets with registry credentials in the release's namespace, by name.
         knows_consumers: Whether the reconciler's caches hold all consumers.
         passed: How much later it is by the API server's clock than it really is.
+        metrics: What it tells Prometheus.
     """
 
     def __init__(self, settings: StorageSettings = SETTINGS, key: Key = KEY, api: FakeApi | None = None) -> None:
@@ -148,8 +151,9 @@ class Simulation:
         self._applier = Applier(self.api, self._caches, rollouts.note_refusal, instances, memory)
         storages = self._caches[SESSION_STORAGES.plural]
         self._status = StatusWriter(self.api, storages, recorder)
+        self.metrics = StorageMetrics(Pulses(), self.consumers.usages, clock)
         self._reconciler = Reconciler(
-            storages, self._observer, self._applier, self._status, self.settings, clock, slots, memory
+            storages, self._observer, self._applier, self._status, self.settings, clock, slots, memory, self.metrics
         )
 
     def _seconds(self) -> float:

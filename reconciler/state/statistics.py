@@ -1,0 +1,122 @@
+"""What the server of an instance counts and measures, for those who watch it. No decision rests on it. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FIGURES: Final = (
+    "uptime_in_seconds",
+    "connected_clients",
+    "maxclients",
+    "blocked_clients",
+    "rejected_connections",
+    "used_memory",
+    "used_memory_rss",
+    "maxmemory",
+    "mem_fragmentation_ratio",
+    "evicted_keys",
+    "expired_keys",
+    "evicted_clients",
+    "keyspace_hits",
+    "keyspace_misses",
+    "total_commands_processed",
+    "total_net_input_bytes",
+    "total_net_output_bytes",
+    "connected_slaves",
+    "master_repl_offset",
+    "slave_repl_offset",
+    "repl_backlog_size",
+    "sync_full",
+    "aof_current_size",
+    "latest_fork_usec",
+    "acl_access_denied_auth",
+)
+"""Fields of `INFO` that are numbers."""
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_COMMAND: Final = "cmdstat_"
+_OK: Final = "ok"
+
+
+class CommandCalls(NamedTuple):
+    """How often clients called a command, and how long all calls took."""
+
+    calls: int
+    microseconds: int
+
+
+class DatabaseKeys(NamedTuple):
+    """How many keys a database has, and how many of them expire by themselves."""
+
+    name: str
+    keys: int
+    expiring: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a server counts and measures.
+
+    Attributes:
+        figures: Its numbers in Valkey's own notation, by field of `INFO`; a field that it does not have is missing.
+        commands: Its commands, by name; of a subcommand, both words with a bar in between.
+        databases: Its databases that hold a key.
+        valkey_version: Its version.
+        redis_version: The version of Redis that it says it can stand in for.
+        is_linked: Whether it is linked with its primary; None for a primary.
+        aof_write_succeeds: Whether its last write to the append-only file succeeded; None if it does not say.
+        aof_rewrite_succeeds: Whether its last rewrite of that file succeeded; None if it does not say.
+    """
+
+    figures: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, CommandCalls] = field(default_factory=dict)
+    databases: tuple[DatabaseKeys, ...] = ()
+    valkey_version: str = ""
+    redis_version: str = ""
+    is_linked: bool | None = None
+    aof_write_succeeds: bool | None = None
+    aof_rewrite_succeeds: bool | None = None
+
+    @property
+    def used_memory(self) -> int | None:
+        """Bytes that the server has allocated; None if it does not say."""
+        used = self.figures.get("used_memory")
+        return int(used) if used is not None else None
+
+
+def statistics_from(info: Mapping[str, Any]) -> Statistics:
+    """Read a reply to INFO, as `replication_info.info_from` returns it; this leaves out what is not as expected."""
+    link = info.get("master_link_status")
+    return Statistics(
+        figures={name: value for name in FIGURES if _NUMBER.fullmatch(value := str(info.get(name, "")))},
+        commands=dict(_commands(info)),
+        databases=tuple(
+            DatabaseKeys(name, int(value["keys"]), int(value.get("expires", 0)))
+            for name, value in info.items()
+            if isinstance(value, dict) and "keys" in value
+        ),
+        valkey_version=str(info.get("valkey_version", "")),
+        redis_version=str(info.get("redis_version", "")),
+        is_linked=None if link is None else link == "up",
+        aof_write_succeeds=_succeeds(info.get("aof_last_write_status")),
+        aof_rewrite_succeeds=_succeeds(info.get("aof_last_bgrewrite_status")),
+    )
+
+
+def _commands(info: Mapping[str, Any]) -> list[tuple[str, CommandCalls]]:
+    found = []
+    for name, value in info.items():
+        if name.startswith(_COMMAND):
+            counted = dict(pair.split("=", 1) for pair in str(value).split(",") if "=" in pair)
+            calls, microseconds = counted.get("calls", ""), counted.get("usec", "")
+            if calls.isdecimal() and microseconds.isdecimal():
+                found.append((name.removeprefix(_COMMAND), CommandCalls(int(calls), int(microseconds))))
+    return found
+
+
+def _succeeds(status: object) -> bool | None:
+    return None if status is None else status == _OK
