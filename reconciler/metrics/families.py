@@ -105,7 +105,7 @@ ROTATION_PHASE: Final = _gauge(
 )
 CONSUMERS: Final = _gauge(
     "consumers",
-    "Consumers that refer to the storage and may use it; wired if the webhook has connected them.",
+    "Consumers that refer to the storage; wired if they may use it and the webhook has connected them.",
     "kind",
     "wired",
 )
@@ -186,8 +186,8 @@ TOOLHIVE_COMMANDS: Final = frozenset(
         "multi",
         "pexpire",
         "ping",
+        "pttl",
         "sadd",
-        "scan",
         "set",
         "smembers",
         "srem",
@@ -197,7 +197,8 @@ TOOLHIVE_COMMANDS: Final = frozenset(
         "zrange",
     )
 )
-"""What ToolHive's proxies and auth servers send (0.63: `pkg/transport/session`, `pkg/ratelimit`, `pkg/authserver`)."""
+"""What ToolHive's proxies and auth servers send (0.63: `pkg/transport/session`, `pkg/ratelimit`, `pkg/authserver`).
+`SCAN`, by which an auth server begins, is not among them: the reconciler's own, to count sessions, are many more."""
 OTHER_COMMANDS: Final = "other"
 
 STORAGE_FAMILIES: Final = (

@@ -76,7 +76,8 @@ class LabelledLines:
             value: A number, or one that is written already.
             labels: Values of the labels that the shared ones leave open.
         """
-        self._of(family).append(f"{family.name}{{{self._labels(family, labels)}}} {value}\n")
+        shown = self._labels(family, labels) if labels else self.shared
+        self._of(family).append(f"{family.name}{{{shown}}} {value}\n")
 
     def add_histogram(self, family: Family, histogram: Histogram, *labels: str) -> None:
         """Add the lines of a histogram; arguments as for `add`."""

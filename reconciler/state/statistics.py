@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 FIGURES: Final = (
     "uptime_in_seconds",
@@ -39,6 +39,7 @@ FIGURES: Final = (
 """Fields of `INFO` that are numbers."""
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _COMMAND: Final = "cmdstat_"
+_CALLS: Final = re.compile(r"calls=([0-9]+),usec=([0-9]+)")
 _OK: Final = "ok"
 
 
@@ -107,15 +108,10 @@ def statistics_from(info: Mapping[str, Any]) -> Statistics:
     )
 
 
-def _commands(info: Mapping[str, Any]) -> list[tuple[str, CommandCalls]]:
-    found = []
-    for name, value in info.items():
-        if name.startswith(_COMMAND):
-            counted = dict(pair.split("=", 1) for pair in str(value).split(",") if "=" in pair)
-            calls, microseconds = counted.get("calls", ""), counted.get("usec", "")
-            if calls.isdecimal() and microseconds.isdecimal():
-                found.append((name.removeprefix(_COMMAND), CommandCalls(int(calls), int(microseconds))))
-    return found
+def _commands(info: Mapping[str, Any]) -> Iterator[tuple[str, CommandCalls]]:
+    for name in [name for name in info if name.startswith(_COMMAND)]:
+        if counted := _CALLS.match(str(info[name])):
+            yield name.removeprefix(_COMMAND), CommandCalls(int(counted[1]), int(counted[2]))
 
 
 def _succeeds(status: object) -> bool | None:
