@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -52,8 +53,7 @@ class StorageLines:
             family_labels: Names of these labels.
             values: Their values.
         """
-        shared = ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(family_labels, values, strict=True))
-        return LabelledLines(self._text, len(family_labels), shared)
+        return LabelledLines(self._text, len(family_labels), _written(family_labels, values))
 
     def encoded(self) -> FamilyLines:
         """Return what has been collected."""
@@ -76,8 +76,7 @@ class LabelledLines:
             value: A number, or one that is written already.
             labels: Values of the labels that the shared ones leave open.
         """
-        shown = self._labels(family, labels) if labels else self.shared
-        self._of(family).append(f"{family.name}{{{shown}}} {value}\n")
+        self._of(family).append(f"{family.name}{{{self._labels(family, labels)}}} {value}\n")
 
     def add_histogram(self, family: Family, histogram: Histogram, *labels: str) -> None:
         """Add the lines of a histogram; arguments as for `add`."""
@@ -93,8 +92,13 @@ class LabelledLines:
         return self.text.setdefault(family.name, [])
 
     def _labels(self, family: Family, values: tuple[str, ...]) -> str:
-        named = zip(family.labels[self.count :], values, strict=True)
-        return ",".join((self.shared, *(f'{name}="{_escaped(value)}"' for name, value in named)))
+        return f"{self.shared},{_written(family.labels[self.count :], values)}" if values else self.shared
+
+
+@lru_cache(4096)
+def _written(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    """Write labels; the same commands, reasons and statuses come up again and again."""
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True))
 
 
 def _escaped(value: str) -> str:

@@ -63,7 +63,7 @@ class Pulses:
     def count_silence(self, at: float) -> None:
         """Count the seconds in which no answer came; to be called about once a second."""
         for pulse in self._pulses.values():
-            if (silent := at - pulse.counted_at) > PATIENCE_SECONDS:
+            if (silent := at - pulse.counted_at) >= PATIENCE_SECONDS:
                 missed = int(silent / PERIOD_SECONDS) - 1
                 pulse.unanswered += missed
                 pulse.counted_at += missed * PERIOD_SECONDS
