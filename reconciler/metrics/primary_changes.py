@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.metrics import families
 from reconciler.metrics.lines import Histogram
-from reconciler.state.primary_record import FIRST_START
+from reconciler.state.primary_record import FIRST_START, PrimaryRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.metrics.lines import LabelledLines
-    from reconciler.state.primary_record import PrimaryRecord
     from shared.objects.resources import Key
 
 BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -25,11 +24,11 @@ class _Changes:
     """Changes of one storage's primary.
 
     Attributes:
-        last: When the newest one that was seen ended. Its epoch would not tell: a claim that is taken back writes the
-            last change again, with another one.
+        last: The newest one that was seen, without its epoch: a claim that is taken back writes the same change again
+            with another one.
     """
 
-    last: str
+    last: PrimaryRecord
     by_reason: dict[str, int] = field(default_factory=dict)
     seconds: dict[bool, Histogram] = field(default_factory=dict)
 
@@ -47,12 +46,13 @@ class PrimaryChanges:
 
     def note(self, storage: Key, last: PrimaryRecord) -> None:
         """Take in the last change that a look saw; one from before the first look does not count."""
+        last = last.at(0)
         if (changes := self._changes.get(storage)) is None:
-            self._changes[storage] = _Changes(last.ended)
+            self._changes[storage] = _Changes(last)
             return
-        if last.ended == changes.last:
+        if last == changes.last:
             return
-        changes.last = last.ended
+        changes.last = last
         if last.ended and last.reason and last.reason != FIRST_START:
             changes.by_reason[last.reason] = changes.by_reason.get(last.reason, 0) + 1
             is_planned = self._reasons.get(last.reason, False)

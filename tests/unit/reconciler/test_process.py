@@ -78,6 +78,22 @@ async def test_the_process_leads_provisions_and_gives_the_lease_back_when_stoppe
     assert lease["spec"]["holderIdentity"] == ""
 
 
+async def test_only_the_replica_that_leads_tells_prometheus_of_storages() -> None:
+    api = Api()
+    await api.create(SESSION_STORAGES, STORAGE)
+    reconciler = process(api)
+    exposition = reconciler._metrics.exposition
+    assert not exposition.is_leader
+    running = asyncio.ensure_future(reconciler.run())
+    async with asyncio.timeout(10):
+        await api.until_there(SECRETS, "team", "mine-connection")
+        while not exposition.has(("team", "mine")):
+            await asyncio.sleep(0.01)
+    assert b'session_storage_info{namespace="team",storage="mine"' in b"".join(exposition.pieces())
+    running.cancel()
+    await asyncio.wait({running})
+
+
 async def test_a_change_of_a_child_causes_a_pass() -> None:
     api = Api()
     await api.create(SESSION_STORAGES, STORAGE)

@@ -13,6 +13,7 @@ import pytest
 from reconciler.observe import heartbeat
 from reconciler.observe.heartbeat import Heartbeats
 from shared import names
+from shared.objects.resources import Key
 from shared.process import survival
 
 KEY = ("team", "mine")
@@ -40,7 +41,8 @@ class World:
     def __init__(self, port: int) -> None:
         self.port = port
         self.silent: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        self.heartbeats = Heartbeats(self.silent.put_nowait)
+        self.answers: list[tuple[Key, int, float, float]] = []
+        self.heartbeats = Heartbeats(self.silent.put_nowait, lambda *answer: self.answers.append(answer))
         self.server = Server()
 
     async def hear(self) -> None:
@@ -102,6 +104,23 @@ async def test_a_server_that_answers_is_not_reported(world: World) -> None:
         await until_pinged(world, 5)
         assert world.silent.empty()
         assert world.heartbeats.silent_for(pod()) < 1
+
+
+async def test_each_answer_is_told_once_with_the_time_that_it_took(world: World) -> None:
+    async with serving(world):
+        world.heartbeats.on_pod(None, pod())
+        await until_pinged(world, 5)
+        await until(lambda: len(world.answers) >= 5)
+        assert len(world.answers) <= world.server.pings
+        now = asyncio.get_running_loop().time()
+        for storage, index, seconds, at in world.answers:
+            assert (storage, index) == (KEY, 0)
+            assert 0 < seconds < 0.05
+            assert 0 <= now - at < 10
+        told = len(world.answers)
+        world.server.is_hanging = True
+        await world.hear()
+        assert len(world.answers) <= told + 1, "a server that hangs has not answered"
 
 
 async def test_an_answer_counts_when_it_comes_and_not_a_period_later(
