@@ -56,7 +56,7 @@ def lines_of(state: StorageState, **known: Any) -> FamilyLines:
         state: The storage.
         known: What is known besides: `status`, `usages`, `password_made`.
     """
-    look = Look(state, **{"status": state.storage.status, "usages": (), "password_made": NOW, "at": NOW} | known)
+    look = replace(Look(state, state.storage.status, (), NOW, NOW), **known)
     changes, pulses = PrimaryChanges(REASONS), Pulses()
     if state.primary_service is not None:
         changes.note(look.key, state.primary_service.last_change)

@@ -87,8 +87,10 @@ async def test_only_the_replica_that_leads_tells_prometheus_of_storages() -> Non
     running = asyncio.ensure_future(reconciler.run())
     async with asyncio.timeout(10):
         await api.until_there(SECRETS, "team", "mine-connection")
-        while not exposition.has(("team", "mine")):
+        while True:
             await asyncio.sleep(0.01)
+            if exposition.has(("team", "mine")):
+                break
     assert b'session_storage_info{namespace="team",storage="mine"' in b"".join(exposition.pieces())
     running.cancel()
     await asyncio.wait({running})

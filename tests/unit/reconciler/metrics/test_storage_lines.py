@@ -154,7 +154,8 @@ def test_a_duration_on_a_bound_is_within_it() -> None:
     histogram = Histogram((0.1, 1.0))
     for seconds in (0.1, 0.2, 1.0, 7.0):
         histogram.observe(seconds)
-    assert (histogram.counts, histogram.total) == ([1, 2, 1], pytest.approx(8.3))
+    assert histogram.counts == [1, 2, 1]
+    assert histogram.total == pytest.approx(8.3)
 
 
 def test_no_lines_are_none() -> None:
