@@ -26,7 +26,7 @@ from reconciler.controllers.readmission import Readmissions
 from reconciler.controllers.session_storage import Reconciler
 from reconciler.controllers.watches import Watches
 from reconciler.manifests.valkey_pods import UserIds
-from reconciler.metrics.pulses import Pulses
+from reconciler.metrics.primary_answers import PrimaryAnswers
 from reconciler.observe import openshift
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.kubernetes_warnings import KubernetesWarnings
@@ -109,9 +109,9 @@ class _Process:
         self._settings = settings
         self._certificates = certificates
         own = settings.candidate.namespace
-        namespaces, pulses = WatchedNamespaces(settings.watch_namespaces), Pulses()
-        self._watches = Watches(cluster, namespaces, settings.storage.pods, own, pulses.note_answer)
-        self._metrics = StorageMetrics(pulses, self._watches.consumers.usages, cluster.clock.now)
+        namespaces, answers = WatchedNamespaces(settings.watch_namespaces), PrimaryAnswers()
+        self._watches = Watches(cluster, namespaces, settings.storage.pods, own, answers.note_answer)
+        self._metrics = StorageMetrics(answers, self._watches.consumers.usages, cluster.clock.now)
         self._slots = UpdateSlots(settings.storage.updates_at_once, time.monotonic)
         self._recorder = EventRecorder(cluster, settings.candidate.identity)
         metrics.QUEUE_LENGTH.set_function(lambda: len(self._watches.storage_queue))

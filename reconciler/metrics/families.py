@@ -75,7 +75,9 @@ SYNCED_REPLICAS: Final = _gauge("synced_replicas", "Replicas that could take ove
 REPLICA_LAG: Final = _gauge(
     "replica_lag_bytes", "How far a replica is behind its primary; absent if it belongs to another history.", "pod"
 )
-PAUSED: Final = _gauge("paused", "1 while the primary holds clients' writes back, as in a switchover, else 0.")
+WRITES_PAUSED: Final = _gauge(
+    "writes_paused", "1 while the primary holds clients' writes back, as in a switchover, else 0."
+)
 PRIMARY_CHANGES: Final = _counter(
     "primary_changes_total",
     "Times that clients were sent to another instance, since this replica began to lead.",
@@ -96,7 +98,7 @@ PROBES: Final = _counter(
 PROBE_SECONDS: Final = Family(
     "session_storage_probe_seconds", "histogram", "Seconds until the primary answered; only probes that it answered."
 )
-PASSWORD_AGE: Final = _gauge("password_age_seconds", "Age of the password that consumers get.")
+PASSWORD_AGE: Final = _gauge("password_age_seconds", "Age of the oldest password that Valkey accepts.")
 ROTATION_INTERVAL: Final = _gauge(
     "rotation_interval_seconds", "How often passwords are to rotate (`spec.rotation.every`); absent without a schedule."
 )
@@ -123,7 +125,7 @@ MEMORY_PER_SESSION: Final = _gauge(
 
 UP: Final = _instance_gauge("up", "1 if the reconciler can ask the Valkey server, else 0.")
 INSTANCE_INFO: Final = _instance_gauge(
-    "instance_info", "Always 1; the labels tell versions and policy.", "redis_version", "valkey_version"
+    "instance_info", "Always 1; the labels tell the versions.", "redis_version", "valkey_version"
 )
 DB_KEYS: Final = _instance_gauge("db_keys", "Keys in a database.", "db")
 DB_KEYS_EXPIRING: Final = _instance_gauge("db_keys_expiring", "Keys in a database that expire by themselves.", "db")
@@ -207,7 +209,7 @@ STORAGE_FAMILIES: Final = (
     LOOKED_AT,
     SYNCED_REPLICAS,
     REPLICA_LAG,
-    PAUSED,
+    WRITES_PAUSED,
     PRIMARY_CHANGES,
     FAILOVER_SECONDS,
     PROBES,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.metrics.lines import FamilyLines, LabelledLines
+    from reconciler.metrics.primary_answers import PrimaryAnswers
     from reconciler.metrics.primary_changes import PrimaryChanges
-    from reconciler.metrics.pulses import Pulses
     from reconciler.state.instance import Instance
     from reconciler.state.storage_state import StorageState
     from shared.consumers.identity import Usage
@@ -63,7 +63,7 @@ class Look:
         return next((each for each in self.state.instances if each.index == number), None)
 
 
-def look_lines(look: Look, changes: PrimaryChanges, pulses: Pulses) -> FamilyLines:
+def look_lines(look: Look, changes: PrimaryChanges, answers: PrimaryAnswers) -> FamilyLines:
     """Write everything that a look found, the conditions apart."""
     lines, storage, spec = StorageLines(), look.state.storage, look.state.storage.spec
     own, primary = lines.labelled(STORAGE, *look.key), look.primary
@@ -81,10 +81,10 @@ def look_lines(look: Look, changes: PrimaryChanges, pulses: Pulses) -> FamilyLin
     for instance in look.state.instances:
         add_instance(lines, look.key, instance, is_primary=instance is primary)
     if primary is not None:
-        own.add(families.PAUSED, int(primary.is_paused))
+        own.add(families.WRITES_PAUSED, int(primary.is_paused))
         _add_replicas(own, look, primary)
     changes.add_lines(own, look.key)
-    pulses.add_lines(own, look.key)
+    answers.add_lines(own, look.key)
     return lines.encoded()
 
 

@@ -9,10 +9,11 @@ from reconciler.credentials import identities
 from reconciler.failover.candidates import LOST, RETURNED
 from reconciler.failover.decision import BY_HAND, SCRIPT_RUNS
 from reconciler.metrics.exposition import Exposition
+from reconciler.metrics.primary_answers import PERIOD_SECONDS, PrimaryAnswers
 from reconciler.metrics.primary_changes import PrimaryChanges
-from reconciler.metrics.pulses import PERIOD_SECONDS, Pulses
 from reconciler.metrics.storage_lines import Look, condition_lines, look_lines, session_lines
 from reconciler.plan.change import PLANNED
+from reconciler.plan.health import was_ready
 from reconciler.rotation.overdue import oldest_password_made
 from reconciler.state.session_storage import DeclaredStorage
 from shared import names
@@ -54,11 +55,11 @@ class StorageMetrics:
     """
 
     def __init__(
-        self, pulses: Pulses, usages: Callable[[Key], tuple[Usage, ...]], clock: Callable[[], datetime]
+        self, answers: PrimaryAnswers, usages: Callable[[Key], tuple[Usage, ...]], clock: Callable[[], datetime]
     ) -> None:
         """Take among others what lists the consumers that refer to a storage, and the API server's clock."""
         self.exposition = Exposition()
-        self._pulses = pulses
+        self._answers = answers
         self._changes = PrimaryChanges(REASONS)
         self._places: dict[Key, _Place | None] = {}
         self._usages = usages
@@ -69,7 +70,7 @@ class StorageMetrics:
         monotonic = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(PERIOD_SECONDS)
-            self._pulses.count_silence(monotonic())
+            self._answers.count_silence(monotonic())
 
     def note_look(self, state: StorageState, new_status: Object | None) -> None:
         """Take in what a look found, and the status that was decided; None if the present one still holds."""
@@ -81,8 +82,9 @@ class StorageMetrics:
         if service is not None:
             self._changes.note(key, service.last_change)
             if service.primary is not None:
-                self._pulses.note_primary(key, service.primary, asyncio.get_running_loop().time())
-        self.exposition.publish(key, _LOOK, look_lines(look, self._changes, self._pulses))
+                now, has_served = asyncio.get_running_loop().time(), was_ready(state.storage)
+                self._answers.note_primary(key, service.primary, now, has_served=has_served)
+        self.exposition.publish(key, _LOOK, look_lines(look, self._changes, self._answers))
         self.exposition.publish(key, _CONDITIONS, condition_lines(key, status.conditions))
         if look.primary is not None:
             self._places[key] = _place(look.primary, state)
@@ -97,7 +99,7 @@ class StorageMetrics:
     def forget(self, storage: Key) -> None:
         """Drop a storage that is gone; its series end with the next scrape."""
         self.exposition.withdraw(storage)
-        self._pulses.forget(storage)
+        self._answers.forget(storage)
         self._changes.forget(storage)
         self._places.pop(storage, None)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from reconciler.metrics.primary_answers import PrimaryAnswers
 from reconciler.metrics.primary_changes import PrimaryChanges
-from reconciler.metrics.pulses import Pulses
 from reconciler.metrics.storage_lines import Look, look_lines
 from reconciler.runtime.storage_metrics import REASONS
 from reconciler.state.replication_info import info_from
@@ -57,8 +57,8 @@ def lines_of(state: StorageState, **known: Any) -> FamilyLines:
         known: What is known besides: `status`, `usages`, `password_made`.
     """
     look = replace(Look(state, state.storage.status, (), NOW, NOW), **known)
-    changes, pulses = PrimaryChanges(REASONS), Pulses()
+    changes, answers = PrimaryChanges(REASONS), PrimaryAnswers()
     if state.primary_service is not None:
         changes.note(look.key, state.primary_service.last_change)
-        pulses.note_primary(look.key, 0, 0.0)
-    return look_lines(look, changes, pulses)
+        answers.note_primary(look.key, 0, 0.0, has_served=True)
+    return look_lines(look, changes, answers)

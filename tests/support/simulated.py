@@ -15,7 +15,7 @@ from reconciler.controllers.session_storage import Reconciler
 from reconciler.credentials import identities
 from reconciler.manifests.instance_spec import Image
 from reconciler.manifests.network_policy import Peers
-from reconciler.metrics.pulses import Pulses
+from reconciler.metrics.primary_answers import PrimaryAnswers
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.last_seen import LastSeen
@@ -151,7 +151,7 @@ class Simulation:
         self._applier = Applier(self.api, self._caches, rollouts.note_refusal, instances, memory)
         storages = self._caches[SESSION_STORAGES.plural]
         self._status = StatusWriter(self.api, storages, recorder)
-        self.metrics = StorageMetrics(Pulses(), self.consumers.usages, clock)
+        self.metrics = StorageMetrics(PrimaryAnswers(), self.consumers.usages, clock)
         self._reconciler = Reconciler(
             storages, self._observer, self._applier, self._status, self.settings, clock, slots, memory, self.metrics
         )

@@ -102,8 +102,8 @@ def test_a_primary_that_holds_writes_back_is_told() -> None:
     (primary,) = state.instances
     assert primary.facts is not None
     paused = replace(primary, facts=replace(primary.facts, is_paused=True))
-    assert told(lines_of(state), "paused") == {(): 0}
-    assert told(lines_of(replace(state, instances=(paused,))), "paused") == {(): 1}
+    assert told(lines_of(state), "writes_paused") == {(): 0}
+    assert told(lines_of(replace(state, instances=(paused,))), "writes_paused") == {(): 1}
 
 
 def test_the_age_of_the_password_and_how_often_it_is_to_change() -> None:

@@ -8,7 +8,7 @@ import hashlib
 import pytest
 
 from reconciler.credentials import identities
-from reconciler.metrics.pulses import Pulses
+from reconciler.metrics.primary_answers import PrimaryAnswers
 from reconciler.observe.observer import Observer
 from reconciler.runtime.storage_metrics import StorageMetrics
 from reconciler.state.instance import Instance
@@ -17,7 +17,7 @@ from shared.consumers.identity import Consumer, Usage
 from shared.objects.resources import SESSION_STORAGES
 from tests.support.exposed import parsed
 from tests.support.simulated import KEY, Simulation
-from tests.support.storages import NOW, observed, replicated, unlinked
+from tests.support.storages import NOW, observed, replicated, settled, unlinked
 
 
 def text_of(metrics: StorageMetrics) -> bytes:
@@ -97,7 +97,7 @@ async def test_sessions_are_counted_as_consumers_log_in(mine: Simulation) -> Non
 
 
 def noted(*instances: Instance) -> StorageMetrics:
-    metrics = StorageMetrics(Pulses(), lambda _: (), lambda: NOW)
+    metrics = StorageMetrics(PrimaryAnswers(), lambda _: (), lambda: NOW)
     metrics.note_look(observed("large", *instances), None)
     return metrics
 
@@ -112,7 +112,7 @@ async def test_a_replica_that_is_not_in_sync_is_not_asked(broken: str) -> None:
 
 async def test_the_consumers_of_a_storage_are_told() -> None:
     usages = (Usage(Consumer("MCPServer", "team", "srv"), KEY, is_wired=True),)
-    metrics = StorageMetrics(Pulses(), lambda _: usages, lambda: NOW)
+    metrics = StorageMetrics(PrimaryAnswers(), lambda _: usages, lambda: NOW)
     metrics.note_look(observed("large", usages=usages), None)
     assert told(metrics, "session_storage_consumers", "kind", "wired") == {
         ("MCPServer", "true"): 1,
@@ -120,11 +120,14 @@ async def test_the_consumers_of_a_storage_are_told() -> None:
     }
 
 
-async def test_seconds_without_an_answer_of_the_primary_are_told() -> None:
-    pulses = Pulses()
-    metrics = StorageMetrics(pulses, lambda _: (), lambda: NOW)
+async def test_seconds_without_an_answer_of_the_primary_are_told_once_the_storage_has_served(mine: Simulation) -> None:
+    answers = PrimaryAnswers()
+    metrics = StorageMetrics(answers, lambda _: (), lambda: NOW)
     metrics.note_look(observed("small"), None)
-    pulses.count_silence(asyncio.get_running_loop().time() + 60)
-    metrics.note_look(observed("small"), None)
+    assert told(metrics, "session_storage_probes_total") == {}
+    served = settled(observed("small"), mine.status)
+    metrics.note_look(served, None)
+    answers.count_silence(asyncio.get_running_loop().time() + 60)
+    metrics.note_look(served, None)
     unanswered = told(metrics, "session_storage_probes_total", "outcome")[("unanswered",)]
     assert unanswered == pytest.approx(59, abs=1)

@@ -1,4 +1,4 @@
-"""Counts, second by second, whether each storage's primary answers the reconciler's question, and how fast. Pure.
+"""Counts, second by second, whether each storage's primary answers the heartbeat, and how fast. Pure.
 
 The heartbeat asks every instance once a second. Only answers of the instance that the Service names count: clients get
 to no other. A second in which none came counts as unanswered, whatever the reason: the server is silent, its pod is
@@ -26,7 +26,7 @@ BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 @dataclass(slots=True)
-class _Pulse:
+class _Primary:
     """What is known of one storage's primary.
 
     Attributes:
@@ -40,41 +40,48 @@ class _Pulse:
     answers: Histogram = field(default_factory=lambda: Histogram(BOUNDS))
 
 
-class Pulses:
+class PrimaryAnswers:
     """Counts of all storages, since this process began to lead. Times are seconds of one monotonic clock."""
 
     def __init__(self) -> None:
-        self._pulses: dict[Key, _Pulse] = {}
+        self._answers: dict[Key, _Primary] = {}
 
-    def note_primary(self, storage: Key, primary: int, at: float) -> None:
-        """Note which instance the Service names; from the first time on, seconds count."""
-        if (pulse := self._pulses.get(storage)) is None:
-            self._pulses[storage] = _Pulse(primary, at)
-        else:
-            pulse.primary = primary
+    def note_primary(self, storage: Key, primary: int, at: float, *, has_served: bool) -> None:
+        """Note which instance the Service names.
+
+        Args:
+            storage: Its storage.
+            primary: Its number.
+            at: When that was seen.
+            has_served: Whether consumers could ever use the storage; from then on seconds count.
+        """
+        if (known := self._answers.get(storage)) is not None:
+            known.primary = primary
+        elif has_served:
+            self._answers[storage] = _Primary(primary, at)
 
     def note_answer(self, storage: Key, instance: int, seconds: float, at: float) -> None:
         """Count an answer, which took this long; those of other instances do not count."""
-        pulse = self._pulses.get(storage)
-        if pulse is not None and pulse.primary == instance:
-            pulse.answers.observe(seconds)
-            pulse.counted_at = at
+        known = self._answers.get(storage)
+        if known is not None and known.primary == instance:
+            known.answers.observe(seconds)
+            known.counted_at = at
 
     def count_silence(self, at: float) -> None:
         """Count the seconds in which no answer came; to be called about once a second."""
-        for pulse in self._pulses.values():
-            if (silent := at - pulse.counted_at) >= PATIENCE_SECONDS:
+        for known in self._answers.values():
+            if (silent := at - known.counted_at) >= PATIENCE_SECONDS:
                 missed = int(silent / PERIOD_SECONDS) - 1
-                pulse.unanswered += missed
-                pulse.counted_at += missed * PERIOD_SECONDS
+                known.unanswered += missed
+                known.counted_at += missed * PERIOD_SECONDS
 
     def forget(self, storage: Key) -> None:
         """Drop a storage that is gone."""
-        self._pulses.pop(storage, None)
+        self._answers.pop(storage, None)
 
     def add_lines(self, own: LabelledLines, storage: Key) -> None:
-        """Add the storage's lines; none before it has had a primary."""
-        if (pulse := self._pulses.get(storage)) is not None:
-            own.add(families.PROBES, sum(pulse.answers.counts), "answered")
-            own.add(families.PROBES, pulse.unanswered, "unanswered")
-            own.add_histogram(families.PROBE_SECONDS, pulse.answers)
+        """Add the storage's lines; none before it has served."""
+        if (known := self._answers.get(storage)) is not None:
+            own.add(families.PROBES, sum(known.answers.counts), "answered")
+            own.add(families.PROBES, known.unanswered, "unanswered")
+            own.add_histogram(families.PROBE_SECONDS, known.answers)
