@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PERIOD_SECONDS: Final = 1.0
 """How often the heartbeat asks."""
-PATIENCE_SECONDS: Final = 2.0
-"""After so long without an answer, seconds begin to count as unanswered: one period, and one for the answer."""
+GRACE_SECONDS: Final = 1.0
+"""How old the last answer may be: the heartbeat asks again a second after it, and a little later each time."""
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """In seconds. An instance in the same cluster answers within a millisecond; a service level counts those below 0.1."""
 
@@ -70,8 +70,8 @@ class PrimaryAnswers:
     def count_silence(self, at: float) -> None:
         """Count the seconds in which no answer came; to be called about once a second."""
         for known in self._answers.values():
-            if (silent := at - known.counted_at) >= PATIENCE_SECONDS:
-                missed = int(silent / PERIOD_SECONDS) - 1
+            missed = int((at - known.counted_at - GRACE_SECONDS) / PERIOD_SECONDS)
+            if missed > 0:
                 known.unanswered += missed
                 known.counted_at += missed * PERIOD_SECONDS
 

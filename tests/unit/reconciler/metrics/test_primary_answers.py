@@ -72,10 +72,10 @@ def test_a_loop_that_was_held_up_counts_the_same_silence() -> None:
 def test_answers_a_little_late_are_no_silence() -> None:
     """The heartbeat asks again a second after an answer, not on the second."""
     answers, at = watched(), 100.0
-    for second in range(1, 200):
-        at += 1.004
+    for _ in range(200):
         answers.note_answer(KEY, 0, 0.004, at)
-        answers.count_silence(100.0 + second)
+        answers.count_silence(at + 1.003)
+        at += 1.004
     assert outcomes(answers)[("unanswered",)] == 0
 
 

@@ -118,6 +118,10 @@ async def test_each_answer_is_told_once_with_the_time_that_it_took(world: World)
             assert 0 < seconds < 10
             assert 0 <= now - at < 10
         told = len(world.answers)
+        for _ in range(2):  # an answer may come in two pieces
+            world.heartbeats._heartbeats[UID]._note_answer()
+        assert len(world.answers) <= told + 1
+        told = len(world.answers)
         world.server.is_hanging = True
         await world.hear()
         assert len(world.answers) <= told + 1, "a server that hangs has not answered"

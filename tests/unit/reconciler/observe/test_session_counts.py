@@ -100,6 +100,18 @@ async def test_a_server_that_hangs_holds_up_no_other(world: World) -> None:
     assert world.asked.count("stuck") == 1
 
 
+async def test_a_storage_that_waits_for_its_turn_waits_once(world: World) -> None:
+    for number in range(AT_ONCE + 1):
+        world.hanging.add(world.add(f"storage-{number}")[1])
+    counts = counts_of(world)
+    async with beside(counts.run()), asyncio.timeout(10):
+        while True:
+            await asyncio.sleep(0)
+            if len(world.asked) == AT_ONCE:
+                break
+        assert counts.due(asyncio.get_running_loop().time()) == []
+
+
 async def test_only_so_many_are_counted_at_once(world: World) -> None:
     for number in range(10 * AT_ONCE):
         world.add(f"storage-{number}")
