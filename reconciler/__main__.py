@@ -133,13 +133,16 @@ class _Process:
             await runner.cleanup()
 
     async def _lead(self) -> None:
-        self._metrics.exposition.is_leader = True  # and when it is not any more, the process ends
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_certificates())
-            group.create_task(self._reconcile())
-            if self._settings.extends_toolhive_crds:
-                for extension in self._watches.toolhive.extensions():
-                    group.create_task(extension)
+        self._metrics.exposition.is_leader = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keep_certificates())
+                group.create_task(self._reconcile())
+                if self._settings.extends_toolhive_crds:
+                    for extension in self._watches.toolhive.extensions():
+                        group.create_task(extension)
+        finally:
+            self._metrics.exposition.is_leader = False
 
     async def _keep_certificates(self) -> None:
         cluster = self._connections.certificates

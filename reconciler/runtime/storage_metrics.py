@@ -34,6 +34,8 @@ REASONS: Final = {
     **dict.fromkeys((LOST, RETURNED, SCRIPT_RUNS, BY_HAND), False),
 }
 """Why clients are sent to another instance, each reason with whether such a change is planned."""
+PLACE_SECONDS: Final = 60.0
+"""How old a look may be for its address to be asked: that may be another pod's by now, and would get a password."""
 _LOOK: Final = "look"
 _CONDITIONS: Final = "conditions"
 _SESSIONS: Final = "sessions"
@@ -45,6 +47,7 @@ class _Place(NamedTuple):
     host: str
     login: Login
     used_memory: int | None
+    seen_at: float
 
 
 class StorageMetrics:
@@ -79,15 +82,14 @@ class StorageMetrics:
         if new_status is not None:
             status = SessionStorageStatus.model_validate(new_status)
         look = Look(state, status, self._usages(key), oldest_password_made(state), self._clock())
+        now = asyncio.get_running_loop().time()
         if service is not None:
             self._changes.note(key, service.last_change)
             if service.primary is not None:
-                now, has_served = asyncio.get_running_loop().time(), was_ready(state.storage)
-                self._answers.note_primary(key, service.primary, now, has_served=has_served)
+                self._answers.note_primary(key, service.primary, now, has_served=was_ready(state.storage))
         self.exposition.publish(key, _LOOK, look_lines(look, self._changes, self._answers))
         self.exposition.publish(key, _CONDITIONS, condition_lines(key, status.conditions))
-        if look.primary is not None:
-            self._places[key] = _place(look.primary, state)
+        self._places[key] = _place(look.primary, state, now) if look.primary is not None else None
 
     def note_failure(self, storage: Object) -> None:
         """Take in a storage whose pass failed: its conditions say so."""
@@ -110,7 +112,9 @@ class StorageMetrics:
     def counts_at(self, storage: Key) -> tuple[str, int, Login] | None:
         """Tell host, port and login of the instance to ask; None if none can be asked now."""
         place = self._places.get(storage)
-        return (place.host, names.VALKEY_PORT, place.login) if place is not None else None
+        if place is None or asyncio.get_running_loop().time() - place.seen_at > PLACE_SECONDS:
+            return None
+        return place.host, names.VALKEY_PORT, place.login
 
     def note_sessions(self, storage: Key, sessions: Mapping[tuple[str, str], int]) -> None:
         """Take how many sessions each consumer has, unless the storage has gone meanwhile."""
@@ -119,7 +123,7 @@ class StorageMetrics:
             self.exposition.publish(storage, _SESSIONS, lines)
 
 
-def _place(primary: Instance, state: StorageState) -> _Place | None:
+def _place(primary: Instance, state: StorageState, now: float) -> _Place | None:
     """Choose the instance to count at: a replica that hears the primary, so that clients wait for nothing.
 
     Returns:
@@ -135,4 +139,4 @@ def _place(primary: Instance, state: StorageState) -> _Place | None:
     if asked is None:
         return None
     used = primary.facts.statistics.used_memory if primary.facts is not None else None
-    return _Place(asked.address, state.key_ring.login(identities.CONSUMER), used)
+    return _Place(asked.address, state.key_ring.login(identities.CONSUMER), used, now)

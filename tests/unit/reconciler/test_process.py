@@ -94,6 +94,7 @@ async def test_only_the_replica_that_leads_tells_prometheus_of_storages() -> Non
     assert b'session_storage_info{namespace="team",storage="mine"' in b"".join(exposition.pieces())
     running.cancel()
     await asyncio.wait({running})
+    assert not exposition.is_leader
 
 
 async def test_a_change_of_a_child_causes_a_pass() -> None:

@@ -10,6 +10,7 @@ import pytest
 from reconciler.credentials import identities
 from reconciler.metrics.primary_answers import PrimaryAnswers
 from reconciler.observe.observer import Observer
+from reconciler.runtime import storage_metrics
 from reconciler.runtime.storage_metrics import StorageMetrics
 from reconciler.state.instance import Instance
 from shared import names
@@ -94,6 +95,16 @@ async def test_sessions_are_counted_as_consumers_log_in(mine: Simulation) -> Non
     assert host != mine.primary, "a replica in sync spares clients the wait"
     mine.metrics.note_sessions(KEY, {("team", "srv"): 7})
     assert told(mine.metrics, "session_storage_sessions", "consumer_namespace", "consumer") == {("team", "srv"): 7}
+
+
+async def test_an_address_that_nobody_has_looked_at_for_a_minute_is_not_asked(
+    mine: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be another pod's by now, which would get a password."""
+    assert mine.metrics.counts_at(KEY) is not None
+    monkeypatch.setattr(storage_metrics, "PLACE_SECONDS", -1.0)
+    assert mine.metrics.counts_at(KEY) is None
+    assert list(mine.metrics.countable()) == [KEY]
 
 
 def noted(*instances: Instance) -> StorageMetrics:
