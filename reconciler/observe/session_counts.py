@@ -31,7 +31,7 @@ class Counted(Protocol):
     """Who knows where sessions are to be counted, and takes the counts."""
 
     def countable(self) -> Collection[Key]:
-        """List the storages whose sessions can be counted."""
+        """List the storages whose sessions can be counted now."""
 
     def counts_at(self, storage: Key) -> tuple[str, int, Login] | None:
         """Tell host, port and login of the instance to ask; None if none can be asked now."""
@@ -62,10 +62,13 @@ class SessionCounts:
                 await asyncio.sleep(TICK_SECONDS)
 
     def due(self, now: float) -> list[Key]:
-        """List the storages to count now, and forget those that are gone."""
-        known = self._counted.countable()
-        self._due = {key: self._due.get(key, now) for key in known}
-        return [key for key, at in self._due.items() if at <= now and key not in self._under_way]
+        """List the storages to count now.
+
+        A storage that cannot be counted for a while keeps its turn: one whose instances come and go is not asked more
+        often for that.
+        """
+        self._due = {key: at for key, at in self._due.items() if at > now}
+        return [key for key in self._counted.countable() if key not in self._due and key not in self._under_way]
 
     async def _count_in_turn(self, key: Key) -> None:
         try:

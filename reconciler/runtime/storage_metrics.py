@@ -106,8 +106,8 @@ class StorageMetrics:
         self._places.pop(storage, None)
 
     def countable(self) -> Collection[Key]:
-        """List the storages whose sessions can be counted."""
-        return self._places.keys()
+        """List the storages whose sessions can be counted now."""
+        return [key for key in self._places if self.counts_at(key) is not None]
 
     def counts_at(self, storage: Key) -> tuple[str, int, Login] | None:
         """Tell host, port and login of the instance to ask; None if none can be asked now."""

@@ -36,7 +36,7 @@ class World:
         return "team", name
 
     def countable(self) -> list[Key]:
-        return list(self.storages)
+        return [key for key, place in self.storages.items() if place is not None]
 
     def counts_at(self, storage: Key) -> tuple[str, int, Login] | None:
         return self.storages.get(storage)
@@ -134,17 +134,34 @@ async def test_a_count_that_fails_is_told_and_leaves_the_former_one(
     assert "a" * 32 not in caplog.text + str(vars(caplog.records[-1]))
 
 
-async def test_a_storage_without_an_instance_to_ask_is_not_asked(world: World) -> None:
+async def test_a_storage_is_counted_as_soon_as_an_instance_can_be_asked(world: World) -> None:
     key: Key = ("team", "mine")
     world.storages[key] = None
-    await counts_of(world).count(key)
-    assert world.asked == []
+    counts = counts_of(world)
+    async with beside(counts.run()):
+        assert counts.due(asyncio.get_running_loop().time()) == []
+        await counts.count(key)
+        assert world.asked == []
+        world.add("mine")
+        assert await noted(world) == key
 
 
-async def test_a_storage_that_is_gone_is_not_counted_again(world: World) -> None:
+async def test_a_storage_whose_instances_come_and_go_is_not_counted_more_often(world: World) -> None:
     key, counts = world.add("mine"), counts_of(world)
-    assert counts.due(1.0) == [key]
+    async with beside(counts.run()):
+        assert await noted(world) == key
+    now, place = asyncio.get_running_loop().time(), world.storages[key]
+    world.storages[key] = None
+    assert counts.due(now + 1) == []
+    world.storages[key] = place
+    assert counts.due(now + 2) == []
+    assert counts.due(now + PERIOD_SECONDS + 1) == [key]
+
+
+async def test_a_storage_that_is_gone_is_forgotten(world: World) -> None:
+    key, counts = world.add("mine"), counts_of(world)
+    async with beside(counts.run()):
+        assert await noted(world) == key
     world.storages.clear()
-    assert counts.due(1000.0) == []
-    world.add("mine")
-    assert counts.due(2000.0) == [key]
+    assert counts.due(asyncio.get_running_loop().time() + PERIOD_SECONDS + 1) == []
+    assert counts._due == {}
