@@ -11,6 +11,7 @@ import pytest
 from reconciler.actions.kubernetes import Restart, Share, Write
 from reconciler.actions.plan import Plan
 from reconciler.credentials import identities
+from reconciler.manifests.secrets import mirrored_secret
 from reconciler.plan.planner import plan
 from reconciler.state.credential_rollout import CredentialRollout
 from reconciler.state.external_secret import SecretProblem, connection_of_consumers, connection_of_user
@@ -272,6 +273,29 @@ def test_copies_are_made_of_a_connection_secret_whatever_somebody_took_out_of_it
     assert isinstance(share, Share)
     assert share.obj["metadata"]["labels"]["toolhive.stacklok.dev/storage"] == "mine"
     assert share.obj.get("data") == stripped.get("data")
+
+
+FORGED = identities.encoded({"NODE_OPTIONS": "--require ./x.js", "LD_PRELOAD": "./x.so"})
+"""What a backend would run with, if these keys of its storage's connection Secret became variables of it."""
+
+
+@pytest.mark.parametrize("secret", [{"data": identities.encoded({"password": "old"})}, None, {}], ids=repr)
+def test_nobody_can_add_a_variable_to_the_backends_of_a_storage_while_its_store_or_secret_is_away(secret: Any) -> None:
+    connection = handing_out("old")
+    forged = {**connection, "data": {**connection["data"], **FORGED}}
+    facts = replace(seen(secret), dialled=DialResult(Outcome.REFUSED, "seen") if secret else None)
+    before = replace(observed(), external=facts, sharing=Sharing(namespaces=("other",)))
+    first, *others = decided(with_connection(before, forged)).steps
+    assert isinstance(first, Write)
+    assert (first.obj["data"], others) == (connection["data"], [])
+
+
+@pytest.mark.parametrize("taken", [names.EXTERNAL_CONNECTION_KEYS, names.OPEN_CONNECTION_KEYS], ids=len)
+def test_a_copy_has_the_keys_of_the_contract_alone(taken: frozenset[str]) -> None:
+    connection = handing_out("old")
+    held = identities.encoded(dict.fromkeys(taken, "x"))
+    copied = mirrored_secret({**connection, "data": {**held, **FORGED}}, "other")
+    assert copied["data"] == held
 
 
 @pytest.mark.parametrize("published", ["", "default"])
