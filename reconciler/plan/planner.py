@@ -67,7 +67,7 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
     """Publish a connection once it has worked; until a new one works, consumers keep the one that they have."""
     facts, mending = state.external or ExternalFacts(), Mending(state.outcomes, now)
     owner, present = desired_objects.owner_of(state.storage), secrets.connection_of(state)
-    record = external_storage.record_after(facts, state.rotation, now)
+    record = external_storage.record_after(facts, present, state.rotation, now)
     desired = external_storage.desired_connection(owner, facts, present)
     noted = record.put_on(desired) if desired is not None else None
     publication = secrets.publish(noted, state, mending)
