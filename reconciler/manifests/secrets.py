@@ -28,7 +28,7 @@ _REGISTRY_KEYS: Final = frozenset({".dockerconfigjson", ".dockercfg"})
 
 def auth_secret(storage: Storage, ring: KeyRing, annotations: Mapping[str, str] = MappingProxyType({})) -> Object:
     """Build the auth Secret: every password, the ACL file that accepts them, and the annotations to keep."""
-    metadata = storage.metadata(names.auth_secret(storage.name))
+    metadata = storage.secret_metadata(names.auth_secret(storage.name))
     if annotations:
         metadata["annotations"] = {**metadata.get("annotations", {}), **annotations}
     return {"metadata": metadata, "type": "Opaque", "data": identities.encoded(ring.data)}
@@ -42,7 +42,7 @@ def connection_secret(storage: Storage, password: str) -> Object:
         names.KEY_REDIS_PASSWORD: password,
         names.KEY_STORAGE_TYPE: "redis",
     }
-    metadata = storage.metadata(names.connection_secret(storage.name))
+    metadata = storage.secret_metadata(names.connection_secret(storage.name))
     return {"metadata": metadata, "type": "Opaque", "data": identities.encoded(data)}
 
 
@@ -58,13 +58,13 @@ def external_connection_secret(storage: Storage, endpoint: Endpoint, login: Cred
         names.KEY_CA: login.ca,
     }
     data = {key: value for key, value in values.items() if value}
-    metadata = storage.metadata(names.connection_secret(storage.name))
+    metadata = storage.secret_metadata(names.connection_secret(storage.name))
     return {"metadata": metadata, "type": "Opaque", "data": identities.encoded(data)}
 
 
 def kept_connection_secret(storage: Storage, present: Object) -> Object:
     """Build a connection Secret that hands out what the present one does, and nothing that others added."""
-    metadata = storage.metadata(names.connection_secret(storage.name))
+    metadata = storage.secret_metadata(names.connection_secret(storage.name))
     return {"metadata": metadata, **_content(present, names.EXTERNAL_CONNECTION_KEYS)}
 
 
@@ -87,7 +87,7 @@ def mirrored_secret(connection: Object, namespace: str) -> Object:
 
 def pull_secret(storage: Storage, source: Object) -> Object:
     """Build a storage's copy of a Secret with registry credentials, for the pods beside it."""
-    metadata = storage.metadata(names.pull_secret(storage.name, source["metadata"]["name"]))
+    metadata = storage.secret_metadata(names.pull_secret(storage.name, source["metadata"]["name"]))
     return {"metadata": metadata, **_content(source, _REGISTRY_KEYS)}
 
 
