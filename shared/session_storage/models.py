@@ -184,8 +184,8 @@ class SessionStorageSpec(Model):
         InheritedMetadata | None,
         Field(
             description="Labels and annotations that all objects of the storage inherit, its volumes included; pods and"
-            " Secrets have labels without a domain alone. A change of these replaces the pods one by one, as a change of"
-            " the size does."
+            " Secrets have labels without a domain alone. A change of these replaces the pods one by one, like a change"
+            " of the size."
         ),
     ] = None
 
