@@ -45,7 +45,9 @@ STORAGE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """RFC 1035 label: the storage's Service is named after it, and a Service's name must start with a letter."""
 CLASS_CHANGE_HINT = "a disk cannot change its StorageClass in place: create a new SessionStorage"
 MAX_INHERITED = 32
-MAX_ANNOTATION = 4096
+MAX_ANNOTATION = 1024
+"""Of a value, in characters of up to four bytes. All annotations of an object together may have 256 KiB (Kubernetes'
+`TotalAnnotationSizeLimitB`), or API servers refuse it."""
 METADATA_KEY_PATTERN = f"^({_SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$"
 """Kubernetes' `IsQualifiedName`, but for the length of the domain: an optional DNS subdomain, and a name of up to 63
 characters. API servers refuse every object that has another label or annotation, the EndpointSlice of the primary too.

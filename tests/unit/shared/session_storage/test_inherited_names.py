@@ -12,15 +12,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from reconciler.manifests.storage import Inherited, Storage
 from shared.session_storage.crd import crd
 from shared.session_storage.models import InheritedMetadata
-from shared.session_storage.validation import METADATA_KEY_PATTERN
+from shared.session_storage.validation import MAX_ANNOTATION, MAX_INHERITED, METADATA_KEY_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_DOMAIN: Final = 253
 LONGEST_NAME: Final = 63
+ALL_ANNOTATIONS: Final = 256 * 1024
+"""Bytes that API servers let all annotations of an object have, names included."""
 CHART: Final = Path(__file__).parents[4] / "deploy" / "chart"
 DEFINITIONS: Final = json.loads((CHART / "values.schema.json").read_text())["definitions"]
 
@@ -54,8 +57,12 @@ def is_domain_label(text: str) -> bool:
 
 
 def is_taken(field: str, key: str, value: str = "") -> bool:
+    return is_taken_whole({key: value}, field)
+
+
+def is_taken_whole(handed_down: dict[str, str], field: str = "annotations") -> bool:
     try:
-        InheritedMetadata.model_validate({field: {key: value}})
+        InheritedMetadata.model_validate({field: handed_down})
     except ValidationError:
         return False
     return True
@@ -79,6 +86,20 @@ def test_a_name_is_taken_if_and_only_if_api_servers_take_it(key: str) -> None:
 @example("a\n")
 def test_a_value_of_a_label_is_taken_if_and_only_if_api_servers_take_it(value: str) -> None:
     assert is_taken("labels", "team", value) is (value == "" or is_name(value))
+
+
+def test_the_most_that_a_storage_may_hand_down_fits_on_an_object() -> None:
+    widest = "\N{GRINNING FACE}"
+    keys = [f"{'a' * 251}{number}/{'a' * LONGEST_NAME}" for number in range(10, 10 + MAX_INHERITED)]
+    most = dict.fromkeys(keys, widest * MAX_ANNOTATION)
+    taken = InheritedMetadata.model_validate({"annotations": most, "labels": dict.fromkeys(keys, "")})
+    found = Storage("mine", "team", "uid-1", Inherited(taken.labels, taken.annotations)).metadata("mine-valkey")
+    size = sum(len(key) + len(value.encode()) for key, value in found["annotations"].items())
+    assert size < ALL_ANNOTATIONS * 3 // 4, "others may add some, and the reconciler its record of a change"
+    for number in (MAX_INHERITED, MAX_INHERITED + 1):
+        assert is_taken_whole(dict.fromkeys(map(str, range(number)), "")) is (number == MAX_INHERITED)
+    assert is_taken("annotations", "a", widest * MAX_ANNOTATION)
+    assert not is_taken("annotations", "a", widest * MAX_ANNOTATION + "x")
 
 
 @pytest.mark.parametrize("field", ["labels", "annotations"])
