@@ -6,6 +6,7 @@ Three types describe an instance by what is known of it: `InstanceSpec` says wha
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -136,7 +137,7 @@ class Instance:
         Pods of former releases name their size alone, which meant the same in every installation.
         """
         stated = annotation_of(self.pod, names.ANNOTATION_INSTANCES) if self.pod is not None else ""
-        if stated.isdecimal():
+        if re.fullmatch("[0-9]{1,3}", stated):  # whoever may edit pods can write anything there
             return int(stated)
         return DEFAULT_SIZES.of(self.size).replicas if self.size is not None else None
 

@@ -11,6 +11,7 @@ from reconciler.manifests import secrets
 from reconciler.manifests.network_policy_settings import NetworkPolicySettings
 from reconciler.manifests.storage import Inherited, Storage
 from reconciler.manifests.valkey_pods import ValkeyPods
+from reconciler.observe.observer import Observer
 from reconciler.plan import desired_objects
 from reconciler.plan.desired_objects import StorageSettings
 from shared import names
@@ -231,6 +232,23 @@ async def test_a_storage_that_has_lost_an_instance_gets_it_back_without_a_turn(a
     await settled(simulation)
     assert simulation.find(STATEFUL_SETS, "mine-valkey-2") is not None
     assert simulation.find(STATEFUL_SETS, "mine-valkey-3") is None
+
+
+async def test_of_two_storages_that_look_around_at_once_one_takes_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation = await started(size="small")
+    simulation.settings = standing_for("small", 3)
+    simulation.start()
+
+    async def overlooked(*_: object) -> Object:
+        simulation.slots.note(OTHER, is_changing=True)
+        return {}
+
+    monkeypatch.setattr(Observer, "overlooked", overlooked)
+    await simulation.reconcile()
+    assert simulation.find(STATEFUL_SETS, "mine-valkey-1") is None
+    assert updating(simulation) == "WaitsForItsTurn"
+    simulation.slots.note(OTHER, is_changing=False)
+    assert simulation.slots.may_take(OTHER), "this storage has not taken a slot beside the other one"
 
 
 async def test_a_new_storage_and_a_changed_word_wait_for_no_turn() -> None:
