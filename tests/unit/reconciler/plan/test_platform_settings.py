@@ -197,7 +197,7 @@ async def test_another_number_of_instances_waits_for_its_turn(size: str, before:
     simulation.slots.note(OTHER, is_changing=False)
     await settled(simulation)
     assert len(simulation.kubelets.running) == after
-    assert (simulation.status["phase"], updating(simulation)) == ("Ready", "")
+    assert (simulation.status["phase"], updating(simulation)) == ("Ready", "UpToDate")
     assert simulation.slots.may_take(OTHER)
 
 
@@ -217,7 +217,7 @@ async def test_a_storage_that_grows_has_its_slot_until_the_new_instances_are_in_
     simulation.start()
     for _ in range(40):
         await simulation.reconcile()
-        if len(simulation.kubelets.running) == after and not updating(simulation):
+        if len(simulation.kubelets.running) == after and updating(simulation) == "UpToDate":
             break
         assert not simulation.slots.may_take(OTHER), "another storage would begin to grow beside it"
         await simulation.boot()
