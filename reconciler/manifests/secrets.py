@@ -96,7 +96,7 @@ def _content(secret: Object, keys: Container[str]) -> Object:
 
     A copy never takes other keys along: backends read a connection Secret whole, as variables of their environment.
     """
-    content = {key: secret[key] for key in ("type", "data") if key in secret}
+    content: Object = {key: secret[key] for key in ("type", "data") if key in secret}
     if data := content.get("data"):
         content["data"] = {key: value for key, value in data.items() if key in keys}
     return content

@@ -148,17 +148,17 @@ OPEN = {"url": "redis://elsewhere"}
 """A store without a password."""
 
 
-def stating(external: Any, dialled: DialResult = OK, **password: str) -> StorageState:
-    """Observe a storage with this spec; its Secret, if it names one, has this password."""
-    facts = seen({"data": identities.encoded(password)}, external)
+def stating(external: Any, secret: dict[str, str], dialled: DialResult = OK) -> StorageState:
+    """Observe a storage with this spec and this content of its Secret, if it names one."""
+    facts = seen({"data": identities.encoded(secret)}, external)
     return state_of(session_storage({"external": external}), external=replace(facts, dialled=dialled))
 
 
 @pytest.mark.parametrize(("external", "secret"), [(ELSEWHERE, {"password": "p"}), (OPEN, {})], ids=["login", "open"])
 def test_consumers_follow_a_changed_url_once_it_works_and_restart(external: Any, secret: dict[str, str]) -> None:
     """Backends read the address as they start; the user's Secret may be the same as ever."""
-    former = handed(stating(external, **secret))
-    decision = decided(with_connection(stating({**external, "url": "redis://moved"}, **secret), former))
+    former = handed(stating(external, secret))
+    decision = decided(with_connection(stating({**external, "url": "redis://moved"}, secret), former))
     values = handed_out(decision)
     assert values["REDIS_URL"].endswith("moved.team.svc:6379")
     (step,) = decision.steps
@@ -175,8 +175,8 @@ def test_consumers_keep_the_former_place_as_long_as_a_changed_url_does_not_work(
     external: Any, secret: dict[str, str], former: DialResult
 ) -> None:
     dead = {**external, "url": "redis://dead.example.com"}
-    connection = handed(stating(external, **secret))
-    moved = with_connection(stating(dead, DialResult(Outcome.TIMEOUT, "seen"), **secret), connection)
+    connection = handed(stating(external, secret))
+    moved = with_connection(stating(dead, secret, DialResult(Outcome.TIMEOUT, "seen")), connection)
     assert moved.external is not None
     decision = decided(replace(moved, external=replace(moved.external, dialled_as_published=former)))
     assert decision.steps == ()
