@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy.local import (
     addons,
     api,
+    audit,
     cgroups,
     containers,
     controlplane,
@@ -146,6 +147,7 @@ def _start_control_plane(cluster: Cluster) -> api.Client:
     commands = controlplane.commands(layout, disks.endpoints(cluster.profile))
     admin = disks.admin_kubeconfig(cluster.disks)
     client = api.Client(admin)
+    audit.install(disks.control_plane(cluster.disks))
     for name in controlplane.SERVERS:
         _ensure_service(cluster, CONTROL_PLANE_NODE, name, commands.pop(name))
     log = cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-apiserver.log"
