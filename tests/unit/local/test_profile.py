@@ -46,8 +46,7 @@ def test_on_a_kernel_without_ipv6_a_profile_of_another_name_differs_in_nothing_e
     assert "this kernel has no IPv6: the profile is awkward-ipv4 instead of awkward" in capsys.readouterr().out
     assert (found.name, found.families) == ("awkward-ipv4", ("IPv4",))
     assert set(AWKWARD.oddities) ^ set(found.oddities) == {Oddity.IPV6_FIRST, Oddity.IPV4_ALONE}
-    changed = {"name": AWKWARD.name, "oddities": AWKWARD.oddities, "is_ipv6_first": True}
-    assert dataclasses.replace(found, **changed) == AWKWARD
+    assert dataclasses.replace(found, name=AWKWARD.name, oddities=AWKWARD.oddities, is_ipv6_first=True) == AWKWARD
 
 
 @pytest.mark.parametrize("wanted", PROFILES.values(), ids=PROFILES)
