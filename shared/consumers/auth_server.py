@@ -103,17 +103,18 @@ def keeps_in_memory(described: Object) -> bool:
 def storage_of_auth_server(consumer: Object) -> Key | None:
     """Tell in which managed storage the auth server of a stored object keeps its data; None if in none.
 
-    The address tells. Users may have written it themselves, without a reference, and with the cluster's domain.
+    The address tells. Users may have written it themselves, without a reference, and in each form that a pod's resolver
+    takes: `store-valkey`, `store-valkey.team`, `store-valkey.team.svc`, and with the cluster's domain.
     """
     server = SERVERS.get(str(consumer.get("kind")))
     if server is None or read(consumer, (*server, "storage", "type")) != "redis":
         return None
-    host, _, _ = str(read(consumer, (*server, *REDIS, "addr")) or "").rpartition(":")
-    service, _, rest = host.partition(".")
+    host, _, _ = str(read(consumer, (*server, *REDIS, "addr")) or "").lower().rpartition(":")
+    service, _, rest = host.removesuffix(".").partition(".")
     namespace, _, domain = rest.partition(".")
     name = service.removesuffix(names.valkey(""))
-    is_ours = name != service and domain.split(".")[0] == "svc"
-    return (namespace, name) if is_ours else None
+    is_ours = name != service and domain.split(".")[0] in {"", "svc"}
+    return (namespace or str(read(consumer, ("metadata", "namespace")) or ""), name) if is_ours else None
 
 
 def external_auth_config_names(host: Object) -> frozenset[str]:
