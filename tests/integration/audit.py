@@ -10,38 +10,39 @@ from pathlib import Path
 import pytest
 import yaml
 
-from shared.objects.resources import NAMESPACES
+from shared.objects.resources import NAMESPACES, Object
 from tests.integration.control_plane import Kubectl
 from tests.integration.installation import NAMESPACE
 from tests.integration.processes import eventually
 
-POLICY = {
-    "apiVersion": "audit.k8s.io/v1",
-    "kind": "Policy",
-    "omitStages": ["RequestReceived"],
-    "rules": [
+
+def policy(*namespaces: str) -> Object:
+    """Log the writes of the service accounts of these namespaces.
+
+    The API server audits what no rule matches not at all:
+    https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/#audit-policy.
+    """
+    rules: list[Object] = [
         # A heartbeat, and questions that change nothing.
         {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
         {"level": "None", "resources": [{"group": "authentication.k8s.io"}, {"group": "authorization.k8s.io"}]},
         {
             "level": "Metadata",
-            "userGroups": [f"system:serviceaccounts:{NAMESPACE}"],
+            "userGroups": [f"system:serviceaccounts:{namespace}" for namespace in namespaces],
             "verbs": ["create", "update", "patch", "delete", "deletecollection"],
         },
-    ],
-}
-"""The API server audits what no rule matches not at all:
-https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/#audit-policy."""
+    ]
+    return {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules}
 
 
 class AuditLog:
     """The writes of our service accounts, each as a text such as `patch pods test-1/cache-valkey-0-0`."""
 
-    def __init__(self, directory: Path) -> None:
-        """Take a directory that exists, for the policy and the log."""
+    def __init__(self, directory: Path, *namespaces: str) -> None:
+        """Take a directory that exists, for the policy and the log, and the namespaces of releases."""
         self._policy = directory / "audit-policy.yaml"
         self._log = directory / "audit.log"
-        self._policy.write_text(yaml.safe_dump(POLICY))
+        self._policy.write_text(yaml.safe_dump(policy(*(namespaces or (NAMESPACE,)))))
         self._log.touch()
 
     @property

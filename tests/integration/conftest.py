@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from tests.integration.audit import AuditLog
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import install_chart, install_toolhive_crds, running_processes
 from tests.integration.loopback import free_port, routed
-from tests.integration.processes import ROOT, Process
+from tests.integration.processes import Process, running_kubelet
 
 LONGEST = (
     "test_drills",
@@ -106,13 +104,8 @@ def processes(
 
 @pytest.fixture(scope="session")
 def kubelet(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run the Valkey servers of pods on this machine."""
-    directory = tmp_path_factory.mktemp("kubelet")
-    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.integration.kubelet"]
-    process = subprocess.Popen([*command, str(kubeconfig), str(directory)], cwd=ROOT)
-    yield
-    process.terminate()
-    process.wait(10)
+    with running_kubelet(kubeconfig, tmp_path_factory.mktemp("kubelet")):
+        yield
 
 
 _numbers = itertools.count(1)
