@@ -22,6 +22,8 @@ LONGEST = (
     "test_toolhive_versions",
     "test_policy_alone",
     "test_policy",
+    "test_platforms",
+    "test_placement",
     "test_sharing",
     "test_provisioning",
     "test_short_lives",
