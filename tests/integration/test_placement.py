@@ -24,7 +24,6 @@ from tests.integration.chart.rules import OPENSHIFT_CRD
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import (
     NAMESPACE,
-    chart_objects,
     environment_of,
     install_chart,
     install_toolhive_crds,
@@ -244,7 +243,8 @@ def test_other_figures_of_a_size_reach_a_storage_that_runs_and_so_does_the_end_o
     """It costs 15 s: three instances make way for larger ones with larger disks, one after the other."""
     # The later of two options counts.
     later = ("valkey.sizes.medium.memory=1Gi", "valkey.sizes.medium.disk=9Gi", "valkey.networkPolicy.enabled=false")
-    told = environment_of(chart_objects(*VALUES, *later), "reconciler")
+    objects = install_chart(kubectl, int(processes["webhook"].environ["WEBHOOK_PORT"]), *VALUES, *later)
+    told = environment_of(objects, "reconciler")
     former = {pod["metadata"]["uid"] for pod in pods(kubectl)}
     with primary_client(kubectl) as client:
         client.set("session", "kept")
