@@ -99,7 +99,7 @@ def _raised(pod: str, *further: str) -> Object:
         {"name": "cpu", "expression": _at_least("variables.asked['cpu']", "variables.least")},
         {"name": "memory", "expression": _at_least("variables.asked['memory']", f"'{LEAST_MEMORY}'")},
     ]
-    amounts = "{'cpu': variables.cpu, 'memory': variables.memory, 'ephemeral-storage': '1Gi'}"
+    amounts = "{'cpu': variables.cpu, 'memory': variables.memory, 'ephemeral-storage': dyn('1Gi')}"
     path = f"/{pod.replace('.', '/')}/containers/0/resources"
     patch = _patch(
         f'JSONPatch{{op: "replace", path: "{path}/requests", value: {amounts}}}',
