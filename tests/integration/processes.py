@@ -51,8 +51,8 @@ class Process:
     def has_ended(self) -> bool:
         return self._process is not None and self._process.poll() is not None
 
-    def await_ready(self) -> None:
-        eventually(lambda: "ok" in self.read("/readyz"), what=f"{self._module} ready: {self.log}")
+    def await_ready(self, seconds: float = 30) -> None:
+        eventually(lambda: "ok" in self.read("/readyz"), seconds=seconds, what=f"{self._module} ready: {self.log}")
 
     def read(self, path: str) -> str:
         """Read a page from the port for probes and metrics."""

@@ -91,7 +91,7 @@ def processes(
             stack.callback(process.kill)
             process.start()
         for process in made.values():
-            process.await_ready()
+            process.await_ready(seconds=120)  # seven begin at once
         yield made
 
 
