@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from shared.objects.resources import NAMESPACES, Object
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import install_chart, install_toolhive_crds, running_processes
 from tests.integration.loopback import free_port, routed
-from tests.integration.processes import ROOT, Process
+from tests.integration.processes import Process, running_kubelet
 from tests.support.audit import AuditLog
 
 LONGEST = (
@@ -24,6 +22,8 @@ LONGEST = (
     "test_toolhive_versions",
     "test_policy_alone",
     "test_policy",
+    "test_platforms",
+    "test_placement",
     "test_sharing",
     "test_provisioning",
     "test_short_lives",
@@ -105,13 +105,8 @@ def processes(
 
 @pytest.fixture(scope="session")
 def kubelet(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run the Valkey servers of pods on this machine."""
-    directory = tmp_path_factory.mktemp("kubelet")
-    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.integration.kubelet"]
-    process = subprocess.Popen([*command, str(kubeconfig), str(directory)], cwd=ROOT)
-    yield
-    process.terminate()
-    process.wait(10)
+    with running_kubelet(kubeconfig, tmp_path_factory.mktemp("kubelet")):
+        yield
 
 
 _numbers = itertools.count(1)

@@ -48,18 +48,13 @@ class Write:
         return cls(event["user"]["username"], event["verb"], of["resource"], of.get("subresource", ""), target)
 
     @property
-    def is_ours(self) -> bool:
-        """Whether one of our processes made it."""
-        return self.user.startswith(f"system:serviceaccount:{NAMESPACE}:")
-
-    @property
-    def is_provoked(self) -> bool:
-        """Whether somebody else made it, and might have made it because of us.
+    def is_answer(self) -> bool:
+        """Whether somebody else who made it might have made it because of us.
 
         ToolHive writes consumers' status again and again: of servers while pods wait, of virtual servers always.
         """
         is_routine = self.resource in CONSUMERS and self.subresource == "status"
-        return not self.is_ours and self.resource in PROVOKED and not is_routine
+        return self.resource in PROVOKED and not is_routine
 
     def __str__(self) -> str:
         return f"{self.verb} {'/'.join(filter(None, (self.resource, self.subresource)))} {self.target}"
@@ -68,9 +63,10 @@ class Write:
 class AuditLog:
     """The writes of service accounts, each as a text such as `patch pods test-1/cache-valkey-0-0`."""
 
-    def __init__(self, file: Path) -> None:
-        """Take the log of an API server."""
+    def __init__(self, file: Path, *releases: str) -> None:
+        """Take the log of an API server, and the namespaces of our releases; without any, that of the local cluster."""
         self._file = file
+        self._ours = tuple(f"system:serviceaccount:{namespace}:" for namespace in releases or (NAMESPACE,))
 
     def position(self) -> int:
         """Return where the next write is logged."""
@@ -99,11 +95,12 @@ class AuditLog:
 
     def since(self, position: int) -> Counter[str]:
         """Count our processes' writes that were logged after a position."""
-        return Counter(str(write) for write in self._writes(position) if write.is_ours)
+        return Counter(str(write) for write in self._writes(position) if write.user.startswith(self._ours))
 
     def provoked_since(self, position: int) -> Counter[str]:
         """Count what others wrote after a position, and might have written because of us."""
-        return Counter(f"{write} by {write.user}" for write in self._writes(position) if write.is_provoked)
+        others = (write for write in self._writes(position) if not write.user.startswith(self._ours))
+        return Counter(f"{write} by {write.user}" for write in others if write.is_answer)
 
     def _writes(self, position: int) -> Iterator[Write]:
         assert position <= self.position(), "the API server has begun a new log"
