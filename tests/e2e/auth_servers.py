@@ -86,9 +86,12 @@ def begin_login(proxies: Proxies, client: str) -> str:
 
 
 @contextmanager
-def registered_clients(servers: list[Proxies]) -> Iterator[None]:
-    """Register a client with each auth server; when the block has ended, its successor must know it, and no other."""
-    before = [(each, _uids(each), register(each)) for each in servers]
+def registered_clients(hosts: list[Proxies]) -> Iterator[None]:
+    """Register a client with each auth server, and check when the block has ended that a new process knows this client.
+
+    It must refuse a client that nobody has registered, so that the answer to the other one means something.
+    """
+    before = [(each, _uids(each), register(each)) for each in hosts]
     yield
     for proxies, replaced, client in before:
         proxies.await_ready(1, other_than=replaced)

@@ -34,8 +34,8 @@ from tests.e2e.storages import await_ready, read, secret, server, storage
 ORIGIN: Final = "origin"
 REMOTES: Final = {"small": 0, "medium": 2, "medium-ten": 9}
 """By storage: how many remote proxies forward to a server, which is a consumer too."""
-LOGINS: Final = {"small": 1, "medium": 0, "medium-ten": 0}
-"""By storage: how many auth servers keep their data there; the servers that run them refer to no storage."""
+HOSTS: Final = {"small": 1, "medium": 0, "medium-ten": 0}
+"""By storage: how many servers run an auth server that keeps its data there; they refer to no storage themselves."""
 ROTATION_SECONDS: Final = 900
 SESSION_SECONDS: Final = 60
 """Seconds for which a session may pause: a backend with one replica is away while it restarts, and so is its proxy."""
@@ -58,8 +58,8 @@ def rotated(run: Run, request: pytest.FixtureRequest) -> str:
         *(remote(f"remote-{size}-{number}", origin, size) for number in range(REMOTES[size])),
         *(
             each
-            for login in logins(kube, size)
-            for each in auth_servers.auth_server(login.server, ROTATION, run.images.mcp_server, size)
+            for host in hosts(kube, size)
+            for each in auth_servers.auth_server(host.server, ROTATION, run.images.mcp_server, size)
         ),
     )
     for proxies in all_proxies(kube, size):
@@ -75,12 +75,12 @@ def remote(name: str, origin: str, size: str) -> Object:
 
 def all_proxies(kube: Kube, size: str) -> list[Proxies]:
     of_remotes = (Proxies(kube, f"remote-{size}-{n}", ROTATION, MCP_REMOTE_PROXY) for n in range(REMOTES[size]))
-    return [Proxies(kube, f"{ORIGIN}-{size}", ROTATION), *of_remotes, *logins(kube, size)]
+    return [Proxies(kube, f"{ORIGIN}-{size}", ROTATION), *of_remotes, *hosts(kube, size)]
 
 
-def logins(kube: Kube, size: str) -> list[Proxies]:
+def hosts(kube: Kube, size: str) -> list[Proxies]:
     """List the proxies that run the auth servers of a storage."""
-    return [Proxies(kube, f"login-{size}-{number}", ROTATION) for number in range(LOGINS[size])]
+    return [Proxies(kube, f"login-{size}-{number}", ROTATION) for number in range(HOSTS[size])]
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def test_no_client_notices_that_passwords_change(run: Run, rotated: str, figures
     old = secret(kube, f"{size}-auth", ROTATION)
     before, after = LoadPod(kube, f"load-{size}-before"), LoadPod(kube, f"load-{size}-after")
     before.start(run, size)
-    with auth_servers.registered_clients(logins(kube, size)), session_in_use(kube, size) as lost:
+    with auth_servers.registered_clients(hosts(kube, size)), session_in_use(kube, size) as lost:
         begun = time.monotonic()
         annotate(kube, size, "one")
         until("consumers are to restart", lambda: phase(kube, size) == "AwaitConsumers", 60)
@@ -220,12 +220,12 @@ def ask(run: Run, size: str, password: str, command: str) -> str:
 @pytest.mark.parametrize("rotated", SIZES[:1], indirect=True)
 def test_a_storage_keeps_what_an_auth_server_knows(run: Run, rotated: str) -> None:
     """Takes about five seconds."""
-    kube, size, (login,) = run.kube, rotated, logins(run.kube, rotated)
-    described = read(kube, "mcpexternalauthconfigs", login.server, ROTATION)["spec"]["embeddedAuthServer"]
+    kube, size, (host,) = run.kube, rotated, hosts(run.kube, rotated)
+    described = read(kube, "mcpexternalauthconfigs", host.server, ROTATION)["spec"]["embeddedAuthServer"]
     redis = described["storage"]["redis"]
     assert (described["storage"]["type"], redis["addr"]) == ("redis", f"{size}-valkey.{ROTATION}.svc:6379")
     assert redis["aclUserConfig"]["passwordSecretRef"]["name"] == f"{size}-connection"
-    key = f"thv:auth:{{{ROTATION}:{login.server}}}:client:{auth_servers.register(login)}"
+    key = f"thv:auth:{{{ROTATION}:{host.server}}}:client:{auth_servers.register(host)}"
     passwords = secret(kube, f"{size}-auth", ROTATION)
     assert ask(run, size, passwords[CONSUMER.key], f"exists '{key}'").split() == ["1"]
     policy = f"--user {OPERATOR.user} config get maxmemory-policy"
