@@ -219,7 +219,7 @@ def ask(run: Run, size: str, password: str, command: str) -> str:
 
 @pytest.mark.parametrize("rotated", SIZES[:1], indirect=True)
 def test_a_storage_keeps_what_an_auth_server_knows(run: Run, rotated: str) -> None:
-    """Takes about five seconds."""
+    """Takes about three seconds."""
     kube, size, (host,) = run.kube, rotated, hosts(run.kube, rotated)
     described = read(kube, "mcpexternalauthconfigs", host.server, ROTATION)["spec"]["embeddedAuthServer"]
     redis = described["storage"]["redis"]
