@@ -32,7 +32,7 @@ from tests.e2e.namespaces import ROTATION
 from tests.e2e.storages import await_ready, read, secret, server, storage
 
 ORIGIN: Final = "origin"
-REMOTES: Final = {"small": 0, "medium": 2, "medium-ten": 9}
+REMOTES: Final = {"small": 1, "medium": 2, "medium-ten": 9}
 """By storage: how many remote proxies forward to a server, which is a consumer too."""
 HOSTS: Final = {"small": 1, "medium": 0, "medium-ten": 0}
 """By storage: how many servers run an auth server that keeps its data there; they refer to no storage themselves."""
