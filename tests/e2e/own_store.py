@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
+from deploy.demo.proxies import COUNT
 from deploy.local import paths
 from reconciler.apply import passwords
 from shared import names
@@ -35,7 +36,8 @@ GATEWAY: Final = Consumer("VirtualMCPServer", "gateway", namespace=THEIRS)
 """Has a key prefix of its own, as on the page."""
 REMOTE: Final = Consumer("MCPRemoteProxy", "by-hand", namespace=THEIRS)
 """Has none, and so ToolHive's."""
-BY_HAND: Final = (GATEWAY, REMOTE)
+BY_HAND: Final = {GATEWAY: GATEWAY.tool, REMOTE: REMOTE.named(COUNT)}
+"""A tool of each; a virtual server calls those that count per session without one."""
 _ORIGIN: Final = Consumer("MCPServer", ORIGIN, namespace=THEIRS)
 
 

@@ -14,7 +14,7 @@ import yaml
 from deploy.demo import installation, storages
 from deploy.demo.kube import Kube, until
 from deploy.demo.mcp_session import McpSession
-from deploy.demo.proxies import COUNT, Proxies
+from deploy.demo.proxies import Proxies
 from reconciler.apply import passwords
 from reconciler.valkey.external_answers import PROBE_PREFIX
 from shared import names
@@ -22,7 +22,7 @@ from tests.e2e import clients, own_store
 from tests.e2e.conftest import Run
 from tests.e2e.consumers import Consumer
 from tests.e2e.namespaces import STRANGERS, THEIRS
-from tests.e2e.own_store import BY_HAND, HOST, MOVED, TWO_LABELS
+from tests.e2e.own_store import BY_HAND, GATEWAY, HOST, MOVED, REMOTE, TWO_LABELS
 from tests.e2e.storages import await_ready, read, secret, server, storage
 
 DATABASE: Final = 3
@@ -126,32 +126,32 @@ def test_it_means_the_same_to_consumers_of_every_namespace(
 
 @dataclass(frozen=True)
 class Opened:
-    """A session through the only proxy of a server, what its tool counted there, and the uids of the proxy's pods."""
+    """A session through the only proxy of a server, what its tool said there, and the uids of the proxy's pods."""
 
     session: McpSession
-    counted: str
+    said: str
     uids: frozenset[str]
 
 
 def opened(kube: Kube, consumer: Consumer) -> Opened:
     proxies = consumer.proxies(kube)
     (pod,) = proxies.await_ready(1)
-    session, counted = proxies.open(pod, consumer.named(COUNT))
-    return Opened(session, counted, frozenset(each["metadata"]["uid"] for each in proxies.pods()))
+    session, said = proxies.open(pod, BY_HAND[consumer])
+    return Opened(session, said, frozenset(each["metadata"]["uid"] for each in proxies.pods()))
 
 
-def counted_after(kube: Kube, consumer: Consumer, before: Opened) -> str:
-    """Count once more in a session, through another proxy than the one that opened it."""
+def continued(kube: Kube, consumer: Consumer, before: Opened) -> str:
+    """Call the tool once more in a session, through another proxy than the one that opened it."""
     proxies = consumer.proxies(kube)
     (pod,) = proxies.await_ready(1, other_than=before.uids)
-    return proxies.call(pod, before.session, consumer.named(COUNT))
+    return proxies.call(pod, before.session, BY_HAND[consumer])
 
 
 @dataclass(frozen=True)
 class Move:
-    """What each server's tool counted in one session, before the move and after it, and how long the move took."""
+    """What each server's tool said in one session, before the move and after it, and how long the move took."""
 
-    counts: dict[str, tuple[str, str]]
+    said: dict[str, tuple[str, str]]
     seconds: float
 
 
@@ -169,8 +169,8 @@ def moved(external: Kube) -> Iterator[Move]:
     references = yaml.safe_dump_all(own_store.referring())
     # The webhook may know the condition a moment later than kubectl.
     until("the references are applied", lambda: not external.refusal("apply", "-f", "-", stdin=references), 10)
-    counts = {each.name: (before.counted, counted_after(external, each, before)) for each, before in sessions.items()}
-    yield Move(counts, time.monotonic() - begun)
+    said = {each.name: (before.said, continued(external, each, before)) for each, before in sessions.items()}
+    yield Move(said, time.monotonic() - begun)
     # The nodes are short of room for what comes later.
     external.run("delete", *own_store.targets(), "--wait=false", namespace=THEIRS)
 
@@ -179,7 +179,9 @@ def test_sessions_of_servers_that_a_user_has_connected_go_on_after_the_documente
     moved: Move, figures: list[str]
 ) -> None:
     figures.append(f"two applies move servers in with their sessions: {moved.seconds:.1f} s")
-    assert moved.counts == {each.name: ("1", "2") for each in BY_HAND}
+    before, after = moved.said[GATEWAY.name]
+    assert before == after
+    assert moved.said[REMOTE.name] == ("1", "2")
 
 
 @pytest.mark.usefixtures("moved")

@@ -105,7 +105,7 @@ def test_every_service_that_can_work_has_a_url_or_is_read_from_a_secret() -> Non
     }
 
 
-@pytest.mark.parametrize("block", blocks())
+@pytest.mark.parametrize("block", list(blocks()))
 def test_the_product_takes_every_storage_that_the_pages_print(block: Any) -> None:
     assert list(problems_of_spec(block)) == []
     assert External.model_validate(block["spec"]["external"])
