@@ -159,7 +159,7 @@ class Move:
 def moved(external: Kube) -> Iterator[Move]:
     """Move servers with open sessions in, by the two applies of the page.
 
-    It takes some 15 s, most of it for the proxies to start anew.
+    It takes some 20 s on a busy machine, most of it for the proxies to start anew.
     """
     sessions = {each: opened(external, each) for each in BY_HAND}
     begun = time.monotonic()
