@@ -13,11 +13,11 @@ import pytest
 from deploy.local.loopback import ControlPlane
 from shared.kubernetes.client import Cluster
 from shared.objects.resources import NAMESPACES, Object
-from tests.integration.audit import AuditLog
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import install_chart, install_toolhive_crds, running_processes
 from tests.integration.loopback import free_port, routed
 from tests.integration.processes import ROOT, Process
+from tests.support.audit import AuditLog
 
 LONGEST = (
     "test_drills",
@@ -53,15 +53,14 @@ def _addresses() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def audit_log(tmp_path_factory: pytest.TempPathFactory) -> AuditLog:
-    return AuditLog(tmp_path_factory.mktemp("audit"))
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with running_control_plane(tmp_path_factory.mktemp("cluster") / "control-plane") as control_plane:
+        yield control_plane
 
 
 @pytest.fixture(scope="session")
-def control_plane(tmp_path_factory: pytest.TempPathFactory, audit_log: AuditLog) -> Iterator[ControlPlane]:
-    directory = tmp_path_factory.mktemp("cluster") / "control-plane"
-    with running_control_plane(directory, *audit_log.flags) as control_plane:
-        yield control_plane
+def audit_log(control_plane: ControlPlane) -> AuditLog:
+    return AuditLog(control_plane.audit_log)
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from deploy.local.loopback import ControlPlane
-from shared.objects.resources import NETWORK_POLICIES, PODS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Object
-from tests.integration.audit import AuditLog
+from shared.objects.resources import NAMESPACES, NETWORK_POLICIES, PODS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Object
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import (
     NAMESPACE,
@@ -28,6 +28,7 @@ from tests.integration.installation import (
 from tests.integration.loopback import free_port
 from tests.integration.processes import ROOT, Process, eventually
 from tests.integration.storages import CHILD_KINDS, await_ready, condition, read, storage
+from tests.support.audit import AuditLog
 
 TEAM = "team"
 FIRST_ADDRESS = 40_000
@@ -101,14 +102,14 @@ def credentials(text: str) -> Object:
 
 
 @pytest.fixture(scope="module")
-def audit_log(tmp_path_factory: pytest.TempPathFactory) -> AuditLog:
-    return AuditLog(tmp_path_factory.mktemp("audit"))
+def own_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with running_control_plane(tmp_path_factory.mktemp("placed") / "control-plane") as control_plane:
+        yield control_plane
 
 
 @pytest.fixture(scope="module")
-def own_control_plane(tmp_path_factory: pytest.TempPathFactory, audit_log: AuditLog) -> Iterator[ControlPlane]:
-    with running_control_plane(tmp_path_factory.mktemp("placed") / "control-plane", *audit_log.flags) as control_plane:
-        yield control_plane
+def audit_log(own_control_plane: ControlPlane) -> AuditLog:
+    return AuditLog(own_control_plane.audit_log)
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +211,7 @@ def test_every_object_of_the_storage_inherits(kubectl: Kubectl) -> None:
 
 
 def test_at_rest_nothing_is_written(kubectl: Kubectl, audit_log: AuditLog) -> None:
-    resting = audit_log.at_rest(kubectl)
+    resting = audit_log.at_rest(partial(kubectl.api.list, NAMESPACES))
     time.sleep(IDLE_SECONDS)  # what the test measures: a period without writes
     assert audit_log.since(resting) == Counter()
     assert condition(kubectl, TEAM, "mine", "ObjectsUnaltered").get("status", "True") == "True"
