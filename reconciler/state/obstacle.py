@@ -36,6 +36,10 @@ _NEXT_STEPS: Final = (
     ("unbound immediate PersistentVolumeClaims", "see the Events of its PersistentVolumeClaim"),
     ("storageclass", "create a default StorageClass, or name one in the chart value valkey.storageClassName"),
     ("security context constraint", "check the chart values valkey.userIds and valkey.podSecurityContext"),
+    (
+        "has runAsNonRoot and image",  # kubelet's words for an image of root, or of a user without a number
+        "set the chart value valkey.userIds to image, or take anyuid away, so that OpenShift chooses the ids",
+    ),
     ("node affinity/selector", "add a node that the chart values valkey.nodeSelector and valkey.affinity select"),
     ("topology spread constraints", "free room on a node without an instance of this storage, or add one"),
     ("Insufficient", "free room on a node, or add one"),

@@ -114,6 +114,19 @@ def test_a_container_that_somebody_added_counts_too() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["image will run as root", "image has non-numeric user (valkey), cannot verify user is non-root"],
+)
+def test_a_pod_to_which_nobody_gives_a_user_is_told_with_the_value_that_does(words: str) -> None:
+    """OpenShift chooses no id under the SecurityContextConstraint `anyuid`, nor in a namespace that has none at all."""
+    said = f'container has runAsNonRoot and {words} (pod: "s-valkey-0-0_team(u-1)", container: valkey)'
+    found = waiting("CreateContainerConfigError", said)
+    assert found is not None
+    assert found.reason == "CreateContainerConfigError"
+    assert found.message.startswith(f"pod s-valkey-0-0 waits: {said}: set the chart value valkey.userIds to image, or ")
+
+
 def test_a_pod_without_a_node_is_told_in_the_schedulers_words() -> None:
     words = "0/3 nodes are available: 3 Insufficient memory."
     status = {"conditions": [{"type": "PodScheduled", "status": "False", "message": words}]}
