@@ -60,12 +60,14 @@ def test_a_limit_range_that_refuses_the_pod_is_quoted_with_a_next_step(kubectl: 
 
 def test_a_quota_that_refuses_the_claim_is_quoted_with_a_next_step(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(quota(namespace, "persistentvolumeclaims", "0"))
+    kubectl("wait", "--for=jsonpath={.status.used.persistentvolumeclaims}=0", "resourcequota/team", "-n", namespace)
     kubectl.api.apply(storage("mine", namespace, size="medium"))
     said = await_reason(kubectl, namespace, "mine", "FailedCreate")
     assert said["status"] == "False"
     assert said["message"] == (
-        'Kubernetes refuses the PersistentVolumeClaim of mine-valkey-0: persistentvolumeclaims "data-mine-valkey-0-0" is'
-        " forbidden: exceeded quota: team, requested: persistentvolumeclaims=1, used: persistentvolumeclaims=0,"
+        "Kubernetes refuses the PersistentVolumeClaim of mine-valkey-0:"
+        ' persistentvolumeclaims "data-mine-valkey-0-0" is forbidden: exceeded quota: team,'
+        " requested: persistentvolumeclaims=1, used: persistentvolumeclaims=0,"
         " limited: persistentvolumeclaims=0: raise the quota, or free what others use of it"
     )
     # The controller tells of it by two Events, and the status says the same of either.

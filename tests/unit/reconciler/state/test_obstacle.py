@@ -16,6 +16,10 @@ CLAIM = (
     'persistentvolumeclaims "data-s-valkey-0-0" is forbidden: exceeded quota: team,'
     " requested: persistentvolumeclaims=1, used: persistentvolumeclaims=0, limited: persistentvolumeclaims=0"
 )
+LIMIT_RANGE = (
+    'persistentvolumeclaims "data-s-valkey-0-0" is forbidden: maximum storage usage per PersistentVolumeClaim is 1Gi,'
+    " but request is 5Gi"
+)
 POD: Object = {"metadata": {"name": "s-valkey-0-0"}}
 
 
@@ -72,11 +76,7 @@ def test_a_refused_pod_is_told_in_the_api_servers_words_with_a_next_step(words: 
     ("words", "step"),
     [
         (CLAIM, "raise the quota, or free what others use of it"),
-        (
-            'persistentvolumeclaims "data-s-valkey-0-0" is forbidden: maximum storage usage per PersistentVolumeClaim'
-            " is 1Gi, but request is 5Gi",
-            "change that LimitRange, or choose another size",
-        ),
+        (LIMIT_RANGE, "change that LimitRange, or choose another size"),
     ],
     ids=["quota", "limit range"],
 )
