@@ -111,7 +111,7 @@ def _issue_by_hand(directory: Path, case: Case) -> bytes:
 
 
 def _issue_by_the_book(directory: Path, flaw: Flaw) -> bytes:
-    """Do the same as the product issues certificates for its webhook, but for one flaw of the authority's."""
+    """Do the same, with certificates as the product issues them for its webhook, but for a flaw of the authority's."""
     now = datetime.now(UTC)
     authority = issue.issue_authority(now)
     server_pair = issue.issue_serving(authority, [NAME], now)
@@ -123,13 +123,14 @@ def _issue_by_the_book(directory: Path, flaw: Flaw) -> bytes:
 def _flawed(authority: Pair, flaw: Flaw) -> Pair:
     """Sign an authority's certificate again, with a flaw."""
     sound = authority.certificate
-    builder = x509.CertificateBuilder(
-        sound.issuer,
-        sound.subject,
-        sound.public_key(),
-        sound.serial_number,
-        sound.not_valid_before_utc,
-        sound.not_valid_after_utc,
+    builder = (
+        x509.CertificateBuilder()
+        .issuer_name(sound.issuer)
+        .subject_name(sound.subject)
+        .public_key(sound.public_key())
+        .serial_number(sound.serial_number)
+        .not_valid_before(sound.not_valid_before_utc)
+        .not_valid_after(sound.not_valid_after_utc)
     )
     for extension in sound.extensions:
         is_loose = flaw is Flaw.CONSTRAINTS_NOT_CRITICAL and isinstance(extension.value, x509.BasicConstraints)
