@@ -13,6 +13,7 @@ import jsonpatch
 import pytest
 import yaml
 
+from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.targets import Target
 from shared.objects.resources import key_of
 from webhook.admission import consumers
@@ -32,16 +33,37 @@ def load(path: Path) -> Object:
     return content
 
 
-def outcome(case: Path) -> tuple[list[Any], Object]:
-    consumer = load(case / "consumer.yaml")
+def admitted(case: Path, consumer: Object, old: Object | None = None) -> list[Any]:
+    """Return what the webhook answers to a new consumer, or to a changed one, beside the storage of a case."""
     storage = case / "storage.yaml"
     storages = {key_of(load(storage)): load(storage)} if storage.exists() else {}
-    namespace = consumer["metadata"]["namespace"]
-    write = consumers.ConsumerWrite.of(AdmissionRequest("1", "CREATE", namespace, "", consumer, None))
+    operation, namespace = "CREATE" if old is None else "UPDATE", consumer["metadata"]["namespace"]
+    write = consumers.ConsumerWrite.of(AdmissionRequest("1", operation, namespace, "", consumer, old))
     decision = consumers.decide(write, storages, Target.ALL, may_use=True)
     assert isinstance(decision, Allow | Patch)
-    operations = decision.operations if isinstance(decision, Patch) else []
+    return decision.operations if isinstance(decision, Patch) else []
+
+
+def outcome(case: Path) -> tuple[list[Any], Object]:
+    consumer = load(case / "consumer.yaml")
+    operations = admitted(case, consumer)
     return operations, jsonpatch.apply_patch(consumer, json.dumps(operations))
+
+
+def is_kept(written: Any, patched: Any) -> bool:
+    """Tell whether all that a user wrote is still there: each field, each item of a list at its place."""
+    if isinstance(written, dict):
+        return isinstance(patched, dict) and all(
+            key in patched and is_kept(written[key], patched[key]) for key in written
+        )
+    if isinstance(written, list):
+        return isinstance(patched, list) and len(patched) >= len(written) and all(map(is_kept, written, patched))
+    # A null says the same as a field that is not there, and the webhook may give the field a value.
+    return written is None or bool(written == patched and type(written) is type(patched))
+
+
+FRESH = [case for case in CASES if InjectionRecord.of(load(case / "consumer.yaml")) is None]
+"""Cases without an earlier injection, which the webhook could take out again."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -52,6 +74,31 @@ def test_the_patch_and_the_patched_object_are_the_recorded_ones(case: Path, *, i
         (case / "patched.yaml").write_text(yaml.safe_dump(patched, sort_keys=True, width=120))
     assert json.loads((case / "patch.json").read_text()) == operations
     assert load(case / "patched.yaml") == patched
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_second_admission_changes_nothing(case: Path) -> None:
+    consumer, patched = load(case / "consumer.yaml"), load(case / "patched.yaml")
+    assert admitted(case, patched) == []
+    assert admitted(case, patched, consumer) == []
+
+
+@pytest.mark.parametrize("case", FRESH, ids=lambda case: case.name)
+def test_all_that_the_user_wrote_is_kept(case: Path) -> None:
+    assert is_kept(load(case / "consumer.yaml"), load(case / "patched.yaml"))
+
+
+def test_a_field_or_an_item_that_is_gone_or_changed_does_not_count_as_kept() -> None:
+    assert is_kept({"a": [1, {"b": None}]}, {"a": [1, {"b": {}}, 2], "c": 3})
+    for written, patched in (
+        ({"a": 1}, {}),
+        ([1], []),
+        ([1, 2], [2, 1]),
+        ("x", "x\n"),
+        (1, True),
+        ({"a": {}}, {"a": 1}),
+    ):
+        assert not is_kept(written, patched)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
