@@ -16,6 +16,7 @@ import yaml
 from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.targets import Target
 from shared.objects.resources import key_of
+from tests.support.kept import is_kept
 from webhook.admission import consumers
 from webhook.admission.review import AdmissionRequest, Allow, Patch
 
@@ -48,18 +49,6 @@ def outcome(case: Path) -> tuple[list[Any], Object]:
     consumer = load(case / "consumer.yaml")
     operations = admitted(case, consumer)
     return operations, jsonpatch.apply_patch(consumer, json.dumps(operations))
-
-
-def is_kept(written: Any, patched: Any) -> bool:
-    """Tell whether all that a user wrote is still there: each field, each item of a list at its place."""
-    if isinstance(written, dict):
-        return isinstance(patched, dict) and all(
-            key in patched and is_kept(written[key], patched[key]) for key in written
-        )
-    if isinstance(written, list):
-        return isinstance(patched, list) and len(patched) >= len(written) and all(map(is_kept, written, patched))
-    # A null says the same as a field that is not there, and the webhook may give the field a value.
-    return written is None or bool(written == patched and type(written) is type(patched))
 
 
 FRESH = [case for case in CASES if InjectionRecord.of(load(case / "consumer.yaml")) is None]
