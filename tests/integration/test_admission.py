@@ -202,7 +202,7 @@ def test_a_session_storage_field_that_contradicts_the_storage_is_refused(kubectl
 def test_kubectl_explains_the_field_in_toolhives_schema(kubectl: Kubectl) -> None:
     eventually(
         lambda: (
-            "SessionStorage to keep this server's sessions in" in kubectl("explain", "mcpserver.spec.sessionStorageRef")
+            "SessionStorage to keep this server's sessions" in kubectl("explain", "mcpserver.spec.sessionStorageRef")
         ),
         what="kubectl explains the field",
     )

@@ -363,7 +363,10 @@ RULES: Final = (
         when="the name of the StorageClass is not a valid one",
         spec={"size": "medium", "storageClassName": "Fast!"},
         says=f'spec.storageClassName: Invalid value: "Fast!": {_OBJECT_NAME}',
-        alone=f'spec.storageClassName: Invalid value: "Fast!": {_OBJECT_NAME}',
+        alone=(
+            'spec.storageClassName: Invalid value: "Fast!": spec.storageClassName in body should match'
+            " '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"
+        ),
         why="No StorageClass can have that name.",
     ),
     StorageRule(
