@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -105,8 +106,8 @@ def test_a_deployment_of_the_right_name_that_somebody_else_controls_is_not_enoug
 
 
 def test_the_releases_own_pods_come_up(kubectl: Kubectl) -> None:
-    def pods_of(component: str) -> list[Object]:
-        return kubectl.api.list(PODS, NAMESPACE, f"app.kubernetes.io/component={component}")
+    def has_pod(component: str) -> bool:
+        return bool(kubectl.api.list(PODS, NAMESPACE, f"app.kubernetes.io/component={component}"))
 
     rendered = chart_objects("reconciler.replicas=1", "webhook.replicas=1")
     ours = [obj for obj in rendered if obj["kind"] == "Deployment"]
@@ -119,7 +120,7 @@ def test_the_releases_own_pods_come_up(kubectl: Kubectl) -> None:
         eventually(lambda: not kubectl.api.list(JOBS, NAMESPACE), what="the former Job is gone")
         kubectl.api.create(handover)
         for component in ("webhook", "reconciler", "handover"):
-            eventually(lambda: bool(pods_of(component)), what=f"a pod of {component} exists")  # noqa: B023
+            eventually(partial(has_pod, component), what=f"a pod of {component} exists")
         name = handover["metadata"]["name"]
         eventually(
             lambda: kubectl.api.get(JOBS, NAMESPACE, name)["status"].get("active") == 1, what="the Job has its pod"

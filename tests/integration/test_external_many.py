@@ -23,7 +23,7 @@ def seconds_until_ready(kubectl: Kubectl, namespace: str, name: str) -> float:
 
 
 def test_a_managed_storage_is_ready_as_fast_beside_three_hundred_stores_that_do_not_answer(
-    kubectl: Kubectl, namespace: str
+    kubectl: Kubectl, namespace: str, figures: list[str]
 ) -> None:
     alone = seconds_until_ready(kubectl, namespace, "alone")
     # The kernel accepts their connections, and nobody ever answers.
@@ -33,5 +33,5 @@ def test_a_managed_storage_is_ready_as_fast_beside_three_hundred_stores_that_do_
             kubectl.api.create(storage(f"silent-{number}", namespace, external={"url": url}))
         await_reason(kubectl, namespace, "silent-0", "TimedOut")
         beside = seconds_until_ready(kubectl, namespace, "beside")
-    print(f"ready after {alone:.2f} s alone, {beside:.2f} s beside {STORES} silent stores")  # noqa: T201
+    figures.append(f"Ready after {alone:.2f} s alone, {beside:.2f} s beside {STORES} stores that do not answer")
     assert beside < 2 * alone + 1

@@ -77,7 +77,7 @@ def decide(
     problems = (*_problems_of_name(request), *problems_of_spec(storage), *_problems_of_change(request))
     forbidden = (
         *_problems_of_host(request, allowed_hosts),
-        *_problems_of_secret(request, may_read),
+        *_problems_of_secret(request, may_read=may_read),
     )
     if problems or forbidden:
         return Deny((*problems, *forbidden), reason="Invalid" if problems else "Forbidden")
@@ -151,7 +151,7 @@ def _problems_of_host(request: AdmissionRequest, allowed: AllowedHosts) -> Itera
         )
 
 
-def _problems_of_secret(request: AdmissionRequest, may_read: bool | None) -> Iterator[str]:  # noqa: FBT001
+def _problems_of_secret(request: AdmissionRequest, *, may_read: bool | None) -> Iterator[str]:
     secret = secret_to_read(request)
     if secret is None or may_read:
         return

@@ -37,7 +37,7 @@ def test_values_that_cannot_work_are_refused_by_name(value: str, said: str) -> N
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_another_chart_can_depend_on_this_one_by_condition(tmp_path: Path, enabled: bool) -> None:  # noqa: FBT001
+def test_another_chart_can_depend_on_this_one_by_condition(tmp_path: Path, *, enabled: bool) -> None:
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
     dependency = {"name": "toolhive-session-storage", "alias": "sessions", "version": version}
     dependencies = [{**dependency, "condition": "sessions.enabled"}]

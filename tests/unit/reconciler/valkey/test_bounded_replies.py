@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -55,10 +56,8 @@ def test_what_is_not_a_reply_within_bounds_ends_the_reading(text: bytes) -> None
 
 @given(st.binary(max_size=300))
 def test_no_bytes_do_anything_else(data: bytes) -> None:
-    try:
+    with suppress(NotRedisError):
         read(data)
-    except NotRedisError as error:
-        assert str(error)  # noqa: PT017
 
 
 def test_as_many_elements_as_any_server_sends_are_read() -> None:

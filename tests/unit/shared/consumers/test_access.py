@@ -23,7 +23,7 @@ ARGO = "system:serviceaccount:argocd:argocd-application-controller"
         ("system:serviceaccount:mallory:x:deployer", False),
     ],
 )
-def test_a_person_counts_and_a_service_account_only_if_it_is_named(username: object, is_judged: bool) -> None:  # noqa: FBT001
+def test_a_person_counts_and_a_service_account_only_if_it_is_named(username: object, *, is_judged: bool) -> None:
     trusted = TrustedAccounts.of("system:serviceaccount:flux:*", "system:serviceaccount:*:deployer")
     assert trusted.is_judged(username) is is_judged
 
