@@ -38,9 +38,9 @@ class Flaw(Enum):
     CONSTRAINTS_NOT_CRITICAL = "Basic Constraints of CA cert not marked critical"
 
 
-_LACKS: Final[dict[Flaw, type[x509.ExtensionType]]] = {
-    Flaw.NO_SUBJECT_KEY_IDENTIFIER: x509.SubjectKeyIdentifier,
-    Flaw.NO_KEY_USAGE: x509.KeyUsage,
+_LACKS: Final[dict[Flaw, tuple[type[x509.ExtensionType], ...]]] = {
+    Flaw.NO_SUBJECT_KEY_IDENTIFIER: (x509.SubjectKeyIdentifier,),
+    Flaw.NO_KEY_USAGE: (x509.KeyUsage,),
 }
 
 
@@ -132,10 +132,12 @@ def _flawed(authority: Pair, flaw: Flaw) -> Pair:
         .not_valid_before(sound.not_valid_before_utc)
         .not_valid_after(sound.not_valid_after_utc)
     )
+    # Without a path length, which an authority may only have beside its key usage.
+    constraints = x509.BasicConstraints(ca=True, path_length=None)
+    builder = builder.add_extension(constraints, critical=flaw is not Flaw.CONSTRAINTS_NOT_CRITICAL)
     for extension in sound.extensions:
-        is_loose = flaw is Flaw.CONSTRAINTS_NOT_CRITICAL and isinstance(extension.value, x509.BasicConstraints)
-        if not isinstance(extension.value, _LACKS.get(flaw, ())):
-            builder = builder.add_extension(extension.value, critical=extension.critical and not is_loose)
+        if not isinstance(extension.value, (x509.BasicConstraints, *_LACKS.get(flaw, ()))):
+            builder = builder.add_extension(extension.value, critical=extension.critical)
     return replace(authority, certificate=builder.sign(authority.key, SHA256()))
 
 
