@@ -23,6 +23,7 @@ UNIT, PROPERTY, GOLDEN = (
 DOWN: Final = ("python", "-m", "deploy.local", "down")
 CLUSTER: Final = (
     Level("builds", ("python", "-m", "deploy.local", "build")),
+    Level("test-builds", ("python", "-m", "tests.support.builds")),
     Level("cluster", ("python", "-m", "deploy.local", "up")),
     # First, on a fresh cluster, as a reader of the README has it; e2e removes what the demo leaves.
     Level("demo", ("python", "-m", "deploy.demo")),

@@ -55,8 +55,13 @@ class ReplicationGroup:
         primary = _primary_index(service, state.instances, volumes)
         others = tuple(instance for instance in state.instances if instance.index != primary)
         config = state.child(CONFIG_MAPS, names.valkey(state.storage.name))
-        eviction = eviction_for(config, has_auth_data=state.sharing.has_auth_data)
-        return cls(state.storage.key, service, state.instance(primary), others, preset, state.key_ring, eviction)
+        leader = state.instance(primary)
+        eviction = eviction_for(
+            config,
+            has_auth_data=state.sharing.has_auth_data,
+            has_lasting_keys=leader.replication.has_lasting_keys if leader.is_loaded else None,
+        )
+        return cls(state.storage.key, service, leader, others, preset, state.key_ring, eviction)
 
     @property
     def instances(self) -> tuple[Instance, ...]:

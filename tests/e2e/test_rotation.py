@@ -38,7 +38,7 @@ SESSION_SECONDS: Final = 60
 """Seconds for which a session may pause: a backend with one replica is away while it restarts, and so is its proxy."""
 PROGRAM: Final = Path(__file__).with_name("load.py").read_text()
 PHASES: Final = ("Pending", "Added", "Published", "AwaitConsumers", "Discarding")
-SIZES: Final = ("small", "medium", pytest.param("medium-ten", marks=pytest.mark.drill))
+SIZES: Final = ("small", *(pytest.param(size, marks=pytest.mark.drill) for size in ("medium", "medium-ten")))
 """Names of the storages; each begins with its size."""
 
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from shared.objects.resources import Object
 
-_PROGRAM: Final = Program("kstatus", "v1", str(Path(__file__).parent / "go"), "./kstatus", {}, compiler=COMPILED_FAST)
+PROGRAM: Final = Program("kstatus", "v1", str(Path(__file__).parent / "go"), "./kstatus", {}, compiler=COMPILED_FAST)
 
 
 def kstatus(objects: Sequence[Object]) -> list[str]:
     """Return the status of each object: `InProgress`, `Current`, `Failed` or `Terminating`."""
-    command = [str(binaries.built(_PROGRAM))]
+    command = [str(binaries.built(PROGRAM))]
     done = subprocess.run(command, input=json.dumps(list(objects)), capture_output=True, text=True, check=True)
     found: list[str] = json.loads(done.stdout)
     return found

@@ -15,6 +15,7 @@ from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import RECORD, TOOLHIVE_CRD, install_toolhive_crd, server
 from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_reason, storage
+from tests.rules.rule import BY_FIELD, virtual_server
 
 STORE = "gateway-dragonfly.llm.svc:6379"
 PREFIX = "toolhive:vmcp:"
@@ -76,6 +77,46 @@ def test_two_applies_take_over_a_store_with_all_its_sessions(
     eventually(moves, what="the reference is applied")
     apply(kubectl, how, moved)
     assert sessions_of(kubectl, namespace) == expected
+
+
+@pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
+def test_without_the_reference_a_prefix_stays_and_a_store_of_ones_own_stands_at_once(
+    kubectl: Kubectl, namespace: str, how: tuple[str, ...]
+) -> None:
+    prefix = {"keyPrefix": PREFIX}
+    connected = gateway(namespace, sessionStorageRef="mine", sessionStorage=prefix)
+    for _ in range(2):
+        apply(kubectl, how, connected)
+        assert sessions_of(kubectl, namespace)["address"] == f"mine-valkey.{namespace}.svc:6379"
+        for _ in range(2):
+            apply(kubectl, how, gateway(namespace, sessionStorage=OWN))
+            assert sessions_of(kubectl, namespace) == OWN
+        kubectl.api.delete(VIRTUAL_MCP_SERVERS, namespace, "gateway")
+    apply(kubectl, how, connected)
+    for _ in range(2):
+        apply(kubectl, how, gateway(namespace, sessionStorage=prefix))
+        assert sessions_of(kubectl, namespace) == {"provider": "memory", "db": 0, **prefix}
+
+
+@pytest.mark.parametrize("how", [("apply",), ("apply", "--server-side"), ("replace",)], ids=" ".join)
+def test_an_auth_servers_own_store_stands_at_once(kubectl: Kubectl, namespace: str, how: tuple[str, ...]) -> None:
+    def write(**server: object) -> Object:
+        written = gateway(namespace, sessionStorageRef="mine") | {"spec": virtual_server(**server) | BY_FIELD}
+        kubectl(*how, "-f", "-", stdin=json.dumps(written))
+        found: Object = kubectl.api.get(VIRTUAL_MCP_SERVERS, namespace, "gateway")["spec"]["authServerConfig"]
+        return found
+
+    kubectl.api.create(gateway(namespace) | {"spec": virtual_server() | BY_FIELD})
+    acl = {"passwordSecretRef": {"name": "own", "key": "p"}}
+    for own in ({"addr": "own:6379"}, {"sentinelConfig": {"masterName": "m", "sentinelAddrs": ["a:1"], "db": 0}}):
+        for _ in range(2):
+            stored = write(storage={"type": "redis", "redis": {**own, "aclUserConfig": acl}})["storage"]
+            assert stored["type"] == "redis"
+            assert {
+                name: stored["redis"].get(name) for name in ("addr", "sentinelConfig") if name in stored["redis"]
+            } == own
+            assert stored["redis"]["aclUserConfig"] == acl
+        assert write()["storage"]["redis"]["addr"] == f"mine-valkey.{namespace}.svc:6379"
 
 
 @pytest.fixture

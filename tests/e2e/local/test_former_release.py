@@ -35,6 +35,7 @@ PER_SECOND: Final = 10
 LEAST_PER_SECOND: Final = 8
 HELM_SECONDS: Final = 180
 SIZES: Final = (Size.SMALL, Size.LARGE)
+NEWER_CRD: Final = CHART / "files" / "sessionstorages.crd.yaml"
 WAIT: Final = ("--wait", f"--timeout={HELM_SECONDS}s")
 
 
@@ -108,6 +109,8 @@ def test_an_upgrade_and_its_rollback_fail_no_admission_and_lose_no_write(
         upgraded = time.monotonic()
         kept = json.loads(run.kube.run_helm("get", "values", RELEASE, f"--namespace={NAMESPACE}", "--output=json"))
         run.kube.run_helm("rollback", RELEASE, str(former), f"--namespace={NAMESPACE}", *WAIT)
+        # As the page says: kubectl has written the storages as v1beta1, and the former CRD does not serve that.
+        run.kube.run("apply", "--server-side", "--force-conflicts", f"--filename={NEWER_CRD}")
         await_settled(run.kube, stands, release.IMAGE)
         for each in writings:
             each.await_steady()

@@ -23,7 +23,8 @@ from tests.e2e.storages import await_ready, read, storage
 
 NAME: Final = "ruled"
 POLICY: Final = "session-storage-e2e-house-rules"
-WATCHED_SECONDS: Final = 60
+WATCHED_SECONDS: Final = 30
+"""Three passes over a healthy storage."""
 MAX_WRITES: Final = 10
 DRAIN_SECONDS: Final = 30
 UPDATE_SECONDS: Final = 180

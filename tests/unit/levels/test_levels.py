@@ -11,7 +11,7 @@ from deploy.levels import catalogue
 from deploy.levels.level import Level, Outcome, budgets, closing, recorded
 from deploy.local.paths import REPOSITORY
 
-GOAL_SECONDS = 51 * 60
+GOAL_SECONDS = 56 * 60
 """The lines that `make test` prints on two processors, once everything is built."""
 BUDGETS = budgets((REPOSITORY / "CONTRIBUTING.md").read_text())
 
@@ -21,7 +21,7 @@ def test_contributing_has_a_budget_for_each_level_and_for_no_other() -> None:
 
 
 def test_a_run_in_which_every_level_keeps_to_its_budget_has_room() -> None:
-    built = {**BUDGETS, "builds": 0}
+    built = {**BUDGETS, "builds": 0, "test-builds": 0}
     stages = (max(sum(built[level.name] for level in lane) for lane in stage) for stage in catalogue.STAGES)
     assert sum(stages) <= GOAL_SECONDS
 
