@@ -42,10 +42,11 @@ _NEXT_STEPS: Final = (
     ("untolerated taint", "add a node that takes Valkey's pods, or tolerate the taint by valkey.tolerations"),
 )
 """What to do, by a part of Kubernetes' words; the first that fits counts."""
-_OF_A_CLAIM: Final = re.compile(r"create Claim .*failed error: |failed to create PVC \S+: ")
+_OF_A_CLAIM: Final = re.compile(r"[Cc]reate Claim .*failed error: |failed to create PVC \S+: ")
 """What precedes the API server's words where it refused a claim (Kubernetes, `pkg/controller/statefulset`).
 
 The controller writes two Events then: one about the claim, and one about the pod that it did not try to create.
+Kubernetes 1.36 was seen to begin the first with a capital, although its source has none.
 """
 _EPHEMERAL_PORT: Final = re.compile(r"(?<=\d):\d{4,5}->")
 """The local port in Go's words for a connection that failed, which is another one each time."""
@@ -96,7 +97,7 @@ class Obstacle:
         """Say what the API server refused to a StatefulSet; the same for both Events about a claim."""
         if claim := _OF_A_CLAIM.search(words):
             what, said = "PersistentVolumeClaim", words[claim.end() :]
-        else:  # it begins "create Pod NAME in StatefulSet NAME failed error: "
+        else:  # it begins "Create Pod NAME in StatefulSet NAME failed error: "
             what, said = "pod", words.rpartition("failed error: ")[2]
         return cls.quoting(REFUSED, f"Kubernetes refuses the {what} of {workload}", said)
 

@@ -29,7 +29,7 @@ def event(words: str, reason: str = "FailedCreate", **further: Any) -> Object:
 
 def refused(words: str) -> Object:
     """Build the Event of a StatefulSet whose pod the API server refuses."""
-    return event(f"create Pod s-valkey-0-0 in StatefulSet s-valkey-0 failed error: {words}")
+    return event(f"Create Pod s-valkey-0-0 in StatefulSet s-valkey-0 failed error: {words}")
 
 
 def message(*events: Object) -> str:
@@ -83,7 +83,7 @@ def test_a_refused_pod_is_told_in_the_api_servers_words_with_a_next_step(words: 
 def test_a_refused_claim_is_told_alike_by_both_events_that_kubernetes_writes(words: str, step: str) -> None:
     """The second is about a pod that nobody has tried to create; either may be the newest at any look."""
     claim = event(
-        f"create Claim data-s-valkey-0-0 for Pod s-valkey-0-0 in StatefulSet s-valkey-0 failed error: {words}"
+        f"Create Claim data-s-valkey-0-0 for Pod s-valkey-0-0 in StatefulSet s-valkey-0 failed error: {words}"
     )
     pod = refused(f"failed to create PVC data-s-valkey-0-0: {words}")
     told = f"Kubernetes refuses the PersistentVolumeClaim of s-valkey-0: {words}: {step}"
