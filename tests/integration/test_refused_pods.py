@@ -71,7 +71,8 @@ def test_a_quota_that_refuses_the_claim_is_quoted_with_a_next_step(kubectl: Kube
         " limited: persistentvolumeclaims=0: raise the quota, or free what others use of it"
     )
     # The controller tells of it by two Events, and the status says the same of either.
-    events = kubectl("get", "events", "-n", namespace, "--field-selector=reason=FailedCreate", "-o", "name")
+    fields = "--field-selector=reason=FailedCreate,involvedObject.kind=StatefulSet"
+    events = kubectl("get", "events", "-n", namespace, fields, "-o", "name")
     assert len(events.split()) == 2
     kubectl.api.apply(storage("other", namespace, size="small"))
     await_ready(kubectl, namespace, "other")
