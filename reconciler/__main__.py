@@ -157,7 +157,7 @@ class _Process:
     async def _reconcile(self) -> None:
         await self._watches.synced()
         self._watches.queue_all()
-        pods = list(self._watches.caches[PODS.plural].objects.values())
+        pods = self._watches.caches[PODS.plural].objects.values()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watches.heartbeats.run(pods))
             group.create_task(self._watches.referenced_secrets.run())

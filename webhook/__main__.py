@@ -18,6 +18,7 @@ from shared.consumers.toolhive import CONSUMER_RESOURCES, reference_fields_of
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
+from shared.kubernetes.keeping import Keeping
 from shared.kubernetes.namespaces import WatchedNamespaces
 from shared.objects.resources import CONFIG_MAPS, NAMESPACES, SECRETS, SESSION_STORAGES
 from shared.process import json_log, probes
@@ -77,10 +78,12 @@ class _Process:
         self._authorities = _authorities(cluster, settings, self._certificate)
         watched = WatchedNamespaces(settings.watch_namespaces)
         self._storages = watched.informer(cluster, SESSION_STORAGES)
-        self._namespaces = watched.informer(cluster, NAMESPACES, keep=lambda obj: {"metadata": obj["metadata"]})
+        self._namespaces = watched.informer(
+            cluster, NAMESPACES, keep=Keeping(lambda obj: {"metadata": obj["metadata"]})
+        )
         self._index = ConsumerIndex()
         self._consumers = {
-            resource.kind: watched.informer(cluster, resource, self._index.on_change, keep=reference_fields_of)
+            resource.kind: watched.informer(cluster, resource, self._index.on_change, keep=Keeping(reference_fields_of))
             for resource in CONSUMER_RESOURCES
         }
         deadlines = Deadlines(settings.answer_seconds)

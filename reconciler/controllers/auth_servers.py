@@ -46,6 +46,8 @@ class AuthServers:
         return [
             obj
             for resource in (MCP_SERVERS, MCP_REMOTE_PROXIES)
-            for (where, _), obj in self._caches[resource.kind].objects.items()
-            if where == namespace and name in external_auth_config_names(obj)
+            for key in self._caches[resource.kind].objects
+            if key[0] == namespace
+            and (obj := self._caches[resource.kind].get(key)) is not None
+            and name in external_auth_config_names(obj)
         ]

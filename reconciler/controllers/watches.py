@@ -12,6 +12,7 @@ from reconciler.observe.heartbeat import Heartbeats
 from reconciler.observe.pull_secrets import PullSecrets
 from reconciler.observe.referenced_secrets import ReferencedSecrets
 from reconciler.runtime.workqueue import WorkQueue
+from reconciler.state import kept_objects
 from reconciler.state.kubernetes_nodes import trimmed_node
 from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of, storage_of_secret
 from reconciler.state.primary_service import HEADLESS
@@ -23,7 +24,8 @@ from shared.consumers.storage_connection import PROXIES_SUPPORTED
 from shared.consumers.toolhive import PROXY_SELECTOR
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
-from shared.kubernetes.informer import Informer
+from shared.kubernetes.informer import Index, Informer
+from shared.kubernetes.keeping import Keeping, PackedObjects
 from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
 from shared.objects.conditions import condition_of
 from shared.objects.field_path import read
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from reconciler.observe.heartbeat import OnAnswer
+    from shared.kubernetes.informer import OnChange
+    from shared.objects.resources import Key
 
 
 class Watches:
@@ -76,36 +80,48 @@ class Watches:
             release_namespace: The namespace of the release's own Secrets.
             on_answer: Gets every answer of an instance to the heartbeat.
         """
-        self.storages = namespaces.informer(cluster, SESSION_STORAGES, self._on_storage)
+        self.storages = namespaces.informer(
+            cluster, SESSION_STORAGES, self._on_storage, keep=Keeping(kept_objects.declared, PackedObjects)
+        )
         self.storage_queue = StorageQueues(self.storages.get)
         self.consumer_queue, self.proxy_queue = WorkQueue(), WorkQueue()
         self.consumers = ConsumerIndex(self.storage_queue.add)
         self.toolhive = ToolHive(cluster, self._on_consumer, namespaces)
         self.heartbeats = Heartbeats(self.storage_queue.hasten, on_answer)
-        proxies = Selector(labels=PROXY_SELECTOR)
         self.deployments = namespaces.informer(
-            cluster, DEPLOYMENTS, self._on_deployment, selector=proxies, keep=proxy_deployment.source_fields_of
+            cluster,
+            DEPLOYMENTS,
+            self._on_deployment,
+            selector=Selector(labels=PROXY_SELECTOR),
+            keep=Keeping(proxy_deployment.source_fields_of, PackedObjects),
         )
         kept = partial(trimmed_node, labels=pods.scheduling.node_labels)
-        self.nodes = Informer(cluster, NODES, self._on_node, keep=kept)
+        self.nodes = Informer(cluster, NODES, self._on_node, keep=Keeping(kept))
         self.pull_secrets = PullSecrets(cluster, release_namespace, pods.pull_sources, self._on_pull_secret)
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
-        children = {
-            each.plural: namespaces.informer(cluster, each, self._on_child, selector=managed)
-            for each in CHILD_RESOURCES
-        }
-        children[SECRETS.plural] = namespaces.informer(cluster, SECRETS, self._on_secret, selector=managed)
         # Kubernetes copies a Service's labels to its EndpointSlices; nobody needs those of the headless ones.
         with_address = Selector(labels=f"{managed.labels},!{HEADLESS}")
+        children_kept = Keeping(kept_objects.child, PackedObjects)
+        handlers: dict[str, OnChange] = {SECRETS.plural: self._on_secret}
+        children = {
+            each.plural: namespaces.informer(
+                cluster,
+                each,
+                handlers.get(each.plural, self._on_child),
+                selector=with_address if each == ENDPOINT_SLICES else managed,
+                keep=children_kept,
+            )
+            for each in CHILD_RESOURCES
+        }
         self.caches = {
             **children,
-            ENDPOINT_SLICES.plural: namespaces.informer(
-                cluster, ENDPOINT_SLICES, self._on_child, selector=with_address
-            ),
             SESSION_STORAGES.plural: self.storages,
-            PODS.plural: namespaces.informer(cluster, PODS, self._on_pod, selector=managed),
-            VOLUME_CLAIMS.plural: namespaces.informer(cluster, VOLUME_CLAIMS, selector=managed),
+            PODS.plural: namespaces.informer(
+                cluster, PODS, self._on_pod, selector=managed, keep=Keeping(kept_objects.pod, PackedObjects)
+            ),
+            VOLUME_CLAIMS.plural: namespaces.informer(cluster, VOLUME_CLAIMS, selector=managed, keep=children_kept),
         }
+        self._pods_on = Index(self.caches[PODS.plural], _node_of)
         self.referenced_secrets = ReferencedSecrets(cluster, self.storage_queue.add, namespaces)
 
     def run(self) -> list[Coroutine[None, None, None]]:
@@ -172,9 +188,8 @@ class Watches:
         if old is not None and new is not None and _what_pods_see(old) == _what_pods_see(new):
             return  # kubelet writes the status of a node again and again
         node = (new or old or {})["metadata"]["name"]
-        for pod in self.caches[PODS.plural].objects.values():
-            if read(pod, ("spec", "nodeName")) == node:
-                self._on_child(None, pod)
+        for pod in self._pods_on.get(("", node)):
+            self._on_child(None, pod)
 
     def _on_secret(self, old: Object | None, new: Object | None) -> None:
         if storage := storage_of_secret(new or old or {}):
@@ -187,6 +202,12 @@ class Watches:
     def _on_child(self, old: Object | None, new: Object | None) -> None:
         if storage := parent_of(new or old or {}):
             self.storage_queue.add(storage)
+
+
+def _node_of(pod: Object) -> Key | None:
+    """Tell which node a pod is on, as the key of that node; None before it is on any."""
+    node = read(pod, ("spec", "nodeName"))
+    return ("", node) if isinstance(node, str) and node else None
 
 
 def _what_pods_see(node: Object) -> tuple[object, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.state.session_storage import DeclaredStorage
 from shared import errors
 from shared.kubernetes.client import Cluster, Selector
+from shared.kubernetes.keeping import Keeping, PackedObjects
 from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
 from shared.objects.resources import SECRETS, Key, Object, key_of
 
@@ -29,7 +30,9 @@ class ReferencedSecrets:
         self._cluster = cluster
         self._enqueue = enqueue
         versions = Selector(versions_only=True)
-        self._versions = namespaces.informer(cluster, SECRETS, self._on_secret, selector=versions)
+        self._versions = namespaces.informer(
+            cluster, SECRETS, self._on_secret, selector=versions, keep=Keeping(cache=PackedObjects)
+        )
         self._secret_of: dict[Key, Key] = {}
         self._storages_of: dict[Key, set[Key]] = {}
         self._contents: dict[Key, Object] = {}

@@ -95,16 +95,26 @@ class Cluster:
         return await self._call(Request("GET", resource, namespace, name))
 
     async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
-        """Read all objects that match, in pages, and the resourceVersion to watch from."""
-        items: list[Object] = []
+        """Read all objects that match, and the resourceVersion to watch from."""
+        found: list[Object] = []
+        position = ""
+        async for items, at in self.list_pages(resource, selector):
+            found += items
+            position = at
+        return found, position
+
+    async def list_pages(
+        self, resource: Resource, selector: Selector = EVERYTHING
+    ) -> AsyncIterator[tuple[list[Object], str]]:
+        """Yield the objects that match, page by page, each with the resourceVersion to watch from after the last."""
         query = {**selector.query(), "limit": str(LIST_PAGE)}
         accept = METADATA_LIST if selector.versions_only else JSON
         while True:
             page = await self._call(Request("GET", resource, selector.namespace, query=query, accept=accept))
-            items += map(selector.kept, page.get("items") or [])
             metadata = page.get("metadata", {})
+            yield list(map(selector.kept, page.pop("items", None) or [])), metadata.get("resourceVersion", "")
             if not metadata.get("continue"):
-                return items, metadata.get("resourceVersion", "")
+                return
             query["continue"] = metadata["continue"]
 
     async def create(self, resource: Resource, obj: Object) -> Object:
@@ -119,8 +129,13 @@ class Cluster:
             raise errors.AlreadyExists(str(error)) from error
 
     async def replace(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
-        """Replace an object if it still has the resourceVersion in `obj`, or raise Conflict."""
-        return await self._call(_sending("PUT", resource, obj, subresource))
+        """Replace an object if it still has the resourceVersion in `obj`, or raise Conflict.
+
+        The API server keeps the managers of fields that it has, because this names none (Kubernetes,
+        `managedfields/internal/fieldmanager.go`). Those in a cache may be trimmed.
+        """
+        metadata = {field: value for field, value in obj["metadata"].items() if field != "managedFields"}
+        return await self._call(_sending("PUT", resource, {**obj, "metadata": metadata}, subresource))
 
     async def apply(self, resource: Resource, obj: Object, *, field_manager: str, subresource: str = "") -> Object:
         """Apply an object server-side, and take its fields over from other managers."""

@@ -17,6 +17,7 @@ from prometheus_client import Counter
 
 from shared import errors
 from shared.kubernetes.client import EVERYTHING, Cluster, Selector
+from shared.kubernetes.keeping import WHOLE, Keeping
 from shared.objects.resources import Key, Object, Resource, key_of
 
 if TYPE_CHECKING:
@@ -37,11 +38,6 @@ _log = logging.getLogger(__name__)
 _random = random.SystemRandom()
 
 
-def unchanged(obj: Object) -> Object:
-    """Keep the whole object."""
-    return obj
-
-
 class Informer:
     """Keeps the objects of one resource in memory.
 
@@ -57,15 +53,24 @@ class Informer:
         on_change: OnChange | None = None,
         *,
         selector: Selector = EVERYTHING,
-        keep: Callable[[Object], Object] = unchanged,
+        keep: Keeping = WHOLE,
     ) -> None:
+        """Take what to watch.
+
+        Args:
+            cluster: The API server.
+            resource: The resource to watch.
+            on_change: Called for every change.
+            selector: Which of its objects.
+            keep: What to keep of them.
+        """
         self.resource = resource
         self.synced = asyncio.Event()
         self._cluster = cluster
         self._selector = selector
         self._keep = keep
         self._handlers = [on_change] if on_change is not None else []
-        self._objects: dict[Key, Object] = {}
+        self._objects = keep.cache()
         self._position = ""
         self._is_listed = False
         self._backoff = FIRST_BACKOFF_SECONDS
@@ -81,7 +86,7 @@ class Informer:
 
     def add_handler(self, on_change: OnChange) -> None:
         """Call one more handler for every change, and now for each object in the cache."""
-        for key, obj in self._objects.items():
+        for key, obj in self.objects.items():
             with self._surviving(key):
                 on_change(None, obj)
         self._handlers.append(on_change)
@@ -133,14 +138,18 @@ class Informer:
         self.synced.set()
 
     async def _list(self) -> None:
-        items, position = await self._cluster.list_all(self.resource, self._selector)
-        is_rolled_back = position != self._position and _is_at_most(position, self._position)
-        # A restored etcd counts on from its backup, so the cache holds states that etcd has lost.
-        present = set() if is_rolled_back else {key_of(item) for item in items}
+        position, present = self._position, set[Key]()
+        # Page by page, so that no more than one is ever in memory as the API server sent it.
+        async for items, position in self._cluster.list_pages(self.resource, self._selector):
+            is_rolled_back = position != self._position and _is_at_most(position, self._position)
+            for item in items:
+                present.add(key_of(item))
+                if is_rolled_back:
+                    # A restored etcd counts on from its backup, so the cache holds states that etcd has lost.
+                    self._drop(key_of(item))
+                self._put(item)
         for key in [key for key in self._objects if key not in present]:
             self._drop(key)
-        for item in items:
-            self._put(item)
         self._position, self._is_listed = position, True
         self.synced.set()
 
@@ -159,7 +168,7 @@ class Informer:
         key = key_of(obj)
         old, kept = self._objects.get(key), None
         with self._surviving(key):
-            kept = self._keep(obj)
+            kept = self._keep.trimmed(obj)
         if kept is None:
             self._drop(key)  # nobody can tell any more what it is
             return
@@ -207,13 +216,15 @@ class Index:
             cache: The cache to index.
             index_key: Derives the key of an object; None leaves the object out.
         """
+        self._cache = cache
         self._index_key = index_key
-        self._by_key: dict[Key, dict[Key, Object]] = {}
+        self._by_key: dict[Key, dict[Key, None]] = {}
         cache.add_handler(self._on_change)
 
     def get(self, key: Key) -> tuple[Object, ...]:
         """List the objects that have a key."""
-        return tuple(self._by_key.get(key, {}).values())
+        found = map(self._cache.get, self._by_key.get(key, ()))
+        return tuple(obj for obj in found if obj is not None)
 
     def _on_change(self, old: Object | None, new: Object | None) -> None:
         if old is not None and (before := self._index_key(old)) is not None:
@@ -222,7 +233,7 @@ class Index:
             if not known:
                 self._by_key.pop(before, None)
         if new is not None and (after := self._index_key(new)) is not None:
-            self._by_key.setdefault(after, {})[key_of(new)] = new
+            self._by_key.setdefault(after, {})[key_of(new)] = None
 
 
 def _version(obj: Object) -> str:

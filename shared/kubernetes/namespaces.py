@@ -7,15 +7,18 @@ one cache: whoever reads it need not know which namespaces there are.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from shared.kubernetes.client import EVERYTHING, Cluster, Selector
-from shared.kubernetes.informer import Informer, unchanged
-from shared.objects.resources import Object, Resource, key_of
+from shared.kubernetes.informer import Informer
+from shared.kubernetes.keeping import WHOLE, Keeping
+from shared.objects.resources import Key, Object, Resource, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator
 
     from shared.kubernetes.informer import OnChange
 
@@ -30,19 +33,28 @@ class JoinedInformer(Informer):
         selectors: Mapping[str, Selector],
         on_change: OnChange | None = None,
         *,
-        keep: Callable[[Object], Object] = unchanged,
+        keep: Keeping = WHOLE,
     ) -> None:
         """Take a selector for each namespace, or for each name of an object that is in none."""
-        super().__init__(cluster, resource, on_change, keep=keep)
+        super().__init__(cluster, resource, on_change)
         self._parts = {
-            part: Informer(cluster, resource, self._on_part, selector=selector, keep=keep)
+            part: Informer(cluster, resource, self._notify, selector=selector, keep=keep)
             for part, selector in selectors.items()
         }
+        self._joined = _Joined({part: informer.objects for part, informer in self._parts.items()})
+
+    @property
+    def objects(self) -> Mapping[Key, Object]:
+        """The objects of all parts, read-only."""
+        return self._joined
+
+    def get(self, key: Key) -> Object | None:
+        """Return an object, if one of the parts has it."""
+        return self._joined.get(key)
 
     def remember(self, obj: Object) -> None:
         """Put the API server's answer to a write into the cache, unless no watch would report what becomes of it."""
-        namespace, name = key_of(obj)
-        if part := self._parts.get(namespace or name):
+        if part := self._parts.get(_part_of(key_of(obj))):
             part.remember(obj)
 
     def relist(self) -> None:
@@ -59,12 +71,30 @@ class JoinedInformer(Informer):
                 await part.synced.wait()
             self.synced.set()
 
-    def _on_part(self, old: Object | None, new: Object | None) -> None:
-        if new is not None:
-            self._objects[key_of(new)] = new
-        elif old is not None:
-            del self._objects[key_of(old)]
-        self._notify(old, new)
+
+class _Joined(Mapping["Key", "Object"]):
+    """The objects of several caches, none of which has another one's."""
+
+    def __init__(self, parts: Mapping[str, Mapping[Key, Object]]) -> None:
+        self._parts = parts
+
+    def __getitem__(self, key: Key) -> Object:
+        part = self._parts.get(_part_of(key))
+        if part is None:
+            raise KeyError(key)
+        return part[key]
+
+    def __iter__(self) -> Iterator[Key]:
+        return chain.from_iterable(self._parts.values())
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts.values()))
+
+
+def _part_of(key: Key) -> str:
+    """Tell which watch an object comes by: that of its namespace, or of its own name if it is in none."""
+    namespace, name = key
+    return namespace or name
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +114,7 @@ class WatchedNamespaces:
         on_change: OnChange | None = None,
         *,
         selector: Selector = EVERYTHING,
-        keep: Callable[[Object], Object] = unchanged,
+        keep: Keeping = WHOLE,
     ) -> Informer:
         """Make the cache of a resource: of its objects in these namespaces, or of the namespaces themselves."""
         if not self.names:

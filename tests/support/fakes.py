@@ -78,9 +78,12 @@ class FakeApi(Cluster):
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         return _copied(self._find(resource, namespace, name))
 
-    async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
+    async def list_pages(
+        self, resource: Resource, selector: Selector = EVERYTHING
+    ) -> AsyncIterator[tuple[list[Object], str]]:
         found = [obj for (plural, _, _), obj in sorted(self.objects.items()) if plural == resource.plural]
-        return [selector.kept(_copied(obj)) for obj in found if _is_selected(obj, selector)], str(len(self._events))
+        page = [selector.kept(_copied(obj)) for obj in found if _is_selected(obj, selector)]
+        yield page, str(len(self._events))
 
     async def watch(self, resource: Resource, selector: Selector, resource_version: str) -> AsyncIterator[Object]:
         position = int(resource_version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -44,10 +45,13 @@ class Api(FakeApi):
         super()._tell(verb, kind, resource, obj)
         self.written.set()
 
-    async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
+    async def list_pages(
+        self, resource: Resource, selector: Selector = EVERYTHING
+    ) -> AsyncIterator[tuple[list[Object], str]]:
         if resource.plural == self.broken:
             raise RuntimeError("a bug")
-        return await super().list_all(resource, selector)
+        async for page in super().list_pages(resource, selector):
+            yield page
 
     async def until_there(self, resource: Resource, namespace: str, name: str) -> Object:
         while (resource.plural, namespace, name) not in self.objects:

@@ -230,6 +230,14 @@ async def test_each_call_asks_for_what_its_name_says() -> None:
     assert server.types[3:5] == ["application/apply-patch+yaml", "application/json-patch+json"]
 
 
+async def test_a_replacement_says_nothing_of_the_managers_of_fields() -> None:
+    """Caches trim them; a trimmed list would take fields away from whoever owns them."""
+    server, managed = Recorded({}), {**SECRET["metadata"], "managedFields": [{"manager": "kubectl"}]}
+    async with serving(server.handle) as cluster:
+        await cluster.replace(SECRETS, {**SECRET, "metadata": managed})
+    assert server.bodies == [{"apiVersion": "v1", "kind": "Secret", **SECRET}]
+
+
 async def test_a_list_is_read_page_by_page() -> None:
     one, two = {"metadata": {"name": "1"}}, {"metadata": {"name": "2"}}
     server = Recorded(

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from shared import errors
 from shared.kubernetes.client import EVERYTHING, Cluster, Selector
 from shared.kubernetes.informer import Informer
+from shared.kubernetes.keeping import Keeping, PackedObjects
 from shared.objects.resources import SECRETS, Key, Object, Resource
 from tests.support.fakes import FakeApi
 from tests.support.virtual_time import in_virtual_time
@@ -41,7 +42,9 @@ class Scripted(Cluster):
         self.calls: list[str] = []
         self.at_end = asyncio.Event()
 
-    async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
+    async def list_pages(
+        self, resource: Resource, selector: Selector = EVERYTHING
+    ) -> AsyncIterator[tuple[list[Object], str]]:
         del resource, selector
         self.calls.append("list")
         answer = await self._next()
@@ -49,7 +52,7 @@ class Scripted(Cluster):
             raise answer
         assert isinstance(answer, tuple), answer
         version, items = answer
-        return items, str(version)
+        yield items, str(version)
 
     async def watch(self, resource: Resource, selector: Selector, resource_version: str) -> AsyncIterator[Object]:
         del resource, selector
@@ -145,7 +148,7 @@ async def test_a_position_that_is_too_old_means_a_new_list() -> None:
     cluster = Scripted((10, [gone, kept]), [errors.Expired("410")], (30, [kept, new]))
     assert (await played(cluster, changes)).keys() == {(NAMESPACE, "kept"), (NAMESPACE, "new")}
     assert cluster.calls == ["list", "watch 10", "list", "watch 30"]
-    assert changes[2:] == [(gone, None), (None, new)]
+    assert changes[2:] == [(None, new), (gone, None)]
 
 
 @in_virtual_time
@@ -333,7 +336,7 @@ async def test_an_object_that_cannot_be_read_counts_as_absent_until_it_can() -> 
         [event("MODIFIED", secret(13, size=2))],
     )
     changes: list[Change] = []
-    informer = Informer(cluster, SECRETS, lambda old, new: changes.append((old, new)), keep=picky)
+    informer = Informer(cluster, SECRETS, lambda old, new: changes.append((old, new)), keep=Keeping(picky))
     task = asyncio.ensure_future(informer.run())
     await cluster.at_end.wait()
     task.cancel()
@@ -341,3 +344,51 @@ async def test_an_object_that_cannot_be_read_counts_as_absent_until_it_can() -> 
     assert informer.objects.keys() == {A, (NAMESPACE, "b")}
     sizes = [(old and old["size"], new and new["size"]) for old, new in changes]
     assert sizes == [(None, 1), (None, 1), (1, None), (None, 2)]
+
+
+@in_virtual_time
+async def test_a_long_list_is_taken_in_page_by_page() -> None:
+    """All of it at once would take as much memory again as the whole cache."""
+    seen: list[set[Key]] = []
+
+    class Paged(FakeApi):
+        async def list_pages(
+            self, resource: Resource, selector: Selector = EVERYTHING
+        ) -> AsyncIterator[tuple[list[Object], str]]:
+            del resource, selector
+            for name in "abc":
+                yield [secret(5, name)], "9"
+                seen.append(set(informer.objects))
+
+    informer = Informer(Paged(), SECRETS)
+    await informer._list()
+    assert seen == [{(NAMESPACE, each) for each in names} for names in ("a", "ab", "abc")]
+
+
+@in_virtual_time
+async def test_a_list_that_breaks_off_removes_nothing() -> None:
+    class BreakingOff(FakeApi):
+        async def list_pages(
+            self, resource: Resource, selector: Selector = EVERYTHING
+        ) -> AsyncIterator[tuple[list[Object], str]]:
+            del resource, selector
+            yield [secret(5)], "9"
+            raise errors.NoAnswer("no answer")
+
+    informer = Informer(BreakingOff(), SECRETS)
+    informer.remember(secret(4, "b"))
+    with pytest.raises(errors.NoAnswer):
+        await informer._list()
+    assert set(informer.objects) == {(NAMESPACE, "a"), (NAMESPACE, "b")}
+    assert not informer.synced.is_set()
+
+
+async def test_a_packed_cache_tells_handlers_of_the_same_changes() -> None:
+    changes: list[Change] = []
+    keep = Keeping(lambda obj: {"metadata": obj["metadata"]}, PackedObjects)
+    informer = Informer(FakeApi(), SECRETS, lambda old, new: changes.append((old, new)), keep=keep)
+    first, second = secret(1), secret(2)
+    for version in (1, 2, 1):
+        informer.remember(secret(version, data={"a": "b"}))
+    informer._drop(A)
+    assert changes == [(None, first), (first, second), (second, None)]

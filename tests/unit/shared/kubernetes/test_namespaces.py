@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from shared import errors
 from shared.kubernetes.client import EVERYTHING, Selector
 from shared.kubernetes.informer import Informer
+from shared.kubernetes.keeping import Keeping, PackedObjects
 from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
 from shared.objects.resources import NAMESPACES, SECRETS, Key, Object, Resource
 from tests.support.fakes import FakeApi
@@ -31,12 +32,15 @@ class Restricted(FakeApi):
         for event in self.may_list.values():
             event.set()
 
-    async def list_all(self, resource: Resource, selector: Selector = EVERYTHING) -> tuple[list[Object], str]:
+    async def list_pages(
+        self, resource: Resource, selector: Selector = EVERYTHING
+    ) -> AsyncIterator[tuple[list[Object], str]]:
         name = selector.namespace or selector.fields.removeprefix("metadata.name=")
         if name not in self.may_list:
             raise errors.Forbidden(f"no list of {resource.plural}")
         await self.may_list[name].wait()
-        return await super().list_all(resource, selector)
+        async for page in super().list_pages(resource, selector):
+            yield page
 
 
 def secret(namespace: str, name: str = "a", **content: object) -> Object:
@@ -131,3 +135,18 @@ async def test_without_names_the_whole_cluster_is_watched_at_once() -> None:
     async with running(WHOLE_CLUSTER.informer(api, SECRETS)) as informer:
         assert type(informer) is Informer
         assert set(informer.objects) == {("team", "a"), ("elsewhere", "a")}
+
+
+async def test_an_object_is_held_once_however_many_watches_there_are() -> None:
+    made: list[PackedObjects] = []
+
+    def cache() -> PackedObjects:
+        made.append(PackedObjects())
+        return made[-1]
+
+    informer = WATCHED.informer(Restricted(), SECRETS, keep=Keeping(cache=cache))
+    for namespace in ("team", "shop", "elsewhere"):
+        informer.remember({"metadata": {"namespace": namespace, "name": "a", "resourceVersion": "1"}})
+    assert sum(map(len, made)) == len(informer.objects) == 2
+    assert informer.get(("elsewhere", "a")) is None
+    assert ("elsewhere", "a") not in informer.objects
