@@ -44,6 +44,7 @@ from reconciler.runtime.write_memory import WriteMemory
 from reconciler.settings import Settings
 from reconciler.state.kubernetes_nodes import KubernetesNodes
 from reconciler.valkey.external_store import ExternalStores
+from reconciler.valkey.looks import Looks
 from shared import errors
 from shared.consumers.toolhive import serves_session_tls
 from shared.kubernetes.client import Cluster
@@ -199,6 +200,7 @@ class _Process:
             sizes=settings.sizes,
             pull_sources=settings.pods.pull_sources,
             pull_secrets=watches.pull_secrets.found,
+            ask=Looks(time.monotonic).observe,
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock, last_seen.note_endless_script)

@@ -52,7 +52,7 @@ class InstanceObserver:
         seen = Instance(index, pod, silent_for=silent_for, outlives_at=outlives_at)
         if (silent := self._silent_about(storage, seen)) is not None:
             seen = replace(seen, warning=await self._surroundings.warning_about(silent))
-        return await instance_probe.probe(seen, ring, is_urgent=is_urgent)
+        return await instance_probe.probe(seen, ring, self._surroundings.ask, is_urgent=is_urgent)
 
     def _silent_about(self, storage: Key, instance: Instance) -> Object | None:
         """Find the object that does not say itself why an instance's pod does not exist or start: its Events do.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from reconciler.credentials import identities
 from reconciler.credentials.login import Login
@@ -15,8 +16,12 @@ from reconciler.valkey import users
 from shared import errors, names
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from reconciler.credentials.key_ring import KeyRing
     from reconciler.state.instance import Instance, InstanceFacts
+
+    Asking: TypeAlias = Callable[[str, int, Login], Awaitable[InstanceFacts]]
 
 HANG_UPS: Final = 3
 HANG_UP_SECONDS: Final = 0.01
@@ -27,44 +32,61 @@ SILENT_SECONDS: Final = 1.5
 """After so long an instance counts as silent: the heartbeat asks it every second."""
 
 
-async def probe(seen: Instance, ring: KeyRing | None, *, is_urgent: bool = False) -> Instance:
+class Ask(Protocol):
+    """Asks the server of an instance for its facts."""
+
+    async def __call__(self, host: str, port: int, login: Login, *, is_full: bool) -> InstanceFacts:
+        """Ask; `is_full` wants a new login, and all passwords that the server accepts."""
+        ...
+
+
+async def ask_anew(host: str, port: int, login: Login, *, is_full: bool) -> InstanceFacts:
+    """Ask a server over a session of its own, which is a full look always."""
+    del is_full
+    return await users.observe(host, port, login)
+
+
+async def probe(seen: Instance, ring: KeyRing | None, ask: Ask = ask_anew, *, is_urgent: bool = False) -> Instance:
     """Ask the server of an instance.
 
     Args:
         seen: The instance as its pod and the heartbeat show it; its server may not run yet.
         ring: The storage's passwords; None if there is no auth Secret.
+        ask: Asks the server.
         is_urgent: Whether other instances could take over from it.
     """
     limit_seconds = URGENT_TIMEOUT_SECONDS if is_urgent and seen.silent_for > SILENT_SECONDS else None
     if not seen.address or ring is None:
         return seen
     instance = replace(seen, problem="refused", detail="the auth Secret holds no password of the user operator")
+    # A rotation rests on what instances accept, and takes minutes at most.
+    asking = partial(ask, is_full=bool(ring.staged or ring.former))
     # While passwords change, an instance may know the former one alone, as after a start from an old copy of its file.
     for password in ring.operators:
         operator = Login(identities.OPERATOR.user, password)
-        instance = await _probe(replace(seen, operator=operator), ring, limit_seconds)
+        instance = await _probe(replace(seen, operator=operator), ring, asking, limit_seconds)
         if instance.responds or instance.problem != "refused":
             break
     return instance if instance.problem in {"down", "unreachable"} else replace(instance, silent_for=0.0)
 
 
-async def _facts(instance: Instance) -> InstanceFacts:
+async def _facts(instance: Instance, ask: Asking) -> InstanceFacts:
     """Ask a server for its facts; if it hangs up, ask again whether it is still there.
 
     The kernel closes the sockets of a process that dies one after the other, and the one that listens may be the last.
     """
     for _ in range(HANG_UPS):
         with contextlib.suppress(errors.StoreHungUp):
-            return await users.observe(*instance.endpoint)
+            return await ask(*instance.endpoint)
         await asyncio.sleep(HANG_UP_SECONDS)
-    return await users.observe(*instance.endpoint)
+    return await ask(*instance.endpoint)
 
 
-async def _probe(instance: Instance, ring: KeyRing, limit_seconds: float | None) -> Instance:
+async def _probe(instance: Instance, ring: KeyRing, ask: Asking, limit_seconds: float | None) -> Instance:
     seen = instance
     try:
         async with asyncio.timeout(limit_seconds):
-            seen = replace(instance, facts=await _facts(instance))
+            seen = replace(instance, facts=await _facts(instance, ask))
         if seen.is_primary:  # a replica may refuse what consumers do
             await users.ping(seen.address, names.VALKEY_PORT, ring.login(identities.CONSUMER))
     except errors.StoreRefused as error:

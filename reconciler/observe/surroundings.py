@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.observe.instance_probe import ask_anew
 from shared.session_storage.sizes import DEFAULT_SIZES, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
+    from reconciler.observe.instance_probe import Ask
     from reconciler.observe.last_seen import LastSeen
     from reconciler.state.kubernetes_nodes import KubernetesNodes
     from reconciler.state.obstacle import Obstacle
@@ -37,6 +39,7 @@ class Surroundings:
         sizes: What the sizes stand for.
         pull_sources: Names of the Secrets with registry credentials in the release's namespace.
         pull_secrets: Finds those of them that exist, by name.
+        ask: Asks an instance for its facts.
     """
 
     read_secret: Callable[[Key], Awaitable[Object | None]]
@@ -54,3 +57,4 @@ class Surroundings:
     sizes: Sizes = DEFAULT_SIZES
     pull_sources: Sequence[str] = ()
     pull_secrets: Callable[[], Mapping[str, Object]] = dict
+    ask: Ask = ask_anew

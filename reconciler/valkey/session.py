@@ -91,6 +91,11 @@ class Session:
             await self._log_in()
         return await self._exchange(*commands)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is logged in, and the instance has not hung up."""
+        return self._open is not None and not self._open[1].is_closed
+
     def close(self) -> None:
         """Close the connection."""
         if self._open is not None:

@@ -8,7 +8,7 @@ then nobody knows whether the instance did what it was told.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconciler.credentials import identities
 from reconciler.state.instance import InstanceFacts, facts_from
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from reconciler.credentials.login import Login
-    from reconciler.valkey.session import Execute
+    from reconciler.valkey.session import Execute, Session
 
-_QUESTIONS: Final = (
+_STATE: Final = (
     ("INFO", "server", "clients", "memory", "replication", "persistence", "stats", "commandstats", "keyspace"),
     ("CONFIG", "GET", "min-replicas-to-write", "primaryauth", "maxmemory-policy"),
-    *(("ACL", "GETUSER", identity.user) for identity in identities.IDENTITIES),
 )
+_PASSWORDS: Final = tuple(("ACL", "GETUSER", identity.user) for identity in identities.IDENTITIES)
+_CHANGES_OF_USERS: Final = ("acl|setuser", "acl|deluser", "acl|load", "config|resetstat")
+"""The commands that change who may log in, and the one that counts all commands from zero again (`INFO commandstats`,
+which counts them in scripts and transactions as well)."""
 _NOT_THIS_KIND: Final = frozenset({"NOTBUSY", "BUSY"})
 """How Valkey answers if what runs is no script, or no function, or nothing runs any more."""
 
@@ -34,9 +37,39 @@ _NOT_THIS_KIND: Final = frozenset({"NOTBUSY", "BUSY"})
 async def observe(host: str, port: int, login: Login) -> InstanceFacts:
     """Log in to an instance, and ask for its role, its configuration, and the passwords that it accepts."""
     async with connected(host, port, login) as session:
-        info, config, *users = await session.ask(*_QUESTIONS)
+        return (await ask_all(session)).facts
+
+
+class Answers(NamedTuple):
+    """What an instance says.
+
+    Attributes:
+        facts: What its server says.
+        acl_revision: Changes with whatever changes the passwords that it accepts, and with each start of the server.
+    """
+
+    facts: InstanceFacts
+    acl_revision: tuple[str, ...]
+
+
+async def ask_all(session: Session) -> Answers:
+    """Ask an instance for its role, its configuration, and the passwords that it accepts."""
+    # INFO comes first: what changes passwords after it moves the revision at the next look.
+    info, config, *users = await session.ask(*_STATE, *_PASSWORDS)
     hashes = {identity.user: _hashes_in(user) for identity, user in zip(identities.IDENTITIES, users, strict=True)}
-    return facts_from(info_from(info), hashes, dict(zip(config[::2], config[1::2], strict=True)))
+    return _answers(info, config, hashes)
+
+
+async def ask_again(session: Session, hashes: Mapping[str, frozenset[str]] | None) -> Answers:
+    """Ask an instance for all but the passwords, which are those that it named before while the revision stays."""
+    return _answers(*await session.ask(*_STATE), hashes)
+
+
+def _answers(info: str, config: Sequence[str], hashes: Mapping[str, frozenset[str]] | None) -> Answers:
+    said = info_from(info)
+    calls = (str(said.get(f"cmdstat_{command}", "")).partition(",")[0] for command in _CHANGES_OF_USERS)
+    facts = facts_from(said, hashes, dict(zip(config[::2], config[1::2], strict=True)))
+    return Answers(facts, (str(said.get("run_id", "")), *calls))
 
 
 async def ping(host: str, port: int, login: Login) -> None:

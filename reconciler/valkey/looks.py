@@ -1,0 +1,124 @@
+"""Looks at instances over one session with each, which stays open from one look to the next.
+
+A login costs both sides more than all questions of a look. A kept session ends when a rotation closes it or the server
+ends; the next look logs in anew. So it does from time to time, and whenever passwords may have changed: only a new
+login proves that the present password works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from reconciler.valkey.session import Session
+from reconciler.valkey.users import ask_again, ask_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reconciler.credentials.login import Login
+    from reconciler.state.instance import InstanceFacts
+    from reconciler.valkey.users import Answers
+
+FULL_SECONDS: Final = 300.0
+"""After so long a look logs in anew and asks for all passwords, whatever the instance counts."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A session that stays open, and what the instance said when it was opened.
+
+    Attributes:
+        login: The login of the session.
+        answers: What the instance said over it the last time.
+        opened_at: When it was opened, on the clock of `Looks`.
+    """
+
+    session: Session
+    login: Login = field(repr=False)
+    answers: Answers = field(repr=False)
+    opened_at: float
+
+
+class Looks:
+    """Looks at instances; keeps a session with each."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Take a monotonic clock, in seconds."""
+        self._clock = clock
+        self._kept: dict[tuple[str, int], _Kept] = {}
+        self._swept_at = clock()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    async def observe(self, host: str, port: int, login: Login, *, is_full: bool = False) -> InstanceFacts:
+        """Ask an instance for its role, its configuration, and the passwords that it accepts.
+
+        Args:
+            host: Where the instance is.
+            port: Its port.
+            login: How to log in.
+            is_full: Whether to log in anew and to ask for all passwords, even if nothing seems to have changed.
+
+        Raises:
+            SessionStoreError: As `Session.ask` does.
+        """
+        # Taken out as long as it is in use: a second look at the same time opens a session of its own.
+        kept = self._kept.pop((host, port), None)
+        if kept is None:
+            return await self._look_anew(host, port, login)
+        if is_full or kept.login != login or not kept.session.is_open or self._is_old(kept):
+            kept.session.close()
+            return await self._look_anew(host, port, login)
+        before = kept.answers
+        with _closed_on_failure(kept.session):
+            kept.answers = await ask_again(kept.session, before.facts.hashes)
+        if kept.answers.acl_revision != before.acl_revision:
+            kept.session.close()
+            return await self._look_anew(host, port, login)
+        return self._keep((host, port), kept)
+
+    def close(self) -> None:
+        """Close all sessions."""
+        for kept in self._kept.values():
+            kept.session.close()
+        self._kept.clear()
+
+    async def _look_anew(self, host: str, port: int, login: Login) -> InstanceFacts:
+        session, opened_at = Session(host, port, login), self._clock()
+        with _closed_on_failure(session):
+            answers = await ask_all(session)
+        return self._keep((host, port), _Kept(session, login, answers, opened_at))
+
+    def _keep(self, place: tuple[str, int], kept: _Kept) -> InstanceFacts:
+        if (other := self._kept.get(place)) is not None:
+            other.session.close()
+        self._kept[place] = kept
+        self._sweep()
+        return kept.answers.facts
+
+    def _is_old(self, kept: _Kept) -> bool:
+        return self._clock() - kept.opened_at >= FULL_SECONDS
+
+    def _sweep(self) -> None:
+        """Now and then, drop the sessions with instances that nobody looks at any more."""
+        now = self._clock()
+        if now - self._swept_at < FULL_SECONDS:
+            return
+        self._swept_at = now
+        for place, kept in list(self._kept.items()):
+            # Whoever looks at an instance replaces a session of this age.
+            if not kept.session.is_open or now - kept.opened_at >= 2 * FULL_SECONDS:
+                kept.session.close()
+                del self._kept[place]
+
+
+@contextlib.contextmanager
+def _closed_on_failure(session: Session) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        session.close()
+        raise
