@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
 
 
+STEADY_SECONDS: Final = 30.0
+"""How often the reconciler looks at a storage that is well and about which nothing changes, without any event. A server
+that dies or hangs shows in its heartbeat; a look finds what only the server tells, such as a replica that lost its
+link."""
 RECHECK_SECONDS: Final = 10.0
-"""How often the reconciler looks at a storage that is well, without any event."""
+"""How often it looks while something changes, or has been late a moment ago."""
 
 
 Step: TypeAlias = WriteAuth | Apply | Replace | Write | Share | Delete | Restart | LabelRole | InstanceAction

@@ -1,4 +1,4 @@
-"""Remembers when each instance last answered, when each replica last heard its primary, and since when a script runs.
+"""Remembers of each instance when it last answered, was unwell, and heard its primary, and since when a script runs.
 
 In memory; no I/O.
 
@@ -8,8 +8,9 @@ by then, and a replica may have heard a primary a moment ago that the reconciler
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reconciler.failover.replication_group import primary_silent_for
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from reconciler.state.instance import Instance
     from shared.objects.resources import Key
+
+UNSTEADY_SECONDS: Final = 60.0
+"""How long an instance counts as unsteady after its heartbeat was late, or the reconciler could not use it."""
 
 
 class LastSeen:
@@ -29,6 +33,7 @@ class LastSeen:
         self._answered: dict[Key, dict[str, float]] = {}
         self._heard_primary: dict[Key, dict[str, float]] = {}
         self._busy_since: dict[Key, dict[str, float]] = {}
+        self._unsteady_at: dict[Key, dict[str, float]] = {}
         self._endless: set[str] = set()
 
     def update(self, storage: Key, primary: int | None, instances: Iterable[Instance]) -> tuple[Instance, ...]:
@@ -40,6 +45,7 @@ class LastSeen:
         answered = self._of(self._answered, storage, seen)
         heard_primary = self._of(self._heard_primary, storage, seen)
         busy_since = self._of(self._busy_since, storage, [each for each in seen if each.problem == "busy"])
+        unsteady_at = self._of(self._unsteady_at, storage, seen)
         self._endless.difference_update(_uid(each) for each in seen if each.problem != "busy")
         for instance in seen:
             silent_for, uid = instance.silent_for, _uid(instance)
@@ -48,6 +54,8 @@ class LastSeen:
             answered[uid] = max(answered.get(uid, now - silent_for), now - silent_for)
             if instance.hears_primary:
                 heard_primary[uid] = now
+            if instance.is_unsteady or instance.problem or not instance.responds:
+                unsteady_at[uid] = now
             if instance.problem == "busy":
                 busy_since.setdefault(uid, now)
         return tuple(
@@ -57,6 +65,7 @@ class LastSeen:
                 not_hearing_for=now - heard_primary.get(_uid(instance), now),
                 busy_for=now - busy_since.get(_uid(instance), now),
                 has_endless_script=_uid(instance) in self._endless,
+                is_unsteady=now - unsteady_at.get(_uid(instance), -math.inf) < UNSTEADY_SECONDS,
             )
             for instance in seen
         )
@@ -68,7 +77,7 @@ class LastSeen:
 
     def forget(self, storage: Key) -> None:
         """Drop what this keeps of a storage that is gone."""
-        for memory in (self._answered, self._heard_primary, self._busy_since):
+        for memory in (self._answered, self._heard_primary, self._busy_since, self._unsteady_at):
             memory.pop(storage, None)
 
     @staticmethod

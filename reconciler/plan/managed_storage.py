@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler.actions.plan import RECHECK_SECONDS, Plan, apart
+from reconciler.actions.plan import RECHECK_SECONDS, STEADY_SECONDS, Plan, apart
 from reconciler.actions.valkey import Promote, Resume, SwitchOver
 from reconciler.credentials import identities
 from reconciler.failover.consent import Consent, Outage
@@ -107,12 +107,15 @@ def plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Storag
         *apart(restarts),
         changes,
     )
-    return replace(
+    told = replace(
         report(state, verdict, now, min(each for each in pauses if each is not None)),
         strands=tuple(filter(None, strands)),
         is_changing=change.is_under_way and state.may_update,
         progress=change.progress,
     )
+    goes_on = change.finding is not None or rotation.is_under_way or waits is not None
+    is_calm = _is_well(group, verdict) and not goes_on and not any(troubles)
+    return _less_often(told, state) if is_calm else told
 
 
 def _budget(
@@ -205,8 +208,19 @@ def _desired_instances(
     )
 
 
+def _is_well(group: ReplicationGroup, verdict: Verdict) -> bool:
+    return verdict.is_ready and len(group.synced) == len(group.others)
+
+
+def _less_often(told: Plan, state: StorageState) -> Plan:
+    """Let more time pass until the next look, unless this one has found something to do or to tell, or to suspect."""
+    is_new = bool(told.strands) or told.status is not None or bool(told.events)
+    is_suspect = any(each.is_unsteady for each in state.instances)
+    return told if is_new or is_suspect else replace(told, requeue_after_seconds=STEADY_SECONDS)
+
+
 def _pause(group: ReplicationGroup, verdict: Verdict, now: datetime) -> float:
-    if verdict.is_ready and len(group.synced) == len(group.others):
+    if _is_well(group, verdict):
         return RECHECK_SECONDS
     is_starting = any(
         pod_status.address(instance.pod) and pod_status.is_starting(instance.pod, now) for instance in group.instances

@@ -106,6 +106,8 @@ class Instance:
             silent for a minute by then.
         busy_for: Seconds since the reconciler first saw the script that keeps it busy; 0 if it sees none.
         has_endless_script: Whether Valkey refused to end that script, because it has written already.
+        is_unsteady: Whether its heartbeat was late, or the reconciler could not use it, now or in the last minute;
+            only how soon the next look comes depends on that.
         warning: What Kubernetes' Events say of why its pod does not exist or start; None if they say nothing, or its
             server runs.
     """
@@ -121,6 +123,7 @@ class Instance:
     not_hearing_for: float = 0.0
     busy_for: float = 0.0
     has_endless_script: bool = False
+    is_unsteady: bool = field(default=False, compare=False)
     warning: Obstacle | None = None
 
     @property

@@ -17,7 +17,7 @@ from reconciler.valkey import users
 from reconciler.valkey.looks import Looks
 from reconciler.valkey.session import connected
 from shared.session_storage.sizes import Size
-from tests.integration.instances import ADMIN, PASSWORDS, running
+from tests.integration.instances import ADMIN, ADMIN_PASSWORD, PASSWORDS, running
 
 PORT = 6379
 LOGIN = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
@@ -64,7 +64,7 @@ async def test_a_kept_session_learns_of_every_change_of_users(
 ) -> None:
     before = await looks.observe(address, PORT, LOGIN)
     assert before.hashes == identities.hashes(PASSWORDS)
-    async with connected(address, PORT, Login(*ADMIN)) as execute:
+    async with connected(address, PORT, Login(ADMIN.user, ADMIN_PASSWORD)) as execute:
         await change(execute)
     after = await looks.observe(address, PORT, LOGIN)
     assert after.hashes is not None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.actions.plan import Plan
+from reconciler.actions.plan import STEADY_SECONDS, Plan
 from reconciler.actions.valkey import Promote
 from reconciler.plan.planner import plan
 from reconciler.state.instance import Instance
@@ -247,7 +247,7 @@ def test_where_no_instance_answers_there_is_nothing_to_consent_to(storage: Stora
 def test_a_consent_that_nobody_takes_away_is_told_once(storage: Storage) -> None:
     storage.annotate("mine-valkey-1@0123456789")
     assert [event.reason for event in storage.look(*HEALTHY).events].count("OutdatedConsent") == 1
-    assert storage.look(*HEALTHY) == Plan(requeue_after_seconds=10)
+    assert storage.look(*HEALTHY) == Plan(requeue_after_seconds=STEADY_SECONDS)
     assert "promote-`" in storage.message("ConsentAccepted")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,3 +102,24 @@ def test_a_script_that_cannot_be_ended_counts_as_such_until_it_has_ended(watch: 
     assert watch.take(busy(0))[0].has_endless_script
     watch.take(replica(0, silence=0))
     assert not watch.take(busy(0))[0].has_endless_script
+
+
+@pytest.mark.parametrize("late", [silent(0, 2.0), Instance(0, pod(0))], ids=["unusable", "without an answer"])
+def test_an_instance_stays_unsteady_for_a_minute_after_it_was_unwell(watch: Watch, late: Instance) -> None:
+    def is_unsteady(report: Instance) -> bool:
+        return watch.take(report)[0].is_unsteady
+
+    well = replica(0, silence=0)
+    assert not is_unsteady(well)
+    assert is_unsteady(late)
+    assert [is_unsteady(watch.later(seconds) and well) for seconds in (1.0, 58.0, 1.0)] == [True, True, False]
+
+
+def test_an_instance_whose_heartbeat_was_late_is_unsteady_although_it_answers_now(watch: Watch) -> None:
+    watch.take(replace(replica(0, silence=0), is_unsteady=True), replica(1, silence=0))
+    assert [each.is_unsteady for each in watch.later(5).take(replica(0, silence=0), replica(1, silence=0))] == [
+        True,
+        False,
+    ]
+    watch.last_seen.forget(KEY)
+    assert not watch.take(replica(0, silence=0))[0].is_unsteady

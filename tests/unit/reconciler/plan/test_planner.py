@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.actions.kubernetes import Apply, Delete, LabelRole, Replace, Share, Write, WriteAuth
-from reconciler.actions.plan import Plan, Step
+from reconciler.actions.plan import RECHECK_SECONDS, STEADY_SECONDS, Plan, Step
 from reconciler.actions.valkey import Fence, Follow, SwitchOver
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
@@ -24,7 +24,15 @@ from reconciler.state.storage_state import StorageState
 from shared import names
 from shared.consumers.identity import Consumer, Usage
 from shared.objects.conditions import Finding, conditions
-from shared.objects.resources import DISRUPTION_BUDGETS, PODS, SECRETS, SERVICES, STATEFUL_SETS, Object
+from shared.objects.resources import (
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    PODS,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+)
 from shared.session_storage.sizes import Size
 from tests.support.storages import (
     CREATED,
@@ -72,7 +80,7 @@ def reason(decided: Plan, kind: str = "Ready") -> str | None:
 def test_a_complete_storage_needs_no_step_and_no_second_status(size: Size) -> None:
     first = plan(observed(size), SETTINGS, NOW)
     assert first.steps == ()
-    assert plan(settled(observed(size), first.status), SETTINGS, NOW) == Plan(requeue_after_seconds=10)
+    assert plan(settled(observed(size), first.status), SETTINGS, NOW) == Plan(requeue_after_seconds=STEADY_SECONDS)
 
 
 def test_the_first_step_of_a_new_storage_is_the_auth_secret_alone() -> None:
@@ -522,7 +530,7 @@ def test_an_instance_that_merely_does_not_answer_never_restarts() -> None:
 @pytest.mark.parametrize(
     ("instance", "seconds"),
     [
-        (primary(), 10),
+        (primary(), RECHECK_SECONDS),
         (Instance(0), 5),
         (Instance(0, pod() | {"status": {}}), 5),
         (Instance(0, pod(), problem="unreachable"), 0.2),
@@ -533,6 +541,20 @@ def test_an_instance_that_merely_does_not_answer_never_restarts() -> None:
 )
 def test_the_time_to_the_next_pass_depends_on_what_the_storage_waits_for(instance: Instance, seconds: float) -> None:
     assert plan(observed("small", instance), SETTINGS, NOW).requeue_after_seconds == seconds
+
+
+def test_a_storage_is_looked_at_less_often_once_there_is_nothing_to_do_to_tell_or_to_suspect() -> None:
+    told = plan(observed("small", primary()), SETTINGS, NOW)
+    calm = settled(observed("small", primary()), told.status)
+    assert told.requeue_after_seconds == RECHECK_SECONDS, "there was something to tell"
+    assert plan(calm, SETTINGS, NOW).requeue_after_seconds == STEADY_SECONDS
+    unsteady = replace(calm, instances=tuple(replace(each, is_unsteady=True) for each in calm.instances))
+    assert plan(unsteady, SETTINGS, NOW).requeue_after_seconds == RECHECK_SECONDS
+    lacking = {key: obj for key, obj in calm.children.items() if key[0] != NETWORK_POLICIES.plural}
+    mended = plan(replace(calm, children=lacking), SETTINGS, NOW)
+    assert (len(mended.steps), mended.requeue_after_seconds) == (1, RECHECK_SECONDS)
+    waiting = replace(calm, key_ring=replace(calm.key_ring, staged=calm.key_ring.current))
+    assert plan(waiting, SETTINGS, NOW).requeue_after_seconds <= RECHECK_SECONDS
 
 
 @pytest.mark.parametrize(
