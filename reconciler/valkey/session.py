@@ -34,7 +34,7 @@ class _Connection(asyncio.Protocol):
     """
 
     def __init__(self) -> None:
-        self._reader = libvalkey.Reader(encoding="utf-8", errors="replace")
+        self._reader = _new_reader()
         self._has_news = asyncio.Event()
         self.is_closed = False
 
@@ -64,7 +64,14 @@ class _Connection(asyncio.Protocol):
                 raise ConnectionError("the connection was closed")
             self._has_news.clear()
             await self._has_news.wait()
+        if not self._reader.has_data():
+            # A reader's buffer stays as large as its longest reply was: 10 KiB, for as long as a session is kept.
+            self._reader = _new_reader()
         return replies
+
+
+def _new_reader() -> libvalkey.Reader:
+    return libvalkey.Reader(encoding="utf-8", errors="replace")
 
 
 class Session:

@@ -106,7 +106,10 @@ class Cluster:
     async def list_pages(
         self, resource: Resource, selector: Selector = EVERYTHING
     ) -> AsyncIterator[tuple[list[Object], str]]:
-        """Yield the objects that match, page by page, each with the resourceVersion to watch from after the last."""
+        """Yield the objects that match, page by page, each with the resourceVersion to watch from after the last.
+
+        Whoever gets a page may take the objects out of it.
+        """
         query = {**selector.query(), "limit": str(LIST_PAGE)}
         accept = METADATA_LIST if selector.versions_only else JSON
         while True:

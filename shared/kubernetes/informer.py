@@ -142,7 +142,7 @@ class Informer:
         # Page by page, so that no more than one is ever in memory as the API server sent it.
         async for items, position in self._cluster.list_pages(self.resource, self._selector):
             is_rolled_back = position != self._position and _is_at_most(position, self._position)
-            for item in items:
+            for item in _consumed(items):
                 present.add(key_of(item))
                 if is_rolled_back:
                     # A restored etcd counts on from its backup, so the cache holds states that etcd has lost.
@@ -234,6 +234,13 @@ class Index:
                 self._by_key.pop(before, None)
         if new is not None and (after := self._index_key(new)) is not None:
             self._by_key.setdefault(after, {})[key_of(new)] = None
+
+
+def _consumed(items: list[Object]) -> Iterator[Object]:
+    """Take objects out of a list one by one, so that each makes room for what is kept of the next."""
+    items.reverse()
+    while items:
+        yield items.pop()
 
 
 def _version(obj: Object) -> str:

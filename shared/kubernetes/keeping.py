@@ -39,7 +39,8 @@ class PackedObjects(MutableMapping["Key", "Object"]):
         namespace, name = key
         packed: bytes | Object
         try:
-            packed = orjson.dumps(obj)
+            # A copy takes what it needs; what orjson returns keeps the buffer that it was written to, four times as much.
+            packed = bytes(memoryview(orjson.dumps(obj)))
         except orjson.JSONEncodeError:
             # Users can nest values more deeply than orjson writes them; it reads more than it writes.
             packed = obj

@@ -1,6 +1,6 @@
 """Measures the processor time that the reconciler needs to watch 200 storages.
 
-It watches with heartbeats, and with a look at each instance every 10 s.
+It watches with heartbeats, and with a look at each instance every 30 s.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def measure(directory: Path, root: Path, seconds: float) -> dict[str, Watched]:
     ):
         for size in (Size.SMALL, Size.LARGE):
             addresses = [replica if index else primary for index in range(PRESETS[size].replicas)]
-            for what, looks in (("heartbeat alone", False), ("heartbeat, and a look every 10 s", True)):
+            for what, looks in (("heartbeat alone", False), ("heartbeat, and a look every 30 s", True)):
                 case = f"{STORAGES} {size} storages: {what}"
                 progress.step(f"measuring {case}")
                 found[case] = _watched(directory, root, Watch(seconds, STORAGES, addresses, looks, PASSWORDS))

@@ -168,10 +168,11 @@ _PROBING = """\
 ## Watching storages
 
 The table shows the processor time that the reconciler needs to watch 200 storages; their instances are other processes.
-The heartbeat pings every instance once a second. A look logs in to each instance, and asks for its role, its
-configuration and the passwords that it accepts. The reconciler looks at least every 10 s; these figures leave out what
-it decides from the answers and what it reads from its caches. Every 0.2 s, a sample takes the instance that has been
-silent for the longest time; *late* is how much longer than one second that is.
+The heartbeat pings every instance once a second. A look asks each instance for its role and its configuration, and for
+the passwords that it accepts if they may have changed. The reconciler looks at a storage at rest every 30 s, and every
+10 s while something changes; these figures leave out what it decides from the answers and what it reads from its
+caches. Every 0.2 s, a sample takes the instance that has been silent for the longest time; *late* is how much longer
+than one second that is.
 """
 _BOUNDS = """\
 ## What limits the webhook

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from reconciler.actions.plan import RECHECK_SECONDS
+from reconciler.actions.plan import STEADY_SECONDS
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import instance_probe
 from reconciler.observe.heartbeat import PERIOD_SECONDS, Heartbeats
 from reconciler.runtime import workers
 from reconciler.runtime.workqueue import WorkQueue
 from reconciler.state.instance import Instance
+from reconciler.valkey.looks import Looks
 from shared import names
 from tests.bench.figures import percentile
 from tests.support.background import beside
@@ -128,23 +129,30 @@ async def _heartbeats(pods: list[Object]) -> AsyncIterator[Heartbeats]:
 async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], heartbeats: Heartbeats) -> AsyncIterator[None]:
     queue = WorkQueue()
     ring = KeyRing(dict(asked.passwords))
+    # Instances that share a server look by sessions of their own, as those of a real storage do.
+    sessions = [Looks(time.monotonic) for _ in asked.addresses]
 
     async def look(key: Key) -> float:
         group = pods[key]
         questions = (
             instance_probe.probe(
-                Instance(index, pod, silent_for=heartbeats.silent_for(pod)), ring, is_urgent=len(group) > 1
+                Instance(index, pod, silent_for=heartbeats.silent_for(pod)),
+                ring,
+                sessions[index].observe,
+                is_urgent=len(group) > 1,
             )
             for index, pod in enumerate(group)
         )
         reports = await asyncio.gather(*questions)
         assert all(report.facts for report in reports), reports
-        return RECHECK_SECONDS
+        return STEADY_SECONDS
 
     for number, key in enumerate(pods if asked.looks else ()):
-        queue.add_after(key, RECHECK_SECONDS * number / len(pods))
+        queue.add_after(key, STEADY_SECONDS * number / len(pods))
     async with beside(workers.run(queue, look)):
         yield
+    for each in sessions:
+        each.close()
 
 
 if __name__ == "__main__":
