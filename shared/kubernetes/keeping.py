@@ -39,7 +39,7 @@ class PackedObjects(MutableMapping["Key", "Object"]):
         namespace, name = key
         packed: bytes | Object
         try:
-            # A copy takes what it needs; what orjson returns keeps the buffer that it was written to, four times as much.
+            # A copy takes what it needs; what orjson returns keeps the buffer that it was written to, four times that.
             packed = bytes(memoryview(orjson.dumps(obj)))
         except orjson.JSONEncodeError:
             # Users can nest values more deeply than orjson writes them; it reads more than it writes.
