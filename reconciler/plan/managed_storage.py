@@ -107,7 +107,7 @@ def plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Storag
         *apart(restarts),
         changes,
     )
-    told = replace(
+    decided = replace(
         report(state, verdict, now, min(each for each in pauses if each is not None)),
         strands=tuple(filter(None, strands)),
         is_changing=change.is_under_way and state.may_update,
@@ -115,7 +115,7 @@ def plan_managed(state: StorageState, spec: SessionStorageSpec, settings: Storag
     )
     goes_on = change.finding is not None or rotation.is_under_way or waits is not None
     is_calm = _is_well(group, verdict) and not goes_on and not any(troubles)
-    return _less_often(told, state) if is_calm else told
+    return _less_often(decided, state) if is_calm else decided
 
 
 def _budget(
@@ -212,11 +212,11 @@ def _is_well(group: ReplicationGroup, verdict: Verdict) -> bool:
     return verdict.is_ready and len(group.synced) == len(group.others)
 
 
-def _less_often(told: Plan, state: StorageState) -> Plan:
+def _less_often(decided: Plan, state: StorageState) -> Plan:
     """Let more time pass until the next look, unless this one has found something to do or to tell, or to suspect."""
-    is_new = bool(told.strands) or told.status is not None or bool(told.events)
+    is_new = bool(decided.strands) or decided.status is not None or bool(decided.events)
     is_suspect = any(each.is_unsteady for each in state.instances)
-    return told if is_new or is_suspect else replace(told, requeue_after_seconds=STEADY_SECONDS)
+    return decided if is_new or is_suspect else replace(decided, requeue_after_seconds=STEADY_SECONDS)
 
 
 def _pause(group: ReplicationGroup, verdict: Verdict, now: datetime) -> float:

@@ -62,7 +62,8 @@ async def ask_all(session: Session) -> Answers:
 
 async def ask_again(session: Session, hashes: Mapping[str, frozenset[str]] | None) -> Answers:
     """Ask an instance for all but the passwords, which are those that it named before while the revision stays."""
-    return _answers(*await session.ask(*_STATE), hashes)
+    info, config = await session.ask(*_STATE)
+    return _answers(info, config, hashes)
 
 
 def _answers(info: str, config: Sequence[str], hashes: Mapping[str, frozenset[str]] | None) -> Answers:

@@ -18,7 +18,7 @@ from shared.objects.resources import STATEFUL_SETS, Object, last_written
 
 STEPS = ("metadata", "labels", "spec", "template", "containers", "valkey", "image")
 PATHS = st.lists(st.sampled_from(STEPS), min_size=1, max_size=4)
-FIELDS = st.recursive(
+FIELDS: st.SearchStrategy[Object] = st.recursive(
     st.just({}),
     lambda inner: st.dictionaries(
         st.sampled_from(["f:status", 'k:{"name":"valkey"}', *(f"f:{step}" for step in STEPS)]), inner, max_size=3

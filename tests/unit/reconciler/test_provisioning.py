@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from reconciler.actions.kubernetes import WriteAuth
-from reconciler.actions.plan import Plan
+from reconciler.actions.plan import STEADY_SECONDS, Plan
 from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.manifests.storage import Storage
@@ -123,7 +123,7 @@ async def test_a_provisioned_storage_is_ready_and_names_its_secret(mine: Simulat
 async def test_a_ready_storage_costs_no_write(mine: Simulation) -> None:
     with mine.quiet():
         for _ in range(5):
-            assert await mine.reconcile() == 10
+            assert await mine.reconcile() == STEADY_SECONDS
 
 
 async def test_consumers_get_a_password_that_valkey_accepts(mine: Simulation) -> None:
