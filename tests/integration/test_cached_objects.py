@@ -29,23 +29,24 @@ LIMIT_WHILE_LISTING_MIB: Final = 400
 OURS: Final = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
 
 
-async def recorded(kubectl: Kubectl, cluster: Cluster, namespace: str) -> dict[str, list[Object]]:
-    """Have the reconciler make a `large` storage, and read all its objects as the caches list them."""
+@pytest.fixture(name="listed")
+async def listed_fixture(kubectl: Kubectl, cluster: Cluster, namespace: str, tmp_path: Path) -> Path:
+    """Have the reconciler make a `large` storage, and record all its objects as the caches list them."""
     kubectl.apply(storage(NAME, namespace, size="large"))
     await asyncio.to_thread(await_ready, kubectl, namespace, NAME)
     found = {SESSION_STORAGES.plural: (await cluster.list_all(SESSION_STORAGES, Selector(namespace)))[0]}
     for resource in (*CHILD_RESOURCES, PODS, VOLUME_CLAIMS):
         found[resource.plural], _ = await cluster.list_all(resource, Selector(namespace, OURS.labels))
-    return found
+    file = tmp_path / "listed.json"
+    file.write_text(json.dumps(found))
+    return file
 
 
 @pytest.mark.parametrize("storages", [100, pytest.param(1000, marks=pytest.mark.drill)])
 async def test_the_objects_of_a_thousand_large_storages_fit_into_the_reconciler(
-    kubectl: Kubectl, cluster: Cluster, namespace: str, tmp_path: Path, figures: list[str], storages: int
+    listed: Path, figures: list[str], storages: int
 ) -> None:
-    file = tmp_path / "listed.json"
-    file.write_text(json.dumps(await recorded(kubectl, cluster, namespace)))
-    found = await asyncio.to_thread(caches.compared, file, storages)
+    found = await asyncio.to_thread(caches.compared, listed, storages)
     figures.append(f"the objects of {storages} large storages: {caches.table(found)}")
     kept, whole = found["kept"], found["whole"]
     assert kept["after"] - kept["before"] < (whole["after"] - whole["before"]) / 2
@@ -53,9 +54,7 @@ async def test_the_objects_of_a_thousand_large_storages_fit_into_the_reconciler(
     assert kept["most"] <= LIMIT_WHILE_LISTING_MIB
 
 
-async def test_what_is_kept_of_a_real_child_tells_the_same_managers(
-    kubectl: Kubectl, cluster: Cluster, namespace: str
-) -> None:
+async def test_what_is_kept_of_a_real_child_tells_the_same_managers(cluster: Cluster, namespace: str) -> None:
     await cluster.apply(CONFIG_MAPS, _config_map(namespace, a="1"), field_manager=names.FIELD_MANAGER)
     await cluster.apply(CONFIG_MAPS, _config_map(namespace, b="2"), field_manager="somebody")
     whole = await cluster.get(CONFIG_MAPS, namespace, "mine")
