@@ -13,12 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from reconciler.controllers.auth_servers import AuthServers
+from reconciler.observe.caches import KEEPING
 from reconciler.state import kept_objects
 from shared import errors, names
 from shared.consumers.toolhive import CONSUMER_RESOURCES, SESSION_RESOURCES, spec_properties
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer, OnChange
-from shared.kubernetes.keeping import Keeping, PackedObjects
+from shared.kubernetes.keeping import Keeping
 from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
 from shared.objects.resources import CRDS, Key, Object, Resource
 from shared.process.survival import keep_running
@@ -128,9 +129,7 @@ class _Kind:
         only = Selector(fields=f"metadata.name={crd_name(resource)}")
         self.schema_changed = asyncio.Event()
         self.crd = Informer(cluster, CRDS, self._on_crd, selector=only, keep=Keeping(kept_objects.definition))
-        self.objects = namespaces.informer(
-            cluster, resource, on_consumer, keep=Keeping(kept_objects.declared, PackedObjects)
-        )
+        self.objects = namespaces.informer(cluster, resource, on_consumer, keep=KEEPING[resource.plural])
 
     async def watch_objects(self) -> None:
         # A watch of a kind that the cluster does not serve would only fail.

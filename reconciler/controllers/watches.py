@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from reconciler.controllers.storage_queues import StorageQueues
 from reconciler.controllers.toolhive import ToolHive
 from reconciler.manifests.valkey_pods import DEFAULT_PODS, ValkeyPods
+from reconciler.observe.caches import KEEPING
 from reconciler.observe.heartbeat import Heartbeats
 from reconciler.observe.pull_secrets import PullSecrets
 from reconciler.observe.referenced_secrets import ReferencedSecrets
 from reconciler.runtime.workqueue import WorkQueue
-from reconciler.state import kept_objects
 from reconciler.state.kubernetes_nodes import trimmed_node
 from reconciler.state.owned_objects import CHILD_RESOURCES, parent_of, storage_of_secret
 from reconciler.state.primary_service import HEADLESS
@@ -81,7 +81,7 @@ class Watches:
             on_answer: Gets every answer of an instance to the heartbeat.
         """
         self.storages = namespaces.informer(
-            cluster, SESSION_STORAGES, self._on_storage, keep=Keeping(kept_objects.declared, PackedObjects)
+            cluster, SESSION_STORAGES, self._on_storage, keep=KEEPING[SESSION_STORAGES.plural]
         )
         self.storage_queue = StorageQueues(self.storages.get)
         self.consumer_queue, self.proxy_queue = WorkQueue(), WorkQueue()
@@ -101,7 +101,6 @@ class Watches:
         managed = Selector(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
         # Kubernetes copies a Service's labels to its EndpointSlices; nobody needs those of the headless ones.
         with_address = Selector(labels=f"{managed.labels},!{HEADLESS}")
-        children_kept = Keeping(kept_objects.child, PackedObjects)
         handlers: dict[str, OnChange] = {SECRETS.plural: self._on_secret}
         children = {
             each.plural: namespaces.informer(
@@ -109,17 +108,17 @@ class Watches:
                 each,
                 handlers.get(each.plural, self._on_child),
                 selector=with_address if each == ENDPOINT_SLICES else managed,
-                keep=children_kept,
+                keep=KEEPING[each.plural],
             )
             for each in CHILD_RESOURCES
         }
         self.caches = {
             **children,
             SESSION_STORAGES.plural: self.storages,
-            PODS.plural: namespaces.informer(
-                cluster, PODS, self._on_pod, selector=managed, keep=Keeping(kept_objects.pod, PackedObjects)
+            PODS.plural: namespaces.informer(cluster, PODS, self._on_pod, selector=managed, keep=KEEPING[PODS.plural]),
+            VOLUME_CLAIMS.plural: namespaces.informer(
+                cluster, VOLUME_CLAIMS, selector=managed, keep=KEEPING[VOLUME_CLAIMS.plural]
             ),
-            VOLUME_CLAIMS.plural: namespaces.informer(cluster, VOLUME_CLAIMS, selector=managed, keep=children_kept),
         }
         self._pods_on = Index(self.caches[PODS.plural], _node_of)
         self.referenced_secrets = ReferencedSecrets(cluster, self.storage_queue.add, namespaces)

@@ -16,6 +16,7 @@ from reconciler.credentials import identities
 from reconciler.manifests.instance_spec import Image
 from reconciler.manifests.network_policy import Peers
 from reconciler.metrics.primary_answers import PrimaryAnswers
+from reconciler.observe.caches import KEEPING
 from reconciler.observe.credential_rollouts import CredentialRollouts
 from reconciler.observe.kubernetes_warnings import KubernetesWarnings
 from reconciler.observe.last_seen import LastSeen
@@ -113,12 +114,15 @@ class Simulation:
         """Restart the reconciler's process: it has forgotten everything."""
         self.consumers = ConsumerIndex()
         self._caches = {
-            resource.plural: Informer(self.api, resource, selector=OURS_ONLY)
+            resource.plural: Informer(self.api, resource, selector=OURS_ONLY, keep=KEEPING[resource.plural])
             for resource in (*CHILD_RESOURCES, PODS, VOLUME_CLAIMS)
         }
-        self._caches[SESSION_STORAGES.plural] = Informer(self.api, SESSION_STORAGES)
+        self._caches[SESSION_STORAGES.plural] = Informer(
+            self.api, SESSION_STORAGES, keep=KEEPING[SESSION_STORAGES.plural]
+        )
         self._kinds = {
-            resource.kind: Informer(self.api, resource, self.consumers.on_change) for resource in CONSUMER_RESOURCES
+            resource.kind: Informer(self.api, resource, self.consumers.on_change, keep=KEEPING[resource.plural])
+            for resource in CONSUMER_RESOURCES
         }
         auth_servers = AuthServers(self._kinds)
         rollouts = CredentialRollouts(self.api, self._consumer, auth_servers)
