@@ -15,29 +15,30 @@ from reconciler.valkey.session import Session
 from reconciler.valkey.users import ask_again, ask_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from reconciler.credentials.login import Login
     from reconciler.state.instance import InstanceFacts
-    from reconciler.valkey.users import Answers
 
 FULL_SECONDS: Final = 300.0
 """After so long a look logs in anew and asks for all passwords, whatever the instance counts."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Kept:
-    """A session that stays open, and what the instance said when it was opened.
+    """A session that stays open; of what the instance said, no more than the next look compares.
 
     Attributes:
         login: The login of the session.
-        answers: What the instance said over it the last time.
-        opened_at: When it was opened, on the clock of `Looks`.
+        hashes: The passwords that the instance named when the session was opened.
+        acl_revision: The revision of its users then.
+        opened_at: When the session was opened, on the clock of `Looks`.
     """
 
     session: Session
     login: Login = field(repr=False)
-    answers: Answers = field(repr=False)
+    hashes: Mapping[str, frozenset[str]] | None = field(repr=False)
+    acl_revision: tuple[str, ...]
     opened_at: float
 
 
@@ -72,13 +73,13 @@ class Looks:
         if is_full or kept.login != login or not kept.session.is_open or self._is_old(kept):
             kept.session.close()
             return await self._look_anew(host, port, login)
-        before = kept.answers
         with _closed_on_failure(kept.session):
-            kept.answers = await ask_again(kept.session, before.facts.hashes)
-        if kept.answers.acl_revision != before.acl_revision:
+            answers = await ask_again(kept.session, kept.hashes)
+        if answers.acl_revision != kept.acl_revision:
             kept.session.close()
             return await self._look_anew(host, port, login)
-        return self._keep((host, port), kept)
+        self._keep((host, port), kept)
+        return answers.facts
 
     def close(self) -> None:
         """Close all sessions."""
@@ -90,14 +91,14 @@ class Looks:
         session, opened_at = Session(host, port, login), self._clock()
         with _closed_on_failure(session):
             answers = await ask_all(session)
-        return self._keep((host, port), _Kept(session, login, answers, opened_at))
+        self._keep((host, port), _Kept(session, login, answers.facts.hashes, answers.acl_revision, opened_at))
+        return answers.facts
 
-    def _keep(self, place: tuple[str, int], kept: _Kept) -> InstanceFacts:
+    def _keep(self, place: tuple[str, int], kept: _Kept) -> None:
         if (other := self._kept.get(place)) is not None:
             other.session.close()
         self._kept[place] = kept
         self._sweep()
-        return kept.answers.facts
 
     def _is_old(self, kept: _Kept) -> bool:
         return self._clock() - kept.opened_at >= FULL_SECONDS
