@@ -23,7 +23,7 @@ SECTIONS = {
     "reconciler",
     "certificates",
     "rotation",
-    "alerts",
+    "monitoring",
     "external",
     "crds",
     "rbac",

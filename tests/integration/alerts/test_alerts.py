@@ -1,0 +1,72 @@
+"""promtool, Prometheus' own, runs every alert against series that just fire it and series that just do not.
+
+All of them together take five seconds; those of three days take most of that.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.alerts.cases import CASES, Case, Series
+from tests.integration.alerts.healthy import HEALTHY
+from tests.support import prometheus
+from tests.support.alert_rules import RULES, groups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+PARAMETERS = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert}-{case.severity}-{case.at}")
+
+
+def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = str(prometheus.program("promtool"))
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+
+
+def asked(
+    series: Iterable[Series], step: str, expression: str, at: str, samples: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """One test in promtool's form."""
+    return {
+        "interval": step,
+        "input_series": [{"series": each.text, "values": each.values} for each in series],
+        "promql_expr_test": [{"expr": expression, "eval_time": at, "exp_samples": samples}],
+    }
+
+
+def run(directory: Path, step: str, *tests: dict[str, Any]) -> None:
+    file = directory / "tests.yaml"
+    # Without an order, promtool may evaluate an alert before what it reads.
+    rules = {"rule_files": [str(RULES)], "group_eval_order": groups(), "evaluation_interval": step}
+    file.write_text(json.dumps({**rules, "tests": tests}))  # JSON is YAML
+    done = promtool("test", "rules", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def firing(case: Case) -> str:
+    return f'group by (severity) (ALERTS{{alertname="{case.alert}",severity="{case.severity}",alertstate="firing"}})'
+
+
+def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
+    done = promtool("check", "rules", "--lint-fatal", str(RULES))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@PARAMETERS
+def test_an_alert_fires_and_just_does_not(tmp_path: Path, case: Case) -> None:
+    fired = [{"labels": f'{{severity="{case.severity}"}}', "value": 1}]
+    run(
+        tmp_path,
+        case.step,
+        asked(case.fires, case.step, firing(case), case.at, fired),
+        *(asked(series, case.step, firing(case), case.spared_at or case.at, []) for series in case.spares),
+    )
+
+
+def test_at_rest_no_alert_is_even_pending(tmp_path: Path) -> None:
+    run(tmp_path, "1m", asked(HEALTHY, "1m", "count by (alertname) (count_over_time(ALERTS[2h]))", "2h", []))

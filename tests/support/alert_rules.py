@@ -1,0 +1,57 @@
+"""The recording rules and alerts of the chart, as its file has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import yaml
+
+from tests.support.chart import CHART
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+RULES: Final = CHART / "files" / "rules.yaml"
+RUNBOOKS: Final = Path(__file__).parents[2] / "docs" / "runbooks"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert; two may have the same name, and then differ in their labels."""
+
+    name: str
+    expression: str
+    lasts: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+    @property
+    def severity(self) -> str:
+        """`critical`, which wakes somebody, or `warning`."""
+        return self.labels["severity"]
+
+
+def alerts() -> tuple[Alert, ...]:
+    """Read all alerts, in order."""
+    return tuple(
+        Alert(rule["alert"], rule["expr"], rule.get("for", "0m"), rule["labels"], rule["annotations"])
+        for rule in _rules()
+        if "alert" in rule
+    )
+
+
+def recordings() -> dict[str, str]:
+    """Read the expressions of all recorded series, by their name."""
+    return {rule["record"]: str(rule["expr"]) for rule in _rules() if "record" in rule}
+
+
+def groups() -> list[str]:
+    """Name the groups in the order in which they read each other."""
+    return [group["name"] for group in yaml.safe_load(RULES.read_text())["groups"]]
+
+
+def _rules() -> Iterator[dict[str, str]]:
+    for group in yaml.safe_load(RULES.read_text())["groups"]:
+        yield from group["rules"]
