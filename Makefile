@@ -85,12 +85,13 @@ format: venv ## Format the code and sort its imports
 	@.venv/bin/ruff format --quiet .
 
 .PHONY: generate
-generate: venv ## Write the generated files: the CRD, the reference of the API, the table of rules, the reference of metrics, the diagram of packages, copies of the version
+generate: venv ## Write the generated files: the CRD, the reference of the API, the table of rules, the reference of metrics, the dashboards, the diagram of packages, copies of the version
 	@mkdir -p $(dir $(CRD)) $(dir $(RULES))
 	@$(PYTHON) -m shared.session_storage.crd > $(CRD)
 	@$(PYTHON) -m shared.session_storage.reference > $(API)
 	@$(PYTHON) -m tests.rules.document > $(RULES)
 	@$(PYTHON) -m tests.reference.metrics > $(METRICS)
+	@$(PYTHON) -m deploy.dashboards
 	@$(PYTHON) -m tests.layout.diagram
 	@version=$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml); \
 		sed -i -E "s/^(version|appVersion): .*/\1: $$version/" deploy/chart/Chart.yaml; \

@@ -204,7 +204,7 @@ AVAILABILITY: Final = Row(
             queries=(Query(_most(LAG), NAMED),),
         ),
         Graph(
-            title="Not redundant",
+            title="Large storages by replicas in sync",
             description="`large` storages by how many replicas could take over now.",
             unit="short",
             queries=(
