@@ -107,7 +107,7 @@ def declared_series() -> dict[str, frozenset[str]]:
     """Name every series that both processes have, and its labels; a histogram has three."""
     rows = [row for package in PACKAGES for row in _rows(package)]
     rows += [_row_of(family, 0) for family in (IS_LEADER, *STORAGE_FAMILIES)]
-    found = {}
+    found: dict[str, frozenset[str]] = {}
     for row in rows:
         labels = frozenset(row.labels)
         if row.kind == "histogram":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
@@ -49,9 +50,15 @@ def recordings() -> dict[str, str]:
 
 def groups() -> list[str]:
     """Name the groups in the order in which they read each other."""
-    return [group["name"] for group in yaml.safe_load(RULES.read_text())["groups"]]
+    return [group["name"] for group in _groups()]
 
 
-def _rules() -> Iterator[dict[str, str]]:
-    for group in yaml.safe_load(RULES.read_text())["groups"]:
+def _rules() -> Iterator[dict[str, Any]]:
+    for group in _groups():
         yield from group["rules"]
+
+
+@cache
+def _groups() -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
+    return groups

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local import paths, progress
-from deploy.local.errors import PrerequisiteMissing
+from deploy.local.errors import PrerequisiteMissing, StepFailed
 
 PACKAGE: Final = "prometheus"
 
@@ -34,8 +34,17 @@ def _fetch(target: Path) -> None:
         )
     target.mkdir()
     log = paths.logs() / f"{PACKAGE}.log"
-    what = f"fetching Debian's package {PACKAGE}"
-    progress.run(what, ["apt-get", "download", PACKAGE], log=log, cwd=target)
+    try:
+        _download(target, log)
+    except StepFailed:
+        # Most often the package lists are missing or past their date.
+        progress.run("apt-get update", ["apt-get", "update"], log=log)
+        _download(target, log)
     (package,) = target.glob("*.deb")
     progress.run(f"unpacking {PACKAGE}", ["dpkg-deb", "--extract", package, target], log=log)
     package.unlink()
+
+
+def _download(target: Path, log: Path) -> None:
+    what = f"fetching Debian's package {PACKAGE}"
+    progress.run(what, ["apt-get", "download", PACKAGE], log=log, cwd=target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -60,6 +61,7 @@ each_alert: Final = pytest.mark.parametrize("alert", alerts(), ids=lambda alert:
 each_runbook: Final = pytest.mark.parametrize("name", NAMES)
 
 
+@cache
 def known() -> dict[str, frozenset[str]]:
     recorded = {name: frozenset(("namespace", "storage")) for name in recordings()}
     return declared_series() | recorded | {name: frozenset(labels) for name, labels in OF_API_SERVERS.items()}
@@ -167,6 +169,20 @@ def test_the_guide_lists_every_alert_with_its_severities() -> None:
     assert found == {name: {alert.severity for alert in alerts() if alert.name == name} for name in NAMES}
 
 
+@pytest.mark.parametrize(
+    "page", [*sorted(RUNBOOKS.glob("*.md")), ROOT / "docs/howto/monitor.md"], ids=lambda page: page.stem
+)
+def test_the_queries_of_a_page_ask_for_series_and_labels_that_exist(page: Path) -> None:
+    declared = known() | {"ALERTS": frozenset({"alertname", "severity", "alertstate"})}
+    blocks = re.findall(r"^ *```promql\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL)
+    for query in "".join(blocks).splitlines():
+        parsed = parse(query.partition("#")[0])
+        assert parsed.selectors, query
+        for each in parsed.selectors:
+            assert each.name in declared, query
+            assert each.matchers.keys() | (parsed.groupings - OF_TARGETS) <= declared[each.name], query
+
+
 def test_the_objectives_in_the_file_are_the_charts_defaults() -> None:
     objectives = yaml.safe_load((CHART / "values.yaml").read_text())["monitoring"]["objectives"]
     assert recordings()["session_storage:availability:objective"] == f"{objectives['availability']} / 100"
@@ -176,7 +192,7 @@ def test_the_objectives_in_the_file_are_the_charts_defaults() -> None:
 def test_every_metric_of_the_certificates_is_explained() -> None:
     of_certificates = {
         re.sub(r"_(?:bucket|sum|count)$", "", name)
-        for name in declared_series()
+        for name in known()
         if re.search(r"certificate|ca_bundle|serving|pods_seen", name)
     }
     assert len(of_certificates) > 5
