@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import math
 import subprocess
 import time
 import urllib.parse
@@ -56,6 +57,11 @@ class Server:
         asked = {"query": expression, "start": window.start, "end": window.end, "step": window.step}
         found: list[dict[str, Any]] = self._get("/api/v1/query_range", asked)["result"]
         return found
+
+    def answers(self, expression: str, window: Window) -> bool:
+        """Tell whether a graph of an expression has a point; Grafana draws none where a value is no number."""
+        found = self.series(expression, window)
+        return any(not math.isnan(float(value)) for each in found for _, value in each["values"])
 
     def label_values(self, label: str, series: str, window: Window) -> set[str]:
         """List the values that a label of these series has, as Grafana does for a variable."""

@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, window: Window) -> Iterator
 
 @each_query
 def test_a_query_has_an_answer(server: Server, window: Window, asked: Asked) -> None:
-    assert server.series(asked.filled(VALUES), window)
+    assert server.answers(asked.filled(VALUES), window)
 
 
 def test_what_the_reader_can_choose_is_what_there_is(server: Server, window: Window) -> None:
@@ -96,6 +96,6 @@ def test_the_table_of_all_storages_has_a_line_for_each(server: Server, window: W
 def test_redis_exporters_own_dashboard_is_answered(server: Server, window: Window) -> None:
     (instance, *_) = sorted(server.label_values("instance", "redis_up", window))
     asked = {title: text.replace("$instance", instance) for title, text in redis_exporter_dashboard.QUERIES.items()}
-    answered = [title for title, text in asked.items() if server.series(text, window)]
+    answered = [title for title, text in asked.items() if server.answers(text, window)]
     assert len(asked) == 19
     assert len(answered) >= redis_exporter_dashboard.LEAST, sorted(asked.keys() - set(answered))

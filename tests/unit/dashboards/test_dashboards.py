@@ -13,7 +13,7 @@ from deploy.dashboards import DASHBOARDS, FOLDER
 from deploy.dashboards.dashboard import COLUMNS, Dashboard
 from deploy.dashboards.panels import Figure, Graph, Panel, Query, Steps, Table
 from tests.reference.metrics import declared_series
-from tests.support.dashboards import VARIABLE, Asked, queries
+from tests.support.dashboards import MAY_BE_EMPTY, OF_ROTATIONS, VARIABLE, Asked, queries
 from tests.support.promql import parse
 
 DECLARED: Final = declared_series()
@@ -91,6 +91,10 @@ def test_the_values_to_choose_from_are_labels_of_series_that_exist(dashboard: Da
         series, label = re.fullmatch(r"label_values\((.+), (\w+)\)", variable.values).groups()  # type: ignore[union-attr]
         (selector,) = parse(series).selectors
         assert {label, *selector.matchers} <= DECLARED[selector.name]
+
+
+def test_the_queries_that_may_be_empty_are_some_that_there_are() -> None:
+    assert MAY_BE_EMPTY.keys() | OF_ROTATIONS < {each.name for each in queries()}
 
 
 @each_dashboard
