@@ -185,9 +185,10 @@ def _storages() -> Iterable[Case]:
     yield Case(
         "SessionStorageFillsSoon",
         "warning",
-        "1h",
+        "26m",
         memory("50+0.05x400"),
         (memory("50+0.038x400"), memory("20+0.1x400")),
+        spared_at="1h",
     )
     redundant = condition("Redundant", "0x100")
     yield Case(
@@ -199,6 +200,12 @@ def _storages() -> Iterable[Case]:
             (own("synced_replicas", "1x20"), redundant, SERVED),
             (own("synced_replicas", "0x20"), SERVED),
             (own("synced_replicas", "0x20"), redundant),
+            (
+                own("synced_replicas", "0x20"),
+                redundant,
+                SERVED,
+                own("condition", "1x20", type="SizeApplied", status="False"),
+            ),
         ),
     )
     yield Case(
@@ -213,13 +220,13 @@ def _storages() -> Iterable[Case]:
         (*backlog, own("replica_lag_bytes", "501x40", pod="mine-valkey-2-0")),
         ((*backlog, own("replica_lag_bytes", "500x40", pod="mine-valkey-2-0")),),
     )
-    copies = "replica_resyncs_full"
+    four, three = (server("replica_resyncs_full", steps(20, 1, count)) for count in (4, 3))
     yield Case(
         "SessionStorageFullResyncs",
         "warning",
         "30m",
-        (server(copies, steps(20, 1, 4)),),
-        ((server(copies, steps(20, 1, 3)),),),
+        (four, condition("Updating", "0x200")),
+        ((three,), (four, condition("Updating", "1x20 0x200"))),
     )
     often = "primary_changes_total"
     unplanned = {"reason": "PrimaryLost", "planned": "false"}
@@ -333,7 +340,7 @@ def _certificates() -> Iterable[Case]:
         "SessionStorageCABundleExpires",
         "critical",
         "6m",
-        (certificate(bundle, "0x40", configuration="mutating/one"),),
+        (certificate(bundle, "86400x40", configuration="mutating/one"),),
         ((certificate(bundle, "86761x40", configuration="mutating/one"),),),
     )
     used = "webhook_certificate_not_after_seconds"
@@ -388,7 +395,7 @@ def _certificates() -> Iterable[Case]:
     yield Case(
         "SessionStorageCertificatesFail",
         "warning",
-        "50m",
+        "29m",
         (certificate(errors, steps(9, 1, 30), error="Conflict"),),
         ((certificate(errors, steps(14, 1, 30), error="Conflict"),),),
     )
