@@ -56,7 +56,7 @@ e2e-awkward: venv cluster ## Run tests on a cluster that is unlike ours
 	@$(PYTEST) -q tests/e2e/awkward
 
 .PHONY: drills
-drills: venv cluster ## Try what takes long: many rotations, kills at every point, outages of a minute; writes docs/drills.md
+drills: venv cluster ## Try what takes long: many rotations, kills at every point, rest on the awkward cluster; leaves no cluster, writes docs/drills.md
 	@$(PYTHON) -m tests.drills
 
 .PHONY: bench

@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy.local import (
     addons,
     api,
+    audit,
     cgroups,
     containers,
     controlplane,
@@ -37,7 +38,7 @@ from deploy.local.home import Cluster
 from deploy.local.node import Machine
 from deploy.local.nodeservices import ProxyMode
 from deploy.local.processes import Service
-from deploy.local.profile import ORDINARY, Profile
+from deploy.local.profile import ORDINARY, Profile, without_ipv6
 from deploy.local.topology import CONTROL_PLANE_NODE, NODES, Node
 
 # Each round ends all processes that it finds; one of them may have started others meanwhile.
@@ -53,7 +54,7 @@ def up(
         cluster: The cluster.
         has_vmcp: Whether VirtualMCPServers can run on it; those that run already go on in any case.
         mode: How kube-proxy works; one that works otherwise starts again.
-        profile: What kind of cluster it is.
+        profile: What kind of cluster it is; on a kernel without IPv6, it becomes one that needs none.
 
     Raises:
         PrerequisiteMissing: This machine can't run it, or it runs with another profile.
@@ -61,6 +62,7 @@ def up(
     """
     requirements.check()
     packages.install_missing(profile.packages)
+    profile = fitting(profile)
     archives = images.build_all(has_vmcp=has_vmcp)
     with _locked():
         _ensure_disks(cluster, archives, profile)
@@ -102,6 +104,14 @@ def load(cluster: Cluster, archives: Iterable[Path]) -> None:
         for archive in archives:
             _on_all(cluster, partial(containers.load, archive=archive))
             progress.step(f"{archive.name} is on all nodes")
+
+
+def fitting(wanted: Profile) -> Profile:
+    """Return the profile that this machine's kernel can run in place of the one that is asked for, and say so."""
+    fits = wanted if not wanted.is_ipv6_first or network.has_ipv6() else without_ipv6(wanted)
+    if fits != wanted:
+        progress.step(f"this kernel has no IPv6: the profile is {fits.name} instead of {wanted.name}")
+    return fits
 
 
 def survey(cluster: Cluster) -> dict[str, bool]:
@@ -146,6 +156,7 @@ def _start_control_plane(cluster: Cluster) -> api.Client:
     commands = controlplane.commands(layout, disks.endpoints(cluster.profile))
     admin = disks.admin_kubeconfig(cluster.disks)
     client = api.Client(admin)
+    audit.install(disks.control_plane(cluster.disks))
     for name in controlplane.SERVERS:
         _ensure_service(cluster, CONTROL_PLANE_NODE, name, commands.pop(name))
     log = cluster.logs / f"{CONTROL_PLANE_NODE.name}-kube-apiserver.log"

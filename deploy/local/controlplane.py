@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.local import pki
+from deploy.local import audit, pki
 from deploy.local.profile import ORDINARY
 from deploy.local.topology import API_SERVICE_ADDRESS, API_SERVICE_ADDRESS_6, SERVICE_NETWORK, SERVICE_NETWORK_6
 
@@ -145,6 +145,7 @@ def _api_server(layout: Layout, endpoints: Endpoints) -> Iterator[str]:
     yield "--authorization-mode=Node,RBAC"
     yield "--enable-admission-plugins=NodeRestriction"
     yield "--allow-privileged=true"
+    yield from audit.flags(layout.directory)
     if endpoints.address.startswith("127."):
         # A loopback address is refused as an endpoint of the Service `kubernetes`.
         yield "--endpoint-reconciler-type=none"

@@ -34,7 +34,7 @@ def prepare(disks: Path, image_store: Path, profile: Profile = ORDINARY) -> None
     with paths.appearing(disks) as work:
         for each in NODES:
             node.make_disk(work / each.name)
-        authority = controlplane.prepare(work / CONTROL_PLANE_NODE.name / CONTROL_PLANE, listening)
+        authority = controlplane.prepare(control_plane(work), listening)
         for each in NODES:
             _write_credentials(work / each.name / "pki", each, authority, listening.url)
         with ThreadPoolExecutor() as pool:
@@ -57,9 +57,14 @@ def profile_of(disks: Path) -> Profile:
     return named(file.read_text()) if file.exists() else ORDINARY
 
 
+def control_plane(disks: Path) -> Path:
+    """Say where the control plane has its files, as the host sees them."""
+    return disks / CONTROL_PLANE_NODE.name / CONTROL_PLANE
+
+
 def admin_kubeconfig(disks: Path) -> Path:
     """Say where the administrator's kubeconfig is."""
-    return disks / CONTROL_PLANE_NODE.name / CONTROL_PLANE / "pki" / "admin.kubeconfig"
+    return control_plane(disks) / "pki" / "admin.kubeconfig"
 
 
 def _write_credentials(directory: Path, each: Node, authority: Authority, server: str) -> None:

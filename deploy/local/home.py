@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import binaries, disks, paths
+from deploy.local import audit, binaries, disks, paths
 from deploy.local.node import Machine
 from deploy.local.profile import Profile
 from deploy.local.registry import Registry
@@ -39,6 +39,11 @@ class Cluster:
     def disks(self) -> Path:
         """The nodes' disks."""
         return self.state / "nodes"
+
+    @property
+    def audit_log(self) -> Path:
+        """What the API server has noted down."""
+        return audit.log(disks.control_plane(self.disks))
 
     @property
     def profile(self) -> Profile:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
-from deploy.local import api, binaries, controlplane, progress
+from deploy.local import api, audit, binaries, controlplane, progress
 from deploy.local.controlplane import Endpoints, Layout
 from deploy.local.errors import StepFailed
 
@@ -25,6 +25,7 @@ class ControlPlane:
         kubeconfig: The administrator's kubeconfig.
         url: URL of the API server.
         logs: Directory with one log per process.
+        audit_log: What the API server has noted down.
     """
 
     def __init__(self, directory: Path, endpoints: Endpoints, *api_server_flags: str) -> None:
@@ -36,6 +37,7 @@ class ControlPlane:
         self.kubeconfig = directory / "pki" / "admin.kubeconfig"
         self.url = endpoints.url
         self.logs = directory / "logs"
+        self.audit_log = audit.log(directory)
 
     @classmethod
     @contextmanager
@@ -63,6 +65,7 @@ class ControlPlane:
         if directory.exists():
             shutil.rmtree(directory)
         controlplane.prepare(directory, self._endpoints)
+        audit.install(directory)
         self.logs.mkdir()
         to_start = controlplane.commands(self._layout, self._endpoints)
         to_start["kube-apiserver"] += self._flags

@@ -85,6 +85,17 @@ def node_commands_6(node: Node) -> Iterator[str]:
     yield f"route replace {SERVICE_NETWORK_6} dev {CABLE_END}"
 
 
+def has_ipv6() -> bool:
+    """Tell whether nodes could have addresses of IPv6.
+
+    A kernel may be built or booted without, or with IPv6 switched off for new interfaces, so a network namespace that
+    ends at once tries it.
+    """
+    address = ("address", "add", f"{CONTROL_PLANE_NODE.address_6}/128", "dev", "lo")
+    done = subprocess.run(["unshare", "--net", "ip", *address], capture_output=True, check=False)
+    return done.returncode == 0
+
+
 def ensure(init_pids: dict[Node, int], *, has_ipv6: bool = False) -> None:
     """Connect all nodes; what is there already stays as it is.
 

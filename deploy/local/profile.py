@@ -5,7 +5,8 @@ field here, so that no other module asks for a profile by its name.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Final
 
 from deploy.local.errors import PrerequisiteMissing
@@ -63,13 +64,37 @@ class House:
         return self.origin, self.mirror
 
 
+class Oddity(StrEnum):
+    """How a cluster can differ from most clusters, one sentence each; `tests/e2e/awkward/oddities.py` looks at each."""
+
+    CERTIFICATE = "The API server's certificate has no key identifiers."
+    TAINTS = "The control plane's node and both workers have taints, so that only pods with tolerations run."
+    DOMAIN = "The DNS domain is corp.example."
+    DNS_ON_NODES = "DNS servers run in their nodes' networks, and kubelets send pods to the address of their own node."
+    IPV6_FIRST = (
+        "IPv6 comes first: Services have addresses of that family alone, nodes and pods have one of IPv4 besides."
+    )
+    IPV4_ALONE = "Nodes, pods and Services have addresses of IPv4 alone, as on a kernel that has no IPv6."
+    NO_DEFAULT_CLASS = "No StorageClass is the default."
+    RESTRICTED = "Namespaces enforce the restricted Pod Security Standard."
+    USER_IDS = (
+        "A policy demands user ids out of a range of the namespace, as OpenShift does, and another one assigns them."
+    )
+    BOUNDS = (
+        "In every namespace, the release's and ToolHive's among them, a ResourceQuota counts CPU limits, so that "
+        "containers without one are refused, and a LimitRange bounds memory."
+    )
+    MIRROR = "A policy rewrites the names of images to those of a mirror."
+    CREDENTIALS = "The registry and its mirror ask for credentials."
+
+
 @dataclass(frozen=True)
 class Profile:
     """What kind of cluster it is.
 
     Attributes:
         name: Its name on the command line.
-        oddities: How it differs from most clusters, one sentence each.
+        oddities: How it differs from most clusters.
         domain: Domain of the cluster's DNS names.
         storage_class: Name of the one StorageClass.
         has_default_class: Whether claims that name no class get that one.
@@ -81,7 +106,7 @@ class Profile:
     """
 
     name: str
-    oddities: tuple[str, ...] = ()
+    oddities: tuple[Oddity, ...] = ()
     domain: str = "cluster.local"
     storage_class: str = "standard"
     has_default_class: bool = True
@@ -89,6 +114,11 @@ class Profile:
     is_ipv6_first: bool = False
     taints: Mapping[str, Taint] = field(default_factory=dict)
     house: House | None = None
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """IP families of nodes and pods; Services have the first one alone."""
+        return ("IPv6", "IPv4") if self.is_ipv6_first else ("IPv4",)
 
     def taints_of(self, node: Node) -> tuple[Taint, ...]:
         """List the taints that a node has by design."""
@@ -124,19 +154,7 @@ HOUSE: Final = House(
 ORDINARY: Final = Profile("ordinary")
 AWKWARD: Final = Profile(
     "awkward",
-    oddities=(
-        "The API server's certificate has no key identifiers.",
-        "The control plane's node and both workers have taints, so that only pods with tolerations run.",
-        "The DNS domain is corp.example.",
-        "DNS servers run in their nodes' networks, and kubelets send pods to the address of their own node.",
-        "IPv6 comes first: Services have addresses of that family alone, nodes and pods have one of IPv4 besides.",
-        "No StorageClass is the default.",
-        "Namespaces enforce the restricted Pod Security Standard.",
-        "A policy demands user ids out of a range of the namespace, as OpenShift does, and another one assigns them.",
-        "A ResourceQuota counts CPU limits, so that containers without one are refused; a LimitRange bounds memory.",
-        "A policy rewrites the names of images to those of a mirror.",
-        "The registry and its mirror ask for credentials.",
-    ),
+    oddities=tuple(each for each in Oddity if each is not Oddity.IPV4_ALONE),
     domain="corp.example",
     storage_class="fast-ssd",
     has_default_class=False,
@@ -145,7 +163,14 @@ AWKWARD: Final = Profile(
     taints={_CONTROL_PLANE.name: _OF_CONTROL_PLANE, **{each.name: _OF_WORKERS for each in _WORKERS}},
     house=HOUSE,
 )
-PROFILES: Final = {profile.name: profile for profile in (ORDINARY, AWKWARD)}
+_OTHER_FAMILY: Final = {Oddity.IPV6_FIRST: Oddity.IPV4_ALONE}
+AWKWARD_IPV4: Final = replace(
+    AWKWARD,
+    name="awkward-ipv4",
+    oddities=tuple(_OTHER_FAMILY.get(each, each) for each in AWKWARD.oddities),
+    is_ipv6_first=False,
+)
+PROFILES: Final = {profile.name: profile for profile in (ORDINARY, AWKWARD, AWKWARD_IPV4)}
 
 
 def named(name: str) -> Profile:
@@ -157,3 +182,8 @@ def named(name: str) -> Profile:
     if name not in PROFILES:
         raise PrerequisiteMissing(f"there is no profile {name!r}: the local cluster can be {' or '.join(PROFILES)}")
     return PROFILES[name]
+
+
+def without_ipv6(profile: Profile) -> Profile:
+    """Return what takes a profile's place on a kernel without IPv6; most profiles need no IPv6."""
+    return AWKWARD_IPV4 if profile.is_ipv6_first else profile

@@ -88,6 +88,10 @@ class Reconciler:
 
     async def _pass(self, storage: Object, key: Key) -> float | None:
         state, decided = await self._decide(storage, key)
+        if decided.is_changing and not self.slots.may_take(key):
+            # Another storage took the slot while this pass looked around.
+            state = replace(state, may_update=False)
+            decided = without_creations(self._plan(state), state)
         self.slots.note(key, is_changing=decided.is_changing, progress=decided.progress)
         try:
             with urgently(when=decided.moves_primary):

@@ -9,8 +9,7 @@ from reconciler.credentials import identities
 from reconciler.manifests.eviction import Eviction, eviction_for
 from reconciler.state.owned_objects import is_owned_by
 from shared import names
-from shared.objects.resources import CONFIG_MAPS, annotation_of
-from shared.session_storage.sizes import DEFAULT_SIZES, Size
+from shared.objects.resources import CONFIG_MAPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.state.primary_service import PrimaryService
     from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Key
-    from shared.session_storage.sizes import Preset
+    from shared.session_storage.sizes import Preset, Size
 
 
 CLOSE_BYTES: Final = 1 << 20
@@ -55,8 +54,13 @@ class ReplicationGroup:
         primary = _primary_index(service, state.instances, volumes)
         others = tuple(instance for instance in state.instances if instance.index != primary)
         config = state.child(CONFIG_MAPS, names.valkey(state.storage.name))
-        eviction = eviction_for(config, has_auth_data=state.sharing.has_auth_data)
-        return cls(state.storage.key, service, state.instance(primary), others, preset, state.key_ring, eviction)
+        leader = state.instance(primary)
+        eviction = eviction_for(
+            config,
+            has_auth_data=state.sharing.has_auth_data,
+            has_lasting_keys=leader.replication.has_lasting_keys if leader.is_loaded else None,
+        )
+        return cls(state.storage.key, service, leader, others, preset, state.key_ring, eviction)
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -97,12 +101,12 @@ class ReplicationGroup:
     @property
     def size(self) -> Size | None:
         """The size that the reconciler made the primary for; None if its pod does not say."""
-        return _size(self.primary)
+        return self.primary.size
 
     @property
     def sizes(self) -> frozenset[Size]:
         """The sizes that the reconciler made the instances for, as far as their pods say."""
-        return frozenset(size for size in map(_size, self.instances) if size is not None)
+        return frozenset(each.size for each in self.instances if each.size is not None)
 
     # Who serves, and who could take over in good order
 
@@ -155,7 +159,8 @@ class ReplicationGroup:
         if all(instance.is_gone for instance in self.others):
             return 0
         # If the primary was not made to have replicas, they come only now, and clients need not wait for them.
-        was_redundant = _was_redundant(self.primary)
+        made_for = self.primary.made_for
+        was_redundant = made_for is None or made_for > 1
         has_replica = any(replica.is_online for replica in self.primary.replication.replicas)
         return self.preset.fence if was_redundant or has_replica else 0
 
@@ -202,23 +207,6 @@ def _linked(others: Sequence[Instance]) -> tuple[Instance, ...]:
     """Find linked replicas, but for those that follow another primary, as in a failover that broke off half-way."""
     lineages = {other.replication.lineage for other in others if other.is_primary}
     return tuple(other for other in others if other.is_linked and other.replication.lineage not in lineages)
-
-
-def _was_redundant(instance: Instance) -> bool:
-    """Tell whether an instance was made to have others beside it; in doubt it was.
-
-    Pods of former releases name their size alone, which meant the same in every installation.
-    """
-    pod, size = instance.pod, _size(instance)
-    made_for = annotation_of(pod, names.ANNOTATION_INSTANCES) if pod is not None else ""
-    if made_for.isdecimal():
-        return int(made_for) > 1
-    return size is None or DEFAULT_SIZES.of(size).is_redundant
-
-
-def _size(instance: Instance) -> Size | None:
-    label = (instance.pod or {"metadata": {}})["metadata"].get("labels", {}).get(names.LABEL_SIZE)
-    return next((size for size in Size if size.value == label), None)
 
 
 def _primary_index(service: PrimaryService | None, instances: Sequence[Instance], volumes: Sequence[int]) -> int:

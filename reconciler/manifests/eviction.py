@@ -26,13 +26,19 @@ class Eviction(StrEnum):
     ENDING_KEYS = "volatile-lru"
 
 
-def eviction_for(config: Object | None, *, has_auth_data: bool | None) -> Eviction:
+def eviction_for(config: Object | None, *, has_auth_data: bool | None, has_lasting_keys: bool | None) -> Eviction:
     """Tell what a storage's instances may remove.
+
+    Once keys without an end were kept, they stay as long as there may be any, even without an auth server: its object
+    may come back at once, as when somebody replaces or renames it, or restores a backup.
 
     Args:
         config: The storage's ConfigMap; None if it does not exist yet.
-        has_auth_data: Whether some auth server keeps its data in the storage. None if that is not known: then what was
-            kept stays.
+        has_auth_data: Whether some auth server keeps its data in the storage; None if that is not known.
+        has_lasting_keys: Whether the storage holds keys without an end; None if it does not say.
     """
+    if has_auth_data:
+        return Eviction.ENDING_KEYS
     was_kept = read(config or {}, ("data", EVICTION_FILE)) == Eviction.ENDING_KEYS
-    return Eviction.ENDING_KEYS if has_auth_data or (was_kept and has_auth_data is None) else Eviction.ANY_KEY
+    is_settled = has_auth_data is False and has_lasting_keys is False
+    return Eviction.ENDING_KEYS if was_kept and not is_settled else Eviction.ANY_KEY

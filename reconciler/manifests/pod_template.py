@@ -36,16 +36,15 @@ _SAFE_TO_EVICT: Final = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-vo
 def pod_template(storage: Storage, instance: InstanceSpec, image: Image, pods: ValkeyPods) -> Object:
     """Build the template of an instance's pod.
 
-    A label holds the size: by it the reconciler tells instances of another size apart. What the storage inherits gives
-    way to what the platform team says of all pods, and that to what the product needs.
+    A label holds the size: by it the reconciler tells instances of another size apart. What the storage's author hands
+    down gives way to what the platform team says of all pods, and that to what the product needs.
     """
-    labels = {**storage.inherited.labels, **pods.pod_labels}
-    annotations = {**storage.inherited.annotations, **pods.pod_annotations}
+    labels = {**storage.inherited.harmless.labels, **pods.pod_labels}
     running = _running(instance, image, pods)
     placement = scheduling_fields(instance, pods.scheduling) | _pull_secrets(storage, pods)
     own = {
         names.ANNOTATION_TEMPLATE_HASH: _hash(
-            [running, labels, annotations], valkey_config.valkey_conf(), identities.rules()
+            [running, labels, pods.pod_annotations], valkey_config.valkey_conf(), identities.rules()
         ),
         names.ANNOTATION_PLACEMENT_HASH: _hash(placement),
         names.ANNOTATION_INSTANCES: str(instance.preset.replicas),
@@ -54,7 +53,7 @@ def pod_template(storage: Storage, instance: InstanceSpec, image: Image, pods: V
     return {
         "metadata": {
             "labels": labels | labels_of(storage.name) | selector_of(instance) | {names.LABEL_SIZE: instance.size},
-            "annotations": annotations | own,
+            "annotations": pods.pod_annotations | own,
         },
         "spec": running | placement | spread(instance),
     }

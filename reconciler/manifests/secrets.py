@@ -6,7 +6,7 @@ Each builder gives the fields that the reconciler decides and no others, because
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from reconciler.credentials import identities
@@ -14,7 +14,7 @@ from reconciler.manifests.storage import labels_of
 from shared import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from reconciler.credentials.key_ring import KeyRing
     from reconciler.credentials.login import Credentials
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from shared.objects.resources import Object
     from shared.session_storage.endpoint import Endpoint
 
+_REGISTRY_KEYS: Final = frozenset({".dockerconfigjson", ".dockercfg"})
+"""Keys that kubelet reads of a Secret with registry credentials; each of its two types has one."""
+
 
 def auth_secret(storage: Storage, ring: KeyRing, annotations: Mapping[str, str] = MappingProxyType({})) -> Object:
     """Build the auth Secret: every password, the ACL file that accepts them, and the annotations to keep."""
-    metadata = storage.metadata(names.auth_secret(storage.name))
+    metadata = storage.secret_metadata(names.auth_secret(storage.name))
     if annotations:
         metadata["annotations"] = {**metadata.get("annotations", {}), **annotations}
     return {"metadata": metadata, "type": "Opaque", "data": identities.encoded(ring.data)}
@@ -39,7 +42,7 @@ def connection_secret(storage: Storage, password: str) -> Object:
         names.KEY_REDIS_PASSWORD: password,
         names.KEY_STORAGE_TYPE: "redis",
     }
-    metadata = storage.metadata(names.connection_secret(storage.name))
+    metadata = storage.secret_metadata(names.connection_secret(storage.name))
     return {"metadata": metadata, "type": "Opaque", "data": identities.encoded(data)}
 
 
@@ -55,14 +58,14 @@ def external_connection_secret(storage: Storage, endpoint: Endpoint, login: Cred
         names.KEY_CA: login.ca,
     }
     data = {key: value for key, value in values.items() if value}
-    metadata = storage.metadata(names.connection_secret(storage.name))
+    metadata = storage.secret_metadata(names.connection_secret(storage.name))
     return {"metadata": metadata, "type": "Opaque", "data": identities.encoded(data)}
 
 
 def kept_connection_secret(storage: Storage, present: Object) -> Object:
-    """Build a connection Secret that hands out the same as the present one."""
-    metadata = storage.metadata(names.connection_secret(storage.name))
-    return {"metadata": metadata, **_content(present)}
+    """Build a connection Secret that hands out what the present one does, and nothing that others added."""
+    metadata = storage.secret_metadata(names.connection_secret(storage.name))
+    return {"metadata": metadata, **_content(present, names.EXTERNAL_CONNECTION_KEYS)}
 
 
 def mirrored_secret(connection: Object, namespace: str) -> Object:
@@ -79,15 +82,21 @@ def mirrored_secret(connection: Object, namespace: str) -> Object:
         "namespace": namespace,
         "labels": labels | {names.LABEL_STORAGE_NAMESPACE: own["namespace"]},
     }
-    return {"metadata": metadata, **_content(connection)}
+    return {"metadata": metadata, **_content(connection, names.EXTERNAL_CONNECTION_KEYS)}
 
 
 def pull_secret(storage: Storage, source: Object) -> Object:
     """Build a storage's copy of a Secret with registry credentials, for the pods beside it."""
-    metadata = storage.metadata(names.pull_secret(storage.name, source["metadata"]["name"]))
-    return {"metadata": metadata, **_content(source)}
+    metadata = storage.secret_metadata(names.pull_secret(storage.name, source["metadata"]["name"]))
+    return {"metadata": metadata, **_content(source, _REGISTRY_KEYS)}
 
 
-def _content(secret: Object) -> Object:
-    """Take what a Secret holds; the API server drops `data` if somebody emptied it."""
-    return {key: secret[key] for key in ("type", "data") if key in secret}
+def _content(secret: Object, keys: Container[str]) -> Object:
+    """Take what a Secret holds under these keys, and its type; the API server drops `data` if somebody emptied it.
+
+    A copy never takes other keys along: backends read a connection Secret whole, as variables of their environment.
+    """
+    content: Object = {key: secret[key] for key in ("type", "data") if key in secret}
+    if data := content.get("data"):
+        content["data"] = {key: value for key, value in data.items() if key in keys}
+    return content

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from shared import names
 from shared.objects.resources import SESSION_STORAGES
+from shared.session_storage.validation import FREE_KEY_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +32,17 @@ class Inherited:
         """
         keys = {"annotations": sorted(self.annotations), "labels": sorted(self.labels)}
         return {names.ANNOTATION_INHERITED: json.dumps(keys, separators=(",", ":"))} if any(keys.values()) else {}
+
+    @property
+    def harmless(self) -> Inherited:
+        """What pods and Secrets inherit: labels whose names are the users' own, and no annotations.
+
+        Annotations, and labels under a domain, are how people tell other controllers to put a container into a pod or
+        to copy a Secret. Names without a domain are the users' (Kubernetes, "Labels and Selectors"), and so are those
+        of the recommended labels that the product leaves free.
+        """
+        own = (key for key in self.labels if "/" not in key or re.fullmatch(FREE_KEY_PATTERN, key))
+        return Inherited({key: self.labels[key] for key in own})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,10 @@ class Storage:
     def metadata(self, name: str) -> Object:
         """Build the metadata of an object of the storage: found by label, and deleted with the storage."""
         return {**self.inherited_by(name), "namespace": self.namespace, "ownerReferences": [self.control]}
+
+    def secret_metadata(self, name: str) -> Object:
+        """Build the metadata of a Secret of the storage, which inherits what no controller takes an order from."""
+        return replace(self, inherited=self.inherited.harmless).metadata(name)
 
     def inherited_by(self, name: str) -> Object:
         """Build an object's name, labels and annotations: what it inherits gives way to the product's own."""

@@ -49,10 +49,14 @@ class AuthServers(Protocol):
 
 @dataclass(slots=True)
 class _Memory:
-    """The consumers of one storage that are done with a revision, by uid; none of them goes back."""
+    """The rollouts of one storage's credential that are done with a revision; none of them goes back.
+
+    An object may have two, its own and that of the auth server which it runs, so each is known by the object's uid and
+    the annotation that bears its stamp.
+    """
 
     revision: str
-    done: dict[str, CredentialRollout] = field(default_factory=dict)
+    done: dict[tuple[str, str], CredentialRollout] = field(default_factory=dict)
 
 
 class CredentialRollouts:
@@ -130,7 +134,8 @@ class CredentialRollouts:
         annotation: str = names.ANNOTATION_REVISION,
     ) -> CredentialRollout:
         """Tell how far one object's workloads are with the revision that the annotation names."""
-        if done := memory.done.get(obj["metadata"]["uid"]):
+        key = obj["metadata"]["uid"], annotation
+        if done := memory.done.get(key):
             return done
         stamp = CredentialRevision.of(obj, annotation)
         if stamp is None or stamp.revision != memory.revision:
@@ -143,7 +148,7 @@ class CredentialRollouts:
         workloads = [await self._workload(resource, who) for resource in resources]
         rollout = rollout_of(who, stamp, [workload for workload in workloads if workload is not None])
         if rollout.is_done:
-            memory.done[obj["metadata"]["uid"]] = rollout
+            memory.done[key] = rollout
         return rollout
 
     async def _workload(self, resource: Resource, who: Consumer) -> Workload | None:

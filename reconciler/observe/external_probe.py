@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from reconciler.state.external_secret import SecretProblem, connection_of_consumers, connection_of_user
 from reconciler.state.external_store import ExternalFacts
-from reconciler.state.rotation_record import revision_of
 from reconciler.valkey.external_store import DIAL_SECONDS
 
 if TYPE_CHECKING:
@@ -24,11 +23,10 @@ async def probe(
     connection: Object | None,
 ) -> ExternalFacts:
     """Find out whether consumers can use a store, by what the user names and by the connection Secret."""
-    published = connection_of_consumers(external, namespace, connection) if connection is not None else None
-    revision = revision_of(secret) if secret is not None else ""
+    published = connection_of_consumers(namespace, connection) if connection is not None else None
     wanted = connection_of_user(external, namespace, secret)
     if isinstance(wanted, SecretProblem):
-        return ExternalFacts(problem=wanted, revision=revision, published=published)
+        return ExternalFacts(problem=wanted, published=published)
     has_moved = published is not None and published.endpoint != wanted.endpoint
     # For both dials together; the second one needs its share where the first one may hang.
     end = asyncio.get_running_loop().time() + DIAL_SECONDS
@@ -40,7 +38,6 @@ async def probe(
         dialled_as_published = await dial(namespace, published.endpoint, published.login, end)
     return ExternalFacts(
         connection=wanted,
-        revision=revision,
         dialled=dialled,
         published=published,
         dialled_as_published=dialled_as_published,

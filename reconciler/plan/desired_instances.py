@@ -43,6 +43,8 @@ class DesiredInstances:
         undersized: Instances whose volume is too small, and cannot grow.
         requested_switchover: The user's request to move the primary, if it is a new one; empty otherwise.
         may_update: Whether it is this storage's turn for an update.
+        is_resizing: Whether the installation asks for another number of instances, which waits for a turn.
+        is_growing: Whether the installation has raised the number of instances, and the storage is at it.
         may_share: Numbers of the instances that need not be on a node of their own.
         gave_slot_back: Whether it had its turn and got nowhere.
         taken: Numbers that the StatefulSets of others have.
@@ -60,6 +62,8 @@ class DesiredInstances:
     may_update: bool
     now: datetime
     may_share: frozenset[int] = frozenset()
+    is_resizing: bool = False
+    is_growing: bool = False
     gave_slot_back: bool = False
     taken: frozenset[int] = frozenset()
     left_volumes: frozenset[int] = frozenset()

@@ -34,7 +34,8 @@ UNWANTED: Final = frozenset(
         "selector",
     }
 )
-"""Keys that open an instance or its network to others, wherever they stand, unless the reconciler put them there."""
+"""Keys that open an instance or its network to others, wherever they stand but in metadata, unless the reconciler put
+them there."""
 
 
 def deviations(desired: Any, observed: Any) -> Iterator[Deviation]:
@@ -123,6 +124,9 @@ def _of_dict(desired: Object, observed: Object) -> Iterator[Deviation]:
             yield Deviation((key,), digest(value), is_addition=True)
     for key, value in desired.items():
         found = observed.get(key)
+        if key == "metadata":
+            yield from _beneath(key, _of_metadata(value, found))
+            continue
         if key in CLOSED:
             for name in _keys(found) - _keys(value):
                 yield Deviation((key, name), digest(found), is_addition=True)
@@ -132,6 +136,15 @@ def _of_dict(desired: Object, observed: Object) -> Iterator[Deviation]:
                 yield Deviation((key,), digest(found))
             within = (each for each in within if each.is_addition)
         yield from _beneath(key, within)
+
+
+def _of_metadata(desired: Any, observed: Any) -> Iterator[Deviation]:
+    """Find where metadata is not what it should be; others may add any label, whatever a field of that name means."""
+    if not (isinstance(desired, dict) and isinstance(observed, dict)):
+        yield from deviations(desired, observed)
+        return
+    for key, value in desired.items():
+        yield from _beneath(key, _of_metadata(value, observed.get(key)))
 
 
 def _of_list(desired: list[Any], observed: list[Any]) -> Iterator[Deviation]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from reconciler.manifests.secrets import external_connection_secret, kept_connection_secret
 from reconciler.plan.health import Verdict
 from reconciler.state.external_store import ExternalFacts, Outcome
+from reconciler.state.rotation_record import revision_of
 from shared.consumers.storage_connection import PROXIES_SUPPORTED, ProxySupport
 from shared.objects.conditions import Finding
 from shared.session_storage.status import Phase
@@ -111,11 +112,14 @@ def desired_connection(owner: Storage, facts: ExternalFacts, present: Object | N
     return kept_connection_secret(owner, present) if present is not None else None
 
 
-def record_after(facts: ExternalFacts, record: RotationRecord, now: datetime) -> RotationRecord:
-    """Begin a rotation if what the user's Secret says works, and is not what consumers have."""
-    if not (facts.is_usable and facts.revision) or facts.published in {None, facts.connection}:
+def record_after(facts: ExternalFacts, present: Object | None, record: RotationRecord, now: datetime) -> RotationRecord:
+    """Begin a rotation if what the user says works, and is not what consumers have: their backends have to restart.
+
+    The connection Secret names it, whatever has changed: the user's Secret may be as it was, or there may be none.
+    """
+    if present is None or not facts.is_usable or facts.published in {None, facts.connection}:
         return record
-    return record.start(record.handled, facts.revision, now).publish(now)
+    return record.start(record.handled, revision_of(present), now).publish(now)
 
 
 def pause_seconds(facts: ExternalFacts, failing_for: timedelta) -> float:
@@ -145,8 +149,8 @@ def judge(external: External, facts: ExternalFacts, *, was_ready: bool, connecti
     support = proxy_support(given, serves_tls=facts.serves_tls)
     also = [Finding(PROXIES_SUPPORTED, _SUPPORT_STATUS.get(support, "True"), support, _SUPPORT_MESSAGES[support])]
     verdict = _verdict(external, facts, was_ready=was_ready)
-    if facts.dialled_as_published is not None and facts.dialled_as_published.is_ok and external.secret_ref is not None:
-        message = f"what Secret {external.secret_ref.name} says does not work, and consumers keep the connection before"
+    if facts.dialled_as_published is not None and facts.dialled_as_published.is_ok:
+        message = f"what {_sources(external)} does not work, and consumers keep the connection before"
         also.append(Finding(HANDED_ON, "False", verdict.reason, f"{message}: {verdict.message}"))
         verdict = replace(_USABLE, needs_person=verdict.needs_person)
     # Before a store has answered, what a Secret says may be anything, and nobody connects.
@@ -166,6 +170,13 @@ def _verdict(external: External, facts: ExternalFacts, *, was_ready: bool) -> Ve
     outcome = facts.dialled.outcome
     message = _failure(external, facts.connection, facts.dialled)
     return Verdict(unready, outcome, message, needs_person=outcome in _FOR_A_PERSON)
+
+
+def _sources(external: External) -> str:
+    """Name what says where a store is and how to log in, with its verb."""
+    secret = f"Secret {external.secret_ref.name}" if external.secret_ref is not None else ""
+    found = [each for each in ("spec.external.url" if external.url is not None else "", secret) if each]
+    return f"{' and '.join(found)} {'say' if len(found) > 1 else 'says'}"
 
 
 def _failure(external: External, connection: ExternalConnection, dialled: DialResult) -> str:

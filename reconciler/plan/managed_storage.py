@@ -26,6 +26,7 @@ from reconciler.plan.desired_instances import DesiredInstances
 from reconciler.plan.desired_objects import Layout
 from reconciler.plan.drift import repair, repair_if_unchanged
 from reconciler.plan.health import is_out_of_service, judge
+from reconciler.plan.instance_count import is_growing, is_of_another_size, preset_for_now
 from reconciler.plan.ownership import adopt_mounted_claims, foreign_claims, own_claims
 from reconciler.plan.repairs import Mending, Repair
 from reconciler.plan.rolling_update import may_go_on, next_change
@@ -36,7 +37,6 @@ from reconciler.rotation.rotation_plan import plan_managed_rotation
 from reconciler.state import pod_status
 from shared import names
 from shared.objects.resources import DISRUPTION_BUDGETS
-from shared.session_storage.sizes import DEFAULT_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,7 +61,7 @@ WAITING_SECONDS: Final = 5.0
 
 def plan_managed(state: StorageState, spec: SessionStorageSpec, settings: StorageSettings, now: datetime) -> Plan:
     """Decide what to do about a managed storage, by importance; what does not build on each other does not wait."""
-    owner, preset = desired_objects.owner_of(state.storage), settings.sizes.of(spec.size)
+    owner, preset = desired_objects.owner_of(state.storage), preset_for_now(state, spec, settings.sizes)
     group = ReplicationGroup.of(state, preset)
     mending, decision = Mending(state.outcomes, now), _decide(state, group, now)
     wanted = _desired_instances(state, spec, group, settings.sizes, now)
@@ -185,7 +185,7 @@ def _desired_instances(
     request = state.storage.requests.switchover
     handled = group.service.record.handled if group.service is not None else ""
     return DesiredInstances(
-        count=sizes.of(spec.size).replicas,
+        count=group.preset.replicas,
         present=present,
         target=present,
         volume_claims=state.claims,
@@ -195,9 +195,11 @@ def _desired_instances(
         nodes=state.nodes,
         requested_switchover=request if request != handled else "",
         # A user's change of the size does not wait; only what the installation changes in all storages takes turns.
-        may_update=state.may_update or bool(group.sizes - {spec.size or DEFAULT_SIZE}),
+        may_update=state.may_update or is_of_another_size(state, spec),
         now=now,
         may_share=may_share,
+        is_resizing=group.preset != sizes.of(spec.size),
+        is_growing=is_growing(state, spec, group),
         gave_slot_back=state.gave_slot_back,
         taken=state.taken,
     )

@@ -13,6 +13,7 @@ from reconciler.plan import desired_objects, external_storage, secrets
 from reconciler.plan.change import FOLLOWING_SECONDS
 from reconciler.plan.deletion import status_of_deleted
 from reconciler.plan.health import Verdict, was_ready
+from reconciler.plan.instance_count import preset_for_now
 from reconciler.plan.managed_storage import WAITING_SECONDS, lead_clients, plan_managed
 from reconciler.plan.ownership import Ownership
 from reconciler.plan.repairs import Mending
@@ -56,7 +57,7 @@ def _plan_ownership(
     if obstacle := ownership.obstacle:
         told = report(state, obstacle, now, WAITING_SECONDS)
         if spec.external is None and ownership.leads_clients:
-            return lead_clients(told, state, settings.sizes.of(spec.size), now)
+            return lead_clients(told, state, preset_for_now(state, spec, settings.sizes), now)
         return replace(told, strands=apart(ownership.safeguards))
     if ownership.is_pending or ownership.adoptions:
         return Plan(apart(ownership.adoptions), requeue_after_seconds=FOLLOWING_SECONDS)
@@ -67,7 +68,7 @@ def _plan_external(state: StorageState, spec: External, settings: StorageSetting
     """Publish a connection once it has worked; until a new one works, consumers keep the one that they have."""
     facts, mending = state.external or ExternalFacts(), Mending(state.outcomes, now)
     owner, present = desired_objects.owner_of(state.storage), secrets.connection_of(state)
-    record = external_storage.record_after(facts, state.rotation, now)
+    record = external_storage.record_after(facts, present, state.rotation, now)
     desired = external_storage.desired_connection(owner, facts, present)
     noted = record.put_on(desired) if desired is not None else None
     publication = secrets.publish(noted, state, mending)

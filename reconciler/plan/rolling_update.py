@@ -41,6 +41,9 @@ _GAVE_WAY: Final = Finding(
     "this update got nowhere for ten minutes, so updates of other storages go first; the other conditions say what"
     " hinders it, and the reconciler takes it up again by itself",
 )
+_GROWS: Final = Finding(
+    UPDATING, "True", "InstanceAdded", "the size stands for more instances by now, and the reconciler adds them"
+)
 
 
 def may_go_on(step: Step, repairs: Sequence[Repair], availability: Iterable[Step]) -> bool:
@@ -70,13 +73,14 @@ def next_change(group: ReplicationGroup, desired: DesiredInstances) -> Change:
     if len(desired.indexes) < desired.count or group.primary.index not in desired.present:
         # First of all the instance that clients get to: its data may still be there.
         known = {*desired.indexes, group.primary.index}
-        return Change(tuple(sorted({*known, *desired.unused_indexes(known, max(desired.count - len(known), 0))})))
+        wanted = sorted({*known, *desired.unused_indexes(known, max(desired.count - len(known), 0))})
+        return Change(tuple(wanted), finding=_GROWS if desired.is_growing else None)
     if not group.is_leading:
         return _replace_unstarted(group, desired)
     if group.primary.is_ending or not group.is_serving:
         return leave_primary(group, desired)
     stale = [instance for instance in group.instances if desired.is_stale(instance)]
-    must_wait = bool(stale) and not desired.may_update
+    must_wait = (bool(stale) or desired.is_resizing) and not desired.may_update
     if must_wait:
         # A drain or a user's request cannot wait, so the reconciler moves the primary among instances as they are.
         desired, stale = replace(desired, target={}, undersized=frozenset(), may_share=frozenset()), []
@@ -133,7 +137,8 @@ def _remove_or_update(group: ReplicationGroup, desired: DesiredInstances, stale:
         if desired.count == 1 or _is_spare(group, desired, leaving):
             finding = updating("True", "InstanceRemoved", f"{group.name(leaving)} is no longer needed")
             return replace(_removal(group, desired, leaving), finding=finding)
-    return _update_replica(group, desired, stale) if stale else Change(desired.indexes)
+    grows = Change(desired.indexes, finding=_GROWS if desired.is_growing else None)
+    return _update_replica(group, desired, stale) if stale else grows
 
 
 def _is_spare(group: ReplicationGroup, desired: DesiredInstances, instance: Instance) -> bool:

@@ -80,19 +80,18 @@ def connection_of_user(external: External, namespace: str, secret: Object | None
         return SecretProblem(error.reason, str(error))
 
 
-def connection_of_consumers(external: External, namespace: str, connection: Object) -> ExternalConnection | None:
+def connection_of_consumers(namespace: str, connection: Object) -> ExternalConnection | None:
     """Read how consumers connect; None if the connection Secret has lost it.
 
+    The spec does not count: it may have changed since, to a store that nobody has dialled yet.
+
     Args:
-        external: What the spec says. A URL there reaches consumers by the webhook, whatever the Secret says.
         namespace: The storage's.
         connection: The connection Secret.
     """
     values = identities.decoded(connection.get("data"))
     login = _credentials(values.get(names.KEY_REDIS_USERNAME, ""), values.get(names.KEY_REDIS_PASSWORD, ""), values)
     try:
-        if external.url is not None:
-            return ExternalConnection(Endpoint.of_url(external.url, namespace), login)
         return ExternalConnection(_Place.of_url(values.get(names.KEY_REDIS_URL, ""), namespace).endpoint, login)
     except InvalidSpec:
         return None

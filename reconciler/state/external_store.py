@@ -17,7 +17,6 @@ class ExternalFacts:
     Attributes:
         connection: Where the store is and how to log in, as the user says; None if the Secret does not say it.
         problem: Why the Secret does not say it.
-        revision: Name of the credential in that Secret; empty if there is no Secret.
         dialled: The result of dialling with `connection`; None if there is none.
         published: How consumers connect, by the connection Secret; None if there is no such Secret yet.
         dialled_as_published: The result of dialling with `published`; None if the reconciler did not try it, because it
@@ -27,7 +26,6 @@ class ExternalFacts:
 
     connection: ExternalConnection | None = None
     problem: SecretProblem | None = None
-    revision: str = ""
     dialled: DialResult | None = None
     published: ExternalConnection | None = None
     dialled_as_published: DialResult | None = None

@@ -6,6 +6,7 @@ Three types describe an instance by what is known of it: `InstanceSpec` says wha
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -16,7 +17,8 @@ from reconciler.state import pod_status
 from reconciler.state.replication_info import PRIMARY, Replication, replication_from
 from reconciler.state.statistics import Statistics, statistics_from
 from shared import names
-from shared.objects.resources import is_terminating
+from shared.objects.resources import annotation_of, is_terminating
+from shared.session_storage.sizes import DEFAULT_SIZES, Size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,6 +127,23 @@ class Instance:
     def obstacle(self) -> Obstacle | None:
         """What keeps its pod from existing or running; None if that only needs time."""
         return self.warning or (pod_status.obstacle(self.pod) if self.pod is not None else None)
+
+    @property
+    def size(self) -> Size | None:
+        """The size that its pod was made for; None if the pod does not say."""
+        label = (self.pod or {"metadata": {}})["metadata"].get("labels", {}).get(names.LABEL_SIZE)
+        return next((size for size in Size if size.value == label), None)
+
+    @property
+    def made_for(self) -> int | None:
+        """For how many instances of its storage its pod was made; None if the pod does not say.
+
+        Pods of former releases name their size alone, which meant the same in every installation.
+        """
+        stated = annotation_of(self.pod, names.ANNOTATION_INSTANCES) if self.pod is not None else ""
+        if re.fullmatch("[0-9]{1,3}", stated):  # whoever may edit pods can write anything there
+            return int(stated)
+        return DEFAULT_SIZES.of(self.size).replicas if self.size is not None else None
 
     @property
     def title(self) -> str:

@@ -36,12 +36,22 @@ _NEXT_STEPS: Final = (
     ("unbound immediate PersistentVolumeClaims", "see the Events of its PersistentVolumeClaim"),
     ("storageclass", "create a default StorageClass, or name one in the chart value valkey.storageClassName"),
     ("security context constraint", "check the chart values valkey.userIds and valkey.podSecurityContext"),
+    (
+        "has runAsNonRoot and image",  # kubelet's words for an image of root, or of a user without a number
+        "set the chart value valkey.userIds to image, or take anyuid away, so that OpenShift chooses the ids",
+    ),
     ("node affinity/selector", "add a node that the chart values valkey.nodeSelector and valkey.affinity select"),
     ("topology spread constraints", "free room on a node without an instance of this storage, or add one"),
     ("Insufficient", "free room on a node, or add one"),
     ("untolerated taint", "add a node that takes Valkey's pods, or tolerate the taint by valkey.tolerations"),
 )
 """What to do, by a part of Kubernetes' words; the first that fits counts."""
+_OF_A_CLAIM: Final = re.compile(r"[Cc]reate Claim .*failed error: |failed to create PVC \S+: ")
+"""What precedes the API server's words where it refused a claim (Kubernetes, `pkg/controller/statefulset`).
+
+The controller writes two Events then: one about the claim, and one about the pod that it did not try to create.
+Kubernetes 1.36 was seen to begin the first with a capital, although its source has none.
+"""
 _EPHEMERAL_PORT: Final = re.compile(r"(?<=\d):\d{4,5}->")
 """The local port in Go's words for a connection that failed, which is another one each time."""
 
@@ -83,9 +93,17 @@ class Obstacle:
         newest = max((each for each in found if _TROUBLES.index(each["reason"]) == worst), key=_last_seen)
         words = str(newest.get("message") or "")
         if newest["reason"] == REFUSED:
-            # It begins "create Pod NAME in StatefulSet NAME failed error: " (Kubernetes, `pkg/controller/statefulset`).
-            return cls.quoting(REFUSED, f"Kubernetes refuses the pod of {name}", words.rpartition("failed error: ")[2])
+            return cls._of_refusal(name, words)
         return cls.quoting(newest["reason"], f"{name} waits", words)
+
+    @classmethod
+    def _of_refusal(cls, workload: str, words: str) -> Self:
+        """Say what the API server refused to a StatefulSet; the same for both Events about a claim."""
+        if claim := _OF_A_CLAIM.search(words):
+            what, said = "PersistentVolumeClaim", words[claim.end() :]
+        else:  # it begins "Create Pod NAME in StatefulSet NAME failed error: "
+            what, said = "pod", words.rpartition("failed error: ")[2]
+        return cls.quoting(REFUSED, f"Kubernetes refuses the {what} of {workload}", said)
 
 
 def _last_seen(event: Object) -> str:

@@ -55,6 +55,7 @@ class Replication:
             `min-replicas-max-lag` (Valkey's `min_slaves_good_slaves`). Without a fence Valkey does not count, and these
             are the replicas that are online.
         keys: Number of keys in all databases.
+        ending_keys: How many of them have an end (Valkey's `expires`).
     """
 
     lineage: str = ""
@@ -69,6 +70,7 @@ class Replication:
     replicas: tuple[AttachedReplica, ...] = ()
     good_replicas: int = 0
     keys: int = 0
+    ending_keys: int = 0
 
     @property
     def has_history(self) -> bool:
@@ -79,6 +81,11 @@ class Replication:
     def is_empty(self) -> bool:
         """Whether it has no key, so that nothing would be lost with it."""
         return self.keys == 0
+
+    @property
+    def has_lasting_keys(self) -> bool:
+        """Whether some key has no end."""
+        return self.keys > self.ending_keys
 
     def has_all_of(self, primary: Replication) -> bool:
         """Tell whether this replica is linked, and has every write that a primary had."""
@@ -118,9 +125,15 @@ def replication_from(info: Mapping[str, Any]) -> Replication:
         down_for=_seconds(info.get("master_link_down_since_seconds")),
         replicas=replicas,
         good_replicas=int(info.get("min_slaves_good_slaves", sum(replica.is_online for replica in replicas))),
-        # Only what `info_from` read as a compound is a mapping: a replica, or a database such as `db0`.
-        keys=sum(int(each["keys"]) for each in info.values() if isinstance(each, dict) and "keys" in each),
+        keys=_in_all_databases(info, "keys"),
+        ending_keys=_in_all_databases(info, "expires"),
     )
+
+
+def _in_all_databases(info: Mapping[str, Any], field: str) -> int:
+    """Add up what each database says of its keys."""
+    # Only what `info_from` read as a compound is a mapping: a replica, or a database such as `db0`.
+    return sum(int(each[field]) for each in info.values() if isinstance(each, dict) and field in each)
 
 
 def _seconds(value: object) -> int | None:

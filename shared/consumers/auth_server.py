@@ -26,10 +26,13 @@ SERVERS: Final[Mapping[str, Path]] = {
 """Where a kind describes an auth server."""
 REDIS: Final = ("storage", "redis")
 """Where the description of an auth server says how to reach its store."""
+_TIMEOUTS: Final = {"dialTimeout": "5s", "readTimeout": "3s", "writeTimeout": "3s"}
+"""Defaults in ToolHive's schema, for a Redis that does not state them. The webhook writes them itself, so that its
+record has them: releases that know nothing of auth servers remove what it lists, and the schema refuses the rest."""
 
 
 def required_fields(
-    consumer: Object, connection: StorageConnection, secret: str, tls: Object | None
+    consumer: Object, connection: StorageConnection, secret: str, tls: Object | None, ours: Container[Path]
 ) -> dict[Path, Any]:
     """List the fields by which a consumer's auth server uses a storage; none if it has none, or cannot use this one.
 
@@ -38,6 +41,7 @@ def required_fields(
         connection: How consumers connect to the storage.
         secret: Name of the connection Secret in the consumer's namespace.
         tls: Value of ToolHive's field for TLS; None for plain TCP.
+        ours: Fields that the webhook injected earlier.
 
     Raises:
         InvalidSpec: An MCPExternalAuthConfig refers to a storage, and describes no auth server.
@@ -67,7 +71,8 @@ def required_fields(
     }
     if read(consumer, (*redis, "clusterMode")):
         fields[(*redis, "clusterMode")] = None
-    return fields
+    timeouts = {(*redis, name): value for name, value in _TIMEOUTS.items()}
+    return fields | {path: value for path, value in timeouts.items() if path in ours or read(consumer, path) is None}
 
 
 def describes_only_an_auth_server(consumer: Object) -> bool:
@@ -103,17 +108,18 @@ def keeps_in_memory(described: Object) -> bool:
 def storage_of_auth_server(consumer: Object) -> Key | None:
     """Tell in which managed storage the auth server of a stored object keeps its data; None if in none.
 
-    The address tells. Users may have written it themselves, without a reference, and with the cluster's domain.
+    The address tells. Users may have written it themselves, without a reference, and in each form that a pod's resolver
+    takes: `store-valkey`, `store-valkey.team`, `store-valkey.team.svc`, and with the cluster's domain.
     """
     server = SERVERS.get(str(consumer.get("kind")))
     if server is None or read(consumer, (*server, "storage", "type")) != "redis":
         return None
-    host, _, _ = str(read(consumer, (*server, *REDIS, "addr")) or "").rpartition(":")
-    service, _, rest = host.partition(".")
+    host, _, _ = str(read(consumer, (*server, *REDIS, "addr")) or "").lower().rpartition(":")
+    service, _, rest = host.removesuffix(".").partition(".")
     namespace, _, domain = rest.partition(".")
     name = service.removesuffix(names.valkey(""))
-    is_ours = name != service and domain.split(".")[0] == "svc"
-    return (namespace, name) if is_ours else None
+    is_ours = name != service and domain.split(".")[0] in {"", "svc"}
+    return (namespace or str(read(consumer, ("metadata", "namespace")) or ""), name) if is_ours else None
 
 
 def external_auth_config_names(host: Object) -> frozenset[str]:

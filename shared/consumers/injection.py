@@ -15,7 +15,7 @@ from shared.consumers.contradiction import contradiction
 from shared.consumers.credential_revision import REVISION_PATH
 from shared.consumers.injection_record import RECORD_PATH, InjectionRecord
 from shared.consumers.kinds import auth_server_fields, required_fields
-from shared.consumers.removal import remove_annotation, remove_fields, remove_incomplete, unchanged_fields
+from shared.consumers.removal import complete, remove_annotation, remove_fields, stated_fields, unchanged_fields
 from shared.consumers.storage_connection import connection_to
 from shared.consumers.targets import Target, target_of
 from shared.errors import InvalidSpec
@@ -105,18 +105,19 @@ def inject(
         InvalidSpec: The user's own settings contradict the storage, or do not fit ToolHive's schema.
     """
     records = _records(consumer, context.stored)
-    ours = unchanged_fields(consumer, records)
+    unchanged = unchanged_fields(consumer, records)
     required = dict(required_fields(consumer, reference, connection, context.target))
-    required |= auth_server_fields(consumer, reference, connection, context.target, ours)
+    required |= auth_server_fields(consumer, reference, connection, context.target, unchanged)
+    ours = unchanged - stated_fields(consumer, records, unchanged, required)
     kept = {path for path in ours if required.get(path) is not None and _is_in_place(consumer, path)}
     draft = Draft(consumer)
     remove_fields(draft, records, ours, kept)
     added = _fill(draft, required, kept, reference)
     before = [path for record in records for path in record.created]
-    remove_incomplete(draft, before)
-    created = _created(added, before)
+    completed = complete(draft, records)
+    created = _created(added | dict.fromkeys(completed), before)
     stamp_pods(draft)
-    fields = {path: required[path] for path in added}
+    fields = {path: required[path] for path in added} | completed
     record = InjectionRecord(reference, context.target, context.is_granted, fields, created)
     if read(consumer, RECORD_PATH) != (text := record.text):
         draft.put(RECORD_PATH, text)
@@ -131,14 +132,16 @@ def remove(consumer: Object, stored: InjectionRecord | None = None) -> Object:
         stored: Record of the stored object, if the consumer is a new version of it.
 
     Raises:
-        InvalidSpec: What is above the revision of an auth server in the pod template is no object.
+        InvalidSpec: What is above a field that has to be set is no object.
     """
     records = _records(consumer, stored)
     draft = Draft(consumer)
-    remove_fields(draft, records, unchanged_fields(consumer, records))
+    unchanged = unchanged_fields(consumer, records)
+    remove_fields(draft, records, unchanged - stated_fields(consumer, records, unchanged, ()))
     remove_annotation(draft, RECORD_PATH)
     remove_annotation(draft, REVISION_PATH)
-    remove_incomplete(draft, [path for record in records for path in record.created])
+    if records:
+        complete(draft, records)
     stamp_pods(draft)
     return draft.obj
 

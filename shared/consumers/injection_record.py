@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RECORD_PATH: Final = (*ANNOTATIONS, ANNOTATION_INJECTION)
 _MAX_PATHS: Final = 32
-"""Twice the number of paths that any kind has; the webhook never writes a longer list."""
+"""More paths than any kind has (a VirtualMCPServer has 18); the webhook never writes a longer list."""
 _MAX_TEXT: Final = 16 * 1024
 """Ten times the longest record; the webhook never writes a longer text."""
 _MAX_REMEMBERED: Final = 128

@@ -141,7 +141,7 @@ def auth_server_fields(
     if not target.has_proxy:
         return {}
     secret = connection_secret_of(reference, consumer["metadata"].get("namespace") or "")
-    fields = auth_server.required_fields(consumer, connection, secret, _tls(connection, secret))
+    fields = auth_server.required_fields(consumer, connection, secret, _tls(connection, secret), ours)
     return {} if auth_server.is_kept_elsewhere(consumer, fields, ours) else fields
 
 

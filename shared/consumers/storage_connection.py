@@ -74,10 +74,11 @@ def connection_to(reference: StorageReference, storage: Object | None) -> Storag
     reason = (condition_of(storage, PROXIES_SUPPORTED) or {}).get("reason")
     support = ProxySupport(reason) if reason in set(ProxySupport) else ProxySupport.NOT_CHECKED
     has_password = read(external, ("secretRef",)) is not None
-    url = read(external, ("url",))
+    # The reconciler says where a store has taken a write. The spec may have changed to one that never did; and without
+    # a URL, the reconciler alone reads the Secret.
+    url = read(storage, ("status", "endpoint")) or read(external, ("url",))
     try:
-        # The Secret of a store without a URL is the reconciler's to read, which then says where the store is.
-        endpoint = Endpoint.of_url(read(storage, ("status", "endpoint")) if url is None else url, reference.namespace)
+        endpoint = Endpoint.of_url(url, reference.namespace)
     except InvalidSpec:
         return StorageConnection(None, support, has_password, is_external=True)
     if support in _SUPPORTED and endpoint.is_tls == (support is ProxySupport.PLAIN):

@@ -116,7 +116,8 @@ class InheritedMetadata(Model):
     labels: Annotated[
         dict[MetadataKey, LabelValue],
         Field(
-            description="Labels of all objects of the storage, its pods and volumes included.",
+            description="Labels of all objects of the storage, its volumes included. Pods and Secrets have those whose"
+            " names are without a domain, and the free ones of app.kubernetes.io.",
             max_length=MAX_INHERITED,
             json_schema_extra=METADATA_KEY_RULES,
         ),
@@ -124,7 +125,7 @@ class InheritedMetadata(Model):
     annotations: Annotated[
         dict[MetadataKey, Annotated[str, Field(max_length=MAX_ANNOTATION)]],
         Field(
-            description="Annotations of all objects of the storage, its pods and volumes included.",
+            description="Annotations of all objects of the storage, its volumes included, but for pods and Secrets.",
             max_length=MAX_INHERITED,
             json_schema_extra=METADATA_KEY_RULES,
         ),
@@ -182,8 +183,9 @@ class SessionStorageSpec(Model):
     inherited_metadata: Annotated[
         InheritedMetadata | None,
         Field(
-            description="Labels and annotations that all objects of the storage inherit, its pods and volumes included."
-            " A change replaces the pods one by one, as a change of the size does."
+            description="Labels and annotations that all objects of the storage inherit, its volumes included; pods and"
+            " Secrets have labels without a domain alone. A change of these replaces the pods one by one, like a change"
+            " of the size."
         ),
     ] = None
 

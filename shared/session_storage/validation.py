@@ -22,8 +22,12 @@ URL_HINT = (
     " put the password into the Secret that spec.external.secretRef names"
 )
 ADDRESS_HINT = "url, or in place of it a secretRef whose Secret says where the store is"
-SECRET_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-MAX_SECRET_NAME = 253
+_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+"""Kubernetes' `IsDNS1123Subdomain`, but for its length."""
+MAX_SUBDOMAIN = 253
+"""In characters."""
+SECRET_NAME_PATTERN = f"^{_SUBDOMAIN}$"
+MAX_SECRET_NAME = MAX_SUBDOMAIN
 """Of the name of a Secret and of its keys, in characters."""
 SECRET_NAME_HINT = "must consist of lower-case letters, digits, '-' or '.', and start and end with a letter or digit"
 SECRET_KEY_PATTERN = r"^[-._a-zA-Z0-9]+$"
@@ -41,9 +45,13 @@ STORAGE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """RFC 1035 label: the storage's Service is named after it, and a Service's name must start with a letter."""
 CLASS_CHANGE_HINT = "a disk cannot change its StorageClass in place: create a new SessionStorage"
 MAX_INHERITED = 32
-MAX_ANNOTATION = 4096
-METADATA_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
-"""Kubernetes, "Labels and Selectors": an optional DNS subdomain, and a name of up to 63 characters."""
+MAX_ANNOTATION = 1024
+"""Of a value, in characters of up to four bytes. All annotations of an object together may have 256 KiB (Kubernetes'
+`TotalAnnotationSizeLimitB`), or API servers refuse it."""
+METADATA_KEY_PATTERN = f"^({_SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$"
+"""Kubernetes' `IsQualifiedName`, but for the length of the domain: an optional DNS subdomain, and a name of up to 63
+characters. API servers refuse every object that has another label or annotation, the EndpointSlice of the primary too.
+"""
 METADATA_KEY_HINT = (
     "must be the name of a label or annotation, such as team or example.com/team: up to 63 letters, digits, '-', '_' or"
     " '.', and a domain before them or none"
@@ -111,15 +119,29 @@ Namespace: TypeAlias = Annotated[
 ]
 
 
+def _with_short_domain(key: str) -> str:
+    if key.find("/") > MAX_SUBDOMAIN:
+        raise ValueError(METADATA_KEY_HINT)
+    return key
+
+
 def _unreserved(key: str) -> str:
     if re.match(RESERVED_KEY_PATTERN, key) and not re.fullmatch(FREE_KEY_PATTERN, key):
         raise ValueError(RESERVED_KEY_HINT)
     return key
 
 
-MetadataKey: TypeAlias = Annotated[str, matching(METADATA_KEY_PATTERN, METADATA_KEY_HINT), AfterValidator(_unreserved)]
+MetadataKey: TypeAlias = Annotated[
+    str,
+    matching(METADATA_KEY_PATTERN, METADATA_KEY_HINT),
+    AfterValidator(_with_short_domain),
+    AfterValidator(_unreserved),
+]
 METADATA_KEY_RULES = rules(
-    forbidding_cel(f"self.all(key, key.matches(r'{METADATA_KEY_PATTERN}'))", f"each name {METADATA_KEY_HINT}"),
+    forbidding_cel(
+        f"self.all(key, key.matches(r'{METADATA_KEY_PATTERN}') && key.indexOf('/') <= {MAX_SUBDOMAIN})",
+        f"each name {METADATA_KEY_HINT}",
+    ),
     forbidding_cel(
         f"self.all(key, !key.matches(r'{RESERVED_KEY_PATTERN}') || key.matches(r'{FREE_KEY_PATTERN}'))",
         f"a name {RESERVED_KEY_HINT}",

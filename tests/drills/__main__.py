@@ -6,45 +6,35 @@ import os
 import sys
 from datetime import UTC, datetime
 
-import pytest
-
+from deploy.local import paths
 from deploy.local.paths import REPOSITORY
-from tests.drills.report import Drill, page, tally
-from tests.support.figures import figures_of
+from deploy.local.profile import AWKWARD
+from tests.drills.report import page, tally
+from tests.drills.sitting import Sitting
 
 PAGE = REPOSITORY / "docs" / "drills.md"
+ALL = (Sitting(("tests/integration", "tests/e2e")), Sitting(("tests/e2e/awkward",), AWKWARD.name))
 
 
-class Recorder:
-    """A pytest plugin that collects the reports of each drill."""
+def sittings(arguments: list[str], *, is_local: bool) -> tuple[Sitting, ...]:
+    """Choose what to run: the given tests on the cluster that there is, or else all drills.
 
-    def __init__(self) -> None:
-        self._reports: dict[str, list[pytest.TestReport]] = {}
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._reports.setdefault(report.nodeid, []).append(report)
-
-    def drills(self) -> list[Drill]:
-        return [_drill(nodeid, reports) for nodeid, reports in self._reports.items()]
-
-
-def _drill(nodeid: str, reports: list[pytest.TestReport]) -> Drill:
-    is_whole = all(report.passed for report in reports)
-    return Drill(nodeid, sum(report.duration for report in reports), is_whole, tuple(figures_of(reports[-1])))
+    A cluster that KUBECONFIG names cannot be made awkward.
+    """
+    return (Sitting(tuple(arguments)),) if arguments else tuple(each for each in ALL if is_local or not each.profile)
 
 
 def main(arguments: list[str]) -> int:
     """Run the drills of the given tests, or all drills; only a run of all drills writes the page."""
-    recorder = Recorder()
-    asked = arguments or ["tests/integration", "tests/e2e"]
-    status = pytest.main(["--drills", "-v", *asked], plugins=[recorder])
-    drills = recorder.drills()
-    if drills and not arguments:
+    chosen = sittings(arguments, is_local=paths.is_local(os.environ))
+    outcomes = [sitting.run() for sitting in chosen]
+    drills = [drill for outcome in outcomes for drill in outcome.drills]
+    if chosen == ALL and all(outcome.drills for outcome in outcomes):
         PAGE.write_text(page(drills, datetime.now(UTC).date(), os.cpu_count() or 1))
     for drill in drills:
         sys.stdout.write(f"{'passed' if drill.passed else 'FAILED'} {drill.seconds:5.0f} s  {drill.sentence}\n")
     sys.stdout.write(f"{tally(drills)}\n")
-    return int(status)
+    return max(outcome.status for outcome in outcomes)
 
 
 if __name__ == "__main__":

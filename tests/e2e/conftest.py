@@ -17,12 +17,14 @@ from deploy.demo.kube import Kube
 from deploy.demo.proxies import Proxies
 from deploy.demo.storages import KIND
 from deploy.local import paths
+from deploy.local.home import Cluster
 from shared.names import ANNOTATION_FORCE_DELETE
 from tests.e2e import consumers as all_consumers
 from tests.e2e import idle as rest
 from tests.e2e.idle import Idle
 from tests.e2e.namespaces import ALL, EXTERNAL, OF_DEMO, RESTRICTED, SERVERS, TOOLHIVE
 from tests.e2e.storages import server, storage
+from tests.support.audit import AuditLog
 
 # Tests that measure times run while the cluster is quiet; the last ones check what all others have left behind.
 ORDER = (
@@ -52,8 +54,10 @@ ORDER = (
 SHORT_REFRESH = "--set=rotation.refreshSeconds=30"
 """How long a rotation waits for kubelets: the local cluster's refresh Secrets in 15 to 22.5 s, not in 60 to 90."""
 
-# These tests kill processes, taint and drain nodes: they use the local cluster, and no other one that KUBECONFIG names.
-collect_ignore = [] if paths.is_local(os.environ) else ["test_drains.py", "test_resilience.py"]
+# These tests kill processes, taint and drain nodes, or read what the API server has noted down: they use the local
+# cluster, and no other one that KUBECONFIG names.
+LOCAL = ("test_drains.py", "test_fight.py", "test_resilience.py", "test_rest.py")
+collect_ignore = [] if paths.is_local(os.environ) else list(LOCAL)
 
 
 @dataclass
@@ -126,6 +130,11 @@ def kube(run: Run) -> Kube:
 
 
 @pytest.fixture(scope="session")
+def audit_log() -> AuditLog:
+    return AuditLog(Cluster.of_this_cache().audit_log)
+
+
+@pytest.fixture(scope="session")
 def servers(run: Run) -> dict[str, Proxies]:
     """Create servers after, before and together with their storages; they start while tests go on."""
     image = run.images.mcp_server
@@ -147,7 +156,7 @@ def consumers(run: Run) -> None:
 
 
 @pytest.fixture(scope="session")
-def idle(kube: Kube, servers: dict[str, Proxies], consumers: None) -> Idle:
+def idle(kube: Kube, audit_log: AuditLog, servers: dict[str, Proxies], consumers: None) -> Idle:
     """Observe the cluster with everything that the run has created for a minute without user requests."""
     for name, proxies in servers.items():
         proxies.await_ready(2 if name == "second" else 1)
@@ -155,4 +164,4 @@ def idle(kube: Kube, servers: dict[str, Proxies], consumers: None) -> Idle:
         consumer.proxies(kube).await_ready(consumer.replicas)
     # Its storage does not exist, so that its proxy restarts again and again, and applies its backend each time.
     kube.run("delete", "mcpservers", "my-server", "--ignore-not-found", namespace=EXTERNAL)
-    return rest.observe(kube)
+    return rest.observe(kube, audit_log)

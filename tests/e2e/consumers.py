@@ -33,11 +33,13 @@ class Consumer:
         kind: Kind in its manifest.
         name: Name of the object, and of the Deployment that ToolHive creates for it.
         replicas: Number of its proxies.
+        namespace: Where it is.
     """
 
     kind: str
     name: str
     replicas: int = 1
+    namespace: str = KINDS
 
     @property
     def proxy_kind(self) -> ProxyKind:
@@ -52,16 +54,20 @@ class Consumer:
     @property
     def prefix(self) -> str:
         """The prefix of its keys in the store."""
-        return key_prefix(self.kind, KINDS, self.name)
+        return key_prefix(self.kind, self.namespace, self.name)
 
     @property
     def tool(self) -> str:
         """The name of the tool for its clients."""
-        return f"{ORIGIN}_{TOOL}" if self.kind == "VirtualMCPServer" else TOOL
+        return self.named(TOOL)
+
+    def named(self, tool: str) -> str:
+        """Name a tool of `origin` as clients of this consumer do."""
+        return f"{ORIGIN}_{tool}" if self.kind == "VirtualMCPServer" else tool
 
     def proxies(self, kube: Kube) -> Proxies:
         """Its proxies."""
-        return Proxies(kube, self.name, KINDS, self.proxy_kind)
+        return Proxies(kube, self.name, self.namespace, self.proxy_kind)
 
 
 PROXY_KINDS: Final = {
@@ -103,17 +109,17 @@ def apply(kube: Kube, image: str) -> None:
 def manifest(consumer: Consumer, image: str, **spec: object) -> Object:
     """Build the smallest manifest that the kind allows."""
     if consumer.kind == "MCPServer":
-        return server(consumer.name, KINDS, image, **spec)
+        return server(consumer.name, consumer.namespace, image, **spec)
     if consumer.kind == "MCPRemoteProxy":
-        own: dict[str, object] = {"remoteUrl": f"http://mcp-{ORIGIN}-proxy.{KINDS}.svc:8080/mcp"}
+        own: dict[str, object] = {"remoteUrl": f"http://mcp-{ORIGIN}-proxy.{consumer.namespace}.svc:8080/mcp"}
     else:
         own = {"groupRef": {"name": GROUP}, "incomingAuth": {"type": "anonymous"}, "config": BRISK}
-    return toolhive(consumer.kind, consumer.name, **own, **spec)
+    return toolhive(consumer.kind, consumer.name, consumer.namespace, **own, **spec)
 
 
-def group() -> Object:
+def group(namespace: str = KINDS) -> Object:
     """Build the MCPGroup that virtual servers aggregate."""
-    return toolhive("MCPGroup", GROUP)
+    return toolhive("MCPGroup", GROUP, namespace)
 
 
 def in_group(consumer: Consumer) -> dict[str, object]:
@@ -126,10 +132,10 @@ def annotated(obj: Object) -> Object:
     return {**obj, "metadata": {**obj["metadata"], "annotations": {ANNOTATION_STORAGE: STORAGE}}}
 
 
-def toolhive(kind: str, name: str, **spec: object) -> Object:
+def toolhive(kind: str, name: str, namespace: str, **spec: object) -> Object:
     return {
         "apiVersion": "toolhive.stacklok.dev/v1beta1",
         "kind": kind,
-        "metadata": {"name": name, "namespace": KINDS},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
     }

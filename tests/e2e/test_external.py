@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import pytest
+import yaml
 
 from deploy.demo import installation, storages
-from deploy.demo.images import Images
-from deploy.demo.kube import Kube, Object, until
+from deploy.demo.kube import Kube, until
+from deploy.demo.mcp_session import McpSession
 from deploy.demo.proxies import Proxies
 from reconciler.apply import passwords
 from reconciler.valkey.external_answers import PROBE_PREFIX
 from shared import names
-from tests.e2e import clients
+from tests.e2e import clients, own_store
 from tests.e2e.conftest import Run
+from tests.e2e.consumers import Consumer
 from tests.e2e.namespaces import STRANGERS, THEIRS
+from tests.e2e.own_store import BY_HAND, GATEWAY, HOST, MOVED, REMOTE, TWO_LABELS
 from tests.e2e.storages import await_ready, read, secret, server, storage
 
-HOST: Final = f"valkey.{THEIRS}.svc"
 DATABASE: Final = 3
 STORAGE: Final = "theirs"
 BESIDE: Final = "theirs-by-bare-name"
@@ -33,54 +37,25 @@ SERVERS: Final = ("after", "before")
 @pytest.fixture(scope="module")
 def external(run: Run) -> Kube:
     kube, image = run.kube, run.images.mcp_server
-    kube.apply(server("before", THEIRS, image, sessionStorageRef=STORAGE, **PAIR), *valkey(run.images))
+    kube.apply(server("before", THEIRS, image, sessionStorageRef=STORAGE, **PAIR), *own_store.valkey(run.images))
+    kube.apply(*own_store.connected_by_hand(image))
     url = f"redis://{HOST}:6379/{DATABASE}"
-    kube.apply(storage(STORAGE, THEIRS, external={"url": url, "secretRef": "valkey"}))
+    kube.apply(storage(STORAGE, THEIRS, external={"url": url, "secretRef": own_store.SECRET}))
     await_ready(kube, THEIRS, STORAGE)
     kube.apply(server("after", THEIRS, image, sessionStorageRef=STORAGE, **PAIR))
     return kube
 
 
-def valkey(images: Images) -> list[Object]:
-    """Build a Valkey with a password, as a user might run it."""
-    labels = {"app": "valkey"}
-    configured = 'printf "requirepass %s\\n" "$PASSWORD" | exec valkey-server - --bind 0.0.0.0 --save ""'
-    container = {
-        "name": "valkey",
-        "image": images.valkey,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["sh", "-c", configured],
-        "env": [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "valkey", "key": "password"}}}],
-        "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1},
-    }
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-    metadata = {"name": "valkey", "namespace": THEIRS}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            # The tests of passwords find it by this label.
-            "metadata": {**metadata, "labels": {names.LABEL_STORAGE: STORAGE}},
-            "stringData": {"password": passwords.generate()},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": metadata,
-            "spec": {"selector": labels, "ports": [{"port": 6379}]},
-        },
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": metadata,
-            "spec": {"selector": {"matchLabels": labels}, "template": template},
-        },
-    ]
-
-
 def test_the_storage_is_ready_once_a_write_has_succeeded_and_has_no_valkey_of_ours(external: Kube) -> None:
     assert storages.await_finding(external, (THEIRS, STORAGE), "ProxiesSupported", "PlainTcp")["status"] == "True"
     assert external.items("statefulsets", THEIRS, f"--selector={names.LABEL_STORAGE}={STORAGE}") == []
+
+
+def test_the_user_default_is_no_user_name_to_consumers(external: Kube) -> None:
+    name = secret(external, own_store.SECRET, THEIRS)["username"]
+    handed_out = set(secret(external, f"{STORAGE}-connection", THEIRS))
+    assert name == "default"
+    assert handed_out == {names.KEY_REDIS_URL, names.KEY_REDIS_PASSWORD, names.KEY_STORAGE_TYPE}
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -119,7 +94,7 @@ def beside(external: Kube) -> Iterator[str]:
         storage(
             BESIDE,
             THEIRS,
-            external={"url": f"redis://valkey:6379/{DATABASE}", "secretRef": {"name": "valkey"}},
+            external={"url": f"redis://valkey:6379/{DATABASE}", "secretRef": {"name": own_store.SECRET}},
             allowedNamespaces=[STRANGERS],
         ),
     )
@@ -149,17 +124,79 @@ def test_it_means_the_same_to_consumers_of_every_namespace(
     until("the webhook knows that proxies can use the store", lambda: address() == f"{HOST}:6379", 10)
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A session through the only proxy of a server, what its tool said there, and the uids of the proxy's pods."""
+
+    session: McpSession
+    said: str
+    uids: frozenset[str]
+
+
+def opened(kube: Kube, consumer: Consumer) -> Opened:
+    proxies = consumer.proxies(kube)
+    (pod,) = proxies.await_ready(1)
+    session, said = proxies.open(pod, BY_HAND[consumer])
+    return Opened(session, said, frozenset(each["metadata"]["uid"] for each in proxies.pods()))
+
+
+def continued(kube: Kube, consumer: Consumer, before: Opened) -> str:
+    """Call the tool once more in a session, through another proxy than the one that opened it."""
+    proxies = consumer.proxies(kube)
+    (pod,) = proxies.await_ready(1, other_than=before.uids)
+    return proxies.call(pod, before.session, BY_HAND[consumer])
+
+
+@dataclass(frozen=True)
+class Move:
+    """What each server's tool said in one session, before the move and after it, and how long the move took."""
+
+    said: dict[str, tuple[str, str]]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def moved(external: Kube) -> Iterator[Move]:
+    """Move servers with open sessions in, by the two applies of the page.
+
+    It takes some 20 s on a busy machine, most of it for the proxies to start anew.
+    """
+    sessions = {each: opened(external, each) for each in BY_HAND}
+    begun = time.monotonic()
+    external.apply(own_store.stand_in())
+    for condition in ("Ready", "ProxiesSupported"):
+        external.await_condition(f"{storages.KIND}/{MOVED}", f"condition={condition}", THEIRS)
+    references = yaml.safe_dump_all(own_store.referring())
+    # The webhook may know the condition a moment later than kubectl.
+    until("the references are applied", lambda: not external.refusal("apply", "-f", "-", stdin=references), 10)
+    said = {each.name: (before.said, continued(external, each, before)) for each, before in sessions.items()}
+    yield Move(said, time.monotonic() - begun)
+    # The nodes are short of room for what comes later.
+    external.run("delete", *own_store.targets(), "--wait=false", namespace=THEIRS)
+
+
+def test_sessions_of_servers_that_a_user_has_connected_go_on_after_the_documented_move(
+    moved: Move, figures: list[str]
+) -> None:
+    figures.append(f"two applies move servers in with their sessions: {moved.seconds:.1f} s")
+    before, after = moved.said[GATEWAY.name]
+    assert before == after
+    assert moved.said[REMOTE.name] == ("1", "2")
+
+
+@pytest.mark.usefixtures("moved")
+def test_a_name_of_two_labels_is_dialled_and_handed_on_as_it_is(external: Kube) -> None:
+    leads_there = secret(external, f"{MOVED}-connection", THEIRS)["REDIS_URL"].endswith(f"@{TWO_LABELS}:6379")
+    assert leads_there
+    for each in BY_HAND:
+        native = read(external, each.resource, each.name, THEIRS)["spec"]["sessionStorage"]
+        assert (native["address"], native["passwordRef"]["name"]) == (f"{TWO_LABELS}:6379", f"{MOVED}-connection")
+
+
 def test_consumers_get_a_changed_password(external: Kube) -> None:
     before = secret(external, f"{STORAGE}-connection", THEIRS)["REDIS_PASSWORD"]
     changed = passwords.generate()
-    external.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "valkey", "namespace": THEIRS, "labels": {names.LABEL_STORAGE: STORAGE}},
-            "stringData": {"password": changed},
-        }
-    )
+    external.apply(own_store.login(changed))
     external.run("rollout", "restart", "deployment/valkey", namespace=THEIRS)
 
     def is_handed_on() -> bool:

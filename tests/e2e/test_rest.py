@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from deploy.demo import installation
 from deploy.demo.installation import NAMESPACE
 from deploy.demo.kube import Kube
 from tests.e2e.idle import IDLE_SECONDS, Idle
+from tests.support.audit import AuditLog
 
 LOOKS_PER_STORAGE = IDLE_SECONDS / 5 + 1
 """Seconds between passes: five for a storage that waits, ten for a healthy one."""
 BOUNDS_MIB = {"reconciler": 120, "webhook": 100}
 
 
+OF_A_STORAGE = {
+    *("services", "endpointslices", "statefulsets", "secrets", "networkpolicies", "poddisruptionbudgets"),
+    *("sessionstorages/status", "events"),
+}
+"""What the reconciler writes for each storage, whatever happens to it."""
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_write_of_ours_to_any_kind_would_have_been_seen(audit_log: AuditLog) -> None:
+    kinds = {write.split()[1] for write in audit_log.since(0)}
+    assert kinds >= OF_A_STORAGE
+
+
 def test_nothing_is_written(idle: Idle) -> None:
     assert idle.written == Counter()
-    assert idle.told == set()
+    assert idle.provoked == Counter()
 
 
 def test_no_reconcile_fails_or_repeats_in_a_hot_loop(idle: Idle, kube: Kube, figures: list[str]) -> None:

@@ -21,9 +21,10 @@ from deploy.demo.kube import Kube, Object, until
 from deploy.demo.proxies import MCP_REMOTE_PROXY, Proxies, is_ready
 from deploy.demo.storages import KIND
 from reconciler.credentials import identities
+from reconciler.credentials.identities import CONSUMER, OPERATOR
 from shared import names
 from shared.objects.timestamps import read_time
-from tests.e2e import clients
+from tests.e2e import auth_servers, clients
 from tests.e2e.conftest import Run
 from tests.e2e.consumers import TOOL
 from tests.e2e.leader import kill_leader
@@ -33,6 +34,8 @@ from tests.e2e.storages import await_ready, read, secret, server, storage
 ORIGIN: Final = "origin"
 REMOTES: Final = {"small": 1, "medium": 2, "medium-ten": 9}
 """By storage: how many remote proxies forward to a server, which is a consumer too."""
+HOSTS: Final = {"small": 1, "medium": 0, "medium-ten": 0}
+"""By storage: how many servers run an auth server that keeps its data there; they refer to no storage themselves."""
 ROTATION_SECONDS: Final = 900
 SESSION_SECONDS: Final = 60
 """Seconds for which a session may pause: a backend with one replica is away while it restarts, and so is its proxy."""
@@ -53,6 +56,11 @@ def rotated(run: Run, request: pytest.FixtureRequest) -> str:
     kube.apply(
         server(origin, ROTATION, run.images.mcp_server, sessionStorageRef=size),
         *(remote(f"remote-{size}-{number}", origin, size) for number in range(REMOTES[size])),
+        *(
+            each
+            for host in hosts(kube, size)
+            for each in auth_servers.auth_server(host.server, ROTATION, run.images.mcp_server, size)
+        ),
     )
     for proxies in all_proxies(kube, size):
         proxies.await_ready(1)
@@ -67,7 +75,12 @@ def remote(name: str, origin: str, size: str) -> Object:
 
 def all_proxies(kube: Kube, size: str) -> list[Proxies]:
     of_remotes = (Proxies(kube, f"remote-{size}-{n}", ROTATION, MCP_REMOTE_PROXY) for n in range(REMOTES[size]))
-    return [Proxies(kube, f"{ORIGIN}-{size}", ROTATION), *of_remotes]
+    return [Proxies(kube, f"{ORIGIN}-{size}", ROTATION), *of_remotes, *hosts(kube, size)]
+
+
+def hosts(kube: Kube, size: str) -> list[Proxies]:
+    """List the proxies that run the auth servers of a storage."""
+    return [Proxies(kube, f"login-{size}-{number}", ROTATION) for number in range(HOSTS[size])]
 
 
 @dataclass(frozen=True)
@@ -163,7 +176,7 @@ def test_no_client_notices_that_passwords_change(run: Run, rotated: str, figures
     old = secret(kube, f"{size}-auth", ROTATION)
     before, after = LoadPod(kube, f"load-{size}-before"), LoadPod(kube, f"load-{size}-after")
     before.start(run, size)
-    with session_in_use(kube, size) as lost:
+    with auth_servers.registered_clients(hosts(kube, size)), session_in_use(kube, size) as lost:
         begun = time.monotonic()
         annotate(kube, size, "one")
         until("consumers are to restart", lambda: phase(kube, size) == "AwaitConsumers", 60)
@@ -184,7 +197,7 @@ def test_no_client_notices_that_passwords_change(run: Run, rotated: str, figures
     )
     assert [tally["said"] for tally in seen] == [[], []]
     assert lost == []
-    assert rotation["consumersDone"] == rotation["consumersTotal"] == REMOTES[size] + 1
+    assert rotation["consumersDone"] == rotation["consumersTotal"] == len(all_proxies(kube, size))
     assert_gone(run, size, old)
 
 
@@ -192,12 +205,31 @@ def assert_gone(run: Run, size: str, old: dict[str, str]) -> None:
     """Check that no former password is left."""
     everything = str([identities.decoded(found.get("data")) for found in run.kube.items("secrets")])
     assert sum(old[key] in everything for key in identities.PASSWORD_KEYS) == 0
+    assert "WRONGPASS" in ask(run, size, old["password"], "ping")
+
+
+def ask(run: Run, size: str, password: str, command: str) -> str:
+    """Log in to Valkey from a pod of no consumer, and return its answer; no command line shows the password."""
     asker = f"asker-{size}"
     run.kube.apply(clients.client(asker, ROTATION, run.images))
     clients.await_client(run.kube, asker, ROTATION)
-    asked = f"read password; REDISCLI_AUTH=$password valkey-cli -h {size}-valkey.{ROTATION}.svc ping 2>&1 || true"
-    said = run.kube.run("exec", "-i", asker, "--", "sh", "-c", asked, stdin=f"{old['password']}\n", namespace=ROTATION)
-    assert "WRONGPASS" in said
+    asked = f"read password; REDISCLI_AUTH=$password valkey-cli -h {size}-valkey.{ROTATION}.svc {command} 2>&1 || true"
+    return run.kube.run("exec", "-i", asker, "--", "sh", "-c", asked, stdin=f"{password}\n", namespace=ROTATION)
+
+
+@pytest.mark.parametrize("rotated", SIZES[:1], indirect=True)
+def test_a_storage_keeps_what_an_auth_server_knows(run: Run, rotated: str) -> None:
+    """Takes about three seconds."""
+    kube, size, (host,) = run.kube, rotated, hosts(run.kube, rotated)
+    described = read(kube, "mcpexternalauthconfigs", host.server, ROTATION)["spec"]["embeddedAuthServer"]
+    redis = described["storage"]["redis"]
+    assert (described["storage"]["type"], redis["addr"]) == ("redis", f"{size}-valkey.{ROTATION}.svc:6379")
+    assert redis["aclUserConfig"]["passwordSecretRef"]["name"] == f"{size}-connection"
+    key = f"thv:auth:{{{ROTATION}:{host.server}}}:client:{auth_servers.register(host)}"
+    passwords = secret(kube, f"{size}-auth", ROTATION)
+    assert ask(run, size, passwords[CONSUMER.key], f"exists '{key}'").split() == ["1"]
+    policy = f"--user {OPERATOR.user} config get maxmemory-policy"
+    assert ask(run, size, passwords[OPERATOR.key], policy).split() == ["maxmemory-policy", "volatile-lru"]
 
 
 @pytest.mark.parametrize("rotated", SIZES[:1], indirect=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,17 +11,19 @@ import pytest
 from deploy.local.loopback import ControlPlane
 from shared.kubernetes.client import Cluster
 from shared.objects.resources import NAMESPACES, Object
-from tests.integration.audit import AuditLog
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import install_chart, install_toolhive_crds, running_processes
 from tests.integration.loopback import free_port, routed
-from tests.integration.processes import ROOT, Process
+from tests.integration.processes import Process, running_kubelet
+from tests.support.audit import AuditLog
 
 LONGEST = (
     "test_drills",
     "test_toolhive_versions",
     "test_policy_alone",
     "test_policy",
+    "test_platforms",
+    "test_placement",
     "test_sharing",
     "test_provisioning",
     "test_short_lives",
@@ -53,15 +53,14 @@ def _addresses() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def audit_log(tmp_path_factory: pytest.TempPathFactory) -> AuditLog:
-    return AuditLog(tmp_path_factory.mktemp("audit"))
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with running_control_plane(tmp_path_factory.mktemp("cluster") / "control-plane") as control_plane:
+        yield control_plane
 
 
 @pytest.fixture(scope="session")
-def control_plane(tmp_path_factory: pytest.TempPathFactory, audit_log: AuditLog) -> Iterator[ControlPlane]:
-    directory = tmp_path_factory.mktemp("cluster") / "control-plane"
-    with running_control_plane(directory, *audit_log.flags) as control_plane:
-        yield control_plane
+def audit_log(control_plane: ControlPlane) -> AuditLog:
+    return AuditLog(control_plane.audit_log)
 
 
 @pytest.fixture(scope="session")
@@ -106,13 +105,8 @@ def processes(
 
 @pytest.fixture(scope="session")
 def kubelet(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run the Valkey servers of pods on this machine."""
-    directory = tmp_path_factory.mktemp("kubelet")
-    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.integration.kubelet"]
-    process = subprocess.Popen([*command, str(kubeconfig), str(directory)], cwd=ROOT)
-    yield
-    process.terminate()
-    process.wait(10)
+    with running_kubelet(kubeconfig, tmp_path_factory.mktemp("kubelet")):
+        yield
 
 
 _numbers = itertools.count(1)

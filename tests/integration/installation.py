@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import yaml
 
@@ -26,6 +27,13 @@ CHART = ROOT / "deploy" / "chart"
 LEFT_OUT = {"Deployment", "PodDisruptionBudget", "NetworkPolicy"}
 CONSUMER_PLURALS = ("mcpservers", "mcpremoteproxies", "virtualmcpservers")
 EXTENDED_PLURALS = (*CONSUMER_PLURALS, "mcpexternalauthconfigs")
+
+
+class Release(NamedTuple):
+    """A release of the chart, and the namespace that it is installed in."""
+
+    name: str = RELEASE
+    namespace: str = NAMESPACE
 
 
 def install_toolhive_crds(kubectl: Kubectl) -> None:
@@ -77,23 +85,46 @@ def install_chart(kubectl: Kubectl, webhook_port: int, *values: str) -> list[Obj
     return objects
 
 
-def environment_of(objects: list[Object], component: str) -> dict[str, str]:
+def environment_of(objects: list[Object], component: str, release: str = RELEASE) -> dict[str, str]:
     """Read the environment variables that the chart gives to a process."""
     (deployment,) = [
-        obj for obj in objects if obj["kind"] == "Deployment" and obj["metadata"]["name"] == f"{RELEASE}-{component}"
+        obj for obj in objects if obj["kind"] == "Deployment" and obj["metadata"]["name"] == f"{release}-{component}"
     ]
     env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
     return {item["name"]: item["value"] for item in env if "value" in item}
 
 
-def kubeconfig_for(kubectl: Kubectl, admin: Path, service_account: str, directory: Path) -> Path:
+def kubeconfig_for(
+    kubectl: Kubectl, admin: Path, service_account: str, directory: Path, namespace: str = NAMESPACE
+) -> Path:
     """Make a kubeconfig that acts as one of the chart's service accounts."""
     config = yaml.safe_load(admin.read_text())
-    token = kubectl("create", "token", service_account, "--namespace", NAMESPACE, "--duration=24h").strip()
+    token = kubectl("create", "token", service_account, "--namespace", namespace, "--duration=24h").strip()
     config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
     path = directory / f"{service_account}.kubeconfig"
     path.write_text(json.dumps(config))
     return path
+
+
+def told(objects: list[Object], component: str, kubectl: Kubectl, directory: Path, release: Release) -> dict[str, str]:
+    """Tell a process on this machine what the chart tells its pod; it acts as the chart's service account.
+
+    Args:
+        objects: The chart's.
+        component: Name of the process.
+        kubectl: Of the cluster's administrator.
+        directory: For the kubeconfig.
+        release: Whose process it is.
+    """
+    account = f"{release.name}-{component}"
+    kubeconfig = kubeconfig_for(kubectl, kubectl.kubeconfig, account, directory, release.namespace)
+    return environment_of(objects, component, release.name) | {
+        "KUBECONFIG": str(kubeconfig),
+        "POD_NAME": f"{account}-0",
+        "POD_NAMESPACE": release.namespace,
+        "EXTERNAL_ALLOWED_HOSTS": "*,0.0.0.0/0,127.0.0.1",  # users' own stores run on this machine
+        "ROTATION_REFRESH_SECONDS": "0",  # there is no kubelet that would refresh a mounted file late
+    }
 
 
 @contextlib.contextmanager
@@ -115,16 +146,8 @@ def running_processes(
     """
     made = {}
     for component in ("webhook", "reconciler"):
-        service_account = f"{RELEASE}-{component}"
-        environ = environment_of(objects, component) | {
-            "KUBECONFIG": str(kubeconfig_for(kubectl, kubectl.kubeconfig, service_account, directory)),
-            "POD_NAME": f"{service_account}-0",
-            "POD_NAMESPACE": NAMESPACE,
-            "HTTP_PORT": str(free_port()),
-            "WEBHOOK_PORT": str(webhook_port),
-            "EXTERNAL_ALLOWED_HOSTS": "*,0.0.0.0/0,127.0.0.1",  # users' own stores run on this machine
-            "ROTATION_REFRESH_SECONDS": "0",  # there is no kubelet that would refresh a mounted file late
-        }
+        ports = {"HTTP_PORT": str(free_port()), "WEBHOOK_PORT": str(webhook_port)}
+        environ = told(objects, component, kubectl, directory, Release()) | ports
         made[component] = Process(component, environ, directory / f"{component}.log", commands.get(component))
     with contextlib.ExitStack() as stack:
         for process in made.values():

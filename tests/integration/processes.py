@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -51,8 +51,8 @@ class Process:
     def has_ended(self) -> bool:
         return self._process is not None and self._process.poll() is not None
 
-    def await_ready(self) -> None:
-        eventually(lambda: "ok" in self.read("/readyz"), what=f"{self._module} ready: {self.log}")
+    def await_ready(self, seconds: float = 30) -> None:
+        eventually(lambda: "ok" in self.read("/readyz"), seconds=seconds, what=f"{self._module} ready: {self.log}")
 
     def read(self, path: str) -> str:
         """Read a page from the port for probes and metrics."""
@@ -75,6 +75,24 @@ class Process:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(30)
+
+
+@contextlib.contextmanager
+def running_kubelet(kubeconfig: Path, directory: Path, first_address: int = 1) -> Iterator[None]:
+    """Run the Valkey servers of a cluster's pods on this machine, until the block ends.
+
+    Args:
+        kubeconfig: The administrator's.
+        directory: For the servers' files.
+        first_address: Number of the first pod's address; clusters side by side need addresses apart.
+    """
+    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.integration.kubelet"]
+    process = subprocess.Popen([*command, str(kubeconfig), str(directory), str(first_address)], cwd=ROOT)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def eventually(condition: Callable[[], bool], *, seconds: float = 30, what: str = "") -> None:

@@ -13,9 +13,13 @@ from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import ANNOTATION, RECORD, await_injection, defaults, injected_fields, server, stored
 from tests.integration.processes import ROOT, Process, eventually
 from tests.integration.storages import await_ready, await_reason, condition, read, status, storage
+from tests.support.kept import is_kept
 
 QUICKSTART = ROOT / "deploy" / "samples" / "00-quickstart.yaml"
 PROPOSAL = sorted(set(QUICKSTART.parent.glob("*.yaml")) - {QUICKSTART})
+GOLDEN = ROOT / "tests" / "golden"
+OF_USERS = ("command-and-volume-without-source", "vault-agent-template", "service-account-and-field-reference")
+"""Recorded cases whose manifests are shaped like those that users have published."""
 EXTERNAL = {"url": "redis://there:6379", "secretRef": "auth"}
 
 
@@ -114,6 +118,14 @@ def test_users_own_settings_stay_beside_the_injected_ones(kubectl: Kubectl, name
     assert found["metadata"]["labels"] == {"own": "label", "toolhive.stacklok.dev/session-storage": "mine"}
     sources = [*own["envFrom"], {"secretRef": {"name": "mine-connection"}}]
     assert found["spec"]["containers"] == [{**own, "envFrom": sources}, {"name": "sidecar"}]
+
+
+@pytest.mark.parametrize("case", OF_USERS)
+def test_a_manifest_of_users_is_stored_as_recorded(kubectl: Kubectl, case: str) -> None:
+    asked, recorded = (yaml.safe_load((GOLDEN / case / f"{name}.yaml").read_text()) for name in ("consumer", "patched"))
+    made = kubectl.api.create(asked, "--dry-run=server")
+    assert is_kept(recorded["spec"], made["spec"])
+    assert made["metadata"]["annotations"] == recorded["metadata"]["annotations"]
 
 
 def test_an_annotation_connects_and_its_removal_disconnects(kubectl: Kubectl, namespace: str) -> None:

@@ -5,6 +5,7 @@ Takes about half a minute.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from reconciler.credentials.identities import OPERATOR
 from reconciler.credentials.login import Login
 from reconciler.valkey import users
 from shared import names
+from shared.objects.field_path import pointer
 from shared.objects.field_path import read as read_field
 from shared.objects.resources import (
     MCP_EXTERNAL_AUTH_CONFIGS,
@@ -24,17 +26,16 @@ from shared.objects.resources import (
     VIRTUAL_MCP_SERVERS,
     Object,
 )
+from tests.integration.auth_servers import connected_by_hand, described
 from tests.integration.consumers import await_injection_of_all
 from tests.integration.control_plane import Kubectl
 from tests.integration.guards import BINDING, WEBHOOK, without
 from tests.integration.mcpservers import RECORD, server
 from tests.integration.processes import Process, eventually
 from tests.integration.storages import await_ready, condition, read, storage
-from tests.rules.rule import auth_config, virtual_server
 
 RESOURCES = {"MCPExternalAuthConfig": MCP_EXTERNAL_AUTH_CONFIGS, "VirtualMCPServer": VIRTUAL_MCP_SERVERS}
 SERVERS = {"MCPExternalAuthConfig": ("spec", "embeddedAuthServer"), "VirtualMCPServer": ("spec", "authServerConfig")}
-SPECS = {"MCPExternalAuthConfig": auth_config, "VirtualMCPServer": virtual_server}
 VERSIONS = ("v1alpha1", "v1beta1")
 PODS = ("spec", "resourceOverrides", "proxyDeployment", "podTemplateMetadataOverrides", "annotations")
 
@@ -43,16 +44,6 @@ PODS = ("spec", "resourceOverrides", "proxyDeployment", "podTemplateMetadataOver
 def _injecting(processes: dict[str, Process], kubectl: Kubectl) -> None:
     processes["reconciler"].await_ready()
     await_injection_of_all(kubectl)
-
-
-def described(kind: str, namespace: str, version: str = "v1beta1", own: Any = None, **spec: Any) -> Object:
-    """Build an object that describes an auth server."""
-    return {
-        "apiVersion": f"toolhive.stacklok.dev/{version}",
-        "kind": kind,
-        "metadata": {"name": "login", "namespace": namespace},
-        "spec": SPECS[kind](**(own or {})) | spec,
-    }
 
 
 def store_of(kubectl: Kubectl, kind: str, namespace: str, version: str = "v1beta1") -> Any:
@@ -70,14 +61,17 @@ def change(kubectl: Kubectl, kind: str, namespace: str, patch: Object) -> Object
 def test_an_auth_server_is_stored_with_all_that_it_needs_and_without_it_again(
     kubectl: Kubectl, namespace: str, kind: str, version: str
 ) -> None:
-    kubectl.api.create(described(kind, namespace, version, sessionStorageRef="mine"))
+    created = kubectl.api.create(described(kind, namespace, version, sessionStorageRef="mine"))
+    recorded = json.loads(created["metadata"]["annotations"][RECORD])["put"]
     for served in VERSIONS:
         stored = store_of(kubectl, kind, namespace, served)
         assert stored["type"] == "redis"
         assert stored["redis"]["addr"] == f"mine-valkey.{namespace}.svc:6379"
         password = {"name": "mine-connection", "key": "REDIS_PASSWORD"}
         assert stored["redis"]["aclUserConfig"] == {"passwordSecretRef": password}
-    # ToolHive's schema has added defaults of its own, which it refuses without an address.
+        # A former release removes what the record lists and no more. The schema refuses its own defaults by themselves.
+        redis = pointer((*SERVERS[kind], "storage", "redis"))
+        assert {f"{redis}/{name}" for name in stored["redis"].keys() - {"aclUserConfig"}} <= recorded.keys()
     left = change(kubectl, kind, namespace, {"spec": {"sessionStorageRef": None}})
     assert store_of(kubectl, kind, namespace) is None
     assert RECORD not in left["metadata"].get("annotations", {})
@@ -93,14 +87,22 @@ def test_a_move_to_another_storage_replaces_the_address_alone(kubectl: Kubectl, 
     assert stored["redis"]["dialTimeout"] == "9s"
 
 
-def test_a_storage_cannot_be_deleted_while_an_auth_server_uses_it(kubectl: Kubectl, namespace: str) -> None:
+@pytest.mark.parametrize("kind", RESOURCES)
+def test_a_storage_cannot_be_deleted_while_an_auth_server_uses_it(kubectl: Kubectl, namespace: str, kind: str) -> None:
     kubectl.api.apply(storage("mine", namespace, size="small"))
-    kubectl.api.create(described("MCPExternalAuthConfig", namespace, sessionStorageRef="mine"))
+    kubectl.api.create(described(kind, namespace, sessionStorageRef="mine"))
+    assert store_of(kubectl, kind, namespace)["redis"]["addr"] == f"mine-valkey.{namespace}.svc:6379"
 
     def refusal() -> str:
         return kubectl.api.delete_refusal(SESSION_STORAGES, namespace, "mine", "--dry-run=server")
 
-    eventually(lambda: f"MCPExternalAuthConfig {namespace}/login" in refusal(), what="the webhook knows the consumer")
+    def goes() -> bool:
+        kubectl.api.delete(SESSION_STORAGES, namespace, "mine")
+        return True
+
+    eventually(lambda: f"{kind} {namespace}/login" in refusal(), what="the webhook knows the consumer")
+    kubectl.api.delete(RESOURCES[kind], namespace, "login")
+    eventually(goes, what="the webhook has seen the last consumer go")
 
 
 def test_an_auth_server_of_another_namespace_reads_a_copy_of_the_secret(kubectl: Kubectl, namespace: str) -> None:
@@ -185,4 +187,6 @@ async def test_a_storage_keeps_what_has_no_end_and_restarts_what_runs_the_auth_s
     assert revision in condition(kubectl, namespace, "mine", "CredentialRotated")["message"]
     kubectl.api.delete(MCP_EXTERNAL_AUTH_CONFIGS, namespace, "login")
     eventually(lambda: policy_of(kubectl, namespace) == "allkeys-lru", what="any session may go again")
+    kubectl.api.create(connected_by_hand(namespace))
+    eventually(lambda: policy_of(kubectl, namespace) == "volatile-lru", what="its address alone makes it count")
     assert read(kubectl, "pod", "mine-valkey-0-0", namespace)["metadata"]["uid"] == pod["metadata"]["uid"]

@@ -182,13 +182,22 @@ def test_a_secret_of_a_chart_is_used_as_it_is(kubectl: Kubectl, namespace: str, 
     await_reason(kubectl, namespace, "mine", "PlainTcp", "ProxiesSupported")
 
 
-def test_a_secret_says_where_the_store_is_and_consumers_follow_when_it_moves(
-    kubectl: Kubectl, namespace: str, start: Start
+def place_by_secret(kubectl: Kubectl, namespace: str, port: int) -> None:
+    make_secret(kubectl, namespace, host="127.0.0.1", tls="false", password=PASSWORD, port=str(port))
+    kubectl.api.apply(storage("mine", namespace, external={"secretRef": "theirs"}))
+
+
+def place_by_url(kubectl: Kubectl, namespace: str, port: int) -> None:
+    make_secret(kubectl, namespace, password=PASSWORD)
+    ask(kubectl, namespace, f"redis://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("place", [place_by_secret, place_by_url])
+def test_consumers_follow_a_store_that_moves_once_it_works_and_restart(
+    kubectl: Kubectl, namespace: str, start: Start, place: Callable[[Kubectl, str, int], None]
 ) -> None:
     first, second = start("--requirepass", PASSWORD), start("--requirepass", PASSWORD)
-    place = {"host": "127.0.0.1", "tls": "false", "password": PASSWORD}
-    make_secret(kubectl, namespace, **place, port=str(first))
-    kubectl.api.apply(storage("mine", namespace, external={"secretRef": "theirs"}))
+    place(kubectl, namespace, first)
     await_ready(kubectl, namespace, "mine")
     assert status(kubectl, namespace, "mine")["endpoint"] == f"redis://127.0.0.1:{first}"
     kubectl.api.create(server(namespace, sessionStorageRef="mine"))
@@ -201,11 +210,11 @@ def test_a_secret_says_where_the_store_is_and_consumers_follow_when_it_moves(
         eventually(led, seconds=15, what=f"the server's proxies are connected to {port}")
 
     leads_to(first)
-    make_secret(kubectl, namespace, **place, port=str(free_port()))
+    place(kubectl, namespace, free_port())
     await_reason(kubectl, namespace, "mine", "ConnectionRefused", "CredentialHandedOn")
     await_ready(kubectl, namespace, "mine")
     leads_to(first)
-    make_secret(kubectl, namespace, **place, port=str(second))
+    place(kubectl, namespace, second)
     leads_to(second)
     await_reason(kubectl, namespace, "mine", "Discarded", "CredentialRotated")
     url = f"redis://:{PASSWORD}@127.0.0.1:{second}"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
 from shared.kubernetes.client import Cluster
-from tests.integration.audit import AuditLog
+from shared.objects.resources import NAMESPACES
 from tests.integration.control_plane import Kubectl
 from tests.integration.followed_storages import FollowedStorages
 from tests.integration.processes import Process
 from tests.integration.storages import storage
+from tests.support.audit import AuditLog
 
 IDLE_SECONDS = 20.0
 """Four looks at each storage."""
@@ -31,7 +33,7 @@ class Installed:
 
     def measured(self) -> tuple[Counter[str], str]:
         """Watch both processes for a while; return what was written, and what they cost."""
-        resting = self.audit_log.at_rest(self.kubectl)
+        resting = self.audit_log.at_rest(partial(self.kubectl.api.list, NAMESPACES))
         used = {name: metric(each, "process_cpu_seconds_total") for name, each in self.processes.items()}
         time.sleep(IDLE_SECONDS)  # what the test measures: a period without changes
         costs = []

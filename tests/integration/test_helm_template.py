@@ -1,11 +1,14 @@
 """What `helm template` prints is what `helm install` makes, so that Argo CD and kubectl install the same product.
 
-A control plane of its own: half of the chart's objects can exist only once in a cluster.
+It is also what `helm upgrade` makes of a much older installation, by the command that we document. A control plane of
+its own: half of the chart's objects can exist only once in a cluster.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +20,8 @@ import yaml
 
 from deploy.local import binaries, helm
 from shared.objects.resources import Object
+from tests.integration.chart import former_chart
+from tests.integration.chart.pods import environment, ports, template, workload
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import NAMESPACE, RELEASE
 from tests.integration.processes import ROOT
@@ -33,6 +38,9 @@ ADDRESSES = ("clusterIP", "clusterIPs")
 KINDS = {"CustomResourceDefinition", "Deployment", "MutatingWebhookConfiguration", "ValidatingAdmissionPolicy"}
 VERSION = f"--kube-version={binaries.KUBERNETES_VERSION}"
 """Helm renders for a version that it was built with, and a build from source knows none."""
+PAGES = [ROOT / "docs" / "howto" / page for page in ("install.md", "upgrade.md")]
+HELMS = [helm.helm, partial(binaries.binary, "helm")]
+HELM_IDS = ["the local cluster's Helm", "the Helm of the major version before"]
 VALUES = "--set=webhook.failurePolicy=Ignore,valkey.updatesAtOnce=3,webhook.replicas=3"
 
 
@@ -59,7 +67,11 @@ class Helm:
 
 
 def keys(manifests: str) -> set[tuple[str, str]]:
-    return {(obj["kind"], obj["metadata"]["name"]) for obj in yaml.safe_load_all(manifests) if obj}
+    return set(objects(manifests))
+
+
+def objects(manifests: str) -> dict[tuple[str, str], Object]:
+    return {(obj["kind"], obj["metadata"]["name"]): obj for obj in yaml.safe_load_all(manifests) if obj}
 
 
 def served(kubectl: Kubectl, manifests: str) -> dict[str, Object]:
@@ -80,8 +92,8 @@ def comparable(obj: Object) -> Object:
 
 @pytest.mark.parametrize(
     ("program", "values"),
-    [(helm.helm, ()), (partial(binaries.binary, "helm"), (VALUES,))],
-    ids=["the local cluster's Helm, defaults", "the Helm of the major version before, some values"],
+    [(HELMS[0], ()), (HELMS[1], (VALUES,))],
+    ids=[f"{HELM_IDS[0]}, defaults", f"{HELM_IDS[1]}, some values"],
 )
 def test_what_is_rendered_and_applied_server_side_is_what_helm_installs(
     kubectl: Kubectl, program: Callable[[], Path], values: tuple[str, ...]
@@ -103,3 +115,40 @@ def test_what_is_rendered_and_applied_server_side_is_what_helm_installs(
     assert applied.keys() == installed.keys()
     for name, obj in installed.items():
         assert applied[name] == obj, name
+
+
+def documented_upgrade(tag: str) -> list[str]:
+    """Return what our pages tell users to run, but for the wait: no kubelet starts pods here."""
+    pages = "".join(page.read_text() for page in PAGES)
+    (said,) = set(re.findall(r"^helm (upgrade (?:.*\\\n)*.*)", pages, re.MULTILINE))
+    words = shlex.split(said.replace("\\\n", "").replace("<new tag>", tag))
+    assert words.pop() == "--wait"
+    return [CHART if word == "deploy/chart" else word for word in words]
+
+
+@pytest.mark.parametrize("program", HELMS, ids=HELM_IDS)
+def test_the_documented_upgrade_brings_new_defaults_to_an_installation_that_knew_none_of_them(
+    kubectl: Kubectl, program: Callable[[], Path], tmp_path: Path
+) -> None:
+    run, chosen = Helm(program(), kubectl.kubeconfig), "--set=webhook.replicas=3,logLevel=DEBUG"
+    secret = "--set=imagePullSecrets[0].name=regcred"
+    run("install", RELEASE, str(former_chart.unpacked(tmp_path)), chosen, "--set=imagePullSecrets={regcred}")
+    try:
+        before = objects(run("get", "manifest", RELEASE))
+        told = environment(template(list(before.values()), "reconciler"))
+        assert not {"ROTATION_WAVE_PERCENT", "DRAIN_TAINTS"} & told.keys()
+        assert "ValidatingAdmissionPolicy" not in {kind for kind, _ in before}
+        # That chart had another form of this value, and the page says how to write it now.
+        run(*documented_upgrade("new"), secret)
+        rendered = run("template", "--no-hooks", VERSION, RELEASE, CHART, chosen, secret, "--set=image.tag=new")
+        assert objects(run("get", "manifest", RELEASE)) == objects(rendered)
+        there = json.loads(kubectl("get", "--namespace", NAMESPACE, "-f", "-", "-o", "json", stdin=rendered))["items"]
+        told = environment(template(there, "reconciler"))
+        assert (told["ROTATION_WAVE_PERCENT"], told["LOG_LEVEL"]) == ("10", "DEBUG")
+        assert workload(there, "webhook")["spec"]["replicas"] == 3
+        assert ports(template(there, "webhook"))["https"] == 10250
+        guarding = {obj["kind"] for obj in there if obj["metadata"]["name"] == f"{RELEASE}-injection"}
+        assert guarding == {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    finally:
+        run("uninstall", "--no-hooks", "--wait", RELEASE)
+        kubectl("delete", CRD, "--ignore-not-found")

@@ -1,5 +1,7 @@
 """A storage of an installation that says everything of Valkey's pods becomes what it should be, and then rests.
 
+What the installation says later reaches the storage too.
+
 The test has a control plane of its own (15 s), because half of a chart can exist only once in a cluster.
 """
 
@@ -7,27 +9,30 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
+import valkey
 
 from deploy.local.loopback import ControlPlane
-from shared.objects.resources import NETWORK_POLICIES, PODS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Object
-from tests.integration.audit import AuditLog
+from shared import names
+from shared.objects.resources import NAMESPACES, NETWORK_POLICIES, PODS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Object
+from tests.integration.chart.rules import OPENSHIFT_CRD
 from tests.integration.control_plane import Kubectl, running_control_plane
 from tests.integration.installation import (
     NAMESPACE,
+    environment_of,
     install_chart,
     install_toolhive_crds,
     running_processes,
 )
 from tests.integration.loopback import free_port
-from tests.integration.processes import ROOT, Process, eventually
-from tests.integration.storages import CHILD_KINDS, await_ready, condition, read, storage
+from tests.integration.processes import Process, eventually, running_kubelet
+from tests.integration.storages import CHILD_KINDS, await_ready, condition, read, secret_value, storage
+from tests.support.audit import AuditLog
 
 TEAM = "team"
 FIRST_ADDRESS = 40_000
@@ -58,28 +63,6 @@ VALUES = (
     "valkey.sizes.medium.disk=7Gi",
     "valkey.sizes.medium.replicas=3",
 )
-OPENSHIFT: Object = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "securitycontextconstraints.security.openshift.io"},
-    "spec": {
-        "group": "security.openshift.io",
-        "scope": "Cluster",
-        "names": {
-            "kind": "SecurityContextConstraints",
-            "plural": "securitycontextconstraints",
-            "singular": "securitycontextconstraints",
-        },
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
 INHERITED = {
     "labels": {"owner": "ann", "app.kubernetes.io/part-of": "shop"},
     "annotations": {"example.com/ticket": "7"},
@@ -101,14 +84,14 @@ def credentials(text: str) -> Object:
 
 
 @pytest.fixture(scope="module")
-def audit_log(tmp_path_factory: pytest.TempPathFactory) -> AuditLog:
-    return AuditLog(tmp_path_factory.mktemp("audit"))
+def own_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with running_control_plane(tmp_path_factory.mktemp("placed") / "control-plane") as control_plane:
+        yield control_plane
 
 
 @pytest.fixture(scope="module")
-def own_control_plane(tmp_path_factory: pytest.TempPathFactory, audit_log: AuditLog) -> Iterator[ControlPlane]:
-    with running_control_plane(tmp_path_factory.mktemp("placed") / "control-plane", *audit_log.flags) as control_plane:
-        yield control_plane
+def audit_log(own_control_plane: ControlPlane) -> AuditLog:
+    return AuditLog(own_control_plane.audit_log)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +100,7 @@ def kubectl(own_control_plane: ControlPlane) -> Kubectl:
     install_toolhive_crds(kubectl)
     kubectl("create", "namespace", TEAM)
     kubectl("create", "namespace", NAMESPACE)
-    kubectl.apply(OPENSHIFT, credentials("first"))
+    kubectl.apply(OPENSHIFT_CRD, credentials("first"))
     return kubectl
 
 
@@ -125,16 +108,11 @@ def kubectl(own_control_plane: ControlPlane) -> Kubectl:
 def processes(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Process]]:
     port, directory = free_port(), tmp_path_factory.mktemp("processes")
     objects = install_chart(kubectl, port, *VALUES)
-    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.integration.kubelet"]
-    kubelet = subprocess.Popen(
-        [*command, str(kubectl.kubeconfig), str(tmp_path_factory.mktemp("kubelet")), str(FIRST_ADDRESS)], cwd=ROOT
-    )
-    try:
-        with running_processes(objects, kubectl, port, directory) as made:
-            yield made
-    finally:
-        kubelet.terminate()
-        kubelet.wait(10)
+    with (
+        running_kubelet(kubectl.kubeconfig, tmp_path_factory.mktemp("kubelet"), FIRST_ADDRESS),
+        running_processes(objects, kubectl, port, directory) as made,
+    ):
+        yield made
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -155,6 +133,13 @@ def pods(kubectl: Kubectl) -> list[Object]:
     return kubectl.api.list(PODS, TEAM, "toolhive.stacklok.dev/storage=mine")
 
 
+def primary_client(kubectl: Kubectl) -> valkey.Valkey:
+    """Connect to the instance that clients reach, with their password."""
+    (endpoint,) = read(kubectl, "endpointslice", "mine-valkey", TEAM)["endpoints"]
+    password = secret_value(kubectl, TEAM, "mine-connection", names.KEY_REDIS_PASSWORD)
+    return valkey.Valkey(host=endpoint["addresses"][0], password=password, socket_timeout=5)
+
+
 def test_every_pod_runs_as_the_values_say(kubectl: Kubectl) -> None:
     found = pods(kubectl)
     assert len(found) == 3
@@ -173,6 +158,7 @@ def test_every_pod_runs_as_the_values_say(kubectl: Kubectl) -> None:
         assert (labels["cost"], labels["owner"]) == ("c42", "ann")
         assert (labels["sidecar.istio.io/inject"], labels["istio.io/dataplane-mode"]) == ("false", "none")
         assert (annotations["linkerd.io/inject"], annotations["note"]) == ("disabled", "platform")
+        assert not INHERITED["annotations"].keys() & annotations.keys()
 
 
 def test_the_ids_are_left_to_openshift_but_for_those_that_a_value_names(kubectl: Kubectl) -> None:
@@ -206,11 +192,12 @@ def test_every_object_of_the_storage_inherits(kubectl: Kubectl) -> None:
     for obj in ours:
         metadata, title = obj["metadata"], f"{obj['kind']} {obj['metadata']['name']}"
         assert INHERITED["labels"].items() <= metadata["labels"].items(), title
-        assert INHERITED["annotations"].items() <= metadata["annotations"].items(), title
+        is_noted = INHERITED["annotations"].items() <= metadata["annotations"].items()
+        assert is_noted is (obj["kind"] != "Secret"), title
 
 
 def test_at_rest_nothing_is_written(kubectl: Kubectl, audit_log: AuditLog) -> None:
-    resting = audit_log.at_rest(kubectl)
+    resting = audit_log.at_rest(partial(kubectl.api.list, NAMESPACES))
     time.sleep(IDLE_SECONDS)  # what the test measures: a period without writes
     assert audit_log.since(resting) == Counter()
     assert condition(kubectl, TEAM, "mine", "ObjectsUnaltered").get("status", "True") == "True"
@@ -253,7 +240,40 @@ def test_nothing_is_forbidden_to_the_processes(processes: dict[str, Process]) ->
     }
 
 
+def test_other_figures_of_a_size_reach_a_storage_that_runs_and_so_does_the_end_of_network_policies(
+    kubectl: Kubectl, processes: dict[str, Process]
+) -> None:
+    """It costs 15 s: three instances make way for larger ones with larger disks, one after the other."""
+    # The later of two options counts.
+    later = ("valkey.sizes.medium.memory=1Gi", "valkey.sizes.medium.disk=9Gi", "valkey.networkPolicy.enabled=false")
+    objects = install_chart(kubectl, int(processes["webhook"].environ["WEBHOOK_PORT"]), *VALUES, *later)
+    told = environment_of(objects, "reconciler")
+    former = {pod["metadata"]["uid"] for pod in pods(kubectl)}
+    with primary_client(kubectl) as client:
+        client.set("session", "kept")
+    reconciler = processes["reconciler"]
+    assert reconciler.terminate() == 0
+    reconciler.environ |= {name: told[name] for name in ("VALKEY_SIZES", "VALKEY_NETWORK_POLICY")}
+    reconciler.start()
+    eventually(lambda: not kubectl.api.list(NETWORK_POLICIES, TEAM), what="no storage has a NetworkPolicy")
+
+    def are_larger() -> bool:
+        found = pods(kubectl)
+        memory = {pod["spec"]["containers"][0]["resources"]["requests"]["memory"] for pod in found}
+        return len(found) == 3 and memory == {"1Gi"} and former.isdisjoint(pod["metadata"]["uid"] for pod in found)
+
+    eventually(are_larger, seconds=90, what="three larger instances")
+    eventually(lambda: condition(kubectl, TEAM, "mine", "Redundant").get("status") == "True", what="all in sync")
+    await_ready(kubectl, TEAM, "mine")
+    claims = {claim["metadata"]["name"]: claim["spec"] for claim in kubectl.api.list(VOLUME_CLAIMS, TEAM)}
+    for pod in pods(kubectl):
+        claim = claims[f"data-{pod['metadata']['name']}"]
+        assert (claim["resources"]["requests"]["storage"], claim["storageClassName"]) == ("9Gi", "fast")
+    with primary_client(kubectl) as client:
+        assert client.get("session") == b"kept"
+
+
 def test_the_copy_goes_with_its_storage(kubectl: Kubectl) -> None:
     kubectl("delete", "sstore", "mine", "-n", TEAM)
     eventually(lambda: COPY not in {each["metadata"]["name"] for each in kubectl.api.list(SECRETS, TEAM)}, what="gone")
-    eventually(lambda: not kubectl.api.list(NETWORK_POLICIES, TEAM), what="the other objects go too")
+    eventually(lambda: not kubectl.api.list(STATEFUL_SETS, TEAM), what="the other objects go too")

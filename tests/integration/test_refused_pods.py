@@ -1,4 +1,4 @@
-"""A real API server refuses the pods of a storage, and the storage's status says so in its words."""
+"""A real API server refuses the pods or claims of a storage, and the storage's status says so in its words."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ pytestmark = pytest.mark.usefixtures("processes", "kubelet")
 WORDS = "failed quota: team: must specify limits.cpu for: valkey"
 
 
-def quota(namespace: str) -> Object:
-    """Build a quota that takes no container without a CPU limit."""
-    spec = {"hard": {"limits.cpu": "8"}}
+def quota(namespace: str, resource: str = "limits.cpu", amount: str = "8") -> Object:
+    """Build a quota; by default it takes no container without a CPU limit."""
+    spec = {"hard": {resource: amount}}
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -56,3 +56,23 @@ def test_a_limit_range_that_refuses_the_pod_is_quoted_with_a_next_step(kubectl: 
     said = await_reason(kubectl, namespace, "mine", "FailedCreate")
     assert "maximum memory usage per Container is 64Mi" in said["message"]
     assert "change that LimitRange" in said["message"]
+
+
+def test_a_quota_that_refuses_the_claim_is_quoted_with_a_next_step(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(quota(namespace, "persistentvolumeclaims", "0"))
+    kubectl("wait", "--for=jsonpath={.status.used.persistentvolumeclaims}=0", "resourcequota/team", "-n", namespace)
+    kubectl.api.apply(storage("mine", namespace, size="medium"))
+    said = await_reason(kubectl, namespace, "mine", "FailedCreate")
+    assert said["status"] == "False"
+    assert said["message"] == (
+        "Kubernetes refuses the PersistentVolumeClaim of mine-valkey-0:"
+        ' persistentvolumeclaims "data-mine-valkey-0-0" is forbidden: exceeded quota: team,'
+        " requested: persistentvolumeclaims=1, used: persistentvolumeclaims=0,"
+        " limited: persistentvolumeclaims=0: raise the quota, or free what others use of it"
+    )
+    # The controller tells of it by two Events, and the status says the same of either.
+    fields = "--field-selector=reason=FailedCreate,involvedObject.kind=StatefulSet"
+    events = kubectl("get", "events", "-n", namespace, fields, "-o", "name")
+    assert len(events.split()) == 2
+    kubectl.api.apply(storage("other", namespace, size="small"))
+    await_ready(kubectl, namespace, "other")

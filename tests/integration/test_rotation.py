@@ -19,9 +19,11 @@ from reconciler.valkey import users
 from shared import names
 from shared.errors import StoreRefused
 from shared.kubernetes.client import Cluster
+from shared.objects.field_path import put
 from shared.objects.resources import (
     CONFIG_MAPS,
     EVENTS,
+    MCP_SERVERS,
     NETWORK_POLICIES,
     SECRETS,
     SERVICES,
@@ -29,6 +31,7 @@ from shared.objects.resources import (
     STATEFUL_SETS,
 )
 from tests.integration import loopback
+from tests.integration.auth_servers import connected_by_hand
 from tests.integration.control_plane import Kubectl
 from tests.integration.mcpservers import await_injection, server
 from tests.integration.processes import Process
@@ -36,6 +39,8 @@ from tests.integration.storages import await_ready, condition, read, secret_valu
 from tests.integration.toolhive import Connection, ToolHive
 
 SERVERS = 4
+BY_HAND = "by-hand"
+"""The last of them: it refers to no storage, and runs an auth server that somebody connected by hand."""
 REST_SECONDS = 12.0
 """Seconds; more than the interval between passes over a healthy storage."""
 
@@ -93,10 +98,11 @@ async def toolhive(kubectl: Kubectl, cluster: Cluster, namespace: str) -> AsyncI
     """Create a storage and servers, and wait until their clients are busy."""
     kubectl.api.apply(storage("mine", namespace, size="small"))
     await asyncio.to_thread(await_ready, kubectl, namespace, "mine")
-    for number in range(SERVERS):
-        wanted = server(namespace, sessionStorageRef="mine")
-        wanted["metadata"]["name"] = f"server-{number}"
-        kubectl.api.create(wanted)
+    wanted = {f"server-{number}": server(namespace, sessionStorageRef="mine") for number in range(SERVERS - 1)}
+    kubectl.api.create(connected_by_hand(namespace))
+    wanted[BY_HAND] = server(namespace, externalAuthConfigRef={"name": "login"})
+    for name, each in wanted.items():
+        kubectl.api.create(put(each, ("metadata", "name"), name))
     address = valkey_address(kubectl, namespace)
     stand_in = ToolHive(cluster, namespace, lambda: address)
     task = asyncio.ensure_future(stand_in.run())
@@ -131,6 +137,8 @@ async def test_nobody_notices_that_passwords_change_even_if_the_reconciler_dies_
     assert toolhive.tally.commands > busy[0] + 1000
     assert toolhive.tally.logins > busy[1] + 50
     assert rotation(kubectl, namespace)["consumersTotal"] == SERVERS
+    stamp = kubectl.api.get(MCP_SERVERS, namespace, BY_HAND)["metadata"]["annotations"][names.ANNOTATION_AUTH_REVISION]
+    assert stamp.startswith(f"{rotation(kubectl, namespace)['revision']}@")
     assert await stranger.ask("PING") in {"", "ConnectionResetError"}
     stranger.close()
     new = passwords(kubectl, namespace)

@@ -7,12 +7,12 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 
 import pytest
 import valkey
 
-from shared.objects.resources import SECRETS
-from tests.integration.audit import AuditLog
+from shared.objects.resources import NAMESPACES, SECRETS
 from tests.integration.control_plane import Kubectl
 from tests.integration.processes import Process
 from tests.integration.storages import (
@@ -23,6 +23,7 @@ from tests.integration.storages import (
     secret_value,
     storage,
 )
+from tests.support.audit import AuditLog
 
 pytestmark = pytest.mark.usefixtures("kubelet")
 
@@ -100,7 +101,7 @@ def test_at_rest_nothing_is_written(
     for size in ("small", "medium", "large"):
         await_ready(kubectl, namespace, size)
     assert audit_log.since(start)[f"patch statefulsets {namespace}/large-valkey-0"] > 0
-    resting = audit_log.at_rest(kubectl)
+    resting = audit_log.at_rest(partial(kubectl.api.list, NAMESPACES))
     time.sleep(IDLE_SECONDS)  # what the test measures: a period without writes
     assert audit_log.since(resting) == Counter()
 

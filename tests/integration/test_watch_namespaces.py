@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -23,7 +21,7 @@ from tests.integration.installation import (
 )
 from tests.integration.loopback import free_port
 from tests.integration.mcpservers import RECORD
-from tests.integration.processes import ROOT, Process, eventually
+from tests.integration.processes import Process, eventually, running_kubelet
 from tests.integration.storages import await_ready, await_reason, children, status, storage
 
 WATCHED = ("team", "shop")
@@ -55,16 +53,11 @@ def kubectl(own_control_plane: ControlPlane) -> Kubectl:
 def processes(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Process]]:
     port, directory = free_port(), tmp_path_factory.mktemp("processes")
     objects = install_chart(kubectl, port, *VALUES)
-    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.integration.kubelet"]
-    kubelet = subprocess.Popen(
-        [*command, str(kubectl.kubeconfig), str(tmp_path_factory.mktemp("kubelet")), str(FIRST_ADDRESS)], cwd=ROOT
-    )
-    try:
-        with running_processes(objects, kubectl, port, directory) as made:
-            yield made
-    finally:
-        kubelet.terminate()
-        kubelet.wait(10)
+    with (
+        running_kubelet(kubectl.kubeconfig, tmp_path_factory.mktemp("kubelet"), FIRST_ADDRESS),
+        running_processes(objects, kubectl, port, directory) as made,
+    ):
+        yield made
 
 
 @pytest.fixture(autouse=True)

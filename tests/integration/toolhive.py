@@ -1,7 +1,8 @@
 """Plays ToolHive's operator, and the kubelet of its pods, where there are no nodes.
 
 It makes a Deployment and a StatefulSet of each MCPServer, as ToolHive does, with the annotations that the server asks
-for; Kubernetes' own controllers roll them. A pod's "process" is a set of clients. They connect from the pod's own
+for; Kubernetes' own controllers roll them. It leaves out what has no credential: the backend of a server that refers to
+no storage, and whose proxy runs an auth server. A pod's "process" is a set of clients. They connect from the pod's own
 address with the password that its Secret held as the pod started, until the pod ends.
 """
 
@@ -15,16 +16,28 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from shared import errors, names
+from shared.consumers.auth_server import REDIS, SERVERS, external_auth_config_names
 from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.kinds import KINDS, connection_secret_of
 from shared.kubernetes.client import Cluster, Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.field_path import read
-from shared.objects.resources import DEPLOYMENTS, MCP_SERVERS, PODS, SECRETS, STATEFUL_SETS, Object, Resource, key_of
+from shared.objects.resources import (
+    DEPLOYMENTS,
+    MCP_EXTERNAL_AUTH_CONFIGS,
+    MCP_SERVERS,
+    PODS,
+    SECRETS,
+    STATEFUL_SETS,
+    Key,
+    Object,
+    Resource,
+    key_of,
+)
 from tests.integration import loopback
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 STEADY: Final = 5
 """Number of connections of each pod that stay open and in use."""
@@ -33,6 +46,13 @@ COMING: Final = 2
 RECONNECT_SECONDS: Final = 0.1
 USE_SECONDS: Final = 0.01
 _MANAGER: Final = "stand-in-for-toolhive"
+_PASSWORD_OF_AUTH_SERVER: Final = (
+    *SERVERS["MCPExternalAuthConfig"],
+    *REDIS,
+    "aclUserConfig",
+    "passwordSecretRef",
+    "name",
+)
 _ANNOTATIONS: Final = {
     DEPLOYMENTS: KINDS["MCPServer"].proxy_annotations,
     STATEFUL_SETS: KINDS["MCPServer"].backend_annotations,
@@ -84,9 +104,8 @@ class ToolHive:
                 await self._changed.wait()
                 self._changed.clear()
                 for server in list(self._servers.objects.values()):
-                    if InjectionRecord.of(server) is not None:
-                        for resource in (DEPLOYMENTS, STATEFUL_SETS):
-                            await self._apply(resource, server)
+                    for resource in _with_credential(server):
+                        await self._apply(resource, server)
 
     async def _apply(self, resource: Resource, server: Object) -> None:
         namespace, name = key_of(server)
@@ -123,10 +142,8 @@ class ToolHive:
     async def _live(self, pod: Object) -> None:
         """Play a pod: read the Secret, report that the pod is ready, and run its clients."""
         namespace, _ = key_of(pod)
-        server = self._servers.get((namespace, pod["metadata"]["labels"]["app"]))
-        record = InjectionRecord.of(server)
-        assert record is not None
-        secret = await self._cluster.get(SECRETS, namespace, connection_secret_of(record.reference, namespace))
+        name = await self._secret_of((namespace, pod["metadata"]["labels"]["app"]))
+        secret = await self._cluster.get(SECRETS, namespace, name)
         password = base64.b64decode(secret["data"][names.KEY_REDIS_PASSWORD]).decode()
         address = loopback.address(loopback.CLIENTS, next(self._numbers))
         async with asyncio.TaskGroup() as group:
@@ -135,6 +152,15 @@ class ToolHive:
             for _ in range(COMING):
                 group.create_task(self._come_again(pod, address, password))
             await self._report(pod, address)
+
+    async def _secret_of(self, server: Key) -> str:
+        """Name the Secret from which a server's pods have the password of the storage."""
+        obj, (namespace, _) = self._servers.get(server), server
+        if record := InjectionRecord.of(obj):
+            return connection_secret_of(record.reference, namespace)
+        (described,) = external_auth_config_names(obj or {})
+        config = await self._cluster.get(MCP_EXTERNAL_AUTH_CONFIGS, namespace, described)
+        return str(read(config, _PASSWORD_OF_AUTH_SERVER))
 
     async def _report(self, pod: Object, address: str) -> None:
         namespace, name = key_of(pod)
@@ -185,6 +211,13 @@ class ToolHive:
         except errors.NotFound:
             return False
         return bool(found["metadata"]["uid"] == pod["metadata"]["uid"])
+
+
+def _with_credential(server: Object) -> Sequence[Resource]:
+    """Name the kinds of workload of a server that read the password of a storage."""
+    if InjectionRecord.of(server) is not None:
+        return (DEPLOYMENTS, STATEFUL_SETS)
+    return (DEPLOYMENTS,) if external_auth_config_names(server) else ()
 
 
 @dataclass

@@ -26,15 +26,21 @@ from shared.names import (
 )
 from shared.objects.field_path import read
 from tests.support.generated import (
+    AUTH_SERVER,
+    LEAST,
     NO_REFERENCE,
     Change,
     annotated,
     changes,
     consumers,
+    every_kind,
     made_up_records,
     revisions,
+    schema_refusals,
     storages,
+    with_own_stores,
     words,
+    written_references,
 )
 from webhook.admission import consumers as webhook
 from webhook.admission.review import AdmissionRequest, Allow, Decision, Deny, Patch
@@ -130,6 +136,54 @@ def test_whatever_a_user_changes_afterwards_a_second_decision_changes_nothing(co
         new = patched(asked, decision)
         assert isinstance(decide(new, old=injected), Allow)
         assert isinstance(decide(new), Allow)
+
+
+@st.composite
+def written_anew(draw: st.DrawFn) -> tuple[Object, Object]:
+    """Draw a connected consumer, and a manifest that somebody writes for it without looking at what is stored."""
+    kind = draw(every_kind)
+    stored = patched(before := draw(consumers(kinds=st.just(kind))), decide(before))
+    manifest = draw(with_own_stores(kind))
+    # By itself, a VirtualMCPServer's auth server may be in another store than the sessions.
+    may_refer = kind == "VirtualMCPServer" and "sessionStorage" not in manifest["spec"]
+    return stored, draw(written_references("default")).put(manifest) if may_refer and draw(st.booleans()) else manifest
+
+
+@given(written_anew())
+def test_a_manifest_gives_the_same_whatever_was_there_before(case: tuple[Object, Object]) -> None:
+    stored, manifest = case
+    first = patched(manifest, decide(manifest, old=stored))
+    assert canonical(first)["spec"] == canonical(patched(manifest, decide(manifest)))["spec"]
+    assert isinstance(decide(first, old=stored), Allow)
+    assert canonical(patched(manifest, decide(manifest, old=first))) == canonical(first)
+
+
+incomplete = st.sampled_from(
+    [{"keyPrefix": "own:"}, {"provider": "redis", "keyPrefix": "own:"}, {"db": 0}, {"keyPrefix": "own:", "tls": None}]
+)
+unfinished = st.sampled_from(
+    [{"redis": {"dialTimeout": "9s"}}, {"type": "redis", "redis": {"dialTimeout": "9s"}}, {"maxDCRClients": 5}]
+)
+
+
+@given(every_kind, incomplete, unfinished, changes())
+def test_whatever_becomes_of_the_reference_the_schema_takes_what_is_left(
+    kind: str, sessions: Object, storage: Object, change: Change
+) -> None:
+    spec = {**LEAST[kind], "sessionStorageRef": "store"}
+    spec |= {} if kind == "MCPExternalAuthConfig" else {"sessionStorage": sessions}
+    spec |= {SERVERS[kind][-1]: AUTH_SERVER | {"storage": storage}} if kind in SERVERS else {}
+    metadata: Object = {"name": "srv", "namespace": "default"}
+    asked = {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": kind, "metadata": metadata, "spec": spec}
+    stored = patched(asked, decide(asked))
+    assert schema_refusals(stored) == []
+    new = change(stored)
+    decision = decide(new, old=stored)
+    if not isinstance(decision, Deny):
+        left = patched(new, decision)
+        assert schema_refusals(without_nulls(left)) == []
+        assert isinstance(decide(left, old=stored), Allow)
+        assert isinstance(decide(left, old=left), Allow)
 
 
 @given(consumers(), targets)

@@ -413,6 +413,13 @@ RULES: Final = (
         why="Kubernetes would refuse every object of the storage.",
     ),
     StorageRule(
+        when="the domain before the name of an inherited label or annotation is none",
+        spec={"size": "small", "inheritedMetadata": {"annotations": {"a..b/team": "x"}}},
+        says=f'spec.inheritedMetadata.annotations: Invalid value: "a..b/team": {_METADATA_KEY}',
+        alone=f"spec.inheritedMetadata.annotations: Forbidden: each name {_METADATA_KEY}",
+        why="The same: nobody could change an object of the storage any more, and no failover could follow.",
+    ),
+    StorageRule(
         when="the name of an inherited label or annotation is reserved",
         spec={"size": "small", "inheritedMetadata": {"annotations": {"toolhive.stacklok.dev/storage": "other"}}},
         says=f'spec.inheritedMetadata.annotations: Invalid value: "toolhive.stacklok.dev/storage": {_RESERVED}',

@@ -27,6 +27,8 @@ OK = "OK"
 WAITS = "waits"
 US = "reconciler"
 """Address of the reconciler."""
+LASTING = "thv:auth:"
+"""Keys that begin like this have no end, as an auth server's users; all others have one, as sessions."""
 
 
 def digest(password: str) -> str:
@@ -263,7 +265,7 @@ class FakeValkey:
             "master_replid2": history.former,
             "master_repl_offset": history.offset,
             "connected_slaves": len(replicas),
-            "db0": {"keys": len(history.disk)},
+            "db0": {"keys": len(history.disk), "expires": sum(not key.startswith(LASTING) for key in history.disk)},
         }
         if history.fence:
             info["min_slaves_good_slaves"] = len(replicas)

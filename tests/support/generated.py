@@ -17,6 +17,7 @@ from shared.consumers.kinds import connection_secret_of
 from shared.consumers.reference import StorageReference
 from shared.consumers.targets import Target
 from shared.names import ANNOTATION_INJECTION, ANNOTATION_REVISION, ANNOTATION_STORAGE, ANNOTATION_TARGETS
+from shared.objects.field_path import read
 
 if TYPE_CHECKING:
     from shared.objects.resources import Key, Object
@@ -84,6 +85,7 @@ overrides = optional(
 )
 targets = st.sampled_from([target.value for target in Target])
 revisions = st.sampled_from(["first-1@2026-11-23T12:00:00Z", "second-2@2026-11-23T13:00:00Z", 'made "up@now'])
+every_kind = st.sampled_from(sorted(LEAST))
 no_record = st.none()
 made_up_records = st.sampled_from(
     [
@@ -142,10 +144,13 @@ def written_references(draw: st.DrawFn, namespace: str) -> WrittenReference:
 
 @st.composite
 def consumers(
-    draw: st.DrawFn, namespace: str = "default", records: st.SearchStrategy[str | None] = no_record
+    draw: st.DrawFn,
+    namespace: str = "default",
+    records: st.SearchStrategy[str | None] = no_record,
+    kinds: st.SearchStrategy[str] = every_kind,
 ) -> Object:
     """Draw a consumer that refers to a storage."""
-    kind = draw(st.sampled_from(sorted(LEAST)))
+    kind = draw(kinds)
     written = draw(written_references(namespace))
     spec = {**LEAST[kind]}
     if kind != "MCPExternalAuthConfig":
@@ -181,6 +186,68 @@ def stores(reference: StorageReference, kind: str, namespace: str) -> st.SearchS
 def equal_settings(reference: StorageReference) -> Object:
     """Return the settings that a user writes who knows what the webhook would write."""
     return {"provider": "redis", "address": f"{reference.name}-valkey.{reference.namespace}.svc:6379"}
+
+
+own_secrets = st.just({"name": "own", "key": "p"})
+session_stores = st.just({"provider": "memory"}) | st.builds(
+    lambda store, rest: store | {key: value for key, value in rest.items() if value is not None},
+    st.just({"provider": "redis", "address": "own:6379"}),
+    optional(
+        db=st.integers(0, 1),
+        keyPrefix=st.sampled_from(["own:", "thv:proxy:session:{default:srv}:", "thv:vmcp:session:{default:srv}:"]),
+        passwordRef=own_secrets | st.just({"name": "store-connection", "key": "REDIS_PASSWORD"}),
+        tls=st.just({}),
+    ),
+)
+"""Stores of users' own for sessions; some of their fields are as the webhook writes them."""
+auth_stores = st.builds(
+    lambda place, login, rest: {
+        "type": "redis",
+        "redis": place | {"aclUserConfig": {key: value for key, value in login.items() if value is not None}} | rest,
+    },
+    st.sampled_from([{"addr": "own:6379"}, {"sentinelConfig": {"masterName": "m", "sentinelAddrs": ["a:1"]}}]),
+    st.fixed_dictionaries(
+        {"passwordSecretRef": own_secrets | st.just({"name": "store-connection", "key": "REDIS_PASSWORD"})},
+        optional={"usernameSecretRef": st.none() | own_secrets},
+    ),
+    st.sampled_from([{}, {"dialTimeout": "5s"}, {"dialTimeout": "9s", "tls": {}}]),
+)
+"""Stores of users' own for auth servers, by address or by Sentinels."""
+
+
+@st.composite
+def with_own_stores(draw: st.DrawFn, kind: str) -> Object:
+    """Draw a consumer whose author states stores of their own, and which refers to no storage."""
+    spec = {**LEAST[kind]}
+    if kind != "MCPExternalAuthConfig" and draw(st.booleans()):
+        spec["sessionStorage"] = draw(session_stores)
+    if kind in SERVERS:
+        spec[SERVERS[kind][-1]] = AUTH_SERVER | ({"storage": draw(auth_stores)} if draw(st.booleans()) else {})
+    metadata: Object = {"name": "srv", "namespace": "default", "annotations": draw(labels)}
+    return {"apiVersion": "toolhive.stacklok.dev/v1beta1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def schema_refusals(consumer: Object) -> list[str]:
+    """Say what ToolHive's schemas refuse about where a consumer keeps its data (their `required`, and their CEL)."""
+    problems: list[str] = []
+    sessions = consumer["spec"].get("sessionStorage")
+    if sessions is not None:
+        provider = sessions.get("provider")
+        if provider is None:
+            problems.append("provider: Required value")
+        if provider == "redis" and not sessions.get("address"):
+            problems.append("address is required")
+        if sessions.get("tls") is not None and provider != "redis":
+            problems.append("tls is only supported when provider is redis")
+    for server in SERVERS.values():
+        redis = read(consumer, (*server, "storage", "redis"))
+        if redis is None:
+            continue
+        if read(redis, ("aclUserConfig", "passwordSecretRef")) is None:
+            problems.append("aclUserConfig.passwordSecretRef: Required value")
+        if bool(redis.get("addr")) is (redis.get("sentinelConfig") is not None):
+            problems.append("exactly one of addr or sentinelConfig must be set")
+    return problems
 
 
 NO_REFERENCE = WrittenReference(SHARED, None, None)

@@ -17,10 +17,9 @@ from deploy.demo.images import Images
 from deploy.demo.kube import Kube
 from deploy.demo.narrator import Narrator
 from deploy.demo.proxies import Proxies
-from deploy.demo.stage import EXTERNAL_NAMESPACE, NAMESPACE, Stage
+from deploy.demo.stage import NAMESPACE, Stage
 from deploy.local import images as local_images
 from deploy.local.home import Cluster
-from deploy.local.profile import AWKWARD
 from tests.e2e.awkward import house
 from tests.e2e.awkward.session import LongSession
 from tests.e2e.conftest import SHORT_REFRESH, Run, clear_away
@@ -33,7 +32,7 @@ LARGE: Final = "prod-storage"
 """The proposal's storage with three instances; it is in ToolHive's namespace."""
 
 # On another cluster there is nothing to show here.
-collect_ignore_glob = [] if Cluster.of_this_cache().profile == AWKWARD else ["test_*.py"]
+collect_ignore_glob = [] if Cluster.of_this_cache().profile.house else ["test_*.py"]
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +44,8 @@ def run(pytestconfig: pytest.Config) -> Run:
     run = Run(kube, pulled, (f"--values={VALUES}", *refresh))
     clear_away(kube)
     installation.uninstall(kube)
-    house.prepare(kube, NAMESPACE, EXTERNAL_NAMESPACE, installation.NAMESPACE)
-    kube.apply(*house.bounds(NAMESPACE), *house.bounds(EXTERNAL_NAMESPACE), house.pull_secret(installation.NAMESPACE))
+    house.prepare(kube)
+    kube.apply(house.pull_secret(installation.NAMESPACE))
     run.install()
     return run
 

@@ -6,12 +6,17 @@ import base64
 import json
 from typing import Final
 
+from deploy.demo import installation
 from deploy.demo.kube import Kube, Object
+from deploy.demo.stage import EXTERNAL_NAMESPACE, NAMESPACE
 from deploy.local.home import Cluster
 from deploy.local.profile import HOUSE
+from tests.e2e.namespaces import TOOLHIVE
 
 PULL_SECRET: Final = "registry"
 MAX_MEMORY: Final = "2Gi"
+NAMESPACES: Final = (NAMESPACE, EXTERNAL_NAMESPACE, installation.NAMESPACE, TOOLHIVE)
+"""Where the rules are in force: users' namespaces, the release's, and ToolHive's, which has the storage `large`."""
 
 
 def image(local: str) -> str:
@@ -19,15 +24,18 @@ def image(local: str) -> str:
     return f"{HOUSE.origin}/{local.rpartition('/')[2]}"
 
 
-def prepare(kube: Kube, *names: str) -> None:
-    """Make namespaces in which the policies are in force.
+def prepare(kube: Kube) -> None:
+    """Make the namespaces, with labels by which the policies are in force, and with quotas.
 
     By server-side apply: `kubectl apply` of a namespace without these labels would remove what it wrote itself before.
     """
     described = {"labels": HOUSE.labels, "annotations": HOUSE.annotations}
-    namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name} | described} for name in names]
+    namespaces = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name} | described} for name in NAMESPACES
+    ]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": namespaces})
     kube.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=listed)
+    kube.apply(*(each for name in NAMESPACES for each in bounds(name)))
 
 
 def bounds(namespace: str) -> tuple[Object, Object]:

@@ -17,44 +17,28 @@ import pytest
 from deploy.demo import installation, storages
 from deploy.demo.kube import Kube, Object, until
 from deploy.demo.stage import EXTERNAL_NAMESPACE, NAMESPACE, STORAGE, Stage
-from deploy.local.home import Cluster
+from deploy.local import nodeservices
 from deploy.local.images import SECOND_TAG
-from deploy.local.profile import AWKWARD, HOUSE
+from deploy.local.profile import HOUSE, Oddity
 from deploy.local.topology import NODES
 from shared import names
 from tests.chaos import nodes
 from tests.e2e import idle
-from tests.e2e.awkward import house
 from tests.e2e.awkward.conftest import LARGE
+from tests.e2e.awkward.oddities import SIGHTS, family, profile
 from tests.e2e.awkward.session import LongSession
 from tests.e2e.conftest import Run
 from tests.e2e.namespaces import TOOLHIVE
 from tests.e2e.storages import has_one_password, read, secret, server
+from tests.support.audit import AuditLog
 
+PROFILE: Final = profile()
 ALL_STORAGES: Final = {(NAMESPACE, STORAGE), (NAMESPACE, "dev-storage"), (TOOLHIVE, LARGE)}
 RECOVERED_SECONDS: Final = 90
 DRAINED_SECONDS: Final = 120
 ROTATED_SECONDS: Final = 240
 UPDATED_SECONDS: Final = 240
 FORGETTING_SECONDS: Final = 10
-ALLOWED: Final = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-
-
-def pod(**changes: object) -> Object:
-    """Build a pod that all rules allow, but for some fields of its container."""
-    limits = {"cpu": "1", "memory": "64Mi"}
-    container = {"name": "any", "image": house.image("any:1"), "securityContext": ALLOWED} | changes
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "any", "namespace": NAMESPACE},
-        "spec": {"containers": [{"resources": {"requests": limits, "limits": limits}} | container]},
-    }
 
 
 def valkey_pods(kube: Kube) -> list[Object]:
@@ -82,40 +66,10 @@ def await_well(kube: Kube) -> None:
 
 
 @pytest.mark.usefixtures("run")
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        pytest.param({"securityContext": ALLOWED | {"runAsUser": 999}}, "must be left out, or lie in", id="user id"),
-        pytest.param({"securityContext": {}}, 'violates PodSecurity "restricted', id="Pod Security"),
-        pytest.param({"resources": {"limits": {"memory": "64Mi"}}}, "must specify limits.cpu", id="quota"),
-        pytest.param(
-            {"resources": {"limits": {"cpu": "1", "memory": "3Gi"}}}, f"is {house.MAX_MEMORY}", id="LimitRange"
-        ),
-    ],
-)
-def test_the_rules_of_the_house_refuse_a_pod(kube: Kube, changes: Object, words: str) -> None:
-    assert words in kube.refusal("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod(**changes)))
-
-
-@pytest.mark.usefixtures("run")
-def test_the_cluster_is_as_awkward_as_its_profile_says(kube: Kube, figures: list[str]) -> None:
-    figures += [f"covered: {oddity}" for oddity in AWKWARD.oddities]
-    created = ("create", "--dry-run=server", "--output=json", "-f", "-")
-    spec = json.loads(kube.run(*created, stdin=json.dumps(pod())))["spec"]
-    assert spec["securityContext"]["runAsUser"] == HOUSE.first_user_id
-    assert spec["containers"][0]["image"] == f"{HOUSE.mirror}/any:1"
-    taints = {each["metadata"]["name"]: each["spec"]["taints"] for each in kube.items("nodes")}
-    assert {name: [(each["key"], each.get("value", "")) for each in found] for name, found in taints.items()} == {
-        name: [(taint.key, taint.value)] for name, taint in AWKWARD.taints.items()
-    }
-    (storage_class,) = kube.items("storageclasses")
-    assert storage_class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "false"
-    dns = kube.items("pods", "kube-system", "--selector=k8s-app=kube-dns")
-    assert len(dns) == len(NODES)
-    assert all(each["spec"]["hostNetwork"] for each in dns)
-    registry = Cluster.of_this_cache().registry
-    assert registry is not None
-    assert registry.answers()  # that it wants to know who asks
+@pytest.mark.parametrize("oddity", PROFILE.oddities, ids=lambda oddity: oddity.name)
+def test_the_cluster_is_as_awkward_as_its_profile_says(kube: Kube, oddity: Oddity, figures: list[str]) -> None:
+    seen = SIGHTS[oddity](kube)
+    figures.append(f"covered: {oddity} Seen: {seen}.")
 
 
 def test_the_readme_s_example_serves_sessions_through_both_proxies(session: LongSession) -> None:
@@ -135,21 +89,23 @@ def test_each_valkey_pod_is_where_and_as_the_house_wants_it(stage: Stage) -> Non
         assert spec["securityContext"]["runAsUser"] == spec["securityContext"]["fsGroup"] == HOUSE.first_user_id
         assert container["image"].startswith(f"{HOUSE.mirror}/valkey:")
         assert container["resources"]["limits"]["cpu"] == "1"
-        assert AWKWARD.taints[spec["nodeName"]] == HOUSE.pool
-        assert [":" in address["ip"] for address in each["status"]["podIPs"]] == [True, False]
+        assert PROFILE.taints[spec["nodeName"]] == HOUSE.pool
+        assert [family(address["ip"]) for address in each["status"]["podIPs"]] == list(PROFILE.families)
+    first, *_ = PROFILE.families
     for namespace, name in ALL_STORAGES:
-        assert read(kube, "service", names.valkey(name), namespace)["spec"]["ipFamilies"] == ["IPv6"]
-        assert read(kube, "endpointslice", names.valkey(name), namespace)["addressType"] == "IPv6"
+        assert read(kube, "service", names.valkey(name), namespace)["spec"]["ipFamilies"] == [first]
+        assert read(kube, "endpointslice", names.valkey(name), namespace)["addressType"] == first
     claims = kube.items("persistentvolumeclaims", "", f"--selector={names.LABEL_STORAGE}")
-    assert {claim["spec"]["storageClassName"] for claim in claims} == {AWKWARD.storage_class}
+    assert {claim["spec"]["storageClassName"] for claim in claims} == {PROFILE.storage_class}
 
 
 def test_pods_resolve_names_of_the_cluster_s_own_domain_at_their_node(stage: Stage) -> None:
     (pod_of_large, *_) = valkey_pods_of(stage.kube, LARGE)
     told = stage.kube.run("exec", pod_of_large["metadata"]["name"], "--", "cat", "/etc/resolv.conf", namespace=TOOLHIVE)
-    (address,) = (node.address_6 for node in NODES if node.name == pod_of_large["spec"]["nodeName"])
+    (node,) = (each for each in NODES if each.name == pod_of_large["spec"]["nodeName"])
+    address, *_ = nodeservices.addresses(node, PROFILE)
     assert f"nameserver {address}" in told
-    assert f"svc.{AWKWARD.domain}" in told
+    assert f"svc.{PROFILE.domain}" in told
 
 
 def test_another_instance_takes_over_when_a_primary_is_deleted(
@@ -239,13 +195,14 @@ def test_another_image_is_pulled_from_the_mirror_and_every_storage_runs_it(
 
 @pytest.mark.usefixtures("session", "production")
 @pytest.mark.parametrize("seconds", [idle.IDLE_SECONDS, pytest.param(600, marks=pytest.mark.drill)])
-def test_nothing_is_written_at_rest(kube: Kube, seconds: float, figures: list[str]) -> None:
+def test_nothing_is_written_at_rest(kube: Kube, audit_log: AuditLog, seconds: float, figures: list[str]) -> None:
     # Its storage does not exist, so that its proxy restarts again and again, and applies its backend each time.
     kube.run("delete", "mcpservers", "my-server", "--ignore-not-found", namespace=EXTERNAL_NAMESPACE)
-    seen = idle.observe(kube, seconds)
-    figures.append(f"at rest: {seen.written.total()} writes, {dict(seen.reconciled)} reconciles in {seconds} s")
+    seen = idle.observe(kube, audit_log, seconds)
+    written = f"{seen.written.total()} writes of ours, {seen.provoked.total()} in answer to us"
+    figures.append(f"at rest: {written}, {dict(seen.reconciled)} reconciles in {seconds} s")
     assert seen.written == Counter()
-    assert seen.told == set()
+    assert seen.provoked == Counter()
     assert seen.reconciled["error"] == 0
 
 

@@ -42,6 +42,12 @@ def container(pod: Object) -> Object:
     return found
 
 
+def resources(obj: Object) -> Object:
+    """Return the resources of the only container of a pod, or of a workload's pods."""
+    found: Object = container(obj["spec"].get("template", obj))["resources"]
+    return found
+
+
 def environment(pod: Object) -> dict[str, str]:
     """Return the variables with a value of the only container."""
     return {item["name"]: item["value"] for item in container(pod)["env"] if "value" in item}

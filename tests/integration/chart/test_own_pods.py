@@ -221,3 +221,10 @@ def test_further_variables_and_pull_secrets_reach_all_our_pods() -> None:
         assert container(pod)["env"][-2:] == [proxy, node]
         names = [item["name"] for item in container(pod)["env"]]
         assert len(names) == len(set(names))
+
+
+def test_where_a_quota_counts_cpu_limits_a_value_gives_one_to_each_of_our_pods_and_to_the_job() -> None:
+    limited = chart_objects("webhook.resources.limits.cpu=500m", "reconciler.resources.limits.cpu=500m")
+    for pod, plain in zip(templates(limited), templates(chart_objects()), strict=True):
+        before = container(plain)["resources"]
+        assert container(pod)["resources"] == {**before, "limits": {**before["limits"], "cpu": "500m"}}

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import controlplane
+from deploy.local import audit, controlplane
 from deploy.local.controlplane import Endpoints, Layout
 from deploy.local.topology import SERVICE_NETWORK, SERVICE_NETWORK_6
 
@@ -59,3 +59,8 @@ def test_an_api_server_with_an_ipv6_address_announces_that_and_serves_both_famil
 def test_api_server_is_known_by_the_name_of_its_service() -> None:
     assert "kubernetes.default.svc" in ON_A_NODE.api_hosts
     assert "198.18.0.11" in ON_A_NODE.api_hosts
+
+
+def test_the_api_server_notes_down_who_writes_what() -> None:
+    command = controlplane.commands(LAYOUT, ON_A_NODE)["kube-apiserver"]
+    assert set(audit.flags(LAYOUT.directory)) <= set(command)

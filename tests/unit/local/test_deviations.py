@@ -63,9 +63,10 @@ WIRING: Final = {
     },
     "kube-proxy": {"config", "apiVersion", "kind", "mode", "hostnameOverride", "clientConnection", "clusterCIDR"},
 }
-# What differs and nobody notices: how long logs are, and what lets kubelets start on a machine with swap, with control
-# groups of the former version, or without the right to lower scores.
+# What differs and nobody notices: how long logs are, that writes are noted down, and what lets kubelets start on a
+# machine with swap, with control groups of the former version, or without the right to lower scores.
 UNNOTICED: Final = {
+    "kube-apiserver": {"audit-policy-file", "audit-log-path"},
     "kubelet": {
         *("cgroupDriver", "failCgroupV1", "failSwapOn", "oomScoreAdj"),
         "containerLogMaxSize",

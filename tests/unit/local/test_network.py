@@ -1,3 +1,7 @@
+from pathlib import Path
+
+import pytest
+
 from deploy.local import network
 from deploy.local.topology import BRIDGE, NODES, SERVICE_NETWORK, SERVICE_NETWORK_6
 
@@ -37,3 +41,16 @@ def test_commands_can_be_repeated() -> None:
         *network.route_commands(),
     ]
     assert not any(" add " in command for command in again)
+
+
+@pytest.mark.parametrize("status", [0, 2])
+def test_a_kernel_has_ipv6_if_a_new_network_namespace_takes_such_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    tried = tmp_path / "tried"
+    unshare = tmp_path / "unshare"
+    unshare.write_text(f'#!/bin/sh\necho "$*" >{tried}\nexit {status}\n')
+    unshare.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert network.has_ipv6() == (status == 0)
+    assert tried.read_text() == f"--net ip address add {NODES[0].address_6}/128 dev lo\n"

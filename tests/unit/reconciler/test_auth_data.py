@@ -57,6 +57,27 @@ async def test_instances_keep_what_has_no_end_while_an_auth_server_uses_them(siz
     assert pods(simulation) == before
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
+async def test_what_an_auth_server_left_stays_though_its_object_has_gone(size: str) -> None:
+    """As while somebody replaces or renames that object."""
+    simulation = Simulation()
+    await simulation.ask_for(size=size)
+    await refer(simulation)
+    await simulation.settle()
+    leader = simulation.valkey.instances[simulation.primary]
+    for key in ("thv:auth:{team:login}:user:a", "thv:proxy:session:{team:a}:b"):
+        leader.history.add(key)
+    await simulation.api.delete(MCP_EXTERNAL_AUTH_CONFIGS, NAMESPACE, "login")
+    await simulation.settle()
+    assert (policies(simulation), written(simulation)) == ({ENDING}, ENDING)
+    with simulation.quiet():
+        await simulation.reconcile()
+    for instance in simulation.valkey.instances.values():
+        instance.history.disk.discard("thv:auth:{team:login}:user:a")
+    await simulation.settle()
+    assert (policies(simulation), written(simulation)) == ({ANY}, ANY)
+
+
 async def test_an_auth_server_that_keeps_its_data_in_memory_changes_nothing() -> None:
     simulation = Simulation()
     await simulation.ask_for(size="small")

@@ -9,7 +9,7 @@ import pytest
 
 from shared import tls
 from tests.support import handshakes
-from tests.support.handshakes import BAD, Case
+from tests.support.handshakes import BAD, FLAWED, Case
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +24,18 @@ def test_a_certificate_without_key_identifiers_is_accepted_where_pythons_default
     assert handshakes.shake_hands(server.context, tls.client_context(cadata=server.authority)) == "TLSv1.3"
     assert handshakes.shake_hands(server.context, tls.client_context(cafile=str(server.authority_file))) == "TLSv1.3"
     assert handshakes.shake_hands(server.context, tls.client_context(cadata=server.authority), "127.0.0.1")
+
+
+@pytest.mark.parametrize(("complaint", "case"), FLAWED.items(), ids=FLAWED)
+def test_an_authority_is_accepted_that_pythons_default_refuses_for_a_rule_of_its_own(
+    tmp_path: Path, complaint: str, case: Case
+) -> None:
+    server = handshakes.server(tmp_path, case)
+    with pytest.raises(ssl.SSLCertVerificationError, match=complaint):
+        handshakes.shake_hands(server.context, ssl.create_default_context(cadata=server.authority))
+    assert handshakes.shake_hands(server.context, tls.client_context(cadata=server.authority)) == "TLSv1.3"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshakes.shake_hands(server.context, tls.client_context(cadata=server.authority), "elsewhere.invalid")
 
 
 @pytest.mark.parametrize("case", BAD.values(), ids=BAD)

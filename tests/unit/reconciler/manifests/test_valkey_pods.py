@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from reconciler.credentials.key_ring import KeyRing
+from reconciler.credentials.login import Credentials
+from reconciler.manifests import secrets
 from reconciler.manifests.instance_spec import Image, InstanceSpec
 from reconciler.manifests.pod_template import placement_hash, template_hash
 from reconciler.manifests.stateful_set import stateful_set
@@ -13,6 +16,7 @@ from reconciler.manifests.storage import Inherited, Storage
 from reconciler.manifests.valkey_pods import UserIds, ValkeyPods
 from shared import names
 from shared.objects.resources import Object
+from shared.session_storage.endpoint import Endpoint
 from shared.session_storage.size_settings import parse_sizes
 from shared.session_storage.sizes import DEFAULT_SIZES, Size, Sizes
 
@@ -89,15 +93,58 @@ def test_pods_have_the_labels_and_annotations_but_the_products_own_win() -> None
     assert selector.items() <= found["labels"].items()
 
 
+ORDERS = (
+    *("sidecar.istio.io/inject", "istio.io/rev", "istio.io/dataplane-mode", "kuma.io/sidecar-injection"),
+    *("azure.workload.identity/use", "azure.workload.identity/inject-proxy-sidecar", "linkerd.io/inject"),
+    *("instrumentation.opentelemetry.io/inject-sdk", "vault.hashicorp.com/agent-inject", "k8s.v1.cni.cncf.io/networks"),
+    *("admission.datadoghq.com/enabled", "replicator.v1.mittwald.de/replicate-to"),
+    "reflector.v1.k8s.emberstack.com/reflection-allowed",
+)
+"""Names by which people tell other controllers to put a container into a pod, or to copy a Secret."""
+OBEDIENT = Storage(
+    "mine",
+    "team",
+    "uid-1",
+    Inherited(
+        {**dict.fromkeys(ORDERS, "true"), "team": "a", "app.kubernetes.io/part-of": "shop"},
+        {**dict.fromkeys(ORDERS, "true"), "note": "x"},
+    ),
+)
+
+
+def test_a_tenant_gives_no_order_to_other_controllers_by_what_pods_inherit() -> None:
+    found = metadata(storage=OBEDIENT)
+    assert not set(ORDERS) & {*found["labels"], *found["annotations"]}
+    assert (found["labels"]["team"], found["labels"]["app.kubernetes.io/part-of"]) == ("a", "shop")
+    assert found["annotations"].keys() == metadata()["annotations"].keys()
+
+
+def test_a_tenant_gives_no_order_to_other_controllers_by_what_secrets_inherit() -> None:
+    """Whoever may write storages need not be allowed to read their passwords."""
+    source: Object = {"metadata": {"name": "regcred"}, "type": "kubernetes.io/dockerconfigjson"}
+    login = Credentials("", "p" * 32)
+    for made in (
+        secrets.auth_secret(OBEDIENT, KeyRing(), {"ours": "x"}),
+        secrets.connection_secret(OBEDIENT, "p" * 32),
+        secrets.external_connection_secret(OBEDIENT, Endpoint("h", 6379, 0, is_tls=False), login),
+        secrets.kept_connection_secret(OBEDIENT, {"data": {}}),
+        secrets.pull_secret(OBEDIENT, source),
+    ):
+        found = made["metadata"]
+        assert not set(ORDERS) & {*found["labels"], *found["annotations"]}
+        assert (found["labels"]["team"], found["labels"]["app.kubernetes.io/part-of"]) == ("a", "shop")
+        assert found["annotations"].keys() - {"ours"} == {names.ANNOTATION_INHERITED}
+
+
 def test_what_a_storage_inherits_gives_way_to_what_the_platform_team_says() -> None:
-    """A tenant must not bring a sidecar into pods that the platform team keeps out of the mesh."""
-    inject = "sidecar.istio.io/inject"
-    inherited = Storage(
-        "mine", "team", "uid-1", Inherited({inject: "true", "team": "a"}, {"note": "mine", "more": "y"})
-    )
-    found = metadata(storage=inherited, podLabels={inject: "false"}, podAnnotations={"note": "theirs"})
-    assert (found["labels"][inject], found["labels"]["team"]) == ("false", "a")
-    assert (found["annotations"]["note"], found["annotations"]["more"]) == ("theirs", "y")
+    inherited = Storage("mine", "team", "uid-1", Inherited({"cost": "mine", "team": "a"}))
+    found = metadata(storage=inherited, podLabels={"cost": "theirs"})
+    assert (found["labels"]["cost"], found["labels"]["team"]) == ("theirs", "a")
+
+
+def test_what_pods_do_not_inherit_replaces_none() -> None:
+    noted = Storage("mine", "team", "uid-1", Inherited({"example.com/team": "a"}, {"note": "x"}))
+    assert template_hash(made(storage=noted)) == template_hash(made())
 
 
 def test_a_cpu_limit_stands_beside_the_memory_limit() -> None:

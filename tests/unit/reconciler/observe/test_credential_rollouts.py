@@ -183,6 +183,22 @@ async def test_a_consumer_that_runs_an_auth_server_on_the_same_storage_restarts_
     assert [(each.consumer, each.place.annotation) for each in found] == [(WHO, names.ANNOTATION_REVISION)]
 
 
+@pytest.mark.parametrize("kind", ["MCPServer", "VirtualMCPServer"])
+async def test_an_object_without_workloads_of_its_own_is_still_waited_for_as_the_host_of_an_auth_server(
+    world: World, kind: str
+) -> None:
+    """It refers to the storage with `targets: none`, and runs an auth server that keeps its data there."""
+    who = Consumer(kind, NAMESPACE, "near")
+    record = RECORD.replace('"all"', '"none"')
+    near = {**host("near", **{names.ANNOTATION_REVISION: REVISION, names.ANNOTATION_INJECTION: record}), "kind": kind}
+    objects = {CONFIG: auth_config(**{names.ANNOTATION_INJECTION: RECORD}), who: near}
+    rollouts = CredentialRollouts(world.reads, objects.get, Hosted(near))
+    for _ in range(2):
+        found = await rollouts.read(KEY, [CONFIG, who], "r1", SINCE, is_thorough=False)
+        assert [(each.consumer, each.is_done) for each in found] == [(who, True), (who, False)]
+        assert found[1].place.annotation == names.ANNOTATION_AUTH_REVISION
+
+
 async def test_what_runs_an_auth_server_that_somebody_connected_by_hand_is_restarted_too(world: World) -> None:
     (found,) = await hosted(world, host("a"), consumers=(), by_hand=(auth_config(),))
     assert found.consumer == Consumer("MCPServer", NAMESPACE, "a")

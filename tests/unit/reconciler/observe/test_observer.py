@@ -24,7 +24,7 @@ from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names
 from reconciler.state.primary_service import SERVICE_OF, WRITTEN_BY
-from reconciler.state.rotation_record import RotationRecord, revision_of
+from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.storage_state import StorageState
 from reconciler.valkey import users
 from reconciler.valkey.external_store import Dial, ExternalStores
@@ -433,15 +433,13 @@ class Stores:
 async def test_of_an_external_storage_only_its_secret_is_read() -> None:
     stores, api = Stores(), FakeApi()
     content = identities.encoded({"password": "theirs", "username": "me"})
-    theirs = await api.create(SECRETS, {"metadata": {"name": "theirs", "namespace": NAMESPACE}, "data": content})
+    await api.create(SECRETS, {"metadata": {"name": "theirs", "namespace": NAMESPACE}, "data": content})
     await api.create(SECRETS, AUTH)
     found = await observed(api, {"external": {"url": "redis://elsewhere", "secretRef": "theirs"}}, dial=stores.dial)
     host = f"elsewhere.{NAMESPACE}.svc"
     report, endpoint = DialResult(Outcome.OK, host), Endpoint(host, 6379, 0, is_tls=False)
     theirs_login = Credentials("me", "theirs")
-    assert found.external == ExternalFacts(
-        ExternalConnection(endpoint, theirs_login), revision=revision_of(theirs), dialled=report, serves_tls=True
-    )
+    assert found.external == ExternalFacts(ExternalConnection(endpoint, theirs_login), dialled=report, serves_tls=True)
     assert found.children == {}
     open_to_all = await observed(api, {"external": {"url": "redis://elsewhere"}}, dial=stores.dial)
     assert open_to_all.external == ExternalFacts(ExternalConnection(endpoint), dialled=report, serves_tls=True)
@@ -457,9 +455,10 @@ async def test_of_an_external_storage_only_its_secret_is_read() -> None:
 @pytest.mark.parametrize("outcome", list(Outcome))
 async def test_the_former_credential_is_tried_only_where_it_may_fare_better(outcome: Outcome) -> None:
     stores, api = Stores(new=outcome), FakeApi()
-    for name, key, password in (("theirs", "password", "new"), ("mine-connection", "REDIS_PASSWORD", "old")):
-        content = identities.encoded({key: password})
-        await api.create(SECRETS, {"metadata": {"name": name, "namespace": NAMESPACE}, "data": content})
+    published = {"REDIS_PASSWORD": "old", "REDIS_URL": "redis://:old@elsewhere"}
+    for name, content in (("theirs", {"password": "new"}), ("mine-connection", published)):
+        data = identities.encoded(content)
+        await api.create(SECRETS, {"metadata": {"name": name, "namespace": NAMESPACE}, "data": data})
     storage = storage_of({"external": {"url": "redis://elsewhere", "secretRef": "theirs"}})
     storage["status"] = {"connectionSecret": "mine-connection"}
     found = await observer_of(api, dial=stores.dial).observe(storage)
@@ -470,7 +469,10 @@ async def test_the_former_credential_is_tried_only_where_it_may_fare_better(outc
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-async def test_the_former_place_is_tried_whatever_is_wrong_with_the_next_one(outcome: Outcome) -> None:
+@pytest.mark.parametrize("stated", [None, "rediss://new.example.com"], ids=["by a Secret", "by a URL"])
+async def test_the_former_place_is_tried_whatever_is_wrong_with_the_next_one(
+    stated: str | None, outcome: Outcome
+) -> None:
     stores, api = Stores(new=outcome), FakeApi()
     for name, content in (
         ("theirs", {"host": "new.example.com", "password": "new"}),
@@ -478,7 +480,8 @@ async def test_the_former_place_is_tried_whatever_is_wrong_with_the_next_one(out
     ):
         data = identities.encoded(content)
         await api.create(SECRETS, {"metadata": {"name": name, "namespace": NAMESPACE}, "data": data})
-    storage = storage_of({"external": {"secretRef": {"name": "theirs"}}})
+    url = {"url": stated} if stated else {}
+    storage = storage_of({"external": {**url, "secretRef": {"name": "theirs"}}})
     storage["status"] = {"connectionSecret": "mine-connection"}
     found = await observer_of(api, dial=stores.dial).observe(storage)
     assert found.external is not None
@@ -489,7 +492,7 @@ async def test_the_former_place_is_tried_whatever_is_wrong_with_the_next_one(out
 @pytest.mark.parametrize("handed_out", ["mine-connection", None])
 async def test_what_consumers_have_of_an_external_storage_is_found_without_its_labels(handed_out: str | None) -> None:
     api = FakeApi()
-    content = identities.encoded({"REDIS_PASSWORD": "old"})
+    content = identities.encoded({"REDIS_PASSWORD": "old", "REDIS_URL": "redis://:old@elsewhere"})
     await api.create(SECRETS, {"metadata": {"name": "mine-connection", "namespace": NAMESPACE}, "data": content})
     storage = storage_of({"external": {"url": "redis://elsewhere"}}) | {"status": {"connectionSecret": handed_out}}
     found = await observer_of(api, dial=Stores().dial).observe(storage)

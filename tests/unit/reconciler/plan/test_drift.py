@@ -7,7 +7,15 @@ import copy
 import pytest
 
 from reconciler.manifests import network_policy, services
-from reconciler.plan.drift import is_covered, managers_of, repair_if_unchanged
+from reconciler.plan.drift import (
+    ATOMIC,
+    CLOSED,
+    UNWANTED,
+    deviations,
+    is_covered,
+    managers_of,
+    repair_if_unchanged,
+)
 from shared.objects.resources import SERVICES, Object
 from tests.support.storages import SETTINGS, STORAGE, stored
 
@@ -55,6 +63,20 @@ def test_defaults_and_fields_of_others_are_no_drift(desired: Object, observed: O
 )
 def test_a_changed_or_missing_field_of_ours_is_drift(desired: Object, observed: Object) -> None:
     assert not is_covered(desired, observed)
+
+
+@pytest.mark.parametrize("name", sorted(UNWANTED | CLOSED | ATOMIC))
+@pytest.mark.parametrize("field", ["labels", "annotations"])
+def test_somebody_elses_label_opens_nothing_whatever_its_name(field: str, name: str) -> None:
+    """Teams label everything with `env: prod`; the name means something in the spec of a container."""
+    ours: Object = {"metadata": {"name": "a", field: {"app": "valkey"}}}
+    theirs: Object = {"metadata": {"name": "a", "uid": "u", field: {"app": "valkey", name: "prod"}}}
+    desired, present = ({**each, "spec": {"template": {**each, "spec": {}}}} for each in (ours, theirs))
+    assert list(deviations(desired, present)) == []
+    changed = {**present, "metadata": {**theirs["metadata"], field: {"app": "other", name: "prod"}}}
+    assert [str(each) for each in deviations(desired, changed)] == [f"metadata.{field}.app"]
+    handed_down: Object = {"metadata": {"name": "a", field: {name: "prod"}}}
+    assert [str(each) for each in deviations(handed_down, ours)] == [f"metadata.{field}.{name}"]
 
 
 def test_an_additional_label_in_a_selector_is_drift() -> None:

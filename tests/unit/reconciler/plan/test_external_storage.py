@@ -11,6 +11,7 @@ import pytest
 from reconciler.actions.kubernetes import Restart, Share, Write
 from reconciler.actions.plan import Plan
 from reconciler.credentials import identities
+from reconciler.manifests.secrets import mirrored_secret
 from reconciler.plan.planner import plan
 from reconciler.state.credential_rollout import CredentialRollout
 from reconciler.state.external_secret import SecretProblem, connection_of_consumers, connection_of_user
@@ -43,10 +44,7 @@ ELSEWHERE = {"url": "redis://elsewhere", "secretRef": "theirs"}
 def seen(secret: Any, stated: Any = ELSEWHERE) -> ExternalFacts:
     """Build what is known of a store before anybody dials it, given the Secret that the storage names."""
     wanted = connection_of_user(External.model_validate(stated), "team", secret)
-    revision = "uid-2-9" if secret is not None else ""
-    if isinstance(wanted, SecretProblem):
-        return ExternalFacts(problem=wanted, revision=revision)
-    return ExternalFacts(wanted, revision=revision)
+    return ExternalFacts(problem=wanted) if isinstance(wanted, SecretProblem) else ExternalFacts(wanted)
 
 
 def decided(before: StorageState) -> Plan:
@@ -97,23 +95,16 @@ def test_a_storage_whose_store_fails_hands_nothing_out_and_says_what_to_do(outco
 
 def handing_out(password: str, **record: str) -> Any:
     """Return the connection Secret as an earlier pass wrote it."""
-    (step,) = decided(observed(password=password)).steps
-    assert isinstance(step, Write)
-    version = {"resourceVersion": "4"}
-    return RotationRecord(**record).put_on({**step.obj, "metadata": {**step.obj["metadata"], **version}})
+    return RotationRecord(**record).put_on(handed(observed(password=password)))
 
 
 def with_connection(before: StorageState, connection: Any) -> StorageState:
     assert before.external is not None
-    assert before.storage.spec is not None
-    assert before.storage.spec.external is not None
     return replace(
         before,
         children={("secrets", "mine-connection"): connection},
         rotation=RotationRecord.of(connection),
-        external=replace(
-            before.external, published=connection_of_consumers(before.storage.spec.external, "team", connection)
-        ),
+        external=replace(before.external, published=connection_of_consumers("team", connection)),
     )
 
 
@@ -144,7 +135,8 @@ def test_a_changed_credential_that_does_not_work_changes_nothing(handed_out: Dia
 
 @pytest.mark.parametrize("secret", [None, {"password": "new", "username": "ann"}, {"password": "new", "ca.crt": "PEM"}])
 def test_proxies_stay_connected_as_consumers_are_whatever_a_secret_says_that_does_not_work(secret: Any) -> None:
-    before = with_connection(observed(DialResult(Outcome.AUTH), "rediss://a.b", password="old"), handing_out("old"))
+    former = observed(DialResult(Outcome.AUTH), "rediss://a.b", password="old")
+    before = with_connection(former, handed(observed(OK, "rediss://a.b", password="old")))
     assert before.external is not None
     changed = seen({"data": identities.encoded(secret)} if secret else None, {**ELSEWHERE, "url": "rediss://a.b"})
     failing = replace(changed, dialled=DialResult(Outcome.AUTH) if secret else None, serves_tls=True)
@@ -152,11 +144,52 @@ def test_proxies_stay_connected_as_consumers_are_whatever_a_secret_says_that_doe
     assert condition(decision, "ProxiesSupported")["reason"] == "TlsWithSystemRoots"
 
 
-def test_another_address_is_handed_on_without_a_rotation() -> None:
-    decision = decided(with_connection(observed(url="redis://moved", password="old"), handing_out("old")))
-    assert handed_out(decision)["REDIS_URL"] == "redis://:old@moved.team.svc:6379"
+OPEN = {"url": "redis://elsewhere"}
+"""A store without a password."""
+
+
+def stating(external: Any, secret: dict[str, str], dialled: DialResult = OK) -> StorageState:
+    """Observe a storage with this spec and this content of its Secret, if it names one."""
+    facts = seen({"data": identities.encoded(secret)}, external)
+    return state_of(session_storage({"external": external}), external=replace(facts, dialled=dialled))
+
+
+@pytest.mark.parametrize(("external", "secret"), [(ELSEWHERE, {"password": "p"}), (OPEN, {})], ids=["login", "open"])
+def test_consumers_follow_a_changed_url_once_it_works_and_restart(external: Any, secret: dict[str, str]) -> None:
+    """Backends read the address as they start; the user's Secret may be the same as ever."""
+    former = handed(stating(external, secret))
+    decision = decided(with_connection(stating({**external, "url": "redis://moved"}, secret), former))
+    values = handed_out(decision)
+    assert values["REDIS_URL"].endswith("moved.team.svc:6379")
+    (step,) = decision.steps
+    assert isinstance(step, Write)
+    assert RotationRecord.of(step.obj).revision == "uid-4-4", "no consumer has had this revision before"
     assert decision.status is not None
-    assert "rotation" not in decision.status
+    assert decision.status["endpoint"] == "redis://moved.team.svc:6379"
+    assert decision.status["rotation"]["phase"] == "Published"
+
+
+@pytest.mark.parametrize(("external", "secret"), [(ELSEWHERE, {"password": "p"}), (OPEN, {})], ids=["login", "open"])
+@pytest.mark.parametrize("former", [OK, DialResult(Outcome.DNS)], ids=["the former works", "neither works"])
+def test_consumers_keep_the_former_place_as_long_as_a_changed_url_does_not_work(
+    external: Any, secret: dict[str, str], former: DialResult
+) -> None:
+    dead = {**external, "url": "redis://dead.example.com"}
+    connection = handed(stating(external, secret))
+    moved = with_connection(stating(dead, secret, DialResult(Outcome.TIMEOUT, "seen")), connection)
+    assert moved.external is not None
+    decision = decided(replace(moved, external=replace(moved.external, dialled_as_published=former)))
+    assert decision.steps == ()
+    assert decision.status is not None
+    assert decision.status["endpoint"] == "redis://elsewhere.team.svc:6379"
+    assert connected(decision, dead, "other")["address"] == "elsewhere.team.svc:6379"
+    assert condition(decision, "ProxiesSupported")["reason"] == "PlainTcp"
+    assert condition(decision)["status"] == ("True" if former == OK else "False")
+    if former == OK:
+        said = condition(decision, "CredentialHandedOn")
+        assert said["reason"] == "TimedOut"
+        sources = "spec.external.url and Secret theirs say" if secret else "spec.external.url says"
+        assert said["message"].startswith(f"what {sources} does not work, and consumers keep the connection before: ")
 
 
 def test_once_all_consumers_follow_the_rotation_of_a_users_own_credential_is_over() -> None:
@@ -274,6 +307,29 @@ def test_copies_are_made_of_a_connection_secret_whatever_somebody_took_out_of_it
     assert share.obj.get("data") == stripped.get("data")
 
 
+FORGED = identities.encoded({"NODE_OPTIONS": "--require ./x.js", "LD_PRELOAD": "./x.so"})
+"""What a backend would run with, if these keys of its storage's connection Secret became variables of it."""
+
+
+@pytest.mark.parametrize("secret", [{"data": identities.encoded({"password": "old"})}, None, {}], ids=repr)
+def test_nobody_can_add_a_variable_to_the_backends_of_a_storage_while_its_store_or_secret_is_away(secret: Any) -> None:
+    connection = handing_out("old")
+    forged = {**connection, "data": {**connection["data"], **FORGED}}
+    facts = replace(seen(secret), dialled=DialResult(Outcome.REFUSED, "seen") if secret else None)
+    before = replace(observed(), external=facts, sharing=Sharing(namespaces=("other",)))
+    first, *others = decided(with_connection(before, forged)).steps
+    assert isinstance(first, Write)
+    assert (first.obj["data"], others) == (connection["data"], [])
+
+
+@pytest.mark.parametrize("taken", [names.EXTERNAL_CONNECTION_KEYS, names.OPEN_CONNECTION_KEYS], ids=len)
+def test_a_copy_has_the_keys_of_the_contract_alone(taken: frozenset[str]) -> None:
+    connection = handing_out("old")
+    held = identities.encoded(dict.fromkeys(taken, "x"))
+    copied = mirrored_secret({**connection, "data": {**held, **FORGED}}, "other")
+    assert copied["data"] == held
+
+
 @pytest.mark.parametrize("published", ["", "default"])
 def test_the_user_name_default_is_what_a_password_alone_means(published: str) -> None:
     decision = decided(observed(password="p", username="default"))
@@ -296,7 +352,7 @@ def handed(before: StorageState) -> Any:
     """Return the connection Secret that a first pass makes."""
     (step,) = decided(before).steps
     assert isinstance(step, Write)
-    return {**step.obj, "metadata": {**step.obj["metadata"], "resourceVersion": "4"}}
+    return {**step.obj, "metadata": {**step.obj["metadata"], "uid": "uid-4", "resourceVersion": "4"}}
 
 
 def test_a_secret_may_say_where_the_store_is_and_the_status_tells_once_it_works() -> None:

@@ -79,6 +79,20 @@ def test_nobody_can_have_the_products_own_labels_removed_by_a_record() -> None:
     assert written["metadata"]["labels"] == service()["metadata"]["labels"]
 
 
+def test_nobody_can_have_what_the_reconciler_notes_on_an_object_removed_by_a_record() -> None:
+    """Without its claim of a change of the primary, nothing would keep a former leader from changing it too."""
+    claim, noted = {names.ANNOTATION_PRIMARY: '{"epoch":1}'}, {names.LABEL_INSTANCE: "1"}
+    record = f'{{"annotations":["{names.ANNOTATION_PRIMARY}"],"labels":["{names.LABEL_INSTANCE}"]}}'
+    forged = edited(service(), annotations={names.ANNOTATION_INHERITED: record, **claim}, labels=noted)
+    assert [str(each) for each in differences(service(), forged)] == [
+        f"metadata.annotations.{names.ANNOTATION_INHERITED}"
+    ]
+    for make in (repair, repair_if_unchanged):
+        step: Any = make(SERVICES, service(), forged)
+        assert step.obj["metadata"]["annotations"] == claim
+        assert step.obj["metadata"]["labels"] == service()["metadata"]["labels"] | noted
+
+
 def test_the_products_own_labels_win() -> None:
     labels = service(labels={"app.kubernetes.io/name": "other"})["metadata"]["labels"]
     assert labels["app.kubernetes.io/name"] == "valkey"

@@ -11,14 +11,15 @@ from reconciler.manifests import secrets
 from reconciler.manifests.network_policy_settings import NetworkPolicySettings
 from reconciler.manifests.storage import Inherited, Storage
 from reconciler.manifests.valkey_pods import ValkeyPods
+from reconciler.observe.observer import Observer
 from reconciler.plan import desired_objects
 from reconciler.plan.desired_objects import StorageSettings
 from shared import names
-from shared.objects.resources import NETWORK_POLICIES, STATEFUL_SETS, Object
+from shared.objects.resources import NETWORK_POLICIES, SERVICES, STATEFUL_SETS, Object
 from shared.session_storage.models import SessionStorageSpec
 from shared.session_storage.size_settings import parse_sizes
 from shared.session_storage.sizes import Size
-from tests.support.simulated import SETTINGS, Simulation
+from tests.support.simulated import NAMESPACE, SETTINGS, Simulation
 from tests.support.storages import PASSWORDS, observed
 
 INHERITED = {"labels": {"team": "a", "app.kubernetes.io/part-of": "shop"}, "annotations": {"example.com/owner": "ann"}}
@@ -68,7 +69,8 @@ async def test_every_object_of_a_storage_inherits_and_none_does_any_more_afterwa
     await simulation.settle()
     for name, metadata in metadata_of(simulation).items():
         assert INHERITED["labels"].items() <= metadata["labels"].items(), name
-        assert INHERITED["annotations"].items() <= metadata["annotations"].items(), name
+        is_noted = INHERITED["annotations"].items() <= (metadata.get("annotations") or {}).items()
+        assert is_noted is not name.startswith(("pods/", "secrets/")), name
     with simulation.quiet():
         await simulation.reconcile()
     await simulation.ask_for(size=size)
@@ -147,3 +149,112 @@ async def test_disks_grow_with_the_figures_of_a_size_and_do_not_shrink() -> None
     assert disks() == ["1Ti"]
     await installed(simulation, SETTINGS)
     assert disks() == ["1Ti"]
+
+
+# The number of instances behind a size changes in one storage after the other
+
+
+OTHER = (NAMESPACE, "other")
+"""Another storage, which has the only slot for updates."""
+
+
+def standing_for(size: str, replicas: int) -> StorageSettings:
+    return replace(SETTINGS, sizes=parse_sizes(f'{{"{size}":{{"replicas":{replicas}}}}}'))
+
+
+async def out_of_turn(simulation: Simulation, settings: StorageSettings) -> None:
+    """Upgrade the installation while another storage is being updated."""
+    simulation.settings = settings
+    simulation.start()
+    simulation.slots.note(OTHER, is_changing=True)
+    await settled(simulation)
+
+
+async def settled(simulation: Simulation) -> None:
+    """Make passes until one writes nothing; a change of several instances takes more than one start does."""
+    for _ in range(12):
+        written = len(simulation.api.writes)
+        await simulation.settle()
+        if len(simulation.api.writes) == written:
+            return
+    raise AssertionError("still writing")
+
+
+def updating(simulation: Simulation) -> str:
+    return next((each["reason"] for each in simulation.status["conditions"] if each["type"] == "Updating"), "")
+
+
+@pytest.mark.parametrize(
+    ("size", "before", "after"), [("small", 1, 3), ("medium", 1, 3), ("large", 3, 5), ("large", 5, 3), ("large", 3, 1)]
+)
+async def test_another_number_of_instances_waits_for_its_turn(size: str, before: int, after: int) -> None:
+    simulation = await started(standing_for(size, before), size=size)
+    await settled(simulation)
+    await out_of_turn(simulation, standing_for(size, after))
+    assert len(simulation.kubelets.running) == before
+    assert updating(simulation) == "WaitsForItsTurn"
+    assert simulation.status["phase"] == "Ready"
+    simulation.slots.note(OTHER, is_changing=False)
+    await settled(simulation)
+    assert len(simulation.kubelets.running) == after
+    assert (simulation.status["phase"], updating(simulation)) == ("Ready", "UpToDate")
+    assert simulation.slots.may_take(OTHER)
+
+
+async def test_a_storage_that_waits_to_lose_its_replicas_keeps_their_service_and_their_fence() -> None:
+    simulation = await started(size="large")
+    await out_of_turn(simulation, standing_for("large", 1))
+    assert simulation.find(SERVICES, "mine-valkey-replicas") is not None
+    assert simulation.valkey.instances[simulation.primary].history.fence == 1
+
+
+@pytest.mark.parametrize("after", [3, 5])
+async def test_a_storage_that_grows_has_its_slot_until_the_new_instances_are_in_sync(after: int) -> None:
+    size, before = ("small", 1) if after == 3 else ("large", 3)
+    simulation = await started(standing_for(size, before), size=size)
+    await settled(simulation)
+    simulation.settings = standing_for(size, after)
+    simulation.start()
+    for _ in range(40):
+        await simulation.reconcile()
+        if len(simulation.kubelets.running) == after and updating(simulation) == "UpToDate":
+            break
+        assert not simulation.slots.may_take(OTHER), "another storage would begin to grow beside it"
+        await simulation.boot()
+    assert len(simulation.kubelets.running) == after
+
+
+@pytest.mark.parametrize("after", [3, 5])
+async def test_a_storage_that_has_lost_an_instance_gets_it_back_without_a_turn(after: int) -> None:
+    simulation = await started(size="large")
+    await out_of_turn(simulation, standing_for("large", after))
+    await simulation.api.delete(STATEFUL_SETS, NAMESPACE, "mine-valkey-2")
+    await settled(simulation)
+    assert simulation.find(STATEFUL_SETS, "mine-valkey-2") is not None
+    assert simulation.find(STATEFUL_SETS, "mine-valkey-3") is None
+
+
+async def test_of_two_storages_that_look_around_at_once_one_takes_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation = await started(size="small")
+    simulation.settings = standing_for("small", 3)
+    simulation.start()
+
+    async def overlooked(*_: object) -> Object:
+        simulation.slots.note(OTHER, is_changing=True)
+        return {}
+
+    monkeypatch.setattr(Observer, "overlooked", overlooked)
+    await simulation.reconcile()
+    assert simulation.find(STATEFUL_SETS, "mine-valkey-1") is None
+    assert updating(simulation) == "WaitsForItsTurn"
+    simulation.slots.note(OTHER, is_changing=False)
+    assert simulation.slots.may_take(OTHER), "this storage has not taken a slot beside the other one"
+
+
+async def test_a_new_storage_and_a_changed_word_wait_for_no_turn() -> None:
+    simulation = Simulation()
+    simulation.slots.note(OTHER, is_changing=True)
+    for size, count in (("large", 3), ("small", 1), ("large", 3)):
+        await simulation.ask_for(size=size)
+        await settled(simulation)
+        assert len(simulation.kubelets.running) == count

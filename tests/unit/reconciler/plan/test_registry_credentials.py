@@ -53,6 +53,15 @@ async def test_a_storage_has_a_copy_of_its_own_from_its_first_pod_on() -> None:
     assert pod["spec"]["imagePullSecrets"] == [{"name": COPY}]
 
 
+@pytest.mark.parametrize("kind", [DOCKER, "kubernetes.io/dockercfg"])
+async def test_a_copy_takes_nothing_along_but_what_kubelet_reads(kind: str) -> None:
+    """Tenants may read the copies in their namespaces, and whoever installs the product may keep more in the source."""
+    credentials = source(kind=kind)
+    more = {**credentials, "data": {**credentials["data"], "token": "eA=="}}
+    (copy,) = copies(await started("regcred", regcred=more)).values()
+    assert copy["data"] == credentials["data"]
+
+
 async def test_a_copy_follows_its_source_and_no_pod_restarts() -> None:
     simulation = await started("regcred", regcred=source())
     before = dict(simulation.kubelets.pods)

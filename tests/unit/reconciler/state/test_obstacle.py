@@ -12,6 +12,14 @@ from shared.objects.resources import Object
 
 WORKLOAD: Object = {"metadata": {"name": "s-valkey-0", "namespace": "team", "uid": "u-1"}}
 QUOTA = 'pods "s-valkey-0-0" is forbidden: failed quota: team: must specify limits.cpu for: valkey'
+CLAIM = (
+    'persistentvolumeclaims "data-s-valkey-0-0" is forbidden: exceeded quota: team,'
+    " requested: persistentvolumeclaims=1, used: persistentvolumeclaims=0, limited: persistentvolumeclaims=0"
+)
+LIMIT_RANGE = (
+    'persistentvolumeclaims "data-s-valkey-0-0" is forbidden: maximum storage usage per PersistentVolumeClaim is 1Gi,'
+    " but request is 5Gi"
+)
 POD: Object = {"metadata": {"name": "s-valkey-0-0"}}
 
 
@@ -21,7 +29,7 @@ def event(words: str, reason: str = "FailedCreate", **further: Any) -> Object:
 
 def refused(words: str) -> Object:
     """Build the Event of a StatefulSet whose pod the API server refuses."""
-    return event(f"create Pod s-valkey-0-0 in StatefulSet s-valkey-0 failed error: {words}")
+    return event(f"Create Pod s-valkey-0-0 in StatefulSet s-valkey-0 failed error: {words}")
 
 
 def message(*events: Object) -> str:
@@ -62,6 +70,24 @@ def test_a_refused_pod_is_told_in_the_api_servers_words_with_a_next_step(words: 
     assert found.reason == "FailedCreate"
     assert found.message.startswith(f"Kubernetes refuses the pod of s-valkey-0: {words}: ")
     assert step in found.message
+
+
+@pytest.mark.parametrize(
+    ("words", "step"),
+    [
+        (CLAIM, "raise the quota, or free what others use of it"),
+        (LIMIT_RANGE, "change that LimitRange, or choose another size"),
+    ],
+    ids=["quota", "limit range"],
+)
+def test_a_refused_claim_is_told_alike_by_both_events_that_kubernetes_writes(words: str, step: str) -> None:
+    """The second is about a pod that nobody has tried to create; either may be the newest at any look."""
+    claim = event(
+        f"Create Claim data-s-valkey-0-0 for Pod s-valkey-0-0 in StatefulSet s-valkey-0 failed error: {words}"
+    )
+    pod = refused(f"failed to create PVC data-s-valkey-0-0: {words}")
+    told = f"Kubernetes refuses the PersistentVolumeClaim of s-valkey-0: {words}: {step}"
+    assert [message(claim), message(pod), message(claim, pod), message(pod, claim)] == 4 * [told]
 
 
 def test_words_that_nobody_knows_are_repeated_without_a_step() -> None:
@@ -112,6 +138,19 @@ def test_a_container_that_somebody_added_counts_too() -> None:
     assert pod_status.obstacle(POD | {"status": status}) == Obstacle(
         "CreateContainerConfigError", "pod s-valkey-0-0 waits: m"
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["image will run as root", "image has non-numeric user (valkey), cannot verify user is non-root"],
+)
+def test_a_pod_to_which_nobody_gives_a_user_is_told_with_the_value_that_does(words: str) -> None:
+    """OpenShift chooses no id under the SecurityContextConstraint `anyuid`, nor in a namespace that has none at all."""
+    said = f'container has runAsNonRoot and {words} (pod: "s-valkey-0-0_team(u-1)", container: valkey)'
+    found = waiting("CreateContainerConfigError", said)
+    assert found is not None
+    assert found.reason == "CreateContainerConfigError"
+    assert found.message.startswith(f"pod s-valkey-0-0 waits: {said}: set the chart value valkey.userIds to image, or ")
 
 
 def test_a_pod_without_a_node_is_told_in_the_schedulers_words() -> None:

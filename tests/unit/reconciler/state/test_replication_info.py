@@ -40,6 +40,14 @@ def test_a_primary_reports_its_replicas_and_its_keys() -> None:
     assert (found.offset, found.keys, found.is_linked, found.silence) == (56, 7, False, None)
 
 
+def test_an_instance_says_whether_keys_without_an_end_are_among_its_keys() -> None:
+    mixed, ending = (replication_from(info_from(text)) for text in (PRIMARY, PRIMARY.replace("expires=0", "expires=4")))
+    assert (mixed.keys, mixed.ending_keys, mixed.has_lasting_keys) == (7, 1, True)
+    every = replication_from(info_from(PRIMARY.replace("expires=0", "expires=4").replace("expires=1", "expires=3")))
+    assert (ending.has_lasting_keys, every.has_lasting_keys) == (True, False)
+    assert not replication_from(info_from(REPLICA)).has_lasting_keys
+
+
 def test_a_primary_counts_the_replicas_for_its_fence_and_without_a_fence_those_online_count() -> None:
     assert replication_from(info_from(PRIMARY)).good_replicas == 1
     fenced = PRIMARY.replace("slave0:", "min_slaves_good_slaves:0\r\nslave0:")

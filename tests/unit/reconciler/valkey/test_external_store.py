@@ -26,7 +26,7 @@ from reconciler.valkey.lookups import Lookups
 from shared.session_storage.allowed_hosts import Address, AllowedHosts
 from shared.session_storage.endpoint import Endpoint
 from tests.support import handshakes, hostile_stores
-from tests.support.handshakes import BAD, Case
+from tests.support.handshakes import BAD, FLAWED, GOOD, Case
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +78,9 @@ async def dialled_at(host: str, port: int, stores: ExternalStores) -> DialResult
     return await stores.dial("team", Endpoint(host, port, 0, is_tls=False), Credentials(), deadline)
 
 
-async def test_a_certificate_without_key_identifiers_is_accepted(tmp_path: Path) -> None:
-    made = handshakes.server(tmp_path)
+@pytest.mark.parametrize("case", [GOOD, *FLAWED.values()], ids=["no key identifiers and no key usage", *FLAWED])
+async def test_a_certificate_that_pythons_default_alone_refuses_is_accepted(tmp_path: Path, case: Case) -> None:
+    made = handshakes.server(tmp_path, case)
     async with store(made.context) as port:
         assert await dialled(port, "rediss", made.authority) == DialResult(Outcome.OK)
 

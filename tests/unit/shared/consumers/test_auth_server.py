@@ -13,11 +13,12 @@ from shared.consumers.auth_server import external_auth_config_names, storage_of_
 from shared.consumers.injection import InjectionContext
 from shared.consumers.injection_record import InjectionRecord
 from shared.consumers.reference import StorageReference
+from shared.consumers.removal import remove_fields, unchanged_fields
 from shared.consumers.storage_connection import ProxySupport, StorageConnection, connection_to
 from shared.consumers.targets import Target
 from shared.errors import InvalidSpec
 from shared.names import ANNOTATION_AUTH_REVISION, ANNOTATION_INJECTION
-from shared.objects.field_path import read
+from shared.objects.field_path import Draft, read
 from shared.objects.resources import Object
 from shared.session_storage.endpoint import Endpoint
 
@@ -28,7 +29,9 @@ SERVERS = {
     "MCPExternalAuthConfig": ("spec", "embeddedAuthServer"),
 }
 PASSWORD = {"passwordSecretRef": {"name": "store-connection", "key": "REDIS_PASSWORD"}}
-REDIS = {"addr": "store-valkey.team.svc:6379", "aclUserConfig": PASSWORD}
+TIMEOUTS = {"dialTimeout": "5s", "readTimeout": "3s", "writeTimeout": "3s"}
+"""Defaults in ToolHive's schema."""
+REDIS = {"addr": "store-valkey.team.svc:6379", "aclUserConfig": PASSWORD, **TIMEOUTS}
 CONNECTED = {"type": "redis", "redis": REDIS}
 
 
@@ -72,16 +75,40 @@ def test_other_settings_of_its_store_stay(kind: str) -> None:
     before = consumer(kind, storage=own)
     injected = connected(before)
     assert kept(injected) == {**CONNECTED, "maxDCRClients": 5, "redis": {**REDIS, "dialTimeout": "9s"}}
-    assert injection.remove(injected) == before
+    # Without an address and a password, ToolHive's schema refuses `redis`.
+    assert kept(injection.remove(injected)) == {"type": "memory", "maxDCRClients": 5}
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_what_the_schema_adds_to_injected_fields_goes_with_them(kind: str) -> None:
+def test_what_a_later_schema_adds_to_injected_fields_goes_with_them(kind: str) -> None:
     injected = connected(consumer(kind))
-    kept(injected)["redis"]["dialTimeout"] = "5s"
+    kept(injected)["redis"]["poolTimeout"] = "4s"
     assert kept(injection.remove(injected)) is None
     moved = injection.inject(injected, StorageReference("team", "open"), external(has_password=False)).consumer
     assert kept(moved) is None
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("own", [{}, {"storage": {"type": "redis"}}])
+def test_a_release_that_removes_what_the_record_lists_and_no_more_leaves_nothing_behind(kind: str, own: Any) -> None:
+    before = consumer(kind, **own)
+    injected = connected(before)
+    for timeout, value in TIMEOUTS.items():
+        kept(injected)["redis"].setdefault(timeout, value)
+    record = InjectionRecord.of(injected)
+    assert record is not None
+    draft = Draft(injected)
+    remove_fields(draft, [record], unchanged_fields(injected, [record]))
+    assert draft.obj["spec"][SERVERS[kind][1]] == before["spec"][SERVERS[kind][1]]
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_timeout_that_somebody_changes_later_is_theirs(kind: str) -> None:
+    injected = connected(consumer(kind))
+    kept(injected)["redis"]["dialTimeout"] = "9s"
+    again = connected(injected)
+    assert kept(again)["redis"] == {**REDIS, "dialTimeout": "9s"}
+    assert connected(again) == again
 
 
 @pytest.mark.parametrize(
@@ -162,9 +189,13 @@ def test_a_virtual_server_without_an_auth_server_gets_none() -> None:
         ("store-valkey.team.svc.cluster.local:6379", ("team", "store")),
         ("a-valkey-valkey.team.svc:6379", ("team", "a-valkey")),
         ("store-valkey.team.svcs:6379", None),
-        ("store-valkey.team:6379", None),
-        ("store-valkey:6379", None),
+        pytest.param("store-valkey.far:6379", ("far", "store"), id="a resolver completes a namespace"),
+        pytest.param("store-valkey:6379", ("team", "store"), id="a bare name is of the pod's namespace"),
+        ("store-valkey.team.svc.cluster.local.:6379", ("team", "store")),
+        ("Store-Valkey.team.svc:6379", ("team", "store")),
+        ("store-valkey.team.example:6379", None),
         ("their-redis.team.svc:6379", None),
+        ("their-redis.team:6379", None),
         ("their-redis:6379", None),
         ("", None),
         (7, None),

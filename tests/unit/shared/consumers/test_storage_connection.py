@@ -1,4 +1,4 @@
-"""How consumers connect to an external storage: by its URL, or by what the reconciler says of its Secret."""
+"""How consumers connect to an external storage: where a store has taken a write or, before any has, by its URL."""
 
 from __future__ import annotations
 
@@ -49,11 +49,12 @@ def test_before_it_has_said_so_proxies_are_not_connected() -> None:
     assert not connection.supports_proxies
 
 
-def test_a_url_comes_before_what_the_status_says_of_an_earlier_secret() -> None:
-    found = storage({"url": "redis://there", "secretRef": "auth"}, endpoint="redis://elsewhere.example.com:6379")
-    connection = connection_to(STORE, found)
-    assert connection.endpoint is not None
-    assert connection.endpoint.host == "there.team.svc"
+@pytest.mark.parametrize("external", [{"url": "redis://there", "secretRef": "auth"}, {"url": "redis://there"}], ids=str)
+def test_a_changed_url_counts_once_the_reconciler_says_that_a_store_has_taken_a_write_there(external: Any) -> None:
+    for endpoint, host in (("redis://before.example.com:6379", "before.example.com"), (None, "there.team.svc")):
+        connection = connection_to(STORE, storage(external, endpoint=endpoint))
+        assert connection.endpoint is not None
+        assert (connection.endpoint.host, connection.supports_proxies) == (host, True)
 
 
 def test_a_condition_about_another_place_does_not_count() -> None:

@@ -15,7 +15,7 @@ from shared import errors
 from shared.kubernetes.client import Cluster
 from shared.objects.resources import SECRETS
 from tests.support import handshakes
-from tests.support.handshakes import BAD, GOOD, Case
+from tests.support.handshakes import BAD, FLAWED, GOOD, Case
 
 
 @pytest.fixture(autouse=True)
@@ -50,8 +50,9 @@ async def connected(directory: Path, case: Case, **cluster: object) -> AsyncIter
         await server.close()
 
 
-async def test_a_certificate_without_key_identifiers_is_accepted(tmp_path: Path) -> None:
-    async with connected(tmp_path, GOOD) as cluster:
+@pytest.mark.parametrize("case", [GOOD, *FLAWED.values()], ids=["no key identifiers and no key usage", *FLAWED])
+async def test_a_certificate_that_pythons_default_alone_refuses_is_accepted(tmp_path: Path, case: Case) -> None:
+    async with connected(tmp_path, case) as cluster:
         assert await cluster.get(SECRETS, "team", "a") == {}
 
 
