@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
-from tests.integration.alerts.cases import CASES, Case, Series
+from tests.integration.alerts.case import Case
+from tests.integration.alerts.cases import CASES
 from tests.integration.alerts.healthy import HEALTHY
+from tests.integration.alerts.series import Series
 from tests.support import prometheus
 from tests.support.alert_rules import RULES, all_groups, groups_with
 
