@@ -1,5 +1,6 @@
 """Finds a Go that can build the cluster's programs, or fetches one."""
 
+import json
 import os
 import re
 import subprocess
@@ -64,6 +65,32 @@ def build(arguments: Sequence[str | Path], *, what: str, module: Path, log: Path
     except StepFailed as error:
         progress.step(f"{what} failed; the builds beside it finish first")
         raise StepFailed(f"{error}\n{advice(log.read_text(errors='replace'))}") from error
+
+
+def module_zip(module: str) -> Path:
+    """Fetch a module's source as it was published; Go checks it against its checksum database.
+
+    Go answers with an error, and yet has the file, when the module wants a newer Go to be built.
+
+    Args:
+        module: Its path and version, as `github.com/stacklok/toolhive@v0.63.0`.
+
+    Raises:
+        StepFailed: The source could not be fetched.
+    """
+    done = subprocess.run(
+        [go(), "mod", "download", "-json", module],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        cwd=paths.builds(),
+    )
+    answer = json.loads(done.stdout or "{}")
+    if "Zip" not in answer:
+        raise StepFailed(f"fetching {module} failed: {answer.get('Error', done.stderr)}")
+    return Path(answer["Zip"])
 
 
 def advice(output: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from tests.support.chart import CHART
+from tests.support.promql import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,9 +49,26 @@ def recordings() -> dict[str, str]:
     return {rule["record"]: str(rule["expr"]) for rule in _rules() if "record" in rule}
 
 
-def groups() -> list[str]:
-    """Name the groups in the order in which they read each other."""
-    return [group["name"] for group in _groups()]
+def groups_with(alert: str) -> list[dict[str, Any]]:
+    """Read the groups with an alert and the recorded series that it reads, and nothing else.
+
+    Who records comes before who reads in the file.
+    """
+    names, found = {alert}, []
+    for group in reversed(_groups()):
+        rules = []
+        for rule in reversed(group["rules"]):
+            if rule.get("alert", rule.get("record")) in names:
+                names |= {each.name for each in parse(str(rule["expr"])).selectors}
+                rules.append(rule)
+        if rules:
+            found.append({**group, "rules": rules[::-1]})
+    return found[::-1]
+
+
+def all_groups() -> list[dict[str, Any]]:
+    """Read all groups, in order."""
+    return [*_groups()]
 
 
 def _rules() -> Iterator[dict[str, Any]]:

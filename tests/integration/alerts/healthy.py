@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.integration.alerts.cases import certificate, condition, own, process, reviews, server, sessions
+from tests.integration.alerts.of_processes import reviews
+from tests.integration.alerts.series import certificate, condition, own, process, server, sessions
 
 _FAR: Final = "1000000000x200"
 """A time decades after promtool's, whose clock begins with 0."""

@@ -1,0 +1,46 @@
+"""The Prometheus operator's own CRDs take what the chart gives to the operator. To fetch them takes a second, once."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+import yaml
+
+from deploy.local import toolchain
+from shared.objects.resources import Object
+from tests.integration.control_plane import Kubectl
+from tests.integration.installation import chart_objects
+
+MODULE: Final = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+PLURALS: Final = ("podmonitors", "prometheusrules")
+
+
+@pytest.fixture
+def operator_crds(kubectl: Kubectl) -> Iterator[None]:
+    with zipfile.ZipFile(toolchain.module_zip(MODULE)) as source:
+        paths = [f"{MODULE}/example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml" for plural in PLURALS]
+        crds: list[Object] = [yaml.safe_load(source.read(path)) for path in paths]
+    kubectl.apply(*crds)
+    names = [f"crd/{crd['metadata']['name']}" for crd in crds]
+    kubectl("wait", "--for=condition=Established", *names)
+    yield
+    kubectl("delete", *names)
+
+
+@pytest.mark.usefixtures("operator_crds")
+def test_the_api_server_takes_the_pod_monitor_and_the_rules_and_knows_every_field(kubectl: Kubectl) -> None:
+    relabeling = "[0].action=labeldrop,monitoring.podMonitor.{0}[0].regex=container"
+    objects = chart_objects(
+        "monitoring.enabled=true",
+        *(f"monitoring.podMonitor.{name}{relabeling.format(name)}" for name in ("relabelings", "metricRelabelings")),
+    )
+    ours = [obj for obj in objects if obj["apiVersion"] == "monitoring.coreos.com/v1"]
+    assert sorted(obj["kind"] for obj in ours) == ["PodMonitor", "PrometheusRule"]
+    for obj in ours:
+        obj["metadata"]["namespace"] = "default"
+    manifest = yaml.safe_dump_all(ours)
+    said = kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifest)
+    assert said.count("serverside-applied") == len(ours)
