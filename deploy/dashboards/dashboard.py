@@ -45,8 +45,19 @@ class Scope:
         """Say by how much a counter grew in the time that the dashboard shows."""
         return f"increase({self.series(name, *matchers)}[$__range])"
 
+    def count(self, name: str, *matchers: str) -> str:
+        """Say how often something rare has happened since each process began.
+
+        The first time makes the series, and Prometheus sees no growth in a series that begins with 1.
+        """
+        return f"max_over_time({self.series(name, *matchers)}[$__range])"
+
     def quantile(self, share: float, histogram: str, *labels: str) -> str:
-        """Say below which value this share of a histogram's values is, for each combination of these labels."""
+        """Say below which value this share of a histogram's values is, for each combination of these labels.
+
+        That is no number (NaN) while nothing happens: a graph has a gap there. A figure would show the word, and asks
+        for `>= 0` besides.
+        """
         grouping = ", ".join(("le", *labels))
         return f"histogram_quantile({share}, sum by ({grouping}) ({self.rate(f'{histogram}_bucket')}))"
 

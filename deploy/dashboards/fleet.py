@@ -16,6 +16,7 @@ from deploy.dashboards.storage_queries import (
     UNPLANNED,
     answered,
     changes,
+    duration_of_moves,
     memory_ratio,
 )
 
@@ -184,13 +185,12 @@ AVAILABILITY: Final = Row(
         ),
         Figure(
             title="Duration of moves",
-            description="From the decision until clients were sent to another instance, 99 % of the moves in the time"
-            " shown; empty until a primary moves.",
+            description="From the decision until clients were sent to another instance: 99 % of the moves"
+            " took at most this long. Empty until a primary has moved.",
             unit="s",
             queries=(
                 Query(
-                    "histogram_quantile(0.99, sum by (le, planned) ("
-                    f"{ALL.total('session_storage_failover_seconds_bucket')}))",
+                    duration_of_moves(ALL),
                     "planned: {{planned}}",
                 ),
             ),

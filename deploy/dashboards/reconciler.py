@@ -46,13 +46,13 @@ RECONCILER: Final = Row(
         ),
         Graph(
             title="Errors that nobody foresaw",
-            description="Errors of both processes, by the part that went on after them, and changed objects that a"
-            " part could not handle. Please report them.",
+            description="Errors of both processes since they began, by the part that went on after them, and"
+            " changed objects that a part could not handle. Please report them.",
             unit="short",
             queries=(
-                Query(f"sum by (part) ({PROCESSES.total('session_storage_unforeseen_errors_total')})", "{{part}}"),
+                Query(f"sum by (part) ({PROCESSES.count('session_storage_unforeseen_errors_total')})", "{{part}}"),
                 Query(
-                    f"sum by (resource) ({PROCESSES.total('session_storage_unhandled_objects_total')})", "{{resource}}"
+                    f"sum by (resource) ({PROCESSES.count('session_storage_unhandled_objects_total')})", "{{resource}}"
                 ),
             ),
         ),

@@ -39,6 +39,12 @@ def answered(window: Callable[..., str]) -> str:
     return f"{good} / (sum by (namespace, storage) ({window('session_storage_probes_total')}) > 0)"
 
 
+def duration_of_moves(scope: Scope) -> str:
+    """Say how long 99 % of the moves took, from the decision until clients were sent to another instance."""
+    seen = scope.count("session_storage_failover_seconds_bucket")
+    return f"histogram_quantile(0.99, sum by (le, planned) ({seen}))"
+
+
 def changes(scope: Scope) -> tuple[Annotation, ...]:
     """Mark failovers, and moves that somebody planned, across all graphs."""
     return (

@@ -6,7 +6,7 @@ from typing import Final
 
 from deploy.dashboards.dashboard import Row
 from deploy.dashboards.panels import GREEN, Figure, Graph, Query, States
-from deploy.dashboards.storage_queries import IS_TRUE, ONE, PRIMARY, answered
+from deploy.dashboards.storage_queries import IS_TRUE, ONE, PRIMARY, answered, duration_of_moves
 
 BY_COMMAND: Final = f"sum by (cmd) ({ONE.rate('redis_commands_total')})"
 
@@ -32,13 +32,12 @@ AVAILABILITY: Final = Row(
         ),
         Figure(
             title="Duration of moves",
-            description="From the decision until clients were sent to another instance, 99 % of the moves in the time"
-            " shown; empty until the primary moves.",
+            description="From the decision until clients were sent to another instance: 99 % of the moves"
+            " took at most this long. Empty until a primary has moved.",
             unit="s",
             queries=(
                 Query(
-                    "histogram_quantile(0.99, sum by (le, planned) ("
-                    f"{ONE.total('session_storage_failover_seconds_bucket')}))",
+                    duration_of_moves(ONE),
                     "planned: {{planned}}",
                 ),
             ),

@@ -31,6 +31,8 @@ AGGREGATED = "rbac.authorization.k8s.io/aggregate-to-"
         ("monitoring.enabled=perhaps", "/monitoring/enabled"),
         ("monitoring.objectives.availability=100", "/monitoring/objectives/availability"),
         ("monitoring.podMonitor.interval=1.5h", "/monitoring/podMonitor/interval"),
+        ("monitoring.dashboards.enabled=perhaps", "/monitoring/dashboards/enabled"),
+        ("monitoring.dashboards.namespace=Grafana", "/monitoring/dashboards/namespace"),
     ],
 )
 def test_values_that_cannot_work_are_refused_by_name(value: str, said: str) -> None:
