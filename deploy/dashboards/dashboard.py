@@ -33,6 +33,14 @@ class Scope:
         asked = ",".join(each for each in (self.matchers, *matchers) if each)
         return f"{name}{{{asked}}}" if asked else name
 
+    def once(self, name: str, *labels: str) -> str:
+        """Select a gauge of storages, one value for each combination of these labels.
+
+        When another replica begins to lead, its series and those of the former leader are there together for a moment,
+        or for five minutes if Prometheus has lost the former one. A sum would count both.
+        """
+        return f"max by ({', '.join(('namespace', 'storage', *labels))}) ({self.series(name)})"
+
     def rate(self, name: str, *matchers: str) -> str:
         """Say by how much a counter grows per second."""
         return f"rate({self.series(name, *matchers)}[$__rate_interval])"

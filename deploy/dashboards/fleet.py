@@ -16,14 +16,17 @@ from deploy.dashboards.storage_queries import (
     UNPLANNED,
     answered,
     changes,
+    consumers,
     duration_of_moves,
     memory_ratio,
+    rotations,
+    sessions,
 )
 
 ALL: Final = Scope('namespace=~"$namespace"')
 NAMED: Final = "{{namespace}}/{{storage}}"
 READY: Final = ALL.series("session_storage_condition", 'type="Ready"', IS_TRUE)
-SESSIONS: Final = f"sum by (namespace, storage) ({ALL.series('session_storage_sessions')})"
+SESSIONS: Final = f"sum by (namespace, storage) ({sessions(ALL)})"
 LOST: Final = f"sum by (namespace, storage) ({ALL.total('redis_evicted_keys_total', PRIMARY)})"
 LAG: Final = f"max by (namespace, storage) ({ALL.series('session_storage_replica_lag_bytes')})"
 FAILOVERS: Final = f"sum by (namespace, storage) ({ALL.total('session_storage_primary_changes_total', UNPLANNED)})"
@@ -57,7 +60,7 @@ NOW: Final = Row(
             title="Live sessions",
             description="Sessions in all storages, counted once a minute.",
             unit="short",
-            queries=(Query(f"sum({ALL.series('session_storage_sessions')})"),),
+            queries=(Query(f"sum({sessions(ALL)})"),),
         ),
         Figure(
             title="Sessions lost",
@@ -227,11 +230,7 @@ CONSUMERS: Final = Row(
             description="Consumers that refer to a storage, and whether they may use it and the webhook has connected"
             " them.",
             unit="short",
-            queries=(
-                Query(
-                    f"sum by (kind, wired) ({ALL.series('session_storage_consumers')})", "{{kind}}, wired: {{wired}}"
-                ),
-            ),
+            queries=(Query(consumers(ALL), "{{kind}}, wired: {{wired}}"),),
             is_stacked=True,
         ),
         Graph(
@@ -249,9 +248,7 @@ CONSUMERS: Final = Row(
             description="Storages by the phase of their newest rotation; empty until the first one. `Discarded` is"
             " its end.",
             unit="short",
-            queries=(
-                Query(f"count by (phase) ({ALL.series('session_storage_rotation_phase_since_seconds')})", "{{phase}}"),
-            ),
+            queries=(Query(rotations(ALL), "{{phase}}"),),
             is_stacked=True,
         ),
     ),

@@ -15,7 +15,10 @@ from deploy.dashboards.storage_queries import (
     UNPLANNED,
     answered,
     changes,
+    consumers,
     memory_ratio,
+    rotations,
+    sessions,
 )
 from deploy.dashboards.storage_servers import AVAILABILITY, COMMANDS, REPLICATION
 
@@ -47,7 +50,7 @@ NOW: Final = Row(
             title="Live sessions",
             description="All consumers' sessions, counted once a minute.",
             unit="short",
-            queries=(Query(f"sum({ONE.series('session_storage_sessions')})"),),
+            queries=(Query(f"sum({sessions(ONE)})"),),
         ),
         Figure(
             title="Sessions that still fit",
@@ -96,7 +99,7 @@ SESSIONS: Final = Row(
             unit="short",
             queries=(
                 Query(
-                    f"sum by (consumer_namespace, consumer) ({ONE.series('session_storage_sessions')})",
+                    sessions(ONE),
                     "{{consumer_namespace}}/{{consumer}}",
                 ),
             ),
@@ -179,20 +182,14 @@ ROTATION: Final = Row(
             title="Phase of the rotation",
             description="How far the newest rotation is; empty until the first one. `Discarded` is its end. In"
             " `AwaitConsumers` it waits for consumers that still use the former password.",
-            queries=(
-                Query(f"count by (phase) ({ONE.series('session_storage_rotation_phase_since_seconds')})", "{{phase}}"),
-            ),
+            queries=(Query(rotations(ONE), "{{phase}}"),),
         ),
         Graph(
             title="Consumers",
             description="Consumers that refer to the storage, and whether they may use it and the webhook has"
             " connected them.",
             unit="short",
-            queries=(
-                Query(
-                    f"sum by (kind, wired) ({ONE.series('session_storage_consumers')})", "{{kind}}, wired: {{wired}}"
-                ),
-            ),
+            queries=(Query(consumers(ONE), "{{kind}}, wired: {{wired}}"),),
             is_stacked=True,
         ),
         Graph(

@@ -39,6 +39,21 @@ def answered(window: Callable[..., str]) -> str:
     return f"{good} / (sum by (namespace, storage) ({window('session_storage_probes_total')}) > 0)"
 
 
+def sessions(scope: Scope) -> str:
+    """Select the live sessions of each consumer in each storage."""
+    return scope.once("session_storage_sessions", "consumer_namespace", "consumer")
+
+
+def consumers(scope: Scope) -> str:
+    """Count consumers by kind, and by whether they are wired."""
+    return f"sum by (kind, wired) ({scope.once('session_storage_consumers', 'kind', 'wired')})"
+
+
+def rotations(scope: Scope) -> str:
+    """Count storages by the phase of their newest rotation."""
+    return f"count by (phase) ({scope.once('session_storage_rotation_phase_since_seconds', 'phase')})"
+
+
 def duration_of_moves(scope: Scope) -> str:
     """Say how long 99 % of the moves took, from the decision until clients were sent to another instance."""
     seen = scope.count("session_storage_failover_seconds_bucket")

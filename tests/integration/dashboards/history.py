@@ -25,8 +25,16 @@ from reconciler.state.primary_record import PrimaryRecord
 from reconciler.state.replication_info import info_from
 from reconciler.state.statistics import statistics_from
 from shared.consumers.identity import Consumer, Usage
+from shared.names import valkey_pod
 from shared.session_storage.sizes import Size
-from shared.session_storage.status import Condition, Phase, RotationPhase, RotationStatus, SessionStorageStatus
+from shared.session_storage.status import (
+    Condition,
+    InstanceStatus,
+    Phase,
+    RotationPhase,
+    RotationStatus,
+    SessionStorageStatus,
+)
 from tests.reference.metrics import declared_series
 from tests.support.storages import observed, primary_service, session_storage, state_of
 
@@ -151,7 +159,12 @@ class _Storages:
         rotation = RotationStatus(
             phase=RotationPhase.AWAIT_CONSUMERS, since=moment.at - timedelta(minutes=3), revision="abc-1"
         )
-        status = SessionStorageStatus(phase=Phase.READY, size=size, rotation=rotation)
+        nodes = [
+            InstanceStatus(name=valkey_pod(size.value, each.index), role=role, synced=True)
+            for each in state.instances
+            for role in ("primary" if each.index == moment.primary else "replica",)
+        ]
+        status = SessionStorageStatus(phase=Phase.READY, size=size, rotation=rotation, nodes=nodes)
         yield look_lines(
             Look(state, status, (usage,), moment.at - timedelta(days=3), moment.at), self._changes, self._answers
         )
@@ -192,7 +205,7 @@ def _info(number: int) -> str:
 
 
 def _page_of_processes(moment: _Moment) -> str:
-    storages = {family.name for family in STORAGE_FAMILIES} - {"session_storage_is_leader"}
+    storages = {family.name for family in STORAGE_FAMILIES} | {"session_storage_is_leader"}
     return "".join(
         line
         for name, labels in declared_series().items()

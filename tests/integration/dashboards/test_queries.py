@@ -86,6 +86,21 @@ def test_the_primarys_memory_is_one_line_across_a_failover_and_a_change_of_the_l
     assert forecast[-1] == pytest.approx(used[-1] + 4 * 120 * GROWTH["used_memory"], rel=0.01)
 
 
+def test_no_session_and_no_consumer_counts_twice_when_another_replica_begins_to_lead(
+    server: Server, window: Window
+) -> None:
+    weather = next(
+        each["values"]
+        for each in server.series(asked_of("storage / Sessions / Sessions by consumer / 0"), window)
+        if each["metric"]["consumer"] == "weather"
+    )
+    assert [float(value) for _, value in weather] == [100 + number for number in range(HOURS * 120 + 1)]
+    total = points(server, window, "storage / Now / Live sessions / 0")
+    assert total == [143 + number for number in range(HOURS * 120 + 1)]
+    rotating = points(server, window, "fleet / Consumers and passwords / Rotations / 0")
+    assert set(rotating) == {2}
+
+
 def test_the_table_of_all_storages_has_a_line_for_each(server: Server, window: Window) -> None:
     found = [each["metric"] for each in server.series(asked_of("fleet / Storages / Storages / 0"), window)]
     lines = {(line["storage"], line["size"], line["phase"]) for line in found}
