@@ -1,6 +1,6 @@
 """promtool, Prometheus' own, runs every alert against series that just fire it and series that just do not.
 
-All of them together take 15 s, because promtool evaluates the long windows at each step of up to three days.
+All of them together take 20 s of a processor: promtool evaluates the long windows at each step of up to three days.
 """
 
 from __future__ import annotations
