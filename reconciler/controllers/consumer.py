@@ -58,15 +58,13 @@ class ConsumerStatusWriter:
         try:
             await self._cluster.apply(_RESOURCES[who.kind], body, field_manager=manager, subresource="status")
         except (errors.Rejected, errors.NotFound) as error:
-            extra = {"reason": finding.reason, "error": str(error)}
-            _log.warning("could not write the condition of a consumer", extra=extra)
+            failed = {"reason": finding.reason, "error": str(error)}
+            _log.warning("could not write the condition of a consumer", extra=failed)
             return
-        extra = {
-            "conditions": {finding.type: f"{finding.status} {finding.reason}"},
-            "reason": finding.reason,
-            "seconds": round(time.monotonic() - started, 3),
-        }
-        _log.info("reconciled a consumer", extra=extra)
+        changed = {finding.type: f"{finding.status} {finding.reason}"}
+        seconds = round(time.monotonic() - started, 3)
+        done = {"reason": finding.reason, "conditions": changed, "seconds": seconds}
+        _log.info("reconciled a consumer", extra=done)
         is_good = finding.status == "True"
         note = EventNote("Normal" if is_good else "Warning", finding.reason, finding.message)
         await self._recorder.record(consumer, note)

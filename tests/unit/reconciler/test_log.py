@@ -167,7 +167,7 @@ async def passed(reconcile: workers.Reconcile) -> None:
     over = asyncio.Event()
 
     class Queue(WorkQueue):
-        def done(self, key: Key) -> None:
+        def done(self, key: tuple[str, ...]) -> None:
             super().done(key)
             over.set()
 
