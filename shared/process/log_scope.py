@@ -54,6 +54,11 @@ def logged_with(fields: Mapping[str, str], level: str = "") -> Iterator[None]:
         _current.reset(before)
 
 
+def leave() -> None:
+    """Leave the scope in which somebody started this task: the task goes on when that work is long over."""
+    _current.set(LogScope())
+
+
 def reconcile_id() -> str:
     """Make up the name of a reconcile."""
     return uuid.uuid4().hex[:12]
