@@ -141,7 +141,8 @@ class Session:
         if kind in _DENIED:
             # Without the rest: it may quote the command.
             raise errors.StoreRefused(f"{self._label}: {kind}")
-        raise errors.StoreErred(f"{self._label}: {without_secrets(reply)}", reply)
+        said = without_secrets(reply)
+        raise errors.StoreErred(f"{self._label}: {said}", said)
 
 
 @contextlib.asynccontextmanager
