@@ -20,8 +20,9 @@ from deploy.local.readiness import Workload
 
 IMAGE = StaticImage([images.METRICS_SERVER], "metrics-server")
 WORKLOAD = Workload("deployments", "kube-system", "metrics-server")
+GROUP_VERSION = "metrics.k8s.io/v1beta1"
 API = "v1beta1.metrics.k8s.io"
-NODES = "/apis/metrics.k8s.io/v1beta1/nodes"
+NODES = f"/apis/{GROUP_VERSION}/nodes"
 
 
 def render_manifest(profile: Profile) -> str:
