@@ -5,7 +5,7 @@ python -m tests.support.builds
 
 from __future__ import annotations
 
-from deploy.local import binaries, images, metrics
+from deploy.local import binaries
 from tests.e2e.local.former import release
 from tests.integration import kstatus
 
@@ -18,7 +18,6 @@ def main() -> None:
     """
     binaries.build([kstatus.PROGRAM])
     release.archive()
-    images.archive_of(metrics.IMAGE)
 
 
 if __name__ == "__main__":
