@@ -1,6 +1,5 @@
 """Finds a Go that can build the cluster's programs, or fetches one."""
 
-import json
 import os
 import re
 import subprocess
