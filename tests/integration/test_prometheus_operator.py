@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
 import yaml
 
-from deploy.local import toolchain
+from deploy.local.gomodule import GoModule
 from shared.objects.resources import Object
 from tests.integration.control_plane import Kubectl
 from tests.integration.installation import chart_objects
 
-MODULE: Final = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+MODULE: Final = GoModule("github.com/prometheus-operator/prometheus-operator", "v0.85.0")
 PLURALS: Final = ("podmonitors", "prometheusrules")
 
 
 @pytest.fixture
 def operator_crds(kubectl: Kubectl) -> Iterator[None]:
-    with zipfile.ZipFile(toolchain.module_zip(MODULE)) as source:
-        paths = [f"{MODULE}/example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml" for plural in PLURALS]
-        crds: list[Object] = [yaml.safe_load(source.read(path)) for path in paths]
+    directory = MODULE.directory("example/prometheus-operator-crd", "prometheus-operator-crds")
+    files = [directory / f"monitoring.coreos.com_{plural}.yaml" for plural in PLURALS]
+    crds: list[Object] = [yaml.safe_load(file.read_text()) for file in files]
     kubectl.apply(*crds)
     names = [f"crd/{crd['metadata']['name']}" for crd in crds]
     kubectl("wait", "--for=condition=Established", *names)
