@@ -7,6 +7,7 @@ CRD := deploy/chart/files/sessionstorages.crd.yaml
 API := docs/reference/api.md
 RULES := docs/reference/rules.md
 METRICS := docs/reference/metrics.md
+CONDITIONS := docs/reference/conditions.md
 SOURCES := webhook reconciler certs shared deploy tests
 PROFILE := ordinary
 
@@ -85,12 +86,14 @@ format: venv ## Format the code and sort its imports
 	@.venv/bin/ruff format --quiet .
 
 .PHONY: generate
-generate: venv ## Write the generated files: the CRD, the reference of the API, the table of rules, the reference of metrics, the diagram of packages, copies of the version
+generate: venv ## Write the generated files: the CRD, the reference of the API, the table of rules, the references of metrics and of conditions, the dashboards, the diagram of packages, copies of the version
 	@mkdir -p $(dir $(CRD)) $(dir $(RULES))
 	@$(PYTHON) -m shared.session_storage.crd > $(CRD)
 	@$(PYTHON) -m shared.session_storage.reference > $(API)
 	@$(PYTHON) -m tests.rules.document > $(RULES)
 	@$(PYTHON) -m tests.reference.metrics > $(METRICS)
+	@$(PYTHON) -m tests.reference.conditions > $(CONDITIONS).new && mv $(CONDITIONS).new $(CONDITIONS)
+	@$(PYTHON) -m deploy.dashboards
 	@$(PYTHON) -m tests.layout.diagram
 	@version=$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml); \
 		sed -i -E "s/^(version|appVersion): .*/\1: $$version/" deploy/chart/Chart.yaml; \

@@ -24,6 +24,7 @@ from shared import errors
 from shared.kubernetes.client import Selector
 from shared.kubernetes.informer import Informer
 from shared.objects.resources import PODS, SECRETS, Object
+from shared.process.log_scope import RECONCILE_ID, logged_with, reconcile_id
 from shared.process.survival import keep_running
 
 if TYPE_CHECKING:
@@ -124,16 +125,9 @@ class CertificateController:
         backoff, write_pause, phase = FIRST_BACKOFF_SECONDS, WRITE_PAUSE_SECONDS, Phase.STABLE
         while True:
             self._changed.clear()
-            try:
-                plan = await self.reconcile()
-            except errors.ClusterError as error:
-                metrics.count_error(error, self._clock())
-                seconds = _retry_seconds(error, backoff)
-                _log.warning(
-                    "the API server did not take a certificate step; trying again",
-                    extra={"error": str(error), "seconds": seconds},
-                )
-                await asyncio.sleep(seconds)
+            with logged_with({RECONCILE_ID: reconcile_id()}):
+                plan = await self._try(backoff)
+            if plan is None:
                 backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
                 continue
             backoff = FIRST_BACKOFF_SECONDS
@@ -145,6 +139,20 @@ class CertificateController:
             else:
                 write_pause = WRITE_PAUSE_SECONDS
                 await self._wait(min(plan.wait, RELOAD_GRACE) if plan.waits_for_pods else plan.wait)
+
+    async def _try(self, backoff: float) -> Plan | None:
+        """Reconcile; None if the API server did not do what was asked, after a pause."""
+        try:
+            return await self.reconcile()
+        except errors.ClusterError as error:
+            metrics.count_error(error, self._clock())
+            seconds = _retry_seconds(error, backoff)
+            _log.warning(
+                "the API server did not take a certificate step; trying again",
+                extra={"reason": type(error).__name__, "error": str(error), "retry_seconds": round(seconds, 2)},
+            )
+            await asyncio.sleep(seconds)
+            return None
 
     async def reconcile(self) -> Plan:
         """Take one step, if there is one to take; return what the planner decided.
@@ -164,9 +172,10 @@ class CertificateController:
         self.prober.probe_often(often=plan.phase is not Phase.STABLE)
         await self._report_delay(plan.waits_for_pods)
         for action in plan.actions:
+            started = asyncio.get_running_loop().time()
             event = await self._applier.carry_out(action, now)
             if event is not None:
-                await self._publish_event(event)
+                await self._publish_event(event, asyncio.get_running_loop().time() - started)
         return plan
 
     def _observe(self) -> Observed:
@@ -190,14 +199,15 @@ class CertificateController:
         elif self._waiting_since is None:
             self._waiting_since = now
         elif now - self._waiting_since >= RELOAD_GRACE.total_seconds() and pods != self._reported_pods:
-            await self._publish_event(events.rotation_held_up(pods))
+            await self._publish_event(events.rotation_held_up(pods), now - self._waiting_since)
             self._reported_pods = pods
 
-    async def _publish_event(self, event: EventNote) -> None:
+    async def _publish_event(self, event: EventNote, seconds: float) -> None:
+        """Tell of a step in the log and by an Event; it took these seconds."""
         _log.log(
             logging.WARNING if event.type == "Warning" else logging.INFO,
             "certificate event",
-            extra={"reason": event.reason, "note": event.note},
+            extra={"reason": event.reason, "note": event.note, "seconds": round(seconds, 3)},
         )
         secret = self._caches.serving.secret
         if secret is not None:

@@ -222,8 +222,8 @@ class _Process:
         consumers = ConsumerReconciler(readmissions, status_writer, find, watches.storages.objects, target, clock)
         proxies = ProxyDeploymentReconciler(readmissions, watches.deployments.objects, find, clock)
         return [
-            workers.run(watches.consumer_queue, consumers.reconcile),
-            workers.run(watches.proxy_queue, proxies.reconcile),
+            workers.run(watches.consumer_queue, consumers.reconcile, "consumer"),
+            workers.run(watches.proxy_queue, proxies.reconcile, "deployment"),
         ]
 
     def _is_rotation_due(self, storage: DeclaredStorage) -> bool:

@@ -110,7 +110,7 @@ class StoreErred(StoreUnreachable):
     """The server runs, and answered a command with an error.
 
     Attributes:
-        reply: The answer.
+        reply: The answer, without what may be secret in it.
     """
 
     def __init__(self, message: str, reply: str) -> None:

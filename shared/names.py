@@ -52,6 +52,8 @@ ANNOTATION_REPLICAS: Final = f"{GROUP}/replicas-before-handover"
 """On the reconciler's Deployment, while a handover has stopped it: how many pods it had."""
 ANNOTATION_ADOPT: Final = f"{GROUP}/adopt"
 """On a storage: the UIDs, separated by commas, of the objects of a backup or a former storage that it takes over."""
+ANNOTATION_LOG_LEVEL: Final = f"{GROUP}/log-level"
+"""On a storage: `<level>@<end>`, so much the reconciler logs of it until then."""
 
 LABEL_STORAGE: Final = f"{GROUP}/storage"
 """On every object that belongs to a storage: the storage's name."""

@@ -108,5 +108,17 @@ class _Endpoint:
         return Answer(HTTPStatus.OK, answer)
 
     async def _decided(self, body: bytes) -> tuple[str, review.Decision]:
-        asked = review.parse(body)
-        return asked.uid, await self._decide(asked)
+        start, asked = perf_counter(), review.parse(body)
+        decision = await self._decide(asked)
+        if isinstance(decision, Deny):
+            # Only refusals: the object shows everything else, and metrics count it. Their texts are for the author.
+            extra = {
+                "path": self._path,
+                "review": asked.uid,
+                "operation": asked.operation,
+                "object": asked.title,
+                "reason": decision.reason,
+                "seconds": round(perf_counter() - start, 6),
+            }
+            _logger.info("refused a review", extra=extra)
+        return asked.uid, decision

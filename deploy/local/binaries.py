@@ -103,6 +103,13 @@ _PROGRAMS = (
         )
         for name in ("thv-operator", "thv-proxyrunner", "vmcp")
     ),
+    Program(
+        "metrics-server",
+        "v0.9.0",
+        "metrics",
+        "sigs.k8s.io/metrics-server/cmd/metrics-server",
+        {"k8s.io/client-go/pkg/version.gitVersion": "v0.9.0"},
+    ),
     Program("chaos-writer", "v1", str(CHAOS_MODULE), "./writer", {}),
 )
 PROGRAMS: Mapping[str, Program] = {

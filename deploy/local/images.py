@@ -27,6 +27,8 @@ LOCAL_PATH_HELPER = "localhost/local-path-helper:v2"
 TOOLHIVE_OPERATOR = f"localhost/toolhive-operator:{binaries.TOOLHIVE_VERSION}"
 TOOLHIVE_PROXYRUNNER = f"localhost/toolhive-proxyrunner:{binaries.TOOLHIVE_VERSION}"
 TOOLHIVE_VMCP = f"localhost/toolhive-vmcp:{binaries.TOOLHIVE_VERSION}"
+# Not among `images()`: only who asks for pods' processor time has it (`metrics`).
+METRICS_SERVER = f"localhost/metrics-server:{binaries.PROGRAMS['metrics-server'].version}"
 MCP_DEMO = "localhost/mcp-demo:dev"
 CHAOS_WRITER = "localhost/chaos-writer:v1"
 PRODUCT = "localhost/toolhive-session-storage:dev"

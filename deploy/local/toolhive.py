@@ -1,13 +1,9 @@
 """ToolHive's Helm charts, taken out of the source that Go's module proxy serves."""
 
-import json
-import subprocess
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from deploy.local import paths, toolchain
 from deploy.local.binaries import TOOLHIVE_MODULE, TOOLHIVE_VERSION
-from deploy.local.errors import StepFailed
+from deploy.local.gomodule import GoModule
 
 
 def chart(name: str, version: str = TOOLHIVE_VERSION) -> Path:
@@ -20,39 +16,4 @@ def chart(name: str, version: str = TOOLHIVE_VERSION) -> Path:
     Raises:
         StepFailed: The source could not be fetched.
     """
-
-    def fetch(work: Path) -> None:
-        _extract_charts(_module_zip(f"{TOOLHIVE_MODULE}@{version}"), work)
-
-    return paths.once(paths.builds() / f"toolhive-charts-{version}", fetch) / name
-
-
-def _module_zip(module: str) -> Path:
-    """Fetch a module's source as it was published; Go checks it against its checksum database.
-
-    Go answers with an error, and yet has the file, when the module wants a newer Go to be built.
-    """
-    done = subprocess.run(
-        [toolchain.go(), "mod", "download", "-json", module],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=toolchain.environment(),
-        cwd=paths.builds(),
-    )
-    answer = json.loads(done.stdout or "{}")
-    if "Zip" not in answer:
-        raise StepFailed(f"fetching {module} failed: {answer.get('Error', done.stderr)}")
-    return Path(answer["Zip"])
-
-
-def _extract_charts(module_zip: Path, destination: Path) -> None:
-    with zipfile.ZipFile(module_zip) as source:
-        for member in source.namelist():
-            # Module files are named module@version/path; a module path has three parts here.
-            inside = PurePosixPath(*PurePosixPath(member).parts[3:])
-            if inside.is_relative_to("deploy/charts"):
-                target = destination / inside.relative_to("deploy/charts")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(source.read(member))
+    return GoModule(TOOLHIVE_MODULE, version).directory("deploy/charts", "toolhive-charts") / name

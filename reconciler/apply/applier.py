@@ -6,6 +6,7 @@ A step that fails stops only what builds on it: of what the API server refuses, 
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -75,6 +76,7 @@ class Applier:
         failures = Failures()
         for strand in strands:
             for step in strand:
+                started = time.monotonic()
                 try:
                     await self._step(storage, step)
                 except errors.NoAnswer:
@@ -82,6 +84,8 @@ class Applier:
                 except errors.SessionStorageError as error:
                     failures = self._failed(storage, step, error, failures)
                     break
+                extra = {"action": str(step), "seconds": round(time.monotonic() - started, 3)}
+                _log.debug("carried out an action", extra=extra)
         return failures
 
     def forget(self, storage: Key) -> None:
@@ -89,8 +93,8 @@ class Applier:
         self._instances.forget(storage)
 
     def _failed(self, storage: Key, step: Step, error: errors.SessionStorageError, failures: Failures) -> Failures:
-        extra = {"storage": "/".join(storage), "step": str(step), "error": f"{type(error).__name__}: {error}"}
-        _log.warning("a step failed; the others go on", extra=extra)
+        extra = {"action": str(step), "error": f"{type(error).__name__}: {error}"}
+        _log.warning("an action failed; the others go on", extra=extra)
         if isinstance(error, errors.ClusterError) and self._memory.refuse(storage, step, error):
             return replace(failures, refused=True)
         if isinstance(step, LabelRole):

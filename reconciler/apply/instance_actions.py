@@ -114,7 +114,7 @@ class InstanceActions:
         if result.aborted:
             raise errors.StoreUnreachable(f"the reconciler did not move the primary: {result.aborted}")
         seconds = {name: round(value, 3) for name, value in asdict(result).items() if name != "aborted"}
-        _log.info("moved the primary", extra={"storage": "/".join(action.service.key), **seconds})
+        _log.info("moved the primary", extra=seconds)
 
     async def _resume(self, action: Resume) -> None:
         """Have the primary take writes again, but first take the claim from the process that paused them.

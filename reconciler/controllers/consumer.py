@@ -6,6 +6,7 @@ The webhook alone injects, because it alone knows who made a reference.
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -53,12 +54,17 @@ class ConsumerStatusWriter:
         metadata = {"namespace": who.namespace, "name": who.name, "uid": consumer["metadata"]["uid"]}
         body = {"metadata": metadata, "status": {"conditions": written}}
         manager = names.FIELD_MANAGER_STATUS
+        started = time.monotonic()
         try:
             await self._cluster.apply(_RESOURCES[who.kind], body, field_manager=manager, subresource="status")
         except (errors.Rejected, errors.NotFound) as error:
-            extra = {"consumer": str(who), "error": str(error)}
-            _log.warning("could not write the condition of a consumer", extra=extra)
+            failed = {"reason": finding.reason, "error": str(error)}
+            _log.warning("could not write the condition of a consumer", extra=failed)
             return
+        changed = {finding.type: f"{finding.status} {finding.reason}"}
+        seconds = round(time.monotonic() - started, 3)
+        done = {"reason": finding.reason, "conditions": changed, "seconds": seconds}
+        _log.info("reconciled a consumer", extra=done)
         is_good = finding.status == "True"
         note = EventNote("Normal" if is_good else "Warning", finding.reason, finding.message)
         await self._recorder.record(consumer, note)

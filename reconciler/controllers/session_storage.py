@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from reconciler.actions.plan import apart
+from reconciler.controllers.log_levels import LogLevels
 from reconciler.plan.creations import creations, without_creations
+from reconciler.plan.decision_line import DecisionLine, described
 from reconciler.plan.failed_pass import finding_of, status_after
 from reconciler.plan.planner import plan
 from reconciler.plan.secrets import delete_copies
 from reconciler.state.session_storage import DeclaredStorage
 from shared import errors
 from shared.kubernetes.turns import urgently
+from shared.process.log_scope import logged_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from reconciler.actions.plan import Plan
-    from reconciler.apply.applier import Applier
+    from reconciler.apply.applier import Applier, Failures
     from reconciler.apply.status_writer import StatusWriter
     from reconciler.observe.observer import Observer
     from reconciler.plan.desired_objects import StorageSettings
@@ -49,6 +53,7 @@ class Reconciler:
         memory: What became of the writes that the applier makes.
         metrics: Takes in what each pass finds out.
         failures: How many passes in a row have failed, by storage.
+        log_levels: How much is logged of each storage.
     """
 
     storages: Informer
@@ -61,6 +66,7 @@ class Reconciler:
     memory: WriteMemory
     metrics: StorageMetrics
     failures: Counter[Key] = field(default_factory=Counter)
+    log_levels: LogLevels = field(default_factory=LogLevels)
 
     async def reconcile(self, key: Key) -> float | None:
         """Do one pass; if it fails, say so in the storage's status.
@@ -75,6 +81,10 @@ class Reconciler:
         if storage is None:
             await self._forget(key)
             return None
+        with logged_with({}, self.log_levels.level_of(storage, self.clock())):
+            return await self._reconcile(storage, key)
+
+    async def _reconcile(self, storage: Object, key: Key) -> float | None:
         try:
             pause = await self._pass(storage, key)
         except Exception as error:
@@ -87,7 +97,9 @@ class Reconciler:
         return pause
 
     async def _pass(self, storage: Object, key: Key) -> float | None:
+        started = time.monotonic()
         state, decided = await self._decide(storage, key)
+        _log.debug("asked all instances", extra={"instances": list(map(described, state.instances))})
         if decided.is_changing and not self.slots.may_take(key):
             # Another storage took the slot while this pass looked around.
             state = replace(state, may_update=False)
@@ -95,7 +107,7 @@ class Reconciler:
         self.slots.note(key, is_changing=decided.is_changing, progress=decided.progress)
         try:
             with urgently(when=decided.moves_primary):
-                return await self._carry_out(storage, state, decided)
+                return await self._carry_out(storage, state, decided, started)
         finally:
             # After the rest: a failover does not wait for it.
             self.metrics.note_look(state, decided.status)
@@ -112,25 +124,30 @@ class Reconciler:
             overlooked = await self.observer.overlooked(state, created)
         except errors.ClusterError as error:
             # What creates nothing goes on, a failover above all.
-            extra = {"storage": "/".join(key), "error": str(error)}
-            _log.warning("creating nothing, because the API server does not tell what exists", extra=extra)
+            _log.warning(
+                "creating nothing, because the API server does not tell what exists", extra={"error": str(error)}
+            )
             return state, without_creations(decided, state)
         if overlooked:
             state = self._remembered(await self.observer.observe(storage, overlooked), key)
             decided = self._plan(state)
         return state, decided
 
-    async def _carry_out(self, storage: Object, state: StorageState, decided: Plan) -> float | None:
+    async def _carry_out(self, storage: Object, state: StorageState, decided: Plan, started: float) -> float | None:
         key = state.storage.key
-        if decided.steps:
-            if not await self.observer.is_current(storage):
-                return None
-            extra = {"storage": "/".join(key), "steps": list(map(str, decided.steps))}
-            _log.info("changing a storage", extra=extra)
-        failures = await self.applier.carry_out(key, decided.strands)
-        # What the API server refuses, the status is to tell at once, in the API server's words.
-        told = self._plan(self._remembered(state, key)) if failures.refused else decided
-        await self.status.tell(storage, told.status, told.events)
+        if decided.steps and not await self.observer.is_current(storage):
+            _log.debug("the storage has changed during the look, so nothing is done")
+            return None
+        told, outcome = decided, "failed"
+        try:
+            failures = await self.applier.carry_out(key, decided.strands)
+            # What the API server refuses, the status is to tell at once, in the API server's words.
+            if failures.refused:
+                told = replace(self._plan(self._remembered(state, key)), strands=decided.strands)
+            await self.status.tell(storage, told.status, told.events)
+            outcome = _outcome(failures)
+        finally:
+            _note(DecisionLine.of(told, state.storage.status), outcome, time.monotonic() - started)
         if failures.transient is not None:
             raise failures.transient
         return decided.requeue_after_seconds
@@ -154,8 +171,7 @@ class Reconciler:
             status, events = status_after(DeclaredStorage.of(storage), finding, self.clock())
             await self.status.tell(storage, status, events)
         except errors.ClusterError as refused:
-            extra = {"storage": "/".join(key), "error": str(refused)}
-            _log.warning("could not write into a status why a pass failed", extra=extra)
+            _log.warning("could not write into a status why a pass failed", extra={"error": str(refused)})
 
     async def _forget(self, key: Key) -> None:
         self.failures.pop(key, None)
@@ -164,6 +180,27 @@ class Reconciler:
         self.observer.forget(key)
         self.applier.forget(key)
         self.metrics.forget(key)
+        self.log_levels.forget(key)
         failures = await self.applier.carry_out(key, apart(delete_copies(self.observer.copies_of(key))))
         if failures.transient is not None:
             raise failures.transient
+
+
+def _outcome(failures: Failures) -> str:
+    """Tell in a word what became of a decision."""
+    if failures.transient is not None:
+        return "failed"
+    return "refused" if failures.refused else "done"
+
+
+def _note(line: DecisionLine, outcome: str, seconds: float) -> None:
+    """Log a decision once it is carried out, or why it is not; a look that decided nothing only for who asks for that.
+
+    Args:
+        line: What was decided.
+        outcome: What became of it.
+        seconds: How long the whole pass took.
+    """
+    level = logging.INFO if line.is_worth_a_line else logging.DEBUG
+    message = "reconciled a storage" if line.is_worth_a_line else "looked at a storage"
+    _log.log(level, message, extra={**line.fields, "outcome": outcome, "seconds": round(seconds, 3)})

@@ -24,6 +24,9 @@ DIALS_AT_ONCE: Final = 32
 DIALS_AT_ONCE_PER_NAMESPACE: Final = 8
 """So four namespaces full of stores that do not answer delay those of others by the 5 s of one look."""
 
+SUBJECT: Final = "storage"
+"""What the keys name."""
+
 
 class StorageQueues:
     """Keys of storages, each in the queue of its sort.
@@ -52,11 +55,11 @@ class StorageQueues:
 
     async def run_managed(self, reconcile: Reconcile) -> None:
         """Process the keys of managed storages until cancelled."""
-        await workers.run(self.managed, self._guarded(self.managed, reconcile))
+        await workers.run(self.managed, self._guarded(self.managed, reconcile), SUBJECT)
 
     async def run_external(self, reconcile: Reconcile) -> None:
         """Process the keys of external storages until cancelled."""
-        await workers.run(self.external, self._guarded(self.external, reconcile), DIALS_AT_ONCE)
+        await workers.run(self.external, self._guarded(self.external, reconcile), SUBJECT, DIALS_AT_ONCE)
 
     def _queue_of(self, key: Name) -> WorkQueue:
         namespace, name = key

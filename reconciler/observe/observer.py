@@ -216,7 +216,7 @@ class Observer:
                 return record, await read
         except (errors.ClusterError, TimeoutError) as error:
             # Everything else about the storage goes on without knowing.
-            extra = {"storage": "/".join(storage), "error": str(error)}
+            extra = {"error": str(error)}
             _log.warning("could not read how far the users of a storage's credential are", extra=extra)
             return record, None
 
@@ -231,6 +231,5 @@ class Observer:
                         found[namespace] = secret
         except (errors.ClusterError, TimeoutError) as error:
             # The write of a copy shows whether its name is taken.
-            extra = {"storage": "/".join(storage.key), "error": str(error)}
-            _log.warning("could not look for all copies of a connection Secret", extra=extra)
+            _log.warning("could not look for all copies of a connection Secret", extra={"error": str(error)})
         return sharing.with_secrets(storage.key, found)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from shared import errors
+from shared.disclosure import text_of
 from shared.objects.conditions import Finding, conditions
 from shared.objects.events import EventNote
 from shared.session_storage.status import Condition
@@ -23,10 +23,6 @@ RECONCILED: Final = "Reconciled"
 UNEXPECTED: Final = "UnexpectedError"
 MAX_QUOTED: Final = 512
 """How many characters of an error's text a message repeats."""
-_HIDDEN: Final = "***"
-_USER_INFO: Final = re.compile(r"//[^/@\s]*@")
-_LONG: Final = re.compile(r"[A-Za-z0-9+/_=]{16,}")
-"""What may be a password of ours, or a part of one: they are long, and of letters and digits alone."""
 
 
 def finding_of(error: Exception, secrets: Iterable[str]) -> Finding:
@@ -38,11 +34,11 @@ def finding_of(error: Exception, secrets: Iterable[str]) -> Finding:
         error: What ended the pass.
         secrets: Passwords that the message must not repeat.
     """
-    text = str(error)
+    text = text_of(error, secrets)
     if isinstance(error, errors.SessionStorageError):
         reason, what = type(error).__name__, text
     else:
-        reason, what = UNEXPECTED, f"{type(error).__name__} in {_place_of(error)}: {_without_passwords(text, secrets)}"
+        reason, what = UNEXPECTED, f"{type(error).__name__} in {_place_of(error)}: {text}"
     message = f"the reconciler could not finish its last passes over this storage, and tries again: {what[:MAX_QUOTED]}"
     return Finding(RECONCILED, "False", reason, message)
 
@@ -60,12 +56,6 @@ def status_after(
     kept = [item for item in old.conditions if item.type != finding.type]
     status = old.model_copy(update={"conditions": [*kept, condition]})
     return status.to_object(), (EventNote("Warning", finding.reason, finding.message),)
-
-
-def _without_passwords(text: str, secrets: Iterable[str]) -> str:
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, _HIDDEN)
-    return _LONG.sub(_HIDDEN, _USER_INFO.sub(f"//{_HIDDEN}@", text))
 
 
 def _place_of(error: Exception) -> str:

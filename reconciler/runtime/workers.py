@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from reconciler.runtime import metrics
 from shared import errors
+from shared.process.log_scope import RECONCILE_ID, logged_with, reconcile_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,25 +28,27 @@ CALM_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
-async def run(queue: WorkQueue, reconcile: Reconcile, count: int | None = None) -> None:
+async def run(queue: WorkQueue, reconcile: Reconcile, subject: str, count: int | None = None) -> None:
     """Process keys until cancelled; that also cancels the passes under way, whose steps may all be repeated.
 
     Args:
         queue: The keys.
         reconcile: Makes one pass over the object of a key.
+        subject: What a key names. It is the field of log lines that holds the key.
         count: How many keys workers process at a time, besides as many that are hastened; by default `WORKERS`.
     """
     async with asyncio.TaskGroup() as group:
         for take in (queue.get, queue.get_hastened):
             for _ in range(WORKERS if count is None else count):
-                group.create_task(_work(queue, take, reconcile))
+                group.create_task(_work(queue, take, reconcile, subject))
 
 
-async def _work(queue: WorkQueue, take: Callable[[], Awaitable[Name]], reconcile: Reconcile) -> None:
+async def _work(queue: WorkQueue, take: Callable[[], Awaitable[Name]], reconcile: Reconcile, subject: str) -> None:
     while True:
         key = await take()
         try:
-            await _pass(queue, reconcile, key)
+            with logged_with({RECONCILE_ID: reconcile_id(), subject: "/".join(key)}):
+                await _pass(queue, reconcile, key)
         finally:
             queue.done(key)
 
@@ -58,13 +61,12 @@ async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
         outcome = "ok"
     except errors.SessionStorageError as error:
         retry = queue.add_rate_limited(key, at_least=_asked_seconds(error))
-        extra = {"key": "/".join(key), "error": f"{type(error).__name__}: {error}", "retry_seconds": round(retry, 2)}
+        extra = {"reason": type(error).__name__, "error": str(error), **_seconds(started, retry)}
         _log.warning("reconcile failed; trying again", extra=extra)
     except Exception:  # noqa: BLE001 - a bug with one storage must not stop the others
         outcome = "bug"
         retry = queue.add_rate_limited(key)
-        extra = {"key": "/".join(key), "retry_seconds": round(retry, 2)}
-        _log.exception("a bug stopped the reconcile; trying again", extra=extra)
+        _log.exception("a bug stopped the reconcile; trying again", extra=_seconds(started, retry))
     else:
         queue.forget(key)
         if requeue_after is None or requeue_after >= CALM_SECONDS:
@@ -74,6 +76,11 @@ async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
     finally:
         metrics.RECONCILES.labels(outcome).inc()
         metrics.RECONCILE_SECONDS.observe(time.monotonic() - started)
+
+
+def _seconds(started: float, retry: float) -> dict[str, float]:
+    """Tell how long a pass took, and when the next one comes."""
+    return {"seconds": round(time.monotonic() - started, 3), "retry_seconds": round(retry, 2)}
 
 
 def _asked_seconds(error: errors.SessionStorageError) -> float:

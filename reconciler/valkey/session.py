@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 import libvalkey
 
 from shared import errors
+from shared.disclosure import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -152,7 +153,8 @@ class Session:
         if kind in _DENIED:
             # Without the rest: it may quote the command.
             raise errors.StoreRefused(f"{self._label}: {kind}")
-        raise errors.StoreErred(f"{self._label}: {reply}", reply)
+        said = without_secrets(reply)
+        raise errors.StoreErred(f"{self._label}: {said}", said)
 
 
 @contextlib.asynccontextmanager

@@ -54,7 +54,8 @@ class JoinedInformer(Informer):
 
     def remember(self, obj: Object) -> None:
         """Put the API server's answer to a write into the cache, unless no watch would report what becomes of it."""
-        if part := self._parts.get(_part_of(key_of(obj))):
+        namespace, name = key_of(obj)
+        if part := self._parts.get(namespace or name):
             part.remember(obj)
 
     def relist(self) -> None:
@@ -79,22 +80,17 @@ class _Joined(Mapping["Key", "Object"]):
         self._parts = parts
 
     def __getitem__(self, key: Key) -> Object:
-        part = self._parts.get(_part_of(key))
-        if part is None:
-            raise KeyError(key)
-        return part[key]
+        # A part is that of a namespace, or of one object by its name, which may be in a namespace as well.
+        for part in key:
+            if (obj := self._parts.get(part, {}).get(key)) is not None:
+                return obj
+        raise KeyError(key)
 
     def __iter__(self) -> Iterator[Key]:
         return chain.from_iterable(self._parts.values())
 
     def __len__(self) -> int:
         return sum(map(len, self._parts.values()))
-
-
-def _part_of(key: Key) -> str:
-    """Tell which watch an object comes by: that of its namespace, or of its own name if it is in none."""
-    namespace, name = key
-    return namespace or name
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import Counter
 
+from shared.process import log_scope
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -31,6 +33,7 @@ async def keep_running(part: str, work: Callable[[], Coroutine[Any, Any, None]])
         part: What the log and the metric call it.
         work: Begins it; called anew after each error.
     """
+    log_scope.leave()
     clock, pause = asyncio.get_running_loop().time, FIRST_PAUSE_SECONDS
     while True:
         began = clock()
@@ -40,7 +43,7 @@ async def keep_running(part: str, work: Callable[[], Coroutine[Any, Any, None]])
             FAILURES.labels(part).inc()
             if clock() - began > MAX_PAUSE_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            _log.exception("an unforeseen error; beginning again", extra={"part": part, "seconds": pause})
+            _log.exception("an unforeseen error; beginning again", extra={"part": part, "retry_seconds": pause})
         else:
             return
         await asyncio.sleep(pause * _random.uniform(0.8, 1.2))

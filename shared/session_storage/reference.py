@@ -43,6 +43,7 @@ ANNOTATIONS: Final = (
     (names.ANNOTATION_SWITCHOVER, "Each new value makes the reconciler move the primary to another instance once."),
     (names.ANNOTATION_PROMOTE, "`instance@incident`: a consent to lose writes. `FailoverBlocked` prints the command."),
     (names.ANNOTATION_ADOPT, "UIDs of what a backup left, to be taken over. `AdoptionNeeded` prints the command."),
+    (names.ANNOTATION_LOG_LEVEL, "`debug@2026-01-31T18:00:00Z`: the reconciler logs more of the storage until then."),
     (names.ANNOTATION_FORCE_DELETE, "`true` allows the deletion of the storage while consumers refer to it."),
 )
 """What users write on a storage."""

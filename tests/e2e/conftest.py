@@ -48,7 +48,9 @@ ORDER = (
     "test_fight",
     "test_passwords",
     "test_drains",
+    "test_autoscaling",
     "test_resilience",
+    "test_dashboards",
 )
 
 SHORT_REFRESH = "--set=rotation.refreshSeconds=30"
@@ -56,7 +58,7 @@ SHORT_REFRESH = "--set=rotation.refreshSeconds=30"
 
 # These tests kill processes, taint and drain nodes, or read what the API server has noted down: they use the local
 # cluster, and no other one that KUBECONFIG names.
-LOCAL = ("test_drains.py", "test_fight.py", "test_resilience.py", "test_rest.py")
+LOCAL = ("test_dashboards.py", "test_drains.py", "test_fight.py", "test_resilience.py", "test_rest.py")
 collect_ignore = [] if paths.is_local(os.environ) else list(LOCAL)
 
 

@@ -14,6 +14,7 @@ OWNERS = "session-storage-e2e-owners"
 ROTATION = "session-storage-e2e-rotation"
 DRAINS = "session-storage-e2e-drains"
 REFUSING = "session-storage-e2e-refusing"
+AUTOSCALING = "session-storage-e2e-autoscaling"
 CHAOS = "session-storage-chaos"
 CHAOS_NEIGHBOURS = "session-storage-chaos-neighbours"
 TOOLHIVE = "toolhive-system"
@@ -30,6 +31,7 @@ ALL = (
     ROTATION,
     DRAINS,
     REFUSING,
+    AUTOSCALING,
     CHAOS,
     CHAOS_NEIGHBOURS,
 )

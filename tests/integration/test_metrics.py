@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import signal
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import valkey
@@ -17,6 +18,8 @@ import valkey
 from reconciler.credentials import identities
 from reconciler.metrics.families import STORAGE_FAMILIES
 from shared import names
+from shared.objects.resources import Object
+from shared.objects.timestamps import written
 from tests.integration.control_plane import Kubectl
 from tests.integration.instances import servers
 from tests.integration.mcpservers import server
@@ -90,10 +93,18 @@ def _families() -> list[str]:
     return [family.name for family in STORAGE_FAMILIES if family.kind != "histogram"]
 
 
+def lines_of(process: Process, storage: str) -> list[Object]:
+    """Read what the log says of a storage."""
+    lines = [json.loads(line) for line in process.log.read_text().splitlines() if line.endswith("}")]
+    return [line for line in lines if line.get("storage") == storage]
+
+
 def test_no_password_and_no_session_is_told(kubectl: Kubectl, namespace: str, processes: dict[str, Process]) -> None:
     reconciler = processes["reconciler"]
     kubectl.api.apply(storage("mine", namespace, size="small"))
     await_ready(kubectl, namespace, "mine")
+    end = written(datetime.now(UTC) + timedelta(hours=1))
+    kubectl("annotate", "sessionstorage", "mine", f"{names.ANNOTATION_LOG_LEVEL}=debug@{end}", "-n", namespace)
     kubectl.api.create(server(namespace, annotations={names.ANNOTATION_STORAGE: "mine"}))
     sessions = [secrets.token_hex(16) for _ in range(30)]
     prefix = names.key_prefix("MCPServer", namespace, "srv")
@@ -113,6 +124,11 @@ def test_no_password_and_no_session_is_told(kubectl: Kubectl, namespace: str, pr
         lambda: value(reconciler, "session_storage_consumers", **own, wired="true") == 1,
         seconds=APPEAR_SECONDS,
         what="the consumer is told",
+    )
+    eventually(
+        lambda: any(line["message"] == "asked all instances" for line in lines_of(reconciler, f"{namespace}/mine")),
+        seconds=APPEAR_SECONDS,
+        what="the log says more of the storage",
     )
     auth = read(kubectl, "secret", names.auth_secret("mine"), namespace)
     passwords = {each for each in identities.decoded(auth["data"]).values() if identities.is_password(each)}

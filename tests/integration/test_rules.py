@@ -120,6 +120,10 @@ def test_the_webhook_warns_of_toolhives_defaults_too(kubectl: Kubectl) -> None:
     for when, field in (
         ("the transport is stdio, which is also ToolHive's default", "transport"),
         ("several replicas, and affinity by client, which is also ToolHive's default", "sessionAffinity"),
+        (
+            "replicas left to an autoscaler (none are set), and affinity by client, both by ToolHive's default",
+            "sessionAffinity",
+        ),
     ):
         rule = by_name[when]
         plain: Object = {

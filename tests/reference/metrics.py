@@ -103,9 +103,18 @@ def document() -> str:
     return "\n".join(parts)
 
 
-def process_metrics() -> list[str]:
-    """Name every series of `/metrics`; those of a histogram have suffixes."""
-    return [row.name for package in PACKAGES for row in _rows(package)]
+def declared_series() -> dict[str, frozenset[str]]:
+    """Name every series that both processes have, and its labels; a histogram has three."""
+    rows = [row for package in PACKAGES for row in _rows(package)]
+    rows += [_row_of(family, 0) for family in (IS_LEADER, *STORAGE_FAMILIES)]
+    found: dict[str, frozenset[str]] = {}
+    for row in rows:
+        labels = frozenset(row.labels)
+        if row.kind == "histogram":
+            found |= {f"{row.name}_bucket": labels | {"le"}, f"{row.name}_sum": labels, f"{row.name}_count": labels}
+        else:
+            found[row.name] = labels
+    return found
 
 
 def _rows(package: str) -> Iterator[Row]:

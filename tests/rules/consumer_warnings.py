@@ -162,6 +162,18 @@ RULES: Final = (
         ),
     ),
     ConsumerRule(
+        when="replicas left to an autoscaler (none are set), and affinity by client, both by ToolHive's default",
+        spec={**BY_FIELD, "sessionAffinity": "ClientIP"},
+        says=(
+            "spec.sessionAffinity is ClientIP: each client sticks to one of however many replicas, though all find its"
+            ' sessions in SessionStorage "team/mine": set it to None'
+        ),
+        why=(
+            "Without `replicas`, ToolHive leaves their number to whoever scales the Deployment. What an autoscaler adds"
+            " for the load would get none of it from the clients that are there. With one proxy, None changes nothing."
+        ),
+    ),
+    ConsumerRule(
         when="an external storage without TLS is in another namespace",
         spec=ELSEWHERE,
         storages=(_external(PLATFORM),),

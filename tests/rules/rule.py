@@ -137,7 +137,8 @@ class ConsumerRule(Rule):
     """A rule about consumers of a storage, and how they refer to it.
 
     Attributes:
-        spec: Spec of the example, without the fields that ToolHive requires.
+        spec: Spec of the example, without the fields that ToolHive requires, and those whose defaults the webhook warns
+            of.
         annotations: Annotations of the example.
         metadata: Further metadata of the example.
         kind: Kind of the example.
@@ -163,7 +164,7 @@ class ConsumerRule(Rule):
             "apiVersion": "toolhive.stacklok.dev/v1beta1",
             "kind": self.kind,
             "metadata": {**self.metadata, "namespace": TEAM, **annotations},
-            "spec": {"image": "mcp:latest", "transport": "streamable-http", **self.spec},
+            "spec": {"image": "mcp:latest", "transport": "streamable-http", "sessionAffinity": "None", **self.spec},
         }
 
     @property

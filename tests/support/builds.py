@@ -8,6 +8,7 @@ from __future__ import annotations
 from deploy.local import binaries
 from tests.e2e.local.former import release
 from tests.integration import kstatus
+from tests.support import prometheus
 
 
 def main() -> None:
@@ -18,6 +19,7 @@ def main() -> None:
     """
     binaries.build([kstatus.PROGRAM])
     release.archive()
+    prometheus.program("promtool")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
         pytest.param("shared.session_storage.reference", "docs/reference/api.md", id="the reference of the API"),
         pytest.param("tests.rules.document", "docs/reference/rules.md", id="the table of rules"),
         pytest.param("tests.reference.metrics", "docs/reference/metrics.md", id="the reference of metrics"),
+        pytest.param("tests.reference.conditions", "docs/reference/conditions.md", id="the reference of conditions"),
     ],
 )
 def test_a_generated_file_is_up_to_date_with_its_source(module: str, file: str) -> None:

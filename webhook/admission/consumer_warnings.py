@@ -145,13 +145,22 @@ def _of_transport(consumer: Object, reference: StorageReference) -> Iterator[str
             f'spec.transport is stdio: ToolHive runs one proxy, and SessionStorage "{reference}" only keeps sessions'
             " over restarts: for replicas, use streamable-http or sse"
         )
-    elif (
-        spec.get("sessionAffinity") == "ClientIP" and isinstance(replicas := spec.get("replicas"), int) and replicas > 1
-    ):
+    elif spec.get("sessionAffinity") == "ClientIP" and (replicas := _several(spec.get("replicas"))):
         yield (
-            f"spec.sessionAffinity is ClientIP: each client sticks to one of {replicas} replicas, though all find its"
+            f"spec.sessionAffinity is ClientIP: each client sticks to one of {replicas}, though all find its"
             f' sessions in SessionStorage "{reference}": set it to None'
         )
+
+
+def _several(replicas: Any) -> str:
+    """Put into words how many proxies there can be; empty if there is one at most.
+
+    Without a number, ToolHive's operator leaves the count to whoever scales the Deployment, such as an autoscaler.
+    Source: ToolHive `mcpserver_controller.go`, `resolveDeploymentReplicas`.
+    """
+    if replicas is None:
+        return "however many replicas"
+    return f"{replicas} replicas" if isinstance(replicas, int) and replicas > 1 else ""
 
 
 def _of_plain_text(consumer: Object, reference: StorageReference, connection: StorageConnection) -> Iterator[str]:

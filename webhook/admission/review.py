@@ -52,6 +52,12 @@ class AdmissionRequest:
     user: Object = field(default_factory=dict, repr=False)
 
     @property
+    def title(self) -> str:
+        """What log lines call the object; one that is to get a generated name has none yet."""
+        metadata = (self.object or self.old_object or {}).get("metadata", {})
+        return f"{self.namespace}/{metadata.get('name') or ''}"
+
+    @property
     def written(self) -> Object | None:
         """The object that this request writes; None if it writes none, or one that is being deleted."""
         if self.object is None or self.subresource or self.operation not in {"CREATE", "UPDATE"}:

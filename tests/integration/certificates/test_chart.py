@@ -12,23 +12,10 @@ if TYPE_CHECKING:
 OURS = f"{RELEASE}-webhook-tls"
 
 
-def rules(objects: list[Object]) -> list[Object]:
-    return [obj for obj in objects if obj["kind"] == "PrometheusRule"]
-
-
 def named_secrets(objects: list[Object], component: str) -> set[str]:
     roles = [obj for obj in objects if obj["kind"] == "Role" and obj["metadata"]["name"] == f"{RELEASE}-{component}"]
     granted = [rule for role in roles for rule in role["rules"] if "secrets" in rule["resources"]]
     return {name for rule in granted for name in rule.get("resourceNames", [])}
-
-
-def test_the_chart_has_alerts_when_its_values_ask_for_them() -> None:
-    assert rules(chart_objects()) == []
-    (rule,) = rules(chart_objects("alerts.enabled=true", "alerts.labels.release=prometheus"))
-    assert rule["metadata"]["labels"]["release"] == "prometheus"
-    (group,) = rule["spec"]["groups"]
-    assert all(entry["annotations"]["summary"].endswith(".") for entry in group["rules"])
-    assert len({entry["alert"] for entry in group["rules"]}) == len(group["rules"])
 
 
 def test_both_processes_are_told_which_certificates_and_how_long_they_live() -> None:

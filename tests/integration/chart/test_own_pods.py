@@ -121,11 +121,13 @@ def test_our_pods_join_a_mesh_by_value_but_the_job_that_has_to_end() -> None:
 
 
 def test_common_labels_are_on_every_object_and_pod_and_select_nothing() -> None:
-    objects = chart_objects("commonLabels.team=platform", "alerts.enabled=true", "watchNamespaces={a,b}")
+    objects = chart_objects(
+        "commonLabels.team=platform", "monitoring.enabled=true", "monitoring.annotations=true", "watchNamespaces={a,b}"
+    )
     assert [obj["kind"] for obj in objects if obj["metadata"].get("labels", {}).get("team") != "platform"] == []
     for pod in templates(objects):
         assert pod["metadata"]["labels"]["team"] == "platform"
-    plain = chart_objects("alerts.enabled=true", "watchNamespaces={a,b}")
+    plain = chart_objects("monitoring.enabled=true", "monitoring.annotations=true", "watchNamespaces={a,b}")
     for component in ("webhook", "reconciler"):
         spec, before = (workload(each, component)["spec"] for each in (objects, plain))
         assert spec["selector"] == before["selector"]

@@ -28,6 +28,11 @@ AGGREGATED = "rbac.authorization.k8s.io/aggregate-to-"
         ("podLabels.app\\.kubernetes\\.io/name=mine", "app.kubernetes.io/name"),
         ("commonLabels.rbac\\.authorization\\.k8s\\.io/aggregate-to-view=yes", "aggregate-to-view"),
         ("extraEnv[0].value=x", "/extraEnv/0"),
+        ("monitoring.enabled=perhaps", "/monitoring/enabled"),
+        ("monitoring.objectives.availability=100", "/monitoring/objectives/availability"),
+        ("monitoring.podMonitor.interval=1.5h", "/monitoring/podMonitor/interval"),
+        ("monitoring.dashboards.enabled=perhaps", "/monitoring/dashboards/enabled"),
+        ("monitoring.dashboards.namespace=Grafana", "/monitoring/dashboards/namespace"),
     ],
 )
 def test_values_that_cannot_work_are_refused_by_name(value: str, said: str) -> None:

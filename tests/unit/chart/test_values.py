@@ -23,7 +23,7 @@ SECTIONS = {
     "reconciler",
     "certificates",
     "rotation",
-    "alerts",
+    "monitoring",
     "external",
     "crds",
     "rbac",
@@ -97,11 +97,14 @@ def test_no_template_sets_a_ca_bundle() -> None:
     assert not [path for path in CHART.glob("templates/**/*.yaml") if "caBundle:" in path.read_text()]
 
 
-def test_what_is_rendered_does_not_depend_on_the_cluster_but_for_the_ids_that_openshift_assigns() -> None:
+def test_what_is_rendered_depends_on_the_cluster_for_openshifts_ids_and_prometheus_operator_alone() -> None:
     asking = re.compile(r"\blookup\b|\.Capabilities\b|\.Release\.(?:IsInstall|IsUpgrade|Revision)\b")
     found = {
         str(path.relative_to(CHART)): asking.findall(path.read_text())
         for path in sorted(CHART.glob("templates/**/*.*"))
         if asking.search(path.read_text())
     }
-    assert found == {"templates/_pod.tpl": [".Capabilities"]}
+    assert found == {
+        "templates/_pod.tpl": [".Capabilities"],
+        "templates/monitoring/_monitoring.tpl": [".Capabilities"],
+    }

@@ -15,6 +15,7 @@ MODULE_OF = {
     "thv-operator": "github.com/stacklok/toolhive",
     "thv-proxyrunner": "github.com/stacklok/toolhive",
     "vmcp": "github.com/stacklok/toolhive",
+    "metrics-server": "sigs.k8s.io/metrics-server",
 }
 
 
@@ -34,6 +35,23 @@ def test_every_kubernetes_library_is_of_the_same_release() -> None:
 def required(module: str) -> dict[str, str]:
     text = (binaries.MODULES / module / "go.mod").read_text().partition("replace (")[0]
     return dict(re.findall(r"^\s(\S+) (v\S+)(?: // indirect)?$", text, re.MULTILINE))
+
+
+def test_metrics_server_shares_all_libraries_with_the_cluster_but_those_that_it_needs_newer() -> None:
+    cluster, metrics = required("cluster"), required("metrics")
+    differing = {name for name in cluster.keys() & metrics.keys() if cluster[name] != metrics[name]}
+    assert differing == {
+        "github.com/fsnotify/fsnotify",
+        "github.com/fxamacker/cbor/v2",
+        "github.com/google/cel-go",
+        "go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc",
+        "go.uber.org/zap",
+        "golang.org/x/exp",
+        "k8s.io/kube-openapi",
+        "k8s.io/utils",
+        "sigs.k8s.io/apiserver-network-proxy/konnectivity-client",
+        "sigs.k8s.io/structured-merge-diff/v6",
+    }
 
 
 def test_both_modules_compile_nearly_all_common_libraries_in_one_version() -> None:

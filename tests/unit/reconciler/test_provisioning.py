@@ -315,7 +315,7 @@ async def test_no_password_is_in_the_log_or_in_an_event(caplog: pytest.LogCaptur
         [obj for (plural, _, _), obj in simulation.api.objects.items() if plural != SECRETS.plural]
     )
     secrets = simulation.secret("mine-auth")
-    assert "changing a storage" in caplog.messages
+    assert "reconciled a storage" in caplog.messages
     assert not [key for key in identities.PASSWORD_KEYS if secrets[key] in told]
 
 

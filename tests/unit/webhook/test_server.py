@@ -17,6 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from shared.consumers.targets import Target
 from shared.session_storage.allowed_hosts import AllowedHosts
+from tests.support.logged import logged
 from tests.support.serving import NAMES, serving_certificate
 from webhook import server
 from webhook.admission import consumers, session_storages
@@ -188,6 +189,25 @@ async def test_connections_are_kept_until_draining(webhook: Webhook) -> None:
 
 async def test_the_server_waits_for_decisions_that_need_a_look_up(webhook: Webhook) -> None:
     assert (await webhook.answer(LATE, review(MCP_SERVER)))["status"]["message"] == "late"
+
+
+async def test_a_refusal_has_a_line_with_its_reason_and_without_the_authors_words(webhook: Webhook) -> None:
+    external = {"url": "http://me:hunter2@redis.example.com"}
+    refused = {"metadata": {"name": "mine", "namespace": "team"}, "spec": {"external": external}}
+    with logged(process="webhook") as log:
+        await webhook.answer(STORAGES, review(refused, namespace="team"))
+        await webhook.answer(SERVERS, review(MCP_SERVER))
+    (line,) = log.lines
+    assert line.pop("seconds") >= 0
+    assert {name: line[name] for name in ("message", "path", "review", "operation", "object", "reason")} == {
+        "message": "refused a review",
+        "path": STORAGES,
+        "review": "42",
+        "operation": "CREATE",
+        "object": "team/mine",
+        "reason": "Invalid",
+    }
+    assert "hunter2" not in log.text
 
 
 async def test_a_bug_is_answered_and_logged_once(webhook: Webhook, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,6 +16,7 @@ from shared.objects.conditions import condition_of
 from shared.objects.resources import MCP_SERVERS, Object
 from shared.objects.timestamps import written
 from tests.support.fakes import FakeApi
+from tests.support.logged import logged
 
 WHO = Consumer("MCPServer", "team", "srv")
 REFERENCE = StorageReference("team", "mine")
@@ -44,3 +45,11 @@ async def test_a_missing_storage_is_told_as_late_as_the_api_servers_clock_says_w
     condition, _ = await told(GRACE_SECONDS)
     assert condition is not None
     assert condition["reason"] == "StorageNotFound"
+
+
+async def test_what_a_consumer_is_told_has_one_line_in_the_same_words() -> None:
+    with logged() as log:
+        await told(GRACE_SECONDS)
+    (line,) = log.with_message("reconciled a consumer")
+    assert line["reason"] == "StorageNotFound"
+    assert line["conditions"] == {"SessionStorageResolved": "False StorageNotFound"}

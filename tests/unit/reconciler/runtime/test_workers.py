@@ -19,7 +19,7 @@ A, B = ("team", "a"), ("team", "b")
 
 @contextlib.asynccontextmanager
 async def working(queue: WorkQueue, reconcile: Callable[[Key], Awaitable[float | None]]) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(workers.run(queue, reconcile))
+    task = asyncio.ensure_future(workers.run(queue, reconcile, "storage"))
     try:
         async with asyncio.timeout(5):
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import socket
 from collections.abc import AsyncIterator
 
@@ -60,6 +61,16 @@ async def test_the_error_of_a_refusal_quotes_no_command(kind: str) -> None:
             await session("ACL", "SETUSER", "consumer")
         assert LOGIN.password not in str(caught.value)
         assert kind in str(caught.value)
+
+
+async def test_the_error_of_an_answer_hides_what_the_answer_quotes() -> None:
+    quoted = hashlib.sha256(b"x").hexdigest()
+    async with answered(f"-ERR Error in ACL SETUSER modifier '#{quoted}': Syntax error\r\n".encode()) as session:
+        with pytest.raises(errors.StoreErred) as caught:
+            await session("ACL", "SETUSER", "consumer")
+        assert quoted not in str(caught.value) + caught.value.reply
+        assert "ERR Error in ACL SETUSER modifier" in str(caught.value)
+        assert caught.value.kind == "ERR"
 
 
 def test_a_server_that_hung_up_before_the_command_is_unreachable() -> None:

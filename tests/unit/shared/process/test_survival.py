@@ -8,7 +8,9 @@ import itertools
 import pytest
 from prometheus_client import REGISTRY
 
+from shared.process.log_scope import logged_with
 from shared.process.survival import MAX_PAUSE_SECONDS, keep_running
+from tests.support.logged import logged
 from tests.support.virtual_time import in_virtual_time
 
 
@@ -52,6 +54,22 @@ async def test_after_a_while_without_errors_the_pause_is_short_again() -> None:
     assert len(ends) >= 9
     task.cancel()
     await asyncio.wait({task})
+
+
+@in_virtual_time
+async def test_a_part_that_a_reconcile_starts_is_no_part_of_that_reconcile() -> None:
+    async def work() -> None:
+        raise KeyError("metadata")
+
+    with logged() as log:
+        with logged_with({"reconcile_id": "1"}):
+            task = asyncio.ensure_future(keep_running("heartbeats", work))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.wait({task})
+    (line,) = log.lines
+    assert line["part"] == "heartbeats"
+    assert "reconcile_id" not in line
 
 
 @in_virtual_time
