@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from shared.objects.resources import Key, Object
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from shared.objects.resources import Key, Object
 
-
-class PackedObjects(MutableMapping["Key", "Object"]):
+class PackedObjects(MutableMapping[Key, Object]):
     """Objects by namespace and name, as JSON.
 
     As dictionaries, objects take four to five times the memory of their JSON, and the garbage collector walks through

@@ -73,7 +73,7 @@ class JoinedInformer(Informer):
             self.synced.set()
 
 
-class _Joined(Mapping["Key", "Object"]):
+class _Joined(Mapping[Key, Object]):
     """The objects of several caches, none of which has another one's."""
 
     def __init__(self, parts: Mapping[str, Mapping[Key, Object]]) -> None:
