@@ -149,7 +149,7 @@ async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], heartbeats: Hea
 
     for number, key in enumerate(pods if asked.looks else ()):
         queue.add_after(key, STEADY_SECONDS * number / len(pods))
-    async with beside(workers.run(queue, look)):
+    async with beside(workers.run(queue, look, "storage")):
         yield
     for each in sessions:
         each.close()

@@ -8,6 +8,7 @@ from reconciler.controllers.watches import Watches
 from reconciler.manifests.valkey_pods import ValkeyPods
 from reconciler.state.kubernetes_nodes import trimmed_node
 from shared import names
+from shared.kubernetes.keeping import PackedObjects
 from shared.objects.resources import PODS, Object
 from tests.support.fakes import FakeApi
 
@@ -87,3 +88,25 @@ async def test_a_change_of_registry_credentials_has_every_storage_looked_at() ->
         watches.storage_queue.managed.done(await watches.storage_queue.managed.get())
     watches._on_pull_secret()
     assert len(watches.storage_queue) == 2
+
+
+async def test_every_cache_that_grows_with_storages_and_consumers_keeps_bytes_without_managers() -> None:
+    watches = Watches(FakeApi())
+    kinds = [kind.objects for kind in watches.toolhive._kinds.values()]
+    caches = [*watches.caches.values(), watches.deployments, *kinds]
+    managed: Object = {"manager": names.FIELD_MANAGER, "fieldsV1": {"f:spec": {}}}
+    obj = {**pod(managedFields=""), "spec": {"template": {}}}
+    obj["metadata"]["managedFields"] = [managed]
+    for cache in caches:
+        cache._put(obj)
+        (kept,) = cache.objects.values()
+        assert isinstance(cache._objects, PackedObjects), cache.resource.plural
+        assert "f:spec" not in str(kept), cache.resource.plural
+
+
+async def test_an_index_by_node_forgets_a_pod_that_is_gone() -> None:
+    watches = Watches(FakeApi())
+    watches.caches[PODS.plural].remember({**pod(), "spec": {"nodeName": "host-0"}})
+    assert len(watches._pods_on.get(("", "host-0"))) == 1
+    watches.caches[PODS.plural]._drop(("team", "mine-valkey-0-0"))
+    assert watches._pods_on.get(("", "host-0")) == ()
