@@ -20,6 +20,7 @@ _KIND_CHANGE: Final = (
     " SessionStorage"
 )
 _OBJECT_NAME: Final = "must consist of lower-case letters, digits, '-' or '.', and start and end with a letter or digit"
+_OBJECT_NAME_PATTERN: Final = r"'^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$'"
 _CLASS_CHANGE: Final = (
     "spec.storageClassName: Forbidden: a disk cannot change its StorageClass in place: create a new SessionStorage"
 )
@@ -201,7 +202,7 @@ RULES: Final = (
         ),
         alone=(
             'spec.external.secretRef: Invalid value: "Redis/Auth": spec.external.secretRef in body should match'
-            " '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"
+            f" {_OBJECT_NAME_PATTERN}"
         ),
         why=(
             "No Secret can have that name. The field cannot name a Secret of another namespace, because authors could"
@@ -365,7 +366,7 @@ RULES: Final = (
         says=f'spec.storageClassName: Invalid value: "Fast!": {_OBJECT_NAME}',
         alone=(
             'spec.storageClassName: Invalid value: "Fast!": spec.storageClassName in body should match'
-            " '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"
+            f" {_OBJECT_NAME_PATTERN}"
         ),
         why="No StorageClass can have that name.",
     ),
