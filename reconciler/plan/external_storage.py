@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from reconciler.manifests.secrets import external_connection_secret, kept_connection_secret
-from reconciler.plan.health import Verdict
+from reconciler.plan.verdict import Verdict
 from reconciler.state.external_store import ExternalFacts, Outcome
 from reconciler.state.rotation_record import revision_of
 from shared.consumers.storage_connection import PROXIES_SUPPORTED, ProxySupport

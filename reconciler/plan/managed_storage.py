@@ -33,6 +33,7 @@ from reconciler.plan.rolling_update import may_go_on, next_change
 from reconciler.plan.secrets import Publication
 from reconciler.plan.status import report
 from reconciler.plan.troubles import troubled
+from reconciler.plan.verdict import Verdict
 from reconciler.rotation.rotation_plan import plan_managed_rotation
 from reconciler.state import pod_status
 from shared import names
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from reconciler.failover.decision import Decision
     from reconciler.plan.change import Change
     from reconciler.plan.desired_objects import StorageSettings
-    from reconciler.plan.health import Verdict
+    from reconciler.plan.verdict import Verdict
     from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Object, Resource
     from shared.session_storage.models import SessionStorageSpec

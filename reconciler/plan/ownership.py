@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.actions.kubernetes import Delete, Write
 from reconciler.plan.desired_objects import owner_of
-from reconciler.plan.health import Verdict
+from reconciler.plan.verdict import Verdict
 from reconciler.state import pod_status
 from reconciler.state.owned_objects import CHILD_RESOURCES, is_owned_by, is_storage, was_made_for
 from shared import names

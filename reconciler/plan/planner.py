@@ -12,13 +12,14 @@ from reconciler.actions.plan import Plan, apart
 from reconciler.plan import desired_objects, external_storage, secrets
 from reconciler.plan.change import FOLLOWING_SECONDS
 from reconciler.plan.deletion import status_of_deleted
-from reconciler.plan.health import Verdict, was_ready
+from reconciler.plan.health import was_ready
 from reconciler.plan.instance_count import preset_for_now
 from reconciler.plan.managed_storage import WAITING_SECONDS, lead_clients, plan_managed
 from reconciler.plan.ownership import Ownership
 from reconciler.plan.repairs import Mending
 from reconciler.plan.status import report
 from reconciler.plan.troubles import troubled
+from reconciler.plan.verdict import Verdict
 from reconciler.rotation.rotation_plan import plan_external_rotation
 from reconciler.state.external_store import ExternalFacts
 from shared import names

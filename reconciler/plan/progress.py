@@ -18,10 +18,11 @@ from reconciler.plan.change import UPDATING
 from reconciler.plan.external_storage import HANDED_ON
 from reconciler.plan.health import SIZE_APPLIED
 from reconciler.plan.hindrance import REDUNDANT
+from reconciler.plan.verdict import Verdict
 from shared.objects.conditions import Finding
 
 if TYPE_CHECKING:
-    from reconciler.plan.health import Verdict
+    from reconciler.plan.verdict import Verdict
 
 RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"

@@ -8,7 +8,7 @@ from reconciler.actions.plan import Plan
 from reconciler.failover.consent import FAILOVER_BLOCKED
 from reconciler.plan.change import PLANNED
 from reconciler.plan.failed_pass import RECONCILED
-from reconciler.plan.health import AVAILABLE, NO_REPLICA, READY, Verdict
+from reconciler.plan.health import AVAILABLE, NO_REPLICA, READY
 from reconciler.plan.progress import RECONCILING, STALLED, progress
 from reconciler.plan.repairs import CHANGES_ACCEPTED
 from reconciler.rotation.overdue import OVERDUE, password_overdue
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.plan.hindrance import Hindrance
+    from reconciler.plan.verdict import Verdict
     from reconciler.state.storage_state import StorageState
     from shared.objects.resources import Object
 

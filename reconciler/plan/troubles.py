@@ -12,9 +12,9 @@ from shared.objects.resources import ENDPOINT_SLICES, SECRETS, SERVICES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.plan.health import Verdict
     from reconciler.plan.repairs import Repair
     from reconciler.plan.secrets import Publication
+    from reconciler.plan.verdict import Verdict
     from reconciler.state.storage_state import StorageState
 
 

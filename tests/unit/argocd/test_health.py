@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from reconciler.plan.change import Change, updating
-from reconciler.plan.health import Verdict
 from reconciler.plan.hindrance import Hindrance
 from reconciler.plan.status import status_of
+from reconciler.plan.verdict import Verdict
 from shared.objects.conditions import Finding
 from shared.objects.resources import Object
 from shared.session_storage.status import Phase

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 
@@ -13,10 +14,11 @@ from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.plan.change import Change, updating
 from reconciler.plan.external_storage import HANDED_ON
 from reconciler.plan.external_storage import judge as judge_external
-from reconciler.plan.health import SIZE_APPLIED, Verdict, judge
+from reconciler.plan.health import SIZE_APPLIED, judge
 from reconciler.plan.hindrance import REDUNDANT, Hindrance
 from reconciler.plan.progress import RECONCILING, STALLED, progress
 from reconciler.plan.status import status_of
+from reconciler.plan.verdict import Verdict
 from reconciler.state.external_secret import ExternalConnection, SecretProblem, connection_of_user
 from reconciler.state.external_store import DialResult, ExternalFacts, Outcome
 from reconciler.state.instance import Instance
@@ -49,8 +51,8 @@ def told(verdict: Verdict) -> tuple[str, str] | None:
     return (found.type, found.reason) if found is not None else None
 
 
-def with_finding(kind: str, status: str) -> Verdict:
-    return replace(READY, also=(Finding(kind, status, "Why", "because"),))  # type: ignore[arg-type]
+def with_finding(kind: str, status: Literal["True", "False"]) -> Verdict:
+    return replace(READY, also=(Finding(kind, status, "Why", "because"),))
 
 
 @pytest.mark.parametrize(

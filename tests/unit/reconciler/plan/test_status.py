@@ -11,9 +11,10 @@ from reconciler.failover.consent import FAILOVER_BLOCKED
 from reconciler.failover.decision import Decision, FailoverBlocked, KeepPrimary, LookAgain
 from reconciler.failover.replication_group import ReplicationGroup
 from reconciler.plan.change import UPDATING, Change
-from reconciler.plan.health import AVAILABLE, SIZE_APPLIED, Verdict, judge
+from reconciler.plan.health import AVAILABLE, SIZE_APPLIED, judge
 from reconciler.plan.hindrance import REDUNDANT, Hindrance
 from reconciler.plan.status import status_of
+from reconciler.plan.verdict import Verdict
 from reconciler.state.instance import Instance
 from reconciler.state.storage_state import StorageState
 from shared.objects.conditions import Finding, conditions
