@@ -24,6 +24,7 @@ KEY = names.key_prefix("MCPServer", "team", "search")
         SESSION.upper(),
         SESSION.replace("-", ""),
     ],
+    ids=["password", "hash", "hash in capitals", "session", "session in capitals", "session without dashes"],
 )
 @pytest.mark.parametrize("text", ["{}", "cannot read '{}'", "user default #{} on", "redis://me:{}@host:6379", "x={};"])
 def test_what_is_secret_is_hidden_wherever_it_stands(text: str, secret: str) -> None:
