@@ -144,3 +144,20 @@ def test_every_prometheus_reaches_what_it_scrapes() -> None:
         assert policy["metadata"]["namespace"] == NAMESPACE
         open_to_all = [rule for rule in policy["spec"]["ingress"] if "from" not in rule]
         assert "http" in {port["port"] for rule in open_to_all for port in rule["ports"]}
+
+
+def test_nobody_but_those_named_reaches_metrics_and_everybody_the_webhook() -> None:
+    peer = "monitoring.scrapedFrom[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=monitoring"
+    named = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    policies = [obj for obj in chart_objects(peer) if obj["kind"] == "NetworkPolicy"]
+    admitted = {
+        (obj["metadata"]["name"], port["port"]): rule.get("from")
+        for obj in policies
+        for rule in obj["spec"]["ingress"]
+        for port in rule["ports"]
+    }
+    assert admitted == {
+        (f"{RELEASE}-reconciler", "http"): named,
+        (f"{RELEASE}-webhook", "http"): named,
+        (f"{RELEASE}-webhook", "https"): None,
+    }

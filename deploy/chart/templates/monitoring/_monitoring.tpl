@@ -15,3 +15,13 @@ prometheus.io/port: {{ .port | quote }}
 prometheus.io/path: {{ .path }}
 {{- end }}
 {{- end }}
+
+{{/* Who may reach metrics. Probes share their port; they come from the pod's own node, which NetworkPolicies let through. */}}
+{{- define "monitoring.ingress" -}}
+- ports:
+    - {protocol: TCP, port: http}
+  {{- with .Values.monitoring.scrapedFrom }}
+  from:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
