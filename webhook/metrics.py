@@ -6,7 +6,12 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-REVIEWS: Final = Counter("session_storage_webhook_reviews_total", "Answers to admission reviews.", ["path", "answer"])
+REVIEWS: Final = Counter(
+    "session_storage_webhook_reviews_total",
+    "Answers to admission reviews: allow; patch, which connects a consumer; deny; or, without a decision, malformed,"
+    " overloaded or error.",
+    ["path", "answer"],
+)
 REVIEW_SECONDS: Final = Histogram(
     "session_storage_webhook_review_seconds",
     "Time from a review's last byte to its answer.",

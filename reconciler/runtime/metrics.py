@@ -6,7 +6,12 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-RECONCILES: Final = Counter("session_storage_reconciles_total", "Passes over a storage.", ["outcome"])
+RECONCILES: Final = Counter(
+    "session_storage_reconciles_total",
+    "Passes over a storage, by outcome: ok; error, which passes by itself or waits for a person; or bug, which nobody"
+    " expected.",
+    ["outcome"],
+)
 """Outcomes: `ok`; `error`, which passes by itself or waits for a person; `bug`, which nobody expected."""
 RECONCILE_SECONDS: Final = Histogram("session_storage_reconcile_seconds", "Duration of one pass over a storage.")
 QUEUE_LENGTH: Final = Gauge("session_storage_queue_length", "Storages that wait for a worker.")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from shared.objects.resources import Object
 from tests.integration.chart.pods import template
-from tests.integration.installation import NAMESPACE, RELEASE, chart_objects
+from tests.integration.installation import CHART, NAMESPACE, RELEASE, chart_objects, helm_template
 from tests.support.alert_rules import RUNBOOKS, alerts, recordings
 
 OPERATOR = "--api-versions=monitoring.coreos.com/v1"
@@ -161,3 +164,34 @@ def test_nobody_but_those_named_reaches_metrics_and_everybody_the_webhook() -> N
         (f"{RELEASE}-webhook", "http"): named,
         (f"{RELEASE}-webhook", "https"): None,
     }
+
+
+@pytest.mark.parametrize(
+    ("values", "is_told"),
+    [
+        ((), False),
+        (("monitoring.enabled=true",), True),
+        (("monitoring.enabled=true", "monitoring.podMonitor.labels.release=prometheus"), True),
+        (
+            (
+                "monitoring.enabled=true",
+                "monitoring.podMonitor.labels.release=prometheus",
+                "monitoring.rules.labels.release=prometheus",
+            ),
+            False,
+        ),
+    ],
+)
+def test_who_installs_without_labels_is_told_that_prometheus_may_select_by_them(
+    values: tuple[str, ...], tmp_path: Path, *, is_told: bool
+) -> None:
+    chart = shutil.copytree(CHART, tmp_path / "chart")
+    # `helm template` prints no notes.
+    notes = 'notes: {{ include (print $.Template.BasePath "/NOTES.txt") . | quote }}\n'
+    (chart / "templates/notes.yaml").write_text(notes)
+    options = [f"--set={value}" for value in values]
+    rendered = helm_template("--show-only=templates/notes.yaml", *options, chart=chart)
+    assert rendered.returncode == 0, rendered.stderr
+    told = yaml.safe_load(rendered.stdout)["notes"]
+    assert ("monitoring.podMonitor.labels.release=" in told) == is_told
+    assert f'installed as "{RELEASE}"' in told

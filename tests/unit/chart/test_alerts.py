@@ -162,11 +162,17 @@ def test_a_runbook_says_what_an_alert_means_does_and_needs(name: str) -> None:
     assert {word for word in ("critical", "warning") if word in parts[0]} == severities
 
 
-def test_the_guide_lists_every_alert_with_its_severities() -> None:
-    listed = re.findall(r"^\| \[`?(\w+)`?\]\(\.\./runbooks/(\w+)\.md\) \| ([^|]+) \|", MONITOR, re.MULTILINE)
-    assert [(name, page) for name, page, _ in listed if name != page] == []
-    found = {name: set(re.findall(r"critical|warning", severities)) for name, _, severities in listed}
-    assert found == {name: {alert.severity for alert in alerts() if alert.name == name} for name in NAMES}
+def test_the_guide_lists_every_alert_with_its_severities_and_how_long_each_lasts() -> None:
+    listed = re.findall(r"^\| \[`?(\w+)`?\]\(\.\./runbooks/(\w+)\.md\) \| ([^|]+) \| ([^|]*)\|", MONITOR, re.MULTILINE)
+    assert [(name, page) for name, page, *_ in listed if name != page] == []
+    found = {
+        name: (set(severities.split(", ")), set((lasts.strip() or "0m").split(", ")))
+        for name, _, severities, lasts in listed
+    }
+    declared = {name: [alert for alert in alerts() if alert.name == name] for name in NAMES}
+    assert found == {
+        name: ({each.severity for each in same}, {each.lasts for each in same}) for name, same in declared.items()
+    }
 
 
 @pytest.mark.parametrize(
