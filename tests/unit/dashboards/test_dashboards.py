@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from itertools import combinations
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -16,6 +17,7 @@ from tests.reference.metrics import declared_series
 from tests.support.dashboards import MAY_BE_EMPTY, OF_ROTATIONS, VARIABLE, Asked, queries
 from tests.support.promql import parse
 
+GUIDE: Final = (Path(__file__).parents[3] / "docs/howto/dashboards.md").read_text()
 DECLARED: Final = declared_series()
 OF_TARGETS: Final = frozenset({"pod"})
 """Labels that Prometheus gives to what it scrapes, if it finds pods."""
@@ -95,6 +97,19 @@ def test_the_values_to_choose_from_are_labels_of_series_that_exist(dashboard: Da
 
 def test_the_queries_that_may_be_empty_are_some_that_there_are() -> None:
     assert MAY_BE_EMPTY.keys() | OF_ROTATIONS < {each.name for each in queries()}
+
+
+def test_the_guide_says_of_each_panel_that_may_be_empty_why_and_of_none_that_does_not_exist() -> None:
+    _, _, table = GUIDE.partition('## If a panel says "No data"')
+    told = {
+        name for cell in re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE) for name in re.findall(r"\*([^*]+)\*", cell)
+    }
+    panels = {panel.title for dashboard in DASHBOARDS for panel in dashboard.panels}
+    others = {row.title.partition(" (")[0] for each in DASHBOARDS for row in each.rows} | {
+        query.legend for dashboard in DASHBOARDS for panel in dashboard.panels for query in panel.queries
+    }
+    assert told - {"fleet", "one storage"} <= panels | others
+    assert {name.split(" / ")[2] for name in MAY_BE_EMPTY.keys() | OF_ROTATIONS} <= told
 
 
 @each_dashboard
