@@ -72,6 +72,7 @@ def cases() -> Iterable[Case]:
         (own("synced_replicas", "0x20"), redundant, SERVED),
         (
             (own("synced_replicas", "1x20"), redundant, SERVED),
+            (own("synced_replicas", "0x3 2x20"), redundant, SERVED),
             (own("synced_replicas", "0x20"), SERVED),
             (own("synced_replicas", "0x20"), redundant),
             (
@@ -92,7 +93,10 @@ def cases() -> Iterable[Case]:
         "warning",
         "2m15s",
         (*backlog, own("replica_lag_bytes", "501x40", pod="mine-valkey-2-0")),
-        ((*backlog, own("replica_lag_bytes", "500x40", pod="mine-valkey-2-0")),),
+        (
+            (*backlog, own("replica_lag_bytes", "500x40", pod="mine-valkey-2-0")),
+            (*backlog, own("replica_lag_bytes", "900x3 0x40", pod="mine-valkey-2-0")),
+        ),
     )
     four, three = (server("replica_resyncs_full", steps(20, 1, count)) for count in (4, 3))
     yield Case(

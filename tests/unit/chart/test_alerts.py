@@ -155,6 +155,10 @@ def test_the_cases_have_series_as_our_processes_and_api_servers_write_them() -> 
         if not {name for name, _ in series.labels} - OF_TARGETS <= declared[series.name]
     }
     assert wrong == set()
+    # So that an alert which the first events are to fire has a case in which they do.
+    own = [each for each in (*given, *HEALTHY) if re.fullmatch(r"session_storage_\w+_(?:total|bucket)", each.name)]
+    assert len(own) > 10
+    assert {each.text for each in own if not each.values.startswith("0")} == set()
 
 
 def test_at_rest_there_is_every_series_that_a_rule_asks_for() -> None:
