@@ -17,6 +17,7 @@ from certs.rotation.actions import IssueAuthority, IssueServing, StoreAuthoritie
 from certs.rotation.ca_bundles import PublishBundle
 from certs.rotation.ca_secret import Authorities
 from shared import errors
+from shared.counting import from_zero
 from shared.names import ANNOTATION_CERTIFICATES_ROTATED, FIELD_MANAGER_CERTIFICATES, LABEL_MANAGED_BY, MANAGED_BY
 from shared.objects.resources import SECRETS
 
@@ -64,6 +65,7 @@ class Applier:
         self._caches = caches
         self._spec = spec
         self._published: dict[WebhookConfiguration, bytes] = {}
+        from_zero(metrics.REPAIRS, map(str, caches.configurations))
 
     async def carry_out(self, action: Action, now: datetime) -> EventNote | None:
         """Carry an action out, unless somebody else has written meanwhile; return the Event to record, if any.
@@ -81,7 +83,7 @@ class Applier:
                 pair = issue.issue_serving(authority, self._spec.dns_names, now, self._spec.lifetimes)
                 if not await self._store(self._caches.serving, {**pair.entries(), KEY_BUNDLE: encoded(bundle)}):
                     return None
-                metrics.ISSUED.labels("serving").inc()
+                metrics.ISSUED.labels(metrics.Issued.SERVING).inc()
                 return events.leaf_issued(pair, reasons)
             case StoreBundle(bundle):
                 data = (self._caches.serving.secret or {}).get("data") or {}
@@ -99,7 +101,7 @@ class Applier:
             authorities = Authorities(predecessor.current, pair, predecessor.retired, action.handled_request)
         if not await self._store_authorities(authorities):
             return None
-        metrics.ISSUED.labels("authority").inc()
+        metrics.ISSUED.labels(metrics.Issued.AUTHORITY).inc()
         return events.authority_issued(pair, action.reasons, is_successor=predecessor is not None)
 
     async def _store_authorities(self, authorities: Authorities) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge
@@ -9,11 +10,21 @@ from prometheus_client import Counter, Gauge
 from certs.pki.pem import readable_pair
 from certs.rotation import ca_bundles, ca_secret
 from certs.rotation.actions import Phase
+from shared.counting import from_zero
+from shared.errors import ClusterError, kinds_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from certs.rotation.actions import CertificateSpec, Observed, Plan
+
+
+class Issued(StrEnum):
+    """What kind of certificate the controller issues."""
+
+    AUTHORITY = "authority"
+    SERVING = "serving"
+
 
 NOT_AFTER: Final = Gauge(
     "session_storage_certificate_not_after_seconds",
@@ -37,8 +48,13 @@ PODS: Final = Gauge(
 LAST_ERROR: Final = Gauge(
     "session_storage_certificate_last_error_seconds", "Unix time of the controller's last failure, by kind.", ["error"]
 )
-ERRORS: Final = Counter("session_storage_certificate_errors_total", "Failures of the controller, by kind.", ["error"])
-ISSUED: Final = Counter("session_storage_certificates_issued_total", "Certificates issued, by kind.", ["kind"])
+ERRORS: Final = from_zero(
+    Counter("session_storage_certificate_errors_total", "Failures of the controller, by kind.", ["error"]),
+    [kind.__name__ for kind in kinds_of(ClusterError)],
+)
+ISSUED: Final = from_zero(
+    Counter("session_storage_certificates_issued_total", "Certificates issued, by kind.", ["kind"]), Issued
+)
 REPAIRS: Final = Counter(
     "session_storage_ca_bundle_repairs_total",
     "Bundles that the controller restored after somebody else wrote them.",
@@ -73,7 +89,7 @@ def export(observed: Observed, plan: Plan, spec: CertificateSpec, now: datetime)
         PODS.labels(serving).set(len(names))
 
 
-def count_error(error: Exception, now: datetime) -> None:
+def count_error(error: ClusterError, now: datetime) -> None:
     """Count a failure, by the name of its exception."""
     kind = type(error).__name__
     ERRORS.labels(kind).inc()

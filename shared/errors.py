@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class SessionStorageError(Exception):
@@ -145,3 +145,10 @@ class StoreMovedOn(SessionStoreError):
 
 class CertificateError(SessionStorageError):
     """A key or certificate is malformed, mismatched or expired."""
+
+
+def kinds_of(root: type[SessionStorageError]) -> Iterator[type[SessionStorageError]]:
+    """List an exception and all that derive from it."""
+    yield root
+    for kind in root.__subclasses__():
+        yield from kinds_of(kind)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
+
+
+class ReviewAnswer(StrEnum):
+    """What became of a review: one of the decisions, or why the webhook could not decide."""
+
+    ALLOW = "allow"
+    PATCH = "patch"
+    DENY = "deny"
+    MALFORMED = "malformed"
+    OVERLOADED = "overloaded"
+    ERROR = "error"
+
 
 REVIEWS: Final = Counter(
     "session_storage_webhook_reviews_total",

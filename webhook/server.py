@@ -7,6 +7,7 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from shared.counting import from_zero
 from shared.errors import MalformedReview, Overloaded
 from webhook import metrics
 from webhook.admission import review
@@ -14,6 +15,7 @@ from webhook.admission.review import Allow, Deny, Patch
 from webhook.http.answers import JSON, Answer
 from webhook.http.bodies import Bodies
 from webhook.http.heads import CONTINUE, expects_to_continue, refusal_of
+from webhook.metrics import ReviewAnswer
 from webhook.undecided import Undecided, memory_of
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     Decide: TypeAlias = Callable[[review.AdmissionRequest], Awaitable[review.Decision]]
 
-_DECISIONS: Final = (Allow, Patch, Deny)
+_ANSWERS: Final = {Allow: ReviewAnswer.ALLOW, Patch: ReviewAnswer.PATCH, Deny: ReviewAnswer.DENY}
 _logger = logging.getLogger(__name__)
 
 
@@ -82,8 +84,9 @@ class _Endpoint:
         self._decide = decide
         self._undecided = undecided
         # Looked up once, because to look a metric's labels up takes longer than to count.
-        self._seconds = metrics.REVIEW_SECONDS.labels(path)
-        self._answers = {kind: metrics.REVIEWS.labels(path, kind.__name__.lower()) for kind in _DECISIONS}
+        self._seconds = from_zero(metrics.REVIEW_SECONDS, [path]).labels(path)
+        reviews = from_zero(metrics.REVIEWS, [path], ReviewAnswer)
+        self._answers = {kind: reviews.labels(path, answer) for kind, answer in _ANSWERS.items()}
 
     async def respond(self, body: bytes) -> Answer:
         """Decide a review."""
@@ -93,15 +96,15 @@ class _Endpoint:
             uid, decision = await self._undecided.result_of(lambda: self._decided(body), memory)
             answer = review.render(uid, decision)
         except (MalformedReview, RecursionError) as error:
-            metrics.REVIEWS.labels(self._path, "malformed").inc()
+            metrics.REVIEWS.labels(self._path, ReviewAnswer.MALFORMED).inc()
             text = "nested too deeply" if isinstance(error, RecursionError) else str(error)
             return Answer.of_text(HTTPStatus.BAD_REQUEST, text)
         except Overloaded as error:
-            metrics.REVIEWS.labels(self._path, "overloaded").inc()
+            metrics.REVIEWS.labels(self._path, ReviewAnswer.OVERLOADED).inc()
             return Answer.of_text(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except Exception:
             _logger.exception("a review could not be decided", extra={"path": self._path})
-            metrics.REVIEWS.labels(self._path, "error").inc()
+            metrics.REVIEWS.labels(self._path, ReviewAnswer.ERROR).inc()
             return Answer.of_text(HTTPStatus.INTERNAL_SERVER_ERROR, "the review could not be decided")
         self._seconds.observe(perf_counter() - start)
         self._answers[type(decision)].inc()

@@ -72,7 +72,7 @@ class Undecided:
         except TimeoutError:
             if not until.expired():
                 raise
-            metrics.CLIENTS_CUT_OFF.labels("decisions").inc()
+            metrics.CLIENTS_CUT_OFF.labels(metrics.CutOff.DECISIONS).inc()
             raise Overloaded from None
         finally:
             self._held.pop(until, None)

@@ -54,9 +54,9 @@ class Scope:
         return f"increase({self.series(name, *matchers)}[$__range])"
 
     def count(self, name: str, *matchers: str) -> str:
-        """Say how often something rare has happened since each process began.
+        """Say how often something has happened since each process began.
 
-        The first time makes the series, and Prometheus sees no growth in a series that begins with 1.
+        For what may happen before Prometheus first asks a process: it sees no growth in that.
         """
         return f"max_over_time({self.series(name, *matchers)}[$__range])"
 

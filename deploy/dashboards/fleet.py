@@ -188,8 +188,8 @@ AVAILABILITY: Final = Row(
         ),
         Figure(
             title="Duration of moves",
-            description="From the decision until clients were sent to another instance: 99 % of the moves"
-            " took at most this long. Empty until a primary has moved.",
+            description="From the decision until clients were sent to another instance: 99 % of the moves in the"
+            " time shown took at most this long. Empty if no primary moved.",
             unit="s",
             queries=(
                 Query(

@@ -47,12 +47,14 @@ RECONCILER: Final = Row(
         Graph(
             title="Errors that nobody foresaw",
             description="Errors of both processes since they began, by the part that went on after them, and"
-            " changed objects that a part could not handle. Please report them.",
+            " changed objects that a part could not handle. Empty until the first one. Please report them.",
             unit="short",
+            # Each part and each cache has a series, and hardly any ever counts.
             queries=(
-                Query(f"sum by (part) ({PROCESSES.count('session_storage_unforeseen_errors_total')})", "{{part}}"),
+                Query(f"sum by (part) ({PROCESSES.count('session_storage_unforeseen_errors_total')}) > 0", "{{part}}"),
                 Query(
-                    f"sum by (resource) ({PROCESSES.count('session_storage_unhandled_objects_total')})", "{{resource}}"
+                    f"sum by (resource) ({PROCESSES.count('session_storage_unhandled_objects_total')}) > 0",
+                    "{{resource}}",
                 ),
             ),
         ),

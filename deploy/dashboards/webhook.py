@@ -34,10 +34,10 @@ NOW: Final = Row(
         ),
         Figure(
             title="Not decided",
-            description="Reviews that the webhook could not decide since its pods began, because they were"
-            " malformed, too many at once, or met an error that nobody foresaw.",
+            description="Reviews in the time shown that the webhook could not decide, because they were malformed,"
+            " too many at once, or met an error that nobody foresaw.",
             unit="short",
-            queries=(Query(f"sum({EVERY.count('session_storage_webhook_reviews_total', FAILED)}) or vector(0)"),),
+            queries=(Query(f"sum({EVERY.total('session_storage_webhook_reviews_total', FAILED)})"),),
             steps=OF_LOSS,
         ),
         Figure(
@@ -114,8 +114,7 @@ ADMISSIONS: Final = Row(
         ),
         Graph(
             title="Clients cut off",
-            description="Clients that the webhook cut off to have room for others, by reason; empty until the first"
-            " one.",
+            description="Clients that the webhook cut off to have room for others, by reason.",
             unit="cps",
             queries=(
                 Query(f"sum by (reason) ({EVERY.rate('session_storage_webhook_clients_cut_off_total')})", "{{reason}}"),
@@ -176,27 +175,27 @@ CERTIFICATES: Final = Row(
         ),
         Graph(
             title="Issued, repaired, refused",
-            description="Since each process began: certificates issued, `caBundle`s restored after somebody else"
-            " wrote them, and Secrets that a webhook pod could not use. Empty until the first one.",
+            description="In each interval: certificates issued, `caBundle`s restored after somebody else wrote them,"
+            " and Secrets that a webhook pod could not use.",
             unit="short",
             queries=(
                 Query(
-                    f"sum by (kind) ({EVERY.count('session_storage_certificates_issued_total')})", "issued: {{kind}}"
+                    f"sum by (kind) ({EVERY.grown('session_storage_certificates_issued_total')})", "issued: {{kind}}"
                 ),
                 Query(
-                    f"sum by (configuration) ({EVERY.count('session_storage_ca_bundle_repairs_total')})",
+                    f"sum by (configuration) ({EVERY.grown('session_storage_ca_bundle_repairs_total')})",
                     "repaired: {{configuration}}",
                 ),
-                Query(f"sum({EVERY.count('session_storage_webhook_certificates_refused_total')})", "refused"),
+                Query(f"sum({EVERY.grown('session_storage_webhook_certificates_refused_total')})", "refused"),
             ),
             width=12,
         ),
         Graph(
             title="Failures of the controller",
-            description="Failures to manage certificates since the reconciler began, by kind; empty until the first.",
+            description="Failures to manage certificates in each interval, by kind.",
             unit="short",
             queries=(
-                Query(f"sum by (error) ({EVERY.count('session_storage_certificate_errors_total')})", "{{error}}"),
+                Query(f"sum by (error) ({EVERY.grown('session_storage_certificate_errors_total')})", "{{error}}"),
             ),
             width=12,
         ),

@@ -87,7 +87,7 @@ PRIMARY_CHANGES: Final = _counter(
 FAILOVER_SECONDS: Final = Family(
     "session_storage_failover_seconds",
     "histogram",
-    "Seconds from the decision until clients were sent to another instance; absent until that happens.",
+    "Seconds from the decision until clients were sent to another instance.",
     (*STORAGE, "planned"),
 )
 PROBES: Final = _counter(

@@ -30,7 +30,9 @@ class _Changes:
 
     last: PrimaryRecord
     by_reason: dict[str, int] = field(default_factory=dict)
-    seconds: dict[bool, Histogram] = field(default_factory=dict)
+    seconds: dict[bool, Histogram] = field(
+        default_factory=lambda: {is_planned: Histogram(BOUNDS) for is_planned in (True, False)}
+    )
 
 
 class PrimaryChanges:
@@ -56,7 +58,7 @@ class PrimaryChanges:
         if last.ended and last.reason and last.reason != FIRST_START:
             changes.by_reason[last.reason] = changes.by_reason.get(last.reason, 0) + 1
             is_planned = self._reasons.get(last.reason, False)
-            changes.seconds.setdefault(is_planned, Histogram(BOUNDS)).observe(last.took)
+            changes.seconds[is_planned].observe(last.took)
 
     def forget(self, storage: Key) -> None:
         """Drop a storage that is gone."""
@@ -65,7 +67,7 @@ class PrimaryChanges:
     def add_lines(self, own: LabelledLines, storage: Key) -> None:
         """Add the storage's lines; none before its first look.
 
-        Reasons that have not come up yet count 0, so that Prometheus sees the first change as an increase.
+        What has not come up yet counts 0, so that Prometheus sees the first change as an increase.
         """
         if (changes := self._changes.get(storage)) is None:
             return

@@ -87,9 +87,9 @@ class SessionCounts:
             with metrics.SESSION_COUNT_SECONDS.time():
                 counts = await count_sessions(*place, len(prefixes.own), prefixes.texts)
         except (errors.SessionStoreError, TimeoutError) as error:
-            metrics.SESSION_COUNTS.labels("error").inc()
+            metrics.SESSION_COUNTS.labels(metrics.CountOutcome.ERROR).inc()
             extra = {"storage": "/".join(key), "error": f"{type(error).__name__}: {error}"}
             _log.info("could not count the sessions of a storage", extra=extra)
             return
-        metrics.SESSION_COUNTS.labels("ok").inc()
+        metrics.SESSION_COUNTS.labels(metrics.CountOutcome.OK).inc()
         self._counted.note_sessions(key, prefixes.by_consumer(counts))

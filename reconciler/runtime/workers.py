@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from reconciler.runtime import metrics
+from reconciler.runtime.metrics import PassOutcome
 from shared import errors
 from shared.process.log_scope import RECONCILE_ID, logged_with, reconcile_id
 
@@ -55,16 +56,16 @@ async def _work(queue: WorkQueue, take: Callable[[], Awaitable[Name]], reconcile
 
 async def _pass(queue: WorkQueue, reconcile: Reconcile, key: Name) -> None:
     started = time.monotonic()
-    outcome = "error"
+    outcome = PassOutcome.ERROR
     try:
         requeue_after = await reconcile(key)
-        outcome = "ok"
+        outcome = PassOutcome.OK
     except errors.SessionStorageError as error:
         retry = queue.add_rate_limited(key, at_least=_asked_seconds(error))
         extra = {"reason": type(error).__name__, "error": str(error), **_seconds(started, retry)}
         _log.warning("reconcile failed; trying again", extra=extra)
     except Exception:  # noqa: BLE001 - a bug with one storage must not stop the others
-        outcome = "bug"
+        outcome = PassOutcome.BUG
         retry = queue.add_rate_limited(key)
         _log.exception("a bug stopped the reconcile; trying again", extra=_seconds(started, retry))
     else:

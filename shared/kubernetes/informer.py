@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from prometheus_client import Counter
 
 from shared import errors
+from shared.counting import from_zero
 from shared.kubernetes.client import EVERYTHING, Cluster, Selector
 from shared.kubernetes.keeping import WHOLE, Keeping
 from shared.objects.resources import Key, Object, Resource, key_of
@@ -74,6 +75,7 @@ class Informer:
         self._position = ""
         self._is_listed = False
         self._backoff = FIRST_BACKOFF_SECONDS
+        from_zero(UNHANDLED, [resource.plural])
 
     @property
     def objects(self) -> Mapping[Key, Object]:

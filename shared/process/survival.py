@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import Counter
 
+from shared.counting import from_zero
 from shared.process import log_scope
 
 if TYPE_CHECKING:
@@ -34,13 +35,14 @@ async def keep_running(part: str, work: Callable[[], Coroutine[Any, Any, None]])
         work: Begins it; called anew after each error.
     """
     log_scope.leave()
+    failures = from_zero(FAILURES, [part]).labels(part)
     clock, pause = asyncio.get_running_loop().time, FIRST_PAUSE_SECONDS
     while True:
         began = clock()
         try:
             await work()
         except Exception:  # noqa: BLE001 - whatever it is, it must neither end the process nor stay silent
-            FAILURES.labels(part).inc()
+            failures.inc()
             if clock() - began > MAX_PAUSE_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             _log.exception("an unforeseen error; beginning again", extra={"part": part, "retry_seconds": pause})

@@ -34,6 +34,12 @@ Webhook and reconciler serve Prometheus' text format on their port `http`, besid
 
 The series of a storage are as old as the last look at it, which comes twice a minute at least. They appear with its
 first look, and end when it is gone. Its sessions are counted once a minute.
+
+Counters and histograms begin with 0 before their first event, by every value that a label can have, because `rate` and
+`increase` see no growth in a series that begins with 1. A part of a process, a path, a cache or a webhook configuration
+has its series once it is there itself. Two kinds of series are left out. A command that nobody has called has no
+`redis_commands_total`: all of them would be 50 lines more for each server, most of them 0. And what happens before the
+first scrape of a new process, or of a new leader, is in the value and not in the growth.
 """
 LABELS: Final = """\
 ## Labels of storages
@@ -117,16 +123,20 @@ def declared_series() -> dict[str, frozenset[str]]:
     return found
 
 
-def _rows(package: str) -> Iterator[Row]:
+def declared_by(package: str) -> Iterator[MetricWrapperBase]:
+    """Import every module that makes metrics, and list these."""
     for path in sorted((ROOT / package).rglob("*.py")):
         if "from prometheus_client import" not in path.read_text():
             continue
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-        for metric in vars(module).values():
-            if isinstance(metric, MetricWrapperBase):
-                (described,) = metric.describe()
-                name = f"{described.name}_total" if described.type == "counter" else described.name
-                yield Row(name, described.type, metric._labelnames, described.documentation)
+        yield from (metric for metric in vars(module).values() if isinstance(metric, MetricWrapperBase))
+
+
+def _rows(package: str) -> Iterator[Row]:
+    for metric in declared_by(package):
+        (described,) = metric.describe()
+        name = f"{described.name}_total" if described.type == "counter" else described.name
+        yield Row(name, described.type, metric._labelnames, described.documentation)
 
 
 def _row_of(family: Family, shared: int) -> Row:

@@ -55,13 +55,13 @@ class Bodies:
                     self._give_up_the_oldest()
         except TimeoutError:
             if until in self._unfinished:
-                metrics.CLIENTS_CUT_OFF.labels("slow").inc()
+                metrics.CLIENTS_CUT_OFF.labels(metrics.CutOff.SLOW).inc()
                 return TOO_SLOW
         finally:
             is_given_up = self._unfinished.pop(until, None) is None
         # The last piece may have arrived after this body was given up, and before its reading timed out.
         if is_given_up:
-            metrics.CLIENTS_CUT_OFF.labels("bodies").inc()
+            metrics.CLIENTS_CUT_OFF.labels(metrics.CutOff.BODIES).inc()
             return _TOO_MANY
         return bytes(body)
 

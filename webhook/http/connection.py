@@ -141,10 +141,10 @@ class Connection(web.RequestHandler):
         """Close the connection if the client has taken too long to send a request or to read an answer."""
         begun = None if self.awaits_answer else self._request_began
         if self._unread_since is not None and now >= self._unread_since + READING_SECONDS:
-            metrics.CLIENTS_CUT_OFF.labels("slow").inc()
+            metrics.CLIENTS_CUT_OFF.labels(metrics.CutOff.SLOW).inc()
             self.abort()
         elif begun is not None and self.transport is not None and now >= begun + REQUEST_SECONDS:
-            metrics.CLIENTS_CUT_OFF.labels("slow").inc()
+            metrics.CLIENTS_CUT_OFF.labels(metrics.CutOff.SLOW).inc()
             self._write(TOO_SLOW)
             self.force_close()
 

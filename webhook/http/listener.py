@@ -146,7 +146,7 @@ class Listener(web.Server):
         same = [client for client in self._clients if client.peer == peer]
         if len(same) < MAX_PER_PEER:
             return True
-        metrics.CLIENTS_CUT_OFF.labels("peer").inc()
+        metrics.CLIENTS_CUT_OFF.labels(metrics.CutOff.PEER).inc()
         least = least_useful(same)
         if least is None or least.idle_since + PATIENCE_SECONDS > asyncio.get_running_loop().time():
             return False
@@ -159,7 +159,7 @@ class Listener(web.Server):
             least = least_useful(self._clients)
             self._is_crowded = least is None or least.has_sent_request
             if least is not None and least.idle_since + PATIENCE_SECONDS <= loop.time():
-                metrics.CLIENTS_CUT_OFF.labels("room").inc()
+                metrics.CLIENTS_CUT_OFF.labels(metrics.CutOff.ROOM).inc()
                 self._cut_off(least)
                 continue
             self._has_left.clear()

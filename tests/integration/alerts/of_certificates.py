@@ -70,6 +70,7 @@ def cases() -> Iterable[Case]:
         ((certificate(usable, "0x18 1x40"),),),
     )
     repairs = "ca_bundle_repairs_total"
+    # The first four of a process.
     yield Case(
         "SessionStorageCABundleContested",
         "warning",

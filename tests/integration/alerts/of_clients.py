@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.integration.alerts.case import Case
-from tests.integration.alerts.series import condition, own, server
+from tests.integration.alerts.series import condition, own, server, theirs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +30,7 @@ def cases() -> Iterable[Case]:
         (server("connected_clients", "8501x40"), most),
         ((server("connected_clients", "8500x40"), most),),
     )
+    # What one look found is there for a minute at most: until the next look, 30 s later, and a scrape after that.
     for name in ("aof_last_write_status", "aof_last_bgrewrite_status"):
         yield Case("SessionStorageAofFails", "critical", "75s", (server(name, "0x20"),), ((server(name, "0x3 1x20"),),))
     logins = "acl_access_denied_auth_total"
@@ -38,6 +39,19 @@ def cases() -> Iterable[Case]:
     )
     ready = condition("Ready", "0x100")
     yield Case("SessionStorageNotReady", "warning", "15m15s", (ready,), ((condition("Ready", "0x59 1x40"),),))
+    # An external storage; one that works with the former credential is ready, and says the other in a condition.
+    yield Case(
+        "SessionStorageNotReady",
+        "warning",
+        "15m30s",
+        (theirs("condition", "0x100", type="Ready", status="True"),),
+        (
+            (
+                theirs("condition", "1x100", type="Ready", status="True"),
+                theirs("condition", "0x100", type="CredentialHandedOn", status="True"),
+            ),
+        ),
+    )
     since = "rotation_phase_since_seconds"
     yield Case(
         "SessionStorageRotationStuck",

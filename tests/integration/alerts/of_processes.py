@@ -34,9 +34,9 @@ def cases() -> Iterable[Case]:
     yield Case(unattended, "critical", "3m15s", (led,), ((led, other),))
     yield Case(unattended, "critical", "2m15s", (SERVED,), ((process("session_storage_is_leader", "1x20"),),))
     # promtool's clock begins with 0.
-    leads = process("session_storage_is_leader", "1x40")
-    looked_at = own("looked_at_timestamp_seconds", "0x40")
-    yield Case(unattended, "critical", "5m15s", (leads, looked_at), ((leads, looked_at),), spared_at="5m")
+    leads = process("session_storage_is_leader", "1x60")
+    looked_at = own("looked_at_timestamp_seconds", "0x60")
+    yield Case(unattended, "critical", "10m15s", (leads, looked_at), ((leads, looked_at),), spared_at="10m")
     passes = "session_storage_reconciles_total"
     yield Case(
         "SessionStorageReconcileFails",

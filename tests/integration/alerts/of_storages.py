@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.integration.alerts.case import Case
-from tests.integration.alerts.series import SERVED, condition, evicted, memory, own, server, sessions, steps
+from tests.integration.alerts.series import (
+    SERVED,
+    condition,
+    evicted,
+    memory,
+    own,
+    server,
+    sessions,
+    steps,
+    taken_over,
+    theirs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +26,15 @@ def cases() -> Iterable[Case]:
     """Alerts of this group."""
     down = condition("Available", "0x20")
     recovers = condition("Available", "0x3 1x20")
-    yield Case("SessionStorageDown", "critical", "75s", (down, SERVED), ((recovers, SERVED), (down,)))
+    of_external = theirs("condition", "0x20", type="Ready", status="True")
+    yield Case(
+        "SessionStorageDown",
+        "critical",
+        "75s",
+        (down, SERVED),
+        # What one look found is there for a minute at most. An external storage is never down, beside one that serves.
+        ((recovers, SERVED), (down,), (of_external, condition("Available", "1x20"), SERVED)),
+    )
     blocked = "SessionStorageFailoverBlocked"
     yield Case(
         blocked, "critical", "15s", (condition("FailoverBlocked", "1x4"),), ((condition("FailoverBlocked", "0x4"),),)
@@ -27,6 +46,11 @@ def cases() -> Iterable[Case]:
         (*sessions(1000), evicted("0x40 11x40")),
         ((*sessions(1000), evicted("0x40 9x40")),),
     )
+    # What two leaders tell of the sessions at once is no more sessions, and what they tell of the evictions no more
+    # evictions.
+    told = taken_over((*sessions(1000), evicted("0x40 11x60")), 59)
+    less = taken_over((*sessions(1000), evicted("0x40 9x60")), 59)
+    yield Case("SessionStorageSessionsLost", "critical", "15m15s", tuple(told), (tuple(less),))
     # A new leader's series begins with what the server counted before.
     yield Case("SessionStorageSessionsLost", "warning", "4m", (evicted("7x10 8x20"),), ((evicted("_x9 7x20"),),))
     yield Case(
@@ -48,6 +72,7 @@ def cases() -> Iterable[Case]:
         (own("synced_replicas", "0x20"), redundant, SERVED),
         (
             (own("synced_replicas", "1x20"), redundant, SERVED),
+            (own("synced_replicas", "0x3 2x20"), redundant, SERVED),
             (own("synced_replicas", "0x20"), SERVED),
             (own("synced_replicas", "0x20"), redundant),
             (
@@ -68,7 +93,10 @@ def cases() -> Iterable[Case]:
         "warning",
         "2m15s",
         (*backlog, own("replica_lag_bytes", "501x40", pod="mine-valkey-2-0")),
-        ((*backlog, own("replica_lag_bytes", "500x40", pod="mine-valkey-2-0")),),
+        (
+            (*backlog, own("replica_lag_bytes", "500x40", pod="mine-valkey-2-0")),
+            (*backlog, own("replica_lag_bytes", "900x3 0x40", pod="mine-valkey-2-0")),
+        ),
     )
     four, three = (server("replica_resyncs_full", steps(20, 1, count)) for count in (4, 3))
     yield Case(

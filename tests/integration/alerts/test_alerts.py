@@ -17,9 +17,9 @@ import yaml
 from tests.integration.alerts.case import Case
 from tests.integration.alerts.cases import CASES
 from tests.integration.alerts.healthy import HEALTHY
-from tests.integration.alerts.series import Series
+from tests.integration.alerts.series import Series, memory, own, sessions, taken_over
 from tests.support import prometheus
-from tests.support.alert_rules import RULES, all_groups, groups_with
+from tests.support.alert_rules import RULES, alerts, all_groups, groups_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,6 +59,11 @@ def firing(case: Case) -> str:
     return f'group by (severity) (ALERTS{{alertname="{case.alert}",severity="{case.severity}",alertstate="firing"}})'
 
 
+def expression_of(name: str) -> str:
+    (alert,) = (each for each in alerts() if each.name == name)
+    return alert.expression
+
+
 def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
     done = promtool("check", "rules", "--lint-fatal", str(RULES))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -82,6 +87,48 @@ def test_at_rest_no_alert_is_even_pending(tmp_path: Path) -> None:
         all_groups(),
         "1m",
         asked(HEALTHY, "1m", "count by (alertname) (count_over_time(ALERTS[2h]))", "2h", []),
+    )
+
+
+def test_while_another_replica_begins_to_lead_no_alert_is_even_pending(tmp_path: Path) -> None:
+    of_leaders = [each for each in HEALTHY if "instance" in dict(each.labels)]
+    others = [each for each in HEALTHY if each not in of_leaders]
+    run(
+        tmp_path,
+        all_groups(),
+        "1m",
+        asked(
+            (*taken_over(of_leaders, 70), *others),
+            "1m",
+            "count by (alertname) (count_over_time(ALERTS[2h]))",
+            "2h",
+            [],
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("session_storage:sessions:sum", 1000),
+        ("session_storage:memory_used:ratio", 0.5),
+        (expression_of("SessionStorageConsumerUnwired"), 3),
+    ],
+    ids=["sessions", "memory", "consumers"],
+)
+def test_what_two_leaders_tell_counts_once(tmp_path: Path, expression: str, value: float) -> None:
+    told = (*sessions(1000), *memory("50x400"), own("consumers", "3x400", kind="MCPServer", wired="false"))
+    run(
+        tmp_path,
+        all_groups(),
+        "15s",
+        asked(
+            (*told, *(each.of_other_leader() for each in told)),
+            "15s",
+            f"max without (kind) ({expression})",
+            "1m",
+            [{"labels": '{namespace="team",storage="mine"}', "value": value}],
+        ),
     )
 
 

@@ -12,6 +12,8 @@ import yaml
 
 from certs.rotation.actions import Phase
 from reconciler.metrics import primary_answers
+from reconciler.runtime.metrics import PassOutcome
+from reconciler.runtime.workqueue import MAX_BACKOFF_SECONDS
 from shared import names
 from shared.session_storage.status import RotationPhase
 from tests.integration.alerts.cases import CASES
@@ -48,7 +50,7 @@ VALUES: Final = {
     "le": {*map(str, primary_answers.BOUNDS)},
     "wired": {"true", "false"},
     "planned": {"true", "false"},
-    "outcome": {"ok"},  # reconciler/runtime/metrics.py
+    "outcome": {*PassOutcome},
     "kind": {"next"},  # certs/metrics.py
     "serving": {"current"},
     "error_type": {"calling_webhook_error"},
@@ -102,6 +104,23 @@ def test_every_value_that_a_rule_asks_of_a_label_is_one_that_somebody_writes() -
     assert sorted((label, value) for label, value in values if value not in VALUES[label]) == []
 
 
+def test_no_rule_adds_up_what_two_leaders_say_of_one_thing() -> None:
+    """When another replica begins to lead, gauges of both are there together for a while."""
+    added = {
+        name
+        for expression in [*recordings().values(), *(alert.expression for alert in alerts())]
+        for name in re.findall(r"\b(?:sum|avg|count)(?: by \([^)]*\))? *\(\s*(\w+)", expression)
+    }
+    assert {"max", "rate", "increase"} <= added
+    assert added & known().keys() == set()
+
+
+def test_a_storage_whose_passes_fail_is_not_unattended() -> None:
+    """Its looks are as far apart as the longest pause; what Prometheus knows of the last one may be a minute old."""
+    (expression,) = (each.expression for each in alerts() if each.labels.get("scope") == "storage")
+    assert int(expression.rpartition("> ")[2]) > 1.2 * MAX_BACKOFF_SECONDS + 60
+
+
 def test_every_recorded_series_is_read_by_an_alert_or_by_another() -> None:
     assert recordings().keys() - {each.name for each in selectors()} == set()
 
@@ -136,6 +155,10 @@ def test_the_cases_have_series_as_our_processes_and_api_servers_write_them() -> 
         if not {name for name, _ in series.labels} - OF_TARGETS <= declared[series.name]
     }
     assert wrong == set()
+    # So that an alert which the first events are to fire has a case in which they do.
+    own = [each for each in (*given, *HEALTHY) if re.fullmatch(r"session_storage_\w+_(?:total|bucket)", each.name)]
+    assert len(own) > 10
+    assert {each.text for each in own if not each.values.startswith("0")} == set()
 
 
 def test_at_rest_there_is_every_series_that_a_rule_asks_for() -> None:

@@ -29,7 +29,6 @@ INFO = (Path(__file__).parent / "info-of-valkey-9.1.2.txt").read_text()
 KEY = ("team", "mine")
 READY = Condition(type="Ready", status="True", reason="StorageReady", last_transition_time=NOW)
 ABSENT_HERE = {
-    "session_storage_failover_seconds",  # no primary has changed
     "session_storage_rotation_phase_since_seconds",  # nothing rotates
     "session_storage_rotation_interval_seconds",
     "session_storage_consumers",  # nobody uses the storage

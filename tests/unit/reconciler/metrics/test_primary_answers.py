@@ -41,6 +41,12 @@ def test_answers_of_the_primary_count_by_how_long_they_took() -> None:
     assert (found["0.001"], found["0.1"], found["0.25"], found["+Inf"]) == (1, 2, 3, 4)
 
 
+def test_before_the_first_second_every_outcome_and_every_bucket_counts_zero() -> None:
+    """Otherwise Prometheus would see no growth in the first one."""
+    assert outcomes(watched()) == {("answered",): 0, ("unanswered",): 0}
+    assert set(buckets(watched()).values()) == {0}
+
+
 def test_answers_of_other_instances_do_not_count() -> None:
     answers = watched(primary=2)
     answers.note_answer(KEY, 0, 0.001, 101.0)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from reconciler.metrics.families import STORAGE
 from reconciler.metrics.lines import FamilyLines, StorageLines
-from reconciler.metrics.primary_changes import PrimaryChanges
+from reconciler.metrics.primary_changes import BOUNDS, PrimaryChanges
 from reconciler.plan.change import PLANNED
 from reconciler.runtime.storage_metrics import REASONS
 from reconciler.state.primary_record import FIRST_START, PrimaryRecord
@@ -41,6 +41,17 @@ def test_reasons_that_have_not_come_up_count_zero() -> None:
     found = values(lines_of(changes)["session_storage_primary_changes_total"], "reason", "planned")
     assert found == {(reason, str(is_planned).lower()): 0 for reason, is_planned in REASONS.items()}
     assert {reason for reason, is_planned in REASONS.items() if is_planned} == PLANNED
+
+
+def test_before_the_first_change_every_bucket_counts_zero() -> None:
+    """Otherwise Prometheus would see no growth in the duration of the first one."""
+    changes = PrimaryChanges(REASONS)
+    changes.note(KEY, STARTED)
+    found = values(lines_of(changes)["session_storage_failover_seconds"], "planned")
+    assert found == {("false",): 0, ("true",): 0}
+    text = lines_of(changes)["session_storage_failover_seconds"].decode()
+    assert text.count("_bucket{") == 2 * (len(BOUNDS) + 1)
+    assert all(line.endswith((" 0", " 0.000000")) for line in text.splitlines())
 
 
 def test_each_change_counts_once_however_often_it_is_seen() -> None:
