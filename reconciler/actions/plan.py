@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 STEADY_SECONDS: Final = 30.0
 """How often the reconciler looks at a storage that is well and about which nothing changes, without any event. A server
-that dies or hangs shows in its heartbeat; a look finds what only the server tells, such as a replica that lost its
+that dies or hangs shows in its heartbeat, and one that refuses writes in a check of its own
+(`reconciler/observe/write_checks.py`); a look finds what else only the server tells, such as a replica that lost its
 link."""
 RECHECK_SECONDS: Final = 10.0
 """How often it looks while something changes, or has been late a moment ago."""
@@ -51,6 +52,11 @@ class Plan:
     def steps(self) -> tuple[Step, ...]:
         """All steps, in order."""
         return tuple(step for strand in self.strands for step in strand)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the storage is well, nothing goes on, and so the next look has time."""
+        return self.requeue_after_seconds >= STEADY_SECONDS
 
     @property
     def moves_primary(self) -> bool:

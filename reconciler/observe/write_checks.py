@@ -1,0 +1,92 @@
+"""Checks every few seconds whether the primary of each storage at rest still takes writes.
+
+Looks at a storage at rest come rarely, and the heartbeat does not log in: Valkey answers it alike while its disk fails,
+or while the primary lacks the replicas that it needs to take writes. So this asks over the session that a look has left
+open. It changes nothing: a primary that refuses writes only has the next look come at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from shared import errors, names
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from reconciler.state.instance import Instance
+    from shared.objects.resources import Key
+
+TakesWrites: TypeAlias = "Callable[[str, int, int], Awaitable[bool | None]]"
+"""Asks the instance at a host and port whether it takes writes while so many replicas have to follow it closely; None
+if it cannot be asked now."""
+PERIOD_SECONDS: Final = 4.0
+"""How often each primary is asked. A client's writes fail meanwhile, and a move takes less than a second more, so a
+storage whose disk is full takes writes again within 5 s."""
+TURNS: Final = 16
+"""Into how many turns a period is divided, so that 1,000 storages hold the event loop for 4 ms and not for 60."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Primary(NamedTuple):
+    """The primary of a storage at rest: where it is, and how many replicas it needs to take writes."""
+
+    host: str
+    fence: int
+
+
+class WriteChecks:
+    """Knows which storages are at rest, and reports each whose primary refuses writes: once, until its next look."""
+
+    def __init__(self, takes_writes: TakesWrites, on_refusal: Callable[[Key], None]) -> None:
+        """Take whom to ask, and a callback that gets the (namespace, name) of a storage."""
+        self._takes_writes = takes_writes
+        self._on_refusal = on_refusal
+        self._primaries: dict[Key, _Primary] = {}
+
+    def __len__(self) -> int:
+        return len(self._primaries)
+
+    def note_look(self, storage: Key, primary: Instance | None) -> None:
+        """Take in what a look found.
+
+        Args:
+            storage: Its (namespace, name).
+            primary: Its primary; None if the storage is not at rest: the next look comes soon then.
+        """
+        if primary is not None and primary.facts is not None:
+            self._primaries[storage] = _Primary(primary.address, primary.facts.fence)
+        else:
+            self.forget(storage)
+
+    def forget(self, storage: Key) -> None:
+        """Drop a storage that is gone."""
+        self._primaries.pop(storage, None)
+
+    async def run(self) -> None:
+        """Ask until cancelled; a primary that takes its time holds up no other."""
+        turn = 0
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for storage, primary in list(self._primaries.items()):
+                    if hash(storage) % TURNS == turn:
+                        group.create_task(self._check(storage, primary))
+                turn = (turn + 1) % TURNS
+                await asyncio.sleep(PERIOD_SECONDS / TURNS)
+
+    async def _check(self, storage: Key, primary: _Primary) -> None:
+        try:
+            takes_writes = await self._takes_writes(primary.host, names.VALKEY_PORT, primary.fence)
+        except errors.SessionStoreError as error:
+            # Silence and death are the heartbeat's, and a rotation closes sessions.
+            extra = {"storage": "/".join(storage), "error": str(error)}
+            _log.debug("could not ask a primary whether it takes writes", extra=extra)
+            return
+        # A look may have found something else meanwhile.
+        if takes_writes is False and self._primaries.get(storage) == primary:
+            self.forget(storage)
+            _log.info("a primary refuses writes; looking at its storage", extra={"storage": "/".join(storage)})
+            self._on_refusal(storage)
