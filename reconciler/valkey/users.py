@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconciler.credentials import identities
 from reconciler.state.instance import InstanceFacts, facts_from
-from reconciler.state.replication_info import PRIMARY, info_from, replication_from
+from reconciler.state.replication_info import PRIMARY, info_from
 from reconciler.valkey.session import connected
 from shared import errors
 
@@ -81,7 +81,8 @@ async def takes_writes(session: Session, fence: int) -> bool:
     except (errors.StoreErred, errors.StoreRefused):
         return False
     said = info_from(info)
-    return said.get("role") == PRIMARY and replication_from(said).good_replicas >= fence
+    # Without a fence Valkey does not count good replicas.
+    return said.get("role") == PRIMARY and int(said.get("min_slaves_good_slaves", 0)) >= fence
 
 
 def _answers(info: str, config: Sequence[str], hashes: Mapping[str, frozenset[str]] | None) -> Answers:
