@@ -173,7 +173,7 @@ async def looks_fixture() -> AsyncIterator[Looks]:
 
 
 async def test_a_full_disk_at_rest_is_reported_within_a_period(disk: Path, looks: Looks, figures: list[str]) -> None:
-    """About 7 s."""
+    """Up to 7 s."""
     key: Key = ("team", "mine")
     reported = asyncio.Queue[Key]()
     checks = WriteChecks(looks.takes_writes, reported.put_nowait)
@@ -205,7 +205,7 @@ async def test_a_full_disk_at_rest_is_reported_within_a_period(disk: Path, looks
 async def test_a_primary_that_lost_its_replicas_is_told_apart_while_everybody_answers(
     instance: str, looks: Looks, tmp_path: Path
 ) -> None:
-    """About 3 s."""
+    """About 1 s."""
     other = tmp_path / "other"
     other.mkdir()
 
