@@ -37,6 +37,7 @@ class Plan:
         strands: Steps, by importance; if one fails, only the rest of its strand waits.
         status: The new status; None if the present one still holds.
         requeue_after_seconds: When to look again without an event; 0 means at once.
+        is_at_rest: Whether the storage is well and nothing goes on, so that the next look has time.
         is_changing: Whether the storage takes one of the slots for updates.
         progress: What the planned change is at, in words that stay the same as long as it gets nowhere.
     """
@@ -45,6 +46,7 @@ class Plan:
     status: Object | None = None
     events: tuple[EventNote, ...] = ()
     requeue_after_seconds: float = RECHECK_SECONDS
+    is_at_rest: bool = False
     is_changing: bool = False
     progress: str = ""
 
@@ -52,11 +54,6 @@ class Plan:
     def steps(self) -> tuple[Step, ...]:
         """All steps, in order."""
         return tuple(step for strand in self.strands for step in strand)
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether the storage is well, nothing goes on, and so the next look has time."""
-        return self.requeue_after_seconds >= STEADY_SECONDS
 
     @property
     def moves_primary(self) -> bool:

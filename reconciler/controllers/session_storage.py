@@ -108,13 +108,13 @@ class Reconciler:
             state = replace(state, may_update=False)
             decided = without_creations(self._plan(state), state)
         self.slots.note(key, is_changing=decided.is_changing, progress=decided.progress)
+        self.write_checks.note_look(key, state.primary if decided.is_at_rest else None)
         try:
             with urgently(when=decided.moves_primary):
                 return await self._carry_out(storage, state, decided, started)
         finally:
             # After the rest: a failover does not wait for it.
             self.metrics.note_look(state, decided.status)
-            self.write_checks.note_look(key, state.primary if decided.is_at_rest else None)
 
     async def _decide(self, storage: Object, key: Key) -> tuple[StorageState, Plan]:
         """Plan, and look first whether there is something of the name of what the plan creates."""

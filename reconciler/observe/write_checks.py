@@ -24,8 +24,8 @@ TakesWrites: TypeAlias = "Callable[[str, int, int], Awaitable[bool | None]]"
 """Asks the instance at a host and port whether it takes writes while so many replicas have to follow it closely; None
 if it cannot be asked now."""
 PERIOD_SECONDS: Final = 4.0
-"""How often each primary is asked. A client's writes fail meanwhile, and a move takes less than a second more, so a
-storage whose disk is full takes writes again within 5 s."""
+"""How often each primary is asked. Clients' writes fail until then, and until another instance has taken over, which
+takes a replica in sync less than a second."""
 TURNS: Final = 8
 """Into how many turns a period is divided: to ask many together costs less, but holds everything else up for longer."""
 

@@ -7,7 +7,10 @@ import asyncio
 import pytest
 
 from reconciler.actions.plan import STEADY_SECONDS
+from reconciler.apply.applier import Applier, Failures
 from reconciler.observe import write_checks
+from shared import names
+from shared.objects.resources import SESSION_STORAGES
 from tests.support.background import beside
 from tests.support.simulated import KEY, Simulation
 
@@ -55,3 +58,30 @@ async def test_the_primary_of_a_storage_that_is_changing_is_not_checked() -> Non
     await mine.settle()
     await mine.reconcile()
     assert len(mine.write_checks) == 1
+
+
+async def test_a_storage_that_waits_for_a_person_is_not_at_rest_although_looks_come_rarely() -> None:
+    """Whatever its primary refuses, no look would change that."""
+    mine = await settled("small")
+    await mine.reconcile()
+    assert len(mine.write_checks) == 1
+    await mine.ask_for(size="enormous")
+    pause = await mine.reconcile()
+    assert pause is not None
+    assert pause > STEADY_SECONDS
+    assert len(mine.write_checks) == 0
+
+
+async def test_a_primary_that_is_about_to_move_is_not_checked_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = await settled("large")
+    await mine.reconcile()
+    checked = list[int]()
+
+    async def carry_out(*_: object) -> Failures:
+        checked.append(len(mine.write_checks))
+        return Failures()
+
+    monkeypatch.setattr(Applier, "carry_out", carry_out)
+    await mine.edit(SESSION_STORAGES, KEY[1], {"metadata": {"annotations": {names.ANNOTATION_SWITCHOVER: "now"}}})
+    await mine.reconcile()
+    assert checked == [0]
