@@ -34,6 +34,7 @@ from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer
 from reconciler.observe.session_counts import SessionCounts
 from reconciler.observe.surroundings import Surroundings
+from reconciler.observe.write_checks import WriteChecks
 from reconciler.rotation import schedule
 from reconciler.runtime import metrics, scrape, workers
 from reconciler.runtime.event_recorder import EventRecorder
@@ -165,7 +166,10 @@ class _Process:
             group.create_task(keep_running("counts of unanswered questions", self._metrics.run))
             counts = SessionCounts(self._metrics, self._watches.consumers.usages)
             group.create_task(keep_running("counts of sessions", counts.run))
-            reconcile = self._storage_controller(await self._storage_settings()).reconcile
+            looks = Looks(time.monotonic)
+            checks = WriteChecks(looks.takes_writes, self._watches.storage_queue.hasten)
+            group.create_task(keep_running("checks of writes", checks.run))
+            reconcile = self._storage_controller(await self._storage_settings(), looks, checks).reconcile
             group.create_task(self._watches.storage_queue.run_managed(reconcile))
             group.create_task(self._watches.storage_queue.run_external(reconcile))
             for part in self._consumer_controllers():
@@ -180,7 +184,7 @@ class _Process:
         _log.info("found out who chooses the user ids of Valkey's pods", extra={"user_ids": pods.user_ids})
         return replace(settings, pods=pods)
 
-    def _storage_controller(self, settings: StorageSettings) -> Reconciler:
+    def _storage_controller(self, settings: StorageSettings, looks: Looks, checks: WriteChecks) -> Reconciler:
         watches, clock = self._watches, self._cluster.clock.now
         rollouts = CredentialRollouts(self._cluster, watches.toolhive.consumer, watches.toolhive.auth_servers)
         last_seen = LastSeen(time.monotonic)
@@ -200,7 +204,7 @@ class _Process:
             sizes=settings.sizes,
             pull_sources=settings.pods.pull_sources,
             pull_secrets=watches.pull_secrets.found,
-            ask=Looks(time.monotonic).observe,
+            ask=looks.observe,
         )
         observer = Observer(self._cluster, watches.caches, watches.consumers, rollouts, surroundings)
         instances = InstanceActions(self._cluster, watches.caches, clock, last_seen.note_endless_script)
@@ -208,7 +212,7 @@ class _Process:
         applier = Applier(self._cluster, watches.caches, rollouts.note_refusal, instances, memory)
         status = StatusWriter(self._cluster, watches.storages, self._recorder)
         return Reconciler(
-            watches.storages, observer, applier, status, settings, clock, self._slots, memory, self._metrics
+            watches.storages, observer, applier, status, settings, clock, self._slots, memory, self._metrics, checks
         )
 
     def _nodes(self, scheduling: Scheduling) -> KubernetesNodes:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 STEADY_SECONDS: Final = 30.0
 """How often the reconciler looks at a storage that is well and about which nothing changes, without any event. A server
-that dies or hangs shows in its heartbeat; a look finds what only the server tells, such as a replica that lost its
+that dies or hangs shows in its heartbeat, and one that refuses writes in a check of its own
+(`reconciler/observe/write_checks.py`); a look finds what else only the server tells, such as a replica that lost its
 link."""
 RECHECK_SECONDS: Final = 10.0
 """How often it looks while something changes, or has been late a moment ago."""
@@ -36,6 +37,7 @@ class Plan:
         strands: Steps, by importance; if one fails, only the rest of its strand waits.
         status: The new status; None if the present one still holds.
         requeue_after_seconds: When to look again without an event; 0 means at once.
+        is_at_rest: Whether the storage is well and nothing goes on, so that the next look has time.
         is_changing: Whether the storage takes one of the slots for updates.
         progress: What the planned change is at, in words that stay the same as long as it gets nowhere.
     """
@@ -44,6 +46,7 @@ class Plan:
     status: Object | None = None
     events: tuple[EventNote, ...] = ()
     requeue_after_seconds: float = RECHECK_SECONDS
+    is_at_rest: bool = False
     is_changing: bool = False
     progress: str = ""
 

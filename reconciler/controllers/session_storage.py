@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.apply.applier import Applier, Failures
     from reconciler.apply.status_writer import StatusWriter
     from reconciler.observe.observer import Observer
+    from reconciler.observe.write_checks import WriteChecks
     from reconciler.plan.desired_objects import StorageSettings
     from reconciler.runtime.storage_metrics import StorageMetrics
     from reconciler.runtime.update_slots import UpdateSlots
@@ -52,6 +53,7 @@ class Reconciler:
         clock: The API server's clock; the next leader compares the times that this one writes with the same clock.
         memory: What became of the writes that the applier makes.
         metrics: Takes in what each pass finds out.
+        write_checks: Takes in which storages are at rest.
         failures: How many passes in a row have failed, by storage.
         log_levels: How much is logged of each storage.
     """
@@ -65,6 +67,7 @@ class Reconciler:
     slots: UpdateSlots
     memory: WriteMemory
     metrics: StorageMetrics
+    write_checks: WriteChecks
     failures: Counter[Key] = field(default_factory=Counter)
     log_levels: LogLevels = field(default_factory=LogLevels)
 
@@ -105,6 +108,7 @@ class Reconciler:
             state = replace(state, may_update=False)
             decided = without_creations(self._plan(state), state)
         self.slots.note(key, is_changing=decided.is_changing, progress=decided.progress)
+        self.write_checks.note_look(key, state.primary if decided.is_at_rest else None)
         try:
             with urgently(when=decided.moves_primary):
                 return await self._carry_out(storage, state, decided, started)
@@ -180,6 +184,7 @@ class Reconciler:
         self.observer.forget(key)
         self.applier.forget(key)
         self.metrics.forget(key)
+        self.write_checks.forget(key)
         self.log_levels.forget(key)
         failures = await self.applier.carry_out(key, apart(delete_copies(self.observer.copies_of(key))))
         if failures.transient is not None:

@@ -58,9 +58,7 @@ class Look:
     @property
     def primary(self) -> Instance | None:
         """The instance that the Service names; None if it names none, or that was not seen."""
-        service = self.state.primary_service
-        number = service.primary if service is not None else None
-        return next((each for each in self.state.instances if each.index == number), None)
+        return self.state.primary
 
 
 def look_lines(look: Look, changes: PrimaryChanges, answers: PrimaryAnswers) -> FamilyLines:

@@ -217,7 +217,9 @@ def _less_often(decided: Plan, state: StorageState) -> Plan:
     """Let more time pass until the next look, unless this one has found something to do or to tell, or to suspect."""
     is_new = bool(decided.strands) or decided.status is not None or bool(decided.events)
     is_suspect = any(each.is_unsteady for each in state.instances)
-    return decided if is_new or is_suspect else replace(decided, requeue_after_seconds=STEADY_SECONDS)
+    if is_new or is_suspect:
+        return decided
+    return replace(decided, requeue_after_seconds=STEADY_SECONDS, is_at_rest=True)
 
 
 def _pause(group: ReplicationGroup, verdict: Verdict, now: datetime) -> float:

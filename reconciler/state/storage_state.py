@@ -111,6 +111,12 @@ class StorageState:
     is_failing: bool = False
     outcomes: Mapping[Target, WriteOutcome] = field(default_factory=dict, repr=False)
 
+    @property
+    def primary(self) -> Instance | None:
+        """The instance that the Service names; None if it names none, or that was not seen."""
+        number = self.primary_service.primary if self.primary_service is not None else None
+        return next((each for each in self.instances if each.index == number), None)
+
     def instance(self, index: int) -> Instance:
         """Look an instance up by its number; one that the observer did not see has neither pod nor facts."""
         return next((instance for instance in self.instances if instance.index == index), Instance(index))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from reconciler.valkey.session import Session
-from reconciler.valkey.users import ask_again, ask_all
+from reconciler.valkey.users import ask_again, ask_all, takes_writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -80,6 +80,32 @@ class Looks:
             return await self._look_anew(host, port, login)
         self._keep((host, port), kept)
         return answers.facts
+
+    async def takes_writes(self, host: str, port: int, fence: int) -> bool | None:
+        """Ask an instance whether it takes writes, over the session that is kept with it; this opens none.
+
+        Args:
+            host: Where the instance is.
+            port: Its port.
+            fence: How many replicas it needs to take writes.
+
+        Returns:
+            None if no session is kept, as while a look uses it.
+
+        Raises:
+            SessionStoreError: The instance did not answer; the session is closed then.
+        """
+        place = host, port
+        if (kept := self._kept.get(place)) is None or not kept.session.is_open:
+            return None
+        del self._kept[place]
+        with _closed_on_failure(kept.session):
+            answer = await takes_writes(kept.session, fence)
+        if place in self._kept:
+            kept.session.close()  # a look has logged in meanwhile, which says more
+        else:
+            self._kept[place] = kept
+        return answer
 
     def close(self) -> None:
         """Close all sessions."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reconciler.credentials import identities
 from reconciler.state.instance import InstanceFacts, facts_from
-from reconciler.state.replication_info import info_from
+from reconciler.state.replication_info import PRIMARY, info_from
 from reconciler.valkey.session import connected
 from shared import errors
 
@@ -64,6 +64,25 @@ async def ask_again(session: Session, hashes: Mapping[str, frozenset[str]] | Non
     """Ask an instance for all but the passwords, which are those that it named before while the revision stays."""
     info, config = await session.ask(*_STATE)
     return _answers(info, config, hashes)
+
+
+async def takes_writes(session: Session, fence: int) -> bool:
+    """Ask an instance whether it takes writes.
+
+    While it cannot write to its disk, Valkey refuses a PING as it refuses writes (`processCommand` in its server.c). A
+    PING does not show that it has too few replicas.
+
+    Args:
+        session: The session to ask over; a refusal leaves it open.
+        fence: How many replicas the instance needs to take writes.
+    """
+    try:
+        _, info = await session.ask(("PING",), ("INFO", "replication"))
+    except (errors.StoreErred, errors.StoreRefused):
+        return False
+    said = info_from(info)
+    # Without a fence Valkey does not count good replicas.
+    return said.get("role") == PRIMARY and int(said.get("min_slaves_good_slaves", 0)) >= fence
 
 
 def _answers(info: str, config: Sequence[str], hashes: Mapping[str, frozenset[str]] | None) -> Answers:

@@ -171,8 +171,8 @@ The table shows the processor time that the reconciler needs to watch 200 storag
 The heartbeat pings every instance once a second. A look asks each instance for its role and its configuration, and for
 the passwords that it accepts if they may have changed. The reconciler looks at a storage at rest every 30 s, and every
 10 s while something changes; these figures leave out what it decides from the answers and what it reads from its
-caches. Every 0.2 s, a sample takes the instance that has been silent for the longest time; *late* is how much longer
-than one second that is.
+caches. A check asks the primary of a storage at rest whether it takes writes. Every 0.2 s, a sample takes the instance
+that has been silent for the longest time; *late* is how much longer than one second that is.
 """
 _BOUNDS = """\
 ## What limits the webhook

@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,21 +18,24 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 
 from reconciler.actions.plan import STEADY_SECONDS
+from reconciler.credentials import identities
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.observe import instance_probe
 from reconciler.observe.heartbeat import PERIOD_SECONDS, Heartbeats
+from reconciler.observe.write_checks import WriteChecks
 from reconciler.runtime import workers
 from reconciler.runtime.workqueue import WorkQueue
 from reconciler.state.instance import Instance
 from reconciler.valkey.looks import Looks
 from shared import names
+from shared.objects.resources import Key
 from tests.bench.figures import percentile
 from tests.support.background import beside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from shared.objects.resources import Key, Object
+    from shared.objects.resources import Object
 
 TASK_FILE: Final = "watch.json"
 RESULT_FILE: Final = "watched.json"
@@ -50,6 +54,7 @@ class Watch:
         storages: Number of storages.
         addresses: Addresses of a storage's instances; all storages share the same instances.
         looks: Whether to look at each instance, besides its heartbeats.
+        checks: Whether to check that each primary takes writes.
         passwords: Passwords of the instances, by their key in the auth Secret.
     """
 
@@ -57,6 +62,7 @@ class Watch:
     storages: int
     addresses: Sequence[str]
     looks: bool
+    checks: bool
     passwords: Mapping[str, str]
 
 
@@ -91,7 +97,7 @@ async def watch(asked: Watch) -> Watched:
     """Watch for as long as asked; an instance that does not answer fails the run."""
     pods = _pods(asked)
     every = [pod for group in pods.values() for pod in group]
-    async with _heartbeats(every) as heartbeats, _looks(asked, pods, heartbeats):
+    async with _heartbeats(every) as heartbeats, _looks(asked, pods, heartbeats), _checks(asked, pods):
         await asyncio.sleep(WARM_UP_SECONDS)
         silences, started, ran = list[float](), time.monotonic(), time.process_time()
         while time.monotonic() - started < asked.seconds:
@@ -152,6 +158,32 @@ async def _looks(asked: Watch, pods: Mapping[Key, list[Object]], heartbeats: Hea
     async with beside(workers.run(queue, look, "storage")):
         yield
     for each in sessions:
+        each.close()
+
+
+@contextlib.asynccontextmanager
+async def _checks(asked: Watch, pods: Mapping[Key, list[Object]]) -> AsyncIterator[None]:
+    """Check each primary over a session of its own, as with real storages."""
+    looks = {name: Looks(time.monotonic) for _, name in pods}
+    answers, refused = Counter[bool | None](), list[Key]()
+
+    async def takes_writes(name: str, port: int, fence: int) -> bool | None:
+        answer = await looks[name].takes_writes(asked.addresses[0], port, fence)
+        answers[answer] += 1
+        return answer
+
+    checks = WriteChecks(takes_writes, refused.append)
+    for key in pods if asked.checks else ():
+        _, name = key
+        operator = KeyRing(dict(asked.passwords)).login(identities.OPERATOR)
+        facts = await looks[name].observe(asked.addresses[0], names.VALKEY_PORT, operator)
+        # All primaries are the same server, so the name of the storage stands for its address.
+        checks.note_look(key, Instance(0, _pod(name, 0, name), facts=facts))
+    async with beside(checks.run()):
+        yield
+    assert not refused, "a primary refused writes"
+    assert set(answers) == ({True} if asked.checks else set()), answers
+    for each in looks.values():
         each.close()
 
 

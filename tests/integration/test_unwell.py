@@ -11,20 +11,24 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import valkey
 
 from reconciler.credentials.identities import CONSUMER, OPERATOR, REPLICATION
 from reconciler.credentials.key_ring import KeyRing
 from reconciler.credentials.login import Login
 from reconciler.manifests.valkey_config import BUSY_MILLISECONDS
 from reconciler.observe import instance_probe
+from reconciler.observe.write_checks import PERIOD_SECONDS, WriteChecks
 from reconciler.runtime.waiting import within
 from reconciler.state.instance import Instance
 from reconciler.valkey import users
+from reconciler.valkey.looks import Looks
 from reconciler.valkey.replication import replication_session
 from shared.names import VALKEY_PORT
-from shared.objects.resources import Object
+from shared.objects.resources import Key, Object
 from shared.session_storage.sizes import Size
 from tests.integration.instances import ADMIN, PASSWORDS, connect, running
+from tests.support.background import beside
 
 OPERATING = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
 REPLICATING = Login(REPLICATION.user, PASSWORDS[REPLICATION.key])
@@ -39,9 +43,9 @@ async def instance_fixture(tmp_path: Path) -> AsyncIterator[str]:
         yield address
 
 
-async def look(address: str) -> Instance:
+async def look(address: str, ask: instance_probe.Ask = instance_probe.ask_anew) -> Instance:
     pod: Object = {"metadata": {"name": "pod"}, "status": {"phase": "Running", "podIP": address}}
-    return await instance_probe.probe(Instance(0, pod), RING)
+    return await instance_probe.probe(Instance(0, pod), RING, ask)
 
 
 async def look_until(address: str, is_right: Callable[[Instance], bool]) -> Instance:
@@ -159,6 +163,69 @@ async def test_a_primary_on_a_full_disk_says_so_and_another_instance_can_take_ov
         filler.unlink()
         well = await look_until(full, lambda each: not each.problem)
         assert not well.disk_fails
+
+
+@pytest.fixture(name="looks")
+async def looks_fixture() -> AsyncIterator[Looks]:
+    looks = Looks(time.monotonic)
+    yield looks
+    looks.close()
+
+
+async def test_a_full_disk_at_rest_is_reported_within_a_period(disk: Path, looks: Looks, figures: list[str]) -> None:
+    """Up to 7 s."""
+    key: Key = ("team", "mine")
+    reported = asyncio.Queue[Key]()
+    checks = WriteChecks(looks.takes_writes, reported.put_nowait)
+    with running(disk, Size.SMALL) as full, connect(CONSUMER, full) as client:
+        checks.note_look(key, await look(full, looks.observe))
+        async with beside(checks.run()):
+            filler = fill(disk)
+            with contextlib.suppress(Exception):
+                client.set("big", "x" * 8192)
+            began = time.monotonic()
+            async with asyncio.timeout(PERIOD_SECONDS + 5):
+                assert await reported.get() == key
+            took = time.monotonic() - began
+        assert (await look(full, looks.observe)).disk_fails
+        assert await looks.takes_writes(full, VALKEY_PORT, 0) is False
+
+        async def is_well() -> bool:
+            return await looks.takes_writes(full, VALKEY_PORT, 0) is True
+
+        filler.unlink()
+        assert await within(10, is_well, 0.05)
+        with connect(ADMIN, full) as admin:
+            sessions = sum(each["user"] == OPERATOR.user for each in admin.client_list())
+    figures.append(f"a primary at rest whose disk is full was reported after {took:.1f} s")
+    assert took < PERIOD_SECONDS + 0.5
+    assert sessions == 1, "all was asked over the kept session"
+
+
+async def test_a_primary_that_lost_its_replicas_is_told_apart_while_everybody_answers(
+    instance: str, looks: Looks, tmp_path: Path
+) -> None:
+    """About 1 s."""
+    other = tmp_path / "other"
+    other.mkdir()
+
+    async def takes_writes() -> bool:
+        return await looks.takes_writes(instance, VALKEY_PORT, 1) is True
+
+    async def refuses_writes() -> bool:
+        return not await takes_writes()
+
+    with running(other, Size.MEDIUM, f"replicaof {instance} {VALKEY_PORT}") as replica:
+        await look_until(replica, lambda each: each.replication.is_streaming)
+        async with replication_session(instance, VALKEY_PORT, OPERATING) as session:
+            await session.fence(1)
+        await look(instance, looks.observe)
+        assert await within(5, takes_writes, 0.05)
+        async with replication_session(replica, VALKEY_PORT, OPERATING) as session:
+            await session.promote()
+        assert await within(5, refuses_writes, 0.05)
+        with connect(CONSUMER, instance) as client, pytest.raises(valkey.exceptions.ResponseError, match="NOREPLICAS"):
+            client.set("session", "refused")
 
 
 async def test_a_primary_that_can_free_no_memory_is_out_of_memory(instance: str) -> None:

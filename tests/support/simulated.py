@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from reconciler.observe.last_seen import LastSeen
 from reconciler.observe.observer import Observer
 from reconciler.observe.referenced_secrets import ReferencedSecrets
 from reconciler.observe.surroundings import Surroundings
+from reconciler.observe.write_checks import WriteChecks
 from reconciler.plan.desired_objects import StorageSettings
 from reconciler.plan.planner import plan
 from reconciler.rotation import schedule
@@ -90,6 +92,9 @@ class Simulation:
         knows_consumers: Whether the reconciler's caches hold all consumers.
         passed: How much later it is by the API server's clock than it really is.
         metrics: What it tells Prometheus.
+        write_checks: Knows which storages are at rest.
+        asked: Host, port and fence of each primary that they have asked; each answer is that it takes no writes.
+        hastened: The storages that they have reported.
     """
 
     def __init__(self, settings: StorageSettings = SETTINGS, key: Key = KEY, api: FakeApi | None = None) -> None:
@@ -156,9 +161,16 @@ class Simulation:
         storages = self._caches[SESSION_STORAGES.plural]
         self._status = StatusWriter(self.api, storages, recorder)
         self.metrics = StorageMetrics(PrimaryAnswers(), self.consumers.usages, clock)
+        self.asked, self.hastened = list[tuple[str, int, int]](), asyncio.Queue[Key]()
+        self.write_checks = checks = WriteChecks(self._takes_writes, self.hastened.put_nowait)
+        status, settings = self._status, self.settings
         self._reconciler = Reconciler(
-            storages, self._observer, self._applier, self._status, self.settings, clock, slots, memory, self.metrics
+            storages, self._observer, self._applier, status, settings, clock, slots, memory, self.metrics, checks
         )
+
+    async def _takes_writes(self, *place: Any) -> bool:
+        self.asked.append(place)
+        return False
 
     def _seconds(self) -> float:
         return self.passed.total_seconds()

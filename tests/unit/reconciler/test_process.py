@@ -11,6 +11,7 @@ import pytest
 
 from certs.settings import CertificateSettings
 from reconciler.__main__ import Connections, _Process, main
+from reconciler.observe.write_checks import WriteChecks
 from reconciler.settings import Settings
 from shared.kubernetes.client import EVERYTHING, Selector
 from shared.objects.resources import CRDS, LEASES, NETWORK_POLICIES, SECRETS, SESSION_STORAGES, Object, Resource
@@ -99,6 +100,26 @@ async def test_only_the_replica_that_leads_tells_prometheus_of_storages() -> Non
     running.cancel()
     await asyncio.wait({running})
     assert not exposition.is_leader
+
+
+async def test_primaries_are_checked_as_long_as_the_process_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def run(_: WriteChecks) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(WriteChecks, "run", run)
+    running = asyncio.ensure_future(process(Api()).run())
+    async with asyncio.timeout(10):
+        await begun.wait()
+    assert not ended.is_set()
+    running.cancel()
+    await asyncio.wait({running})
+    assert ended.is_set()
 
 
 async def test_a_change_of_a_child_causes_a_pass() -> None:

@@ -144,7 +144,7 @@ class Memory:
 
 
 async def test_nothing_is_remembered_of_a_storage_that_is_gone() -> None:
-    parts: Any = {name: Memory() for name in ("observer", "applier", "slots", "memory", "metrics")}
+    parts: Any = {name: Memory() for name in ("observer", "applier", "slots", "memory", "metrics", "write_checks")}
     others: Any = {"status": None, "settings": SETTINGS, "clock": lambda: NOW}
     assert await Reconciler(storages=Informer(FakeApi(), SESSION_STORAGES), **parts, **others).reconcile(KEY) is None
-    assert [part.forgotten for part in parts.values()] == [[KEY]] * 5
+    assert [part.forgotten for part in parts.values()] == [[KEY]] * 6

@@ -247,7 +247,7 @@ def test_where_no_instance_answers_there_is_nothing_to_consent_to(storage: Stora
 def test_a_consent_that_nobody_takes_away_is_told_once(storage: Storage) -> None:
     storage.annotate("mine-valkey-1@0123456789")
     assert [event.reason for event in storage.look(*HEALTHY).events].count("OutdatedConsent") == 1
-    assert storage.look(*HEALTHY) == Plan(requeue_after_seconds=STEADY_SECONDS)
+    assert storage.look(*HEALTHY) == Plan(requeue_after_seconds=STEADY_SECONDS, is_at_rest=True)
     assert "promote-`" in storage.message("ConsentAccepted")
 
 

@@ -80,7 +80,8 @@ def reason(decided: Plan, kind: str = "Ready") -> str | None:
 def test_a_complete_storage_needs_no_step_and_no_second_status(size: Size) -> None:
     first = plan(observed(size), SETTINGS, NOW)
     assert first.steps == ()
-    assert plan(settled(observed(size), first.status), SETTINGS, NOW) == Plan(requeue_after_seconds=STEADY_SECONDS)
+    at_rest = Plan(requeue_after_seconds=STEADY_SECONDS, is_at_rest=True)
+    assert plan(settled(observed(size), first.status), SETTINGS, NOW) == at_rest
 
 
 def test_the_first_step_of_a_new_storage_is_the_auth_secret_alone() -> None:

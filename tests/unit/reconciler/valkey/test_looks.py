@@ -14,6 +14,7 @@ import pytest
 
 from reconciler.credentials.identities import IDENTITIES
 from reconciler.credentials.login import Login
+from reconciler.valkey import session
 from reconciler.valkey.looks import FULL_SECONDS, Looks
 from shared import errors
 
@@ -31,7 +32,10 @@ class Server:
         digest: The one password's hash that each user has.
         calls: How often each command has been carried out, as `INFO commandstats` names it.
         asked: What clients have asked.
+        good_replicas: How many replicas follow it closely.
         says: Answers this to INFO, if it is not empty.
+        pongs: Answers this to PING.
+        may_pong: It answers a PING only once this is set.
         hangs_up: Whether it hangs up on the next INFO.
     """
 
@@ -41,7 +45,10 @@ class Server:
     port: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
+    good_replicas: int = 2
     says: bytes = b""
+    pongs: bytes = b"+PONG\r\n"
+    may_pong: asyncio.Event = field(default_factory=asyncio.Event)
     hangs_up: bool = False
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
@@ -55,6 +62,8 @@ class Server:
                     self.hangs_up = False
                     writer.close()
                     return
+                if words[0] == "PING":
+                    await self.may_pong.wait()
                 writer.write(self.answer(*words))
 
     def answer(self, *words: str) -> bytes:
@@ -63,6 +72,8 @@ class Server:
         match words:
             case ("AUTH", *_):
                 return b"+OK\r\n"
+            case ("PING",):
+                return self.pongs
             case ("INFO", *_):
                 return self.says or _bulk(self.info())
             case ("CONFIG", *_):
@@ -72,7 +83,10 @@ class Server:
 
     def info(self) -> str:
         stats = [f"cmdstat_{name}:calls={count},usec={count * 7}" for name, count in self.calls.items()]
-        return "\r\n".join([f"role:{self.role}", f"run_id:{self.run_id}", "loading:0", *stats, ""])
+        return "\r\n".join([f"role:{self.role}", f"run_id:{self.run_id}", "loading:0", *self.replicas(), *stats, ""])
+
+    def replicas(self) -> list[str]:
+        return [f"min_slaves_good_slaves:{self.good_replicas}"]
 
     def hang_up(self) -> None:
         for writer in self.writers:
@@ -111,6 +125,9 @@ class World:
     async def look(self, login: Login = OLD, *, is_full: bool = False) -> Any:
         return await self.looks.observe(HOST, self.server.port, login, is_full=is_full)
 
+    async def takes_writes(self, fence: int = 1) -> bool | None:
+        return await self.looks.takes_writes(HOST, self.server.port, fence)
+
     async def until_closed(self) -> None:
         """Wait for the looks to know that the server has hung up."""
         async with asyncio.timeout(5):
@@ -122,6 +139,7 @@ class World:
 async def world_fixture() -> AsyncIterator[World]:
     now = [100.0]
     async with serving() as server:
+        server.may_pong.set()
         looks = Looks(lambda: now[0])
         yield World(server, looks, now)
         looks.close()
@@ -245,3 +263,79 @@ async def test_no_password_is_in_what_looks_show_of_themselves(world: World) -> 
     (kept,) = world.looks._kept.values()
     assert OLD.password not in repr(kept)
     assert "1" * 64 not in repr(kept)
+
+
+CHECK: Final = {"PING": 1, "INFO": 1}
+MISCONF: Final = b"-MISCONF Errors writing to the AOF file: No space left on device\r\n"
+
+
+async def test_whether_a_primary_takes_writes_is_asked_over_the_kept_session(world: World) -> None:
+    await world.look()
+    world.server.asked.clear()
+    assert await world.takes_writes() is True
+    assert world.server.asked == CHECK
+    world.server.asked.clear()
+    await world.look()
+    assert world.server.asked == SHORT
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"pongs": MISCONF}, {"says": b"-BUSY a script\r\n"}, {"good_replicas": 0}, {"role": "slave"}],
+    ids=["its disk fails", "it is busy", "it lacks replicas", "it is a replica"],
+)
+async def test_a_primary_that_refuses_writes_is_told_apart_and_its_session_goes_on(world: World, change: Any) -> None:
+    await world.look()
+    before = {name: getattr(world.server, name) for name in change}
+    for name, value in change.items():
+        setattr(world.server, name, value)
+    assert await world.takes_writes() is False
+    for name, value in before.items():
+        setattr(world.server, name, value)
+    assert await world.takes_writes() is True
+    assert world.server.asked["AUTH"] == 1
+
+
+async def test_a_primary_that_needs_no_replica_takes_writes_without_one(world: World) -> None:
+    await world.look()
+    world.server.good_replicas = 0
+    assert await world.takes_writes(fence=0) is True
+
+
+async def test_without_a_kept_session_nobody_is_asked(world: World) -> None:
+    assert await world.takes_writes() is None
+    assert not world.server.asked
+    await world.look()
+    world.server.hang_up()
+    await world.until_closed()
+    world.server.asked.clear()
+    assert await world.takes_writes() is None
+    assert not world.server.asked
+
+
+async def test_a_look_does_not_wait_for_the_answer_of_a_check_and_its_session_stays(world: World) -> None:
+    await world.look()
+    world.server.may_pong.clear()
+    check = asyncio.ensure_future(world.takes_writes())
+    await asyncio.sleep(0)
+    await world.look()
+    assert not check.done()
+    world.server.may_pong.set()
+    assert await check is True
+    assert len(world.looks) == 1
+    assert world.server.asked["AUTH"] == 2
+    world.server.asked.clear()
+    await world.look()
+    assert world.server.asked == SHORT
+
+
+async def test_a_check_without_an_answer_in_time_closes_the_session(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.look()
+    world.server.may_pong.clear()
+    monkeypatch.setattr(session, "TIMEOUT_SECONDS", 0.01)
+    with pytest.raises(errors.StoreUnreachable):
+        await world.takes_writes()
+    assert len(world.looks) == 0
+    world.server.may_pong.set()
