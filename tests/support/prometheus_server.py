@@ -144,8 +144,8 @@ def serving(
     """
     configuration = directory / "prometheus.yaml"
     rule_file = directory / "rules.yaml"
-    # JSON is YAML. Short intervals, so that a test of minutes has as many points as a day of users, and so that an alert
-    # is no later than its rule makes it. A group of rules with an interval of its own keeps that.
+    # JSON is YAML. Short intervals, so that a test of minutes has as many points as a day of users, and an alert is no
+    # later than its rule makes it. A group of rules with an interval of its own keeps that.
     rule_file.write_text(json.dumps(rules or {"groups": []}))
     intervals = {"scrape_interval": "5s", "evaluation_interval": "5s"}
     configured = {"global": intervals, "rule_files": [str(rule_file)], "scrape_configs": [*scraped]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,33 +24,22 @@ from tests.e2e import clients
 from tests.e2e.storages import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from deploy.demo.kube import Kube, Object
     from tests.e2e.alerts.site import Site
 
 OUTAGE_SECONDS: Final = 90
-"""An hour's budget for a page is 51.8 s: 14.4 times the 3.6 s that 99.9 % leave of an hour. An outage of 130 s would also
-use up that of six hours, and the alert would go on for half an hour."""
+"""An hour's budget for a page is 51.8 s: 14.4 times the 3.6 s that 99.9 % leave of an hour. An outage of 130 s would
+also use up that of six hours, and the alert would go on for half an hour."""
 BATCH: Final = (
     'local value = string.rep("x", 98000) '
     'for number = 1, 50 do redis.call("SET", "thv:proxy:session:" .. ARGV[1] .. ":" .. number, value, "EX", 3600) end'
 )
-"""Writes 5 MB. A script is short, because Valkey evicts before and after it, and not meanwhile."""
-FILL: Final = f"""
-for batch in $(seq 100); do
-  valkey-cli eval '{BATCH}' 0 $batch > /dev/null || exit 1
-  evicted=$(valkey-cli info stats | tr -d '\\r' | sed -n 's/^evicted_keys://p')
-  [ "$evicted" -gt 40 ] && exit 0
-  sleep 0.1
-done
-exit 1"""
-WRITE_UNTIL_REFUSED: Final = f"""
-for batch in $(seq 40); do
-  valkey-cli eval '{BATCH}' 0 $batch 2>&1 | grep -q MISCONF && exit 0
-  sleep 0.1
-done
-exit 1"""
+"""Writes 5 MB. A script is short, because Valkey evicts before it, and not meanwhile."""
+EVICTED: Final = 40
+WRITE_SECONDS: Final = 120
+"""A `small` storage takes 30 batches, each of which takes kubectl about a second."""
 HOLDER: Final = Path(__file__).with_name("holder.py").read_text()
 HELD_SECONDS: Final = 120
 SHARE_IN_USE: Final = 0.92
@@ -92,8 +82,27 @@ def primary_and_a_replica_cut_off(site: Site) -> Iterator[float]:
 @contextmanager
 def memory_full(site: Site) -> Iterator[float]:
     """A consumer has written more than the memory holds, and has stopped."""
-    site.run(FILL)
+    until(f"{EVICTED} keys are evicted", _batches(site, _has_evicted), WRITE_SECONDS)
     yield now()
+
+
+def _batches(site: Site, is_enough: Callable[[str], bool]) -> Callable[[], bool]:
+    """Return what writes another batch at each call, and judges Valkey's answer and its counts."""
+    numbers = itertools.count()
+
+    def write() -> bool:
+        written = f"valkey-cli eval '{BATCH}' 0 {next(numbers)} 2>&1"
+        return is_enough(site.run(f"{written}; valkey-cli info stats"))
+
+    return write
+
+
+def _has_evicted(said: str) -> bool:
+    return int(_value(said, "evicted_keys")) > EVICTED
+
+
+def _is_refused(said: str) -> bool:
+    return "MISCONF" in said
 
 
 @contextmanager
@@ -149,7 +158,7 @@ def disk_full(site: Site) -> Iterator[float]:
     """The primary's disk is full, and a consumer's writes have met that."""
     primary = site.stand.primary()
     with nodes.filled(primary["spec"]["nodeName"], nodes.volume(site.kube, primary)):
-        site.run(WRITE_UNTIL_REFUSED)
+        until("a write is refused", _batches(site, _is_refused), WRITE_SECONDS)
         yield now()
 
 

@@ -10,6 +10,7 @@ from tests.chaos import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from deploy.demo.kube import Object
 
@@ -29,13 +30,13 @@ class Cuts:
         cut = [(pod["spec"]["nodeName"], pod["status"]["podIP"]) for pod in pods]
         try:
             for node, address in cut:
-                self._change(node, lambda known, address=address: known | {address})
+                self._set(node, add={address})
             yield
         finally:
             for node, address in cut:
-                self._change(node, lambda known, address=address: known - {address})
+                self._set(node, remove={address})
 
-    def _change(self, node: str, change: Callable[[set[str]], set[str]]) -> None:
+    def _set(self, node: str, *, add: AbstractSet[str] = frozenset(), remove: AbstractSet[str] = frozenset()) -> None:
         with self._lock:
-            self._addresses[node] = change(self._addresses.get(node, set()))
+            self._addresses[node] = (self._addresses.get(node, set()) | add) - remove
             self._drop(node, "".join(map(nodes.drops_around, sorted(self._addresses[node]))))

@@ -22,7 +22,7 @@ Cause: TypeAlias = Callable[[Site], AbstractContextManager[float]]
 LATE_SECONDS: Final = 60
 """How much later than its rule an alert may be: the reconciler looks twice a minute, Prometheus every 5 s."""
 GONE_SECONDS: Final = 120
-"""The same for its end: a look, a scrape and an evaluation, and before them the time that a storage takes to recover."""
+"""The same for its end, and the time that a storage takes to recover."""
 WINDOW_SECONDS: Final = 300
 """What the alert counts was in the last five minutes."""
 UNITS: Final = {"s": 1, "m": 60, "h": 3600}

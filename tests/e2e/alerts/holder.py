@@ -1,4 +1,4 @@
-"""Runs in a pod: opens connections to a Valkey with the password of its Secret, and holds them. It needs only Python."""
+"""Runs in a pod: opens connections to a Valkey with its Secret's password, and holds them. It needs only Python."""
 
 from __future__ import annotations
 

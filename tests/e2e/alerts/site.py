@@ -41,7 +41,7 @@ class Site:
         return [pod for pod in self.stand.pods() if pod["metadata"]["uid"] != primary]
 
     def run(self, script: str, identity: Identity = CONSUMER) -> str:
-        """Run a shell script beside the primary, in which `valkey-cli` has this user's password; return what it printed.
+        """Run a shell script beside the primary, and return what it printed; `valkey-cli` has this user's password.
 
         Raises:
             CommandFailed: It failed.
