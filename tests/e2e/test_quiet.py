@@ -1,0 +1,71 @@
+"""No alert fires in half an hour of steady load, in which everything is changed that administrators change.
+
+Storages of all three sizes are written to and used through ToolHive's proxies; passwords rotate, primaries move, the
+chart is upgraded, and Valkey's image changes. It takes 34 minutes, so that an alert that waits for 15 minutes had time
+to fire.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.demo.storages import KIND
+from shared.names import ANNOTATION_FORCE_DELETE
+from shared.session_storage.sizes import Size
+from tests.chaos import leaders, nodes
+from tests.chaos.api import Api
+from tests.chaos.stand import Stand
+from tests.e2e.alerts import quiet
+from tests.e2e.conftest import Run
+from tests.e2e.namespaces import CHAOS, ROTATION, STORAGES
+from tests.e2e.scraping import watching
+from tests.support.prometheus_server import Server, Window
+
+STEP_SECONDS = 5
+"""As often as Prometheus evaluates rules: no moment is left out."""
+
+
+@pytest.fixture(scope="module")
+def stands(run: Run) -> Iterator[list[Stand]]:
+    """Make a storage of each size with a server and two proxies; delete other storages to make room."""
+    nodes.undo_leftovers(run.kube)
+    leaders.replace_restarted(run.kube)
+    for namespace in (STORAGES, ROTATION, CHAOS):
+        run.kube.run("annotate", KIND, "--all", f"{ANNOTATION_FORCE_DELETE}=true", namespace=namespace)
+        run.kube.run("delete", KIND, "--all", "--cascade=foreground", namespace=namespace)
+    found = [Stand(run.kube, Api(nodes.KUBECONFIG), run.images, f"quiet-{size}") for size in Size]
+    for stand, size in zip(found, Size, strict=True):
+        stand.make(size)
+    yield found
+    for stand in found:
+        stand.remove()
+    run.install()
+
+
+def told(server: Server, state: str, window: Window) -> dict[str, int]:
+    """Name the alerts that were in a state at any moment, each with the seconds that it was."""
+    seconds: dict[str, int] = {}
+    for series in server.series(f'ALERTS{{alertstate="{state}"}}', window):
+        labels = series["metric"]
+        name = f"{labels['alertname']} {labels['severity']} {labels.get('storage', '')}".strip()
+        seconds[name] = seconds.get(name, 0) + STEP_SECONDS * len(series["values"])
+    return seconds
+
+
+@pytest.mark.drill
+def test_nobody_is_woken_while_all_is_well(
+    run: Run, stands: list[Stand], tmp_path_factory: pytest.TempPathFactory, figures: list[str]
+) -> None:
+    directory = tmp_path_factory.mktemp("prometheus")
+    with watching(run.kube, directory, nodes.KUBECONFIG) as server:
+        begun = time.time()
+        events = quiet.live(stands)
+        window = Window(begun, time.time(), STEP_SECONDS)
+        firing, pending = told(server, "firing", window), told(server, "pending", window)
+    figures.append(f"{(window.end - window.start) / 60:.0f} minutes: {', '.join(events)}")
+    figures.append(f"pending for s: {pending or 'nothing'}; firing: {firing or 'nothing'}")
+    assert window.end - window.start >= 60 * quiet.MINUTES
+    assert firing == {}
