@@ -40,6 +40,7 @@ class Drill:
         prepare: Prepares the storage for the cause, and restores it afterwards.
         takes: Seconds of the cause after which the alert's expression holds.
         lingers: Seconds for which the alert's expression holds after the cause.
+        is_last: Whether nothing is known of storages meanwhile, so that all drills on storages have to be over.
     """
 
     alert: str
@@ -49,6 +50,7 @@ class Drill:
     prepare: Callable[[Site], AbstractContextManager[None]] = lambda _: nullcontext()
     takes: float = 0.0
     lingers: float = 0.0
+    is_last: bool = False
 
     @property
     def storage(self) -> str:
@@ -107,9 +109,10 @@ def run(drill: Drill, site: Site, server: Server) -> Seen:
 BUDGET_SECONDS: Final = 52 + 60
 """An outage of 52 s uses up the budget, and Prometheus records rates once a minute."""
 
-ON_STORAGES: Final = (
+QUICKEST: Final = Drill("SessionStorageFailoverBlocked", "critical", causes.primary_and_a_replica_cut_off, Size.LARGE)
+DRILLS: Final = (
     Drill("SessionStorageDown", "critical", causes.primary_cut_off, Size.MEDIUM),
-    Drill("SessionStorageFailoverBlocked", "critical", causes.primary_and_a_replica_cut_off, Size.LARGE),
+    QUICKEST,
     Drill("SessionStorageNotRedundant", "critical", causes.replicas_cut_off, Size.LARGE),
     Drill("SessionStorageSessionsLost", "warning", causes.memory_full, Size.SMALL, lingers=WINDOW_SECONDS),
     Drill("SessionStorageAofFails", "critical", causes.disk_full, Size.MEDIUM, causes.on_small_disk_alone),
@@ -123,9 +126,7 @@ ON_STORAGES: Final = (
         takes=BUDGET_SECONDS,
         lingers=WINDOW_SECONDS,
     ),
+    # Its series are the API server's, so no other drill disturbs it, nor the other way round.
+    Drill("SessionStorageWebhookSlow", "warning", causes.no_webhook, lingers=WINDOW_SECONDS),
+    Drill("SessionStorageUnattended", "critical", causes.no_reconciler, is_last=True),
 )
-BESIDE: Final = Drill("SessionStorageWebhookSlow", "warning", causes.no_webhook, lingers=WINDOW_SECONDS)
-"""Its series are the API server's, so no other drill disturbs it, nor the other way round."""
-LAST: Final = Drill("SessionStorageUnattended", "critical", causes.no_reconciler)
-"""Without a reconciler nothing is known of storages, so all drills on storages have to be over."""
-DRILLS: Final = (*ON_STORAGES, BESIDE, LAST)

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
     from tests.chaos.stand import Stand
 
-MINUTES: Final = 30
 ROTATION_SECONDS: Final = 300
 """A rotation waits for kubelets, by the chart's default 100 s, and for consumers to restart."""
 UPDATE_SECONDS: Final = 240
 """Storages get a new image in turn."""
 
 Stands: TypeAlias = "Sequence[Stand]"
+Event: TypeAlias = "Callable[[Stands, Sequence[Writing]], None]"
 
 
-def live(stands: Stands) -> list[str]:
-    """Keep storages under load for half an hour, in which all planned changes happen; say when each was over."""
+def live(stands: Stands, events: Sequence[Event], minutes: float) -> list[str]:
+    """Keep storages under load for a time, and make planned changes in it; say how long each took."""
     told = []
-    for event in EVENTS:
-        until_then = now() + 60 * MINUTES / len(EVENTS)
+    for event in events:
+        until_then = now() + 60 * minutes / len(events)
         with used(stands) as writers:
             begun = now()
             event(stands, writers)
@@ -113,10 +113,4 @@ def _scenes(stands: Stands, writers: Sequence[Writing]) -> list[Scene]:
     return [Scene(stand, each, random.Random(0)) for stand, each in zip(stands, writers, strict=True)]
 
 
-EVENTS: Final[Sequence[Callable[[Stands, Sequence[Writing]], None]]] = (
-    load_alone,
-    rotation,
-    switchover,
-    upgrade,
-    update,
-)
+EVENTS: Final[Sequence[Event]] = (load_alone, rotation, switchover, upgrade, update)
