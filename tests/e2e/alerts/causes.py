@@ -26,7 +26,7 @@ from tests.e2e.storages import storage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from deploy.demo.kube import Kube, Object
+    from deploy.demo.kube import Kube
     from tests.e2e.alerts.site import Site
 
 OUTAGE_SECONDS: Final = 90
@@ -148,9 +148,9 @@ def on_small_disk_alone(site: Site) -> Iterator[None]:
     node, directory = primary["spec"]["nodeName"], nodes.volume(site.kube, primary)
     with _no_more_volumes(site.kube):
         with nodes.small_disk(node, directory, DISK_MIB):
-            _replace(site, primary)
+            _replace(site, primary["metadata"]["name"])
             yield
-        _replace(site, site.stand.primary())
+        _replace(site, primary["metadata"]["name"])
 
 
 @contextmanager
@@ -174,14 +174,16 @@ def _no_more_volumes(kube: Kube) -> Iterator[None]:
         kube.run("delete", "resourcequota", QUOTA, namespace=NAMESPACE)
 
 
-def _replace(site: Site, pod: Object) -> None:
+def _replace(site: Site, pod: str) -> None:
     """Replace a storage's only pod at once; with a grace period, another instance would take over from it."""
-    name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-    site.kube.run("delete", "pod", name, "--force", "--grace-period=0", "--wait=false", namespace=NAMESPACE)
-    until(
-        f"{name} is new", lambda: uid not in {each["metadata"]["uid"] for each in site.stand.pods()}, RECOVERY_SECONDS
-    )
+    before = _uids(site)
+    site.kube.run("delete", "pod", pod, "--force", "--grace-period=0", "--wait=false", namespace=NAMESPACE)
+    until(f"{pod} is new", lambda: not before & _uids(site), RECOVERY_SECONDS)
     site.stand.await_recovered()
+
+
+def _uids(site: Site) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in site.stand.pods()}
 
 
 @contextmanager
@@ -207,13 +209,14 @@ def no_webhook(site: Site) -> Iterator[float]:
 
     replicas = kube.run("get", WEBHOOK, "--output=jsonpath={.spec.replicas}", namespace=OWN_NAMESPACE)
     asking = threading.Thread(target=ask)
-    kube.run("scale", WEBHOOK, "--replicas=0", namespace=OWN_NAMESPACE)
+    asking.start()
     try:
+        kube.run("scale", WEBHOOK, "--replicas=0", namespace=OWN_NAMESPACE)
         pods = ("pods", OWN_NAMESPACE, f"--selector={PODS},app.kubernetes.io/component=webhook")
         until("no webhook runs", lambda: not kube.items(*pods), RECOVERY_SECONDS)
-        asking.start()
         yield now()
     finally:
         ended.set()
+        asking.join()
         kube.run("scale", WEBHOOK, f"--replicas={replicas}", namespace=OWN_NAMESPACE)
         kube.run("rollout", "status", WEBHOOK, f"--timeout={RECOVERY_SECONDS}s", namespace=OWN_NAMESPACE)

@@ -106,8 +106,10 @@ def run(drill: Drill, site: Site, server: Server) -> Seen:
         return Seen(drill, fired, now() - ended)
 
 
-BUDGET_SECONDS: Final = 52 + 60
-"""An outage of 52 s uses up the budget, and Prometheus records rates once a minute."""
+RECORDED_SECONDS: Final = 60
+"""Prometheus records rates once a minute."""
+BUDGET_SECONDS: Final = 52 + RECORDED_SECONDS
+"""An outage of 52 s uses up an hour's budget."""
 
 QUICKEST: Final = Drill("SessionStorageFailoverBlocked", "critical", causes.primary_and_a_replica_cut_off, Size.LARGE)
 DRILLS: Final = (
@@ -124,7 +126,7 @@ DRILLS: Final = (
         causes.outage_over,
         Size.SMALL,
         takes=BUDGET_SECONDS,
-        lingers=WINDOW_SECONDS,
+        lingers=WINDOW_SECONDS + RECORDED_SECONDS,
     ),
     # Its series are the API server's, so no other drill disturbs it, nor the other way round.
     Drill("SessionStorageWebhookSlow", "warning", causes.no_webhook, lingers=WINDOW_SECONDS),
