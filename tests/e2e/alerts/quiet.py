@@ -32,12 +32,12 @@ Stands: TypeAlias = "Sequence[Stand]"
 Event: TypeAlias = "Callable[[Stands, Sequence[Writing]], None]"
 
 
-def live(stands: Stands, events: Sequence[Event], minutes: float) -> list[str]:
+def live(stands: Stands, events: Sequence[Event], minutes: float, *, has_proxies: bool) -> list[str]:
     """Keep storages under load for a time, and make planned changes in it; say how long each took."""
     told = []
     for event in events:
         until_then = now() + 60 * minutes / len(events)
-        with used(stands) as writers:
+        with used(stands, has_proxies=has_proxies) as writers:
             begun = now()
             event(stands, writers)
             for stand in stands:
@@ -48,15 +48,16 @@ def live(stands: Stands, events: Sequence[Event], minutes: float) -> list[str]:
 
 
 @contextmanager
-def used(stands: Stands) -> Iterator[Sequence[Writing]]:
-    """Write to each storage, and use MCP sessions through the proxies of each, until the block ends.
+def used(stands: Stands, *, has_proxies: bool) -> Iterator[Sequence[Writing]]:
+    """Write to each storage, and use MCP sessions through the proxies of each if it has any, until the block ends.
 
     The writers delete their keys in the end: load that is steady fills no memory.
     """
     with ExitStack() as load:
         writers = [load.enter_context(writing(stand, Client.IMPATIENT)) for stand in stands]
-        for stand in stands:
-            load.enter_context(sessions.in_use(stand))
+        if has_proxies:
+            for stand in stands:
+                load.enter_context(sessions.in_use(stand))
         begun = now()
         yield writers
         for each in writers:
