@@ -106,7 +106,8 @@ def write_targets(kube: Kube, directory: Path, kubeconfig: Path) -> None:
     targets = [
         {"targets": [server], "labels": _labels(pod["metadata"]["name"], path)}
         for pod in installation.pods(kube)
-        for path in PATHS[pod["metadata"]["labels"]["app.kubernetes.io/component"]]
+        # A hook's pod has no metrics.
+        for path in PATHS.get(pod["metadata"]["labels"]["app.kubernetes.io/component"], ())
     ]
     # Renamed, because Prometheus may read the file at any moment.
     written = directory / f"{TARGETS}.new"

@@ -164,7 +164,7 @@ def disk_full(site: Site) -> Iterator[float]:
 
 @contextmanager
 def _no_more_volumes(kube: Kube) -> Iterator[None]:
-    used = len(kube.items("pvc", NAMESPACE))
+    used = sum("deletionTimestamp" not in claim["metadata"] for claim in kube.items("pvc", NAMESPACE))
     metadata = {"name": QUOTA, "namespace": NAMESPACE}
     hard = {"persistentvolumeclaims": str(used)}
     kube.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}})
