@@ -30,8 +30,8 @@ class CountOutcome(StrEnum):
 RECONCILES: Final = from_zero(
     Counter(
         "session_storage_reconciles_total",
-        "Passes over a storage, by outcome: ok; error, which passes by itself or waits for a person; or bug, which nobody"
-        " expected.",
+        "Passes over a storage, by outcome: ok; error, which passes by itself or waits for a person; or bug, which"
+        " nobody expected.",
         ["outcome"],
     ),
     PassOutcome,

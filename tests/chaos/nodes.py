@@ -64,12 +64,17 @@ def dropping(name: str, rules: str) -> Iterator[None]:
         name: Name of the node.
         rules: nftables chains, as `drops_between` and `drops_around` write them.
     """
-    namespace = network.NAMESPACES / BY_NAME[name].interface
-    asyncio.run(nft.load(namespace, f"{NO_TABLE}table {TABLE} {{\n{rules}}}\n"))
+    drop(name, rules)
     try:
         yield
     finally:
-        asyncio.run(nft.load(namespace, NO_TABLE))
+        drop(name, "")
+
+
+def drop(name: str, rules: str) -> None:
+    """Make a node drop packets by these rules, and by no others of this module; by none if they are empty."""
+    table = f"table {TABLE} {{\n{rules}}}\n" if rules else ""
+    asyncio.run(nft.load(network.NAMESPACES / BY_NAME[name].interface, NO_TABLE + table))
 
 
 def drops_between(ones: Sequence[str], others: Sequence[str]) -> str:

@@ -13,9 +13,9 @@ INTRODUCTION = """\
 # Drills
 
 Some promises take long to try: a hundred rotations, a minute without an API server, kills at every point, ten minutes
-without a write. `make drills` tries them on real processes and on the local cluster, brings up the awkward cluster for
-those that are about it, takes that down, and writes this page. `make test` runs each of them in a short form: the same
-test with smaller numbers.
+without a write, alerts that fire and go, half an hour in which none fires. `make drills` tries them on real processes
+and on the local cluster, brings up the awkward cluster for those that are about it, takes that down, and writes this
+page. `make test` runs each of them in a short form: the same test with smaller numbers.
 """
 
 

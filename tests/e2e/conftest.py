@@ -51,6 +51,9 @@ ORDER = (
     "test_autoscaling",
     "test_resilience",
     "test_dashboards",
+    "test_series",
+    "test_alerts",
+    "test_quiet",
 )
 
 SHORT_REFRESH = "--set=rotation.refreshSeconds=30"
@@ -58,7 +61,16 @@ SHORT_REFRESH = "--set=rotation.refreshSeconds=30"
 
 # These tests kill processes, taint and drain nodes, or read what the API server has noted down: they use the local
 # cluster, and no other one that KUBECONFIG names.
-LOCAL = ("test_dashboards.py", "test_drains.py", "test_fight.py", "test_resilience.py", "test_rest.py")
+LOCAL = (
+    "test_alerts.py",
+    "test_dashboards.py",
+    "test_drains.py",
+    "test_fight.py",
+    "test_quiet.py",
+    "test_resilience.py",
+    "test_rest.py",
+    "test_series.py",
+)
 collect_ignore = [] if paths.is_local(os.environ) else list(LOCAL)
 
 

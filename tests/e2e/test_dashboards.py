@@ -25,11 +25,10 @@ from tests.chaos.api import NAMESPACE, Api
 from tests.chaos.catalogue import BY_NAME
 from tests.chaos.stand import Stand
 from tests.e2e.conftest import Run
-from tests.e2e.scraping import configuration, write_targets
-from tests.integration.loopback import free_port
+from tests.e2e.scraping import watching
 from tests.support import redis_exporter_dashboard
 from tests.support.dashboards import MAY_BE_EMPTY, OF_ROTATIONS, queries
-from tests.support.prometheus_server import Server, Window, serving
+from tests.support.prometheus_server import Server, Window
 
 NAME = "seen"
 VALUES = {"namespace": NAMESPACE, "storage": NAME, "__rate_interval": "1m", "__range": "10m"}
@@ -74,13 +73,10 @@ def seen(run: Run, request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
     leaders.await_recovered(run.kube)
     stand.make(Size.LARGE)
     trials.prepare(stand)
-    write_targets(run.kube, directory, nodes.KUBECONFIG)
-    with serving(directory, free_port(), configuration(directory, nodes.KUBECONFIG)) as server:
+    with watching(run.kube, directory, nodes.KUBECONFIG) as server:
         seen = Seen(server, time.time(), request.param)
         for fault in ("sigkill", "switchover"):
             trials.run(BY_NAME[fault], stand, Size.LARGE, random.Random(0))
-            # A trial may begin with other pods of the reconciler than the last one had.
-            write_targets(run.kube, directory, nodes.KUBECONFIG)
         if seen.has_rotated:
             rotate(stand)
         yield seen

@@ -15,15 +15,12 @@ from pathlib import Path
 from deploy.dashboards import DASHBOARDS
 from deploy.demo.kube import Kube
 from deploy.local import paths
-from tests.e2e.scraping import configuration, write_targets
-from tests.integration.loopback import free_port
+from tests.e2e.scraping import watching
 from tests.pictures import browser
 from tests.pictures.page import WIDTH, Source, height, page
-from tests.support.prometheus_server import Server, Window, serving
+from tests.support.prometheus_server import Server, Window
 
 IMAGES = paths.REPOSITORY / "docs" / "images"
-TARGETS_SECONDS = 15
-"""How often to look for other pods of the installation."""
 POINTS = 240
 """In each graph."""
 
@@ -44,15 +41,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30, help="how long to watch the cluster")
     asked = parser.parse_args()
     kube, since = Kube.of(os.environ), time.time()
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        write_targets(kube, directory, paths.kubeconfig())
-        with serving(directory, free_port(), configuration(directory, paths.kubeconfig())) as server:
-            while time.time() < since + 60 * asked.minutes:
-                time.sleep(TARGETS_SECONDS)
-                write_targets(kube, directory, paths.kubeconfig())
-            now = time.time()
-            draw(server, Window(since, now, (now - since) / POINTS), asked.namespace, asked.storage)
+    with tempfile.TemporaryDirectory() as name, watching(kube, Path(name), paths.kubeconfig()) as server:
+        time.sleep(60 * asked.minutes)
+        now = time.time()
+        draw(server, Window(since, now, (now - since) / POINTS), asked.namespace, asked.storage)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.support import prometheus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 HOST: Final = "127.0.0.1"
@@ -36,6 +36,28 @@ class Window:
     start: float
     end: float
     step: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveAlert:
+    """An alert whose expression holds.
+
+    Attributes:
+        name: Its name.
+        labels: All of its labels, those of the rule included.
+        state: `pending` until it has held for as long as the rule says, and then `firing`.
+        active_at: Since when it has held, in RFC 3339.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    state: str
+    active_at: str
+
+    @property
+    def is_firing(self) -> bool:
+        """Whether Prometheus would tell somebody."""
+        return self.state == "firing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +85,23 @@ class Server:
         found = self.series(expression, window)
         return any(not math.isnan(float(value)) for each in found for _, value in each["values"])
 
+    def instant(self, expression: str) -> list[float]:
+        """Evaluate an expression as of now; return the value of each series that it gives.
+
+        A series that its target has stopped to tell, or whose target does not answer, gives none.
+
+        Raises:
+            QueryFailed: Prometheus refused it.
+        """
+        return [float(each["value"][1]) for each in self._get("/api/v1/query", {"query": expression})["result"]]
+
+    def alerts(self) -> list[ActiveAlert]:
+        """List the alerts that are pending or firing."""
+        return [
+            ActiveAlert(each["labels"]["alertname"], each["labels"], each["state"], each["activeAt"])
+            for each in self._get("/api/v1/alerts", {})["alerts"]
+        ]
+
     def label_values(self, label: str, series: str, window: Window) -> set[str]:
         """List the values that a label of these series has, as Grafana does for a variable."""
         asked = {"match[]": series, "start": window.start, "end": window.end}
@@ -88,21 +127,29 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(directory: Path, port: int, scraped: list[dict[str, Any]]) -> Iterator[Server]:
+def serving(
+    directory: Path, port: int, scraped: Sequence[dict[str, Any]], rules: Mapping[str, Any] | None = None
+) -> Iterator[Server]:
     """Run Prometheus until the block ends.
 
     Args:
-        directory: Where it keeps its data (`data`), its configuration and its log.
+        directory: Where it keeps its data (`data`), its configuration, its rules and its log.
         port: Where it listens on loopback.
         scraped: What it scrapes, as `scrape_configs`.
+        rules: What it records and alerts on, as the content of a file of rules.
 
     Raises:
         PrerequisiteMissing: This machine has no Prometheus and cannot fetch it.
         StepFailed: It could not be fetched.
     """
     configuration = directory / "prometheus.yaml"
-    # JSON is YAML. A short interval, so that a test of minutes has as many points as a day of users.
-    configuration.write_text(json.dumps({"global": {"scrape_interval": "5s"}, "scrape_configs": scraped}))
+    rule_file = directory / "rules.yaml"
+    # JSON is YAML. Short intervals, so that a test of minutes has as many points as a day of users, and an alert is no
+    # later than its rule makes it. A group of rules with an interval of its own keeps that.
+    rule_file.write_text(json.dumps(rules or {"groups": []}))
+    intervals = {"scrape_interval": "5s", "evaluation_interval": "5s"}
+    configured = {"global": intervals, "rule_files": [str(rule_file)], "scrape_configs": [*scraped]}
+    configuration.write_text(json.dumps(configured))
     command = (
         str(prometheus.program("prometheus")),
         f"--config.file={configuration}",
