@@ -88,6 +88,18 @@ def look_lines(look: Look, changes: PrimaryChanges, answers: PrimaryAnswers) -> 
     return lines.encoded()
 
 
+def unseen_lines(storage: Key, since: datetime) -> FamilyLines:
+    """Write the lines of a storage that nobody could look at.
+
+    Args:
+        storage: The storage.
+        since: When somebody first tried; aware. As old as that is what is known of it: nothing.
+    """
+    lines = StorageLines()
+    lines.labelled(STORAGE, *storage).add(families.LOOKED_AT, since.timestamp())
+    return lines.encoded()
+
+
 def condition_lines(storage: Key, conditions: Iterable[Condition]) -> FamilyLines:
     """Write the conditions of a storage's status, as kube-state-metrics writes those of Kubernetes' own kinds."""
     lines = StorageLines()
