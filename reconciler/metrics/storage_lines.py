@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 EXTERNAL: Final = "external"
 UNKNOWN: Final = "unknown"
 """What the label `consumer` says of sessions whose keys belong to no consumer that is known here."""
+MAX_LAG: Final = 2**63
+"""Valkey counts in 64 bits; Prometheus refuses a whole answer for a number that is out of its range."""
 _STATUSES: Final = ("True", "False", "Unknown")
 
 
@@ -164,4 +166,4 @@ def _add_replicas(own: LabelledLines, look: Look, primary: Instance) -> None:
         said, leading = instance.replication, primary.replication
         if instance is not primary and instance.responds and primary.responds and said.lineage == leading.lineage:
             pod = names.valkey_pod(look.state.storage.name, instance.index)
-            own.add(families.REPLICA_LAG, max(leading.offset - said.offset, 0), pod)
+            own.add(families.REPLICA_LAG, min(max(leading.offset - said.offset, 0), MAX_LAG), pod)
