@@ -43,7 +43,7 @@ class Look:
         status: The status that the storage has after that.
         usages: The consumers that refer to it.
         password_made: When the oldest password was made that Valkey accepts; None if that is not known.
-        at: When the look began; aware.
+        at: When that was taken in; aware.
     """
 
     state: StorageState
