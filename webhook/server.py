@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     Decide: TypeAlias = Callable[[review.AdmissionRequest], Awaitable[review.Decision]]
 
+_DECISIONS: Final = (Allow, Patch, Deny)
+_logger = logging.getLogger(__name__)
 MAX_SHOWN: Final = 320
 """How many characters of what a review says go into the log: the longest namespace and name of an object are shorter.
 A review comes before the API server has looked at them, and may have a name of a megabyte."""
-_DECISIONS: Final = (Allow, Patch, Deny)
-_logger = logging.getLogger(__name__)
 
 
 class Server:
