@@ -29,10 +29,11 @@ async def answered(*pieces: bytes) -> AsyncIterator[Session]:
         await reader.readuntil(LOGIN.password.encode() + b"\r\n")
         writer.write(b"+OK\r\n")
         await reader.read(1)
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0)
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
         writer.close()
 
     server = await asyncio.start_server(serve, HOST, 0)
