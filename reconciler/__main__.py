@@ -51,7 +51,7 @@ from shared.consumers.toolhive import serves_session_tls
 from shared.kubernetes.client import Cluster
 from shared.kubernetes.namespaces import WatchedNamespaces
 from shared.objects.resources import PODS, SECRETS, Object
-from shared.process import json_log, probes
+from shared.process import json_log, open_files, probes
 from shared.process.survival import keep_running
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def main() -> int:
         sys.stderr.write(f"reconciler: {error}\n")
         return 2
     json_log.configure("reconciler", settings.log_level)
+    open_files.allow_as_many_as_possible()  # with each instance it keeps two connections
     return uvloop.run(_run(settings, certificates))
 
 

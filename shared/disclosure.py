@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HIDDEN: Final = "***"
-_USER_INFO: Final = re.compile(r"//[^/@\s]*@")
+_USER_INFO: Final = re.compile(r"//[^\s'\"]*@")
+"""Also with characters that a password must not have there unless they are escaped: people write them as they are."""
 _SESSION: Final = re.compile(r"(thv:[a-z]+:session:(?:\{[^{}]*\}:)?)[^\s'\"]+")
 """A session's key; whoever has the id at its end can take the session over."""
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 """The form of the ids that MCP servers give to sessions."""
-_LONG: Final = re.compile(r"[A-Za-z0-9+/_=]{16,}")
-"""What may be a password of ours, a part of one, or its hash: they are long, and of letters and digits alone."""
+_LONG: Final = re.compile(r"[A-Za-z0-9+/_]{16,}={0,2}")
+"""What may be a password of ours, a part of one, or its hash: they are long, and of letters and digits alone,
+or Base64. An equals sign elsewhere parts a name from its value, and a line is of no use without both."""
 
 
 def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _ANSWERS: Final = {Allow: ReviewAnswer.ALLOW, Patch: ReviewAnswer.PATCH, Deny: ReviewAnswer.DENY}
 _logger = logging.getLogger(__name__)
+MAX_SHOWN: Final = 320
+"""How many characters of what a review says go into the log: the longest namespace and name of an object are shorter.
+A review comes before the API server has looked at them, and may have a name of a megabyte."""
 
 
 class Server:
@@ -117,9 +120,9 @@ class _Endpoint:
             # Only refusals: the object shows everything else, and metrics count it. Their texts are for the author.
             extra = {
                 "path": self._path,
-                "review": asked.uid,
-                "operation": asked.operation,
-                "object": asked.title,
+                "review": asked.uid[:MAX_SHOWN],
+                "operation": asked.operation[:MAX_SHOWN],
+                "object": asked.title[:MAX_SHOWN],
                 "reason": decision.reason,
                 "seconds": round(perf_counter() - start, 6),
             }

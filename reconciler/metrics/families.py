@@ -70,7 +70,10 @@ INFO: Final = _gauge(
 CONDITION: Final = _gauge(
     "condition", "1 for the status that a condition of the SessionStorage has, 0 for the others.", "type", "status"
 )
-LOOKED_AT: Final = _gauge("looked_at_timestamp_seconds", "Unix time of the look that the storage's series are from.")
+LOOKED_AT: Final = _gauge(
+    "looked_at_timestamp_seconds",
+    "Unix time of the look that the storage's series are from; of the first try, if none has succeeded.",
+)
 SYNCED_REPLICAS: Final = _gauge("synced_replicas", "Replicas that could take over now.")
 REPLICA_LAG: Final = _gauge(
     "replica_lag_bytes", "How far a replica is behind its primary; absent if it belongs to another history.", "pod"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MAX_PREFIXES: Final = 1000
 """Each question to Valkey names them all, and each consumer is a label of its own; sessions of further consumers are
 nobody's known."""
+MAX_BYTES: Final = 128
+"""How long a prefix may be that a user chose: Valkey gets all of them with each question, and tries each length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,10 @@ class SessionPrefixes:
         """
         keeping = [usage for usage in usages if KINDS[usage.consumer.kind].has_sessions][:MAX_PREFIXES]
         own = {names.key_prefix(*usage.consumer): usage.consumer for usage in keeping}
-        chosen = [usage for usage in keeping if usage.key_prefix and usage.key_prefix not in own]
+        chosen = [each for each in keeping if each.key_prefix not in own and 0 < _size(each.key_prefix) <= MAX_BYTES]
         times = Counter(usage.key_prefix for usage in chosen)
         foreign = [(each.key_prefix, each.consumer) for each in chosen if times[each.key_prefix] == 1]
-        return cls(tuple(own.items()), tuple(sorted(foreign, key=lambda each: (-len(each[0]), each[0]))))
+        return cls(tuple(own.items()), tuple(sorted(foreign, key=lambda each: (-_size(each[0]), each[0]))))
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -66,3 +68,8 @@ class SessionPrefixes:
             key = (consumer.namespace, consumer.name) if consumer is not None else ("", UNKNOWN)
             found[key] = found.get(key, 0) + count
         return found
+
+
+def _size(prefix: str) -> int:
+    """Tell how many bytes a prefix has, as Valkey counts."""
+    return len(prefix.encode())

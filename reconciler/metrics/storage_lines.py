@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 EXTERNAL: Final = "external"
 UNKNOWN: Final = "unknown"
 """What the label `consumer` says of sessions whose keys belong to no consumer that is known here."""
+MAX_LAG: Final = 2**63
+"""Valkey counts in 64 bits; Prometheus refuses a whole answer for a number that is out of its range."""
 _STATUSES: Final = ("True", "False", "Unknown")
 
 
@@ -41,7 +43,7 @@ class Look:
         status: The status that the storage has after that.
         usages: The consumers that refer to it.
         password_made: When the oldest password was made that Valkey accepts; None if that is not known.
-        at: When the look began; aware.
+        at: When that was taken in; aware.
     """
 
     state: StorageState
@@ -83,6 +85,18 @@ def look_lines(look: Look, changes: PrimaryChanges, answers: PrimaryAnswers) -> 
         _add_replicas(own, look, primary)
     changes.add_lines(own, look.key)
     answers.add_lines(own, look.key)
+    return lines.encoded()
+
+
+def unseen_lines(storage: Key, since: datetime) -> FamilyLines:
+    """Write the lines of a storage that nobody could look at.
+
+    Args:
+        storage: The storage.
+        since: When somebody first tried; aware. As old as that is what is known of it: nothing.
+    """
+    lines = StorageLines()
+    lines.labelled(STORAGE, *storage).add(families.LOOKED_AT, since.timestamp())
     return lines.encoded()
 
 
@@ -150,4 +164,4 @@ def _add_replicas(own: LabelledLines, look: Look, primary: Instance) -> None:
         said, leading = instance.replication, primary.replication
         if instance is not primary and instance.responds and primary.responds and said.lineage == leading.lineage:
             pod = names.valkey_pod(look.state.storage.name, instance.index)
-            own.add(families.REPLICA_LAG, max(leading.offset - said.offset, 0), pod)
+            own.add(families.REPLICA_LAG, min(max(leading.offset - said.offset, 0), MAX_LAG), pod)

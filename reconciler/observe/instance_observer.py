@@ -62,12 +62,12 @@ class InstanceObserver:
         None as long as it may only need time.
         """
         (namespace, name), now = storage, self._clock()
-        claim = self._caches[VOLUME_CLAIMS.plural].get((namespace, names.valkey_claim(name, instance.index)))
-        workload = self._caches[STATEFUL_SETS.plural].get((namespace, names.valkey_instance(name, instance.index)))
         if instance.pod is None:
+            workload = self._caches[STATEFUL_SETS.plural].get((namespace, names.valkey_instance(name, instance.index)))
             return workload if workload is not None and pod_status.is_overdue(workload, now) else None
         if not pod_status.is_stuck(instance.pod, now):
             return None
+        claim = self._caches[VOLUME_CLAIMS.plural].get((namespace, names.valkey_claim(name, instance.index)))
         if claim is not None and claim.get("status", {}).get("phase") == "Pending":
             return claim
         return None if pod_status.is_unschedulable(instance.pod) else instance.pod

@@ -55,12 +55,14 @@ async def probe(seen: Instance, ring: KeyRing | None, ask: Ask = ask_anew, *, is
         ask: Asks the server.
         is_urgent: Whether other instances could take over from it.
     """
-    limit_seconds = URGENT_TIMEOUT_SECONDS if is_urgent and seen.silent_for > SILENT_SECONDS else None
+    is_late = seen.silent_for > SILENT_SECONDS
+    limit_seconds = URGENT_TIMEOUT_SECONDS if is_urgent and is_late else None
     if not seen.address or ring is None:
         return seen
     instance = replace(seen, problem="refused", detail="the auth Secret holds no password of the user operator")
-    # A rotation rests on what instances accept, and takes minutes at most.
-    asking = partial(ask, is_full=bool(ring.staged or ring.former))
+    # A rotation rests on what instances accept, and takes minutes at most. What cut the heartbeat's connection may have
+    # cut a kept one too, and whether the instance lives must not rest on either.
+    asking = partial(ask, is_full=is_late or bool(ring.staged or ring.former))
     # While passwords change, an instance may know the former one alone, as after a start from an old copy of its file.
     for password in ring.operators:
         operator = Login(identities.OPERATOR.user, password)

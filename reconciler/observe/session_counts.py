@@ -75,6 +75,9 @@ class SessionCounts:
             async with self._slots:
                 self._due[key] = asyncio.get_running_loop().time() + PERIOD_SECONDS
                 await self.count(key)
+        except Exception:  # noqa: BLE001 - a bug with one storage must not stop the counts of others
+            metrics.SESSION_COUNTS.labels("error").inc()
+            _log.exception("a bug stopped a count of sessions", extra={"storage": "/".join(key)})
         finally:
             self._under_way.discard(key)
 

@@ -11,7 +11,7 @@ from reconciler.failover.decision import BY_HAND, SCRIPT_RUNS
 from reconciler.metrics.exposition import Exposition
 from reconciler.metrics.primary_answers import PERIOD_SECONDS, PrimaryAnswers
 from reconciler.metrics.primary_changes import PrimaryChanges
-from reconciler.metrics.storage_lines import Look, condition_lines, look_lines, session_lines
+from reconciler.metrics.storage_lines import Look, condition_lines, look_lines, session_lines, unseen_lines
 from reconciler.plan.change import PLANNED
 from reconciler.plan.health import was_ready
 from reconciler.rotation.overdue import oldest_password_made
@@ -65,6 +65,7 @@ class StorageMetrics:
         self._answers = answers
         self._changes = PrimaryChanges(REASONS)
         self._places: dict[Key, _Place | None] = {}
+        self._uids: dict[Key, str] = {}
         self._usages = usages
         self._clock = clock
 
@@ -78,6 +79,7 @@ class StorageMetrics:
     def note_look(self, state: StorageState, new_status: Object | None) -> None:
         """Take in what a look found, and the status that was decided; None if the present one still holds."""
         key, service = state.storage.key, state.primary_service
+        self._begin_anew_if_other(state.storage)
         status = state.storage.status
         if new_status is not None:
             status = SessionStorageStatus.model_validate(new_status)
@@ -92,11 +94,19 @@ class StorageMetrics:
         self._places[key] = _place(look.primary, state, now) if look.primary is not None else None
 
     def note_failure(self, storage: Object) -> None:
-        """Take in a storage whose pass failed: its conditions say so."""
+        """Take in a storage whose pass failed: its conditions say so, and how old is what was seen last."""
         declared = DeclaredStorage.of(storage)
-        if self.exposition.has(declared.key):
-            lines = condition_lines(declared.key, declared.status.conditions)
-            self.exposition.publish(declared.key, _CONDITIONS, lines)
+        self._begin_anew_if_other(declared)
+        if not self.exposition.has(declared.key):
+            self.exposition.publish(declared.key, _LOOK, unseen_lines(declared.key, self._clock()))
+        lines = condition_lines(declared.key, declared.status.conditions)
+        self.exposition.publish(declared.key, _CONDITIONS, lines)
+
+    def _begin_anew_if_other(self, storage: DeclaredStorage) -> None:
+        """Forget a former storage of the same name: no pass need have seen that it was gone."""
+        if self._uids.setdefault(storage.key, storage.uid) != storage.uid:
+            self.forget(storage.key)
+            self._uids[storage.key] = storage.uid
 
     def forget(self, storage: Key) -> None:
         """Drop a storage that is gone; its series end with the next scrape."""
@@ -104,6 +114,7 @@ class StorageMetrics:
         self._answers.forget(storage)
         self._changes.forget(storage)
         self._places.pop(storage, None)
+        self._uids.pop(storage, None)
 
     def countable(self) -> Collection[Key]:
         """List the storages whose sessions can be counted now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -37,9 +38,16 @@ FIGURES: Final = (
     "acl_access_denied_auth",
 )
 """Fields of `INFO` that are numbers."""
-_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+"""With no more digits than 64 bits have: for one number that is out of its range, Prometheus refuses a whole answer,
+with all storages in it. The server may be one that somebody has taken over."""
+_COUNT: Final = re.compile(r"[0-9]{1,20}")
 _COMMAND: Final = "cmdstat_"
-_CALLS: Final = re.compile(r"calls=([0-9]+),usec=([0-9]+)")
+_CALLS: Final = re.compile(r"calls=([0-9]{1,20}),usec=([0-9]{1,20}),")
+MAX_DATABASES: Final = 16
+"""As many as Valkey has by default; each is a label."""
+MAX_VERSION: Final = 64
+"""How many characters of a version are told."""
 _OK: Final = "ok"
 
 
@@ -85,8 +93,8 @@ class Statistics:
     @property
     def used_memory(self) -> int | None:
         """Bytes that the server has allocated; None if it does not say."""
-        used = self.figures.get("used_memory")
-        return int(used) if used is not None else None
+        used = self.figures.get("used_memory", "")
+        return int(used) if _COUNT.fullmatch(used) else None
 
 
 def statistics_from(info: Mapping[str, Any]) -> Statistics:
@@ -95,17 +103,21 @@ def statistics_from(info: Mapping[str, Any]) -> Statistics:
     return Statistics(
         figures={name: value for name in FIGURES if _NUMBER.fullmatch(value := str(info.get(name, "")))},
         commands=dict(_commands(info)),
-        databases=tuple(
-            DatabaseKeys(name, int(value["keys"]), int(value.get("expires", 0)))
-            for name, value in info.items()
-            if isinstance(value, dict) and "keys" in value
-        ),
-        valkey_version=str(info.get("valkey_version", "")),
-        redis_version=str(info.get("redis_version", "")),
+        databases=tuple(islice(_databases(info), MAX_DATABASES)),
+        valkey_version=str(info.get("valkey_version", ""))[:MAX_VERSION],
+        redis_version=str(info.get("redis_version", ""))[:MAX_VERSION],
         is_linked=None if link is None else link == "up",
         aof_write_succeeds=_succeeds(info.get("aof_last_write_status")),
         aof_rewrite_succeeds=_succeeds(info.get("aof_last_bgrewrite_status")),
     )
+
+
+def _databases(info: Mapping[str, Any]) -> Iterator[DatabaseKeys]:
+    for name, value in info.items():
+        if isinstance(value, dict) and "keys" in value:
+            keys, expiring = (str(value.get(field, "0")) for field in ("keys", "expires"))
+            if _COUNT.fullmatch(keys) and _COUNT.fullmatch(expiring):
+                yield DatabaseKeys(name, int(keys), int(expiring))
 
 
 def _commands(info: Mapping[str, Any]) -> Iterator[tuple[str, CommandCalls]]:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.valkey.session import Session
 from reconciler.valkey.users import ask_again, ask_all, takes_writes
+from shared import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from reconciler.credentials.login import Login
     from reconciler.state.instance import InstanceFacts
+    from reconciler.valkey.users import Answers
 
 FULL_SECONDS: Final = 300.0
 """After so long a look logs in anew and asks for all passwords, whatever the instance counts."""
@@ -73,9 +75,8 @@ class Looks:
         if is_full or kept.login != login or not kept.session.is_open or self._is_old(kept):
             kept.session.close()
             return await self._look_anew(host, port, login)
-        with _closed_on_failure(kept.session):
-            answers = await ask_again(kept.session, kept.hashes)
-        if answers.acl_revision != kept.acl_revision:
+        answers = await _asked_again(kept)
+        if answers is None or answers.acl_revision != kept.acl_revision:
             kept.session.close()
             return await self._look_anew(host, port, login)
         self._keep((host, port), kept)
@@ -140,6 +141,21 @@ class Looks:
             if not kept.session.is_open or now - kept.opened_at >= 2 * FULL_SECONDS:
                 kept.session.close()
                 del self._kept[place]
+
+
+async def _asked_again(kept: _Kept) -> Answers | None:
+    """Ask over a kept session; None if no answer comes.
+
+    A network may drop a connection without a word, as when it is set up anew. Only a new connection shows whether the
+    instance is still there.
+    """
+    try:
+        with _closed_on_failure(kept.session):
+            return await ask_again(kept.session, kept.hashes)
+    except (errors.StoreErred, errors.StoreHungUp):
+        raise
+    except errors.StoreUnreachable:
+        return None
 
 
 @contextlib.contextmanager

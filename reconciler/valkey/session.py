@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS: Final = 1.0
 """For a connection, and for each answer. An instance in the same cluster takes a millisecond; to wait longer shows
 nothing new."""
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""What all replies to one question may have together. The longest is a list of clients: 4 MiB for the 10,000 that an
+instance takes. A server that somebody has taken over could else fill the memory, and failovers end with the process."""
 _DENIED: Final = frozenset({"WRONGPASS", "NOAUTH", "NOPERM"})
 
 
@@ -36,10 +39,20 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._reader = _new_reader()
+        self._received = 0
         self._has_news = asyncio.Event()
+        # The login follows at once, and a server that takes nobody in says so before it.
+        self._is_asked = True
         self.is_closed = False
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
     def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        if not self._is_asked or self._received > MAX_BYTES:
+            self._cut()
+            return
         self._reader.feed(data)
         self._has_news.set()
 
@@ -48,11 +61,16 @@ class _Connection(asyncio.Protocol):
         self.is_closed = True
         self._has_news.set()
 
+    def ask(self, commands: bytes) -> None:
+        """Send commands; `take` waits for their replies."""
+        self._is_asked = True
+        self._transport.write(commands)
+
     async def take(self, count: int) -> list[Any]:
         """Wait for `count` replies.
 
         Raises:
-            ConnectionError: The connection was closed before all came.
+            ConnectionError: The connection was closed before all came, or more came than that.
             libvalkey.ProtocolError: What comes is not Valkey's protocol.
         """
         replies = list[Any]()
@@ -65,10 +83,17 @@ class _Connection(asyncio.Protocol):
                 raise ConnectionError("the connection was closed")
             self._has_news.clear()
             await self._has_news.wait()
-        if not self._reader.has_data():
-            # A reader's buffer stays as large as its longest reply was: 10 KiB, for as long as a session is kept.
-            self._reader = _new_reader()
+        if self._reader.has_data():
+            raise ConnectionError("the server says more than it was asked")
+        self._is_asked, self._received = False, 0
+        # A reader's buffer stays as large as its longest reply was: 10 KiB, for as long as a session is kept.
+        self._reader = _new_reader()
         return replies
+
+    def _cut(self) -> None:
+        """End a connection whose replies would fill the memory, or pass for those to the next commands."""
+        self._transport.abort()
+        self.connection_lost(None)
 
 
 def _new_reader() -> libvalkey.Reader:
@@ -137,10 +162,10 @@ class Session:
     async def _send(self, *commands: tuple[str, ...]) -> list[Any]:
         if self._open is None or self._open[1].is_closed:
             raise ConnectionError("the connection was closed")
-        transport, connection = self._open
+        _, connection = self._open
         # The name of a command may be two words, such as `CONFIG SET`.
         words = ((*name.split(" "), *arguments) for name, *arguments in commands)
-        transport.write(b"".join(map(libvalkey.pack_command, words)))
+        connection.ask(b"".join(map(libvalkey.pack_command, words)))
         return await connection.take(len(commands))
 
     async def __call__(self, *words: str) -> Any:

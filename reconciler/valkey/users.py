@@ -27,9 +27,9 @@ _STATE: Final = (
     ("CONFIG", "GET", "min-replicas-to-write", "primaryauth", "maxmemory-policy"),
 )
 _PASSWORDS: Final = tuple(("ACL", "GETUSER", identity.user) for identity in identities.IDENTITIES)
-_CHANGES_OF_USERS: Final = ("acl|setuser", "acl|deluser", "acl|load", "config|resetstat")
-"""The commands that change who may log in, and the one that counts all commands from zero again (`INFO commandstats`,
-which counts them in scripts and transactions as well)."""
+_CHANGES_OF_USERS: Final = ("acl|setuser", "acl|deluser", "acl|load", "config|set", "config|resetstat")
+"""The commands that change who may log in, `CONFIG SET requirepass` among them, and the one that counts all commands
+from zero again (`INFO commandstats`, which counts them in scripts and transactions as well)."""
 _NOT_THIS_KIND: Final = frozenset({"NOTBUSY", "BUSY"})
 """How Valkey answers if what runs is no script, or no function, or nothing runs any more."""
 

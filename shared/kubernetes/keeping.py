@@ -19,7 +19,7 @@ class PackedObjects(MutableMapping[Key, Object]):
     """Objects by namespace and name, as JSON.
 
     As dictionaries, objects take four to five times the memory of their JSON, and the garbage collector walks through
-    all of them again and again. To read one takes about 20 µs, and a pass reads about a dozen.
+    all of them again and again. To read one takes about 20 µs, and a pass over a `large` storage reads about thirty.
 
     Whoever reads an object gets one of its own; `values` and `items` read each object as its turn comes.
     """

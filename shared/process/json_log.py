@@ -10,7 +10,7 @@ import logging
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -18,7 +18,7 @@ from shared.disclosure import text_of, without_secrets
 from shared.process import log_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 OURS: Final = ("webhook", "reconciler", "certs", "shared")
@@ -48,7 +48,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1] is not None:
             entry["traceback"] = "\n".join(_told(record.exc_info[1]))
-        return orjson.dumps(entry, default=str).decode()
+        return _written(entry)
 
 
 class _Threshold(logging.Filter):
@@ -78,6 +78,15 @@ def configure(process: str, level: str = "INFO") -> None:
     logging.basicConfig(level=max(least, logging.INFO), handlers=[handler], force=True)
     for package in OURS:
         logging.getLogger(package).setLevel(logging.DEBUG)  # the handler decides
+
+
+def _written(entry: Mapping[str, Any]) -> str:
+    """Write fields as JSON; what JSON does not know, as it shows itself: that hides what must not be shown."""
+    try:
+        return orjson.dumps(entry, default=str, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
+    except orjson.JSONEncodeError:
+        # Half a character, for instance. An error here would make `logging` write everything down as it came.
+        return orjson.dumps({name: ascii(value) for name, value in entry.items()}).decode()
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

@@ -21,7 +21,8 @@ from tests.integration.instances import ADMIN, ADMIN_PASSWORD, PASSWORDS, runnin
 
 PORT = 6379
 LOGIN = Login(OPERATOR.user, PASSWORDS[OPERATOR.key])
-ADDED = identities.sha256(passwords.generate())
+ADDED_PASSWORD = passwords.generate()
+ADDED = identities.sha256(ADDED_PASSWORD)
 
 
 @pytest.fixture(name="address")
@@ -58,7 +59,14 @@ async def by_the_file(execute: Any) -> None:
     await execute("ACL", "LOAD")
 
 
-@pytest.mark.parametrize("change", [by_command, in_a_transaction, after_counts_began_anew, by_the_file])
+async def by_the_configuration(execute: Any) -> None:
+    """`requirepass` replaces all passwords of the user `default`."""
+    await execute("CONFIG", "SET", "requirepass", ADDED_PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "change", [by_command, in_a_transaction, after_counts_began_anew, by_the_file, by_the_configuration]
+)
 async def test_a_kept_session_learns_of_every_change_of_users(
     address: str, looks: Looks, change: Callable[[Any], Awaitable[None]]
 ) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+import resource
+from collections.abc import AsyncIterator, Coroutine
 
 import pytest
+import uvloop
 
 from certs.settings import CertificateSettings
 from reconciler.__main__ import Connections, _Process, main
@@ -15,6 +17,7 @@ from reconciler.observe.write_checks import WriteChecks
 from reconciler.settings import Settings
 from shared.kubernetes.client import EVERYTHING, Selector
 from shared.objects.resources import CRDS, LEASES, NETWORK_POLICIES, SECRETS, SESSION_STORAGES, Object, Resource
+from shared.process import json_log
 from tests.support.fakes import FakeApi
 
 ENVIRON = {
@@ -160,3 +163,27 @@ def test_a_wrong_environment_is_reported_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("reconciler: ")
     assert "LEASE_NAME" in line
+
+
+def test_the_process_may_open_two_connections_with_each_of_thousands_of_instances(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Some container runtimes start processes that may open 1,024."""
+    limits = []
+
+    def run(process: Coroutine[None, None, int]) -> int:
+        process.close()
+        limits.append(resource.getrlimit(resource.RLIMIT_NOFILE))
+        return 0
+
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(json_log, "configure", lambda *_: None)
+    monkeypatch.setattr(uvloop, "run", run)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        assert main() == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert limits == [(hard, hard)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 import pytest
@@ -23,12 +24,28 @@ KEY = names.key_prefix("MCPServer", "team", "search")
         SESSION,
         SESSION.upper(),
         SESSION.replace("-", ""),
+        base64.b64encode(b"a password in a Secret").decode(),
     ],
-    ids=["password", "hash", "hash in capitals", "session", "session in capitals", "session without dashes"],
+    ids=[
+        "password",
+        "hash",
+        "hash in capitals",
+        "session",
+        "session in capitals",
+        "session without dashes",
+        "as a Secret has it",
+    ],
 )
 @pytest.mark.parametrize("text", ["{}", "cannot read '{}'", "user default #{} on", "redis://me:{}@host:6379", "x={};"])
 def test_what_is_secret_is_hidden_wherever_it_stands(text: str, secret: str) -> None:
     assert secret not in without_secrets(text.format(secret))
+
+
+@pytest.mark.parametrize("password", ["short", "pa/ss", "a@b", "/"])
+def test_what_stands_before_the_host_of_an_address_is_hidden_whatever_it_has_in_it(password: str) -> None:
+    assert (
+        without_secrets(f"cannot dial 'redis://me:{password}@host:6379/0'") == "cannot dial 'redis://***@host:6379/0'"
+    )
 
 
 def test_a_sessions_key_shows_whose_it_is_and_not_which() -> None:
@@ -42,6 +59,7 @@ def test_a_sessions_key_shows_whose_it_is_and_not_which() -> None:
         "OOM command not allowed when used memory > 'maxmemory'.",
         "[Errno 111] Connect call failed ('10.0.0.1', 6379)",
         "503 Service Unavailable: etcdserver: request timed out",
+        "Task exception was never retrieved: coro=<_read() running> exception=ValueError('odd')",
     ],
 )
 def test_the_rest_is_shown(text: str) -> None:

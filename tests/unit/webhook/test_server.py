@@ -178,6 +178,16 @@ async def test_only_reviews_are_served(webhook: Webhook) -> None:
         assert response.status == 405
 
 
+async def test_a_refused_review_cannot_fill_the_log(webhook: Webhook) -> None:
+    large = "x" * 100_000
+    body = review({"metadata": {"name": large}}, uid=large, operation=large, namespace=large)
+    with logged(process="webhook") as log:
+        assert not (await webhook.answer(LATE, body))["allowed"]
+    (line,) = log.with_message("refused a review")
+    assert line["object"] == "x" * 320
+    assert len(log.text) < 1500
+
+
 async def test_connections_are_kept_until_draining(webhook: Webhook) -> None:
     async with webhook.session.post(SERVERS, data=review(MCP_SERVER), headers=JSON) as response:
         assert "Connection" not in response.headers

@@ -6,9 +6,11 @@ The last test writes the lines of 3,000 instances, which takes about a second.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import time
-from collections.abc import AsyncIterator
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,8 +49,8 @@ def exposition_fixture() -> Exposition:
     return exposition
 
 
-@pytest.fixture(name="served")
-async def served_fixture(exposition: Exposition) -> AsyncIterator[str]:
+@contextlib.asynccontextmanager
+async def serving(exposition: Exposition) -> AsyncIterator[str]:
     app = probes.probes_app(lambda: (), further=[scrape.storages_route(exposition)])
     runner = web.AppRunner(app)
     await runner.setup()
@@ -56,6 +58,12 @@ async def served_fixture(exposition: Exposition) -> AsyncIterator[str]:
     host, port = runner.addresses[0][:2]
     yield f"http://{host}:{port}"
     await runner.cleanup()
+
+
+@pytest.fixture(name="served")
+async def served_fixture(exposition: Exposition) -> AsyncIterator[str]:
+    async with serving(exposition) as url:
+        yield url
 
 
 def test_every_line_has_the_labels_that_its_family_declares(exposition: Exposition) -> None:
@@ -124,6 +132,47 @@ async def test_prometheus_gets_the_lines_compressed_if_it_takes_that(served: str
             assert gzip.decompress(await answer.read()) == expected
         async with session.get(f"{served}{scrape.PATH}", headers={"Accept-Encoding": "identity"}) as answer:
             assert (answer.status, await answer.read()) == (200, expected)
+
+
+class Large(Exposition):
+    """Lines that are more than one piece of an answer, and that know how many scrapes hold them at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holding = self.most = 0
+
+    def pieces(self) -> Iterator[bytes]:
+        self.holding += 1
+        self.most = max(self.most, self.holding)
+        for number in range(6):
+            yield f"line {number}\n".encode() * 20_000
+        self.holding -= 1
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_however_many_scrape_at_once_only_one_of_them_holds_all_lines(encoding: str) -> None:
+    lines = Large()
+    expected = b"".join(lines.pieces())
+    lines.most = 0
+    async with serving(lines) as url, ClientSession(headers={"Accept-Encoding": encoding}) as session:
+
+        async def scraped() -> bytes:
+            async with session.get(f"{url}{scrape.PATH}") as answer:
+                return await answer.read()
+
+        assert set(await asyncio.gather(*(scraped() for _ in range(5)))) == {expected}
+    assert lines.most == 1
+
+
+async def test_a_client_that_reads_slowly_does_not_keep_the_lines() -> None:
+    lines = [f"line {number}\n".encode() * 200_000 for number in range(6)]
+    body = scrape._compressed(lines)
+    tracemalloc.start()
+    async for chunk in scrape._expanded(body):
+        assert len(chunk) <= scrape.CHUNK_BYTES
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * scrape.CHUNK_BYTES < sum(map(len, lines))
 
 
 async def test_a_replica_that_does_not_lead_is_no_failed_target(served: str, exposition: Exposition) -> None:

@@ -12,7 +12,7 @@ from reconciler.metrics.instance_lines import add_instance, by_label
 from reconciler.metrics.lines import FamilyLines, StorageLines
 from reconciler.state.instance import Instance, facts_from
 from reconciler.state.replication_info import info_from
-from reconciler.state.statistics import FIGURES, CommandCalls, Statistics, statistics_from
+from reconciler.state.statistics import FIGURES, MAX_DATABASES, MAX_VERSION, CommandCalls, Statistics, statistics_from
 from tests.support.exposed import values
 from tests.support.storages import pod
 
@@ -97,6 +97,32 @@ def test_of_a_server_that_does_not_respond_only_that_is_told() -> None:
 def test_what_is_no_number_is_left_out() -> None:
     said = statistics_from({"used_memory": 'x"} 1\nforged 2', "connected_clients": "7", "cmdstat_get": "calls=x"})
     assert (dict(said.figures), dict(said.commands), said.used_memory) == ({"connected_clients": "7"}, {}, None)
+
+
+LARGE = "9" * 400
+"""Prometheus reads it as a number out of range, and refuses all of the answer."""
+
+
+def test_no_server_can_have_prometheus_refuse_what_all_storages_say() -> None:
+    said = statistics_from(
+        {
+            **dict.fromkeys(FIGURES, LARGE),
+            "used_memory_rss": f"1.{LARGE}",
+            "cmdstat_get": f"calls={LARGE},usec=1,usec_per_call=1.00",
+            "cmdstat_set": f"calls=1,usec={LARGE},usec_per_call=1.00",
+            "db0": {"keys": LARGE, "expires": "0"},
+            "db1": {"keys": "1", "expires": LARGE},
+        }
+    )
+    assert said == Statistics()
+    assert statistics_from({"used_memory": "1.5"}).used_memory is None
+
+
+def test_no_server_can_add_labels_without_end() -> None:
+    said = statistics_from(
+        {"valkey_version": "9" * 10_000, **{f"db{number}": {"keys": "1", "expires": "0"} for number in range(1000)}}
+    )
+    assert (len(said.databases), len(said.valkey_version)) == (MAX_DATABASES, MAX_VERSION)
 
 
 def test_a_version_cannot_end_its_label() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.metrics.session_prefixes import MAX_PREFIXES, SessionPrefixes
+from reconciler.metrics.session_prefixes import MAX_BYTES, MAX_PREFIXES, SessionPrefixes
 from reconciler.metrics.storage_lines import UNKNOWN
 from shared import names
 from shared.consumers.identity import Consumer, Usage
@@ -39,6 +39,13 @@ def test_a_prefix_that_is_the_webhooks_own_is_named_once() -> None:
 def test_a_prefix_that_two_users_chose_is_nobodys() -> None:
     found = SessionPrefixes.of([usage("a", "thv:proxy:session:"), usage("b", "thv:proxy:session:")])
     assert found.foreign == ()
+
+
+def test_a_prefix_that_is_too_long_is_nobodys() -> None:
+    found = SessionPrefixes.of(
+        [usage("a", "a" * MAX_BYTES), usage("b", "b" * (MAX_BYTES + 1)), usage("c", "ä" * MAX_BYTES)]
+    )
+    assert [prefix for prefix, _ in found.foreign] == ["a" * MAX_BYTES]
 
 
 def test_kinds_without_sessions_are_not_counted() -> None:

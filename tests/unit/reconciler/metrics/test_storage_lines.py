@@ -90,6 +90,12 @@ def test_the_lag_is_told_in_bytes_and_not_between_two_histories() -> None:
     assert told(lines, "replica_lag_bytes", "pod") == {("mine-valkey-1-0",): 0}
 
 
+def test_no_server_can_claim_a_lag_that_prometheus_refuses_with_all_that_it_gets() -> None:
+    primary, *others = observed("large").instances
+    lines = lines_of(observed("large", replicated(primary, offset=10**400), *others))
+    assert set(told(lines, "replica_lag_bytes", "pod").values()) == {2.0**63}
+
+
 def test_the_role_is_that_by_which_clients_are_led() -> None:
     state = observed("large")
     both = replace(state, instances=(state.instances[0], unlinked(state.instances[1])))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.credentials.login import Login
 from reconciler.observe import instance_probe
 from reconciler.state.instance import Instance, InstanceFacts
 from reconciler.valkey import users
@@ -49,6 +50,21 @@ async def test_a_server_that_hangs_up_and_is_there_is_asked_again(answers: Calla
 async def test_a_server_that_hangs_up_again_and_again_is_unreachable(answers: Callable[..., None]) -> None:
     answers(errors.StoreHungUp("closed"))
     assert (await instance_probe.probe(Instance(0, pod()), RING)).problem == "unreachable"
+
+
+@pytest.mark.parametrize(("silent_for", "expected"), [(0.0, False), (1.0, False), (2.0, True)])
+async def test_whether_a_silent_instance_lives_does_not_rest_on_a_session_that_may_be_cut_as_well(
+    silent_for: float, *, expected: bool
+) -> None:
+    asked = []
+
+    async def ask(host: str, port: int, login: Login, *, is_full: bool) -> InstanceFacts:
+        del host, port, login
+        asked.append(is_full)
+        return FACTS
+
+    await instance_probe.probe(Instance(0, pod(), silent_for=silent_for), RING, ask)
+    assert asked == [expected]
 
 
 LEADS = InstanceFacts(role="master", is_loading=False)

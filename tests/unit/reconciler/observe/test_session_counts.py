@@ -134,6 +134,16 @@ async def test_a_count_that_fails_is_told_and_leaves_the_former_one(
     assert "a" * 32 not in caplog.text + str(vars(caplog.records[-1]))
 
 
+async def test_a_bug_with_one_storage_stops_the_counts_of_no_other(world: World) -> None:
+    world.hanging.add(world.add("slow")[1])
+    world.failing[world.add("odd")[1]] = ValueError("a reply that nobody expected")
+    async with beside(counts_of(world).run()):
+        for name in ("first", "second"):
+            key = world.add(name)
+            assert await noted(world) == key
+    assert world.asked == ["slow", "odd", "first", "second"]
+
+
 async def test_a_storage_is_counted_as_soon_as_an_instance_can_be_asked(world: World) -> None:
     key: Key = ("team", "mine")
     world.storages[key] = None

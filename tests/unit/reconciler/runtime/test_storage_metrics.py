@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -79,6 +81,28 @@ async def test_a_pass_that_fails_is_told_by_the_conditions(mine: Simulation, mon
         await mine.reconcile()
     assert told(mine.metrics, "session_storage_condition", "type", "status")["Reconciled", "False"] == 1
     assert told(mine.metrics, "redis_up"), "what was seen last still stands"
+
+
+async def test_a_storage_that_no_pass_gets_through_has_series_from_its_first_failure_on(mine: Simulation) -> None:
+    """A new leader knows nothing of it yet, and must not keep its trouble to itself."""
+    now = [NOW]
+    metrics = StorageMetrics(PrimaryAnswers(), lambda _: (), lambda: now[0])
+    for _ in range(2):
+        metrics.note_failure(mine.find(SESSION_STORAGES, "mine") or {})
+        now[0] += timedelta(minutes=10)
+    assert told(metrics, "session_storage_looked_at_timestamp_seconds") == {(): NOW.timestamp()}
+    assert told(metrics, "session_storage_condition", "type", "status")["Ready", "True"] == 1
+
+
+async def test_a_storage_that_was_deleted_and_made_anew_begins_anew(mine: Simulation) -> None:
+    """No pass need have seen that the former one was gone."""
+    metrics = StorageMetrics(PrimaryAnswers(), lambda _: (), lambda: NOW)
+    metrics.note_look(settled(observed("large"), mine.status), None)
+    metrics.note_sessions(KEY, {("team", "srv"): 7})
+    new = observed("large")
+    metrics.note_look(replace(new, storage=replace(new.storage, uid="another")), None)
+    assert told(metrics, "session_storage_sessions") == {}
+    assert told(metrics, "session_storage_probes_total") == {}
 
 
 async def test_a_storage_that_is_gone_has_no_series_any_more(mine: Simulation) -> None:

@@ -37,6 +37,7 @@ class Server:
         pongs: Answers this to PING.
         may_pong: It answers a PING only once this is set.
         hangs_up: Whether it hangs up on the next INFO.
+        cut: Connections that a network has dropped without a word.
     """
 
     role: str = "master"
@@ -51,13 +52,14 @@ class Server:
     may_pong: asyncio.Event = field(default_factory=asyncio.Event)
     hangs_up: bool = False
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    cut: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
         parser = libvalkey.Reader(encoding="utf-8")
         while data := await reader.read(65536):
             parser.feed(data)
-            while (words := parser.gets()) is not False:
+            while writer not in self.cut and (words := parser.gets()) is not False:
                 if words[0] == "INFO" and self.hangs_up:
                     self.hangs_up = False
                     writer.close()
@@ -165,7 +167,7 @@ async def test_a_look_over_a_kept_session_sees_what_has_changed(world: World) ->
     assert (await world.look()).role == "slave"
 
 
-@pytest.mark.parametrize("command", ["acl|setuser", "acl|deluser", "acl|load", "config|resetstat"])
+@pytest.mark.parametrize("command", ["acl|setuser", "acl|deluser", "acl|load", "config|set", "config|resetstat"])
 async def test_whatever_changes_who_may_log_in_leads_to_a_full_look_with_a_new_login(
     world: World, command: str
 ) -> None:
@@ -221,6 +223,25 @@ async def test_a_server_that_hangs_up_while_it_is_asked_is_asked_anew_the_next_t
     assert len(world.looks) == 0
     await world.look()
     assert world.server.asked["AUTH"] == 2
+
+
+async def test_an_instance_whose_kept_session_a_network_has_dropped_is_not_taken_for_unreachable(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "TIMEOUT_SECONDS", 0.05)
+    await world.look()
+    world.server.cut.extend(world.server.writers)
+    assert (await world.look()).role == "master"
+    assert len(world.looks) == 1
+
+
+async def test_a_server_that_answers_nobody_is_unreachable(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "TIMEOUT_SECONDS", 0.05)
+    await world.look()
+    world.server.cut = world.server.writers  # whoever connects from now on, too
+    with pytest.raises(errors.StoreUnreachable):
+        await world.look()
+    assert len(world.looks) == 0
 
 
 async def test_a_session_that_was_answered_with_an_error_is_not_used_again(world: World) -> None:

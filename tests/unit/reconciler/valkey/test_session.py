@@ -27,10 +27,13 @@ async def answered(*pieces: bytes) -> AsyncIterator[Session]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(LOGIN.password.encode() + b"\r\n")
-        for piece in (b"+OK\r\n", *pieces):
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0)
+        writer.write(b"+OK\r\n")
+        await reader.read(1)
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
         writer.close()
 
     server = await asyncio.start_server(serve, HOST, 0)
@@ -85,6 +88,61 @@ def test_a_server_that_hung_up_before_the_command_is_unreachable() -> None:
                 await session("PING")
 
     uvloop.run(ask_twice())
+
+
+async def test_a_server_that_says_more_than_it_was_asked_is_not_believed() -> None:
+    """What is too much would pass for the reply to the next question."""
+    async with answered(b"+PONG\r\n+PONG\r\n") as session:
+        with pytest.raises(errors.StoreHungUp):
+            await session("PING")
+        assert not session.is_open
+
+
+async def test_a_kept_session_with_a_server_that_talks_unasked_ends() -> None:
+    """Nobody takes what it says: it would fill the memory until the next look, or pass for the replies to that."""
+    talk, cut = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(LOGIN.password.encode() + b"\r\n")
+        writer.write(b"+OK\r\n")
+        await reader.read(1)
+        writer.write(b"+PONG\r\n")
+        await talk.wait()
+        try:
+            for _ in range(1000):
+                writer.write(b"+MORE\r\n" * 1000)
+                await writer.drain()
+        except ConnectionError:
+            cut.set()
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, HOST, 0) as server:
+        session = Session(HOST, server.sockets[0].getsockname()[1], LOGIN)
+        assert await session("PING") == "PONG"
+        talk.set()
+        async with asyncio.timeout(5):
+            await cut.wait()
+        assert not session.is_open
+
+
+async def test_replies_without_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.valkey.session.MAX_BYTES", 1000)
+    async with answered(b"*100\r\n", *[b"$20\r\n" + b"x" * 20 + b"\r\n"] * 100) as session:
+        with pytest.raises(errors.StoreHungUp):
+            await session("CLIENT LIST")
+
+
+async def test_a_server_that_takes_nobody_in_says_so_before_the_login() -> None:
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"-ERR max number of clients reached\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, HOST, 0) as server:
+        session = Session(HOST, server.sockets[0].getsockname()[1], LOGIN)
+        with pytest.raises(errors.StoreErred, match="max number of clients"):
+            await session("PING")
 
 
 async def test_an_attempt_to_connect_ends_after_the_given_time() -> None:

@@ -30,17 +30,24 @@ class Server:
         self.keys = keys
         self.replies: list[Any] = []
         self.calls: list[tuple[str, ...]] = []
+        self.cuts = 0
 
     async def __call__(self, *words: str) -> Any:
         name, script, no_keys, *arguments = words
         assert (name, no_keys) == ("EVAL_RO", "0")
         lua = lupa.lua51.LuaRuntime(unpack_returned_tuples=True)
         lua.globals()["redis"] = lua.table_from({"call": lambda *command: self._scan(lua, *command)})
+        lua.globals().string.sub = self._cut
         lua.globals()["ARGV"] = lua.table_from(arguments)
         reply = list(lua.execute(script).values())
         self.replies.append(reply)
         self.calls.append(words)
         return reply
+
+    def _cut(self, text: str, first: int, last: int) -> str:
+        """Lua's `string.sub`, which the script compares prefixes by."""
+        self.cuts += 1
+        return text.encode()[first - 1 : last].decode(errors="replace")
 
     def _scan(self, lua: Any, name: str, cursor: str, _: str, count: str) -> Any:
         assert name == "SCAN"
@@ -112,6 +119,25 @@ async def test_a_prefix_of_a_users_own_counts_and_the_longest_one_wins(serve: An
         ("team", "app:b:"): 1,
         ("team", "thv:proxy:session:"): 1,
         ("team", "srv-3"): 1,
+    }
+
+
+async def test_many_prefixes_of_users_cost_no_more_than_a_few(serve: Any) -> None:
+    """Other clients wait while a slice is counted."""
+    keys = [f"app-{number:04d}:key" for number in range(0, 1000, 100)]
+    server = serve(keys)
+    assert await count(prefixes(*(f"app-{number:04d}:" for number in range(900)))) == {
+        ("team", key.removesuffix("key")): 1 for key in keys[:9]
+    }
+    assert server.cuts <= len(keys)
+
+
+async def test_the_longest_prefix_is_the_one_with_most_bytes(serve: Any) -> None:
+    serve(["ääää:one", "ääää:b:two", "abcdef:three"])
+    assert await count(prefixes("ääää:", "ääää:b:", "abcdef:")) == {
+        ("team", "ääää:"): 1,
+        ("team", "ääää:b:"): 1,
+        ("team", "abcdef:"): 1,
     }
 
 

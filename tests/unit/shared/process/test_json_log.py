@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -102,6 +103,30 @@ def test_no_secret_is_in_a_traceback_nor_in_a_librarys_words(secret: str) -> Non
     assert SESSION not in log.text
     told = log.with_message("a bug")[0]["traceback"]
     assert [name for name in ("KeyError", "ExceptionGroup", "ValueError", "OSError") if name not in told] == []
+
+
+@dataclass(frozen=True)
+class Credential:
+    user: str
+    password: str = field(repr=False)
+
+
+def test_what_does_not_show_its_secrets_does_not_show_them_in_the_log() -> None:
+    with logged() as log:
+        logging.getLogger("reconciler").info("dialled", extra={"login": Credential("default", PASSWORD)})
+    assert "default" in log.lines[0]["login"]
+    assert PASSWORD not in log.text
+
+
+@pytest.mark.parametrize("odd", ["half a character: \udcff", 2**70, {("a", "b"): 1}], ids=["text", "number", "mapping"])
+def test_a_line_that_json_cannot_hold_is_written_all_the_same(odd: object) -> None:
+    """`logging` would write down what it got, with all that nobody has hidden yet."""
+    with logged() as log:
+        logging.getLogger("asyncio").warning("exception=ValueError('%s')", PASSWORD, extra={"odd": odd})
+    (line,) = log.lines
+    assert "ValueError" in line["message"]
+    assert line["odd"].isascii()
+    assert PASSWORD not in log.text
 
 
 def test_an_error_of_ours_is_told_as_it_is() -> None:
