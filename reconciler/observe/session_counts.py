@@ -76,7 +76,7 @@ class SessionCounts:
                 self._due[key] = asyncio.get_running_loop().time() + PERIOD_SECONDS
                 await self.count(key)
         except Exception:  # noqa: BLE001 - a bug with one storage must not stop the counts of others
-            metrics.SESSION_COUNTS.labels("error").inc()
+            metrics.SESSION_COUNTS.labels(metrics.CountOutcome.ERROR).inc()
             _log.exception("a bug stopped a count of sessions", extra={"storage": "/".join(key)})
         finally:
             self._under_way.discard(key)
