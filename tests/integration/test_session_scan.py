@@ -24,8 +24,10 @@ from tests.integration.instances import ADMIN, PASSWORDS, connect, running
 
 KEYS = 100_000
 CONSUMERS = 40
-SLICE_SECONDS = 0.002
-"""What a slice may add to the time that another client waits."""
+SLICE_MICROS = 2113
+"""What a slice may add to the time that another client waits: 2 ms, up to the bound of Valkey's histogram above it."""
+SHORT_SHARE = 0.9
+"""Share of slices that keep to it. One takes 0.5 ms, and longer if something else on the machine interrupts it."""
 
 
 @pytest.fixture(name="instance", scope="module")
@@ -65,6 +67,10 @@ def write(address: str, keys: list[str]) -> None:
                 pipeline.execute()
 
 
+def by_bound(histogram: list[int]) -> list[tuple[int, int]]:
+    return list(zip(histogram[::2], histogram[1::2], strict=True))
+
+
 async def test_a_hundred_thousand_sessions_of_forty_consumers_are_counted(instance: str) -> None:
     chance, wanted = random.Random(19), prefixes()
     owners = chance.choices(wanted.own, range(1, CONSUMERS + 1), k=KEYS)
@@ -77,9 +83,10 @@ async def test_a_hundred_thousand_sessions_of_forty_consumers_are_counted(instan
     for consumer, count in truth.items():
         assert found[consumer] == pytest.approx(count, rel=0.01)
     with connect(ADMIN, instance) as admin:
-        calls = admin.info("commandstats")["cmdstat_eval_ro"]
-    assert calls["calls"] >= KEYS / SLICE_KEYS / 4
-    assert calls["usec_per_call"] / 1e6 <= SLICE_SECONDS
+        _, (_, calls, _, counts) = admin.execute_command("LATENCY", "HISTOGRAM", "eval_ro")
+    assert calls >= KEYS / SLICE_KEYS / 4
+    within = max(count for micros, count in by_bound(counts) if micros <= SLICE_MICROS)
+    assert within >= SHORT_SHARE * calls, counts
 
 
 async def test_sessions_that_come_and_go_meanwhile_disturb_the_count_of_the_others_by_a_percent(instance: str) -> None:
