@@ -50,10 +50,9 @@ ORDER = (
     "test_drains",
     "test_autoscaling",
     "test_resilience",
-    "test_dashboards",
     "test_series",
     "test_alerts",
-    "test_quiet",
+    "test_monitoring",
 )
 
 SHORT_REFRESH = "--set=rotation.refreshSeconds=30"
@@ -63,10 +62,9 @@ SHORT_REFRESH = "--set=rotation.refreshSeconds=30"
 # cluster, and no other one that KUBECONFIG names.
 LOCAL = (
     "test_alerts.py",
-    "test_dashboards.py",
     "test_drains.py",
     "test_fight.py",
-    "test_quiet.py",
+    "test_monitoring.py",
     "test_resilience.py",
     "test_rest.py",
     "test_series.py",

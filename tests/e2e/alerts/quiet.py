@@ -1,4 +1,4 @@
-"""Half an hour in which nobody should be woken: steady load, and everything that administrators change."""
+"""What storages go through while nobody should be woken: load, everything that administrators change, one failover."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deploy.demo.storages import KIND
 from shared.names import ANNOTATION_ROTATE
 from tests.chaos import leaders, sessions
 from tests.chaos.api import NAMESPACE
-from tests.chaos.faults import planned
+from tests.chaos.faults import planned, servers
 from tests.chaos.faults.fault import Scene, hold, now
 from tests.chaos.writing import Client, Writing, writing
 
@@ -32,12 +32,12 @@ Stands: TypeAlias = "Sequence[Stand]"
 Event: TypeAlias = "Callable[[Stands, Sequence[Writing]], None]"
 
 
-def live(stands: Stands, events: Sequence[Event], minutes: float, *, has_proxies: bool) -> list[str]:
+def live(stands: Stands, events: Sequence[Event], minutes: float) -> list[str]:
     """Keep storages under load for a time, and make planned changes in it; say how long each took."""
     told = []
     for event in events:
         until_then = now() + 60 * minutes / len(events)
-        with used(stands, has_proxies=has_proxies) as writers:
+        with used(stands) as writers:
             begun = now()
             event(stands, writers)
             for stand in stands:
@@ -48,16 +48,15 @@ def live(stands: Stands, events: Sequence[Event], minutes: float, *, has_proxies
 
 
 @contextmanager
-def used(stands: Stands, *, has_proxies: bool) -> Iterator[Sequence[Writing]]:
-    """Write to each storage, and use MCP sessions through the proxies of each if it has any, until the block ends.
+def used(stands: Stands) -> Iterator[Sequence[Writing]]:
+    """Write to each storage, and use MCP sessions through the proxies of each, until the block ends.
 
     The writers delete their keys in the end: load that is steady fills no memory.
     """
     with ExitStack() as load:
         writers = [load.enter_context(writing(stand, Client.IMPATIENT)) for stand in stands]
-        if has_proxies:
-            for stand in stands:
-                load.enter_context(sessions.in_use(stand))
+        for stand in stands:
+            load.enter_context(sessions.in_use(stand))
         begun = now()
         yield writers
         for each in writers:
@@ -80,6 +79,11 @@ def rotation(stands: Stands, _: Sequence[Writing]) -> None:
 def _has_rotated(stand: Stand) -> bool:
     rotated = stand.storage().get("status", {}).get("rotation") or {}
     return rotated.get("phase") == "Discarded"
+
+
+def failover(stands: Stands, writers: Sequence[Writing]) -> None:
+    """The primary of the largest storage dies, and another instance takes over."""
+    servers.kill_server(_scenes(stands, writers)[-1])
 
 
 def switchover(stands: Stands, writers: Sequence[Writing]) -> None:
@@ -114,4 +118,4 @@ def _scenes(stands: Stands, writers: Sequence[Writing]) -> list[Scene]:
     return [Scene(stand, each, random.Random(0)) for stand, each in zip(stands, writers, strict=True)]
 
 
-EVENTS: Final[Sequence[Event]] = (load_alone, rotation, switchover, upgrade, update)
+EVENTS: Final[Sequence[Event]] = (load_alone, rotation, switchover, upgrade, update, failover)
