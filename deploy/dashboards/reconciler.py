@@ -32,9 +32,11 @@ RECONCILER: Final = Row(
         ),
         Graph(
             title="Storages that wait",
-            description="Storages that wait for a worker.",
+            description="Storages that wait for a worker of the reconciler that leads.",
             unit="short",
-            queries=(Query("max by (pod) (session_storage_queue_length)", "{{pod}}"),),
+            queries=(
+                Query("max(session_storage_queue_length and on (pod) (session_storage_is_leader == 1))", "storages"),
+            ),
         ),
         Graph(
             title="Counts of sessions",

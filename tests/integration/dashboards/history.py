@@ -116,13 +116,13 @@ def history(window: Window) -> Iterator[str]:
         at = datetime.fromtimestamp(window.start + number * window.step, UTC)
         primary = PRIMARIES[sum(number > count * share for share in (0.25, 0.5))]
         moment = _Moment(at, number, primary, int(number > count * 0.75))
-        pages = (storages[moment.replica].page(moment), _page_of_processes(moment))
-        for page, process in zip(pages, ("reconciler", "webhook"), strict=True):
-            target = {
-                "namespace": SYSTEM,
-                "pod": f"session-storage-{process}-{moment.replica}",
-                "instance": f"10.0.0.{moment.replica}:8080",
-            }
+        # One pod tells everything, so that figures of the leading reconciler are found beside the fact that it leads.
+        target = {
+            "namespace": SYSTEM,
+            "pod": f"session-storage-{moment.replica}",
+            "instance": f"10.0.0.{moment.replica}:8080",
+        }
+        for page in (storages[moment.replica].page(moment), _page_of_processes(moment)):
             yield from _scraped(page, target, at.timestamp())
     yield "# EOF\n"
 
