@@ -56,18 +56,24 @@ class Seen:
 
     Attributes:
         server: The Prometheus.
-        since: When it began to scrape, in Unix seconds.
+        begun: When it began to scrape, in Unix seconds.
+        since: When all storages had become ready and were used.
         plan: What has happened since.
         events: The same with the seconds that each took, for people.
     """
 
     server: Server
+    begun: float
     since: float
     plan: Plan
     events: Sequence[str]
 
     @property
     def window(self) -> Window:
+        return Window(self.begun, time.time(), STEP_SECONDS)
+
+    @property
+    def well(self) -> Window:
         return Window(self.since, time.time(), STEP_SECONDS)
 
     def unanswered(self) -> set[str]:
@@ -83,7 +89,7 @@ class Seen:
     def alerts(self, state: str) -> dict[str, int]:
         """Name the alerts that were in a state at any moment, each with the seconds that it was."""
         seconds: dict[str, int] = {}
-        for series in self.server.series(f'ALERTS{{alertstate="{state}"}}', self.window):
+        for series in self.server.series(f'ALERTS{{alertstate="{state}"}}', self.well):
             labels = series["metric"]
             name = f"{labels['alertname']} {labels['severity']} {labels.get('storage', '')}".strip()
             seconds[name] = seconds.get(name, 0) + STEP_SECONDS * len(series["values"])
@@ -107,11 +113,9 @@ def plan(request: pytest.FixtureRequest) -> Plan:
     return chosen
 
 
-@pytest.fixture(scope="module")
-def stands(run: Run, plan: Plan) -> Iterator[list[Stand]]:
+@contextlib.contextmanager
+def made(run: Run, plan: Plan) -> Iterator[list[Stand]]:
     """Make a storage of each size, with a server and two proxies; delete other storages to make room."""
-    nodes.undo_leftovers(run.kube)
-    leaders.replace_restarted(run.kube)
     for namespace in (STORAGES, ROTATION, NAMESPACE):
         run.kube.run("annotate", KIND, "--all", f"{ANNOTATION_FORCE_DELETE}=true", namespace=namespace)
         run.kube.run("delete", KIND, "--all", "--cascade=foreground", namespace=namespace)
@@ -126,11 +130,15 @@ def stands(run: Run, plan: Plan) -> Iterator[list[Stand]]:
 
 
 @pytest.fixture(scope="module")
-def seen(run: Run, plan: Plan, stands: list[Stand], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    """Let storages live under the eyes of a Prometheus that has our rules."""
+def seen(run: Run, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    """Let storages come and live under the eyes of a Prometheus that has our rules."""
+    nodes.undo_leftovers(run.kube)
+    leaders.replace_restarted(run.kube)
     with watching(run.kube, tmp_path_factory.mktemp("prometheus"), nodes.KUBECONFIG) as server:
-        since = time.time()
-        yield Seen(server, since, plan, quiet.live(stands, plan.events, plan.minutes))
+        begun = time.time()
+        with made(run, plan) as stands:
+            since = time.time()
+            yield Seen(server, begun, since, plan, quiet.live(stands, plan.events, plan.minutes))
 
 
 def test_every_panel_and_every_line_across_the_graphs_is_filled(seen: Seen, figures: list[str]) -> None:
@@ -152,7 +160,7 @@ def test_redis_exporters_own_dashboard_is_filled(seen: Seen, figures: list[str])
 
 
 def test_nobody_is_woken_while_all_is_well(seen: Seen, figures: list[str]) -> None:
-    firing, seconds = seen.alerts("firing"), seen.window.end - seen.since
+    firing, seconds = seen.alerts("firing"), seen.well.end - seen.since
     figures.append(f"{seconds:.0f} s of load: {', '.join(seen.events)}")
     figures.append(f"pending for s: {seen.alerts('pending') or 'nothing'}; firing: {firing or 'nothing'}")
     assert seconds >= 60 * seen.plan.minutes

@@ -11,7 +11,7 @@ from deploy.levels import catalogue
 from deploy.levels.level import Level, Outcome, budgets, closing, recorded
 from deploy.local.paths import REPOSITORY
 
-GOAL_SECONDS = 57 * 60
+GOAL_SECONDS = 60 * 60
 """The lines that `make test` prints on two processors, once everything is built."""
 BUDGETS = budgets((REPOSITORY / "CONTRIBUTING.md").read_text())
 
