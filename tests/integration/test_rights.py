@@ -190,6 +190,8 @@ def test_a_child_without_its_label_is_still_ours_by_its_owner(kubectl: Kubectl) 
     owner = {"apiVersion": "toolhive.stacklok.dev/v1alpha1", "kind": "SessionStorage", "name": "mine", "uid": "1"}
     child = made("ConfigMap", {}, name="orphan")
     child["metadata"]["ownerReferences"] = [{**owner, "controller": True}]
+    # The owner does not exist, so Kubernetes' garbage collector would take the child away before the question.
+    child["metadata"]["finalizers"] = ["example.com/kept"]
     kubectl.api.create(child)
     assert kubectl.api.change(CONFIG_MAPS, PLACE, "orphan", {"metadata": {"labels": OURS}}, DRY_RUN, ACCOUNT)
 
