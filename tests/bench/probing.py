@@ -18,6 +18,7 @@ from shared.session_storage.sizes import PRESETS, Size
 from tests.bench import image, watcher
 from tests.bench.watcher import Watch, Watched
 from tests.integration.instances import PASSWORDS, running
+from tests.integration.loopback import routed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +47,7 @@ def measure(directory: Path, root: Path, seconds: float) -> dict[str, Watched]:
         place.mkdir()
     found = {}
     with (
+        routed(),
         running(places["primary"], Size.SMALL) as primary,
         running(places["replica"], Size.MEDIUM, f"replicaof {primary} {names.VALKEY_PORT}") as replica,
     ):
