@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from deploy.dashboards.dashboard import Dashboard, Row, Scope, Variable
-from deploy.dashboards.panels import GREEN, RED, YELLOW, Column, Figure, Graph, Query, Steps, Table
+from deploy.dashboards.panels import GREEN, RED, YELLOW, Figure, Graph, Query, Steps
 from deploy.dashboards.reconciler import RECONCILER
 from deploy.dashboards.storage_queries import (
     IS_TRUE,
@@ -22,6 +22,7 @@ from deploy.dashboards.storage_queries import (
     rotations,
     sessions,
 )
+from deploy.dashboards.table import Column, Table
 
 ALL: Final = Scope('namespace=~"$namespace"')
 NAMED: Final = "{{namespace}}/{{storage}}"
@@ -186,20 +187,7 @@ AVAILABILITY: Final = Row(
             ),
             is_stacked=True,
         ),
-        Figure(
-            title="Duration of moves",
-            description="From the decision until clients were sent to another instance: 99 % of the moves in the"
-            " time shown took at most this long. Empty if no primary moved.",
-            unit="s",
-            queries=(
-                Query(
-                    duration_of_moves(ALL),
-                    "planned: {{planned}}",
-                ),
-            ),
-            width=8,
-            height=8,
-        ),
+        duration_of_moves(ALL),
         Graph(
             title="Furthest behind",
             description="Lag of the replica that is furthest behind, of the ten storages with most.",

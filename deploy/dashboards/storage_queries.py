@@ -1,11 +1,11 @@
-"""Queries and moments that the dashboards of all storages and of one have in common."""
+"""Queries, moments and a panel that the dashboards of all storages and of one have in common."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from deploy.dashboards.dashboard import Annotation, Scope
-from deploy.dashboards.panels import BLUE, GREEN, RED, YELLOW, Steps
+from deploy.dashboards.panels import BLUE, GREEN, RED, YELLOW, Figure, Query, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,13 +54,22 @@ def rotations(scope: Scope) -> str:
     return f"count by (phase) ({scope.once('session_storage_rotation_phase_since_seconds', 'phase')})"
 
 
-def duration_of_moves(scope: Scope) -> str:
-    """Say how long 99 % of the moves took, from the decision until clients were sent to another instance.
+def duration_of_moves(scope: Scope) -> Figure:
+    """Show how long 99 % of the moves took.
 
     That is no number (NaN) for a kind of move of which there was none; `>= 0` leaves it out.
     """
     seen = scope.total("session_storage_failover_seconds_bucket")
-    return f"histogram_quantile(0.99, sum by (le, planned) ({seen})) >= 0"
+    expression = f"histogram_quantile(0.99, sum by (le, planned) ({seen})) >= 0"
+    return Figure(
+        title="Duration of moves",
+        description="From the decision until clients were sent to another instance: 99 % of the moves in the"
+        " time shown took at most this long. Empty if no primary moved.",
+        unit="s",
+        queries=(Query(expression, "planned: {{planned}}"),),
+        width=8,
+        height=8,
+    )
 
 
 def changes(scope: Scope) -> tuple[Annotation, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from deploy.dashboards.dashboard import Row
-from deploy.dashboards.panels import GREEN, Figure, Graph, Query, States
+from deploy.dashboards.panels import GREEN, Graph, Query, States
 from deploy.dashboards.storage_queries import IS_TRUE, ONE, PRIMARY, answered, duration_of_moves
 
 BY_COMMAND: Final = f"sum by (cmd) ({ONE.rate('redis_commands_total')})"
@@ -30,20 +30,7 @@ AVAILABILITY: Final = Row(
                 Query(ONE.quantile(0.99, "session_storage_probe_seconds"), "99 %"),
             ),
         ),
-        Figure(
-            title="Duration of moves",
-            description="From the decision until clients were sent to another instance: 99 % of the moves in the"
-            " time shown took at most this long. Empty if no primary moved.",
-            unit="s",
-            queries=(
-                Query(
-                    duration_of_moves(ONE),
-                    "planned: {{planned}}",
-                ),
-            ),
-            width=8,
-            height=8,
-        ),
+        duration_of_moves(ONE),
         States(
             title="Primary",
             description="Which pod clients are sent to.",

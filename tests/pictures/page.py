@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from deploy.dashboards.dashboard import COLUMNS
-from deploy.dashboards.panels import GREY, Figure, Graph, States, Table
+from deploy.dashboards.panels import GREY, Figure, Graph, States
+from deploy.dashboards.table import Table
 from tests.pictures.charts import COLORS, Area, Mark, Series, graph, states
 from tests.pictures.units import shown
 from tests.support.dashboards import VARIABLE

@@ -12,7 +12,8 @@ import pytest
 
 from deploy.dashboards import DASHBOARDS, FOLDER
 from deploy.dashboards.dashboard import COLUMNS, Dashboard
-from deploy.dashboards.panels import Figure, Graph, Panel, Query, Steps, Table
+from deploy.dashboards.panels import Figure, Graph, Panel, Query, Steps
+from deploy.dashboards.table import Table
 from tests.reference.metrics import declared_series
 from tests.support.dashboards import MAY_BE_EMPTY, OF_ROTATIONS, VARIABLE, Asked, queries
 from tests.support.promql import parse
