@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.consumers.auth_server import SERVERS, external_auth_config_names, storage_of_auth_server
-from shared.kubernetes.informer import Index
+from shared.kubernetes.index import Index
 from shared.objects.resources import MCP_EXTERNAL_AUTH_CONFIGS, MCP_REMOTE_PROXIES, MCP_SERVERS, Key, Object, key_of
 
 if TYPE_CHECKING:

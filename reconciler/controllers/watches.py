@@ -24,7 +24,8 @@ from shared.consumers.storage_connection import PROXIES_SUPPORTED
 from shared.consumers.toolhive import PROXY_SELECTOR
 from shared.consumers.usage_index import ConsumerIndex
 from shared.kubernetes.client import Cluster, Selector
-from shared.kubernetes.informer import Index, Informer
+from shared.kubernetes.index import Index
+from shared.kubernetes.informer import Informer
 from shared.kubernetes.keeping import Keeping, PackedObjects
 from shared.kubernetes.namespaces import WHOLE_CLUSTER, WatchedNamespaces
 from shared.objects.conditions import condition_of

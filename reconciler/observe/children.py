@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from reconciler.state.owned_objects import CHILD_RESOURCES, child_names, initial_workloads, parent_of
 from shared import errors, names
-from shared.kubernetes.informer import Index
+from shared.kubernetes.index import Index
 from shared.objects.resources import ENDPOINT_SLICES, SECRETS, SERVICES, STATEFUL_SETS, Object, Resource
 from shared.session_storage.sizes import DEFAULT_SIZES, Sizes
 

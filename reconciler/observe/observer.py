@@ -20,7 +20,7 @@ from reconciler.state.rotation_record import RotationRecord
 from reconciler.state.session_storage import DeclaredStorage
 from reconciler.state.storage_state import Sharing, StorageState
 from shared import errors, names
-from shared.kubernetes.informer import Index, Informer
+from shared.kubernetes.index import Index
 from shared.objects.resources import (
     ENDPOINT_SLICES,
     SECRETS,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from reconciler.state.credential_rollout import CredentialRollout
     from shared.consumers.usage_index import ConsumerIndex
     from shared.kubernetes.client import Cluster
+    from shared.kubernetes.informer import Informer
     from shared.objects.resources import Resource
     from shared.session_storage.models import External
 

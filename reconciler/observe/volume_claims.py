@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.state.owned_objects import parent_of
 from shared import names
-from shared.kubernetes.informer import Index
+from shared.kubernetes.index import Index
 from shared.objects.resources import VOLUME_CLAIMS, Object, key_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.kubernetes.informer import Index, Informer
+from shared.kubernetes.index import Index
+from shared.kubernetes.informer import Informer
 from shared.objects.resources import SECRETS, Key, Object
 from tests.support.fakes import FakeApi
 
