@@ -57,16 +57,11 @@ class Look:
         """The storage's namespace and name."""
         return self.state.storage.key
 
-    @property
-    def primary(self) -> Instance | None:
-        """The instance that the Service names; None if it names none, or that was not seen."""
-        return self.state.primary
-
 
 def look_lines(look: Look, changes: PrimaryChanges, answers: PrimaryAnswers) -> FamilyLines:
     """Write everything that a look found, the conditions apart."""
     lines, storage, spec = StorageLines(), look.state.storage, look.state.storage.spec
-    own, primary = lines.labelled(STORAGE, *look.key), look.primary
+    own, primary = lines.labelled(STORAGE, *look.key), look.state.primary
     version = primary.facts.statistics.valkey_version if primary is not None and primary.facts is not None else ""
     is_external = spec is not None and spec.external is not None
     size = EXTERNAL if is_external else look.status.size or (spec.size if spec is not None else None) or DEFAULT_SIZE

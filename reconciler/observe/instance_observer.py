@@ -49,8 +49,7 @@ class InstanceObserver:
         pod = self._caches[PODS.plural].get((namespace, names.valkey_pod(name, index)))
         silent_for = self._surroundings.silent_for(pod) if pod is not None else 0.0
         outlives_at = "" if pod_status.address(pod) else self._surroundings.outlives_at(storage, index)
-        is_late = silent_for > instance_probe.SILENT_SECONDS
-        seen = Instance(index, pod, silent_for=silent_for, outlives_at=outlives_at, is_unsteady=is_late)
+        seen = Instance(index, pod, silent_for=silent_for, outlives_at=outlives_at)
         if (silent := self._silent_about(storage, seen)) is not None:
             seen = replace(seen, warning=await self._surroundings.warning_about(silent))
         return await instance_probe.probe(seen, ring, self._surroundings.ask, is_urgent=is_urgent)

@@ -56,6 +56,7 @@ async def probe(seen: Instance, ring: KeyRing | None, ask: Ask = ask_anew, *, is
         is_urgent: Whether other instances could take over from it.
     """
     is_late = seen.silent_for > SILENT_SECONDS
+    seen = replace(seen, is_unsteady=is_late)
     limit_seconds = URGENT_TIMEOUT_SECONDS if is_urgent and is_late else None
     if not seen.address or ring is None:
         return seen

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.credentials.login import Login
-    from reconciler.state.instance import Instance
     from reconciler.state.storage_state import StorageState
     from shared.consumers.identity import Usage
     from shared.objects.resources import Key, Object
@@ -91,7 +90,7 @@ class StorageMetrics:
                 self._answers.note_primary(key, service.primary, now, has_served=was_ready(state.storage))
         self.exposition.publish(key, _LOOK, look_lines(look, self._changes, self._answers))
         self.exposition.publish(key, _CONDITIONS, condition_lines(key, status.conditions))
-        self._places[key] = _place(look.primary, state, now) if look.primary is not None else None
+        self._places[key] = _place(state, now)
 
     def note_failure(self, storage: Object) -> None:
         """Take in a storage whose pass failed: its conditions say so, and how old is what was seen last."""
@@ -134,12 +133,14 @@ class StorageMetrics:
             self.exposition.publish(storage, _SESSIONS, lines)
 
 
-def _place(primary: Instance, state: StorageState, now: float) -> _Place | None:
+def _place(state: StorageState, now: float) -> _Place | None:
     """Choose the instance to count at: a replica that hears the primary, so that clients wait for nothing.
 
     Returns:
-        None if neither a replica nor the primary can be asked.
+        None if there is no primary, or neither a replica nor the primary can be asked.
     """
+    if (primary := state.primary) is None:
+        return None
     lineage = primary.replication.lineage
     replicas = (
         each
